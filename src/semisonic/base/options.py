@@ -1,0 +1,160 @@
+"""Options: one frozen dataclass a verb, from which everything else is made.
+
+A field made with :func:`option` carries its help text, unit, choices and range. The
+command line's parser, the recipe reader, the run record and the documentation all read
+that, so they cannot drift apart::
+
+    @dataclass(frozen=True)
+    class MelOptions:
+        n_mels: int = option(64, "mel bands", minimum=1)
+        fmin_hz: float = option(0.0, "lowest frequency", unit="Hz", minimum=0)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from semisonic.base.errors import OptionError
+
+T = TypeVar("T")
+
+
+def option(
+    default: Any,
+    help: str,  # noqa: A002
+    *,
+    unit: str = "",
+    choices: Iterable[str] | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> Any:
+    """A dataclass field with what a user must know about it."""
+    metadata = {
+        "help": help,
+        "unit": unit,
+        "choices": tuple(choices) if choices is not None else None,
+        "minimum": minimum,
+        "maximum": maximum,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A phrase that suggests the closest of ``names``, or lists them all."""
+    known = list(names)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return "known are: " + ", ".join(sorted(known))
+
+
+def field_types(cls: type) -> dict[str, Any]:
+    """The resolved type of each field of an options class."""
+    return typing.get_type_hints(cls)
+
+
+def check(options: T, where: str = "") -> T:
+    """Return the options if every value has its type, choice and range.
+
+    Raises
+    ------
+    OptionError
+        With the name, the value found and what is allowed.
+    """
+    hints = field_types(type(options))
+    for field in dataclasses.fields(options):  # type: ignore[arg-type]
+        value = getattr(options, field.name)
+        _check_value(f"{where}{field.name}", value, hints[field.name], field.metadata)
+    return options
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """Build options from a mapping (a recipe's table); unknown keys are errors.
+
+    Nested options classes take nested mappings. ``where`` is put before names in errors.
+    """
+    hints = field_types(cls)
+    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        name = str(key).replace("-", "_")
+        if name not in names:
+            raise OptionError(f"unknown option '{where}{key}': {nearest(name, names)}")
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+            value = from_mapping(typing.cast(type, hint), value, f"{where}{name}.")
+        elif typing.get_origin(hint) is tuple and isinstance(value, list):
+            value = tuple(value)
+        elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        arguments[name] = value
+    return check(cls(**arguments), where)
+
+
+def to_dict(options: Any) -> dict[str, Any]:
+    """The options as plain values, as JSON and TOML hold them (tuples become lists)."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, (tuple, list)):
+            return [plain(item) for item in value]
+        return value
+
+    result: dict[str, Any] = plain(dataclasses.asdict(options))
+    return result
+
+
+def _check_value(name: str, value: Any, hint: Any, rule: Mapping[str, Any]) -> None:
+    if dataclasses.is_dataclass(value):
+        check(value, f"{name}.")
+        return
+    if not _fits(value, hint):
+        raise OptionError(f"option '{name}': found {value!r}, expected {_type_name(hint)}")
+    unit = f" {rule['unit']}" if rule.get("unit") else ""
+    for one in value if isinstance(value, tuple) else (value,):
+        if one is None:
+            continue
+        choices = rule.get("choices")
+        if choices is not None and one not in choices:
+            raise OptionError(f"option '{name}': found {one!r}; {nearest(str(one), choices)}")
+        low, high = rule.get("minimum"), rule.get("maximum")
+        if low is not None and one < low:
+            raise OptionError(f"option '{name}': found {one}{unit}, expected at least {low}{unit}")
+        if high is not None and one > high:
+            raise OptionError(f"option '{name}': found {one}{unit}, expected at most {high}{unit}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, part) for part in typing.get_args(hint))
+    if hint is Any:
+        return True
+    if hint is None or hint is type(None):
+        return value is None
+    if origin is tuple:
+        inner = typing.get_args(hint)
+        return isinstance(value, tuple) and all(_fits(item, inner[0]) for item in value)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _type_name(hint: Any) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(
+            _type_name(part) for part in typing.get_args(hint) if part is not type(None)
+        )
+    if origin is tuple:
+        return f"a list, each {_type_name(typing.get_args(hint)[0])}"
+    return names.get(hint, getattr(hint, "__name__", str(hint)))

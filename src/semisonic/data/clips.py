@@ -1,0 +1,220 @@
+"""The clip table: one row a stretch of a recording, with what is known about it.
+
+``Clips`` never holds audio. It is immutable: every operation gives a new table. Its rows
+are sorted by their identity when a reader makes it, so that nothing downstream can depend
+on the order in which a file system lists its files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.base.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LABEL_SEPARATOR = ";"
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """An immutable table of clips.
+
+    Attributes
+    ----------
+    root : Path
+        The folder that ``file`` is relative to.
+    file : ndarray of str, shape (n,)
+        Path below ``root``, with forward slashes.
+    start_time, end_time : ndarray of float64, shape (n,)
+        Seconds in the recording; ``end_time`` is NaN for "to the end of the file".
+    labels : tuple of tuples of str, length n
+        The classes heard in each clip; empty for an unlabelled clip.
+    group : ndarray of str, shape (n,)
+        The recording (or site) a clip was cut from: clips of one group never stand on
+        two sides of a split.
+    fold : ndarray of int64, shape (n,)
+        The official fold, from 1; 0 where there is none.
+    classes : tuple of str
+        Class names in their order; the index of a name is its target number.
+    name : str
+        What the data set is called in tables and reports.
+    """
+
+    root: Path
+    file: NDArray[np.str_]
+    start_time: NDArray[np.float64]
+    end_time: NDArray[np.float64]
+    labels: tuple[tuple[str, ...], ...]
+    group: NDArray[np.str_]
+    fold: NDArray[np.int64]
+    classes: tuple[str, ...] = ()
+    name: str = "clips"
+    _class_index: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        n = len(self.file)
+        for column in ("start_time", "end_time", "labels", "group", "fold"):
+            if len(getattr(self, column)) != n:
+                raise DataError(
+                    f"clip table '{self.name}': column '{column}' has "
+                    f"{len(getattr(self, column))} rows, expected {n}"
+                )
+        if len(set(self.classes)) != len(self.classes):
+            raise DataError(f"clip table '{self.name}': a class name stands twice")
+        object.__setattr__(self, "_class_index", {c: i for i, c in enumerate(self.classes)})
+        unknown = {label for row in self.labels for label in row} - set(self.classes)
+        if unknown:
+            raise DataError(
+                f"clip table '{self.name}': labels without a class: {', '.join(sorted(unknown))}"
+            )
+
+    @classmethod
+    def from_rows(
+        cls,
+        root: str | Path,
+        rows: Iterable[dict[str, Any]],
+        classes: Sequence[str] | None = None,
+        name: str = "clips",
+    ) -> Clips:
+        """Build a table from mappings with ``file`` and, optionally, the other columns.
+
+        ``labels`` may be a name or a sequence of names. Without a ``group`` a file is its
+        own group. Without ``classes`` the names found are used in alphabetical order.
+        Rows are sorted by file and start time. A row that stands twice is an error.
+        """
+        table = sorted(rows, key=lambda row: (str(row["file"]), float(row.get("start_time", 0.0))))
+        labels = tuple(_as_labels(row.get("labels", ())) for row in table)
+        if classes is None:
+            classes = sorted({label for row in labels for label in row})
+        end = [row.get("end_time") for row in table]
+        clips = cls(
+            root=Path(root),
+            file=np.array([str(row["file"]).replace("\\", "/") for row in table], dtype=np.str_),
+            start_time=np.array([float(row.get("start_time", 0.0)) for row in table], np.float64),
+            end_time=np.array([np.nan if e is None else float(e) for e in end], np.float64),
+            labels=labels,
+            group=np.array([str(row.get("group") or row["file"]) for row in table], dtype=np.str_),
+            fold=np.array([int(row.get("fold", 0)) for row in table], np.int64),
+            classes=tuple(classes),
+            name=name,
+        )
+        ids = clips.ids
+        if len(set(ids)) != len(ids):
+            seen: set[str] = set()
+            twice = next(i for i in ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+            raise DataError(f"clip table '{name}': the clip {twice} stands twice")
+        return clips
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def __getitem__(self, rows: Any) -> Clips:
+        """The rows chosen by a slice, a mask or an array of row numbers."""
+        index = np.arange(len(self))[rows]
+        if index.ndim == 0:
+            index = index[None]
+        return replace(
+            self,
+            file=self.file[index],
+            start_time=self.start_time[index],
+            end_time=self.end_time[index],
+            labels=tuple(self.labels[i] for i in index),
+            group=self.group[index],
+            fold=self.fold[index],
+        )
+
+    def __repr__(self) -> str:
+        labelled = int(self.is_labelled.sum())
+        return (
+            f"Clips({self.name}: {len(self)} clips, {labelled} labelled, "
+            f"{len(self.classes)} classes, {len(set(self.group.tolist()))} groups)"
+        )
+
+    @property
+    def ids(self) -> list[str]:
+        """One text a row that names the clip: its file and, for a part of it, its times."""
+        return [
+            file if start == 0.0 and np.isnan(end) else f"{file}@{start:.3f}-{end:.3f}"
+            for file, start, end in zip(
+                self.file.tolist(), self.start_time, self.end_time, strict=True
+            )
+        ]
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where each clip's recording lies."""
+        return [self.root / file for file in self.file.tolist()]
+
+    @property
+    def is_labelled(self) -> NDArray[np.bool_]:
+        """Which rows carry at least one label, shape (n,)."""
+        return np.array([bool(row) for row in self.labels], dtype=np.bool_)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether any clip carries more than one label."""
+        return any(len(row) > 1 for row in self.labels)
+
+    @property
+    def folds(self) -> list[int]:
+        """The official folds that occur, in order; empty when the set has none."""
+        return sorted({int(f) for f in self.fold} - {0})
+
+    def target(self) -> NDArray[np.int64]:
+        """The class number of each clip, shape (n,); -1 for an unlabelled clip.
+
+        Raises
+        ------
+        DataError
+            When a clip carries several labels; use :meth:`targets` then.
+        """
+        if self.is_multi_label:
+            raise DataError(f"'{self.name}' has clips with several labels, expected one each")
+        return np.array(
+            [self._class_index[row[0]] if row else -1 for row in self.labels], dtype=np.int64
+        )
+
+    def targets(self) -> NDArray[np.float32]:
+        """One column a class, 1 where the label is present, shape (n, n_classes)."""
+        hot = np.zeros((len(self), len(self.classes)), np.float32)
+        for i, row in enumerate(self.labels):
+            for label in row:
+                hot[i, self._class_index[label]] = 1.0
+        return hot
+
+    def without_labels(self) -> Clips:
+        """The same clips as an unlabelled pool, so that no label can leak from them."""
+        return replace(self, labels=((),) * len(self), classes=())
+
+    def with_columns(self, **columns: Any) -> Clips:
+        """A copy in which whole columns (or ``classes``, ``name``) are replaced."""
+        return replace(self, **columns)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table for pandas; several labels are joined with ';'."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "file": self.file.astype(object),
+                "start_time": self.start_time,
+                "end_time": self.end_time,
+                "label": [LABEL_SEPARATOR.join(row) for row in self.labels],
+                "group": self.group.astype(object),
+                "fold": self.fold,
+            }
+        )
+
+
+def _as_labels(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,) if value else ()
+    return tuple(dict.fromkeys(str(label) for label in value))

@@ -1,0 +1,20 @@
+"""What all tests share: quiet threads and, where they are at hand, real recordings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real recordings (esc10, animals, odd_files, esc50-meta), or a skip."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SEMISONIC_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings in {folder}; set SEMISONIC_DATA to a folder with esc10")
+    return folder
