@@ -7,7 +7,7 @@ A library must not write on somebody's terminal, so :func:`track` shows nothing 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -50,7 +50,7 @@ def track(
     items: Iterable[T], label: str, unit: str = "it", total: int | None = None
 ) -> Iterator[T]:
     """Yield the items while a bar counts them."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with bar(total, label, unit) as shown:
         for item in items:
