@@ -124,9 +124,9 @@ def _check_value(name: str, value: Any, hint: Any, rule: Mapping[str, Any]) -> N
         if choices is not None and one not in choices:
             raise OptionError(f"option '{name}': found {one!r}; {nearest(str(one), choices)}")
         low, high = rule.get("minimum"), rule.get("maximum")
-        if low is not None and one < low:
+        if low is not None and not one >= low:  # so that NaN is refused
             raise OptionError(f"option '{name}': found {one}{unit}, expected at least {low}{unit}")
-        if high is not None and one > high:
+        if high is not None and not one <= high:
             raise OptionError(f"option '{name}': found {one}{unit}, expected at most {high}{unit}")
 
 

@@ -1,0 +1,58 @@
+"""Samples to features: log-mel spectrograms, deltas, standardisation, MFCC statistics.
+
+One front end serves training, prediction and export: :class:`LogMel` works on batches on
+any device, :class:`MelExtractor` on one clip at a time on the CPU, and both give the same
+numbers. Names are imported when first used, so that :class:`MelOptions` (which the command
+line needs for its help) does not pull in torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from semisonic.features.options import MelOptions
+
+if TYPE_CHECKING:
+    from semisonic.features.deltas import delta
+    from semisonic.features.extractor import MelExtractor
+    from semisonic.features.filterbank import hz_to_mel, mel_filters, mel_to_hz
+    from semisonic.features.frontend import Frontend
+    from semisonic.features.logmel import LogMel
+    from semisonic.features.mfcc import mfcc, mfcc_statistics
+    from semisonic.features.standardize import Standardize
+
+__all__ = [
+    "Frontend",
+    "LogMel",
+    "MelExtractor",
+    "MelOptions",
+    "Standardize",
+    "delta",
+    "hz_to_mel",
+    "mel_filters",
+    "mel_to_hz",
+    "mfcc",
+    "mfcc_statistics",
+]
+
+_HOME = {
+    "Frontend": "frontend",
+    "LogMel": "logmel",
+    "MelExtractor": "extractor",
+    "Standardize": "standardize",
+    "delta": "deltas",
+    "hz_to_mel": "filterbank",
+    "mel_filters": "filterbank",
+    "mel_to_hz": "filterbank",
+    "mfcc": "mfcc",
+    "mfcc_statistics": "mfcc",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

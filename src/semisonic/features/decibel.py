@@ -1,0 +1,33 @@
+"""Mel power to decibels, with silence that is finite and never the loudest."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from semisonic.features.options import AMIN, MelOptions
+
+
+def to_decibel(mel: Tensor, options: MelOptions) -> Tensor:
+    """Level of each cell in dB.
+
+    Parameters
+    ----------
+    mel : Tensor, shape (..., mel, frame) or (..., frame, mel)
+        Sums of ``magnitude ** options.power``. The last two dimensions are one clip's.
+
+    Returns
+    -------
+    Tensor, same shape
+        With reference "one" at least -100 dB. With reference "max" at most 0 dB, and
+        ``options.floor_db`` everywhere for a clip without any sound: the usual formula
+        would make such a clip 0 dB, the same as the loudest cell of any other.
+    """
+    amin = AMIN ** (options.power / 2)
+    level = mel.clamp(min=amin).log10() * (20.0 / options.power)
+    if options.reference == "max":
+        loudest = level.amax((-2, -1), keepdim=True)
+        silent = loudest <= -99.9999
+        level = (level - loudest).masked_fill(silent, options.floor_db)
+    if options.top_db is not None:
+        level = level.maximum(level.amax((-2, -1), keepdim=True) - options.top_db)
+    return level

@@ -1,0 +1,158 @@
+"""The fast way on a CPU: one clip at a time through buffers that stay in the cache.
+
+Batches of spectra leave the cache and fall on fresh memory pages every time, which costs
+more than the transforms themselves. Here every buffer is allocated once, the transform
+writes into it some frames at a time, and each group of mel bands multiplies only the bins
+it touches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semisonic.base.errors import DataError
+from semisonic.features.decibel import to_decibel
+from semisonic.features.deltas import delta
+from semisonic.features.filterbank import mel_filters, require_no_empty_band
+from semisonic.features.logmel import hann
+from semisonic.features.options import MelOptions
+
+_GROUPS = 4  # groups of neighbouring mel bands; one is enough for few bands
+_FEW_MELS = 32
+_BLOCK = 64  # frames at a time: at n_fft 1024 the buffers of a block fit half a megabyte
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Views of the buffers for some neighbouring frames."""
+
+    samples: torch.Tensor  # (frame, n_fft), into the padded wave
+    framed: torch.Tensor  # (frame, n_fft), windowed
+    spectrum: torch.Tensor  # (frame, bin), complex
+    parts: torch.Tensor  # (frame, bin, 2), the same memory
+    power: torch.Tensor  # (frame, bin)
+    products: tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], ...]
+    # weights (band, bin), power (bin, frame), result (band, frame)
+
+
+class MelExtractor:
+    """Log-mel features of single clips on the CPU; equals :class:`LogMel` within 1e-3 dB.
+
+    The object owns its buffers: use one object in each thread.
+
+    Parameters
+    ----------
+    options : MelOptions
+
+    Examples
+    --------
+    >>> extractor = MelExtractor(MelOptions(duration=1.0))
+    >>> extractor(np.zeros(22050, np.float32)).shape
+    (1, 64, 44)
+    """
+
+    def __init__(self, options: MelOptions) -> None:
+        self.options = options
+        self._pad = options.n_fft // 2 if options.center else 0
+        self._wave = np.zeros(options.n_samples + 2 * self._pad, np.float32)
+        self._window = hann(options.n_fft).float()
+        self._mel = torch.empty(options.n_mels, options.n_frames)
+        self._blocks = self._make_blocks()
+
+    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features of a clip.
+
+        Parameters
+        ----------
+        x : ndarray of float, shape (n_samples,)
+            Samples within -1 to 1 at ``options.sample_rate``.
+
+        Returns
+        -------
+        ndarray of float32, shape (channel, mel, frame)
+            Levels in dB, in memory of its own.
+
+        Raises
+        ------
+        DataError
+            For another shape, or samples that are not floating-point.
+        """
+        self._load(np.asarray(x))
+        options = self.options
+        with torch.inference_mode():
+            for block in self._blocks:
+                torch.mul(block.samples, self._window, out=block.framed)
+                torch.fft.rfft(block.framed, out=block.spectrum)
+                block.parts.square_()
+                torch.add(block.parts[..., 0], block.parts[..., 1], out=block.power)
+                if options.power != 2:
+                    block.power.pow_(options.power / 2)
+                for weights, power, result in block.products:
+                    torch.mm(weights, power, out=result)
+            level = to_decibel(self._mel, options)  # (mel, frame)
+            channels = (level, delta(level)) if options.deltas else (level,)
+            features: NDArray[np.float32] = torch.stack(channels).numpy()
+        return features
+
+    def _load(self, x: NDArray[np.float32]) -> None:
+        """Put the clip into the padded buffer, mirrored at both ends."""
+        n_samples, pad, wave = self.options.n_samples, self._pad, self._wave
+        if x.shape != (n_samples,) or x.dtype.kind != "f":
+            raise DataError(
+                f"log-mel: found a clip of shape {x.shape} and type {x.dtype}, expected "
+                f"({n_samples},) of floating-point samples; fit the clip to "
+                f"{self.options.duration:g} s first"
+            )
+        wave[pad : pad + n_samples] = x
+        if self.options.peak_normalize:
+            inner = wave[pad : pad + n_samples]
+            peak = max(float(inner.max()), -float(inner.min()))
+            if peak > 0:
+                inner /= peak
+        if pad:
+            wave[:pad] = wave[2 * pad : pad : -1]
+            wave[-pad:] = wave[-pad - 2 : -2 * pad - 2 : -1]
+
+    def _make_blocks(self) -> list[_Block]:
+        options = self.options
+        n_bins = options.n_fft // 2 + 1
+        samples = torch.from_numpy(self._wave).unfold(0, options.n_fft, options.hop_length)
+        size = min(_BLOCK, options.n_frames)
+        framed = torch.empty(size, options.n_fft)
+        spectrum = torch.empty(size, n_bins, dtype=torch.complex64)
+        power = torch.empty(size, n_bins)
+        groups = _band_groups(options)
+        blocks = []
+        for start in range(0, options.n_frames, size):
+            rows = slice(start, min(start + size, options.n_frames))
+            n = rows.stop - rows.start
+            products = tuple(
+                (weights, power[:n, bins].T, self._mel[bands, rows])
+                for bands, bins, weights in groups
+            )
+            parts = torch.view_as_real(spectrum[:n])
+            blocks.append(
+                _Block(samples[rows], framed[:n], spectrum[:n], parts, power[:n], products)
+            )
+        return blocks
+
+
+def _band_groups(options: MelOptions) -> list[tuple[slice, slice, torch.Tensor]]:
+    """Groups of bands: which bands, the bins they touch, weights (band, bin)."""
+    filters = mel_filters(
+        options.sample_rate, options.n_fft, options.n_mels, options.fmin_hz, options.fmax_hz
+    )
+    require_no_empty_band(filters, options.n_fft)
+    n_groups = 1 if options.n_mels <= _FEW_MELS else _GROUPS
+    groups = []
+    for bands in np.array_split(np.arange(options.n_mels), n_groups):
+        chosen = slice(int(bands[0]), int(bands[-1]) + 1)
+        used = np.flatnonzero(filters[chosen].any(axis=0))
+        bins = slice(int(used[0]), int(used[-1]) + 1)
+        weights = torch.from_numpy(np.ascontiguousarray(filters[chosen, bins])).float()
+        groups.append((chosen, bins, weights))
+    return groups

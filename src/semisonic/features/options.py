@@ -1,0 +1,135 @@
+"""All parameters of the log-mel front end in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from semisonic.base.errors import OptionError
+from semisonic.base.files import digest
+from semisonic.base.options import check, option
+
+AMIN = 1e-10
+"""Mel power below this counts as this, so silence is finite: -100 dB at reference one."""
+
+DELTA_WIDTH = 9
+"""Frames that a delta looks at, as librosa's default."""
+
+_VERSION = 1  # raise when the same options give other numbers, so that old stores are rebuilt
+
+
+@dataclass(frozen=True)
+class MelOptions:
+    """Parameters of the log-mel spectrogram.
+
+    The defaults give 1 x 64 x 216 for a clip of five seconds. Values in dB are
+    ``20 / power * log10(mel)``, so ``power=1`` (magnitudes) and ``power=2`` have one scale.
+
+    Raises
+    ------
+    OptionError
+        When a value, or a pair of values, cannot work; the text says what to change.
+    """
+
+    sample_rate: int = option(
+        22050, "rate that clips are resampled to", unit="Hz", minimum=100, maximum=768_000
+    )
+    duration: float = option(
+        5.0, "length of a clip; shorter ones are padded", unit="s", minimum=0.001, maximum=3600
+    )
+    n_fft: int = option(
+        1024, "length of the analysis window", unit="samples", minimum=16, maximum=1 << 18
+    )
+    hop_length: int = option(
+        512, "step from frame to frame", unit="samples", minimum=1, maximum=1 << 18
+    )
+    n_mels: int = option(64, "mel bands", minimum=1, maximum=1024)
+    fmin_hz: float = option(0.0, "lower edge of the lowest band", unit="Hz", minimum=0)
+    fmax_hz: float | None = option(
+        None, "upper edge of the highest band; half the sample rate if not given", unit="Hz"
+    )
+    power: float = option(
+        2.0, "exponent of the magnitudes that the bands sum", minimum=0.25, maximum=4
+    )
+    reference: str = option(
+        "one",
+        "what 0 dB is: 'one' keeps the level, 'max' is the clip's own maximum",
+        choices=("one", "max"),
+    )
+    top_db: float | None = option(
+        None, "dynamic range kept below the clip's maximum; all of it if not given", unit="dB"
+    )
+    peak_normalize: bool = option(
+        False, "divide a clip by its largest absolute value (a silent clip stays silent)"
+    )
+    center: bool = option(True, "centre frames on their times by mirroring the clip's ends")
+    deltas: bool = option(False, "add the change over time as a second channel")
+
+    def __post_init__(self) -> None:
+        check(self)
+        nyquist = self.sample_rate / 2
+        top = nyquist if self.fmax_hz is None else self.fmax_hz
+        if not 0 <= self.fmin_hz < top <= nyquist:
+            raise OptionError(
+                f"options 'fmin_hz', 'fmax_hz': found {self.fmin_hz:g} to {top:g} Hz, expected "
+                f"0 <= fmin_hz < fmax_hz <= {nyquist:g} Hz, half of sample_rate"
+            )
+        if self.top_db is not None and not 0 < self.top_db <= 1000:
+            raise OptionError(f"option 'top_db': found {self.top_db:g} dB, expected 0 to 1000 dB")
+        if self.n_samples < self.min_samples:
+            raise OptionError(
+                f"options 'duration', 'n_fft': a clip has {self.n_samples} samples, a frame of "
+                f"n_fft={self.n_fft} needs {self.min_samples}; take a longer duration or a "
+                "smaller n_fft"
+            )
+        if self.deltas and self.n_frames < DELTA_WIDTH:
+            raise OptionError(
+                f"option 'deltas': a clip has {self.n_frames} frames, deltas need {DELTA_WIDTH}; "
+                "take a longer duration or a smaller hop_length"
+            )
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of a clip at ``sample_rate``."""
+        return round(self.duration * self.sample_rate)
+
+    @property
+    def min_samples(self) -> int:
+        """The fewest samples that give a frame."""
+        return self.n_fft // 2 + 1 if self.center else self.n_fft
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of a clip of ``n_samples``."""
+        return self.count_frames(self.n_samples)
+
+    @property
+    def n_channels(self) -> int:
+        """2 with deltas, else 1."""
+        return 2 if self.deltas else 1
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape (channel, mel, frame) of a clip's features."""
+        return self.n_channels, self.n_mels, self.n_frames
+
+    @property
+    def floor_db(self) -> float:
+        """What every cell of an all-zero clip gets: the quietest value, never the loudest."""
+        if self.reference == "max" and self.top_db is not None:
+            return -float(self.top_db)
+        return -100.0
+
+    def count_frames(self, n_samples: int) -> int:
+        """Frames of a wave of another length."""
+        padded = n_samples + (2 * (self.n_fft // 2) if self.center else 0)
+        return 1 + (padded - self.n_fft) // self.hop_length
+
+    def key(self) -> str:
+        """A hash of all parameters, for naming stores of features."""
+        # A sentence of names and normal forms: 5 and 5.0 seconds are the same option.
+        parts = [(f.name, _normal(getattr(self, f.name))) for f in fields(self)]
+        return digest("log-mel", _VERSION, *parts)
+
+
+def _normal(value: object) -> object:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -1,0 +1,83 @@
+"""The options of the front end, the filter bank and the lazy import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import librosa
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semisonic.base.errors import OptionError
+from semisonic.base.options import from_mapping, to_dict
+from semisonic.features import LogMel, MelOptions, hz_to_mel, mel_filters, mel_to_hz
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(44100, 12288, 28), (22050, 1024, 60), (44100, 2205, 128, 20.0), (16000, 512, 40, 60.0, 7600)],
+)
+def test_filters_equal_librosa(arguments: tuple[int, int, int]) -> None:
+    names = ("sr", "n_fft", "n_mels", "fmin", "fmax")
+    expected = librosa.filters.mel(**dict(zip(names, arguments, strict=False)), dtype=np.float64)
+    np.testing.assert_allclose(mel_filters(*arguments), expected, rtol=1e-9, atol=1e-12)
+
+
+@given(st.floats(0, 30_000))
+def test_mel_scale_goes_both_ways(hz: float) -> None:
+    assert mel_to_hz(hz_to_mel(hz)) == pytest.approx(hz, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"n_mels": 0}, "n_mels"),
+        ({"fmax_hz": 12_000.0}, "fmax_hz"),
+        ({"fmin_hz": 9000.0, "fmax_hz": 8000.0}, "fmin_hz"),
+        ({"reference": "maximum"}, "did you mean 'max'"),
+        ({"top_db": 0.0}, "top_db"),
+        ({"duration": 0.01}, "longer duration"),
+        ({"duration": 0.1, "deltas": True}, "deltas"),
+        ({"n_fft": "big"}, "a whole number"),
+        ({"duration": float("nan")}, "duration"),
+    ],
+)
+def test_impossible_options_say_what_to_change(change: dict[str, object], named: str) -> None:
+    with pytest.raises(OptionError, match=named):
+        MelOptions(**change)  # type: ignore[arg-type]
+
+
+def test_a_band_without_a_bin_is_refused() -> None:
+    with pytest.raises(OptionError, match="hold no frequency bin"):
+        LogMel(MelOptions(n_mels=512))
+
+
+def test_the_key_names_all_parameters() -> None:
+    base = MelOptions()
+    other = {
+        "sample_rate": 16000, "duration": 4.0, "n_fft": 2048, "hop_length": 441, "n_mels": 40,
+        "fmin_hz": 20.0, "fmax_hz": 8000.0, "power": 1.0, "reference": "max", "top_db": 80.0,
+        "peak_normalize": True, "center": False, "deltas": True,
+    }  # fmt: skip
+    assert set(other) == {field.name for field in fields(MelOptions)}
+    keys = {replace(base, **{name: value}).key() for name, value in other.items()}
+    assert len(keys) == len(other)
+    assert base.key() not in keys
+    assert base.key() == MelOptions(duration=5).key()
+
+
+def test_options_survive_a_recipe() -> None:
+    options = MelOptions(n_mels=40, fmax_hz=8000.0, reference="max")
+    assert from_mapping(MelOptions, to_dict(options)) == options
+
+
+def test_options_do_not_load_torch() -> None:
+    code = (
+        "import sys; from semisonic.features import MelOptions; MelOptions();"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
