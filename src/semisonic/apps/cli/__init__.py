@@ -1,0 +1,1 @@
+"""The command ``semisonic``: one file a verb, and the parser made from options classes."""

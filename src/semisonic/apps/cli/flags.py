@@ -1,0 +1,110 @@
+"""From an options dataclass to the flat list of what stands on a command line.
+
+A field of a nested options class becomes a flag like any other, in a group of its own.
+When two classes have a field of the same name, the outer one keeps the plain name and
+the inner one gets the name of its field in front: ``duration`` and ``mel_duration``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from semisonic.base.options import field_types
+
+MAIN_GROUP = "Options"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One option or argument of a verb.
+
+    ``path`` is where its value lives in the options (``("mel", "n_mels")``), ``name`` what
+    it is called on the command line, with underscores.
+    """
+
+    path: tuple[str, ...]
+    name: str
+    hint: Any
+    default: Any
+    rule: Mapping[str, Any]
+    group: str
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether it is given by its place: a field without a default."""
+        return self.default is dataclasses.MISSING
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it takes several values."""
+        return typing.get_origin(self.inner) is tuple
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is on or off."""
+        return self.inner is bool
+
+    @property
+    def may_be_none(self) -> bool:
+        """Whether the word 'none' is a value of it."""
+        return type(None) in _alternatives(self.hint)
+
+    @property
+    def inner(self) -> Any:
+        """The type without its 'or None'."""
+        kinds = [kind for kind in _alternatives(self.hint) if kind is not type(None)]
+        return kinds[0] if len(kinds) == 1 else str
+
+    @property
+    def kind(self) -> Any:
+        """The type of one value."""
+        return typing.get_args(self.inner)[0] if self.is_list else self.inner
+
+
+def flags_of(options_class: type) -> list[Flag]:
+    """All flags of an options class, nested classes included, outer ones first."""
+    found = sorted(_walk(options_class, None, (), MAIN_GROUP), key=lambda flag: len(flag.path))
+    taken: set[str] = set()
+    flags = []
+    for flag in found:
+        name = flag.path[-1]
+        if name in taken:
+            name = "_".join(flag.path)
+        if name in taken:
+            raise TypeError(f"{options_class.__name__} has two options '{name}'")
+        taken.add(name)
+        flags.append(dataclasses.replace(flag, name=name))
+    return flags
+
+
+def _walk(options_class: type, defaults: Any, path: tuple[str, ...], group: str) -> Iterator[Flag]:
+    """Go through the fields; ``defaults`` is the outer class's default for this one."""
+    hints = field_types(options_class)
+    for field in dataclasses.fields(options_class):
+        hint, here = hints[field.name], (*path, field.name)
+        default = field.default
+        if defaults is not None:
+            default = getattr(defaults, field.name)
+        elif field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        if dataclasses.is_dataclass(hint):
+            nested = typing.cast(type, hint)
+            yield from _walk(nested, default, here, _title(nested))
+        else:
+            yield Flag(here, field.name, hint, default, field.metadata, group)
+
+
+def _title(options_class: type) -> str:
+    first_line = (options_class.__doc__ or options_class.__name__).strip().splitlines()[0]
+    return first_line.rstrip(".:")
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return typing.get_args(hint)
+    return (hint,)

@@ -1,0 +1,164 @@
+"""The command itself: which verbs there are, and how every call ends.
+
+A verb's module is imported when the verb is called, so that ``semisonic --help`` is there
+at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from semisonic.apps.cli.session import Session, Status
+from semisonic.base.errors import SemisonicError
+from semisonic.base.options import nearest
+
+_VERBS = "semisonic.apps.cli"
+DATA_VERBS = {
+    "info": (f"{_VERBS}.data_info", "Count clips, classes, folds and recordings."),
+    "check": (f"{_VERBS}.data_check", "Look for leaks between folds and for duplicates."),
+    "build": (f"{_VERBS}.data_build", "Decode and resample all clips into a sample store."),
+    "synth": (f"{_VERBS}.data_synth", "Make the synthetic data set."),
+}
+VERBS = {
+    "pretrain": (f"{_VERBS}.pretrain", "Learn an encoder from recordings without labels."),
+    "train": (f"{_VERBS}.train", "Train a classifier from labelled recordings."),
+    "evaluate": (f"{_VERBS}.evaluate", "Measure a classifier on labelled recordings."),
+    "predict": (f"{_VERBS}.predict", "Say what is heard in recordings."),
+    "run": (f"{_VERBS}.run", "Run a recipe: a whole experiment with its report."),
+    "data": (f"{_VERBS}.data", "Look at recordings, check, decode or make them."),
+    "info": (f"{_VERBS}.info", "Say what a model or a run is, and what this machine has."),
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb when it is called; each module has a ``command``."""
+
+    def __init__(self, verbs: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
+        super().__init__(subcommand_metavar="VERB ...", options_metavar="", **attributes)
+        self.verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order people need them."""
+        return list(self.verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a verb, imported now."""
+        if cmd_name not in self.verbs:
+            return None
+        command: click.Command = importlib.import_module(self.verbs[cmd_name][0]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb, or suggest the nearest."""
+        if args and args[0] not in self.verbs and not args[0].startswith("-"):
+            raise click.UsageError(f"no verb '{args[0]}': {nearest(args[0], self.verbs)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.verbs.items()])
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from semisonic import __version__
+
+        click.echo(f"semisonic {__version__}")
+        ctx.exit()
+
+
+command = Verbs(
+    VERBS,
+    name="semisonic",
+    help="Learn to recognise sounds from a few labels and many unlabelled recordings.",
+    epilog="'semisonic VERB --help' shows the options of a verb, with defaults and examples.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="Show the version and exit.",
+        )
+    ],
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status (see :class:`Status`).
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What stands after ``semisonic``; by default what the process was started with.
+    """
+    session = Session()
+    try:
+        with command.make_context(
+            "semisonic", list(sys.argv[1:] if arguments is None else arguments), obj=session
+        ) as ctx:
+            return int(command.invoke(ctx) or Status.OK)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return Status.WRONG_USE
+    except click.UsageError as error:
+        return _wrong_use(error.format_message(), error.ctx)
+    except SemisonicError as error:
+        return _failed(session, str(error), Status.WRONG_USE)
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted(session)
+    except BrokenPipeError:
+        # The reader of our output, such as 'head', has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Status.OK
+    except Exception as error:
+        return _bug(session, error)
+
+
+def _wrong_use(message: str, ctx: click.Context | None) -> Status:
+    path = ctx.command_path if ctx else "semisonic"
+    click.echo(f"{path}: {message}\nSee '{path} --help'.", err=True)
+    return Status.WRONG_USE
+
+
+def _failed(session: Session, message: str, status: Status) -> Status:
+    if session.traceback:
+        traceback.print_exc()
+    click.echo(f"semisonic: {message}", err=True)
+    return status
+
+
+def _interrupted(session: Session) -> Status:
+    advice = " The same command goes on where it stopped." if session.resumes else ""
+    click.echo(f"\nInterrupted.{advice}", err=True)
+    return Status.INTERRUPTED
+
+
+def _bug(session: Session, error: Exception) -> Status:
+    if isinstance(error, OSError) and error.strerror:
+        # A full disk, a missing permission: nothing that a look into our code could mend.
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(session, f"{where}{error.strerror}", Status.WRONG_USE)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    text = f"this is a bug of ours: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+    if session.log is not None and session.log.is_file():
+        with session.log.open("a", encoding="utf-8") as log:
+            traceback.print_exception(error, file=log)
+        text += f"\nWhat led to it stands in {session.log}."
+    elif not session.traceback:
+        text += "\nThe same command with --traceback shows what led to it."
+    return _failed(session, text, Status.OUR_BUG)

@@ -1,0 +1,112 @@
+"""What a verb may use while it runs: how to speak, and how to end."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from pathlib import Path
+
+import click
+
+from semisonic.base import progress
+
+FAILURES_SHOWN = 10
+
+
+class Status(IntEnum):
+    """The exit status of the command."""
+
+    OK = 0
+    OUR_BUG = 1
+    WRONG_USE = 2
+    SOME_FAILED = 3
+    INTERRUPTED = 130
+
+
+class Session:
+    """How one call of the command speaks and ends.
+
+    Attributes
+    ----------
+    quiet, verbose, dry_run : bool
+        As given on the command line.
+    log : Path or None
+        Where the run's log lies, once a verb has a run folder; errors point there.
+    """
+
+    def __init__(self) -> None:
+        self.quiet = self.verbose = self.dry_run = self.traceback = self.resumes = False
+        self.log: Path | None = None
+
+    def start(self, *, quiet: bool, verbose: bool, traceback: bool, resumes: bool) -> None:
+        """Turn on progress bars and messages as asked for."""
+        if quiet and verbose:
+            raise click.UsageError("-q and -v contradict each other: give one of them")
+        self.quiet, self.verbose = quiet, verbose
+        self.traceback, self.resumes = traceback, resumes
+        progress.show(not quiet)
+        _speak(logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING)
+
+    def say(self, text: str = "") -> None:
+        """Print a line of the answer."""
+        click.echo(text)
+
+    def note(self, text: str) -> None:
+        """Print a remark beside the answer, on standard error; not with ``-q``."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def failed(self, failures: Sequence[tuple[str, str]], listed_in: Path | None = None) -> Status:
+        """Name the files that failed, the first few in full, and give the exit status.
+
+        Parameters
+        ----------
+        failures : sequence of (file, reason)
+        listed_in : Path, optional
+            The file that holds the whole list.
+        """
+        if not failures:
+            return Status.OK
+        files = "file" if len(failures) == 1 else "files"
+        click.echo(f"{len(failures)} {files} could not be used:", err=True)
+        for file, reason in failures[:FAILURES_SHOWN]:
+            # Some reasons repeat the file's name in front.
+            click.echo(f"  {file}: {reason.removeprefix(f'{file}: ')}", err=True)
+        if len(failures) > FAILURES_SHOWN:
+            rest = f"  and {len(failures) - FAILURES_SHOWN} more"
+            click.echo(f"{rest}, all in {listed_in}" if listed_in else rest, err=True)
+        return Status.SOME_FAILED
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], indent: str = "") -> str:
+    """Columns aligned for a terminal; numbers stand on the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    right = [all(_is_number(row[i]) for row in cells) for i in range(len(headers))]
+    lines = []
+    for row in [list(headers), *cells]:
+        aligned = [
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        lines.append((indent + "  ".join(aligned)).rstrip())
+    return "\n".join(lines)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("%", "").strip().lstrip("-").isdigit()
+
+
+def _speak(level: int) -> None:
+    """Send the package's log messages to standard error, in a calm form."""
+    logger = logging.getLogger("semisonic")
+    for handler in [h for h in logger.handlers if getattr(h, "of_command", False)]:
+        logger.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.of_command = True  # type: ignore[attr-defined]
+    handler.setLevel(level)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(min(logging.INFO, logger.level or logging.INFO))

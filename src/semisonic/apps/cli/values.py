@@ -1,0 +1,116 @@
+"""Values between text and Python: what is typed, what is shown, what TOML holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from semisonic.apps.cli.flags import Flag
+
+_KINDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
+_METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
+
+
+class FlagType(click.ParamType[Any]):
+    """Reads the text of one flag; lists are separated by commas."""
+
+    name = "value"
+
+    def __init__(self, flag: Flag) -> None:
+        self.flag = flag
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn what was typed into the value of the field."""
+        if not isinstance(value, str):
+            return value
+        flag = self.flag
+        if flag.may_be_none and value.lower() == "none":
+            return None
+        if flag.is_list and not flag.is_argument:
+            return tuple(self._one(part.strip()) for part in value.split(",") if part.strip())
+        return self._one(value)
+
+    def _one(self, text: str) -> Any:
+        kind = self.flag.kind
+        try:
+            return kind(text) if kind in (int, float, Path) else text
+        except ValueError:
+            unit = self.flag.rule.get("unit")
+            return self.fail(f"found '{text}', expected {_KINDS[kind]}{f' ({unit})' * bool(unit)}.")
+
+
+def metavar(flag: Flag) -> str:
+    """What stands for the value in the help: N, X, TEXT, PATH or the choices."""
+    choices = flag.rule.get("choices")
+    if choices and len("|".join(choices)) <= 24:
+        return "|".join(choices)
+    name = _METAVARS.get(flag.kind, "TEXT")
+    return f"{name},…" if flag.is_list and not flag.is_argument else name
+
+
+def describe(flag: Flag) -> str:
+    """The help of a flag: what it is, its choices or range, its default with the unit."""
+    rule = flag.rule
+    parts = []
+    choices = rule.get("choices")
+    if choices and metavar(flag) != "|".join(choices):
+        parts.append("one of " + ", ".join(choices))
+    parts.extend(limits(flag))
+    if not flag.is_argument:
+        parts.append(f"default: {shown(flag)}")
+    text = str(rule.get("help", ""))
+    return f"{text}  [{'; '.join(parts)}]" if parts else text
+
+
+def limits(flag: Flag) -> list[str]:
+    """The range of a number in words, empty when it has none."""
+    low, high = flag.rule.get("minimum"), flag.rule.get("maximum")
+    if low is not None and high is not None:
+        return [f"{low:g} to {high:g}"]
+    if low is not None:
+        return [f"at least {low:g}"]
+    return [f"at most {high:g}"] if high is not None else []
+
+
+def shown(flag: Flag) -> str:
+    """The default as people read it, with its unit."""
+    value, unit = flag.default, flag.rule.get("unit")
+    if value is None or value in ("", ()):
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    text = ",".join(map(_number, value)) if isinstance(value, tuple) else _number(value)
+    return f"{text} {unit}" if unit else text
+
+
+def as_toml(options: Any) -> str:
+    """The options as a TOML text that ``--config`` reads back."""
+    plain, tables = [], []
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if dataclasses.is_dataclass(value):
+            tables.append(f"\n[{field.name}]\n{as_toml(value)}")
+        elif value is None:
+            plain.append(f"# {field.name}: not set\n")
+        else:
+            plain.append(f"{field.name} = {_toml_value(value)}\n")
+    return "".join(plain + tables)
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    # The escapes of a JSON text are those of a TOML text.
+    return json.dumps(str(value), ensure_ascii=False)

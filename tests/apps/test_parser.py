@@ -1,0 +1,231 @@
+"""The parser that is made from an options class."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from semisonic.apps.cli.parser import Verb, command_from
+from semisonic.apps.cli.session import Session
+from semisonic.base.errors import OptionError
+from semisonic.base.options import option
+
+
+@dataclass(frozen=True)
+class Mel:
+    """The mel front end.
+
+    Only this first line is a heading.
+    """
+
+    n_mels: int = option(64, "mel bands", minimum=1)
+    fmax_hz: float | None = option(None, "highest frequency", unit="Hz", minimum=0)
+    duration: float = option(5.0, "length of the input", unit="s", minimum=0.1, maximum=60)
+
+
+@dataclass(frozen=True)
+class Kitchen:
+    """One of everything."""
+
+    data: str = option(dataclasses.MISSING, "recordings with labels")
+    others: tuple[str, ...] = option(dataclasses.MISSING, "more of them")
+    duration: float = option(1.5, "length of a clip", unit="s")
+    shuffle: bool = option(True, "mix the clips")
+    sizes: tuple[int, ...] = option((8, 16), "batch sizes")
+    decoder: str = option("unpool", "way back up", choices=("unpool", "upsample"))
+    cache: Path | None = option(None, "where to keep features")
+    mel: Mel = field(default_factory=lambda: Mel(n_mels=40))
+    seed: int = option(0, "seed of all random numbers", minimum=0)
+
+
+def _verb(got: list[Kitchen], options_class: type = Kitchen) -> Verb:
+    def cook(options: Kitchen, session: Session) -> None:
+        """Cook something."""
+        got.append(options)
+
+    return command_from(
+        options_class, cook, name="cook", examples=["cook a b -o soup"], plans=True, resumes=True
+    )
+
+
+def parse(*arguments: str) -> Kitchen:
+    got: list[Kitchen] = []
+    _verb(got).main(list(arguments), standalone_mode=False, obj=Session())
+    return got[0]
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(_verb([]), list(arguments), obj=Session())
+
+
+def test_defaults_come_from_the_class_and_the_outer_class_wins() -> None:
+    assert parse("a", "b", "c") == Kitchen("a", ("b", "c"))
+    assert parse("a", "b").mel.n_mels == 40
+
+
+def test_every_kind_of_value_is_read() -> None:
+    options = parse(
+        *("a", "b", "--duration", "2", "--no-shuffle", "--sizes", "1, 2,3", "--decoder"),
+        *("upsample", "--cache", "there", "--n-mels", "28", "--fmax-hz", "8000", "--seed", "7"),
+    )
+    assert options == Kitchen(
+        *("a", ("b",), 2.0, False, (1, 2, 3), "upsample", Path("there")),
+        Mel(28, 8000.0),
+        7,
+    )
+    assert isinstance(options.duration, float)
+
+
+def test_both_spellings_of_a_name() -> None:
+    assert parse("a", "b", "--n_mels", "28") == parse("a", "b", "--n-mels", "28")
+    assert parse("a", "b", "--no_shuffle") == parse("a", "b", "--no-shuffle")
+
+
+def test_underscores_in_values_stay() -> None:
+    assert parse("my_data", "b_1", "--cache", "a_b").cache == Path("a_b")
+    assert parse("my_data", "b_1").data == "my_data"
+
+
+def test_the_inner_one_of_two_equal_names_gets_its_field_in_front() -> None:
+    options = parse("a", "b", "--duration", "3", "--mel-duration", "4")
+    assert (options.duration, options.mel.duration) == (3.0, 4.0)
+
+
+def test_none_is_a_value_where_it_may_be(tmp_path: Path) -> None:
+    config = tmp_path / "x.toml"
+    config.write_text("fmax_hz = 100\ncache = 'here'\n")
+    options = parse("a", "b", "--config", str(config), "--fmax-hz", "none")
+    assert (options.mel.fmax_hz, options.cache) == (None, Path("here"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a", "b", "--n-mels", "many"), "expected a whole number"),
+        (("a", "b", "--duration", "long"), "expected a number (s)"),
+        (("a", "b", "--n-mel", "3"), "--n-mels"),
+        (("a", "b", "-q", "-v"), "contradict"),
+        (("a",), "OTHERS is missing: more of them"),
+        ((), "DATA is missing: recordings with labels"),
+    ],
+)
+def test_wrong_use_is_said_in_words(arguments: Sequence[str], message: str) -> None:
+    with pytest.raises(click.UsageError) as error:
+        parse(*arguments)
+    assert message in error.value.format_message()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--n-mels", "0"), "option 'mel.n_mels': found 0, expected at least 1"),
+        (("--mel-duration", "61"), "found 61.0 s, expected at most 60 s"),
+        (("--decoder", "upsampel"), "did you mean 'upsample'?"),
+        (("--seed", "-1"), "expected at least 0"),
+    ],
+)
+def test_values_out_of_range_are_errors_with_the_range(
+    arguments: Sequence[str], message: str
+) -> None:
+    with pytest.raises(OptionError) as error:
+        parse("a", "b", *arguments)
+    assert message in str(error.value)
+
+
+def test_the_help_shows_defaults_units_ranges_groups_and_examples() -> None:
+    text = CliRunner().invoke(_verb([]), ["--help"], obj=Session(), terminal_width=200).output
+    assert "Cook something." in text
+    assert "DATA    recordings with labels" in text
+    assert "--duration X" in text
+    assert "[default: 1.5 s]" in text
+    assert "[0.1 to 60; default: 5 s]" in text
+    assert "[at least 1; default: 40]" in text
+    assert "--shuffle / --no-shuffle" in text
+    assert "mix the clips  [default: on]" in text
+    assert "--sizes N,…" in text
+    assert "[default: 8,16]" in text
+    assert "--decoder unpool|upsample" in text
+    assert "\nThe mel front end:\n" in text
+    assert text.index("--n-mels") > text.index("The mel front end:")
+    assert text.index("--seed") > text.index("Common options:")
+    assert text.rstrip().endswith("cook a b -o soup")
+    assert "--n_mels" not in text
+
+
+def test_a_dry_run_shows_options_that_config_reads_back(tmp_path: Path) -> None:
+    config = tmp_path / "saved.toml"
+    result = call('a "q"', "b", "--n-mels", "28", "--cache", "x", "--no-shuffle", "--dry-run")
+    assert result.exit_code == 0, result.output
+    config.write_text(result.output)
+    again = parse("--config", str(config))
+    assert again == Kitchen('a "q"', ("b",), shuffle=False, cache=Path("x"), mel=Mel(28))
+
+
+def test_two_flags_of_one_name_are_an_error_of_the_programmer() -> None:
+    @dataclass(frozen=True)
+    class Twice:
+        mel_duration: int = option(1, "a")
+        duration: int = option(1, "b")
+        mel: Mel = field(default_factory=Mel)
+
+    with pytest.raises(TypeError, match="mel_duration"):
+        _verb([], Twice)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["n_mels = 28", "n-mels = 28", "[mel]\nn_mels = 28", "mel.n_mels = 28"],
+)
+def test_config_names_an_option_flat_or_in_its_table(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "x.toml"
+    config.write_text(text)
+    assert parse("a", "b", "--config", str(config)).mel == Mel(28)
+
+
+def test_the_command_line_wins_over_config(tmp_path: Path) -> None:
+    config = tmp_path / "x.toml"
+    config.write_text("data = 'c'\nothers = ['d']\nn_mels = 28\nduration = 9\nsizes = [1]\n")
+    options = parse("--config", str(config), "--n-mels", "64", "--shuffle")
+    assert options == Kitchen("c", ("d",), 9.0, True, (1,), mel=Mel(64))
+    # A value equal to the default is still one that was typed.
+    assert parse("a", "b", "--config", str(config), "--duration", "1.5").duration == 1.5
+
+
+def test_config_may_be_the_record_of_an_earlier_run(tmp_path: Path) -> None:
+    record = tmp_path / "run.json"
+    record.write_text(
+        '{"versions": {"torch": "2"}, "options": {"data": "c", "others": ["d"], '
+        '"mel": {"n_mels": 28, "fmax_hz": null}, "cache": "x"}}'
+    )
+    assert parse("--config", str(record)) == Kitchen("c", ("d",), mel=Mel(28), cache=Path("x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("n_mel = 3", "unknown option 'n_mel': did you mean 'n_mels'?"),
+        ("[mel]\nfmax = 3", "unknown option 'mel.fmax': did you mean 'fmax_hz'?"),
+        ("[mle]\nn_mels = 3", "unknown option 'mle': did you mean 'mel'?"),
+        ("n_mels = ", "not TOML"),
+        ("n_mels = 'a'", "found 'a', expected a whole number"),
+        ("shuffle = 'no'", "expected true or false"),
+        ("n_mels = 1.5", "expected a whole number"),
+    ],
+)
+def test_errors_of_a_config_file_name_the_key(tmp_path: Path, text: str, message: str) -> None:
+    config = tmp_path / "x.toml"
+    config.write_text(text)
+    with pytest.raises(OptionError) as error:
+        parse("a", "b", "--config", str(config))
+    assert message in str(error.value)
+
+
+def test_a_config_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="No such file"):
+        parse("a", "b", "--config", str(tmp_path / "none.toml"))
