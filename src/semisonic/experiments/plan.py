@@ -1,0 +1,192 @@
+"""The jobs of an experiment: who is trained on what, and what follows from what.
+
+Both arms of a comparison share split, seed, label budget and classifier; they differ in
+the encoder's first weights alone. A job's name is a hash of everything its result depends
+on, so equal work is done once (the control is the same for every decoder) and a finished
+job of an interrupted run is found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.base.files import digest
+from semisonic.base.seeds import derive, generator
+from semisonic.data.budgets import label_budget
+from semisonic.data.clips import Clips
+from semisonic.data.splits import Split, fold_splits
+from semisonic.experiments.recipe import Budget, Recipe, Setting
+
+Rows = NDArray[np.int64]
+
+CONTROL = "supervised"
+PRETRAINED = "pre-trained"
+
+HELD_OUT_SHARE = 0.1
+"""Share of the pre-training clips that early stopping looks at, by recording."""
+
+
+@dataclass(frozen=True, eq=False)
+class PretrainJob:
+    """Train an auto-encoder. Row numbers count the joined table: labelled clips, then pool."""
+
+    name: str
+    setting: Setting
+    fold: int
+    draw: int
+    seed: int
+    rows: Rows
+    held_out: Rows
+    show: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class TrainJob:
+    """Train a classifier and score its test fold once."""
+
+    name: str
+    setting: Setting
+    budget: Budget
+    arm: str
+    fold: int
+    draw: int
+    seed: int
+    train: Rows
+    validation: Rows
+    test: Rows
+    start: PretrainJob | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs, in an order in which each one's start comes before it."""
+
+    pretrain: tuple[PretrainJob, ...]
+    train: tuple[TrainJob, ...]
+    cells: tuple[tuple[str, TrainJob], ...]
+    """The rows of the result: a setting's name in tables and the job that gives it."""
+    splits: tuple[Split, ...]
+
+
+def make_plan(
+    recipe: Recipe,
+    labelled: Clips,
+    pool: Clips,
+    *,
+    seed: int = 0,
+    transductive: bool = False,
+) -> Plan:
+    """Plan every fold, draw, budget, setting and arm of a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    labelled : Clips
+        Clips with one label each; folds are official ones or made by recording.
+    pool : Clips
+        Unlabelled clips; their rows follow those of ``labelled`` in the joined table.
+    seed : int
+    transductive : bool
+        Let pre-training hear the test fold (without labels). Off unless asked for.
+    """
+    pretrain: dict[str, PretrainJob] = {}
+    train: dict[str, TrainJob] = {}
+    cells: list[tuple[str, TrainJob]] = []
+    splits: list[Split] = []
+    joined_groups = np.concatenate([labelled.group, pool.group])
+    for draw in range(max(budget.draws for budget in recipe.budgets)):
+        seed_of_draw = derive(seed, "draw", draw) % (1 << 31)
+        for split in _wanted(recipe, labelled, seed_of_draw):
+            splits.append(split)
+            heard = [split.train, np.arange(len(pool)) + len(labelled)]
+            if transductive:
+                heard.append(split.test)
+            rows, held_out = _hold_out(
+                np.concatenate(heard), joined_groups, seed_of_draw, split.fold
+            )
+            for setting in recipe.settings:
+                start = _pretrain_job(
+                    setting, split, draw, seed_of_draw, rows, held_out, split.test[:16]
+                )
+                start = pretrain.setdefault(start.name, start)
+                for budget in recipe.budgets:
+                    if draw >= budget.draws:
+                        continue
+                    for arm in (CONTROL, PRETRAINED):
+                        job = _train_job(
+                            setting, budget, arm, split, draw, seed_of_draw, labelled,
+                            start if arm == PRETRAINED else None,
+                        )  # fmt: skip
+                        job = train.setdefault(job.name, job)
+                        cells.append((cell_name(setting, budget, recipe), job))
+    return Plan(tuple(pretrain.values()), tuple(train.values()), tuple(cells), tuple(splits))
+
+
+def cell_name(setting: Setting, budget: Budget, recipe: Recipe) -> str:
+    """What a setting under a budget is called: only what tells it from the others."""
+    parts = [setting.name] if len(recipe.settings) > 1 else []
+    parts += [budget.label] if len(recipe.budgets) > 1 or not parts else []
+    return ", ".join(parts)
+
+
+def _wanted(recipe: Recipe, labelled: Clips, seed: int) -> Sequence[Split]:
+    splits = fold_splits(labelled, validation=recipe.validation, seed=seed)
+    return [split for split in splits if not recipe.folds or split.fold in recipe.folds]
+
+
+def _hold_out(rows: Rows, groups: NDArray[np.str_], seed: int, fold: int) -> tuple[Rows, Rows]:
+    """Cut the held-out part of the pre-training clips, whole recordings at a time."""
+    rng = generator(seed, "pre-training held out", fold)
+    names = sorted(set(groups[rows].tolist()))
+    chosen: set[str] = set()
+    wanted, found = HELD_OUT_SHARE * len(rows), 0
+    count = dict(zip(*np.unique(groups[rows], return_counts=True), strict=True))
+    for i in rng.permutation(len(names)):
+        if found >= wanted or len(chosen) == len(names) - 1:
+            break
+        chosen.add(names[i])
+        found += int(count[np.str_(names[i])])
+    out = np.array([groups[row] in chosen for row in rows], dtype=np.bool_)
+    return rows[~out], rows[out]
+
+
+def _pretrain_job(
+    setting: Setting, split: Split, draw: int, seed: int, rows: Rows, held_out: Rows, show: Rows
+) -> PretrainJob:
+    reads = replace(setting, name="", dropout=0.0, train=type(setting.train)())
+    name = digest("pre-train", reads, split.fold, seed, rows.tolist(), held_out.tolist())
+    return PretrainJob(f"pretrain-{name}", setting, split.fold, draw, seed, rows, held_out, show)
+
+
+def _train_job(
+    setting: Setting,
+    budget: Budget,
+    arm: str,
+    split: Split,
+    draw: int,
+    seed: int,
+    labelled: Clips,
+    start: PretrainJob | None,
+) -> TrainJob:
+    rows, validation = split.train, split.validation
+    if budget.labels_per_class:
+        # The labels of a validation part would not be in the budget, so there is none:
+        # training lasts the recipe's epochs and ends with its last weights.
+        everything = np.sort(np.concatenate([rows, validation]))
+        rows = label_budget(labelled, everything, budget.labels_per_class, seed)
+        validation = validation[:0]
+    reads = replace(setting, name="", pretrain=type(setting.pretrain)())
+    if arm == CONTROL:
+        reads = replace(reads, decoder="unpool")
+    name = digest(
+        "train", reads, arm, split.fold, seed, rows.tolist(), validation.tolist(),
+        start.name if start else "",
+    )  # fmt: skip
+    return TrainJob(
+        f"train-{name}", setting, budget, arm, split.fold, draw, seed, rows, validation,
+        split.test, start,
+    )  # fmt: skip

@@ -1,0 +1,177 @@
+"""A recipe: the question an experiment asks, and every setting it asks it for.
+
+A recipe is a TOML file. ``[setting]`` holds what all settings share, each ``[[settings]]``
+table changes some of it, and ``[grid]`` multiplies the settings by lists of values::
+
+    title = "Does pre-training help?"
+    [[budgets]]
+    labels_per_class = 4
+    draws = 5
+    [setting]
+    model = "({filters})5c-2p-({filters})3c-2p-128fc"
+    [setting.mel]
+    n_mels = 28
+    [grid]
+    batch_size = [16, 32]
+    [quick]
+    "setting.train.epochs" = 5
+
+Unknown keys are errors. The model's notation may name ``{filters}``; ``batch_size``
+stands for both ``pretrain.batch_size`` and ``train.batch_size``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from semisonic.base.errors import OptionError
+from semisonic.base.options import from_mapping, option
+from semisonic.features import MelOptions
+from semisonic.training.options import FitOptions
+
+DECODERS = ("unpool", "upsample", "subpixel", "unet")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many labels the training clips carry, and how often they are drawn."""
+
+    labels_per_class: int = option(0, "labels a class, drawn by recording; 0: all", minimum=0)
+    draws: int = option(1, "how often labels, inner split and weights are drawn", minimum=1)
+
+    @property
+    def label(self) -> str:
+        """What the budget is called in tables."""
+        return f"{self.labels_per_class} a class" if self.labels_per_class else "all labels"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One network, input and way of training, tried with and without pre-training."""
+
+    name: str = option("default", "what the setting is called in tables")
+    model: str = option("small", "registered name or architecture notation")
+    filters: int = option(64, "number that {filters} in the notation stands for", minimum=1)
+    decoder: str = option("unpool", "the auto-encoder's way back up", choices=DECODERS)
+    standardize: str = option(
+        "global", "statistics that features are standardised by", choices=("global", "mel", "none")
+    )
+    dropout: float = option(0.0, "dropout before the last layer", minimum=0.0, maximum=0.95)
+    mel: MelOptions = field(default_factory=MelOptions)
+    pretrain: FitOptions = field(default_factory=FitOptions)
+    train: FitOptions = field(default_factory=FitOptions)
+
+    @property
+    def architecture(self) -> str:
+        """The model's name or notation with the number of filters put in."""
+        return self.model.replace("{filters}", str(self.filters))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An experiment: settings x budgets x draws x folds x arms."""
+
+    title: str = option("Experiment", "headline of the report")
+    question: str = option("", "what is asked, in a sentence")
+    published: str = option("", "published tables put beside ours", choices=("", "cae"))
+    validation: float = option(
+        0.15, "share of the training folds held out, by recording", minimum=0.0, maximum=0.5
+    )
+    folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
+    budgets: tuple[Budget, ...] = (Budget(),)
+    settings: tuple[Setting, ...] = (Setting(),)
+
+
+def read_recipe(
+    path: str | Path, *, quick: bool = False, changes: Mapping[str, Any] | None = None
+) -> Recipe:
+    """Read a recipe file.
+
+    Parameters
+    ----------
+    path : str or Path
+    quick : bool
+        Apply the recipe's ``[quick]`` table: a look at the result in minutes.
+    changes : mapping, optional
+        Dotted keys and values put over the file, as ``{"setting.train.epochs": 5}``.
+
+    Raises
+    ------
+    OptionError
+        For a file that is not TOML, an unknown key or a value out of range.
+    """
+    source = Path(path)
+    try:
+        table = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise OptionError(f"recipe {source}: cannot be read: {error}") from error
+    fast = table.pop("quick", {})
+    for key, value in {**(fast if quick else {}), **(changes or {})}.items():
+        _put(table, key, value)
+    return _expand(table, str(source))
+
+
+def _put(table: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set ``table[a][b][c] = value`` for the key ``a.b.c``."""
+    *path, last = dotted.replace("-", "_").split(".")
+    for name in path:
+        inner = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise OptionError(f"recipe key '{dotted}': '{name}' is no table")
+        table = inner
+    table[last] = value
+
+
+def _expand(table: dict[str, Any], where: str) -> Recipe:
+    shared = table.pop("setting", {})
+    own = table.pop("settings", [{}])
+    grid = table.pop("grid", {})
+    budgets = tuple(
+        from_mapping(Budget, row, f"{where}: budgets.") for row in table.pop("budgets", [{}])
+    )
+    settings = []
+    for changes in own:
+        for values in itertools.product(*grid.values()):
+            point = dict(zip(grid, values, strict=True))
+            settings.append(_setting(shared, changes, point, where))
+    names = [setting.name for setting in settings]
+    for name in names:
+        if names.count(name) > 1:
+            raise OptionError(f"{where}: two settings are called '{name}'; give each its own name")
+    head = from_mapping(Recipe, table, f"{where}: ")
+    return Recipe(
+        head.title, head.question, head.published, head.validation, head.folds,
+        budgets, tuple(settings),
+    )  # fmt: skip
+
+
+def _setting(
+    shared: Mapping[str, Any], changes: Mapping[str, Any], point: Mapping[str, Any], where: str
+) -> Setting:
+    values = _merge(_merge({}, shared), changes)
+    for key, value in point.items():
+        _put(values, key, value)
+    if "batch_size" in values:
+        batch = values.pop("batch_size")
+        for part in ("pretrain", "train"):
+            _put(values, f"{part}.batch_size", batch)
+    coordinates = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in point.items())
+    if coordinates:
+        name = values.get("name")
+        values["name"] = f"{name}, {coordinates}" if name else coordinates
+    return from_mapping(Setting, values, f"{where}: setting.")
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = deepcopy(value)
+    return base
