@@ -31,3 +31,7 @@ class OptionError(SemisonicError):
 
 class ModelError(SemisonicError):
     """A model file, an architecture or weights that do not fit."""
+
+
+class TrainingError(SemisonicError):
+    """A training that cannot go on, such as one whose loss is no longer a finite number."""

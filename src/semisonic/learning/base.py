@@ -1,0 +1,67 @@
+"""What is minimised: tensors in, a loss and named terms out.
+
+An objective holds the modules it trains, says which streams of batches it reads and
+computes the loss of one step. It never sees a file, an optimiser or an epoch; the
+training loop never sees a method. A new method is one new file in this room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from semisonic.base.errors import DataError
+
+
+class BatchLike(Protocol):
+    """What an objective reads of a batch."""
+
+    @property
+    def x(self) -> Tensor:
+        """Features, (batch, channel, mel, frame), in dB and not standardised."""
+
+    @property
+    def y(self) -> Tensor | None:
+        """Targets, (batch,) class numbers or (batch, class) shares; None without labels."""
+
+
+class Objective(nn.Module):
+    """Base of all objectives.
+
+    Attributes
+    ----------
+    streams : tuple of str
+        The streams of batches it reads. The first is the primary one: one pass over it
+        is an epoch.
+
+    Notes
+    -----
+    ``forward`` gives a mapping with the key ``"loss"``, a scalar that is the mean over the
+    rows of the primary batch, and any number of other scalars to be recorded beside it.
+    Random numbers (dropout, noise) are drawn from torch's global generator, which the
+    training loop seeds before every step.
+    """
+
+    streams: tuple[str, ...] = ()
+
+    def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
+        """The loss and its named terms for one batch of each stream."""
+        raise NotImplementedError
+
+
+def targets_of(batch: BatchLike, stream: str) -> Tensor:
+    """The targets of a batch that must have some.
+
+    Raises
+    ------
+    DataError
+        When the batch comes from a stream without labels.
+    """
+    if batch.y is None:
+        raise DataError(
+            f"the stream '{stream}' gives batches without targets, expected labelled ones: "
+            "make the stream with target=..."
+        )
+    return batch.y

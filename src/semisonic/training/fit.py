@@ -1,0 +1,211 @@
+"""The one training loop, in plain torch.
+
+It knows devices, number formats, schedules, averages, early stopping, checkpoints and
+processes; it knows no method. What is minimised comes as an objective, what it is computed
+on as streams of batches. :func:`train_step` is all that changes a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from semisonic.base.options import check
+from semisonic.base.progress import bar
+from semisonic.base.seeds import derive
+from semisonic.learning import Objective
+from semisonic.training.averaging import put_weights
+from semisonic.training.checkpoint import Identity, load_checkpoint
+from semisonic.training.devices import choose_device
+from semisonic.training.diagnosis import explain
+from semisonic.training.distributed import World, join
+from semisonic.training.identity import Streams, check_streams, identity_of
+from semisonic.training.interrupt import deferred_interrupt
+from semisonic.training.meter import NotFinite
+from semisonic.training.options import FitOptions
+from semisonic.training.precision import Plan, check_plan, choose_plan
+from semisonic.training.randomness import kept_randomness, seed_torch
+from semisonic.training.state import FitResult, Training, Validate, result_of
+
+
+def fit(
+    objective: Objective,
+    streams: Streams,
+    options: FitOptions,
+    *,
+    seed: int,
+    device: str | torch.device = "cpu",
+    validate: Validate | None = None,
+    folder: Path | None = None,
+    label: str = "train",
+) -> FitResult:
+    """Train an objective; it carries the final weights when this returns.
+
+    Parameters
+    ----------
+    objective : Objective
+        What is minimised. Its weights at the call are the first weights. It ends on
+        ``device``, in evaluation mode.
+    streams : mapping
+        The streams of batches that the objective reads, by name. An epoch is one pass over
+        the primary one.
+    options : FitOptions
+        Optimiser, schedule, epochs and so on.
+    seed : int
+        For dropout and whatever else draws torch's global random numbers in a step. Their
+        state outside is neither used nor changed.
+    device : str or torch.device
+        See :func:`choose_device`. The streams must give batches there.
+    validate : callable, optional
+        Called after each epoch, in evaluation mode and without gradients, with the averaged
+        weights in place where there are any. Its values get columns named ``val_...``. The
+        weights of the best epoch by ``options.monitor`` are the final ones.
+    folder : Path, optional
+        Keeps ``checkpoint.pt``, ``history.json`` and ``timing.json``. When a checkpoint of
+        the same training is there, it goes on; when that was finished, it returns at once.
+    label : str
+        What the progress bar is called.
+
+    Returns
+    -------
+    FitResult
+        History, best epoch, time.
+
+    Raises
+    ------
+    OptionError
+        When options are wrong, streams do not fit the objective, or the folder holds the
+        checkpoint of another training.
+    TrainingError
+        When the loss becomes infinite or not a number.
+
+    Notes
+    -----
+    On a processor with a fixed number of threads the same seed gives the same weights, bit
+    for bit, interrupted or not. Launched by ``torchrun``, every process calls this with the
+    same arguments and reads its share of each batch.
+    """
+    check(options)
+    place = choose_device(device)
+    check_streams(objective, streams, place.type)
+    world = join(place)
+    identity, found = {}, None
+    if folder is not None:
+        identity = identity_of(objective, streams, options, seed, validate is not None)
+        found = load_checkpoint(folder, identity)
+    objective.to(place)
+    if found is not None:
+        check_plan(found["plan"], options)
+        if found["finished"]:
+            put_weights(objective, found["weights"])
+            objective.eval()
+            return result_of(found)
+    training = Training(
+        objective,
+        options,
+        streams[objective.streams[0]].steps_per_epoch,
+        seed=seed,
+        device=place,
+        world=world,
+        plan=_plan(objective, streams, options, world, found),
+        validated=validate is not None,
+        folder=folder,
+        identity=identity,
+    )
+    if found is not None:
+        training.load(found)
+    try:
+        _loop(training, streams, validate, label)
+    except NotFinite as error:
+        raise explain(error, streams, training.steps_per_epoch, str(training.plan)) from error
+    return training.finish()
+
+
+def _loop(training: Training, streams: Streams, validate: Validate | None, label: str) -> None:
+    with _running(training, label) as after_step:
+        while not training.is_done:
+            while training.step < training.epoch_end:
+                train_step(training, streams)
+                after_step()
+            training.end_epoch(validate)
+            after_step(epoch_ended=True)
+
+
+def train_step(t: Training, streams: Streams) -> None:
+    """One step: fetch a batch of each stream, forward, backward, change the weights."""
+    seed_torch(derive(t.seed, "dropout", t.step, t.world.rank), t.device)
+    names = t.objective.streams
+    batches = {name: streams[name].at(t.step, t.world.rank, t.world.size) for name in names}
+    rate = t.schedule.apply(t.optimizer, t.step)
+    with t.plan.autocast(t.device):
+        terms = t.model(batches)
+    n_rows = len(batches[names[0]].x)
+    t.optimizer.zero_grad(set_to_none=True)
+    (terms["loss"] * t.world.share(n_rows, t.device)).backward()
+    if t.options.clip_norm > 0:
+        clip_grad_norm_(t.weights, t.options.clip_norm)
+    t.optimizer.step()
+    if t.average is not None:
+        t.average.update()
+    t.meter.add(t.step, n_rows, rate, terms)
+    t.step += 1
+
+
+@contextmanager
+def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
+    """The surroundings of the loop; gives the function to call after every step.
+
+    That function reads the losses now and then, shows progress, writes checkpoints and
+    acts on Ctrl-C, which waits for it so that a checkpoint never holds half a step.
+    """
+    total = training.options.epochs * training.steps_per_epoch
+    first = training.world.is_first
+    shown = bar(total, label, "step", training.step) if first else nullcontext()
+
+    def read() -> None:
+        n_steps = training.meter.read()
+        if progress is not None and n_steps:
+            _show(progress, training, n_steps)
+
+    def after_step(epoch_ended: bool = False) -> None:
+        if training.meter.is_due() or training.step == training.epoch_end:
+            read()
+        if training.clock.is_due(epoch_ended):
+            read()
+            training.save()
+        interrupt.check()
+
+    with kept_randomness(training.device), deferred_interrupt() as interrupt, shown as progress:
+        training.objective.train()
+        try:
+            yield after_step
+        except KeyboardInterrupt:
+            if interrupt.is_orderly:
+                read()
+                training.save()
+            raise
+
+
+def _show(progress: Any, training: Training, n_steps: int) -> None:
+    rate = training.optimizer.param_groups[0]["lr"]
+    progress.set_postfix_str(f"loss {training.meter.latest:.4g}, lr {rate:.2g}", refresh=False)
+    progress.update(n_steps)
+
+
+def _plan(
+    objective: Objective,
+    streams: Streams,
+    options: FitOptions,
+    world: World,
+    found: Identity | None,
+) -> Plan:
+    """Number format and layout: the checkpoint's, else what the options say or a probe finds."""
+    if found is not None:
+        return Plan.parse(found["plan"])
+    batches = {name: streams[name].at(0) for name in objective.streams}
+    return Plan.parse(world.tell(str(choose_plan(objective, batches, options))))

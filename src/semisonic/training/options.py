@@ -1,0 +1,66 @@
+"""How a network is trained: the options of the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from semisonic.base.options import option
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "step", "cosine", "onecycle", "plateau")
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Options of :func:`semisonic.training.fit`.
+
+    The loop reads all but ``batch_size``, which the caller gives to the streams.
+    """
+
+    epochs: int = option(50, "passes over the primary stream at most", minimum=1)
+    batch_size: int = option(32, "clips a step, over all processes", minimum=1)
+    optimizer: str = option("adam", "how weights are changed", choices=OPTIMIZERS)
+    learning_rate: float = option(1e-3, "highest learning rate", minimum=0.0)
+    momentum: float = option(0.9, "Nesterov momentum of sgd", minimum=0.0, maximum=0.999)
+    weight_decay: float = option(
+        0.0, "pull of weights (not of biases and norms) towards zero", minimum=0.0
+    )
+    schedule: str = option("constant", "course of the learning rate", choices=SCHEDULES)
+    step_epochs: int = option(30, "schedule step: epochs between two falls", minimum=1)
+    milestones: tuple[int, ...] = option(
+        (), "schedule step: epochs at which the rate falls, instead of step_epochs", minimum=1
+    )
+    step_factor: float = option(
+        0.1, "schedules step and plateau: what a fall multiplies by", minimum=0.0, maximum=1.0
+    )
+    plateau_epochs: int = option(
+        10, "schedule plateau: epochs without a better monitor before a fall", minimum=1
+    )
+    min_learning_rate: float = option(
+        0.0, "schedules cosine and plateau: lowest learning rate", minimum=0.0
+    )
+    warmup_epochs: float = option(
+        0.0,
+        "epochs in which the rate rises from zero; for onecycle its rising part (0: 30 %)",
+        minimum=0.0,
+    )
+    patience: int = option(
+        0, "stop after so many epochs without a better monitor; 0 never stops", minimum=0
+    )
+    monitor: str = option(
+        "val_loss", "column of the history that tells the best epoch, such as val_accuracy"
+    )
+    restore_best: bool = option(True, "end with the weights of the best epoch, not of the last")
+    ema_decay: float = option(
+        0.0, "decay a step of the weights' moving average; 0 is off", minimum=0.0, maximum=0.99999
+    )
+    precision: str = option(
+        "auto", "number format of the forward pass", choices=("auto", "fp32", "bf16")
+    )
+    channels_last: str = option(
+        "auto", "channels-last memory layout of weights", choices=("auto", "on", "off")
+    )
+    clip_norm: float = option(0.0, "largest norm of all gradients together; 0 is off", minimum=0.0)
+    checkpoint_interval: float = option(
+        60.0, "longest time between two checkpoints; 0 writes one a step", unit="s", minimum=0.0
+    )

@@ -1,0 +1,263 @@
+"""The run folder: what was run, with what, on what, and how it ended.
+
+``run.json`` holds the command, options, seeds, versions, commit, machine, hashes of the
+data, times and status; ``log.txt`` what was logged; ``bad_files.csv`` the recordings that
+could not be used. A folder belongs to one command with one set of options: the same again
+goes on with it, another is refused, so nothing is ever overwritten. Two processes cannot
+write into one folder at the same time.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import logging
+import time
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.base.files import read_json, write_json, write_text
+from semisonic.base.options import to_dict
+from semisonic.training.checkpoint import differences
+from semisonic.training.lock import NAME as LOCK
+from semisonic.training.lock import FolderLock
+from semisonic.training.machine import commit, machine, versions
+
+RECORD, LOG, BAD_FILES = "run.json", "log.txt", "bad_files.csv"
+_log = logging.getLogger("semisonic")
+
+
+class RunFolder:
+    """A folder that a command writes into; use it as a context manager.
+
+    Parameters
+    ----------
+    folder : Path
+        New, empty, or the folder of an earlier run of the same command and options.
+    command : str
+        The verb, such as ``train``.
+    options : options dataclass or mapping
+        Everything the result depends on.
+    seeds : int or mapping
+        The seed, or several by name.
+    free : collection of str
+        Names of options (dotted where nested) that may differ when a run goes on, since no
+        result depends on them, such as ``workers``.
+
+    Attributes
+    ----------
+    folder : Path
+        Where to write.
+    resumed : bool
+        Whether an earlier run of the same is gone on with.
+    finished : bool
+        Whether that run had already come to its end.
+
+    Raises
+    ------
+    OptionError
+        On entering: when the folder belongs to other options, or is somebody else's.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        command: str,
+        options: Any,
+        *,
+        seeds: int | Mapping[str, int] = 0,
+        free: Collection[str] = (),
+    ) -> None:
+        self.folder = Path(folder)
+        self.command = command
+        self.options = _plain(options)
+        self.seeds = {"seed": seeds} if isinstance(seeds, int) else dict(seeds)
+        self.free = frozenset(free)
+        self.resumed = False
+        self.finished = False
+        self.record: dict[str, Any] = {}
+        self._start = 0.0
+        self._lock = FolderLock(self.folder)
+        self._handler: logging.Handler | None = None
+        self._level_before = logging.NOTSET
+
+    def __enter__(self) -> RunFolder:
+        self._earlier()  # refused before anything is written
+        self._lock.acquire()
+        try:
+            return self._begin(self._earlier())
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, earlier: dict[str, Any] | None) -> RunFolder:
+        self.resumed = earlier is not None
+        self.finished = earlier is not None and earlier["status"] == "done"
+        self._start = time.monotonic()
+        now = _now()
+        self.record = {
+            "command": self.command,
+            "status": "running",
+            "options": self.options,
+            "seeds": self.seeds,
+            "data": earlier["data"] if earlier else {},
+            "started": earlier["started"] if earlier else now,
+            "resumed": [*earlier["resumed"], now] if earlier else [],
+            "finished": None,
+            "seconds": earlier["seconds"] if earlier else 0.0,
+            "versions": versions(),
+            "commit": commit(),
+            "machine": machine(),
+            "error": None,
+            "notes": earlier["notes"] if earlier else {},
+        }
+        self._seconds_before = float(self.record["seconds"])
+        self._write()
+        self._open_log()
+        _log.info("%s %s", "resumed" if self.resumed else "started", self.command)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        status = "done"
+        if error is not None:
+            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self.record["error"] = f"{type(error).__name__}: {error}"
+            _log.error("%s: %s", status, self.record["error"], exc_info=status == "failed")
+        self.record["status"] = status
+        self.record["finished"] = _now()
+        self._write()
+        _log.info("%s after %.1f s", status, self.record["seconds"])
+        self._close_log()
+        self._lock.release()
+
+    def path(self, *parts: str) -> Path:
+        """A place below the folder; the folders on the way are made."""
+        path = self.folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def note(self, **values: Any) -> None:
+        """Add to the notes of the record: what was found out on the way."""
+        self.record["notes"].update(_plain(values))
+        self._write()
+
+    def add_data(self, name: str, content_hash: str) -> None:
+        """Record the hash of a data set.
+
+        Raises
+        ------
+        DataError
+            When the run was begun with other data of that name.
+        """
+        before = self.record["data"].get(name, content_hash)
+        if before != content_hash:
+            raise DataError(
+                f"{self.folder}: the data '{name}' are not those the run was begun with "
+                f"(hash {before}, now {content_hash}); choose another folder"
+            )
+        self.record["data"][name] = content_hash
+        self._write()
+
+    def add_bad_files(self, rows: Iterable[tuple[str, str]]) -> int:
+        """Add recordings that could not be used, with the reason; give how many there are now.
+
+        A file that is listed already gets its newest reason. Rows are sorted by file.
+        """
+        table = dict(self.bad_files())
+        table.update((str(file), str(reason)) for file, reason in rows)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["file", "reason"])
+        writer.writerows(sorted(table.items()))
+        write_text(self.folder / BAD_FILES, text.getvalue())
+        return len(table)
+
+    def bad_files(self) -> list[tuple[str, str]]:
+        """The recordings that could not be used so far, with reasons."""
+        path = self.folder / BAD_FILES
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as stream:
+            return [(row["file"], row["reason"]) for row in csv.DictReader(stream)]
+
+    def _earlier(self) -> dict[str, Any] | None:
+        """The record of the run to go on with, or None for a new one."""
+        path = self.folder / RECORD
+        if self.folder.exists() and not self.folder.is_dir():
+            raise OptionError(f"{self.folder}: is a file, expected a folder for the run")
+        if not path.exists():
+            if self.folder.is_dir() and any(entry.name != LOCK for entry in self.folder.iterdir()):
+                raise OptionError(
+                    f"{self.folder}: holds files, but no {RECORD} of a run; "
+                    "choose a new or an empty folder"
+                )
+            return None
+        try:
+            earlier = read_json(path)
+            found = {name: earlier[name] for name in ("command", "options", "seeds")}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OptionError(
+                f"{path}: not a readable run record ({error}); choose another folder"
+            ) from error
+        wanted = {"command": self.command, "options": self.options, "seeds": self.seeds}
+        changed = differences(_without(found, self.free), _without(wanted, self.free))
+        if changed:
+            raise OptionError(
+                f"{self.folder}: belongs to another run: {'; '.join(changed)}. "
+                "Choose another folder, or the same options to go on"
+            )
+        return dict(earlier)
+
+    def _write(self) -> None:
+        self.record["seconds"] = round(self._seconds_before + time.monotonic() - self._start, 3)
+        write_json(self.folder / RECORD, self.record)
+
+    def _open_log(self) -> None:
+        self._handler = logging.FileHandler(self.folder / LOG, encoding="utf-8")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._handler.setLevel(logging.INFO)
+        self._level_before = _log.level
+        if _log.getEffectiveLevel() > logging.INFO:
+            _log.setLevel(logging.INFO)
+        _log.addHandler(self._handler)
+
+    def _close_log(self) -> None:
+        if self._handler is not None:
+            _log.removeHandler(self._handler)
+            self._handler.close()
+        _log.setLevel(self._level_before)
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    """Options as JSON gives them back, so that records can be compared."""
+    values = to_dict(options) if dataclasses.is_dataclass(options) else dict(options)
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return plain
+
+
+def _without(found: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
+    """A record without the options that may differ."""
+
+    def prune(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+        return {
+            key: prune(value, f"{where}{key}.") if isinstance(value, Mapping) else value
+            for key, value in values.items()
+            if f"{where}{key}" not in free
+        }
+
+    return {**found, "options": prune(found["options"], "")}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
