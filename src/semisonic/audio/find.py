@@ -1,0 +1,102 @@
+"""Which files below a folder are recordings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from semisonic.base.errors import DataError
+
+AUDIO_SUFFIXES = frozenset(
+    [
+        ".wav",
+        ".wave",
+        ".bwf",
+        ".rf64",
+        ".w64",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".mp2",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".au",
+        ".snd",
+        ".caf",
+        ".voc",
+        ".sph",
+    ]
+)
+"""Suffixes, in lower case, of what libsndfile reads."""
+
+OTHER_SUFFIXES = frozenset(
+    [".m4a", ".mp4", ".aac", ".wma", ".amr", ".ape", ".wv", ".webm", ".mka", ".ac3", ".dsf"]
+)
+"""Suffixes of recordings that cannot be read here, so that a reader can say so."""
+
+
+def find_audio(
+    folder: str | os.PathLike[str], suffixes: frozenset[str] = AUDIO_SUFFIXES
+) -> list[Path]:
+    """All recordings below a folder, in an order that no file system decides.
+
+    Suffixes are compared without regard to case. Names that begin with a dot are passed
+    over, folders too. Links to folders are followed, but every folder is listed once, under
+    its own name where it has one below ``folder``: a link can neither make a cycle nor
+    double the recordings.
+
+    Parameters
+    ----------
+    folder : path
+        Where to look.
+    suffixes : frozenset of str
+        Lower case, with the dot.
+
+    Returns
+    -------
+    list of Path
+        Beginning with ``folder``, sorted by their path with forward slashes.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing, is not a folder, or one below it may not be listed.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        found = "a file" if root.exists() else "nothing"
+        raise DataError(f"folder '{root}': found {found}, expected a folder of recordings")
+    files: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    real, links = [str(root)], list[str]()
+    while real or links:
+        # Real folders first, so that a link never takes the place of what it points to.
+        path = real.pop() if real else links.pop(0)
+        status = os.stat(path)
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen:
+            continue
+        seen.add(identity)
+        for entry in _entries(path):
+            if entry.is_dir(follow_symlinks=False):
+                real.append(entry.path)
+            elif entry.is_symlink() and entry.is_dir():
+                links.append(entry.path)
+            elif entry.is_file() and os.path.splitext(entry.name)[1].lower() in suffixes:
+                files.append(entry.path)
+    return sorted((Path(file) for file in files), key=lambda path: path.as_posix())
+
+
+def _entries(path: str) -> list[os.DirEntry[str]]:
+    """What a folder holds, by name, without hidden names."""
+    try:
+        with os.scandir(path) as entries:
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(
+            f"folder '{path}' cannot be listed ({error.strerror}). Make it readable or move it away"
+        ) from error
+    return sorted(shown, key=lambda entry: entry.name)

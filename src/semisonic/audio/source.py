@@ -1,0 +1,283 @@
+"""An open recording: what it is, and its samples, block by block.
+
+The rules, for every format:
+
+- Channels are averaged. Full scale is ±1; 16-bit samples are read as integers and divided
+  by 32768, which for WAV files is several times faster than letting the library do it.
+- A recording that holds less than its header promises is *truncated*. Parts of it that are
+  wholly there can be read; the whole, or a part beyond its end, cannot, so that half a
+  sound never passes for a whole one. Without a promise (a WAV file written to a pipe, an
+  MPEG stream without a length) what decodes is what there is.
+- A part may end up to 0.1 s behind the recording (times in tables are rounded, MPEG
+  lengths are estimates) and is then that much shorter.
+- NaN and infinite samples are errors; silence is not (see :func:`semisonic.audio.problems`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile as sf
+from numpy.typing import NDArray
+
+from semisonic.audio import mpeg
+from semisonic.audio.truncation import describe_truncation, missing_share
+from semisonic.base.errors import AudioError
+
+BLOCK = 1 << 18
+"""Samples of a channel that are decoded at once."""
+
+END_TOLERANCE = 0.1
+"""Seconds that a part may be asked for beyond the end of its recording."""
+
+# libsndfile lands a little off when it seeks into the last page of an Ogg stream; a page of
+# its encoders never holds more than this. An MPEG frame needs some of the frames before it.
+_OGG_LAST_PAGE = 1 << 18
+_MPEG_RUN_UP = 10 * 1152
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the header of a recording says.
+
+    Attributes
+    ----------
+    file : Path
+    sample_rate : int
+        Hz.
+    n_channels : int
+    n_samples : int
+        Samples of one channel that are there to be read (in a truncated FLAC or MP3 file:
+        that should be there).
+    duration : float
+        Seconds: ``n_samples / sample_rate``.
+    format, subtype : str
+        As libsndfile names them, such as ``WAV`` and ``PCM_16``.
+    damage : str
+        Why the recording cannot be read as a whole; empty if nothing is known.
+    """
+
+    file: Path
+    sample_rate: int
+    n_channels: int
+    n_samples: int
+    duration: float
+    format: str
+    subtype: str
+    damage: str = ""
+
+
+def probe(file: str | os.PathLike[str]) -> AudioInfo:
+    """What the header says; nothing is decoded.
+
+    Raises
+    ------
+    AudioError
+        If there is no such file, or it is not a recording, or holds no sample.
+    """
+    with Source(file) as source:
+        return source.info
+
+
+class Source:
+    """An open recording, to be used in a ``with`` block."""
+
+    def __init__(self, file: str | os.PathLike[str]) -> None:
+        self.path = Path(file)
+        _check_file(self.path)
+        self._stream: mpeg.MpegStream | None = None
+        self._lead = 0  # samples to pass over at the start of the decoder's output
+        self._handle = _open(self.path, self.path)
+        try:
+            self.info = self._inspect()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._handle.close()
+        if self._stream is not None:
+            self._stream.close()
+
+    def samples(
+        self, start_time: float = 0.0, end_time: float | None = None
+    ) -> NDArray[np.float32]:
+        """A part of the recording as one array, mono, at its own rate."""
+        first, last = self._range(start_time, end_time)
+        result = np.empty(last - first, np.float32)
+        n = 0
+        for block in self._blocks(first, last, BLOCK):
+            result[n : n + len(block)] = block
+            n += len(block)
+        return result[:n]
+
+    def blocks(
+        self, start_time: float, end_time: float | None, n_block: int
+    ) -> Iterator[NDArray[np.float32]]:
+        """A part of the recording in pieces of at most ``n_block`` samples."""
+        return self._blocks(*self._range(start_time, end_time), n_block)
+
+    def _inspect(self) -> AudioInfo:
+        handle = self._handle
+        kind, subtype, rate = handle.format, handle.subtype, int(handle.samplerate)
+        n_channels, n_samples = handle.channels, handle.frames
+        share = missing_share(self.path, handle)
+        if subtype == "MPEG_LAYER_III":
+            n_samples = self._measure_mpeg()
+        if n_samples < 1:
+            raise AudioError(self.path, "empty: the header counts no samples")
+        duration = n_samples / rate
+        damage = describe_truncation(duration, share)
+        return AudioInfo(self.path, rate, n_channels, n_samples, duration, kind, subtype, damage)
+
+    def _measure_mpeg(self) -> int:
+        """Put a header before a stream without one; its length in samples."""
+        stream = mpeg.open_mpeg(self.path)
+        if stream is None:
+            return int(self._handle.frames)
+        self._stream = stream
+        self._handle.close()
+        self._handle = _open(self.path, stream)
+        self._lead = max(0, self._handle.frames - stream.n_samples)
+        return int(self._handle.frames) - self._lead
+
+    def _range(self, start_time: float, end_time: float | None) -> tuple[int, int]:
+        """First and last (exclusive) sample of a part."""
+        rate, n, duration = self.info.sample_rate, self.info.n_samples, self.info.duration
+        asked = f"{start_time:g} s to " + ("the end" if end_time is None else f"{end_time:g} s")
+        if not start_time >= 0.0 or not math.isfinite(start_time):
+            raise AudioError(self.path, f"bad part: {asked}; expected a start of 0 s or more")
+        if end_time is not None and not end_time > start_time:
+            raise AudioError(self.path, f"bad part: {asked}; expected an end behind the start")
+        too_long = end_time is not None and end_time > duration + END_TOLERANCE
+        if self.info.damage and (end_time is None or too_long):
+            raise AudioError(
+                self.path,
+                self.info.damage,
+                "Export it again, or name the good part with a start and an end time",
+            )
+        first = round(start_time * rate)
+        if too_long or first >= n:
+            raise AudioError(
+                self.path, f"bad part: {asked}; the recording is {duration:.3f} s long"
+            )
+        last = n if end_time is None else min(n, round(end_time * rate))
+        if last <= first:
+            raise AudioError(self.path, f"too short: no sample from {asked}")
+        return first, last
+
+    def _blocks(self, first: int, last: int, n_block: int) -> Iterator[NDArray[np.float32]]:
+        self._go_to(first)
+        left = last - first
+        while left > 0:
+            block = self._decode(min(n_block, left), last - left)
+            if not len(block):
+                break
+            left -= len(block)
+            yield block
+        rate = self.info.sample_rate
+        if left == last - first or left > END_TOLERANCE * rate:
+            raise AudioError(
+                self.path,
+                f"truncated: {(last - left) / rate:.2f} s of {self.info.duration:.2f} s decode",
+            )
+
+    def _go_to(self, first: int) -> None:
+        """Stand before this sample, exactly."""
+        target = first + self._lead
+        near = target
+        if self.info.format == "OGG":
+            near = min(target, max(0, self._handle.frames - _OGG_LAST_PAGE))
+        elif "MPEG" in self.info.subtype:
+            near = max(0, target - _MPEG_RUN_UP) if first else 0
+        if self._handle.tell() != near:
+            self._call(first, self._handle.seek, near)
+        while near < target:
+            skipped = len(self._call(first, self._handle.read, min(BLOCK, target - near)))
+            if not skipped:
+                return  # the next read finds nothing either, and says so
+            near += skipped
+
+    def _decode(self, n: int, at: int) -> NDArray[np.float32]:
+        """The next ``n`` samples or fewer, mono; ``at`` is the place for messages."""
+        integer = self.info.subtype == "PCM_16"
+        kind = "int16" if integer else "float32"
+        x = mono(self._call(at, self._handle.read, n, kind, always_2d=True))
+        if not math.isfinite(float(x.sum())):
+            n_bad = len(x) - np.count_nonzero(np.isfinite(x))
+            if n_bad:
+                second = at / self.info.sample_rate
+                raise AudioError(
+                    self.path,
+                    f"non-finite: {n_bad} of {len(x)} samples from {second:.2f} s on are "
+                    "NaN or infinite",
+                )
+        return x
+
+    def _call(self, at: int, function: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except sf.SoundFileError as error:
+            rate, text = self.info.sample_rate, str(error).strip().rstrip(".")
+            raise AudioError(
+                self.path,
+                f"damaged or truncated: decoding fails after {at / rate:.2f} s of "
+                f"{self.info.duration:.2f} s" + (f" ({text})" if text else ""),
+            ) from None
+
+
+def mono(x: NDArray[Any]) -> NDArray[np.float32]:
+    """The mean of the channels of decoded samples (frames, channels), full scale ±1."""
+    scale = 1.0 / x.shape[1] / (32768.0 if x.dtype == np.int16 else 1.0)
+    total = x[:, 0].astype(np.float32)
+    for channel in range(1, x.shape[1]):
+        total += x[:, channel]
+    if scale != 1.0:
+        total *= np.float32(scale)
+    return total
+
+
+def _check_file(path: Path) -> None:
+    """Raise AudioError unless this is a regular file with something in it."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise AudioError(path, "no such file") from None
+    except OSError as error:
+        raise AudioError(path, f"cannot be opened ({error.strerror})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioError(path, "a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioError(path, "not a regular file")
+    if not status.st_size:
+        raise AudioError(path, "empty: the file has 0 bytes")
+    if not os.access(path, os.R_OK):
+        raise AudioError(path, "cannot be opened (Permission denied)")
+
+
+def _open(path: Path, file: Path | mpeg.MpegStream) -> sf.SoundFile:
+    try:
+        return sf.SoundFile(file)
+    except sf.SoundFileError as error:
+        text = str(error).rpartition("': ")[2].strip().rstrip(".")
+        if not text or "not recognised" in text or "does not exist" in text:
+            text = "libsndfile does not recognise it"
+        raise AudioError(
+            path, f"not audio, or damaged: {text}", "Convert it to WAV or FLAC if it is a recording"
+        ) from None
+    except TypeError:
+        raise AudioError(path, "no header: raw samples say neither rate nor type") from None
