@@ -1,0 +1,86 @@
+"""Numbers with intervals, honest comparisons, figures and the report. No torch in this room."""
+
+from semisonic.evaluation.calibration import (
+    Reliability,
+    expected_calibration_error,
+    reliability,
+)
+from semisonic.evaluation.comparison import (
+    ArmAccuracy,
+    Comparison,
+    DrawPair,
+    FoldPair,
+    arm_accuracy,
+    compare,
+    compare_settings,
+)
+from semisonic.evaluation.intervals import (
+    Interval,
+    PairedBootstrap,
+    bootstrap_interval,
+    paired_bootstrap,
+    wilson,
+)
+from semisonic.evaluation.metrics import (
+    PerClass,
+    accuracy,
+    average_precision,
+    balanced_accuracy,
+    confusion,
+    log_loss,
+    lwlrap,
+    macro_f1,
+    mean_average_precision,
+    per_class,
+    summary,
+    top_k_accuracy,
+)
+from semisonic.evaluation.results import Cell, Predictions
+from semisonic.evaluation.significance import (
+    McNemar,
+    ResampledT,
+    corrected_resampled_t,
+    holm,
+    mcnemar_exact,
+    mcnemar_pooled,
+    sign_flip_exact,
+)
+
+__all__ = [
+    "ArmAccuracy",
+    "Cell",
+    "Comparison",
+    "DrawPair",
+    "FoldPair",
+    "Interval",
+    "McNemar",
+    "PairedBootstrap",
+    "PerClass",
+    "Predictions",
+    "Reliability",
+    "ResampledT",
+    "accuracy",
+    "arm_accuracy",
+    "average_precision",
+    "balanced_accuracy",
+    "bootstrap_interval",
+    "compare",
+    "compare_settings",
+    "confusion",
+    "corrected_resampled_t",
+    "expected_calibration_error",
+    "holm",
+    "log_loss",
+    "lwlrap",
+    "macro_f1",
+    "mcnemar_exact",
+    "mcnemar_pooled",
+    "mean_average_precision",
+    "paired_bootstrap",
+    "per_class",
+    "reliability",
+    "sign_flip_exact",
+    "summary",
+    "top_k_accuracy",
+    "wilson",
+]

@@ -1,0 +1,140 @@
+"""How sure a number is: intervals that know which clips belong together.
+
+Clips cut from one recording are right or wrong together, so the bootstrap draws whole
+recordings. With several draws (other labels, other seeds) it draws the draws as well.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+
+from semisonic.base.errors import DataError
+from semisonic.base.seeds import generator
+from semisonic.evaluation.checked import as_correct
+
+_BLOCK = 500
+
+
+class Interval(NamedTuple):
+    """Where a number probably lies."""
+
+    low: float
+    high: float
+
+
+def wilson(n_right: int, n: int, level: float = 0.95) -> Interval:
+    """The interval of a share from ``n_right`` of ``n`` independent clips.
+
+    Paper: Wilson, "Probable inference, the law of succession, and statistical inference",
+    JASA 1927. It stays inside 0 to 1 and is of use for few clips and for shares near 0 and 1.
+    """
+    if n < 1 or not 0 <= n_right <= n:
+        raise DataError(f"Wilson interval: found {n_right} of {n}, expected 0 <= right <= n, n > 0")
+    z = float(norm.ppf(0.5 + level / 2))
+    share = n_right / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low = 0.0 if n_right == 0 else float(middle - half)
+    high = 1.0 if n_right == n else float(middle + half)
+    return Interval(low, high)
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    level: float = 0.95,
+    n_resamples: int = 5000,
+    seed: int = 0,
+) -> Interval:
+    """The percentile bootstrap interval of the mean of ``values``.
+
+    Parameters
+    ----------
+    values : array of float, shape (n,) or (n_draws, n)
+        One value a clip (right or wrong, or a difference), for each draw.
+    groups : array, shape (n,), optional
+        The recording of each clip; whole recordings are drawn. Without it, each clip is
+        its own recording.
+    level : float
+        The share of resamples inside the interval, 0 to 1.
+    """
+    means = resampled_means(values, groups, n_resamples=n_resamples, seed=seed)
+    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(float(low), float(high))
+
+
+class PairedBootstrap(NamedTuple):
+    """The difference of two accuracies (b minus a), its interval and two-sided p-value."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def paired_bootstrap(
+    correct_a: ArrayLike,
+    correct_b: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    level: float = 0.95,
+    n_resamples: int = 5000,
+    seed: int = 0,
+) -> PairedBootstrap:
+    """The difference of two accuracies on the same clips, by resampling recordings and draws.
+
+    Parameters
+    ----------
+    correct_a, correct_b : array of bool, shape (n,) or (n_draws, n)
+        Whether each clip was right, in the same order of clips and draws.
+    """
+    a, b = as_correct(correct_a, "correct_a"), as_correct(correct_b, "correct_b")
+    if a.shape != b.shape:
+        raise DataError(f"paired bootstrap: found shapes {a.shape} and {b.shape}, expected equal")
+    difference = b.astype(np.float64) - a
+    means = resampled_means(difference, groups, n_resamples=n_resamples, seed=seed)
+    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    tail = min(np.sum(means <= 0), np.sum(means >= 0))
+    p = min(1.0, 2.0 * (float(tail) + 1.0) / (n_resamples + 1.0))
+    return PairedBootstrap(float(difference.mean()), float(low), float(high), p)
+
+
+def resampled_means(
+    values: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    n_resamples: int = 5000,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Means of ``values`` over recordings drawn with replacement, shape (n_resamples,).
+
+    With several draws, draws and recordings are drawn independently of each other, as a
+    clip is scored in every draw (the two-way bootstrap of Owen, "The pigeonhole
+    bootstrap", Annals of Applied Statistics 2007). One draw is kept as it is.
+    """
+    table = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
+        raise DataError("bootstrap: expected finite values of shape (n,) or (n_draws, n), n > 0")
+    n_draws, n = table.shape
+    labels = np.arange(n) if groups is None else np.asarray(groups)
+    if labels.shape != (n,):
+        raise DataError(f"bootstrap: found {labels.shape} groups, expected ({n},)")
+    names, member = np.unique(labels, return_inverse=True)
+    if len(names) < 2:
+        raise DataError("bootstrap: all clips are of one recording, expected at least two")
+    size = np.bincount(member).astype(np.float64)
+    total = np.stack([np.bincount(member, row) for row in table])
+    rng = generator(seed, "bootstrap")
+    share, draw_share = np.full(len(names), 1 / len(names)), np.full(n_draws, 1 / n_draws)
+    means = []
+    for start in range(0, n_resamples, _BLOCK):
+        block = min(_BLOCK, n_resamples - start)
+        times = rng.multinomial(len(names), share, size=block).astype(np.float64)
+        drawn = rng.multinomial(n_draws, draw_share, size=block).astype(np.float64)
+        means.append(((times @ total.T) * drawn).sum(axis=1) / (times @ size) / n_draws)
+    return np.concatenate(means)

@@ -1,0 +1,234 @@
+"""How right a classifier is: one number each, and tables by class.
+
+Everywhere ``target`` holds class numbers, shape (n,), ``predicted`` the class numbers
+chosen, shape (n,), and ``scores`` probabilities, shape (n, n_classes). For clips with
+several labels ``targets`` holds 0 and 1, shape (n, n_classes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+from semisonic.base.errors import DataError
+from semisonic.evaluation.checked import as_classes, as_scores, as_targets, same_length
+
+
+def accuracy(target: ArrayLike, predicted: ArrayLike) -> float:
+    """The share of clips whose chosen class is the right one, 0 to 1."""
+    truth, chosen = as_classes(target, "target"), as_classes(predicted, "predicted")
+    same_length(target=truth, predicted=chosen)
+    return float(np.mean(truth == chosen))
+
+
+def confusion(target: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArray[np.int64]:
+    """Counts of clips by true class (row) and chosen class (column).
+
+    Returns
+    -------
+    ndarray of int64, shape (n_classes, n_classes)
+        Its sum is the number of clips, its diagonal the right ones.
+    """
+    truth = as_classes(target, "target", n_classes)
+    chosen = as_classes(predicted, "predicted", n_classes)
+    same_length(target=truth, predicted=chosen)
+    counts = np.bincount(truth * n_classes + chosen, minlength=n_classes * n_classes)
+    return counts.reshape(n_classes, n_classes).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class PerClass:
+    """Precision, recall, F1 (0 to 1) and number of clips of each class, each shape (n_classes,).
+
+    A class that is never chosen has precision 0; one without clips has recall 0.
+    """
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    n_clips: NDArray[np.int64]
+
+
+def per_class(target: ArrayLike, predicted: ArrayLike, n_classes: int) -> PerClass:
+    """Precision, recall and F1 of each class."""
+    counts = confusion(target, predicted, n_classes)
+    right = np.diag(counts).astype(np.float64)
+    present, chosen = counts.sum(axis=1), counts.sum(axis=0)
+    return PerClass(
+        precision=_ratio(right, chosen),
+        recall=_ratio(right, present),
+        f1=_ratio(2.0 * right, present + chosen),
+        n_clips=present,
+    )
+
+
+def balanced_accuracy(target: ArrayLike, predicted: ArrayLike) -> float:
+    """The mean recall over the classes that have clips, 0 to 1."""
+    truth, chosen = as_classes(target, "target"), as_classes(predicted, "predicted")
+    table = per_class(truth, chosen, int(max(truth.max(), chosen.max())) + 1)
+    return float(table.recall[table.n_clips > 0].mean())
+
+
+def macro_f1(target: ArrayLike, predicted: ArrayLike) -> float:
+    """The mean F1 over the classes that occur in the truth or among the choices, 0 to 1."""
+    truth, chosen = as_classes(target, "target"), as_classes(predicted, "predicted")
+    table = per_class(truth, chosen, int(max(truth.max(), chosen.max())) + 1)
+    return float(table.f1[np.union1d(truth, chosen)].mean())
+
+
+def top_k_accuracy(target: ArrayLike, scores: ArrayLike, k: int = 5) -> float:
+    """The share of clips whose true class is among the ``k`` best scored, 0 to 1.
+
+    Equal scores are ranked by class number, as ``argmax`` does, so ``k = 1`` is the
+    accuracy.
+    """
+    table = as_scores(scores)
+    truth = as_classes(target, "target", table.shape[1])
+    same_length(target=truth, scores=table)
+    if k < 1:
+        raise DataError(f"top-k accuracy: found k = {k}, expected at least 1")
+    own = table[np.arange(len(truth)), truth][:, None]
+    before = np.arange(table.shape[1])[None, :] < truth[:, None]
+    rank = (table > own).sum(axis=1) + ((table == own) & before).sum(axis=1)
+    return float(np.mean(rank < k))
+
+
+def log_loss(target: ArrayLike, scores: ArrayLike) -> float:
+    """The mean of -log(probability of the true class), in nats; 0 is perfect.
+
+    Raises
+    ------
+    DataError
+        When a row of ``scores`` does not add up to 1 (within 1e-3).
+    """
+    table = as_scores(scores)
+    truth = as_classes(target, "target", table.shape[1])
+    same_length(target=truth, scores=table)
+    total = table.sum(axis=1)
+    wrong = np.flatnonzero(np.abs(total - 1.0) > 1e-3)
+    if len(wrong):
+        raise DataError(
+            f"log loss: the probabilities of row {wrong[0]} add up to {total[wrong[0]]:.4g}, "
+            "expected 1"
+        )
+    own = table[np.arange(len(truth)), truth] / total
+    return float(-np.log(np.clip(own, np.finfo(np.float64).eps, 1.0)).mean())
+
+
+def average_precision(target: ArrayLike, score: ArrayLike) -> float:
+    """The average precision of one class: the area under its precision-recall steps.
+
+    Parameters
+    ----------
+    target : array of 0 and 1, shape (n,)
+    score : array of float, shape (n,)
+
+    Returns
+    -------
+    float
+        0 to 1; NaN when no clip carries the class. Equal scores count as one step.
+    """
+    truth = as_targets(np.asarray(target)[:, None])[:, 0]
+    value = as_scores(np.asarray(score, dtype=np.float64)[:, None])[:, 0]
+    same_length(target=truth, score=value)
+    if not truth.any():
+        return float("nan")
+    order = np.argsort(-value, kind="stable")
+    last_of_tie = np.flatnonzero(np.append(np.diff(value[order]) != 0, True))
+    found = np.cumsum(truth[order])[last_of_tie]
+    precision = found / (last_of_tie + 1.0)
+    recall_step = np.diff(found, prepend=0) / truth.sum()
+    return float(np.sum(precision * recall_step))
+
+
+def mean_average_precision(targets: ArrayLike, scores: ArrayLike) -> float:
+    """The mean of :func:`average_precision` over the classes that have clips, 0 to 1."""
+    truth, table = as_targets(targets), as_scores(scores)
+    _same_shape(truth, table)
+    columns = np.flatnonzero(truth.any(axis=0))
+    if not len(columns):
+        raise DataError("mean average precision: no clip carries a label")
+    return float(np.mean([average_precision(truth[:, c], table[:, c]) for c in columns]))
+
+
+def lwlrap(targets: ArrayLike, scores: ArrayLike) -> float:
+    """Label-weighted label-ranking average precision, 0 to 1.
+
+    For each label of each clip: which share of the classes ranked at or above it are
+    labels of the clip too; then the mean over all labels of all clips. The measure of
+    FSDKaggle2019. Clips without labels do not count.
+    """
+    truth, table = as_targets(targets), as_scores(scores)
+    _same_shape(truth, table)
+    if not truth.any():
+        raise DataError("lwlrap: no clip carries a label")
+    rank = rankdata(-table, method="max", axis=1)
+    masked = np.where(truth, -table, np.inf)
+    rank_among_labels = rankdata(masked, method="max", axis=1)
+    return float((rank_among_labels[truth] / rank[truth]).mean())
+
+
+def summary(
+    target: ArrayLike, scores: ArrayLike, classes: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """The numbers of one evaluation, ready for JSON.
+
+    ``target`` of shape (n,) holds class numbers: accuracy, balanced accuracy, macro F1,
+    top-3, log loss and a table by class. Shape (n, n_classes) holds several labels a
+    clip: lwlrap and mean average precision, and average precision by class.
+    """
+    table, truth = as_scores(scores), np.asarray(target)
+    same_length(target=truth, scores=table)
+    n_classes = table.shape[1]
+    names = [str(c) for c in classes] if classes is not None else list(map(str, range(n_classes)))
+    if len(names) != n_classes:
+        raise DataError(f"summary: found {len(names)} class names, expected {n_classes}")
+    if truth.ndim == 2:
+        several = as_targets(truth)
+        return {
+            "n_clips": len(several),
+            "lwlrap": lwlrap(several, table),
+            "mean_average_precision": mean_average_precision(several, table),
+            "per_class": {
+                name: {
+                    "n_clips": int(several[:, i].sum()),
+                    "average_precision": average_precision(several[:, i], table[:, i]),
+                }
+                for i, name in enumerate(names)
+            },
+        }
+    predicted = table.argmax(axis=1)
+    by_class = per_class(truth, predicted, n_classes)
+    return {
+        "n_clips": len(truth),
+        "accuracy": accuracy(truth, predicted),
+        "balanced_accuracy": balanced_accuracy(truth, predicted),
+        "macro_f1": macro_f1(truth, predicted),
+        "top_3_accuracy": top_k_accuracy(truth, table, 3),
+        "log_loss": log_loss(truth, table),
+        "per_class": {
+            name: {
+                "n_clips": int(by_class.n_clips[i]),
+                "precision": float(by_class.precision[i]),
+                "recall": float(by_class.recall[i]),
+                "f1": float(by_class.f1[i]),
+            }
+            for i, name in enumerate(names)
+        },
+    }
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+    out = np.zeros(len(part), np.float64)
+    np.divide(part, whole, out=out, where=whole > 0)
+    return out
+
+
+def _same_shape(targets: NDArray[Any], scores: NDArray[Any]) -> None:
+    if targets.shape != scores.shape:
+        raise DataError(f"targets have shape {targets.shape}, scores {scores.shape}: not the same")

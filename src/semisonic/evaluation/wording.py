@@ -1,0 +1,55 @@
+"""Numbers as they stand in sentences and tables. A value is rounded once, at the end."""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "–"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share of 0 to 1 as "74.3 %"; a dash when there is none."""
+    return f"{_rounded(100 * share, digits)} %" if math.isfinite(share) else MISSING
+
+
+def points(share: float, digits: int = 1, *, signed: bool = False) -> str:
+    """A difference of shares in percentage points, as "+3.1" (signed) or "-0.4"."""
+    if not math.isfinite(share):
+        return MISSING
+    text = _rounded(100 * share, digits)
+    return f"+{text}" if signed and not text.startswith("-") and float(text) != 0 else text
+
+
+def p_text(p: float) -> str:
+    """A p-value as "p = 0.012" or "p < 0.001"; "p not available" when there is none."""
+    return f"p {p_value(p, equals=True)}" if math.isfinite(p) else "p not available"
+
+
+def p_value(p: float, *, equals: bool = False) -> str:
+    """A p-value as "0.012" or "< 0.001"; a dash when there is none."""
+    if not math.isfinite(p):
+        return MISSING
+    if p < 0.001:
+        return "< 0.001"
+    text = f"{p:.2f}" if p >= 0.0995 else f"{p:.2g}"
+    return f"= {text}" if equals else text
+
+
+def duration(seconds: float) -> str:
+    """A time as "0.8 s", "42 s", "6 min 5 s" or "3 h 20 min"."""
+    if not math.isfinite(seconds):
+        return MISSING
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _rounded(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    return text[1:] if text.startswith("-") and float(text) == 0 else text

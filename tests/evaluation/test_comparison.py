@@ -1,0 +1,157 @@
+"""What is claimed of two arms, and what is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from semisonic.base.errors import DataError
+from semisonic.evaluation import Predictions, arm_accuracy, compare, compare_settings
+
+Maker = Callable[..., Predictions]
+
+
+def from_right(right: dict[str, np.ndarray], n_folds: int = 5) -> Predictions:
+    """A table in which each arm is right exactly where told; clips are their own recordings."""
+    parts = []
+    for arm, rows in right.items():
+        for draw, row in enumerate(np.atleast_2d(rows)):
+            n = len(row)
+            parts.append(
+                Predictions.of(
+                    [f"{i:04d}" for i in range(n)],
+                    np.zeros(n, int),
+                    np.where(row[:, None], [0.9, 0.1], [0.2, 0.8]),
+                    ["x", "y"],
+                    fold=1 + np.arange(n) % n_folds,
+                    draw=draw,
+                    arm=arm,
+                )
+            )
+    return Predictions.concat(parts)
+
+
+def test_a_clear_gain_is_shown(predictions_of: Maker) -> None:
+    table = predictions_of({"control": 0.5, "treated": 0.8}, n_clips=400, n_folds=5, n_draws=5)
+    result = compare(table, "control", "treated")
+    assert result.outcome == "better"
+    assert result.p < 0.01
+    assert result.interval.low > 0.2
+    assert result.verdict("Pre-training").startswith("Pre-training helped: +")
+    worse = compare(table, "treated", "control")
+    assert worse.outcome == "worse"
+    assert worse.difference == pytest.approx(-result.difference)
+    assert worse.verdict("Pre-training").startswith("Pre-training hurt: -")
+    assert "'control' is worse than 'treated'" in worse.verdict()
+
+
+def test_six_more_of_400_is_not_shown() -> None:
+    rng = np.random.default_rng(0)
+    control, treated = rng.random(400) < 0.49, rng.random(400) < 0.49
+    for want, row in ((197, control), (203, treated)):
+        while row.sum() != want:
+            row[rng.integers(400)] = row.sum() < want
+    result = compare(from_right({"control": control, "treated": treated}), "control", "treated")
+    assert result.difference == pytest.approx(6 / 400)
+    assert not result.is_shown
+    assert result.interval.low < 0 < result.interval.high
+    assert result.verdict("Pre-training").startswith("No difference could be shown: +1.5 points (")
+
+
+def test_no_gain_is_rarely_called_one(predictions_of: Maker) -> None:
+    claims = sum(
+        compare(
+            predictions_of({"a": 0.6, "b": 0.6}, seed=seed, n_draws=2), "a", "b", n_resamples=500
+        ).is_shown
+        for seed in range(60)
+    )
+    assert claims <= 3
+
+
+def test_a_gain_in_one_fold_only_is_not_shown_although_the_clips_would_say_so() -> None:
+    control = np.zeros(400, bool)
+    control[::2] = True
+    treated = control.copy()
+    treated[(np.arange(400) % 5 == 0) & ~control] = True
+    result = compare(from_right({"control": control, "treated": treated}), "control", "treated")
+    assert result.p_mcnemar < 0.001
+    assert result.p_folds > 0.05
+    assert not result.is_shown
+    assert "varies too much over folds" in result.verdict()
+
+
+def test_every_number_agrees_with_the_table(predictions_of: Maker) -> None:
+    table = predictions_of({"a": 0.5, "b": 0.7}, n_clips=120, n_draws=3)
+    result = compare(table, "a", "b")
+    for arm in (result.a, result.b):
+        rows = table.select(arm=arm.name)
+        assert arm.mean == pytest.approx(rows.correct.mean())
+        by_draw = [rows.select(draw=d).correct.mean() for d in range(3)]
+        assert arm.spread == pytest.approx(np.std(by_draw, ddof=1))
+        assert arm_accuracy(rows) == arm
+    assert result.difference == pytest.approx(result.b.mean - result.a.mean)
+    assert len(result.folds) == 12
+    assert sum(fold.n_clips for fold in result.folds) == 3 * 120
+    one = result.folds[5]
+    rows = table.select(draw=one.draw, fold=one.fold, arm="b")
+    assert one.accuracy_b == pytest.approx(rows.correct.mean())
+    draw = result.draws[1]
+    right = {arm: table.select(draw=1, arm=arm) for arm in "ab"}
+    a, b = (right[arm].correct[np.argsort(right[arm].clip)] for arm in "ab")
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    assert draw.mcnemar[1:] == (only_a, only_b)
+    assert draw.mcnemar.p == pytest.approx(binomtest(only_a, only_a + only_b).pvalue)
+    assert (result.n_clips, result.n_recordings) == (120, 60)
+
+
+def test_the_order_of_rows_does_not_matter(predictions_of: Maker) -> None:
+    table = predictions_of({"a": 0.5, "b": 0.7}, n_draws=2)
+    shuffled = table[np.random.default_rng(1).permutation(len(table))]
+    first, second = compare(table, "a", "b"), compare(shuffled, "a", "b")
+    assert first.p == pytest.approx(second.p)
+    assert first.interval == pytest.approx(second.interval, abs=0.01)
+
+
+def test_settings_are_compared_one_by_one(predictions_of: Maker) -> None:
+    table = predictions_of({"a": 0.5, "b": 0.7}, settings=("batch 16", "batch 32"))
+    assert [c.setting for c in compare_settings(table, "a", "b")] == ["batch 16", "batch 32"]
+    with pytest.raises(DataError, match="name one of the settings"):
+        compare(table, "a", "b")
+
+
+def test_a_setting_with_one_arm_is_left_out(predictions_of: Maker) -> None:
+    both = predictions_of({"a": 0.5, "b": 0.7})
+    lone = predictions_of({"a": 0.5}, settings=("lone",))
+    table = Predictions.concat([both, lone])
+    assert [c.setting for c in compare_settings(table, "a", "b")] == ["default"]
+
+
+def test_arms_that_were_not_run_alike_are_refused(predictions_of: Maker) -> None:
+    table = predictions_of({"a": 0.5, "b": 0.7}, n_draws=2)
+    with pytest.raises(DataError, match="expected the same"):
+        compare(table[(table.arm == "a") | (table.draw == 0)], "a", "b")
+    with pytest.raises(DataError, match="not scored"):
+        compare(table[(table.arm == "a") | (table.fold == 1)], "a", "b")
+
+
+def test_one_fold_and_one_draw_say_what_was_not_asked(predictions_of: Maker) -> None:
+    table = predictions_of({"a": 0.3, "b": 0.9}, n_folds=1, n_clips=200)
+    result = compare(table, "a", "b")
+    assert np.isnan(result.p_folds)
+    assert result.p == result.p_mcnemar
+    assert any("not asked" in caution for caution in result.cautions)
+    assert any("One draw" in caution for caution in result.cautions)
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["p_folds"] is None
+
+
+def test_the_outcome_as_plain_values(predictions_of: Maker) -> None:
+    result = compare(predictions_of({"a": 0.5, "b": 0.7}, n_draws=2), "a", "b")
+    values = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert values["difference"] == result.difference
+    assert values["a"]["interval"]["low"] == result.a.interval.low
+    assert values["draws"][0]["mcnemar"]["n_only_b"] == result.draws[0].mcnemar.n_only_b
+    assert values["verdict"] == result.verdict()

@@ -1,0 +1,156 @@
+"""The table of predictions: whole, once each, and the same after writing and reading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from semisonic.base.errors import DataError
+from semisonic.evaluation import Predictions
+
+Maker = Callable[..., Predictions]
+ARMS = {"control": 0.5, "treated": 0.7}
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
+
+
+def same(a: Predictions, b: Predictions) -> bool:
+    columns = ("clip", "group", "fold", "draw", "seed", "setting", "arm", "target", "predicted")
+    return (
+        a.classes == b.classes
+        and all(getattr(a, c).tolist() == getattr(b, c).tolist() for c in columns)
+        and np.array_equal(a.probabilities, b.probabilities)
+    )
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "deep/predictions.csv.gz"])
+def test_reading_gives_back_what_was_written(
+    predictions_of: Maker, tmp_path: Path, name: str
+) -> None:
+    table = predictions_of(ARMS, n_draws=2, settings=("a", "b"))
+    again = Predictions.read(table.write(tmp_path / name))
+    assert same(table, again)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    classes=st.lists(NAMES, min_size=2, max_size=5, unique=True),
+    clips=st.lists(NAMES, min_size=1, max_size=6, unique=True),
+    setting=NAMES,
+    seed=st.integers(0, 999),
+)
+def test_odd_names_survive_the_file(
+    tmp_path: Path, classes: list[str], clips: list[str], setting: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    table = Predictions.of(
+        clips,
+        rng.integers(0, len(classes), len(clips)),
+        rng.dirichlet(np.ones(len(classes)), len(clips)),
+        classes,
+        setting=setting,
+    )
+    assert same(table, Predictions.read(table.write(tmp_path / "p.csv")))
+
+
+def test_names_that_look_like_missing_values_stay_names(tmp_path: Path) -> None:
+    table = Predictions.of(["NA", "nan"], [0, 1], np.eye(2), ["None", "null"])
+    assert Predictions.read(table.write(tmp_path / "p.csv")).classes == ("None", "null")
+
+
+def test_a_full_table_passes_the_check(predictions_of: Maker) -> None:
+    table = predictions_of(ARMS, n_draws=3, settings=("a", "b"))
+    assert table.check() is table
+    assert len(table.cells) == 2 * 2 * 3
+    assert table.check(f"clip-{i:03d}.wav" for i in range(80)) is table
+
+
+def test_a_clip_scored_twice_is_named(predictions_of: Maker) -> None:
+    table = predictions_of(ARMS)
+    with pytest.raises(DataError, match=r"clip-007\.wav.*more than once.*'control'"):
+        Predictions.concat([table, table.select(clip="clip-007.wav", arm="control")]).check()
+
+
+def test_a_missing_clip_is_named(predictions_of: Maker) -> None:
+    table = predictions_of(ARMS)
+    gone = (table.clip == "clip-003.wav") & (table.arm == "treated")
+    with pytest.raises(DataError, match=r"1 clips are not scored.*'treated'.*clip-003\.wav"):
+        table[~gone].check()
+    everywhere = table[table.clip != "clip-003.wav"]
+    assert everywhere.check() is everywhere
+    with pytest.raises(DataError, match=r"not scored.*clip-003\.wav"):
+        everywhere.check(table.clip.tolist())
+
+
+def test_a_clip_that_should_not_be_there_is_named(predictions_of: Maker) -> None:
+    table = predictions_of(ARMS)
+    with pytest.raises(DataError, match="no test clip"):
+        table.check(table.clip[:10].tolist())
+
+
+def test_a_clip_whose_target_changes_between_arms_is_named(predictions_of: Maker) -> None:
+    table = predictions_of(ARMS)
+    table.target[table.arm == "treated"] = 0
+    with pytest.raises(DataError, match="expected the same"):
+        table.check()
+
+
+def test_choosing_rows(predictions_of: Maker) -> None:
+    table = predictions_of(ARMS, n_draws=2)
+    part = table.select(arm="treated", draw=1)
+    assert set(part.arm.tolist()) == {"treated"}
+    assert len(part) == 80
+    with pytest.raises(DataError, match="no column 'arms'"):
+        table.select(arms="treated")
+    with pytest.raises(DataError, match="no row"):
+        table.select(arm="nobody")
+
+
+def test_a_vote_may_choose_another_class_than_the_highest_probability() -> None:
+    table = Predictions.of(["a"], [1], [[0.6, 0.4]], ["x", "y"], predicted=[1])
+    assert table.correct.tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "not a table"),
+        ("clip,target\n", "not a table"),
+        ("HEAD\na,g,1,0,0,s,m,cat,x,1.0\n", "line 2"),
+        ("HEAD\na,g,1,0,0,s,m,x,x\n", "line 2"),
+        ("HEAD\na,g,one,0,0,s,m,x,x,1.0\n", "line 2"),
+    ],
+)
+def test_a_damaged_file_is_refused_with_the_line(tmp_path: Path, text: str, word: str) -> None:
+    head = "clip,group,fold,draw,seed,setting,arm,target,predicted,p:x"
+    (tmp_path / "p.csv").write_text(text.replace("HEAD", head))
+    with pytest.raises(DataError, match=word):
+        Predictions.read(tmp_path / "p.csv")
+
+
+def test_a_cut_off_zipped_file_is_refused(predictions_of: Maker, tmp_path: Path) -> None:
+    path = predictions_of(ARMS).write(tmp_path / "p.csv.gz")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match="cannot be read"):
+        Predictions.read(path)
+
+
+@pytest.mark.parametrize(
+    ("scores", "target", "word"),
+    [
+        ([[0.5, np.nan]], [0], "not finite"),
+        ([[0.5, 0.2, 0.3]], [0], "shape"),
+        ([[0.5, 0.5]], [2], "class 2"),
+        ([[0.5, 0.5]], [-1], "without a label"),
+        ([[0.5, 0.5]], [0, 1], "rows"),
+    ],
+)
+def test_rows_that_make_no_sense_are_refused(scores: list, target: list, word: str) -> None:
+    with pytest.raises(DataError, match=word):
+        Predictions.of(["a"], target, scores, ["x", "y"])

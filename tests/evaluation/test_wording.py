@@ -1,0 +1,48 @@
+"""Numbers in words."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from semisonic.evaluation.wording import duration, p_text, p_value, percent, points
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.7425, "74.2 %"), (1.0, "100.0 %"), (0.0, "0.0 %"), (math.nan, "–")],
+)
+def test_percent(value: float, text: str) -> None:
+    assert percent(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.031, "+3.1"), (-0.0125, "-1.2"), (0.0, "0.0"), (-0.0001, "0.0")]
+)
+def test_points(value: float, text: str) -> None:
+    assert points(value, signed=True) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0004, "< 0.001"), (0.0123, "0.012"), (0.5, "0.50"), (1.0, "1.00"), (0.0999, "0.10")],
+)
+def test_p_value(p: float, text: str) -> None:
+    assert p_value(p) == text
+    assert p_text(p) == f"p {text}" if p < 0.001 else f"p = {text}"
+    assert p_text(math.nan) == "p not available"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.84, "0.8 s"),
+        (42, "42 s"),
+        (365, "6 min 5 s"),
+        (3599.8, "1 h 0 min"),
+        (12000, "3 h 20 min"),
+    ],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
