@@ -41,6 +41,7 @@ class Kitchen:
     decoder: str = option("unpool", "way back up", choices=("unpool", "upsample"))
     cache: Path | None = option(None, "where to keep features")
     mel: Mel = field(default_factory=lambda: Mel(n_mels=40))
+    other: Mel = option(Mel(n_mels=80), "the other front end")
     seed: int = option(0, "seed of all random numbers", minimum=0)
 
 
@@ -77,7 +78,7 @@ def test_every_kind_of_value_is_read() -> None:
     assert options == Kitchen(
         *("a", ("b",), 2.0, False, (1, 2, 3), "upsample", Path("there")),
         Mel(28, 8000.0),
-        7,
+        seed=7,
     )
     assert isinstance(options.duration, float)
 
@@ -156,6 +157,13 @@ def test_the_help_shows_defaults_units_ranges_groups_and_examples() -> None:
     assert text.index("--seed") > text.index("Common options:")
     assert text.rstrip().endswith("cook a b -o soup")
     assert "--n_mels" not in text
+    assert "\nThe other front end:\n" in text
+    assert "[at least 1; default: 80]" in text
+
+
+def test_two_nested_classes_of_one_kind() -> None:
+    options = parse("a", "b", "--other-n-mels", "5")
+    assert (options.mel, options.other) == (Mel(40), Mel(5))
 
 
 def test_a_dry_run_shows_options_that_config_reads_back(tmp_path: Path) -> None:
@@ -165,6 +173,22 @@ def test_a_dry_run_shows_options_that_config_reads_back(tmp_path: Path) -> None:
     config.write_text(result.output)
     again = parse("--config", str(config))
     assert again == Kitchen('a "q"', ("b",), shuffle=False, cache=Path("x"), mel=Mel(28))
+
+
+def test_a_field_with_a_default_may_be_an_argument_too() -> None:
+    @dataclass(frozen=True)
+    class Loose:
+        data: Path | None = option(None, "recordings")
+        limit: int = option(0, "at most so many")
+
+    got: list[Loose] = []
+    verb = command_from(
+        Loose, lambda options, session: got.append(options), name="loose", arguments=["data"]
+    )
+    verb.main(["none", "--limit", "2"], standalone_mode=False, obj=Session())
+    assert got == [Loose(Path("none"), 2)]
+    with pytest.raises(click.UsageError, match="DATA is missing"):
+        verb.main([], standalone_mode=False, obj=Session())
 
 
 def test_two_flags_of_one_name_are_an_error_of_the_programmer() -> None:

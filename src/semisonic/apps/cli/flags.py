@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ class Flag:
     """One option or argument of a verb.
 
     ``path`` is where its value lives in the options (``("mel", "n_mels")``), ``name`` what
-    it is called on the command line, with underscores.
+    it is called on the command line, with underscores. An argument is given by its place.
     """
 
     path: tuple[str, ...]
@@ -33,11 +33,7 @@ class Flag:
     default: Any
     rule: Mapping[str, Any]
     group: str
-
-    @property
-    def is_argument(self) -> bool:
-        """Whether it is given by its place: a field without a default."""
-        return self.default is dataclasses.MISSING
+    is_argument: bool
 
     @property
     def is_list(self) -> bool:
@@ -66,8 +62,11 @@ class Flag:
         return typing.get_args(self.inner)[0] if self.is_list else self.inner
 
 
-def flags_of(options_class: type) -> list[Flag]:
-    """All flags of an options class, nested classes included, outer ones first."""
+def flags_of(options_class: type, arguments: Collection[str] = ()) -> list[Flag]:
+    """All flags of an options class, nested classes included, outer ones first.
+
+    Arguments are the fields without a default and those named in ``arguments``.
+    """
     found = sorted(_walk(options_class, None, (), MAIN_GROUP), key=lambda flag: len(flag.path))
     taken: set[str] = set()
     flags = []
@@ -78,7 +77,8 @@ def flags_of(options_class: type) -> list[Flag]:
         if name in taken:
             raise TypeError(f"{options_class.__name__} has two options '{name}'")
         taken.add(name)
-        flags.append(dataclasses.replace(flag, name=name))
+        is_argument = flag.is_argument or name in arguments
+        flags.append(dataclasses.replace(flag, name=name, is_argument=is_argument))
     return flags
 
 
@@ -94,14 +94,16 @@ def _walk(options_class: type, defaults: Any, path: tuple[str, ...], group: str)
             default = field.default_factory()
         if dataclasses.is_dataclass(hint):
             nested = typing.cast(type, hint)
-            yield from _walk(nested, default, here, _title(nested))
+            title = _title(field.metadata.get("help") or nested.__doc__ or nested.__name__)
+            yield from _walk(nested, default, here, title)
         else:
-            yield Flag(here, field.name, hint, default, field.metadata, group)
+            is_argument = default is dataclasses.MISSING
+            yield Flag(here, field.name, hint, default, field.metadata, group, is_argument)
 
 
-def _title(options_class: type) -> str:
-    first_line = (options_class.__doc__ or options_class.__name__).strip().splitlines()[0]
-    return first_line.rstrip(".:")
+def _title(text: str) -> str:
+    first_line = text.strip().splitlines()[0].rstrip(".:")
+    return first_line[:1].upper() + first_line[1:]
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:

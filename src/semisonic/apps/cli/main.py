@@ -156,8 +156,6 @@ def _bug(session: Session, error: Exception) -> Status:
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = f"this is a bug of ours: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
     if session.log is not None and session.log.is_file():
-        with session.log.open("a", encoding="utf-8") as log:
-            traceback.print_exception(error, file=log)
         text += f"\nWhat led to it stands in {session.log}."
     elif not session.traceback:
         text += "\nThe same command with --traceback shows what led to it."

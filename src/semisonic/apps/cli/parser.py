@@ -30,6 +30,7 @@ class Verb(click.Command):
         function: Callable[[Any, Session], int | None],
         *,
         name: str,
+        arguments: Sequence[str] = (),
         examples: Sequence[str] = (),
         resumes: bool = False,
         plans: bool = False,
@@ -38,7 +39,7 @@ class Verb(click.Command):
         self.function = function
         self.examples = tuple(examples)
         self.resumes = resumes
-        self.flags = flags_of(options_class)
+        self.flags = flags_of(options_class, arguments)
         super().__init__(
             name,
             params=[*map(_parameter, self.flags), *_common(plans)],
@@ -95,6 +96,7 @@ def command_from(
     function: Callable[[Any, Session], int | None],
     *,
     name: str,
+    arguments: Sequence[str] = (),
     examples: Sequence[str] = (),
     resumes: bool = False,
     plans: bool = False,
@@ -110,6 +112,8 @@ def command_from(
     function : callable
         Gets the options and the :class:`Session`; gives the exit status (None is 0). The
         first line of its docstring is the help of the verb.
+    arguments : sequence of str
+        Fields with a default that must be given all the same, by their place.
     examples : sequence of str
         Command lines that stand at the end of the help.
     resumes : bool
@@ -118,7 +122,15 @@ def command_from(
         Whether ``--dry-run`` has a meaning: the function is then called with
         ``session.dry_run`` and must do nothing but say what it would do.
     """
-    return Verb(options_class, function, name=name, examples=examples, resumes=resumes, plans=plans)
+    return Verb(
+        options_class,
+        function,
+        name=name,
+        arguments=arguments,
+        examples=examples,
+        resumes=resumes,
+        plans=plans,
+    )
 
 
 def _parameter(flag: Flag) -> click.Parameter:

@@ -28,7 +28,7 @@ class FlagType(click.ParamType[Any]):
         if not isinstance(value, str):
             return value
         flag = self.flag
-        if flag.may_be_none and value.lower() == "none":
+        if flag.may_be_none and not flag.is_argument and value.lower() == "none":
             return None
         if flag.is_list and not flag.is_argument:
             return tuple(self._one(part.strip()) for part in value.split(",") if part.strip())

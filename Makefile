@@ -1,0 +1,64 @@
+# Two commands for a fresh machine: `make run` and `make test`. Both set up `.venv` first.
+#
+#   make install     set up .venv only
+#   make run         the main experiment on the embedded sounds, under 6 minutes on 2 cores
+#   make run DATA=path/to/labelled UNLABELLED=path/to/pool     the same on your recordings
+#   make test        all tests
+#   make lint        style and types
+#   make docs        write docs/reference.md again
+#   make bench       the measurements in benchmarks/
+#   make clean       remove caches and built files; runs and .venv stay
+#
+# Variables:
+#   PYTHON=python3.12      another Python, 3.11 or newer
+#   PIP_FLAGS="..."        options for pip, such as the index that has CPU builds of torch
+#   RUN=runs/name          another run folder
+#   FLAGS="--quick"        more options for `semisonic run`
+
+PYTHON ?= python3
+PIP_FLAGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
+STAMP := $(VENV)/.installed
+
+DATA ?= synth
+UNLABELLED ?=
+RECIPE ?= recipes/demo.toml
+RUN ?= runs/demo-$(notdir $(patsubst %/,%,$(DATA)))
+FLAGS ?=
+
+.PHONY: install run test lint docs bench clean
+.DELETE_ON_ERROR:
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "Semisonic needs Python 3.11 or newer, found %d.%d: make install PYTHON=python3.12" % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing torch (the largest part; a few minutes the first time) ..."
+	$(PIP) "torch>=2.13,<3"
+	@echo "Installing the rest ..."
+	$(PIP) -e ".[dev]"
+	@touch $(STAMP)
+
+run: install
+	$(BIN)/semisonic run $(RECIPE) --data "$(DATA)" $(if $(UNLABELLED),--unlabelled "$(UNLABELLED)") -o "$(RUN)" $(FLAGS)
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: install
+	$(BIN)/python docs/make_reference.py
+
+bench: install
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf build dist src/semisonic.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,152 @@
+"""Rules of the house that a machine can check: sizes, options, packages, paths."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import importlib.metadata
+import re
+import shutil
+import statistics
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "semisonic"
+CODE = sorted(
+    file
+    for folder in ("src", "tests", "benchmarks", "examples", "docs")
+    for file in (ROOT / folder).rglob("*.py")
+)
+MOST_LINES = 500
+MEDIAN_LINES = 150
+
+# They install beside the CPU build of torch and then fail at import, or bring gigabytes.
+FORBIDDEN = re.compile(r"^(torchaudio|torchvision|torchcodec|timm|lightning|nvidia[-_].*)$")
+
+
+def _n_lines(file: Path) -> int:
+    return len(file.read_text(encoding="utf-8").splitlines())
+
+
+def test_no_file_is_too_long() -> None:
+    long = [file.relative_to(ROOT).as_posix() for file in CODE if _n_lines(file) > MOST_LINES]
+    assert not long, "more than one idea: split them"
+
+
+def test_the_usual_file_is_short() -> None:
+    assert statistics.median(map(_n_lines, PACKAGE.rglob("*.py"))) < MEDIAN_LINES
+
+
+def test_no_package_that_breaks_beside_the_cpu_build_of_torch() -> None:
+    import torch
+
+    names = {str(package.name).lower() for package in importlib.metadata.distributions()}
+    forbidden = {name for name in names if FORBIDDEN.match(name)}
+    if torch.version.cuda:  # a CUDA build needs its libraries
+        forbidden = {name for name in forbidden if not name.startswith("nvidia")}
+    assert not forbidden, f"uninstall {', '.join(sorted(forbidden))}"
+
+
+def _options_classes() -> list[type]:
+    """Every options class of the package: a frozen dataclass with fields made by option()."""
+    found = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        if "option(" not in file.read_text(encoding="utf-8"):
+            continue
+        parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+        module = importlib.import_module(".".join(p for p in parts if p != "__init__"))
+        for value in vars(module).values():
+            if (
+                isinstance(value, type)
+                and dataclasses.is_dataclass(value)
+                and value.__module__ == module.__name__
+                and any("help" in field.metadata for field in dataclasses.fields(value))
+            ):
+                found[f"{value.__module__}.{value.__qualname__}"] = value
+    return list(found.values())
+
+
+def _names_read() -> dict[str, set[str]]:
+    """The attributes that are read in each file of the package."""
+    return {
+        file.as_posix(): {
+            node.attr
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+        }
+        for file in PACKAGE.rglob("*.py")
+    }
+
+
+def test_every_option_is_read_somewhere() -> None:
+    read = set().union(*_names_read().values())
+    unused = [
+        f"{cls.__qualname__}.{field.name}"
+        for cls in _options_classes()
+        for field in dataclasses.fields(cls)
+        if field.name not in read
+    ]
+    assert not unused, f"options without effect: {', '.join(unused)}"
+
+
+def _is_nested(field: dataclasses.Field[object]) -> bool:
+    """Whether a field holds options of its own, or a list of such."""
+    if field.default_factory is not dataclasses.MISSING:
+        return True
+    value = field.default
+    inner = value if isinstance(value, tuple) else (value,)
+    return bool(inner) and all(dataclasses.is_dataclass(one) for one in inner)
+
+
+def test_every_option_has_a_help_text() -> None:
+    silent = [
+        f"{cls.__qualname__}.{field.name}"
+        for cls in _options_classes()
+        for field in dataclasses.fields(cls)
+        if not field.metadata.get("help") and not _is_nested(field)
+    ]
+    assert not silent, f"options that --help cannot explain: {', '.join(silent)}"
+
+
+# Written in two parts so that this file does not find itself.
+PATH_OF_A_MACHINE = re.compile(r"(?<![\w.~}])/(?:work|home|root|Users|farm)" + r"/[\w.-]+")
+
+
+def _tracked_files() -> list[Path]:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    done = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return [ROOT / name for name in done.stdout.split("\0") if name]
+
+
+def test_no_path_of_a_machine_is_written_down() -> None:
+    found = []
+    for file in _tracked_files():
+        if not file.is_file() or file.is_relative_to(ROOT / "tests"):
+            continue
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [
+            f"{file.relative_to(ROOT)}: {m.group()}" for m in PATH_OF_A_MACHINE.finditer(text)
+        ]
+    assert not found
+
+
+def test_a_path_of_a_machine_would_be_seen() -> None:
+    home = "/ho" + "me/"
+    assert PATH_OF_A_MACHINE.search(f"see {home}anna/sounds")
+    assert not PATH_OF_A_MACHINE.search(f"https://example.org{home}page")
+
+
+def test_names_of_test_files_are_unique() -> None:
+    names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    assert not twice, f"pytest cannot tell apart: {', '.join(twice)}"

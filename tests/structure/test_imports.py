@@ -1,0 +1,110 @@
+"""Who may import whom, read from the files themselves."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "src" / "semisonic"
+
+LOW = {"base"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "base": set(),
+    "recipes": LOW,
+    "audio": LOW,
+    "features": LOW,
+    "data": LOW | {"audio"},
+    "models": LOW | {"features"},
+    "learning": LOW | {"models", "features"},
+    "training": LOW | {"data", "learning", "models", "features"},
+    "evaluation": LOW | {"data"},
+    "inference": LOW
+    | {"audio", "features", "data", "models", "learning", "training", "evaluation"},
+    "experiments": LOW
+    | {"recipes", "audio", "features", "data", "models", "learning", "training"}
+    | {"evaluation", "inference"},
+    "apps": set(),  # glue: may import all
+}
+ROOMS = sorted(path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name[0] != "_")
+FILES = sorted(PACKAGE.rglob("*.py"))
+# What a room may not import when it is imported itself: torch takes a second to start.
+QUICK_ROOMS = ("base", "recipes", "audio", "data", "evaluation", "apps")
+
+
+def imported_modules(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Every module that is imported anywhere in a file, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield name.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: write the whole name, not a relative one"
+            yield f"{node.module}", node.lineno
+            for name in node.names:
+                yield f"{node.module}.{name.name}", node.lineno
+
+
+def faults(source: str, room: str) -> list[str]:
+    """The imports of a file of a room that go up the list or sideways."""
+    found: dict[tuple[int, str], str] = {}
+    for module, line in imported_modules(ast.parse(source)):
+        parts = module.split(".")
+        if parts[0] != "semisonic" or len(parts) < 2 or parts[1] not in MAY_IMPORT:
+            continue
+        if room != "apps" and parts[1] != room and parts[1] not in MAY_IMPORT[room]:
+            found.setdefault((line, parts[1]), f"line {line}: {room} imports {module}")
+    return list(found.values())
+
+
+def test_every_room_has_its_place_in_the_order() -> None:
+    assert set(ROOMS) <= set(MAY_IMPORT), "add the new room to MAY_IMPORT and to DESIGN"
+
+
+def test_imports_go_down_only() -> None:
+    found = [
+        f"{place.as_posix()}: {fault}"
+        for file in FILES
+        if (place := file.relative_to(PACKAGE)).parts[0] in MAY_IMPORT
+        for fault in faults(file.read_text(encoding="utf-8"), place.parts[0])
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("source", "room", "n_faults"),
+    [
+        ("import semisonic.training.loop", "learning", 1),
+        ("def f():\n    from semisonic.inference import predict", "data", 1),
+        ("from semisonic import apps", "inference", 1),
+        ("from semisonic.base.errors import DataError", "audio", 0),
+        ("from semisonic.audio import read", "data", 0),
+        ("from semisonic.audio import read", "models", 1),
+        ("from semisonic import training", "apps", 0),
+    ],
+)
+def test_the_check_itself_sees_a_wrong_import(source: str, room: str, n_faults: int) -> None:
+    assert len(faults(source, room)) == n_faults
+
+
+def _loaded_after(*modules: str) -> set[str]:
+    """The modules in memory after an import, in a process of its own."""
+    code = f"import sys, {', '.join(modules)}; print('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_imports_no_library() -> None:
+    loaded = _loaded_after("semisonic", "semisonic.apps.cli.main")
+    assert not loaded & {"torch", "numpy", "pandas", "sklearn", "matplotlib", "scipy"}
+
+
+def test_quick_rooms_do_not_import_torch() -> None:
+    rooms = [f"semisonic.{room}" for room in QUICK_ROOMS if room in ROOMS]
+    assert "torch" not in _loaded_after(*rooms)
