@@ -19,7 +19,7 @@ PYTHON ?= python3
 PIP_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 STAMP := $(VENV)/.installed
 
 DATA ?= synth
@@ -39,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing torch (the largest part; a few minutes the first time) ..."
 	$(PIP) "torch>=2.13,<3"
 	@echo "Installing the rest ..."
-	$(PIP) -e ".[dev]"
+	$(PIP) --quiet -e ".[dev]"
 	@touch $(STAMP)
 
 run: install
