@@ -31,16 +31,15 @@ from semisonic.audio import mpeg
 from semisonic.audio.truncation import describe_truncation, missing_share
 from semisonic.base.errors import AudioError
 
-BLOCK = 1 << 18
-"""Samples of a channel that are decoded at once."""
+BLOCK = 1 << 15
+"""Samples of a channel decoded at once: small, so that no fresh memory pages are needed."""
 
 END_TOLERANCE = 0.1
 """Seconds that a part may be asked for beyond the end of its recording."""
 
 # libsndfile lands a little off when it seeks into the last page of an Ogg stream; a page of
-# its encoders never holds more than this. An MPEG frame needs some of the frames before it.
+# its encoders never holds more than this.
 _OGG_LAST_PAGE = 1 << 18
-_MPEG_RUN_UP = 10 * 1152
 
 
 @dataclass(frozen=True)
@@ -120,16 +119,22 @@ class Source:
         first, last = self._range(start_time, end_time)
         result = np.empty(last - first, np.float32)
         n = 0
-        for block in self._blocks(first, last, BLOCK):
-            result[n : n + len(block)] = block
-            n += len(block)
+        for n_new in self._fill(result, first):
+            n += n_new
         return result[:n]
 
     def blocks(
         self, start_time: float, end_time: float | None, n_block: int
     ) -> Iterator[NDArray[np.float32]]:
         """A part of the recording in pieces of at most ``n_block`` samples."""
-        return self._blocks(*self._range(start_time, end_time), n_block)
+        first, last = self._range(start_time, end_time)
+        while first < last:
+            block = np.empty(min(n_block, last - first), np.float32)
+            n = sum(self._fill(block, first))
+            first += n
+            yield block[:n]
+            if n < len(block):
+                return
 
     def _inspect(self) -> AudioInfo:
         handle = self._handle
@@ -180,45 +185,44 @@ class Source:
             raise AudioError(self.path, f"too short: no sample from {asked}")
         return first, last
 
-    def _blocks(self, first: int, last: int, n_block: int) -> Iterator[NDArray[np.float32]]:
+    def _fill(self, result: NDArray[np.float32], first: int) -> Iterator[int]:
+        """Decode into an array from a sample on; yields how many samples each step gave."""
         self._go_to(first)
-        left = last - first
-        while left > 0:
-            block = self._decode(min(n_block, left), last - left)
-            if not len(block):
+        n = 0
+        while n < len(result):
+            n_new = self._decode(result[n : n + BLOCK], first + n)
+            if not n_new:
                 break
-            left -= len(block)
-            yield block
+            n += n_new
+            yield n_new
         rate = self.info.sample_rate
-        if left == last - first or left > END_TOLERANCE * rate:
-            raise AudioError(
-                self.path,
-                f"truncated: {(last - left) / rate:.2f} s of {self.info.duration:.2f} s decode",
-            )
+        if not n or len(result) - n > END_TOLERANCE * rate:
+            there, promised = (first + n) / rate, self.info.duration
+            raise AudioError(self.path, f"truncated: {there:.2f} s of {promised:.2f} s decode")
 
     def _go_to(self, first: int) -> None:
         """Stand before this sample, exactly."""
         target = first + self._lead
+        if self._handle.tell() == target:
+            return
         near = target
         if self.info.format == "OGG":
             near = min(target, max(0, self._handle.frames - _OGG_LAST_PAGE))
-        elif "MPEG" in self.info.subtype:
-            near = max(0, target - _MPEG_RUN_UP) if first else 0
-        if self._handle.tell() != near:
-            self._call(first, self._handle.seek, near)
+        self._call(first, self._handle.seek, near)
         while near < target:
             skipped = len(self._call(first, self._handle.read, min(BLOCK, target - near)))
             if not skipped:
                 return  # the next read finds nothing either, and says so
             near += skipped
 
-    def _decode(self, n: int, at: int) -> NDArray[np.float32]:
-        """The next ``n`` samples or fewer, mono; ``at`` is the place for messages."""
-        integer = self.info.subtype == "PCM_16"
-        kind = "int16" if integer else "float32"
-        x = mono(self._call(at, self._handle.read, n, kind, always_2d=True))
-        if not math.isfinite(float(x.sum())):
-            n_bad = len(x) - np.count_nonzero(np.isfinite(x))
+    def _decode(self, result: NDArray[np.float32], at: int) -> int:
+        """Fill an array with the next samples, mono; ``at`` is the place for messages."""
+        kind = "int16" if self.info.subtype == "PCM_16" else "float32"
+        x = self._call(at, self._handle.read, len(result), kind, always_2d=True)
+        result = result[: len(x)]
+        mix(x, result)
+        if not math.isfinite(float(result.sum())):
+            n_bad = len(x) - np.count_nonzero(np.isfinite(result))
             if n_bad:
                 second = at / self.info.sample_rate
                 raise AudioError(
@@ -226,7 +230,7 @@ class Source:
                     f"non-finite: {n_bad} of {len(x)} samples from {second:.2f} s on are "
                     "NaN or infinite",
                 )
-        return x
+        return len(x)
 
     def _call(self, at: int, function: Any, *arguments: Any, **options: Any) -> Any:
         try:
@@ -240,15 +244,16 @@ class Source:
             ) from None
 
 
-def mono(x: NDArray[Any]) -> NDArray[np.float32]:
-    """The mean of the channels of decoded samples (frames, channels), full scale ±1."""
-    scale = 1.0 / x.shape[1] / (32768.0 if x.dtype == np.int16 else 1.0)
-    total = x[:, 0].astype(np.float32)
+def mix(x: NDArray[Any], result: NDArray[np.float32]) -> None:
+    """Write the mean of the channels of ``x`` (frames, channels), full scale ±1."""
+    scale = np.float32(1.0 / x.shape[1] / (32768.0 if x.dtype == np.int16 else 1.0))
+    if x.shape[1] == 1:
+        np.multiply(x[:, 0], scale, out=result)
+        return
+    result[:] = x[:, 0]
     for channel in range(1, x.shape[1]):
-        total += x[:, channel]
-    if scale != 1.0:
-        total *= np.float32(scale)
-    return total
+        result += x[:, channel]
+    result *= scale
 
 
 def _check_file(path: Path) -> None:

@@ -70,6 +70,16 @@ def write(
         _encode(path, stream, x, sample_rate, path.suffix[1:].lower(), overload)
 
 
+def to_int16(x: NDArray[np.float32]) -> NDArray[np.int16]:
+    """The nearest 16-bit integers; what was read from 16 bit comes out the same.
+
+    Samples must lie within ±1. The one value that does not fit is 1 itself: it becomes
+    32767. (libsndfile would round down instead, which adds an offset.)
+    """
+    scaled = np.rint(x * np.float32(32768.0))
+    return np.minimum(scaled, np.float32(32767.0)).astype(np.int16)
+
+
 def _encode(
     name: object,
     stream: BinaryIO,
@@ -82,13 +92,14 @@ def _encode(
         raise AudioError(name, f"no writer for the format '{kind}'; {nearest(kind, _SUBTYPES)}")
     check_rate(sample_rate)
     x = _within_full_scale(name, np.asarray(x, np.float32), overload)
+    samples = to_int16(x) if _SUBTYPES[kind] == "PCM_16" else x
     try:
         with sf.SoundFile(
             stream, "w", int(sample_rate), 1, _SUBTYPES[kind], format=kind.upper()
         ) as target:
             # In blocks: libsndfile's Vorbis writer overflows its stack on one long array.
             for start in range(0, len(x), _BLOCK):
-                target.write(x[start : start + _BLOCK])
+                target.write(samples[start : start + _BLOCK])
     except sf.LibsndfileError as error:
         raise AudioError(
             name, f"cannot be written as {kind} at {sample_rate} Hz: {error}"
