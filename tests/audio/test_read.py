@@ -188,6 +188,8 @@ def test_a_truncated_packed_file_is_an_error(tmp_path: Path, name: str) -> None:
     path = save(tmp_path / name, np.tile(NOISE, 4))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     assert "truncated" in reason(path)
+    with pytest.raises(AudioError, match="truncated"):
+        list(read_blocks(path, block_time=0.01))
     assert len(read(path, start_time=0.5, end_time=1.5)[0]) == RATE
 
 

@@ -118,9 +118,8 @@ class Source:
         """A part of the recording as one array, mono, at its own rate."""
         first, last = self._range(start_time, end_time)
         result = np.empty(last - first, np.float32)
-        n = 0
-        for n_new in self._fill(result, first):
-            n += n_new
+        n = self._fill(result, first)
+        self._check_end(first, last, first + n)
         return result[:n]
 
     def blocks(
@@ -128,13 +127,16 @@ class Source:
     ) -> Iterator[NDArray[np.float32]]:
         """A part of the recording in pieces of at most ``n_block`` samples."""
         first, last = self._range(start_time, end_time)
-        while first < last:
-            block = np.empty(min(n_block, last - first), np.float32)
-            n = sum(self._fill(block, first))
-            first += n
-            yield block[:n]
+        at = first
+        while at < last:
+            block = np.empty(min(n_block, last - at), np.float32)
+            n = self._fill(block, at)
+            at += n
+            if n:
+                yield block[:n]
             if n < len(block):
-                return
+                break
+        self._check_end(first, last, at)
 
     def _inspect(self) -> AudioInfo:
         handle = self._handle
@@ -185,8 +187,8 @@ class Source:
             raise AudioError(self.path, f"too short: no sample from {asked}")
         return first, last
 
-    def _fill(self, result: NDArray[np.float32], first: int) -> Iterator[int]:
-        """Decode into an array from a sample on; yields how many samples each step gave."""
+    def _fill(self, result: NDArray[np.float32], first: int) -> int:
+        """Decode from a sample on, into an array; the number of samples there were."""
         self._go_to(first)
         n = 0
         while n < len(result):
@@ -194,10 +196,13 @@ class Source:
             if not n_new:
                 break
             n += n_new
-            yield n_new
+        return n
+
+    def _check_end(self, first: int, last: int, reached: int) -> None:
+        """Raise AudioError if decoding ended too early to be the rounding of a length."""
         rate = self.info.sample_rate
-        if not n or len(result) - n > END_TOLERANCE * rate:
-            there, promised = (first + n) / rate, self.info.duration
+        if reached == first or last - reached > END_TOLERANCE * rate:
+            there, promised = reached / rate, self.info.duration
             raise AudioError(self.path, f"truncated: {there:.2f} s of {promised:.2f} s decode")
 
     def _go_to(self, first: int) -> None:

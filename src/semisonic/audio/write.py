@@ -77,7 +77,8 @@ def to_int16(x: NDArray[np.float32]) -> NDArray[np.int16]:
     32767. (libsndfile would round down instead, which adds an offset.)
     """
     scaled = np.rint(x * np.float32(32768.0))
-    return np.minimum(scaled, np.float32(32767.0)).astype(np.int16)
+    result: NDArray[np.int16] = np.minimum(scaled, np.float32(32767.0)).astype(np.int16)
+    return result
 
 
 def _encode(
