@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from semisonic.features.options import MelOptions
 
 if TYPE_CHECKING:
+    from semisonic.features.cepstrum import mfcc, mfcc_statistics
     from semisonic.features.deltas import delta
     from semisonic.features.extractor import MelExtractor
     from semisonic.features.filterbank import hz_to_mel, mel_filters, mel_to_hz
     from semisonic.features.frontend import Frontend
     from semisonic.features.logmel import LogMel
-    from semisonic.features.mfcc import mfcc, mfcc_statistics
     from semisonic.features.standardize import Standardize
 
 __all__ = [
@@ -45,8 +45,8 @@ _HOME = {
     "hz_to_mel": "filterbank",
     "mel_filters": "filterbank",
     "mel_to_hz": "filterbank",
-    "mfcc": "mfcc",
-    "mfcc_statistics": "mfcc",
+    "mfcc": "cepstrum",
+    "mfcc_statistics": "cepstrum",
 }
 
 

@@ -37,12 +37,12 @@ class MelOptions:
         5.0, "length of a clip; shorter ones are padded", unit="s", minimum=0.001, maximum=3600
     )
     n_fft: int = option(
-        1024, "length of the analysis window", unit="samples", minimum=16, maximum=1 << 18
+        1024, "length of the analysis window", unit="samples", minimum=16, maximum=1 << 16
     )
     hop_length: int = option(
-        512, "step from frame to frame", unit="samples", minimum=1, maximum=1 << 18
+        512, "step from frame to frame", unit="samples", minimum=1, maximum=1 << 16
     )
-    n_mels: int = option(64, "mel bands", minimum=1, maximum=1024)
+    n_mels: int = option(64, "mel bands", minimum=1, maximum=512)
     fmin_hz: float = option(0.0, "lower edge of the lowest band", unit="Hz", minimum=0)
     fmax_hz: float | None = option(
         None, "upper edge of the highest band; half the sample rate if not given", unit="Hz"

@@ -1,0 +1,82 @@
+"""Networks: the paper's notation, encoders, decoders, classifiers and their files.
+
+Names are imported when first used, so that :func:`parse` and its errors (for the command
+line) do not pull in torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from semisonic.models.architecture import Architecture
+from semisonic.models.notation import PAPER, parse
+
+if TYPE_CHECKING:
+    from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
+    from semisonic.models.conv_encoder import ConvEncoder
+    from semisonic.models.decoders import DECODERS, Decoder
+    from semisonic.models.encoder import Encoder
+    from semisonic.models.inspection import DeadUnits, count_macs, count_parameters, dead_units
+    from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
+    from semisonic.models.registry import Body, create, names, register
+    from semisonic.models.saving import load, load_encoder, read_about, save, save_encoder
+    from semisonic.models.sound_model import SoundModel, build
+    from semisonic.models.transferring import Transfer, transfer
+    from semisonic.models.unpooling import max_unpool
+
+__all__ = [
+    "DECODERS",
+    "PAPER",
+    "Architecture",
+    "AutoEncoder",
+    "Body",
+    "ConvEncoder",
+    "DeadUnits",
+    "Decoder",
+    "Encoder",
+    "FlattenNeck",
+    "GlobalPoolNeck",
+    "Neck",
+    "SoundModel",
+    "Transfer",
+    "build",
+    "build_autoencoder",
+    "count_macs",
+    "count_parameters",
+    "create",
+    "dead_units",
+    "load",
+    "load_encoder",
+    "max_unpool",
+    "names",
+    "parse",
+    "read_about",
+    "register",
+    "save",
+    "save_encoder",
+    "transfer",
+]
+
+_HOME = {
+    "autoencoder": ("AutoEncoder", "build_autoencoder"),
+    "conv_encoder": ("ConvEncoder",),
+    "decoders": ("DECODERS", "Decoder"),
+    "encoder": ("Encoder",),
+    "inspection": ("DeadUnits", "count_macs", "count_parameters", "dead_units"),
+    "necks": ("FlattenNeck", "GlobalPoolNeck", "Neck"),
+    "registry": ("Body", "create", "names", "register"),
+    "saving": ("load", "load_encoder", "read_about", "save", "save_encoder"),
+    "sound_model": ("SoundModel", "build"),
+    "transferring": ("Transfer", "transfer"),
+    "unpooling": ("max_unpool",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, inside in _HOME.items():
+        if name in inside:
+            value = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,57 @@
+"""The model card: what a person should know before using a model file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from semisonic.models.autoencoder import AutoEncoder
+from semisonic.models.inspection import count_macs, count_parameters
+from semisonic.models.sound_model import SoundModel
+
+
+def write_card(model: SoundModel | AutoEncoder, about: Mapping[str, Any]) -> str:
+    """The card as Markdown."""
+    classifies = isinstance(model, SoundModel)
+    frontend = model.frontend
+    lines = [f"# {'Sound classifier' if classifies else 'Pre-trained auto-encoder'}", ""]
+    lines += [f"- Network: `{model.name}`"]
+    if isinstance(model, AutoEncoder):
+        lines += [f"- Decoder: `{model.decoder_name}`"]
+    lines += [f"- Parameters: {count_parameters(model):,}"]
+    if frontend is not None:
+        options = frontend.options
+        macs = count_macs(model, options.shape) / 1e6
+        lines += [
+            f"- Multiply-adds for {options.duration:g} s: {macs:.1f} million",
+            f"- Input: mono at {options.sample_rate} Hz, {options.duration:g} s; log-mel "
+            f"{' x '.join(map(str, options.shape))} (channel x mel x frame)",
+            f"- Standardisation: {frontend.standardize.kind}"
+            + ("" if frontend.standardize.is_fitted else ", **not fitted**"),
+        ]
+    if isinstance(model, SoundModel):
+        kind = "any number a clip" if model.multi_label else "one a clip"
+        lines += ["", f"## Classes ({len(model.classes)}, {kind})", ""]
+        lines += [", ".join(_plain(name) for name in model.classes)]
+    lines += ["", "## About", ""]
+    lines += [f"- {_plain(key)}: {_plain(value)}" for key, value in about.items()] or [
+        "Nothing was recorded."
+    ]
+    lines += ["", "## Limits", ""]
+    if classifies:
+        lines += [
+            "It knows only the classes above and always ranks them, also for a sound that is "
+            "none of them. Measure it on recordings of the place where it will be used: other "
+            "microphones, distances and backgrounds change the result."
+        ]
+    else:
+        lines += [
+            "It does not classify. Its encoder is a start for training a classifier on features "
+            "of the same front end."
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(value: object) -> str:
+    """One line of text."""
+    return " ".join(str(value).split())

@@ -1,0 +1,70 @@
+"""Encoders: standardised features to a map of fewer, richer cells."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from semisonic.base.errors import ModelError
+from semisonic.models.plan import Step, Trace, map_shape
+
+
+class Encoder(nn.Module):
+    """Base of all encoders.
+
+    A subclass sets ``plan`` (what a decoder has to undo) and ``has_switches`` (whether all
+    its steps down are max-pools whose positions it records), and overrides :meth:`walk`.
+
+    Attributes
+    ----------
+    in_channels, out_channels : int
+    plan : tuple of ConvStep and DownStep
+    """
+
+    in_channels: int
+    out_channels: int
+    plan: tuple[Step, ...]
+    has_switches = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The code of standardised features.
+
+        Parameters
+        ----------
+        x : Tensor, shape (batch, in_channels, mel, frame)
+
+        Returns
+        -------
+        Tensor, shape (batch, out_channels, fewer mel, fewer frames)
+        """
+        return self.walk(x, None)
+
+    def trace(
+        self, x: Tensor, *, switches: bool = False, maps: bool = False
+    ) -> tuple[Tensor, Trace]:
+        """The code, and what a decoder needs to find the way back.
+
+        Raises
+        ------
+        ModelError
+            When switches are asked of an encoder that has none.
+        """
+        if switches:
+            self.require_switches()
+        record = Trace(switches, maps)
+        return self.walk(x, record), record
+
+    def require_switches(self) -> None:
+        """Raise ModelError unless the encoder records positions of maxima."""
+        if not self.has_switches:
+            raise ModelError(
+                f"{type(self).__name__} does not record positions of maxima, which un-pooling "
+                "needs; take the decoder 'upsample', 'subpixel' or 'unet'"
+            )
+
+    def walk(self, x: Tensor, record: Trace | None) -> Tensor:
+        """The code; fills ``record`` when there is one."""
+        raise NotImplementedError
+
+    def code_shape(self, n_mels: int, n_frames: int) -> tuple[int, int, int]:
+        """Shape (channel, mel, frame) of the code of an input of that size."""
+        return map_shape(self.plan, (n_mels, n_frames), type(self).__name__)

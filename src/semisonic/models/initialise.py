@@ -1,0 +1,54 @@
+"""Initial weights that depend on a seed and on names, and on nothing else.
+
+Every layer draws from its own stream, named by its place in the model. So the same seed
+gives the same encoder whatever head or decoder it gets, and torch's global generator is
+left as it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from semisonic.base.seeds import torch_generator
+from semisonic.models.decoders.subpixel import SubPixelConv
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Build layers inside this block without moving torch's global generator (CPU)."""
+    with torch.random.fork_rng(devices=[]):
+        yield
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
+    """Draw all weights of a module anew.
+
+    Convolutions: He et al. (2015), uniform with variance 2 / inputs, as ReLU follows.
+    Dense layers: Glorot and Bengio (2010), uniform. Biases are zero, normalisations one.
+    """
+    for name, layer in module.named_modules():
+        weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
+        if isinstance(layer, (nn.Conv2d, nn.Linear)) and isinstance(weight, Tensor):
+            stream = torch_generator(seed, "weights", f"{prefix}{name}")
+            bound = _bound(layer)
+            weight.copy_(torch.empty(weight.shape).uniform_(-bound, bound, generator=stream))
+            if isinstance(bias, Tensor):
+                bias.zero_()
+            if isinstance(layer, SubPixelConv):
+                layer.spread()
+        elif isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.reset_parameters()
+
+
+def _bound(layer: nn.Conv2d | nn.Linear) -> float:
+    """Half the range of the uniform distribution."""
+    if isinstance(layer, nn.Linear):
+        return math.sqrt(6.0 / (layer.in_features + layer.out_features))
+    n_inputs = layer.in_channels // layer.groups * math.prod(layer.kernel_size)
+    return math.sqrt(6.0 / n_inputs)

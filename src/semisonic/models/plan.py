@@ -1,0 +1,102 @@
+"""The steps of an encoder that a decoder must undo, and what is remembered on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from semisonic.base.errors import ModelError
+from semisonic.models.architecture import Size
+
+
+@dataclass(frozen=True)
+class ConvStep:
+    """A convolution of unchanged size."""
+
+    in_channels: int
+    out_channels: int
+    kernel: Size
+
+
+@dataclass(frozen=True)
+class DownStep:
+    """A step down in size: windows of ``size`` every ``stride``.
+
+    With ``ceil`` a last, partial window counts; without it, it is dropped. ``has_map`` says
+    whether the map before the step can stand beside the way up, as in a U-Net.
+    """
+
+    channels: int
+    size: Size
+    stride: Size
+    ceil: bool = False
+    has_map: bool = True
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether one position may lie in several windows."""
+        return self.size[0] > self.stride[0] or self.size[1] > self.stride[1]
+
+    def shrink(self, size: Size) -> Size:
+        """The size after the step, as torch counts it."""
+        mel, frame = (
+            _count_windows(n, k, s, self.ceil)
+            for n, k, s in zip(size, self.size, self.stride, strict=True)
+        )
+        return mel, frame
+
+
+def _count_windows(n: int, size: int, stride: int, ceil: bool) -> int:
+    if not ceil:
+        return (n - size) // stride + 1
+    count = -(-(n - size) // stride) + 1
+    return count - 1 if (count - 1) * stride >= n else count  # none starts outside
+
+
+Step = ConvStep | DownStep
+
+
+def map_shape(
+    plan: tuple[Step, ...], size: Size, what: str = "architecture"
+) -> tuple[int, int, int]:
+    """Shape (channel, mel, frame) of the last map for an input of a size (mel, frame).
+
+    Raises
+    ------
+    ModelError
+        When a pool meets a map smaller than its window.
+    """
+    channels = 0
+    for number, step in enumerate(plan, 1):
+        if isinstance(step, ConvStep):
+            channels = step.out_channels
+            continue
+        if min(step.shrink(size)) < 1:
+            raise ModelError(
+                f"{what}: layer {number} pools windows of {step.size[0]}x{step.size[1]}, but "
+                f"the map is only {size[0]}x{size[1]} (mel x frame) there; take fewer or smaller "
+                "pools, more mel bands or longer clips"
+            )
+        size = step.shrink(size)
+    return channels, *size
+
+
+@dataclass
+class Undo:
+    """What is needed to undo one step down."""
+
+    size: Size
+    switches: Tensor | None = None
+    """Position of each maximum in its flattened map, shape (batch, channel, mel, frame)."""
+    map: Tensor | None = None
+    """The map before the step, shape (batch, channel, mel, frame)."""
+
+
+@dataclass
+class Trace:
+    """What an encoder records for the decoder, in the order of its steps down."""
+
+    switches: bool = False
+    maps: bool = False
+    downs: list[Undo] = field(default_factory=list)

@@ -1,0 +1,209 @@
+"""Saving and loading of classifiers and pre-trained auto-encoders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from semisonic.base.errors import ModelError, SemisonicError
+from semisonic.base.options import from_mapping, to_dict
+from semisonic.features import Frontend, MelOptions
+from semisonic.models import container
+from semisonic.models.autoencoder import AutoEncoder
+from semisonic.models.card import write_card
+from semisonic.models.registry import create
+from semisonic.models.sound_model import SoundModel
+
+M = TypeVar("M", bound=nn.Module)
+_KINDS = {"classifier": "load", "autoencoder": "load_encoder"}
+
+
+def save(
+    path: str | os.PathLike[str], model: SoundModel, *, about: Mapping[str, Any] | None = None
+) -> None:
+    """Write a classifier to one file, atomically.
+
+    Parameters
+    ----------
+    path : path
+    model : SoundModel
+    about : mapping or None
+        Where it comes from: data, seed, commit, accuracy …; text, numbers, lists, mappings.
+
+    Raises
+    ------
+    ModelError
+        For weights that are not finite or an ``about`` that JSON cannot hold.
+    """
+    settings = {
+        "kind": "classifier",
+        **_common(model.name, model.frontend, about),
+        "classes": list(model.classes),
+        "multi_label": model.multi_label,
+        "dropout": model.dropout,
+    }
+    container.write(path, settings, model.state_dict(), write_card(model, about or {}))
+
+
+def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> SoundModel:
+    """Read a classifier, in evaluation mode; its scores are those of the saved one.
+
+    Raises
+    ------
+    ModelError
+        For a file that is missing, damaged, hostile, of another kind or another release.
+    """
+    content = container.read(path)
+    settings = _checked(path, content.settings, "classifier")
+    try:
+        with torch.device("meta"):  # nothing is allocated for what a file merely claims
+            frontend = _frontend(settings)
+            classes = settings["classes"]
+            body = create(settings["model"], frontend.options.shape)
+            model = SoundModel(
+                frontend,
+                body,
+                classes,
+                multi_label=settings["multi_label"],
+                dropout=settings["dropout"],
+            )
+    except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{path}: the description does not give a model: {error}") from error
+    return _filled(path, model, content.weights).to(device)
+
+
+def save_encoder(
+    path: str | os.PathLike[str],
+    autoencoder: AutoEncoder,
+    *,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a pre-trained auto-encoder with its front end to one file, atomically.
+
+    Raises
+    ------
+    ModelError
+        For an auto-encoder without front end or name (use :func:`build_autoencoder`), or
+        weights that are not finite.
+    """
+    if autoencoder.frontend is None or not autoencoder.name:
+        raise ModelError(
+            "an auto-encoder is saved with its front end and name; make it with build_autoencoder"
+        )
+    settings = {
+        "kind": "autoencoder",
+        **_common(autoencoder.name, autoencoder.frontend, about),
+        "decoder": autoencoder.decoder_name,
+        "skip_dropout": autoencoder.skip_dropout,
+    }
+    card = write_card(autoencoder, about or {})
+    container.write(path, settings, autoencoder.state_dict(), card)
+
+
+def load_encoder(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> AutoEncoder:
+    """Read a pre-trained auto-encoder, in evaluation mode.
+
+    Raises
+    ------
+    ModelError
+        For a file that is missing, damaged, hostile, of another kind or another release.
+    """
+    content = container.read(path)
+    settings = _checked(path, content.settings, "autoencoder")
+    try:
+        with torch.device("meta"):
+            frontend = _frontend(settings)
+            body = create(settings["model"], frontend.options.shape)
+            autoencoder = AutoEncoder(
+                body.encoder,
+                settings["decoder"],
+                skip_dropout=settings["skip_dropout"],
+                frontend=frontend,
+                name=body.name,
+            )
+    except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{path}: the description does not give a model: {error}") from error
+    return _filled(path, autoencoder, content.weights).to(device)
+
+
+def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a model file says about itself, without reading its weights.
+
+    Returns
+    -------
+    dict
+        ``kind``, ``model``, ``features``, ``standardize``, ``about``, and ``classes`` or
+        ``decoder``.
+
+    Raises
+    ------
+    ModelError
+        For a file that is missing, damaged, or not a model of ours.
+    """
+    settings = container.read_settings(path)
+    kind = settings.get("kind")
+    return _checked(path, settings, kind if kind in _KINDS else "classifier")
+
+
+def _common(name: str, frontend: Frontend, about: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
+        "model": name,
+        "features": to_dict(frontend.options),
+        "standardize": frontend.standardize.kind,
+        "about": dict(about or {}),
+    }
+
+
+_TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "classifier": {"classes": list, "multi_label": bool, "dropout": (int, float)},
+    "autoencoder": {"decoder": str, "skip_dropout": (int, float)},
+}
+
+
+def _checked(path: object, settings: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The settings, if they are of this kind and every value has its type."""
+    found = settings.get("kind")
+    if found != kind:
+        if found in _KINDS:
+            raise ModelError(f"{path}: holds a model of kind '{found}'; use {_KINDS[found]}()")
+        raise ModelError(f"{path}: found a model of unknown kind {found!r}")
+    expected = {"model": str, "features": dict, "standardize": str, "about": dict, **_TYPES[kind]}
+    for name, types in expected.items():
+        if not isinstance(settings.get(name), types):
+            raise ModelError(f"{path}: 'model.json' has no usable '{name}'; the file is damaged")
+    classes = settings.get("classes", [])
+    if not all(isinstance(name, str) for name in classes):
+        raise ModelError(f"{path}: 'model.json' has a class name that is not text")
+    return settings
+
+
+def _frontend(settings: dict[str, Any]) -> Frontend:
+    missing = {field.name for field in fields(MelOptions)} - set(settings["features"])
+    if missing:
+        raise ModelError(f"'features' lacks {', '.join(sorted(missing))}")
+    return Frontend(from_mapping(MelOptions, settings["features"]), settings["standardize"])
+
+
+def _filled(path: object, model: M, weights: dict[str, Tensor]) -> M:
+    """The model with the file's weights, after comparing names, shapes and types."""
+    expected = model.state_dict()
+    for name in sorted(expected.keys() | weights.keys()):
+        if name not in weights:
+            raise ModelError(f"{path}: the weight '{name}' is missing")
+        if name not in expected:
+            raise ModelError(f"{path}: holds a weight '{name}' that the model does not have")
+        found, needed = weights[name], expected[name]
+        if found.shape != needed.shape or found.dtype != needed.dtype:
+            raise ModelError(
+                f"{path}: the weight '{name}' has shape {tuple(found.shape)} ({found.dtype}), "
+                f"expected {tuple(needed.shape)} ({needed.dtype})"
+            )
+        if name.endswith("standardize.std") and not (found > 0).all():
+            raise ModelError(f"{path}: '{name}' holds deviations that are not positive")
+    model.load_state_dict(weights, assign=True)
+    return model.eval()

@@ -1,0 +1,180 @@
+"""The whole classifier: front end, encoder, neck, class layer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from semisonic.base.errors import ModelError
+from semisonic.features import Frontend, MelOptions
+from semisonic.models.encoder import Encoder
+from semisonic.models.initialise import initialise, undisturbed
+from semisonic.models.necks import Neck
+from semisonic.models.registry import Body, create
+
+
+class SoundModel(nn.Module):
+    """Waves to scores of classes.
+
+    Made by :func:`build` or :func:`load`.
+
+    Attributes
+    ----------
+    frontend : Frontend
+        Log-mel and standardisation.
+    encoder : Encoder
+        Standardised features to a map; the part that pre-training shares.
+    neck : Neck
+        The map to one vector a clip, the embedding.
+    head : nn.Sequential
+        Dropout and the class layer.
+    classes : tuple of str
+        Names in the order of the scores.
+    multi_label : bool
+        Whether classes exclude each other (False) or each is present or not (True).
+    name : str
+        The registered name or the architecture.
+    """
+
+    def __init__(
+        self,
+        frontend: Frontend,
+        body: Body,
+        classes: Sequence[str],
+        *,
+        multi_label: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ModelError(f"dropout: found {dropout}, expected 0 to less than 1")
+        self.name = body.name
+        self.dropout = float(dropout)
+        self.frontend = frontend
+        self.encoder: Encoder = body.encoder
+        self.neck: Neck = body.neck
+        self._set_head(classes, multi_label)
+
+    @property
+    def mel(self) -> MelOptions:
+        """The parameters of the front end."""
+        return self.frontend.options
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Logits of waves.
+
+        Parameters
+        ----------
+        wave : Tensor, shape (batch, time)
+            Samples within -1 to 1 at ``mel.sample_rate``.
+
+        Returns
+        -------
+        Tensor, shape (batch, n_classes)
+        """
+        return self._classify(self.frontend(wave))
+
+    def from_features(self, x: Tensor) -> Tensor:
+        """Logits, shape (batch, n_classes), of features in dB (batch, channel, mel, frame)."""
+        return self._classify(self.frontend.standardize(x))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Embeddings, shape (batch, dim), of features in dB (batch, channel, mel, frame)."""
+        return self._embed(self.frontend.standardize(x))
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Probabilities, shape (batch, n_classes): they sum to one unless multi-label."""
+        return torch.sigmoid(logits) if self.multi_label else torch.softmax(logits, dim=1)
+
+    def with_head(
+        self, classes: Sequence[str], *, multi_label: bool | None = None, seed: int = 0
+    ) -> SoundModel:
+        """A copy with a new class layer; this model stays as it is.
+
+        Parameters
+        ----------
+        classes : sequence of str
+        multi_label : bool or None
+            As before if None.
+        seed : int
+            Of the new layer's weights.
+        """
+        model = copy.deepcopy(self)
+        with undisturbed():
+            model._set_head(classes, self.multi_label if multi_label is None else multi_label)
+            initialise(model.head, seed, "head.")
+        model.head.to(next(self.head.parameters()).device)
+        return model.train(self.training)
+
+    def _set_head(self, classes: Sequence[str], multi_label: bool) -> None:
+        names = tuple(str(name) for name in classes)
+        if not names or len(set(names)) != len(names):
+            raise ModelError(
+                f"classes: found {len(names)} names, {len(set(names))} different; expected at "
+                "least one, each once"
+            )
+        self.classes, self.multi_label = names, bool(multi_label)
+        self.head = nn.Sequential(
+            nn.Dropout(self.dropout), nn.Linear(self.neck.out_features, len(names))
+        )
+
+    def _embed(self, x: Tensor) -> Tensor:
+        expected = (self.mel.n_channels, self.mel.n_mels)
+        if x.ndim != 4 or tuple(x.shape[1:3]) != expected:
+            raise ModelError(
+                f"found features of shape {tuple(x.shape)}, expected (batch, {expected[0]}, "
+                f"{expected[1]}, frame)"
+            )
+        embedding: Tensor = self.neck(self.encoder(x))
+        return embedding
+
+    def _classify(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self._embed(x))
+        return logits
+
+
+def build(
+    name_or_notation: str,
+    mel: MelOptions,
+    classes: Sequence[str],
+    *,
+    standardize: str = "global",
+    multi_label: bool = False,
+    dropout: float = 0.0,
+    seed: int = 0,
+) -> SoundModel:
+    """A new classifier.
+
+    Parameters
+    ----------
+    name_or_notation : str
+        A registered name (:func:`semisonic.models.names`) or an architecture such as
+        ``"(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"``. A class layer at its end is recognised.
+    mel : MelOptions
+        The front end; its shape fixes the size of the network.
+    classes : sequence of str
+    standardize : {"global", "mel", "none"}
+        Fit ``model.frontend.standardize`` on the training features before training.
+    multi_label : bool
+        Whether a clip may have several classes.
+    dropout : float
+        Share of the embedding's values dropped in training.
+    seed : int
+        The initial weights depend on it only; torch's global generator is not used.
+
+    Raises
+    ------
+    ModelError
+        For an unknown name, a wrong architecture, or features too small for it.
+    """
+    with undisturbed():
+        body = create(name_or_notation, mel.shape, len(classes))
+        frontend = Frontend(mel, standardize)
+        model = SoundModel(frontend, body, classes, multi_label=multi_label, dropout=dropout)
+        initialise(model.encoder, seed, "encoder.")
+        initialise(model.neck, seed, "neck.")
+        initialise(model.head, seed, "head.")
+    return model

@@ -1,0 +1,133 @@
+"""From a pre-trained auto-encoder to a classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+
+from semisonic.base.errors import ModelError, OptionError
+from semisonic.base.options import nearest
+from semisonic.features import MelOptions
+from semisonic.models.autoencoder import AutoEncoder
+from semisonic.models.sound_model import SoundModel
+
+STATISTICS = ("pretrained", "own")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What :func:`transfer` did.
+
+    Attributes
+    ----------
+    copied : tuple of str
+        Names of the weights and statistics that the classifier took over.
+    kept : tuple of (name, reason)
+        Names of those that stayed as they were, and why.
+    """
+
+    copied: tuple[str, ...]
+    kept: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        lines = [f"copied {len(self.copied)}: {', '.join(self.copied)}"]
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.kept:
+            reasons.setdefault(reason, []).append(name)
+        lines += [
+            f"kept {len(names)} ({reason}): {', '.join(names)}" for reason, names in reasons.items()
+        ]
+        return "\n".join(lines)
+
+
+def transfer(
+    autoencoder: AutoEncoder, model: SoundModel, *, statistics: str = "pretrained"
+) -> Transfer:
+    """Give a classifier the encoder of a pre-trained auto-encoder.
+
+    Parameters
+    ----------
+    autoencoder : AutoEncoder
+        Stays as it is.
+    model : SoundModel
+        Its encoder's weights are overwritten; neck and head stay.
+    statistics : {"pretrained", "own"}
+        Which mean and deviation standardise the classifier's features: those that the
+        encoder was trained with, or the model's own.
+
+    Returns
+    -------
+    Transfer
+        Names of what was copied and what was not.
+
+    Raises
+    ------
+    ModelError
+        When the encoders or the front ends differ, or the statistics cannot be taken over;
+        the model is then unchanged.
+    """
+    if statistics not in STATISTICS:
+        raise OptionError(f"statistics: found '{statistics}'; {nearest(statistics, STATISTICS)}")
+    source, target = autoencoder.encoder.state_dict(), model.encoder.state_dict()
+    wrong = [
+        f"{name}: {_shape(source.get(name))} against {_shape(target.get(name))}"
+        for name in sorted(source.keys() | target.keys())
+        if _shape(source.get(name)) != _shape(target.get(name))
+    ]
+    if wrong or autoencoder.encoder.plan != model.encoder.plan:
+        raise ModelError(
+            f"transfer: the encoder of '{autoencoder.name}' does not fit that of '{model.name}'"
+            + (f" ({'; '.join(wrong[:3])})" if wrong else " (other pools)")
+            + "; use the same convolutions and pools"
+        )
+    _check_front_ends(autoencoder, model, statistics)
+    model.encoder.load_state_dict(source)
+    copied = [f"encoder.{name}" for name in source]
+    kept = [(name, "not in the auto-encoder") for name, _ in model.named_parameters()]
+    kept = [(name, why) for name, why in kept if not name.startswith("encoder.")]
+    own = model.frontend.standardize
+    names = [f"frontend.standardize.{name}" for name in own.state_dict()]
+    if statistics == "pretrained" and autoencoder.frontend is not None:
+        own.load_state_dict(autoencoder.frontend.standardize.state_dict())
+        copied += names
+    else:
+        kept += [(name, "statistics of its own were asked for") for name in names]
+    return Transfer(tuple(copied), tuple(kept))
+
+
+def _shape(value: torch.Tensor | None) -> tuple[int, ...] | None:
+    return None if value is None else tuple(value.shape)
+
+
+def _check_front_ends(autoencoder: AutoEncoder, model: SoundModel, statistics: str) -> None:
+    theirs = autoencoder.frontend
+    if theirs is None:
+        if statistics == "pretrained":
+            raise ModelError(
+                "transfer: the auto-encoder has no front end to take statistics from; make it "
+                "with build_autoencoder, or ask for the statistics 'own'"
+            )
+        return
+    a, b = theirs.options, model.mel
+    # The length of a clip does not matter to convolutions.
+    other = [
+        f"{field.name} {getattr(a, field.name)} against {getattr(b, field.name)}"
+        for field in fields(MelOptions)
+        if field.name != "duration" and getattr(a, field.name) != getattr(b, field.name)
+    ]
+    if other:
+        raise ModelError(
+            f"transfer: the encoder was trained on other features ({'; '.join(other)}); build the "
+            "classifier with the front end of the auto-encoder"
+        )
+    if statistics == "own":
+        return
+    if theirs.standardize.kind != model.frontend.standardize.kind:
+        raise ModelError(
+            f"transfer: the auto-encoder standardises by '{theirs.standardize.kind}', the model "
+            f"by '{model.frontend.standardize.kind}'; build both alike, or ask for the "
+            "statistics 'own'"
+        )
+    if not theirs.standardize.is_fitted:
+        raise ModelError("transfer: the statistics of the auto-encoder were never fitted")
