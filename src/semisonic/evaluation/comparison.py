@@ -8,11 +8,17 @@ What is computed, for an arm ``a`` (the control) and an arm ``b``:
   recordings and draws, the paired bootstrap, and the corrected resampled t-test over all
   folds and draws.
 
-A difference is called shown only if the pooled McNemar test and the corrected t-test are
-both below the level and the interval leaves out 0. The p-value given is the larger of the
-two tests', the interval the hull of the bootstrap's and the t-test's. That errs on the
-side of silence, on purpose: the first asks about other test clips, the second about other
-training clips, and a claim about a method needs both.
+A claim about a method needs to hold against two kinds of luck, and the outcome says which
+it holds against:
+
+- ``better`` or ``worse``: shown. The pooled McNemar test (other test clips) and the
+  corrected t-test (other training clips) are both below the level, and no interval holds 0.
+- ``better here`` or ``worse here``: the pooled McNemar test is below the level and the
+  bootstrap interval leaves out 0, but the corrected t-test does not agree. True of these
+  clips and draws; that it would be so with other training clips is not shown. The
+  corrected t-test is strict: with five folds it asks for a gain of about the standard
+  deviation over folds, however many draws there are.
+- ``open``: no difference could be shown.
 """
 
 from __future__ import annotations
@@ -87,7 +93,12 @@ class DrawPair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The outcome of :func:`compare`. Accuracies and differences are 0 to 1."""
+    """The outcome of :func:`compare`. Accuracies and differences are 0 to 1.
+
+    ``interval`` is the bootstrap's, over recordings and draws; ``wide_interval`` reaches as
+    far as that of the corrected t-test too. ``p_mcnemar`` is the pooled test's, ``p_folds``
+    the corrected t-test's (NaN with fewer than three folds and draws).
+    """
 
     setting: str
     a: ArmAccuracy
@@ -98,6 +109,7 @@ class Comparison:
     draws: tuple[DrawPair, ...]
     difference: float
     interval: Interval
+    wide_interval: Interval
     p_mcnemar: float
     p_folds: float
     t: float
@@ -107,51 +119,57 @@ class Comparison:
 
     @property
     def p(self) -> float:
-        """The p-value that decides: the larger of the pooled McNemar and corrected t tests."""
+        """The larger of the pooled McNemar and corrected t-test's p-values."""
         return float(np.nanmax([self.p_mcnemar, self.p_folds]))
 
     @property
     def is_shown(self) -> bool:
-        """Whether the difference is shown at the level asked for."""
-        leaves_out_zero = self.interval.low > 0 or self.interval.high < 0
-        return self.p < 1 - self.level and leaves_out_zero
+        """Whether the difference holds against both kinds of luck."""
+        return self.p < 1 - self.level and _leaves_out_zero(self.wide_interval)
 
     @property
     def outcome(self) -> str:
-        """``"better"`` or ``"worse"`` when the difference is shown, ``"open"`` when not."""
-        if not self.is_shown:
-            return "open"
-        return "better" if self.difference > 0 else "worse"
+        """``better``, ``worse``, ``better here``, ``worse here`` or ``open``; see the module."""
+        word = "better" if self.difference > 0 else "worse"
+        if self.is_shown:
+            return word
+        here = self.p_mcnemar < 1 - self.level and _leaves_out_zero(self.interval)
+        return f"{word} here" if here else "open"
 
     @property
     def numbers(self) -> str:
         """The difference with interval and p: "+3.1 points (95 % interval 0.9 to 5.2, ...)"."""
+        here = self.outcome.endswith("here")
+        interval = self.interval if here else self.wide_interval
         return (
             f"{points(self.difference, signed=True)} points "
-            f"({100 * self.level:g} % interval {points(self.interval.low)} to "
-            f"{points(self.interval.high)}, {p_text(self.p)})"
+            f"({100 * self.level:g} % interval {points(interval.low)} to "
+            f"{points(interval.high)}, {p_text(self.p_mcnemar if here else self.p)})"
         )
 
     def verdict(self, subject: str = "") -> str:
-        """The outcome in one plain sentence.
+        """The outcome in plain words: one sentence, or two where the tests disagree.
 
         ``subject`` is what makes arm b differ from arm a, such as "Pre-training".
         """
-        if self.is_shown and subject:
-            claim = f"{subject} {'helped' if self.difference > 0 else 'hurt'}"
-        elif self.is_shown:
-            word = "better" if self.difference > 0 else "worse"
-            claim = f"'{self.b.name}' is {word} than '{self.a.name}'"
-        else:
-            claim = "No difference could be shown"
-        disagreement = ""
-        alpha = 1 - self.level
-        if not self.is_shown and self.p_mcnemar < alpha <= self.p_folds:
-            disagreement = (
-                f" On these test clips it looks real (McNemar {p_text(self.p_mcnemar)}), but it "
-                f"varies too much over folds and draws (corrected t-test {p_text(self.p_folds)})."
-            )
-        return f"{claim}: {self.numbers}.{disagreement}"
+        gained = self.difference > 0
+        if self.outcome == "open":
+            return f"No difference could be shown: {self.numbers}."
+        if self.is_shown:
+            claim = f"{subject} {'helped' if gained else 'hurt'}"
+            if not subject:
+                word = "better" if gained else "worse"
+                claim = f"'{self.b.name}' is {word} than '{self.a.name}'"
+            return f"{claim}: {self.numbers}."
+        word = "better" if gained else "worse"
+        doubt = (
+            f"That it would with other training clips too is not shown "
+            f"(corrected t-test, {p_text(self.p_folds)})."
+        )
+        if not subject:
+            claim = f"'{self.b.name}' did {word} than '{self.a.name}' on these clips"
+            return f"{claim}: {self.numbers}. {doubt}"
+        return f"{subject} did {word} on these clips: {self.numbers}. {doubt}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a value that could not be computed is None."""
@@ -242,7 +260,8 @@ def compare(
         folds=folds,
         draws=draws,
         difference=boot.difference,
-        interval=_hull(Interval(boot.low, boot.high), test.interval),
+        interval=Interval(boot.low, boot.high),
+        wide_interval=_hull(Interval(boot.low, boot.high), test.interval),
         p_mcnemar=mcnemar_pooled(right_a, right_b, group),
         p_folds=test.p,
         t=test.t,
@@ -343,6 +362,10 @@ def _t_test(folds: tuple[FoldPair, ...], ratio: float | None, level: float) -> R
         n_folds = len({pair.fold for pair in folds})
         ratio = 1.0 / (n_folds - 1) if n_folds > 1 else 0.25
     return corrected_resampled_t([pair.difference for pair in folds], ratio, level)
+
+
+def _leaves_out_zero(interval: Interval) -> bool:
+    return interval.low > 0 or interval.high < 0
 
 
 def _hull(first: Interval, second: Interval) -> Interval:

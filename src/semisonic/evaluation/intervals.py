@@ -130,11 +130,16 @@ def resampled_means(
     size = np.bincount(member).astype(np.float64)
     total = np.stack([np.bincount(member, row) for row in table])
     rng = generator(seed, "bootstrap")
-    share, draw_share = np.full(len(names), 1 / len(names)), np.full(n_draws, 1 / n_draws)
     means = []
     for start in range(0, n_resamples, _BLOCK):
         block = min(_BLOCK, n_resamples - start)
-        times = rng.multinomial(len(names), share, size=block).astype(np.float64)
-        drawn = rng.multinomial(n_draws, draw_share, size=block).astype(np.float64)
+        times = _drawn(rng, block, len(names))
+        drawn = _drawn(rng, block, n_draws)
         means.append(((times @ total.T) * drawn).sum(axis=1) / (times @ size) / n_draws)
     return np.concatenate(means)
+
+
+def _drawn(rng: np.random.Generator, n_resamples: int, n: int) -> NDArray[np.float64]:
+    """How often each of ``n`` items comes up in ``n`` draws, shape (n_resamples, n)."""
+    picked = rng.integers(n, size=(n_resamples, n)) + n * np.arange(n_resamples)[:, None]
+    return np.bincount(picked.ravel(), minlength=n_resamples * n).reshape(-1, n).astype(np.float64)

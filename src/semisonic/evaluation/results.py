@@ -222,17 +222,18 @@ class Predictions:
         """Write a CSV file (gzip when the name ends in .gz); class names stand for numbers."""
         target = Path(path)
         with replacing(target) as part, _open(part, "w", _zipped(target)) as stream:
-            out = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-            out.writerow([*_COLUMNS, *(_PROBABILITY + name for name in self.classes)])
-            out.writerows(self._rows())
+            numbers = ",".join(["%.9g"] * len(self.classes)) + "\n"
+            stream.write(_csv_line([*_COLUMNS, *(_PROBABILITY + name for name in self.classes)]))
+            for row, p in zip(self._rows(), self.probabilities, strict=True):
+                stream.write(_csv_line(row)[:-1] + "," + numbers % tuple(p.tolist()))
         return target
 
     def _rows(self) -> Iterator[list[Any]]:
         plain = [getattr(self, name).tolist() for name in _COLUMNS[:-2]]
         truth = [self.classes[i] for i in self.target.tolist()]
         chosen = [self.classes[i] for i in self.predicted.tolist()]
-        for *row, p in zip(*plain, truth, chosen, self.probabilities, strict=True):
-            yield [*row, *p]
+        for row in zip(*plain, truth, chosen, strict=True):
+            yield list(row)
 
     @classmethod
     def read(cls, path: str | Path) -> Predictions:
@@ -292,13 +293,20 @@ def _check_once(cell: Cell, clips: list[str], wanted: set[str]) -> None:
             )
 
 
+def _csv_line(row: list[Any]) -> str:
+    """One line of CSV. Every text is quoted, so that any character survives."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerow(row)
+    return line.getvalue()
+
+
 def _zipped(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
 def _open(path: Path, mode: str, zipped: bool) -> io.TextIOWrapper:
     if zipped:
-        raw: Any = gzip.GzipFile(path, f"{mode}b", mtime=0)
+        raw: Any = gzip.GzipFile(path, f"{mode}b", compresslevel=6, mtime=0)
     else:
         raw = open(path, f"{mode}b")  # noqa: SIM115
     return io.TextIOWrapper(raw, encoding="utf-8", newline="")

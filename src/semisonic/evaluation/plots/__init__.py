@@ -1,0 +1,24 @@
+"""Figures, one file each; every function returns a matplotlib ``Figure`` and opens no window."""
+
+from semisonic.evaluation.plots.class_recall import class_recall
+from semisonic.evaluation.plots.comparison import comparison
+from semisonic.evaluation.plots.confusion_matrix import confusion_matrix
+from semisonic.evaluation.plots.embedding_map import embedding_map
+from semisonic.evaluation.plots.filters import filters
+from semisonic.evaluation.plots.fold_values import fold_values
+from semisonic.evaluation.plots.reconstructions import reconstructions
+from semisonic.evaluation.plots.spectrogram import picture, spectrogram
+from semisonic.evaluation.plots.training_curves import training_curves
+
+__all__ = [
+    "class_recall",
+    "comparison",
+    "confusion_matrix",
+    "embedding_map",
+    "filters",
+    "fold_values",
+    "picture",
+    "reconstructions",
+    "spectrogram",
+    "training_curves",
+]

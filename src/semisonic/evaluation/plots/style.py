@@ -1,0 +1,151 @@
+"""One look for all figures: fonts, colours, sizes. Safe for colour-blind eyes and for print."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.ticker import FuncFormatter
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+INK = "#1f2a33"
+MUTED = "#66737f"
+LINE = "#c9d1d8"
+GRID = "#e9edf0"
+PAPER = "#ffffff"
+
+CONTROL = "#c7792b"
+TREATED = "#1d5f8a"
+ARM_COLOURS = (CONTROL, TREATED)
+ARM_MARKERS = ("s", "o")
+OPEN = "#8a96a1"
+"""For an outcome that is not shown."""
+
+CLASS_COLOURS = (
+    "#2f6f9f",
+    "#d08a3e",
+    "#3f8f6b",
+    "#b1485c",
+    "#7d62a8",
+    "#8a6d4b",
+    "#3aa3b5",
+    "#a8a03a",
+    "#c77fb0",
+    "#59656f",
+)
+CLASS_MARKERS = ("o", "s", "^", "D", "v")
+
+SEQUENTIAL = LinearSegmentedColormap.from_list(
+    "semisonic-sequential", ["#f8fafb", "#d3e3ee", "#94bdd8", "#4f8fb9", "#1d5f8a", "#0d3553"]
+)
+SOUND = LinearSegmentedColormap.from_list(
+    "semisonic-sound", ["#0c1826", "#123a56", "#1d6a86", "#4aa19f", "#a9d1ab", "#fbf3cf"]
+)
+DIVERGING = LinearSegmentedColormap.from_list(
+    "semisonic-diverging", ["#8f4d12", CONTROL, "#e9c79f", "#f7f7f5", "#9fc3da", TREATED, "#0d3553"]
+)
+
+_FONTS = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
+_FIXED = {
+    "figure.facecolor": PAPER,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "savefig.facecolor": PAPER,
+    "font.size": 10,
+    "text.color": INK,
+    "axes.facecolor": PAPER,
+    "axes.edgecolor": LINE,
+    "axes.linewidth": 0.8,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "legend.handlelength": 1.4,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "image.interpolation": "nearest",
+    "svg.fonttype": "none",
+}
+
+
+@functools.cache
+def _settings() -> Any:
+    known = set(fontManager.get_font_names())
+    fonts = [name for name in _FONTS if name in known]
+    return {**_FIXED, "font.family": fonts or ["sans-serif"]}
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Draw with the settings of this file, whatever the caller has set."""
+
+    @functools.wraps(draw)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(_settings()):
+            result = draw(*args, **kwargs)
+            if isinstance(result, Figure):
+                result.draw_without_rendering()  # ticks are made now, with these settings
+            return result
+
+    return inside
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches, laid out by itself; no window, no global state."""
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def percent_axis(axis: Any) -> None:
+    """Label an axis that runs from 0 to 1 in per cent."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+
+
+def points_axis(axis: Any) -> None:
+    """Label an axis of differences of shares in percentage points."""
+
+    def label(value: float, _: Any) -> str:
+        text = f"{abs(100 * value):.3g}"
+        return "0" if float(text) == 0 else f"{'+' if value > 0 else '−'}{text}"
+
+    axis.set_major_formatter(FuncFormatter(label))
+
+
+def bare(axes: Axes) -> None:
+    """Take ticks and frame away, for pictures."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def short(names: Sequence[str], length: int = 18) -> list[str]:
+    """Class names for tick labels: underscores become spaces, long ones are cut."""
+    plain = [name.replace("_", " ") for name in names]
+    return [name if len(name) <= length else name[: length - 1].rstrip() + "…" for name in plain]
