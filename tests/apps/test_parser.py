@@ -39,6 +39,7 @@ class Kitchen:
     shuffle: bool = option(True, "mix the clips")
     sizes: tuple[int, ...] = option((8, 16), "batch sizes")
     decoder: str = option("unpool", "way back up", choices=("unpool", "upsample"))
+    change: tuple[str, ...] = option((), "keys of a recipe to change")
     cache: Path | None = option(None, "where to keep features")
     mel: Mel = field(default_factory=lambda: Mel(n_mels=40))
     other: Mel = option(Mel(n_mels=80), "the other front end")
@@ -76,7 +77,7 @@ def test_every_kind_of_value_is_read() -> None:
         *("upsample", "--cache", "there", "--n-mels", "28", "--fmax-hz", "8000", "--seed", "7"),
     )
     assert options == Kitchen(
-        *("a", ("b",), 2.0, False, (1, 2, 3), "upsample", Path("there")),
+        *("a", ("b",), 2.0, False, (1, 2, 3), "upsample", (), Path("there")),
         Mel(28, 8000.0),
         seed=7,
     )
@@ -86,6 +87,12 @@ def test_every_kind_of_value_is_read() -> None:
 def test_both_spellings_of_a_name() -> None:
     assert parse("a", "b", "--n_mels", "28") == parse("a", "b", "--n-mels", "28")
     assert parse("a", "b", "--no_shuffle") == parse("a", "b", "--no-shuffle")
+
+
+def test_lists_are_repeated_or_separated_by_commas() -> None:
+    assert parse("a", "b", "--sizes", "1,2", "--sizes", "3").sizes == (1, 2, 3)
+    changes = parse("a", "b", "--change", "x=[1,2]", "--change", "y=3").change
+    assert changes == ("x=[1,2]", "y=3")
 
 
 def test_underscores_in_values_stay() -> None:

@@ -13,7 +13,7 @@ from semisonic.apps.cli import help as help_text
 from semisonic.apps.cli.config import read_config
 from semisonic.apps.cli.flags import Flag, flags_of
 from semisonic.apps.cli.session import Session
-from semisonic.apps.cli.values import FlagType, as_toml, describe, metavar
+from semisonic.apps.cli.values import FlagType, as_toml, describe, gathered, metavar
 from semisonic.base.options import from_mapping
 
 SHORT = {"output": "-o"}
@@ -60,7 +60,7 @@ class Verb(click.Command):
         values = read_config(config, self.flags) if config else {}
         for flag in self.flags:
             if ctx.get_parameter_source(flag.name) is ParameterSource.COMMANDLINE:
-                values[flag.path] = ctx.params[flag.name]
+                values[flag.path] = gathered(flag, ctx.params[flag.name])
         for flag in self.flags:
             if flag.is_argument and not values.get(flag.path):
                 raise click.UsageError(
@@ -150,7 +150,12 @@ def _parameter(flag: Flag) -> click.Parameter:
         names[1] = f"--{spelled}/--no-{spelled}"
         return click.Option(names, help=describe(flag), default=None)
     return click.Option(
-        names, type=FlagType(flag), help=describe(flag), metavar=metavar(flag), default=None
+        names,
+        type=FlagType(flag),
+        help=describe(flag),
+        metavar=metavar(flag),
+        multiple=flag.is_list,
+        default=None,
     )
 
 

@@ -16,7 +16,11 @@ _METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
 class FlagType(click.ParamType[Any]):
-    """Reads the text of one flag; lists are separated by commas."""
+    """Reads the text of one flag.
+
+    Lists of numbers or choices are separated by commas. Free text may hold commas itself, so
+    a list of texts is given by repeating the option.
+    """
 
     name = "value"
 
@@ -30,7 +34,7 @@ class FlagType(click.ParamType[Any]):
         flag = self.flag
         if flag.may_be_none and not flag.is_argument and value.lower() == "none":
             return None
-        if flag.is_list and not flag.is_argument:
+        if has_commas(flag):
             return tuple(self._one(part.strip()) for part in value.split(",") if part.strip())
         return self._one(value)
 
@@ -43,13 +47,28 @@ class FlagType(click.ParamType[Any]):
             return self.fail(f"found '{text}', expected {_KINDS[kind]}{f' ({unit})' * bool(unit)}.")
 
 
+def has_commas(flag: Flag) -> bool:
+    """Whether one text holds several values of a flag."""
+    is_free_text = flag.kind in (str, Path) and not flag.rule.get("choices")
+    return flag.is_list and not flag.is_argument and not is_free_text
+
+
+def gathered(flag: Flag, value: Any) -> Any:
+    """The value of a flag from what click collected: the parts of a list put together."""
+    if not flag.is_list or flag.is_argument:
+        return value
+    if None in value:
+        return None
+    return tuple(one for part in value for one in part) if has_commas(flag) else tuple(value)
+
+
 def metavar(flag: Flag) -> str:
     """What stands for the value in the help: N, X, TEXT, PATH or the choices."""
     choices = flag.rule.get("choices")
     if choices and len("|".join(choices)) <= 24:
         return "|".join(choices)
     name = _METAVARS.get(flag.kind, "TEXT")
-    return f"{name},…" if flag.is_list and not flag.is_argument else name
+    return f"{name},…" if has_commas(flag) else name
 
 
 def describe(flag: Flag) -> str:

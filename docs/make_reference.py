@@ -1,0 +1,84 @@
+"""Write ``docs/reference.md``: every verb with its options, from the options classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from semisonic.apps.cli.main import Verbs, command
+from semisonic.apps.cli.parser import COMMON, Verb, group_of
+from semisonic.apps.cli.values import limits, shown
+
+TARGET = Path(__file__).parent / "reference.md"
+HEAD = """# All options
+
+Made from the program by `make docs`; do not edit by hand. `semisonic VERB --help` shows the same.
+An option may be written with hyphens or underscores (`--n-mels`, `--n_mels`). In a file for
+`--config` it is written with underscores, without the dashes at the front.
+"""
+
+
+def reference() -> str:
+    """The whole page as Markdown."""
+    parts = [HEAD]
+    for path, verb in verbs(command, "semisonic"):
+        parts.append("\n".join(_section(path, verb)))
+    return "\n".join(parts)
+
+
+def verbs(group: Verbs, path: str) -> Iterator[tuple[str, Verb]]:
+    """All verbs below a group with their full names."""
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        found = group.get_command(ctx, name)
+        if isinstance(found, Verbs):
+            yield from verbs(found, f"{path} {name}")
+        elif isinstance(found, Verb):
+            yield f"{path} {name}", found
+
+
+def _section(path: str, verb: Verb) -> Iterator[str]:
+    arguments = [flag for flag in verb.flags if flag.is_argument]
+    places = " ".join(flag.name.upper() + "..." * flag.is_list for flag in arguments)
+    yield f"## {path} {places}".rstrip()
+    yield ""
+    yield (verb.help or "").replace("\n    ", "\n")
+    yield ""
+    yield from ("```bash", *verb.examples, "```", "")
+    for flag in arguments:
+        yield f"* `{flag.name.upper()}`: {flag.rule['help']}"
+    if arguments:
+        yield ""
+    for heading, rows in _tables(verb).items():
+        yield from (f"**{heading}**", "", "| option | what | default |", "| --- | --- | --- |")
+        yield from rows
+        yield ""
+
+
+def _tables(verb: Verb) -> dict[str, list[str]]:
+    tables: dict[str, list[str]] = {}
+    common: list[str] = []
+    flags = {flag.name: flag for flag in verb.flags}
+    ctx = click.Context(verb)
+    for parameter in verb.params:
+        if not isinstance(parameter, click.Option):
+            continue
+        flag = flags.get(parameter.name or "")
+        names, _ = parameter.get_help_record(ctx) or ("", "")
+        text, default = parameter.help or "", ""
+        if flag is not None:
+            extra = list(limits(flag))
+            if choices := flag.rule.get("choices"):
+                extra.insert(0, "one of " + ", ".join(choices))
+            text = "; ".join([str(flag.rule["help"]), *extra])
+            default = shown(flag)
+        row = f"| `{names.replace('|', ' or ')}` | {text.replace('|', ' or ')} | {default} |"
+        group = group_of(verb, parameter)
+        (common if group == COMMON else tables.setdefault(group, [])).append(row)
+    return {**tables, COMMON: common}
+
+
+if __name__ == "__main__":
+    TARGET.write_text(reference(), encoding="utf-8")

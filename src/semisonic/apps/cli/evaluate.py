@@ -1,0 +1,32 @@
+"""``semisonic evaluate``: measure a classifier on labelled recordings."""
+
+from __future__ import annotations
+
+from semisonic.apps.cli.parser import command_from
+from semisonic.apps.cli.session import Session, Status
+from semisonic.apps.cli.training_verbs import begin, finish
+from semisonic.inference import EvaluateOptions
+
+
+def evaluate(options: EvaluateOptions, session: Session) -> Status:
+    """Measure a classifier on labelled recordings that it has not heard, and write a report."""
+    options = begin(options, session, labelled="data")
+    if session.dry_run:
+        return Status.OK
+    from semisonic.inference import evaluate as work
+
+    return finish(work(options), options.output, session)
+
+
+command = command_from(
+    EvaluateOptions,
+    evaluate,
+    name="evaluate",
+    arguments=("data",),
+    examples=[
+        "semisonic evaluate runs/model path/to/labelled -o runs/test",
+        "semisonic evaluate runs/model path/to/esc10 --fold 5",
+    ],
+    resumes=True,
+    plans=True,
+)

@@ -1,0 +1,44 @@
+"""Where recordings come from, for the verbs about data: a path, and how to read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from semisonic.apps.cli.session import Session
+from semisonic.base.options import option
+from semisonic.data import Clips, load_clips
+from semisonic.data.readers import LABEL_CHOICES
+
+PATH_HELP = "a folder of recordings or a CSV table"
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How the recordings are read."""
+
+    labels: str = option(
+        "auto", "where labels come from; auto looks at the layout", choices=LABEL_CHOICES
+    )
+    group: str = option(
+        "auto",
+        "what is one recording: auto, file, folder, a column of the table, or a regular "
+        "expression whose first bracket is the recording",
+    )
+    separator: str = option(";", "what joins several labels in a cell of a table")
+    merge_parts: bool = option(True, "read folders such as Cat-Part1 and Cat-Part2 as one class")
+    allow_missing: bool = option(False, "accept a table that names files which are not there")
+
+
+def load(path: str, source: SourceOptions, session: Session) -> Clips:
+    """Read the clip table, and pass on what the reader decided on the way."""
+    clips = load_clips(
+        path,
+        labels=source.labels,
+        group=source.group,
+        separator=source.separator,
+        merge_parts=source.merge_parts,
+        allow_missing=source.allow_missing,
+    )
+    for text in clips.notes:
+        session.note(f"{clips.name}: {text}")
+    return clips

@@ -1,0 +1,37 @@
+"""``semisonic train``: a classifier from labelled recordings."""
+
+from __future__ import annotations
+
+from semisonic.apps.cli.parser import command_from
+from semisonic.apps.cli.session import Session, Status
+from semisonic.apps.cli.training_verbs import begin, finish
+from semisonic.inference import TrainOptions
+
+
+def train(options: TrainOptions, session: Session) -> Status:
+    """Train a classifier from labelled recordings.
+
+    With --encoder it starts from what 'semisonic pretrain' learned; with --unlabelled it learns
+    an encoder from those recordings first.
+    """
+    options = begin(options, session, labelled="data", pool="unlabelled")
+    if session.dry_run:
+        return Status.OK
+    from semisonic.inference import train as work
+
+    return finish(work(options), options.output, session)
+
+
+command = command_from(
+    TrainOptions,
+    train,
+    name="train",
+    arguments=("data",),
+    examples=[
+        "semisonic train path/to/labelled -o runs/model",
+        "semisonic train path/to/labelled --encoder runs/encoder --labels-per-class 4",
+        "semisonic train path/to/labelled --unlabelled path/to/pool --epochs 50",
+    ],
+    resumes=True,
+    plans=True,
+)

@@ -1,0 +1,163 @@
+"""The command as a whole: help, lazy verbs, exit statuses, messages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+
+from semisonic.apps.cli import main as command_module
+from semisonic.apps.cli.main import DATA_VERBS, VERBS, main
+from semisonic.apps.cli.parser import command_from
+from semisonic.apps.cli.session import Session, Status, table
+from semisonic.base import progress
+from semisonic.base.errors import AudioError, DataError
+from semisonic.base.options import option
+
+
+@dataclass(frozen=True)
+class AskOptions:
+    """What the verb of these tests is to do."""
+
+    do: str = option("nothing", "what to do")
+
+
+def ask(options: AskOptions, session: Session) -> int | None:
+    """Do what is asked."""
+    errors: dict[str, BaseException] = {
+        "bug": ZeroDivisionError("three apples"),
+        "data": DataError("clips.csv, row 3: found no label, expected one"),
+        "audio": AudioError("a.wav", "empty", "record it again"),
+        "disk": OSError(28, "No space left on device", "runs/x"),
+        "ctrl-c": KeyboardInterrupt(),
+        "pipe": BrokenPipeError(),
+    }
+    if options.do in errors:
+        raise errors[options.do]
+    if options.do == "speak":
+        session.say("answer")
+        session.note("remark")
+    if options.do == "fail":
+        return session.failed([(f"{i}.wav", f"{i}.wav: empty") for i in range(12)])
+    return None
+
+
+@pytest.fixture(autouse=True)
+def a_verb_that_does_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    verb = command_from(AskOptions, ask, name="ask", resumes=True)
+    monkeypatch.setitem(sys.modules, "the_verb_ask", SimpleNamespace(command=verb))  # type: ignore[arg-type]
+    monkeypatch.setitem(command_module.VERBS, "ask", ("the_verb_ask", "Ask."))
+    yield
+    progress.show(False)
+
+
+@pytest.mark.parametrize(
+    ("do", "status", "message"),
+    [
+        ("nothing", 0, ""),
+        ("bug", 1, "bug of ours: ZeroDivisionError: three apples"),
+        ("data", 2, "semisonic: clips.csv, row 3: found no label, expected one\n"),
+        ("audio", 2, "semisonic: a.wav: empty. record it again\n"),
+        ("disk", 2, "semisonic: runs/x: No space left on device\n"),
+        ("fail", 3, "12 files could not be used:\n  0.wav: empty\n"),
+        ("ctrl-c", 130, "\nInterrupted. The same command goes on where it stopped.\n"),
+    ],
+)
+def test_how_a_call_ends(
+    do: str, status: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", "--do", do]) == status
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_long_lists_of_failures_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["ask", "--do", "fail"])
+    assert "and 2 more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("do", ["bug", "data"])
+def test_traceback_on_request(do: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["ask", "--do", do, "--traceback"])
+    error = capsys.readouterr().err
+    assert "Traceback" in error
+    assert "in ask" in error
+
+
+def test_quiet_leaves_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["ask", "--do", "speak"])
+    assert capsys.readouterr() == ("answer\n", "remark\n")
+    assert progress.is_shown()
+    main(["ask", "--do", "speak", "-q"])
+    assert capsys.readouterr() == ("answer\n", "")
+    assert not progress.is_shown()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["aks"], "semisonic: no verb 'aks': did you mean 'ask'?\nSee 'semisonic --help'.\n"),
+        (["data", "ifno"], "semisonic data: no verb 'ifno': did you mean 'info'?"),
+        (["ask", "--od", "x"], "semisonic ask: No such option '--od'. Did you mean '--do'?"),
+        (["ask", "more"], "unexpected extra argument"),
+        (["ask", "--do"], "requires an argument"),
+        (["--nothing"], "No such option"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_a_suggestion(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == Status.WRONG_USE
+    assert message in capsys.readouterr().err
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    from semisonic import __version__
+
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {verb} " in text for verb in VERBS)
+    assert main(["data", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {verb} " in text for verb in DATA_VERBS)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"semisonic {__version__}\n"
+
+
+def test_help_is_quick_and_imports_no_library() -> None:
+    code = (
+        "import sys; from semisonic.apps.cli.main import main; main(['--help']); "
+        "heavy = {'torch', 'numpy', 'pandas', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    seconds = []
+    for _ in range(3):  # the quickest of three: another process may be busy
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 1.0
+
+
+def test_a_table_is_aligned() -> None:
+    assert table(["name", "n"], [["a", 5], ["longer", 12]]) == (
+        "name     n\na        5\nlonger  12"
+    )
+    assert table(["a"], []) == "a"
+
+
+def test_the_output_may_be_closed_early() -> None:
+    code = (
+        "import sys; from semisonic.apps.cli.main import main; "
+        "sys.exit(max(main(['--help']) for _ in range(2000)))"
+    )
+    shell = f'{sys.executable} -c "{code}" | head -n 1; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(
+        ["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,111 @@
+"""Commands in the docs: each is one that the parser accepts, each target is in the Makefile."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+
+from semisonic import recipes
+from semisonic.apps.cli.main import command
+from semisonic.apps.cli.parser import Verb
+from semisonic.apps.cli.session import Session
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```(?:bash|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)")
+
+
+def _lines() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for block in _BLOCK.findall(page.read_text(encoding="utf-8")):
+            for line in block.replace("\\\n", " ").splitlines():
+                yield page.name, line.strip()
+
+
+def _commands() -> list[str]:
+    return sorted({line for _, line in _lines() if line.startswith("semisonic ")})
+
+
+def parse(line: str) -> None:
+    """Parse a command line as the program would, without running the verb."""
+    arguments = shlex.split(line, comments=True)[1:]
+    group: click.Command = command
+    ctx = click.Context(command, info_name="semisonic", obj=Session())
+    while isinstance(group, click.Group):
+        if arguments[:1] in (["--help"], ["--version"], []):
+            return
+        _, found, arguments = group.resolve_command(ctx, arguments)
+        assert found is not None
+        group = found
+    if arguments == ["--help"]:
+        return
+    assert isinstance(group, Verb)
+    with group.make_context(group.name, arguments, parent=ctx) as inner:
+        if "--config" not in arguments:
+            group.options_from(inner, None)
+
+
+@pytest.mark.parametrize("line", _commands())
+def test_a_command_of_the_docs_is_understood(line: str) -> None:
+    parse(line)
+
+
+def test_a_wrong_command_would_be_seen() -> None:
+    with pytest.raises(click.UsageError):
+        parse("semisonic data info folder --no-such-option")
+
+
+def test_targets_of_the_docs_are_in_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    used = {m.group(1) for _, line in _lines() if (m := re.match(r"make ([a-z]+)", line))}
+    assert used
+    missing = {target for target in used if f"\n{target}:" not in makefile}
+    assert not missing
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    dead = [
+        f"{page.name}: {target}"
+        for page in [*PAGES, ROOT / "CHANGELOG.md"]
+        for target in _LINK.findall(page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert not dead
+
+
+def _generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs/make_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_up_to_date() -> None:
+    written = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    assert written == _generator().reference(), "run 'make docs'"
+
+
+def test_every_verb_has_help_and_examples_that_are_understood() -> None:
+    seen = list(_generator().verbs(command, "semisonic"))
+    assert len(seen) >= 10
+    for path, verb in seen:
+        assert verb.help, path
+        assert verb.examples, path
+        for line in verb.examples:
+            assert line.startswith(path), f"{path}: {line}"
+            parse(line)
+
+
+def test_recipes_of_the_docs_are_in_the_package() -> None:
+    named = {m for line in _commands() for m in re.findall(r"run (?:recipes/)?([\w-]+)", line)}
+    assert named - {"my-recipe"} <= set(recipes.names())
