@@ -5,15 +5,7 @@ from semisonic.evaluation.calibration import (
     expected_calibration_error,
     reliability,
 )
-from semisonic.evaluation.comparison import (
-    ArmAccuracy,
-    Comparison,
-    DrawPair,
-    FoldPair,
-    arm_accuracy,
-    compare,
-    compare_settings,
-)
+from semisonic.evaluation.comparison import arm_accuracy, compare, compare_settings
 from semisonic.evaluation.intervals import (
     Interval,
     PairedBootstrap,
@@ -35,6 +27,7 @@ from semisonic.evaluation.metrics import (
     summary,
     top_k_accuracy,
 )
+from semisonic.evaluation.outcome import ArmAccuracy, Comparison, DrawPair, FoldPair
 from semisonic.evaluation.results import Cell, Predictions
 from semisonic.evaluation.significance import (
     McNemar,

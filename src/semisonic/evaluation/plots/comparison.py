@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from semisonic.base.errors import DataError
-from semisonic.evaluation.comparison import Comparison
+from semisonic.evaluation.outcome import Comparison
 from semisonic.evaluation.plots.style import (
     CONTROL,
     INK,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from semisonic.evaluation.comparison import Comparison
+from semisonic.evaluation.outcome import Comparison
 from semisonic.evaluation.plots.style import (
     ARM_MARKERS,
     CONTROL,

@@ -1,0 +1,176 @@
+"""What a comparison of two arms found, and what may be claimed of it.
+
+A claim about a method needs to hold against two kinds of luck, and the outcome says which
+it holds against:
+
+- ``better`` or ``worse``: shown. The pooled McNemar test (other test clips) and the
+  corrected t-test (other training clips) are both below the level, and no interval holds 0.
+- ``better here`` or ``worse here``: the pooled McNemar test is below the level and the
+  bootstrap interval leaves out 0, but the corrected t-test does not agree. True of these
+  clips and draws; that it would be so with other training clips is not shown. The
+  corrected t-test is strict: with five folds it asks for a gain of about the standard
+  deviation over folds, however many draws there are.
+- ``open``: no difference could be shown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from semisonic.evaluation.intervals import Interval
+from semisonic.evaluation.significance import McNemar
+from semisonic.evaluation.wording import p_text, points
+
+
+@dataclass(frozen=True)
+class ArmAccuracy:
+    """One arm: mean accuracy over draws (0 to 1), its spread over draws, and its interval.
+
+    ``spread`` is the sample standard deviation over draws, NaN for one draw;
+    ``fold_spread`` that over folds and draws.
+    """
+
+    name: str
+    mean: float
+    spread: float
+    fold_spread: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class FoldPair:
+    """Both arms in one fold of one draw."""
+
+    draw: int
+    seed: int
+    fold: int
+    n_clips: int
+    accuracy_a: float
+    accuracy_b: float
+
+    @property
+    def difference(self) -> float:
+        """Accuracy of b minus accuracy of a."""
+        return self.accuracy_b - self.accuracy_a
+
+
+@dataclass(frozen=True)
+class DrawPair:
+    """Both arms over all clips of one draw, with McNemar's exact test."""
+
+    draw: int
+    seed: int
+    accuracy_a: float
+    accuracy_b: float
+    mcnemar: McNemar
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of :func:`compare`. Accuracies and differences are 0 to 1.
+
+    ``interval`` is the bootstrap's, over recordings and draws; ``wide_interval`` reaches as
+    far as that of the corrected t-test too. ``p_mcnemar`` is the pooled test's, ``p_folds``
+    the corrected t-test's (NaN with fewer than three folds and draws).
+    """
+
+    setting: str
+    a: ArmAccuracy
+    b: ArmAccuracy
+    n_clips: int
+    n_recordings: int
+    folds: tuple[FoldPair, ...]
+    draws: tuple[DrawPair, ...]
+    difference: float
+    interval: Interval
+    wide_interval: Interval
+    p_mcnemar: float
+    p_folds: float
+    t: float
+    p_bootstrap: float
+    level: float
+    cautions: tuple[str, ...]
+
+    @property
+    def p(self) -> float:
+        """The larger of the pooled McNemar and corrected t-test's p-values."""
+        return float(np.nanmax([self.p_mcnemar, self.p_folds]))
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the difference holds against both kinds of luck."""
+        return self.p < 1 - self.level and _leaves_out_zero(self.wide_interval)
+
+    @property
+    def outcome(self) -> str:
+        """``better``, ``worse``, ``better here``, ``worse here`` or ``open``; see the module."""
+        word = "better" if self.difference > 0 else "worse"
+        if self.is_shown:
+            return word
+        here = self.p_mcnemar < 1 - self.level and _leaves_out_zero(self.interval)
+        return f"{word} here" if here else "open"
+
+    @property
+    def numbers(self) -> str:
+        """The difference with interval and p: "+3.1 points (95 % interval 0.9 to 5.2, ...)"."""
+        here = self.outcome.endswith("here")
+        interval = self.interval if here else self.wide_interval
+        return (
+            f"{points(self.difference, signed=True)} points "
+            f"({100 * self.level:g} % interval {points(interval.low)} to "
+            f"{points(interval.high)}, {p_text(self.p_mcnemar if here else self.p)})"
+        )
+
+    def verdict(self, subject: str = "") -> str:
+        """The outcome in plain words: one sentence, or two where the tests disagree.
+
+        ``subject`` is what makes arm b differ from arm a, such as "Pre-training".
+        """
+        gained = self.difference > 0
+        if self.outcome == "open":
+            return f"No difference could be shown: {self.numbers}."
+        if self.is_shown:
+            claim = f"{subject} {'helped' if gained else 'hurt'}"
+            if not subject:
+                word = "better" if gained else "worse"
+                claim = f"'{self.b.name}' is {word} than '{self.a.name}'"
+            return f"{claim}: {self.numbers}."
+        word = "better" if gained else "worse"
+        doubt = (
+            f"That it would with other training clips too is not shown "
+            f"(corrected t-test, {p_text(self.p_folds)})."
+        )
+        if not subject:
+            claim = f"'{self.b.name}' did {word} than '{self.a.name}' on these clips"
+            return f"{claim}: {self.numbers}. {doubt}"
+        return f"{subject} did {word} on these clips: {self.numbers}. {doubt}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; a value that could not be computed is None."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, float):
+                return value if math.isfinite(value) else None
+            if isinstance(value, (McNemar, Interval)):
+                return plain(value._asdict())
+            if isinstance(value, dict):
+                return {key: plain(item) for key, item in value.items()}
+            return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+        named = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name in ("a", "b"):
+            named[name] = dataclasses.asdict(named[name]) | {"interval": named[name].interval}
+        named["folds"] = [dataclasses.asdict(fold) for fold in self.folds]
+        named["draws"] = [dataclasses.asdict(d) | {"mcnemar": d.mcnemar} for d in self.draws]
+        extra = {"p": self.p, "outcome": self.outcome, "verdict": self.verdict()}
+        result: dict[str, Any] = plain(named | extra)
+        return result
+
+
+def _leaves_out_zero(interval: Interval) -> bool:
+    return interval.low > 0 or interval.high < 0
