@@ -22,7 +22,7 @@ from semisonic.base.files import replacing
 
 FORMAT = 1
 NAME = "checkpoint.pt"
-WRITING_SHARE = 0.02  # of the time that may go into checkpoints at the ends of epochs
+WRITING_SHARE = 0.01  # of the time that may go into checkpoints at the ends of epochs
 
 Identity = dict[str, Any]
 

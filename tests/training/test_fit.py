@@ -1,0 +1,279 @@
+"""The loop: what it does to weights, what it records, what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from training_standins import (
+    ArrayStream,
+    Classify,
+    same_weights,
+    small_net,
+    weights,
+)
+
+from semisonic.base.errors import ModelError, OptionError, TrainingError
+from semisonic.training import FitOptions, fit
+
+PLAIN = FitOptions(epochs=3, learning_rate=0.01, precision="fp32", channels_last="off")
+
+
+def train(options=PLAIN, *, seed=0, dropout=0.0, norm=False, stream=None, **more):
+    objective = Classify(small_net(dropout, norm))
+    streams = {"labelled": stream or ArrayStream()}
+    return objective, fit(objective, streams, options, seed=seed, **more)
+
+
+def bare_loop(objective, optimizer, n_epochs, clip_norm=0.0):
+    """What the loop must amount to, by hand."""
+    stream = ArrayStream()
+    for step in range(n_epochs * stream.steps_per_epoch):
+        loss = objective({"labelled": stream.at(step)})["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        if clip_norm:
+            nn.utils.clip_grad_norm_(objective.parameters(), clip_norm)
+        optimizer.step()
+
+
+@pytest.mark.parametrize(
+    ("options", "make"),
+    [
+        (replace(PLAIN, optimizer="adam"), lambda p: torch.optim.Adam(p, lr=0.01)),
+        (
+            replace(PLAIN, optimizer="adamw"),
+            lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.0),
+        ),
+        (
+            replace(PLAIN, optimizer="sgd", momentum=0.8),
+            lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.8, nesterov=True),
+        ),
+        (
+            replace(PLAIN, optimizer="sgd", momentum=0.0, clip_norm=0.3),
+            lambda p: torch.optim.SGD(p, lr=0.01),
+        ),
+    ],
+)
+def test_gives_the_weights_of_a_loop_by_hand(options, make):
+    objective, _ = train(options)
+    by_hand = Classify(small_net())
+    bare_loop(by_hand, make(by_hand.parameters()), 3, options.clip_norm)
+    assert same_weights(weights(objective), weights(by_hand))
+
+
+def test_history_has_a_row_an_epoch_with_means_over_its_rows():
+    stream = ArrayStream(n=20, batch_size=8)  # batches of 8, 8 and 4
+    options = replace(PLAIN, optimizer="sgd", learning_rate=0.0, epochs=2)
+    objective, result = train(options, stream=stream)
+    logits = objective.net(stream.x)
+    loss = nn.functional.cross_entropy(logits, stream.y).item()
+    accuracy = (logits.argmax(1) == stream.y).float().mean().item()
+    assert [row["epoch"] for row in result.history] == [1, 2]
+    for row in result.history:
+        assert row["loss"] == pytest.approx(loss, rel=1e-5)
+        assert row["accuracy"] == pytest.approx(accuracy, rel=1e-5)
+        assert set(row) == {"epoch", "loss", "accuracy", "lr", "seconds"}
+    assert result.n_steps == 6
+    assert result.best_epoch == 2
+    assert result.precision == "fp32"
+    assert not result.stopped_early
+
+
+def test_learns():
+    _, result = train(replace(PLAIN, epochs=15))
+    assert result.history[-1]["accuracy"] > 0.9
+    assert result.history[-1]["loss"] < 0.5 * result.history[0]["loss"]
+
+
+def test_same_seed_gives_the_same_bytes_and_another_seed_another_dropout(tmp_path):
+    runs = [
+        train(seed=seed, dropout=0.5, folder=tmp_path / name)
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    files = [(tmp_path / name / "history.json").read_bytes() for name in "abc"]
+    assert files[0] == files[1] != files[2]
+    assert same_weights(weights(runs[0][0]), weights(runs[1][0]))
+    assert not same_weights(weights(runs[0][0]), weights(runs[2][0]))
+
+
+def test_neither_reads_nor_changes_the_global_random_state():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, _ = train(dropout=0.5)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(6)
+    second, _ = train(dropout=0.5)
+    assert same_weights(weights(first), weights(second))
+
+
+def test_frozen_weights_stay_and_an_all_frozen_model_is_an_error():
+    objective = Classify(small_net())
+    objective.net[0].requires_grad_(False)
+    before = weights(objective)
+    fit(objective, {"labelled": ArrayStream()}, PLAIN, seed=0)
+    after = weights(objective)
+    assert torch.equal(before["net.0.weight"], after["net.0.weight"])
+    assert not torch.equal(before["net.6.weight"], after["net.6.weight"])
+    objective.requires_grad_(False)
+    with pytest.raises(ModelError, match="no weights to train"):
+        fit(objective, {"labelled": ArrayStream()}, PLAIN, seed=0)
+
+
+def test_weight_decay_shrinks_kernels_but_not_biases():
+    def trained(decay):
+        objective, _ = train(replace(PLAIN, optimizer="adamw", weight_decay=decay))
+        return weights(objective)
+
+    free, pulled = trained(0.0), trained(5.0)
+    assert pulled["net.6.weight"].norm() < 0.8 * free["net.6.weight"].norm()
+    start = weights(Classify(small_net()))["net.0.bias"]
+    assert torch.allclose(pulled["net.0.bias"], free["net.0.bias"], atol=0.3 * start.abs().max())
+
+
+class Scripted:
+    """A validation with prescribed values, which remembers the weights it was asked about."""
+
+    def __init__(self, objective, values, name="loss"):
+        self.objective, self.values, self.name = objective, list(values), name
+        self.seen = []
+
+    def __call__(self):
+        assert not self.objective.training
+        assert not torch.is_grad_enabled()
+        self.seen.append(weights(self.objective))
+        return {self.name: self.values[len(self.seen) - 1]}
+
+
+def fit_scripted(values, options, name="loss", norm=False):
+    objective = Classify(small_net(norm=norm))
+    validate = Scripted(objective, values, name)
+    result = fit(objective, {"labelled": ArrayStream()}, options, seed=0, validate=validate)
+    return objective, validate, result
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "best"),
+    [
+        ("loss", [3.0, 1.0, 2.0, 1.0], 2),
+        ("accuracy", [0.1, 0.5, 0.5, 0.2], 2),
+        ("accuracy", [float("nan"), 0.5, 0.4, float("nan")], 2),
+        ("loss", [float("nan")] * 4, 1),
+    ],
+)
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_ends_with_the_weights_of_the_best_epoch(name, values, best, ema_decay):
+    options = replace(PLAIN, epochs=4, monitor=f"val_{name}", ema_decay=ema_decay)
+    objective, validate, result = fit_scripted(values, options, name, norm=True)
+    assert result.best_epoch == best
+    assert same_weights(weights(objective), validate.seen[best - 1])
+    assert not objective.training
+
+
+def test_can_end_with_the_last_weights_instead():
+    options = replace(PLAIN, epochs=3, restore_best=False)
+    objective, validate, result = fit_scripted([1.0, 2.0, 3.0], options)
+    assert same_weights(weights(objective), validate.seen[-1])
+    assert result.best_epoch == 3
+
+
+def test_patience_stops_and_restores():
+    options = replace(PLAIN, epochs=20, patience=3)
+    objective, validate, result = fit_scripted([5, 4, 6, 6, 6, 6, 6, 6, 6, 6], options)
+    assert len(result.history) == 5  # best at 2, then 3 without improvement
+    assert result.stopped_early
+    assert result.best_epoch == 2
+    assert same_weights(weights(objective), validate.seen[1])
+
+
+def test_monitor_must_exist():
+    with pytest.raises(OptionError, match=r"'val_loss'.*no validation"):
+        train(replace(PLAIN, patience=3))
+    with pytest.raises(OptionError, match="did you mean 'val_accuracy'"):
+        fit_scripted([1.0], replace(PLAIN, monitor="val_acuracy"), "accuracy")
+
+
+def test_training_loss_may_be_the_monitor():
+    _, result = train(replace(PLAIN, epochs=4, patience=2, monitor="loss"))
+    losses = [row["loss"] for row in result.history]
+    assert result.best_epoch == losses.index(min(losses)) + 1
+
+
+def test_plateau_follows_the_validation():
+    options = replace(PLAIN, epochs=6, schedule="plateau", plateau_epochs=2, step_factor=0.5)
+    _, _, result = fit_scripted([3, 2, 2, 2, 2, 2], options)
+    rates = [row["lr"] for row in result.history]
+    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.005, 0.005])
+
+
+def test_streams_must_fit_the_objective():
+    objective = Classify(small_net())
+    with pytest.raises(OptionError, match="labelled"):
+        fit(objective, {"unlabelled": ArrayStream()}, PLAIN, seed=0)
+    stream = ArrayStream()
+    stream.x = stream.x.to("meta")
+    with pytest.raises(OptionError, match="'labelled' gives batches on 'meta'"):
+        fit(objective, {"labelled": stream}, PLAIN, seed=0)
+
+
+def test_options_are_checked():
+    with pytest.raises(OptionError, match="did you mean 'cosine'"):
+        train(replace(PLAIN, schedule="cosin"))
+
+
+def test_infinite_loss_names_step_term_and_rate():
+    with pytest.raises(TrainingError) as raised:
+        train(replace(PLAIN, optimizer="sgd", learning_rate=1e30))
+    text = str(raised.value)
+    assert "epoch 1, step " in text
+    assert "'loss' became nan" in text
+    assert "learning rate 1e+30 in fp32" in text
+    assert "lower learning_rate" in text
+
+
+def test_infinite_input_is_told_apart_and_its_rows_are_named(tmp_path):
+    stream = ArrayStream()
+    stream.x[17, 0, 2, 3] = torch.nan
+    with pytest.raises(TrainingError, match=r"'labelled' holds values.* rows 17 of its table"):
+        train(stream=stream, folder=tmp_path)
+    if (tmp_path / "checkpoint.pt").exists():
+        kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["weights"]
+        assert all(t.isfinite().all() for t in kept.values())
+
+
+def test_writes_strict_json_without_times(tmp_path):
+    objective = Classify(small_net())
+    options = replace(PLAIN, epochs=2)
+    fit(
+        objective,
+        {"labelled": ArrayStream()},
+        options,
+        seed=0,
+        folder=tmp_path,
+        validate=Scripted(objective, [1.0, float("nan")]),
+    )
+    rows = json.loads((tmp_path / "history.json").read_text(), parse_constant=pytest.fail)
+    assert [row["val_loss"] for row in rows] == [1.0, None]
+    assert all("seconds" not in row for row in rows)
+    timing = json.loads((tmp_path / "timing.json").read_text())
+    assert len(timing["epoch_seconds"]) == 2
+    assert timing["precision"] == "fp32"
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"checkpoint.pt", "history.json", "timing.json"}
+
+
+def test_moves_along_a_progress_bar(capsys):
+    from semisonic.base import progress
+
+    progress.show()
+    try:
+        train(label="fold 1")
+    finally:
+        progress.show(False)
+    shown = capsys.readouterr().err
+    assert "fold 1" in shown
+    assert "18/18" in shown
+    assert "loss" in shown
