@@ -1,0 +1,240 @@
+"""The feature store: one array of float16 features, a row for each clip of a sample store.
+
+It is made as the sample store is: in threads, each row written straight to its place, and
+written down in a journal once it is there. A row is known by its clip's file, times, size
+and time of change. When the table has changed, the rows that are still good are copied to
+a new file, so that a training that has the old one mapped does not notice. A folder is
+meant for one table: rows of clips that are no longer in it are dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.audio import fit_length
+from semisonic.base.errors import DataError, OptionError
+from semisonic.base.progress import bar
+from semisonic.data.clips import Clips
+from semisonic.data.journal import Journal
+from semisonic.data.store import CHUNK, SampleStore, StoreReport
+from semisonic.data.store_folder import DataFile, StoreFolder, opened
+from semisonic.data.store_index import clip_keys
+from semisonic.data.workers import count_workers, in_threads
+
+Shape = tuple[int, int, int]
+Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Identity = tuple[Any, ...]
+
+
+class FeatureStore:
+    """Features of all clips of a sample store; made by :meth:`build`.
+
+    Attributes
+    ----------
+    clips : Clips
+        Those of the sample store, row by row.
+    array : ndarray of float16, shape (n, channel, mel, frame)
+        The file, mapped; read only.
+    report : StoreReport
+    """
+
+    def __init__(self, path: Path, clips: Clips, shape: Shape, report: StoreReport) -> None:
+        self.clips, self.report = clips, report
+        self._path, self._shape = path, shape
+        self._open()
+
+    @classmethod
+    def build(
+        cls,
+        samples: SampleStore,
+        folder: str | os.PathLike[str],
+        *,
+        extractor: Callable[[], Extractor],
+        key: str,
+        shape: Shape,
+        n_samples: int,
+        workers: int | None = None,
+    ) -> FeatureStore:
+        """Bring a folder up to date with a sample store, and open it.
+
+        Parameters
+        ----------
+        samples : SampleStore
+            The clips.
+        folder : path
+            The store's own folder; made if missing.
+        extractor : callable
+            Called once in each thread; gives a function from samples, float32 of shape
+            (n_samples,) with full scale ±1, to features, float32 of shape ``shape``. It
+            may keep buffers, and may return the same buffer each time.
+        key : str
+            Names the front end and all its parameters. Another key in one folder is an
+            error.
+        shape : (channel, mel, frame)
+            Of one clip.
+        n_samples : int
+            Clips are cut to this length, or followed by silence.
+        workers : int, optional
+            Threads; by default as many as there are processors.
+
+        Raises
+        ------
+        DataError
+            If features have another shape, are NaN, or do not fit into float16 (±65504);
+            if the folder holds something else; if the disk is full.
+        """
+        started = time.perf_counter()
+        if n_samples < 1 or len(shape) != 3 or min(shape) < 1:
+            raise OptionError(f"features of shape {shape} from {n_samples} samples: expected > 0")
+        shape = (int(shape[0]), int(shape[1]), int(shape[2]))
+        options = {
+            "key": key,
+            "shape": list(shape),
+            "n_samples": int(n_samples),
+            "sample_rate": samples.sample_rate,
+        }
+        with opened(folder, "features", options) as store:
+            build = _Build(samples, shape, int(n_samples), count_workers(workers))
+            n_reused = build.run(store, extractor)
+            n = len(samples)
+            report = StoreReport(n - n_reused, n_reused, seconds=time.perf_counter() - started)
+            return cls(store.data_path, samples.clips, shape, report)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """Features of the rows chosen, as float32, shape (rows, channel, mel, frame)."""
+        return np.asarray(self.array[rows], np.float32)
+
+    def __repr__(self) -> str:
+        size = self.array.nbytes / 1e6
+        return f"FeatureStore({len(self)} clips of {self._shape}, {size:.0f} MB)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the features, which another process maps itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "array"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def _open(self) -> None:
+        shape = (len(self.clips), *self._shape)
+        self.array: NDArray[np.float16]
+        if len(self.clips):
+            self.array = np.memmap(self._path, np.float16, "r", shape=shape)
+        else:
+            self.array = np.empty(shape, np.float16)
+
+
+class _Build:
+    """One build of a feature store."""
+
+    def __init__(self, samples: SampleStore, shape: Shape, n_samples: int, workers: int) -> None:
+        self.samples, self.shape, self.n_samples = samples, shape, n_samples
+        self.workers = workers
+        self.row_bytes = 2 * int(np.prod(shape))
+        keys = clip_keys(samples.clips)
+        stamps = samples.stamps.tolist()
+        self.wanted: list[Identity] = [(*k, *s) for k, s in zip(keys, stamps, strict=True)]
+
+    def run(self, store: StoreFolder, extractor: Callable[[], Extractor]) -> int:
+        """Compute what is missing; the number of rows that were there already."""
+        with store.writing() as (data, journal):
+            known = self._read(journal, data.size())
+        if any(row >= len(self.wanted) or self.wanted[row] != i for i, row in known.items()):
+            known = self._rewrite(store, known)
+        with store.writing() as (data, journal):
+            size = len(self.wanted) * self.row_bytes
+            if data.size() < size:
+                data.resize(size)
+            self._compute_rest(data, journal, extractor, known)
+        return len(known)
+
+    def _read(self, journal: Journal, n_bytes: int) -> dict[Identity, int]:
+        """The row of each clip whose features are there."""
+        return {
+            tuple(record[:5]): record[5]
+            for record in journal.records()
+            if len(record) == 6 and (record[5] + 1) * self.row_bytes <= n_bytes
+        }
+
+    def _rewrite(self, store: StoreFolder, known: dict[Identity, int]) -> dict[Identity, int]:
+        """Copy the rows that are still good to their new places in a new file."""
+        kept: dict[Identity, int] = {}
+        with DataFile(store.data_path) as old, store.rewriting() as (data, journal):
+            data.resize(len(self.wanted) * self.row_bytes)
+            for row, identity in enumerate(self.wanted):
+                if identity in known:
+                    values = old.read(self.row_bytes, known[identity] * self.row_bytes)
+                    data.write(np.frombuffer(values, np.uint8), row * self.row_bytes)
+                    journal.append([*identity, row])
+                    kept[identity] = row
+        return kept
+
+    def _compute_rest(
+        self,
+        data: DataFile,
+        journal: Journal,
+        extractor: Callable[[], Extractor],
+        known: dict[Identity, int],
+    ) -> None:
+        rest = [row for row, identity in enumerate(self.wanted) if identity not in known]
+        size = max(1, min(CHUNK, len(rest) // (4 * self.workers)))
+        chunks = (rest[i : i + size] for i in range(0, len(rest), size))
+        own = threading.local()
+
+        def work(rows: list[int]) -> list[int]:
+            if not hasattr(own, "extract"):
+                own.extract = extractor()
+            for row in rows:
+                data.write(self._features(row, own.extract), row * self.row_bytes)
+            return rows
+
+        n = len(self.wanted)
+        with one_torch_thread(), bar(n, "features", "clip", initial=len(known)) as shown:
+            for rows in in_threads(work, chunks, self.workers):
+                for row in rows:
+                    journal.append([*self.wanted[row], row])
+                shown.update(len(rows))
+
+    def _features(self, row: int, extract: Extractor) -> NDArray[np.float16]:
+        features = np.asarray(extract(fit_length(self.samples.wave(row), self.n_samples)))
+        if features.shape != self.shape:
+            clip = self.samples.clips[row].ids[0]
+            raise DataError(f"features of '{clip}': shape {features.shape}, expected {self.shape}")
+        with np.errstate(over="ignore"):
+            result: NDArray[np.float16] = features.astype(np.float16)
+        if not np.isfinite(result).all():
+            clip = self.samples.clips[row].ids[0]
+            raise DataError(
+                f"features of '{clip}': from {features.min():.6g} to {features.max():.6g}, "
+                "expected finite numbers within ±65504 (float16). Use decibels, or a smaller scale"
+            )
+        return result
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Keep torch, if anybody uses it, from starting threads inside our threads."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
