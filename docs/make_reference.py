@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from semisonic.apps.cli.main import Verbs, command
-from semisonic.apps.cli.parser import COMMON, Verb, group_of
+from semisonic.apps.cli.parser import COMMON, Verb, group_of, place_of
 from semisonic.apps.cli.values import limits, shown
 
 TARGET = Path(__file__).parent / "reference.md"
@@ -41,7 +41,7 @@ def verbs(group: Verbs, path: str) -> Iterator[tuple[str, Verb]]:
 
 def _section(path: str, verb: Verb) -> Iterator[str]:
     arguments = [flag for flag in verb.flags if flag.is_argument]
-    places = " ".join(flag.name.upper() + "..." * flag.is_list for flag in arguments)
+    places = " ".join(map(place_of, arguments))
     yield f"## {path} {places}".rstrip()
     yield ""
     yield (verb.help or "").replace("\n    ", "\n")

@@ -198,6 +198,21 @@ def test_a_field_with_a_default_may_be_an_argument_too() -> None:
         verb.main([], standalone_mode=False, obj=Session())
 
 
+def test_an_argument_may_be_optional() -> None:
+    @dataclass(frozen=True)
+    class Loose:
+        path: str = option("", "what to look at")
+
+    got: list[Loose] = []
+    verb = command_from(
+        Loose, lambda options, session: got.append(options), name="loose", optional=["path"]
+    )
+    verb.main([], standalone_mode=False, obj=Session())
+    verb.main(["x"], standalone_mode=False, obj=Session())
+    assert got == [Loose(""), Loose("x")]
+    assert "[PATH]" in CliRunner().invoke(verb, ["--help"], obj=Session()).output
+
+
 def test_two_flags_of_one_name_are_an_error_of_the_programmer() -> None:
     @dataclass(frozen=True)
     class Twice:

@@ -12,6 +12,8 @@ from semisonic.apps.cli.source import PATH_HELP, SourceOptions, load
 from semisonic.base.options import option
 from semisonic.data import SampleStore
 
+NOTES_SHOWN = 10
+
 
 @dataclass(frozen=True)
 class BuildOptions:
@@ -42,6 +44,10 @@ def build_store(options: BuildOptions, session: Session) -> Status:
         f"({report.n_decoded} decoded in {report.seconds:.1f} s{speed}; "
         f"{report.n_reused} were there already)"
     )
+    for clip, note in report.notes[:NOTES_SHOWN]:
+        session.note(f"{clip}: {note}")
+    if len(report.notes) > NOTES_SHOWN:
+        session.note(f"and {len(report.notes) - NOTES_SHOWN} more clips with remarks")
     return session.failed(report.failures)
 
 

@@ -34,6 +34,7 @@ class Flag:
     rule: Mapping[str, Any]
     group: str
     is_argument: bool
+    is_required: bool
 
     @property
     def is_list(self) -> bool:
@@ -62,10 +63,13 @@ class Flag:
         return typing.get_args(self.inner)[0] if self.is_list else self.inner
 
 
-def flags_of(options_class: type, arguments: Collection[str] = ()) -> list[Flag]:
+def flags_of(
+    options_class: type, arguments: Collection[str] = (), optional: Collection[str] = ()
+) -> list[Flag]:
     """All flags of an options class, nested classes included, outer ones first.
 
-    Arguments are the fields without a default and those named in ``arguments``.
+    Arguments are the fields without a default and those named in ``arguments``; those named
+    in ``optional`` may be left out.
     """
     found = sorted(_walk(options_class, None, (), MAIN_GROUP), key=lambda flag: len(flag.path))
     taken: set[str] = set()
@@ -77,8 +81,15 @@ def flags_of(options_class: type, arguments: Collection[str] = ()) -> list[Flag]
         if name in taken:
             raise TypeError(f"{options_class.__name__} has two options '{name}'")
         taken.add(name)
-        is_argument = flag.is_argument or name in arguments
-        flags.append(dataclasses.replace(flag, name=name, is_argument=is_argument))
+        required = flag.is_argument or name in arguments
+        flags.append(
+            dataclasses.replace(
+                flag,
+                name=name,
+                is_argument=required or name in optional,
+                is_required=required,
+            )
+        )
     return flags
 
 
@@ -97,8 +108,8 @@ def _walk(options_class: type, defaults: Any, path: tuple[str, ...], group: str)
             title = _title(field.metadata.get("help") or nested.__doc__ or nested.__name__)
             yield from _walk(nested, default, here, title)
         else:
-            is_argument = default is dataclasses.MISSING
-            yield Flag(here, field.name, hint, default, field.metadata, group, is_argument)
+            placed = default is dataclasses.MISSING
+            yield Flag(here, field.name, hint, default, field.metadata, group, placed, placed)
 
 
 def _title(text: str) -> str:

@@ -31,6 +31,7 @@ class Verb(click.Command):
         *,
         name: str,
         arguments: Sequence[str] = (),
+        optional: Sequence[str] = (),
         examples: Sequence[str] = (),
         resumes: bool = False,
         plans: bool = False,
@@ -39,7 +40,7 @@ class Verb(click.Command):
         self.function = function
         self.examples = tuple(examples)
         self.resumes = resumes
-        self.flags = flags_of(options_class, arguments)
+        self.flags = flags_of(options_class, arguments, optional)
         super().__init__(
             name,
             params=[*map(_parameter, self.flags), *_common(plans)],
@@ -62,7 +63,7 @@ class Verb(click.Command):
             if ctx.get_parameter_source(flag.name) is ParameterSource.COMMANDLINE:
                 values[flag.path] = gathered(flag, ctx.params[flag.name])
         for flag in self.flags:
-            if flag.is_argument and not values.get(flag.path):
+            if flag.is_required and not values.get(flag.path):
                 raise click.UsageError(
                     f"{flag.name.upper()} is missing: {flag.rule.get('help', '')}", ctx
                 )
@@ -97,6 +98,7 @@ def command_from(
     *,
     name: str,
     arguments: Sequence[str] = (),
+    optional: Sequence[str] = (),
     examples: Sequence[str] = (),
     resumes: bool = False,
     plans: bool = False,
@@ -114,6 +116,8 @@ def command_from(
         first line of its docstring is the help of the verb.
     arguments : sequence of str
         Fields with a default that must be given all the same, by their place.
+    optional : sequence of str
+        Fields with a default that may be given, by their place.
     examples : sequence of str
         Command lines that stand at the end of the help.
     resumes : bool
@@ -127,6 +131,7 @@ def command_from(
         function,
         name=name,
         arguments=arguments,
+        optional=optional,
         examples=examples,
         resumes=resumes,
         plans=plans,
@@ -140,7 +145,7 @@ def _parameter(flag: Flag) -> click.Parameter:
             type=FlagType(flag),
             required=False,
             nargs=-1 if flag.is_list else 1,
-            metavar=f"{flag.name.upper()}{'...' if flag.is_list else ''}",
+            metavar=place_of(flag),
         )
     spelled = _hyphens(flag.name)
     names = [flag.name, f"--{spelled}"]
@@ -186,6 +191,12 @@ def _common(plans: bool) -> list[click.Parameter]:
             ),
         )
     return options
+
+
+def place_of(flag: Flag) -> str:
+    """How an argument stands in the usage line: FILE, FILE... or [FILE]."""
+    name = flag.name.upper() + "..." * flag.is_list
+    return name if flag.is_required else f"[{name}]"
 
 
 def group_of(verb: Verb, parameter: click.Parameter) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from semisonic import recipes
 from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status
+from semisonic.apps.cli.training_verbs import SYNTH
+from semisonic.data import describe_layout
 from semisonic.experiments import RunOptions
 
 
 def run(options: RunOptions, session: Session) -> Status:
     """Run a recipe: train with and without pre-training, cross-validate, compare, report."""
     session.log = options.output / "log.txt"
-    options = dataclasses.replace(options, recipe=str(recipes.find(options.recipe)))
     if session.dry_run:
-        return Status.OK
+        return _plan(options, session)
     from semisonic.experiments import run_recipe
 
     result = run_recipe(options)
@@ -23,8 +22,21 @@ def run(options: RunOptions, session: Session) -> Status:
     for line in (*result.verdicts, *result.notes):
         session.say(line)
     session.say(f"report: {result.report}")
-    status = session.failed(result.failures, options.output / "bad_files.csv")
-    return status
+    return session.failed(result.failures, options.output / "bad_files.csv")
+
+
+def _plan(options: RunOptions, session: Session) -> Status:
+    """Read the recipe, which finds wrong keys, and say how large the experiment is."""
+    from semisonic.experiments import read_recipe
+
+    file = recipes.find(options.recipe)
+    recipe = read_recipe(file, quick=options.quick, changes=options.changes)
+    draws = ", ".join(f"{budget.label} in {budget.draws} draws" for budget in recipe.budgets)
+    session.note(f"{file}: {recipe.title}; {len(recipe.settings)} settings, {draws}")
+    for name in (options.data, options.unlabelled):
+        if name is not None and str(name) != SYNTH:
+            session.note(describe_layout(name))
+    return Status.OK
 
 
 command = command_from(

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from semisonic.apps.cli.session import Session, Status
+from semisonic.data import describe_layout, synth
+from semisonic.data.synth import SynthOptions
 
 T = TypeVar("T")
 SYNTH = "synth"
@@ -27,25 +29,27 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
     """Point errors to the run's log, and put the path of the set for the word 'synth'.
 
     ``labelled`` and ``pool`` are the names of the options that take a path of labelled and of
-    unlabelled recordings.
+    unlabelled recordings. In a dry run it is said how each path would be read.
     """
-    output = Path(getattr(options, "output"))  # noqa: B009
+    output: Path = getattr(options, "output")  # noqa: B009
     session.log = output / "log.txt"
-    wanted = {
-        name: part
+    given = {
+        name: (path, part)
         for name, part in ((labelled, "labels.csv"), (pool, "pool"))
-        if name and str(getattr(options, name)) == SYNTH
+        if name and (path := getattr(options, name)) is not None
     }
-    if not wanted or session.dry_run:
+    made = {name: part for name, (path, part) in given.items() if str(path) == SYNTH}
+    if session.dry_run:
+        for name in given.keys() - made.keys():
+            session.note(describe_layout(given[name][0]))
         return options
-    from semisonic.data import synth
-    from semisonic.data.synth import SynthOptions
-
+    if not made:
+        return options
     folder = output.parent / SYNTH
+    session.note(f"the embedded sounds are in {folder}")
     synth.make(folder, SynthOptions())
-    return dataclasses.replace(  # type: ignore[type-var]
-        options, **{name: folder / part for name, part in wanted.items()}
-    )
+    paths = {name: folder / part for name, part in made.items()}
+    return dataclasses.replace(options, **paths)  # type: ignore[type-var]
 
 
 def finish(result: Result, output: Path, session: Session) -> Status:
