@@ -1,0 +1,155 @@
+"""The verbs about recordings, started as people start them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from semisonic.apps.cli.main import main
+from semisonic.base import progress
+
+RATE = 8000
+
+
+@pytest.fixture(autouse=True)
+def quiet_again() -> Iterator[None]:
+    yield
+    progress.show(False)
+
+
+def noise(file: Path, seed: int, seconds: float = 1.0) -> None:
+    """A recording unlike any other: noise with a melody of its own."""
+    rng = np.random.default_rng(seed)
+    steps = np.repeat(rng.uniform(200, 3000, int(seconds * 20)), RATE // 20)
+    wave = 0.3 * np.sin(2 * np.pi * np.cumsum(steps) / RATE)
+    wave += 0.05 * rng.standard_normal(len(steps))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(file, wave.astype(np.float32), RATE)
+
+
+@pytest.fixture
+def birds(tmp_path: Path) -> Path:
+    """Six recordings of two classes."""
+    folder = tmp_path / "birds"
+    for i, name in enumerate(["robin/a.wav", "robin/b.WAV", "robin/c.wav", "wren/d.flac"]):
+        noise(folder / name, i)
+    noise(folder / "wren" / "2024" / "e.ogg", 5, 2.0)
+    noise(folder / "wren" / "f.wav", 6)
+    return folder
+
+
+def test_info_counts(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "info", str(birds)]) == 0
+    text = capsys.readouterr().out
+    for word in ("6", "robin", "wren", "8000"):
+        assert word in text
+
+
+def test_info_as_json(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "info", str(birds), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n_clips"] == 6
+    assert set(found["classes"]) == {"robin", "wren"}
+
+
+def test_info_on_a_place_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "info", str(tmp_path / "nowhere")]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_info_on_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "info", str(tmp_path)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_a_clean_set_passes_the_check(birds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", str(birds)]) == 0
+    assert "recordings in several folds: none" in capsys.readouterr().out
+
+
+def test_check_finds_a_copy_with_another_label(
+    birds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(birds / "robin" / "a.wav", birds / "wren" / "z.wav")
+    assert main(["data", "check", str(birds)]) == 3
+    text = capsys.readouterr().out
+    assert "robin/a.wav and wren/z.wav" in text
+    assert "DIFFERENT LABELS" in text
+    assert main(["data", "check", str(birds), "--no-audio"]) == 0
+
+
+def test_check_finds_a_clip_in_the_pool(
+    birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = tmp_path / "pool"
+    noise(pool / "new.wav", 9)
+    arguments = ["data", "check", str(birds), "--unlabelled", str(pool), "--json"]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    shutil.copy(birds / "wren" / "f.wav", pool / "old.wav")
+    assert main(arguments) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert [(d["first"], d["second"]) for d in found["duplicates"]] == [("wren/f.wav", "old.wav")]
+    assert not found["ok"]
+
+
+def test_check_names_the_recordings_of_esc50_that_stand_in_two_folds(
+    shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = shared_data / "esc50-meta" / "esc50.csv"
+    assert main(["data", "check", str(table), "--json"]) == 3
+    answer = capsys.readouterr()
+    assert json.loads(answer.out)["straddling"] == ["131943", "134049", "209698", "234879"]
+    assert "only the table is checked" in answer.err
+
+
+def test_build_decodes_once_and_names_what_failed(
+    birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (birds / "wren" / "letter.wav").write_text("dear wren")
+    store = tmp_path / "store"
+    arguments = ["data", "build", str(birds), "-o", str(store), "--sample-rate", "8000"]
+    assert main(arguments) == 3
+    answer = capsys.readouterr()
+    assert "6 clips" in answer.out
+    assert "clips/s" in answer.out
+    assert "wren/letter.wav" in answer.err
+    assert main([*arguments, "-q"]) == 3
+    assert "6 were there already" in capsys.readouterr().out
+
+
+def test_synth_makes_a_set_that_info_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "sounds"
+    arguments = ["data", "synth", str(folder), "--n-classes", "3", "--clips-per-class", "5"]
+    arguments += ["--n-pool", "4", "--seed", "3"]
+    assert main(arguments) == 0
+    assert "15 clips of 3 classes" in capsys.readouterr().out
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
+    assert main(arguments) == 0
+    assert before == {f: f.stat().st_mtime_ns for f in folder.rglob("*") if f.is_file()}
+    capsys.readouterr()
+    assert main(["data", "info", str(folder / "labels.csv"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n_clips"] == 15
+    assert main(["data", "info", str(folder / "pool"), "--json"]) == 0
+
+
+def test_options_of_reading_reach_the_reader(
+    birds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "info", str(birds), "--json", "--group", r"^(\w+)/"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_groups"] == 2
+    assert main(["data", "info", str(birds), "--labels", "none", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == {}
+    assert main(["data", "info", str(birds), "--labels", "fodlers"]) == 2
+    assert "did you mean 'folders'?" in capsys.readouterr().err
