@@ -1,16 +1,26 @@
-"""The one training loop, its options, checkpoints and devices, and the run folder."""
+"""The one training loop, its options, checkpoints and devices, and the run folder.
 
-from semisonic.training.averaging import WeightAverage
-from semisonic.training.devices import choose_device
-from semisonic.training.early_stopping import EarlyStopping, lower_is_better
-from semisonic.training.fit import fit
-from semisonic.training.identity import BatchStream
-from semisonic.training.machine import commit, machine, versions
+Names are imported when first used, so that options and the run folder do not pull in torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from semisonic.training.options import FitOptions
-from semisonic.training.precision import Plan, Probe, probe_precision
-from semisonic.training.record import RunFolder
-from semisonic.training.schedules import Schedule
-from semisonic.training.state import FitResult
+
+if TYPE_CHECKING:
+    from semisonic.training.averaging import WeightAverage
+    from semisonic.training.devices import choose_device
+    from semisonic.training.early_stopping import EarlyStopping, lower_is_better
+    from semisonic.training.identity import BatchStream
+    from semisonic.training.loop import fit
+    from semisonic.training.precision import Plan, Probe, probe_precision
+    from semisonic.training.provenance import commit, machine, versions
+    from semisonic.training.record import RunFolder
+    from semisonic.training.schedules import Schedule
+    from semisonic.training.state import FitResult
 
 __all__ = [
     "BatchStream",
@@ -30,3 +40,25 @@ __all__ = [
     "probe_precision",
     "versions",
 ]
+
+_HOME = {
+    "averaging": ("WeightAverage",),
+    "devices": ("choose_device",),
+    "early_stopping": ("EarlyStopping", "lower_is_better"),
+    "identity": ("BatchStream",),
+    "loop": ("fit",),
+    "precision": ("Plan", "Probe", "probe_precision"),
+    "provenance": ("commit", "machine", "versions"),
+    "record": ("RunFolder",),
+    "schedules": ("Schedule",),
+    "state": ("FitResult",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, inside in _HOME.items():
+        if name in inside:
+            value = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from semisonic.base.errors import ModelError, OptionError
 from semisonic.base.files import replacing
+from semisonic.training.compare import differences
 
 FORMAT = 1
 NAME = "checkpoint.pt"
@@ -64,18 +65,6 @@ def load_checkpoint(folder: Path, identity: Identity) -> dict[str, Any] | None:
             "Choose another folder, or delete the checkpoint to train from the start"
         )
     return dict(content)
-
-
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any], where: str = "") -> list[str]:
-    """One phrase for each value that is not the same in two nested mappings."""
-    changed: list[str] = []
-    for key in [*found, *(key for key in wanted if key not in found)]:
-        old, new = found.get(key, "nothing"), wanted.get(key, "nothing")
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            changed += differences(old, new, f"{where}{key}.")
-        elif old != new:
-            changed.append(f"'{where}{key}' was {old}, now {new}")
-    return changed
 
 
 def tensors_digest(tensors: Iterable[tuple[str, Tensor | None]]) -> str:

@@ -60,7 +60,7 @@ class FitResult:
 
 
 class Training:
-    """The parts of one training. The loop in ``fit.py`` moves them."""
+    """The parts of one training. The loop in ``loop.py`` moves them."""
 
     def __init__(
         self,

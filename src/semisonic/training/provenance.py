@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,7 @@ def _memory_gib() -> float | None:
 
 
 def _cards() -> list[str]:
-    import torch
-
-    if not torch.cuda.is_available():
+    torch = sys.modules.get("torch")  # a command that never loaded it computed on no card
+    if torch is None or not torch.cuda.is_available():
         return []
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
