@@ -152,9 +152,10 @@ def test_the_help_shows_defaults_units_ranges_groups_and_examples() -> None:
     assert "DATA    recordings with labels" in text
     assert "--duration X" in text
     assert "[default: 1.5 s]" in text
-    assert "[0.1 to 60; default: 5 s]" in text
+    assert "[0.1 to 60 s; default: 5 s]" in text
     assert "[at least 1; default: 40]" in text
     assert "--shuffle / --no-shuffle" in text
+    assert text.count("DATA") == 2  # the usage line and its own
     assert "mix the clips  [default: on]" in text
     assert "--sizes N,…" in text
     assert "[default: 8,16]" in text

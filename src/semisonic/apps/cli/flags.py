@@ -113,7 +113,7 @@ def _walk(options_class: type, defaults: Any, path: tuple[str, ...], group: str)
 
 
 def _title(text: str) -> str:
-    first_line = text.strip().splitlines()[0].rstrip(".:")
+    first_line = text.strip().splitlines()[0].rstrip(".:").replace("`", "")
     return first_line[:1].upper() + first_line[1:]
 
 

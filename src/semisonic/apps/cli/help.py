@@ -35,8 +35,10 @@ def sections(verb: Verb, ctx: click.Context) -> dict[str, list[tuple[str, str]]]
     common: list[tuple[str, str]] = []
     for parameter in verb.get_params(ctx):
         record = parameter.get_help_record(ctx)
-        if record is None:
+        if record is None or isinstance(parameter, click.Argument):
             continue
+        if parameter.name == "help":
+            record = (record[0], "show this text")
         group = group_of(verb, parameter)
         (common if group == COMMON else found.setdefault(group, [])).append(record)
     return {**found, COMMON: common}

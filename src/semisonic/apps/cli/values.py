@@ -88,11 +88,12 @@ def describe(flag: Flag) -> str:
 def limits(flag: Flag) -> list[str]:
     """The range of a number in words, empty when it has none."""
     low, high = flag.rule.get("minimum"), flag.rule.get("maximum")
+    unit = f" {flag.rule['unit']}" if flag.rule.get("unit") else ""
     if low is not None and high is not None:
-        return [f"{low:g} to {high:g}"]
+        return [f"{low:g} to {high:g}{unit}"]
     if low is not None:
-        return [f"at least {low:g}"]
-    return [f"at most {high:g}"] if high is not None else []
+        return [f"at least {low:g}{unit}"]
+    return [f"at most {high:g}{unit}"] if high is not None else []
 
 
 def shown(flag: Flag) -> str:
