@@ -93,9 +93,9 @@ class FeatureStore:
             If features have another shape, are NaN, or do not fit into float16 (±65504);
             if the folder holds something else; if the disk is full.
         """
-        started = time.perf_counter()
         if n_samples < 1 or len(shape) != 3 or min(shape) < 1:
             raise OptionError(f"features of shape {shape} from {n_samples} samples: expected > 0")
+        n_workers = count_workers(workers)
         shape = (int(shape[0]), int(shape[1]), int(shape[2]))
         options = {
             "key": key,
@@ -104,7 +104,8 @@ class FeatureStore:
             "sample_rate": samples.sample_rate,
         }
         with opened(folder, "features", options) as store:
-            build = _Build(samples, shape, int(n_samples), count_workers(workers))
+            started = time.perf_counter()
+            build = _Build(samples, shape, int(n_samples), n_workers)
             n_reused = build.run(store, extractor)
             n = len(samples)
             report = StoreReport(n - n_reused, n_reused, seconds=time.perf_counter() - started)

@@ -129,9 +129,10 @@ class SampleStore:
             If the folder holds something else, or the disk is full.
         """
         check_rate(sample_rate)
-        started = time.perf_counter()
+        n_workers = count_workers(workers)
         with opened(folder, "samples", {"sample_rate": int(sample_rate)}) as store:
-            build = _Build(clips, int(sample_rate), count_workers(workers))
+            started = time.perf_counter()
+            build = _Build(clips, int(sample_rate), n_workers)
             build.run(store)
             rows = np.array(sorted(build.places), np.int64)
             report = build.report(time.perf_counter() - started)

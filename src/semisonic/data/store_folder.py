@@ -148,16 +148,12 @@ def opened(
         of work are not thrown away because of a mistyped option.
     """
     path = Path(folder)
+    _check_foreign(path)
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path / _LOCK):
         header_path = path / _HEADER
         wanted = {"kind": kind, "version": VERSION, "options": dict(options)}
         if not header_path.exists():
-            foreign = sorted(p.name for p in path.iterdir() if p.name != _LOCK and p.name[0] != ".")
-            if foreign:
-                raise DataError(
-                    f"'{path}' is no store, but holds '{foreign[0]}'. Name an empty folder"
-                )
             write_json(header_path, {**wanted, "generation": 1})
         header = _read_header(header_path)
         for name, value in wanted.items():
@@ -169,6 +165,20 @@ def opened(
         store = StoreFolder(path, header)
         store.remove_leftovers()
         yield store
+
+
+def _check_foreign(path: Path) -> None:
+    """Raise DataError, before anything is written, if this is somebody else's folder."""
+    if path.exists() and not path.is_dir():
+        raise DataError(f"'{path}' is a file, expected a folder for a store")
+    names = sorted(p.name for p in path.iterdir()) if path.exists() else []
+    foreign = [name for name in names if not _is_ours(name)]
+    if foreign and _HEADER not in names:
+        raise DataError(f"'{path}' is no store, but holds '{foreign[0]}'. Name an empty folder")
+
+
+def _is_ours(name: str) -> bool:
+    return name in (_HEADER, _LOCK) or name[0] == "." or bool(_OURS.fullmatch(name))
 
 
 @contextmanager

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import os
+import pickle
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from semisonic.audio import read
+from semisonic.base.errors import DataError, OptionError
+from semisonic.data import store_decode
+from semisonic.data.clips import Clips
+from semisonic.data.store import SampleStore
+
+RATE = 8000
+Build = Callable[..., SampleStore]
+
+
+def noise(seed: int, duration: float = 0.3, rate: int = RATE) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, round(duration * rate)).astype("f4")
+
+
+def table(root: Path, *rows: Any) -> Clips:
+    return Clips.from_rows(root, [{"file": r} if isinstance(r, str) else r for r in rows])
+
+
+def names(n: int) -> list[str]:
+    return [f"{i:03d}.wav" for i in range(n)]
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """Twelve recordings of different length, rate and format."""
+    root = tmp_path / "recordings"
+    root.mkdir()
+    for i, name in enumerate(names(12)):
+        sf.write(
+            root / name,
+            noise(i, 0.2 + 0.05 * i, 16000 if i % 2 else RATE),
+            16000 if i % 2 else RATE,
+        )
+    return root
+
+
+def check(store: SampleStore, tolerance: float = 0.6 / 32768) -> None:
+    """Every clip is what reading its file gives, to a half step of 16 bit."""
+    for row in range(len(store)):
+        start, end = store.clips.start_time[row], store.clips.end_time[row]
+        expected, _ = read(
+            store.clips.paths[row],
+            sample_rate=store.sample_rate,
+            start_time=start,
+            end_time=None if np.isnan(end) else end,
+        )
+        assert store.n_samples[row] == len(expected)
+        wave = store.wave(row)
+        assert wave.dtype == np.float32
+        np.testing.assert_allclose(wave, expected, atol=tolerance * store.scale[row], rtol=0)
+        assert store[row].dtype == np.int16
+        np.testing.assert_allclose(store[row] * store.scale[row] / 32768, wave, atol=1e-7)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_holds_every_clip(recordings: Path, tmp_path: Path, workers: int) -> None:
+    store = SampleStore.build(
+        table(recordings, *names(12)), tmp_path / "s", sample_rate=RATE, workers=workers
+    )
+    assert len(store) == 12
+    assert (store.report.n_decoded, store.report.n_reused) == (12, 0)
+    assert store.report.failures == store.report.notes == ()
+    check(store)
+
+
+def test_sixteen_bit_at_the_same_rate_is_kept_bit_by_bit(tmp_path: Path) -> None:
+    values = np.arange(-32768, 32768, dtype=np.int16)
+    sf.write(tmp_path / "a.wav", values, RATE)
+    store = SampleStore.build(table(tmp_path, "a.wav"), tmp_path / "s", sample_rate=RATE)
+    np.testing.assert_array_equal(store[0], values)
+    assert store.scale[0] == 1.0
+
+
+def test_a_second_build_decodes_nothing(recordings: Path, tmp_path: Path) -> None:
+    clips = table(recordings, *names(12))
+    first = SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+    again = SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+    assert (again.report.n_decoded, again.report.n_reused) == (0, 12)
+    check(again)
+    check(first)
+
+
+def test_only_what_changed_is_decoded(recordings: Path, tmp_path: Path) -> None:
+    def build(*rows: Any) -> SampleStore:
+        return SampleStore.build(table(recordings, *rows), tmp_path / "s", sample_rate=RATE)
+
+    build(*names(10))
+    os.utime(recordings / "004.wav", ns=(1, 1))
+    assert build(*names(10)).report.n_decoded == 1
+    sf.write(recordings / "003.wav", noise(99), RATE)
+    store = build(*names(12))  # one changed, two new
+    assert (store.report.n_decoded, store.report.n_reused) == (3, 9)
+    check(store)
+    smaller = build("001.wav", "003.wav")
+    assert (smaller.report.n_decoded, len(smaller)) == (0, 2)
+    check(smaller)
+    assert build(*names(12)).report.n_decoded == 0  # clips left out for once are still there
+    check(store)  # and a store opened earlier still reads its own
+
+
+def test_parts_of_one_recording_are_clips_of_their_own(tmp_path: Path) -> None:
+    sf.write(tmp_path / "a.wav", noise(0, 3.0), RATE)
+    parts = [{"file": "a.wav", "start_time": s, "end_time": s + 0.5} for s in (0.0, 0.5, 2.25)]
+    parts.append({"file": "a.wav", "start_time": 1.0})
+    store = SampleStore.build(table(tmp_path, *parts), tmp_path / "s", sample_rate=RATE)
+    assert store.n_samples.tolist() == [4000, 4000, 16000, 4000]
+    check(store)
+
+
+def test_bad_files_are_told_and_the_rest_goes_on(recordings: Path, tmp_path: Path) -> None:
+    (recordings / "empty.wav").touch()
+    (recordings / "text.wav").write_text("no sound")
+    sf.write(recordings / "nan.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
+    sf.write(recordings / "one.wav", np.array([0.5]), RATE)
+    sf.write(recordings / "silent.wav", np.zeros(RATE), RATE)
+    whole = (recordings / "000.wav").read_bytes()
+    (recordings / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    bad = ["cut.wav", "empty.wav", "missing.wav", "nan.wav", "one.wav", "text.wav"]
+    clips = table(recordings, *names(12), *bad, "silent.wav")
+    for n_decoded in (13, 0):
+        store = SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+        reasons = dict(store.report.failures)
+        assert list(reasons) == bad
+        starts = ["truncated", "empty", "no such file", "non-finite", "too short", "not audio"]
+        for file, start in zip(bad, starts, strict=True):
+            assert reasons[file].startswith(start)
+        assert store.report.notes == (("silent.wav", "silent: peak -inf dBFS"),)
+        assert store.report.n_decoded == n_decoded
+        assert len(store) == 13
+        check(store)
+    sf.write(recordings / "text.wav", noise(5), RATE)  # repaired
+    store = SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+    assert (store.report.n_decoded, len(store), len(store.report.failures)) == (1, 14, 5)
+
+
+def test_a_table_of_nothing_but_bad_files_gives_an_empty_store(tmp_path: Path) -> None:
+    store = SampleStore.build(table(tmp_path, "missing.wav"), tmp_path / "s", sample_rate=RATE)
+    assert len(store) == len(store.clips) == 0
+    assert len(store.report.failures) == 1
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_nothing_is_clipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long: bool) -> None:
+    if long:
+        monkeypatch.setattr(store_decode, "LONG_DURATION", 0.1)
+        monkeypatch.setattr(store_decode, "BLOCK_DURATION", 0.07)
+    # The loudest part stands in the middle, after quieter ones.
+    shape = np.interp(np.arange(RATE), [0, RATE / 2, RATE], [0.1, 1.0, 0.1])
+    loud = {"full.wav": 1.0, "over.wav": 3.7, "low.wav": 0.9}
+    for name, gain in loud.items():
+        x = gain * shape * np.cos(np.arange(RATE) - RATE / 2)
+        sf.write(tmp_path / name, x, RATE, subtype="FLOAT")
+    store = SampleStore.build(table(tmp_path, *loud), tmp_path / "s", sample_rate=RATE)
+    check(store)
+    assert store.scale[0] == pytest.approx(1.00003, abs=1e-5)
+    assert store.scale[1] == 1.0
+    assert store.scale[2] == pytest.approx(3.7, rel=1e-3)
+    assert np.abs(store[2].astype(int)).max() in (32767, 32768)
+
+
+def test_a_long_clip_is_what_a_short_one_would_be(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sf.write(recordings / "silent.wav", np.zeros(RATE), RATE)
+    rows = [*names(12), {"file": "silent.wav"}, {"file": "007.wav", "start_time": 0.123}]
+    clips = table(recordings, *rows)
+    short = SampleStore.build(clips, tmp_path / "short", sample_rate=RATE)
+    monkeypatch.setattr(store_decode, "LONG_DURATION", 0.01)
+    monkeypatch.setattr(store_decode, "BLOCK_DURATION", 0.1)
+    long = SampleStore.build(clips, tmp_path / "long", sample_rate=RATE)
+    for row in range(len(clips)):
+        np.testing.assert_allclose(long[row].astype(int), short[row].astype(int), atol=1)
+    assert long.report.notes == short.report.notes
+
+
+def test_dead_space_is_given_back(recordings: Path, tmp_path: Path) -> None:
+    clips = table(recordings, *names(12))
+
+    def build() -> SampleStore:
+        return SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+
+    def size() -> int:
+        return sum(path.stat().st_size for path in (tmp_path / "s").glob("data-*"))
+
+    first = build()
+    full = size()
+    for round_ in range(1, 5):
+        for name in names(12):
+            os.utime(recordings / name, ns=(round_, round_))
+        store = build()
+        assert store.report.n_decoded == 12
+        check(store)
+        assert size() <= 3 * full
+        assert len(list((tmp_path / "s").iterdir())) == 4
+    assert build().report.n_decoded == 0
+    check(first)  # its file is gone from the folder, not from under it
+
+
+@pytest.mark.parametrize("rate", [RATE + 1, 44100])
+def test_another_rate_in_the_same_folder_is_an_error(
+    recordings: Path, tmp_path: Path, rate: int
+) -> None:
+    clips = table(recordings, "000.wav")
+    SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+    with pytest.raises(DataError, match=f"{RATE}.*expected.*{rate}"):
+        SampleStore.build(clips, tmp_path / "s", sample_rate=rate)
+    assert SampleStore.build(clips, tmp_path / "s", sample_rate=RATE).report.n_reused == 1
+
+
+def test_a_folder_of_something_else_is_left_alone(recordings: Path, tmp_path: Path) -> None:
+    before = sorted(recordings.iterdir())
+    with pytest.raises(DataError, match="no store"):
+        SampleStore.build(table(recordings, "000.wav"), recordings, sample_rate=RATE)
+    assert sorted(recordings.iterdir()) == before
+    with pytest.raises(DataError, match="is a file"):
+        SampleStore.build(table(recordings, "000.wav"), recordings / "000.wav", sample_rate=RATE)
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "store.json").write_text("[]")
+    with pytest.raises(DataError, match="header"):
+        SampleStore.build(table(recordings, "000.wav"), tmp_path / "s", sample_rate=RATE)
+
+
+def test_wrong_numbers_are_errors(recordings: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="workers"):
+        SampleStore.build(table(recordings, "000.wav"), tmp_path, sample_rate=RATE, workers=0)
+    with pytest.raises(OptionError, match="rate"):
+        SampleStore.build(table(recordings, "000.wav"), tmp_path, sample_rate=0)
+
+
+def test_a_full_disk_is_told_and_finished_work_is_kept(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, count = os.pwrite, iter(range(1000))
+
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        if next(count) >= 5:
+            raise OSError(28, "No space left on device")
+        return real(descriptor, data, offset)
+
+    clips = table(recordings, *names(12))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(DataError, match="No space left"):
+            SampleStore.build(clips, tmp_path / "s", sample_rate=RATE, workers=1)
+    store = SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+    assert store.report.n_reused > 0
+    check(store)
+
+
+def test_short_writes_are_completed(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: real(fd, data[:1000], at))
+    store = SampleStore.build(table(recordings, *names(12)), tmp_path / "s", sample_rate=RATE)
+    check(store)
+
+
+def test_memory_does_not_grow_with_the_pool(tmp_path: Path) -> None:
+    for i, name in enumerate(names(200)):
+        sf.write(tmp_path / name, noise(i, 1.0), RATE)
+
+    def peak(n: int) -> int:
+        clips = table(tmp_path, *names(n))
+        tracemalloc.start()
+        SampleStore.build(clips, tmp_path / f"s{n}", sample_rate=RATE, workers=2)
+        result = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return result
+
+    peak(5)
+    # 180 clips more are 2.9 MB of samples; their index may take 1 kB each.
+    assert peak(200) - peak(20) < 180 * 1000
+
+
+def test_another_process_can_have_it(recordings: Path, tmp_path: Path) -> None:
+    store = SampleStore.build(table(recordings, *names(12)), tmp_path / "s", sample_rate=RATE)
+    data = pickle.dumps(store)
+    assert len(data) < 10_000  # no samples inside
+    check(pickle.loads(data))
+
+
+def test_the_odd_files_are_all_there(shared_data: Path, tmp_path: Path) -> None:
+    root = shared_data / "odd_files"
+    clips = table(root, *sorted(path.name for path in root.iterdir()))
+    store = SampleStore.build(clips, tmp_path / "s", sample_rate=22050)
+    assert len(store) == 36
+    assert store.report.failures == ()
+    assert {note.partition(":")[0] for _, note in store.report.notes} == {"clipped"}
+    scale = dict(zip(store.clips.ids, store.scale, strict=True))
+    for name in ("dog_124.wav", "dog_172.wav", "inek_62.wav"):
+        assert scale[name] > 1.05  # MP3 that overshoots full scale
+    check(store)

@@ -1,0 +1,189 @@
+"""A store that is killed, torn, or built by two processes at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from semisonic.audio import read
+from semisonic.data.clips import Clips
+from semisonic.data.store import SampleStore
+
+RATE = 8000
+N = 60
+
+# Builds with every clip slowed down, so that there is a middle to be killed in.
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from semisonic.data import journal, store
+from semisonic.data.clips import Clips
+root, folder, delay = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+journal.FLUSH_INTERVAL = 0.01
+real = store.store_clip
+def slow(*arguments):
+    time.sleep(delay)
+    return real(*arguments)
+store.store_clip = slow
+clips = Clips.from_rows(root, [{"file": p.name} for p in root.iterdir()])
+report = store.SampleStore.build(clips, folder, sample_rate=8000, workers=2).report
+print(report.n_decoded, report.n_reused)
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "recordings"
+    path.mkdir()
+    for i in range(N):
+        x = np.random.default_rng(i).uniform(-0.5, 0.5, 800 + 10 * i)
+        sf.write(path / f"{i:02d}.wav", x, RATE)
+    return path
+
+
+def start(root: Path, folder: Path, delay: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SCRIPT, str(root), str(folder), str(delay)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def lines(folder: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("journal-*"))
+
+
+def wait_for_lines(folder: Path, n: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 30
+    while lines(folder) < n:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def build(root: Path, folder: Path) -> SampleStore:
+    clips = Clips.from_rows(root, [{"file": path.name} for path in root.iterdir()])
+    return SampleStore.build(clips, folder, sample_rate=RATE, workers=2)
+
+
+def check(store: SampleStore) -> None:
+    assert len(store) == N
+    for row, path in enumerate(store.clips.paths):
+        np.testing.assert_array_equal(store.wave(row), read(path)[0])
+
+
+def test_a_killed_build_goes_on_where_it_was(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    finished = 0
+    for aim in (8, 30):
+        process = start(root, folder, 0.02)
+        wait_for_lines(folder, aim, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert finished < lines(folder) < N
+        finished = lines(folder)
+    store = build(root, folder)
+    assert store.report.n_reused == finished
+    assert store.report.n_decoded == N - finished
+    check(store)
+    # Places given out and never finished are used again: the file holds the clips alone,
+    # apart from the few that were under way at one of the kills.
+    size = next(folder.glob("data-*")).stat().st_size
+    assert size <= 2 * int(store.n_samples.sum()) + 2 * 2 * 2 * 8 * 1400
+
+
+@pytest.mark.parametrize("torn", [b"[", b'["59.wav",0.0,null,1', b"\x00\xff", b"\n{}\n[1]\nnull"])
+def test_a_torn_journal_line_is_ignored(root: Path, tmp_path: Path, torn: bytes) -> None:
+    folder = tmp_path / "s"
+    build(root, folder)
+    journal = next(folder.glob("journal-*"))
+    whole = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(whole[:-5]) + torn)
+    store = build(root, folder)
+    assert (store.report.n_decoded, store.report.n_reused) == (5, N - 5)
+    check(store)
+    again = build(root, folder)  # what was appended behind the torn line counts
+    assert (again.report.n_decoded, again.report.n_reused) == (0, N)
+    check(again)
+
+
+def test_data_that_are_shorter_than_the_journal_are_made_again(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    build(root, folder)
+    data = next(folder.glob("data-*"))
+    os.truncate(data, data.stat().st_size // 2)
+    store = build(root, folder)
+    assert 0 < store.report.n_decoded < N
+    check(store)
+
+
+def test_leftovers_of_a_killed_compaction_are_removed(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    build(root, folder)
+    (folder / "data-2.bin").write_bytes(b"half")
+    (folder / "journal-2.jsonl").write_bytes(b'["00.wav"')
+    store = build(root, folder)
+    assert store.report.n_reused == N
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "data-1.bin",
+        "journal-1.jsonl",
+        "lock",
+        "store.json",
+    ]
+    check(store)
+
+
+def test_two_processes_share_the_work_of_one(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    first = start(root, folder, 0.01)
+    wait_for_lines(folder, 1, first)
+    second = start(root, folder, 0.01)
+    (out_first, _), (out_second, warning) = first.communicate(), second.communicate()
+    assert out_first.split() == [str(N), "0"]
+    assert out_second.split() == ["0", str(N)]
+    assert "waiting for another process" in warning
+    check(build(root, folder))
+
+
+def test_the_lock_of_a_killed_process_is_free(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    process = start(root, folder, 0.05)
+    wait_for_lines(folder, 1, process)
+    process.kill()
+    process.communicate()
+    started = time.monotonic()
+    check(build(root, folder))
+    assert time.monotonic() - started < 20
+
+
+def test_an_interrupt_keeps_what_is_finished(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from semisonic.data import store as module
+
+    real, count = module.store_clip, iter(range(1000))
+
+    def interrupted(*arguments: object) -> object:
+        if next(count) == 20:
+            raise KeyboardInterrupt
+        return real(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "store_clip", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build(root, tmp_path / "s")
+    assert lines(tmp_path / "s") > 0
+    check(build(root, tmp_path / "s"))
+
+
+def test_every_record_is_one_line_of_json(root: Path, tmp_path: Path) -> None:
+    build(root, tmp_path / "s")
+    text = next((tmp_path / "s").glob("journal-*")).read_text()
+    records = [json.loads(line) for line in text.splitlines()]
+    assert sorted(record[0] for record in records) == [f"{i:02d}.wav" for i in range(N)]

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.data.clips import Clips
+from semisonic.data.features_store import FeatureStore
+from semisonic.data.store import SampleStore
+
+RATE, N_SAMPLES, SHAPE = 8000, 2400, (2, 4, 5)
+
+
+class Extractor:
+    """Some numbers that tell one clip from another, in a buffer that is used again."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        type(self).made += 1
+        self.thread: int | None = None
+        self.buffer = np.empty(SHAPE, np.float32)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        assert x.dtype == np.float32
+        assert x.shape == (N_SAMPLES,)
+        self.thread = self.thread or threading.get_ident()
+        assert self.thread == threading.get_ident()
+        self.buffer[:] = expected(x)
+        return self.buffer
+
+
+def expected(x: np.ndarray) -> np.ndarray:
+    return x[: 40 * 60].reshape(*SHAPE, 60).mean(axis=-1) * 100
+
+
+def table(root: Path, n: int) -> Clips:
+    for i in range(n):
+        path = root / f"{i:02d}.wav"
+        if not path.exists():
+            x = np.random.default_rng(i).uniform(-0.5, 0.5, 1800 + 40 * i)
+            sf.write(path, x, RATE)
+    return Clips.from_rows(root, [{"file": f"{i:02d}.wav"} for i in range(n)])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "recordings"
+    path.mkdir()
+    return path
+
+
+def samples(clips: Clips, tmp_path: Path) -> SampleStore:
+    return SampleStore.build(clips, tmp_path / "samples", sample_rate=RATE)
+
+
+def build(
+    store: SampleStore, tmp_path: Path, make: Callable[[], Any] = Extractor, **options: Any
+) -> FeatureStore:
+    options = {"key": "k", "shape": SHAPE, "n_samples": N_SAMPLES, "workers": 2, **options}
+    return FeatureStore.build(store, tmp_path / "features", extractor=make, **options)
+
+
+def check(features: FeatureStore, store: SampleStore) -> None:
+    assert len(features) == len(store)
+    assert features.array.shape == (len(store), *SHAPE)
+    assert features.array.dtype == np.float16
+    assert features.clips.ids == store.clips.ids
+    for row in range(len(store)):
+        x = np.zeros(N_SAMPLES, np.float32)
+        wave = store.wave(row)[:N_SAMPLES]
+        x[: len(wave)] = wave
+        np.testing.assert_array_equal(features.array[row], expected(x).astype(np.float16))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_rows_are_those_of_the_samples(root: Path, tmp_path: Path, workers: int) -> None:
+    store = samples(table(root, 30), tmp_path)
+    Extractor.made = 0
+    features = build(store, tmp_path, workers=workers)
+    assert 1 <= Extractor.made <= workers
+    assert (features.report.n_decoded, features.report.n_reused) == (30, 0)
+    check(features, store)
+    chosen = features[[3, 1]]
+    assert chosen.dtype == np.float32
+    np.testing.assert_array_equal(chosen, features.array[[3, 1]])
+    assert build(store, tmp_path).report.n_reused == 30
+
+
+def test_only_what_changed_is_computed(root: Path, tmp_path: Path) -> None:
+    first = samples(table(root, 20), tmp_path)
+    before = build(first, tmp_path)
+    copy = before.array.copy()
+    sf.write(root / "07.wav", np.random.default_rng(99).uniform(-0.5, 0.5, 2400), RATE)
+    (root / "03.wav").unlink()
+    later = samples(table(root, 25)[np.r_[0:3, 4:25]], tmp_path)  # all rows behind 03 move up
+    features = build(later, tmp_path)
+    assert (features.report.n_decoded, features.report.n_reused) == (6, 18)
+    check(features, later)
+    np.testing.assert_array_equal(before.array, copy)  # a training may still read it
+    assert len(list((tmp_path / "features").iterdir())) == 4
+    assert build(later, tmp_path).report.n_decoded == 0
+
+
+def test_a_failed_clip_has_no_row(root: Path, tmp_path: Path) -> None:
+    clips = table(root, 10)
+    (root / "04.wav").write_text("no sound")
+    store = samples(clips, tmp_path)
+    assert len(store) == 9
+    check(build(store, tmp_path), store)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({"key": "other"}, "other"), ({"shape": (2, 5, 4)}, "shape"), ({"n_samples": 5}, "n_samples")],
+)
+def test_another_front_end_in_the_same_folder_is_an_error(
+    root: Path, tmp_path: Path, options: dict[str, Any], word: str
+) -> None:
+    store = samples(table(root, 3), tmp_path)
+    build(store, tmp_path)
+    with pytest.raises(DataError, match=word):
+        build(store, tmp_path, **options)
+    check(build(store, tmp_path), store)
+
+
+@pytest.mark.parametrize("value", [65520.0, -1e6, np.nan, np.inf])
+def test_what_float16_cannot_hold_is_an_error(root: Path, tmp_path: Path, value: float) -> None:
+    store = samples(table(root, 3), tmp_path)
+    bad = np.zeros(SHAPE, np.float32)
+    bad[1, 2, 3] = value
+    with pytest.raises(DataError, match=r"'0\d\.wav'.*float16"):
+        build(store, tmp_path, lambda: lambda x: bad)
+    bad[1, 2, 3] = 65504.0
+    assert build(store, tmp_path, lambda: lambda x: bad).array.max() == 65504.0
+
+
+def test_a_wrong_shape_is_an_error(root: Path, tmp_path: Path) -> None:
+    store = samples(table(root, 3), tmp_path)
+    with pytest.raises(DataError, match=r"\(2, 4\).*\(2, 4, 5\)"):
+        build(store, tmp_path, lambda: lambda x: np.zeros((2, 4)))
+    with pytest.raises(OptionError):
+        build(store, tmp_path, shape=(2, 0, 5))
+
+
+def test_nothing_in_nothing_out(root: Path, tmp_path: Path) -> None:
+    store = samples(Clips.from_rows(root, [{"file": "missing.wav"}]), tmp_path)
+    assert build(store, tmp_path).array.shape == (0, *SHAPE)
+
+
+def test_an_error_of_the_front_end_keeps_finished_rows(root: Path, tmp_path: Path) -> None:
+    store = samples(table(root, 30), tmp_path)
+    count = iter(range(100))
+
+    def fail_later() -> Callable[[np.ndarray], np.ndarray]:
+        def extract(x: np.ndarray) -> np.ndarray:
+            if next(count) == 20:
+                raise ZeroDivisionError
+            return expected(x)
+
+        return extract
+
+    with pytest.raises(ZeroDivisionError):
+        build(store, tmp_path, fail_later)
+    features = build(store, tmp_path)
+    assert features.report.n_reused > 0
+    check(features, store)
+
+
+def test_torch_keeps_its_threads_out_of_ours(root: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    seen = []
+
+    def make() -> Callable[[np.ndarray], np.ndarray]:
+        def extract(x: np.ndarray) -> np.ndarray:
+            seen.append(torch.get_num_threads())
+            return expected(x)
+
+        return extract
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        build(samples(table(root, 5), tmp_path), tmp_path, make)
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def test_another_process_can_have_it(root: Path, tmp_path: Path) -> None:
+    store = samples(table(root, 20), tmp_path)
+    data = pickle.dumps(build(store, tmp_path))
+    assert len(data) < 10_000
+    check(pickle.loads(data), store)
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from semisonic.data import journal
+from semisonic.data.clips import Clips
+from semisonic.data.features_store import FeatureStore
+from semisonic.data.store import SampleStore
+root, folder = Path(sys.argv[1]), Path(sys.argv[2])
+journal.FLUSH_INTERVAL = 0.01
+def extract(x):
+    time.sleep(0.02)
+    return x[:2400].reshape(2, 4, 5, 60).mean(axis=-1) * 100
+clips = Clips.from_rows(root, [{"file": p.name} for p in root.iterdir()])
+samples = SampleStore.build(clips, folder / "samples", sample_rate=8000)
+FeatureStore.build(samples, folder / "features", extractor=lambda: extract, key="k",
+                   shape=(2, 4, 5), n_samples=2400, workers=2)
+"""
+
+
+def test_a_killed_build_goes_on_where_it_was(root: Path, tmp_path: Path) -> None:
+    clips = table(root, 60)
+    command = [sys.executable, "-c", SCRIPT, str(root), str(tmp_path)]
+    process = subprocess.Popen(command)
+    journal = tmp_path / "features" / "journal-1.jsonl"
+    deadline = time.monotonic() + 30
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 10:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = journal.read_bytes().count(b"\n")
+    assert 10 <= finished < 60
+    store = samples(clips, tmp_path)
+    assert store.report.n_decoded == 0
+    features = build(store, tmp_path)
+    assert features.report.n_reused == finished
+    check(features, store)
+
+
+def test_a_kill_while_rows_are_moved_loses_nothing(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(samples(table(root, 20), tmp_path), tmp_path)
+    later = samples(table(root, 20)[5:], tmp_path)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("semisonic.data.store_folder.write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            build(later, tmp_path)
+    assert len([n for n in os.listdir(tmp_path / "features") if n.startswith("data")]) == 2
+    features = build(later, tmp_path)
+    assert (features.report.n_decoded, features.report.n_reused) == (0, 15)
+    check(features, later)
