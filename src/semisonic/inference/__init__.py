@@ -1,0 +1,136 @@
+"""Recordings in, answers out: training, evaluation, prediction and the Python face.
+
+Names are imported when first used: the options alone need neither scikit-learn nor a figure.
+The function :func:`semisonic.inference.prepare.prepare` has the name of its module and is
+imported from there.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from semisonic.inference.classifier import SoundClassifier
+    from semisonic.inference.inputs import gather
+    from semisonic.inference.modelfile import open_encoder, open_model
+    from semisonic.inference.options import (
+        EvaluateOptions,
+        InfoOptions,
+        PredictOptions,
+        PretrainOptions,
+        TrainOptions,
+    )
+    from semisonic.inference.predicting import ClipScores, embed_clips, score_clips
+    from semisonic.inference.prepare import Prepared, prepare_waves
+    from semisonic.inference.pretraining import (
+        PretrainOutcome,
+        PretrainSettings,
+        hold_out_recordings,
+        pretrain_autoencoder,
+    )
+    from semisonic.inference.provenance import Overlap, Part, overlaps, recording_hashes
+    from semisonic.inference.scoring import embed_rows, score_rows
+    from semisonic.inference.selection import Selection, select
+    from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
+    from semisonic.inference.verbs.evaluate import EvaluateResult, evaluate
+    from semisonic.inference.verbs.info import InfoResult, info
+    from semisonic.inference.verbs.predict import (
+        Prediction,
+        PredictResult,
+        predict,
+        predict_files,
+    )
+    from semisonic.inference.verbs.pretrain import PretrainResult, pretrain
+    from semisonic.inference.verbs.train import TrainResult, train
+    from semisonic.inference.windowing import cut_clips, window_starts
+
+_WHERE = {
+    "classifier": ("SoundClassifier",),
+    "inputs": ("gather",),
+    "modelfile": ("open_encoder", "open_model"),
+    "options": (
+        "EvaluateOptions",
+        "InfoOptions",
+        "PredictOptions",
+        "PretrainOptions",
+        "TrainOptions",
+    ),
+    "predicting": ("ClipScores", "embed_clips", "score_clips"),
+    "prepare": ("Prepared", "prepare_waves"),
+    "pretraining": (
+        "PretrainOutcome",
+        "PretrainSettings",
+        "hold_out_recordings",
+        "pretrain_autoencoder",
+    ),
+    "provenance": ("Overlap", "Part", "overlaps", "recording_hashes"),
+    "scoring": ("embed_rows", "score_rows"),
+    "selection": ("Selection", "select"),
+    "training": ("TrainOutcome", "TrainSettings", "train_model"),
+    "verbs.evaluate": ("EvaluateResult", "evaluate"),
+    "verbs.info": ("InfoResult", "info"),
+    "verbs.predict": ("PredictResult", "Prediction", "predict", "predict_files"),
+    "verbs.pretrain": ("PretrainResult", "pretrain"),
+    "verbs.train": ("TrainResult", "train"),
+    "windowing": ("cut_clips", "window_starts"),
+}
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = [
+    "ClipScores",
+    "EvaluateOptions",
+    "EvaluateResult",
+    "InfoOptions",
+    "InfoResult",
+    "Overlap",
+    "Part",
+    "PredictOptions",
+    "PredictResult",
+    "Prediction",
+    "Prepared",
+    "PretrainOptions",
+    "PretrainOutcome",
+    "PretrainResult",
+    "PretrainSettings",
+    "Selection",
+    "SoundClassifier",
+    "TrainOptions",
+    "TrainOutcome",
+    "TrainResult",
+    "TrainSettings",
+    "cut_clips",
+    "embed_clips",
+    "embed_rows",
+    "evaluate",
+    "gather",
+    "hold_out_recordings",
+    "info",
+    "open_encoder",
+    "open_model",
+    "overlaps",
+    "predict",
+    "predict_files",
+    "prepare_waves",
+    "pretrain",
+    "pretrain_autoencoder",
+    "recording_hashes",
+    "score_clips",
+    "score_rows",
+    "select",
+    "train",
+    "train_model",
+    "window_starts",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,306 @@
+"""``SoundClassifier``: the whole way from recordings to answers, in scikit-learn's manner."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+
+from semisonic import evaluation
+from semisonic.base.errors import DataError
+from semisonic.features import MelOptions
+from semisonic.inference.learn import Learned, learn
+from semisonic.inference.modelfile import open_encoder, open_model
+from semisonic.inference.nested_params import NestedParams
+from semisonic.inference.options import DEFAULT_MODEL, PRETRAIN_FIT, TRAIN_FIT
+from semisonic.inference.pretraining import PretrainSettings
+from semisonic.inference.sound_scores import apply_model
+from semisonic.inference.sounds import as_sounds
+from semisonic.inference.training import TrainSettings
+from semisonic.models import AutoEncoder, SoundModel, save
+from semisonic.training import FitOptions
+
+C = TypeVar("C", bound="SoundClassifier")
+
+
+class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Learn to name sounds from a few labels and, if there are, many unlabelled recordings.
+
+    Parameters
+    ----------
+    model : str
+        Registered name or architecture notation.
+    mel : MelOptions
+        Front end: sample rate, clip length (s), mel bands. Shorter sounds are padded, longer
+        ones cut into windows whose scores are averaged.
+    training : FitOptions
+        Loop of the training on labels.
+    pretraining : FitOptions
+        Loop of the pre-training on unlabelled sounds.
+    encoder : path or AutoEncoder, optional
+        Pre-trained encoder to start from; brings its network and front end.
+    decoder : str
+        Way back up in pre-training: auto, unpool, upsample, subpixel or unet.
+    standardize : {"global", "mel", "none"}
+    dropout, label_smoothing : float
+        Shares, 0 to below 1.
+    validation : float
+        Share of the labels held out, by recording, to choose the epoch; 0 runs all epochs.
+    seed : int
+    device : str
+    workers : int, optional
+        Threads that decode.
+    folder : path, optional
+        Keeps decoded clips and checkpoints, so that an interrupted ``fit`` goes on; without
+        it they lie in a temporary folder that is removed.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+    history_ : list of dict
+        A row an epoch.
+    best_epoch_ : int
+    pretraining_history_ : list of dict
+        Empty without pre-training.
+    failures_ : tuple of (str, str)
+        Clips given to ``fit`` that could not be read.
+    model_ : SoundModel
+
+    Notes
+    -----
+    Options inside ``mel``, ``training`` and ``pretraining`` can be searched over by name, as
+    in ``set_params(mel__n_mels=40, training__epochs=20)``.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> noise = [rng.normal(0, 0.1, 4000) for _ in range(6)]
+    >>> tones = [np.sin(0.3 * np.arange(4000) + i) for i in range(6)]
+    >>> mel = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+    >>> fit = FitOptions(epochs=3)
+    >>> clf = SoundClassifier("(4)3c-2p", mel=mel, training=fit, validation=0)
+    >>> clf = clf.fit(noise + tones, ["noise"] * 6 + ["tone"] * 6, sample_rate=8000)
+    >>> clf.predict_proba(noise[:1], sample_rate=8000).shape
+    (1, 2)
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        mel: MelOptions = MelOptions(),  # noqa: B008  (frozen)
+        training: FitOptions = TRAIN_FIT,
+        pretraining: FitOptions = PRETRAIN_FIT,
+        encoder: str | PathLike[str] | AutoEncoder | None = None,
+        decoder: str = "auto",
+        standardize: str = "global",
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        validation: float = 0.15,
+        seed: int = 0,
+        device: str = "auto",
+        workers: int | None = None,
+        folder: str | PathLike[str] | None = None,
+    ) -> None:
+        self.model = model
+        self.mel = mel
+        self.training = training
+        self.pretraining = pretraining
+        self.encoder = encoder
+        self.decoder = decoder
+        self.standardize = standardize
+        self.dropout = dropout
+        self.label_smoothing = label_smoothing
+        self.validation = validation
+        self.seed = seed
+        self.device = device
+        self.workers = workers
+        self.folder = folder
+
+    def fit(
+        self: C,
+        clips: Any,
+        y: Iterable[Any] | None = None,
+        *,
+        unlabelled: Any = None,
+        validation: Any = None,
+        sample_rate: int | None = None,
+        groups: ArrayLike | None = None,
+    ) -> C:
+        """Learn from labelled sounds.
+
+        Parameters
+        ----------
+        clips : Clips, path of a data set, paths, pandas frame, or arrays
+            See :func:`semisonic.inference.sounds.as_sounds`.
+        y : sequence, optional
+            Labels, where ``clips`` holds none. A sequence of labels for each sound makes a
+            classifier of several labels.
+        unlabelled : as ``clips``, optional
+            Sounds to pre-train the encoder on, together with those of ``clips``.
+        validation : as ``clips``, optional
+            Labelled sounds to choose the epoch by, instead of a share of ``clips``. For
+            paths and arrays a pair (sounds, labels).
+        sample_rate : int, optional
+            Hz, of arrays.
+        groups : array of str, optional
+            The recording each sound belongs to; held-out sounds share none with the others.
+
+        Returns
+        -------
+        SoundClassifier
+            Itself.
+
+        Raises
+        ------
+        DataError
+            For sounds without labels, too few classes, or nothing that can be read.
+        """
+        labelled = as_sounds(clips, y, sample_rate=sample_rate, groups=groups)
+        pool = None
+        if unlabelled is not None:
+            pool = as_sounds(unlabelled, sample_rate=sample_rate, labels="none", name="pool")
+        held = None
+        if validation is not None:
+            held_x, held_y = validation if isinstance(validation, tuple) else (validation, None)
+            held = as_sounds(held_x, held_y, sample_rate=sample_rate, name="validation")
+        start = self.encoder
+        if start is not None and not isinstance(start, AutoEncoder):
+            start = open_encoder(start)
+        with self._place() as place:
+            learned = learn(
+                labelled, pool, held,
+                self._settings(), self._pretrain_settings(),
+                mel=self.mel, start=start, validation=self.validation, seed=self.seed,
+                device=self.device, workers=self.workers, folder=place,
+                keep=self.folder is not None,
+            )  # fmt: skip
+        self._take(learned)
+        names = list(y) if y is not None else []
+        numbers = bool(names) and all(isinstance(name, (int, np.integer)) for name in names)
+        self.classes_ = np.array(
+            [int(c) for c in self.model_.classes] if numbers else list(self.model_.classes)
+        )
+        return self
+
+    def predict_proba(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
+        """The score of each class, 0 to 1, shape (n, n_classes).
+
+        The scores of a sound sum to one unless sounds can carry several labels. A sound that
+        is longer than the model's clip length has the mean of its windows' scores.
+
+        Raises
+        ------
+        DataError
+            When a sound cannot be read; ``semisonic predict`` goes on with the others.
+        """
+        return self._apply(clips, sample_rate, embed=False)
+
+    def predict(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[Any]:
+        """The class of each sound, shape (n,).
+
+        For several labels a sound: 0 or 1 for each class, shape (n, n_classes), 1 where the
+        score is at least 0.5.
+        """
+        scores = self.predict_proba(clips, sample_rate=sample_rate)
+        if self.model_.multi_label:
+            return (scores >= 0.5).astype(np.int64)
+        return np.asarray(self.classes_[scores.argmax(axis=1)])
+
+    def embed(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
+        """What the class layer sees of each sound, shape (n, dim); the mean over windows."""
+        return self._apply(clips, sample_rate, embed=True)
+
+    def score(
+        self,
+        clips: Any,
+        y: Iterable[Any] | None = None,
+        sample_weight: NDArray[np.float64] | None = None,
+        *,
+        sample_rate: int | None = None,
+    ) -> float:
+        """Accuracy on labelled sounds; for several labels a sound their lwlrap. 0 to 1.
+
+        Raises
+        ------
+        DataError
+            When a label is none of ``classes_``, or a sound has none.
+        """
+        sounds = as_sounds(clips, y, sample_rate=sample_rate)
+        scores = self.predict_proba(sounds)
+        columns = {name: i for i, name in enumerate(self.model_.classes)}
+        for row, labels in enumerate(sounds.clips.labels):
+            if not labels or set(labels) - set(columns):
+                found = ", ".join(labels) or "no label"
+                raise DataError(f"{sounds.clips.ids[row]}: found {found}, expected a known class")
+        if self.model_.multi_label:
+            hot = np.zeros(scores.shape)
+            for row, labels in enumerate(sounds.clips.labels):
+                hot[row, [columns[label] for label in labels]] = 1.0
+            return evaluation.lwlrap(hot, scores)
+        truth = np.array([columns[labels[0]] for labels in sounds.clips.labels])
+        return float(np.average(truth == scores.argmax(axis=1), weights=sample_weight))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to one file, as ``semisonic train`` does."""
+        self._check_fitted()
+        save(path, self.model_, about={"command": "SoundClassifier", **self.about_})
+
+    @classmethod
+    def load(cls: type[C], path: str | PathLike[str]) -> C:
+        """A fitted classifier from a model file or a run folder of ``semisonic train``."""
+        model = open_model(path)
+        standardize = model.frontend.standardize.kind
+        fitted = cls(model.name, mel=model.mel, standardize=standardize, dropout=model.dropout)
+        fitted.model_ = model
+        fitted.classes_ = np.array(model.classes)
+        fitted.history_, fitted.pretraining_history_ = [], []
+        fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), {}
+        return fitted
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def _apply(self, x: Any, sample_rate: int | None, *, embed: bool) -> NDArray[np.float64]:
+        self._check_fitted()
+        sounds = as_sounds(x, sample_rate=sample_rate, labels="none")
+        return apply_model(
+            self.model_, sounds, embed=embed, device=self.device, workers=self.workers
+        )
+
+    def _settings(self) -> TrainSettings:
+        return TrainSettings(
+            self.model, self.standardize, self.dropout, self.label_smoothing, self.training
+        )
+
+    def _pretrain_settings(self) -> PretrainSettings:
+        return PretrainSettings(self.model, self.decoder, self.standardize, self.pretraining)
+
+    @contextmanager
+    def _place(self) -> Iterator[Path]:
+        if self.folder is not None:
+            yield Path(self.folder)
+            return
+        with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
+            yield Path(place)
+
+    def _take(self, learned: Learned) -> None:
+        self.model_: SoundModel = learned.outcome.model
+        self.history_ = learned.outcome.history
+        self.best_epoch_ = learned.outcome.best_epoch
+        pretrained = learned.pretrained
+        self.pretraining_history_ = pretrained.history if pretrained is not None else []
+        self.failures_ = learned.failures
+        self.about_ = learned.about
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "model_"):
+            raise NotFittedError("this SoundClassifier was not fitted yet; call fit() first")

@@ -1,0 +1,169 @@
+"""From sounds to a trained model: what ``SoundClassifier.fit`` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.base.errors import DataError
+from semisonic.data.clips import Clips
+from semisonic.features import MelOptions
+from semisonic.inference.networks import network_of
+from semisonic.inference.prepare import Failures, Prepared
+from semisonic.inference.pretraining import (
+    PretrainOutcome,
+    PretrainSettings,
+    hold_out_recordings,
+    pretrain_autoencoder,
+)
+from semisonic.inference.provenance import Part, recording_hashes
+from semisonic.inference.selection import check_classes, select, targets_of
+from semisonic.inference.sounds import Sounds
+from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
+from semisonic.models import AutoEncoder
+
+HELD_OUT_SHARE = 0.1
+"""Share of the recordings that pre-training stops by."""
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained model, how it came about, and what it was made from (``about``)."""
+
+    outcome: TrainOutcome
+    pretrained: PretrainOutcome | None
+    failures: Failures
+    about: dict[str, Any]
+
+
+def learn(
+    labelled: Sounds,
+    pool: Sounds | None,
+    held: Sounds | None,
+    settings: TrainSettings,
+    pretraining: PretrainSettings,
+    *,
+    mel: MelOptions,
+    start: AutoEncoder | None,
+    validation: float,
+    seed: int,
+    device: str,
+    workers: int | None,
+    folder: Path,
+    keep: bool,
+) -> Learned:
+    """Select, prepare, pre-train when there is a pool, train.
+
+    Parameters
+    ----------
+    labelled : Sounds
+        Rows without a label are passed over.
+    pool : Sounds, optional
+        To pre-train on, together with the training part of ``labelled``.
+    held : Sounds, optional
+        Labelled sounds to choose the epoch by, instead of a share of ``labelled``.
+    folder : Path
+        For decoded clips, and for checkpoints if ``keep``.
+    """
+    if start is not None and pool is not None:
+        raise DataError(
+            "found a pre-trained encoder and unlabelled sounds; give one of them, or pre-train "
+            "the encoder on these sounds"
+        )
+    name, mel = network_of(settings.model, mel, start)
+    _check_unique(labelled.clips)
+    chosen = select(labelled.clips, validation=0.0 if held else validation, seed=seed)
+    n, joined = len(labelled), labelled
+    rows_held = chosen.validation
+    if held is not None:
+        held = _with_classes(held, labelled.clips)
+        rows_held = np.arange(len(held)) + n
+        joined = joined.joined(held, mel)
+    n_labelled = len(joined)
+    if pool is not None:
+        joined = joined.joined(Sounds(_unlabelled(pool.clips), pool.waves, pool.sample_rate), mel)
+    prepared = joined.prepare(mel, folder / "cache", workers)
+    train_rows = prepared.rows_of(chosen.train)
+    check_classes(prepared.clips, train_rows)
+    pretrained = None
+    if pool is not None:
+        heard = np.concatenate([chosen.train, np.arange(n_labelled, len(joined))])
+        pretrained = _pretrain(
+            prepared, prepared.rows_of(heard), replace(pretraining, model=name), mel, seed, device,
+            folder / "pretraining" if keep else None,
+        )  # fmt: skip
+        start = pretrained.autoencoder
+    outcome = train_model(
+        prepared.features,
+        targets_of(prepared.clips, multi_label=joined.clips.is_multi_label),
+        train_rows,
+        prepared.rows_of(rows_held),
+        replace(settings, model=name),
+        mel=mel,
+        classes=labelled.clips.classes,
+        seed=seed,
+        device=device,
+        folder=folder / "training" if keep else None,
+        start=start,
+    )
+    about: dict[str, Any] = {"seed": seed}
+    if labelled.waves is None:
+        parts = {"training": chosen.train, "validation": rows_held}
+        if pool is not None:
+            parts["pretraining"] = np.arange(n_labelled, len(joined))
+        about.update(_parts(joined.clips, parts, workers))
+    return Learned(outcome, pretrained, prepared.failures, about)
+
+
+def _pretrain(
+    prepared: Prepared,
+    rows: Rows,
+    settings: PretrainSettings,
+    mel: MelOptions,
+    seed: int,
+    device: str,
+    folder: Path | None,
+) -> PretrainOutcome:
+    kept, held = hold_out_recordings(prepared.clips, rows, HELD_OUT_SHARE, seed)
+    return pretrain_autoencoder(
+        prepared.features, kept, held, settings, mel=mel, seed=seed, device=device, folder=folder
+    )
+
+
+def _parts(clips: Clips, parts: dict[str, Rows], workers: int | None) -> dict[str, Any]:
+    hashes = recording_hashes(clips, workers=workers)
+    return {role: Part.of(clips[rows], hashes).to_dict() for role, rows in parts.items()}
+
+
+def _with_classes(held: Sounds, labelled: Clips) -> Sounds:
+    """Validation sounds with the classes of the training sounds."""
+    unknown = sorted(set(held.clips.classes) - set(labelled.classes))
+    if unknown or not held.clips.is_labelled.all():
+        raise DataError(
+            "validation sounds: "
+            + (
+                f"found the unknown classes {', '.join(unknown)}"
+                if unknown
+                else "some have no label"
+            )
+            + "; expected a class of the training sounds for each"
+        )
+    return replace(held, clips=held.clips.with_columns(classes=labelled.classes))
+
+
+def _unlabelled(clips: Clips) -> Clips:
+    return clips.without_labels()
+
+
+def _check_unique(clips: Clips) -> None:
+    ids = clips.ids
+    if len(set(ids)) != len(ids):
+        seen: set[str] = set()
+        twice = next(i for i in ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+        raise DataError(f"the sound {twice} stands twice among those to learn from")

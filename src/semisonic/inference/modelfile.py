@@ -1,0 +1,43 @@
+"""Models and encoders by the path a user gives: the file, or the run folder it lies in."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from semisonic.base.errors import ModelError
+from semisonic.models import AutoEncoder, SoundModel, load, load_encoder
+
+MODEL, ENCODER = "model.zip", "encoder.zip"
+
+
+def find_file(path: str | PathLike[str], name: str) -> Path:
+    """The file itself, or the one of that name in a folder.
+
+    Raises
+    ------
+    ModelError
+        When there is none.
+    """
+    place = Path(path)
+    if place.is_dir():
+        if not (place / name).is_file():
+            raise ModelError(
+                f"{place}: holds no {name}; expected the folder of a finished run, or a model file"
+            )
+        return place / name
+    if not place.is_file():
+        raise ModelError(f"{place}: no such file; expected a model file or a run folder")
+    return place
+
+
+def open_model(path: str | PathLike[str]) -> SoundModel:
+    """Load a model for use: on the CPU, in evaluation mode."""
+    model = load(find_file(path, MODEL))
+    model.eval()
+    return model
+
+
+def open_encoder(path: str | PathLike[str]) -> AutoEncoder:
+    """Load a pre-trained encoder."""
+    return load_encoder(find_file(path, ENCODER))

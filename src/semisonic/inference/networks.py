@@ -1,0 +1,49 @@
+"""Which network and front end a training uses, when it starts from a pre-trained encoder."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from semisonic.base.errors import OptionError
+from semisonic.features import MelOptions
+from semisonic.inference.options import DEFAULT_MODEL
+from semisonic.inference.pretraining import frontend_of
+from semisonic.models import AutoEncoder, create
+from semisonic.models.notation import looks_like_notation
+
+
+def network_of(model: str, mel: MelOptions, start: AutoEncoder | None) -> tuple[str, MelOptions]:
+    """Network and front end: the encoder's where there is one, else those asked for.
+
+    What is left at its default is taken from the encoder.
+
+    Raises
+    ------
+    OptionError
+        When something else than the encoder's is asked for.
+    """
+    if start is None:
+        return model, mel
+    theirs = frontend_of(start).options
+    for field in dataclasses.fields(MelOptions):
+        asked, given = getattr(mel, field.name), getattr(theirs, field.name)
+        if asked not in (given, field.default):
+            raise OptionError(
+                f"option '{field.name}': found {asked}, but the encoder was pre-trained with "
+                f"{given}; leave the option out, or pre-train another encoder"
+            )
+    if model in (DEFAULT_MODEL, start.name):
+        return start.name, theirs
+    if not _continues(model, start):
+        raise OptionError(
+            f"option 'model': found '{model}', but the encoder is '{start.name}'; leave the "
+            "option out, or name an architecture that begins with the encoder's"
+        )
+    return model, theirs
+
+
+def _continues(model: str, start: AutoEncoder) -> bool:
+    """Whether a notation has the encoder's convolutions and pools (its dense layers are free)."""
+    if not looks_like_notation(model):
+        return False
+    return create(model, frontend_of(start).options.shape).encoder.plan == start.encoder.plan

@@ -1,0 +1,140 @@
+"""The options of the verbs: one dataclass a verb, from which all its faces are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from semisonic.base.options import option
+from semisonic.features import MelOptions
+from semisonic.training.options import FitOptions
+
+DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
+STANDARDIZE = ("global", "mel", "none")
+GROUP = "what a recording is: auto, file, folder, a column of the table, or a pattern"
+LABELS = "where labels come from: auto, none, or the name of a reader"
+
+PRETRAIN_FIT = FitOptions(epochs=50, patience=5, monitor="val_loss")
+TRAIN_FIT = FitOptions(epochs=100, patience=15, monitor="val_choice")
+DEFAULT_MODEL = "small"
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """Pre-train an encoder on recordings without labels."""
+
+    data: Path | None = option(None, "recordings without labels: a folder, a CSV or a data set")
+    output: Path = option(Path("runs/pretrain"), "run folder")
+    group: str = option("auto", GROUP)
+    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    decoder: str = option("auto", "the auto-encoder's way back up", choices=DECODERS)
+    standardize: str = option(
+        "global", "statistics that features are standardised by", choices=STANDARDIZE
+    )
+    validation: float = option(
+        0.1, "share of the recordings held out to stop early", minimum=0.01, maximum=0.5
+    )
+    limit: int = option(0, "use so many clips, drawn at random; 0: all", minimum=0)
+    seed: int = option(0, "seed of everything random", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    cache: Path | None = option(
+        None, "folder for decoded clips; 'cache' in the run folder if not given"
+    )
+    mel: MelOptions = option(MelOptions(), "front end")
+    fit: FitOptions = option(PRETRAIN_FIT, "training loop")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train a classifier from labelled clips."""
+
+    data: Path | None = option(None, "labelled clips: a folder of class folders, a CSV, a data set")
+    output: Path = option(Path("runs/train"), "run folder")
+    labels: str = option("auto", LABELS)
+    group: str = option("auto", GROUP)
+    unlabelled: Path | None = option(
+        None, "recordings without labels; the encoder is pre-trained on them first"
+    )
+    encoder: Path | None = option(
+        None, "pre-trained encoder to start from; brings its network and front end"
+    )
+    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    decoder: str = option("auto", "way back up in pre-training on --unlabelled", choices=DECODERS)
+    standardize: str = option(
+        "global", "statistics that features are standardised by", choices=STANDARDIZE
+    )
+    dropout: float = option(
+        0.0, "share of the embedding dropped in training", minimum=0.0, maximum=0.95
+    )
+    label_smoothing: float = option(
+        0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
+    )
+    labels_per_class: int = option(
+        0, "use so many labels a class, drawn by recording; 0: all", minimum=0
+    )
+    validation: float = option(
+        0.15, "share of the labels held out to stop early, by recording; 0: none", minimum=0.0,
+        maximum=0.5,
+    )  # fmt: skip
+    test_fold: int = option(
+        0, "official fold kept out of all training, for evaluate --fold; 0: none", minimum=0
+    )
+    seed: int = option(0, "seed of everything random", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    cache: Path | None = option(
+        None, "folder for decoded clips; 'cache' in the run folder if not given"
+    )
+    mel: MelOptions = option(MelOptions(), "front end")
+    fit: FitOptions = option(TRAIN_FIT, "training loop")
+    pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Score a model on labelled clips and write a report."""
+
+    model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
+    data: Path | None = option(None, "labelled clips that the model has not seen")
+    output: Path = option(Path("runs/evaluate"), "run folder")
+    labels: str = option("auto", LABELS)
+    group: str = option("auto", GROUP)
+    fold: int = option(0, "only the clips of this official fold; 0: all", minimum=0)
+    batch_size: int = option(64, "clips scored at once", minimum=1)
+    bootstrap: int = option(1000, "resamples for the intervals", minimum=100)
+    level: float = option(0.95, "confidence level of intervals", minimum=0.5, maximum=0.999)
+    mistakes: int = option(12, "worst mistakes shown with a player", minimum=0)
+    allow_seen: bool = option(False, "go on when the model was trained on some of these recordings")
+    allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
+    seed: int = option(0, "seed of everything random", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Name the sounds in files and folders."""
+
+    model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
+    files: tuple[Path, ...] = option(
+        dataclasses.MISSING, "recordings, folders of recordings, or a CSV of clips"
+    )
+    output: Path | None = option(None, "CSV file for the table")
+    top: int = option(3, "best classes given for each row", minimum=1)
+    windows: bool = option(False, "one row a window instead of one a file")
+    hop: float | None = option(
+        None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
+    )
+    batch_size: int = option(64, "windows scored at once", minimum=1)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+
+
+@dataclass(frozen=True)
+class InfoOptions:
+    """Tell what a model, a pre-trained encoder, a run folder or an architecture is."""
+
+    path: str = option("", "model, encoder, run folder, or architecture; this machine if not given")
+    mel: MelOptions = option(MelOptions(), "front end that an architecture is shown for")

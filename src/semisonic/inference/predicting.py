@@ -1,0 +1,155 @@
+"""Scores of recordings of any length, clip by clip, in the order of the table."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semisonic.data.clips import Clips
+from semisonic.inference.pipeline import Done, Item, Windows, stream_windows
+from semisonic.inference.scoring import BATCH_SIZE, embed_rows, score_rows
+from semisonic.models import SoundModel
+from semisonic.training import choose_device
+
+Table = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """One clip of a table and the scores of its windows.
+
+    Attributes
+    ----------
+    row : int
+        Of the clip table.
+    times : ndarray, shape (n_windows, 2)
+        Start and end of each window in the recording, seconds.
+    windows : ndarray, shape (n_windows, n_classes)
+        Probabilities (or, from :func:`embed_clips`, embeddings).
+    reason : str
+        Why the clip could not be read; empty if it could. There are no windows then.
+    """
+
+    row: int
+    times: Table
+    windows: Table
+    reason: str = ""
+
+    @property
+    def mean(self) -> Table:
+        """Mean over the windows, shape (n_classes,)."""
+        mean: Table = self.windows.mean(axis=0)
+        return mean
+
+
+def score_clips(
+    model: SoundModel,
+    clips: Clips,
+    *,
+    hop: float | None = None,
+    batch_size: int = BATCH_SIZE,
+    device: str | torch.device = "cpu",
+    workers: int | None = None,
+) -> Iterator[ClipScores]:
+    """Score every clip of a table, reading recordings block by block.
+
+    Parameters
+    ----------
+    model : SoundModel
+        Moved to ``device``.
+    clips : Clips
+    hop : float, optional
+        Seconds between windows; the model's clip length by default.
+    batch_size : int
+        Windows scored at once, of several clips together.
+    workers : int, optional
+        Threads that decode.
+
+    Yields
+    ------
+    ClipScores
+        One for each row, in order; a clip that cannot be read has a reason and no scores.
+    """
+    return _in_batches(model, clips, hop, batch_size, device, workers, embed=False)
+
+
+def embed_clips(
+    model: SoundModel,
+    clips: Clips,
+    *,
+    hop: float | None = None,
+    batch_size: int = BATCH_SIZE,
+    device: str | torch.device = "cpu",
+    workers: int | None = None,
+) -> Iterator[ClipScores]:
+    """As :func:`score_clips`, with embeddings (what the last layer sees) for scores."""
+    return _in_batches(model, clips, hop, batch_size, device, workers, embed=True)
+
+
+@dataclass
+class _Open:
+    """A clip whose windows are still coming or still to be scored."""
+
+    row: int
+    times: list[Table] = field(default_factory=list)
+    results: list[Table] = field(default_factory=list)
+    reason: str = ""
+    is_complete: bool = False
+
+    def closed(self, width: int) -> ClipScores:
+        if self.reason or not self.results:
+            return ClipScores(self.row, np.zeros((0, 2)), np.zeros((0, width)), self.reason)
+        return ClipScores(self.row, np.concatenate(self.times), np.concatenate(self.results))
+
+
+def _in_batches(
+    model: SoundModel,
+    clips: Clips,
+    hop: float | None,
+    batch_size: int,
+    device: str | torch.device,
+    workers: int | None,
+    embed: bool,
+) -> Iterator[ClipScores]:
+    place = choose_device(device)
+    model.to(place)
+    function = embed_rows if embed else score_rows
+    items = stream_windows(clips, model.mel, hop=hop, workers=workers)
+    opened: deque[_Open] = deque()
+    for batch in _grouped(items, batch_size):
+        parts = [item for item in batch if isinstance(item, Windows)]
+        results: list[Table] = []
+        if parts:
+            features = np.concatenate([part.features for part in parts])
+            found = function(model, features, np.arange(len(features)), batch_size, place)
+            results = np.split(found, np.cumsum([len(part.times) for part in parts])[:-1])
+        waiting = iter(results)
+        for item in batch:
+            if not opened or opened[-1].row != item.row:
+                opened.append(_Open(item.row))
+            if isinstance(item, Done):
+                opened[-1].reason, opened[-1].is_complete = item.reason, True
+            else:
+                opened[-1].times.append(item.times)
+                opened[-1].results.append(next(waiting))
+        while opened and opened[0].is_complete:
+            yield opened.popleft().closed(len(model.classes))
+
+
+def _grouped(items: Iterable[Item], n_windows: int) -> Iterator[list[Item]]:
+    """Items until there are so many windows, again and again."""
+    group: list[Item] = []
+    count = 0
+    for item in items:
+        group.append(item)
+        count += len(item.times) if isinstance(item, Windows) else 0
+        if count >= n_windows or len(group) >= 4 * n_windows:
+            yield group
+            group, count = [], 0
+    if group:
+        yield group

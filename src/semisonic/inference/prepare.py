@@ -1,0 +1,162 @@
+"""From a clip table to cached features: decode once, compute once, use everywhere.
+
+A clip that is shorter than the model's clip length is padded with zeros; a longer one is cut
+into windows of that length, so that nothing of it is lost. :class:`Prepared` knows which row
+of features came from which clip, so that a split or a budget made on clips carries over to
+windows and the scores of a clip's windows can be put together again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from semisonic.base.errors import DataError
+from semisonic.base.files import digest
+from semisonic.data.clips import Clips
+from semisonic.data.features_store import FeatureStore
+from semisonic.data.store import SampleStore
+from semisonic.features import MelExtractor, MelOptions
+from semisonic.inference.pipeline import features_of_wave
+from semisonic.inference.windowing import cut_clips, cut_stream
+
+Failures = tuple[tuple[str, str], ...]
+"""Clips that could not be read: name and reason."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Clips with their features.
+
+    Attributes
+    ----------
+    clips : Clips
+        What row i of ``features`` was computed from: the clips that could be read, the long
+        ones as windows.
+    features : FeatureStore or ndarray of float16
+        (n, channel, mel, frame) in dB, on disk or (from :func:`prepare_waves`) in memory.
+    mel : MelOptions
+    failures : tuple of (str, str)
+        Clip and reason of what could not be read.
+    source : ndarray of int64, shape (n,)
+        The row of the table given to :func:`prepare` that each row belongs to.
+    n_source : int
+        Rows of that table.
+    """
+
+    clips: Clips
+    features: FeatureStore | NDArray[np.float16]
+    mel: MelOptions
+    failures: Failures
+    source: NDArray[np.int64]
+    n_source: int
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def rows_of(self, source_rows: ArrayLike) -> NDArray[np.int64]:
+        """The rows of features that belong to some rows of the table given, in order."""
+        wanted = np.zeros(self.n_source, dtype=np.bool_)
+        wanted[np.asarray(source_rows, dtype=np.int64)] = True
+        return np.flatnonzero(wanted[self.source]).astype(np.int64)
+
+    def per_clip(
+        self, scores: NDArray[np.float64], rows: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Mean of the scores of each clip's windows.
+
+        Parameters
+        ----------
+        scores : ndarray, shape (len(rows), n_classes)
+        rows : array of int
+            The rows of features that were scored.
+
+        Returns
+        -------
+        scores : ndarray, shape (n_clips, n_classes)
+        source_rows : ndarray of int64, shape (n_clips,)
+            Rows of the table given to :func:`prepare`, in rising order.
+        """
+        owner, inverse = np.unique(self.source[np.asarray(rows)], return_inverse=True)
+        total = np.zeros((len(owner), scores.shape[1]))
+        np.add.at(total, inverse, scores)
+        count = np.bincount(inverse, minlength=len(owner))[:, None]
+        return total / count, owner.astype(np.int64)
+
+
+def prepare(clips: Clips, mel: MelOptions, cache: Path, *, workers: int | None = None) -> Prepared:
+    """Decode clips and compute their features, or find both where an earlier call left them.
+
+    Parameters
+    ----------
+    clips : Clips
+    mel : MelOptions
+    cache : Path
+        Folder for samples (shared by all front ends of one sample rate) and features. Only
+        clips that are new or changed are computed.
+    workers : int, optional
+        Threads; by default one for each processor core.
+
+    Raises
+    ------
+    DataError
+        When not a single clip could be read, with the reasons.
+    """
+    windows, source, failures = cut_clips(clips, mel.duration, workers=workers)
+    place = digest(clips.root.resolve(), clips.name)
+    samples = SampleStore.build(
+        windows,
+        cache / "samples" / f"{digest(clips.root.resolve())}-{mel.sample_rate}",
+        sample_rate=mel.sample_rate,
+        workers=workers,
+    )
+    features = FeatureStore.build(
+        samples,
+        cache / "features" / f"{place}-{mel.key()}",
+        extractor=lambda: MelExtractor(mel),
+        key=mel.key(),
+        shape=mel.shape,
+        n_samples=mel.n_samples,
+        workers=workers,
+    )
+    row_of = dict(zip(windows.ids, source.tolist(), strict=True))
+    kept = np.array([row_of[clip] for clip in features.clips.ids], dtype=np.int64)
+    all_failures = (*failures, *samples.report.failures)
+    if not len(kept):
+        raise DataError(_nothing_left(clips, all_failures))
+    return Prepared(features.clips, features, mel, all_failures, kept, len(clips))
+
+
+def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOptions) -> Prepared:
+    """The same for samples in memory.
+
+    Parameters
+    ----------
+    clips : Clips
+        A row a wave; its files are only names.
+    waves : sequence of ndarray of float32, each shape (n_samples,)
+        At ``mel.sample_rate``, of any length.
+    """
+    extractor = MelExtractor(mel)
+    features: list[NDArray[np.float16]] = []
+    source: list[int] = []
+    for row, wave in enumerate(waves):
+        for _, part in cut_stream([wave], mel.n_samples, mel.n_samples):
+            features.append(features_of_wave(part, mel, extractor).astype(np.float16))
+            source.append(row)
+    rows = np.array(source, np.int64)
+    table = np.stack(features) if features else np.zeros((0, *mel.shape), np.float16)
+    return Prepared(clips[rows], table, mel, (), rows, len(clips))
+
+
+def _nothing_left(clips: Clips, failures: Failures) -> str:
+    reasons = "; ".join(f"{clip}: {reason}" for clip, reason in failures[:3])
+    return (
+        f"'{clips.name}': none of {len(clips)} clips could be read"
+        + (f" ({reasons}{'; ...' if len(failures) > 3 else ''})" if reasons else "")
+        + f". Look at the recordings below {clips.root}"
+    )

@@ -1,0 +1,207 @@
+"""``evaluate``: how good a model is on clips that it has not seen."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semisonic.base.errors import DataError
+from semisonic.base.files import content_hash, write_json
+from semisonic.base.options import check
+from semisonic.base.progress import track
+from semisonic.data.clips import Clips
+from semisonic.data.readers.load import require_labels
+from semisonic.evaluation.wording import percent
+from semisonic.inference.datasets import as_classes_of, in_fold, load_data
+from semisonic.inference.measuring import Measurement, measure
+from semisonic.inference.modelfile import MODEL, find_file, open_model
+from semisonic.inference.options import EvaluateOptions
+from semisonic.inference.predicting import score_clips
+from semisonic.inference.prepare import Failures
+from semisonic.inference.provenance import Overlap, overlaps
+from semisonic.inference.tables import plain_table, write_csv
+from semisonic.inference.verbs.evaluation_page import write_page
+from semisonic.inference.verbs.runs import open_run, plain, record_data
+from semisonic.models import SoundModel, read_about
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """What ``evaluate`` found.
+
+    Attributes
+    ----------
+    measurement : Measurement
+        Scores, metrics with intervals, confusion.
+    overlaps : tuple of Overlap
+        What the clips share with the recordings the model was made from.
+    unknown : tuple of str
+        Labels left out because the model does not know them.
+    failures : tuple of (str, str)
+    report : Path
+        The HTML page.
+    """
+
+    measurement: Measurement
+    overlaps: tuple[Overlap, ...]
+    unknown: tuple[str, ...]
+    failures: Failures
+    report: Path
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """As :func:`semisonic.evaluation.summary` gives them."""
+        return self.measurement.metrics
+
+    def summary(self) -> str:
+        """For a terminal."""
+        m = self.measurement
+        rows = [
+            [name.replace("_", " "), percent(m.metrics[name]), f"{percent(low)} to {percent(high)}"]
+            for name, (low, high) in m.intervals.items()
+        ]
+        lines = [
+            f"{len(m.clips)} clips of {len(set(m.clips.group.tolist()))} recordings, "
+            f"{len(m.clips.classes)} classes",
+            plain_table(["measure", "value", f"{100 * m.level:g} % interval"], rows),
+        ]
+        pairs = m.confused_pairs(3)
+        if pairs:
+            lines.append("most confused: " + "; ".join(f"{a} as {b} ({n})" for a, b, n in pairs))
+        lines += [f"warning: {overlap.text()}" for overlap in self.overlaps]
+        if self.unknown:
+            lines.append(f"left out, not known to the model: {', '.join(self.unknown)}")
+        if self.failures:
+            lines.append(f"{len(self.failures)} clips could not be read: see bad_files.csv")
+        lines.append(f"report: {self.report}")
+        return "\n".join(lines)
+
+
+def evaluate(options: EvaluateOptions) -> EvaluateResult:
+    """Score every labelled clip once and write the report.
+
+    Raises
+    ------
+    DataError
+        When clips took part in the making of the model (unless ``allow_seen``), carry labels
+        it does not know (unless ``allow_unknown``), or cannot be read.
+    ModelError
+        When the model file is missing or damaged.
+    """
+    check(options)
+    file = find_file(options.model, MODEL)
+    model, made = open_model(file), read_about(file)["about"]
+    clips = load_data(options.data, options.labels, options.group, "evaluate")
+    require_labels(clips, "an evaluation")
+    if options.fold:
+        clips = clips[in_fold(clips, options.fold)]
+    clips, unknown = as_classes_of(clips, model.classes, allow_unknown=options.allow_unknown)
+    if clips.is_multi_label and not model.multi_label:
+        raise DataError(
+            f"'{clips.name}': some clips carry several labels, but the model chooses one; train "
+            "on such a data set, or keep one label a clip"
+        )
+    with open_run("evaluate", options) as run:
+        run.add_data("model", content_hash(file))
+        hashes = record_data(run, clips, options.workers)
+        found = overlaps(clips, hashes, made)
+        refuse_seen(found, allowed=options.allow_seen)
+        started = time.perf_counter()
+        scores, rows, failures = score_all(model, clips, options)
+        seconds = time.perf_counter() - started
+        run.add_bad_files(failures)
+        measurement = measure(
+            clips[rows], scores, multi_label=model.multi_label, level=options.level,
+            n_resamples=options.bootstrap, seed=options.seed,
+        )  # fmt: skip
+        write_scores(run.path("scores.csv"), measurement)
+        write_json(run.path("metrics.json"), plain(numbers(measurement)))
+        result = EvaluateResult(
+            measurement, tuple(found), tuple(unknown), failures, run.folder / "report.html"
+        )
+        write_page(
+            run.folder, result.measurement, model, made,
+            overlaps=found, unknown=unknown, failures=failures, seconds=seconds,
+            n_mistakes=options.mistakes, model_file=file,
+        )  # fmt: skip
+    return result
+
+
+def refuse_seen(found: list[Overlap], *, allowed: bool) -> None:
+    """Stop before a worthless number is made; warn about what is merely suspicious.
+
+    Raises
+    ------
+    DataError
+        When recordings were trained on or chose the epoch, unless allowed.
+    """
+    for overlap in found:
+        _log.warning(overlap.text())
+    worthless = [o for o in found if o.files and o.role in ("training", "validation")]
+    if worthless and not allowed:
+        raise DataError(
+            f"these clips are no test: {'; '.join(o.text() for o in worthless)}. Evaluate on "
+            "other recordings (train with --test-fold keeps a fold apart), or say --allow-seen to "
+            "get the numbers all the same"
+        )
+
+
+def score_all(
+    model: SoundModel, clips: Clips, options: EvaluateOptions
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[int], Failures]:
+    """Scores of the clips that can be read, their rows, and the others with the reason.
+
+    Raises
+    ------
+    DataError
+        When none can be read.
+    """
+    scores, rows, failures = [], [], []
+    scored = score_clips(
+        model, clips, batch_size=options.batch_size, device=options.device, workers=options.workers
+    )
+    ids = clips.ids
+    for clip in track(scored, "evaluate", "clip", len(clips)):
+        if clip.reason:
+            failures.append((ids[clip.row], clip.reason))
+        else:
+            scores.append(clip.mean)
+            rows.append(clip.row)
+    if not rows:
+        raise DataError(
+            f"'{clips.name}': none of {len(clips)} clips could be read; the first: "
+            f"{failures[0][0]}: {failures[0][1]}"
+        )
+    return np.stack(scores), rows, tuple(failures)
+
+
+def numbers(m: Measurement) -> dict[str, Any]:
+    """Metrics, intervals and confusion as plain values."""
+    return {
+        **m.metrics,
+        "n_recordings": len(set(m.clips.group.tolist())),
+        "intervals": {name: list(ends) for name, ends in m.intervals.items()},
+        "level": m.level,
+        "classes": list(m.clips.classes),
+        "confusion": None if m.confusion is None else m.confusion.tolist(),
+    }
+
+
+def write_scores(path: Path, m: Measurement) -> None:
+    """A row a clip: labels, best class, and the score of each class."""
+    names = m.clips.classes
+    rows = (
+        [clip, ";".join(labels), group, names[best], *(f"{score:.5f}" for score in scores)]
+        for clip, labels, group, best, scores in zip(
+            m.clips.ids, m.clips.labels, m.clips.group, m.predicted, m.scores, strict=True
+        )
+    )
+    write_csv(path, ["clip", "label", "group", "predicted", *names], rows)

@@ -1,0 +1,204 @@
+"""The report of ``evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semisonic import evaluation
+from semisonic.audio import read
+from semisonic.base.errors import AudioError
+from semisonic.evaluation.plots import class_recall, confusion_matrix
+from semisonic.evaluation.report.blocks import Player
+from semisonic.evaluation.report.markup import Measured
+from semisonic.evaluation.report.page import Number, Page
+from semisonic.evaluation.wording import duration, percent
+from semisonic.inference.measuring import Measurement
+from semisonic.inference.prepare import Failures
+from semisonic.inference.provenance import ROLES, Overlap, Part
+from semisonic.models import SoundModel, count_macs, count_parameters
+
+_LABELS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "lwlrap": "lwlrap",
+    "mean_average_precision": "mean average precision",
+}
+_LONGEST = 10.0  # seconds of a mistake that are read
+
+
+def write_page(
+    folder: Path,
+    m: Measurement,
+    model: SoundModel,
+    made: Mapping[str, Any],
+    *,
+    overlaps: Sequence[Overlap],
+    unknown: Sequence[str],
+    failures: Failures,
+    seconds: float,
+    n_mistakes: int,
+    model_file: Path,
+) -> Path:
+    """Write ``report.html`` with its figures and tables into a run folder."""
+    n, n_recordings = len(m.clips), len(set(m.clips.group.tolist()))
+    page = Page(
+        f"How well '{model.name}' names the sounds of {m.clips.name}",
+        f"{n} clips of {n_recordings} recordings, {len(m.clips.classes)} classes",
+    )
+    page.data = {
+        "metrics": dict(m.metrics),
+        "intervals": {k: list(v) for k, v in m.intervals.items()},
+    }
+    _top(page, m)
+    for overlap in overlaps:
+        page.warning(f"{overlap.text()}. The numbers flatter the model.")
+    if unknown:
+        page.warning(f"Left out, since the model does not know them: {', '.join(unknown)}.")
+    if failures:
+        page.warning(f"{len(failures)} clips could not be read; bad_files.csv lists them.")
+    _classes(page, m)
+    _confusions(page, m)
+    _mistakes(page, m, model, n_mistakes)
+    _method(page, m, model, made, seconds, model_file)
+    return page.write(folder)
+
+
+def _top(page: Page, m: Measurement) -> None:
+    first = next(iter(m.intervals))
+    low, high = m.intervals[first]
+    page.verdict(
+        f"{_LABELS[first].capitalize()} {percent(m.metrics[first])}",
+        f"{100 * m.level:g} % interval {percent(low)} to {percent(high)}, over recordings.",
+    )
+    cells = [
+        Number(
+            percent(m.metrics[name]), _LABELS[name], f"{percent(ends.low)} to {percent(ends.high)}"
+        )
+        for name, ends in m.intervals.items()
+    ]
+    if not m.multi_label:
+        error = evaluation.expected_calibration_error(m.target, m.scores)
+        cells.append(Number(percent(error), "calibration error", "0 % is honest"))
+    page.numbers(cells)
+
+
+def _classes(page: Page, m: Measurement) -> None:
+    page.section("Classes")
+    table = m.metrics["per_class"]
+    if m.multi_label:
+        page.table(
+            ["class", "clips", "average precision"],
+            [(name, row["n_clips"], row["average_precision"]) for name, row in table.items()],
+            name="classes",
+            formats={"average precision": percent},
+        )
+        return
+    rows = [
+        (name, row["n_clips"], _share(row, m.level), row["precision"], row["f1"])
+        for name, row in table.items()
+    ]
+    page.table(
+        ["class", "clips", "found (recall)", "right when named (precision)", "F1"],
+        rows,
+        name="classes",
+        formats={"right when named (precision)": percent, "F1": percent},
+        note=f"Small numbers: {100 * m.level:g} % Wilson interval, clips taken as independent.",
+    )
+    page.figure(
+        class_recall(
+            {"recall": [row["recall"] if row["n_clips"] else np.nan for row in table.values()]},
+            m.clips.classes,
+        ),
+        "The share of each class's clips that were found.",
+        name="class-recall",
+        wide=False,
+    )
+
+
+def _share(row: Mapping[str, Any], level: float) -> Measured | None:
+    n = int(row["n_clips"])
+    if not n:
+        return None
+    return Measured(row["recall"], *evaluation.wilson(round(row["recall"] * n), n, level))
+
+
+def _confusions(page: Page, m: Measurement) -> None:
+    counts = m.confusion
+    if counts is None:
+        return
+    page.section("What is taken for what")
+    page.figure(
+        confusion_matrix(counts, m.clips.classes),
+        "Clips by true class (row) and chosen class (column).",
+        name="confusion-matrix",
+    )
+    pairs = m.confused_pairs()
+    if pairs:
+        page.table(
+            ["true class", "taken for", "clips"], pairs, name="confused-pairs",
+            caption="Most frequent confusions",
+        )  # fmt: skip
+
+
+def _mistakes(page: Page, m: Measurement, model: SoundModel, most: int) -> None:
+    rows = m.mistakes()[:most]
+    if not len(rows):
+        return
+    page.section("Surest mistakes")
+    page.text("Wrong answers that the model was most sure of. Some of them are wrong labels.")
+    players = []
+    for row in rows.tolist():
+        start, end = float(m.clips.start_time[row]), float(m.clips.end_time[row])
+        try:
+            samples, rate = read(
+                m.clips.paths[row], sample_rate=model.mel.sample_rate, start_time=start,
+                end_time=None if np.isnan(end) else min(end, start + _LONGEST),
+            )  # fmt: skip
+        except AudioError:
+            continue
+        said = f"taken for {m.clips.classes[m.predicted[row]]}"
+        score = percent(m.scores[row, m.predicted[row]], 0)
+        truth = ", ".join(m.clips.labels[row])
+        players.append(Player(samples, rate, truth, said, f"{m.clips.ids[row]}, score {score}"))
+    page.players(players)
+
+
+def _method(
+    page: Page,
+    m: Measurement,
+    model: SoundModel,
+    made: Mapping[str, Any],
+    seconds: float,
+    model_file: Path,
+) -> None:
+    page.section("How it was measured")
+    page.notes(
+        [
+            "Every clip was scored once; a long clip by the mean of its windows.",
+            f"Intervals draw whole recordings; level {100 * m.level:g} %.",
+            "The recordings' bytes were compared with those the model was made from.",
+        ]
+    )
+    parts = {
+        f"recordings {ROLES[role]}": f"{len(part.hashes)} ({part.data})"
+        for role in ROLES
+        if isinstance(made.get(role), Mapping)
+        for part in [Part.from_dict(made[role])]
+    }
+    page.facts(
+        {
+            "model": str(model_file),
+            "network": model.name,
+            "parameters": f"{count_parameters(model):,}",
+            "multiply-adds a window": f"{count_macs(model, model.mel.shape) / 1e6:.1f} million",
+            "window": f"{model.mel.duration:g} s at {model.mel.sample_rate} Hz",
+            "time": f"{duration(seconds)}, {len(m.clips) / max(seconds, 1e-9):.0f} clips a second",
+            "trained": str(made.get("created", "unknown")),
+            **parts,
+        }
+    )

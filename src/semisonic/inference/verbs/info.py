@@ -1,0 +1,151 @@
+"""``info``: what a file, a run, an architecture or this machine is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semisonic.base.errors import ModelError
+from semisonic.base.files import read_json
+from semisonic.base.options import check
+from semisonic.features import MelOptions
+from semisonic.inference.modelfile import ENCODER, MODEL
+from semisonic.inference.options import InfoOptions
+from semisonic.inference.provenance import ROLES, Part
+from semisonic.models import (
+    AutoEncoder,
+    SoundModel,
+    build,
+    count_macs,
+    count_parameters,
+    load,
+    load_encoder,
+    names,
+    read_about,
+)
+from semisonic.training import machine, versions
+
+_WIDTH = 22
+_MANY = 20  # classes named in full
+
+
+@dataclass(frozen=True)
+class InfoResult:
+    """What ``info`` found: a title and facts, in order."""
+
+    title: str
+    facts: Mapping[str, Any]
+
+    @property
+    def failures(self) -> tuple[tuple[str, str], ...]:
+        """Nothing can fail in part."""
+        return ()
+
+    def summary(self) -> str:
+        """For a terminal."""
+        lines = [self.title]
+        for name, value in self.facts.items():
+            shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            lines.append(f"  {name.ljust(_WIDTH)} {'none' if shown == '' else shown}")
+        return "\n".join(lines)
+
+
+def info(options: InfoOptions) -> InfoResult:
+    """Tell what something is; without a path, what this machine has.
+
+    Raises
+    ------
+    ModelError
+        When the path is neither a model, a run folder nor an architecture.
+    """
+    check(options)
+    if not options.path:
+        return _machine()
+    place = Path(options.path)
+    if place.is_dir():
+        return _run(place)
+    if place.is_file():
+        return _file(place)
+    try:
+        model = build(options.path, options.mel, ("a", "b"))
+    except ModelError as error:
+        raise ModelError(
+            f"'{options.path}': no file or folder of this name, and as an architecture: {error}"
+        ) from error
+    facts = {**_network(model, model.mel), "registered names": ", ".join(names())}
+    return InfoResult(f"architecture '{model.name}'", facts)
+
+
+def _machine() -> InfoResult:
+    facts = {**machine(), **{f"version of {name}": v for name, v in versions().items()}}
+    return InfoResult("this machine", facts)
+
+
+def _run(folder: Path) -> InfoResult:
+    """A run folder: its record, and the model in it."""
+    record_file = folder / "run.json"
+    if not record_file.is_file():
+        raise ModelError(f"{folder}: no run folder, expected run.json in it")
+    record = read_json(record_file)
+    facts: dict[str, Any] = {
+        name: record.get(name)
+        for name in ("command", "status", "started", "finished", "seconds", "commit", "error")
+        if record.get(name) is not None
+    }
+    facts.update({f"data {name}": value for name, value in record.get("data", {}).items()})
+    facts.update(_flat(record.get("notes", {})))
+    for name in (MODEL, ENCODER):
+        if (folder / name).is_file():
+            facts["file"] = str(folder / name)
+            facts.update(_file(folder / name).facts)
+            break
+    return InfoResult(f"run folder {folder}", facts)
+
+
+def _file(path: Path) -> InfoResult:
+    """A model or encoder file."""
+    said = read_about(path)
+    about = said["about"]
+    if said["kind"] == "classifier":
+        model: SoundModel | AutoEncoder = load(path)
+        title = f"classifier {path}"
+        classes = said["classes"]
+        shown = ", ".join(classes[:_MANY]) + (", ..." if len(classes) > _MANY else "")
+        facts: dict[str, Any] = {"classes": f"{len(classes)}: {shown}"}
+        facts["labels a clip"] = "several" if said["multi_label"] else "one"
+    else:
+        model = load_encoder(path)
+        title = f"pre-trained encoder {path}"
+        facts = {"decoder": said["decoder"]}
+    mel = MelOptions(**said["features"])
+    facts = {"network": said["model"], **facts, **_network(model, mel)}
+    facts["standardisation"] = said["standardize"]
+    facts.update({key: about[key] for key in ("created", "commit", "seed") if key in about})
+    for role, words in ROLES.items():
+        if isinstance(about.get(role), Mapping):
+            part = Part.from_dict(about[role])
+            facts[words.split(",")[0]] = f"{part.n_clips} clips of '{part.data}'"
+    facts.update(_flat(about.get("measured", {})))
+    return InfoResult(title, facts)
+
+
+def _network(model: SoundModel | AutoEncoder, mel: MelOptions) -> dict[str, Any]:
+    return {
+        "parameters": f"{count_parameters(model):,} ({count_parameters(model.encoder):,} encoder)",
+        "multiply-adds": f"{count_macs(model, mel.shape) / 1e6:.1f} million a window",
+        "input": f"{mel.duration:g} s at {mel.sample_rate} Hz, log-mel "
+        f"{' x '.join(map(str, mel.shape))} (channel x mel x frame)",
+    }
+
+
+def _flat(values: Any) -> dict[str, Any]:
+    """The numbers and texts of a mapping, rounded; what is nested is left out."""
+    if not isinstance(values, Mapping):
+        return {}
+    return {
+        str(name).replace("_", " "): f"{value:.4g}" if isinstance(value, float) else value
+        for name, value in values.items()
+        if isinstance(value, (int, float, str))
+    }

@@ -1,0 +1,60 @@
+"""What the run folders of the long verbs have in common."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from semisonic.base.options import to_dict
+from semisonic.data.clips import Clips
+from semisonic.inference.provenance import data_hash, recording_hashes
+from semisonic.training import RunFolder, commit, versions
+
+FREE = (
+    "output", "workers", "cache", "batch_size",
+    "fit.checkpoint_interval", "pretrain.checkpoint_interval",
+)  # fmt: skip
+"""Options that no result depends on: a run goes on when they differ."""
+
+
+def open_run(command: str, options: Any) -> RunFolder:
+    """The run folder that the options name, to be used as a context manager."""
+    return RunFolder(options.output, command, options, seeds=options.seed, free=FREE)
+
+
+def cache_of(options: Any, run: RunFolder) -> Path:
+    """Where decoded clips go: beside the other results, unless the user says otherwise."""
+    return Path(options.cache) if options.cache is not None else run.path("cache")
+
+
+def record_data(run: RunFolder, clips: Clips, workers: int | None) -> dict[str, str]:
+    """Write the hash of a data set into the run; the hash of each recording."""
+    hashes = recording_hashes(clips, workers=workers)
+    run.add_data(clips.name, data_hash(hashes.values()))
+    return hashes
+
+
+def about(command: str, options: Any, **more: Any) -> dict[str, Any]:
+    """The provenance that a model file carries."""
+    return {
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "commit": commit(),
+        "seed": options.seed,
+        "options": plain(to_dict(options)),
+        **plain(more),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Values as JSON holds them; a number that is not finite becomes None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

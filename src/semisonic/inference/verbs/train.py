@@ -1,0 +1,285 @@
+"""``train``: a classifier from labelled clips, with or without pre-training."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semisonic import evaluation
+from semisonic.base.errors import OptionError
+from semisonic.base.files import content_hash, write_json
+from semisonic.base.options import check
+from semisonic.data.clips import Clips
+from semisonic.data.join import join, without_copies
+from semisonic.evaluation.wording import percent
+from semisonic.features import MelOptions
+from semisonic.inference.datasets import load_data
+from semisonic.inference.learn import HELD_OUT_SHARE
+from semisonic.inference.modelfile import ENCODER, MODEL, find_file, open_encoder
+from semisonic.inference.networks import network_of
+from semisonic.inference.options import TrainOptions
+from semisonic.inference.prepare import Failures, Prepared, prepare
+from semisonic.inference.pretraining import (
+    PretrainOutcome,
+    PretrainSettings,
+    hold_out_recordings,
+    pretrain_autoencoder,
+)
+from semisonic.inference.provenance import Part
+from semisonic.inference.scoring import score_rows
+from semisonic.inference.selection import Selection, check_classes, select, targets_of
+from semisonic.inference.tables import write_csv
+from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
+from semisonic.inference.verbs.figures import write_curves
+from semisonic.inference.verbs.pretrain import numbers_of, save_pretrained
+from semisonic.inference.verbs.runs import about, cache_of, open_run, plain, record_data
+from semisonic.models import read_about, save
+from semisonic.training import RunFolder
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What ``train`` made.
+
+    Attributes
+    ----------
+    outcome : TrainOutcome
+    pretrained : PretrainOutcome or None
+        When the encoder was pre-trained in this run.
+    model : Path
+        The model file.
+    selection : Selection
+        Rows of the data set that were learnt from and validated on.
+    metrics : dict
+        Of the validation clips, with the weights of the best epoch; empty without any.
+        They chose the epoch, so they flatter: use ``evaluate`` on other clips.
+    failures : tuple of (str, str)
+    """
+
+    outcome: TrainOutcome
+    pretrained: PretrainOutcome | None
+    model: Path
+    selection: Selection
+    metrics: Mapping[str, Any]
+    failures: Failures
+
+    def summary(self) -> str:
+        """For a terminal."""
+        o, n_held = self.outcome, len(self.selection.validation)
+        lines = [
+            f"trained '{o.model.name}' on {len(self.selection.train)} clips of "
+            f"{len(o.model.classes)} classes, {n_held} for validation: best of "
+            f"{len(o.history)} epochs is {o.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}"
+        ]
+        if self.metrics:
+            lines.append(
+                f"validation (it chose the epoch, so it flatters): {headline(self.metrics)}"
+            )
+        else:
+            lines.append("no validation clips: all epochs were run and the last weights kept")
+        if len(self.selection.test):
+            lines.append(
+                f"{len(self.selection.test)} clips of the test fold took no part: score them "
+                "with evaluate --fold"
+            )
+        if self.failures:
+            lines.append(f"{len(self.failures)} clips could not be read: see bad_files.csv")
+        lines.append(f"model: {self.model}")
+        return "\n".join(lines)
+
+
+def train(options: TrainOptions) -> TrainResult:
+    """Train a classifier; the same command goes on with an interrupted run.
+
+    With ``unlabelled`` its encoder is pre-trained first, on those recordings and on the
+    training clips, without their labels. Copies of clips of the test fold are left out.
+
+    Raises
+    ------
+    OptionError
+        When an option is wrong, or the run folder belongs to another run.
+    DataError
+        When there are too few labels, or nothing can be read.
+    ModelError
+        When the encoder's file is damaged or fits neither ``model`` nor ``mel``.
+    """
+    check(options)
+    if options.encoder is not None and options.unlabelled is not None:
+        raise OptionError(
+            "options 'encoder', 'unlabelled': found both; give a pre-trained encoder, or the "
+            "recordings to pre-train one on"
+        )
+    start = open_encoder(options.encoder) if options.encoder is not None else None
+    name, mel = network_of(options.model, options.mel, start)
+    clips = load_data(options.data, options.labels, options.group, "train")
+    chosen = select(
+        clips,
+        labels_per_class=options.labels_per_class,
+        validation=options.validation,
+        test_fold=options.test_fold,
+        seed=options.seed,
+    )
+    with open_run("train", options) as run:
+        write_budget(run.path("budget.csv"), clips, chosen)
+        table = clips[chosen.used]
+        pool = _pool(options, clips, chosen)
+        parts = _parts(run, options, clips, chosen, pool)
+        joined = table if pool is None else join(table, pool, clips.name)
+        prepared = prepare(joined, mel, cache_of(options, run), workers=options.workers)
+        run.add_bad_files(prepared.failures)
+        pretrained = None
+        if pool is not None:
+            heard = np.setdiff1d(
+                np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation)
+            )
+            pretrained = _pretrain(options, run, prepared, prepared.rows_of(heard), mel, parts)
+            start = pretrained.autoencoder
+        rows_train = prepared.rows_of(np.searchsorted(chosen.used, chosen.train))
+        rows_held = prepared.rows_of(np.searchsorted(chosen.used, chosen.validation))
+        check_classes(prepared.clips, rows_train)
+        target = targets_of(prepared.clips, multi_label=clips.is_multi_label)
+        outcome = train_model(
+            prepared.features,
+            target,
+            rows_train,
+            rows_held,
+            TrainSettings(
+                name, options.standardize, options.dropout, options.label_smoothing, options.fit
+            ),
+            mel=mel,
+            classes=clips.classes,
+            seed=options.seed,
+            device=options.device,
+            folder=run.path("training"),
+            start=start,
+        )
+        metrics = validate(run, outcome, prepared, table, rows_held)
+        save(
+            run.path(MODEL),
+            outcome.model,
+            about=about("train", options, **parts, measured=_prefixed(metrics)),
+        )
+        run.note(best_epoch=outcome.best_epoch, epochs=len(outcome.history), **_prefixed(metrics))
+        write_curves(run.folder, outcome.history, "Training")
+    return TrainResult(outcome, pretrained, run.folder / MODEL, chosen, metrics, prepared.failures)
+
+
+def write_budget(path: Path, clips: Clips, chosen: Selection) -> None:
+    """Publish which labels were used, and for what."""
+    part = dict.fromkeys(chosen.train.tolist(), "train")
+    part.update(dict.fromkeys(chosen.validation.tolist(), "validation"))
+    ids = clips.ids
+    rows = [
+        [ids[row], ";".join(clips.labels[row]), clips.group[row], clips.fold[row], part[row]]
+        for row in chosen.used.tolist()
+    ]
+    write_csv(path, ["clip", "label", "group", "fold", "part"], rows)
+
+
+def validate(
+    run: RunFolder, outcome: TrainOutcome, prepared: Prepared, table: Clips, rows: Any
+) -> dict[str, Any]:
+    """Score the validation clips once more, each by the mean of its windows; write both files.
+
+    ``metrics.json`` holds the numbers, ``validation.csv`` a row a clip.
+    """
+    if not len(rows):
+        return {}
+    scores, owner = prepared.per_clip(score_rows(outcome.model, prepared.features, rows), rows)
+    clips = table[owner]
+    target = clips.targets() if outcome.model.multi_label else clips.target()
+    metrics = evaluation.summary(target, scores, outcome.model.classes)
+    write_json(run.path("metrics.json"), {"validation": plain(metrics)})
+    best = scores.argmax(axis=1)
+    write_csv(
+        run.path("validation.csv"),
+        ["clip", "label", "predicted", "score"],
+        [
+            [clip, ";".join(labels), outcome.model.classes[k], f"{row[k]:.4f}"]
+            for clip, labels, k, row in zip(clips.ids, clips.labels, best, scores, strict=True)
+        ],
+    )
+    return metrics
+
+
+def short(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a summary, without its tables."""
+    return {name: value for name, value in metrics.items() if isinstance(value, (int, float))}
+
+
+def headline(metrics: Mapping[str, Any]) -> str:
+    """The main numbers of a summary in one line."""
+    main = ("accuracy", "balanced_accuracy", "macro_f1", "lwlrap", "mean_average_precision")
+    found = short(metrics)
+    return ", ".join(f"{n.replace('_', ' ')} {percent(found[n])}" for n in main if n in found)
+
+
+def _prefixed(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers as they stand in records, where they must not pass for test results."""
+    return {f"validation_{name}": value for name, value in short(metrics).items()}
+
+
+def _pool(options: TrainOptions, clips: Clips, chosen: Selection) -> Clips | None:
+    """The recordings to pre-train on, without what is tested and what is trained on anyway."""
+    if options.unlabelled is None:
+        return None
+    pool = load_data(options.unlabelled, "none", options.group, "train").without_labels()
+    if pool.root.resolve() == clips.root.resolve():  # other clips of recordings that are tested
+        pool = pool[~np.isin(pool.group, clips.group[chosen.test])]
+    known = np.union1d(chosen.used, chosen.test)
+    kept, dropped = without_copies(pool, clips[known])
+    _log.info("pool of %d clips; %d copies of labelled clips left out", len(kept), len(dropped))
+    return kept
+
+
+def _parts(
+    run: RunFolder, options: TrainOptions, clips: Clips, chosen: Selection, pool: Clips | None
+) -> dict[str, Any]:
+    """Who took which part in the making of the model, for its file; data go into the record."""
+    hashes = record_data(run, clips[chosen.used], options.workers)
+    parts = {
+        "training": Part.of(clips[chosen.train], hashes).to_dict(),
+        "validation": Part.of(clips[chosen.validation], hashes).to_dict(),
+    }
+    if pool is not None:
+        pool_hashes = record_data(run, pool, options.workers)
+        parts["pretraining"] = Part.of(pool, pool_hashes).to_dict()
+    elif options.encoder is not None:
+        file = find_file(options.encoder, ENCODER)
+        run.add_data("encoder", content_hash(file))
+        heard = read_about(file)["about"].get("pretraining")
+        if isinstance(heard, Mapping):
+            parts["pretraining"] = dict(heard)
+    return parts
+
+
+def _pretrain(
+    options: TrainOptions,
+    run: RunFolder,
+    prepared: Prepared,
+    rows: Any,
+    mel: MelOptions,
+    parts: Mapping[str, Any],
+) -> PretrainOutcome:
+    """Pre-train the encoder inside this run and keep its file."""
+    kept, held = hold_out_recordings(prepared.clips, rows, HELD_OUT_SHARE, options.seed)
+    outcome = pretrain_autoencoder(
+        prepared.features,
+        kept,
+        held,
+        PretrainSettings(options.model, options.decoder, options.standardize, options.pretrain),
+        mel=mel,
+        seed=options.seed,
+        device=options.device,
+        folder=run.path("pretraining"),
+    )
+    save_pretrained(run.path(ENCODER), outcome, about("train", options, **parts))
+    run.note(pretraining=numbers_of(outcome))
+    return outcome
