@@ -26,12 +26,13 @@ import itertools
 import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from semisonic.base.errors import OptionError
 from semisonic.base.options import from_mapping, option
+from semisonic.data.synth import SynthOptions
 from semisonic.features import MelOptions
 from semisonic.training.options import FitOptions
 
@@ -86,6 +87,7 @@ class Recipe:
     folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
     budgets: tuple[Budget, ...] = (Budget(),)
     settings: tuple[Setting, ...] = (Setting(),)
+    synth: SynthOptions = field(default_factory=SynthOptions)
 
 
 def read_recipe(
@@ -145,10 +147,7 @@ def _expand(table: dict[str, Any], where: str) -> Recipe:
         if names.count(name) > 1:
             raise OptionError(f"{where}: two settings are called '{name}'; give each its own name")
     head = from_mapping(Recipe, table, f"{where}: ")
-    return Recipe(
-        head.title, head.question, head.published, head.validation, head.folds,
-        budgets, tuple(settings),
-    )  # fmt: skip
+    return replace(head, budgets=budgets, settings=tuple(settings))
 
 
 def _setting(

@@ -1,0 +1,39 @@
+"""Experiments: a recipe's folds, draws, settings and arms, run, compared and reported.
+
+Names are imported when first used, so that reading the options does not pull in torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from semisonic.experiments.options import RunOptions
+
+if TYPE_CHECKING:
+    from semisonic.experiments.recipe import Budget, Recipe, Setting, read_recipe
+    from semisonic.experiments.run import ExperimentResult, run_recipe
+
+__all__ = [
+    "Budget",
+    "ExperimentResult",
+    "Recipe",
+    "RunOptions",
+    "Setting",
+    "read_recipe",
+    "run_recipe",
+]
+
+_HOME = {
+    "recipe": ("Budget", "Recipe", "Setting", "read_recipe"),
+    "run": ("ExperimentResult", "run_recipe"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, inside in _HOME.items():
+        if name in inside:
+            value = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

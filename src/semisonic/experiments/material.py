@@ -1,0 +1,146 @@
+"""What an experiment works on: labelled clips, a pool, and their features on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.base.errors import DataError
+from semisonic.data.clips import Clips
+from semisonic.data.features_store import FeatureStore
+from semisonic.data.join import join, without_copies
+from semisonic.data.splits import make_folds
+from semisonic.features import MelOptions
+from semisonic.inference.prepare import Prepared, prepare
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Features of one front end as a worker process opens them: a file, no array.
+
+    ``source`` tells for each row of features the row of the joined table it belongs to.
+    """
+
+    mel: MelOptions
+    file: Path
+    offset: int
+    shape: tuple[int, ...]
+    source: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> FeatureTable:
+        """Where the features of a prepared table lie."""
+        if not isinstance(prepared.features, FeatureStore):
+            raise DataError("features in memory cannot be shared by processes; prepare a table")
+        array = prepared.features.array
+        file, offset = Path(str(array.filename)), int(array.offset)
+        return cls(prepared.mel, file, offset, array.shape, prepared.source)
+
+    def open(self) -> NDArray[np.float16]:
+        """The features, (n, channel, mel, frame) in dB, read from disk as they are used."""
+        return np.memmap(self.file, np.float16, "r", self.offset, self.shape)
+
+    def rows_of(self, source_rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of features that belong to some rows of the joined table."""
+        return np.flatnonzero(np.isin(self.source, source_rows))
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything the jobs of an experiment read.
+
+    Attributes
+    ----------
+    labelled, pool : Clips
+        The clips that could be read. In the joined table the pool's rows follow.
+    tables : dict of str to FeatureTable
+        By ``MelOptions.key()``.
+    failures : tuple of (clip, reason)
+    notes : tuple of str
+        What a reader of the report must know about the data.
+    """
+
+    labelled: Clips
+    pool: Clips
+    tables: dict[str, FeatureTable]
+    failures: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+    def table(self, mel: MelOptions) -> FeatureTable:
+        """The features of a front end."""
+        return self.tables[mel.key()]
+
+
+def gather(
+    labelled: Clips,
+    pool: Clips | None,
+    mels: Iterable[MelOptions],
+    cache: Path,
+    *,
+    seed: int,
+    workers: int | None = None,
+) -> Material:
+    """Decode both tables and compute the features of every front end, or find them cached.
+
+    Raises
+    ------
+    DataError
+        When there are no labels, several labels a clip, or fewer than two classes.
+    """
+    labelled, pool, notes = _checked(labelled, pool)
+    joined = join(labelled, pool)
+    distinct = {mel.key(): mel for mel in mels}.values()
+    prepared = [prepare(joined, mel, cache, workers=workers) for mel in distinct]
+    whole = np.ones(len(joined), np.bool_)
+    for part in prepared:
+        whole &= np.isin(np.arange(len(joined)), part.source)
+    failures = tuple(dict.fromkeys(failure for part in prepared for failure in part.failures))
+    if failures:
+        notes.append(f"{len(failures)} clips could not be read; they are listed in bad_files.csv.")
+    keep = np.cumsum(whole) - 1
+    tables = {}
+    for part in prepared:
+        table = FeatureTable.of(part)
+        renumbered = np.where(whole[table.source], keep[table.source], -1)
+        tables[part.mel.key()] = FeatureTable(
+            table.mel, table.file, table.offset, table.shape, renumbered.astype(np.int64)
+        )
+    labelled, pool = labelled[whole[: len(labelled)]], pool[whole[len(labelled) :]]
+    if not labelled.folds:
+        labelled = labelled.with_columns(fold=make_folds(labelled, 5, seed))
+        notes.append("The data have no official folds: five were made, by recording.")
+    if len(set(labelled.group.tolist())) == len(labelled):
+        notes.append(
+            "No clip names the recording it was cut from, so each counts as its own: if "
+            "some share one, the results are too good."
+        )
+    return Material(labelled, pool, tables, failures, tuple(notes))
+
+
+def _checked(labelled: Clips, pool: Clips | None) -> tuple[Clips, Clips, list[str]]:
+    notes: list[str] = []
+    if labelled.is_multi_label:
+        raise DataError(
+            f"'{labelled.name}' has clips with several labels; this comparison needs one a clip"
+        )
+    if len(labelled.classes) < 2:
+        raise DataError(
+            f"'{labelled.name}': found {len(labelled.classes)} classes, expected at least 2"
+        )
+    unlabelled = labelled[~labelled.is_labelled].without_labels()
+    labelled = labelled[labelled.is_labelled]
+    if pool is None:
+        pool = unlabelled
+    else:
+        pool, dropped = without_copies(pool.without_labels(), labelled)
+        if dropped:
+            notes.append(
+                f"{len(dropped)} files of the pool are copies of labelled clips and were left out."
+            )
+        if len(unlabelled):
+            pool = join(pool, unlabelled, pool.name)
+    return labelled, pool, notes

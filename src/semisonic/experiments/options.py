@@ -1,0 +1,65 @@
+"""The options of ``semisonic run``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semisonic.base.errors import OptionError
+from semisonic.base.options import option
+
+SYNTH = "synth"
+"""Given as ``data``: the embedded set, made in the run's cache."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Run an experiment: every setting with and without pre-training, on all folds."""
+
+    recipe: str = option("demo", "recipe file, or the name of one that comes with the package")
+    data: Path = option(
+        Path(SYNTH), "labelled clips: a folder, a CSV, a data set, or 'synth' (made on the spot)"
+    )
+    unlabelled: Path | None = option(
+        None, "pool for pre-training besides the training folds: a folder or a CSV"
+    )
+    output: Path = option(Path("runs/experiment"), "run folder; an interrupted run goes on")
+    quick: bool = option(False, "the recipe's short version: a look in two minutes")
+    transductive: bool = option(
+        False, "let pre-training hear the test clips, without labels; the report says so"
+    )
+    change: tuple[str, ...] = option(
+        (), "change a key of the recipe, as in setting.train.epochs=20; may be repeated"
+    )
+    seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = option(
+        None, "processes that train at once on the CPU; one a core if not given", minimum=1
+    )
+    cache: Path | None = option(
+        None, "folder for decoded clips; 'cache' in the run folder if not given"
+    )
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The recipe's keys that are changed, with TOML values."""
+        return dict(parse_change(text) for text in self.change)
+
+
+def parse_change(text: str) -> tuple[str, Any]:
+    """``"a.b=3"`` as ``("a.b", 3)``; a value that is no TOML value is text.
+
+    Raises
+    ------
+    OptionError
+        Without an equals sign.
+    """
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise OptionError(f"option 'change': found '{text}', expected KEY=VALUE")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()

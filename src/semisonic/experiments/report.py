@@ -1,0 +1,319 @@
+"""Fill the report of an experiment from its jobs: numbers, curves, pictures and players."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semisonic.audio import read
+from semisonic.base.errors import AudioError
+from semisonic.base.files import write_json
+from semisonic.base.options import to_dict
+from semisonic.evaluation.mistakes import worst_mistakes
+from semisonic.evaluation.projection import pca_2d
+from semisonic.evaluation.report import (
+    ExperimentContent,
+    JobHistory,
+    Mistake,
+    Reconstructions,
+    SimpleTable,
+    write_experiment_report,
+)
+from semisonic.experiments.material import Material
+from semisonic.experiments.options import RunOptions
+from semisonic.experiments.plan import CONTROL, PRETRAINED, Plan, TrainJob
+from semisonic.experiments.recipe import Recipe
+from semisonic.experiments.results import Outcome
+from semisonic.experiments.worker import read_arrays
+from semisonic.training import RunFolder
+
+N_MISTAKES = 8
+N_RECONSTRUCTIONS = 6
+LONGEST_PLAYED = 10.0
+"""Seconds of a mistake that the report lets one hear."""
+
+TRANSDUCTIVE = (
+    "Transductive: pre-training heard the test clips, without their labels. Accuracy on clips "
+    "that nobody has recorded yet can be lower."
+)
+QUICK = "A quick look: fewer folds and epochs than the recipe asks for. No basis for a claim."
+
+
+def write_report(
+    run: RunFolder,
+    options: RunOptions,
+    recipe: Recipe,
+    plan: Plan,
+    material: Material,
+    outcome: Outcome,
+    *,
+    seconds: float,
+) -> Path:
+    """Write ``report.html`` with its tables and figures, and ``results.json``.
+
+    Parameters
+    ----------
+    seconds : float
+        Training time of all jobs together.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    main = _main_setting(outcome)
+    shown = _shown_jobs(plan, main)
+    jobs = run.folder / "jobs"
+    content = ExperimentContent(
+        title=recipe.title,
+        subtitle=_subtitle(material, options),
+        predictions=outcome.predictions,
+        data=material.labelled.name,
+        main_setting=main,
+        settings={cell: _describe(job, recipe) for cell, job in plan.cells},
+        paper_cells=_paper_cells(plan) if recipe.published == "cae" else {},
+        histories=_histories(outcome, main),
+        reconstructions=_reconstructions(plan, outcome, jobs, material),
+        filters={arm: read_arrays(jobs, job)["filters"][:, None] for arm, job in shown.items()},
+        embeddings=_embeddings(jobs, shown),
+        mistakes=_mistakes(outcome, main, material),
+        dead_units=_dead_units(outcome),
+        timing=_timing(outcome, seconds),
+        provenance=_provenance(run, options),
+        options={"run": to_dict(options), "recipe": to_dict(recipe)},
+        warnings=_warnings(options, material),
+        notes=(recipe.question, *_method(recipe, plan)),
+    )
+    page = write_experiment_report(run.folder, content, list(outcome.comparisons))
+    write_json(
+        run.folder / "results.json",
+        {
+            **_provenance(run, options),
+            "recipe": to_dict(recipe),
+            "comparisons": [one.to_dict() for one in outcome.comparisons],
+            "timing": [list(row) for row in content.timing],
+            "dead_units": [list(row) for row in content.dead_units.rows]
+            if content.dead_units
+            else [],
+            "jobs": [{k: v for k, v in job.items() if k != "history"} for job in outcome.jobs],
+        },
+    )
+    return page
+
+
+def _main_setting(outcome: Outcome) -> str:
+    """The headline: the setting with the most draws, the first of those."""
+    return max(outcome.comparisons, key=lambda c: len(c.draws)).setting
+
+
+def _shown_jobs(plan: Plan, main: str) -> dict[str, TrainJob]:
+    """By arm the job of the main setting whose pictures are shown: first draw and fold."""
+    shown: dict[str, TrainJob] = {}
+    for cell, job in plan.cells:
+        if cell == main and job.draw == 0:
+            shown.setdefault(job.arm, job)
+    return shown
+
+
+def _subtitle(material: Material, options: RunOptions) -> str:
+    labelled, pool = material.labelled, material.pool
+    heard = "training folds" + (f" and {len(pool)} clips of '{pool.name}'" if len(pool) else "")
+    return (
+        f"{len(labelled)} clips of '{labelled.name}', {len(labelled.classes)} classes, "
+        f"{len(labelled.folds)} folds; pre-trained on the {heard}"
+        + (" and on the test clips" if options.transductive else "")
+    )
+
+
+def _describe(job: TrainJob, recipe: Recipe) -> dict[str, Any]:
+    """What makes a setting; values that all settings share are left to the options."""
+    setting = job.setting
+    return {
+        "network": setting.architecture,
+        "input": f"{setting.mel.n_mels} x {setting.mel.n_frames}",
+        "decoder": setting.decoder,
+        "batch size": setting.train.batch_size,
+        "labels": job.budget.label,
+    }
+
+
+def _paper_cells(plan: Plan) -> dict[int, str]:
+    """Settings that repeat the paper's table 1: 64 filters, un-pooling, its input."""
+    found: dict[int, str] = {}
+    for cell, job in plan.cells:
+        s = job.setting
+        same_network = s.architecture == "(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"
+        same_input = (s.mel.n_mels, s.mel.n_frames) == (28, 36)
+        if (
+            same_network
+            and same_input
+            and s.decoder == "unpool"
+            and not job.budget.labels_per_class
+        ):
+            found.setdefault(s.train.batch_size, cell)
+    return found
+
+
+def _histories(outcome: Outcome, main: str) -> list[JobHistory]:
+    return [
+        JobHistory(
+            job["cell"],
+            job["arm"] if job["kind"] == "train" else job["decoder"],
+            job["draw"],
+            job["fold"],
+            job["history"],
+            "train" if job["kind"] == "train" else "pretrain",
+        )
+        for job in outcome.jobs
+        if job["cell"] == main or job["kind"] == "pre-train"
+    ]
+
+
+def _reconstructions(
+    plan: Plan, outcome: Outcome, jobs: Path, material: Material
+) -> Reconstructions | None:
+    """Test clips of one fold through each decoder that saw the same input."""
+    errors: dict[str, list[float]] = defaultdict(list)
+    for record in outcome.jobs:
+        if record["kind"] == "pre-train" and np.isfinite(record["error"]):
+            errors[record["decoder"]].append(record["error"])
+    first = plan.pretrain[0]
+    decoders: dict[str, Any] = {}
+    truth = None
+    for job in plan.pretrain:
+        same = (job.setting.mel, job.fold, job.draw) == (first.setting.mel, first.fold, first.draw)
+        if not same or job.setting.decoder in decoders:
+            continue
+        arrays = read_arrays(jobs, job)
+        truth = arrays["truth"][:N_RECONSTRUCTIONS] if truth is None else truth
+        decoders[job.setting.decoder] = arrays["again"][:N_RECONSTRUCTIONS]
+    if truth is None or not len(truth):
+        return None
+    labels = [material.labelled.labels[row][0] for row in first.show[: len(truth)]]
+    means = {name: float(np.mean(values)) for name, values in errors.items() if name in decoders}
+    return Reconstructions(truth, decoders, labels, means)
+
+
+def _embeddings(jobs: Path, shown: dict[str, TrainJob]) -> dict[str, tuple[Any, Any]]:
+    found = {}
+    for arm, job in shown.items():
+        arrays = read_arrays(jobs, job)
+        if len(arrays["points"]) > 2:
+            found[arm] = (pca_2d(arrays["points"]), arrays["target"])
+    return found
+
+
+def _mistakes(outcome: Outcome, main: str, material: Material) -> list[Mistake]:
+    """The surest wrong answers of the pre-trained arm, with what is needed to hear them."""
+    labelled = material.labelled
+    row_of = {clip: row for row, clip in enumerate(labelled.ids)}
+    found = []
+    for wrong in worst_mistakes(
+        outcome.predictions.select(setting=main, arm=PRETRAINED), N_MISTAKES
+    ):
+        row = row_of[wrong.clip]
+        start, end = float(labelled.start_time[row]), float(labelled.end_time[row])
+        last = start + LONGEST_PLAYED if np.isnan(end) else min(end, start + LONGEST_PLAYED)
+        try:
+            samples, rate = read(
+                labelled.paths[row], sample_rate=22050, start_time=start, end_time=last
+            )
+        except AudioError:
+            continue
+        note = f"wrong in {wrong.n_wrong} of {wrong.n_scored} draws" if wrong.n_scored > 1 else ""
+        found.append(
+            Mistake(
+                wrong.clip, samples, rate, wrong.target, wrong.predicted, wrong.score, note
+            )
+        )  # fmt: skip
+    return found
+
+
+def _dead_units(outcome: Outcome) -> SimpleTable | None:
+    """Units of the encoder that no held-out clip ever made active, mean over jobs."""
+    shares: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for job in outcome.jobs:
+        if job["kind"] == "pre-train":
+            for layer in job["dead_units"]:
+                key = (job["setting"], layer["layer"])
+                shares[key].append((layer["n_dead"], layer["n_units"]))
+    if not shares:
+        return None
+    rows = [
+        (setting, layer, counts[0][1], float(np.mean([dead / units for dead, units in counts])))
+        for (setting, layer), counts in shares.items()
+    ]
+    return SimpleTable(
+        ("setting", "layer", "units", "share never active"),
+        rows,
+        "After pre-training, on held-out clips. A dead last layer gives every clip the same code.",
+    )
+
+
+def _timing(outcome: Outcome, seconds: float) -> list[tuple[str, float, str]]:
+    kinds: dict[str, list[float]] = defaultdict(list)
+    seen: set[str] = set()
+    for job in outcome.jobs:
+        if job["name"] not in seen:
+            seen.add(job["name"])
+            kinds[job["kind"]].append(job["seconds"])
+    rows = [("all training, one core", seconds, f"{len(seen)} jobs")]
+    for kind, values in kinds.items():
+        rows.append((f"one {kind} job", float(np.median(values)), "median"))
+    return rows
+
+
+def _provenance(run: RunFolder, options: RunOptions) -> dict[str, Any]:
+    record = run.record
+    return {
+        "command": _command(options),
+        "commit": record["commit"],
+        "seed": options.seed,
+        "machine": record["machine"],
+        "versions": record["versions"],
+        "data": record["data"],
+        "started": record["started"],
+    }
+
+
+def _command(options: RunOptions) -> str:
+    """The command that repeats the run; the places of data are named, not given."""
+    parts = ["semisonic", "run", Path(options.recipe).stem, "--data", options.data.name]
+    if options.unlabelled is not None:
+        parts += ["--unlabelled", options.unlabelled.name]
+    parts += ["--quick"] * options.quick + ["--transductive"] * options.transductive
+    for change in options.change:
+        parts += ["--change", change]
+    if options.seed:
+        parts += ["--seed", str(options.seed)]
+    return shlex.join(parts)
+
+
+def _warnings(options: RunOptions, material: Material) -> list[str]:
+    return [QUICK] * options.quick + [TRANSDUCTIVE] * options.transductive + list(material.notes)
+
+
+def _method(recipe: Recipe, plan: Plan) -> list[str]:
+    notes = [
+        f"Both arms ({CONTROL}, {PRETRAINED}) share split, labels, seed, order of clips and the "
+        "classifier's first weights. They differ in the encoder's first weights and in the "
+        "statistics that features are standardised by: each arm takes them from its own "
+        "training clips.",
+        "Each test fold is scored once, after training.",
+    ]
+    if any(len(job.validation) for job in plan.train):
+        notes.append(
+            f"{100 * recipe.validation:g} % of the training folds, whole recordings, choose the "
+            "epoch; they are not trained on."
+        )
+    if any(job.budget.labels_per_class for job in plan.train):
+        notes.append(
+            "With few labels there is no validation part, as its labels would not be in the "
+            "budget: training lasts all epochs and the last weights are tested. The labelled "
+            "clips of each draw are in budgets.csv."
+        )
+    return notes

@@ -1,0 +1,92 @@
+"""From finished jobs to numbers: predictions, comparisons and the tables people read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semisonic.evaluation.comparison import compare_settings
+from semisonic.evaluation.outcome import Comparison
+from semisonic.evaluation.results import Predictions
+from semisonic.experiments.plan import CONTROL, PRETRAINED, Plan
+from semisonic.experiments.recipe import Recipe
+from semisonic.experiments.worker import read_job, read_predictions
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The numbers of a finished experiment.
+
+    Attributes
+    ----------
+    predictions : Predictions
+        Every scored test clip of every setting, arm and draw; each exactly once.
+    comparisons : tuple of Comparison
+        Pre-trained against supervised, one a setting.
+    jobs : tuple of dict
+        What each job wrote of itself, with its ``cell``, the setting's name in tables.
+    """
+
+    predictions: Predictions
+    comparisons: tuple[Comparison, ...]
+    jobs: tuple[dict[str, Any], ...]
+
+    def seconds(self, setting: str, arm: str) -> float:
+        """Mean training time of a fold, pre-training not counted."""
+        own = [j["seconds"] for j in self.jobs if (j["cell"], j.get("arm")) == (setting, arm)]
+        return float(np.mean(own)) if own else float("nan")
+
+    def pretrained(self, setting: str) -> list[dict[str, Any]]:
+        """The records of a setting's pre-training jobs."""
+        return [j for j in self.jobs if j["cell"] == setting and j["kind"] == "pre-train"]
+
+
+def collect(recipe: Recipe, plan: Plan, folder: Path) -> Outcome:
+    """Read all jobs of a finished plan and compare the arms."""
+    tables, jobs = [], []
+    for cell, job in plan.cells:
+        tables.append(read_predictions(folder, job, cell))
+        jobs.append({**read_job(folder, job), "cell": cell, "name": job.name})
+        if job.start is not None:
+            record = read_job(folder, job.start)
+            jobs.append({**record, "cell": cell, "name": job.start.name})
+    predictions = Predictions.concat(tables).check()
+    return Outcome(
+        predictions, tuple(compare_settings(predictions, CONTROL, PRETRAINED)), tuple(jobs)
+    )
+
+
+def comparison_rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows of the main table, as text."""
+    headers = ["setting", CONTROL, PRETRAINED, "difference", "95 % interval", "p", "shown"]
+    rows = []
+    for c in outcome.comparisons:
+        low, high = 100 * c.interval.low, 100 * c.interval.high
+        rows.append(
+            [
+                c.setting, _arm(c.a), _arm(c.b), f"{100 * c.difference:+.1f}",
+                f"{low:+.1f} to {high:+.1f}", f"{c.p:.3f}", "yes" if c.is_shown else "no",
+            ]
+        )  # fmt: skip
+    return headers, rows
+
+
+def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An aligned table for a terminal; the first column is left-aligned."""
+    widths = [max(len(row[i]) for row in [headers, *rows]) for i in range(len(headers))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        return "  ".join(cells).rstrip()
+
+    return "\n".join([line(headers), line(["-" * width for width in widths]), *map(line, rows)])
+
+
+def _arm(arm: Any) -> str:
+    spread = "" if np.isnan(arm.spread) else f" ± {100 * arm.spread:.1f}"
+    return f"{100 * arm.mean:.1f}{spread}"

@@ -1,0 +1,183 @@
+"""``semisonic run``: from a recipe and recordings to a report, resumable at every step."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from semisonic.base.errors import DataError
+from semisonic.base.files import write_text
+from semisonic.base.options import to_dict
+from semisonic.data.clips import Clips
+from semisonic.data.readers import load_clips
+from semisonic.experiments.engine import Task, run_tasks
+from semisonic.experiments.material import Material, gather
+from semisonic.experiments.options import SYNTH, RunOptions
+from semisonic.experiments.plan import Plan, PretrainJob, TrainJob, make_plan
+from semisonic.experiments.precision import settle_precision
+from semisonic.experiments.recipe import Recipe, read_recipe
+from semisonic.experiments.report import write_report
+from semisonic.experiments.results import Outcome, collect, comparison_rows, text_table
+from semisonic.experiments.worker import (
+    MODEL,
+    Context,
+    is_done,
+    read_job,
+    run_pretrain,
+    run_train,
+    start,
+)
+from semisonic.inference.provenance import data_hash, recording_hashes
+from semisonic.recipes import find
+from semisonic.training import RunFolder, choose_device
+
+_log = logging.getLogger(__name__)
+FREE = ("workers", "device", "cache", "output")
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """What an experiment leaves.
+
+    Attributes
+    ----------
+    table : str
+        The main table for a terminal.
+    verdicts : tuple of str
+        One honest sentence a setting.
+    report : Path
+        The HTML file.
+    model : Path
+        A trained model of the last setting, to predict with: pre-trained arm, first fold.
+    failures : tuple of (clip, reason)
+    notes : tuple of str
+    """
+
+    table: str
+    verdicts: tuple[str, ...]
+    report: Path
+    model: Path
+    failures: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def run_recipe(options: RunOptions) -> ExperimentResult:
+    """Run, or go on with, an experiment.
+
+    Raises
+    ------
+    OptionError, DataError
+        For a wrong recipe, options of another run in the same folder, unusable data.
+    """
+    recipe = read_recipe(find(options.recipe), quick=options.quick, changes=options.changes)
+    device = choose_device(options.device)
+    asked = {**to_dict(options), "contents": to_dict(recipe)}
+    with RunFolder(options.output, "run", asked, seeds=options.seed, free=FREE) as run:
+        cache = options.cache or run.folder / "cache"
+        labelled, pool = load_data(options, recipe, cache)
+        material = gather(
+            labelled, pool, [s.mel for s in recipe.settings], cache,
+            seed=options.seed, workers=options.workers,
+        )  # fmt: skip
+        hashes = {
+            "labelled": recording_hashes(material.labelled, workers=options.workers),
+            "pool": recording_hashes(material.pool, workers=options.workers),
+        }
+        for name, found in hashes.items():
+            run.add_data(name, data_hash(found.values()))
+        run.add_bad_files(material.failures)
+        jobs = run.folder / "jobs"
+        recipe = settle_precision(recipe, material, jobs, str(device))
+        plan = make_plan(
+            recipe, material.labelled, material.pool, seed=options.seed,
+            transductive=options.transductive,
+        )  # fmt: skip
+        _write_budgets(plan, material, run.folder)
+        context = Context(jobs, material, str(device), hashes)
+        seconds = _run_jobs(plan, context, options.workers)
+        outcome = collect(recipe, plan, jobs)
+        report = write_report(run, options, recipe, plan, material, outcome, seconds=seconds)
+        return _result(plan, material, outcome, report, jobs)
+
+
+def load_data(options: RunOptions, recipe: Recipe, cache: Path) -> tuple[Clips, Clips | None]:
+    """The labelled clips and the pool that the options name."""
+    if str(options.data) == SYNTH:
+        from semisonic.data import synth
+
+        folder = cache / SYNTH
+        synth.make(folder, recipe.synth)
+        labelled, pool = synth.load(folder)
+    else:
+        labelled, pool = load_clips(options.data), None
+        if not labelled.is_labelled.any():
+            raise DataError(
+                f"{options.data}: found recordings without labels, expected labelled ones, such "
+                "as a folder of class folders; give the unlabelled ones with --unlabelled"
+            )
+    if options.unlabelled is not None:
+        pool = load_clips(options.unlabelled, labels="none")
+    return labelled, pool
+
+
+def _run_jobs(plan: Plan, context: Context, workers: int | None) -> float:
+    """Run what is not done yet; the seconds of training that all jobs took together."""
+    folder, device = context.folder, context.device
+    jobs: list[PretrainJob | TrainJob] = [*plan.pretrain, *plan.train]
+    todo = [job for job in jobs if not is_done(folder, job)]
+    # A job that others wait for goes first, the rest follow fold by fold.
+    todo.sort(key=lambda job: (job.draw, job.fold))
+    tasks = [_task(job) for job in todo]
+    n_processes = (workers or os.cpu_count() or 1) if device == "cpu" else 1
+    _log.info(
+        "%d jobs, %d of them done, %d processes", len(jobs), len(jobs) - len(todo), n_processes
+    )
+    if tasks:
+        run_tasks(
+            tasks,
+            workers=min(n_processes, len(tasks)),
+            label="train",
+            done=n_done,
+            initializer=start,
+            context=(context,),
+        )
+    return float(sum(read_job(folder, job)["seconds"] for job in jobs))
+
+
+def _task(job: PretrainJob | TrainJob) -> Task:
+    if isinstance(job, PretrainJob):
+        return Task(job.name, run_pretrain, (job,))
+    after = (job.start.name,) if job.start else ()
+    return Task(job.name, run_train, (job,), after)
+
+
+def _write_budgets(plan: Plan, material: Material, folder: Path) -> None:
+    """The labelled clips of every draw, so that anybody can train on the same ones."""
+    ids = material.labelled.ids
+    lines = ["labels_per_class,draw,fold,part,clip"]
+    seen = set()
+    for _, job in plan.cells:
+        key = (job.budget.labels_per_class, job.draw, job.fold)
+        if key in seen:
+            continue
+        seen.add(key)
+        for part, rows in (("train", job.train), ("validation", job.validation)):
+            lines += [f'{key[0]},{key[1]},{key[2]},{part},"{ids[row]}"' for row in rows]
+    write_text(folder / "budgets.csv", "\n".join(lines) + "\n")
+
+
+def _result(
+    plan: Plan, material: Material, outcome: Outcome, report: Path, folder: Path
+) -> ExperimentResult:
+    headers, rows = comparison_rows(outcome)
+    shown = next(job for _, job in reversed(plan.cells) if job.start and job.draw == 0)
+    return ExperimentResult(
+        table=text_table(headers, rows),
+        verdicts=tuple(f"{c.setting}: {c.verdict('Pre-training')}" for c in outcome.comparisons),
+        report=report,
+        model=folder / shown.name / MODEL,
+        failures=material.failures,
+        notes=material.notes,
+    )

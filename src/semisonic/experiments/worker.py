@@ -1,0 +1,236 @@
+"""What one process does: open the features once, then run jobs, each in a folder of its own.
+
+A job that is done has its ``job.json``, which is written last. A job that was cut off goes
+on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semisonic.base.files import read_json, replacing, write_json
+from semisonic.evaluation.results import Predictions
+from semisonic.experiments.material import Material
+from semisonic.experiments.plan import PretrainJob, TrainJob
+from semisonic.inference.pretraining import PretrainSettings, pretrain_autoencoder
+from semisonic.inference.provenance import Part
+from semisonic.inference.scoring import embed_rows, evaluating, score_rows
+from semisonic.inference.training import TrainSettings, train_model
+from semisonic.models import count_parameters, load_encoder, save, save_encoder
+
+ENCODER, MODEL, DONE = "encoder.zip", "model.zip", "job.json"
+PREDICTIONS, PICTURES = "predictions.csv.gz", "pictures.npz"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every job of a run shares."""
+
+    folder: Path
+    material: Material
+    device: str
+    hashes: dict[str, dict[str, str]]
+    """Content hashes of the recordings, by table ("labelled", "pool") and file."""
+
+
+_context: Context | None = None
+
+
+def start(context: Context) -> None:
+    """Set what the jobs of this process share."""
+    global _context
+    _context = context
+
+
+def is_done(folder: Path, job: PretrainJob | TrainJob) -> bool:
+    """Whether an earlier run finished this job."""
+    return (folder / job.name / DONE).is_file()
+
+
+def run_pretrain(job: PretrainJob) -> None:
+    """Train the job's auto-encoder, keep it, and draw what it makes of test clips."""
+    context = _here()
+    folder = context.folder / job.name
+    table = context.material.table(job.setting.mel)
+    features = table.open()
+    settings = PretrainSettings(
+        model=job.setting.architecture,
+        decoder=job.setting.decoder,
+        standardize=job.setting.standardize,
+        fit=job.setting.pretrain,
+    )
+    outcome = pretrain_autoencoder(
+        features,
+        table.rows_of(job.rows),
+        table.rows_of(job.held_out),
+        settings,
+        mel=job.setting.mel,
+        seed=job.seed,
+        device=context.device,
+        folder=folder,
+    )
+    about = {"fold": job.fold, "draw": job.draw, "seed": job.seed}
+    save_encoder(folder / ENCODER, outcome.autoencoder, about=about)
+    shown = np.asarray(features[table.rows_of(job.show)[:8]], np.float32)
+    with evaluating(outcome.autoencoder):
+        x = outcome.standardize(torch.from_numpy(shown))
+        again = outcome.autoencoder(x).numpy()
+    _write_arrays(
+        folder / PICTURES, truth=x.numpy()[:, 0], again=again[:, 0],
+        filters=_first_filters(outcome.autoencoder.encoder),
+    )  # fmt: skip
+    write_json(
+        folder / DONE,
+        {
+            "kind": "pre-train", "setting": job.setting.name, "decoder": job.setting.decoder,
+            "fold": job.fold, "draw": job.draw, "seed": job.seed,
+            "n_clips": len(job.rows), "n_held_out": len(job.held_out),
+            "error": outcome.error, "error_db2": outcome.error_db2,
+            "dead_units": [asdict(layer) for layer in outcome.dead_units],
+            "n_parameters": count_parameters(outcome.autoencoder),
+            "best_epoch": outcome.fit.best_epoch, "seconds": outcome.seconds,
+            "history": outcome.history,
+        },
+    )  # fmt: skip
+    _tidy(folder)
+
+
+def run_train(job: TrainJob) -> None:
+    """Train the job's classifier and score its test fold, once."""
+    context = _here()
+    folder = context.folder / job.name
+    labelled = context.material.labelled
+    table = context.material.table(job.setting.mel)
+    features = table.open()
+    target = np.full(len(table.source), -1, np.int64)
+    known = (table.source >= 0) & (table.source < len(labelled))
+    target[known] = labelled.target()[table.source[known]]
+    settings = TrainSettings(
+        model=job.setting.architecture,
+        standardize=job.setting.standardize,
+        dropout=job.setting.dropout,
+        fit=job.setting.train,
+    )
+    outcome = train_model(
+        features,
+        target,
+        table.rows_of(job.train),
+        table.rows_of(job.validation),
+        settings,
+        mel=job.setting.mel,
+        classes=labelled.classes,
+        seed=job.seed,
+        device=context.device,
+        folder=folder,
+        start=load_encoder(context.folder / job.start.name / ENCODER) if job.start else None,
+    )
+    rows = table.rows_of(job.test)
+    owner, scores = _mean_by(table.source[rows], score_rows(outcome.model, features, rows))
+    predictions = Predictions.of(
+        [labelled.ids[i] for i in owner], labelled.target()[owner], scores, labelled.classes,
+        group=labelled.group[owner], fold=job.fold, draw=job.draw, seed=job.seed,
+        setting="", arm=job.arm,
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    predictions.write(folder / PREDICTIONS)
+    first = job.draw == 0
+    if first:
+        save(folder / MODEL, outcome.model, about=_provenance(job, context))
+        _write_arrays(
+            folder / PICTURES, filters=_first_filters(outcome.model.encoder),
+            points=embed_rows(outcome.model, features, rows),
+            target=target[rows],
+        )  # fmt: skip
+    write_json(
+        folder / DONE,
+        {
+            "kind": "train", "arm": job.arm, "setting": job.setting.name,
+            "labels_per_class": job.budget.labels_per_class,
+            "fold": job.fold, "draw": job.draw, "seed": job.seed,
+            "n_train": len(job.train), "n_validation": len(job.validation),
+            "n_test": len(job.test), "accuracy": float(predictions.correct.mean()),
+            "n_parameters": count_parameters(outcome.model),
+            "best_epoch": outcome.best_epoch, "seconds": outcome.seconds,
+            "history": outcome.history,
+        },
+    )  # fmt: skip
+    _tidy(folder)
+
+
+def _provenance(job: TrainJob, context: Context) -> dict[str, Any]:
+    """What the model file says of its making, so that a leak can be seen later."""
+    labelled, pool = context.material.labelled, context.material.pool
+    about: dict[str, Any] = {"arm": job.arm, "fold": job.fold, "seed": job.seed}
+    rows = {"training": job.train, "validation": job.validation}
+    if job.start is not None:
+        heard = np.concatenate([job.start.rows, job.start.held_out])
+        rows["pretraining"] = heard[heard < len(labelled)]
+    for role, chosen in rows.items():
+        about[role] = Part.of(labelled[chosen], context.hashes["labelled"]).to_dict()
+    if job.start is not None and len(pool):
+        about["pool"] = Part.of(pool, context.hashes["pool"]).to_dict()
+    return about
+
+
+def read_job(folder: Path, job: PretrainJob | TrainJob) -> dict[str, Any]:
+    """What a finished job wrote of itself."""
+    record: dict[str, Any] = read_json(folder / job.name / DONE)
+    return record
+
+
+def read_predictions(folder: Path, job: TrainJob, setting: str) -> Predictions:
+    """The scored test clips of a finished job, under the setting's name in this run."""
+    table = Predictions.read(folder / job.name / PREDICTIONS)
+    names = np.full(len(table), setting, dtype=np.dtype(f"<U{max(1, len(setting))}"))
+    return replace(table, setting=names)
+
+
+def read_arrays(folder: Path, job: PretrainJob | TrainJob) -> dict[str, NDArray[Any]]:
+    """The arrays that figures of a finished job are drawn from; empty when it kept none."""
+    file = folder / job.name / PICTURES
+    if not file.is_file():
+        return {}
+    with np.load(file, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _here() -> Context:
+    if _context is None:
+        raise RuntimeError("start() was not called in this process")
+    return _context
+
+
+def _mean_by(
+    owner: NDArray[np.int64], scores: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Mean of the scores of rows with the same owner (the windows of one clip)."""
+    names, inverse = np.unique(owner, return_inverse=True)
+    total = np.zeros((len(names), scores.shape[1]))
+    np.add.at(total, inverse, scores)
+    return names, total / np.bincount(inverse)[:, None]
+
+
+def _first_filters(encoder: torch.nn.Module) -> NDArray[np.float32]:
+    """Weights of the first convolution, (filter, height, width), of its first channel."""
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            weights: NDArray[np.float32] = module.weight.detach().float().cpu().numpy()[:, 0]
+            return weights
+    return np.zeros((0, 1, 1), np.float32)
+
+
+def _write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+    with replacing(path) as part, open(part, "wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+
+def _tidy(folder: Path) -> None:
+    """A finished job needs no checkpoint; it is by far its largest file."""
+    for name in ("checkpoint.pt", "timing.json", "history.json"):
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from semisonic.base.errors import OptionError
+from semisonic.experiments.recipe import read_recipe
+
+BASE = """
+title = "t"
+[[budgets]]
+labels_per_class = 4
+draws = 5
+[setting]
+model = "({filters})5c-2p-8fc"
+[setting.mel]
+n_mels = 28
+[[settings]]
+name = "a"
+filters = 16
+[[settings]]
+name = "b"
+[settings.mel]
+n_mels = 60
+[grid]
+batch_size = [16, 32]
+[quick]
+"setting.train.epochs" = 3
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "r.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_grid_and_own_values_multiply_the_settings(tmp_path: Path) -> None:
+    recipe = read_recipe(write(tmp_path, BASE))
+
+    assert [s.name for s in recipe.settings] == [
+        "a, batch_size 16", "a, batch_size 32", "b, batch_size 16", "b, batch_size 32",
+    ]  # fmt: skip
+    assert [s.mel.n_mels for s in recipe.settings] == [28, 28, 60, 60]
+    assert [s.architecture for s in recipe.settings][::2] == ["(16)5c-2p-8fc", "(64)5c-2p-8fc"]
+    assert {(s.train.batch_size, s.pretrain.batch_size) for s in recipe.settings} == {
+        (16, 16), (32, 32),
+    }  # fmt: skip
+    assert recipe.budgets[0].draws == 5
+
+
+def test_quick_and_changes_are_put_over_the_file(tmp_path: Path) -> None:
+    file = write(tmp_path, BASE)
+
+    assert read_recipe(file).settings[0].train.epochs == 50
+    assert read_recipe(file, quick=True).settings[0].train.epochs == 3
+    changed = read_recipe(file, quick=True, changes={"setting.train.epochs": 7, "validation": 0.2})
+    assert changed.settings[0].train.epochs == 7
+    assert changed.validation == 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("titel = 'x'", "titel"),
+        ("[setting]\nmel = {n_mel = 3}", "n_mels"),
+        ("[setting]\ndecoder = 'unpol'", "unpool"),
+        ("[[budgets]]\ndraws = 0", "draws"),
+        ("[setting]\ntrain = {epochs = 'many'}", "epochs"),
+        ("title = ", "cannot be read"),
+        ("[[settings]]\nname = 'a'\n[[settings]]\nname = 'a'", "two settings"),
+    ],
+)
+def test_a_wrong_recipe_is_an_error_that_names_the_key(
+    tmp_path: Path, text: str, found: str
+) -> None:
+    with pytest.raises(OptionError, match=found):
+        read_recipe(write(tmp_path, text))
