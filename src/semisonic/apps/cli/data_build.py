@@ -10,7 +10,7 @@ from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.source import PATH_HELP, SourceOptions, load
 from semisonic.base.options import option
-from semisonic.data import SampleStore
+from semisonic.data.store import SampleStore
 
 NOTES_SHOWN = 10
 

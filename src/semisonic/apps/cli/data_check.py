@@ -10,8 +10,9 @@ from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.source import PATH_HELP, SourceOptions, load
 from semisonic.base.options import option
-from semisonic.data import CheckReport, Clips, Duplicate, check
-from semisonic.data.duplicates import MAX_DURATION, MAX_OFFSET, THRESHOLD
+from semisonic.data.checks import CheckReport, check
+from semisonic.data.clips import Clips
+from semisonic.data.duplicates import MAX_DURATION, MAX_OFFSET, THRESHOLD, Duplicate
 
 PAIRS_SHOWN = 20
 

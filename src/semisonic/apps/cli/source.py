@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from semisonic.apps.cli.session import Session
 from semisonic.base.options import option
-from semisonic.data import Clips, load_clips
-from semisonic.data.readers import LABEL_CHOICES
+from semisonic.data.clips import Clips
+from semisonic.data.readers import LABEL_CHOICES, load_clips
 
 PATH_HELP = "a folder of recordings or a CSV table"
 
