@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class FeatureTable:
         """Where the features of a prepared table lie."""
         if not isinstance(prepared.features, FeatureStore):
             raise DataError("features in memory cannot be shared by processes; prepare a table")
-        array = prepared.features.array
+        array: Any = prepared.features.array
         file, offset = Path(str(array.filename)), int(array.offset)
         return cls(prepared.mel, file, offset, array.shape, prepared.source)
 

@@ -36,7 +36,7 @@ class RunOptions:
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = option(
-        None, "processes that train at once on the CPU; one a core if not given", minimum=1
+        None, "processes that train at once; if not given one a core, or one on a GPU", minimum=1
     )
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"

@@ -110,8 +110,9 @@ def make_plan(
             )
             for setting in recipe.settings:
                 start = _pretrain_job(
-                    setting, split, draw, seed_of_draw, rows, held_out, split.test[:16]
-                )
+                    setting, split, draw, seed_of_draw, rows, held_out,
+                    one_of_each_class(labelled, split.test),
+                )  # fmt: skip
                 start = pretrain.setdefault(start.name, start)
                 for budget in recipe.budgets:
                     if draw >= budget.draws:
@@ -131,6 +132,12 @@ def cell_name(setting: Setting, budget: Budget, recipe: Recipe) -> str:
     parts = [setting.name] if len(recipe.settings) > 1 else []
     parts += [budget.label] if len(recipe.budgets) > 1 or not parts else []
     return ", ".join(parts)
+
+
+def one_of_each_class(labelled: Clips, rows: Rows) -> Rows:
+    """The first clip of every class among some rows, for pictures."""
+    target = labelled.target()[rows]
+    return rows[np.sort(np.unique(target, return_index=True)[1])]
 
 
 def _wanted(recipe: Recipe, labelled: Clips, seed: int) -> Sequence[Split]:
@@ -172,6 +179,8 @@ def _train_job(
     labelled: Clips,
     start: PretrainJob | None,
 ) -> TrainJob:
+    if budget.epochs:
+        setting = replace(setting, train=replace(setting.train, epochs=budget.epochs))
     rows, validation = split.train, split.validation
     if budget.labels_per_class:
         # The labels of a validation part would not be in the budget, so there is none:

@@ -130,10 +130,9 @@ def _run_jobs(plan: Plan, context: Context, workers: int | None) -> float:
     # A job that others wait for goes first, the rest follow fold by fold.
     todo.sort(key=lambda job: (job.draw, job.fold))
     tasks = [_task(job) for job in todo]
-    n_processes = (workers or os.cpu_count() or 1) if device == "cpu" else 1
-    _log.info(
-        "%d jobs, %d of them done, %d processes", len(jobs), len(jobs) - len(todo), n_processes
-    )
+    n_processes = workers or ((os.cpu_count() or 1) if device == "cpu" else 1)
+    n_done = len(jobs) - len(todo)
+    _log.info("%d jobs, %d of them done, %d processes", len(jobs), n_done, n_processes)
     if tasks:
         run_tasks(
             tasks,
