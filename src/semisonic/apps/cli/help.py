@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from semisonic.apps.cli.values import describe
+from semisonic.apps.cli.flags import Flag
+from semisonic.apps.cli.values import describe, shown
 
 if TYPE_CHECKING:
     from semisonic.apps.cli.parser import Verb
@@ -18,13 +21,56 @@ def write(verb: Verb, ctx: click.Context, formatter: click.HelpFormatter) -> Non
     if arguments:
         with formatter.section("Arguments"):
             formatter.write_dl(arguments)
+    again = repeated_groups(verb.flags)
     for heading, rows in sections(verb, ctx).items():
         with formatter.section(heading):
-            formatter.write_dl(rows)
+            if heading in again:
+                _write_text(again[heading], formatter)
+            else:
+                formatter.write_dl(rows)
     if verb.examples:
         with formatter.section("Examples"):
             for line in verb.examples:
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+def repeated_groups(flags: Sequence[Flag]) -> dict[str, str]:
+    """A sentence for each group that repeats an earlier one's options with a word in front."""
+    tables: dict[tuple[str, ...], list[Flag]] = {}
+    for flag in flags:
+        if len(flag.path) > 1:
+            tables.setdefault(flag.path[:-1], []).append(flag)
+    sentences: dict[str, str] = {}
+    seen: dict[tuple[str, ...], list[Flag]] = {}
+    for place, members in tables.items():
+        first = seen.setdefault(tuple(flag.path[-1] for flag in members), members)
+        if first is not members and all(flag.name == "_".join(flag.path) for flag in members):
+            sentences[members[0].group] = _as_before(first, members, "-".join(place))
+    return sentences
+
+
+def _as_before(first: Sequence[Flag], members: Sequence[Flag], prefix: str) -> str:
+    changed = [
+        f"--{flag.name.replace('_', '-')} {shown(flag)}"
+        for flag, twin in zip(members, first, strict=True)
+        if flag.default != twin.default
+    ]
+    differ = f" Other defaults: {', '.join(changed)}." if changed else ""
+    example = f"--{members[0].name.replace('_', '-')}"
+    return f"As '{first[0].group}', with '{prefix}-' in front, such as {example}.{differ}"
+
+
+def _write_text(text: str, formatter: click.HelpFormatter) -> None:
+    """Write a paragraph without parting the names of options at their hyphens."""
+    indent = " " * formatter.current_indent
+    lines = textwrap.wrap(
+        text,
+        formatter.width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
+    formatter.write("\n".join(lines) + "\n")
 
 
 def sections(verb: Verb, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
