@@ -46,6 +46,8 @@ class Clips:
         Class names in their order; the index of a name is its target number.
     name : str
         What the data set is called in tables and reports.
+    notes : tuple of str
+        What a reader decided that people should know (folders merged, rows left out).
     """
 
     root: Path
@@ -57,6 +59,7 @@ class Clips:
     fold: NDArray[np.int64]
     classes: tuple[str, ...] = ()
     name: str = "clips"
+    notes: tuple[str, ...] = ()
     _class_index: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -83,6 +86,7 @@ class Clips:
         rows: Iterable[dict[str, Any]],
         classes: Sequence[str] | None = None,
         name: str = "clips",
+        notes: Iterable[str] = (),
     ) -> Clips:
         """Build a table from mappings with ``file`` and, optionally, the other columns.
 
@@ -105,6 +109,7 @@ class Clips:
             fold=np.array([int(row.get("fold", 0)) for row in table], np.int64),
             classes=tuple(classes),
             name=name,
+            notes=tuple(notes),
         )
         ids = clips.ids
         if len(set(ids)) != len(ids):

@@ -1,0 +1,7 @@
+"""Leaks in a data set: recordings and copies of sounds that stand on two sides of a split."""
+
+from semisonic.data.checks.duplicates import find_duplicates, group_duplicates
+from semisonic.data.checks.pair import Duplicate
+from semisonic.data.checks.report import CheckReport, check
+
+__all__ = ["CheckReport", "Duplicate", "check", "find_duplicates", "group_duplicates"]

@@ -1,0 +1,92 @@
+"""Clips that are the same sound after another encoding, level or cut."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic import audio
+from semisonic.base.errors import AudioError
+from semisonic.base.progress import track
+from semisonic.data.checks.fingerprint import SAMPLE_RATE, fingerprint
+from semisonic.data.checks.match import candidates, compare
+from semisonic.data.checks.pair import Duplicate, Sound, make_pair, may_pair
+from semisonic.data.clips import Clips
+
+MIN_SHARED = 1.0  # seconds of the same sound that make a pair at any score
+MAX_DURATION = 30.0  # seconds of a long clip that are looked at
+_CACHED_SOUNDS = 256
+
+
+def near_identical(
+    tables: Sequence[Clips],
+    sounds: list[Sound],
+    threshold: float,
+    max_offset: float,
+    workers: int | None,
+    failures: list[tuple[str, str]],
+) -> list[Duplicate]:
+    """Pairs of the same sound; clips that cannot be read are added to ``failures``."""
+    ids = [table.ids for table in tables]
+
+    def one(sound: Sound) -> tuple[NDArray[np.int8], str]:
+        try:
+            return fingerprint(_decode(tables[sound.table], sound.row)), ""
+        except AudioError as error:
+            return np.zeros((0, 1), np.int8), error.reason
+
+    prints: list[list[NDArray[np.int8]]] = [[] for _ in tables]
+    kept: list[list[Sound]] = [[] for _ in tables]
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        results = pool.map(one, sounds)
+        for sound, (signs, reason) in zip(
+            sounds, track(results, "fingerprint", "clip", len(sounds)), strict=True
+        ):
+            if reason:
+                failures.append((ids[sound.table][sound.row], reason))
+            else:
+                prints[sound.table].append(signs)
+                kept[sound.table].append(sound)
+    pairs = [(kept[0][i], kept[0][j]) for i, j in candidates(prints[0], max_offset=max_offset)]
+    if len(tables) > 1:
+        across = candidates(prints[0], prints[1], max_offset=max_offset)
+        pairs += [(kept[0][i], kept[1][j]) for i, j in across]
+    pairs = [(a, b) for a, b in pairs if may_pair(tables, a, b)]
+    return _verify(tables, pairs, threshold, max_offset)
+
+
+def _verify(
+    tables: Sequence[Clips],
+    pairs: Sequence[tuple[Sound, Sound]],
+    threshold: float,
+    max_offset: float,
+) -> list[Duplicate]:
+    """The candidates whose waveforms agree."""
+    decode: Callable[[Sound], NDArray[np.float32]] = lru_cache(_CACHED_SOUNDS)(
+        lambda sound: _decode(tables[sound.table], sound.row)
+    )
+    duplicates = []
+    for a, b in track(pairs, "compare sounds", "pair"):
+        result = compare(decode(a), decode(b), max_offset=max_offset)
+        if result.score >= threshold or result.shared_time >= MIN_SHARED:
+            numbers = (result.score, result.offset_time, result.shared_time)
+            duplicates.append(make_pair("near-identical", tables, a, b, numbers))
+    return duplicates
+
+
+def _decode(clips: Clips, row: int) -> NDArray[np.float32]:
+    """The first 30 s of a clip at 8 kHz."""
+    end = float(clips.end_time[row])
+    blocks = audio.read_blocks(
+        clips.root / str(clips.file[row]),
+        block_time=MAX_DURATION,
+        sample_rate=SAMPLE_RATE,
+        start_time=float(clips.start_time[row]),
+        end_time=None if np.isnan(end) else end,
+    )
+    return next(iter(blocks), np.zeros(0, np.float32))

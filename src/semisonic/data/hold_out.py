@@ -1,0 +1,82 @@
+"""A part of the clips held out, by recording, with all classes as evenly as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.base.errors import OptionError
+from semisonic.data.clips import Clips
+from semisonic.data.grouping import Recordings, recordings, shuffled
+
+Rows = NDArray[np.int64]
+
+
+def hold_out(
+    clips: Clips, rows: Rows, share: float, seed: int, purpose: str = "validation"
+) -> tuple[Rows, Rows]:
+    """Cut a share of the clips off, by recording, with all classes as evenly as possible.
+
+    Recordings are taken in a random order for the class that is furthest from its share. The last
+    recording of a class is never taken.
+
+    Parameters
+    ----------
+    clips : Clips
+    rows : ndarray of int64
+        The rows to divide.
+    share : float
+        Share of the clips to hold out, from 0 to below 1.
+    seed : int
+    purpose : str
+        Names the random stream, so that different cuts are independent.
+
+    Returns
+    -------
+    kept, held : ndarray of int64
+        Row numbers, ascending.
+    """
+    if not 0 <= share < 1:
+        raise OptionError(f"share to hold out: found {share}, expected from 0 to below 1")
+    found = recordings(clips, rows)
+    order = shuffled(found.names, seed, purpose)
+    priority = np.argsort(shuffled(clips.classes, seed, purpose, "class"))
+    chosen = _choose(found, order, priority, share)
+    held = found.take(chosen)
+    return np.setdiff1d(rows, held), held
+
+
+def _choose(found: Recordings, order: Sequence[int], priority: Rows, share: float) -> list[int]:
+    """Which recordings to hold out: serve the class that is furthest from its share, repeatedly.
+
+    ``priority`` decides between classes that are equally far.
+    """
+    wanted = found.counts.sum(axis=0) * share
+    tie = priority * 1e-9
+    goal = round(float(found.sizes.sum()) * share)
+    held = np.zeros_like(wanted)
+    left = (found.counts > 0).sum(axis=0)  # recordings that still train, per class
+    waiting = [[g for g in reversed(order) if found.counts[g, c]] for c in range(len(wanted))]
+    chosen: list[int] = []
+    taken: set[int] = set()
+    n_held = 0
+    while n_held < goal:
+        missing = np.where([bool(queue) for queue in waiting], wanted - held + tie, -np.inf)
+        c = int(missing.argmax()) if len(missing) else 0
+        if not len(missing) or missing[c] <= 1e-6:
+            break
+        g = waiting[c].pop()
+        counts, size = found.counts[g], int(found.sizes[g])
+        last = bool(((counts > 0) & (left <= 1)).any())
+        over = counts[c] - missing[c]  # how far the class would go past its share
+        too_much = over >= max(1.0, missing[c]) or n_held + size - goal > max(0, goal - n_held)
+        if g in taken or last or too_much:
+            continue
+        chosen.append(g)
+        taken.add(g)
+        held += counts
+        left -= counts > 0
+        n_held += size
+    return chosen

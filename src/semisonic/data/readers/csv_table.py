@@ -1,0 +1,230 @@
+"""A CSV table of labels: ``file,label`` and optional ``start_time,end_time,group,fold``.
+
+Several labels of a clip are joined with ';' (or another separator), or stand in several rows
+with the same file and times. An empty label means an unlabelled clip. Other tools' column names
+are known (``columns.py``). Rows of a ``label_type`` other than positive say what is not heard, or
+perhaps heard; they are left out, and a note says how many.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from semisonic.base.errors import DataError
+from semisonic.data.clips import Clips
+from semisonic.data.readers.columns import Columns, find_columns, looks_like_labels
+from semisonic.data.readers.esc_us import UNVERIFIED_TABLE
+from semisonic.data.readers.groups import group_rule
+from semisonic.data.readers.locate import locate
+from semisonic.data.readers.place import Place, ReadOptions
+from semisonic.data.readers.table_file import Row, TableFile, read_header, read_table
+
+PREFERRED = ("labels.csv", "metadata.csv", "meta.csv", "annotations.csv")
+
+
+@dataclass
+class _Entry:
+    """One clip while its rows are gathered."""
+
+    row: Row
+    file: str
+    start_time: float
+    end_time: float | None
+    group: str
+    fold: int
+    labels: list[str] = field(default_factory=list)
+
+
+def recognise(place: Place) -> str | None:
+    """A CSV file, or a folder with exactly one table of files and labels in it."""
+    if place.is_table:
+        return "a table of files"
+    table = table_in(place)
+    return f"the table {table.name} names files and labels" if table else None
+
+
+def table_in(place: Place) -> Path | None:
+    """The label table of a folder: a well-known name first, else the only one there is."""
+    tables = [
+        path
+        for path in place.tables
+        if path.name.lower() != UNVERIFIED_TABLE and looks_like_labels(read_header(path))
+    ]
+    known = {path.name.lower(): path for path in tables}
+    for name in PREFERRED:
+        if name in known:
+            return known[name]
+    return tables[0] if len(tables) == 1 else None
+
+
+def read(place: Place, options: ReadOptions) -> Clips:
+    """Read the table; find the audio beside it.
+
+    Raises
+    ------
+    DataError
+        With file and row: broken numbers, times or folds, a clip that stands twice, missing files.
+    """
+    path = place.path if place.is_table else table_in(place)
+    if path is None:
+        raise DataError(
+            f"{place.path}: no table with a file and a label column in this folder; "
+            f"found {', '.join(t.name for t in place.tables) or 'no CSV file'}. "
+            "Give the path of the CSV file itself"
+        )
+    table = read_table(path)
+    if not table.rows:
+        raise DataError(f"{path}: a header and no rows, expected one row a clip")
+    columns = find_columns(path, table.columns)
+    entries, notes = _gather(table, columns, options)
+    found = locate(
+        path,
+        [entry.file for entry in entries],
+        [entry.row.number for entry in entries],
+        allow_missing=options.allow_missing,
+    )
+    notes += found.notes + _hints(entries, options.separator)
+    classes = _class_order(table, columns, entries, notes)
+    rows = [
+        {
+            "file": file,
+            "start_time": entry.start_time,
+            "end_time": entry.end_time,
+            "labels": entry.labels,
+            "group": entry.group or file,
+            "fold": entry.fold,
+        }
+        for entry, file in zip(entries, found.files, strict=True)
+    ]
+    default = place.name if place.is_folder else path.stem
+    return Clips.from_rows(found.root, rows, classes, options.name or default, notes)
+
+
+def _gather(
+    table: TableFile, columns: Columns, options: ReadOptions
+) -> tuple[list[_Entry], list[str]]:
+    """The clips of a table: rows of the same file and times are one clip."""
+    rule = None
+    if options.group in table.columns:
+        group_column: str | None = options.group
+    else:
+        group_column = columns.group if options.group == "auto" else None
+        rule = group_rule(options.group)
+    entries: dict[tuple[str, float, float | None], _Entry] = {}
+    left_out = 0
+    for row in table.rows:
+        if columns.label_type and row.values[columns.label_type].lower() not in ("", "positive"):
+            left_out += 1
+            continue
+        entry = _entry(table, columns, row, options.separator)
+        if group_column:
+            entry.group = row.values[group_column]
+        elif rule is not None and options.group not in ("auto", "file"):
+            entry.group = rule(entry.file)
+        key = (entry.file, entry.start_time, entry.end_time)
+        if key in entries:
+            _join(table, entries[key], entry)
+        else:
+            entries[key] = entry
+    notes = []
+    if left_out:
+        notes.append(f"{left_out} rows left out: their {columns.label_type} is not positive")
+    joined = len(table.rows) - left_out - len(entries)
+    if joined:
+        notes.append(f"{joined} rows name further labels of a clip in another row")
+    if not entries:
+        raise DataError(f"{table.path}: no row is left of {len(table.rows)}: {notes[0]}")
+    return list(entries.values()), notes
+
+
+def _entry(table: TableFile, columns: Columns, row: Row, separator: str) -> _Entry:
+    file = row.values[columns.file].replace("\\", "/")
+    if not file:
+        raise DataError(f"{table.where(row)}: the column '{columns.file}' is empty")
+    label = row.values[columns.label] if columns.label else ""
+    labels = [part.strip() for part in label.split(separator) if part.strip()]
+    if len(set(labels)) != len(labels):
+        raise DataError(f"{table.where(row)}: a label stands twice in '{label}', expected once")
+    start = _number(table, row, columns.start) or 0.0
+    end = _number(table, row, columns.end)
+    if start < 0 or (end is not None and end <= start):
+        raise DataError(
+            f"{table.where(row)}: found start {start:g} s and end "
+            f"{'none' if end is None else f'{end:g} s'}, expected 0 <= start < end, in seconds"
+        )
+    return _Entry(row, file, start, end, "", _fold(table, row, columns.fold), labels)
+
+
+def _number(table: TableFile, row: Row, column: str | None) -> float | None:
+    text = row.values[column] if column else ""
+    if not text or text.lower() == "nan":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise DataError(
+            f"{table.where(row)}: found '{text}' as {column}, expected seconds such as 2.5"
+        )
+    return value
+
+
+def _fold(table: TableFile, row: Row, column: str | None) -> int:
+    text = row.values[column] if column else ""
+    if not text:
+        return 0
+    if not text.isdecimal() or int(text) < 1:
+        raise DataError(
+            f"{table.where(row)}: found fold '{text}', expected a whole number from 1, or nothing"
+        )
+    return int(text)
+
+
+def _join(table: TableFile, kept: _Entry, more: _Entry) -> None:
+    """Add the labels of a second row for the same clip, if it says nothing else."""
+    both = f"rows {kept.row.number} and {more.row.number}"
+    again = set(kept.labels) & set(more.labels)
+    if again or not more.labels or not kept.labels:
+        raise DataError(
+            f"{table.path}, {both}: the clip {more.file} stands twice with the label "
+            f"'{next(iter(again), '')}'; remove one of the rows"
+        )
+    if (kept.fold, kept.group) != (more.fold, more.group):
+        raise DataError(
+            f"{table.path}, {both}: the clip {more.file} has fold {kept.fold} and group "
+            f"'{kept.group}' in one, fold {more.fold} and '{more.group}' in the other"
+        )
+    kept.labels += more.labels
+
+
+def _class_order(
+    table: TableFile, columns: Columns, entries: list[_Entry], notes: list[str]
+) -> list[str] | None:
+    """The class names in the order of the table's own class numbers, if it has good ones."""
+    if columns.target is None or columns.label is None:
+        return None
+    pairs = {(row.values[columns.target], row.values[columns.label]) for row in table.rows}
+    named = {label for entry in entries for label in entry.labels}
+    numbers = {number: label for number, label in pairs if number.isdecimal() and label in named}
+    sound = len(pairs) == len(numbers) == len(set(numbers.values())) == len(named)
+    if not sound:
+        notes.append(f"column '{columns.target}' is no numbering of the classes and is not used")
+        return None
+    return [numbers[number] for number in sorted(numbers, key=int)]
+
+
+def _hints(entries: list[_Entry], separator: str) -> list[str]:
+    """A note when labels look as if another separator joined them."""
+    labels = {label for entry in entries for label in entry.labels}
+    for other in (",", "|", "/"):
+        joined = [
+            label
+            for label in sorted(labels)
+            if other in label and all(part.strip() in labels for part in label.split(other))
+        ]
+        if other != separator and joined:
+            return [f"'{joined[0]}' looks like several labels; if so, set the separator '{other}'"]
+    return []

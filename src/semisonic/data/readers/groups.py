@@ -1,0 +1,63 @@
+"""Which recording a file belongs to, when no table says so.
+
+``"file"``: each file is a recording of its own. ``"folder"``: all files of one folder are one
+recording (a site, a deployment); files directly in a class folder stay on their own. Anything
+else is a regular expression on the relative name, whose first bracket is the recording:
+``r"(\\d{8})_"`` puts all files of one day together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from semisonic.base.errors import DataError
+
+
+def group_rule(group: str) -> Callable[[str], str]:
+    """The function from a relative file name to its recording.
+
+    Raises
+    ------
+    DataError
+        When the regular expression is broken or has no bracket.
+    """
+    if group in ("auto", "file"):
+        return lambda file: file
+    if group == "folder":
+        return _folder_or_file
+    try:
+        pattern = re.compile(group)
+    except re.error as error:
+        raise DataError(
+            f"group rule '{group}': not a regular expression ({error}); "
+            "expected 'file', 'folder', a column of the table, or a pattern such as '(\\d+)_'"
+        ) from error
+    if pattern.groups < 1:
+        raise DataError(
+            f"group rule '{group}': no such column, and as a regular expression it has no bracket. "
+            "Expected 'file', 'folder', a column of the table, or a pattern whose first "
+            "bracket is the recording, such as '(\\d+)_'"
+        )
+
+    def by_pattern(file: str) -> str:
+        found = pattern.search(file)
+        if found is None or found.group(1) is None:
+            raise DataError(
+                f"{file}: the group rule '{group}' finds nothing in this name; "
+                "change the rule so that it fits every file"
+            )
+        return found.group(1)
+
+    return by_pattern
+
+
+def groups_of(files: Iterable[str], group: str) -> list[str]:
+    """The recording of each file."""
+    rule = group_rule(group)
+    return [rule(file) for file in files]
+
+
+def _folder_or_file(file: str) -> str:
+    folder = file.rpartition("/")[0]
+    return folder if "/" in folder else file

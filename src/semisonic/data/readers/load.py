@@ -1,0 +1,156 @@
+"""One function for any data set on disk, which can say why it reads it as it does."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.base.options import nearest
+from semisonic.data.clips import Clips
+from semisonic.data.readers import class_folders, csv_table, esc_folders, esc_meta, esc_us, plain
+from semisonic.data.readers.place import Place, ReadOptions
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to lay out a data set: how to tell it, how to read it."""
+
+    kind: str
+    title: str
+    recognise: Callable[[Place], str | None]
+    read: Callable[[Place, ReadOptions], Clips]
+
+
+# In the order in which they are tried: the more special ones first.
+LAYOUTS = (
+    Layout("esc50", "ESC-50 with meta/esc50.csv", esc_meta.recognise, esc_meta.read),
+    Layout("csv", "a table of files and labels", csv_table.recognise, csv_table.read),
+    Layout("esc-us", "ESC-US, unlabelled", esc_us.recognise, esc_us.read),
+    Layout("esc-folders", "ESC in its old layout", esc_folders.recognise, esc_folders.read),
+    Layout("folders", "a folder of class folders", class_folders.recognise, class_folders.read),
+    Layout("files", "recordings without labels", plain.recognise, plain.read),
+)
+_BY_KIND = {layout.kind: layout for layout in LAYOUTS}
+_BY_KIND["esc10"] = Layout(
+    "esc10", "the ESC-10 part of ESC-50", esc_meta.recognise, esc_meta.read_esc10
+)
+LABEL_CHOICES = ("auto", "none", *_BY_KIND)
+
+
+def load_clips(
+    path: str | os.PathLike[str],
+    *,
+    labels: str | None = "auto",
+    name: str | None = None,
+    group: str = "auto",
+    separator: str = ";",
+    merge_parts: bool = True,
+    allow_missing: bool = False,
+) -> Clips:
+    """Read a data set as a table of clips. No audio is opened.
+
+    Parameters
+    ----------
+    path : path
+        A folder, a CSV or TSV table, or one recording.
+    labels : {"auto", "none", "folders", "csv", "esc50", "esc10", "esc-folders", "esc-us", "files"}
+        Where the labels come from. "auto" looks at the layout (:func:`describe_layout` says what
+        it finds). "none" (or None) reads as "auto" and then takes the labels away, so that
+        recordings and folds stay known and test audio can be kept out of a pool. "files" lists
+        every recording, whatever lies beside it.
+    name : str, optional
+        What the data set is called in reports; by default its own name or the folder's.
+    group : str
+        What a recording is: "auto" (what the data set says, else each file), "file", "folder",
+        a column of the table, or a regular expression whose first bracket is the recording.
+    separator : str
+        What joins several labels in one cell of a table.
+    merge_parts : bool
+        Whether folders such as ``Cat-Part1`` and ``Cat-Part2`` are one class.
+    allow_missing : bool
+        Whether a table may name files that are not there.
+
+    Returns
+    -------
+    Clips
+        Sorted by file and start time; ``notes`` says what was decided on the way.
+
+    Raises
+    ------
+    DataError
+        When the path does not exist, holds no audio, or does not fit its layout.
+    OptionError
+        When ``labels`` is not one of the choices.
+    """
+    if not separator:
+        raise OptionError("separator: found nothing, expected a character such as ';'")
+    wanted = "none" if labels is None else labels
+    if wanted not in LABEL_CHOICES:
+        raise OptionError(f"labels: found '{wanted}'; {nearest(wanted, LABEL_CHOICES)}")
+    place = _place(path)
+    options = ReadOptions(name, group, separator, merge_parts, allow_missing)
+    layout = _detect(place)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
+    if place.is_audio_file and layout.kind != "files":
+        raise DataError(f"{place.path}: one recording, expected a folder or a table for '{wanted}'")
+    clips = layout.read(place, options)
+    for note in clips.notes:
+        _log.info("%s: %s", clips.name, note)
+    return clips.without_labels() if wanted == "none" else clips
+
+
+def describe_layout(path: str | os.PathLike[str]) -> str:
+    """Say, in one sentence, how "auto" reads a path and why.
+
+    Raises
+    ------
+    DataError
+        When the path does not exist or holds nothing that can be read.
+    """
+    place = _place(path)
+    layout, reason = _detect(place)
+    return f"{place.path}: read as {layout.title} (labels '{layout.kind}'), because: {reason}"
+
+
+def require_labels(clips: Clips, purpose: str = "this") -> Clips:
+    """Return the clips if any of them has a label.
+
+    Raises
+    ------
+    DataError
+        When the table is empty or no clip has a label, as with ESC-US.
+    """
+    if len(clips) and clips.is_labelled.any():
+        return clips
+    said = f" ({'; '.join(clips.notes)})" if clips.notes else ""
+    raise DataError(
+        f"'{clips.name}' in {clips.root}: {purpose} needs labels, and none of its {len(clips)} "
+        f"clips has one{said}. Use it as the unlabelled pool, or give a labelled set: "
+        "a folder of class folders or a CSV file with the columns file,label"
+    )
+
+
+def _place(path: str | os.PathLike[str]) -> Place:
+    place = Place(Path(path))
+    if not place.path.exists():
+        raise DataError(f"{place.path}: no such file or folder; look at the spelling of the path")
+    if not (place.is_folder or place.is_table or place.is_audio_file):
+        raise DataError(
+            f"{place.path}: found a '{place.path.suffix or 'nameless'}' file, expected a folder "
+            "with recordings, a CSV or TSV table, or a recording"
+        )
+    return place
+
+
+def _detect(place: Place) -> tuple[Layout, str]:
+    for layout in LAYOUTS:
+        reason = layout.recognise(place)
+        if reason is not None:
+            return layout, reason
+    place.need_audio()
+    return _BY_KIND["files"], f"{len(place.audio)} recordings and nothing that labels them"

@@ -1,0 +1,110 @@
+"""Where a data set lies: a path, and what is in it, looked up once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from semisonic.audio import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio
+from semisonic.base.errors import DataError
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a user may say about a data set; each reader uses what applies to it."""
+
+    name: str | None = None
+    group: str = "auto"
+    separator: str = ";"
+    merge_parts: bool = True
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path given by a user. Nothing is decoded here: names only."""
+
+    path: Path
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the path is a CSV or TSV file."""
+        return self.path.is_file() and self.path.suffix.lower() in TABLE_SUFFIXES
+
+    @property
+    def is_audio_file(self) -> bool:
+        """Whether the path is one recording."""
+        return self.path.is_file() and self.path.suffix.lower() in AUDIO_SUFFIXES
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the path is a folder."""
+        return self.path.is_dir()
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, as a name for the data set."""
+        return self.path.resolve().name if self.is_folder else self.path.stem
+
+    @cached_property
+    def audio(self) -> tuple[str, ...]:
+        """The recordings below the folder: relative names with forward slashes, sorted."""
+        if not self.is_folder:
+            return ()
+        return relative_names(self.path)
+
+    @cached_property
+    def tables(self) -> tuple[Path, ...]:
+        """The CSV and TSV files directly in the folder, sorted."""
+        if not self.is_folder:
+            return ()
+        return tuple(
+            sorted(
+                entry
+                for entry in self.path.iterdir()
+                if entry.suffix.lower() in TABLE_SUFFIXES
+                and entry.is_file()
+                and not entry.name.startswith(".")
+            )
+        )
+
+    def need_audio(self) -> tuple[str, ...]:
+        """The recordings below the folder.
+
+        Raises
+        ------
+        DataError
+            When there are none, saying what was looked for.
+        """
+        if not self.audio:
+            others = len(find_audio(self.path, OTHER_SUFFIXES)) if self.is_folder else 0
+            raise DataError(
+                f"{self.path}: no audio found. Looked in this folder and all folders below it for "
+                f"{', '.join(sorted(AUDIO_SUFFIXES))} (upper or lower case). "
+                + (f"Found {others} in formats that are not read; convert them. " if others else "")
+                + "Give the folder that holds the recordings, or a CSV file that names them"
+            )
+        return self.audio
+
+
+def relative_names(folder: Path) -> tuple[str, ...]:
+    """The recordings below a folder, relative to it, with forward slashes, sorted."""
+    # Plain text instead of Path.relative_to: four times faster on a quarter of a million files.
+    base = folder.as_posix().rstrip("/") + "/"
+    names = (file.as_posix() for file in find_audio(folder))
+    if base == "./":
+        return tuple(names)
+    return tuple(name.removeprefix(base) for name in names)
+
+
+def first_folder(file: str) -> str:
+    """The first-level folder of a relative name; empty for a file directly in the root."""
+    return file.partition("/")[0] if "/" in file else ""
+
+
+def base_name(file: str) -> str:
+    """The last part of a relative name."""
+    return file.rpartition("/")[2]
