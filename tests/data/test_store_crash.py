@@ -17,6 +17,7 @@ import soundfile as sf
 from semisonic.audio import read
 from semisonic.data.clips import Clips
 from semisonic.data.store import SampleStore
+from semisonic.data.store_folder import opened
 
 RATE = 8000
 N = 60
@@ -141,13 +142,14 @@ def test_leftovers_of_a_killed_compaction_are_removed(root: Path, tmp_path: Path
 
 def test_two_processes_share_the_work_of_one(root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    first = start(root, folder, 0.01)
-    wait_for_lines(folder, 1, first)
-    second = start(root, folder, 0.01)
-    (out_first, _), (out_second, warning) = first.communicate(), second.communicate()
-    assert out_first.split() == [str(N), "0"]
-    assert out_second.split() == ["0", str(N)]
-    assert "waiting for another process" in warning
+    with opened(folder, "samples", {"sample_rate": RATE}):
+        processes = [start(root, folder, 0.005) for _ in range(2)]
+        for process in processes:  # both are there, and wait for us
+            assert process.stderr is not None
+            assert "waiting for another process" in process.stderr.readline()
+        assert lines(folder) == 0
+    answers = sorted(process.communicate()[0].split() for process in processes)
+    assert answers == [["0", str(N)], [str(N), "0"]]
     check(build(root, folder))
 
 

@@ -122,6 +122,16 @@ def test_a_failed_clip_has_no_row(root: Path, tmp_path: Path) -> None:
     check(build(store, tmp_path), store)
 
 
+def test_rows_behind_a_torn_end_are_made_again(root: Path, tmp_path: Path) -> None:
+    store = samples(table(root, 20), tmp_path)
+    build(store, tmp_path)
+    row_bytes = 2 * int(np.prod(SHAPE))
+    os.truncate(tmp_path / "features" / "data-1.bin", 7 * row_bytes + 3)
+    features = build(store, tmp_path)
+    assert (features.report.n_decoded, features.report.n_reused) == (13, 7)
+    check(features, store)
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [({"key": "other"}, "other"), ({"shape": (2, 5, 4)}, "shape"), ({"n_samples": 5}, "n_samples")],

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from semisonic.base.errors import OptionError
+from semisonic.data.workers import TASKS_PER_WORKER, count_workers, in_threads
+
+
+def test_all_results_come_from_several_threads() -> None:
+    seen = set()
+
+    def work(n: int) -> int:
+        seen.add(threading.get_ident())
+        time.sleep(0.001)
+        return n * n
+
+    assert sorted(in_threads(work, range(50), 3)) == [n * n for n in range(50)]
+    assert 2 <= len(seen) <= 3
+    assert list(in_threads(work, [], 3)) == []
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_tasks_are_taken_only_when_there_is_room(workers: int) -> None:
+    taken = 0
+
+    def tasks() -> Iterator[int]:
+        nonlocal taken
+        for n in range(100):
+            taken += 1
+            yield n
+
+    for done, _ in enumerate(in_threads(abs, tasks(), workers)):
+        # A result was counted before it is given out; up to as many more are at hand.
+        assert taken <= done + 2 * TASKS_PER_WORKER * workers
+    assert taken == 100
+
+
+def test_an_error_stops_the_rest() -> None:
+    done = []
+
+    def work(n: int) -> None:
+        if n == 3:
+            raise ZeroDivisionError
+        done.append(n)
+
+    with pytest.raises(ZeroDivisionError):
+        list(in_threads(work, range(1000), 1))
+    assert len(done) < 10
+
+
+def test_a_consumer_that_stops_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    results = in_threads(abs, range(1000), 2)
+    next(results)
+    results.close()
+    assert threading.active_count() == before
+
+
+def test_number_of_workers() -> None:
+    assert count_workers(None) >= 1
+    assert count_workers(5) == 5
+    with pytest.raises(OptionError, match="found 0"):
+        count_workers(0)
