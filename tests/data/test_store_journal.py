@@ -42,7 +42,7 @@ def test_nothing_is_written_when_the_data_cannot_be(tmp_path: Path) -> None:
     def fail() -> None:
         raise OSError
 
-    with pytest.raises(OSError), Journal(tmp_path / "j", fail) as journal:  # noqa: PT012
+    with pytest.raises(OSError), Journal(tmp_path / "j", fail) as journal:
         journal.append([1])
     assert (tmp_path / "j").read_bytes() == b""
 
