@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 
 from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status
-from semisonic.apps.cli.source import PATH_HELP, SourceOptions, load
+from semisonic.apps.cli.source import PATH_HELP, SourceOptions, has_audio, load
 from semisonic.base.options import option
-from semisonic.data.checks import CheckReport, check
-from semisonic.data.clips import Clips
-from semisonic.data.duplicates import MAX_DURATION, MAX_OFFSET, THRESHOLD, Duplicate
+from semisonic.data import CheckReport, Duplicate, check
+from semisonic.data.checks.duplicates import MAX_OFFSET, THRESHOLD
 
 PAIRS_SHOWN = 20
 
@@ -35,7 +34,6 @@ class CheckOptions:
         "how much later one copy may begin than the other",
         unit="s",
         minimum=0,
-        maximum=MAX_DURATION,
     )
     json: bool = option(False, "print JSON")
     workers: int | None = option(None, "threads that decode; by default one a core", minimum=1)
@@ -52,7 +50,7 @@ def check_data(options: CheckOptions, session: Session) -> Status:
     pool = None
     if options.unlabelled is not None:
         pool = load(options.unlabelled, SourceOptions(labels="none"), session)
-    audio = options.audio and _has_audio(clips, session)
+    audio = options.audio and has_audio(clips)
     report = check(
         clips,
         pool,
@@ -67,14 +65,6 @@ def check_data(options: CheckOptions, session: Session) -> Status:
         _print(report, audio, session)
     status = session.failed(report.failures)
     return status if report.ok else Status.SOME_FAILED
-
-
-def _has_audio(clips: Clips, session: Session) -> bool:
-    """Whether the recordings lie where the table says; if not, say what that means."""
-    if any(path.is_file() for path in clips.paths):
-        return True
-    session.note(f"No recordings lie in {clips.root}: only the table is checked, not the sounds.")
-    return False
 
 
 def _print(report: CheckReport, audio: bool, session: Session) -> None:

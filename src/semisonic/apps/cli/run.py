@@ -6,7 +6,7 @@ from semisonic import recipes
 from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.training_verbs import SYNTH
-from semisonic.data.readers import describe_layout
+from semisonic.data import describe_layout
 from semisonic.experiments import RunOptions
 
 

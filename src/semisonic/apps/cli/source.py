@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from semisonic.apps.cli.session import Session
 from semisonic.base.options import option
-from semisonic.data.clips import Clips
-from semisonic.data.readers import LABEL_CHOICES, load_clips
+from semisonic.data import LABEL_CHOICES, Clips, load_clips
 
 PATH_HELP = "a folder of recordings or a CSV table"
 
@@ -42,3 +41,8 @@ def load(path: str, source: SourceOptions, session: Session) -> Clips:
     for text in clips.notes:
         session.note(f"{clips.name}: {text}")
     return clips
+
+
+def has_audio(clips: Clips) -> bool:
+    """Whether any recording lies where the table says; the reader's notes tell when not."""
+    return any(path.is_file() for path in clips.paths)

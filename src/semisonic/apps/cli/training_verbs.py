@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from semisonic.apps.cli.session import Session, Status
-from semisonic.data import synth
-from semisonic.data.readers import describe_layout
+from semisonic.data import describe_layout, synth
 from semisonic.data.synth import SynthOptions
 
 T = TypeVar("T")

@@ -1,0 +1,102 @@
+"""``semisonic data info``: what is in a data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from semisonic.apps.cli.parser import command_from
+from semisonic.apps.cli.session import Session, Status, table
+from semisonic.apps.cli.source import PATH_HELP, SourceOptions, has_audio, load
+from semisonic.base.options import option
+from semisonic.data import Summary, describe, describe_layout
+
+VALUES_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class InfoOptions:
+    """Count what is in a data set."""
+
+    data: str = option(dataclasses.MISSING, PATH_HELP)
+    fast: bool = option(False, "open no recording: leave out lengths and rates")
+    json: bool = option(False, "print JSON")
+    workers: int | None = option(None, "threads that read headers; by default one a core")
+    source: SourceOptions = field(default_factory=SourceOptions)
+
+
+def show_info(options: InfoOptions, session: Session) -> Status:
+    """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
+    clips = load(options.data, options.source, session)
+    fast = options.fast or not has_audio(clips)
+    found = describe(clips, fast=fast, workers=options.workers)
+    if options.json:
+        session.say(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        if options.source.labels == "auto":
+            session.note(describe_layout(options.data))
+        for line in lines(found):
+            session.say(line)
+    return session.failed(found.bad_files)
+
+
+def lines(found: Summary) -> Iterator[str]:
+    """The summary as text: facts in two columns, then a table of the classes."""
+    facts = dict(_facts(found))
+    width = max(map(len, facts))
+    yield from (f"{name.ljust(width)}  {value}" for name, value in facts.items())
+    if found.classes:
+        yield ""
+        headers = ["class", "clips", "recordings", *(f"fold {k}" for k in found.folds)]
+        rows = [
+            [
+                label,
+                found.per_class[label],
+                found.recordings_per_class[label],
+                *found.per_class_and_fold.get(label, ()),
+            ]
+            for label in found.classes
+        ]
+        yield table(headers, rows)
+
+
+def _facts(found: Summary) -> Iterator[tuple[str, str]]:
+    yield "name", found.name
+    yield "folder", found.root
+    unlabelled = found.n_clips - found.n_labelled
+    several = f", {found.n_multi_label} with several labels" if found.n_multi_label else ""
+    labelled = f"{found.n_labelled} with a label, {unlabelled} without{several}"
+    yield "clips", f"{found.n_clips} ({labelled})"
+    yield "files", f"{found.n_files}"
+    yield "recordings", f"{found.n_recordings}"
+    yield "classes", f"{len(found.classes)}"
+    yield "folds", ", ".join(map(str, found.folds)) or "none"
+    if found.durations is not None:
+        d = found.durations
+        spread = f"{d.shortest:.2f} to {d.longest:.2f} s, median {d.median:.2f} s"
+        yield "lengths", f"{spread}, {d.total_hours:.2f} h together"
+        yield "rates", _counted(found.sample_rates, " Hz")
+        yield "channels", _counted(found.channels)
+        yield "formats", _counted(found.formats)
+
+
+def _counted(counts: Mapping[int, int] | Mapping[str, int], unit: str = "") -> str:
+    """Values with how many files have each, the most common first."""
+    if len(counts) == 1:
+        return f"{next(iter(counts))}{unit}"
+    shown = [f"{value}{unit} ({n})" for value, n in list(counts.items())[:VALUES_SHOWN]]
+    others = len(counts) - len(shown)
+    return ", ".join(shown) + (f" and {others} others" if others else "")
+
+
+command = command_from(
+    InfoOptions,
+    show_info,
+    name="info",
+    examples=[
+        "semisonic data info path/to/recordings",
+        "semisonic data info labels.csv --group site --json",
+    ],
+)
