@@ -15,14 +15,13 @@ it holds against:
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from semisonic.evaluation.intervals import Interval
+from semisonic.evaluation.plain import plain
 from semisonic.evaluation.significance import McNemar
 from semisonic.evaluation.wording import p_text, points
 
@@ -142,7 +141,7 @@ class Comparison:
             return f"{claim}: {self.numbers}."
         word = "better" if gained else "worse"
         doubt = (
-            f"That it would with other training clips too is not shown "
+            f"Whether it would with other training clips too is not shown "
             f"(corrected t-test, {p_text(self.p_folds)})."
         )
         if not subject:
@@ -152,23 +151,8 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a value that could not be computed is None."""
-
-        def plain(value: Any) -> Any:
-            if isinstance(value, float):
-                return value if math.isfinite(value) else None
-            if isinstance(value, (McNemar, Interval)):
-                return plain(value._asdict())
-            if isinstance(value, dict):
-                return {key: plain(item) for key, item in value.items()}
-            return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-        named = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for name in ("a", "b"):
-            named[name] = dataclasses.asdict(named[name]) | {"interval": named[name].interval}
-        named["folds"] = [dataclasses.asdict(fold) for fold in self.folds]
-        named["draws"] = [dataclasses.asdict(d) | {"mcnemar": d.mcnemar} for d in self.draws]
         extra = {"p": self.p, "outcome": self.outcome, "verdict": self.verdict()}
-        result: dict[str, Any] = plain(named | extra)
+        result: dict[str, Any] = plain(self) | plain(extra)
         return result
 
 

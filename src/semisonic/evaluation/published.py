@@ -204,8 +204,13 @@ ALL = (*BASELINES, *PICZAK, CAE_TABLE_2[-1], *CAE_UPSAMPLING, *HUMAN)
 
 def published_for(data: str) -> list[Published]:
     """What is known of a data set (by name: ``"ESC-10"``, ``"esc50"``), the lowest first."""
+    return sorted((p for p in ALL if same_data(p.data, data)), key=lambda p: p.accuracy)
+
+
+def same_data(a: str, b: str) -> bool:
+    """Whether two names mean the same data set: ``"ESC-10"`` is ``"esc10"``."""
 
     def plain(name: str) -> str:
         return "".join(c for c in name.lower() if c.isalnum())
 
-    return sorted((p for p in ALL if plain(p.data) == plain(data)), key=lambda p: p.accuracy)
+    return plain(a) == plain(b)

@@ -42,7 +42,7 @@ def comparison(comparisons: Sequence[Comparison], title: str = "") -> Figure:
     if not comparisons:
         raise DataError("comparison: nothing to draw")
     n = len(comparisons)
-    figure = new_figure(6.4, 1.15 + 0.36 * n)
+    figure = new_figure(5.8, 1.15 + 0.36 * n)
     axes = figure.add_subplot()
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
     for row, one in enumerate(comparisons):

@@ -30,8 +30,8 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str = "")
         raise DataError(f"confusion matrix: found shape {table.shape}, expected ({n}, {n})")
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     numbered = n <= _LARGEST_WITH_NUMBERS
-    side = 2.2 + 0.38 * n if numbered else 2.4 + 0.125 * n
-    figure = new_figure(max(4.2, side), max(3.9, side - 0.1))
+    side = 1.85 + 0.35 * n if numbered else 2.4 + 0.125 * n
+    figure = new_figure(max(3.6, side), max(3.4, side - 0.1))
     axes = figure.add_subplot()
     axes.imshow(share, cmap=SEQUENTIAL, vmin=0, vmax=1)
     names, size = short(classes), 9 if numbered else max(5.0, 9 - 0.06 * n)

@@ -38,8 +38,9 @@ def embedding_map(
     if not maps:
         raise DataError("embedding map: nothing to draw")
     named = len(classes) <= _MOST_NAMED
-    rows_of_names = -(-len(classes) // 5) if named else 0
-    figure = new_figure(min(8.0, 0.6 + 3.6 * len(maps)), 3.5 + 0.22 * rows_of_names)
+    columns = 5 if len(maps) > 1 else 3
+    rows_of_names = -(-len(classes) // columns) if named else 0
+    figure = new_figure(min(8.0, 1.0 + 3.6 * len(maps)), 3.9 + 0.22 * rows_of_names)
     panels = figure.subplots(1, len(maps), squeeze=False)[0]
     for axes, (arm, (points, targets)) in zip(panels, maps.items(), strict=True):
         where, what = np.asarray(points, dtype=np.float64), np.asarray(targets)
@@ -60,7 +61,6 @@ def embedding_map(
             Line2D([], [], linestyle="", label=name, markersize=6, **_line_look(i))
             for i, name in enumerate(short(classes))
         ]
-        columns = 5 if len(maps) > 1 else 3
         figure.legend(
             handles=handles,
             loc="outside lower center",
@@ -74,7 +74,7 @@ def embedding_map(
 
 
 def _look(number: int) -> dict[str, str]:
-    marker = CLASS_MARKERS[number // len(CLASS_COLOURS) % len(CLASS_MARKERS)]
+    marker = CLASS_MARKERS[(number + number // len(CLASS_COLOURS)) % len(CLASS_MARKERS)]
     colour = CLASS_COLOURS[number % len(CLASS_COLOURS)]
     return {"color": colour, "marker": marker, "edgecolor": PAPER}
 

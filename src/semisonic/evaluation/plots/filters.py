@@ -28,7 +28,7 @@ def filters(weights: Mapping[str, ArrayLike], title: str = "") -> Figure:
         raise DataError("filters: no weights to draw")
     tables = {arm: _kernels(arm, values) for arm, values in weights.items()}
     most_rows = max(-(-len(table) // _PER_ROW) for table in tables.values())
-    figure = new_figure(min(8.4, 0.3 + 3.1 * len(tables)), 0.6 + 0.36 * most_rows)
+    figure = new_figure(min(8.4, 0.2 + 3.6 * len(tables)), 0.5 + 0.43 * most_rows)
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(1, len(tables), squeeze=False)[0]
     for axes, (arm, table) in zip(grid, tables.items(), strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
@@ -102,18 +103,30 @@ def _settings() -> Any:
     return {**_FIXED, "font.family": fonts or ["sans-serif"]}
 
 
+def look() -> AbstractContextManager[None]:
+    """The settings of this file, for the time of a ``with`` block."""
+    return mpl.rc_context(_settings())
+
+
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
     """Draw with the settings of this file, whatever the caller has set."""
 
     @functools.wraps(draw)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
-        with mpl.rc_context(_settings()):
+        with look():
             result = draw(*args, **kwargs)
             if isinstance(result, Figure):
-                result.draw_without_rendering()  # ticks are made now, with these settings
+                _make_ticks(result)
             return result
 
     return inside
+
+
+def _make_ticks(figure: Figure) -> None:
+    """Make the ticks now: left to the drawing, they would take the caller's settings."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.get_major_ticks()
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -19,6 +19,7 @@ def training_curves(
     *,
     measure: str = "validation accuracy",
     is_share: bool = True,
+    colours: Sequence[str] = ARM_COLOURS,
     title: str = "",
 ) -> Figure:
     """The mean over jobs of each arm, with a band from the 10th to the 90th percentile.
@@ -30,22 +31,24 @@ def training_curves(
         mean is drawn while at least half of the jobs are still running.
     is_share : bool
         Whether the values run from 0 to 1 and are labelled in per cent.
+    colours : sequence of str
+        One for each arm in turn.
     """
     if not any(len(jobs) for jobs in curves.values()):
         raise DataError("training curves: no history to draw")
-    figure = new_figure(5.6, 3.4)
+    figure = new_figure(4.9, 3.1)
     axes = figure.add_subplot()
     for index, (arm, jobs) in enumerate(curves.items()):
         table = _stacked(jobs)
         if not table.size:
             continue
         epochs = 1 + np.arange(table.shape[1])
-        colour = ARM_COLOURS[index % len(ARM_COLOURS)]
+        colour = colours[index % len(colours)]
         for row in table if len(table) <= 30 else table[:0]:
             axes.plot(epochs, row[: len(epochs)], color=colour, alpha=0.12, linewidth=0.8)
         low, high = np.nanpercentile(table, [10, 90], axis=0)
         axes.fill_between(epochs, low, high, color=colour, alpha=0.16, linewidth=0)
-        style = "--" if index == 0 and len(curves) > 1 else "-"
+        style = "--" if index == 0 and len(curves) == 2 else "-"
         axes.plot(epochs, np.nanmean(table, axis=0), color=colour, linestyle=style, label=arm)
     axes.grid(axis="y")
     axes.set_xlabel("epoch")

@@ -1,0 +1,129 @@
+"""What the report of an experiment is made from: plain data, filled in by whoever ran it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from semisonic.evaluation.results import Predictions
+
+
+@dataclass(frozen=True)
+class JobHistory:
+    """The epochs of one training.
+
+    ``rows`` hold a mapping an epoch, such as ``{"epoch": 1, "loss": ..., "val_accuracy":
+    ...}``. ``phase`` is ``"train"`` or ``"pretrain"``; for the latter ``arm`` names the
+    decoder.
+    """
+
+    setting: str
+    arm: str
+    draw: int
+    fold: int
+    rows: Sequence[Mapping[str, float]]
+    phase: str = "train"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A clip to listen to: its samples, what it is, what it was taken for, how surely (0 to 1)."""
+
+    clip: str
+    samples: ArrayLike
+    sample_rate: int
+    target: str
+    predicted: str
+    score: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """Held-out clips and what each decoder made of them.
+
+    ``truth`` and each of ``decoders`` have shape (n, mel, frame); ``names`` says what each
+    clip is; ``errors`` is each decoder's mean squared error over all held-out clips.
+    """
+
+    truth: ArrayLike
+    decoders: Mapping[str, ArrayLike]
+    names: Sequence[str] = ()
+    errors: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "standardised level"
+
+
+@dataclass(frozen=True)
+class SimpleTable:
+    """A table of raw values with its headers; columns in ``shares`` (0 to 1) are shown in %."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    note: str = ""
+    shares: Sequence[str] = ("share",)
+
+
+@dataclass
+class ExperimentContent:
+    """Everything that the report of a comparison shows; what is empty is left out.
+
+    Attributes
+    ----------
+    title : str
+        What was done, such as "Auto-encoder pre-training on ESC-10".
+    predictions : Predictions
+        Both arms in every setting; a setting with one arm is shown without comparison.
+    control, treated : str
+        The names of the arms in the predictions.
+    subject : str
+        What the treated arm adds, as the verdict says it: "Pre-training".
+    data : str
+        The data set's name, by which published results are found ("ESC-10").
+    main_setting : str
+        The setting whose comparison is the headline; by default the first.
+    settings : mapping of str to mapping
+        For each setting the values that make it, such as ``{"batch size": 32}``.
+    paper_cells : mapping of int to str
+        For a batch size in the paper's table 1, the setting that repeats it.
+    histories, reconstructions, filters, embeddings, mistakes, dead_units
+        The learning curves and pictures. ``filters`` holds weights of shape (filter,
+        channel, mel, frame) by arm, ``embeddings`` (points (n, 2), targets (n,)) by arm.
+    timing : sequence of (what, seconds, note)
+    provenance : mapping
+        ``command``, ``commit``, ``seed``, ``machine`` and what else is known.
+    options : mapping
+        All options of the run, nested or not.
+    warnings : sequence of str
+        What the reader must know first: transductive, quick, missing recordings.
+    notes : sequence of str
+        More on the method.
+    test_train_ratio : float, optional
+        For the corrected t-test; see :func:`semisonic.evaluation.compare`.
+    """
+
+    title: str
+    predictions: Predictions
+    control: str = "supervised"
+    treated: str = "pre-trained"
+    subject: str = "Pre-training"
+    subtitle: str = ""
+    data: str = ""
+    main_setting: str = ""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    paper_cells: Mapping[int, str] = field(default_factory=dict)
+    histories: Sequence[JobHistory] = ()
+    reconstructions: Reconstructions | None = None
+    filters: Mapping[str, ArrayLike] = field(default_factory=dict)
+    embeddings: Mapping[str, tuple[ArrayLike, ArrayLike]] = field(default_factory=dict)
+    embedding_method: str = "principal components"
+    mistakes: Sequence[Mistake] = ()
+    dead_units: SimpleTable | None = None
+    timing: Sequence[tuple[str, float, str]] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    test_train_ratio: float | None = None

@@ -1,0 +1,280 @@
+"""The sections behind the answer: learning, classes, the auto-encoder, mistakes, repeating."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from semisonic.evaluation import plots
+from semisonic.evaluation.metrics import confusion, per_class
+from semisonic.evaluation.outcome import Comparison
+from semisonic.evaluation.plots.style import CLASS_COLOURS
+from semisonic.evaluation.report.blocks import Player
+from semisonic.evaluation.report.content import ExperimentContent
+from semisonic.evaluation.report.page import Page
+from semisonic.evaluation.wording import duration, percent
+
+
+def add_learning(page: Page, content: ExperimentContent, setting: str) -> None:
+    """Learning curves of both arms, and of the auto-encoders."""
+    trained = [h for h in content.histories if h.phase == "train" and h.setting == setting]
+    curves = {
+        arm: _series([h.rows for h in trained if h.arm == arm], "val_accuracy")
+        for arm in (content.control, content.treated)
+    }
+    losses = {
+        arm: _series([h.rows for h in trained if h.arm == arm], "loss")
+        for arm in (content.control, content.treated)
+    }
+    before = [h for h in content.histories if h.phase == "pretrain"]
+    if not (before or any(curves.values()) or any(losses.values())):
+        return
+    page.section("Learning")
+    if any(curves.values()):
+        page.figure(
+            plots.training_curves(curves),
+            "Accuracy on validation clips, which come from recordings of the training folds. "
+            "Lines: mean over folds and draws. Bands: 10th to 90th percentile.",
+            name="learning-accuracy",
+            alt="Validation accuracy by epoch of both arms",
+            wide=False,
+        )
+    if any(losses.values()):
+        page.figure(
+            plots.training_curves(losses, measure="training loss", is_share=False),
+            "Loss on training clips.",
+            name="learning-loss",
+            alt="Training loss by epoch of both arms",
+            wide=False,
+        )
+    key = "val_loss" if any("val_loss" in row for h in before for row in h.rows) else "loss"
+    by_decoder = {
+        decoder: _series([h.rows for h in before if h.arm == decoder], key)
+        for decoder in dict.fromkeys(h.arm for h in before)
+    }
+    if any(by_decoder.values()):
+        clips = "held-out" if key == "val_loss" else "training"
+        page.figure(
+            plots.training_curves(
+                by_decoder, measure="mean squared error", is_share=False, colours=CLASS_COLOURS
+            ),
+            f"Pre-training: how far each decoder's output is from its input, on {clips} clips.",
+            name="pretraining",
+            alt="Reconstruction error by epoch for " + ", ".join(by_decoder),
+        )
+
+
+def add_classes(page: Page, content: ExperimentContent, main: Comparison) -> None:
+    """Confusion matrix, recall of each class, and the table behind them."""
+    page.section("Classes")
+    classes = content.predictions.classes
+    recalls = {}
+    tables = {}
+    small = len(classes) <= 12
+    rows = content.predictions.select(setting=main.setting)
+    for arm in (content.control, content.treated):
+        one = rows.select(arm=arm)
+        tables[arm] = per_class(one.target, one.predicted, len(classes))
+        recalls[arm] = np.where(tables[arm].n_clips > 0, tables[arm].recall, np.nan)
+        counts = confusion(one.target, one.predicted, len(classes))
+        page.figure(
+            plots.confusion_matrix(counts, classes, arm),
+            f"{'All draws together: ' if len(main.draws) > 1 else ''}{int(np.trace(counts))} of {int(counts.sum())} right "
+            f"({percent(np.trace(counts) / counts.sum())}).",
+            name=f"confusion-{_file_name(arm)}",
+            alt=f"Confusion matrix of the arm {arm}; {percent(np.trace(counts) / counts.sum())} "
+            "on the diagonal",
+            wide=not small,
+        )
+    page.figure(
+        plots.class_recall(recalls, classes),
+        "Share of each class's clips that were found, by both arms.",
+        name="class-recall",
+        alt="Recall of each class for both arms",
+    )
+    a, b = tables[content.control], tables[content.treated]
+    page.table(
+        [
+            "class",
+            "clips",
+            f"recall, {content.control}",
+            f"recall, {content.treated}",
+            f"precision, {content.treated}",
+            f"F1, {content.treated}",
+        ],
+        [
+            [
+                name.replace("_", " "),
+                int(b.n_clips[i]) // len(main.draws),
+                float(a.recall[i]),
+                float(b.recall[i]),
+                float(b.precision[i]),
+                float(b.f1[i]),
+            ]
+            for i, name in enumerate(classes)
+        ],
+        name="classes",
+        caption="By class, mean over draws",
+        formats={
+            f"recall, {content.control}": percent,
+            f"recall, {content.treated}": percent,
+            f"precision, {content.treated}": percent,
+            f"F1, {content.treated}": percent,
+        },
+    )
+
+
+def add_auto_encoder(page: Page, content: ExperimentContent) -> None:
+    """Reconstructions, filters, silent units and the map of embeddings."""
+    seen = content.reconstructions
+    if not (seen or content.filters or content.embeddings or content.dead_units):
+        return
+    page.section("What the network learnt")
+    if seen:
+        errors = "".join(f" {k} {v:.3g}." for k, v in seen.errors.items())
+        page.figure(
+            plots.reconstructions(
+                seen.truth, seen.decoders, seen.names, errors=seen.errors, unit=seen.unit
+            ),
+            "Clips the auto-encoder was not trained on, and what each decoder gives back; one "
+            "colour scale, low frequencies at the bottom."
+            + (f" Mean squared error over all held-out clips:{errors}" if errors else ""),
+            name="reconstructions",
+            alt="Spectrograms of held-out clips above their reconstructions by "
+            + ", ".join(seen.decoders),
+        )
+    classes = content.predictions.classes
+    for arm, points in content.embeddings.items():
+        page.figure(
+            plots.embedding_map({arm: points}, classes),
+            f"Clips of a test fold in the last hidden layer, by {content.embedding_method}.",
+            name=f"embeddings-{_file_name(arm)}",
+            alt=f"Two-dimensional map of test clips, coloured by class, {arm}",
+            wide=len(content.embeddings) == 1,
+        )
+    for arm, weights in content.filters.items():
+        page.figure(
+            plots.filters({arm: weights}),
+            "Filters of the first layer, the strongest first, each on its own scale; blue is "
+            "positive, brown negative. Across: time. Up: frequency.",
+            name=f"filters-{_file_name(arm)}",
+            alt=f"Mosaic of first-layer filters, {arm}",
+            wide=len(content.filters) == 1,
+        )
+    if content.dead_units:
+        page.table(
+            list(content.dead_units.headers),
+            content.dead_units.rows,
+            name="dead-units",
+            caption="Units that are never active after pre-training",
+            note=content.dead_units.note,
+            formats=dict.fromkeys(content.dead_units.shares, percent),
+        )
+
+
+def add_mistakes(page: Page, content: ExperimentContent) -> None:
+    """Sounds that were surely taken for something else."""
+    if not content.mistakes:
+        return
+    page.section("Worst mistakes")
+    page.text(
+        f"The clips for which the {content.treated} network was most sure of a wrong class. "
+        "Listen before blaming it: some are hard for people too."
+    )
+    page.players(
+        Player(
+            m.samples,
+            m.sample_rate,
+            m.target.replace("_", " "),
+            f"taken for {m.predicted.replace('_', ' ')}, {percent(m.score, 0)} sure",
+            f"{m.clip}. {m.note}" if m.note else m.clip,
+        )
+        for m in content.mistakes
+    )
+
+
+def add_method(page: Page, content: ExperimentContent, main: Comparison) -> None:
+    """How the numbers were made, and their limits."""
+    page.section("How this was measured")
+    page.notes(
+        [
+            "Both arms share the network, splits, labels, seeds and epochs; they differ in "
+            f"the one thing in question: {content.subject.lower()}.",
+            "Splits are by recording. Validation clips come from the training folds; a test fold "
+            "is scored once, after training. The table of predictions was checked: every clip is "
+            "scored exactly once in each setting, arm and draw.",
+            "An accuracy is the share of clips that are right, mean over draws. Its interval is a "
+            "bootstrap that draws whole recordings and whole draws.",
+            "The difference is called shown only if the exact McNemar test, pooled over recordings "
+            "and draws by sign flips, and the corrected resampled t-test are both below 5 % and "
+            "no interval holds 0.",
+            *main.cautions,
+            *content.notes,
+        ]
+    )
+
+
+def add_repeat(page: Page, content: ExperimentContent) -> None:
+    """The command, the versions, the options and the time it took."""
+    if not (content.provenance or content.options or content.timing):
+        return
+    page.section("How to repeat it")
+    known = dict(content.provenance)
+    if command := known.pop("command", ""):
+        page.code(str(command))
+    page.facts({k: v if isinstance(v, str) else _flat_text(v) for k, v in known.items()})
+    factors = list(dict.fromkeys(name for row in content.settings.values() for name in row))
+    if factors:
+        page.table(
+            ["setting", *factors],
+            [[name, *(row.get(f) for f in factors)] for name, row in content.settings.items()],
+            name="setting-values",
+            caption="What makes each setting",
+        )
+    if content.timing:
+        page.table(
+            ["what", "time", "note"],
+            [[what, float(seconds), note] for what, seconds, note in content.timing],
+            name="timing",
+            caption="Time",
+            formats={"time": duration},
+        )
+    if content.options:
+        page.facts(_flat(content.options), "All options of the run")
+
+
+def _series(jobs: Sequence[Sequence[Mapping[str, float]]], key: str) -> list[list[float]]:
+    """The values of one key by epoch, one list a job; jobs without it are left out."""
+    found = []
+    for rows in jobs:
+        values = [float(row[key]) for row in rows if key in row and row[key] is not None]
+        if any(math.isfinite(value) for value in values):
+            found.append(values)
+    return found
+
+
+def _file_name(text: str) -> str:
+    name = "".join(c if c.isalnum() and c.isascii() else "-" for c in text.lower())
+    return name.strip("-") or "arm"
+
+
+def _flat(options: Mapping[str, Any], before: str = "") -> dict[str, str]:
+    """Nested options with dotted names."""
+    out: dict[str, str] = {}
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            out |= _flat(value, f"{before}{name}.")
+        else:
+            out[f"{before}{name}"] = _flat_text(value)
+    return out
+
+
+def _flat_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_flat_text(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)

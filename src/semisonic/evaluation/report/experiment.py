@@ -1,0 +1,107 @@
+"""The report of an experiment: two arms in several settings, from the answer down to the seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from semisonic.base.errors import DataError
+from semisonic.evaluation.comparison import compare_settings
+from semisonic.evaluation.outcome import Comparison
+from semisonic.evaluation.report.content import ExperimentContent
+from semisonic.evaluation.report.detail_sections import (
+    add_auto_encoder,
+    add_classes,
+    add_learning,
+    add_method,
+    add_mistakes,
+    add_repeat,
+)
+from semisonic.evaluation.report.page import Page
+from semisonic.evaluation.report.results_sections import (
+    add_answer,
+    add_folds,
+    add_published,
+    add_settings,
+)
+
+_MOST_PLAIN_ROWS = 20_000
+
+
+def write_experiment_report(
+    folder: str | Path,
+    content: ExperimentContent,
+    comparisons: list[Comparison] | None = None,
+) -> Path:
+    """Write report.html, figures/, tables/ and report.json; return the page's path.
+
+    Parameters
+    ----------
+    folder : path
+        Made if needed; files of an earlier report in it are replaced.
+    content : ExperimentContent
+    comparisons : list of Comparison, optional
+        Those already computed for these predictions; by default they are computed here.
+
+    Raises
+    ------
+    DataError
+        When predictions are missing or stand twice, or no setting has both arms.
+    """
+    page, _ = build_page(content, comparisons)
+    root = Path(folder)
+    many = len(content.predictions) > _MOST_PLAIN_ROWS
+    path = page.write(root)
+    content.predictions.write(root / "tables" / f"predictions.csv{'.gz' if many else ''}")
+    return path
+
+
+def build_page(
+    content: ExperimentContent, comparisons: list[Comparison] | None = None
+) -> tuple[Page, list[Comparison]]:
+    """The page before it is written, and the comparisons it shows."""
+    if comparisons is None:
+        comparisons = compare_settings(
+            content.predictions,
+            content.control,
+            content.treated,
+            test_train_ratio=content.test_train_ratio,
+        )
+    main = _main(content, comparisons)
+    page = Page(content.title, content.subtitle)
+    add_answer(page, content, main)
+    for warning in content.warnings:
+        page.warning(warning)
+    add_settings(page, content, comparisons, main)
+    add_published(page, content, comparisons, main)
+    add_folds(page, content, main)
+    add_learning(page, content, main.setting)
+    add_classes(page, content, main)
+    add_auto_encoder(page, content)
+    add_mistakes(page, content)
+    add_method(page, content, main)
+    add_repeat(page, content)
+    page.data = {
+        "main_setting": main.setting,
+        "comparisons": [one.to_dict() for one in comparisons],
+        "provenance": content.provenance,
+        "options": content.options,
+        "warnings": content.warnings,
+        "histories": content.histories,
+    }
+    return page, comparisons
+
+
+def _main(content: ExperimentContent, comparisons: list[Comparison]) -> Comparison:
+    if not comparisons:
+        raise DataError(
+            f"report: no setting has both arms '{content.control}' and '{content.treated}'; "
+            f"arms found: {', '.join(content.predictions.arms)}"
+        )
+    wanted = content.main_setting or comparisons[0].setting
+    for one in comparisons:
+        if one.setting == wanted:
+            return one
+    raise DataError(
+        f"report: the main setting '{wanted}' is not among those with both arms: "
+        + ", ".join(c.setting for c in comparisons)
+    )

@@ -1,0 +1,276 @@
+"""The sections with the answer: settings, published results, folds and draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from semisonic.evaluation import plots, published
+from semisonic.evaluation.comparison import arm_accuracy
+from semisonic.evaluation.outcome import ArmAccuracy, Comparison
+from semisonic.evaluation.report.content import ExperimentContent
+from semisonic.evaluation.report.markup import Measured
+from semisonic.evaluation.report.page import Number, Page
+from semisonic.evaluation.significance import holm
+from semisonic.evaluation.wording import p_text, p_value, percent, points
+
+
+def add_answer(page: Page, content: ExperimentContent, main: Comparison) -> None:
+    """The verdict and the key numbers."""
+    sentence = main.verdict(content.subject)
+    claim, stop, doubt = sentence.partition(". ")
+    page.verdict(claim + ("." if stop else ""), doubt, main.outcome)
+    n_folds = len({pair.fold for pair in main.folds})
+    page.numbers(
+        [
+            Number(percent(main.a.mean), main.a.name, _ends(main.a), "control"),
+            Number(percent(main.b.mean), main.b.name, _ends(main.b), "treated"),
+            Number(
+                f"{points(main.difference, signed=True)} points",
+                "difference",
+                f"McNemar {p_text(main.p_mcnemar)}, corrected t {p_text(main.p_folds)}",
+            ),
+            Number(
+                f"{main.n_clips} clips",
+                f"of {main.n_recordings} recordings",
+                f"{n_folds} folds × {_draws(main)}, each clip scored once a draw",
+            ),
+        ]
+    )
+
+
+def add_settings(
+    page: Page, content: ExperimentContent, comparisons: Sequence[Comparison], main: Comparison
+) -> None:
+    """A row a setting with both arms, and the figure of the differences."""
+    page.section("Results")
+    corrected = dict(
+        zip((c.setting for c in comparisons), holm([c.p for c in comparisons]), strict=True)
+    )
+    several = len(comparisons) > 1
+    headers = ["setting", content.control, content.treated, "difference"]
+    headers += ["McNemar p", "corrected t p", *(["p, Holm"] if several else []), "outcome"]
+    rows: list[list[Any]] = []
+    by_name = {c.setting: c for c in comparisons}
+    styles: dict[int, str] = {}
+    for name in content.predictions.settings:
+        one = by_name.get(name)
+        row: list[Any] = [name]
+        if one is None:
+            row += [*_lone(content, name), *[None] * (4 + several)]
+        else:
+            row += [_arm(one.a), _arm(one.b), Measured(one.difference, *one.interval)]
+            row += [one.p_mcnemar, one.p_folds, *([corrected[name]] if several else [])]
+            row.append(_OUTCOMES[one.outcome])
+        if name == main.setting and several:
+            styles[len(rows)] = "strong"
+        rows.append(row)
+    page.table(
+        headers,
+        rows,
+        name="settings",
+        caption="Accuracy of both arms in each setting",
+        note="Means over draws; below them the 95 % interval over recordings and draws. "
+        + _explanation(several),
+        formats={
+            "difference": lambda v: points(v, signed=True),
+            **dict.fromkeys(("McNemar p", "corrected t p", "p, Holm"), p_value),
+        },
+        styles=styles,
+    )
+    if several:
+        page.figure(
+            plots.comparison(comparisons),
+            "What each setting gained. Thick: 95 % interval over recordings and draws. Thin: "
+            "reaching as far as the corrected t-test allows for other training clips. A filled "
+            "dot is shown against both, a coloured ring on these clips only, a grey ring is open. "
+            "The p-value is the larger of the two tests'.",
+            name="comparison",
+            alt=f"Differences in accuracy of {len(comparisons)} settings with their intervals: "
+            + "; ".join(f"{c.setting} {points(c.difference, signed=True)}" for c in comparisons),
+        )
+
+
+def add_published(
+    page: Page, content: ExperimentContent, comparisons: Sequence[Comparison], main: Comparison
+) -> None:
+    """The paper's two tables with ours beside, and what else is known of the data set."""
+    page.section("Beside published results")
+    _add_table_1(page, content, comparisons)
+    listed = list(published.CAE_TABLE_2)
+    seen = {(row.system, row.data) for row in listed}
+    known = published.published_for(content.data)
+    listed += [row for row in known if (row.system, row.data) not in seen]
+    table: list[tuple[Any, ...]] = [
+        (row.system, row.data, row.accuracy, row.protocol, row.note) for row in listed
+    ]
+    styles = {
+        i: "soft" for i, row in enumerate(listed) if not published.same_data(row.data, content.data)
+    }
+    protocol = f"{len({pair.fold for pair in main.folds})} folds, {_draws(main)}"
+    for arm in (main.a, main.b):
+        styles[len(table)] = "strong"
+        table.append((f"ours, {arm.name}", _data(content), _arm(arm), protocol, main.setting))
+    page.table(
+        ["system", "data", "accuracy", "protocol", "note"],
+        table,
+        name="paper-table-2",
+        caption="The paper's table 2 and other published accuracies, with ours",
+        note="Only rows of the same data and protocol may be compared; other data is grey. "
+        + " ".join(published.CAE_NOTES[2:]),
+        formats={"accuracy": percent},
+        styles=styles,
+    )
+
+
+def _add_table_1(page: Page, content: ExperimentContent, comparisons: Sequence[Comparison]) -> None:
+    by_name = {c.setting: c for c in comparisons}
+    ours = [by_name.get(content.paper_cells.get(c.batch_size, "")) for c in published.CAE_TABLE_1]
+    headers = ["batch size", "paper, supervised", "paper, pre-trained"]
+    caption = "The paper's table 1 (ESC-50)"
+    rows: list[list[Any]] = [
+        [one.batch_size, one.supervised, one.pretrained] for one in published.CAE_TABLE_1
+    ]
+    if any(ours):
+        headers += [f"ours, {content.control}", f"ours, {content.treated}"]
+        caption += f", ours on {_data(content)} beside it"
+        for row, mine in zip(rows, ours, strict=True):
+            row += [_arm(mine.a), _arm(mine.b)] if mine else [None, None]
+    page.table(
+        headers,
+        rows,
+        name="paper-table-1",
+        caption=caption,
+        note="Paper: " + published.SOURCES["CAE"] + ". " + " ".join(published.CAE_NOTES[:2]),
+        formats=dict.fromkeys(headers[1:3], percent),
+    )
+
+
+def add_folds(page: Page, content: ExperimentContent, main: Comparison) -> None:
+    """Every fold and draw of the main setting."""
+    page.section("Fold by fold")
+    page.text(
+        f"Setting {main.setting}. Each line joins the two arms in one fold of one draw: same "
+        "clips, same split, same labels, same seed."
+    )
+    page.figure(
+        plots.fold_values(main),
+        "Accuracy by test fold, one dot a draw; bars are means.",
+        name="folds",
+        alt="Accuracy of both arms by fold; means "
+        f"{percent(main.a.mean)} and {percent(main.b.mean)}",
+    )
+    numbers = sorted({pair.fold for pair in main.folds})
+    by_fold = [[pair for pair in main.folds if pair.fold == number] for number in numbers]
+    page.table(
+        ["fold", "clips", main.a.name, main.b.name, "difference", "gained in"],
+        [
+            [
+                number,
+                pairs[0].n_clips,
+                float(np.mean([pair.accuracy_a for pair in pairs])),
+                float(np.mean([pair.accuracy_b for pair in pairs])),
+                float(np.mean([pair.difference for pair in pairs])),
+                f"{sum(pair.difference > 0 for pair in pairs)} of {len(pairs)}",
+            ]
+            for number, pairs in zip(numbers, by_fold, strict=True)
+        ],
+        name="fold-means",
+        caption="By fold, mean over draws",
+        formats={
+            main.a.name: percent,
+            main.b.name: percent,
+            "difference": lambda v: points(v, signed=True),
+        },
+    )
+    gained = sum(pair.difference > 0 for pair in main.folds)
+    lost = sum(pair.difference < 0 for pair in main.folds)
+    page.table(
+        ["draw", "seed", "fold", "clips", main.a.name, main.b.name, "difference"],
+        [
+            [f.draw, f.seed, f.fold, f.n_clips, f.accuracy_a, f.accuracy_b, f.difference]
+            for f in main.folds
+        ],
+        name="folds",
+        caption=f"Every fold and draw: {gained} gained, {lost} lost, "
+        f"{len(main.folds) - gained - lost} equal",
+        formats={
+            main.a.name: percent,
+            main.b.name: percent,
+            "difference": lambda v: points(v, signed=True),
+        },
+        folded=True,
+    )
+    page.table(
+        [
+            "draw",
+            "seed",
+            main.a.name,
+            main.b.name,
+            f"only {main.a.name} right",
+            f"only {main.b.name} right",
+            "McNemar p",
+        ],
+        [
+            [
+                d.draw,
+                d.seed,
+                d.accuracy_a,
+                d.accuracy_b,
+                d.mcnemar.n_only_a,
+                d.mcnemar.n_only_b,
+                d.mcnemar.p,
+            ]
+            for d in main.draws
+        ],
+        name="draws",
+        caption="Every draw over all clips, with McNemar's exact test",
+        note=f"Pooled over recordings and draws: {p_text(main.p_mcnemar)}. Paired bootstrap: "
+        f"{p_text(main.p_bootstrap)}. Corrected resampled t-test: {p_text(main.p_folds)}.",
+        formats={main.a.name: percent, main.b.name: percent, "McNemar p": p_value},
+    )
+
+
+_OUTCOMES = {
+    "better": "better",
+    "worse": "worse",
+    "better here": "better on these clips",
+    "worse here": "worse on these clips",
+    "open": "not shown",
+}
+
+
+def _data(content: ExperimentContent) -> str:
+    return content.data or "our data"
+
+
+def _draws(main: Comparison) -> str:
+    return "1 draw" if len(main.draws) == 1 else f"{len(main.draws)} draws"
+
+
+def _ends(arm: ArmAccuracy) -> str:
+    return f"95 % interval {points(arm.interval.low)} to {points(arm.interval.high)}"
+
+
+def _arm(arm: ArmAccuracy) -> Measured:
+    return Measured(arm.mean, *arm.interval)
+
+
+def _lone(content: ExperimentContent, setting: str) -> list[Measured | None]:
+    rows = content.predictions.select(setting=setting)
+    return [
+        _arm(arm_accuracy(rows.select(arm=arm))) if arm in rows.arms else None
+        for arm in (content.control, content.treated)
+    ]
+
+
+def _explanation(several: bool) -> str:
+    text = (
+        "McNemar: exact, pooled over recordings and draws; asks about other test clips. "
+        "Corrected t: Nadeau and Bengio's, over folds and draws; asks about other training clips."
+    )
+    if several:
+        text += " Holm: the larger of the two, corrected for asking in several settings."
+    return text
