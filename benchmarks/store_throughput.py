@@ -55,9 +55,9 @@ def measure(clips: Clips, rate: int, rounds: int) -> dict[str, list[Seconds]]:
         with tempfile.TemporaryDirectory() as folder:
             ways = {
                 "bare loop": lambda: bare_loop(clips, rate),
-                "store, 1 thread": lambda: build(f"{folder}/1", 1),  # noqa: B023
-                "store, 2 threads": lambda: build(f"{folder}/2", 2),  # noqa: B023
-                "store, nothing to do": lambda: build(f"{folder}/2", 2),  # noqa: B023
+                "store, 1 thread": lambda: build(f"{folder}/1", 1),
+                "store, 2 threads": lambda: build(f"{folder}/2", 2),
+                "store, nothing to do": lambda: build(f"{folder}/2", 2),
             }
             for name, way in ways.items():
                 seconds = timed(way)
