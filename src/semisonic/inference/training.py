@@ -189,10 +189,10 @@ def validation_metrics(target: NDArray[Any], scores: NDArray[np.float64]) -> dic
         choice = accuracy + 0.5 / len(target) / (1.0 + loss)
         return {"accuracy": accuracy, "loss": loss, "choice": choice}
     sure = np.clip(scores, 1e-7, 1.0 - 1e-7)
-    loss = -np.mean(target * np.log(sure) + (1.0 - target) * np.log1p(-sure))
+    loss = -float(np.mean(target * np.log(sure) + (1.0 - target) * np.log1p(-sure)))
     lwlrap = evaluation.lwlrap(target, scores)
     average = evaluation.mean_average_precision(target, scores)
-    return {"lwlrap": lwlrap, "map": average, "loss": float(loss), "choice": lwlrap}
+    return {"lwlrap": lwlrap, "map": average, "loss": loss, "choice": lwlrap}
 
 
 def _take_statistics(model: SoundModel, standardize: Standardize) -> None:

@@ -9,6 +9,8 @@ from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.sound_model import SoundModel
 
+_LONGEST = 300
+
 
 def write_card(model: SoundModel | AutoEncoder, about: Mapping[str, Any]) -> str:
     """The card as Markdown."""
@@ -53,5 +55,6 @@ def write_card(model: SoundModel | AutoEncoder, about: Mapping[str, Any]) -> str
 
 
 def _plain(value: object) -> str:
-    """One line of text."""
-    return " ".join(str(value).split())
+    """One line of text, cut where it is longer than people read (lists of hashes)."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from semisonic.base.errors import ModelError
 from semisonic.base.files import read_json
 from semisonic.base.options import check
@@ -17,9 +19,9 @@ from semisonic.inference.provenance import ROLES, Part
 from semisonic.models import (
     AutoEncoder,
     SoundModel,
-    build,
     count_macs,
     count_parameters,
+    create,
     load,
     load_encoder,
     names,
@@ -69,13 +71,18 @@ def info(options: InfoOptions) -> InfoResult:
     if place.is_file():
         return _file(place)
     try:
-        model = build(options.path, options.mel, ("a", "b"))
+        body = create(options.path, options.mel.shape)
     except ModelError as error:
         raise ModelError(
             f"'{options.path}': no file or folder of this name, and as an architecture: {error}"
         ) from error
-    facts = {**_network(model, model.mel), "registered names": ", ".join(names())}
-    return InfoResult(f"architecture '{model.name}'", facts)
+    facts = {
+        **_size(nn.Sequential(body.encoder, body.neck), body.encoder, options.mel),
+        "code": f"{_shape(body.encoder.code_shape(*options.mel.shape[1:]))} (channel x mel x frame)",
+        "embedding": f"{body.neck.out_features} numbers",
+        "registered names": ", ".join(names()),
+    }
+    return InfoResult(f"architecture '{body.name}' (class layer not counted)", facts)
 
 
 def _machine() -> InfoResult:
@@ -120,7 +127,7 @@ def _file(path: Path) -> InfoResult:
         title = f"pre-trained encoder {path}"
         facts = {"decoder": said["decoder"]}
     mel = MelOptions(**said["features"])
-    facts = {"network": said["model"], **facts, **_network(model, mel)}
+    facts = {"network": said["model"], **facts, **_size(model, model.encoder, mel)}
     facts["standardisation"] = said["standardize"]
     facts.update({key: about[key] for key in ("created", "commit", "seed") if key in about})
     for role, words in ROLES.items():
@@ -131,13 +138,17 @@ def _file(path: Path) -> InfoResult:
     return InfoResult(title, facts)
 
 
-def _network(model: SoundModel | AutoEncoder, mel: MelOptions) -> dict[str, Any]:
+def _size(network: nn.Module, encoder: nn.Module, mel: MelOptions) -> dict[str, Any]:
     return {
-        "parameters": f"{count_parameters(model):,} ({count_parameters(model.encoder):,} encoder)",
-        "multiply-adds": f"{count_macs(model, mel.shape) / 1e6:.1f} million a window",
-        "input": f"{mel.duration:g} s at {mel.sample_rate} Hz, log-mel "
-        f"{' x '.join(map(str, mel.shape))} (channel x mel x frame)",
+        "parameters": f"{count_parameters(network):,} ({count_parameters(encoder):,} encoder)",
+        "multiply-adds": f"{count_macs(network, mel.shape) / 1e6:.1f} million a window",
+        "input": f"{mel.duration:g} s at {mel.sample_rate} Hz, log-mel {_shape(mel.shape)} "
+        "(channel x mel x frame)",
     }
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _flat(values: Any) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound, write_kinds
+
+from semisonic.base.errors import DataError, ModelError
+from semisonic.inference import EvaluateOptions, TrainOptions, evaluate, train
+
+
+def options_for(model: Path, data: Path, output: Path, **more: object) -> EvaluateOptions:
+    arguments: dict[str, object] = {"device": "cpu", "bootstrap": 100, "workers": 1} | more
+    return EvaluateOptions(model=model, data=data, output=output, **arguments)  # type: ignore[arg-type]
+
+
+def test_it_measures_and_reports(trained: Path, others: Path, tmp_path: Path) -> None:
+    result = evaluate(options_for(trained, others, tmp_path / "run"))
+    assert result.metrics["accuracy"] == 1.0
+    assert not result.overlaps
+    assert not result.failures
+    folder = tmp_path / "run"
+    assert result.report == folder / "report.html"
+    page = result.report.read_text()
+    assert "100.0" in page
+    assert "<img" in page
+    found = json.loads((folder / "metrics.json").read_text())
+    assert found["n_clips"] == 12
+    assert found["classes"] == list(KINDS)
+    assert np.array(found["confusion"]).trace() == 12
+    with (folder / "scores.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 12
+    assert all(row["label"] == row["predicted"] for row in rows)
+    assert sum(float(rows[0][kind]) for kind in KINDS) == pytest.approx(1, abs=1e-4)
+    assert (folder / "figures" / "confusion-matrix.png").is_file()
+    assert "accuracy" in result.summary()
+
+
+def test_mistakes_are_played(trained: Path, tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 1, first=300)
+    shutil.move(data / "hum" / "300.wav", data / "hiss" / "301.wav")
+    result = evaluate(options_for(trained, data, tmp_path / "run"))
+    assert result.metrics["accuracy"] == pytest.approx(2 / 3)
+    page = result.report.read_text()
+    assert "<audio" in page
+    assert "taken for hum" in page
+    assert "hiss as hum (1)" in result.summary()
+
+
+def test_a_leak_stops_it(trained: Path, kinds: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no test: the model was trained on"):
+        evaluate(options_for(trained, kinds, tmp_path / "run"))
+    result = evaluate(options_for(trained, kinds, tmp_path / "allowed", allow_seen=True))
+    assert {overlap.role for overlap in result.overlaps} == {"training", "validation"}
+    assert "warning: the model was trained on" in result.summary()
+    assert "flatter" in result.report.read_text()
+
+
+def test_a_copy_under_another_name_stops_it(trained: Path, kinds: Path, tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 2, first=300)
+    for i in range(8):
+        shutil.copy(kinds / "hum" / f"{i:02d}.wav", data / "hum" / f"other {i}.wav")
+    with pytest.raises(DataError, match="no test"):
+        evaluate(options_for(trained, data, tmp_path / "run"))
+
+
+def test_unknown_labels_are_named(trained: Path, tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 2, first=300)
+    (data / "bell").mkdir()
+    sf.write(data / "bell" / "0.wav", sound("hum", 999), RATE)
+    with pytest.raises(DataError, match="does not know 1 of its classes: bell"):
+        evaluate(options_for(trained, data, tmp_path / "run"))
+    result = evaluate(options_for(trained, data, tmp_path / "run2", allow_unknown=True))
+    assert result.unknown == ("bell",)
+    assert result.metrics["n_clips"] == 6
+
+
+def test_a_set_with_fewer_classes_keeps_the_order_of_the_model(
+    trained: Path, tmp_path: Path
+) -> None:
+    data = write_kinds(tmp_path / "data", 2, first=300)
+    shutil.rmtree(data / "hiss")
+    result = evaluate(options_for(trained, data, tmp_path / "run"))
+    assert result.metrics["accuracy"] == 1.0
+    assert result.measurement.clips.classes == KINDS
+
+
+def test_files_that_cannot_be_read_are_listed(trained: Path, tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 2, first=300)
+    (data / "hum" / "bad.wav").write_text("no sound")
+    result = evaluate(options_for(trained, data, tmp_path / "run"))
+    assert [name for name, _ in result.failures] == ["hum/bad.wav"]
+    assert result.metrics["n_clips"] == 6
+    assert "bad.wav" in (tmp_path / "run" / "bad_files.csv").read_text()
+
+
+def test_a_fold_left_out_of_training_can_be_scored(tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 6)
+    with (data / "table.csv").open("w") as stream:
+        stream.write("file,label,fold\n")
+        stream.writelines(
+            f"{kind}/{i:02d}.wav,{kind},{1 + i % 3}\n" for kind in KINDS for i in range(6)
+        )
+    table = data / "table.csv"
+    options = TrainOptions(
+        data=table, output=tmp_path / "run", model=NOTATION, mel=MEL, fit=QUICK, device="cpu",
+        test_fold=2,
+    )  # fmt: skip
+    train(options)
+    result = evaluate(options_for(tmp_path / "run", table, tmp_path / "test", fold=2))
+    assert result.metrics["n_clips"] == 6
+    assert not result.overlaps
+    with pytest.raises(DataError, match="no test"):
+        evaluate(options_for(tmp_path / "run", table, tmp_path / "all"))
+
+
+def test_a_model_that_is_not_there_is_named(others: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such file"):
+        evaluate(options_for(tmp_path / "nothing.zip", others, tmp_path / "run"))
+    with pytest.raises(ModelError, match=r"holds no model\.zip"):
+        evaluate(options_for(tmp_path, others, tmp_path / "run"))

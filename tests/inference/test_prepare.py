@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from semisonic.base.errors import DataError
+from semisonic.data.clips import Clips
+from semisonic.data.readers import load_clips
+from semisonic.features import MelExtractor, MelOptions
+from semisonic.inference import prepare_waves
+from semisonic.inference.prepare import prepare
+
+MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Clips:
+    """A short, an exact and a long recording, and one that is none."""
+    rng = np.random.default_rng(0)
+    for name, n in (("a-long", 13000), ("b-exact", 4000), ("c-short", 1500)):
+        sf.write(tmp_path / f"{name}.wav", rng.normal(0, 0.1, n), 8000, subtype="PCM_16")
+    (tmp_path / "d-text.wav").write_text("no sound")
+    return load_clips(tmp_path)
+
+
+def test_rows_follow_the_clips_that_can_be_read(three: Clips, tmp_path: Path) -> None:
+    prepared = prepare(three, MEL, tmp_path / "cache", workers=1)
+    assert prepared.source.tolist() == [0, 0, 0, 0, 1, 2]
+    assert prepared.features[:].shape == (6, *MEL.shape)
+    assert prepared.rows_of([2, 0]).tolist() == [0, 1, 2, 3, 5]
+    assert [name for name, _ in prepared.failures] == ["d-text.wav"]
+
+
+def test_short_clips_are_followed_by_silence(three: Clips, tmp_path: Path) -> None:
+    prepared = prepare(three, MEL, tmp_path / "cache", workers=1)
+    wave, _ = sf.read(tmp_path / "c-short.wav", dtype="float32")
+    padded = np.concatenate([wave, np.zeros(2500, np.float32)])
+    expected = MelExtractor(MEL)(padded)
+    assert np.allclose(prepared.features[5], expected, atol=0.05)
+
+
+def test_scores_of_windows_are_averaged_per_clip(three: Clips, tmp_path: Path) -> None:
+    prepared = prepare(three, MEL, tmp_path / "cache", workers=1)
+    scores = np.arange(6.0)[:, None]
+    mean, owner = prepared.per_clip(scores, np.arange(6))
+    assert owner.tolist() == [0, 1, 2]
+    assert mean[:, 0].tolist() == [1.5, 4.0, 5.0]
+    mean, owner = prepared.per_clip(scores[[5, 1]], [5, 1])
+    assert owner.tolist() == [0, 2]
+    assert mean[:, 0].tolist() == [1.0, 5.0]
+
+
+def test_nothing_is_computed_twice(three: Clips, tmp_path: Path) -> None:
+    first = prepare(three, MEL, tmp_path / "cache", workers=1)
+    again = prepare(three, MEL, tmp_path / "cache", workers=1)
+    assert first.features.report.n_decoded == 6  # type: ignore[union-attr]
+    assert again.features.report.n_decoded == 0  # type: ignore[union-attr]
+    assert np.array_equal(first.features[:], again.features[:])
+
+
+def test_waves_in_memory_give_the_features_of_files(three: Clips, tmp_path: Path) -> None:
+    files = prepare(three[:3], MEL, tmp_path / "cache", workers=1)
+    waves = [sf.read(path, dtype="float32")[0] for path in three.paths[:3]]
+    memory = prepare_waves(three[:3], waves, MEL)
+    assert memory.source.tolist() == files.source.tolist()
+    assert np.allclose(np.asarray(memory.features, np.float32), files.features[:], atol=0.1)
+
+
+def test_when_nothing_can_be_read_the_reason_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_text("no sound")
+    clips = Clips.from_rows(tmp_path, [{"file": "a.wav"}])
+    with pytest.raises(DataError, match=r"none of 1 clips .*a\.wav: not audio"):
+        prepare(clips, MEL, tmp_path / "cache")

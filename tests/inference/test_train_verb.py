@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from tiny_sounds import KINDS, MEL, NOTATION, QUICK, QUICK_PRETRAIN, RATE, sound, write_kinds
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.features import MelOptions
+from semisonic.inference import (
+    PretrainOptions,
+    TrainOptions,
+    open_encoder,
+    open_model,
+    pretrain,
+    train,
+)
+from semisonic.inference.provenance import Part
+from semisonic.models import read_about
+
+OPTIONS = TrainOptions(
+    model=NOTATION, mel=MEL, fit=QUICK, pretrain=QUICK_PRETRAIN, device="cpu", workers=1
+)
+
+
+@pytest.fixture(scope="module")
+def encoder(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("encoder") / "run"
+    options = PretrainOptions(
+        data=pool, output=output, model=NOTATION, mel=MEL, fit=QUICK_PRETRAIN, device="cpu"
+    )
+    result = pretrain(options)
+    assert result.encoder == output / "encoder.zip"
+    assert result.n_train + result.n_held_out == 24
+    assert "never active" in result.summary()
+    return output
+
+
+def test_a_run_holds_all_that_is_needed_to_judge_it(trained: Path) -> None:
+    record = json.loads((trained / "run.json").read_text())
+    assert record["status"] == "done"
+    assert record["options"]["mel"]["n_mels"] == 16
+    assert len(record["data"]) == 1
+    assert record["notes"]["validation_accuracy"] == 1.0
+    with (trained / "budget.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 24
+    assert {row["part"] for row in rows} == {"train", "validation"}
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert set(metrics) == {"validation"}
+    held = sum(row["part"] == "validation" for row in rows)
+    with (trained / "validation.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == held == metrics["validation"]["n_clips"]
+    for name in ("model.zip", "curves.png", "log.txt", "training/history.json"):
+        assert (trained / name).is_file()
+
+
+def test_the_model_knows_what_it_was_made_from(trained: Path) -> None:
+    about = read_about(trained / "model.zip")["about"]
+    with (trained / "budget.csv").open() as stream:
+        parts = [row["part"] for row in csv.DictReader(stream)]
+    for role, part in (("training", "train"), ("validation", "validation")):
+        found = Part.from_dict(about[role])
+        assert found.n_clips == len(found.hashes) == parts.count(part)
+    assert about["options"]["mel"]["sample_rate"] == RATE
+
+
+def test_the_same_command_again_gives_the_same_model(kinds: Path, tmp_path: Path) -> None:
+    options = replace(OPTIONS, data=kinds, output=tmp_path / "a")
+    first = train(options)
+    metrics = (tmp_path / "a" / "metrics.json").read_bytes()
+    again = train(options)  # goes on with a finished run
+    other = train(replace(options, output=tmp_path / "b"))
+    assert (tmp_path / "a" / "metrics.json").read_bytes() == metrics
+    assert (tmp_path / "b" / "metrics.json").read_bytes() == metrics
+    a, b, c = (r.outcome.model.state_dict() for r in (first, again, other))
+    assert all(torch.equal(a[k], b[k]) and torch.equal(a[k], c[k]) for k in a)
+    with pytest.raises(OptionError, match="belongs to another run"):
+        train(replace(options, seed=1))
+
+
+def test_a_budget_is_drawn_and_written(kinds: Path, tmp_path: Path) -> None:
+    result = train(replace(OPTIONS, data=kinds, output=tmp_path / "run", labels_per_class=3))
+    with (tmp_path / "run" / "budget.csv").open() as stream:
+        labels = [row["label"] for row in csv.DictReader(stream)]
+    assert sorted(labels) == sorted(KINDS * 3)
+    assert not result.metrics
+    assert "last weights" in result.summary()
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_an_encoder_brings_its_network_and_front_end(
+    kinds: Path, encoder: Path, tmp_path: Path
+) -> None:
+    options = TrainOptions(data=kinds, encoder=encoder, fit=QUICK, device="cpu", workers=1)
+    result = train(replace(options, output=tmp_path / "run"))
+    model = open_model(tmp_path / "run")
+    assert model.mel == MEL
+    assert model.name == NOTATION
+    pretrained = open_encoder(encoder)
+    assert pretrained.frontend is not None
+    statistics = pretrained.frontend.standardize.mean
+    assert torch.equal(model.frontend.standardize.mean, statistics)
+    about = read_about(result.model)["about"]
+    assert Part.from_dict(about["pretraining"]).n_clips == 24
+    with pytest.raises(OptionError, match="'n_mels': found 20"):
+        train(replace(options, output=tmp_path / "x", mel=MelOptions(n_mels=20)))
+    with pytest.raises(OptionError, match="option 'model'"):
+        train(replace(options, output=tmp_path / "y", model="(4)3c-2p"))
+
+
+def test_unlabelled_recordings_pre_train_the_encoder(
+    kinds: Path, pool: Path, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, data=kinds, unlabelled=pool, output=tmp_path / "run")
+    result = train(options)
+    assert result.pretrained is not None
+    assert (tmp_path / "run" / "encoder.zip").is_file()
+    about = read_about(result.model)["about"]
+    assert Part.from_dict(about["pretraining"]).n_clips == 24
+    with pytest.raises(OptionError, match="found both"):
+        train(replace(options, encoder=tmp_path / "run"))
+
+
+def test_the_test_fold_is_heard_by_nobody(tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 4)
+    rows = [
+        {"file": f"{kind}/{i:02d}.wav", "label": kind, "fold": 1 + i % 2}
+        for kind in KINDS
+        for i in range(4)
+    ]
+    with (data / "table.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    shutil.copy(data / "hum" / "00.wav", pool / "copy of a test clip.wav")
+    shutil.copy(data / "hum" / "01.wav", pool / "copy of a training clip.wav")
+    for i in range(4):
+        sf.write(pool / f"{i}.wav", sound("hiss", 500 + i), RATE)
+    result = train(
+        replace(
+            OPTIONS,
+            data=data / "table.csv",
+            unlabelled=pool,
+            test_fold=1,
+            validation=0.0,
+            output=tmp_path / "run",
+        )
+    )
+    assert len(result.selection.test) == len(result.selection.train) == 6
+    about = read_about(result.model)["about"]
+    assert Part.from_dict(about["training"]).n_clips == 6
+    assert Part.from_dict(about["pretraining"]).n_clips == 4
+    assert "took no part" in result.summary()
+
+
+def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 4)
+    (data / "hum" / "bad.wav").write_text("no sound")
+    result = train(replace(OPTIONS, data=data, output=tmp_path / "run"))
+    assert [name for name, _ in result.failures] == ["hum/bad.wav"]
+    with (tmp_path / "run" / "bad_files.csv").open() as stream:
+        assert [row["file"] for row in csv.DictReader(stream)] == ["hum/bad.wav"]
+
+
+def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 3)
+    for file in (data / "hum").iterdir():
+        file.write_text("no sound")
+    with pytest.raises(DataError, match="no clip to learn from for hum"):
+        train(replace(OPTIONS, data=data, output=tmp_path / "run", validation=0.0))
+
+
+def test_data_must_be_named() -> None:
+    with pytest.raises(OptionError, match="'data' is missing"):
+        train(OPTIONS)
+    with pytest.raises(OptionError, match="'data' is missing"):
+        pretrain(PretrainOptions())
+
+
+def test_a_limit_draws_from_the_pool(pool: Path, tmp_path: Path) -> None:
+    options = PretrainOptions(
+        data=pool, output=tmp_path / "run", model=NOTATION, mel=MEL, fit=QUICK_PRETRAIN,
+        device="cpu", limit=10,
+    )  # fmt: skip
+    result = pretrain(options)
+    assert result.n_train + result.n_held_out == 10
+    again = pretrain(replace(options, output=tmp_path / "again"))
+    assert again.outcome.error == result.outcome.error
+    assert np.isfinite(again.outcome.error_db2)
