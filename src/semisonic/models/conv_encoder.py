@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from semisonic.models.architecture import Architecture, Conv, Pool
 from semisonic.models.encoder import Encoder
+from semisonic.models.layers import SameConv
 from semisonic.models.plan import ConvStep, DownStep, Step, Trace, Undo
 
 
@@ -40,10 +41,10 @@ class Stage(nn.Module):
     def __init__(self, conv: ConvStep | None, norm: bool, pools: tuple[DownStep, ...]) -> None:
         super().__init__()
         self.pools = pools
-        self.conv: nn.Conv2d | None = None
+        self.conv: SameConv | None = None
         self.norm: nn.BatchNorm2d | None = None
         if conv is not None:
-            self.conv = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel, padding="same")
+            self.conv = SameConv(conv.in_channels, conv.out_channels, conv.kernel)
             self.norm = nn.BatchNorm2d(conv.out_channels) if norm else None
         self.relu = nn.ReLU() if conv is not None else None
 

@@ -35,10 +35,10 @@ def register(name: str) -> Callable[[Factory], Factory]:
     The decorated function takes the shape (channel, mel, frame) of the features and gives
     a :class:`Body`. Its initial weights do not matter; they are drawn by name afterwards.
     """
+    if name in _FACTORIES or looks_like_notation(name):
+        raise ModelError(f"the name '{name}' is taken or reads like an architecture")
 
     def keep(factory: Factory) -> Factory:
-        if name in _FACTORIES or looks_like_notation(name):
-            raise ModelError(f"the name '{name}' is taken or reads like an architecture")
         _FACTORIES[name] = factory
         return factory
 

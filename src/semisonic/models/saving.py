@@ -146,8 +146,8 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
         For a file that is missing, damaged, or not a model of ours.
     """
     settings = container.read_settings(path)
-    kind = settings.get("kind")
-    return _checked(path, settings, kind if kind in _KINDS else "classifier")
+    kind = "autoencoder" if settings.get("kind") == "autoencoder" else "classifier"
+    return _checked(path, settings, kind)
 
 
 def _common(name: str, frontend: Frontend, about: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _checked(path: object, settings: dict[str, Any], kind: str) -> dict[str, Any
     """The settings, if they are of this kind and every value has its type."""
     found = settings.get("kind")
     if found != kind:
-        if found in _KINDS:
+        if isinstance(found, str) and found in _KINDS:
             raise ModelError(f"{path}: holds a model of kind '{found}'; use {_KINDS[found]}()")
         raise ModelError(f"{path}: found a model of unknown kind {found!r}")
     expected = {"model": str, "features": dict, "standardize": str, "about": dict, **_TYPES[kind]}

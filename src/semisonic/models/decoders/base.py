@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semisonic.models.architecture import Size
+from semisonic.models.layers import SameConv
 from semisonic.models.plan import ConvStep, DownStep, Step, Trace
 
 
@@ -82,11 +83,9 @@ class Decoder(nn.Module):
             if level.conv is not None
         )
 
-    def make_conv(self, level: Level, mirrored: ConvStep) -> nn.Conv2d:
+    def make_conv(self, level: Level, mirrored: ConvStep) -> SameConv:
         """The convolution that undoes one of the encoder."""
-        return nn.Conv2d(
-            mirrored.out_channels, mirrored.in_channels, mirrored.kernel, padding="same"
-        )
+        return SameConv(mirrored.out_channels, mirrored.in_channels, mirrored.kernel)
 
     def forward(self, code: Tensor, trace: Trace) -> Tensor:
         """A reconstruction of exactly the size of the encoder's input.

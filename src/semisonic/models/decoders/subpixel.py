@@ -11,10 +11,11 @@ from __future__ import annotations
 from math import prod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from semisonic.models.architecture import Size
 from semisonic.models.decoders.base import Decoder, Level, fit_size, repeat_cells
+from semisonic.models.layers import SameConv
 from semisonic.models.plan import ConvStep, Trace
 
 
@@ -26,13 +27,11 @@ def shuffle_cells(x: Tensor, stride: Size) -> Tensor:
     return parts.permute(0, 1, 4, 2, 5, 3).reshape(batch, -1, mel * a, frame * b)
 
 
-class SubPixelConv(nn.Conv2d):
+class SubPixelConv(SameConv):
     """A convolution whose groups of ``factor`` output channels start out equal."""
 
     def __init__(self, mirrored: ConvStep, factor: int) -> None:
-        super().__init__(
-            mirrored.out_channels, mirrored.in_channels * factor, mirrored.kernel, padding="same"
-        )
+        super().__init__(mirrored.out_channels, mirrored.in_channels * factor, mirrored.kernel)
         self.factor = factor
 
     @torch.no_grad()
@@ -46,7 +45,7 @@ class SubPixelConv(nn.Conv2d):
 class SubPixelDecoder(Decoder):
     """Convolve at the small size, then spread channels over the finer cells."""
 
-    def make_conv(self, level: Level, mirrored: ConvStep) -> nn.Conv2d:
+    def make_conv(self, level: Level, mirrored: ConvStep) -> SubPixelConv:
         """A convolution that makes all the finer cells at once."""
         factor = prod(prod(self.downs[down].stride) for down in level.ups)
         return SubPixelConv(mirrored, factor)

@@ -1,0 +1,304 @@
+"""Classifiers: shapes, registry, new heads, transfer, inspection."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from semisonic.base.errors import ModelError, OptionError
+from semisonic.features import MelOptions
+from semisonic.models import (
+    PAPER,
+    Body,
+    SoundModel,
+    build,
+    build_autoencoder,
+    count_macs,
+    count_parameters,
+    create,
+    dead_units,
+    names,
+    register,
+    transfer,
+)
+from semisonic.models import registry as registry_file
+
+SHORT = MelOptions(duration=1.0, n_mels=32)
+CLASSES = ("rain", "dog", "siren")
+LITTLE = "(6)5c-2p-(8)3cbn-2p-16fc"
+KINDS = [LITTLE, "(6)5c-2p-(8)3c-gp-16fcr", "small", "paper"]
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_waves_and_features_give_the_same_scores(name: str) -> None:
+    model = build(name, SHORT, CLASSES).eval()
+    wave = noise(3, SHORT.n_samples) * 0.1
+    features = model.frontend.mel(wave)
+    model.frontend.standardize.fit(features)
+    logits = model(wave)
+    assert logits.shape == (3, 3)
+    assert torch.equal(model.from_features(features), logits)
+    embedding = model.embed(features)
+    assert embedding.shape == (3, model.neck.out_features)
+    torch.testing.assert_close(model.head(embedding), logits)
+    each = torch.cat([model(one[None]) for one in wave])
+    torch.testing.assert_close(each, logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_channels_last_gives_the_same(name: str) -> None:
+    model = build(name, SHORT, CLASSES).eval()
+    x = noise(3, *SHORT.shape)
+    expected = model.from_features(x)
+    last = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    found = last.from_features(x.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_scores_are_probabilities() -> None:
+    logits = noise(4, 3)
+    one = build(LITTLE, SHORT, CLASSES)
+    many = build(LITTLE, SHORT, CLASSES, multi_label=True)
+    torch.testing.assert_close(one.scores(logits).sum(1), torch.ones(4))
+    assert torch.equal(many.scores(logits), torch.sigmoid(logits))
+
+
+def test_small_keeps_its_promises() -> None:
+    model = build("small", MelOptions(), [str(i) for i in range(50)]).eval()
+    assert count_parameters(model) <= 310_000
+    assert count_macs(model, (1, 64, 216)) <= 100e6
+    for n_frames in (1, 2, 15, 217, 900):
+        assert model.from_features(noise(2, 1, 64, n_frames)).shape == (2, 50)
+
+
+def test_a_wrong_length_or_shape_is_explained() -> None:
+    model = build(LITTLE, SHORT, CLASSES)
+    with pytest.raises(ModelError, match="clips of one length"):
+        model.from_features(noise(2, 1, 32, 90))
+    with pytest.raises(ModelError, match=r"expected \(batch, 1, 32, frame\)"):
+        model.from_features(noise(2, 1, 64, 44))
+    gp = build("(6)5c-2p-gp", SHORT, CLASSES)
+    assert gp.from_features(noise(2, 1, 32, 90)).shape == (2, 3)
+
+
+def test_the_code_layer_is_linear_unless_asked() -> None:
+    x = noise(20, *SHORT.shape)
+    assert (build("(6)5c-2p-16fc", SHORT, CLASSES).embed(x) < 0).any()
+    assert (build("(6)5c-2p-16fcr", SHORT, CLASSES).embed(x) >= 0).all()
+
+
+def test_a_published_class_layer_makes_no_difference() -> None:
+    plain = build(PAPER, SHORT, CLASSES, seed=1)
+    published = build(PAPER + "-3fc", SHORT, CLASSES, seed=1)
+    assert published.name == plain.name == PAPER
+    for a, b in zip(plain.parameters(), published.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_weights_depend_on_the_seed_only(name: str) -> None:
+    torch.manual_seed(1)
+    draw = torch.rand(2)
+    torch.manual_seed(1)
+    first = build(name, SHORT, CLASSES, seed=4)
+    assert torch.equal(torch.rand(2), draw)
+    again, other = build(name, SHORT, CLASSES, seed=4), build(name, SHORT, CLASSES, seed=5)
+    state, same, different = first.state_dict(), again.state_dict(), other.state_dict()
+    assert all(torch.equal(state[n], same[n]) for n in state)
+    assert not torch.equal(state["head.1.weight"], different["head.1.weight"])
+
+
+def test_dropout_is_before_the_class_layer_and_only_in_training() -> None:
+    model = build(LITTLE, SHORT, CLASSES, dropout=0.5)
+    x = noise(4, *SHORT.shape)
+    assert not torch.equal(model.from_features(x), model.from_features(x))
+    model.eval()
+    assert torch.equal(model.from_features(x), model.from_features(x))
+    with pytest.raises(ModelError, match="dropout"):
+        build(LITTLE, SHORT, CLASSES, dropout=1.0)
+
+
+def test_a_new_head_leaves_the_model_alone() -> None:
+    model = build(LITTLE, SHORT, CLASSES, dropout=0.2).eval()
+    before = copy.deepcopy(model.state_dict())
+    other = model.with_head(["a", "b", "c", "d", "e"], multi_label=True, seed=2)
+    x = noise(2, *SHORT.shape)
+    assert other.from_features(x).shape == (2, 5)
+    assert other.classes == ("a", "b", "c", "d", "e")
+    assert other.multi_label
+    assert not other.training
+    assert other.dropout == 0.2
+    assert torch.equal(other.embed(x), model.embed(x))
+    assert model.classes == CLASSES
+    assert all(torch.equal(v, before[n]) for n, v in model.state_dict().items())
+    same = model.with_head("abcde", seed=2)
+    assert torch.equal(same.head[1].weight, other.head[1].weight)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("classes", [[], ["a", "a"]])
+def test_classes_must_differ(classes: list[str]) -> None:
+    with pytest.raises(ModelError, match="classes"):
+        build(LITTLE, SHORT, classes)
+
+
+# --- registry ---------------------------------------------------------------------------
+
+
+def test_names_and_nearest() -> None:
+    assert {"paper", "small"} <= set(names())
+    with pytest.raises(ModelError, match="did you mean 'small'"):
+        build("smal", SHORT, CLASSES)
+    with pytest.raises(ModelError, match=r"\^"):
+        build("(6)5c-2q", SHORT, CLASSES)
+
+
+def test_a_network_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_file, "_FACTORIES", dict(registry_file._FACTORIES))
+
+    @register("mine")
+    def mine(shape: tuple[int, int, int]) -> Body:
+        body = create("(4)3c-gp", shape)
+        return Body("mine", body.encoder, body.neck)
+
+    assert "mine" in names()
+    assert build("mine", SHORT, CLASSES).from_features(noise(1, *SHORT.shape)).shape == (1, 3)
+    with pytest.raises(ModelError, match="taken"):
+        register("mine")
+    with pytest.raises(ModelError, match="taken"):
+        register("(3)3c")
+
+
+# --- transfer ---------------------------------------------------------------------------
+
+
+def test_transfer_copies_the_encoder_and_its_statistics() -> None:
+    autoencoder = build_autoencoder(LITTLE, SHORT, seed=1)
+    assert autoencoder.frontend is not None
+    autoencoder.frontend.standardize.fit(noise(9, *SHORT.shape) * 7 - 40)
+    model = build(LITTLE, SHORT, CLASSES, seed=2)
+    neck = copy.deepcopy(model.neck.state_dict())
+    done = transfer(autoencoder, model)
+    for name, value in autoencoder.encoder.state_dict().items():
+        assert torch.equal(model.encoder.state_dict()[name], value)
+        assert f"encoder.{name}" in done.copied
+    assert torch.equal(model.frontend.standardize.mean, autoencoder.frontend.standardize.mean)
+    assert all(torch.equal(v, neck[n]) for n, v in model.neck.state_dict().items())
+    assert {name for name, _ in done.kept} == {
+        "neck.dense.0.weight", "neck.dense.0.bias", "head.1.weight", "head.1.bias",
+    }  # fmt: skip
+    assert set(model.state_dict()) == {*done.copied, *(name for name, _ in done.kept)}
+    assert "copied" in str(done)
+    with torch.no_grad():  # nothing is shared
+        next(model.encoder.parameters()).add_(1)
+    mine, theirs = next(model.encoder.parameters()), next(autoencoder.encoder.parameters())
+    assert not torch.equal(mine, theirs)
+
+
+def test_transfer_can_keep_the_statistics() -> None:
+    autoencoder = build_autoencoder(LITTLE, SHORT)
+    model = build(LITTLE, SHORT, CLASSES)
+    model.frontend.standardize.fit(noise(9, *SHORT.shape))
+    mean = model.frontend.standardize.mean.clone()
+    done = transfer(autoencoder, model, statistics="own")
+    assert torch.equal(model.frontend.standardize.mean, mean)
+    assert ("frontend.standardize.mean", "statistics of its own were asked for") in done.kept
+
+
+@pytest.mark.parametrize(
+    ("text", "mel", "standardize", "error"),
+    [
+        ("(6)5c-2p-(9)3cbn-2p", SHORT, "global", "does not fit"),
+        ("(6)5c-3p-(8)3cbn-2p", SHORT, "global", "other pools"),
+        ("small", SHORT, "global", "does not fit"),
+        (LITTLE, MelOptions(duration=1.0, n_mels=40), "global", "n_mels 40 against 32"),
+        (LITTLE, SHORT, "mel", "standardises by 'mel'"),
+        (LITTLE, SHORT, "global", "never fitted"),
+    ],
+)
+def test_transfer_between_what_does_not_fit(
+    text: str, mel: MelOptions, standardize: str, error: str
+) -> None:
+    autoencoder = build_autoencoder(text, mel, decoder="upsample", standardize=standardize)
+    model = build(LITTLE, SHORT, CLASSES)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ModelError, match=error):
+        transfer(autoencoder, model)
+    assert all(torch.equal(v, before[n]) for n, v in model.state_dict().items())
+
+
+def test_transfer_options_are_checked() -> None:
+    with pytest.raises(OptionError, match="did you mean 'own'"):
+        transfer(build_autoencoder(LITTLE, SHORT), build(LITTLE, SHORT, CLASSES), statistics="owm")
+
+
+# --- inspection -------------------------------------------------------------------------
+
+
+def test_a_collapsed_net_is_flagged() -> None:
+    autoencoder = build_autoencoder("(6)5c-2p-(8)3c-2p", SHORT, decoder="upsample")
+    x = noise(4, *SHORT.shape)
+    healthy = {d.layer: d for d in dead_units(autoencoder, [x[:2], x[2:]])}
+    assert list(healthy) == ["encoder.stages.0.relu", "encoder.stages.1.relu", "decoder.relus.0"]
+    assert healthy["encoder.stages.0.relu"].n_units == 6
+    assert healthy["encoder.stages.0.relu"].share == 0
+    with torch.no_grad():
+        conv = autoencoder.encoder.get_submodule("stages.1.conv")
+        assert isinstance(conv, nn.Conv2d)
+        assert conv.bias is not None
+        conv.bias[:5] = -1000
+    collapsed = {d.layer: d for d in dead_units(autoencoder, [x])}
+    assert collapsed["encoder.stages.1.relu"].n_dead >= 5
+    assert collapsed["encoder.stages.1.relu"].share >= 5 / 8
+
+
+def test_a_unit_that_one_batch_activates_is_alive() -> None:
+    body = create("(2)1c-gp", SHORT.shape)
+    conv = body.encoder.get_submodule("stages.0.conv")
+    assert isinstance(conv, nn.Conv2d)
+    assert conv.bias is not None
+    with torch.no_grad():
+        conv.weight.copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1))
+        conv.bias.zero_()
+    up, down = torch.ones(1, 1, 4, 4), -torch.ones(1, 1, 4, 4)
+    assert [d.n_dead for d in dead_units(body.encoder, [up])] == [1]
+    assert [d.n_dead for d in dead_units(body.encoder, [up, down])] == [0]
+
+
+def test_looking_changes_nothing() -> None:
+    model = build(LITTLE, SHORT, CLASSES)
+    model.encoder.eval()
+    modes = [m.training for m in model.modules()]
+    before = copy.deepcopy(model.state_dict())
+    dead_units(model, [noise(3, *SHORT.shape)])
+    count_macs(model, SHORT.shape)
+    assert [m.training for m in model.modules()] == modes
+    assert all(torch.equal(v, before[n]) for n, v in model.state_dict().items())
+    assert not any(m._forward_hooks for m in model.modules())
+    with pytest.raises(ModelError, match="no batch"):
+        dead_units(model, [])
+
+
+def test_costs_by_hand() -> None:
+    model = build("(2)3c-2p-4fc", MelOptions(duration=0.1, n_mels=8, hop_length=512), ["a", "b"])
+    channels, n_mels, n_frames = model.mel.shape
+    assert (channels, n_mels, n_frames) == (1, 8, 5)
+    code = 2 * 4 * 2
+    assert count_macs(model, model.mel.shape) == 8 * 5 * 2 * 9 + code * 4 + 4 * 2
+    assert count_parameters(model) == (2 * 9 + 2) + (code * 4 + 4) + (4 * 2 + 2)
+    transposed = nn.ConvTranspose2d(3, 5, 3, stride=2)
+    assert count_macs(transposed, (3, 4, 4)) == 16 * 3 * 5 * 9
+
+
+def test_every_model_is_a_sound_model_with_a_known_name() -> None:
+    for name in names():
+        model = build(name, MelOptions(), CLASSES)
+        assert isinstance(model, SoundModel)
+        again = build(model.name, MelOptions(), CLASSES)
+        assert set(again.state_dict()) == set(model.state_dict())
