@@ -64,6 +64,13 @@ def test_names_that_look_like_missing_values_stay_names(tmp_path: Path) -> None:
     assert Predictions.read(table.write(tmp_path / "p.csv")).classes == ("None", "null")
 
 
+def test_a_file_name_that_is_no_utf_8_survives(tmp_path: Path) -> None:
+    name = b"caf\xe9.wav".decode("utf-8", "surrogateescape")
+    table = Predictions.of([name], [0], [[0.6, 0.4]], ["x", "y"])
+    for file in ("p.csv", "p.csv.gz"):
+        assert Predictions.read(table.write(tmp_path / file)).clip.tolist() == [name]
+
+
 def test_a_full_table_passes_the_check(predictions_of: Maker) -> None:
     table = predictions_of(ARMS, n_draws=3, settings=("a", "b"))
     assert table.check() is table

@@ -12,7 +12,10 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses and named tuples become mappings, arrays lists, and NaN and infinity None."""
+    """Dataclasses and named tuples become mappings, arrays lists, and NaN and infinity None.
+
+    What UTF-8 cannot hold (a file name of other bytes) becomes a question mark.
+    """
     if isinstance(value, (np.generic, np.ndarray)):
         return plain(value.tolist())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -25,4 +28,6 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, (str, Path)):
+        return str(value).encode("utf-8", "replace").decode("utf-8")
+    return value

@@ -242,7 +242,7 @@ class Predictions:
         try:
             with _open(source, "r", _zipped(source)) as stream:
                 table = list(csv.reader(stream))
-        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        except (OSError, EOFError, csv.Error) as error:
             raise DataError(f"predictions: {source} cannot be read: {error}") from error
         n = len(_COLUMNS)
         if not table or tuple(table[0][:n]) != _COLUMNS:
@@ -309,4 +309,5 @@ def _open(path: Path, mode: str, zipped: bool) -> io.TextIOWrapper:
         raw: Any = gzip.GzipFile(path, f"{mode}b", compresslevel=6, mtime=0)
     else:
         raw = open(path, f"{mode}b")  # noqa: SIM115
-    return io.TextIOWrapper(raw, encoding="utf-8", newline="")
+    # A file name on Linux may be any bytes; they come in as surrogates and go out as they were.
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape", newline="")

@@ -188,7 +188,7 @@ class Table(Block):
                 many = [value, None, None] if three else [value]
                 flat += list(value) if isinstance(value, Measured) else many
             writer.writerow(flat)
-        return out.getvalue()
+        return out.getvalue().encode("utf-8", "replace").decode("utf-8")
 
     def plain(self) -> dict[str, Any]:
         """Headers and raw rows."""

@@ -80,15 +80,16 @@ def add_classes(page: Page, content: ExperimentContent, main: Comparison) -> Non
         tables[arm] = per_class(one.target, one.predicted, len(classes))
         recalls[arm] = np.where(tables[arm].n_clips > 0, tables[arm].recall, np.nan)
         counts = confusion(one.target, one.predicted, len(classes))
+        right, total = int(np.trace(counts)), int(counts.sum())
+        together = "All draws together: " if len(main.draws) > 1 else ""
         page.figure(
             plots.confusion_matrix(counts, classes, arm),
-            f"{'All draws together: ' if len(main.draws) > 1 else ''}{int(np.trace(counts))} of {int(counts.sum())} right "
-            f"({percent(np.trace(counts) / counts.sum())}).",
+            f"{together}{right} of {total} right ({percent(right / total)}).",
             name=f"confusion-{_file_name(arm)}",
-            alt=f"Confusion matrix of the arm {arm}; {percent(np.trace(counts) / counts.sum())} "
-            "on the diagonal",
+            alt=f"Confusion matrix of the arm {arm}; {percent(right / total)} on the diagonal",
             wide=not small,
         )
+        page.data.setdefault("confusion", {})[arm] = counts
     page.figure(
         plots.class_recall(recalls, classes),
         "Share of each class's clips that were found, by both arms.",

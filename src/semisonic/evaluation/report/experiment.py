@@ -80,7 +80,7 @@ def build_page(
     add_mistakes(page, content)
     add_method(page, content, main)
     add_repeat(page, content)
-    page.data = {
+    page.data |= {
         "main_setting": main.setting,
         "comparisons": [one.to_dict() for one in comparisons],
         "provenance": content.provenance,

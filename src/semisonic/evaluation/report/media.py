@@ -44,7 +44,7 @@ def thumbnail_png(samples: ArrayLike, sample_rate: int) -> Picture:
     """A small spectrogram without axes, as an indexed PNG of a few kilobytes."""
     values = picture(samples, sample_rate, n_bands=72, n_frames=320)
     levels = np.round(255 * (values[::-1] + 70.0) / 70.0).astype(np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(levels), mode=None).convert("P")
+    image = Image.fromarray(np.ascontiguousarray(levels)).convert("P")
     palette = (255 * SOUND(np.arange(256))[:, :3]).round().astype(np.uint8)
     image.putpalette(palette.ravel().tolist())
     stream = io.BytesIO()

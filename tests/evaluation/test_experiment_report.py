@@ -1,0 +1,214 @@
+"""The report of an experiment says what the predictions say, everywhere the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import xml.etree.ElementTree as Tree
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from semisonic.base.errors import DataError
+from semisonic.evaluation import Predictions, compare
+from semisonic.evaluation.report import (
+    ExperimentContent,
+    JobHistory,
+    Mistake,
+    Reconstructions,
+    SimpleTable,
+    build_page,
+    write_experiment_report,
+)
+
+ARMS = {"supervised": 0.5, "pre-trained": 0.7}
+RNG = np.random.default_rng(0)
+
+
+def history(arm: str, phase: str = "train") -> list[JobHistory]:
+    rows = [
+        {"epoch": e, "loss": 1 / e, "val_accuracy": e / 9, "val_loss": 2 / e} for e in (1, 2, 3)
+    ]
+    return [JobHistory("batch 32", arm, 0, fold, rows, phase) for fold in (1, 2)]
+
+
+def content_of(predictions: Predictions, **more: Any) -> ExperimentContent:
+    return ExperimentContent(title="Test on ESC-10", predictions=predictions, data="ESC-10", **more)
+
+
+@pytest.fixture(scope="module")
+def predictions(predictions_of: Callable[..., Predictions]) -> Predictions:
+    return predictions_of(ARMS, n_draws=2, settings=("batch 16", "batch 32"))
+
+
+@pytest.fixture(scope="module")
+def report(predictions: Predictions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    truth = RNG.normal(size=(2, 8, 9))
+    content = content_of(
+        predictions,
+        main_setting="batch 32",
+        settings={"batch 16": {"batch size": 16}, "batch 32": {"batch size": 32}},
+        paper_cells={16: "batch 16", 32: "batch 32"},
+        histories=[*history("supervised"), *history("pre-trained"), *history("unpool", "pretrain")],
+        reconstructions=Reconstructions(
+            truth, {"unpool": truth * 0.9}, ["a", "b"], {"unpool": 0.1}
+        ),
+        filters={arm: RNG.normal(size=(4, 1, 5, 5)) for arm in ARMS},
+        embeddings={arm: (RNG.normal(size=(9, 2)), np.arange(9) % 4) for arm in ARMS},
+        mistakes=[Mistake("x.wav", np.sin(np.arange(4000)), 8000, "dog", "sea_waves", 0.83)],
+        dead_units=SimpleTable(["layer", "share"], [["conv 1", 0.25]]),
+        timing=[("everything", 75.0, "")],
+        provenance={"command": "semisonic run x", "commit": "abc1234", "versions": {"torch": "2"}},
+        options={"fit": {"epochs": 30}},
+        warnings=["Transductive: test audio was used."],
+        notes=["A note of ours."],
+    )
+    return write_experiment_report(tmp_path_factory.mktemp("report"), content)
+
+
+def words(path: Path) -> str:
+    text = " ".join(Tree.fromstring(path.read_text()).itertext())
+    return re.sub(r"\s+", " ", text.replace("\N{NO-BREAK SPACE}", " ")).replace("−", "-")
+
+
+def table(report: Path, name: str) -> list[dict[str, str]]:
+    with (report.parent / "tables" / f"{name}.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_page_holds_together_and_is_not_large(report: Path) -> None:
+    html = report.read_text()
+    Tree.fromstring(html)
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!data:|#)""", html)
+    assert len(html) < 4_000_000
+    figures = {path.stem for path in (report.parent / "figures").glob("*.png")}
+    assert figures >= {
+        "comparison",
+        "folds",
+        "learning-accuracy",
+        "pretraining",
+        "confusion-pre-trained",
+        "class-recall",
+        "reconstructions",
+        "embeddings-supervised",
+        "filters-pre-trained",
+    }
+    assert all(path.stat().st_size > 3000 for path in (report.parent / "figures").glob("*.png"))
+
+
+def test_the_headline_is_the_verdict_of_the_main_setting(
+    report: Path, predictions: Predictions
+) -> None:
+    result = compare(predictions, *ARMS, setting="batch 32")
+    text = words(report)
+    claim, _, doubt = result.verdict("Pre-training").partition(". ")
+    assert claim.rstrip(".") in text.replace(" (", " (").replace("  ", " ")
+    assert doubt in text
+    values = json.loads((report.parent / "report.json").read_text(), parse_constant=pytest.fail)
+    assert values["verdict"]["outcome"] == result.outcome
+    assert values["data"]["main_setting"] == "batch 32"
+    assert "Transductive: test audio was used." in text
+
+
+def test_page_tables_json_and_predictions_agree(report: Path, predictions: Predictions) -> None:
+    text = words(report)
+    values = json.loads((report.parent / "report.json").read_text())
+    settings = {row["setting"]: row for row in table(report, "settings")}
+    for one in values["data"]["comparisons"]:
+        rows = predictions.select(setting=one["setting"])
+        for arm, side in zip(ARMS, "ab", strict=True):
+            truth = rows.select(arm=arm).correct.mean()
+            assert one[side]["mean"] == pytest.approx(truth)
+            assert float(settings[one["setting"]][arm]) == pytest.approx(truth)
+            assert f"{100 * truth:.1f} %" in text
+    main = predictions.select(setting="batch 32")
+    for row in table(report, "folds"):
+        part = main.select(draw=int(row["draw"]), fold=int(row["fold"]))
+        assert len(part) == 2 * int(row["clips"])
+        for arm in ARMS:
+            assert float(row[arm]) == pytest.approx(part.select(arm=arm).correct.mean())
+
+
+def test_the_confusion_matrix_gives_the_reported_accuracy(
+    report: Path, predictions: Predictions
+) -> None:
+    values = json.loads((report.parent / "report.json").read_text())
+    main = next(c for c in values["data"]["comparisons"] if c["setting"] == "batch 32")
+    for arm, side in zip(ARMS, "ab", strict=True):
+        counts = np.array(values["data"]["confusion"][arm])
+        assert counts.sum() == 2 * 80
+        assert np.trace(counts) / counts.sum() == pytest.approx(main[side]["mean"])
+
+
+def test_the_predictions_beside_the_page_give_it_back(
+    report: Path, predictions: Predictions
+) -> None:
+    again = Predictions.read(report.parent / "tables" / "predictions.csv").check()
+    assert (
+        compare(again, *ARMS, setting="batch 32").p
+        == compare(predictions, *ARMS, setting="batch 32").p
+    )
+
+
+def test_the_paper_stands_beside_ours(report: Path) -> None:
+    rows = table(report, "paper-table-1")
+    assert [(r["batch size"], r["paper, supervised"], r["paper, pre-trained"]) for r in rows] == [
+        ("16", "0.414", "0.502"),
+        ("32", "0.492", "0.507"),
+        ("64", "0.474", ""),
+    ]
+    assert rows[0]["ours, pre-trained"]
+    assert not rows[2]["ours, pre-trained"]
+    systems = [row["system"] for row in table(report, "paper-table-2")]
+    assert systems[:3] == ["random forest", "Piczak's CNN", "auto-encoder, pre-trained"]
+    assert systems[-2:] == ["ours, supervised", "ours, pre-trained"]
+    assert "human listeners" in systems
+
+
+def test_how_to_repeat_it_is_there(report: Path) -> None:
+    text = words(report)
+    for piece in ("semisonic run x", "abc1234", "fit.epochs", "1 min 15 s", "A note of ours."):
+        assert piece in text
+    assert "dog taken for sea waves, 83 % sure" in text
+
+
+def test_little_content_makes_a_small_report(predictions_of: Callable[..., Predictions]) -> None:
+    table = predictions_of(ARMS, n_folds=2, n_clips=24)
+    page, found = build_page(content_of(table, histories=[]))
+    titles = [b["title"] for b in page.plain()["blocks"] if b["kind"] == "heading"]
+    assert titles == [
+        "Results",
+        "Beside published results",
+        "Fold by fold",
+        "Classes",
+        "How this was measured",
+    ]
+    assert len(found) == 1
+    assert "corrected t p not available" in page.html().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_a_setting_with_one_arm_has_a_row_without_comparison(
+    predictions_of: Callable[..., Predictions],
+) -> None:
+    both = predictions_of(ARMS, n_clips=24)
+    lone = predictions_of({"supervised": 0.4}, n_clips=24, settings=("lone",))
+    page, found = build_page(content_of(Predictions.concat([both, lone])))
+    rows = next(b for b in page.plain()["blocks"] if b.get("name") == "settings")["rows"]
+    assert len(found) == 1
+    assert rows[1][0] == "lone"
+    assert rows[1][1]["value"] == lone.correct.mean()
+    assert rows[1][2] is None
+
+
+def test_what_cannot_be_reported_is_refused(predictions_of: Callable[..., Predictions]) -> None:
+    table = predictions_of(ARMS, n_clips=24)
+    with pytest.raises(DataError, match="no setting has both arms"):
+        build_page(content_of(table, control="control"))
+    with pytest.raises(DataError, match="main setting 'other'"):
+        build_page(content_of(table, main_setting="other"))
+    with pytest.raises(DataError, match="more than once"):
+        build_page(content_of(Predictions.concat([table, table])))

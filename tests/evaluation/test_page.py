@@ -1,0 +1,194 @@
+"""The page: well-formed, whole in itself, and true to its files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import xml.etree.ElementTree as Tree
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
+
+from semisonic.base.errors import DataError
+from semisonic.evaluation.report import Measured, Number, Page, Player
+from semisonic.evaluation.report.markup import prose
+from semisonic.evaluation.report.media import sound_bytes, thumbnail_png
+
+NASTY = '<script>alert("x")</script> & "quotes" \x00 \ud800'
+
+
+def tree(html: str) -> Tree.Element:
+    return Tree.fromstring(html)
+
+
+def full_page() -> Page:
+    page = Page("A title", "and more")
+    page.verdict("It helped: +3.1 points (95 % interval 0.9 to 5.2, p = 0.01).", "But.", "better")
+    page.numbers([Number("74.3 %", "accuracy", "a note", "treated")])
+    page.warning("Quick mode.")
+    page.section("Results")
+    page.text("A difference of -0.5 points")
+    page.table(
+        ["setting", "accuracy", "p", "note"],
+        [["a", Measured(0.743, 0.70, 0.78), 0.01234, None], ["b", None, math.nan, "x,y"]],
+        name="results",
+        caption="All",
+        note="Below.",
+        formats={"p": lambda p: f"{p:.2f}"},
+        styles={0: "strong"},
+    )
+    page.table(["n"], [[1], [2]], name="folded", caption="Open me", folded=True)
+    page.figure(Figure(figsize=(3, 2)), "One", name="one", alt="An empty figure", wide=False)
+    page.figure(Figure(figsize=(9, 2)), "Two", name="two")
+    page.section("Results")
+    page.heading("Sounds")
+    tone = np.sin(np.arange(8000) / 3).astype(np.float32)
+    page.players([Player(tone, 16000, "rooster", "taken for dog", "1-2.ogg")])
+    page.notes(["First.", "Second."])
+    page.code("semisonic run <x> && done")
+    page.facts({"seed": 7, "part": None}, "Options")
+    return page
+
+
+def test_the_page_is_well_formed_and_needs_nothing_else() -> None:
+    html = full_page().html()
+    root = tree(html)
+    for element in root.iter():
+        for name in ("src", "href", "data", "srcset", "action"):
+            value = element.get(name, "")
+            assert not value or value.startswith(("data:", "#")), value[:80]
+    assert not re.search(r"url\(|@import|<script|<link|<iframe", html)
+    assert "default-src 'none'" in html.replace("&#x27;", "'")
+
+
+def test_the_page_can_be_read_without_eyes() -> None:
+    root = tree(full_page().html())
+    assert root.get("lang") == "en"
+    assert all(image.get("alt") for image in root.iter("img"))
+    assert all(audio.get("aria-label") for audio in root.iter("audio"))
+    assert [len(list(root.iter(f"h{n}"))) for n in (1, 2, 3)] == [1, 2, 1]
+    assert all(th.get("scope") for th in root.iter("th"))
+    ids = [e.get("id") for e in root.iter() if e.get("id")]
+    assert len(set(ids)) == len(ids)
+    assert {a.get("href", "")[1:] for a in root.iter("a")} <= set(ids)
+
+
+def test_files_hold_what_the_page_shows(tmp_path: Path) -> None:
+    path = full_page().write(tmp_path / "run")
+    assert path == tmp_path / "run" / "report.html"
+    rows = list(csv.DictReader((tmp_path / "run/tables/results.csv").open()))
+    assert rows[0] == {
+        "setting": "a",
+        "accuracy": "0.743",
+        "accuracy low": "0.7",
+        "accuracy high": "0.78",
+        "p": "0.01234",
+        "note": "",
+    }
+    cells = [
+        [c.text for c in row if c.tag in ("td", "th")] for row in tree(path.read_text()).iter("tr")
+    ]
+    assert cells[1] == ["a", "74.3\N{NO-BREAK SPACE}%", "0.01", "–"]
+    assert cells[2] == ["b", "–", "–", "x,y"]
+    values = json.loads((tmp_path / "run/report.json").read_text(), parse_constant=pytest.fail)
+    table = next(b for b in values["blocks"] if b["kind"] == "table")
+    assert table["rows"][0][1] == {"value": 0.743, "low": 0.7, "high": 0.78}
+    assert values["verdict"]["outcome"] == "better"
+    for name, width in (("one", 600), ("two", 1800)):
+        assert Image.open(tmp_path / f"run/figures/{name}.png").size[0] == width
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=40))
+def test_any_text_is_shown_as_text(text: str) -> None:
+    page = Page(text, text)
+    page.section(text)
+    page.text(text)
+    page.code(text)
+    page.table([text], [[text]], name="t", caption=text, note=text)
+    page.facts({text: text}, text)
+    page.notes([text])
+    tree(page.html())
+
+
+def test_markup_from_outside_stays_text(tmp_path: Path) -> None:
+    page = full_page()
+    page.warning(NASTY)
+    page.table([NASTY], [[NASTY]], name="nasty", caption=NASTY)
+    page.players([Player(np.zeros(100), 8000, NASTY, NASTY, NASTY)])
+    page.write(tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert "<script" not in html
+    tree(html)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("-0.5 to -3", "−0.5 to −3"),
+        ("95 % interval", "95\N{NO-BREAK SPACE}% interval"),
+        ("2026-11-21 and 1-2.ogg", "2026-11-21 and 1-2.ogg"),
+        ("p < 0.001", "p\N{NO-BREAK SPACE}&lt;\N{NO-BREAK SPACE}0.001"),
+        ("4 points here", "4\N{NO-BREAK SPACE}points here"),
+    ],
+)
+def test_typography(text: str, shown: str) -> None:
+    assert prose(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("rate", "kind"), [(22050, "audio/mpeg"), (44100, "audio/mpeg"), (20000, "audio/ogg")]
+)
+def test_a_player_holds_the_sound_at_its_length_and_level(rate: int, kind: str) -> None:
+    wave = (0.3 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate)).astype(np.float32)
+    content, media_type = sound_bytes(wave, rate)
+    assert media_type == kind
+    assert len(content) < 60_000
+    back, found_rate = sf.read(io.BytesIO(content))
+    assert found_rate == rate
+    assert len(back) / rate == pytest.approx(2.0, abs=0.1)
+    assert np.sqrt(np.mean(back**2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
+
+
+def test_a_player_turns_down_what_is_too_loud_and_cuts_what_is_too_long() -> None:
+    content, _ = sound_bytes(np.tile([5.0, -5.0, 0.0, 0.0], 8000 * 5), 8000)
+    back, _ = sf.read(io.BytesIO(content))
+    assert len(back) / 8000 == pytest.approx(10.0, abs=0.2)
+    assert np.abs(back).max() < 1.3
+    assert sound_bytes([np.nan, np.inf, 0.1], 16000)[0]
+    with pytest.raises(DataError, match="0 samples"):
+        sound_bytes([], 16000)
+
+
+def test_a_thumbnail_is_small() -> None:
+    noise = np.random.default_rng(0).normal(size=44100 * 5)
+    picture = thumbnail_png(noise, 44100)
+    assert len(picture.png) < 30_000
+    assert Image.open(io.BytesIO(picture.png)).size == (picture.width, picture.height)
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda p: p.table(["a", "b"], [[1]], name="x"), "row 0"),
+        (lambda p: p.table(["a", "a"], [[1, 2]], name="x"), "twice"),
+        (lambda p: p.table(["a"], [[1]], name="results"), "results"),
+        (lambda p: p.table(["a"], [[1]], name="../x"), "no name for a file"),
+        (lambda p: p.figure(Figure(), "x", name="one"), "one"),
+    ],
+)
+def test_what_would_overwrite_or_mislead_is_refused(
+    call: Callable[[Page], None], word: str
+) -> None:
+    with pytest.raises(DataError, match=word):
+        call(full_page())

@@ -1,0 +1,139 @@
+"""Every figure shows something, keeps to itself, and refuses what it cannot show."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from semisonic.base.errors import DataError
+from semisonic.evaluation import Predictions, compare_settings, plots
+
+CLASSES = ["dog", "rain", "sea_waves", "a class with quite a long name"]
+RNG = np.random.default_rng(0)
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    stream = io.BytesIO()
+    figure.savefig(stream, dpi=50)
+    return np.asarray(Image.open(stream).convert("RGB"))
+
+
+def curves(n: int) -> list[np.ndarray]:
+    return [np.linspace(0.2, 0.8, 5 + i) for i in range(n)]
+
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "confusion": lambda: plots.confusion_matrix(RNG.integers(0, 9, (4, 4)), CLASSES),
+    "confusion of 50": lambda: plots.confusion_matrix(np.eye(50, dtype=int), ["x"] * 50),
+    "confusion of none": lambda: plots.confusion_matrix(np.zeros((4, 4), int), CLASSES),
+    "curves": lambda: plots.training_curves({"a": curves(4), "b": curves(3)}),
+    "curves, one job": lambda: plots.training_curves({"a": curves(1)}, is_share=False),
+    "reconstructions": lambda: plots.reconstructions(
+        RNG.normal(size=(3, 8, 9)),
+        {"unpool": RNG.normal(size=(3, 8, 9))},
+        CLASSES,
+        errors={"unpool": 0.2},
+    ),
+    "filters": lambda: plots.filters(
+        {"a": RNG.normal(size=(70, 2, 5, 3)), "b": np.zeros((1, 1, 1, 1))}
+    ),
+    "map": lambda: plots.embedding_map(
+        {"a": (RNG.normal(size=(9, 2)), np.arange(9) % 4), "b": (RNG.normal(size=(1, 2)), [0])},
+        CLASSES,
+    ),
+    "map of 50": lambda: plots.embedding_map(
+        {"a": (RNG.normal(size=(99, 2)), np.arange(99) % 50)}, [str(i) for i in range(50)]
+    ),
+    "recall": lambda: plots.class_recall(
+        {"a": [0.1, 0.5, np.nan, 1], "b": [0.2, 1, np.nan, 0]}, CLASSES
+    ),
+    "recall, one arm": lambda: plots.class_recall({"a": RNG.random(50)}, ["x"] * 50),
+    "spectrogram": lambda: plots.spectrogram(np.sin(np.arange(8000)), 8000),
+    "spectrogram of silence": lambda: plots.spectrogram(np.zeros(10), 44100, "nothing"),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_shows_something_and_leaves_no_trace(name: str) -> None:
+    before = dict(mpl.rcParams)
+    image = pixels(FIGURES[name]())
+    assert image.std() > 3
+    assert min(image.shape[:2]) > 100
+    assert dict(mpl.rcParams) == before
+
+
+def test_no_window_library_is_loaded() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, semisonic.evaluation.plots, semisonic.evaluation.report;"
+        "print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_figures_of_a_comparison(predictions_of: Callable[..., Predictions]) -> None:
+    table = predictions_of({"a": 0.5, "b": 0.7}, n_draws=2, settings=("s", "t"))
+    found = compare_settings(table, "a", "b", n_resamples=200)
+    figure = plots.comparison(found)
+    assert pixels(figure).std() > 3
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert len(texts) == 2
+    assert pixels(plots.fold_values(found[0])).std() > 3
+
+
+def test_the_numbers_in_the_cells_are_the_counts() -> None:
+    counts = np.array([[3, 0], [1, 12]])
+    figure = plots.confusion_matrix(counts, ["x", "y"])
+    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "12", "3"]
+
+
+def test_curves_end_where_fewer_than_half_of_the_jobs_run() -> None:
+    jobs = [np.ones(4), np.ones(6), np.ones(20)]
+    axes = plots.training_curves({"a": jobs}).axes[0]
+    assert max(len(line.get_xdata()) for line in axes.lines) == 6
+
+
+def test_all_decoders_share_the_colour_scale_of_the_truth() -> None:
+    truth = RNG.normal(size=(2, 8, 9))
+    figure = plots.reconstructions(truth, {"loud": truth * 100})
+    scales = {image.get_clim() for axes in figure.axes for image in axes.images}
+    assert len(scales) == 1
+
+
+def test_a_tone_is_where_it_should_be_in_the_picture() -> None:
+    rate = 16000
+    low = plots.picture(np.sin(2 * np.pi * 300 * np.arange(rate) / rate), rate)
+    high = plots.picture(np.sin(2 * np.pi * 5000 * np.arange(rate) / rate), rate)
+    assert low.shape == (64, 256)
+    assert low.max() == 0.0
+    assert low.mean(axis=1).argmax() < 20 < 45 < high.mean(axis=1).argmax()
+    assert (plots.picture(np.zeros(rate), rate) == -70).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda: plots.confusion_matrix(np.eye(3), CLASSES), r"\(3, 3\)"),
+        (lambda: plots.training_curves({"a": []}), "no history"),
+        (lambda: plots.reconstructions(np.ones((2, 3)), {}), "expected"),
+        (lambda: plots.reconstructions(np.ones((1, 2, 3)), {"d": np.ones((1, 2, 4))}), "'d'"),
+        (lambda: plots.filters({}), "no weights"),
+        (lambda: plots.filters({"a": np.ones((3, 3))}), "'a'"),
+        (lambda: plots.embedding_map({"a": (np.ones((3, 3)), [0, 1, 2])}, CLASSES), "'a'"),
+        (lambda: plots.class_recall({"a": [1.0]}, CLASSES), "'a'"),
+        (lambda: plots.comparison([]), "nothing"),
+        (lambda: plots.picture(np.ones(9), 0), "sample rate"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(call: Callable[[], object], word: str) -> None:
+    with pytest.raises(DataError, match=word):
+        call()

@@ -1,0 +1,51 @@
+"""Embeddings in two dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from semisonic.base.errors import DataError
+from semisonic.evaluation.projection import pca_2d, tsne_2d
+
+
+def test_pca_equals_scikit_learn_up_to_sign() -> None:
+    table = np.random.default_rng(0).normal(size=(40, 7)) @ np.diag([5, 3, 1, 1, 1, 1, 1])
+    ours, theirs = pca_2d(table), PCA(2).fit_transform(table)
+    np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=1e-9)
+
+
+def test_the_picture_does_not_turn_over_when_rows_are_shuffled() -> None:
+    rng = np.random.default_rng(1)
+    table, order = rng.normal(size=(30, 5)), rng.permutation(30)
+    np.testing.assert_allclose(pca_2d(table)[order], pca_2d(table[order]), atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (5, 1), (2, 9), (1000, 3)])
+def test_pca_of_odd_shapes(shape: tuple[int, int]) -> None:
+    points = pca_2d(np.random.default_rng(2).normal(size=shape))
+    assert points.shape == (shape[0], 2)
+    assert np.isfinite(points).all()
+
+
+def test_tsne_keeps_groups_apart_and_repeats_itself() -> None:
+    rng = np.random.default_rng(3)
+    group = np.repeat([0, 1], 20)
+    table = rng.normal(size=(40, 6)) + 30 * group[:, None]
+    points = tsne_2d(table, seed=1)
+    centres = [points[group == g].mean(axis=0) for g in (0, 1)]
+    spread = max(points[group == g].std() for g in (0, 1))
+    assert np.linalg.norm(centres[0] - centres[1]) > spread
+    np.testing.assert_array_equal(points, tsne_2d(table, seed=1))
+
+
+def test_tsne_of_few_clips_does_not_fail() -> None:
+    for n in (2, 4, 5, 7):
+        assert tsne_2d(np.random.default_rng(n).normal(size=(n, 3))).shape == (n, 2)
+
+
+@pytest.mark.parametrize("table", [np.ones(3), np.ones((1, 3)), np.array([[1.0], [np.nan]])])
+def test_what_cannot_be_projected_is_refused(table: np.ndarray) -> None:
+    with pytest.raises(DataError, match="embeddings"):
+        pca_2d(table)
