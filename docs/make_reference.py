@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from semisonic.apps.cli.flags import Flag
+from semisonic.apps.cli.help import repeated_groups
 from semisonic.apps.cli.main import Verbs, command
 from semisonic.apps.cli.parser import COMMON, Verb, group_of, place_of
-from semisonic.apps.cli.values import limits, shown
+from semisonic.apps.cli.values import limits, metavar, shown
 
 TARGET = Path(__file__).parent / "reference.md"
 HEAD = """# All options
@@ -51,33 +53,44 @@ def _section(path: str, verb: Verb) -> Iterator[str]:
         yield f"* `{flag.name.upper()}`: {flag.rule['help']}"
     if arguments:
         yield ""
+    again = repeated_groups(verb.flags)
     for heading, rows in _tables(verb).items():
-        yield from (f"**{heading}**", "", "| option | what | default |", "| --- | --- | --- |")
+        yield from (f"**{heading}**", "")
+        if heading in again:
+            yield from (again[heading], "")
+            continue
+        yield from ("| option | what | allowed | default |", "| --- | --- | --- | --- |")
         yield from rows
         yield ""
 
 
 def _tables(verb: Verb) -> dict[str, list[str]]:
+    """The rows of each group, the common options last."""
     tables: dict[str, list[str]] = {}
     common: list[str] = []
     flags = {flag.name: flag for flag in verb.flags}
-    ctx = click.Context(verb)
     for parameter in verb.params:
         if not isinstance(parameter, click.Option):
             continue
         flag = flags.get(parameter.name or "")
-        names, _ = parameter.get_help_record(ctx) or ("", "")
-        text, default = parameter.help or "", ""
+        cells = [_names(parameter, flag), parameter.help or "", "", ""]
         if flag is not None:
-            extra = list(limits(flag))
-            if choices := flag.rule.get("choices"):
-                extra.insert(0, "one of " + ", ".join(choices))
-            text = "; ".join([str(flag.rule["help"]), *extra])
-            default = shown(flag)
-        row = f"| `{names.replace('|', ' or ')}` | {text.replace('|', ' or ')} | {default} |"
+            allowed = flag.rule.get("choices") or limits(flag)
+            cells[1:] = [str(flag.rule["help"]), ", ".join(allowed), shown(flag)]
         group = group_of(verb, parameter)
+        row = f"| {' | '.join(cells)} |".replace("  ", " ")
         (common if group == COMMON else tables.setdefault(group, [])).append(row)
     return {**tables, COMMON: common}
+
+
+def _names(parameter: click.Option, flag: Flag | None) -> str:
+    """How an option is typed, with a letter for its value."""
+    names = ", ".join(f"`{name}`" for name in reversed(parameter.opts))
+    if parameter.secondary_opts:
+        return f"{names}, `{parameter.secondary_opts[0]}`"
+    if flag is None or flag.rule.get("choices"):
+        return names
+    return names.removesuffix("`") + f" {metavar(flag)}`"
 
 
 if __name__ == "__main__":

@@ -6,21 +6,86 @@ quick and does not import torch.
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from semisonic.base.errors import SemisonicError
-    from semisonic.data.clips import Clips
+    from semisonic.data import (
+        Clips,
+        describe,
+        find_duplicates,
+        fold_splits,
+        label_budget,
+        load_clips,
+    )
+    from semisonic.experiments import RunOptions, run_recipe
+    from semisonic.features import MelOptions
+    from semisonic.inference import (
+        EvaluateOptions,
+        PredictOptions,
+        PretrainOptions,
+        SoundClassifier,
+        TrainOptions,
+        evaluate,
+        predict,
+        pretrain,
+        train,
+    )
+    from semisonic.training import FitOptions
 
     __version__: str
 
-_ROOM_OF = {
-    "Clips": "semisonic.data.clips",
-    "SemisonicError": "semisonic.base.errors",
+_ROOMS = {
+    "base.errors": ("SemisonicError",),
+    "data": (
+        "Clips",
+        "describe",
+        "find_duplicates",
+        "fold_splits",
+        "label_budget",
+        "load_clips",
+    ),
+    "experiments": ("RunOptions", "run_recipe"),
+    "features": ("MelOptions",),
+    "inference": (
+        "EvaluateOptions",
+        "PredictOptions",
+        "PretrainOptions",
+        "SoundClassifier",
+        "TrainOptions",
+        "evaluate",
+        "predict",
+        "pretrain",
+        "train",
+    ),
+    "training": ("FitOptions",),
 }
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
-__all__ = ["Clips", "SemisonicError", "__version__"]
+__all__ = [
+    "Clips",
+    "EvaluateOptions",
+    "FitOptions",
+    "MelOptions",
+    "PredictOptions",
+    "PretrainOptions",
+    "RunOptions",
+    "SemisonicError",
+    "SoundClassifier",
+    "TrainOptions",
+    "__version__",
+    "describe",
+    "evaluate",
+    "find_duplicates",
+    "fold_splits",
+    "label_budget",
+    "load_clips",
+    "predict",
+    "pretrain",
+    "run_recipe",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,7 +94,7 @@ def __getattr__(name: str) -> Any:
 
         return version("semisonic")
     if name in _ROOM_OF:
-        return getattr(importlib.import_module(_ROOM_OF[name]), name)
+        return getattr(import_module(f"semisonic.{_ROOM_OF[name]}"), name)
     raise AttributeError(f"module 'semisonic' has no attribute '{name}'")
 
 

@@ -1,0 +1,216 @@
+"""From recordings to predictions through the command line, on a tiny made-up set."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from semisonic.apps.cli.main import main
+from semisonic.base import progress
+
+SMALL = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--sample-rate", "8000", "--duration", "1"]
+QUICK = ["--epochs", "1", "--batch-size", "8", "--device", "cpu", "--precision", "fp32", "-q"]
+TINY_RECIPE = """
+title = "Tiny"
+folds = [1]
+[[budgets]]
+labels_per_class = 2
+[synth]
+n_classes = 3
+clips_per_class = 5
+clips_per_recording = 1
+n_pool = 4
+duration = 1.0
+sample_rate = 16000
+[setting]
+model = "(4)3c-2p-8fc"
+decoder = "upsample"
+[setting.mel]
+sample_rate = 8000
+duration = 1.0
+n_mels = 16
+[setting.pretrain]
+epochs = 1
+[setting.train]
+epochs = 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def quiet_again() -> Iterator[None]:
+    yield
+    progress.show(False)
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "sounds"
+    size = ["--n-classes", "3", "--clips-per-class", "10", "--n-pool", "12"]
+    short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1"]
+    assert main(["data", "synth", str(folder), *size, *short, "-q"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(sounds: Path) -> Path:
+    """An encoder, a model that starts from it, and its evaluation."""
+    runs = sounds.parent / "runs"
+    labels = str(sounds / "labels.csv")
+    pool = str(sounds / "pool")
+    encoder, model, test = (str(runs / name) for name in ("encoder", "model", "test"))
+    fold = ["--test-fold", "2"]
+    assert main(["pretrain", pool, "-o", encoder, *SMALL, *QUICK]) == 0
+    assert main(["train", labels, "--encoder", encoder, *fold, "-o", model, *QUICK]) == 0
+    assert main(["evaluate", model, labels, "--fold", "2", "-o", test, "-q"]) == 0
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("encoder", "encoder.zip"), ("model", "model.zip"), ("test", "report.html")],
+)
+def test_each_run_folder_holds_its_record_and_its_result(runs: Path, name: str, file: str) -> None:
+    folder = runs / name
+    record = json.loads((folder / "run.json").read_text())
+    assert record["status"] == "done"
+    assert {"options", "versions", "seeds", "data", "machine"} <= set(record)
+    assert (folder / "log.txt").is_file()
+    assert (folder / file).stat().st_size > 0
+
+
+def test_a_model_is_not_measured_on_what_it_learned_from(
+    runs: Path, sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", str(runs / "model"), str(sounds / "labels.csv")]
+    assert main([*arguments, "-o", str(runs / "cheat"), "-q"]) == 2
+    assert "--allow-seen" in capsys.readouterr().err
+
+
+def test_predict_names_each_file_and_goes_on_after_a_bad_one(
+    runs: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = sorted((sounds / "pool").rglob("*.flac"))[:2]
+    (tmp_path / "bad.wav").write_text("no sound")
+    table = tmp_path / "out" / "predictions.csv"
+    arguments = ["predict", str(runs / "model"), *map(str, files), str(tmp_path / "bad.wav")]
+    assert main([*arguments, "--top", "2", "-o", str(table), "-q"]) == 3
+    assert "bad.wav" in capsys.readouterr().out
+    with table.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [Path(row["file"]).name for row in rows] == [file.name for file in files]
+    assert all(float(row["score"]) >= float(row["score_2"]) for row in rows)
+
+
+def test_info_tells_what_things_are(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path, word in [
+        (str(runs / "model"), "(4)3c-2p-8fc"),
+        (str(runs / "encoder" / "encoder.zip"), "pre-trained encoder"),
+        ("(4)3c-2p-8fc", "parameters"),
+    ]:
+        assert main(["info", path]) == 0
+        assert word in capsys.readouterr().out
+    assert main(["info"]) == 0
+    assert "torch" in capsys.readouterr().out
+    assert main(["info", "no-such-thing"]) == 2
+
+
+def test_a_folder_of_another_run_is_refused_and_left_alone(
+    runs: Path, sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = runs / "encoder"
+    before = (folder / "encoder.zip").read_bytes()
+    arguments = ["pretrain", str(sounds / "pool"), "-o", str(folder), *SMALL, *QUICK]
+    assert main([*arguments, "--seed", "5"]) == 2
+    assert "belongs to another run" in capsys.readouterr().err
+    assert main(["train", str(sounds / "labels.csv"), "-o", str(folder), *QUICK]) == 2
+    assert (folder / "encoder.zip").read_bytes() == before
+
+
+def test_a_run_can_be_repeated_from_its_record(
+    runs: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = str(runs / "encoder" / "run.json")
+    again = tmp_path / "again"
+    assert main(["pretrain", "--config", record, "-o", str(again), "-q"]) == 0
+    first = capsys.readouterr().out.replace(str(again), "")
+    assert first
+    options = [
+        json.loads((f / "run.json").read_text())["options"] for f in (again, runs / "encoder")
+    ]
+    assert {**options[0], "output": ""} == {**options[1], "output": ""}
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    assert main(["train", str(sounds / "labels.csv"), "-o", str(folder), "--dry-run"]) == 0
+    answer = capsys.readouterr()
+    assert "labels_per_class = 0" in answer.out
+    assert "read as a table of files and labels" in answer.err
+    assert not folder.exists()
+    assert main(["pretrain", str(tmp_path / "nothing"), "--dry-run"]) == 2
+
+
+def test_the_word_synth_is_the_embedded_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The set is made beside the run folder, and the room gets ordinary paths."""
+    from semisonic.apps.cli import training_verbs
+    from semisonic.apps.cli.session import Session
+    from semisonic.inference import TrainOptions
+
+    made: list[Path] = []
+    monkeypatch.setattr(training_verbs.synth, "make", lambda folder, _: made.append(folder))
+    options = TrainOptions(
+        data=Path("synth"), unlabelled=Path("synth"), output=tmp_path / "runs" / "model"
+    )
+    session = Session()
+    session.quiet = True
+    found = training_verbs.begin(options, session, labelled="data", pool="unlabelled")
+    assert made == [tmp_path / "runs" / "synth"]
+    assert (found.data, found.unlabelled) == (made[0] / "labels.csv", made[0] / "pool")
+
+
+@pytest.mark.slow
+def test_a_recipe_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TINY_RECIPE)
+    run = tmp_path / "run"
+    arguments = ["run", str(recipe), "-o", str(run), "--device", "cpu"]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "Tiny; 1 settings, 2 a class in 1 draws" in capsys.readouterr().err
+    assert not run.exists()
+    assert main([*arguments, "-q"]) == 0
+    answer = capsys.readouterr().out
+    assert f"report: {run / 'report.html'}" in answer
+    assert (run / "report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ["pretrain", str(sounds / "pool"), "-o", str(run), *SMALL, *QUICK]
+    arguments[arguments.index("--epochs") + 1] = "100000"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "semisonic", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(run.glob("training/*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "\nInterrupted. The same command goes on where it stopped.\n"
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    assert list(run.glob("training/*"))
