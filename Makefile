@@ -6,7 +6,7 @@
 #   make test        all tests
 #   make lint        style and types
 #   make docs        write docs/reference.md again
-#   make bench       the measurements in benchmarks/
+#   make bench       speeds of the parts, into runs/bench (DATA=path for real recordings)
 #   make clean       remove caches and built files; runs and .venv stay
 #
 # Variables:
@@ -27,6 +27,7 @@ UNLABELLED ?=
 RECIPE ?= recipes/demo.toml
 RUN ?= runs/demo-$(notdir $(patsubst %/,%,$(DATA)))
 FLAGS ?=
+BENCH := runs/bench
 
 .PHONY: install run test lint docs bench clean
 .DELETE_ON_ERROR:
@@ -57,7 +58,10 @@ docs: install
 	$(BIN)/python docs/make_reference.py
 
 bench: install
-	$(BIN)/python benchmarks/run.py
+	$(if $(filter synth,$(DATA)),$(BIN)/semisonic data synth $(BENCH)/sounds)
+	$(BIN)/python benchmarks/frontend.py -o $(BENCH)/frontend.json
+	$(BIN)/python benchmarks/store_throughput.py "$(if $(filter synth,$(DATA)),$(BENCH)/sounds,$(DATA))" -o $(BENCH)/store_throughput.json
+	$(BIN)/python benchmarks/loop_overhead.py -o $(BENCH)/loop_overhead.json
 
 clean:
 	rm -rf build dist src/semisonic.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -85,7 +85,7 @@ def _tables(verb: Verb) -> dict[str, list[str]]:
 
 def _names(parameter: click.Option, flag: Flag | None) -> str:
     """How an option is typed, with a letter for its value."""
-    names = ", ".join(f"`{name}`" for name in reversed(parameter.opts))
+    names = ", ".join(f"`{name}`" for name in sorted(parameter.opts, key=len))
     if parameter.secondary_opts:
         return f"{names}, `{parameter.secondary_opts[0]}`"
     if flag is None or flag.rule.get("choices"):
