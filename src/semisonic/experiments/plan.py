@@ -69,7 +69,6 @@ class Plan:
     train: tuple[TrainJob, ...]
     cells: tuple[tuple[str, TrainJob], ...]
     """The rows of the result: a setting's name in tables and the job that gives it."""
-    splits: tuple[Split, ...]
 
 
 def make_plan(
@@ -96,21 +95,20 @@ def make_plan(
     pretrain: dict[str, PretrainJob] = {}
     train: dict[str, TrainJob] = {}
     cells: list[tuple[str, TrainJob]] = []
-    splits: list[Split] = []
     joined_groups = np.concatenate([labelled.group, pool.group])
     for draw in range(max(budget.draws for budget in recipe.budgets)):
-        seed_of_draw = derive(seed, "draw", draw) % (1 << 31)
-        for split in _wanted(recipe, labelled, seed_of_draw):
-            splits.append(split)
+        turn = draw % recipe.pretrain_draws if recipe.pretrain_draws else draw
+        seed_of_draw, seed_of_turn = (derive(seed, "draw", n) % (1 << 31) for n in (draw, turn))
+        for split in _wanted(recipe, labelled, seed_of_turn):
             heard = [split.train, np.arange(len(pool)) + len(labelled)]
             if transductive:
                 heard.append(split.test)
             rows, held_out = _hold_out(
-                np.concatenate(heard), joined_groups, seed_of_draw, split.fold
+                np.concatenate(heard), joined_groups, seed_of_turn, split.fold
             )
             for setting in recipe.settings:
                 start = _pretrain_job(
-                    setting, split, draw, seed_of_draw, rows, held_out,
+                    setting, split, turn, seed_of_turn, rows, held_out,
                     one_of_each_class(labelled, split.test),
                 )  # fmt: skip
                 start = pretrain.setdefault(start.name, start)
@@ -124,7 +122,7 @@ def make_plan(
                         )  # fmt: skip
                         job = train.setdefault(job.name, job)
                         cells.append((cell_name(setting, budget, recipe), job))
-    return Plan(tuple(pretrain.values()), tuple(train.values()), tuple(cells), tuple(splits))
+    return Plan(tuple(pretrain.values()), tuple(train.values()), tuple(cells))
 
 
 def cell_name(setting: Setting, budget: Budget, recipe: Recipe) -> str:

@@ -88,6 +88,10 @@ class Recipe:
     validation: float = option(
         0.15, "share of the training folds held out, by recording", minimum=0.0, maximum=0.5
     )
+    pretrain_draws: int = option(
+        0, "pre-trainings a fold and decoder, which the draws take in turn, as they cost "
+        "most of the time; 0: one for each draw", minimum=0,
+    )  # fmt: skip
     folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
     budgets: tuple[Budget, ...] = (Budget(),)
     settings: tuple[Setting, ...] = (Setting(),)

@@ -28,35 +28,30 @@ class Outcome:
     comparisons : tuple of Comparison
         Pre-trained against supervised, one a setting.
     jobs : tuple of dict
-        What each job wrote of itself, with its ``cell``, the setting's name in tables.
+        What each job wrote of itself, with its ``cell``, the setting's name in tables. A job
+        that serves several settings is there for each.
     """
 
     predictions: Predictions
     comparisons: tuple[Comparison, ...]
     jobs: tuple[dict[str, Any], ...]
 
-    def seconds(self, setting: str, arm: str) -> float:
-        """Mean training time of a fold, pre-training not counted."""
-        own = [j["seconds"] for j in self.jobs if (j["cell"], j.get("arm")) == (setting, arm)]
-        return float(np.mean(own)) if own else float("nan")
-
-    def pretrained(self, setting: str) -> list[dict[str, Any]]:
-        """The records of a setting's pre-training jobs."""
-        return [j for j in self.jobs if j["cell"] == setting and j["kind"] == "pre-train"]
-
 
 def collect(recipe: Recipe, plan: Plan, folder: Path) -> Outcome:
     """Read all jobs of a finished plan and compare the arms."""
-    tables, jobs = [], []
+    tables: list[Predictions] = []
+    jobs: dict[tuple[str, str], dict[str, Any]] = {}
     for cell, job in plan.cells:
         tables.append(read_predictions(folder, job, cell))
-        jobs.append({**read_job(folder, job), "cell": cell, "name": job.name})
-        if job.start is not None:
-            record = read_job(folder, job.start)
-            jobs.append({**record, "cell": cell, "name": job.start.name})
+        for one in (job, job.start):
+            if one is not None:
+                record = {**read_job(folder, one), "cell": cell, "name": one.name}
+                jobs.setdefault((cell, one.name), record)
     predictions = Predictions.concat(tables).check()
     return Outcome(
-        predictions, tuple(compare_settings(predictions, CONTROL, PRETRAINED)), tuple(jobs)
+        predictions,
+        tuple(compare_settings(predictions, CONTROL, PRETRAINED)),
+        tuple(jobs.values()),
     )
 
 

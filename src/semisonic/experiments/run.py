@@ -15,7 +15,7 @@ from semisonic.data.readers import load_clips
 from semisonic.experiments.engine import Task, run_tasks
 from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
-from semisonic.experiments.plan import Plan, PretrainJob, TrainJob, make_plan
+from semisonic.experiments.plan import Plan, PretrainJob, Rows, TrainJob, make_plan
 from semisonic.experiments.precision import settle_precision
 from semisonic.experiments.recipe import Recipe, read_recipe
 from semisonic.experiments.report import write_report
@@ -34,6 +34,7 @@ from semisonic.recipes import find
 from semisonic.training import RunFolder, choose_device
 
 _log = logging.getLogger(__name__)
+EXAMPLES = 3
 FREE = ("workers", "device", "cache", "output")
 
 
@@ -51,6 +52,8 @@ class ExperimentResult:
         The HTML file.
     model : Path
         A trained model of the last setting, to predict with: pre-trained arm, first fold.
+    examples : Clips
+        A few clips of the test fold, of different classes, that this model has not heard.
     failures : tuple of (clip, reason)
     notes : tuple of str
     """
@@ -59,6 +62,7 @@ class ExperimentResult:
     verdicts: tuple[str, ...]
     report: Path
     model: Path
+    examples: Clips
     failures: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
 
@@ -177,6 +181,13 @@ def _result(
         verdicts=tuple(f"{c.setting}: {c.verdict('Pre-training')}" for c in outcome.comparisons),
         report=report,
         model=folder / shown.name / MODEL,
+        examples=_examples(material.labelled, shown.test),
         failures=material.failures,
         notes=material.notes,
     )
+
+
+def _examples(clips: Clips, rows: Rows) -> Clips:
+    """The first clip of each of a few classes."""
+    first = {clips.labels[row]: row for row in reversed(rows.tolist())}
+    return clips[sorted(first.values())[:EXAMPLES]]
