@@ -144,6 +144,17 @@ def test_the_confusion_matrix_gives_the_reported_accuracy(
         assert np.trace(counts) / counts.sum() == pytest.approx(main[side]["mean"])
 
 
+def test_the_most_confused_pairs_are_counted_both_ways(report: Path) -> None:
+    values = json.loads((report.parent / "report.json").read_text())
+    counts = np.array(values["data"]["confusion"]["pre-trained"])
+    rows = table(report, "confused")
+    both = [int(row["confused"]) for row in rows]
+    assert both == sorted(both, reverse=True)
+    assert sum(both) == counts.sum() - np.trace(counts)
+    for row in rows:
+        assert int(row["first for second"]) + int(row["second for first"]) == int(row["confused"])
+
+
 def test_the_predictions_beside_the_page_give_it_back(
     report: Path, predictions: Predictions
 ) -> None:

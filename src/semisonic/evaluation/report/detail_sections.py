@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semisonic.evaluation import plots
 from semisonic.evaluation.metrics import confusion, per_class
@@ -16,6 +17,8 @@ from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.content import ExperimentContent
 from semisonic.evaluation.report.page import Page
 from semisonic.evaluation.wording import duration, percent
+
+_MOST_OPEN_ROWS = 15
 
 
 def add_learning(page: Page, content: ExperimentContent, setting: str) -> None:
@@ -96,35 +99,49 @@ def add_classes(page: Page, content: ExperimentContent, main: Comparison) -> Non
         name="class-recall",
         alt="Recall of each class for both arms",
     )
+    _add_confused(page, classes, page.data["confusion"][content.treated], content.treated)
     a, b = tables[content.control], tables[content.treated]
+    shares = [f"recall, {content.control}", f"recall, {content.treated}"]
+    shares += [f"precision, {content.treated}", f"F1, {content.treated}"]
+    columns = (a.recall, b.recall, b.precision, b.f1)
     page.table(
+        ["class", "clips", *shares],
         [
-            "class",
-            "clips",
-            f"recall, {content.control}",
-            f"recall, {content.treated}",
-            f"precision, {content.treated}",
-            f"F1, {content.treated}",
-        ],
-        [
-            [
-                name.replace("_", " "),
-                int(b.n_clips[i]) // len(main.draws),
-                float(a.recall[i]),
-                float(b.recall[i]),
-                float(b.precision[i]),
-                float(b.f1[i]),
-            ]
+            [_spaced(name), int(b.n_clips[i]) // len(main.draws), *(float(c[i]) for c in columns)]
             for i, name in enumerate(classes)
         ],
         name="classes",
-        caption="By class, mean over draws",
-        formats={
-            f"recall, {content.control}": percent,
-            f"recall, {content.treated}": percent,
-            f"precision, {content.treated}": percent,
-            f"F1, {content.treated}": percent,
-        },
+        caption="By class, mean over draws" if len(main.draws) > 1 else "By class",
+        formats=dict.fromkeys(shares, percent),
+        folded=len(classes) > _MOST_OPEN_ROWS,
+    )
+
+
+def _add_confused(
+    page: Page, classes: Sequence[str], counts: NDArray[np.int64], arm: str, n: int = 8
+) -> None:
+    """The pairs of classes that are most often taken for each other, both ways together."""
+    both = np.triu(counts + counts.T, k=1)
+    clips = counts.sum(axis=1)
+    order = [int(i) for i in np.argsort(-both, axis=None, kind="stable")[:n] if both.flat[i] > 0]
+    pairs = [divmod(i, len(classes)) for i in order]
+    if not pairs:
+        return
+    page.table(
+        ["classes", "confused", "of their clips", "first for second", "second for first"],
+        [
+            [
+                f"{_spaced(classes[i])} and {_spaced(classes[j])}",
+                int(both[i, j]),
+                float(both[i, j] / (clips[i] + clips[j])),
+                int(counts[i, j]),
+                int(counts[j, i]),
+            ]
+            for i, j in pairs
+        ],
+        name="confused",
+        caption=f"Most often taken for each other, {arm}",
+        formats={"of their clips": percent},
     )
 
 
@@ -189,8 +206,8 @@ def add_mistakes(page: Page, content: ExperimentContent) -> None:
         Player(
             m.samples,
             m.sample_rate,
-            m.target.replace("_", " "),
-            f"taken for {m.predicted.replace('_', ' ')}, {percent(m.score, 0)} sure",
+            _spaced(m.target),
+            f"taken for {_spaced(m.predicted)}, {percent(m.score, 0)} sure",
             f"{m.clip}. {m.note}" if m.note else m.clip,
         )
         for m in content.mistakes
@@ -202,7 +219,7 @@ def add_method(page: Page, content: ExperimentContent, main: Comparison) -> None
     page.section("How this was measured")
     page.notes(
         [
-            "Both arms share the network, splits, labels, seeds and epochs; they differ in "
+            "Both arms share the network, splits, labels, seeds and number of epochs at most; they differ in "
             f"the one thing in question: {content.subject.lower()}.",
             "Splits are by recording. Validation clips come from the training folds; a test fold "
             "is scored once, after training. The table of predictions was checked: every clip is "
@@ -211,7 +228,7 @@ def add_method(page: Page, content: ExperimentContent, main: Comparison) -> None
             "bootstrap that draws whole recordings and whole draws.",
             "The difference is called shown only if the exact McNemar test, pooled over recordings "
             "and draws by sign flips, and the corrected resampled t-test are both below 5 % and "
-            "no interval holds 0.",
+            "no interval holds 0. Where only the first is, the report says: on these clips.",
             *main.cautions,
             *content.notes,
         ]
@@ -255,6 +272,10 @@ def _series(jobs: Sequence[Sequence[Mapping[str, float]]], key: str) -> list[lis
         if any(math.isfinite(value) for value in values):
             found.append(values)
     return found
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _file_name(text: str) -> str:
