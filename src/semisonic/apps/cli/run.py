@@ -7,7 +7,7 @@ from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.training_verbs import SYNTH
 from semisonic.data import describe_layout
-from semisonic.experiments import RunOptions
+from semisonic.experiments import ExperimentResult, RunOptions
 
 
 def run(options: RunOptions, session: Session) -> Status:
@@ -22,7 +22,20 @@ def run(options: RunOptions, session: Session) -> Status:
     for line in (*result.verdicts, *result.notes):
         session.say(line)
     session.say(f"report: {result.report}")
+    _predict(result, session)
     return session.failed(result.failures, options.output / "bad_files.csv")
+
+
+def _predict(result: ExperimentResult, session: Session) -> None:
+    """Let the trained model hear a few clips of its test fold."""
+    from semisonic.inference import open_model, predict_files
+
+    truth = [", ".join(labels) for labels in result.examples.labels]
+    session.say(
+        f"\nThe pre-trained model on {len(truth)} clips it has not heard: {', '.join(truth)}"
+    )
+    session.say(predict_files(open_model(result.model), result.examples).summary())
+    session.say(f"For more: semisonic predict {result.model} FILES")
 
 
 def _plan(options: RunOptions, session: Session) -> Status:
