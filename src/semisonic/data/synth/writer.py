@@ -1,0 +1,186 @@
+"""Write a set: audio files, tables and what it was made from.
+
+The folder::
+
+    synth.json      the options and the classes
+    labels.csv      file,label,group,fold,true_label
+    pool.csv        file,group,true_label
+    labelled/       rain-000-0.flac …
+    pool/0000/      0000000.flac …
+
+Several labels stand in one cell, joined with ';'. ``true_label`` is there for measuring:
+it has no label noise, and in ``pool.csv`` it names what a learner must not see.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from semisonic.base import progress
+from semisonic.base.errors import DataError
+from semisonic.base.files import read_json, replacing, write_json, write_text
+from semisonic.base.options import to_dict
+from semisonic.data.clips import LABEL_SEPARATOR
+from semisonic.data.synth.options import SynthOptions, checked
+from semisonic.data.synth.plan import Item, labelled_items, pool_items
+from semisonic.data.workers import count_workers, in_threads
+
+FORMAT = 1  # raise when the same options give other sounds
+_ONLY_IN_TABLES = ("clips_per_class", "n_pool", "n_folds", "label_noise")
+
+
+def make(
+    folder: str | os.PathLike[str],
+    options: SynthOptions | None = None,
+    workers: int | None = None,
+) -> None:
+    """Make the set in ``folder``, or what is missing of it.
+
+    A set that is already there is left alone. A killed call is continued: files appear
+    whole or not at all. More clips can be asked for later; those that exist are kept, and
+    with fewer the surplus files stay but are in no table.
+
+    Parameters
+    ----------
+    folder : path
+        A new or empty folder, or one with a set of the same options.
+    options : SynthOptions, optional
+        The defaults when left out.
+    workers : int, optional
+        Threads; one for each processor by default. The result does not depend on it.
+
+    Raises
+    ------
+    OptionError
+        For options that cannot be met.
+    DataError
+        When the folder holds something else.
+    """
+    options = checked(options or SynthOptions())
+    root = Path(folder)
+    _claim(root, options)
+    labelled, pool = list(labelled_items(options)), list(pool_items(options))
+    missing = [item for item in (*labelled, *pool) if not (root / item.file).exists()]
+    if missing:
+        _sweep(root)
+        _render_all(root, missing, count_workers(workers))
+    _write_table(
+        root / "labels.csv",
+        ("file", "label", "group", "fold", "true_label"),
+        ((i.file, _cell(i.labels), _group(i), str(i.fold), _cell(i.take.sounds)) for i in labelled),
+    )
+    _write_table(
+        root / "pool.csv",
+        ("file", "group", "true_label"),
+        ((i.file, _group(i), _cell(i.take.sounds)) for i in pool),
+    )
+
+
+def _claim(root: Path, options: SynthOptions) -> None:
+    """Write the options down, or compare them with those the folder was made with."""
+    about = root / "synth.json"
+    wanted: dict[str, Any] = {
+        "format": FORMAT,
+        "options": to_dict(options),
+        "classes": list(options.classes),
+    }
+    if not about.exists():
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise DataError(
+                f"{root}: found something that is no synth set (no synth.json), expected a new "
+                "or empty folder. Choose another one"
+            )
+        write_json(about, wanted)
+        return
+    found = read_about(root)
+    if found["format"] != FORMAT:
+        raise DataError(
+            f"{root}: found a synth set of format {found['format']}, expected {FORMAT}. Make it "
+            "anew in another folder"
+        )
+    differences = [
+        f"{name} (found {found['options'].get(name)}, asked for {value})"
+        for name, value in wanted["options"].items()
+        if name not in _ONLY_IN_TABLES and found["options"].get(name) != value
+    ]
+    if differences:
+        raise DataError(
+            f"{root}: holds a synth set with another {', '.join(differences)}. "
+            "Choose another folder"
+        )
+    if found != wanted:
+        write_json(about, wanted)
+
+
+def read_about(root: Path) -> dict[str, Any]:
+    """What ``synth.json`` says.
+
+    Raises
+    ------
+    DataError
+        When there is none or it is damaged.
+    """
+    try:
+        about: dict[str, Any] = read_json(root / "synth.json")
+        about["format"], about["options"]["n_classes"], about["classes"]
+    except FileNotFoundError:
+        raise DataError(
+            f"{root}: no synth set here (no synth.json). Make one with semisonic.data.synth.make"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{root / 'synth.json'}: damaged ({error}). Make the set anew") from error
+    return about
+
+
+def _sweep(root: Path) -> None:
+    """Remove halves of files that a killed call left more than a minute ago."""
+    for part in root.glob("*/**/.*.part"):
+        if time.time() - part.stat().st_mtime > 60:
+            part.unlink(missing_ok=True)
+
+
+def _render_all(root: Path, items: list[Item], workers: int) -> None:
+    """Make the audio of all items, the clips of one recording in a row."""
+    by_recording = (
+        list(group) for _, group in itertools.groupby(items, key=lambda item: item.take.recording)
+    )
+    with progress.bar(len(items), "synth", "clip") as bar:
+        for n_made in in_threads(lambda group: _render_group(root, group), by_recording, workers):
+            bar.update(n_made)
+
+
+def _render_group(root: Path, items: list[Item]) -> int:
+    from semisonic.data.synth.render import render
+
+    for item in items:
+        samples = np.round(render(item.take) * 32767.0).astype(np.int16)
+        with replacing(root / item.file) as part:
+            soundfile.write(part, samples, item.take.sample_rate, format="FLAC", subtype="PCM_16")
+    return len(items)
+
+
+def _group(item: Item) -> str:
+    return item.take.recording
+
+
+def _cell(labels: tuple[str, ...]) -> str:
+    return LABEL_SEPARATOR.join(labels)
+
+
+def _write_table(file: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(header)
+    table.writerows(rows)
+    if not file.exists() or file.read_text(encoding="utf-8") != text.getvalue():
+        write_text(file, text.getvalue())
