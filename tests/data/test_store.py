@@ -225,12 +225,28 @@ def test_a_folder_of_something_else_is_left_alone(recordings: Path, tmp_path: Pa
     with pytest.raises(DataError, match="no store"):
         SampleStore.build(table(recordings, "000.wav"), recordings, sample_rate=RATE)
     assert sorted(recordings.iterdir()) == before
+    with pytest.raises(DataError, match="cannot be made"):
+        SampleStore.build(
+            table(recordings, "000.wav"), recordings / "000.wav" / "s", sample_rate=RATE
+        )
     with pytest.raises(DataError, match="is a file"):
         SampleStore.build(table(recordings, "000.wav"), recordings / "000.wav", sample_rate=RATE)
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "store.json").write_text("[]")
     with pytest.raises(DataError, match="header"):
         SampleStore.build(table(recordings, "000.wav"), tmp_path / "s", sample_rate=RATE)
+
+
+def test_any_file_name_will_do(tmp_path: Path) -> None:
+    odd = ['ü, "x".wav', "line\nbreak.wav", os.fsdecode(b"\xff\xfe.wav"), "a@0.0-1.0.wav"]
+    for name in odd:
+        sf.write(tmp_path / "x", noise(len(name)), RATE, format="WAV")
+        (tmp_path / "x").rename(tmp_path / name)
+    clips = table(tmp_path, *odd)
+    for n_decoded in (4, 0):
+        store = SampleStore.build(clips, tmp_path / "s", sample_rate=RATE)
+        assert (store.report.n_decoded, len(store)) == (n_decoded, 4)
+        check(store)
 
 
 def test_wrong_numbers_are_errors(recordings: Path, tmp_path: Path) -> None:

@@ -281,9 +281,10 @@ def _check_file(path: Path) -> None:
 
 def _open(path: Path, file: Path | mpeg.MpegStream) -> sf.SoundFile:
     try:
-        return sf.SoundFile(file)
+        # As bytes: soundfile cannot encode names that are no Unicode.
+        return sf.SoundFile(os.fsencode(file) if isinstance(file, Path) else file)
     except sf.SoundFileError as error:
-        text = str(error).rpartition("': ")[2].strip().rstrip(".")
+        text = str(getattr(error, "error_string", error)).strip().rstrip(".")
         if not text or "not recognised" in text or "does not exist" in text:
             text = "libsndfile does not recognise it"
         raise AudioError(

@@ -51,7 +51,8 @@ class StoreReport:
     failures : tuple of (str, str)
         Id and reason of each clip that could not be read. They are tried again next time.
     notes : tuple of (str, str)
-        Id and reason of each clip that is in the store, but silent, clipped and so on.
+        Id and reason of each clip that is in the store, but silent, clipped and so on (see
+        :func:`semisonic.audio.problems`; clips of more than a minute: silent only).
     seconds : float
         Duration of the build.
     """

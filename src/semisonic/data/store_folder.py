@@ -149,7 +149,10 @@ def opened(
     """
     path = Path(folder)
     _check_foreign(path)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"folder '{path}' cannot be made ({error.strerror})") from error
     with _locked(path / _LOCK):
         header_path = path / _HEADER
         wanted = {"kind": kind, "version": VERSION, "options": dict(options)}
@@ -184,12 +187,18 @@ def _is_ours(name: str) -> bool:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold the lock; the system lets go of it when the process ends, however it ends."""
-    with open(path, "a") as file:
+    try:
+        file = open(path, "a")  # noqa: SIM115  (closed below)
+    except OSError as error:
+        raise DataError(f"'{path.parent}' cannot be written to ({error.strerror})") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             log.warning("waiting for another process that works on '%s'", path.parent)
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            log.warning("'%s' cannot be locked: use it from one process only", path.parent)
         yield
 
 

@@ -110,6 +110,7 @@ class Stream:
         self._target = None if target is None else check_target(target, len(array), self)
         self._gather = Gather(array, self.rows, self.device, resident_bytes)
         self._starts = batch_starts(len(self.rows), batch_size, min_batch)
+        self._smallest = min(np.diff([*self._starts, len(self.rows)]).tolist())
         self._order: tuple[int, NDArray[np.int64]] = (-1, self.rows)
 
     @property
@@ -166,10 +167,9 @@ class Stream:
             raise OptionError(
                 f"stream '{self.name}': step {step}, rank {rank} of {world}: out of range"
             )
-        sizes = np.diff([*self._starts, len(self.rows)])
-        if sizes.min() < world:
+        if self._smallest < world:
             raise DataError(
-                f"stream '{self.name}': a batch of {sizes.min()} rows cannot be shared among "
+                f"stream '{self.name}': a batch of {self._smallest} rows cannot be shared among "
                 f"{world} processes. Give a larger batch_size or min_batch={world}"
             )
 
