@@ -106,6 +106,22 @@ def test_every_verb_has_help_and_examples_that_are_understood() -> None:
             parse(line)
 
 
+def test_the_recipe_of_the_docs_is_valid(tmp_path: Path) -> None:
+    from semisonic.experiments import read_recipe
+
+    page = (ROOT / "docs/experiment.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "recipe.toml"
+    file.write_text(block)
+    assert len(read_recipe(file).settings) == 4
+    assert read_recipe(file, quick=True).settings[0].train.epochs == 5
+
+
+def test_the_table_of_recipes_is_complete() -> None:
+    page = (ROOT / "docs/experiment.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([\w-]+)` \| .* \|$", page, re.MULTILINE)) >= set(recipes.names())
+
+
 def test_recipes_of_the_docs_are_in_the_package() -> None:
     named = {m for line in _commands() for m in re.findall(r"run (?:recipes/)?([\w-]+)", line)}
     assert named - {"my-recipe"} <= set(recipes.names())
