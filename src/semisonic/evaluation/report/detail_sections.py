@@ -219,7 +219,7 @@ def add_method(page: Page, content: ExperimentContent, main: Comparison) -> None
     page.section("How this was measured")
     page.notes(
         [
-            "Both arms share the network, splits, labels, seeds and limit of epochs; they differ in "
+            "Both arms share the network, splits, labels, seeds and epoch limit; they differ in "
             f"the one thing in question: {content.subject.lower()}.",
             "Splits are by recording. Validation clips come from the training folds; a test fold "
             "is scored once, after training. The table of predictions was checked: every clip is "
