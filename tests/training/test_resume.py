@@ -220,14 +220,14 @@ CHILD = """
 
     class Slow(ArrayStream):
         def at(self, step, rank=0, world=1):
-            if step > 0:
-                time.sleep(0.05)
+            time.sleep(120 if step == 25 else 0.03)  # never gets to its end
             return super().at(step, rank, world)
 
     train(Path({folder!r}), stream=Slow())
 """
 
 
+@pytest.mark.slow
 def test_goes_on_bit_for_bit_after_kill_9(tmp_path, whole):
     script = textwrap.dedent(CHILD.format(here=str(Path(__file__).parent), folder=str(tmp_path)))
     child = subprocess.Popen([sys.executable, "-c", script])
@@ -235,12 +235,12 @@ def test_goes_on_bit_for_bit_after_kill_9(tmp_path, whole):
         deadline = time.monotonic() + 60
         while not (tmp_path / "history.json").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
-        time.sleep(0.5)
+        time.sleep(0.3)
     finally:
         child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
     step = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"]
-    assert 0 < step < 30
+    assert 6 <= step <= 25
     objective, result, stream = train(tmp_path)
     agrees(objective, result, whole)
     assert len(stream.asked) == 3 + 30 - step
