@@ -21,6 +21,7 @@ from semisonic.inference import (
     open_model,
     pretrain,
     train,
+    training,
 )
 from semisonic.inference.provenance import Part
 from semisonic.models import read_about
@@ -197,3 +198,33 @@ def test_a_limit_draws_from_the_pool(pool: Path, tmp_path: Path) -> None:
     again = pretrain(replace(options, output=tmp_path / "again"))
     assert again.outcome.error == result.outcome.error
     assert np.isfinite(again.outcome.error_db2)
+
+
+@pytest.mark.parametrize("after", [3, 7])
+def test_an_interrupted_run_ends_with_the_same_model(
+    kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    fit = replace(QUICK, checkpoint_interval=0.0)
+    options = replace(OPTIONS, data=kinds, fit=fit, output=tmp_path / "whole")
+    whole = train(options)
+    score, count = training.score_rows, 0
+
+    def interrupted(*arguments: object, **named: object) -> object:
+        nonlocal count
+        count += 1
+        if count == after:
+            raise KeyboardInterrupt
+        return score(*arguments, **named)  # type: ignore[arg-type]
+
+    options = replace(options, output=tmp_path / "parts")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "score_rows", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(options)
+    record = json.loads((tmp_path / "parts" / "run.json").read_text())
+    assert record["status"] == "interrupted"
+    parts = train(options)
+    a, b = whole.outcome.model.state_dict(), parts.outcome.model.state_dict()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    files = [tmp_path / name / "metrics.json" for name in ("whole", "parts")]
+    assert files[0].read_bytes() == files[1].read_bytes()

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from semisonic.base.errors import DataError
 from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
+from semisonic.data.hold_out import hold_out
 from semisonic.data.readers.load import require_labels
-from semisonic.data.splits import hold_out
 from semisonic.inference.datasets import in_fold, outside_fold
 
 Rows = NDArray[np.int64]

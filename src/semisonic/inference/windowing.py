@@ -5,22 +5,20 @@ every part of it is heard and no window but that of a short recording is padded.
 is shorter than a tenth of a window is left out: a clip of 5.02 s is one clip of 5 s.
 
 :func:`cut_clips` applies the rule to a table (for training), :func:`cut_stream` to samples as
-they come (for prediction, in constant memory).
+they come (for prediction, in constant memory). (:func:`semisonic.data.windows` is for tables
+that people make: it keeps a rest of half a window as a shorter clip.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.audio import probe
-from semisonic.base.errors import AudioError, OptionError
-from semisonic.base.progress import track
+from semisonic.base.errors import OptionError
 from semisonic.data.clips import Clips
+from semisonic.data.windows import read_headers
 
 TOLERANCE = 0.1
 """Share of a window that the end of a recording may miss without a window of its own."""
@@ -37,7 +35,7 @@ def window_starts(length: float, window: float, hop: float) -> NDArray[np.float6
     if not (window > 0 and hop > 0):
         raise OptionError(f"windows: found window {window:g} and hop {hop:g}, expected above 0")
     slack = TOLERANCE * window
-    if length <= window + slack:
+    if length <= window:
         return np.zeros(1)
     n_whole = 1 + int((length - window) / hop + 1e-9)
     starts = np.arange(n_whole, dtype=np.float64) * hop
@@ -122,26 +120,16 @@ def cut_stream(
 def _lengths(
     clips: Clips, workers: int | None
 ) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
-    """Length of each clip in seconds, NaN where the file cannot be opened."""
+    """Length of each clip in seconds, NaN where the file cannot be used as a whole."""
     length = clips.end_time - clips.start_time
     unknown = np.flatnonzero(np.isnan(length))
-    files = list(dict.fromkeys(clips.paths[row] for row in unknown)) if len(unknown) else []
-
-    def measure(file: Path) -> float | str:
-        try:
-            info = probe(file)
-        except AudioError as error:
-            return error.reason
-        return info.damage or info.duration
-
-    with ThreadPoolExecutor(workers) as pool:
-        found_lengths = track(pool.map(measure, files), "measure", "file", len(files))
-        measured = dict(zip(files, found_lengths, strict=True))
-    ids, paths, failures = clips.ids, clips.paths, []
+    files = list(dict.fromkeys(clips.file[unknown].tolist()))
+    headers = {header.file: header for header in read_headers(clips, files, workers)}
+    ids, failures = clips.ids, []
     for row in unknown:
-        found = measured[paths[row]]
-        if isinstance(found, str):
-            failures.append((ids[row], found))
+        header = headers[str(clips.file[row])]
+        if header.info is None or header.reason:
+            failures.append((ids[row], header.reason))
         else:
-            length[row] = found - clips.start_time[row]
+            length[row] = header.info.duration - clips.start_time[row]
     return length, failures

@@ -83,7 +83,7 @@ def _top(page: Page, m: Measurement) -> None:
     ]
     if not m.multi_label:
         error = evaluation.expected_calibration_error(m.target, m.scores)
-        cells.append(Number(percent(error), "calibration error", "0 % is honest"))
+        cells.append(Number(percent(error), "calibration error", "0 %: as right as it is sure"))
     page.numbers(cells)
 
 
@@ -150,7 +150,7 @@ def _mistakes(page: Page, m: Measurement, model: SoundModel, most: int) -> None:
     if not len(rows):
         return
     page.section("Surest mistakes")
-    page.text("Wrong answers that the model was most sure of. Some of them are wrong labels.")
+    page.text("Wrong answers that the model was most sure of. Listen: some may be wrong labels.")
     players = []
     for row in rows.tolist():
         start, end = float(m.clips.start_time[row]), float(m.clips.end_time[row])

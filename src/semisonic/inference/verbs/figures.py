@@ -8,6 +8,7 @@ from pathlib import Path
 
 from semisonic.base.files import replacing
 from semisonic.evaluation.plots import training_curves
+from semisonic.evaluation.report.media import figure_png
 
 _MEASURES = ("accuracy", "lwlrap", "loss")
 
@@ -19,7 +20,7 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: st
     validation where both have it.
     """
     for measure in _MEASURES:
-        names = {"validation": f"val_{measure}", "training": measure}
+        names = {"training": measure, "validation": f"val_{measure}"}
         curves = {
             name: [[row[column] for row in history]]
             for name, column in names.items()
@@ -31,5 +32,5 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: st
         return None
     figure = training_curves(curves, measure=measure, is_share=measure != "loss", title=title)
     with replacing(folder / "curves.png") as part:
-        figure.savefig(part, format="png")
+        part.write_bytes(figure_png(figure).png)
     return folder / "curves.png"

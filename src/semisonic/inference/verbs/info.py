@@ -76,9 +76,10 @@ def info(options: InfoOptions) -> InfoResult:
         raise ModelError(
             f"'{options.path}': no file or folder of this name, and as an architecture: {error}"
         ) from error
+    code = body.encoder.code_shape(*options.mel.shape[1:])
     facts = {
         **_size(nn.Sequential(body.encoder, body.neck), body.encoder, options.mel),
-        "code": f"{_shape(body.encoder.code_shape(*options.mel.shape[1:]))} (channel x mel x frame)",
+        "code": f"{_shape(code)} (channel x mel x frame)",
         "embedding": f"{body.neck.out_features} numbers",
         "registered names": ", ".join(names()),
     }
