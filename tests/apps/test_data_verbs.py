@@ -97,7 +97,9 @@ def test_check_finds_a_clip_in_the_pool(
     shutil.copy(birds / "wren" / "f.wav", pool / "old.wav")
     assert main(arguments) == 3
     found = json.loads(capsys.readouterr().out)
-    assert [(d["first"], d["second"]) for d in found["duplicates"]] == [("wren/f.wav", "old.wav")]
+    (pair,) = found["duplicates"]
+    assert (pair["kind"], pair["first"], pair["second"]) == ("identical", "wren/f.wav", "old.wav")
+    assert pair["same_labels"], "a clip without a label contradicts nothing"
     assert not found["ok"]
 
 

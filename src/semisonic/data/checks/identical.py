@@ -15,8 +15,17 @@ from semisonic.data.clips import Clips
 
 def identical(
     tables: Sequence[Clips], sounds: Sequence[Sound]
-) -> tuple[list[Duplicate], list[Sound]]:
-    """Pairs of byte-identical clips, and one clip of each set of them."""
+) -> tuple[list[Duplicate], list[Sound], set[tuple[Sound, Sound]]]:
+    """Pairs of byte-identical clips.
+
+    Returns
+    -------
+    pairs : list of Duplicate
+    singles : list of Sound
+        One clip of each set of identical ones, from each table that has any.
+    twins : set of (Sound, Sound)
+        The singles of two tables that are identical, so that nobody finds them again.
+    """
     paths = [table.paths for table in tables]
     files = {paths[s.table][s.row] for s in sounds}
     names = _content_names(files)
@@ -27,16 +36,19 @@ def identical(
         name = names[paths[sound.table][sound.row]]
         key = (name, float(table.start_time[sound.row]), -1.0 if np.isnan(end) else end)
         sets.setdefault(key, []).append(sound)
-    pairs, singles = [], []
+    pairs: list[Duplicate] = []
+    singles: list[Sound] = []
+    twins: set[tuple[Sound, Sound]] = set()
     for first, *copies in sets.values():
-        singles.append(first)
-        singles += [copy for copy in copies if copy.table != first.table][:1]
+        elsewhere = [copy for copy in copies if copy.table != first.table][:1]
+        singles += [first, *elsewhere]
+        twins.update((first, copy) for copy in elsewhere)
         pairs += [
             make_pair("identical", tables, first, copy, (1.0, 0.0, np.nan))
             for copy in copies
             if may_pair(tables, first, copy)
         ]
-    return pairs, singles
+    return pairs, singles, twins
 
 
 def _content_names(files: set[Path]) -> dict[Path, str]:

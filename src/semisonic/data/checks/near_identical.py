@@ -26,12 +26,13 @@ _CACHED_SOUNDS = 256
 def near_identical(
     tables: Sequence[Clips],
     sounds: list[Sound],
+    twins: set[tuple[Sound, Sound]],
     threshold: float,
     max_offset: float,
     workers: int | None,
     failures: list[tuple[str, str]],
 ) -> list[Duplicate]:
-    """Pairs of the same sound; clips that cannot be read are added to ``failures``."""
+    """Pairs of the same sound but ``twins``; clips that cannot be read go to ``failures``."""
     ids = [table.ids for table in tables]
 
     def one(sound: Sound) -> tuple[NDArray[np.int8], str]:
@@ -56,7 +57,7 @@ def near_identical(
     if len(tables) > 1:
         across = candidates(prints[0], prints[1], max_offset=max_offset)
         pairs += [(kept[0][i], kept[1][j]) for i, j in across]
-    pairs = [(a, b) for a, b in pairs if may_pair(tables, a, b)]
+    pairs = [(a, b) for a, b in pairs if (a, b) not in twins and may_pair(tables, a, b)]
     return _verify(tables, pairs, threshold, max_offset)
 
 

@@ -32,7 +32,7 @@ class Duplicate:
         Whether a split may part them: they stand in different folds, or in no fold and in
         different groups, or in different tables.
     same_labels : bool
-        Whether they carry the same labels; if not, at least one is wrong.
+        False when both carry labels that differ, so that at least one is wrong.
     """
 
     kind: str
@@ -90,6 +90,7 @@ def make_pair(
         across = bool(x.group[a.row] != y.group[b.row])
     else:
         across = folds[0] != folds[1]
+    labels = set(x.labels[a.row]), set(y.labels[b.row])
     score, offset_time, shared_time = numbers
     return Duplicate(
         kind=kind,
@@ -103,7 +104,7 @@ def make_pair(
         offset_time=offset_time,
         shared_time=shared_time,
         across=across,
-        same_labels=set(x.labels[a.row]) == set(y.labels[b.row]),
+        same_labels=not all(labels) or labels[0] == labels[1],
     )
 
 
