@@ -13,6 +13,7 @@ from semisonic.base.errors import DataError, OptionError
 from semisonic.data.readers import load_clips
 from semisonic.features import MelOptions
 from semisonic.inference import SoundClassifier
+from semisonic.models import read_about
 from semisonic.training import FitOptions
 
 Y = [KINDS[i % 3] for i in range(24)]
@@ -142,6 +143,14 @@ def test_a_saved_classifier_answers_the_same(fitted: SoundClassifier, tmp_path: 
     )
     assert again.predict(X[:3], sample_rate=RATE).tolist() == Y[:3]
     assert clone(again).get_params() == again.get_params()
+
+
+def test_a_saved_classifier_still_knows_what_it_was_made_from(kinds: Path, tmp_path: Path) -> None:
+    make().fit(kinds).save(tmp_path / "a.zip")
+    SoundClassifier.load(tmp_path / "a.zip").save(tmp_path / "b.zip")
+    first, second = (read_about(tmp_path / name)["about"] for name in ("a.zip", "b.zip"))
+    assert first == second
+    assert first["training"]["clips"] + first["validation"]["clips"] == 24
 
 
 def test_the_model_of_the_command_line_is_the_same(trained: Path, others: Path) -> None:

@@ -125,3 +125,25 @@ def test_a_model_that_is_not_there_is_named(others: Path, tmp_path: Path) -> Non
         evaluate(options_for(tmp_path / "nothing.zip", others, tmp_path / "run"))
     with pytest.raises(ModelError, match=r"holds no model\.zip"):
         evaluate(options_for(tmp_path, others, tmp_path / "run"))
+
+
+def test_several_labels_a_clip_go_the_whole_way(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lines = ["file,label"]
+    for number in range(36):
+        chosen = sorted(rng.choice(KINDS, size=1 + number % 2, replace=False))
+        wave = sum(sound(kind, 700 + number) for kind in chosen)
+        sf.write(tmp_path / f"{number:02d}.wav", wave / 2, RATE, subtype="FLOAT")
+        lines.append(f"{number:02d}.wav,{';'.join(chosen)}")
+    for name, rows in (("train", lines[:25]), ("test", lines[:1] + lines[25:])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows) + "\n")
+    options = TrainOptions(
+        data=tmp_path / "train.csv", output=tmp_path / "run", model=NOTATION, mel=MEL, fit=QUICK,
+        device="cpu",
+    )  # fmt: skip
+    trained = train(options)
+    assert trained.outcome.model.multi_label
+    assert "lwlrap" in trained.summary()
+    result = evaluate(options_for(tmp_path / "run", tmp_path / "test.csv", tmp_path / "test"))
+    assert result.metrics["lwlrap"] > 0.7
+    assert "average precision" in result.report.read_text()

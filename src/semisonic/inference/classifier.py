@@ -18,14 +18,14 @@ from semisonic import evaluation
 from semisonic.base.errors import DataError
 from semisonic.features import MelOptions
 from semisonic.inference.learn import Learned, learn
-from semisonic.inference.modelfile import open_encoder, open_model
+from semisonic.inference.modelfile import MODEL, find_file, open_encoder, open_model
 from semisonic.inference.nested_params import NestedParams
 from semisonic.inference.options import DEFAULT_MODEL, PRETRAIN_FIT, TRAIN_FIT
 from semisonic.inference.pretraining import PretrainSettings
 from semisonic.inference.sound_scores import apply_model
 from semisonic.inference.sounds import as_sounds
 from semisonic.inference.training import TrainSettings
-from semisonic.models import AutoEncoder, SoundModel, save
+from semisonic.models import AutoEncoder, SoundModel, read_about, save
 from semisonic.training import FitOptions
 
 C = TypeVar("C", bound="SoundClassifier")
@@ -252,18 +252,19 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file, as ``semisonic train`` does."""
         self._check_fitted()
-        save(path, self.model_, about={"command": "SoundClassifier", **self.about_})
+        save(path, self.model_, about=self.about_)
 
     @classmethod
     def load(cls: type[C], path: str | PathLike[str]) -> C:
         """A fitted classifier from a model file or a run folder of ``semisonic train``."""
-        model = open_model(path)
+        file = find_file(path, MODEL)
+        model = open_model(file)
         standardize = model.frontend.standardize.kind
         fitted = cls(model.name, mel=model.mel, standardize=standardize, dropout=model.dropout)
         fitted.model_ = model
         fitted.classes_ = np.array(model.classes)
         fitted.history_, fitted.pretraining_history_ = [], []
-        fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), {}
+        fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), read_about(file)["about"]
         return fitted
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -112,7 +112,7 @@ def learn(
         folder=folder / "training" if keep else None,
         start=start,
     )
-    about: dict[str, Any] = {"seed": seed}
+    about: dict[str, Any] = {"command": "SoundClassifier.fit", "seed": seed}
     if labelled.waves is None:
         parts = {"training": chosen.train, "validation": rows_held}
         if pool is not None:

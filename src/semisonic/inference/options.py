@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import option
+from semisonic.data.readers import LABEL_CHOICES
 from semisonic.features import MelOptions
 from semisonic.training.options import FitOptions
 
 DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
 STANDARDIZE = ("global", "mel", "none")
 GROUP = "what a recording is: auto, file, folder, a column of the table, or a pattern"
-LABELS = "where labels come from: auto, none, or the name of a reader"
+LABELS = "where labels come from; auto looks at the layout"
 
 PRETRAIN_FIT = FitOptions(epochs=50, patience=5, monitor="val_loss")
 TRAIN_FIT = FitOptions(epochs=100, patience=15, monitor="val_choice")
@@ -52,7 +53,7 @@ class TrainOptions:
 
     data: Path | None = option(None, "labelled clips: a folder of class folders, a CSV, a data set")
     output: Path = option(Path("runs/train"), "run folder")
-    labels: str = option("auto", LABELS)
+    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
     group: str = option("auto", GROUP)
     unlabelled: Path | None = option(
         None, "recordings without labels; the encoder is pre-trained on them first"
@@ -75,9 +76,12 @@ class TrainOptions:
         0, "use so many labels a class, drawn by recording; 0: all", minimum=0
     )
     validation: float = option(
-        0.15, "share of the labels held out to stop early, by recording; 0: none", minimum=0.0,
+        0.15,
+        "share of the labels held out to choose the epoch, by recording; none at 0, or when a "
+        "class of a small budget would have less than one",
+        minimum=0.0,
         maximum=0.5,
-    )  # fmt: skip
+    )
     test_fold: int = option(
         0, "official fold kept out of all training, for evaluate --fold; 0: none", minimum=0
     )
@@ -99,7 +103,7 @@ class EvaluateOptions:
     model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
     data: Path | None = option(None, "labelled clips that the model has not seen")
     output: Path = option(Path("runs/evaluate"), "run folder")
-    labels: str = option("auto", LABELS)
+    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
     group: str = option("auto", GROUP)
     fold: int = option(0, "only the clips of this official fold; 0: all", minimum=0)
     batch_size: int = option(64, "clips scored at once", minimum=1)

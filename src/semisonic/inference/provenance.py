@@ -26,6 +26,7 @@ ROLES = {
     "training": "trained on",
     "validation": "chosen by (validation)",
     "pretraining": "pre-trained on, without labels",
+    "pool": "pre-trained on, as a pool without labels",
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
 from semisonic.base.files import content_hash, write_json
@@ -156,7 +157,7 @@ def refuse_seen(found: list[Overlap], *, allowed: bool) -> None:
 
 def score_all(
     model: SoundModel, clips: Clips, options: EvaluateOptions
-) -> tuple[np.ndarray[Any, np.dtype[np.float64]], list[int], Failures]:
+) -> tuple[NDArray[np.float64], list[int], Failures]:
     """Scores of the clips that can be read, their rows, and the others with the reason.
 
     Raises
