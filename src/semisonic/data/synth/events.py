@@ -23,8 +23,8 @@ def steady_times(rng: Generator, duration: float, period: float, jitter: float =
     first = float(rng.random()) * min(period, 0.8 * duration)
     times = first + np.arange(int(duration / period) + 2) * period
     times = times + jitter * period * rng.standard_normal(len(times))
-    times[0] = max(times[0], 0.0)
-    return np.asarray(times[(times >= 0) & (times < duration)])
+    times[0] = np.clip(times[0], 0.0, 0.95 * duration)
+    return np.sort(times[(times >= 0) & (times < duration)])
 
 
 def pulse_times(turns: Curve, rate: int) -> Curve:

@@ -58,9 +58,9 @@ def helicopter(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     thump = _pipe(place, rate, 40, 300, 4, 0.006, 0.025)
     out = to_level(convolve(strokes, thump))
     chop_s = log_uniform(place, 0.006, 0.02)
-    chop = _gated(take, strokes, rate, chop_s, band(150, log_uniform(place, 800, 4000), 6))
+    chop = _gated(take, strokes, rate, chop_s, band(150, log_uniform(place, 600, 3000), 6))
     out = out + to_level(chop, uniform(place, -8, 3))
-    rush = coloured(take, n, rate, band(100, log_uniform(place, 600, 3000), 5))
+    rush = coloured(take, n, rate, band(100, log_uniform(place, 500, 2000), 5))
     out = out + to_level(rush, uniform(place, -14, -4))
     if chance(place, 0.6):
         hz = log_uniform(place, 300, 2500) * 2 ** (0.004 * drift(take, n, rate, 0.5))

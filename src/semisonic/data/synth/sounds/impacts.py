@@ -125,7 +125,8 @@ def clatter(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     low = log_uniform(place, 500, 2500)
     things = [_click(place, rate, low, 3 * low, log_uniform(place, 0.01, 0.08)) for _ in range(4)]
     out = np.zeros(n, np.float32)
-    for time in random_times(take, n / rate, log_uniform(place, 2, 8)):
+    times = random_times(take, n / rate, log_uniform(place, 2, 8))
+    for time in np.append(times, uniform(take, 0.0, 0.9) * n / rate):
         add(
             out,
             rate,
