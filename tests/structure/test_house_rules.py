@@ -10,6 +10,7 @@ import re
 import shutil
 import statistics
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,33 @@ def test_every_option_has_a_help_text() -> None:
         if not field.metadata.get("help") and not _is_nested(field)
     ]
     assert not silent, f"options that --help cannot explain: {', '.join(silent)}"
+
+
+def _nodes(file: Path) -> Iterator[ast.AST]:
+    yield from ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+
+
+def test_only_the_command_line_prints() -> None:
+    found = [
+        f"{file.relative_to(PACKAGE)}: {node.lineno}"
+        for file in PACKAGE.rglob("*.py")
+        if not file.is_relative_to(PACKAGE / "apps")
+        for node in _nodes(file)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+    assert not found
+
+
+def test_users_get_errors_and_no_assertions() -> None:
+    found = [
+        f"{file.relative_to(PACKAGE)}: {node.lineno}"
+        for file in PACKAGE.rglob("*.py")
+        for node in _nodes(file)
+        if isinstance(node, ast.Assert)
+    ]
+    assert not found
 
 
 # Written in two parts so that this file does not find itself.
