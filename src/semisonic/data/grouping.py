@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class Recordings:
     rows: tuple[NDArray[np.int64], ...]
     counts: NDArray[np.int64]
 
-    @property
+    @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Clips in each recording, shape (g,)."""
         return np.array([len(rows) for rows in self.rows], np.int64)

@@ -59,24 +59,34 @@ def _choose(found: Recordings, order: Sequence[int], priority: Rows, share: floa
     held = np.zeros_like(wanted)
     left = (found.counts > 0).sum(axis=0)  # recordings that still train, per class
     waiting = [[g for g in reversed(order) if found.counts[g, c]] for c in range(len(wanted))]
-    chosen: list[int] = []
-    taken: set[int] = set()
+    too_large: list[list[int]] = [[] for _ in wanted]
+    chosen: dict[int, None] = {}  # in order
     n_held = 0
-    while n_held < goal:
+    while True:
         missing = np.where([bool(queue) for queue in waiting], wanted - held + tie, -np.inf)
         c = int(missing.argmax()) if len(missing) else 0
-        if not len(missing) or missing[c] <= 1e-6:
+        # A class short of a whole clip is served even when others took more than their share.
+        short = len(missing) > 0 and missing[c] >= 1
+        if not short and (n_held >= goal or not len(missing) or missing[c] <= 1e-6):
             break
         g = waiting[c].pop()
         counts, size = found.counts[g], int(found.sizes[g])
         last = bool(((counts > 0) & (left <= 1)).any())
-        over = counts[c] - missing[c]  # how far the class would go past its share
-        too_much = over >= max(1.0, missing[c]) or n_held + size - goal > max(0, goal - n_held)
-        if g in taken or last or too_much:
+        retry = g in too_large[c]
+        over = float(counts[c] - missing[c])  # how far the class would go past its share
+        if g in chosen or last or (not short and n_held + size - goal > goal - n_held):
             continue
-        chosen.append(g)
-        taken.add(g)
+        if over > max(1.0, float(missing[c]) * (1.0 if retry else 0.5)):
+            if not retry:
+                too_large[c].append(g)
+                if not waiting[c] and not held[c]:
+                    # Better more than its share of a class than nothing of it: the smallest first.
+                    waiting[c] = sorted(too_large[c], key=lambda i: -int(found.sizes[i]))
+            continue
+        chosen[g] = None
         held += counts
         left -= counts > 0
         n_held += size
-    return chosen
+        if retry:
+            waiting[c] = []
+    return list(chosen)

@@ -20,6 +20,15 @@ from semisonic.data.hold_out import hold_out
 from semisonic.data.readers.load import require_labels
 from semisonic.data.straddling import move_straddling, straddling_groups
 
+__all__ = [
+    "Split",
+    "fold_splits",
+    "hold_out",
+    "make_folds",
+    "move_straddling",
+    "straddling_groups",
+]
+
 Rows = NDArray[np.int64]
 VALIDATION_FOLDS = ("inner", "previous")
 STRADDLING = ("drop", "move", "keep", "error")

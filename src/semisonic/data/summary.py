@@ -101,7 +101,7 @@ class Summary:
             text.append("lengths and rates: not read")
         if self.bad_files:
             text.append(f"bad files: {len(self.bad_files)}")
-            text += [f"  {file}: {reason}" for file, reason in self.bad_files[:10]]
+            text += [f"  {line}" for line in _by_reason(self.bad_files)]
         return text + [f"note: {note}" for note in self.notes]
 
     def __str__(self) -> str:
@@ -184,6 +184,18 @@ def _durations(clips: Clips, headers: list[Header]) -> Durations | None:
 
 def _most_common(values: Iterable[Any]) -> dict[Any, int]:
     return dict(sorted(Counter(values).items(), key=lambda item: (-item[1], str(item[0]))))
+
+
+def _by_reason(bad_files: tuple[tuple[str, str], ...], n_shown: int = 3) -> list[str]:
+    """One line a reason, with how many files and the first few of them."""
+    files: dict[str, list[str]] = {}
+    for file, reason in bad_files:
+        files.setdefault(reason, []).append(file)
+    return [
+        f"{reason} ({len(named)}): {', '.join(named[:n_shown])}"
+        + (", ..." if len(named) > n_shown else "")
+        for reason, named in sorted(files.items(), key=lambda item: -len(item[1]))
+    ]
 
 
 def _counted(counts: dict[Any, int], unit: str = "") -> str:

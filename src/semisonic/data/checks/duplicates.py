@@ -86,10 +86,10 @@ def search(
         raise OptionError(f"max_offset: found {max_offset} s, expected 0 to {MAX_DURATION:g} s")
     tables = [clips] if against is None else [clips, against]
     sounds = [Sound(t, row) for t, table in enumerate(tables) for row in range(len(table))]
-    pairs, singles, twins = identical(tables, sounds)
+    pairs, copies_of = identical(tables, sounds)
     failures: list[tuple[str, str]] = []
     if near:
-        pairs += near_identical(tables, singles, twins, threshold, max_offset, workers, failures)
+        pairs += near_identical(tables, copies_of, threshold, max_offset, workers, failures)
     ordered = sorted(pairs, key=lambda d: (not d.across, d.kind, -d.score, d.first, d.second))
     return Found(tuple(ordered), tuple(failures))
 

@@ -15,16 +15,15 @@ from semisonic.data.clips import Clips
 
 def identical(
     tables: Sequence[Clips], sounds: Sequence[Sound]
-) -> tuple[list[Duplicate], list[Sound], set[tuple[Sound, Sound]]]:
-    """Pairs of byte-identical clips.
+) -> tuple[list[Duplicate], dict[Sound, list[Sound]]]:
+    """Pairs of byte-identical clips, none of them within the second table.
 
     Returns
     -------
     pairs : list of Duplicate
-    singles : list of Sound
-        One clip of each set of identical ones, from each table that has any.
-    twins : set of (Sound, Sound)
-        The singles of two tables that are identical, so that nobody finds them again.
+        Each copy with the first clip of its set.
+    copies_of : dict of Sound to list of Sound
+        The first clip of each set of identical ones, with its copies, if any.
     """
     paths = [table.paths for table in tables]
     files = {paths[s.table][s.row] for s in sounds}
@@ -36,19 +35,14 @@ def identical(
         name = names[paths[sound.table][sound.row]]
         key = (name, float(table.start_time[sound.row]), -1.0 if np.isnan(end) else end)
         sets.setdefault(key, []).append(sound)
-    pairs: list[Duplicate] = []
-    singles: list[Sound] = []
-    twins: set[tuple[Sound, Sound]] = set()
-    for first, *copies in sets.values():
-        elsewhere = [copy for copy in copies if copy.table != first.table][:1]
-        singles += [first, *elsewhere]
-        twins.update((first, copy) for copy in elsewhere)
-        pairs += [
-            make_pair("identical", tables, first, copy, (1.0, 0.0, np.nan))
-            for copy in copies
-            if may_pair(tables, first, copy)
-        ]
-    return pairs, singles, twins
+    copies_of = {first: copies for first, *copies in sets.values()}
+    pairs = [
+        make_pair("identical", tables, first, copy, (1.0, 0.0, np.nan))
+        for first, copies in copies_of.items()
+        for copy in copies
+        if first.table == 0 and may_pair(tables, first, copy)
+    ]
+    return pairs, copies_of
 
 
 def _content_names(files: set[Path]) -> dict[Path, str]:

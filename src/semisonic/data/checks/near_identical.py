@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -25,15 +25,18 @@ _CACHED_SOUNDS = 256
 
 def near_identical(
     tables: Sequence[Clips],
-    sounds: list[Sound],
-    twins: set[tuple[Sound, Sound]],
+    copies_of: Mapping[Sound, Sequence[Sound]],
     threshold: float,
     max_offset: float,
     workers: int | None,
     failures: list[tuple[str, str]],
 ) -> list[Duplicate]:
-    """Pairs of the same sound but ``twins``; clips that cannot be read go to ``failures``."""
-    ids = [table.ids for table in tables]
+    """Pairs of the same sound; clips that cannot be read are added to ``failures``.
+
+    One clip of each set of identical ones is looked at. Within a table that is enough; of a pool,
+    all copies of what is found are named, so that they can all be left out.
+    """
+    ids, sounds = [table.ids for table in tables], list(copies_of)
 
     def one(sound: Sound) -> tuple[NDArray[np.int8], str]:
         try:
@@ -57,7 +60,8 @@ def near_identical(
     if len(tables) > 1:
         across = candidates(prints[0], prints[1], max_offset=max_offset)
         pairs += [(kept[0][i], kept[1][j]) for i, j in across]
-    pairs = [(a, b) for a, b in pairs if (a, b) not in twins and may_pair(tables, a, b)]
+        pairs += [(a, twin) for a, b in pairs if b.table for twin in copies_of[b]]
+    pairs = [(a, b) for a, b in pairs if may_pair(tables, a, b)]
     return _verify(tables, pairs, threshold, max_offset)
 
 

@@ -1,0 +1,230 @@
+"""Reading folders: class folders, bare recordings, and how the layout is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.data import (
+    describe_layout,
+    from_files,
+    load_clips,
+    merge_parts,
+    require_labels,
+)
+
+
+def touch(root: Path, files: Sequence[str]) -> Path:
+    """Files that are no audio at all: a reader that opens one fails."""
+    for file in files:
+        path = root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"not audio")
+    return root
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    touch(
+        tmp_path, ["dog/b.wav", "dog/a.WAV", "cat/deep/er/c.flac", "cat/readme.txt", "bird/x.Ogg"]
+    )
+    clips = load_clips(tmp_path)
+    assert clips.file.tolist() == ["bird/x.Ogg", "cat/deep/er/c.flac", "dog/a.WAV", "dog/b.wav"]
+    assert [row[0] for row in clips.labels] == ["bird", "cat", "dog", "dog"]
+    assert clips.classes == ("bird", "cat", "dog")
+    assert clips.group.tolist() == clips.file.tolist()
+    assert clips.folds == []
+    assert clips.name == tmp_path.name
+    assert all(path.is_file() for path in clips.paths)
+
+
+def test_files_outside_class_folders_have_no_label(tmp_path: Path) -> None:
+    touch(tmp_path, ["dog/a.wav", "loose.wav", "Unlabelled/b.wav", "unlabeled/deep/c.wav"])
+    clips = load_clips(tmp_path)
+    labels = dict(zip(clips.file.tolist(), clips.labels, strict=True))
+    assert labels == {
+        "dog/a.wav": ("dog",),
+        "loose.wav": (),
+        "Unlabelled/b.wav": (),
+        "unlabeled/deep/c.wav": (),
+    }
+    assert clips.classes == ("dog",)
+    assert any("3 recordings" in note for note in clips.notes)
+
+
+def test_parts_of_a_class_are_merged_and_said(tmp_path: Path) -> None:
+    touch(tmp_path, ["Cat-Part1/a.wav", "Cat-Part2/b.wav", "Dog/c.wav", "Body-Part1/d.wav"])
+    clips = load_clips(tmp_path)
+    assert clips.classes == ("Body-Part1", "Cat", "Dog")
+    assert any("Cat-Part1, Cat-Part2" in note for note in clips.notes)
+    assert load_clips(tmp_path, merge_parts=False).classes == (
+        "Body-Part1",
+        "Cat-Part1",
+        "Cat-Part2",
+        "Dog",
+    )
+
+
+def test_merge_rule() -> None:
+    assert merge_parts(["A part 1", "A_Part2", "A"]) == {"A part 1": "A", "A_Part2": "A", "A": "A"}
+    assert merge_parts(["Part1", "Part2"]) == {"Part1": "Part1", "Part2": "Part2"}
+    assert merge_parts(["Apartment1", "Apartment2"]) == {
+        "Apartment1": "Apartment1",
+        "Apartment2": "Apartment2",
+    }
+
+
+def test_folder_without_labels(tmp_path: Path) -> None:
+    touch(tmp_path, ["b.wav", "a.mp3", "notes.txt"])
+    clips = load_clips(tmp_path)
+    assert clips.file.tolist() == ["a.mp3", "b.wav"]
+    assert not clips.is_labelled.any()
+    assert clips.classes == ()
+
+
+@pytest.mark.parametrize("labels", ["none", None])
+def test_labels_none_takes_labels_away_and_keeps_recordings(
+    tmp_path: Path, labels: str | None
+) -> None:
+    touch(tmp_path, ["001 - Dog/1-17-A.ogg", "001 - Dog/2-18-A.ogg"])
+    clips = load_clips(tmp_path, labels=labels)
+    assert not clips.is_labelled.any()
+    assert clips.classes == ()
+    assert clips.group.tolist() == ["17", "18"]
+    assert clips.fold.tolist() == [1, 2]
+
+
+def test_labels_files_lists_everything(tmp_path: Path) -> None:
+    touch(tmp_path, ["dog/a.wav", "pool/b.wav"])
+    (tmp_path / "labels.csv").write_text("file,label\ndog/a.wav,dog\n")
+    assert len(load_clips(tmp_path)) == 1
+    clips = load_clips(tmp_path, labels="files")
+    assert clips.file.tolist() == ["dog/a.wav", "pool/b.wav"]
+    assert not clips.is_labelled.any()
+
+
+def test_groups(tmp_path: Path) -> None:
+    touch(tmp_path, ["dog/site1/r1_1.wav", "dog/site1/r1_2.wav", "dog/r2_1.wav", "cat/r2_2.wav"])
+
+    def group(rule: str) -> dict[str, str]:
+        clips = load_clips(tmp_path, group=rule)
+        return dict(zip(clips.file.tolist(), clips.group.tolist(), strict=True))
+
+    by_folder = group("folder")
+    assert by_folder["dog/site1/r1_1.wav"] == by_folder["dog/site1/r1_2.wav"] == "dog/site1"
+    by_name = group(r"/(r\d+)_\d\.wav$")
+    assert by_name["dog/r2_1.wav"] == by_name["cat/r2_2.wav"] == "r2"
+    assert by_name["dog/site1/r1_1.wav"] == "r1"
+    with pytest.raises(DataError, match=r"cat/r2_2\.wav.*finds nothing"):
+        group(r"dog/(.)")
+    with pytest.raises(DataError, match="no bracket"):
+        group("site")
+    with pytest.raises(DataError, match="not a regular expression"):
+        group("(")
+
+
+def test_group_by_folder_leaves_files_of_a_class_folder_apart(tmp_path: Path) -> None:
+    touch(tmp_path, ["dog/a.wav", "dog/b.wav", "dog/site1/c.wav", "dog/site1/d.wav"])
+    clips = load_clips(tmp_path, group="folder")
+    assert len(set(clips.group.tolist())) == 3
+
+
+def test_one_recording(tmp_path: Path) -> None:
+    touch(tmp_path, ["one.wav"])
+    clips = load_clips(tmp_path / "one.wav")
+    assert clips.paths == [tmp_path / "one.wav"]
+    with pytest.raises(DataError, match="one recording"):
+        load_clips(tmp_path / "one.wav", labels="folders")
+
+
+def test_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, ["x/one.wav", "y/two.wav"])
+    monkeypatch.chdir(tmp_path)
+    clips = from_files(["y/two.wav", tmp_path / "x" / "one.wav", "x/one.wav"])
+    assert clips.file.tolist() == ["x/one.wav", "y/two.wav"]
+    assert all(path.is_file() for path in clips.paths)
+    with pytest.raises(DataError, match=r"1 of 2 files do not exist: gone\.wav"):
+        from_files(["gone.wav", "x/one.wav"])
+    with pytest.raises(DataError, match="no files"):
+        from_files([])
+
+
+def test_no_audio_says_what_was_looked_for(tmp_path: Path) -> None:
+    touch(tmp_path, ["a.txt", "b/c.m4a"])
+    with pytest.raises(DataError, match=r"no audio found.*\.flac.*\.wav.*1 in formats"):
+        load_clips(tmp_path)
+
+
+def test_wrong_paths_and_options(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file or folder"):
+        load_clips(tmp_path / "gone")
+    touch(tmp_path, ["table.xlsx", "dog/a.wav"])
+    with pytest.raises(DataError, match=r"'\.xlsx' file"):
+        load_clips(tmp_path / "table.xlsx")
+    with pytest.raises(OptionError, match="did you mean 'folders'"):
+        load_clips(tmp_path, labels="folder")
+    with pytest.raises(DataError, match="no table with a file and a label column"):
+        load_clips(tmp_path, labels="csv")
+    with pytest.raises(DataError, match="expected meta/esc50"):
+        load_clips(tmp_path, labels="esc50")
+
+
+@pytest.mark.parametrize(
+    ("files", "table", "kind"),
+    [
+        (["dog/a.wav"], "", "folders"),
+        (["a.wav"], "", "files"),
+        (["a.wav"], "file,label\na.wav,x\n", "csv"),
+        (["001 - Dog bark/1-100032-A.ogg"], "", "esc-folders"),
+        (["01/a.ogg", "02/b.ogg"], "", "esc-us"),
+        (["01/a.ogg", "02/b.ogg"], "file,label\n01/a.ogg,x\n", "csv"),
+        (["01/a.wav", "02/b.ogg"], "", "folders"),
+        (["dog/a.wav"], "file,reason\ndog/a.wav,empty\n", "folders"),
+    ],
+)
+def test_layout_is_told_and_explained(
+    tmp_path: Path, files: list[str], table: str, kind: str
+) -> None:
+    touch(tmp_path, files)
+    if table:
+        (tmp_path / "table.csv").write_text(table)
+    said = describe_layout(tmp_path)
+    assert f"labels '{kind}'" in said
+    assert "because" in said
+
+
+def test_require_labels(tmp_path: Path) -> None:
+    touch(tmp_path, ["01/a.ogg", "02/b.ogg"])
+    pool = load_clips(tmp_path)
+    with pytest.raises(DataError, match=r"training needs labels.*ESC-US has no labels.*pool"):
+        require_labels(pool, "training")
+    labelled = load_clips(tmp_path, labels="folders")
+    assert require_labels(labelled) is labelled
+
+
+def test_order_of_listing_changes_nothing(tmp_path: Path) -> None:
+    names = [f"dog/{i}.wav" for i in range(12)] + [f"cat/{i}.wav" for i in range(12)]
+    one = touch(tmp_path / "one", names)
+    two = touch(tmp_path / "two", [names[i] for i in np.random.default_rng(0).permutation(24)])
+    assert load_clips(one).ids == load_clips(two).ids
+
+
+def test_real_animals(shared_data: Path) -> None:
+    clips = load_clips(shared_data / "animals")
+    assert len(clips) == 875
+    assert clips.classes == (
+        "Aslan",
+        "Esek",
+        "Inek",
+        "Kedi",
+        "Kopek",
+        "Koyun",
+        "Kurbaga",
+        "Kus",
+        "Maymun",
+        "Tavuk",
+    )
+    assert np.bincount(clips.target()).tolist() == [45, 25, 75, 200, 200, 40, 35, 200, 25, 30]

@@ -1,0 +1,343 @@
+"""Splits by recording: disjoint, complete, stratified, and blind to the order of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.data import (
+    Clips,
+    Split,
+    fold_splits,
+    hold_out,
+    keep_classes,
+    load_clips,
+    make_folds,
+    move_straddling,
+    rare_classes,
+    straddling_groups,
+)
+
+# A recording: its classes, how many clips of it, and its official fold.
+Recording = tuple[tuple[str, ...], int, int]
+
+
+def table(recordings: Sequence[Recording], classes: Sequence[str] | None = None) -> Clips:
+    rows = [
+        {"file": f"r{i:03d}_{k}.wav", "labels": labels, "group": f"r{i:03d}", "fold": fold}
+        for i, (labels, n, fold) in enumerate(recordings)
+        for k in range(n)
+    ]
+    return Clips.from_rows("/nowhere", rows, classes)
+
+
+def even(n_classes: int, n_recordings: int, n_clips: int = 1, n_folds: int = 0) -> Clips:
+    return table(
+        [
+            ((f"class {c}",), n_clips, r % n_folds + 1 if n_folds else 0)
+            for c in range(n_classes)
+            for r in range(n_recordings)
+        ]
+    )
+
+
+def names(clips: Clips, rows: np.ndarray) -> set[str]:
+    return {clips.ids[row] for row in rows}
+
+
+def groups(clips: Clips, rows: np.ndarray) -> set[str]:
+    return set(clips.group[rows].tolist())
+
+
+def check_split(clips: Clips, split: Split) -> None:
+    parts = [split.train, split.validation, split.test, split.dropped]
+    for part in parts:
+        assert (np.diff(part) > 0).all()
+    assert sum(map(len, parts)) == len(np.unique(np.concatenate(parts)))
+    assert not groups(clips, split.train) & groups(clips, split.validation)
+    assert not groups(clips, split.train) & groups(clips, split.test)
+    assert not groups(clips, split.validation) & groups(clips, split.test)
+    assert clips.is_labelled[np.concatenate(parts)].all()
+
+
+recordings_strategy = st.lists(
+    st.tuples(
+        st.lists(st.sampled_from("abcd"), min_size=0, max_size=2, unique=True).map(tuple),
+        st.integers(1, 4),
+        st.just(0),
+    ),
+    min_size=8,
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(recordings_strategy, st.integers(0, 3), st.sampled_from([0.0, 0.15, 0.4]), st.randoms())
+def test_splits_do_not_depend_on_order(
+    recordings: list[Recording], seed: int, share: float, random: object
+) -> None:
+    clips = table(recordings)
+    order = list(range(len(clips)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    mixed = clips[np.array(order)]
+    try:
+        splits = fold_splits(clips, validation=share, seed=seed, n_folds=3)
+    except DataError:
+        with pytest.raises(DataError):
+            fold_splits(mixed, validation=share, seed=seed, n_folds=3)
+        return
+    again = fold_splits(mixed, validation=share, seed=seed, n_folds=3)
+    assert [s.fold for s in splits] == [s.fold for s in again]
+    for one, two in zip(splits, again, strict=True):
+        check_split(clips, one)
+        for part in ("train", "validation", "test", "dropped"):
+            assert names(clips, getattr(one, part)) == names(mixed, getattr(two, part))
+    tested = np.concatenate([split.test for split in splits])
+    assert sorted(tested.tolist()) == np.flatnonzero(clips.is_labelled).tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(recordings_strategy, st.integers(0, 3), st.floats(0, 0.9))
+def test_hold_out_keeps_a_recording_of_every_class(
+    recordings: list[Recording], seed: int, share: float
+) -> None:
+    clips = table(recordings)
+    rows = np.flatnonzero(clips.is_labelled)
+    kept, held = hold_out(clips, rows, share, seed)
+    assert sorted([*kept, *held]) == rows.tolist()
+    assert not groups(clips, kept) & groups(clips, held)
+    before = {label for row in rows for label in clips.labels[row]}
+    assert {label for row in kept for label in clips.labels[row]} == before
+
+
+@pytest.mark.parametrize("share", [0.1, 0.15, 0.25, 0.5])
+def test_hold_out_is_stratified_and_of_the_size_asked_for(share: float) -> None:
+    clips = even(10, 32)
+    kept, held = hold_out(clips, np.arange(320), share, seed=0)
+    assert len(held) == round(320 * share)
+    counts = np.bincount(clips.target()[held], minlength=10)
+    assert counts.max() - counts.min() <= 1
+    assert len(kept) + len(held) == 320
+
+
+def test_hold_out_of_few_clips_spreads_over_classes() -> None:
+    # 0.15 of 4 clips is less than one clip a class, yet 6 of 40 have to go.
+    clips = even(10, 4)
+    chosen = []
+    for seed in range(8):
+        _, held = hold_out(clips, np.arange(40), 0.15, seed)
+        counts = np.bincount(clips.target()[held], minlength=10)
+        assert len(held) == 6
+        assert counts.max() == 1
+        chosen.append(tuple(counts))
+    assert len(set(chosen)) > 1  # not always the first classes
+
+
+def test_seed_and_purpose_choose() -> None:
+    clips = even(4, 20)
+    rows = np.arange(80)
+    first = hold_out(clips, rows, 0.2, 0)[1].tolist()
+    assert first == hold_out(clips, rows, 0.2, 0)[1].tolist()
+    assert first != hold_out(clips, rows, 0.2, 1)[1].tolist()
+    assert first != hold_out(clips, rows, 0.2, 0, "another purpose")[1].tolist()
+
+
+def test_official_folds_are_kept() -> None:
+    clips = even(3, 10, n_clips=2, n_folds=5)
+    splits = fold_splits(clips, validation=0.25)
+    assert [split.fold for split in splits] == [1, 2, 3, 4, 5]
+    for split in splits:
+        check_split(clips, split)
+        assert set(clips.fold[split.test].tolist()) == {split.fold}
+        assert len(split.test) == 12
+        assert len(split.validation) == 12
+        assert len(split.dropped) == 0
+
+
+def test_previous_fold_is_cyclic() -> None:
+    clips = even(3, 10, n_folds=5)
+    for split in fold_splits(clips, validation_fold="previous"):
+        previous = 5 if split.fold == 1 else split.fold - 1
+        assert set(clips.fold[split.validation].tolist()) == {previous}
+        assert set(clips.fold[split.train].tolist()) == {1, 2, 3, 4, 5} - {split.fold, previous}
+        check_split(clips, split)
+
+
+def test_no_validation() -> None:
+    for split in fold_splits(even(3, 10, n_folds=5), validation=0.0):
+        assert len(split.validation) == 0
+        assert len(split.train) == 24
+
+
+def straddler() -> Clips:
+    """Recording "x" has two clips in fold 1 and one in fold 2."""
+    rows = [
+        {"file": f"{c}{f}{i}.wav", "labels": c, "group": f"{c}{f}{i}", "fold": f}
+        for c in "ab"
+        for f in (1, 2, 3)
+        for i in range(4)
+    ]
+    rows += [
+        {"file": f"x{i}.wav", "labels": "a", "group": "x", "fold": f}
+        for i, f in enumerate([1, 1, 2])
+    ]
+    return Clips.from_rows("/nowhere", rows)
+
+
+def test_straddling_recordings_are_dropped_from_training() -> None:
+    clips = straddler()
+    assert straddling_groups(clips) == ["x"]
+    splits = {split.fold: split for split in fold_splits(clips, validation=0.2)}
+    assert names(clips, splits[1].dropped) == {"x2.wav"}
+    assert names(clips, splits[2].dropped) == {"x0.wav", "x1.wav"}
+    assert len(splits[3].dropped) == 0
+    for split in splits.values():
+        check_split(clips, split)
+        assert names(clips, split.test) == names(clips, np.flatnonzero(clips.fold == split.fold))
+
+
+def test_straddling_recordings_can_be_moved() -> None:
+    clips = straddler()
+    moved = move_straddling(clips)
+    assert straddling_groups(moved) == []
+    assert set(moved.fold[moved.group == "x"].tolist()) == {1}
+    assert (moved.fold != clips.fold).sum() == 1
+    for split in fold_splits(clips, straddling="move"):
+        check_split(clips, split)
+        assert len(split.dropped) == 0
+        assert names(clips, split.test) == names(clips, np.flatnonzero(moved.fold == split.fold))
+
+
+def test_straddling_recordings_can_be_kept_or_refused() -> None:
+    clips = straddler()
+    kept = {split.fold: split for split in fold_splits(clips, straddling="keep")}
+    assert "x" in groups(clips, kept[1].test)
+    rest = np.concatenate([kept[1].train, kept[1].validation])
+    assert "x" in groups(clips, rest)
+    assert sum(len(s.dropped) for s in kept.values()) == 0
+    with pytest.raises(DataError, match=r"1 recordings stand in several folds: x\. .*'drop'"):
+        fold_splits(clips, straddling="error")
+
+
+def test_previous_fold_shares_nothing_with_training_either() -> None:
+    clips = straddler()
+    splits = {s.fold: s for s in fold_splits(clips, validation_fold="previous")}
+    for split in splits.values():
+        check_split(clips, split)
+    # Test 3, validate 2, train 1: x is in 1 and 2.
+    assert names(clips, splits[3].dropped) == {"x0.wav", "x1.wav"}
+
+
+def test_unlabelled_and_foldless_rows() -> None:
+    rows = [{"file": f"{c}{i}.wav", "labels": c, "fold": i % 2 + 1} for c in "ab" for i in range(6)]
+    rows += [{"file": "extra.wav", "labels": "a"}, {"file": "pool.wav"}]
+    clips = Clips.from_rows("/nowhere", rows)
+    for split in fold_splits(clips, validation=0.0):
+        assert "extra.wav" in names(clips, split.train)
+        used = np.concatenate([split.train, split.validation, split.test])
+        assert "pool.wav" not in names(clips, used)
+
+
+def test_made_folds_are_balanced_and_keep_recordings_together() -> None:
+    rng = np.random.default_rng(0)
+    clips = table([((f"c{c}",), int(rng.integers(1, 6)), 0) for c in range(6) for _ in range(20)])
+    fold = make_folds(clips, 5, seed=0)
+    for group in set(clips.group.tolist()):
+        assert len(set(fold[clips.group == group].tolist())) == 1
+    size = np.bincount(fold)[1:]
+    assert size.max() / size.min() < 1.15
+    for c in range(6):
+        per_fold = np.bincount(fold[clips.target() == c], minlength=6)[1:]
+        assert per_fold.max() - per_fold.min() <= 5
+    assert make_folds(clips, 5, seed=1).tolist() != fold.tolist()
+
+
+def test_even_classes_give_even_folds() -> None:
+    clips = even(7, 10)
+    fold = make_folds(clips, 5, seed=3)
+    for c in range(7):
+        assert np.bincount(fold[clips.target() == c])[1:].tolist() == [2] * 5
+
+
+def test_too_few_recordings() -> None:
+    clips = table([(("a",), 5, 0), (("b",), 5, 0), (("b",), 5, 0), (("c",), 1, 0)])
+    with pytest.raises(DataError, match=r"4 labelled recordings, expected at least 5"):
+        fold_splits(clips)
+    with pytest.raises(
+        DataError, match=r"2 classes have one recording only: a, c\. .*keep_classes"
+    ):
+        fold_splits(clips, n_folds=2)
+    assert rare_classes(clips) == ["a", "c"]
+    splits = fold_splits(keep_classes(clips, ["b"]), n_folds=2)
+    assert [len(split.test) for split in splits] == [5, 5]
+
+
+def test_a_class_in_one_official_fold_is_an_error() -> None:
+    clips = table([(("a",), 1, 1), (("a",), 1, 2), (("b",), 1, 1), (("b",), 1, 1)])
+    with pytest.raises(DataError, match="fold 1: b would be tested, but no training clip is left"):
+        fold_splits(clips)
+
+
+def test_wrong_options() -> None:
+    clips = even(2, 10, n_folds=5)
+    for options, message in [
+        ({"validation": 1.0}, "validation: found 1.0"),
+        ({"validation": -0.1}, "validation: found -0.1"),
+        ({"n_folds": 1}, "n_folds: found 1"),
+        ({"validation_fold": "preceding"}, "validation_fold: found 'preceding'"),
+        ({"straddling": "dropped"}, "did you mean 'drop'"),
+    ]:
+        with pytest.raises(OptionError, match=message):
+            fold_splits(clips, **options)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="expected at least 3"):
+        fold_splits(even(2, 10, n_folds=2), validation_fold="previous")
+    with pytest.raises(DataError, match="expected at least 2"):
+        fold_splits(even(2, 10, n_folds=1))
+    with pytest.raises(OptionError, match="share"):
+        hold_out(clips, np.arange(20), 1.5, 0)
+
+
+def test_keep_classes() -> None:
+    rows = [
+        {"file": "a.wav", "labels": ("x", "y")},
+        {"file": "b.wav", "labels": "z"},
+        {"file": "c.wav"},
+    ]
+    clips = Clips.from_rows("/nowhere", rows, classes=("z", "y", "x"))
+    kept = keep_classes(clips, ["x", "z"])
+    assert kept.classes == ("z", "x")
+    assert kept.labels == (("x",), ("z",), ())
+    assert keep_classes(clips, ["y"]).file.tolist() == ["a.wav", "c.wav"]
+    with pytest.raises(DataError, match="no class 'w'"):
+        keep_classes(clips, ["w"])
+
+
+def test_real_esc50(shared_data: Path) -> None:
+    clips = load_clips(shared_data / "esc50-meta")
+    assert straddling_groups(clips) == ["131943", "134049", "209698", "234879"]
+    n_dropped = 0
+    for split in fold_splits(clips):
+        check_split(clips, split)
+        assert len(split.test) == 400
+        assert len(split.validation) == 240
+        counts = np.bincount(clips.target()[split.validation], minlength=50)
+        assert counts.min() >= 3
+        assert counts.max() <= 7
+        n_dropped += len(split.dropped)
+    assert n_dropped == 9
+    assert straddling_groups(move_straddling(clips)) == []
+
+
+def test_large_recordings_are_taken_only_when_a_class_has_no_smaller_ones() -> None:
+    clips = table([(("big",), 10, 0)] * 4 + [(("mixed",), 11, 0)] * 2 + [(("mixed",), 2, 0)] * 11)
+    for seed in range(5):
+        _, held = hold_out(clips, np.arange(len(clips)), 0.15, seed)
+        counts = dict(zip(*np.unique(clips.target()[held], return_counts=True), strict=True))
+        assert counts[0] == 10
+        assert counts[1] == 6

@@ -1,0 +1,103 @@
+"""What describe() counts, from headers only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semisonic import audio
+from semisonic.data import Clips, describe, load_clips
+
+
+def sound(folder: Path, name: str, duration: float, rate: int = 8000) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    x = np.random.default_rng(0).normal(size=round(duration * rate)).astype(np.float32) * 0.1
+    audio.write(folder / name, x, rate)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Clips:
+    sound(tmp_path, "a.wav", 1.0)
+    sound(tmp_path, "b.wav", 2.0)
+    sound(tmp_path, "c.flac", 6.0, 16000)
+    (tmp_path / "bad.wav").write_bytes(b"not audio")
+    rows = [
+        {"file": "a.wav", "labels": "dog", "fold": 1, "group": "r1"},
+        {"file": "b.wav", "labels": ("dog", "rain"), "fold": 2, "group": "r1"},
+        {"file": "c.flac", "labels": "rain", "fold": 2, "start_time": 0.0, "end_time": 3.0},
+        {"file": "c.flac", "labels": "rain", "fold": 2, "start_time": 3.5},
+        {"file": "bad.wav", "fold": 0},
+    ]
+    return Clips.from_rows(tmp_path, rows, classes=("rain", "dog", "never"), name="mine")
+
+
+def test_counts(clips: Clips) -> None:
+    found = describe(clips)
+    assert (found.n_clips, found.n_files, found.n_labelled, found.n_multi_label) == (5, 4, 4, 1)
+    assert found.n_recordings == 3
+    assert found.folds == (1, 2)
+    assert found.per_class == {"rain": 3, "dog": 2, "never": 0}
+    assert found.per_class_and_fold == {"rain": (0, 3), "dog": (1, 1), "never": (0, 0)}
+    assert found.recordings_per_class == {"rain": 2, "dog": 1, "never": 0}
+    assert found.sample_rates == {8000: 2, 16000: 1}
+    assert found.channels == {1: 3}
+    assert sum(found.formats.values()) == 3
+    assert [file for file, _ in found.bad_files] == ["bad.wav"]
+
+
+def test_lengths_are_those_of_the_clips(clips: Clips) -> None:
+    durations = describe(clips).durations
+    assert durations is not None
+    assert durations.shortest == pytest.approx(1.0)
+    assert durations.median == pytest.approx(2.25)
+    assert durations.longest == pytest.approx(3.0)
+    assert durations.total_hours == pytest.approx((1.0 + 2.0 + 3.0 + 2.5) / 3600)
+
+
+def test_fast_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(3):
+        (tmp_path / f"{i}.wav").write_bytes(b"not audio")
+    monkeypatch.setattr(audio, "probe", lambda file: pytest.fail("a file was opened"))
+    found = describe(load_clips(tmp_path), fast=True)
+    assert found.n_clips == 3
+    assert found.durations is None
+    assert found.bad_files == ()
+    assert "lengths and rates: not read" in found.lines()
+
+
+def test_text_and_json(clips: Clips) -> None:
+    found = describe(clips)
+    text = str(found)
+    assert "mine: 5 clips in 4 files, 3 recordings" in text
+    assert "8000 Hz (2), 16000 Hz (1)" in text
+    assert "(1): bad.wav" in text
+    again = json.loads(json.dumps(found.to_dict()))
+    assert again["durations"]["longest"] == pytest.approx(3.0)
+    assert again["per_class"] == {"rain": 3, "dog": 2, "never": 0}
+
+
+def test_missing_files_are_gathered_by_reason(tmp_path: Path) -> None:
+    rows = [{"file": f"gone{i}.wav"} for i in range(50)]
+    lines = describe(Clips.from_rows(tmp_path, rows)).lines()
+    assert "  no such file (50): gone0.wav, gone1.wav, gone10.wav, ..." in lines
+    assert len(lines) < 10
+
+
+def test_empty_table(tmp_path: Path) -> None:
+    found = describe(Clips.from_rows(tmp_path, []))
+    assert found.n_clips == 0
+    assert found.durations is None
+    assert "0 clips" in str(found)
+
+
+def test_real_esc10(shared_data: Path) -> None:
+    found = describe(load_clips(shared_data / "esc10"))
+    assert found.n_clips == 400
+    assert found.n_recordings == 304
+    assert set(found.per_class_and_fold.values()) == {(8, 8, 8, 8, 8)}
+    assert found.sample_rates == {44100: 400}
+    assert found.formats == {"OGG VORBIS": 400}
+    assert found.bad_files == ()

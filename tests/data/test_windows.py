@@ -1,0 +1,99 @@
+"""Cutting clips into windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semisonic import audio
+from semisonic.base.errors import OptionError
+from semisonic.data import Clips, clip_durations, windows
+
+
+def one(start: float, end: float) -> Clips:
+    """A clip whose times are known, so that no file is needed."""
+    row = {"file": "a.wav", "start_time": start, "end_time": end, "labels": "x", "group": "g"}
+    return Clips.from_rows("/nowhere", [row])
+
+
+def spans(clips: Clips) -> list[tuple[float, float]]:
+    return [
+        (round(s, 6), round(e, 6)) for s, e in zip(clips.start_time, clips.end_time, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("length", "duration", "hop", "expected"),
+    [
+        (10, 5, None, [(0, 5), (5, 10)]),
+        (12, 5, None, [(0, 5), (5, 10)]),  # 2 s are less than half a window
+        (12.5, 5, None, [(0, 5), (5, 10), (10, 12.5)]),
+        (5, 5, None, [(0, 5)]),
+        (3, 5, None, [(0, 3)]),
+        (0.2, 5, None, [(0, 0.2)]),
+        (7, 5, None, [(0, 5)]),
+        (8, 5, None, [(0, 5), (5, 8)]),
+        (10, 5, 2.5, [(0, 5), (2.5, 7.5), (5, 10)]),
+        (11, 5, 2.5, [(0, 5), (2.5, 7.5), (5, 10), (7.5, 11)]),
+        (12, 2, 5, [(0, 2), (5, 7), (10, 12)]),
+        (11.5, 2, 5, [(0, 2), (5, 7), (10, 11.5)]),
+        (10.5, 2, 5, [(0, 2), (5, 7)]),
+        (0.7, 0.1, None, [(k / 10, k / 10 + 0.1) for k in range(7)]),
+    ],
+)
+def test_cuts(
+    length: float, duration: float, hop: float | None, expected: list[tuple[float, float]]
+) -> None:
+    cut = windows(one(2.0, 2.0 + length), duration, hop)
+    assert np.array(spans(cut)) == pytest.approx(2.0 + np.array(expected))
+    assert set(cut.group.tolist()) == {"g"}
+    assert set(cut.labels) == {("x",)}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(0.1, 60), st.floats(0.2, 10), st.floats(0.1, 10))
+def test_rules(length: float, duration: float, hop: float) -> None:
+    cut = windows(one(0.0, length), duration, hop)
+    sizes = cut.end_time - cut.start_time
+    assert (np.diff(cut.start_time) == pytest.approx(hop)) if len(cut) > 1 else True
+    assert (cut.end_time <= length + 1e-5).all()
+    assert sizes[:-1] == pytest.approx(duration)
+    assert sizes[-1] >= min(length, duration / 2) - 1e-5
+    assert len(set(cut.ids)) == len(cut) or hop < 1e-3
+    # What is left behind the last window is less than a hop could still have used.
+    assert length - cut.end_time[-1] < max(duration / 2, hop - duration / 2) + 1e-5
+
+
+def test_lengths_come_from_headers(tmp_path: Path) -> None:
+    audio.write(tmp_path / "long.wav", np.zeros(8000 * 11, np.float32), 8000)
+    audio.write(tmp_path / "short.wav", np.zeros(8000, np.float32), 8000)
+    (tmp_path / "bad.wav").write_bytes(b"not audio")
+    rows = [{"file": f} for f in ("bad.wav", "long.wav", "short.wav")]
+    clips = Clips.from_rows(tmp_path, rows)
+    assert clip_durations(clips) == pytest.approx([np.nan, 11.0, 1.0], nan_ok=True)
+    cut = windows(clips, 4.0)
+    assert cut.ids == [
+        "bad.wav",
+        "long.wav@0.000-4.000",
+        "long.wav@4.000-8.000",
+        "long.wav@8.000-nan",
+        "short.wav",
+    ]
+    # Every window of a good file can be read as it stands.
+    for file, start, end in zip(cut.paths[1:], cut.start_time[1:], cut.end_time[1:], strict=True):
+        x, _ = audio.read(file, start_time=start, end_time=None if np.isnan(end) else end)
+        assert len(x) >= 8000
+
+
+def test_wrong_options() -> None:
+    for duration, hop in ((0.0, None), (-1.0, None), (float("nan"), None), (1.0, 0.0)):
+        with pytest.raises(OptionError, match="expected above 0"):
+            windows(one(0, 10), duration, hop)
+
+
+def test_nothing_to_cut() -> None:
+    assert len(windows(Clips.from_rows("/nowhere", []), 5.0)) == 0
