@@ -75,6 +75,7 @@ def write_report(
         data=material.labelled.name,
         main_setting=main,
         settings={cell: _describe(job, recipe) for cell, job in plan.cells},
+        with_published=recipe.published == "cae",
         paper_cells=_paper_cells(plan) if recipe.published == "cae" else {},
         histories=_histories(outcome, main),
         reconstructions=_reconstructions(plan, outcome, jobs, material),

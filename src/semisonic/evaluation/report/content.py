@@ -86,6 +86,8 @@ class ExperimentContent:
         The setting whose comparison is the headline; by default the first.
     settings : mapping of str to mapping
         For each setting the values that make it, such as ``{"batch size": 32}``.
+    with_published : bool
+        Whether published results stand beside ours.
     paper_cells : mapping of int to str
         For a batch size in the paper's table 1, the setting that repeats it.
     histories, reconstructions, filters, embeddings, mistakes, dead_units
@@ -113,6 +115,7 @@ class ExperimentContent:
     data: str = ""
     main_setting: str = ""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    with_published: bool = True
     paper_cells: Mapping[int, str] = field(default_factory=dict)
     histories: Sequence[JobHistory] = ()
     reconstructions: Reconstructions | None = None

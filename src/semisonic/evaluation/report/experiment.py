@@ -72,7 +72,8 @@ def build_page(
     for warning in content.warnings:
         page.warning(warning)
     add_settings(page, content, comparisons, main)
-    add_published(page, content, comparisons, main)
+    if content.with_published:
+        add_published(page, content, comparisons, main)
     add_folds(page, content, main)
     add_learning(page, content, main.setting)
     add_classes(page, content, main)

@@ -1,0 +1,127 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semisonic.data.clips import Clips
+from semisonic.experiments.plan import CONTROL, PRETRAINED, Plan, make_plan
+from semisonic.experiments.recipe import Budget, Recipe, Setting
+
+
+def table(n_recordings: int = 6, pool: bool = False) -> Clips:
+    rows = [
+        {
+            "file": f"{label}/{r}-{take}.wav",
+            "labels": () if pool else label,
+            "group": f"{label}{r}",
+            "fold": 0 if pool else r % 3 + 1,
+        }
+        for label in ("a", "b")
+        for r in range(n_recordings)
+        for take in range(2)
+    ]
+    return Clips.from_rows(Path("pool" if pool else "labelled"), rows, name="t")
+
+
+RECIPE = Recipe(
+    validation=0.2,
+    budgets=(Budget(0, 1), Budget(2, 3)),
+    settings=(Setting("x", decoder="unpool"), Setting("y", decoder="upsample")),
+)
+POOL = table(4, pool=True).with_columns(group=np.array([f"p{i}" for i in range(16)]))
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return make_plan(RECIPE, table(), POOL, seed=1)
+
+
+def test_every_cell_scores_every_clip_once(plan: Plan) -> None:
+    for cell in {cell for cell, _ in plan.cells}:
+        for arm in (CONTROL, PRETRAINED):
+            jobs = [job for name, job in plan.cells if name == cell and job.arm == arm]
+            for draw in {job.draw for job in jobs}:
+                rows = np.concatenate([job.test for job in jobs if job.draw == draw])
+                assert sorted(rows.tolist()) == list(range(len(table())))
+
+
+def test_arms_are_alike_but_for_the_start(plan: Plan) -> None:
+    pairs: dict[tuple[str, int, int], list] = {}
+    for cell, job in plan.cells:
+        pairs.setdefault((cell, job.draw, job.fold), []).append(job)
+    for control, treated in pairs.values():
+        assert control.start is None
+        assert treated.start is not None
+        assert control.seed == treated.seed
+        for part in ("train", "validation", "test"):
+            assert np.array_equal(getattr(control, part), getattr(treated, part))
+
+
+def test_the_control_of_two_decoders_is_one_job(plan: Plan) -> None:
+    controls = {job.name for cell, job in plan.cells if job.arm == CONTROL}
+    treated = {job.name for cell, job in plan.cells if job.arm == PRETRAINED}
+    assert len(treated) == 2 * len(controls)
+
+
+def test_test_clips_and_their_recordings_are_not_heard_in_pre_training(plan: Plan) -> None:
+    groups = np.concatenate([table().group, POOL.group])
+    for job in plan.train:
+        if job.start is None:
+            continue
+        heard = np.concatenate([job.start.rows, job.start.held_out])
+        assert not set(groups[heard]) & set(groups[job.test])
+        assert not set(groups[job.start.rows]) & set(groups[job.start.held_out])
+        assert set(np.arange(len(POOL)) + len(table())) <= set(heard.tolist())
+
+
+def test_transductive_hears_them_and_nothing_else_changes() -> None:
+    plain = make_plan(RECIPE, table(), POOL, seed=1)
+    heard = make_plan(RECIPE, table(), POOL, seed=1, transductive=True)
+    for one, other in zip(plain.pretrain, heard.pretrain, strict=True):
+        more = set(other.rows) | set(other.held_out)
+        assert more - set(one.rows) - set(one.held_out)
+    for (_, a), (_, b) in zip(plain.cells, heard.cells, strict=True):
+        assert np.array_equal(a.train, b.train)
+
+
+def test_budgets_are_kept_without_a_validation_part(plan: Plan) -> None:
+    target = table().target()
+    few = [job for job in plan.train if job.budget.labels_per_class == 2]
+    assert few
+    for job in few:
+        assert np.bincount(target[job.train]).tolist() == [2, 2]
+        assert len(job.validation) == 0
+        assert not set(job.train) & set(job.test)
+    assert len({tuple(job.train) for job in few if job.fold == 1}) > 1
+
+
+def test_all_labels_have_an_inner_validation_part_by_recording(plan: Plan) -> None:
+    group = table().group
+    for job in plan.train:
+        if not job.budget.labels_per_class:
+            assert len(job.validation)
+            assert not set(group[job.train]) & set(group[job.validation])
+
+
+def test_names_follow_from_what_a_job_depends_on() -> None:
+    one = make_plan(RECIPE, table(), POOL, seed=1)
+    again = make_plan(RECIPE, table(), POOL, seed=1)
+    other = make_plan(RECIPE, table(), POOL, seed=2)
+    assert [job.name for job in one.train] == [job.name for job in again.train]
+    assert not {job.name for job in one.train} & {job.name for job in other.train}
+
+
+def test_draws_can_share_pre_trainings() -> None:
+    shared = make_plan(replace(RECIPE, pretrain_draws=1), table(), POOL, seed=1)
+    assert len(shared.pretrain) == 2 * 3  # decoders x folds
+    assert len(make_plan(RECIPE, table(), POOL, seed=1).pretrain) == 2 * 3 * 3
+
+
+def test_epochs_of_a_budget_replace_those_of_the_setting() -> None:
+    recipe = replace(RECIPE, budgets=(Budget(2, 1, epochs=77), Budget(0, 1)))
+    epochs = {
+        job.budget.labels_per_class: job.setting.train.epochs
+        for job in make_plan(recipe, table(), POOL).train
+    }
+    assert epochs == {2: 77, 0: Setting().train.epochs}

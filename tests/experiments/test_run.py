@@ -1,0 +1,150 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.evaluation.results import Predictions
+from semisonic.experiments import RunOptions, run_recipe
+from semisonic.experiments.options import parse_change
+
+
+def options(tiny_set: Path, output: Path, **changes: object) -> RunOptions:
+    values: dict[str, object] = {
+        "recipe": str(tiny_set / "tiny.toml"),
+        "data": tiny_set / "labelled.csv",
+        "unlabelled": tiny_set / "pool",
+        "output": output,
+        "device": "cpu",
+        "workers": 1,
+    }
+    return RunOptions(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tiny_set: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[RunOptions, Path]:
+    chosen = options(tiny_set, tmp_path_factory.mktemp("run") / "out")
+    run_recipe(chosen)
+    return chosen, chosen.output
+
+
+def accuracies(folder: Path) -> list[float]:
+    results = json.loads((folder / "results.json").read_text())
+    return [job["accuracy"] for job in results["jobs"] if job["kind"] == "train"]
+
+
+def test_numbers_of_table_page_and_predictions_agree(finished: tuple[RunOptions, Path]) -> None:
+    _, folder = finished
+    predictions = Predictions.read(folder / "tables" / "predictions.csv")
+    results = json.loads((folder / "results.json").read_text())
+    assert len(results["comparisons"]) == 2
+    for one in results["comparisons"]:
+        for arm in ("a", "b"):
+            part = predictions.select(setting=one["setting"], arm=one[arm]["name"])
+            assert one[arm]["mean"] == pytest.approx(part.correct.mean())
+            assert len(part) == 24 * 2
+    text = (folder / "report.html").read_text()
+    assert "http://" not in text.replace("http://www.w3.org", "")
+
+
+def test_budgets_are_written_into_the_run(finished: tuple[RunOptions, Path]) -> None:
+    lines = (finished[1] / "budgets.csv").read_text().splitlines()
+    assert lines[0] == "labels_per_class,draw,fold,part,clip"
+    assert len(lines) == 1 + 2 * 2 * 2 * 3  # labels x classes x draws x folds
+
+
+def test_a_finished_run_is_not_trained_again(finished: tuple[RunOptions, Path]) -> None:
+    chosen, folder = finished
+    before = {f: f.stat().st_mtime_ns for f in folder.glob("jobs/*/job.json")}
+    result = run_recipe(chosen)
+    assert before == {f: f.stat().st_mtime_ns for f in folder.glob("jobs/*/job.json")}
+    assert result.model.is_file()
+    assert "un-pooling" in result.table
+
+
+def test_another_recipe_in_the_same_folder_is_refused(
+    finished: tuple[RunOptions, Path], tiny_set: Path
+) -> None:
+    changed = options(tiny_set, finished[1], change=("setting.train.epochs=9",))
+    with pytest.raises(OptionError, match="epochs"):
+        run_recipe(changed)
+
+
+def test_same_seed_same_results_in_one_or_two_processes(
+    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
+) -> None:
+    run_recipe(options(tiny_set, tmp_path / "again", workers=2))
+    one = (finished[1] / "tables" / "predictions.csv").read_bytes()
+    assert (tmp_path / "again" / "tables" / "predictions.csv").read_bytes() == one
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_it_goes_on_to_the_same_result(
+    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "killed"
+    command = [
+        sys.executable, "-m", "semisonic", "run", str(tiny_set / "tiny.toml"),
+        "--data", str(tiny_set / "labelled.csv"), "--unlabelled", str(tiny_set / "pool"),
+        "-o", str(output), "--workers", "1", "--device", "cpu",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while len(list(output.glob("jobs/*/job.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = {f: f.stat().st_mtime_ns for f in output.glob("jobs/*/job.json")}
+    assert 3 <= len(done) < len(accuracies(finished[1]))
+
+    run_recipe(options(tiny_set, output))
+
+    assert all(f.stat().st_mtime_ns == then for f, then in done.items())
+    assert accuracies(output) == accuracies(finished[1])
+
+
+def test_transductive_is_said_in_the_report(
+    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    run_recipe(
+        options(
+            tiny_set, tmp_path / "t", transductive=True,
+            change=("setting.pretrain.epochs=1", "setting.train.epochs=1", "folds=[1, 2]"),
+        )
+    )  # fmt: skip
+    assert "Transductive" in (tmp_path / "t" / "report.html").read_text()
+
+
+def test_copies_of_labelled_clips_in_the_pool_are_left_out(
+    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    result = run_recipe(
+        options(
+            tiny_set, tmp_path / "c", unlabelled=tiny_set / "clips",
+            change=("setting.pretrain.epochs=1", "setting.train.epochs=1", "folds=[1]"),
+        )
+    )  # fmt: skip
+    assert any("24 files of the pool are copies" in note for note in result.notes)
+
+
+def test_recordings_without_labels_cannot_be_the_labelled_set(
+    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="--unlabelled"):
+        run_recipe(options(tiny_set, tmp_path / "x", data=tiny_set / "pool"))
+
+
+def test_changes_are_toml_values_or_text() -> None:
+    assert parse_change("a.b=[1, 2]") == ("a.b", [1, 2])
+    assert parse_change("a = unpool") == ("a", "unpool")
+    with pytest.raises(OptionError, match="KEY=VALUE"):
+        parse_change("nonsense")
