@@ -164,6 +164,7 @@ def summarise(times: dict[str, list[Seconds]]) -> dict[str, float]:
         if name != "bare":
             pairs = list(zip(runs, times["bare"], strict=True))
             row[f"{name}: wall ratio"] = statistics.median(a[0] / b[0] for a, b in pairs)
+            row[f"{name}: extra cpu ms"] = 1e3 * statistics.median(a[1] - b[1] for a, b in pairs)
             row[f"{name}: cpu ratio"] = statistics.median(a[1] / b[1] for a, b in pairs)
     return {name: round(value, 4) for name, value in row.items()}
 
