@@ -74,3 +74,13 @@ def test_when_nothing_can_be_read_the_reason_is_said(tmp_path: Path) -> None:
     clips = Clips.from_rows(tmp_path, [{"file": "a.wav"}])
     with pytest.raises(DataError, match=r"none of 1 clips .*a\.wav: not audio"):
         prepare(clips, MEL, tmp_path / "cache")
+
+
+def test_clips_much_shorter_than_the_window_are_pointed_out(
+    three: Clips, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare(three[:3], MEL, tmp_path / "a", workers=1)
+    assert not caplog.records
+    long = MelOptions(sample_rate=8000, duration=4.0, n_fft=256, hop_length=128, n_mels=16)
+    prepare(three[:3], long, tmp_path / "b", workers=1)
+    assert "half of the clips" in caplog.text

@@ -8,6 +8,7 @@ windows and the scores of a clip's windows can be put together again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ from semisonic.data.store import SampleStore
 from semisonic.features import MelExtractor, MelOptions
 from semisonic.inference.pipeline import features_of_wave
 from semisonic.inference.windowing import cut_clips, cut_stream
+
+MOSTLY_PADDED = 0.4
+"""Median length, as a share of the window, below which it is said that clips are short."""
+
+_log = logging.getLogger(__name__)
 
 Failures = tuple[tuple[str, str], ...]
 """Clips that could not be read: name and reason."""
@@ -114,6 +120,7 @@ def prepare(clips: Clips, mel: MelOptions, cache: Path, *, workers: int | None =
         sample_rate=mel.sample_rate,
         workers=workers,
     )
+    _warn_of_padding(samples, mel)
     features = FeatureStore.build(
         samples,
         cache / "features" / f"{place}-{mel.key()}",
@@ -151,6 +158,19 @@ def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOp
     rows = np.array(source, np.int64)
     table = np.stack(features) if features else np.zeros((0, *mel.shape), np.float16)
     return Prepared(clips[rows], table, mel, (), rows, len(clips))
+
+
+def _warn_of_padding(samples: SampleStore, mel: MelOptions) -> None:
+    """Say so when the network would mostly see the silence behind short clips."""
+    if not len(samples):
+        return
+    median = float(np.median(samples.n_samples)) / mel.sample_rate
+    if median < MOSTLY_PADDED * mel.duration:
+        _log.warning(
+            "half of the clips of '%s' are shorter than %.2g s, but a window has %g s: the rest "
+            "is padded with silence; a duration of about %.2g s may serve better",
+            samples.clips.name, median, mel.duration, max(2 * median, 0.1),
+        )  # fmt: skip
 
 
 def _nothing_left(clips: Clips, failures: Failures) -> str:

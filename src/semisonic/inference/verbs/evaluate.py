@@ -111,7 +111,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             "on such a data set, or keep one label a clip"
         )
     with open_run("evaluate", options) as run:
-        run.add_data("model", content_hash(file))
+        run.add_data("model", content_hash(file)[:16])
         hashes = record_data(run, clips, options.workers)
         found = overlaps(clips, hashes, made)
         refuse_seen(found, allowed=options.allow_seen)

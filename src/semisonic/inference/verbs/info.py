@@ -134,7 +134,8 @@ def _file(path: Path) -> InfoResult:
     for role, words in ROLES.items():
         if isinstance(about.get(role), Mapping):
             part = Part.from_dict(about[role])
-            facts[words.split(",")[0]] = f"{part.n_clips} clips of '{part.data}'"
+            if part.n_clips:
+                facts[words.split(",")[0]] = f"{part.n_clips} clips of '{part.data}'"
     facts.update(_flat(about.get("measured", {})))
     return InfoResult(title, facts)
 

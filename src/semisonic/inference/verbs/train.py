@@ -253,7 +253,7 @@ def _parts(
         parts["pretraining"] = Part.of(pool, pool_hashes).to_dict()
     elif options.encoder is not None:
         file = find_file(options.encoder, ENCODER)
-        run.add_data("encoder", content_hash(file))
+        run.add_data("encoder", content_hash(file)[:16])
         heard = read_about(file)["about"].get("pretraining")
         if isinstance(heard, Mapping):
             parts["pretraining"] = dict(heard)
