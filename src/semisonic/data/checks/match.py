@@ -20,7 +20,7 @@ from semisonic.data.checks.fingerprint import HOP_TIME, N_BANDS, SAMPLE_RATE
 
 MIN_AGREEMENT = 0.25  # mean product of signs; 0 for unrelated sounds, 1 for a copy
 MIN_SIGNIFICANCE = 5.0  # agreement in standard deviations of independent signs
-MIN_OVERLAP = 0.4  # share of the shorter sound's frames that must take part
+MIN_OVERLAP = 0.4  # share of the shorter sound that must take part
 _MIN_FRAMES = 2
 _BLOCK = 512
 _FMIN_HZ, _FMAX_HZ = 100.0, 3600.0
@@ -181,7 +181,9 @@ def _best_lag(cross: NDArray[np.complex64], n: int, n_x: int, n_y: int, max_offs
     """The lag, in samples and parts of one, at which the second sound fits the first."""
     correlation = np.abs(irfft(cross, n))
     most = int(max_offset * SAMPLE_RATE)
-    lags = np.arange(max(-most, 1 - n_y), min(most, n_x - 1) + 1)
+    # Over a short overlap two cries of one animal may agree by chance.
+    least = max(1, int(MIN_OVERLAP * min(n_x, n_y)))
+    lags = np.arange(max(-most, least - n_y), min(most, n_x - least) + 1)
     coarse = int(lags[correlation[lags % n].argmax()])
     fine = coarse + np.arange(-_FINE, _FINE + 1) / _FINE
     turned, step = cross * _turn(float(fine[0]) / n, len(cross)), _turn(1 / _FINE / n, len(cross))
