@@ -22,6 +22,7 @@ NAMES = ["fp32", "fp32+channels_last", "bf16", "bf16+channels_last"]
         ([10, 8, 7.5, 3], "bf16+channels_last"),
         ([10, 6, 5.9, 5.8], "fp32+channels_last"),  # bf16 adds too little to layout alone
         ([10, 11, 30, 40], "fp32"),  # a processor without bf16
+        ([2, 1, 1, 0.5], "fp32"),  # too small to be worth it, and to be timed
     ],
 )
 def test_the_plainer_way_is_kept_unless_another_wins_clearly(times, chosen):

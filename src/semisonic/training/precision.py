@@ -32,6 +32,7 @@ MARGIN = 1.15  # how many times faster the less plain way must be
 WARM_ROUNDS = 2
 TIMED_ROUNDS = 5
 TIME_LIMIT = 3.0  # seconds after which no new round is begun
+NEGLIGIBLE = 3.0  # milliseconds a step below which no other way is worth having
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,15 @@ def _time_rounds(trials: list[_Trial]) -> list[list[float]]:
 
 
 def choose(times: Mapping[str, float]) -> str:
-    """The plan to use: a later one only where it is :data:`MARGIN` times as fast."""
+    """The plan to use: a later one only where it is :data:`MARGIN` times as fast.
+
+    A network so small that a step takes less than :data:`NEGLIGIBLE` keeps the plain way:
+    there the clock cannot tell the plans apart, and the same seed should give the same numbers.
+    """
     names = list(times)
     best = names[0]
+    if times[best] < NEGLIGIBLE:
+        return best
     for name in names[1:]:
         if times[name] * MARGIN <= times[best]:
             best = name
