@@ -6,6 +6,7 @@ from semisonic import recipes
 from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.training_verbs import SYNTH
+from semisonic.base import progress
 from semisonic.data import describe_layout
 from semisonic.experiments import ExperimentResult, RunOptions
 
@@ -30,6 +31,7 @@ def _predict(result: ExperimentResult, session: Session) -> None:
     """Let the trained model hear a few clips of its test fold."""
     from semisonic.inference import open_model, predict_files
 
+    progress.show(False)  # a bar would stand in the middle of the answer
     truth = [", ".join(labels) for labels in result.examples.labels]
     session.say(
         f"\nThe pre-trained model on {len(truth)} clips it has not heard: {', '.join(truth)}"
