@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
+from semisonic.data.checks import find_duplicates
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.join import join, without_copies
@@ -83,16 +84,28 @@ def gather(
     cache: Path,
     *,
     seed: int,
+    near_copies: bool = True,
     workers: int | None = None,
 ) -> Material:
     """Decode both tables and compute the features of every front end, or find them cached.
+
+    Parameters
+    ----------
+    labelled, pool : Clips
+    mels : iterable of MelOptions
+    cache : Path
+    seed : int
+        Of folds, where the data have none.
+    near_copies : bool
+        Listen for re-encoded or cut copies of labelled clips in the pool, besides comparing
+        bytes, and leave them out. It decodes every clip once more.
 
     Raises
     ------
     DataError
         When there are no labels, several labels a clip, or fewer than two classes.
     """
-    labelled, pool, notes = _checked(labelled, pool)
+    labelled, pool, notes = _checked(labelled, pool, near_copies, workers)
     joined = join(labelled, pool)
     distinct = {mel.key(): mel for mel in mels}.values()
     prepared = [prepare(joined, mel, cache, workers=workers) for mel in distinct]
@@ -122,7 +135,9 @@ def gather(
     return Material(labelled, pool, tables, failures, tuple(notes))
 
 
-def _checked(labelled: Clips, pool: Clips | None) -> tuple[Clips, Clips, list[str]]:
+def _checked(
+    labelled: Clips, pool: Clips | None, near_copies: bool, workers: int | None
+) -> tuple[Clips, Clips, list[str]]:
     notes: list[str] = []
     if labelled.is_multi_label:
         raise DataError(
@@ -142,6 +157,28 @@ def _checked(labelled: Clips, pool: Clips | None) -> tuple[Clips, Clips, list[st
             notes.append(
                 f"{len(dropped)} files of the pool are copies of labelled clips and were left out."
             )
+        if near_copies and len(pool):
+            pool, n_near = without_near_copies(pool, labelled, workers=workers)
+            if n_near:
+                notes.append(
+                    f"{n_near} clips of the pool sound the same as labelled clips (cut or encoded "
+                    "anew) and were left out."
+                )
         if len(unlabelled):
             pool = join(pool, unlabelled, pool.name)
     return labelled, pool, notes
+
+
+def without_near_copies(
+    pool: Clips, labelled: Clips, *, workers: int | None = None
+) -> tuple[Clips, int]:
+    """The pool without clips that are the same sound as a labelled one, and how many those were."""
+    ids = set(labelled.ids)
+    rows = {
+        pair.second_row
+        for pair in find_duplicates(labelled, pool, workers=workers)
+        if pair.second not in ids
+    }
+    keep = np.ones(len(pool), np.bool_)
+    keep[sorted(rows)] = False
+    return pool[keep], len(rows)

@@ -30,6 +30,10 @@ class RunOptions:
     transductive: bool = option(
         False, "let pre-training hear the test clips, without labels; the report says so"
     )
+    near_copies: bool = option(
+        True, "listen for copies of labelled clips in the pool, cut or encoded anew, and leave "
+        "them out; decodes every clip once more",
+    )  # fmt: skip
     change: tuple[str, ...] = option(
         (), "change a key of the recipe, as in setting.train.epochs=20; may be repeated"
     )

@@ -100,10 +100,16 @@ def write_report(
             "dead_units": [list(row) for row in content.dead_units.rows]
             if content.dead_units
             else [],
-            "jobs": [{k: v for k, v in job.items() if k != "history"} for job in outcome.jobs],
+            "jobs": [_without_history(job) for job in outcome.jobs],
         },
     )
     return page
+
+
+def _without_history(job: dict[str, Any]) -> dict[str, Any]:
+    """A job's record with the number of epochs in place of every epoch."""
+    kept = {name: value for name, value in job.items() if name != "history"}
+    return {**kept, "n_epochs": len(job["history"])}
 
 
 def _main_setting(outcome: Outcome) -> str:

@@ -84,6 +84,7 @@ def run_recipe(options: RunOptions) -> ExperimentResult:
         material = gather(
             labelled, pool, [s.mel for s in recipe.settings], cache,
             seed=options.seed, workers=options.workers,
+            near_copies=options.near_copies and str(options.data) != SYNTH,
         )  # fmt: skip
         hashes = {
             "labelled": recording_hashes(material.labelled, workers=options.workers),

@@ -1,0 +1,68 @@
+"""How long the paper's full experiment would take here, worked out from measured speeds.
+
+The paper pre-trained on 50 000 five-second clips for up to 50 epochs, which took it more than
+24 hours on a GPU, as every epoch decoded all files again. Reads the committed results of the
+store, the front end and the experiment; measures nothing.
+
+    python benchmarks/paper_estimate.py [-o FILE.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from semisonic.base.files import read_json, write_json
+
+RESULTS = Path(__file__).parent / "results"
+N_CLIPS, N_EPOCHS, N_TUNE, TUNE_EPOCHS = 50_000, 50, 1280, 150
+HELD_OUT = 0.9  # share of the clips that a pre-training epoch trains on
+
+
+def estimate() -> dict[str, Any]:
+    store = read_json(RESULTS / "store_throughput.json")
+    mel = read_json(RESULTS / "frontend.json")["settings"]["paper 28x36"]["ms_per_clip"]
+    jobs = read_json(RESULTS / "cae-decoders.json")["jobs"]
+    seconds_per_clip = median(
+        job["seconds"] / job["n_epochs"] / job["n_clips"]
+        for job in jobs
+        if job["kind"] == "pre-train" and job["decoder"] == "unpool"
+    )
+    tune_per_clip = median(
+        job["seconds"] / job["n_epochs"] / job["n_train"]
+        for job in jobs
+        if job["kind"] == "train" and not job["labels_per_class"]
+    )
+    decode = N_CLIPS * store["results"]["store, 1 thread"]["cpu_ms_per_clip"] / 1e3
+    features = N_CLIPS * mel["extractor"] / 1e3
+    return {
+        "decode and resample, two cores": decode / 2 / 60,
+        "log-mel 28 x 36, two cores": features / 2 / 60,
+        "pre-train 50 epochs, one core": HELD_OUT * N_CLIPS * N_EPOCHS * seconds_per_clip / 60,
+        "fine-tune 150 epochs on 1 280 clips, one core": N_TUNE * TUNE_EPOCHS * tune_per_clip / 60,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path)
+    args = parser.parse_args()
+    minutes = estimate()
+    for what, value in minutes.items():
+        print(f"{what:48} {value:8.1f} min")
+    print(f"{'together':48} {sum(minutes.values()):8.1f} min")
+    if args.output:
+        write_json(
+            args.output,
+            {
+                "command": "python benchmarks/paper_estimate.py",
+                "minutes": minutes,
+                "together": sum(minutes.values()),
+            },
+        )
+
+
+if __name__ == "__main__":
+    main()
