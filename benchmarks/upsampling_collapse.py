@@ -29,6 +29,7 @@ from semisonic.experiments.recipe import read_recipe
 from semisonic.inference.prepare import prepare
 from semisonic.inference.pretraining import PretrainSettings, pretrain_autoencoder
 from semisonic.inference.training import TrainSettings, train_model
+from semisonic.models import PAPER
 from semisonic.recipes import find
 from semisonic.training import FitOptions, commit, machine, versions
 
@@ -48,7 +49,7 @@ def trial(
     decoder, standardize, rate, seed = point
     features = table.open()
     settings = PretrainSettings(
-        decoder=decoder, standardize=standardize,
+        model=PAPER, decoder=decoder, standardize=standardize,
         fit=FitOptions(epochs=10, learning_rate=rate, restore_best=False, **FAST),
     )  # fmt: skip
     start = pretrain_autoencoder(
@@ -57,7 +58,7 @@ def trial(
     fit = FitOptions(epochs=30, monitor="val_accuracy", restore_best=False, **FAST)
     outcome = train_model(
         features, target, rows["train"], rows["validation"],
-        TrainSettings(standardize=standardize, fit=fit),
+        TrainSettings(model=PAPER, standardize=standardize, fit=fit),
         mel=table.mel, classes=classes, seed=seed, start=start.autoencoder,
     )  # fmt: skip
     return {
