@@ -50,6 +50,12 @@ class Objective(nn.Module):
         """The loss and its named terms for one batch of each stream."""
         raise NotImplementedError
 
+    def after_step(self) -> None:
+        """Called after every change of the weights; what follows them (a teacher) moves here.
+
+        Whatever it changes must be a parameter or a buffer, so that checkpoints hold it.
+        """
+
 
 def targets_of(batch: BatchLike, stream: str) -> Tensor:
     """The targets of a batch that must have some.

@@ -150,6 +150,7 @@ def train_step(t: Training, streams: Streams) -> None:
     if t.options.clip_norm > 0:
         clip_grad_norm_(t.weights, t.options.clip_norm)
     t.optimizer.step()
+    t.objective.after_step()
     if t.average is not None:
         t.average.update()
     t.meter.add(t.step, n_rows, rate, terms)
