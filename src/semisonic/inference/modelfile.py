@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from semisonic.base.errors import ModelError
-from semisonic.models import AutoEncoder, SoundModel, load, load_encoder
+from semisonic.models import PretrainedEncoder, SoundModel, load, load_encoder
 
 MODEL, ENCODER = "model.zip", "encoder.zip"
 
@@ -38,6 +38,6 @@ def open_model(path: str | PathLike[str]) -> SoundModel:
     return model
 
 
-def open_encoder(path: str | PathLike[str]) -> AutoEncoder:
+def open_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
     """Load a pre-trained encoder."""
     return load_encoder(find_file(path, ENCODER))

@@ -8,11 +8,13 @@ from semisonic.base.errors import OptionError
 from semisonic.features import MelOptions
 from semisonic.inference.options import DEFAULT_MODEL
 from semisonic.inference.pretraining import frontend_of
-from semisonic.models import AutoEncoder, create
+from semisonic.models import PretrainedEncoder, create
 from semisonic.models.notation import looks_like_notation
 
 
-def network_of(model: str, mel: MelOptions, start: AutoEncoder | None) -> tuple[str, MelOptions]:
+def network_of(
+    model: str, mel: MelOptions, start: PretrainedEncoder | None
+) -> tuple[str, MelOptions]:
     """Network and front end: the encoder's where there is one, else those asked for.
 
     What is left at its default is taken from the encoder.
@@ -42,7 +44,7 @@ def network_of(model: str, mel: MelOptions, start: AutoEncoder | None) -> tuple[
     return model, theirs
 
 
-def _continues(model: str, start: AutoEncoder) -> bool:
+def _continues(model: str, start: PretrainedEncoder) -> bool:
     """Whether a notation has the encoder's convolutions and pools (its dense layers are free)."""
     if not looks_like_notation(model):
         return False

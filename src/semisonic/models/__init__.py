@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from semisonic.models.encoder import Encoder
     from semisonic.models.inspection import DeadUnits, count_macs, count_parameters, dead_units
     from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
+    from semisonic.models.pretrained import PretrainedEncoder, build_encoder
     from semisonic.models.registry import Body, create, names, register
     from semisonic.models.saving import load, load_encoder, read_about, save, save_encoder
     from semisonic.models.sound_model import SoundModel, build
@@ -38,10 +39,12 @@ __all__ = [
     "FlattenNeck",
     "GlobalPoolNeck",
     "Neck",
+    "PretrainedEncoder",
     "SoundModel",
     "Transfer",
     "build",
     "build_autoencoder",
+    "build_encoder",
     "count_macs",
     "count_parameters",
     "create",
@@ -65,6 +68,7 @@ _HOME = {
     "encoder": ("Encoder",),
     "inspection": ("DeadUnits", "count_macs", "count_parameters", "dead_units"),
     "necks": ("FlattenNeck", "GlobalPoolNeck", "Neck"),
+    "pretrained": ("PretrainedEncoder", "build_encoder"),
     "registry": ("Body", "create", "names", "register"),
     "saving": ("load", "load_encoder", "read_about", "save", "save_encoder"),
     "sound_model": ("SoundModel", "build"),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from semisonic.features import Frontend, MelOptions
 from semisonic.models.decoders import Decoder, UNetDecoder, decoder_class
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
-from semisonic.models.registry import create
+from semisonic.models.pretrained import PretrainedEncoder, build_encoder
 
 
-class AutoEncoder(nn.Module):
+class AutoEncoder(PretrainedEncoder):
     """Reconstructs standardised features from the encoder's code.
 
     With the paper's encoder and ``unpool`` it has the published 150 977 parameters.
@@ -44,13 +44,11 @@ class AutoEncoder(nn.Module):
         frontend: Frontend | None = None,
         name: str = "",
     ) -> None:
-        super().__init__()
+        super().__init__(encoder, frontend=frontend, name=name)
         kind = decoder_class(decoder)
         if kind.needs_switches:
             encoder.require_switches()
-        self.frontend = frontend
-        self.encoder = encoder
-        self.decoder_name, self.name = decoder, name
+        self.decoder_name = decoder
         self.skip_dropout = skip_dropout
         with undisturbed():
             if kind is UNetDecoder:
@@ -76,11 +74,6 @@ class AutoEncoder(nn.Module):
         )
         reconstruction: Tensor = self.decoder(code, trace)
         return reconstruction
-
-    def encode(self, x: Tensor) -> Tensor:
-        """The code, shape (batch, out_channels, fewer mel, fewer frames)."""
-        code: Tensor = self.encoder(x)
-        return code
 
     def reconstruct(self, features: Tensor) -> Tensor:
         """The reconstruction in dB of features in dB, both (batch, channel, mel, frame)."""
@@ -122,15 +115,12 @@ def build_autoencoder(
     ModelError
         For a network that does not fit the features or the decoder.
     """
-    with undisturbed():
-        body = create(name_or_notation, mel.shape)
-        initialise(body.encoder, seed, "encoder.")
-        frontend = Frontend(mel, standardize)
+    plain = build_encoder(name_or_notation, mel, standardize=standardize, seed=seed)
     return AutoEncoder(
-        body.encoder,
+        plain.encoder,
         decoder,
         skip_dropout=skip_dropout,
         seed=seed,
-        frontend=frontend,
-        name=body.name,
+        frontend=plain.frontend,
+        name=plain.name,
     )

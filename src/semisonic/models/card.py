@@ -7,16 +7,17 @@ from typing import Any
 
 from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.inspection import count_macs, count_parameters
+from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
 
 _LONGEST = 300
 
 
-def write_card(model: SoundModel | AutoEncoder, about: Mapping[str, Any]) -> str:
+def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) -> str:
     """The card as Markdown."""
     classifies = isinstance(model, SoundModel)
     frontend = model.frontend
-    lines = [f"# {'Sound classifier' if classifies else 'Pre-trained auto-encoder'}", ""]
+    lines = [f"# {_title(model)}", ""]
     lines += [f"- Network: `{model.name}`"]
     if isinstance(model, AutoEncoder):
         lines += [f"- Decoder: `{model.decoder_name}`"]
@@ -52,6 +53,12 @@ def write_card(model: SoundModel | AutoEncoder, about: Mapping[str, Any]) -> str
             "of the same front end."
         ]
     return "\n".join(lines) + "\n"
+
+
+def _title(model: SoundModel | PretrainedEncoder) -> str:
+    if isinstance(model, SoundModel):
+        return "Sound classifier"
+    return "Pre-trained auto-encoder" if isinstance(model, AutoEncoder) else "Pre-trained encoder"
 
 
 def _plain(value: object) -> str:

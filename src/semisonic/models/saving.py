@@ -1,4 +1,4 @@
-"""Saving and loading of classifiers and pre-trained auto-encoders."""
+"""Saving and loading of classifiers and pre-trained encoders, with a decoder or without."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from semisonic.features import Frontend, MelOptions
 from semisonic.models import container
 from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.card import write_card
+from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel
 
 M = TypeVar("M", bound=nn.Module)
-_KINDS = {"classifier": "load", "autoencoder": "load_encoder"}
+ENCODERS = ("autoencoder", "encoder")
+_KINDS = {"classifier": "load", **dict.fromkeys(ENCODERS, "load_encoder")}
 
 
 def save(
@@ -79,34 +81,40 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
 
 def save_encoder(
     path: str | os.PathLike[str],
-    autoencoder: AutoEncoder,
+    pretrained: PretrainedEncoder,
     *,
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a pre-trained auto-encoder with its front end to one file, atomically.
+    """Write a pre-trained encoder with its front end to one file, atomically.
+
+    An :class:`AutoEncoder` is kept with its decoder.
 
     Raises
     ------
     ModelError
-        For an auto-encoder without front end or name (use :func:`build_autoencoder`), or
-        weights that are not finite.
+        For an encoder without front end or name (use :func:`build_encoder` or
+        :func:`build_autoencoder`), or weights that are not finite.
     """
-    if autoencoder.frontend is None or not autoencoder.name:
+    if pretrained.frontend is None or not pretrained.name:
         raise ModelError(
-            "an auto-encoder is saved with its front end and name; make it with build_autoencoder"
+            "an encoder is saved with its front end and name; make it with build_encoder or "
+            "build_autoencoder"
         )
-    settings = {
-        "kind": "autoencoder",
-        **_common(autoencoder.name, autoencoder.frontend, about),
-        "decoder": autoencoder.decoder_name,
-        "skip_dropout": autoencoder.skip_dropout,
-    }
-    card = write_card(autoencoder, about or {})
-    container.write(path, settings, autoencoder.state_dict(), card)
+    settings = {"kind": "encoder", **_common(pretrained.name, pretrained.frontend, about)}
+    if isinstance(pretrained, AutoEncoder):
+        settings |= {
+            "kind": "autoencoder",
+            "decoder": pretrained.decoder_name,
+            "skip_dropout": pretrained.skip_dropout,
+        }
+    card = write_card(pretrained, about or {})
+    container.write(path, settings, pretrained.state_dict(), card)
 
 
-def load_encoder(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> AutoEncoder:
-    """Read a pre-trained auto-encoder, in evaluation mode.
+def load_encoder(
+    path: str | os.PathLike[str], device: str | torch.device = "cpu"
+) -> PretrainedEncoder:
+    """Read a pre-trained encoder, in evaluation mode; an :class:`AutoEncoder` if it was one.
 
     Raises
     ------
@@ -114,21 +122,24 @@ def load_encoder(path: str | os.PathLike[str], device: str | torch.device = "cpu
         For a file that is missing, damaged, hostile, of another kind or another release.
     """
     content = container.read(path)
-    settings = _checked(path, content.settings, "autoencoder")
+    kind = "encoder" if content.settings.get("kind") == "encoder" else "autoencoder"
+    settings = _checked(path, content.settings, kind)
     try:
         with torch.device("meta"):
             frontend = _frontend(settings)
             body = create(settings["model"], frontend.options.shape)
-            autoencoder = AutoEncoder(
-                body.encoder,
-                settings["decoder"],
-                skip_dropout=settings["skip_dropout"],
-                frontend=frontend,
-                name=body.name,
-            )
+            pretrained = PretrainedEncoder(body.encoder, frontend=frontend, name=body.name)
+            if kind == "autoencoder":
+                pretrained = AutoEncoder(
+                    body.encoder,
+                    settings["decoder"],
+                    skip_dropout=settings["skip_dropout"],
+                    frontend=frontend,
+                    name=body.name,
+                )
     except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: the description does not give a model: {error}") from error
-    return _filled(path, autoencoder, content.weights).to(device)
+    return _filled(path, pretrained, content.weights).to(device)
 
 
 def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -137,8 +148,8 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``kind``, ``model``, ``features``, ``standardize``, ``about``, and ``classes`` or
-        ``decoder``.
+        ``kind``, ``model``, ``features``, ``standardize``, ``about``, and ``classes`` of a
+        classifier or ``decoder`` of an auto-encoder.
 
     Raises
     ------
@@ -146,8 +157,8 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
         For a file that is missing, damaged, or not a model of ours.
     """
     settings = container.read_settings(path)
-    kind = "autoencoder" if settings.get("kind") == "autoencoder" else "classifier"
-    return _checked(path, settings, kind)
+    kind = settings.get("kind")
+    return _checked(path, settings, kind if kind in ENCODERS else "classifier")
 
 
 def _common(name: str, frontend: Frontend, about: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -162,6 +173,7 @@ def _common(name: str, frontend: Frontend, about: Mapping[str, Any] | None) -> d
 _TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "classifier": {"classes": list, "multi_label": bool, "dropout": (int, float)},
     "autoencoder": {"decoder": str, "skip_dropout": (int, float)},
+    "encoder": {},
 }
 
 

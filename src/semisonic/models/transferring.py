@@ -1,4 +1,4 @@
-"""From a pre-trained auto-encoder to a classifier."""
+"""From a pre-trained encoder to a classifier."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from semisonic.base.errors import ModelError, OptionError
 from semisonic.base.options import nearest
 from semisonic.features import MelOptions
-from semisonic.models.autoencoder import AutoEncoder
+from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
 
 STATISTICS = ("pretrained", "own")
@@ -42,13 +42,13 @@ class Transfer:
 
 
 def transfer(
-    autoencoder: AutoEncoder, model: SoundModel, *, statistics: str = "pretrained"
+    pretrained: PretrainedEncoder, model: SoundModel, *, statistics: str = "pretrained"
 ) -> Transfer:
-    """Give a classifier the encoder of a pre-trained auto-encoder.
+    """Give a classifier the weights of a pre-trained encoder.
 
     Parameters
     ----------
-    autoencoder : AutoEncoder
+    pretrained : PretrainedEncoder
         Stays as it is.
     model : SoundModel
         Its encoder's weights are overwritten; neck and head stay.
@@ -69,27 +69,27 @@ def transfer(
     """
     if statistics not in STATISTICS:
         raise OptionError(f"statistics: found '{statistics}'; {nearest(statistics, STATISTICS)}")
-    source, target = autoencoder.encoder.state_dict(), model.encoder.state_dict()
+    source, target = pretrained.encoder.state_dict(), model.encoder.state_dict()
     wrong = [
         f"{name}: {_shape(source.get(name))} against {_shape(target.get(name))}"
         for name in sorted(source.keys() | target.keys())
         if _shape(source.get(name)) != _shape(target.get(name))
     ]
-    if wrong or autoencoder.encoder.plan != model.encoder.plan:
+    if wrong or pretrained.encoder.plan != model.encoder.plan:
         raise ModelError(
-            f"transfer: the encoder of '{autoencoder.name}' does not fit that of '{model.name}'"
+            f"transfer: the encoder of '{pretrained.name}' does not fit that of '{model.name}'"
             + (f" ({'; '.join(wrong[:3])})" if wrong else " (other pools)")
             + "; use the same convolutions and pools"
         )
-    _check_front_ends(autoencoder, model, statistics)
+    _check_front_ends(pretrained, model, statistics)
     model.encoder.load_state_dict(source)
     copied = [f"encoder.{name}" for name in source]
-    kept = [(name, "not in the auto-encoder") for name, _ in model.named_parameters()]
+    kept = [(name, "not in the pre-trained encoder") for name, _ in model.named_parameters()]
     kept = [(name, why) for name, why in kept if not name.startswith("encoder.")]
     own = model.frontend.standardize
     names = [f"frontend.standardize.{name}" for name in own.state_dict()]
-    if statistics == "pretrained" and autoencoder.frontend is not None:
-        own.load_state_dict(autoencoder.frontend.standardize.state_dict())
+    if statistics == "pretrained" and pretrained.frontend is not None:
+        own.load_state_dict(pretrained.frontend.standardize.state_dict())
         copied += names
     else:
         kept += [(name, "statistics of its own were asked for") for name in names]
@@ -100,13 +100,13 @@ def _shape(value: torch.Tensor | None) -> tuple[int, ...] | None:
     return None if value is None else tuple(value.shape)
 
 
-def _check_front_ends(autoencoder: AutoEncoder, model: SoundModel, statistics: str) -> None:
-    theirs = autoencoder.frontend
+def _check_front_ends(pretrained: PretrainedEncoder, model: SoundModel, statistics: str) -> None:
+    theirs = pretrained.frontend
     if theirs is None:
         if statistics == "pretrained":
             raise ModelError(
-                "transfer: the auto-encoder has no front end to take statistics from; make it "
-                "with build_autoencoder, or ask for the statistics 'own'"
+                "transfer: the encoder has no front end to take statistics from; make it with "
+                "build_encoder or build_autoencoder, or ask for the statistics 'own'"
             )
         return
     a, b = theirs.options, model.mel
@@ -119,15 +119,15 @@ def _check_front_ends(autoencoder: AutoEncoder, model: SoundModel, statistics: s
     if other:
         raise ModelError(
             f"transfer: the encoder was trained on other features ({'; '.join(other)}); build the "
-            "classifier with the front end of the auto-encoder"
+            "classifier with the front end of the encoder"
         )
     if statistics == "own":
         return
     if theirs.standardize.kind != model.frontend.standardize.kind:
         raise ModelError(
-            f"transfer: the auto-encoder standardises by '{theirs.standardize.kind}', the model "
+            f"transfer: the encoder standardises by '{theirs.standardize.kind}', the model "
             f"by '{model.frontend.standardize.kind}'; build both alike, or ask for the "
             "statistics 'own'"
         )
     if not theirs.standardize.is_fitted:
-        raise ModelError("transfer: the statistics of the auto-encoder were never fitted")
+        raise ModelError("transfer: the statistics of the encoder were never fitted")

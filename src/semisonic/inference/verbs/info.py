@@ -17,7 +17,7 @@ from semisonic.inference.modelfile import ENCODER, MODEL
 from semisonic.inference.options import InfoOptions
 from semisonic.inference.provenance import ROLES, Part
 from semisonic.models import (
-    AutoEncoder,
+    PretrainedEncoder,
     SoundModel,
     count_macs,
     count_parameters,
@@ -117,7 +117,7 @@ def _file(path: Path) -> InfoResult:
     said = read_about(path)
     about = said["about"]
     if said["kind"] == "classifier":
-        model: SoundModel | AutoEncoder = load(path)
+        model: SoundModel | PretrainedEncoder = load(path)
         title = f"classifier {path}"
         classes = said["classes"]
         shown = ", ".join(classes[:_MANY]) + (", ..." if len(classes) > _MANY else "")
@@ -126,7 +126,7 @@ def _file(path: Path) -> InfoResult:
     else:
         model = load_encoder(path)
         title = f"pre-trained encoder {path}"
-        facts = {"decoder": said["decoder"]}
+        facts = {"decoder": said.get("decoder", "")}
     mel = MelOptions(**said["features"])
     facts = {"network": said["model"], **facts, **_size(model, model.encoder, mel)}
     facts["standardisation"] = said["standardize"]

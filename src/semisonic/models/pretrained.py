@@ -1,0 +1,73 @@
+"""A pre-trained encoder: what a classifier starts from, whatever it was trained by."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from semisonic.features import Frontend, MelOptions
+from semisonic.models.encoder import Encoder
+from semisonic.models.initialise import initialise, undisturbed
+from semisonic.models.registry import create
+
+
+class PretrainedEncoder(nn.Module):
+    """An encoder and the front end that its weights are learned behind.
+
+    An :class:`AutoEncoder` is one that has a decoder as well.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Its weights stay as they are.
+    frontend : Frontend or None
+        What made the features; needed to save.
+    name : str
+        The registered name or the architecture of the encoder; needed to save.
+    """
+
+    def __init__(
+        self, encoder: Encoder, *, frontend: Frontend | None = None, name: str = ""
+    ) -> None:
+        super().__init__()
+        self.frontend = frontend
+        self.encoder = encoder
+        self.name = name
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The code of standardised features (batch, channel, mel, frame)."""
+        return self.encode(x)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The code, shape (batch, out_channels, fewer mel, fewer frames)."""
+        code: Tensor = self.encoder(x)
+        return code
+
+
+def build_encoder(
+    name_or_notation: str, mel: MelOptions, *, standardize: str = "global", seed: int = 0
+) -> PretrainedEncoder:
+    """A new encoder with its front end, to be pre-trained without a decoder.
+
+    It starts from the weights that :func:`semisonic.models.build` gives the same network with
+    the same seed. Dense layers of an architecture are no part of it.
+
+    Parameters
+    ----------
+    name_or_notation : str
+        A registered name or an architecture.
+    mel : MelOptions
+    standardize : {"global", "mel", "none"}
+        Fit ``frontend.standardize`` on the training features before training.
+    seed : int
+        The initial weights depend on it only.
+
+    Raises
+    ------
+    ModelError
+        For a network that does not fit the features.
+    """
+    with undisturbed():
+        body = create(name_or_notation, mel.shape)
+        initialise(body.encoder, seed, "encoder.")
+        frontend = Frontend(mel, standardize)
+    return PretrainedEncoder(body.encoder, frontend=frontend, name=body.name)
