@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def fit(
         ``device``, in evaluation mode.
     streams : mapping
         The streams of batches that the objective reads, by name. An epoch is one pass over
-        the primary one.
+        the primary one, or as many as give it ``options.epoch_steps`` steps.
     options : FitOptions
         Optimiser, schedule, epochs and so on.
     seed : int
@@ -93,6 +94,8 @@ def fit(
     check(options)
     place = choose_device(device)
     check_streams(objective, streams, place.type)
+    epochs, steps_per_epoch = options.rounds(streams[objective.streams[0]].steps_per_epoch)
+    options = replace(options, epochs=epochs, steps=0)
     world = join(place)
     identity, found = {}, None
     if folder is not None:
@@ -108,7 +111,7 @@ def fit(
     training = Training(
         objective,
         options,
-        streams[objective.streams[0]].steps_per_epoch,
+        steps_per_epoch,
         seed=seed,
         device=place,
         world=world,

@@ -18,6 +18,14 @@ class FitOptions:
     """
 
     epochs: int = option(50, "passes over the primary stream at most", minimum=1)
+    steps: int = option(
+        0, "steps of training instead of epochs: as many whole epochs as hold them; 0: epochs",
+        minimum=0,
+    )  # fmt: skip
+    epoch_steps: int = option(
+        0, "an epoch has at least so many steps: few clips are passed over several times",
+        minimum=0,
+    )  # fmt: skip
     batch_size: int = option(32, "clips a step, over all processes", minimum=1)
     optimizer: str = option("adam", "how weights are changed", choices=OPTIMIZERS)
     learning_rate: float = option(1e-3, "highest learning rate", minimum=0.0)
@@ -64,3 +72,9 @@ class FitOptions:
     checkpoint_interval: float = option(
         60.0, "longest time between two checkpoints; 0 writes one a step", unit="s", minimum=0.0
     )
+
+    def rounds(self, steps_per_pass: int) -> tuple[int, int]:
+        """Epochs, and steps of an epoch, when a pass over the clips takes so many steps."""
+        passes = max(1, -(-self.epoch_steps // steps_per_pass))
+        steps_per_epoch = passes * steps_per_pass
+        return (-(-self.steps // steps_per_epoch) if self.steps else self.epochs), steps_per_epoch
