@@ -1,0 +1,213 @@
+"""Losses for labels that may be wrong: values, limits, slopes, several labels, options."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import log_loss
+from torch.nn import functional
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.learning import losses
+from semisonic.learning.losses import (
+    CrossEntropy,
+    GeneralisedCrossEntropy,
+    LossOptions,
+    SmallLoss,
+    SoftBootstrapping,
+    create_loss,
+)
+
+ALL = [CrossEntropy, SoftBootstrapping, GeneralisedCrossEntropy]
+
+
+@pytest.fixture
+def logits():
+    return 2 * torch.randn(12, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+@pytest.fixture
+def labels():
+    return torch.arange(12) % 4
+
+
+@pytest.fixture
+def several():
+    return (torch.arange(48).reshape(12, 4) % 3 == 0).double()
+
+
+def one_row(probability, n_classes=3):
+    """Logits of one row that give the first class this probability, the others equal shares."""
+    rest = (1 - probability) / (n_classes - 1)
+    return torch.tensor([[probability, *[rest] * (n_classes - 1)]], dtype=torch.float64).log()
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_row_has_a_loss_of_its_own(kind, multi_label, logits, labels, several):
+    loss = kind(multi_label=multi_label)
+    target = several if multi_label else labels
+    rows = loss(logits, target)
+    assert rows.shape == (12,)
+    alone = torch.cat([loss(logits[i : i + 1], target[i : i + 1]) for i in range(12)])
+    torch.testing.assert_close(rows, alone)
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_class_numbers_are_shares_of_one(kind, multi_label, logits, labels):
+    loss = kind(multi_label=multi_label, label_smoothing=0.1)
+    shares = functional.one_hot(labels, 4).double()
+    torch.testing.assert_close(loss(logits, labels), loss(logits, shares))
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_slopes_are_those_of_the_values(kind, multi_label, logits, several):
+    shares = several if multi_label else several.softmax(1)
+    loss = kind(multi_label=multi_label, label_smoothing=0.1)
+    x = logits.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: loss(x, shares), (x,))
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_extreme_logits_give_finite_losses_and_slopes(kind, multi_label):
+    x = torch.tensor([[300.0, -300.0], [-300.0, 300.0], [0.0, 0.0]], requires_grad=True)
+    target = torch.tensor([1, 1, 0])
+    rows = kind(multi_label=multi_label)(x, target)
+    rows.sum().backward()
+    assert torch.isfinite(rows).all()
+    assert torch.isfinite(x.grad).all()
+    assert (rows >= 0).all()
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_half_precision_is_computed_in_full(kind, logits, labels):
+    assert kind()(logits.bfloat16(), labels).dtype == torch.float32
+
+
+def test_cross_entropy_is_the_log_loss(logits, labels, several):
+    p = logits.softmax(1).numpy()
+    assert CrossEntropy()(logits, labels).mean().item() == pytest.approx(log_loss(labels, p))
+    smooth = functional.cross_entropy(logits, labels, label_smoothing=0.3, reduction="none")
+    torch.testing.assert_close(CrossEntropy(label_smoothing=0.3)(logits, labels), smooth)
+    q = logits.sigmoid().numpy()
+    y = several.numpy()
+    wanted = -(y * np.log(q) + (1 - y) * np.log(1 - q)).mean(axis=1)
+    found = CrossEntropy(multi_label=True)(logits, several).numpy()
+    np.testing.assert_allclose(found, wanted)
+
+
+def test_bootstrapping_mixes_label_and_answer():
+    x = one_row(0.5)  # the answer is 0.5, 0.25, 0.25
+    found = SoftBootstrapping(0.8)(x, torch.tensor([1])).item()
+    target = 0.8 * np.array([0, 1, 0]) + 0.2 * np.array([0.5, 0.25, 0.25])
+    assert found == pytest.approx(-(target * np.log([0.5, 0.25, 0.25])).sum())
+
+
+def test_bootstrapping_of_several_labels_mixes_each_question():
+    x = torch.tensor([[0.0, np.log(3.0)]], dtype=torch.float64)  # 0.5 and 0.75
+    found = SoftBootstrapping(0.7, multi_label=True)(x, torch.tensor([[1.0, 0.0]])).item()
+    p, target = np.array([0.5, 0.75]), np.array([0.7 + 0.3 * 0.5, 0.3 * 0.75])
+    assert found == pytest.approx(-(target * np.log(p) + (1 - target) * np.log(1 - p)).mean())
+
+
+def test_bootstrapping_with_full_weight_on_the_label_is_cross_entropy(logits, labels, several):
+    torch.testing.assert_close(
+        SoftBootstrapping(1.0)(logits, labels), CrossEntropy()(logits, labels)
+    )
+    torch.testing.assert_close(
+        SoftBootstrapping(1.0, multi_label=True)(logits, several),
+        CrossEntropy(multi_label=True)(logits, several),
+    )
+
+
+def test_lq_has_its_formula():
+    loss = GeneralisedCrossEntropy(0.7)
+    assert loss(one_row(0.4), torch.tensor([0])).item() == pytest.approx((1 - 0.4**0.7) / 0.7)
+    x = torch.tensor([[0.0, np.log(3.0)]], dtype=torch.float64)
+    several = GeneralisedCrossEntropy(0.7, multi_label=True)(x, torch.tensor([[1.0, 0.0]])).item()
+    assert several == pytest.approx(((1 - 0.5**0.7) + (1 - 0.25**0.7)) / 0.7 / 2)
+
+
+def test_lq_lies_between_cross_entropy_and_absolute_error(logits, labels, several):
+    near = GeneralisedCrossEntropy(1e-6)(logits, labels)
+    torch.testing.assert_close(near, CrossEntropy()(logits, labels), rtol=1e-4, atol=1e-5)
+    p = logits.softmax(1)[torch.arange(12), labels]
+    torch.testing.assert_close(GeneralisedCrossEntropy(1.0)(logits, labels), 1 - p)
+    absolute = (logits.sigmoid() - several).abs().mean(1)
+    torch.testing.assert_close(
+        GeneralisedCrossEntropy(1.0, multi_label=True)(logits, several), absolute
+    )
+
+
+@pytest.mark.parametrize("loss", [SoftBootstrapping(0.7), GeneralisedCrossEntropy(0.7)])
+def test_a_label_found_impossible_pulls_less_than_in_cross_entropy(loss):
+    def pull(loss):
+        x = one_row(0.001).requires_grad_()
+        loss(x, torch.tensor([0])).backward()
+        return x.grad.abs().sum().item()
+
+    assert pull(loss) < 0.8 * pull(CrossEntropy())
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: CrossEntropy(label_smoothing=1.0), "label_smoothing"),
+        (lambda: SoftBootstrapping(0.0), "beta"),
+        (lambda: SoftBootstrapping(float("nan")), "beta"),
+        (lambda: GeneralisedCrossEntropy(0.0), "'q'"),
+        (lambda: GeneralisedCrossEntropy(1.1), "'q'"),
+        (lambda: create_loss(LossOptions(loss="huber")), "loss"),
+        (lambda: create_loss(LossOptions(lq_power=2.0)), "lq_power"),
+        (lambda: create_loss(LossOptions(noise_rate=0.2)), "steps_per_epoch"),
+    ],
+)
+def test_values_out_of_range_are_named(make, name):
+    with pytest.raises(OptionError, match=name):
+        make()
+
+
+@pytest.mark.parametrize("target", [torch.zeros(11).long(), torch.zeros(12), torch.zeros(12, 5)])
+def test_targets_that_do_not_fit_are_an_error(target, logits):
+    with pytest.raises(DataError, match="expected class numbers"):
+        CrossEntropy()(logits, target)
+    with pytest.raises(DataError, match="two axes"):
+        CrossEntropy()(logits[0], target)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (LossOptions(), CrossEntropy(label_smoothing=0.1)),
+        (LossOptions("bootstrap", bootstrap_beta=0.8), SoftBootstrapping(0.8, label_smoothing=0.1)),
+        (LossOptions("lq", lq_power=0.5), GeneralisedCrossEntropy(0.5, label_smoothing=0.1)),
+    ],
+)
+def test_options_name_a_loss(options, expected, logits, labels):
+    found = create_loss(options, label_smoothing=0.1)
+    assert type(found) is type(expected)
+    assert repr(found) == repr(expected)
+    torch.testing.assert_close(found(logits, labels), expected(logits, labels))
+
+
+def test_a_noise_rate_wraps_any_loss_and_warms_up_in_epochs():
+    options = LossOptions("lq", noise_rate=0.3, selection_epochs=2.5)
+    found = create_loss(options, multi_label=True, steps_per_epoch=8)
+    assert isinstance(found, SmallLoss)
+    assert isinstance(found.loss, GeneralisedCrossEntropy)
+    assert found.loss.multi_label
+    assert (found.noise_rate, found.n_warmup) == (0.3, 20)
+
+
+def test_options_do_not_need_torch():
+    file = Path(losses.__file__).parent / "options.py"
+    code = f"import runpy, sys; runpy.run_path({str(file)!r}); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
