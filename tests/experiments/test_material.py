@@ -1,32 +1,37 @@
 from pathlib import Path
 
 import numpy as np
+import soundfile as sf
 
-from semisonic.audio import write
-from semisonic.data import load_clips
-from semisonic.experiments.material import without_near_copies
+from semisonic.data import Clips
+from semisonic.experiments.material import gather
+from semisonic.features import MelOptions
 
-RATE = 16000
+RATE = 8000
+MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
 
 
-def burst(seed: int) -> np.ndarray:
-    """Three seconds of noise that swells and fades at random."""
+def table(folder: Path, rows: list[dict[str, object]], seed: int) -> Clips:
     rng = np.random.default_rng(seed)
-    swell = np.interp(np.linspace(0, 30, 3 * RATE), np.arange(31), rng.random(31))
-    return (0.4 * swell * rng.uniform(-1, 1, 3 * RATE)).astype(np.float32)
+    folder.mkdir()
+    for row in rows:
+        sf.write(folder / str(row["file"]), 0.1 * rng.standard_normal(RATE // 2), RATE)
+    return Clips.from_rows(folder, rows, name=folder.name)
 
 
-def test_a_copy_that_was_encoded_anew_leaves_the_pool(tmp_path: Path) -> None:
-    for name in ("labelled/a", "labelled/b", "pool"):
-        (tmp_path / name).mkdir(parents=True)
-    write(tmp_path / "labelled" / "a" / "x.wav", burst(1), RATE)
-    write(tmp_path / "labelled" / "b" / "y.wav", burst(2), RATE)
-    write(tmp_path / "pool" / "again.ogg", 0.5 * burst(1), RATE)
-    write(tmp_path / "pool" / "x.wav", burst(3), RATE)
-    labelled = load_clips(tmp_path / "labelled")
-    pool = load_clips(tmp_path / "pool", labels="none")
-
-    kept, n_dropped = without_near_copies(pool, labelled)
-
-    assert n_dropped == 1
-    assert kept.file.tolist() == ["x.wav"]
+def test_files_of_one_name_in_two_folders_are_two_recordings(tmp_path: Path) -> None:
+    """But a recording's own name, such as a number at Freesound, is the same in both."""
+    labelled = table(
+        tmp_path / "labelled",
+        [
+            {"file": "1.wav", "labels": "a", "fold": 1},
+            {"file": "2.wav", "labels": "b", "fold": 2},
+            {"file": "3.wav", "labels": "b", "fold": 2, "group": "freesound-7"},
+        ],
+        seed=1,
+    )
+    pool = table(
+        tmp_path / "pool", [{"file": "1.wav"}, {"file": "9.wav", "group": "freesound-7"}], seed=2
+    )
+    material = gather(labelled, pool, [MEL], tmp_path / "cache", seed=0)
+    assert material.pool.group.tolist() == ["pool: 1.wav", "freesound-7"]

@@ -75,6 +75,19 @@ def test_test_clips_and_their_recordings_are_not_heard_in_pre_training(plan: Pla
         assert set(np.arange(len(POOL)) + len(table())) <= set(heard.tolist())
 
 
+def test_pool_clips_of_a_tested_recording_are_heard_by_other_folds_only() -> None:
+    kin = POOL.with_columns(group=np.array(["a0", *(f"p{i}" for i in range(15))]))
+    found = make_plan(RECIPE, table(), kin, seed=1)
+    row = len(table())
+    for job in found.train:
+        if job.start is not None:
+            tested = "a0" in table().group[job.test]
+            heard = row in {*job.start.rows.tolist(), *job.start.held_out.tolist()}
+            assert heard is not tested
+    for job in make_plan(RECIPE, table(), kin, seed=1, transductive=True).pretrain:
+        assert row in {*job.rows.tolist(), *job.held_out.tolist()}
+
+
 def test_transductive_hears_them_and_nothing_else_changes() -> None:
     plain = make_plan(RECIPE, table(), POOL, seed=1)
     heard = make_plan(RECIPE, table(), POOL, seed=1, transductive=True)

@@ -13,6 +13,7 @@ from semisonic.base.errors import DataError, OptionError
 from semisonic.data.readers import load_clips
 from semisonic.features import MelOptions
 from semisonic.inference import SoundClassifier
+from semisonic.inference.provenance import Part
 from semisonic.models import read_about
 from semisonic.training import FitOptions
 
@@ -71,6 +72,12 @@ def test_unlabelled_sounds_pre_train_the_encoder(kinds: Path, pool: Path) -> Non
     assert clf.score(kinds) > 0.9
     in_memory = make(validation=0).fit(X[:9], Y[:9], unlabelled=X[9:], sample_rate=RATE)
     assert len(in_memory.pretraining_history_) == 2
+
+
+def test_labelled_files_in_the_pool_are_learnt_from_once(kinds: Path) -> None:
+    clf = make().fit(kinds, unlabelled=kinds)
+    assert clf.score(kinds) > 0.9
+    assert Part.from_dict(clf.about_["pretraining"]).n_clips == 0
 
 
 def test_held_out_sounds_of_a_group_stay_together() -> None:

@@ -34,6 +34,11 @@ def test_rows_follow_the_clips_that_can_be_read(three: Clips, tmp_path: Path) ->
     assert [name for name, _ in prepared.failures] == ["d-text.wav"]
 
 
+def test_a_clip_that_stands_twice_is_refused(three: Clips, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a-long\.wav stands twice"):
+        prepare(three[[0, 1, 0]], MEL, tmp_path / "cache")
+
+
 def test_short_clips_are_followed_by_silence(three: Clips, tmp_path: Path) -> None:
     prepared = prepare(three, MEL, tmp_path / "cache", workers=1)
     wave, _ = sf.read(tmp_path / "c-short.wav", dtype="float32")

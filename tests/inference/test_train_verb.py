@@ -145,6 +145,7 @@ def test_the_test_fold_is_heard_by_nobody(tmp_path: Path) -> None:
     pool.mkdir()
     shutil.copy(data / "hum" / "00.wav", pool / "copy of a test clip.wav")
     shutil.copy(data / "hum" / "01.wav", pool / "copy of a training clip.wav")
+    sf.write(pool / "test clip encoded anew.flac", 0.5 * sound("hiss", 0), RATE)
     for i in range(4):
         sf.write(pool / f"{i}.wav", sound("hiss", 500 + i), RATE)
     result = train(
@@ -162,6 +163,30 @@ def test_the_test_fold_is_heard_by_nobody(tmp_path: Path) -> None:
     assert Part.from_dict(about["training"]).n_clips == 6
     assert Part.from_dict(about["pretraining"]).n_clips == 4
     assert "took no part" in result.summary()
+    assert "2 files of the pool are copies" in result.summary()
+    assert "1 clip of the pool is the same sound" in result.summary()
+
+
+def test_other_clips_of_a_tested_recording_are_not_heard(tmp_path: Path) -> None:
+    """The pool is the data set itself: its clips without labels may share recordings."""
+    data = write_kinds(tmp_path / "data", 4)
+    lines = ["file,label,group,fold"]
+    lines += [f"{k}/{i:02d}.wav,{k},{k}-{i},{1 + i % 2}" for k in KINDS for i in range(4)]
+    sf.write(data / "later.wav", sound("hiss", 90), RATE)
+    sf.write(data / "new.wav", sound("hiss", 91), RATE)
+    lines += ["later.wav,,hum-0,", "new.wav,,other,"]
+    table = data / "table.csv"
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    options = replace(OPTIONS, data=table, unlabelled=table, test_fold=1, validation=0.0)
+    result = train(replace(options, output=tmp_path / "run"))
+    part = Part.from_dict(read_about(result.model)["about"]["pretraining"])
+    assert part.n_clips == 1
+
+
+def test_a_pool_of_nothing_new_is_an_error(kinds: Path, tmp_path: Path) -> None:
+    options = replace(OPTIONS, data=kinds, unlabelled=kinds, output=tmp_path / "run")
+    with pytest.raises(DataError, match="nothing is left to pre-train on"):
+        train(options)
 
 
 def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
-from semisonic.data.checks import find_duplicates
+from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
-from semisonic.data.join import join, without_copies
+from semisonic.data.join import join
 from semisonic.data.splits import make_folds
 from semisonic.features import MelOptions
 from semisonic.inference.prepare import Prepared, prepare
@@ -152,33 +152,23 @@ def _checked(
     if pool is None:
         pool = unlabelled
     else:
-        pool, dropped = without_copies(pool.without_labels(), labelled)
-        if dropped:
-            notes.append(
-                f"{len(dropped)} files of the pool are copies of labelled clips and were left out."
-            )
-        if near_copies and len(pool):
-            pool, n_near = without_near_copies(pool, labelled, workers=workers)
-            if n_near:
-                notes.append(
-                    f"{n_near} clips of the pool sound the same as labelled clips (cut or encoded "
-                    "anew) and were left out."
-                )
+        clean = clean_pool(pool, labelled, near=near_copies, workers=workers)
+        pool = _with_own_names(clean.clips, labelled)
+        notes += clean.notes()
         if len(unlabelled):
             pool = join(pool, unlabelled, pool.name)
     return labelled, pool, notes
 
 
-def without_near_copies(
-    pool: Clips, labelled: Clips, *, workers: int | None = None
-) -> tuple[Clips, int]:
-    """The pool without clips that are the same sound as a labelled one, and how many those were."""
-    ids = set(labelled.ids)
-    rows = {
-        pair.second_row
-        for pair in find_duplicates(labelled, pool, workers=workers)
-        if pair.second not in ids
-    }
-    keep = np.ones(len(pool), np.bool_)
-    keep[sorted(rows)] = False
-    return pool[keep], len(rows)
+def _with_own_names(pool: Clips, labelled: Clips) -> Clips:
+    """The pool with recordings that are named by their file told from the labelled ones.
+
+    ``1.wav`` here and ``1.wav`` there are two recordings. A name that a data set gave, such as
+    a number at Freesound, is one recording in both.
+    """
+    by_file = (pool.group == pool.file) & np.isin(pool.group, labelled.group)
+    group = [
+        f"pool: {name}" if rename else name
+        for name, rename in zip(pool.group.tolist(), by_file.tolist(), strict=True)
+    ]
+    return pool.with_columns(group=np.array(group, dtype=np.str_))

@@ -9,6 +9,7 @@ from typing import Any
 
 from semisonic.base.errors import OptionError
 from semisonic.base.options import option
+from semisonic.inference.options import NEAR_COPIES
 
 SYNTH = "synth"
 """Given as ``data``: the embedded set, made in the run's cache."""
@@ -30,10 +31,7 @@ class RunOptions:
     transductive: bool = option(
         False, "let pre-training hear the test clips, without labels; the report says so"
     )
-    near_copies: bool = option(
-        True, "listen for copies of labelled clips in the pool, cut or encoded anew, and leave "
-        "them out; decodes every clip once more",
-    )  # fmt: skip
+    near_copies: bool = option(True, NEAR_COPIES)
     change: tuple[str, ...] = option(
         (), "change a key of the recipe, as in setting.train.epochs=20; may be repeated"
     )

@@ -87,7 +87,8 @@ def make_plan(
     labelled : Clips
         Clips with one label each; folds are official ones or made by recording.
     pool : Clips
-        Unlabelled clips; their rows follow those of ``labelled`` in the joined table.
+        Unlabelled clips; their rows follow those of ``labelled`` in the joined table. Those of
+        a recording (group) that stands in the test fold are not heard.
     seed : int
     transductive : bool
         Let pre-training hear the test fold (without labels). Off unless asked for.
@@ -100,9 +101,9 @@ def make_plan(
         turn = draw % recipe.pretrain_draws if recipe.pretrain_draws else draw
         seed_of_draw, seed_of_turn = (derive(seed, "draw", n) % (1 << 31) for n in (draw, turn))
         for split in _wanted(recipe, labelled, seed_of_turn):
-            heard = [split.train, np.arange(len(pool)) + len(labelled)]
-            if transductive:
-                heard.append(split.test)
+            heard = [split.train, split.test] if transductive else [split.train]
+            known = np.isin(pool.group, labelled.group[split.test]) & (not transductive)
+            heard.insert(1, np.flatnonzero(~known) + len(labelled))
             rows, held_out = _hold_out(
                 np.concatenate(heard), joined_groups, seed_of_turn, split.fold
             )

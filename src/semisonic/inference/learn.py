@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
+from semisonic.data.join import without_copies
 from semisonic.features import MelOptions
 from semisonic.inference.networks import network_of
 from semisonic.inference.prepare import Failures, Prepared
@@ -65,7 +66,8 @@ def learn(
     labelled : Sounds
         Rows without a label are passed over.
     pool : Sounds, optional
-        To pre-train on, together with the training part of ``labelled``.
+        To pre-train on, together with the training part of ``labelled``. Files that are in
+        ``labelled`` or ``held``, too, are passed over.
     held : Sounds, optional
         Labelled sounds to choose the epoch by, instead of a share of ``labelled``.
     folder : Path
@@ -87,7 +89,7 @@ def learn(
         joined = joined.joined(held, mel)
     n_labelled = len(joined)
     if pool is not None:
-        joined = joined.joined(Sounds(_unlabelled(pool.clips), pool.waves, pool.sample_rate), mel)
+        joined = joined.joined(_unlabelled(pool, joined), mel)
     prepared = joined.prepare(mel, folder / "cache", workers)
     train_rows = prepared.rows_of(chosen.train)
     check_classes(prepared.clips, train_rows)
@@ -157,8 +159,12 @@ def _with_classes(held: Sounds, labelled: Clips) -> Sounds:
     return replace(held, clips=held.clips.with_columns(classes=labelled.classes))
 
 
-def _unlabelled(clips: Clips) -> Clips:
-    return clips.without_labels()
+def _unlabelled(pool: Sounds, labelled: Sounds) -> Sounds:
+    """The pool without labels and, of files, without those that are labelled as well."""
+    clips = pool.clips.without_labels()
+    if pool.waves is None and labelled.waves is None:
+        clips, _ = without_copies(clips, labelled.clips)
+    return replace(pool, clips=clips)
 
 
 def _check_unique(clips: Clips) -> None:

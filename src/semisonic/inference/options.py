@@ -15,6 +15,10 @@ DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
 STANDARDIZE = ("global", "mel", "none")
 GROUP = "what a recording is: auto, file, folder, a column of the table, or a pattern"
 LABELS = "where labels come from; auto looks at the layout"
+NEAR_COPIES = (
+    "listen for copies of labelled clips in the pool, cut or encoded anew, and leave them out; "
+    "decodes every clip once more"
+)
 
 PRETRAIN_FIT = FitOptions(epochs=50, patience=5, monitor="val_loss")
 TRAIN_FIT = FitOptions(epochs=100, patience=15, monitor="val_choice")
@@ -58,6 +62,7 @@ class TrainOptions:
     unlabelled: Path | None = option(
         None, "recordings without labels; the encoder is pre-trained on them first"
     )
+    near_copies: bool = option(True, NEAR_COPIES)
     encoder: Path | None = option(
         None, "pre-trained encoder to start from; brings its network and front end"
     )

@@ -9,6 +9,7 @@ windows and the scores of a clip's windows can be put together again.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,8 +111,11 @@ def prepare(clips: Clips, mel: MelOptions, cache: Path, *, workers: int | None =
     Raises
     ------
     DataError
-        When not a single clip could be read, with the reasons.
+        When not a single clip could be read, with the reasons, or when one stands twice.
     """
+    if len(set(clips.ids)) != len(clips):
+        twice = Counter(clips.ids).most_common(1)[0][0]
+        raise DataError(f"'{clips.name}': the clip {twice} stands twice; leave one of them out")
     windows, source, failures = cut_clips(clips, mel.duration, workers=workers)
     place = digest(clips.root.resolve(), clips.name)
     samples = SampleStore.build(

@@ -2,6 +2,15 @@
 
 from semisonic.data.checks.duplicates import find_duplicates, group_duplicates
 from semisonic.data.checks.pair import Duplicate
+from semisonic.data.checks.pool import CleanPool, clean_pool
 from semisonic.data.checks.report import CheckReport, check
 
-__all__ = ["CheckReport", "Duplicate", "check", "find_duplicates", "group_duplicates"]
+__all__ = [
+    "CheckReport",
+    "CleanPool",
+    "Duplicate",
+    "check",
+    "clean_pool",
+    "find_duplicates",
+    "group_duplicates",
+]

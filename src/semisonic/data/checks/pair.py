@@ -33,6 +33,9 @@ class Duplicate:
         different groups, or in different tables.
     same_labels : bool
         False when both carry labels that differ, so that at least one is wrong.
+    in_pool : bool
+        Whether the second clip is of the table compared against; ids alone do not tell, as
+        two tables may use one name for two files.
     """
 
     kind: str
@@ -47,6 +50,7 @@ class Duplicate:
     shared_time: float
     across: bool
     same_labels: bool
+    in_pool: bool = False
 
     def __str__(self) -> str:
         folds = f"folds {self.first_fold} and {self.second_fold}" if self.first_fold else "no folds"
@@ -105,6 +109,7 @@ def make_pair(
         shared_time=shared_time,
         across=across,
         same_labels=not all(labels) or labels[0] == labels[1],
+        in_pool=b.table > 0,
     )
 
 

@@ -28,7 +28,7 @@ from semisonic.inference.prepare import Failures
 from semisonic.inference.provenance import Overlap, overlaps
 from semisonic.inference.tables import plain_table, write_csv
 from semisonic.inference.verbs.evaluation_page import write_page
-from semisonic.inference.verbs.runs import open_run, plain, record_data
+from semisonic.inference.verbs.runs import open_run, plain, record_data, unreadable
 from semisonic.models import SoundModel, read_about
 
 _log = logging.getLogger(__name__)
@@ -80,8 +80,7 @@ class EvaluateResult:
         lines += [f"warning: {overlap.text()}" for overlap in self.overlaps]
         if self.unknown:
             lines.append(f"left out, not known to the model: {', '.join(self.unknown)}")
-        if self.failures:
-            lines.append(f"{len(self.failures)} clips could not be read: see bad_files.csv")
+        lines += unreadable(self.failures)
         lines.append(f"report: {self.report}")
         return "\n".join(lines)
 

@@ -15,7 +15,7 @@ from semisonic.data.clips import Clips
 from semisonic.inference.datasets import load_data
 from semisonic.inference.modelfile import ENCODER
 from semisonic.inference.options import PretrainOptions
-from semisonic.inference.prepare import Failures, prepare
+from semisonic.inference.prepare import Failures
 from semisonic.inference.pretraining import (
     PretrainOutcome,
     PretrainSettings,
@@ -25,7 +25,7 @@ from semisonic.inference.pretraining import (
 from semisonic.inference.provenance import Part
 from semisonic.inference.tables import plain_table
 from semisonic.inference.verbs.figures import write_curves
-from semisonic.inference.verbs.runs import about, cache_of, open_run, record_data
+from semisonic.inference.verbs.runs import about, open_run, prepare_in, record_data, unreadable
 from semisonic.models import save_encoder
 
 _log = logging.getLogger(__name__)
@@ -65,8 +65,7 @@ class PretrainResult:
                 [[d.layer, d.n_units, d.n_dead] for d in o.dead_units],
             ),
         ]
-        if self.failures:
-            lines.append(f"{len(self.failures)} clips could not be read: see bad_files.csv")
+        lines += unreadable(self.failures)
         lines.append(f"encoder: {self.encoder}")
         return "\n".join(lines)
 
@@ -85,8 +84,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     pool = load_data(options.data, "none", options.group, "pretrain").without_labels()
     with open_run("pretrain", options) as run:
         pool = drawn(pool, options.limit, options.seed)
-        prepared = prepare(pool, options.mel, cache_of(options, run), workers=options.workers)
-        run.add_bad_files(prepared.failures)
+        prepared = prepare_in(run, pool, options.mel, options)
         hashes = record_data(run, pool, options.workers)
         rows = np.arange(len(prepared))
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)

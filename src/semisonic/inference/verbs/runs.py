@@ -9,6 +9,8 @@ from typing import Any
 
 from semisonic.base.options import to_dict
 from semisonic.data.clips import Clips
+from semisonic.features import MelOptions
+from semisonic.inference.prepare import Failures, Prepared, prepare
 from semisonic.inference.provenance import data_hash, recording_hashes
 from semisonic.training import RunFolder, commit, versions
 
@@ -29,10 +31,30 @@ def cache_of(options: Any, run: RunFolder) -> Path:
     return Path(options.cache) if options.cache is not None else run.path("cache")
 
 
-def record_data(run: RunFolder, clips: Clips, workers: int | None) -> dict[str, str]:
-    """Write the hash of a data set into the run; the hash of each recording."""
+def prepare_in(run: RunFolder, clips: Clips, mel: MelOptions, options: Any) -> Prepared:
+    """The features of some clips, kept in the run; what cannot be read is listed there."""
+    prepared = prepare(clips, mel, cache_of(options, run), workers=options.workers)
+    run.add_bad_files(prepared.failures)
+    return prepared
+
+
+def unreadable(failures: Failures) -> list[str]:
+    """The line of a summary about clips that could not be read, if there are any."""
+    if not failures:
+        return []
+    count = "1 clip" if len(failures) == 1 else f"{len(failures)} clips"
+    return [f"{count} could not be read: see bad_files.csv"]
+
+
+def record_data(
+    run: RunFolder, clips: Clips, workers: int | None, role: str = ""
+) -> dict[str, str]:
+    """Write the hash of a data set into the run; the hash of each recording.
+
+    A ``role`` tells a pool from a labelled set of the same name.
+    """
     hashes = recording_hashes(clips, workers=workers)
-    run.add_data(clips.name, data_hash(hashes.values()))
+    run.add_data(f"{role}: {clips.name}" if role else clips.name, data_hash(hashes.values()))
     return hashes
 
 

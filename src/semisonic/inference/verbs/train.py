@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from semisonic.base.errors import OptionError
 from semisonic.base.files import content_hash, write_json
 from semisonic.base.options import check
 from semisonic.data.clips import Clips
-from semisonic.data.join import join, without_copies
+from semisonic.data.join import join
 from semisonic.evaluation.wording import percent
 from semisonic.features import MelOptions
 from semisonic.inference.datasets import load_data
@@ -23,7 +22,7 @@ from semisonic.inference.learn import HELD_OUT_SHARE
 from semisonic.inference.modelfile import ENCODER, MODEL, find_file, open_encoder
 from semisonic.inference.networks import network_of
 from semisonic.inference.options import TrainOptions
-from semisonic.inference.prepare import Failures, Prepared, prepare
+from semisonic.inference.prepare import Failures, Prepared
 from semisonic.inference.pretraining import (
     PretrainOutcome,
     PretrainSettings,
@@ -36,12 +35,18 @@ from semisonic.inference.selection import Selection, check_classes, select, targ
 from semisonic.inference.tables import write_csv
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
 from semisonic.inference.verbs.figures import write_curves
+from semisonic.inference.verbs.pool import pool_of
 from semisonic.inference.verbs.pretrain import numbers_of, save_pretrained
-from semisonic.inference.verbs.runs import about, cache_of, open_run, plain, record_data
+from semisonic.inference.verbs.runs import (
+    about,
+    open_run,
+    plain,
+    prepare_in,
+    record_data,
+    unreadable,
+)
 from semisonic.models import read_about, save
 from semisonic.training import RunFolder
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class TrainResult:
         Of the validation clips, with the weights of the best epoch; empty without any.
         They chose the epoch, so they flatter: use ``evaluate`` on other clips.
     failures : tuple of (str, str)
+    notes : tuple of str
+        What was left out of the pool.
     """
 
     outcome: TrainOutcome
@@ -69,6 +76,7 @@ class TrainResult:
     selection: Selection
     metrics: Mapping[str, Any]
     failures: Failures
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """For a terminal."""
@@ -89,8 +97,8 @@ class TrainResult:
                 f"{len(self.selection.test)} clips of the test fold took no part: score them "
                 "with evaluate --fold"
             )
-        if self.failures:
-            lines.append(f"{len(self.failures)} clips could not be read: see bad_files.csv")
+        lines += self.notes
+        lines += unreadable(self.failures)
         lines.append(f"model: {self.model}")
         return "\n".join(lines)
 
@@ -129,11 +137,12 @@ def train(options: TrainOptions) -> TrainResult:
     with open_run("train", options) as run:
         write_budget(run.path("budget.csv"), clips, chosen)
         table = clips[chosen.used]
-        pool = _pool(options, clips, chosen)
+        clean = pool_of(options, clips, chosen)
+        pool = clean.clips if clean is not None else None
+        notes = tuple(clean.notes()) if clean is not None else ()
         parts = _parts(run, options, clips, chosen, pool)
         joined = table if pool is None else join(table, pool, clips.name)
-        prepared = prepare(joined, mel, cache_of(options, run), workers=options.workers)
-        run.add_bad_files(prepared.failures)
+        prepared = prepare_in(run, joined, mel, options)
         pretrained = None
         if pool is not None:
             heard = np.setdiff1d(
@@ -167,8 +176,12 @@ def train(options: TrainOptions) -> TrainResult:
             about=about("train", options, **parts, measured=_prefixed(metrics)),
         )
         run.note(best_epoch=outcome.best_epoch, epochs=len(outcome.history), **_prefixed(metrics))
+        if notes:
+            run.note(pool=list(notes))
         write_curves(run.folder, outcome.history, "Training")
-    return TrainResult(outcome, pretrained, run.folder / MODEL, chosen, metrics, prepared.failures)
+    return TrainResult(
+        outcome, pretrained, run.folder / MODEL, chosen, metrics, prepared.failures, notes
+    )
 
 
 def write_budget(path: Path, clips: Clips, chosen: Selection) -> None:
@@ -226,19 +239,6 @@ def _prefixed(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {f"validation_{name}": value for name, value in short(metrics).items()}
 
 
-def _pool(options: TrainOptions, clips: Clips, chosen: Selection) -> Clips | None:
-    """The recordings to pre-train on, without what is tested and what is trained on anyway."""
-    if options.unlabelled is None:
-        return None
-    pool = load_data(options.unlabelled, "none", options.group, "train").without_labels()
-    if pool.root.resolve() == clips.root.resolve():  # other clips of recordings that are tested
-        pool = pool[~np.isin(pool.group, clips.group[chosen.test])]
-    known = np.union1d(chosen.used, chosen.test)
-    kept, dropped = without_copies(pool, clips[known])
-    _log.info("pool of %d clips; %d copies of labelled clips left out", len(kept), len(dropped))
-    return kept
-
-
 def _parts(
     run: RunFolder, options: TrainOptions, clips: Clips, chosen: Selection, pool: Clips | None
 ) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def _parts(
         "validation": Part.of(clips[chosen.validation], hashes).to_dict(),
     }
     if pool is not None:
-        pool_hashes = record_data(run, pool, options.workers)
+        pool_hashes = record_data(run, pool, options.workers, "pool")
         parts["pretraining"] = Part.of(pool, pool_hashes).to_dict()
     elif options.encoder is not None:
         file = find_file(options.encoder, ENCODER)
