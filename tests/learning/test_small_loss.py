@@ -118,18 +118,18 @@ def test_wrong_labels_are_what_is_left_out():
 
 
 def accuracy_of_a_linear_model(loss):
-    """On true labels, after 80 steps on labels of which 40 % are wrong."""
+    """On true labels, after 150 steps on labels of which 40 % are wrong."""
     n, draw = 300, torch.Generator().manual_seed(0)
     truth = torch.arange(2 * n) % 4
-    signal = 5.0 * nn.functional.one_hot(truth, 4) + torch.randn(2 * n, 4, generator=draw)
-    x = torch.cat([signal, torch.randn(2 * n, 20, generator=draw)], 1)
+    signal = 8.0 * nn.functional.one_hot(truth, 4) + torch.randn(2 * n, 4, generator=draw)
+    x = torch.cat([signal, torch.randn(2 * n, 60, generator=draw)], 1)
     wrong = torch.rand(2 * n, generator=draw) < 0.4
     given = torch.where(wrong, truth + torch.randint(1, 4, (2 * n,), generator=draw), truth) % 4
-    model = nn.Linear(24, 4)
+    model = nn.Linear(64, 4)
     nn.init.zeros_(model.weight)
     nn.init.zeros_(model.bias)
-    optimizer = torch.optim.Adam(model.parameters(), 0.04)
-    for _ in range(80):
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    for _ in range(150):
         optimizer.zero_grad()
         loss(model(x[:n]), given[:n]).mean().backward()
         optimizer.step()
