@@ -14,13 +14,14 @@ from semisonic.models.notation import PAPER, parse
 
 if TYPE_CHECKING:
     from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
+    from semisonic.models.catalogue import create, names, register
     from semisonic.models.conv_encoder import ConvEncoder
     from semisonic.models.decoders import DECODERS, Decoder
     from semisonic.models.encoder import Encoder
     from semisonic.models.inspection import DeadUnits, count_macs, count_parameters, dead_units
     from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
     from semisonic.models.pretrained import PretrainedEncoder, build_encoder
-    from semisonic.models.registry import Body, create, names, register
+    from semisonic.models.registry import Body
     from semisonic.models.saving import load, load_encoder, read_about, save, save_encoder
     from semisonic.models.sound_model import SoundModel, build
     from semisonic.models.transferring import Transfer, transfer
@@ -63,13 +64,14 @@ __all__ = [
 
 _HOME = {
     "autoencoder": ("AutoEncoder", "build_autoencoder"),
+    "catalogue": ("create", "names", "register"),
     "conv_encoder": ("ConvEncoder",),
     "decoders": ("DECODERS", "Decoder"),
     "encoder": ("Encoder",),
     "inspection": ("DeadUnits", "count_macs", "count_parameters", "dead_units"),
     "necks": ("FlattenNeck", "GlobalPoolNeck", "Neck"),
     "pretrained": ("PretrainedEncoder", "build_encoder"),
-    "registry": ("Body", "create", "names", "register"),
+    "registry": ("Body",),
     "saving": ("load", "load_encoder", "read_about", "save", "save_encoder"),
     "sound_model": ("SoundModel", "build"),
     "transferring": ("Transfer", "transfer"),

@@ -9,6 +9,8 @@ zero, that is one of the tied places.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -95,9 +97,18 @@ class ConvEncoder(Encoder):
         self.out_channels = channels
         self.stages = nn.ModuleList(Stage(conv, norm, tuple(p)) for conv, norm, p in stages)
 
-    def walk(self, x: Tensor, record: Trace | None) -> Tensor:
-        """The code; fills ``record`` when there is one."""
-        for stage in self.stages:
+    @property
+    def part_plans(self) -> tuple[tuple[Step, ...], ...]:
+        """A part is a convolution with the pools after it; opening pools belong to the first."""
+        convs = [i for i, step in enumerate(self.plan) if isinstance(step, ConvStep)]
+        bounds = [0, *convs[1:], len(self.plan)]
+        return tuple(self.plan[a:b] for a, b in pairwise(bounds))
+
+    def run_part(self, number: int, x: Tensor, record: Trace | None) -> Tensor:
+        """The map after one part, from the map before it."""
+        opens_with_pools = len(self.stages) - len(self.part_plans)
+        first = number + opens_with_pools if number else 0
+        for stage in self.stages[first : number + opens_with_pools + 1]:
             x = stage(x, record)
         return x
 

@@ -12,7 +12,9 @@ class Encoder(nn.Module):
     """Base of all encoders.
 
     A subclass sets ``plan`` (what a decoder has to undo) and ``has_switches`` (whether all
-    its steps down are max-pools whose positions it records), and overrides :meth:`walk`.
+    its steps down are max-pools whose positions it records), and overrides :meth:`walk`. One
+    that can be trained layer by layer overrides :attr:`part_plans` and :meth:`run_part`
+    instead.
 
     Attributes
     ----------
@@ -61,9 +63,20 @@ class Encoder(nn.Module):
                 "needs; take the decoder 'upsample', 'subpixel' or 'unet'"
             )
 
+    @property
+    def part_plans(self) -> tuple[tuple[Step, ...], ...]:
+        """The plan cut where the encoder can be: a part is run as a whole; all in one here."""
+        return (self.plan,)
+
+    def run_part(self, number: int, x: Tensor, record: Trace | None) -> Tensor:
+        """The map after one part, from the map before it."""
+        raise NotImplementedError
+
     def walk(self, x: Tensor, record: Trace | None) -> Tensor:
         """The code; fills ``record`` when there is one."""
-        raise NotImplementedError
+        for number in range(len(self.part_plans)):
+            x = self.run_part(number, x, record)
+        return x
 
     def code_shape(self, n_mels: int, n_frames: int) -> tuple[int, int, int]:
         """Shape (channel, mel, frame) of the code of an input of that size."""

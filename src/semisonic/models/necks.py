@@ -8,10 +8,15 @@ from torch import Tensor, nn
 
 from semisonic.base.errors import ModelError
 from semisonic.models.architecture import Dense
+from semisonic.models.pooling import time_pool
 
 
 class Neck(nn.Module):
-    """Base: a map (batch, channel, mel, frame) to an embedding (batch, out_features)."""
+    """Base: a map (batch, channel, mel, frame) to an embedding (batch, out_features).
+
+    Where clips of a batch were filled up to one length, ``n_frames``, int64 of shape
+    (batch,), tells how many frames of each map count.
+    """
 
     out_features: int
 
@@ -41,9 +46,9 @@ class FlattenNeck(Neck):
         super().__init__(prod(code_shape), dense)
         self.code_shape = code_shape
 
-    def forward(self, code: Tensor) -> Tensor:
-        """The embedding, shape (batch, out_features)."""
-        if tuple(code.shape[1:]) != self.code_shape:
+    def forward(self, code: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """The embedding, shape (batch, out_features); all frames always count."""
+        if tuple(code.shape[1:]) != self.code_shape or n_frames is not None:
             raise ModelError(
                 f"found a code of shape {tuple(code.shape[1:])} (channel, mel, frame), expected "
                 f"{self.code_shape}: this model takes clips of one length only; fit the clips to "
@@ -54,16 +59,35 @@ class FlattenNeck(Neck):
 
 
 class GlobalPoolNeck(Neck):
-    """Mean over mel bands, then mean plus maximum over frames: clips of any length.
+    """Mean over mel bands, then one value a map over frames: clips of any length.
 
-    After Kong et al. (2020), PANNs. The maximum finds a short event, the mean a texture.
+    Parameters
+    ----------
+    channels : int
+    dense : tuple of Dense
+    over_time : {"mean+max", "mean", "attention", "salient"}
+        See :mod:`semisonic.models.pooling`.
+    rows : int
+        Rows of the map that stay side by side in the embedding; 0 takes their mean.
     """
 
-    def __init__(self, channels: int, dense: tuple[Dense, ...] = ()) -> None:
+    def __init__(
+        self,
+        channels: int,
+        dense: tuple[Dense, ...] = (),
+        *,
+        over_time: str = "mean+max",
+        rows: int = 0,
+    ) -> None:
+        channels *= max(rows, 1)
         super().__init__(channels, dense)
+        self.rows = rows
+        self.over_time = time_pool(over_time, channels)
 
-    def forward(self, code: Tensor) -> Tensor:
+    def forward(self, code: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The embedding, shape (batch, out_features)."""
-        over_mel = code.mean(dim=2)  # (batch, channel, frame)
-        embedding: Tensor = self.dense(over_mel.mean(dim=2) + over_mel.amax(dim=2))
+        if n_frames is not None:
+            n_frames = n_frames.clamp(max=code.shape[3])
+        values = code.flatten(1, 2) if self.rows else code.mean(dim=2)  # (batch, channel, frame)
+        embedding: Tensor = self.dense(self.over_time(values, n_frames))
         return embedding

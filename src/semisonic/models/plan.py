@@ -54,7 +54,18 @@ def _count_windows(n: int, size: int, stride: int, ceil: bool) -> int:
     return count - 1 if (count - 1) * stride >= n else count  # none starts outside
 
 
-Step = ConvStep | DownStep
+@dataclass(frozen=True)
+class FoldStep:
+    """The rows of a map become channels: (channels, rows, frame) to (channels * rows, 1, frame).
+
+    A convolution follows before the next step down.
+    """
+
+    channels: int
+    rows: int
+
+
+Step = ConvStep | DownStep | FoldStep
 
 
 def map_shape(
@@ -72,6 +83,9 @@ def map_shape(
         if isinstance(step, ConvStep):
             channels = step.out_channels
             continue
+        if isinstance(step, FoldStep):
+            channels, size = step.channels * step.rows, (1, size[1])
+            continue
         if min(step.shrink(size)) < 1:
             raise ModelError(
                 f"{what}: layer {number} pools windows of {step.size[0]}x{step.size[1]}, but "
@@ -80,6 +94,24 @@ def map_shape(
             )
         size = step.shrink(size)
     return channels, *size
+
+
+def frames_after(plan: tuple[Step, ...], n_frames: Tensor) -> Tensor:
+    """How many frames of the code hold anything of the first ``n_frames`` of each input.
+
+    Parameters
+    ----------
+    plan : tuple of steps
+    n_frames : Tensor of int64, shape (batch,)
+
+    Returns
+    -------
+    Tensor of int64, shape (batch,)
+    """
+    for step in plan:
+        if isinstance(step, DownStep):
+            n_frames = -(-n_frames // step.stride[1])
+    return n_frames
 
 
 @dataclass

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from semisonic.features import Frontend, MelOptions
+from semisonic.models.catalogue import create
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
-from semisonic.models.registry import create
 
 
 class PretrainedEncoder(nn.Module):

@@ -16,8 +16,8 @@ from semisonic.features import Frontend, MelOptions
 from semisonic.models import container
 from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.card import write_card
+from semisonic.models.catalogue import create
 from semisonic.models.pretrained import PretrainedEncoder
-from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel
 
 M = TypeVar("M", bound=nn.Module)

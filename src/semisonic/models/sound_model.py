@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from semisonic.base.errors import ModelError
 from semisonic.features import Frontend, MelOptions
+from semisonic.models.catalogue import create
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.necks import Neck
-from semisonic.models.registry import Body, create
+from semisonic.models.plan import frames_after
+from semisonic.models.registry import Body
 
 
 class SoundModel(nn.Module):
@@ -77,13 +79,27 @@ class SoundModel(nn.Module):
         """
         return self._classify(self.frontend(wave))
 
-    def from_features(self, x: Tensor) -> Tensor:
-        """Logits, shape (batch, n_classes), of features in dB (batch, channel, mel, frame)."""
-        return self._classify(self.frontend.standardize(x))
+    def from_features(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """Logits of features.
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Embeddings, shape (batch, dim), of features in dB (batch, channel, mel, frame)."""
-        return self._embed(self.frontend.standardize(x))
+        Parameters
+        ----------
+        x : Tensor, shape (batch, channel, mel, frame)
+            In dB.
+        n_frames : Tensor of int64, shape (batch,), or None
+            Where clips of several lengths were filled up to one: the frames of each that
+            count. What fills up is best silence, as the last frames that count see a little
+            of it.
+
+        Returns
+        -------
+        Tensor, shape (batch, n_classes)
+        """
+        return self._classify(self.frontend.standardize(x), n_frames)
+
+    def embed(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """Embeddings, shape (batch, dim), of features as in :meth:`from_features`."""
+        return self._embed(self.frontend.standardize(x), n_frames)
 
     def scores(self, logits: Tensor) -> Tensor:
         """Probabilities, shape (batch, n_classes): they sum to one unless multi-label."""
@@ -121,18 +137,30 @@ class SoundModel(nn.Module):
             nn.Dropout(self.dropout), nn.Linear(self.neck.out_features, len(names))
         )
 
-    def _embed(self, x: Tensor) -> Tensor:
+    def _embed(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         expected = (self.mel.n_channels, self.mel.n_mels)
         if x.ndim != 4 or tuple(x.shape[1:3]) != expected:
             raise ModelError(
                 f"found features of shape {tuple(x.shape)}, expected (batch, {expected[0]}, "
                 f"{expected[1]}, frame)"
             )
-        embedding: Tensor = self.neck(self.encoder(x))
+        code = self.encoder(x)
+        n_frames = self._frames_of_code(n_frames, x.shape[3])
+        embedding: Tensor = self.neck(code, n_frames)
         return embedding
 
-    def _classify(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self._embed(x))
+    def _frames_of_code(self, n_frames: Tensor | None, most: int) -> Tensor | None:
+        """How many frames of the code count, from how many frames of the features do."""
+        if n_frames is None:
+            return None
+        if n_frames.min() < 1 or n_frames.max() > most:
+            raise ModelError(
+                f"n_frames: found {n_frames.min()} to {n_frames.max()}, expected 1 to {most}"
+            )
+        return frames_after(self.encoder.plan, n_frames)
+
+    def _classify(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        logits: Tensor = self.head(self._embed(x, n_frames))
         return logits
 
 

@@ -15,13 +15,14 @@ from torch.nn import functional as F
 
 from semisonic.models.architecture import Size
 from semisonic.models.layers import SameConv
-from semisonic.models.plan import ConvStep, DownStep, Step, Trace
+from semisonic.models.plan import ConvStep, DownStep, FoldStep, Step, Trace
 
 
 @dataclass(frozen=True)
 class Level:
-    """Steps down to undo (their numbers, the last one down first), then a convolution."""
+    """Channels back to rows (0: no), steps down to undo (the last one first), a convolution."""
 
+    rows: int
     ups: tuple[int, ...]
     conv: ConvStep | None
     is_last: bool
@@ -30,18 +31,20 @@ class Level:
 def mirror(plan: tuple[Step, ...]) -> list[Level]:
     """The levels of a decoder, from the code to the input."""
     n_downs = sum(isinstance(step, DownStep) for step in plan)
-    levels, ups = [], list[int]()
+    levels, ups, rows = [], list[int](), 0
     first_conv = next(i for i, step in enumerate(plan) if isinstance(step, ConvStep))
     for i in reversed(range(len(plan))):
         step = plan[i]
         if isinstance(step, DownStep):
             n_downs -= 1
             ups.append(n_downs)
+        elif isinstance(step, FoldStep):
+            rows = step.rows
         else:
-            levels.append(Level(tuple(ups), step, is_last=i == first_conv))
-            ups = []
-    if ups:  # the encoder opens with pools
-        levels.append(Level(tuple(ups), None, is_last=True))
+            levels.append(Level(rows, tuple(ups), step, is_last=i == first_conv))
+            ups, rows = [], 0
+    if ups or rows:  # the encoder opens with pools, or with folding
+        levels.append(Level(rows, tuple(ups), None, is_last=True))
     return levels
 
 
@@ -102,6 +105,8 @@ class Decoder(nn.Module):
         """
         x = code
         for number, level in enumerate(self.levels):
+            if level.rows:  # (batch, c * rows, 1, frame) to (batch, c, rows, frame)
+                x = x.reshape(len(x), -1, level.rows, x.shape[3])
             x = self.run_level(x, level, number, trace)
         return x
 

@@ -1,0 +1,86 @@
+"""The networks of this package, and how to make any network from its name or notation.
+
+This file imports those that register networks; none of them imports this one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from semisonic.base.errors import ModelError
+from semisonic.base.options import nearest
+from semisonic.models.conv_encoder import ConvEncoder
+from semisonic.models.design import Design
+from semisonic.models.designs import DESIGNS
+from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
+from semisonic.models.notation import PAPER, looks_like_notation, parse
+from semisonic.models.registry import Body, Shape, register, registered
+from semisonic.models.staged_encoder import StagedEncoder
+
+__all__ = ["create", "from_design", "from_notation", "names", "register"]
+
+
+def names() -> list[str]:
+    """The registered names, in order."""
+    return sorted(registered())
+
+
+def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Body:
+    """A network for features of a shape.
+
+    Parameters
+    ----------
+    name_or_notation : str
+        A registered name, or an architecture as in :mod:`semisonic.models.notation`.
+    shape : (channel, mel, frame)
+    n_classes : int
+        Lets a published class layer at the end of an architecture be recognised.
+
+    Raises
+    ------
+    ModelError
+        For an unknown name (with the nearest one), a wrong architecture (with the place),
+        or features too small for it.
+    """
+    name, factories = name_or_notation.strip(), registered()
+    if name in factories:
+        return factories[name](shape)
+    if looks_like_notation(name):
+        return from_notation(name, shape, n_classes)
+    raise ModelError(
+        f"unknown model '{name}': {nearest(name, factories)} An architecture such as "
+        f"'{PAPER}' works too"
+    )
+
+
+def from_notation(text: str, shape: Shape, n_classes: int = 0) -> Body:
+    """The network that an architecture describes."""
+    architecture = parse(text)
+    if n_classes:
+        architecture = architecture.without_class_layer(n_classes)
+    encoder = ConvEncoder(architecture, shape[0])
+    code_shape = encoder.code_shape(*shape[1:])
+    neck: Neck
+    if architecture.has_global_pool:
+        neck = GlobalPoolNeck(code_shape[0], architecture.dense)
+    else:
+        neck = FlattenNeck(code_shape, architecture.dense)
+    return Body(str(architecture), encoder, neck)
+
+
+def from_design(name: str, design: Design, shape: Shape) -> Body:
+    """The network that a design describes, for clips of any length."""
+    encoder = StagedEncoder(design, shape[0], shape[1])
+    channels, rows, _ = encoder.code_shape(*shape[1:])
+    rows = rows if design.keep_rows else 0
+    return Body(name, encoder, GlobalPoolNeck(channels, over_time=design.over_time, rows=rows))
+
+
+@register("paper")
+def paper(shape: Shape) -> Body:
+    """The network of the paper: three convolutions of 64 filters and a dense layer of 128."""
+    return from_notation(PAPER, shape)
+
+
+for _name, _design in DESIGNS.items():
+    register(_name)(partial(from_design, _name, _design))
