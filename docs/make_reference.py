@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from semisonic.apps.cli.flags import Flag
-from semisonic.apps.cli.help import repeated_groups
+from semisonic.apps.cli.flags import Flag, place_of
+from semisonic.apps.cli.help import COMMON, group_of, repeated_groups
 from semisonic.apps.cli.main import Verbs, command
-from semisonic.apps.cli.parser import COMMON, Verb, group_of, place_of
+from semisonic.apps.cli.parser import Verb
 from semisonic.apps.cli.values import limits, metavar, shown
 
 TARGET = Path(__file__).parent / "reference.md"
@@ -77,7 +77,7 @@ def _tables(verb: Verb) -> dict[str, list[str]]:
         if flag is not None:
             allowed = flag.rule.get("choices") or limits(flag)
             cells[1:] = [str(flag.rule["help"]), ", ".join(allowed), shown(flag)]
-        group = group_of(verb, parameter)
+        group = group_of(verb.flags, parameter)
         row = f"| {' | '.join(cells)} |".replace("  ", " ")
         (common if group == COMMON else tables.setdefault(group, [])).append(row)
     return {**tables, COMMON: common}

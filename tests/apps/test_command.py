@@ -94,9 +94,22 @@ def test_quiet_leaves_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
     main(["ask", "--do", "speak"])
     assert capsys.readouterr() == ("answer\n", "remark\n")
     assert progress.is_shown()
-    main(["ask", "--do", "speak", "-q"])
-    assert capsys.readouterr() == ("answer\n", "")
-    assert not progress.is_shown()
+    for quiet in (["ask", "-q", "--do", "speak"], ["-q", "ask", "--do", "speak"]):
+        progress.show(True)
+        main(quiet)
+        assert capsys.readouterr() == ("answer\n", "")
+        assert not progress.is_shown()
+
+
+def test_how_to_speak_may_be_said_before_or_after_the_verb(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--traceback", "ask", "--do", "data"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+    assert main(["-q", "ask", "-v"]) == 2
+    assert "-q and -v contradict each other" in capsys.readouterr().err
+    assert main(["data", "-q", "info", "nowhere"]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,23 @@ def test_group_column_and_rule(folder: Path) -> None:
     assert read(folder, text).group.tolist() == ["a.wav", "b.wav", "c.wav"]
     assert read(folder, text, group="site").group.tolist() == ["north", "north", "c.wav"]
     assert read(folder, text, group=r"^(.)").group.tolist() == ["a", "b", "c"]
+    named = text.replace("site", "Site name")
+    assert read(folder, named, group="Site name").group.tolist() == ["north", "north", "c.wav"]
+
+
+def test_group_rules_see_where_a_file_lies(folder: Path) -> None:
+    """A bare name in the table may stand for a file in a folder."""
+    clips = read(folder, "file,label\na.wav,dog\nd.wav,dog\n", group="folder")
+    assert dict(zip(clips.file.tolist(), clips.group.tolist(), strict=True)) == {
+        "a.wav": "a.wav",
+        "sub/d.wav": "sub",
+    }
+
+
+def test_a_table_called_as_all_are_has_the_name_of_its_folder(folder: Path) -> None:
+    assert read(folder, "file,label\na.wav,dog\n").name == folder.name
+    (folder / "owls.csv").write_text("file,label\na.wav,dog\n", encoding="utf-8")
+    assert load_clips(folder / "owls.csv").name == "owls"
 
 
 @pytest.mark.parametrize("mark", [";", "\t"])

@@ -59,6 +59,18 @@ def test_new_layout(tmp_path: Path) -> None:
         assert fold == int(first)
 
 
+def test_a_group_that_the_user_gives_wins(tmp_path: Path) -> None:
+    new = esc50(tmp_path / "new", esc50_rows())
+    assert len(set(load_clips(new, group="file").group.tolist())) == 50
+    assert set(load_clips(new, group="take").group.tolist()) == {"A", "B"}
+    old = old_layout(tmp_path / "old", ["001 - Dog/2-7-A.ogg", "001 - Dog/2-7-B.ogg"])
+    assert load_clips(old).group.tolist() == ["7", "7"]
+    assert load_clips(old, group=r"-([AB])\.").group.tolist() == ["A", "B"]
+    pool = old_layout(tmp_path / "pool", ["01/1-7-A.ogg", "02/1-7-B.ogg"])
+    assert load_clips(pool).group.tolist() == ["7", "7"]
+    assert load_clips(pool, group="folder").group.tolist() == ["01", "02"]
+
+
 def test_order_of_rows_cannot_rename_classes(tmp_path: Path) -> None:
     rows = esc50_rows()
     one = load_clips(esc50(tmp_path / "one", rows))

@@ -207,7 +207,7 @@ def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_data_must_be_named() -> None:
-    with pytest.raises(OptionError, match="'data' is missing"):
+    with pytest.raises(OptionError, match=r"'data' is missing.*semisonic train FOLDER"):
         train(OPTIONS)
     with pytest.raises(OptionError, match="'data' is missing"):
         pretrain(PretrainOptions())

@@ -16,7 +16,7 @@ Rows = NDArray[np.int64]
 
 
 def load_data(path: Path | None, labels: str, group: str, verb: str) -> Clips:
-    """Read the data set that ``--data`` names.
+    """Read the data set that the option ``data`` of a verb names.
 
     Raises
     ------
@@ -24,9 +24,10 @@ def load_data(path: Path | None, labels: str, group: str, verb: str) -> Clips:
         When it was not given.
     """
     if path is None:
+        before = "MODEL " if verb == "evaluate" else ""
         raise OptionError(
             f"option 'data' is missing: name a folder or a CSV, as in 'semisonic {verb} "
-            "--data FOLDER'"
+            f"{before}FOLDER'"
         )
     return load_clips(path, labels=labels, group=group)
 

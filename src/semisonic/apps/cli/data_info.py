@@ -23,7 +23,9 @@ class InfoOptions:
     data: str = option(dataclasses.MISSING, PATH_HELP)
     fast: bool = option(False, "open no recording: leave out lengths and rates")
     json: bool = option(False, "print JSON")
-    workers: int | None = option(None, "threads that read headers; by default one a core")
+    workers: int | None = option(
+        None, "threads that read headers; by default one a core", minimum=1
+    )
     source: SourceOptions = field(default_factory=SourceOptions)
 
 

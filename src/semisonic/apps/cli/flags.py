@@ -93,6 +93,12 @@ def flags_of(
     return flags
 
 
+def place_of(flag: Flag) -> str:
+    """How an argument stands in the usage line: FILE, FILE... or [FILE]."""
+    name = flag.name.upper() + "..." * flag.is_list
+    return name if flag.is_required else f"[{name}]"
+
+
 def _walk(options_class: type, defaults: Any, path: tuple[str, ...], group: str) -> Iterator[Flag]:
     """Go through the fields; ``defaults`` is the outer class's default for this one."""
     hints = field_types(options_class)

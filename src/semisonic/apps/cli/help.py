@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from semisonic.apps.cli.flags import Flag
 from semisonic.apps.cli.values import describe, shown
 
-if TYPE_CHECKING:
-    from semisonic.apps.cli.parser import Verb
+COMMON = "Common options"
+_COMMON_FIELDS = ("output", "seed", "device", "workers")
 
 
-def write(verb: Verb, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    """Write all sections below the usage line and the text."""
-    arguments = [(flag.name.upper(), describe(flag)) for flag in verb.flags if flag.is_argument]
+def write(
+    flags: Sequence[Flag],
+    examples: Sequence[str],
+    ctx: click.Context,
+    formatter: click.HelpFormatter,
+) -> None:
+    """Write all sections below the usage line and the text of a verb, the context's command."""
+    arguments = [(flag.name.upper(), describe(flag)) for flag in flags if flag.is_argument]
     if arguments:
         with formatter.section("Arguments"):
             formatter.write_dl(arguments)
-    again = repeated_groups(verb.flags)
-    for heading, rows in sections(verb, ctx).items():
+    again = repeated_groups(flags)
+    for heading, rows in sections(flags, ctx).items():
         with formatter.section(heading):
             if heading in again:
                 _write_text(again[heading], formatter)
             else:
                 formatter.write_dl(rows)
-    if verb.examples:
+    if examples:
         with formatter.section("Examples"):
-            for line in verb.examples:
+            for line in examples:
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
@@ -73,18 +77,24 @@ def _write_text(text: str, formatter: click.HelpFormatter) -> None:
     formatter.write("\n".join(lines) + "\n")
 
 
-def sections(verb: Verb, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+def sections(flags: Sequence[Flag], ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
     """The options under their headings, the common ones last."""
-    from semisonic.apps.cli.parser import COMMON, group_of
-
     found: dict[str, list[tuple[str, str]]] = {}
     common: list[tuple[str, str]] = []
-    for parameter in verb.get_params(ctx):
+    for parameter in ctx.command.get_params(ctx):
         record = parameter.get_help_record(ctx)
         if record is None or isinstance(parameter, click.Argument):
             continue
         if parameter.name == "help":
             record = (record[0], "show this text")
-        group = group_of(verb, parameter)
+        group = group_of(flags, parameter)
         (common if group == COMMON else found.setdefault(group, [])).append(record)
     return {**found, COMMON: common}
+
+
+def group_of(flags: Sequence[Flag], parameter: click.Parameter) -> str:
+    """The heading that a parameter stands under."""
+    flag = next((flag for flag in flags if flag.name == parameter.name), None)
+    if flag is None or (len(flag.path) == 1 and flag.name in _COMMON_FIELDS):
+        return COMMON
+    return flag.group

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from semisonic.apps.cli.manner import manner
 from semisonic.apps.cli.session import Session, Status
 from semisonic.base.errors import SemisonicError
 from semisonic.base.options import nearest
@@ -41,7 +42,11 @@ class Verbs(click.Group):
     """A group that imports a verb when it is called; each module has a ``command``."""
 
     def __init__(self, verbs: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
-        super().__init__(subcommand_metavar="VERB ...", options_metavar="", **attributes)
+        own = attributes.pop("params", [])
+        super().__init__(
+            subcommand_metavar="VERB ...", options_metavar="", params=[*own, *manner()],
+            **attributes,
+        )  # fmt: skip
         self.verbs = verbs
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -11,14 +11,13 @@ from click.core import ParameterSource
 
 from semisonic.apps.cli import help as help_text
 from semisonic.apps.cli.config import read_config
-from semisonic.apps.cli.flags import Flag, flags_of
+from semisonic.apps.cli.flags import Flag, flags_of, place_of
+from semisonic.apps.cli.manner import manner
 from semisonic.apps.cli.session import Session
 from semisonic.apps.cli.values import FlagType, as_toml, describe, gathered, metavar
 from semisonic.base.options import from_mapping
 
 SHORT = {"output": "-o"}
-COMMON = "Common options"
-_COMMON_FIELDS = ("output", "seed", "device", "workers")
 
 
 class Verb(click.Command):
@@ -54,7 +53,7 @@ class Verb(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write arguments, options in their groups, and the examples."""
-        help_text.write(self, ctx, formatter)
+        help_text.write(self.flags, self.examples, ctx, formatter)
 
     def options_from(self, ctx: click.Context, config: Path | None) -> Any:
         """Build the options: the command line wins over the file, the file over defaults."""
@@ -72,19 +71,10 @@ class Verb(click.Command):
                 values.setdefault(flag.path, flag.default)
         return from_mapping(self.options_class, _nested(values))
 
-    def _start(
-        self,
-        *,
-        config: Path | None,
-        quiet: bool,
-        verbose: bool,
-        traceback: bool,
-        dry_run: bool = False,
-        **_: Any,
-    ) -> int:
+    def _start(self, *, config: Path | None, dry_run: bool = False, **_: Any) -> int:
         ctx = click.get_current_context()
         session = ctx.ensure_object(Session)
-        session.start(quiet=quiet, verbose=verbose, traceback=traceback, resumes=self.resumes)
+        session.start(resumes=self.resumes)
         options = self.options_from(ctx, config)
         session.dry_run = dry_run
         if dry_run:
@@ -175,11 +165,7 @@ def _common(plans: bool) -> list[click.Parameter]:
             help="options from a TOML file, or from the run.json of an earlier run; "
             "the command line wins",
         ),
-        click.Option(["-q", "--quiet"], is_flag=True, help="results and errors only"),
-        click.Option(["-v", "--verbose"], is_flag=True, help="also say what is being done"),
-        click.Option(
-            ["--traceback"], is_flag=True, help="show where in the program an error arose"
-        ),
+        *manner(),
     ]
     if plans:
         options.insert(
@@ -191,20 +177,6 @@ def _common(plans: bool) -> list[click.Parameter]:
             ),
         )
     return options
-
-
-def place_of(flag: Flag) -> str:
-    """How an argument stands in the usage line: FILE, FILE... or [FILE]."""
-    name = flag.name.upper() + "..." * flag.is_list
-    return name if flag.is_required else f"[{name}]"
-
-
-def group_of(verb: Verb, parameter: click.Parameter) -> str:
-    """The heading that a parameter stands under in the help."""
-    flag = next((flag for flag in verb.flags if flag.name == parameter.name), None)
-    if flag is None or (len(flag.path) == 1 and flag.name in _COMMON_FIELDS):
-        return COMMON
-    return flag.group
 
 
 def _hyphens(name: str) -> str:

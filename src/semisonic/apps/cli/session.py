@@ -30,8 +30,10 @@ class Session:
 
     Attributes
     ----------
-    quiet, verbose, dry_run : bool
+    quiet, verbose, traceback, dry_run : bool
         As given on the command line.
+    resumes : bool
+        Whether the same command goes on after an interruption.
     log : Path or None
         Where the run's log lies, once a verb has a run folder; errors point there.
     """
@@ -40,14 +42,14 @@ class Session:
         self.quiet = self.verbose = self.dry_run = self.traceback = self.resumes = False
         self.log: Path | None = None
 
-    def start(self, *, quiet: bool, verbose: bool, traceback: bool, resumes: bool) -> None:
+    def start(self, *, resumes: bool) -> None:
         """Turn on progress bars and messages as asked for."""
-        if quiet and verbose:
+        if self.quiet and self.verbose:
             raise click.UsageError("-q and -v contradict each other: give one of them")
-        self.quiet, self.verbose = quiet, verbose
-        self.traceback, self.resumes = traceback, resumes
-        progress.show(not quiet)
-        _speak(logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING)
+        self.resumes = resumes
+        progress.show(not self.quiet)
+        level = logging.INFO if self.verbose else logging.WARNING
+        _speak(logging.ERROR if self.quiet else level)
 
     def say(self, text: str = "") -> None:
         """Print a line of the answer."""

@@ -30,11 +30,14 @@ def read(place: Place, options: ReadOptions) -> Clips:
     files = place.need_audio()
     folders = {first_folder(file) for file in files}
     label_of, notes = _labels_of_folders(folders, options.merge_parts)
-    groups = groups_of(files, options.group)
+    groups = groups_of(files, options.group, class_folders=True)
     labels = [label_of[first_folder(file)] for file in files]
     bare = labels.count("")
     if bare:
         notes.append(f"{bare} recordings outside class folders have no label")
+    alone = sum(file == group for file, group in zip(files, groups, strict=True))
+    if options.group == "folder" and alone:
+        notes.append(f"{alone} recordings lie directly in a class folder, so each is its own group")
     rows = (
         {"file": file, "labels": label, "group": group}
         for file, label, group in zip(files, labels, groups, strict=True)

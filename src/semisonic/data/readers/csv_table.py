@@ -16,10 +16,10 @@ from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.data.readers.columns import Columns, find_columns, looks_like_labels
 from semisonic.data.readers.esc_us import UNVERIFIED_TABLE
-from semisonic.data.readers.groups import group_rule
+from semisonic.data.readers.groups import groups_of
 from semisonic.data.readers.locate import locate
 from semisonic.data.readers.place import Place, ReadOptions
-from semisonic.data.readers.table_file import Row, TableFile, read_header, read_table
+from semisonic.data.readers.table_file import Row, TableFile, normalise, read_header, read_table
 
 PREFERRED = ("labels.csv", "metadata.csv", "meta.csv", "annotations.csv")
 
@@ -87,31 +87,44 @@ def read(place: Place, options: ReadOptions) -> Clips:
     )
     notes += found.notes + _hints(entries, options.separator)
     classes = _class_order(table, columns, entries, notes)
+    if group_column(table, columns, options.group) is None:
+        # After the files were found: a bare name may lie in a folder.
+        groups = groups_of(found.files, options.group)
+    else:
+        groups = [entry.group for entry in entries]
     rows = [
         {
             "file": file,
             "start_time": entry.start_time,
             "end_time": entry.end_time,
             "labels": entry.labels,
-            "group": entry.group or file,
+            "group": group or file,
             "fold": entry.fold,
         }
-        for entry, file in zip(entries, found.files, strict=True)
+        for entry, file, group in zip(entries, found.files, groups, strict=True)
     ]
-    default = place.name if place.is_folder else path.stem
-    return Clips.from_rows(found.root, rows, classes, options.name or default, notes)
+    name = options.name or (place.name if place.is_folder else _name(path))
+    return Clips.from_rows(found.root, rows, classes, name, notes)
+
+
+def group_column(table: TableFile, columns: Columns, group: str) -> str | None:
+    """The column that names recordings; None when a rule for file names does."""
+    if group == "auto":
+        return columns.group
+    given = (group, normalise(group))
+    return next((name for name in given if name in table.columns), None)
+
+
+def _name(path: Path) -> str:
+    """What a table's data set is called: the folder, when the table is called as all are."""
+    return path.resolve().parent.name if path.name.lower() in PREFERRED else path.stem
 
 
 def _gather(
     table: TableFile, columns: Columns, options: ReadOptions
 ) -> tuple[list[_Entry], list[str]]:
     """The clips of a table: rows of the same file and times are one clip."""
-    rule = None
-    if options.group in table.columns:
-        group_column: str | None = options.group
-    else:
-        group_column = columns.group if options.group == "auto" else None
-        rule = group_rule(options.group)
+    grouping = group_column(table, columns, options.group)
     entries: dict[tuple[str, float, float | None], _Entry] = {}
     left_out = 0
     for row in table.rows:
@@ -119,10 +132,8 @@ def _gather(
             left_out += 1
             continue
         entry = _entry(table, columns, row, options.separator)
-        if group_column:
-            entry.group = row.values[group_column]
-        elif rule is not None and options.group not in ("auto", "file"):
-            entry.group = rule(entry.file)
+        if grouping:
+            entry.group = row.values[grouping]
         key = (entry.file, entry.start_time, entry.end_time)
         if key in entries:
             _join(table, entries[key], entry)

@@ -8,9 +8,11 @@ K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multime
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
+from semisonic.data.readers.groups import known_or_given
 from semisonic.data.readers.place import Place, ReadOptions, base_name, first_folder
 
 _FOLDER = re.compile(r"^(\d{3}) - (.+)$")
@@ -40,7 +42,7 @@ def read(place: Place, options: ReadOptions) -> Clips:
         When a name does not follow the scheme or a class number stands twice.
     """
     numbers: dict[int, str] = {}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for file in place.need_audio():
         folder, found = _FOLDER.match(first_folder(file)), _FILE.match(base_name(file))
         if folder is None or found is None:
@@ -59,6 +61,11 @@ def read(place: Place, options: ReadOptions) -> Clips:
         rows.append(
             {"file": file, "labels": label, "group": found[2], "fold": int(found[1])},
         )
+    groups = known_or_given(
+        [row["file"] for row in rows], [row["group"] for row in rows], options.group,
+        class_folders=True,
+    )  # fmt: skip
+    rows = [{**row, "group": group} for row, group in zip(rows, groups, strict=True)]
     classes = [numbers[number] for number in sorted(numbers)]
     name = options.name or f"ESC-{len(classes)}"
     return Clips.from_rows(place.path, rows, classes=classes, name=name)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
+from semisonic.data.readers.groups import groups_of
 from semisonic.data.readers.locate import locate
 from semisonic.data.readers.place import Place, ReadOptions
-from semisonic.data.readers.table_file import Row, TableFile, read_header, read_table
+from semisonic.data.readers.table_file import Row, TableFile, normalise, read_header, read_table
 
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
 _NEEDED = frozenset(COLUMNS) - {"take"}
@@ -66,14 +67,19 @@ def _read(place: Place, options: ReadOptions, only_esc10: bool) -> Clips:
     alone = found.n_missing == len(kept)
     if found.n_missing and not alone and not options.allow_missing:
         locate(path, files, [row.number for row in kept])  # raises, naming what is missing
+    column = "src_file" if options.group == "auto" else normalise(options.group)
+    if column in table.columns:
+        groups = [row.values[column] for row in kept]
+    else:
+        groups = groups_of(found.files, options.group)
     rows = [
         {
             "file": file,
             "labels": row.values["category"],
-            "group": row.values["src_file"],
+            "group": group,
             "fold": _whole(table, row, "fold", 1),
         }
-        for row, file in zip(kept, found.files, strict=True)
+        for row, file, group in zip(kept, found.files, groups, strict=True)
     ]
     name = options.name or ("ESC-10" if only_esc10 else "ESC-50")
     return Clips.from_rows(found.root, rows, classes, name, found.notes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from semisonic.data.clips import Clips
+from semisonic.data.readers.groups import known_or_given
 from semisonic.data.readers.place import Place, ReadOptions, base_name, first_folder
 
 UNVERIFIED_TABLE = "esc-us.csv"  # in lower case
@@ -34,9 +35,10 @@ def recognise(place: Place) -> str | None:
 
 def read(place: Place, options: ReadOptions) -> Clips:
     """List the clips; the Freesound recording is the group where the name tells it."""
-    rows = []
-    for file in place.need_audio():
-        found = _FREESOUND.match(base_name(file))
-        rows.append({"file": file, "group": found[1] if found else file})
+    files = place.need_audio()
+    names = [_FREESOUND.match(base_name(file)) for file in files]
+    known = [name[1] if name else file for name, file in zip(names, files, strict=True)]
+    groups = known_or_given(files, known, options.group)
+    rows = [{"file": file, "group": group} for file, group in zip(files, groups, strict=True)]
     note = f"{len(rows)} clips listed without opening them; ESC-US has no labels"
     return Clips.from_rows(place.path, rows, name=options.name or "ESC-US", notes=[note])

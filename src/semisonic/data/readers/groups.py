@@ -1,21 +1,27 @@
 """Which recording a file belongs to, when no table says so.
 
 ``"file"``: each file is a recording of its own. ``"folder"``: all files of one folder are one
-recording (a site, a deployment); files directly in a class folder stay on their own. Anything
-else is a regular expression on the relative name, whose first bracket is the recording:
-``r"(\\d{8})_"`` puts all files of one day together.
+recording (a site, a deployment); files directly in a class folder, or in the root, stay on their
+own. Anything else is a regular expression on the relative name, whose first bracket is the
+recording: ``r"(\\d{8})_"`` puts all files of one day together.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from semisonic.base.errors import DataError
 
 
-def group_rule(group: str) -> Callable[[str], str]:
+def group_rule(group: str, *, class_folders: bool = False) -> Callable[[str], str]:
     """The function from a relative file name to its recording.
+
+    Parameters
+    ----------
+    group : str
+    class_folders : bool
+        Whether first-level folders are classes, and so no recordings.
 
     Raises
     ------
@@ -25,7 +31,7 @@ def group_rule(group: str) -> Callable[[str], str]:
     if group in ("auto", "file"):
         return lambda file: file
     if group == "folder":
-        return _folder_or_file
+        return _inner_folder_or_file if class_folders else _folder_or_file
     try:
         pattern = re.compile(group)
     except re.error as error:
@@ -52,12 +58,25 @@ def group_rule(group: str) -> Callable[[str], str]:
     return by_pattern
 
 
-def groups_of(files: Iterable[str], group: str) -> list[str]:
+def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) -> list[str]:
     """The recording of each file."""
-    rule = group_rule(group)
+    rule = group_rule(group, class_folders=class_folders)
     return [rule(file) for file in files]
 
 
+def known_or_given(
+    files: Sequence[str], known: Sequence[str], group: str, *, class_folders: bool = False
+) -> list[str]:
+    """The recordings that a data set tells, unless the user says otherwise."""
+    if group == "auto":
+        return list(known)
+    return groups_of(files, group, class_folders=class_folders)
+
+
 def _folder_or_file(file: str) -> str:
+    return file.rpartition("/")[0] or file
+
+
+def _inner_folder_or_file(file: str) -> str:
     folder = file.rpartition("/")[0]
     return folder if "/" in folder else file
