@@ -6,6 +6,7 @@ from semisonic.evaluation.calibration import (
     reliability,
 )
 from semisonic.evaluation.comparison import arm_accuracy, compare, compare_settings
+from semisonic.evaluation.confident import ConfidentJoint, confident_joint
 from semisonic.evaluation.intervals import (
     Interval,
     PairedBootstrap,
@@ -38,11 +39,18 @@ from semisonic.evaluation.significance import (
     mcnemar_pooled,
     sign_flip_exact,
 )
+from semisonic.evaluation.suspects import (
+    Suspects,
+    find_suspects,
+    find_suspects_multi,
+    label_quality,
+)
 
 __all__ = [
     "ArmAccuracy",
     "Cell",
     "Comparison",
+    "ConfidentJoint",
     "DrawPair",
     "FoldPair",
     "Interval",
@@ -52,6 +60,7 @@ __all__ = [
     "Predictions",
     "Reliability",
     "ResampledT",
+    "Suspects",
     "accuracy",
     "arm_accuracy",
     "average_precision",
@@ -59,10 +68,14 @@ __all__ = [
     "bootstrap_interval",
     "compare",
     "compare_settings",
+    "confident_joint",
     "confusion",
     "corrected_resampled_t",
     "expected_calibration_error",
+    "find_suspects",
+    "find_suspects_multi",
     "holm",
+    "label_quality",
     "log_loss",
     "lwlrap",
     "macro_f1",
