@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
+from learning_standins import Clips as Labelled
+from learning_standins import Linear, Plus
 from sklearn.metrics import log_loss
-from torch import Tensor, nn
+from torch import nn
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.learning import Supervised
-
-
-@dataclass(frozen=True)
-class Labelled:
-    x: Tensor
-    y: Tensor | None
-
-
-class Linear(nn.Module):
-    """Stands for a SoundModel: logits from features."""
-
-    def __init__(self, n_classes=4, multi_label=False, dtype=torch.float32):
-        super().__init__()
-        self.multi_label, self.dtype = multi_label, dtype
-        self.layer = nn.Linear(6, n_classes)
-
-    def from_features(self, x):
-        return self.layer(x.flatten(1)).to(self.dtype)
+from semisonic.learning.losses import CrossEntropy
 
 
 @pytest.fixture
@@ -50,7 +33,7 @@ def test_is_the_log_loss_of_the_classes(x):
 
 
 def test_soft_targets_of_one_class_are_that_class(x):
-    objective = Supervised(Linear(), label_smoothing=0.1)
+    objective = Supervised(Linear(), loss=CrossEntropy(label_smoothing=0.1))
     y = torch.arange(16) % 4
     hard = objective({"labelled": Labelled(x, y)})
     soft = objective({"labelled": Labelled(x, nn.functional.one_hot(y, 4).float())})
@@ -63,7 +46,7 @@ def test_smoothing_mixes_in_the_loss_of_all_classes(x):
     y = torch.arange(16) % 4
     logs = model.from_features(x).log_softmax(1)
     expected = -(0.8 * logs[torch.arange(16), y] + 0.2 * logs.mean(1)).mean().item()
-    found = Supervised(model, label_smoothing=0.2)({"labelled": Labelled(x, y)})
+    found = Supervised(model, loss=CrossEntropy(label_smoothing=0.2))({"labelled": Labelled(x, y)})
     assert found["loss"].item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -75,7 +58,9 @@ def test_several_labels_are_a_question_each(x):
     expected = -(y * p.log() + (1 - y) * (1 - p).log()).mean().item()
     assert terms["loss"].item() == pytest.approx(expected, rel=1e-5)
     assert set(terms) == {"loss"}
-    smooth = Supervised(model, label_smoothing=1 - 1e-9)({"labelled": Labelled(x, y)})
+    smooth = Supervised(model, loss=CrossEntropy(multi_label=True, label_smoothing=1 - 1e-9))(
+        {"labelled": Labelled(x, y)}
+    )
     half = nn.functional.binary_cross_entropy(p, torch.full_like(p, 0.5)).item()
     assert smooth["loss"].item() == pytest.approx(half, rel=1e-4)
 
@@ -94,4 +79,26 @@ def test_unlabelled_batches_are_an_error(x):
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
 def test_smoothing_must_be_a_share(smoothing):
     with pytest.raises(OptionError, match="label_smoothing"):
-        Supervised(Linear(), smoothing)
+        CrossEntropy(label_smoothing=smoothing)
+
+
+def test_clips_are_augmented_then_mixed(x):
+    model, y = Linear(), torch.arange(16) % 4
+    seen = []
+
+    class Swap(nn.Module):
+        def forward(self, x, target):
+            seen.append(x)
+            return x.flip(0), target.flip(0)
+
+    augment = Plus(1.0)
+    terms = Supervised(model, augment=augment, mix=Swap())({"labelled": Labelled(x, y)})
+    assert torch.equal(seen[0], x + 1.0)
+    expected = nn.functional.cross_entropy(model.from_features(x + 1.0), y).item()
+    assert terms["loss"].item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("y", [torch.zeros(16), torch.zeros(16, 3), torch.zeros(16, 2, 4)])
+def test_targets_of_another_shape_are_an_error(x, y):
+    with pytest.raises(DataError, match="expected class numbers"):
+        Supervised(Linear())({"labelled": Labelled(x, y)})

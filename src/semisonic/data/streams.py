@@ -79,6 +79,8 @@ class Stream:
         device, depends on seed, name, step and rank alone.
     resident_bytes : int
         See ``features``.
+    missing_ok : bool
+        Let rows without a label (class number -1) be among those used.
 
     Attributes
     ----------
@@ -99,6 +101,7 @@ class Stream:
         min_batch: int = 2,
         transform: Transform | None = None,
         resident_bytes: int = RESIDENT_BYTES,
+        missing_ok: bool = False,
     ) -> None:
         array = features.array if isinstance(features, FeatureStore) else features
         self.rows = check_rows(rows, len(array), name)
@@ -107,7 +110,7 @@ class Stream:
         self.batch_size, self.seed, self.name = batch_size, seed, name
         self.shuffle, self.transform = shuffle, transform
         self.device = torch.device(device)
-        self._target = None if target is None else check_target(target, len(array), self)
+        self._target = None if target is None else check_target(target, len(array), self, missing_ok)
         self._gather = Gather(array, self.rows, self.device, resident_bytes)
         self._starts = batch_starts(len(self.rows), batch_size, min_batch)
         self._smallest = min(np.diff([*self._starts, len(self.rows)]).tolist())
@@ -222,7 +225,7 @@ def check_rows(rows: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
 
 
 def check_target(
-    target: NDArray[np.int64] | NDArray[np.float32], n: int, stream: Stream
+    target: NDArray[np.int64] | NDArray[np.float32], n: int, stream: Stream, missing_ok: bool
 ) -> NDArray[np.int64] | NDArray[np.float32]:
     """Targets of a type that losses take; DataError if a row used has none."""
     if len(target) != n or target.ndim > 2:
@@ -235,7 +238,7 @@ def check_target(
     if target.dtype.kind not in "iu":
         raise DataError(f"target of '{stream.name}': found {target.dtype}, expected class numbers")
     without = int((target[stream.rows] < 0).sum())
-    if without:
+    if without and not missing_ok:
         raise DataError(
             f"target of '{stream.name}': {without} of {len(stream.rows)} rows have no label"
         )

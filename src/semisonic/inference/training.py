@@ -1,4 +1,4 @@
-"""Training a classifier from labelled features, from scratch or from a pre-trained encoder.
+"""Training a classifier from labelled features and a pool, from scratch or from an encoder.
 
 Where the standardisation comes from: it is fitted on the training rows, that is on the
 labelled training clips only. With ``start`` it is the pre-trained encoder's, since its weights
@@ -24,12 +24,19 @@ from semisonic.base.errors import DataError, ModelError
 from semisonic.base.options import option
 from semisonic.data.streams import Stream
 from semisonic.features import MelOptions, Standardize
+from semisonic.inference.methods.noisy_student import Round, train_in_rounds
+from semisonic.inference.methods.objective import make_objective, reads_pool
+from semisonic.inference.methods.options import METHODS, MethodOptions
+from semisonic.inference.methods.pseudo_labels import PseudoLabels
 from semisonic.inference.options import DEFAULT_MODEL, STANDARDIZE, TRAIN_FIT
-from semisonic.inference.pretraining import feature_parts, frontend_of, without_validation
+from semisonic.inference.pretext_objectives import frontend_of
+from semisonic.inference.pretraining import feature_parts, without_validation
 from semisonic.inference.scoring import score_rows
-from semisonic.learning import Supervised
-from semisonic.models import AutoEncoder, SoundModel, build, transfer
+from semisonic.learning.losses import LossOptions, create_loss
+from semisonic.models import PretrainedEncoder, SoundModel, build, transfer
 from semisonic.training import FitOptions, FitResult, choose_device, fit
+
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,9 @@ class TrainSettings:
     label_smoothing: float = option(
         0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
     )
+    method: str = option("supervised", "how labels and the pool are learned from", choices=METHODS)
+    how: MethodOptions = field(default_factory=MethodOptions)
+    loss: LossOptions = field(default_factory=LossOptions)
     fit: FitOptions = field(default_factory=lambda: TRAIN_FIT)
 
 
@@ -59,10 +69,16 @@ class TrainOutcome:
         On the CPU, in evaluation mode; with the weights of the best epoch when there were
         rows to validate on, else with the last ones.
     fit : FitResult
+    teachers : tuple of FitResult
+        Of the rounds before the last one, for the method noisy-student.
+    guesses : list of PseudoLabels
+        What each student of the method noisy-student learned beside the labels.
     """
 
     model: SoundModel
     fit: FitResult
+    teachers: tuple[FitResult, ...] = ()
+    guesses: Sequence[PseudoLabels] = ()
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -76,8 +92,8 @@ class TrainOutcome:
 
     @property
     def seconds(self) -> float:
-        """Time in epochs, validation included."""
-        return self.fit.seconds
+        """Time in epochs, validation and earlier rounds included."""
+        return self.fit.seconds + sum(teacher.seconds for teacher in self.teachers)
 
 
 def train_model(
@@ -92,8 +108,10 @@ def train_model(
     seed: int,
     device: str | torch.device = "cpu",
     folder: Path | None = None,
-    start: AutoEncoder | None = None,
+    start: PretrainedEncoder | None = None,
     standardize: Standardize | None = None,
+    rows_pool: ArrayLike = (),
+    truth: NDArray[np.int64] | None = None,
 ) -> TrainOutcome:
     """Train a classifier on some rows of features.
 
@@ -115,63 +133,139 @@ def train_model(
         Of first weights, order of clips and dropout.
     folder : Path, optional
         Keeps the checkpoint; an interrupted training goes on, a finished one returns at once.
-    start : AutoEncoder, optional
+    start : PretrainedEncoder, optional
         Pre-trained: gives the encoder's first weights and the standardisation.
     standardize : Standardize, optional
         Statistics to use instead (see the head of this module).
+    rows_pool : array of int
+        Rows that methods which read unlabelled clips learn from. Rows of labelled clips may
+        be among them: their labels are not looked at there.
+    truth : ndarray of int64, shape (n,), optional
+        Class numbers of all rows, -1 where unknown, to record how often guesses about the pool
+        are right. For measuring: training does not depend on it.
 
     Raises
     ------
     DataError
-        Without rows to learn from, or with rows that have no label.
+        Without rows to learn from, with rows that have no label, or without a pool for a
+        method that needs one.
     ModelError
         When ``start`` was trained for another front end or network.
     """
     train = np.asarray(rows_train, np.int64)
     held_out = np.asarray(rows_validation, np.int64)
     _check_rows(target, train, held_out, len(classes))
-    place = choose_device(device)
+    pool = np.asarray(rows_pool, np.int64)
+    if settings.method != "supervised" and not len(pool):
+        raise DataError(
+            f"method '{settings.method}': found no unlabelled clips to learn from; give a pool, "
+            "or use the method 'supervised'"
+        )
     if standardize is None and start is not None:
         standardize = frontend_of(start).standardize
-    model = build(
-        settings.model,
-        mel,
-        tuple(classes),
-        standardize=settings.standardize if standardize is None else standardize.kind,
-        multi_label=target.ndim == 2,
-        dropout=settings.dropout,
-        seed=seed,
-    )
-    if start is not None:
-        transfer(start, model, statistics="own")
-    if standardize is not None:
-        _take_statistics(model, standardize)
-    else:
-        model.frontend.standardize.fit(feature_parts(features, train))
-    options = settings.fit if len(held_out) else without_validation(settings.fit)
-    if model.multi_label and options.monitor == "val_accuracy":
-        options = replace(options, monitor="val_lwlrap")
-    stream = Stream(
-        features, train, batch_size=options.batch_size, seed=seed, target=target, device=place,
-        name="labelled",
+    work = _Work(
+        features, target, train, held_out, pool, settings, mel, tuple(classes),
+        choose_device(device), start, standardize, truth,
     )  # fmt: skip
+    if settings.method != "noisy-student":
+        return work.fit(target, train, seed, folder)
+    outcomes: list[TrainOutcome] = []
 
-    def validate() -> Mapping[str, float]:
-        scores = score_rows(model, features, held_out, device=place)
-        return validation_metrics(target[held_out], scores)
+    def train_round(one: Round) -> SoundModel:
+        outcomes.append(work.fit(one.target, one.rows, one.seed, one.folder))
+        return outcomes[-1].model
 
-    result = fit(
-        Supervised(model, settings.label_smoothing),
-        {"labelled": stream},
-        options,
-        seed=seed,
-        device=place,
-        validate=validate if len(held_out) else None,
-        folder=folder,
-        label="train",
-    )
-    model.cpu().eval()
-    return TrainOutcome(model, result)
+    guesses = train_in_rounds(
+        features, target, train, pool, len(classes), settings.how, train_round,
+        seed=seed, folder=folder, device=work.device,
+    )  # fmt: skip
+    return replace(outcomes[-1], teachers=tuple(o.fit for o in outcomes[:-1]), guesses=guesses)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that the fits of one training share."""
+
+    features: Any
+    target: NDArray[Any]
+    labelled: Rows
+    held_out: Rows
+    pool: Rows
+    settings: TrainSettings
+    mel: MelOptions
+    classes: tuple[str, ...]
+    device: torch.device
+    start: PretrainedEncoder | None
+    standardize: Standardize | None
+    truth: NDArray[np.int64] | None
+
+    def fit(self, target: NDArray[Any], rows: Rows, seed: int, folder: Path | None) -> TrainOutcome:
+        """Train a fresh model on some rows, stop by the held-out ones."""
+        settings, model = self.settings, self.fresh_model(seed)
+        options = settings.fit if len(self.held_out) else without_validation(settings.fit)
+        if model.multi_label and options.monitor == "val_accuracy":
+            options = replace(options, monitor="val_lwlrap")
+        streams = self.streams(target, rows, seed)
+        loss = create_loss(
+            settings.loss, multi_label=model.multi_label,
+            label_smoothing=settings.label_smoothing,
+            steps_per_epoch=options.rounds(streams["labelled"].steps_per_epoch)[1],
+        )  # fmt: skip
+
+        def validate() -> Mapping[str, float]:
+            scores = score_rows(model, self.features, self.held_out, device=self.device)
+            return validation_metrics(self.target[self.held_out], scores)
+
+        result = fit(
+            make_objective(settings.method, model, settings.how, loss),
+            streams,
+            options,
+            seed=seed,
+            device=self.device,
+            validate=validate if len(self.held_out) else None,
+            folder=folder,
+            label="train",
+        )
+        model.cpu().eval()
+        return TrainOutcome(model, result)
+
+    def fresh_model(self, seed: int) -> SoundModel:
+        """A model with first weights and statistics, ready to train."""
+        settings, known = self.settings, self.standardize
+        model = build(
+            settings.model,
+            self.mel,
+            self.classes,
+            standardize=settings.standardize if known is None else known.kind,
+            multi_label=self.target.ndim == 2,
+            dropout=settings.dropout,
+            seed=seed,
+        )
+        if self.start is not None:
+            transfer(self.start, model, statistics="own")
+        if known is not None:
+            _take_statistics(model, known)
+        else:
+            model.frontend.standardize.fit(feature_parts(self.features, self.labelled))
+        return model
+
+    def streams(self, target: NDArray[Any], rows: Rows, seed: int) -> dict[str, Stream]:
+        """The streams that the method reads."""
+        size, how = self.settings.fit.batch_size, self.settings.how
+        streams = {
+            "labelled": Stream(
+                self.features, rows, batch_size=size, seed=seed, target=target,
+                device=self.device, name="labelled",
+            )
+        }  # fmt: skip
+        if reads_pool(self.settings.method):
+            # A batch of the pool goes with a batch of labels, which may be a small one.
+            n_pool = max(2, round(how.pool_ratio * min(size, len(rows))))
+            streams["unlabelled"] = Stream(
+                self.features, self.pool, batch_size=n_pool, seed=seed, target=self.truth,
+                device=self.device, name="unlabelled", missing_ok=True,
+            )  # fmt: skip
+        return streams
 
 
 def validation_metrics(target: NDArray[Any], scores: NDArray[np.float64]) -> dict[str, float]:

@@ -4,7 +4,8 @@ Papers: label smoothing, Szegedy et al. 2016, "Rethinking the Inception architec
 section 7. Soft targets (shares of classes that sum to one) as mix-up makes them, Zhang et
 al. 2018.
 
-What it changes: nothing; it is the plain objective that every other one is held against.
+What it changes: nothing; it is the plain objective that every other one is held against. It
+takes the same augmentation, mixing and loss as the others, so that a comparison is fair.
 
 Where we differ: with several labels a clip, every class is a yes-or-no question of its own
 and smoothing pulls both answers towards one half, since the paper speaks of one label only.
@@ -16,11 +17,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from semisonic.base.errors import OptionError
+from semisonic.base.errors import DataError
 from semisonic.learning.base import BatchLike, Objective, targets_of
+from semisonic.learning.losses import CrossEntropy
 
 if TYPE_CHECKING:
     from semisonic.models import SoundModel
@@ -33,52 +35,74 @@ class Supervised(Objective):
     ----------
     model : SoundModel
         Its ``from_features`` gives logits, (batch, class).
-    label_smoothing : float
-        Share of the target that is spread over all classes, from 0 up to 1 (excluded).
+    loss : nn.Module, optional
+        Logits and targets to the loss of each row; cross-entropy by default. See
+        :mod:`semisonic.learning.losses`.
+    augment : nn.Module, optional
+        Features in dB to features in dB, another draw for each clip and step.
+    mix : nn.Module, optional
+        ``(features, shares) -> (features, shares)`` of mixed clips; comes after ``augment``.
 
     Notes
     -----
     Reads the stream ``labelled``. Targets are class numbers, (batch,), or shares of
     classes, (batch, class). Terms: ``loss``, and ``accuracy`` of the training batches (as
-    seen by the network in training: with dropout and augmentation) unless the model is of
-    several labels.
+    seen by the network in training: with dropout, augmentation and mixing, where the class
+    with the larger share is the right one) unless the model is of several labels.
     """
 
-    streams = ("labelled",)
+    streams: tuple[str, ...] = ("labelled",)
 
-    def __init__(self, model: SoundModel, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: SoundModel,
+        *,
+        loss: nn.Module | None = None,
+        augment: nn.Module | None = None,
+        mix: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        if not 0.0 <= label_smoothing < 1.0:
-            raise OptionError(
-                f"option 'label_smoothing': found {label_smoothing}, "
-                "expected at least 0 and less than 1"
-            )
         self.model = model
-        self.label_smoothing = label_smoothing
+        self.row_loss = CrossEntropy(multi_label=model.multi_label) if loss is None else loss
+        self.augment, self.mix = augment, mix
 
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss of one labelled batch."""
+        x, target = self.labelled(batches)
+        if self.mix is not None:
+            x, target = self.mix(x, target)
+        logits = self.model.from_features(x).float()  # (batch, class)
+        return {"loss": self.row_loss(logits, target).mean(), **self.accuracy(logits, target)}
+
+    def labelled(self, batches: Mapping[str, BatchLike]) -> tuple[Tensor, Tensor]:
+        """Augmented features of the labelled batch, and shares of classes, (batch, class)."""
         batch = batches["labelled"]
-        target = targets_of(batch, "labelled")
-        logits = self.model.from_features(batch.x).float()  # (batch, class)
+        target = shares(targets_of(batch, "labelled"), len(self.model.classes))
+        return batch.x if self.augment is None else self.augment(batch.x), target
+
+    def accuracy(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The term ``accuracy``; nothing for a model of several labels."""
         if self.model.multi_label:
-            loss = binary_cross_entropy(logits, target, self.label_smoothing)
-            return {"loss": loss}
-        loss = functional.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
-        return {"loss": loss, "accuracy": batch_accuracy(logits.detach(), target)}
-
-    def extra_repr(self) -> str:
-        """What torch prints of it beside its modules."""
-        return f"label_smoothing={self.label_smoothing}"
+            return {}
+        return {"accuracy": batch_accuracy(logits.detach(), target)}
 
 
-def binary_cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean over clips and classes of the loss of each yes-or-no question.
+def shares(target: Tensor, n_classes: int) -> Tensor:
+    """Targets as shares of classes, float (batch, class).
 
-    Both arguments are (batch, class); targets lie in 0..1.
+    Raises
+    ------
+    DataError
+        When they are neither class numbers nor of that shape.
     """
-    soft = target.to(logits.dtype) * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    return functional.binary_cross_entropy_with_logits(logits, soft)
+    if target.ndim == 1 and not target.is_floating_point():
+        return functional.one_hot(target, n_classes).float()
+    if target.ndim == 2 and target.shape[1] == n_classes:
+        return target.float()
+    raise DataError(
+        f"targets: found shape {tuple(target.shape)} and type {target.dtype}, expected class "
+        f"numbers (batch,) or shares (batch, {n_classes})"
+    )
 
 
 @torch.no_grad()

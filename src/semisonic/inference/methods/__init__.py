@@ -1,0 +1,1 @@
+"""How a classifier learns from labels and a pool: methods by name, and which one to take."""

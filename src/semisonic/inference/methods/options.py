@@ -1,0 +1,59 @@
+"""The options of all methods. No torch here: the command line reads this file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from semisonic.base.options import option
+
+METHODS = (
+    "supervised", "joint", "pi-model", "mean-teacher", "fixmatch", "noisy-student",
+)  # fmt: skip
+"""All but the first need a pool."""
+
+VIEWS = ("none", "weak", "mixed", "strong")
+THRESHOLDS = ("fixed", "relative", "adaptive")
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """How labels and unlabelled clips are learned from."""
+
+    augment: str = option(
+        "none", "random changes of labelled clips in training; mixed: weak or strong ones",
+        choices=VIEWS,
+    )  # fmt: skip
+    mixup: float = option(
+        0.0, "blend pairs of clips, shares from Beta(x, x); 0 is off", minimum=0.0, maximum=10.0
+    )
+    pool_ratio: float = option(
+        2.0, "unlabelled clips a step for each labelled one", minimum=0.1, maximum=50.0
+    )
+    pool_weight: float = option(
+        1.0, "weight of the loss of unlabelled clips beside that of labelled ones "
+        "(pi-model, mean-teacher: of a mean square, 10 to 100 are usual)", minimum=0.0,
+    )  # fmt: skip
+    ramp_steps: int = option(
+        0, "pi-model, mean-teacher: steps in which that weight rises", minimum=0
+    )
+    teacher_decay: float = option(
+        0.0, "guesses come from the weights' moving average with this decay; 0: from the network "
+        "itself (mean-teacher: 0.99)", minimum=0.0, maximum=0.99999,
+    )  # fmt: skip
+    threshold: float = option(
+        0.9, "fixmatch, noisy-student: how sure a guess must be, as a score", minimum=0.0,
+        maximum=1.0,
+    )  # fmt: skip
+    threshold_kind: str = option(
+        "fixed", "fixmatch: fixed; relative to the sureness of labelled clips; or adaptive by "
+        "class", choices=THRESHOLDS,
+    )  # fmt: skip
+    alignment: float = option(
+        1.0, "fixmatch, noisy-student: how far guesses are brought to the classes' frequencies "
+        "among the labels, 0 to 1", minimum=0.0, maximum=1.0,
+    )  # fmt: skip
+    temperature: float = option(
+        0.0, "fixmatch, noisy-student: 0 makes a guess a class; above, a distribution, sharpened "
+        "below 1", minimum=0.0, maximum=10.0,
+    )  # fmt: skip
+    rounds: int = option(2, "noisy-student: students after the first teacher", minimum=1)
