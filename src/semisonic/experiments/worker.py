@@ -20,7 +20,7 @@ from semisonic.experiments.material import Material
 from semisonic.experiments.plan import PretrainJob, TrainJob
 from semisonic.inference.pretraining import PretrainSettings, pretrain_autoencoder
 from semisonic.inference.provenance import Part
-from semisonic.inference.scoring import embed_rows, evaluating, score_rows
+from semisonic.inference.scoring import embed_rows, evaluating, mean_by, score_rows
 from semisonic.inference.training import TrainSettings, train_model
 from semisonic.models import count_parameters, load_encoder, save, save_encoder
 
@@ -131,7 +131,7 @@ def run_train(job: TrainJob) -> None:
         start=load_encoder(context.folder / job.start.name / ENCODER) if job.start else None,
     )
     rows = table.rows_of(job.test)
-    owner, scores = _mean_by(table.source[rows], score_rows(outcome.model, features, rows))
+    owner, scores = mean_by(table.source[rows], score_rows(outcome.model, features, rows))
     predictions = Predictions.of(
         [labelled.ids[i] for i in owner], labelled.target()[owner], scores, labelled.classes,
         group=labelled.group[owner], fold=job.fold, draw=job.draw, seed=job.seed,
@@ -204,16 +204,6 @@ def _here() -> Context:
     if _context is None:
         raise RuntimeError("start() was not called in this process")
     return _context
-
-
-def _mean_by(
-    owner: NDArray[np.int64], scores: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Mean of the scores of rows with the same owner (the windows of one clip)."""
-    names, inverse = np.unique(owner, return_inverse=True)
-    total = np.zeros((len(names), scores.shape[1]))
-    np.add.at(total, inverse, scores)
-    return names, total / np.bincount(inverse)[:, None]
 
 
 def _first_filters(encoder: torch.nn.Module) -> NDArray[np.float32]:

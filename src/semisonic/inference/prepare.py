@@ -24,6 +24,7 @@ from semisonic.data.features_store import FeatureStore
 from semisonic.data.store import SampleStore
 from semisonic.features import MelExtractor, MelOptions
 from semisonic.inference.pipeline import features_of_wave
+from semisonic.inference.scoring import mean_by
 from semisonic.inference.windowing import cut_clips, cut_stream
 
 MOSTLY_PADDED = 0.4
@@ -88,11 +89,8 @@ class Prepared:
         source_rows : ndarray of int64, shape (n_clips,)
             Rows of the table given to :func:`prepare`, in rising order.
         """
-        owner, inverse = np.unique(self.source[np.asarray(rows)], return_inverse=True)
-        total = np.zeros((len(owner), scores.shape[1]))
-        np.add.at(total, inverse, scores)
-        count = np.bincount(inverse, minlength=len(owner))[:, None]
-        return total / count, owner.astype(np.int64)
+        owner, means = mean_by(self.source[np.asarray(rows)], scores)
+        return means, owner
 
 
 def prepare(clips: Clips, mel: MelOptions, cache: Path, *, workers: int | None = None) -> Prepared:

@@ -70,6 +70,28 @@ def embed_rows(
     return _in_batches(model, model.embed, features, rows, batch_size, device, 0)
 
 
+def mean_by(
+    owner: ArrayLike, scores: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The mean of the scores of each owner's rows, as of the windows of one clip.
+
+    Parameters
+    ----------
+    owner : array of int, shape (n,)
+    scores : ndarray, shape (n, n_classes)
+
+    Returns
+    -------
+    owners : ndarray of int64, shape (n_owners,)
+        Each once, in rising order.
+    means : ndarray, shape (n_owners, n_classes)
+    """
+    owners, inverse = np.unique(np.asarray(owner, np.int64), return_inverse=True)
+    total = np.zeros((len(owners), scores.shape[1]))
+    np.add.at(total, inverse, scores)
+    return owners, total / np.bincount(inverse, minlength=len(owners))[:, None]
+
+
 def _in_batches(
     model: nn.Module,
     function: Callable[[Tensor], Tensor],
