@@ -6,6 +6,7 @@ from semisonic.evaluation.plots.confusion_matrix import confusion_matrix
 from semisonic.evaluation.plots.embedding_map import embedding_map
 from semisonic.evaluation.plots.filters import filters
 from semisonic.evaluation.plots.fold_values import fold_values
+from semisonic.evaluation.plots.label_curve import label_curve
 from semisonic.evaluation.plots.reconstructions import reconstructions
 from semisonic.evaluation.plots.spectrogram import picture, spectrogram
 from semisonic.evaluation.plots.training_curves import training_curves
@@ -17,6 +18,7 @@ __all__ = [
     "embedding_map",
     "filters",
     "fold_values",
+    "label_curve",
     "picture",
     "reconstructions",
     "spectrogram",

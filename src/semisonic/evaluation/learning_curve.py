@@ -1,0 +1,129 @@
+"""Accuracy against labels a class: how many are needed, and what a pool is worth in labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from semisonic.base.errors import DataError
+from semisonic.evaluation.outcome import ArmAccuracy
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One budget of labels.
+
+    Attributes
+    ----------
+    labels_per_class : float
+        For all labels, the mean number a class that training had.
+    accuracy : ArmAccuracy
+        Mean, spread over draws, and an interval over test clips; 0 to 1.
+    draws : tuple of float
+        Accuracy of each draw, 0 to 1.
+    """
+
+    labels_per_class: float
+    accuracy: ArmAccuracy
+    draws: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Accuracies of one way of training, by labels a class.
+
+    Raises
+    ------
+    DataError
+        Without points, or when two have the same number of labels.
+    """
+
+    name: str
+    points: tuple[CurvePoint, ...]
+
+    def __post_init__(self) -> None:
+        labels = [point.labels_per_class for point in self.points]
+        if not labels or len(set(labels)) != len(labels):
+            raise DataError(
+                f"learning curve '{self.name}': found {len(labels)} points, {len(set(labels))} "
+                "numbers of labels; expected at least one, each once"
+            )
+        ordered = tuple(sorted(self.points, key=lambda point: point.labels_per_class))
+        object.__setattr__(self, "points", ordered)
+
+    @property
+    def labels(self) -> tuple[float, ...]:
+        """Labels a class, rising."""
+        return tuple(point.labels_per_class for point in self.points)
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """Mean accuracy at each, 0 to 1."""
+        return tuple(point.accuracy.mean for point in self.points)
+
+    def at(self, labels_per_class: float) -> float:
+        """Accuracy at a number of labels, 0 to 1; NaN outside of what was measured.
+
+        Between two budgets the accuracy is taken to rise evenly with the logarithm of the
+        number of labels.
+        """
+        if not self.labels[0] <= labels_per_class <= self.labels[-1]:
+            return math.nan
+        return float(np.interp(math.log(labels_per_class), np.log(self.labels), self.means))
+
+    def needed(self, accuracy: float) -> float:
+        """The fewest labels a class that reach an accuracy and keep it; infinity if none do.
+
+        A budget counts when it and all larger ones reach the accuracy. Not less than the
+        smallest budget that was measured.
+        """
+        means, labels = self.means, self.labels
+        first = len(means)
+        while first and means[first - 1] >= accuracy:
+            first -= 1
+        if first == len(means):
+            return math.inf
+        if first == 0:
+            return labels[0]
+        low, high = means[first - 1], means[first]
+        part = (accuracy - low) / (high - low)
+        logs = np.log(labels[first - 1 : first + 1])
+        return float(np.exp(logs[0] + part * (logs[1] - logs[0])))
+
+
+def worth_in_labels(with_pool: LearningCurve, without: LearningCurve) -> list[tuple[float, float]]:
+    """What the pool is worth: labels a class, and how many reach as much without the pool.
+
+    Returns
+    -------
+    list of (float, float)
+        For each budget of ``with_pool`` the labels that ``without`` needs for the same
+        accuracy, which is infinite where it never gets there.
+    """
+    return [
+        (labels, without.needed(mean))
+        for labels, mean in zip(with_pool.labels, with_pool.means, strict=True)
+    ]
+
+
+def say_needed(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
+    """A sentence for each accuracy: how many labels a class it takes."""
+    sentences = []
+    for accuracy in accuracies:
+        labels = curve.needed(accuracy)
+        percent = f"{100 * accuracy:.0f} %"
+        if math.isinf(labels):
+            sentences.append(f"{percent} was not reached with {curve.name}.")
+        elif labels <= curve.labels[0] and curve.means[0] >= accuracy:
+            sentences.append(
+                f"{percent} needs {curve.labels[0]:g} labels a class or fewer with {curve.name}."
+            )
+        else:
+            sentences.append(
+                f"{percent} needs about {math.ceil(labels - 1e-9)} labels a class with "
+                f"{curve.name}."
+            )
+    return sentences

@@ -1,0 +1,104 @@
+"""Learning curves over labels: reading them, and drawing them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semisonic.base.errors import DataError
+from semisonic.evaluation import plots
+from semisonic.evaluation.intervals import Interval
+from semisonic.evaluation.learning_curve import (
+    CurvePoint,
+    LearningCurve,
+    say_needed,
+    worth_in_labels,
+)
+from semisonic.evaluation.outcome import ArmAccuracy
+
+
+def curve(name: str, points: dict[float, float]) -> LearningCurve:
+    return LearningCurve(
+        name,
+        tuple(
+            CurvePoint(
+                n, ArmAccuracy(name, a, 0.02, 0.04, Interval(a - 0.03, a + 0.03)), (a - 0.01, a)
+            )
+            for n, a in points.items()
+        ),
+    )
+
+
+PLAIN = curve("labels alone", {32: 0.9, 1: 0.5, 4: 0.7, 8: 0.8})
+POOL = curve("the pool", {1: 0.6, 4: 0.8, 8: 0.85, 32: 0.92})
+
+
+def test_points_are_in_order_and_between_them_it_rises_with_the_logarithm() -> None:
+    assert PLAIN.labels == (1, 4, 8, 32)
+    assert PLAIN.at(2) == pytest.approx(0.6)
+    assert PLAIN.at(16) == pytest.approx(0.85)
+    assert math.isnan(PLAIN.at(64))
+    assert math.isnan(PLAIN.at(0.5))
+
+
+def test_labels_needed() -> None:
+    assert PLAIN.needed(0.8) == pytest.approx(8)
+    assert PLAIN.needed(0.85) == pytest.approx(16)
+    assert PLAIN.needed(0.3) == 1
+    assert PLAIN.needed(0.95) == math.inf
+
+
+def test_a_lucky_small_budget_does_not_count() -> None:
+    bumpy = curve("x", {1: 0.5, 2: 0.9, 4: 0.6, 8: 0.8})
+    assert bumpy.needed(0.7) == pytest.approx(math.sqrt(32))
+
+
+@given(
+    st.dictionaries(st.integers(1, 64), st.floats(0.1, 0.9), min_size=1, max_size=6),
+    st.floats(0.05, 0.95),
+)
+def test_what_is_needed_is_enough(points: dict[int, float], accuracy: float) -> None:
+    one = curve("x", {float(n): a for n, a in points.items()})
+    labels = one.needed(accuracy)
+    if math.isinf(labels):
+        assert one.means[-1] < accuracy
+    else:
+        for n, mean in zip(one.labels, one.means, strict=True):
+            assert mean >= accuracy or n <= labels * (1 + 1e-9)
+
+
+def test_what_a_pool_is_worth() -> None:
+    worth = dict(worth_in_labels(POOL, PLAIN))
+    assert worth[4] == pytest.approx(8)
+    assert worth[8] == pytest.approx(16)
+    assert worth[32] == math.inf
+
+
+def test_it_is_said_in_words() -> None:
+    said = say_needed(PLAIN, [0.4, 0.75, 0.99])
+    assert said[0] == "40 % needs 1 labels a class or fewer with labels alone."
+    assert said[1] == "75 % needs about 6 labels a class with labels alone."
+    assert said[2] == "99 % was not reached with labels alone."
+
+
+def test_the_same_budget_twice_is_an_error() -> None:
+    point = PLAIN.points[0]
+    with pytest.raises(DataError, match="each once"):
+        LearningCurve("x", (point, point))
+    with pytest.raises(DataError, match="at least one"):
+        LearningCurve("x", ())
+
+
+def test_the_figure_has_both_curves_and_the_listeners() -> None:
+    figure = plots.label_curve([PLAIN, POOL], "ESC-10", human=0.957)
+    axes = figure.axes[0]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), PLAIN.means)
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), POOL.means)
+    assert axes.lines[2].get_ydata()[0] == 0.957
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "4", "8", "32"]
+    with pytest.raises(DataError, match="expected 1 or 2"):
+        plots.label_curve([])
