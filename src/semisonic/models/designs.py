@@ -31,7 +31,7 @@ SMALL = _three(QUARTER, WIDTHS, Stage(0))
 TINY = _three(replace(QUARTER, width=16), (16, 32, 48), Stage(0))
 BASE = Design(
     Stem(32),
-    tuple(Stage(width, depth=2, block="residual") for width in (64, 128, 256)),
+    tuple(Stage(width, depth=2) for width in (64, 128, 256)),
     drop_path=0.1,
 )
 
@@ -39,9 +39,10 @@ DESIGNS: dict[str, Design] = {
     "small": SMALL,
     "tiny": TINY,
     "base": BASE,
-    # Other stems: two steps of two with a maximum between; no blocks at 16 x 54.
+    # Other courses of size: two steps of two with a maximum between; no blocks at 16 x 54.
     "max-stem": replace(SMALL, stem=Stem(24, pool=(2, 2))),
     "short": replace(SMALL, stages=(Stage(64), Stage(128))),
+    "deep": replace(SMALL, stages=(Stage(64, depth=2), Stage(96))),
     # Other blocks.
     "plain": _three(QUARTER, WIDTHS, Stage(0, block="plain")),
     "preactivation": _three(QUARTER, WIDTHS, Stage(0, block="preactivation")),

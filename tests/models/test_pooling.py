@@ -1,0 +1,124 @@
+"""Poolings over time: what they compute, and that what fills clips up counts for nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from semisonic.base.errors import ModelError
+from semisonic.features import MelOptions
+from semisonic.models import GlobalPoolNeck, SoundModel, build
+from semisonic.models.pooling import OVER_TIME, AttentionPool, SalientPool, time_pool
+
+SHORT = MelOptions(duration=4.0, n_mels=32)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", OVER_TIME)
+@settings(max_examples=25, deadline=None)
+@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5), extra=st.integers(0, 4))
+def test_what_fills_up_counts_for_nothing(name: str, lengths: list[int], extra: int) -> None:
+    pool = time_pool(name, 8)
+    n_frames = torch.tensor(lengths)
+    x = noise(len(lengths), 8, max(lengths) + extra)
+    each = torch.cat([pool(one[None, :, :n]) for one, n in zip(x, lengths, strict=True)])
+    beyond = torch.arange(x.shape[2]) >= n_frames[:, None, None]
+    for filling in (0.0, 1e4, -1e4):
+        filled = x.masked_fill(beyond, filling)
+        torch.testing.assert_close(pool(filled, n_frames), each, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_gradients_reach_the_frames_that_count_only(name: str) -> None:
+    pool = time_pool(name, 4)
+    x = noise(3, 4, 9).requires_grad_()
+    pool(x, torch.tensor([9, 4, 1])).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert not x.grad[1, :, 4:].any()
+    assert not x.grad[2, :, 1:].any()
+    assert x.grad[2, :, 0].any()
+
+
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_a_steady_sound_gives_its_level(name: str) -> None:
+    x = torch.tensor([1.0, -2.0, 0.5, 3.0]).view(1, 4, 1).expand(1, 4, 7)
+    factor = 2 if name == "mean+max" else 1
+    torch.testing.assert_close(time_pool(name, 4)(x), factor * x[:, :, 0])
+
+
+def test_mean_and_maximum() -> None:
+    x = noise(2, 3, 5)
+    torch.testing.assert_close(time_pool("mean", 3)(x), x.mean(2))
+    torch.testing.assert_close(time_pool("mean+max", 3)(x), x.mean(2) + x.amax(2))
+
+
+def test_salient_by_brute_force() -> None:
+    x = noise(2, 3, 14)
+    n = SalientPool.WINDOW
+    means = torch.stack([x[:, :, i : i + n].mean(2) for i in range(14 - n + 1)], dim=2)
+    expected = means.sort(dim=2, descending=True).values[:, :, : SalientPool.TOP].mean(2)
+    torch.testing.assert_close(time_pool("salient", 3)(x), expected)
+
+
+def test_attention_listens_to_the_frame_with_the_highest_score() -> None:
+    pool = AttentionPool(8)
+    with torch.no_grad():
+        pool.score.weight.zero_()
+        pool.score.weight[1, 0] = 100.0  # the second group of two maps looks at map 0
+    x = noise(1, 8, 6)
+    x[0, 0] = torch.tensor([0.0, 0, 9, 0, 0, 0])
+    y = pool(x)
+    torch.testing.assert_close(y[0, 2:4], x[0, 2:4, 2])
+    torch.testing.assert_close(y[0, 4:], x[0, 4:].mean(1))
+
+
+def test_names_and_sizes_are_checked() -> None:
+    with pytest.raises(ModelError, match="did you mean 'salient'"):
+        time_pool("saliant", 8)
+    with pytest.raises(ModelError, match="multiple of 4"):
+        time_pool("attention", 6)
+
+
+def test_rows_stay_side_by_side() -> None:
+    code = noise(2, 3, 4, 5)
+    neck = GlobalPoolNeck(3, over_time="mean", rows=4)
+    assert neck.out_features == 12
+    torch.testing.assert_close(neck(code), code.mean(3).flatten(1))
+    with_mean = GlobalPoolNeck(3, over_time="mean")
+    torch.testing.assert_close(with_mean(code), code.mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("name", ["small", "fold", "salient", "(6)5c-2p-(8)3c-3p/2-gp"])
+def test_the_length_of_each_clip_of_a_batch_can_be_told(name: str) -> None:
+    model: SoundModel = build(name, SHORT, "abc").eval()
+    x = noise(3, *SHORT.shape)
+    all_frames = torch.full((3,), x.shape[3])
+    torch.testing.assert_close(model.from_features(x, all_frames), model.from_features(x))
+    n_frames = torch.tensor([x.shape[3], 40, 8])
+    other = x.clone()
+    other[1, :, :, 128:] += 30  # further away than the last frame that counts can see
+    other[2, :, :, 96:] -= 30
+    told = model.from_features(x, n_frames)
+    torch.testing.assert_close(model.from_features(other, n_frames), told)
+    assert not torch.allclose(model.from_features(other), model.from_features(x))
+    torch.testing.assert_close(model.embed(other, n_frames), model.embed(x, n_frames))
+
+
+@pytest.mark.parametrize("wrong", [[0, 3], [5, 1000]])
+def test_lengths_that_cannot_be_are_refused(wrong: list[int]) -> None:
+    model = build("small", SHORT, "abc").eval()
+    with pytest.raises(ModelError, match="n_frames"):
+        model.from_features(noise(2, *SHORT.shape), torch.tensor(wrong))
+
+
+def test_a_network_for_one_length_cannot_pass_over_frames() -> None:
+    model = build("(6)5c-2p-8fc", SHORT, "abc").eval()
+    with pytest.raises(ModelError, match="one length"):
+        model.from_features(noise(2, *SHORT.shape), torch.tensor([5, 6]))
