@@ -1,0 +1,94 @@
+"""Augmentation: training clips are changed at random, each time anew.
+
+Modules for spectrograms in dB take a batch and change each row with random numbers of its own,
+on any device; in ``eval()`` they change nothing. Modules for pairs mix rows and their targets.
+:mod:`semisonic.features.augment.wave` does the same on samples.
+
+Names are imported when first used, so that :class:`AugmentOptions` does not pull in torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from semisonic.features.augment.options import PRESETS, AugmentOptions, preset
+
+if TYPE_CHECKING:
+    from semisonic.features.augment.background import Background
+    from semisonic.features.augment.band_gain import BandGain
+    from semisonic.features.augment.band_mask import BandMask
+    from semisonic.features.augment.base import Augmentation
+    from semisonic.features.augment.between_class import BetweenClass, mix_by_loudness
+    from semisonic.features.augment.builder import Chain, augmenter
+    from semisonic.features.augment.gain import Gain
+    from semisonic.features.augment.mixing import PairMixing, mix_targets, other_rows
+    from semisonic.features.augment.mixup import Mixup, blend
+    from semisonic.features.augment.noise import PinkNoise, WhiteNoise
+    from semisonic.features.augment.pitch_shift import PitchShift
+    from semisonic.features.augment.resized_crop import ResizedCrop
+    from semisonic.features.augment.stretch import Stretch
+    from semisonic.features.augment.time_crop import TimeCrop
+    from semisonic.features.augment.time_mask import TimeMask
+    from semisonic.features.augment.time_shift import TimeShift
+
+_HOME = {
+    "Augmentation": "base",
+    "Background": "background",
+    "BandGain": "band_gain",
+    "BandMask": "band_mask",
+    "BetweenClass": "between_class",
+    "Chain": "builder",
+    "Gain": "gain",
+    "Mixup": "mixup",
+    "PairMixing": "mixing",
+    "PinkNoise": "noise",
+    "PitchShift": "pitch_shift",
+    "ResizedCrop": "resized_crop",
+    "Stretch": "stretch",
+    "TimeCrop": "time_crop",
+    "TimeMask": "time_mask",
+    "TimeShift": "time_shift",
+    "WhiteNoise": "noise",
+    "augmenter": "builder",
+    "blend": "mixup",
+    "mix_by_loudness": "between_class",
+    "mix_targets": "mixing",
+    "other_rows": "mixing",
+}
+
+__all__ = [
+    "PRESETS",
+    "AugmentOptions",
+    "Augmentation",
+    "Background",
+    "BandGain",
+    "BandMask",
+    "BetweenClass",
+    "Chain",
+    "Gain",
+    "Mixup",
+    "PairMixing",
+    "PinkNoise",
+    "PitchShift",
+    "ResizedCrop",
+    "Stretch",
+    "TimeCrop",
+    "TimeMask",
+    "TimeShift",
+    "WhiteNoise",
+    "augmenter",
+    "blend",
+    "mix_by_loudness",
+    "mix_targets",
+    "other_rows",
+    "preset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

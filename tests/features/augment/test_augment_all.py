@@ -1,0 +1,206 @@
+"""What every augmentation of spectrograms promises."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from augment_sounds import MEL, features, mixed_batch, noise
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.features import MelOptions, augment, delta
+
+MAKERS = {
+    "time shift": lambda mel: augment.TimeShift(mel, 60.0),
+    "gain": lambda mel: augment.Gain(mel, 6.0),
+    "band gain": lambda mel: augment.BandGain(mel, 6.0),
+    "time mask": lambda mel: augment.TimeMask(mel, 2, 0.5),
+    "band mask": lambda mel: augment.BandMask(mel, 2, 10),
+    "stretch": lambda mel: augment.Stretch(mel, 0.7, 1.4),
+    "pitch": lambda mel: augment.PitchShift(mel, 4.0),
+    "resized crop": lambda mel: augment.ResizedCrop(mel, 0.8, 10),
+    "white": lambda mel: augment.WhiteNoise(mel, 0.0, 10.0),
+    "pink": lambda mel: augment.PinkNoise(mel, 0.0, 10.0),
+    "background": lambda mel: augment.Background(mel, 0.0, 10.0),
+    "strong": lambda mel: augment.augmenter(augment.preset("strong", mel), mel),
+}
+FRONT_ENDS = {
+    "plain": MEL,
+    "magnitude": dataclasses.replace(MEL, power=1.0),
+    "range": dataclasses.replace(MEL, top_db=70.0),
+    "relative": dataclasses.replace(MEL, reference="max"),
+    "relative range": dataclasses.replace(MEL, reference="max", top_db=80.0),
+    "deltas": dataclasses.replace(MEL, deltas=True),
+    "few bands": dataclasses.replace(MEL, n_mels=12, fmin_hz=100.0, fmax_hz=8000.0),
+}
+each = pytest.mark.parametrize("name", MAKERS)
+
+
+def made(name: str, mel: MelOptions = MEL) -> augment.Augmentation:
+    module = MAKERS[name](mel)
+    assert isinstance(module, augment.Augmentation)
+    return module
+
+
+def run(name: str, x: Tensor, mel: MelOptions = MEL, seed: int = 0) -> Tensor:
+    torch.manual_seed(seed)
+    result: Tensor = made(name, mel)(x)
+    return result
+
+
+@each
+def test_nothing_happens_in_eval(name: str) -> None:
+    x = mixed_batch()
+    assert torch.equal(made(name).eval()(x), x)
+
+
+@each
+def test_shape_type_and_input_are_kept(name: str) -> None:
+    x = mixed_batch()
+    before = x.clone()
+    y = run(name, x)
+    assert y.shape == x.shape
+    assert y.dtype == x.dtype
+    assert torch.isfinite(y).all()
+    assert torch.equal(x, before)
+    assert not torch.equal(y, x)
+
+
+@each
+def test_each_row_has_its_own_draw_and_each_call_another(name: str) -> None:
+    x = mixed_batch()
+    if name != "background":  # whose rows must differ to be mixed
+        x = x[:1].expand(6, -1, -1, -1).contiguous()
+    first, second = run(name, x, seed=1), run(name, x, seed=2)
+    changed = [not torch.allclose(first[i], first[j]) for i in range(6) for j in range(i)]
+    assert sum(changed) >= 13  # of 15 pairs
+    assert not torch.equal(first, second)
+
+
+@each
+def test_the_same_seed_gives_the_same_change(name: str) -> None:
+    x = mixed_batch()
+    assert torch.equal(run(name, x, seed=3), run(name, x, seed=3))
+
+
+@each
+def test_silence_stays_silence(name: str) -> None:
+    x = features(torch.zeros(4, MEL.n_samples))
+    assert torch.equal(run(name, x), x)
+
+
+@each
+@pytest.mark.parametrize("kind", FRONT_ENDS)
+def test_results_are_such_as_the_front_end_gives(name: str, kind: str) -> None:
+    mel = FRONT_ENDS[kind]
+    if name == "gain" and mel.reference == "max":
+        pytest.skip("refused; see below")
+    if name == "band mask" and mel.n_mels < 20:
+        pytest.skip("wider than the bands")
+    x = mixed_batch(mel)
+    y = run(name, x, mel)
+    level = y[:, :1]
+    assert torch.isfinite(y).all()
+    if mel.reference == "one":
+        assert level.min() >= -100.0
+    masked = name in ("time mask", "band mask", "strong")  # may hide the loudest cell
+    if mel.reference == "max":
+        assert level.max() <= 1e-4
+        if name not in ("stretch", "time shift", "resized crop") and not masked:
+            assert torch.allclose(level.amax((1, 2, 3)), torch.zeros(len(y)), atol=1e-4)
+    if mel.top_db is not None and not masked:
+        assert (level.amax((1, 2, 3)) - level.amin((1, 2, 3)) <= mel.top_db + 1e-3).all()
+    if mel.deltas:
+        assert torch.allclose(y[:, 1], delta(level[:, 0]), atol=1e-5)
+
+
+@each
+def test_no_row_is_changed_at_probability_0_and_half_of_them_at_one_half(name: str) -> None:
+    x = features(noise(40, 5))
+    module = made(name)
+    if isinstance(module, augment.Chain):
+        pytest.skip("a chain always runs; its steps have probabilities")
+    torch.manual_seed(0)
+    module.probability = 0.0
+    assert torch.equal(module(x), x)
+    module.probability = 0.5
+    changed = (module(x) != x).any((1, 2, 3)).sum()
+    assert 8 <= changed <= 32
+
+
+@each
+def test_wrong_shapes_are_refused(name: str) -> None:
+    module = made(name)
+    for wrong in (torch.zeros(2, 1, 63, 50), torch.zeros(2, 64, 50), torch.zeros(2, 2, 64, 50)):
+        with pytest.raises(DataError, match=r"expected floats \(batch, 1, 64, frame\)"):
+            module(wrong)
+
+
+@each
+def test_half_precision_and_other_lengths_are_taken(name: str) -> None:
+    x = mixed_batch()[..., :77].half()
+    y = run(name, x)
+    assert y.shape == x.shape
+    assert y.dtype == torch.float16
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    n_frames=st.integers(4, 90),
+    n_silent=st.integers(0, 90),
+    name=st.sampled_from(sorted(MAKERS)),
+)
+def test_any_length_of_sound_in_any_length_of_clip(
+    seed: int, n_frames: int, n_silent: int, name: str
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(3, 1, MEL.n_mels, n_frames, generator=generator) * 10 - 30
+    x[..., max(0, n_frames - n_silent) :] = -100.0
+    y = run(name, x, seed=seed)
+    assert torch.isfinite(y).all()
+    assert y.min() >= -100.0
+    assert y.max() <= x.max() + 30
+
+
+def test_a_level_change_is_refused_where_the_front_end_removes_levels() -> None:
+    for mel in (
+        dataclasses.replace(MEL, reference="max"),
+        dataclasses.replace(MEL, peak_normalize=True),
+    ):
+        with pytest.raises(OptionError, match="takes the level of every clip away"):
+            augment.Gain(mel, 6.0)
+        with pytest.raises(OptionError, match="set the gain to 0 dB"):
+            augment.augmenter(augment.PRESETS["weak"], mel)
+        assert augment.preset("weak", mel).gain_db == 0.0
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: augment.TimeShift(MEL, -1.0), "'max_shift': found -1.0 s"),
+        (lambda: augment.Gain(MEL, float("nan")), "'max_db'"),
+        (lambda: augment.BandGain(MEL, 3.0, 1), "'n_points': found 1"),
+        (lambda: augment.TimeMask(MEL, 0, 0.5), "'n_masks'"),
+        (lambda: augment.TimeMask(MEL, 1, 0.001), "at least one frame"),
+        (lambda: augment.TimeMask(MEL, 1, 0.5, fill="maen"), "did you mean 'mean'"),
+        (lambda: augment.BandMask(MEL, 1, 64), "expected 1 to 63"),
+        (lambda: augment.Stretch(MEL, 1.2, 0.8), "lower value first"),
+        (lambda: augment.Stretch(MEL, 0.1, 1.0), "expected 0.25 to 4"),
+        (lambda: augment.Stretch(MEL, 0.8, 1.2, "warp"), "did you mean 'wrap'"),
+        (lambda: augment.PitchShift(MEL, 30.0), "at most 24"),
+        (lambda: augment.WhiteNoise(MEL, 20.0, 10.0), "lower value first"),
+        (lambda: augment.Gain(MEL, 3.0, 1.5), "'probability': found 1.5"),
+        (lambda: augment.TimeCrop(MEL, 9.0), "expected 0.0233 to 3 s"),
+        (lambda: augment.ResizedCrop(MEL, 3.0, 0), "less than a clip"),
+        (lambda: augment.Mixup(MEL, 0.0), "leave mixup out"),
+        (lambda: augment.Mixup(MEL, 0.4, "dB"), "did you mean 'db'"),
+    ],
+)
+def test_options_that_cannot_work_are_named(make: object, text: str) -> None:
+    with pytest.raises(OptionError, match=text.replace("(", r"\(")):
+        make()  # type: ignore[operator]
