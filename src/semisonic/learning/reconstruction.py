@@ -54,9 +54,13 @@ class Reconstruction(Objective):
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss of one batch, labelled or not."""
         x = self.standardize(batches["unlabelled"].x)  # (batch, channel, mel, frame)
-        difference = self.autoencoder(x).float() - x.float()
+        difference = self.autoencoder(self.corrupt(x)).float() - x.float()
         loss = functional.mse_loss(difference, torch.zeros_like(difference))
         return {"loss": loss, "mse_db2": self.in_decibels(difference.detach())}
+
+    def corrupt(self, x: Tensor) -> Tensor:
+        """What the auto-encoder is shown of standardised features: here all of them."""
+        return x
 
     @torch.no_grad()
     def in_decibels(self, difference: Tensor) -> Tensor:
