@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -128,6 +130,21 @@ def test_wrong_use_ends_with_2_and_a_suggestion(
 ) -> None:
     assert main(arguments) == Status.WRONG_USE
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are Unicode")
+def test_a_name_that_is_no_unicode_is_said_with_escapes(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(folder)
+    with open(folder + b"/a.wav", "wb") as stream:
+        stream.write(b"no sound")
+    found = subprocess.run(
+        [sys.executable, "-m", "semisonic", "data", "info", "--fast", folder],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0
+    assert r"name        \udcff" in found.stdout
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

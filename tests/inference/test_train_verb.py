@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -196,6 +198,32 @@ def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert [name for name, _ in result.failures] == ["hum/bad.wav"]
     with (tmp_path / "run" / "bad_files.csv").open() as stream:
         assert [row["file"] for row in csv.DictReader(stream)] == ["hum/bad.wav"]
+
+
+def test_counts_are_of_clips_that_were_read_and_odd_ones_are_listed(tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 4)
+    (data / "hum" / "bad.wav").write_text("no sound")
+    sf.write(data / "hum" / "silent.wav", np.zeros(RATE // 2), RATE)
+    result = train(replace(OPTIONS, data=data, output=tmp_path / "run", validation=0.0))
+    assert len(result.selection.train) == 14
+    assert result.n_train == 13
+    assert "on 13 clips of 3 classes" in result.summary()
+    assert "1 clip is used, but odd (silent 1): see remarks.csv" in result.summary()
+    with (tmp_path / "run" / "remarks.csv").open() as stream:
+        assert [row["clip"] for row in csv.DictReader(stream)] == ["hum/silent.wav"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are Unicode")
+def test_names_that_are_no_unicode_are_trained_on(tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 4)
+    for kind in KINDS:
+        os.rename(data / kind / "00.wav", os.fsencode(data / kind) + b"/\xff.wav")
+        (data / kind / "01.wav").write_text("no sound")
+        os.rename(data / kind / "01.wav", os.fsencode(data / kind) + b"/\xfe.wav")
+    result = train(replace(OPTIONS, data=data, output=tmp_path / "run"))
+    assert len(result.failures) == 3
+    assert r"hum/\udcff.wav" in (tmp_path / "run" / "budget.csv").read_text(encoding="utf-8")
+    assert len(train(replace(OPTIONS, data=data, output=tmp_path / "run")).failures) == 3
 
 
 def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:

@@ -25,9 +25,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a UTF-8 text file atomically."""
+    """Write a UTF-8 text file atomically.
+
+    What is no Unicode in a file's name (see :func:`to_bytes`) is written as ``\\udcff``, which
+    JSON reads back.
+    """
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -43,7 +47,12 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 def digest(*parts: object) -> str:
     """A short, stable hash (16 hex digits) of the text of some values."""
     text = "\x1f".join(map(str, parts))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(to_bytes(text)).hexdigest()[:16]
+
+
+def to_bytes(text: str) -> bytes:
+    """The UTF-8 bytes of a text; names of files that are no Unicode keep their bytes."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:

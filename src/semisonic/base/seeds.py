@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from semisonic.base.files import to_bytes
+
 if TYPE_CHECKING:
     import torch
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 def derive(seed: int, *names: object) -> int:
     """A 63-bit seed for the stream with these names."""
     text = "\x1f".join([str(int(seed)), *map(str, names)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    return int.from_bytes(hashlib.sha256(to_bytes(text)).digest()[:8], "big") >> 1
 
 
 def generator(seed: int, *names: object) -> np.random.Generator:

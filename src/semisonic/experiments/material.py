@@ -64,6 +64,8 @@ class Material:
     failures : tuple of (clip, reason)
     notes : tuple of str
         What a reader of the report must know about the data.
+    remarks : tuple of (clip, remark)
+        Clips that are used although they are silent, clipped or the like.
     """
 
     labelled: Clips
@@ -71,6 +73,7 @@ class Material:
     tables: dict[str, FeatureTable]
     failures: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    remarks: tuple[tuple[str, str], ...] = ()
 
     def table(self, mel: MelOptions) -> FeatureTable:
         """The features of a front end."""
@@ -115,6 +118,10 @@ def gather(
     failures = tuple(dict.fromkeys(failure for part in prepared for failure in part.failures))
     if failures:
         notes.append(f"{len(failures)} clips could not be read; they are listed in bad_files.csv.")
+    remarks = tuple(dict.fromkeys(remark for part in prepared for remark in part.remarks))
+    silent = {clip for clip, text in remarks if text.startswith(("silent", "constant"))}
+    if silent:
+        notes.append(f"{len(silent)} clips hold nothing but silence; see remarks.csv.")
     keep = np.cumsum(whole) - 1
     tables = {}
     for part in prepared:
@@ -132,7 +139,7 @@ def gather(
             "No clip names the recording it was cut from, so each counts as its own: if "
             "some share one, the results are too good."
         )
-    return Material(labelled, pool, tables, failures, tuple(notes))
+    return Material(labelled, pool, tables, failures, tuple(notes), remarks)
 
 
 def _checked(

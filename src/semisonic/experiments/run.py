@@ -30,6 +30,7 @@ from semisonic.experiments.worker import (
     start,
 )
 from semisonic.inference.provenance import data_hash, recording_hashes
+from semisonic.inference.verbs.runs import write_remarks
 from semisonic.recipes import find
 from semisonic.training import RunFolder, choose_device
 
@@ -93,6 +94,7 @@ def run_recipe(options: RunOptions) -> ExperimentResult:
         for name, found in hashes.items():
             run.add_data(name, data_hash(found.values()))
         run.add_bad_files(material.failures)
+        write_remarks(run, material.remarks)
         jobs = run.folder / "jobs"
         recipe = settle_precision(recipe, material, jobs, str(device))
         plan = make_plan(

@@ -33,7 +33,7 @@ MOSTLY_PADDED = 0.4
 _log = logging.getLogger(__name__)
 
 Failures = tuple[tuple[str, str], ...]
-"""Clips that could not be read: name and reason."""
+"""Clips and what is wrong with them: name and reason."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Prepared:
         The row of the table given to :func:`prepare` that each row belongs to.
     n_source : int
         Rows of that table.
+    remarks : tuple of (str, str)
+        Clips that were read, but are silent, clipped or the like, and what is odd about them.
     """
 
     clips: Clips
@@ -62,6 +64,7 @@ class Prepared:
     failures: Failures
     source: NDArray[np.int64]
     n_source: int
+    remarks: Failures = ()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -71,6 +74,10 @@ class Prepared:
         wanted = np.zeros(self.n_source, dtype=np.bool_)
         wanted[np.asarray(source_rows, dtype=np.int64)] = True
         return np.flatnonzero(wanted[self.source]).astype(np.int64)
+
+    def n_clips(self, rows: ArrayLike) -> int:
+        """How many clips of the table given some rows of features come from."""
+        return len(np.unique(self.source[np.asarray(rows, dtype=np.int64)]))
 
     def per_clip(
         self, scores: NDArray[np.float64], rows: ArrayLike
@@ -137,7 +144,8 @@ def prepare(clips: Clips, mel: MelOptions, cache: Path, *, workers: int | None =
     all_failures = (*failures, *samples.report.failures)
     if not len(kept):
         raise DataError(_nothing_left(clips, all_failures))
-    return Prepared(features.clips, features, mel, all_failures, kept, len(clips))
+    remarks = samples.report.notes
+    return Prepared(features.clips, features, mel, all_failures, kept, len(clips), remarks)
 
 
 def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOptions) -> Prepared:

@@ -175,7 +175,7 @@ class RunFolder:
         A file that is listed already gets its newest reason. Rows are sorted by file.
         """
         table = dict(self.bad_files())
-        table.update((str(file), str(reason)) for file, reason in rows)
+        table.update((_text(file), _text(reason)) for file, reason in rows)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["file", "reason"])
@@ -224,7 +224,9 @@ class RunFolder:
         write_json(self.folder / RECORD, self.record)
 
     def _open_log(self) -> None:
-        self._handler = logging.FileHandler(self.folder / LOG, encoding="utf-8")
+        self._handler = logging.FileHandler(
+            self.folder / LOG, encoding="utf-8", errors="backslashreplace"
+        )
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._handler.setLevel(logging.INFO)
         self._level_before = _log.level
@@ -257,6 +259,11 @@ def _without(found: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
         }
 
     return {**found, "options": prune(found["options"], "")}
+
+
+def _text(value: str) -> str:
+    """A text as a file gives it back: what is no Unicode in a name stands as ``\\udcff``."""
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _now() -> str:

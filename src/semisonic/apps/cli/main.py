@@ -7,6 +7,7 @@ at once.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -110,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         What stands after ``semisonic``; by default what the process was started with.
     """
     session = Session()
+    _speak_anything()
     try:
         with command.make_context(
             "semisonic", list(sys.argv[1:] if arguments is None else arguments), obj=session
@@ -132,6 +134,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Status.OK
     except Exception as error:
         return _bug(session, error)
+
+
+def _speak_anything() -> None:
+    """Print what a terminal has no letter for as an escape, instead of ending there."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _wrong_use(message: str, ctx: click.Context | None) -> Status:

@@ -201,7 +201,9 @@ def _writer(stack: ExitStack, output: Path | None, top: int) -> Any:
     if output is None:
         return None
     part = stack.enter_context(replacing(output))
-    stream = stack.enter_context(part.open("w", encoding="utf-8", newline=""))
+    stream = stack.enter_context(
+        part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    )
     writer = csv.writer(stream, lineterminator="\n")
     more = [name for i in range(2, top + 1) for name in (f"label_{i}", f"score_{i}")]
     writer.writerow(["file", "start_time", "end_time", "label", "score", *more])

@@ -43,6 +43,8 @@ class PretrainResult:
     n_train, n_held_out : int
         Clips (windows of long recordings) learnt from and stopped by.
     failures : tuple of (str, str)
+    remarks : tuple of (str, str)
+        Clips that were used although they are silent, clipped or the like.
     """
 
     outcome: PretrainOutcome
@@ -50,6 +52,7 @@ class PretrainResult:
     n_train: int
     n_held_out: int
     failures: Failures
+    remarks: Failures = ()
 
     def summary(self) -> str:
         """For a terminal."""
@@ -65,7 +68,7 @@ class PretrainResult:
                 [[d.layer, d.n_units, d.n_dead] for d in o.dead_units],
             ),
         ]
-        lines += unreadable(self.failures)
+        lines += unreadable(self.failures, self.remarks)
         lines.append(f"encoder: {self.encoder}")
         return "\n".join(lines)
 
@@ -105,7 +108,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         ))  # fmt: skip
         run.note(**numbers_of(outcome))
         write_curves(run.folder, outcome.history, "Pre-training")
-    return PretrainResult(outcome, file, len(kept), len(held), prepared.failures)
+    return PretrainResult(outcome, file, len(kept), len(held), prepared.failures, prepared.remarks)
 
 
 def drawn(pool: Clips, limit: int, seed: int) -> Clips:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from semisonic.data.clips import Clips
 from semisonic.features import MelOptions
 from semisonic.inference.prepare import Failures, Prepared, prepare
 from semisonic.inference.provenance import data_hash, recording_hashes
+from semisonic.inference.tables import write_csv
 from semisonic.training import RunFolder, commit, versions
 
 FREE = (
@@ -19,6 +21,9 @@ FREE = (
     "fit.checkpoint_interval", "pretrain.checkpoint_interval",
 )  # fmt: skip
 """Options that no result depends on: a run goes on when they differ."""
+
+
+REMARKS = "remarks.csv"
 
 
 def open_run(command: str, options: Any) -> RunFolder:
@@ -32,18 +37,35 @@ def cache_of(options: Any, run: RunFolder) -> Path:
 
 
 def prepare_in(run: RunFolder, clips: Clips, mel: MelOptions, options: Any) -> Prepared:
-    """The features of some clips, kept in the run; what cannot be read is listed there."""
+    """The features of some clips, kept in the run; what is wrong with clips is listed there."""
     prepared = prepare(clips, mel, cache_of(options, run), workers=options.workers)
     run.add_bad_files(prepared.failures)
+    write_remarks(run, prepared.remarks)
     return prepared
 
 
-def unreadable(failures: Failures) -> list[str]:
-    """The line of a summary about clips that could not be read, if there are any."""
-    if not failures:
-        return []
-    count = "1 clip" if len(failures) == 1 else f"{len(failures)} clips"
-    return [f"{count} could not be read: see bad_files.csv"]
+def write_remarks(run: RunFolder, remarks: Failures) -> None:
+    """List clips that are used although they are silent, clipped or the like."""
+    if remarks:
+        write_csv(run.path(REMARKS), ["clip", "remark"], remarks)
+
+
+def unreadable(failures: Failures, remarks: Failures = ()) -> list[str]:
+    """The lines of a summary about clips that are bad or odd, if there are any."""
+    lines = []
+    if failures:
+        lines.append(f"{_clips(len(failures))} could not be read: see bad_files.csv")
+    if remarks:
+        kinds = Counter(text.partition(":")[0] for _, text in remarks)
+        counted = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common())
+        odd = len({clip for clip, _ in remarks})
+        verb = "is" if odd == 1 else "are"
+        lines.append(f"{_clips(odd)} {verb} used, but odd ({counted}): see {REMARKS}")
+    return lines
+
+
+def _clips(n: int) -> str:
+    return "1 clip" if n == 1 else f"{n} clips"
 
 
 def record_data(

@@ -66,6 +66,10 @@ class TrainResult:
         Of the validation clips, with the weights of the best epoch; empty without any.
         They chose the epoch, so they flatter: use ``evaluate`` on other clips.
     failures : tuple of (str, str)
+    n_train, n_held_out : int
+        Clips of these that could be read.
+    remarks : tuple of (str, str)
+        Clips that were used although they are silent, clipped or the like.
     notes : tuple of str
         What was left out of the pool.
     """
@@ -76,14 +80,17 @@ class TrainResult:
     selection: Selection
     metrics: Mapping[str, Any]
     failures: Failures
+    n_train: int
+    n_held_out: int
+    remarks: Failures = ()
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """For a terminal."""
-        o, n_held = self.outcome, len(self.selection.validation)
+        o = self.outcome
         lines = [
-            f"trained '{o.model.name}' on {len(self.selection.train)} clips of "
-            f"{len(o.model.classes)} classes, {n_held} for validation: best of "
+            f"trained '{o.model.name}' on {self.n_train} clips of "
+            f"{len(o.model.classes)} classes, {self.n_held_out} for validation: best of "
             f"{len(o.history)} epochs is {o.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}"
         ]
         if self.metrics:
@@ -98,7 +105,7 @@ class TrainResult:
                 "with evaluate --fold"
             )
         lines += self.notes
-        lines += unreadable(self.failures)
+        lines += unreadable(self.failures, self.remarks)
         lines.append(f"model: {self.model}")
         return "\n".join(lines)
 
@@ -180,8 +187,9 @@ def train(options: TrainOptions) -> TrainResult:
             run.note(pool=list(notes))
         write_curves(run.folder, outcome.history, "Training")
     return TrainResult(
-        outcome, pretrained, run.folder / MODEL, chosen, metrics, prepared.failures, notes
-    )
+        outcome, pretrained, run.folder / MODEL, chosen, metrics, prepared.failures,
+        prepared.n_clips(rows_train), prepared.n_clips(rows_held), prepared.remarks, notes,
+    )  # fmt: skip
 
 
 def write_budget(path: Path, clips: Clips, chosen: Selection) -> None:
