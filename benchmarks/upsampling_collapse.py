@@ -27,7 +27,7 @@ from semisonic.data.join import join
 from semisonic.experiments.material import FeatureTable
 from semisonic.experiments.recipe import read_recipe
 from semisonic.inference.prepare import prepare
-from semisonic.inference.pretraining import PretrainSettings, pretrain_autoencoder
+from semisonic.inference.pretraining import PretrainSettings, pretrain_encoder
 from semisonic.inference.training import TrainSettings, train_model
 from semisonic.models import PAPER
 from semisonic.recipes import find
@@ -52,14 +52,14 @@ def trial(
         model=PAPER, decoder=decoder, standardize=standardize,
         fit=FitOptions(epochs=10, learning_rate=rate, restore_best=False, **FAST),
     )  # fmt: skip
-    start = pretrain_autoencoder(
+    start = pretrain_encoder(
         features, rows["pool"], rows["held out"], settings, mel=table.mel, seed=seed
     )
     fit = FitOptions(epochs=30, monitor="val_accuracy", restore_best=False, **FAST)
     outcome = train_model(
         features, target, rows["train"], rows["validation"],
         TrainSettings(model=PAPER, standardize=standardize, fit=fit),
-        mel=table.mel, classes=classes, seed=seed, start=start.autoencoder,
+        mel=table.mel, classes=classes, seed=seed, start=start.network,
     )  # fmt: skip
     return {
         "decoder": decoder, "standardize": standardize, "learning_rate": rate, "seed": seed,

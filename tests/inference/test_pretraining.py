@@ -17,9 +17,9 @@ from semisonic.inference import (
     PretrainSettings,
     hold_out_recordings,
     prepare_waves,
-    pretrain_autoencoder,
+    pretrain_encoder,
 )
-from semisonic.inference.pretraining import choose_decoder
+from semisonic.inference.pretext_objectives import choose_decoder
 from semisonic.training import FitOptions
 
 SETTINGS = PretrainSettings(NOTATION, "upsample", fit=QUICK_PRETRAIN)
@@ -35,9 +35,7 @@ def features() -> np.ndarray:
 def run(features: np.ndarray, fit: FitOptions = QUICK_PRETRAIN, **more: object) -> PretrainOutcome:
     rows = np.arange(30)
     arguments: dict[str, object] = {"mel": MEL, "seed": 0} | more
-    return pretrain_autoencoder(
-        features, rows[:24], rows[24:], replace(SETTINGS, fit=fit), **arguments
-    )
+    return pretrain_encoder(features, rows[:24], rows[24:], replace(SETTINGS, fit=fit), **arguments)
 
 
 def test_the_error_on_held_out_clips_falls_below_that_of_a_constant(features: np.ndarray) -> None:
@@ -60,7 +58,7 @@ def test_statistics_are_those_of_the_training_rows(features: np.ndarray) -> None
 
 def test_the_same_seed_gives_the_same_weights(features: np.ndarray) -> None:
     first, again, other = run(features), run(features), run(features, seed=1)
-    a, b, c = (o.autoencoder.state_dict() for o in (first, again, other))
+    a, b, c = (o.network.state_dict() for o in (first, again, other))
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not all(torch.equal(a[name], c[name]) for name in a)
 
@@ -74,7 +72,7 @@ def test_a_finished_training_is_not_repeated(features: np.ndarray, tmp_path: Pat
 
 def test_without_held_out_clips_all_epochs_are_run(features: np.ndarray) -> None:
     fit = replace(QUICK_PRETRAIN, patience=1)
-    outcome = pretrain_autoencoder(
+    outcome = pretrain_encoder(
         features, np.arange(30), [], replace(SETTINGS, fit=fit), mel=MEL, seed=0
     )
     assert len(outcome.history) == 2
@@ -84,7 +82,7 @@ def test_without_held_out_clips_all_epochs_are_run(features: np.ndarray) -> None
 
 def test_nothing_to_learn_from_is_an_error(features: np.ndarray) -> None:
     with pytest.raises(DataError, match="no clips"):
-        pretrain_autoencoder(features, [], [0], SETTINGS, mel=MEL, seed=0)
+        pretrain_encoder(features, [], [0], SETTINGS, mel=MEL, seed=0)
 
 
 def test_auto_un_pools_where_the_encoder_can() -> None:

@@ -17,7 +17,7 @@ from semisonic.inference import (
     TrainOutcome,
     TrainSettings,
     prepare_waves,
-    pretrain_autoencoder,
+    pretrain_encoder,
     score_rows,
     train_model,
 )
@@ -39,9 +39,7 @@ def features() -> np.ndarray:
 @pytest.fixture(scope="module")
 def pretrained(features: np.ndarray) -> PretrainOutcome:
     settings = PretrainSettings(NOTATION, "unpool", fit=QUICK_PRETRAIN)
-    return pretrain_autoencoder(
-        features, np.arange(24), np.arange(24, 30), settings, mel=MEL, seed=0
-    )
+    return pretrain_encoder(features, np.arange(24), np.arange(24, 30), settings, mel=MEL, seed=0)
 
 
 def run(features: np.ndarray, settings: TrainSettings = SETTINGS, **more: object) -> TrainOutcome:
@@ -92,11 +90,11 @@ def test_arms_differ_in_the_encoder_and_its_statistics_alone(
     fit = FitOptions(epochs=1, learning_rate=0.0, **PLAIN)
     settings = replace(SETTINGS, fit=fit)
     control = run(features, settings).model.state_dict()
-    treated = run(features, settings, start=pretrained.autoencoder).model.state_dict()
+    treated = run(features, settings, start=pretrained.network).model.state_dict()
     differing = {name for name in control if not torch.equal(control[name], treated[name])}
     assert differing
     assert all(name.startswith(("encoder.", "frontend.standardize.")) for name in differing)
-    encoder = pretrained.autoencoder.encoder.state_dict()
+    encoder = pretrained.network.encoder.state_dict()
     assert all(torch.equal(treated[f"encoder.{name}"], encoder[name]) for name in encoder)
     assert float(treated["frontend.standardize.mean"]) == float(pretrained.standardize.mean)
 
@@ -112,9 +110,9 @@ def test_both_arms_can_have_the_same_statistics(
 def test_training_leaves_the_pre_trained_encoder_as_it_was(
     features: np.ndarray, pretrained: PretrainOutcome
 ) -> None:
-    before = {k: v.clone() for k, v in pretrained.autoencoder.state_dict().items()}
-    run(features, start=pretrained.autoencoder)
-    after = pretrained.autoencoder.state_dict()
+    before = {k: v.clone() for k, v in pretrained.network.state_dict().items()}
+    run(features, start=pretrained.network)
+    after = pretrained.network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
@@ -122,10 +120,10 @@ def test_an_encoder_that_does_not_fit_is_refused(
     features: np.ndarray, pretrained: PretrainOutcome
 ) -> None:
     with pytest.raises(ModelError, match="does not fit"):
-        run(features, replace(SETTINGS, model="(4)3c-2p-8fcr"), start=pretrained.autoencoder)
+        run(features, replace(SETTINGS, model="(4)3c-2p-8fcr"), start=pretrained.network)
     other = MelOptions(**{**MEL.__dict__, "fmin_hz": 100.0})
     with pytest.raises(ModelError, match="fmin_hz"):
-        run(features, mel=other, start=pretrained.autoencoder)
+        run(features, mel=other, start=pretrained.network)
 
 
 def test_several_labels_a_clip(features: np.ndarray) -> None:

@@ -20,6 +20,7 @@ from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.splits import Split, fold_splits
 from semisonic.experiments.recipe import Budget, Recipe, Setting
+from semisonic.inference.pretext import RECONSTRUCTION, WITHOUT_DECODER, PretextOptions
 
 Rows = NDArray[np.int64]
 
@@ -32,7 +33,7 @@ HELD_OUT_SHARE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class PretrainJob:
-    """Train an auto-encoder. Row numbers count the joined table: labelled clips, then pool."""
+    """Pre-train an encoder. Row numbers count the joined table: labelled clips, then pool."""
 
     name: str
     setting: Setting
@@ -133,6 +134,15 @@ def cell_name(setting: Setting, budget: Budget, recipe: Recipe) -> str:
     return ", ".join(parts)
 
 
+def pretraining_way(setting: Setting) -> str:
+    """What tells one way of pre-training from another in pictures and tables."""
+    if setting.objective == RECONSTRUCTION:
+        return setting.decoder
+    if setting.objective in WITHOUT_DECODER:
+        return setting.objective
+    return f"{setting.objective}, {setting.decoder}"
+
+
 def one_of_each_class(labelled: Clips, rows: Rows) -> Rows:
     """The first clip of every class among some rows, for pictures."""
     target = labelled.target()[rows]
@@ -189,7 +199,7 @@ def _train_job(
         validation = validation[:0]
     reads = replace(setting, name="", pretrain=type(setting.pretrain)())
     if arm == CONTROL:
-        reads = replace(reads, decoder="unpool")
+        reads = replace(reads, decoder="unpool", objective=RECONSTRUCTION, pretext=PretextOptions())
     name = digest(
         "train", reads, arm, split.fold, seed, rows.tolist(), validation.tolist(),
         start.name if start else "",

@@ -34,6 +34,12 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import from_mapping, option
 from semisonic.data.synth import SynthOptions
 from semisonic.features import MelOptions
+from semisonic.inference.pretext import (
+    OBJECTIVE_HELP,
+    OBJECTIVES,
+    RECONSTRUCTION,
+    PretextOptions,
+)
 from semisonic.training.options import FitOptions
 
 DECODERS = ("unpool", "upsample", "subpixel", "unet")
@@ -63,12 +69,16 @@ class Setting:
     name: str = option("default", "what the setting is called in tables")
     model: str = option("small", "registered name or architecture notation")
     filters: int = option(64, "number that {filters} in the notation stands for", minimum=1)
-    decoder: str = option("unpool", "the auto-encoder's way back up", choices=DECODERS)
+    objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=OBJECTIVES)
+    decoder: str = option(
+        "unpool", "the auto-encoder's way back up, for objectives that have one", choices=DECODERS
+    )
     standardize: str = option(
         "global", "statistics that features are standardised by", choices=("global", "mel", "none")
     )
     dropout: float = option(0.0, "dropout before the last layer", minimum=0.0, maximum=0.95)
     mel: MelOptions = field(default_factory=MelOptions)
+    pretext: PretextOptions = field(default_factory=PretextOptions)
     pretrain: FitOptions = field(default_factory=FitOptions)
     train: FitOptions = field(default_factory=FitOptions)
 

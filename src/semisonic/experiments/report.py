@@ -25,10 +25,11 @@ from semisonic.evaluation.report import (
 )
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import RunOptions
-from semisonic.experiments.plan import CONTROL, PRETRAINED, Plan, TrainJob
+from semisonic.experiments.plan import CONTROL, PRETRAINED, Plan, TrainJob, pretraining_way
 from semisonic.experiments.recipe import Recipe
 from semisonic.experiments.results import Outcome
 from semisonic.experiments.worker import read_arrays
+from semisonic.inference.pretext import WITHOUT_DECODER
 from semisonic.training import RunFolder
 
 N_MISTAKES = 8
@@ -142,7 +143,7 @@ def _describe(job: TrainJob, recipe: Recipe) -> dict[str, Any]:
     return {
         "network": setting.architecture,
         "input": f"{setting.mel.n_mels} x {setting.mel.n_frames}",
-        "decoder": setting.decoder,
+        "pre-training": pretraining_way(setting),
         "batch size": setting.train.batch_size,
         "labels": job.budget.label,
     }
@@ -158,7 +159,7 @@ def _paper_cells(plan: Plan) -> dict[int, str]:
         if (
             same_network
             and same_input
-            and s.decoder == "unpool"
+            and pretraining_way(s) == "unpool"
             and not job.budget.labels_per_class
         ):
             found.setdefault(s.train.batch_size, cell)
@@ -169,7 +170,7 @@ def _histories(outcome: Outcome, main: str) -> list[JobHistory]:
     return [
         JobHistory(
             job["cell"],
-            job["arm"] if job["kind"] == "train" else job["decoder"],
+            job["arm"] if job["kind"] == "train" else job["way"],
             job["draw"],
             job["fold"],
             job["history"],
@@ -183,21 +184,22 @@ def _histories(outcome: Outcome, main: str) -> list[JobHistory]:
 def _reconstructions(
     plan: Plan, outcome: Outcome, jobs: Path, material: Material
 ) -> Reconstructions | None:
-    """Test clips of one fold through each decoder that saw the same input."""
+    """Test clips of one fold through each auto-encoder that saw the same input."""
     errors: dict[str, list[float]] = defaultdict(list)
     for record in outcome.jobs:
         if record["kind"] == "pre-train" and np.isfinite(record["error"]):
-            errors[record["decoder"]].append(record["error"])
+            errors[record["way"]].append(record["error"])
     first = plan.pretrain[0]
     decoders: dict[str, Any] = {}
     truth = None
     for job in plan.pretrain:
         same = (job.setting.mel, job.fold, job.draw) == (first.setting.mel, first.fold, first.draw)
-        if not same or job.setting.decoder in decoders:
+        way = pretraining_way(job.setting)
+        if not same or way in decoders or job.setting.objective in WITHOUT_DECODER:
             continue
         arrays = read_arrays(jobs, job)
         truth = arrays["truth"][:N_RECONSTRUCTIONS] if truth is None else truth
-        decoders[job.setting.decoder] = arrays["again"][:N_RECONSTRUCTIONS]
+        decoders[way] = arrays["again"][:N_RECONSTRUCTIONS]
     if truth is None or not len(truth):
         return None
     labels = [material.labelled.labels[row][0] for row in first.show[: len(truth)]]

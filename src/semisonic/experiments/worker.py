@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from semisonic.base.files import read_json, replacing, write_json
 from semisonic.evaluation.results import Predictions
 from semisonic.experiments.material import Material
-from semisonic.experiments.plan import PretrainJob, TrainJob
-from semisonic.inference.pretraining import PretrainSettings, pretrain_autoencoder
+from semisonic.experiments.plan import PretrainJob, TrainJob, pretraining_way
+from semisonic.inference.pretraining import PretrainOutcome, PretrainSettings, pretrain_encoder
 from semisonic.inference.provenance import Part
 from semisonic.inference.scoring import embed_rows, evaluating, mean_by, score_rows
 from semisonic.inference.training import TrainSettings, train_model
-from semisonic.models import count_parameters, load_encoder, save, save_encoder
+from semisonic.models import AutoEncoder, count_parameters, load_encoder, save, save_encoder
 
 ENCODER, MODEL, DONE = "encoder.zip", "model.zip", "job.json"
 PREDICTIONS, PICTURES = "predictions.csv.gz", "pictures.npz"
@@ -54,7 +54,7 @@ def is_done(folder: Path, job: PretrainJob | TrainJob) -> bool:
 
 
 def run_pretrain(job: PretrainJob) -> None:
-    """Train the job's auto-encoder, keep it, and draw what it makes of test clips."""
+    """Pre-train the job's encoder, keep it, and draw what it makes of test clips."""
     context = _here()
     folder = context.folder / job.name
     table = context.material.table(job.setting.mel)
@@ -64,8 +64,10 @@ def run_pretrain(job: PretrainJob) -> None:
         decoder=job.setting.decoder,
         standardize=job.setting.standardize,
         fit=job.setting.pretrain,
+        objective=job.setting.objective,
+        pretext=job.setting.pretext,
     )
-    outcome = pretrain_autoencoder(
+    outcome = pretrain_encoder(
         features,
         table.rows_of(job.rows),
         table.rows_of(job.held_out),
@@ -76,24 +78,23 @@ def run_pretrain(job: PretrainJob) -> None:
         folder=folder,
     )
     about = {"fold": job.fold, "draw": job.draw, "seed": job.seed}
-    save_encoder(folder / ENCODER, outcome.autoencoder, about=about)
+    save_encoder(folder / ENCODER, outcome.network, about=about)
     shown = np.asarray(features[table.rows_of(job.show)[:8]], np.float32)
-    with evaluating(outcome.autoencoder):
-        x = outcome.standardize(torch.from_numpy(shown))
-        again = outcome.autoencoder(x).numpy()
     _write_arrays(
-        folder / PICTURES, truth=x.numpy()[:, 0], again=again[:, 0],
-        filters=_first_filters(outcome.autoencoder.encoder),
+        folder / PICTURES, filters=_first_filters(outcome.network.encoder),
+        **_repeated(outcome, shown),
     )  # fmt: skip
     write_json(
         folder / DONE,
         {
-            "kind": "pre-train", "setting": job.setting.name, "decoder": job.setting.decoder,
+            "kind": "pre-train", "setting": job.setting.name, "way": pretraining_way(job.setting),
+            "objective": job.setting.objective, "decoder": job.setting.decoder,
             "fold": job.fold, "draw": job.draw, "seed": job.seed,
             "n_clips": len(job.rows), "n_held_out": len(job.held_out),
             "error": outcome.error, "error_db2": outcome.error_db2,
             "dead_units": [asdict(layer) for layer in outcome.dead_units],
-            "n_parameters": count_parameters(outcome.autoencoder),
+            "spread": asdict(outcome.spread),
+            "n_parameters": count_parameters(outcome.network),
             "best_epoch": outcome.fit.best_epoch, "seconds": outcome.seconds,
             "history": outcome.history,
         },
@@ -220,7 +221,20 @@ def _write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
+def _repeated(outcome: PretrainOutcome, shown: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Some clips and what the auto-encoder makes of them; nothing without a decoder."""
+    if not isinstance(outcome.network, AutoEncoder):
+        return {}
+    with evaluating(outcome.network):
+        x = outcome.standardize(torch.from_numpy(shown))
+        again = outcome.network(x).numpy()
+    return {"truth": x.numpy()[:, 0], "again": again[:, 0]}
+
+
 def _tidy(folder: Path) -> None:
-    """A finished job needs no checkpoint; it is by far its largest file."""
-    for name in ("checkpoint.pt", "timing.json", "history.json"):
-        (folder / name).unlink(missing_ok=True)
+    """A finished job needs no checkpoints; they are by far its largest files."""
+    for place in (folder, *folder.glob("layer-*")):
+        for name in ("checkpoint.pt", "timing.json", "history.json"):
+            (place / name).unlink(missing_ok=True)
+        if place != folder:
+            place.rmdir()

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     )
     from semisonic.inference.predicting import ClipScores, embed_clips, score_clips
     from semisonic.inference.prepare import Prepared, prepare_waves
+    from semisonic.inference.pretext import PretextOptions
     from semisonic.inference.pretraining import (
         PretrainOutcome,
         PretrainSettings,
         hold_out_recordings,
-        pretrain_autoencoder,
+        pretrain_encoder,
     )
     from semisonic.inference.provenance import Overlap, Part, overlaps, recording_hashes
     from semisonic.inference.scoring import embed_rows, score_rows
@@ -58,11 +59,12 @@ _WHERE = {
     ),
     "predicting": ("ClipScores", "embed_clips", "score_clips"),
     "prepare": ("Prepared", "prepare_waves"),
+    "pretext": ("PretextOptions",),
     "pretraining": (
         "PretrainOutcome",
         "PretrainSettings",
         "hold_out_recordings",
-        "pretrain_autoencoder",
+        "pretrain_encoder",
     ),
     "provenance": ("Overlap", "Part", "overlaps", "recording_hashes"),
     "scoring": ("embed_rows", "score_rows"),
@@ -89,6 +91,7 @@ __all__ = [
     "PredictResult",
     "Prediction",
     "Prepared",
+    "PretextOptions",
     "PretrainOptions",
     "PretrainOutcome",
     "PretrainResult",
@@ -113,7 +116,7 @@ __all__ = [
     "predict_files",
     "prepare_waves",
     "pretrain",
-    "pretrain_autoencoder",
+    "pretrain_encoder",
     "recording_hashes",
     "score_clips",
     "score_rows",

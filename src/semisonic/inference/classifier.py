@@ -21,11 +21,12 @@ from semisonic.inference.learn import Learned, learn
 from semisonic.inference.modelfile import MODEL, find_file, open_encoder, open_model
 from semisonic.inference.nested_params import NestedParams
 from semisonic.inference.options import DEFAULT_MODEL, PRETRAIN_FIT, TRAIN_FIT
+from semisonic.inference.pretext import RECONSTRUCTION, PretextOptions
 from semisonic.inference.pretraining import PretrainSettings
 from semisonic.inference.sound_scores import apply_model
 from semisonic.inference.sounds import as_sounds
 from semisonic.inference.training import TrainSettings
-from semisonic.models import AutoEncoder, SoundModel, read_about, save
+from semisonic.models import PretrainedEncoder, SoundModel, read_about, save
 from semisonic.training import FitOptions
 
 C = TypeVar("C", bound="SoundClassifier")
@@ -45,8 +46,13 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         Loop of the training on labels.
     pretraining : FitOptions
         Loop of the pre-training on unlabelled sounds.
-    encoder : path or AutoEncoder, optional
+    encoder : path or PretrainedEncoder, optional
         Pre-trained encoder to start from; brings its network and front end.
+    objective : str
+        What pre-training asks of the encoder: reconstruction, denoising, masked, layer-wise,
+        byol or vicreg.
+    pretext : PretextOptions
+        Options of the objective.
     decoder : str
         Way back up in pre-training: auto, unpool, upsample, subpixel or unet.
     standardize : {"global", "mel", "none"}
@@ -76,8 +82,8 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     Notes
     -----
-    Options inside ``mel``, ``training`` and ``pretraining`` can be searched over by name, as
-    in ``set_params(mel__n_mels=40, training__epochs=20)``.
+    Options inside ``mel``, ``training``, ``pretraining`` and ``pretext`` can be searched over
+    by name, as in ``set_params(mel__n_mels=40, training__epochs=20)``.
 
     Examples
     --------
@@ -99,7 +105,9 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         mel: MelOptions = MelOptions(),  # noqa: B008  (frozen)
         training: FitOptions = TRAIN_FIT,
         pretraining: FitOptions = PRETRAIN_FIT,
-        encoder: str | PathLike[str] | AutoEncoder | None = None,
+        encoder: str | PathLike[str] | PretrainedEncoder | None = None,
+        objective: str = RECONSTRUCTION,
+        pretext: PretextOptions = PretextOptions(),  # noqa: B008  (frozen)
         decoder: str = "auto",
         standardize: str = "global",
         dropout: float = 0.0,
@@ -115,6 +123,8 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self.training = training
         self.pretraining = pretraining
         self.encoder = encoder
+        self.objective = objective
+        self.pretext = pretext
         self.decoder = decoder
         self.standardize = standardize
         self.dropout = dropout
@@ -173,7 +183,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
             held_x, held_y = validation if isinstance(validation, tuple) else (validation, None)
             held = as_sounds(held_x, held_y, sample_rate=sample_rate, name="validation")
         start = self.encoder
-        if start is not None and not isinstance(start, AutoEncoder):
+        if start is not None and not isinstance(start, PretrainedEncoder):
             start = open_encoder(start)
         with self._place() as place:
             learned = learn(
@@ -283,7 +293,10 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         )
 
     def _pretrain_settings(self) -> PretrainSettings:
-        return PretrainSettings(self.model, self.decoder, self.standardize, self.pretraining)
+        return PretrainSettings(
+            self.model, self.decoder, self.standardize, self.pretraining, self.objective,
+            self.pretext,
+        )  # fmt: skip
 
     @contextmanager
     def _place(self) -> Iterator[Path]:

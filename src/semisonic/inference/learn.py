@@ -19,13 +19,13 @@ from semisonic.inference.pretraining import (
     PretrainOutcome,
     PretrainSettings,
     hold_out_recordings,
-    pretrain_autoencoder,
+    pretrain_encoder,
 )
 from semisonic.inference.provenance import Part, recording_hashes
 from semisonic.inference.selection import check_classes, select, targets_of
 from semisonic.inference.sounds import Sounds
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
-from semisonic.models import AutoEncoder
+from semisonic.models import PretrainedEncoder
 
 HELD_OUT_SHARE = 0.1
 """Share of the recordings that pre-training stops by."""
@@ -51,7 +51,7 @@ def learn(
     pretraining: PretrainSettings,
     *,
     mel: MelOptions,
-    start: AutoEncoder | None,
+    start: PretrainedEncoder | None,
     validation: float,
     seed: int,
     device: str,
@@ -100,7 +100,7 @@ def learn(
             prepared, prepared.rows_of(heard), replace(pretraining, model=name), mel, seed, device,
             folder / "pretraining" if keep else None,
         )  # fmt: skip
-        start = pretrained.autoencoder
+        start = pretrained.network
     outcome = train_model(
         prepared.features,
         targets_of(prepared.clips, multi_label=joined.clips.is_multi_label),
@@ -133,7 +133,7 @@ def _pretrain(
     folder: Path | None,
 ) -> PretrainOutcome:
     kept, held = hold_out_recordings(prepared.clips, rows, HELD_OUT_SHARE, seed)
-    return pretrain_autoencoder(
+    return pretrain_encoder(
         prepared.features, kept, held, settings, mel=mel, seed=seed, device=device, folder=folder
     )
 

@@ -7,7 +7,7 @@ import dataclasses
 from semisonic.base.errors import OptionError
 from semisonic.features import MelOptions
 from semisonic.inference.options import DEFAULT_MODEL
-from semisonic.inference.pretraining import frontend_of
+from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.models import PretrainedEncoder, create
 from semisonic.models.notation import looks_like_notation
 

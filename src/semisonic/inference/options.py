@@ -9,6 +9,13 @@ from pathlib import Path
 from semisonic.base.options import option
 from semisonic.data.readers import LABEL_CHOICES
 from semisonic.features import MelOptions
+from semisonic.inference.pretext import (
+    OBJECTIVE_HELP,
+    OBJECTIVES,
+    PRETEXT_HELP,
+    RECONSTRUCTION,
+    PretextOptions,
+)
 from semisonic.training.options import FitOptions
 
 DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
@@ -33,6 +40,7 @@ class PretrainOptions:
     output: Path = option(Path("runs/pretrain"), "run folder")
     group: str = option("auto", GROUP)
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=OBJECTIVES)
     decoder: str = option("auto", "the auto-encoder's way back up", choices=DECODERS)
     standardize: str = option(
         "global", "statistics that features are standardised by", choices=STANDARDIZE
@@ -48,6 +56,7 @@ class PretrainOptions:
         None, "folder for decoded clips; 'cache' in the run folder if not given"
     )
     mel: MelOptions = option(MelOptions(), "front end")
+    pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
     fit: FitOptions = option(PRETRAIN_FIT, "training loop")
 
 
@@ -67,6 +76,9 @@ class TrainOptions:
         None, "pre-trained encoder to start from; brings its network and front end"
     )
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    objective: str = option(
+        RECONSTRUCTION, f"{OBJECTIVE_HELP}, on --unlabelled", choices=OBJECTIVES
+    )
     decoder: str = option("auto", "way back up in pre-training on --unlabelled", choices=DECODERS)
     standardize: str = option(
         "global", "statistics that features are standardised by", choices=STANDARDIZE
@@ -99,6 +111,7 @@ class TrainOptions:
     mel: MelOptions = option(MelOptions(), "front end")
     fit: FitOptions = option(TRAIN_FIT, "training loop")
     pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
+    pretext: PretextOptions = option(PretextOptions(), f"{PRETEXT_HELP}, on --unlabelled")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Pre-training: an auto-encoder learns to repeat features of clips without labels.
+"""Pre-training: an encoder learns from features of clips without labels.
 
-Statistics are taken from the training rows; the error on held-out rows decides when to stop
-and which epoch's weights are kept.
+Statistics are taken from the training rows; the loss on held-out rows decides when to stop
+and which epoch's weights are kept. What is asked of the encoder is one of the objectives of
+:mod:`semisonic.inference.pretext`.
 """
 
 from __future__ import annotations
@@ -15,21 +16,30 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from semisonic.base.errors import DataError, ModelError
+from semisonic.base.errors import DataError
 from semisonic.base.options import option
 from semisonic.base.seeds import generator
 from semisonic.data.clips import Clips
-from semisonic.data.streams import Stream, batches
-from semisonic.features import Frontend, MelOptions, Standardize
+from semisonic.data.streams import Stream
+from semisonic.features import MelOptions, Standardize
+from semisonic.inference.held_out import held_out_terms, never_active, spread_over
 from semisonic.inference.options import DECODERS, DEFAULT_MODEL, PRETRAIN_FIT, STANDARDIZE
-from semisonic.inference.scoring import BATCH_SIZE, evaluating
-from semisonic.learning import Reconstruction
-from semisonic.models import AutoEncoder, DeadUnits, build_autoencoder, create, dead_units
+from semisonic.inference.pretext import (
+    LAYERWISE,
+    OBJECTIVE_HELP,
+    OBJECTIVES,
+    RECONSTRUCTION,
+    PretextOptions,
+)
+from semisonic.inference.pretext_objectives import build_network, build_objective, frontend_of
+from semisonic.learning import Objective, Spread
+from semisonic.models import AutoEncoder, DeadUnits, PretrainedEncoder
 from semisonic.training import FitOptions, FitResult, choose_device, fit
+from semisonic.training.layerwise import fit_layers
 
 Rows = NDArray[np.int64]
 MAX_INSPECTED = 512
-"""Held-out clips that never-active units are looked for on."""
+"""Held-out clips that never-active units and the spread of embeddings are looked for on."""
 
 
 @dataclass(frozen=True)
@@ -42,36 +52,49 @@ class PretrainSettings:
         "global", "statistics that features are standardised by", choices=STANDARDIZE
     )
     fit: FitOptions = field(default_factory=lambda: PRETRAIN_FIT)
+    objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=OBJECTIVES)
+    pretext: PretextOptions = field(default_factory=PretextOptions)
 
 
 @dataclass(frozen=True)
 class PretrainOutcome:
-    """A pre-trained auto-encoder and how it came about.
+    """A pre-trained encoder and how it came about.
 
     Attributes
     ----------
-    autoencoder : AutoEncoder
+    network : PretrainedEncoder
         With the weights of the best epoch and its front end, on the CPU, in evaluation mode.
+        An :class:`AutoEncoder` unless the objective has no decoder.
+    objective : str
     fit : FitResult
+        Of the last training; for layer-wise training that of the whole auto-encoder.
+    layers : tuple of FitResult
+        Of the layers before it; empty for all other objectives.
     dead_units : tuple of DeadUnits
         A row a layer: units that were active nowhere in held-out clips.
+    spread : Spread
+        How far and in how many directions the embeddings of held-out clips differ.
     error : float
-        Mean squared error of the reconstruction of held-out clips, on standardised features
-        (1 is what a constant scores); NaN without held-out clips.
+        Loss of the objective on held-out clips; NaN without any. For objectives with a
+        decoder it is the mean squared error on standardised features (1 is what a constant
+        scores), over hidden cells alone where these alone count.
     error_db2 : float
-        The same in dB².
+        The same in dB²; NaN for objectives without a decoder.
     """
 
-    autoencoder: AutoEncoder
+    network: PretrainedEncoder
+    objective: str
     fit: FitResult
+    layers: tuple[FitResult, ...]
     dead_units: tuple[DeadUnits, ...]
+    spread: Spread
     error: float
     error_db2: float
 
     @property
     def standardize(self) -> Standardize:
         """Fitted on the training rows."""
-        return frontend_of(self.autoencoder).standardize
+        return frontend_of(self.network).standardize
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -80,11 +103,11 @@ class PretrainOutcome:
 
     @property
     def seconds(self) -> float:
-        """Time in epochs."""
-        return self.fit.seconds
+        """Time in epochs, those of single layers included."""
+        return self.fit.seconds + sum(layer.seconds for layer in self.layers)
 
 
-def pretrain_autoencoder(
+def pretrain_encoder(
     features: Any,
     rows_train: ArrayLike,
     rows_validation: ArrayLike,
@@ -95,7 +118,7 @@ def pretrain_autoencoder(
     device: str | torch.device = "cpu",
     folder: Path | None = None,
 ) -> PretrainOutcome:
-    """Train an auto-encoder, stop when it no longer gets better on held-out clips.
+    """Train an encoder, stop when it no longer gets better on held-out clips.
 
     Parameters
     ----------
@@ -108,7 +131,7 @@ def pretrain_autoencoder(
     mel : MelOptions
         The front end that made the features.
     seed : int
-        Of first weights, order of clips and dropout.
+        Of first weights, order of clips and whatever else is random.
     folder : Path, optional
         Keeps the checkpoint; an interrupted training goes on, a finished one returns at once.
 
@@ -116,92 +139,63 @@ def pretrain_autoencoder(
     ------
     DataError
         Without rows to learn from.
+    OptionError
+        When an option was changed that the objective does not read.
     """
     train = np.asarray(rows_train, np.int64)
     held_out = np.asarray(rows_validation, np.int64)
     if not len(train):
         raise DataError("pre-training: found no clips to learn from")
-    place = choose_device(device)
-    autoencoder = build_autoencoder(
-        settings.model,
-        mel,
-        decoder=choose_decoder(settings.decoder, settings.model, mel),
-        standardize=settings.standardize,
+    place, name = choose_device(device), settings.objective
+    network = build_network(
+        name, settings.model, mel, decoder=settings.decoder, standardize=settings.standardize,
         seed=seed,
-    )
-    standardize = frontend_of(autoencoder).standardize
+    )  # fmt: skip
+    objective = build_objective(name, network, settings.pretext, seed)
+    standardize = frontend_of(network).standardize
     standardize.fit(feature_parts(features, train))
-    objective = Reconstruction(autoencoder, standardize)
     stream = Stream(
         features, train, batch_size=settings.fit.batch_size, seed=seed, device=place,
         name="unlabelled",
     )  # fmt: skip
+    options = settings.fit if len(held_out) else without_validation(settings.fit)
 
-    def validate() -> Mapping[str, float]:
-        return reconstruction_error(objective, features, held_out, place)
+    def validate(one: Objective) -> Mapping[str, float]:
+        return held_out_terms(one, features, held_out, place, seed)
 
-    result = fit(
-        objective,
-        {"unlabelled": stream},
-        settings.fit if len(held_out) else without_validation(settings.fit),
-        seed=seed,
-        device=place,
-        validate=validate if len(held_out) else None,
-        folder=folder,
-        label="pre-train",
-    )
-    error = validate() if len(held_out) else {"loss": np.nan, "mse_db2": np.nan}
-    looked_at = (held_out if len(held_out) else train)[:MAX_INSPECTED]
-    dead = never_active(objective, features, looked_at, place)
-    objective.cpu()
-    return PretrainOutcome(autoencoder, result, dead, error["loss"], error["mse_db2"])
-
-
-@torch.no_grad()
-def reconstruction_error(
-    objective: Reconstruction, features: Any, rows: Rows, device: str | torch.device
-) -> dict[str, float]:
-    """Mean over clips of the error, standardised (``loss``) and in dB² (``mse_db2``)."""
-    total = {"loss": 0.0, "mse_db2": 0.0}
-    with evaluating(objective):
-        for batch in batches(features, rows, BATCH_SIZE, device):
-            terms = objective({"unlabelled": batch})
-            for name in total:
-                total[name] += float(terms[name]) * len(batch.x)
-    return {name: value / max(len(rows), 1) for name, value in total.items()}
-
-
-def never_active(
-    objective: Reconstruction, features: Any, rows: Rows, device: str | torch.device
-) -> tuple[DeadUnits, ...]:
-    """Units of the encoder that none of some rows activates, layer by layer."""
-    parts = batches(features, rows, BATCH_SIZE, device)
-    with torch.no_grad():
-        standardised = (objective.standardize(batch.x) for batch in parts)
-        return tuple(dead_units(objective.autoencoder.encoder, standardised))
-
-
-def frontend_of(autoencoder: AutoEncoder) -> Frontend:
-    """The front end that an auto-encoder was made with.
-
-    Raises
-    ------
-    ModelError
-        When it was made without one.
-    """
-    if autoencoder.frontend is None:
-        raise ModelError(
-            "this auto-encoder does not know the front end of its features; make it with "
-            "build_autoencoder, or load it from a file"
+    def run(one: Objective, place_of_it: Path | None) -> FitResult:
+        return fit(
+            one,
+            {"unlabelled": stream},
+            options,
+            seed=seed,
+            device=place,
+            validate=(lambda: validate(one)) if len(held_out) else None,
+            folder=place_of_it,
+            label="pre-train",
         )
-    return autoencoder.frontend
 
-
-def choose_decoder(decoder: str, model: str, mel: MelOptions) -> str:
-    """The decoder asked for; ``auto`` is un-pooling where the encoder can, else up-sampling."""
-    if decoder != "auto":
-        return decoder
-    return "unpool" if create(model, mel.shape).encoder.has_switches else "upsample"
+    layers: tuple[FitResult, ...] = ()
+    if name == LAYERWISE and isinstance(network, AutoEncoder):
+        objective.to(place)
+        layers = fit_layers(
+            network, standardize, stream, options,
+            layer_epochs=settings.pretext.layer_epochs, seed=seed, device=place,
+            validate=validate if len(held_out) else None, folder=folder,
+        )  # fmt: skip
+    if layers and not settings.pretext.together:
+        result, layers = layers[-1], layers[:-1]
+    else:
+        result = run(objective, folder)
+    error = dict(validate(objective)) if len(held_out) else {}
+    looked_at = (held_out if len(held_out) > 1 else train)[:MAX_INSPECTED]
+    dead = never_active(network, features, looked_at, place)
+    spread = spread_over(network, features, looked_at, place)
+    objective.cpu().eval()
+    return PretrainOutcome(
+        network, name, result, layers, dead, spread,
+        error.get("loss", np.nan), error.get("mse_db2", np.nan),
+    )  # fmt: skip
 
 
 def without_validation(options: FitOptions) -> FitOptions:

@@ -51,8 +51,8 @@ class Byol(TwoViews):
     Notes
     -----
     Reads the stream ``unlabelled``. Terms: ``loss``, the mean over clips and both directions
-    of 2 - 2 cos, from 0 (the same) to 4 (opposite). It is low in the very beginning, when all
-    clips get nearly the same embedding, and in a collapse: it does not rank epochs.
+    of 2 - 2 cos, from 0 (the same) to 4 (opposite). It is low in a collapse, too, so look at
+    the spread of the embeddings beside it.
     """
 
     def __init__(

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from semisonic.base.errors import DataError
+from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import check
 from semisonic.base.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.inference.datasets import load_data
 from semisonic.inference.modelfile import ENCODER
-from semisonic.inference.options import PretrainOptions
+from semisonic.inference.options import PretrainOptions, TrainOptions
 from semisonic.inference.prepare import Failures
+from semisonic.inference.pretext import WITHOUT_DECODER
 from semisonic.inference.pretraining import (
     PretrainOutcome,
     PretrainSettings,
     hold_out_recordings,
-    pretrain_autoencoder,
+    pretrain_encoder,
 )
 from semisonic.inference.provenance import Part
 from semisonic.inference.tables import plain_table
 from semisonic.inference.verbs.figures import write_curves
 from semisonic.inference.verbs.runs import about, open_run, prepare_in, record_data, unreadable
-from semisonic.models import save_encoder
+from semisonic.learning import Spread
+from semisonic.models import AutoEncoder, save_encoder
 
 _log = logging.getLogger(__name__)
 
@@ -58,11 +61,11 @@ class PretrainResult:
         """For a terminal."""
         o = self.outcome
         lines = [
-            f"pre-trained '{o.autoencoder.name}' with decoder '{o.autoencoder.decoder_name}' on "
-            f"{self.n_train} clips, {self.n_held_out} held out: best of {len(o.history)} epochs "
-            f"is {o.fit.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}",
-            f"held-out error {o.error:.4f} of the features' variance "
-            f"({o.error_db2:.1f} dB², {np.sqrt(o.error_db2):.1f} dB)",
+            f"pre-trained '{o.network.name}' by {_how(o)} on {self.n_train} clips, "
+            f"{self.n_held_out} held out: best of {len(o.history)} epochs is "
+            f"{o.fit.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}",
+            _held_out_line(o),
+            _spread_line(o.spread),
             plain_table(
                 ["layer", "units", "never active"],
                 [[d.layer, d.n_units, d.n_dead] for d in o.dead_units],
@@ -84,6 +87,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         When there is nothing to read.
     """
     check(options)
+    check_objective(options)
     pool = load_data(options.data, "none", options.group, "pretrain").without_labels()
     with open_run("pretrain", options) as run:
         pool = drawn(pool, options.limit, options.seed)
@@ -92,11 +96,18 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         rows = np.arange(len(prepared))
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
         _log.info("%d clips to learn from, %d held out", len(kept), len(held))
-        outcome = pretrain_autoencoder(
+        outcome = pretrain_encoder(
             prepared.features,
             kept,
             held,
-            PretrainSettings(options.model, options.decoder, options.standardize, options.fit),
+            PretrainSettings(
+                options.model,
+                options.decoder,
+                options.standardize,
+                options.fit,
+                options.objective,
+                options.pretext,
+            ),
             mel=options.mel,
             seed=options.seed,
             device=options.device,
@@ -111,6 +122,22 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     return PretrainResult(outcome, file, len(kept), len(held), prepared.failures, prepared.remarks)
 
 
+def check_objective(options: PretrainOptions | TrainOptions) -> None:
+    """See that no option was given that the objective does not read.
+
+    Raises
+    ------
+    OptionError
+        With its name.
+    """
+    options.pretext.of(options.objective)
+    if options.decoder != "auto" and options.objective in WITHOUT_DECODER:
+        raise OptionError(
+            f"option 'decoder': found '{options.decoder}', but the objective "
+            f"'{options.objective}' has no decoder; leave the option out"
+        )
+
+
 def drawn(pool: Clips, limit: int, seed: int) -> Clips:
     """At most so many clips of a pool, at random, in their order; 0 is all."""
     if not len(pool):
@@ -123,16 +150,51 @@ def drawn(pool: Clips, limit: int, seed: int) -> Clips:
 
 def save_pretrained(path: Path, outcome: PretrainOutcome, provenance: dict[str, object]) -> Path:
     """Write the encoder's file with its provenance and what was measured."""
-    save_encoder(path, outcome.autoencoder, about={**provenance, "measured": numbers_of(outcome)})
+    save_encoder(path, outcome.network, about={**provenance, "measured": numbers_of(outcome)})
     return path
 
 
 def numbers_of(outcome: PretrainOutcome) -> dict[str, object]:
     """What was measured in a pre-training, for records."""
     return {
+        "objective": outcome.objective,
         "held_out_error": outcome.error,
         "held_out_error_db2": outcome.error_db2,
         "best_epoch": outcome.fit.best_epoch,
         "epochs": len(outcome.history),
+        "layer_epochs": [len(layer.history) for layer in outcome.layers],
+        "deviation": outcome.spread.deviation,
+        "effective_rank": outcome.spread.rank,
+        "collapsed": outcome.spread.is_collapsed,
         "never_active": {unit.layer: [unit.n_dead, unit.n_units] for unit in outcome.dead_units},
     }
+
+
+def _how(outcome: PretrainOutcome) -> str:
+    """The objective, the decoder if there is one, and the layers trained before the whole."""
+    words = outcome.objective
+    if isinstance(outcome.network, AutoEncoder):
+        words += f" with decoder '{outcome.network.decoder_name}'"
+    if outcome.layers:
+        epochs = ", ".join(str(len(layer.history)) for layer in outcome.layers)
+        words += f" (epochs of single layers: {epochs})"
+    return words
+
+
+def _held_out_line(outcome: PretrainOutcome) -> str:
+    if math.isnan(outcome.error):
+        return "nothing was held out: all epochs were run and the last weights kept"
+    if math.isnan(outcome.error_db2):
+        return f"held-out loss {outcome.error:.4f}"
+    return (
+        f"held-out error {outcome.error:.4f} of the features' variance "
+        f"({outcome.error_db2:.1f} dB², {math.sqrt(outcome.error_db2):.1f} dB)"
+    )
+
+
+def _spread_line(spread: Spread) -> str:
+    line = (
+        f"embeddings: deviation {spread.deviation:.2f}, effective rank {spread.rank:.1f} of "
+        f"{spread.n_dimensions}"
+    )
+    return line + "; they have collapsed: do not use this encoder" * spread.is_collapsed

@@ -27,7 +27,7 @@ from semisonic.inference.pretraining import (
     PretrainOutcome,
     PretrainSettings,
     hold_out_recordings,
-    pretrain_autoencoder,
+    pretrain_encoder,
 )
 from semisonic.inference.provenance import Part
 from semisonic.inference.scoring import score_rows
@@ -36,7 +36,7 @@ from semisonic.inference.tables import write_csv
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
 from semisonic.inference.verbs.figures import write_curves
 from semisonic.inference.verbs.pool import pool_of
-from semisonic.inference.verbs.pretrain import numbers_of, save_pretrained
+from semisonic.inference.verbs.pretrain import check_objective, numbers_of, save_pretrained
 from semisonic.inference.verbs.runs import (
     about,
     open_run,
@@ -131,6 +131,7 @@ def train(options: TrainOptions) -> TrainResult:
             "options 'encoder', 'unlabelled': found both; give a pre-trained encoder, or the "
             "recordings to pre-train one on"
         )
+    check_objective(options)
     start = open_encoder(options.encoder) if options.encoder is not None else None
     name, mel = network_of(options.model, options.mel, start)
     clips = load_data(options.data, options.labels, options.group, "train")
@@ -156,7 +157,7 @@ def train(options: TrainOptions) -> TrainResult:
                 np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation)
             )
             pretrained = _pretrain(options, run, prepared, prepared.rows_of(heard), mel, parts)
-            start = pretrained.autoencoder
+            start = pretrained.network
         rows_train = prepared.rows_of(np.searchsorted(chosen.used, chosen.train))
         rows_held = prepared.rows_of(np.searchsorted(chosen.used, chosen.validation))
         check_classes(prepared.clips, rows_train)
@@ -278,11 +279,18 @@ def _pretrain(
 ) -> PretrainOutcome:
     """Pre-train the encoder inside this run and keep its file."""
     kept, held = hold_out_recordings(prepared.clips, rows, HELD_OUT_SHARE, options.seed)
-    outcome = pretrain_autoencoder(
+    outcome = pretrain_encoder(
         prepared.features,
         kept,
         held,
-        PretrainSettings(options.model, options.decoder, options.standardize, options.pretrain),
+        PretrainSettings(
+            options.model,
+            options.decoder,
+            options.standardize,
+            options.pretrain,
+            options.objective,
+            options.pretext,
+        ),
         mel=mel,
         seed=options.seed,
         device=options.device,

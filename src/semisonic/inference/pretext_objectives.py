@@ -1,0 +1,120 @@
+"""From the name of a pre-training objective and its options to what is minimised."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from torch import nn
+
+from semisonic.base.errors import ModelError
+from semisonic.features import Frontend, MelOptions
+from semisonic.features.augment import TimeCrop, augmenter, preset
+from semisonic.inference import pretext
+from semisonic.inference.pretext import PretextOptions
+from semisonic.learning import (
+    Byol,
+    Denoising,
+    Masked,
+    Objective,
+    Reconstruction,
+    TwoViews,
+    VicReg,
+)
+from semisonic.models import (
+    AutoEncoder,
+    PretrainedEncoder,
+    build_autoencoder,
+    build_encoder,
+    create,
+)
+
+BACKGROUND_SNR_DB = (5.0, 30.0)
+"""Range of the ratio of a view to another clip beneath it."""
+
+_BY_DECODER: dict[str, type[Reconstruction]] = {
+    pretext.RECONSTRUCTION: Reconstruction,
+    pretext.LAYERWISE: Reconstruction,
+    pretext.DENOISING: Denoising,
+    pretext.MASKED: Masked,
+}
+_BY_VIEWS: dict[str, type[TwoViews]] = {pretext.BYOL: Byol, pretext.VICREG: VicReg}
+_OF_VIEWS = ("views", "view_duration", "view_background", "view_crop")
+_OF_LAYERS = ("layer_epochs", "together")
+
+
+def build_network(
+    objective: str, model: str, mel: MelOptions, *, decoder: str, standardize: str, seed: int
+) -> PretrainedEncoder:
+    """The network that an objective trains: an auto-encoder, or an encoder alone.
+
+    Its standardisation is still to be fitted.
+    """
+    if objective in pretext.WITHOUT_DECODER:
+        return build_encoder(model, mel, standardize=standardize, seed=seed)
+    chosen = choose_decoder(decoder, model, mel)
+    return build_autoencoder(model, mel, decoder=chosen, standardize=standardize, seed=seed)
+
+
+def build_objective(
+    objective: str, network: PretrainedEncoder, options: PretextOptions, seed: int
+) -> Objective:
+    """The objective that trains a network made by :func:`build_network`.
+
+    For layer-wise training it is the one after the layers, for the whole auto-encoder.
+
+    Raises
+    ------
+    OptionError
+        When an option was changed that the objective does not read.
+    """
+    chosen: dict[str, Any] = options.of(objective)
+    frontend = frontend_of(network)
+    if isinstance(network, AutoEncoder):
+        own = {name: value for name, value in chosen.items() if name not in _OF_LAYERS}
+        return _BY_DECODER[objective](network, frontend.standardize, **own)
+    own = {name: value for name, value in chosen.items() if name not in _OF_VIEWS}
+    view = build_view(options, frontend.options)
+    kind = _BY_VIEWS[objective]
+    return kind(network.encoder, frontend.standardize, view, seed=seed, **own)
+
+
+def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
+    """The module that makes a random view of each clip: a part of it, changed."""
+    low, high = BACKGROUND_SNR_DB
+    duration = options.view_duration or mel.duration
+    changes = dataclasses.replace(
+        preset(options.views, mel),
+        background=options.view_background,
+        snr_min_db=low,
+        snr_max_db=high,
+        crop_time=options.view_crop * duration,
+        crop_bands=int(options.view_crop * mel.n_mels),
+    )
+    steps: list[nn.Module] = [augmenter(changes, mel)]
+    if options.view_duration and options.view_duration < mel.duration:
+        steps.insert(0, TimeCrop(mel, options.view_duration))
+    return nn.Sequential(*steps)
+
+
+def frontend_of(network: PretrainedEncoder) -> Frontend:
+    """The front end that an encoder was made with.
+
+    Raises
+    ------
+    ModelError
+        When it was made without one.
+    """
+    if network.frontend is None:
+        raise ModelError(
+            "this encoder does not know the front end of its features; make it with "
+            "build_encoder or build_autoencoder, or load it from a file"
+        )
+    return network.frontend
+
+
+def choose_decoder(decoder: str, model: str, mel: MelOptions) -> str:
+    """The decoder asked for; ``auto`` is un-pooling where the encoder can, else up-sampling."""
+    if decoder != "auto":
+        return decoder
+    return "unpool" if create(model, mel.shape).encoder.has_switches else "upsample"

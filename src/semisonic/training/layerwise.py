@@ -1,0 +1,122 @@
+"""Layer-wise training as a sequence of ordinary ones, each with a checkpoint of its own.
+
+First every part of an auto-encoder's encoder with a decoder of its own, one after the other,
+then the whole. An interrupted run finds the finished parts and goes on with the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from semisonic.features import Standardize
+from semisonic.learning import LayerReconstruction, Objective, layer_decoder, put_together
+from semisonic.models import AutoEncoder
+from semisonic.models.initialise import initialise, undisturbed
+from semisonic.training.devices import choose_device
+from semisonic.training.identity import BatchStream, Streams
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
+from semisonic.training.state import FitResult
+
+ValidateObjective = Callable[[Objective], Mapping[str, float]]
+
+
+def fit_layers(
+    autoencoder: AutoEncoder,
+    standardize: Standardize,
+    stream: BatchStream,
+    options: FitOptions,
+    *,
+    layer_epochs: int,
+    seed: int,
+    device: str | torch.device = "cpu",
+    validate: ValidateObjective | None = None,
+    folder: Path | None = None,
+) -> tuple[FitResult, ...]:
+    """Train the encoder part by part and put the auto-encoder together.
+
+    Parameters
+    ----------
+    autoencoder : AutoEncoder
+        Its weights are the first weights; it carries the trained ones when this returns.
+    standardize : Standardize
+        Fitted.
+    stream : BatchStream
+        Batches without labels.
+    options : FitOptions
+        For every layer alike, but for the epochs.
+    layer_epochs : int
+        Epochs of each layer; 0 trains none and leaves everything as it is.
+    validate : callable, optional
+        Gets the objective of the layer at hand.
+    folder : Path, optional
+        Keeps a folder ``layer-1``, ``layer-2`` ... with a checkpoint each.
+
+    Returns
+    -------
+    tuple of FitResult
+        One a layer.
+
+    Raises
+    ------
+    ModelError
+        When the encoder cannot be cut into layers, or the decoder has skips past the code.
+    """
+    if not layer_epochs:
+        return ()
+    place, results = choose_device(device), []
+    n_layers = len(autoencoder.encoder.part_plans)
+    decoders = [layer_decoder(autoencoder, number) for number in range(n_layers)]
+    for number, decoder in enumerate(decoders):
+        with undisturbed():
+            initialise(decoder, seed, f"layer {number + 1}.")
+        layer = LayerReconstruction(autoencoder.encoder, number, decoder, standardize).to(place)
+        streams = {"unlabelled": stream}
+        with only_used_weights(layer, streams):
+            results.append(
+                fit(
+                    layer,
+                    streams,
+                    replace(options, epochs=layer_epochs, steps=0),
+                    seed=seed,
+                    device=place,
+                    validate=_bound(validate, layer),
+                    folder=None if folder is None else folder / f"layer-{number + 1}",
+                    label=f"layer {number + 1} of {n_layers}",
+                )
+            )
+    put_together(autoencoder, [decoder.to(place) for decoder in decoders])
+    return tuple(results)
+
+
+@contextmanager
+def only_used_weights(objective: Objective, streams: Streams) -> Iterator[None]:
+    """Within the block the weights that the loss does not depend on ask for no gradient.
+
+    An optimiser leaves them alone then, and several processes do not wait for them.
+    """
+    wanted = [p for p in objective.parameters() if p.requires_grad]
+    was_training = objective.training
+    objective.eval()
+    loss = objective({name: streams[name].at(0) for name in objective.streams})["loss"]
+    gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
+    objective.train(was_training)
+    unused = [p for p, gradient in zip(wanted, gradients, strict=True) if gradient is None]
+    for weight in unused:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in unused:
+            weight.requires_grad_(True)
+
+
+def _bound(
+    validate: ValidateObjective | None, objective: Objective
+) -> Callable[[], Mapping[str, float]] | None:
+    return None if validate is None else lambda: validate(objective)
