@@ -289,7 +289,11 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     def _settings(self) -> TrainSettings:
         return TrainSettings(
-            self.model, self.standardize, self.dropout, self.label_smoothing, self.training
+            self.model,
+            self.standardize,
+            self.dropout,
+            self.label_smoothing,
+            fit=self.training,
         )
 
     def _pretrain_settings(self) -> PretrainSettings:

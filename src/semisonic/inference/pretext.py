@@ -65,24 +65,26 @@ class PretextOptions:
     variance: float = option(25.0, "vicreg: weight of varied embeddings", minimum=0.0)
     covariance: float = option(1.0, "vicreg: weight of independent entries", minimum=0.0)
 
-    def of(self, objective: str) -> dict[str, object]:
-        """The options that an objective reads, by name.
+    def check_for(self, objective: str) -> None:
+        """See that only options were changed that an objective reads.
 
         Raises
         ------
         OptionError
-            When an option of another objective was changed, which would do nothing.
+            When an option of another objective was changed, which would do nothing, or when
+            nothing is left to train.
         """
         check(self)
-        chosen: dict[str, object] = {}
+        if objective == LAYERWISE and not (self.layer_epochs or self.together):
+            raise OptionError(
+                "options 'layer_epochs', 'together': found 0 and false, so that nothing would be "
+                "trained; give the layers epochs, or train the whole"
+            )
         for field in dataclasses.fields(self):
             readers = field.metadata["help"].split(":")[0].split(", ")
             value = getattr(self, field.name)
-            if objective in readers:
-                chosen[field.name] = value
-            elif value != field.default:
+            if objective not in readers and value != field.default:
                 raise OptionError(
                     f"option '{field.name}': found {value}, but the objective '{objective}' does "
                     f"not read it; it is for {' and '.join(readers)}"
                 )
-        return chosen

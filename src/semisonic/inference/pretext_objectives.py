@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from torch import nn
 
@@ -32,16 +31,6 @@ from semisonic.models import (
 BACKGROUND_SNR_DB = (5.0, 30.0)
 """Range of the ratio of a view to another clip beneath it."""
 
-_BY_DECODER: dict[str, type[Reconstruction]] = {
-    pretext.RECONSTRUCTION: Reconstruction,
-    pretext.LAYERWISE: Reconstruction,
-    pretext.DENOISING: Denoising,
-    pretext.MASKED: Masked,
-}
-_BY_VIEWS: dict[str, type[TwoViews]] = {pretext.BYOL: Byol, pretext.VICREG: VicReg}
-_OF_VIEWS = ("views", "view_duration", "view_background", "view_crop")
-_OF_LAYERS = ("layer_epochs", "together")
-
 
 def build_network(
     objective: str, model: str, mel: MelOptions, *, decoder: str, standardize: str, seed: int
@@ -68,15 +57,39 @@ def build_objective(
     OptionError
         When an option was changed that the objective does not read.
     """
-    chosen: dict[str, Any] = options.of(objective)
-    frontend = frontend_of(network)
+    options.check_for(objective)
     if isinstance(network, AutoEncoder):
-        own = {name: value for name, value in chosen.items() if name not in _OF_LAYERS}
-        return _BY_DECODER[objective](network, frontend.standardize, **own)
-    own = {name: value for name, value in chosen.items() if name not in _OF_VIEWS}
-    view = build_view(options, frontend.options)
-    kind = _BY_VIEWS[objective]
-    return kind(network.encoder, frontend.standardize, view, seed=seed, **own)
+        return _of_an_autoencoder(objective, network, options)
+    return _of_two_views(objective, network, options, seed)
+
+
+def _of_an_autoencoder(objective: str, network: AutoEncoder, o: PretextOptions) -> Reconstruction:
+    standardize = frontend_of(network).standardize
+    if objective == pretext.DENOISING:
+        return Denoising(network, standardize, noise_db=o.noise_db, cell_dropout=o.cell_dropout)
+    if objective == pretext.MASKED:
+        return Masked(
+            network, standardize, mask_share=o.mask_share, patch_mels=o.patch_mels,
+            patch_frames=o.patch_frames, masked_only=o.masked_only,
+        )  # fmt: skip
+    return Reconstruction(network, standardize)
+
+
+def _of_two_views(
+    objective: str, network: PretrainedEncoder, o: PretextOptions, seed: int
+) -> TwoViews:
+    frontend = frontend_of(network)
+    encoder, standardize = network.encoder, frontend.standardize
+    view = build_view(o, frontend.options)
+    if objective == pretext.BYOL:
+        return Byol(
+            encoder, standardize, view, projection=o.projection, target_decay=o.target_decay,
+            predictor=o.predictor, seed=seed,
+        )  # fmt: skip
+    return VicReg(
+        encoder, standardize, view, projection=o.projection, invariance=o.invariance,
+        variance=o.variance, covariance=o.covariance, seed=seed,
+    )  # fmt: skip
 
 
 def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:

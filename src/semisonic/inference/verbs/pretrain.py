@@ -130,7 +130,7 @@ def check_objective(options: PretrainOptions | TrainOptions) -> None:
     OptionError
         With its name.
     """
-    options.pretext.of(options.objective)
+    options.pretext.check_for(options.objective)
     if options.decoder != "auto" and options.objective in WITHOUT_DECODER:
         raise OptionError(
             f"option 'decoder': found '{options.decoder}', but the objective "

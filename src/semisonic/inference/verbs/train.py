@@ -168,7 +168,11 @@ def train(options: TrainOptions) -> TrainResult:
             rows_train,
             rows_held,
             TrainSettings(
-                name, options.standardize, options.dropout, options.label_smoothing, options.fit
+                name,
+                options.standardize,
+                options.dropout,
+                options.label_smoothing,
+                fit=options.fit,
             ),
             mel=mel,
             classes=clips.classes,
