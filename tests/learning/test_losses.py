@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from sklearn.metrics import log_loss
 from torch.nn import functional
 
 from semisonic.base.errors import DataError, OptionError
-from semisonic.learning import losses
 from semisonic.learning.losses import (
     CrossEntropy,
     GeneralisedCrossEntropy,
@@ -208,6 +206,6 @@ def test_a_noise_rate_wraps_any_loss_and_warms_up_in_epochs():
 
 
 def test_options_do_not_need_torch():
-    file = Path(losses.__file__).parent / "options.py"
-    code = f"import runpy, sys; runpy.run_path({str(file)!r}); sys.exit('torch' in sys.modules)"
+    code = "import sys, semisonic.learning.losses as m; m.LossOptions(); "
+    code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
