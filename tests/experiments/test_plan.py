@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 
 from semisonic.data.clips import Clips
-from semisonic.experiments.plan import CONTROL, PRETRAINED, Plan, make_plan
+from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.recipe import Budget, Recipe, Setting
+from semisonic.inference.methods.options import MethodOptions
+
+
+CONTROL, PRETRAINED = "supervised", "pre-trained"
 
 
 def table(n_recordings: int = 6, pool: bool = False) -> Clips:
@@ -138,3 +142,42 @@ def test_epochs_of_a_budget_replace_those_of_the_setting() -> None:
         for job in make_plan(recipe, table(), POOL).train
     }
     assert epochs == {2: 77, 0: Setting().train.epochs}
+
+
+def test_a_method_hears_the_pool_and_its_control_does_not() -> None:
+    how = MethodOptions(augment="weak", threshold=0.8)
+    recipe = Recipe(
+        validation=0.0,
+        arms=("labels alone", "fixmatch"),
+        settings=(Setting("x", pretraining=False, method="fixmatch", how=how),),
+    )
+    plan = make_plan(recipe, table(), POOL, seed=1)
+    groups = np.concatenate([table().group, POOL.group])
+    assert not plan.pretrain
+    for _, job in plan.cells:
+        assert job.start is None
+        assert job.setting.how.augment == "weak"
+        if job.arm == "labels alone":
+            assert job.setting.method == "supervised"
+            assert not len(job.pool)
+        else:
+            assert job.setting.method == "fixmatch"
+            assert set(np.arange(len(POOL)) + len(table())) <= set(job.pool.tolist())
+            assert set(job.train.tolist()) <= set(job.pool.tolist())
+            assert not set(groups[job.pool]) & set(groups[job.test])
+
+
+def test_the_control_does_not_depend_on_how_the_pool_is_used() -> None:
+    def controls(threshold: float) -> set[str]:
+        how = MethodOptions(threshold=threshold)
+        setting = Setting(pretraining=False, method="fixmatch", how=how)
+        plan = make_plan(Recipe(settings=(setting,)), table(), POOL)
+        return {job.name for _, job in plan.cells if job.arm == CONTROL}
+
+    assert controls(0.8) == controls(0.9)
+
+
+def test_steps_of_a_budget_are_those_of_its_jobs() -> None:
+    recipe = replace(RECIPE, budgets=(Budget(0, 1, steps=70), Budget(2, 1)))
+    for _, job in make_plan(recipe, table(), POOL).cells:
+        assert job.setting.train.steps == (0 if job.budget.labels_per_class else 70)

@@ -75,3 +75,32 @@ def test_a_wrong_recipe_is_an_error_that_names_the_key(
 ) -> None:
     with pytest.raises(OptionError, match=found):
         read_recipe(write(tmp_path, text))
+
+
+def test_the_control_is_the_same_without_pool_unless_told_otherwise(tmp_path: Path) -> None:
+    recipe = read_recipe(write(tmp_path, BASE))
+    assert recipe.arms == (recipe.control, recipe.treated) == ("supervised", "pre-trained")
+    for control, setting in zip(recipe.controls, recipe.settings, strict=True):
+        assert not control.pretraining
+        assert setting.pretraining
+        assert (control.name, control.mel) == (setting.name, setting.mel)
+
+
+def test_a_control_of_ones_own(tmp_path: Path) -> None:
+    own = '[control]\npretraining = true\n[control.how]\naugment = "none"\n'
+    how = '[setting.how]\naugment = "strong"\nmixup = 0.4\n'
+    text = BASE.replace("[setting]", own + "[setting]").replace(
+        "[setting.mel]", how + "[setting.mel]"
+    )
+    recipe = read_recipe(write(tmp_path, 'arms = ["plain", "strong"]\n' + text))
+    for control, setting in zip(recipe.controls, recipe.settings, strict=True):
+        assert (control.how.augment, setting.how.augment) == ("none", "strong")
+        assert control.how.mixup == setting.how.mixup == 0.4
+        assert control.pretraining
+        assert control.train.batch_size == setting.train.batch_size
+
+
+@pytest.mark.parametrize("arms", ['["a"]', '["a", "a"]', '["a", "b", "c"]'])
+def test_there_are_two_arms(tmp_path: Path, arms: str) -> None:
+    with pytest.raises(OptionError, match="expected two different names"):
+        read_recipe(write(tmp_path, f"arms = {arms}\n{BASE}"))

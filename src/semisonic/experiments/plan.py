@@ -8,7 +8,7 @@ job of an interrupted run is found again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,12 +20,11 @@ from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.splits import Split, fold_splits
 from semisonic.experiments.recipe import Budget, Recipe, Setting
+from semisonic.inference.methods.options import MethodOptions
 from semisonic.inference.pretext import RECONSTRUCTION, WITHOUT_DECODER, PretextOptions
 
 Rows = NDArray[np.int64]
 
-CONTROL = "supervised"
-PRETRAINED = "pre-trained"
 
 HELD_OUT_SHARE = 0.1
 """Share of the pre-training clips that early stopping looks at, by recording."""
@@ -59,6 +58,7 @@ class TrainJob:
     train: Rows
     validation: Rows
     test: Rows
+    pool: Rows
     start: PretrainJob | None
 
 
@@ -108,23 +108,31 @@ def make_plan(
             rows, held_out = _hold_out(
                 np.concatenate(heard), joined_groups, seed_of_turn, split.fold
             )
-            for setting in recipe.settings:
-                start = _pretrain_job(
-                    setting, split, turn, seed_of_turn, rows, held_out,
-                    one_of_each_class(labelled, split.test),
-                )  # fmt: skip
-                start = pretrain.setdefault(start.name, start)
+            pool_rows = np.sort(np.concatenate([rows, held_out]))
+            for arm, setting in _arms(recipe):
+                start = None
+                if setting.pretraining:
+                    start = _pretrain_job(
+                        setting, split, turn, seed_of_turn, rows, held_out,
+                        one_of_each_class(labelled, split.test),
+                    )  # fmt: skip
+                    start = pretrain.setdefault(start.name, start)
                 for budget in recipe.budgets:
-                    if draw >= budget.draws:
-                        continue
-                    for arm in (CONTROL, PRETRAINED):
+                    if draw < budget.draws:
                         job = _train_job(
                             setting, budget, arm, split, draw, seed_of_draw, labelled,
-                            start if arm == PRETRAINED else None,
+                            pool_rows, start,
                         )  # fmt: skip
                         job = train.setdefault(job.name, job)
                         cells.append((cell_name(setting, budget, recipe), job))
     return Plan(tuple(pretrain.values()), tuple(train.values()), tuple(cells))
+
+
+def _arms(recipe: Recipe) -> Iterator[tuple[str, Setting]]:
+    """Both arms of each setting, side by side."""
+    for control, treated in zip(recipe.controls, recipe.settings, strict=True):
+        yield recipe.control, control
+        yield recipe.treated, treated
 
 
 def cell_name(setting: Setting, budget: Budget, recipe: Recipe) -> str:
@@ -186,10 +194,13 @@ def _train_job(
     draw: int,
     seed: int,
     labelled: Clips,
+    pool: Rows,
     start: PretrainJob | None,
 ) -> TrainJob:
     if budget.epochs:
-        setting = replace(setting, train=replace(setting.train, epochs=budget.epochs))
+        setting = replace(setting, train=replace(setting.train, epochs=budget.epochs, steps=0))
+    if budget.steps:
+        setting = replace(setting, train=replace(setting.train, steps=budget.steps))
     rows, validation = split.train, split.validation
     if budget.labels_per_class:
         # The labels of a validation part would not be in the budget, so there is none:
@@ -198,13 +209,21 @@ def _train_job(
         rows = label_budget(labelled, everything, budget.labels_per_class, seed)
         validation = validation[:0]
     reads = replace(setting, name="", pretrain=type(setting.pretrain)())
-    if arm == CONTROL:
+    if start is None:
         reads = replace(reads, decoder="unpool", objective=RECONSTRUCTION, pretext=PretextOptions())
+    if setting.method == "supervised":
+        reads, pool = replace(reads, how=_without_pool(setting.how)), pool[:0]
+    # What is trained on is named by rows: a method that hears the test clips is another job.
     name = digest(
         "train", reads, arm, split.fold, seed, rows.tolist(), validation.tolist(),
-        start.name if start else "",
+        pool.tolist(), start.name if start else "",
     )  # fmt: skip
     return TrainJob(
         f"train-{name}", setting, budget, arm, split.fold, draw, seed, rows, validation,
-        split.test, start,
+        split.test, pool, start,
     )  # fmt: skip
+
+
+def _without_pool(how: MethodOptions) -> MethodOptions:
+    """What supervised training reads of a method's options."""
+    return MethodOptions(augment=how.augment, mixup=how.mixup)

@@ -18,6 +18,13 @@ table changes some of it, and ``[grid]`` multiplies the settings by lists of val
 
 Unknown keys are errors. The model's notation may name ``{filters}``; ``batch_size``
 stands for both ``pretrain.batch_size`` and ``train.batch_size``.
+
+Each setting is held against a control: the same without pre-training and without the pool.
+``[control]`` changes what the control is, and ``arms`` what both are called::
+
+    arms = ["no augmentation", "strong"]
+    [control]
+    how.augment = "none"
 """
 
 from __future__ import annotations
@@ -34,12 +41,14 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import from_mapping, option
 from semisonic.data.synth import SynthOptions
 from semisonic.features import MelOptions
+from semisonic.inference.methods.options import METHODS, MethodOptions
 from semisonic.inference.pretext import (
     OBJECTIVE_HELP,
     OBJECTIVES,
     RECONSTRUCTION,
     PretextOptions,
 )
+from semisonic.learning.losses import LossOptions
 from semisonic.training.options import FitOptions
 
 DECODERS = ("unpool", "upsample", "subpixel", "unet")
@@ -55,6 +64,9 @@ class Budget:
         0, "epochs of training under this budget, as few labels make few steps an epoch; "
         "0: the setting's", minimum=0,
     )  # fmt: skip
+    steps: int = option(
+        0, "steps of training under this budget instead; 0: epochs count", minimum=0
+    )
 
     @property
     def label(self) -> str:
@@ -77,6 +89,13 @@ class Setting:
         "global", "statistics that features are standardised by", choices=("global", "mel", "none")
     )
     dropout: float = option(0.0, "dropout before the last layer", minimum=0.0, maximum=0.95)
+    label_smoothing: float = option(
+        0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
+    )
+    pretraining: bool = option(True, "pre-train the encoder on the pool")
+    method: str = option("supervised", "how labels and the pool are learned from", choices=METHODS)
+    how: MethodOptions = field(default_factory=MethodOptions)
+    loss: LossOptions = field(default_factory=LossOptions)
     mel: MelOptions = field(default_factory=MelOptions)
     pretext: PretextOptions = field(default_factory=PretextOptions)
     pretrain: FitOptions = field(default_factory=FitOptions)
@@ -103,9 +122,35 @@ class Recipe:
         "most of the time; 0: one for each draw", minimum=0,
     )  # fmt: skip
     folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
+    arms: tuple[str, ...] = option(
+        ("supervised", "pre-trained"), "names of the two arms: the control and what is tried"
+    )
     budgets: tuple[Budget, ...] = (Budget(),)
     settings: tuple[Setting, ...] = (Setting(),)
+    controls: tuple[Setting, ...] = ()
     synth: SynthOptions = field(default_factory=SynthOptions)
+
+    def __post_init__(self) -> None:
+        if len(self.arms) != 2 or len(set(self.arms)) != 2:
+            raise OptionError(
+                f"recipe key 'arms': found {list(self.arms)}, expected two different names"
+            )
+        if not self.controls:
+            plain = tuple(
+                replace(setting, pretraining=False, method="supervised")
+                for setting in self.settings
+            )
+            object.__setattr__(self, "controls", plain)
+
+    @property
+    def control(self) -> str:
+        """Name of the arm that the other is held against."""
+        return self.arms[0]
+
+    @property
+    def treated(self) -> str:
+        """Name of the arm that is tried."""
+        return self.arms[1]
 
 
 def read_recipe(
@@ -150,22 +195,25 @@ def _put(table: dict[str, Any], dotted: str, value: Any) -> None:
 
 def _expand(table: dict[str, Any], where: str) -> Recipe:
     shared = table.pop("setting", {})
+    control = table.pop("control", {})
     own = table.pop("settings", [{}])
     grid = table.pop("grid", {})
     budgets = tuple(
         from_mapping(Budget, row, f"{where}: budgets.") for row in table.pop("budgets", [{}])
     )
-    settings = []
+    settings, controls = [], []
     for changes in own:
         for values in itertools.product(*grid.values()):
             point = dict(zip(grid, values, strict=True))
             settings.append(_setting(shared, changes, point, where))
+            without = _merge({"pretraining": False, "method": "supervised"}, control)
+            controls.append(_setting(_merge(deepcopy(shared), changes), without, point, where))
     names = [setting.name for setting in settings]
     for name in names:
         if names.count(name) > 1:
             raise OptionError(f"{where}: two settings are called '{name}'; give each its own name")
     head = from_mapping(Recipe, table, f"{where}: ")
-    return replace(head, budgets=budgets, settings=tuple(settings))
+    return replace(head, budgets=budgets, settings=tuple(settings), controls=tuple(controls))
 
 
 def _setting(

@@ -25,7 +25,7 @@ from semisonic.evaluation.report import (
 )
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import RunOptions
-from semisonic.experiments.plan import CONTROL, PRETRAINED, Plan, TrainJob, pretraining_way
+from semisonic.experiments.plan import Plan, TrainJob, pretraining_way
 from semisonic.experiments.recipe import Recipe
 from semisonic.experiments.results import Outcome
 from semisonic.experiments.worker import read_arrays
@@ -38,7 +38,7 @@ LONGEST_PLAYED = 10.0
 """Seconds of a mistake that the report lets one hear."""
 
 TRANSDUCTIVE = (
-    "Transductive: pre-training heard the test clips, without their labels. Accuracy on clips "
+    "Transductive: training heard the test clips, without their labels. Accuracy on clips "
     "that nobody has recorded yet can be lower."
 )
 QUICK = "A quick look: fewer folds and epochs than the recipe asks for. No basis for a claim."
@@ -82,7 +82,7 @@ def write_report(
         reconstructions=_reconstructions(plan, outcome, jobs, material),
         filters={arm: read_arrays(jobs, job)["filters"][:, None] for arm, job in shown.items()},
         embeddings=_embeddings(jobs, shown),
-        mistakes=_mistakes(outcome, main, material),
+        mistakes=_mistakes(outcome, main, recipe.treated, material),
         dead_units=_dead_units(outcome),
         timing=_timing(outcome, seconds),
         provenance=_provenance(run, options),
@@ -105,6 +105,26 @@ def write_report(
         },
     )
     return page
+
+
+def _differences(recipe: Recipe) -> list[str]:
+    """In what the arms differ, over all settings."""
+    pairs = list(zip(recipe.controls, recipe.settings, strict=True))
+    notes = []
+    if any(treated.pretraining and not control.pretraining for control, treated in pairs):
+        notes.append(
+            "Pre-training gives the encoder's first weights and the statistics that features are "
+            "standardised by; without it, these come from the labelled training clips."
+        )
+    methods = sorted({t.method for c, t in pairs if t.method != c.method})
+    if methods:
+        notes.append(
+            f"'{recipe.treated}' learns from the unlabelled clips while it trains "
+            f"({', '.join(methods)}); '{recipe.control}' does not hear them."
+        )
+    if any(t.how.augment != c.how.augment or t.how.mixup != c.how.mixup for c, t in pairs):
+        notes.append("The arms differ in augmentation; see the options.")
+    return notes
 
 
 def _without_history(job: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +152,7 @@ def _subtitle(material: Material, options: RunOptions) -> str:
     heard = "training folds" + (f" and {len(pool)} clips of '{pool.name}'" if len(pool) else "")
     return (
         f"{len(labelled)} clips of '{labelled.name}', {len(labelled.classes)} classes, "
-        f"{len(labelled.folds)} folds; pre-trained on the {heard}"
+        f"{len(labelled.folds)} folds; unlabelled: {heard}"
         + (" and on the test clips" if options.transductive else "")
     )
 
@@ -189,6 +209,8 @@ def _reconstructions(
     for record in outcome.jobs:
         if record["kind"] == "pre-train" and np.isfinite(record["error"]):
             errors[record["way"]].append(record["error"])
+    if not plan.pretrain:
+        return None
     first = plan.pretrain[0]
     decoders: dict[str, Any] = {}
     truth = None
@@ -216,14 +238,12 @@ def _embeddings(jobs: Path, shown: dict[str, TrainJob]) -> dict[str, tuple[Any, 
     return found
 
 
-def _mistakes(outcome: Outcome, main: str, material: Material) -> list[Mistake]:
-    """The surest wrong answers of the pre-trained arm, with what is needed to hear them."""
+def _mistakes(outcome: Outcome, main: str, arm: str, material: Material) -> list[Mistake]:
+    """The surest wrong answers of an arm, with what is needed to hear them."""
     labelled = material.labelled
     row_of = {clip: row for row, clip in enumerate(labelled.ids)}
     found = []
-    for wrong in worst_mistakes(
-        outcome.predictions.select(setting=main, arm=PRETRAINED), N_MISTAKES
-    ):
+    for wrong in worst_mistakes(outcome.predictions.select(setting=main, arm=arm), N_MISTAKES):
         row = row_of[wrong.clip]
         start, end = float(labelled.start_time[row]), float(labelled.end_time[row])
         last = start + LONGEST_PLAYED if np.isnan(end) else min(end, start + LONGEST_PLAYED)
@@ -308,10 +328,9 @@ def _warnings(options: RunOptions, material: Material) -> list[str]:
 
 def _method(recipe: Recipe, plan: Plan) -> list[str]:
     notes = [
-        f"Both arms ({CONTROL}, {PRETRAINED}) share split, labels, seed, order of clips and the "
-        "classifier's first weights. They differ in the encoder's first weights and in the "
-        "statistics that features are standardised by: each arm takes them from its own "
-        "training clips.",
+        f"Both arms ({recipe.control}, {recipe.treated}) share split, labels, seed, order of "
+        "clips and the classifier's first weights.",
+        *_differences(recipe),
         "Each test fold is scored once, after training.",
     ]
     if any(len(job.validation) for job in plan.train):

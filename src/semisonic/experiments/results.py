@@ -12,7 +12,7 @@ import numpy as np
 from semisonic.evaluation.comparison import compare_settings
 from semisonic.evaluation.outcome import Comparison
 from semisonic.evaluation.results import Predictions
-from semisonic.experiments.plan import CONTROL, PRETRAINED, Plan
+from semisonic.experiments.plan import Plan
 from semisonic.experiments.recipe import Recipe
 from semisonic.experiments.worker import read_job, read_predictions
 
@@ -50,14 +50,15 @@ def collect(recipe: Recipe, plan: Plan, folder: Path) -> Outcome:
     predictions = Predictions.concat(tables).check()
     return Outcome(
         predictions,
-        tuple(compare_settings(predictions, CONTROL, PRETRAINED)),
+        tuple(compare_settings(predictions, recipe.control, recipe.treated)),
         tuple(jobs.values()),
     )
 
 
 def comparison_rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     """Headers and rows of the main table, as text."""
-    headers = ["setting", CONTROL, PRETRAINED, "difference", "95 % interval", "p", "shown"]
+    arms = [outcome.comparisons[0].a.name, outcome.comparisons[0].b.name]
+    headers = ["setting", *arms, "difference", "95 % interval", "p", "shown"]
     rows = []
     for c in outcome.comparisons:
         low, high = 100 * c.interval.low, 100 * c.interval.high

@@ -52,7 +52,7 @@ class ExperimentResult:
     report : Path
         The HTML file.
     model : Path
-        A trained model of the last setting, to predict with: pre-trained arm, first fold.
+        A trained model of the last setting, to predict with: the arm that is tried, first fold.
     examples : Clips
         A few clips of the test fold, of different classes, that this model has not heard.
     failures : tuple of (clip, reason)
@@ -106,7 +106,7 @@ def run_recipe(options: RunOptions) -> ExperimentResult:
         seconds = _run_jobs(plan, context, options.workers)
         outcome = collect(recipe, plan, jobs)
         report = write_report(run, options, recipe, plan, material, outcome, seconds=seconds)
-        return _result(plan, material, outcome, report, jobs)
+        return _result(recipe, plan, material, outcome, report, jobs)
 
 
 def load_data(options: RunOptions, recipe: Recipe, cache: Path) -> tuple[Clips, Clips | None]:
@@ -175,13 +175,16 @@ def _write_budgets(plan: Plan, material: Material, folder: Path) -> None:
 
 
 def _result(
-    plan: Plan, material: Material, outcome: Outcome, report: Path, folder: Path
+    recipe: Recipe, plan: Plan, material: Material, outcome: Outcome, report: Path, folder: Path
 ) -> ExperimentResult:
     headers, rows = comparison_rows(outcome)
-    shown = next(job for _, job in reversed(plan.cells) if job.start and job.draw == 0)
+    shown = next(
+        job for _, job in reversed(plan.cells) if job.arm == recipe.treated and job.draw == 0
+    )
+    subject = "Pre-training" if recipe.treated == "pre-trained" else f"'{recipe.treated}'"
     return ExperimentResult(
         table=text_table(headers, rows),
-        verdicts=tuple(f"{c.setting}: {c.verdict('Pre-training')}" for c in outcome.comparisons),
+        verdicts=tuple(f"{c.setting}: {c.verdict(subject)}" for c in outcome.comparisons),
         report=report,
         model=folder / shown.name / MODEL,
         examples=_examples(material.labelled, shown.test),

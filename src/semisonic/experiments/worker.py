@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from semisonic.base.files import read_json, replacing, write_json
 from semisonic.evaluation.results import Predictions
 from semisonic.experiments.material import Material
-from semisonic.experiments.plan import PretrainJob, TrainJob, pretraining_way
+from semisonic.experiments.plan import PretrainJob, Rows, TrainJob, pretraining_way
 from semisonic.inference.pretraining import PretrainOutcome, PretrainSettings, pretrain_encoder
 from semisonic.inference.provenance import Part
 from semisonic.inference.scoring import embed_rows, evaluating, mean_by, score_rows
-from semisonic.inference.training import TrainSettings, train_model
+from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
 from semisonic.models import AutoEncoder, count_parameters, load_encoder, save, save_encoder
 
 ENCODER, MODEL, DONE = "encoder.zip", "model.zip", "job.json"
@@ -116,8 +116,13 @@ def run_train(job: TrainJob) -> None:
         model=job.setting.architecture,
         standardize=job.setting.standardize,
         dropout=job.setting.dropout,
+        label_smoothing=job.setting.label_smoothing,
+        method=job.setting.method,
+        how=job.setting.how,
+        loss=job.setting.loss,
         fit=job.setting.train,
     )
+    pool = table.rows_of(job.pool)
     outcome = train_model(
         features,
         target,
@@ -130,6 +135,8 @@ def run_train(job: TrainJob) -> None:
         device=context.device,
         folder=folder,
         start=load_encoder(context.folder / job.start.name / ENCODER) if job.start else None,
+        rows_pool=pool,
+        truth=target,
     )
     rows = table.rows_of(job.test)
     owner, scores = mean_by(table.source[rows], score_rows(outcome.model, features, rows))
@@ -155,13 +162,35 @@ def run_train(job: TrainJob) -> None:
             "labels_per_class": job.budget.labels_per_class,
             "fold": job.fold, "draw": job.draw, "seed": job.seed,
             "n_train": len(job.train), "n_validation": len(job.validation),
-            "n_test": len(job.test), "accuracy": float(predictions.correct.mean()),
+            "n_test": len(job.test), "n_pool": len(job.pool),
+            "accuracy": float(predictions.correct.mean()),
+            "on_pool": on_pool(outcome, features, target, pool, table.rows_of(job.train)),
             "n_parameters": count_parameters(outcome.model),
             "best_epoch": outcome.best_epoch, "seconds": outcome.seconds,
             "history": outcome.history,
         },
     )  # fmt: skip
     _tidy(folder)
+
+
+def on_pool(
+    outcome: TrainOutcome, features: Any, target: Rows, pool: Rows, labelled: Rows
+) -> dict[str, Any]:
+    """How often the final model is right about unlabelled clips whose class is known.
+
+    ``accuracy`` and, by class, ``precision``: the share of right answers among all clips that
+    were given that class (None where none was). Empty without such clips.
+    """
+    rows = np.setdiff1d(pool[target[pool] >= 0], labelled)
+    if not len(rows):
+        return {}
+    found = score_rows(outcome.model, features, rows).argmax(axis=1)
+    right = found == target[rows]
+    by_class = {
+        name: float(right[found == number].mean()) if (found == number).any() else None
+        for number, name in enumerate(outcome.model.classes)
+    }
+    return {"n_clips": len(rows), "accuracy": float(right.mean()), "precision": by_class}
 
 
 def _provenance(job: TrainJob, context: Context) -> dict[str, Any]:
