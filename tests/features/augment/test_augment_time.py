@@ -9,7 +9,7 @@ from augment_sounds import MEL, features, harmonics, noise, padded, tone
 
 from semisonic.base.errors import DataError
 from semisonic.features import LogMel, augment
-from semisonic.features.augment.stretch import OUTSIDE
+from semisonic.features.augment.places import OUTSIDE
 
 FRAME = MEL.hop_length / MEL.sample_rate  # s
 

@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from semisonic.base.errors import OptionError
-from semisonic.base.options import nearest
 from semisonic.features.augment.base import Augmentation, Drawn, ordered, uniform
+from semisonic.features.augment.places import check_outside, ends_of, places
 from semisonic.features.augment.sounding import padded_rows
 from semisonic.features.augment.warp import interpolate_frames
 from semisonic.features.options import MelOptions
-
-OUTSIDE = ("natural", "wrap", "silence")
 
 
 class Stretch(Augmentation):
@@ -34,7 +31,7 @@ class Stretch(Augmentation):
         Range of speeds: 1.25 is a quarter faster, 0.8 a fifth slower. Drawn so that a factor
         is as likely as its inverse. From 0.25 to 4.
     outside : {"natural", "wrap", "silence"}
-        What fills the rest of a faster clip: the clip goes round, silence, or "natural":
+        What fills the rest of a faster clip: the clip goes round, or silence; "natural" is
         silence for clips that hold digital silence already, else round.
     probability : float
         Share of rows that are changed.
@@ -50,10 +47,7 @@ class Stretch(Augmentation):
     ) -> None:
         super().__init__(mel, probability)
         self.min_factor, self.max_factor = check_factors(min_factor, max_factor, type(self))
-        if outside not in OUTSIDE:
-            hint = nearest(outside, OUTSIDE)
-            raise OptionError(f"{self.named('outside')}: found {outside!r}; {hint}")
-        self.outside = outside
+        self.outside = check_outside(outside, self.named("outside"))
 
     def draw(self, x: Tensor) -> Drawn:
         """``factor``, and ``centre``: the place that stays, as a share of the clip."""
@@ -62,18 +56,9 @@ class Stretch(Augmentation):
 
     def change(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The stretched clips."""
-        n_frames = x.shape[3]
-        frame = torch.arange(n_frames, device=x.device, dtype=torch.float32)
-        centre = (drawn["centre"] * (n_frames - 1))[:, None]
-        source = centre + (frame - centre) * drawn["factor"][:, None]  # (batch, frame)
-        if self.outside == "wrap":
-            return interpolate_frames(x, source)
-        ends = torch.ones_like(centre, dtype=torch.bool)
-        if self.outside == "natural":
-            ends = padded_rows(x)[:, None]
-        inside = source.clamp(0, n_frames - 1)
-        stretched = interpolate_frames(x, torch.where(ends, inside, source))
-        beyond = ((source - inside).abs() > 0.5) & ends
+        ends = ends_of(self.outside, padded_rows(x))
+        source, beyond = places(x.shape[3], drawn["factor"], drawn["centre"], ends)
+        stretched = interpolate_frames(x, source)
         silence = self.levels.silence(x).expand_as(x)
         return self.levels.settle(stretched.lerp_(silence, beyond[:, None, None].to(x.dtype)))
 
