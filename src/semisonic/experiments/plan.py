@@ -181,7 +181,11 @@ def _hold_out(rows: Rows, groups: NDArray[np.str_], seed: int, fold: int) -> tup
 def _pretrain_job(
     setting: Setting, split: Split, draw: int, seed: int, rows: Rows, held_out: Rows, show: Rows
 ) -> PretrainJob:
-    reads = replace(setting, name="", dropout=0.0, train=type(setting.train)())
+    plain = Setting()  # what only the training after it reads is left out
+    reads = replace(
+        setting, name="", dropout=plain.dropout, label_smoothing=plain.label_smoothing,
+        method=plain.method, how=plain.how, loss=plain.loss, train=plain.train,
+    )  # fmt: skip
     name = digest("pre-train", reads, split.fold, seed, rows.tolist(), held_out.tolist())
     return PretrainJob(f"pretrain-{name}", setting, split.fold, draw, seed, rows, held_out, show)
 

@@ -207,7 +207,7 @@ def _reconstructions(
     """Test clips of one fold through each auto-encoder that saw the same input."""
     errors: dict[str, list[float]] = defaultdict(list)
     for record in outcome.jobs:
-        if record["kind"] == "pre-train" and np.isfinite(record["error"]):
+        if record["kind"] == "pre-train" and record["error"] is not None:
             errors[record["way"]].append(record["error"])
     if not plan.pretrain:
         return None

@@ -22,6 +22,7 @@ from semisonic.inference.pretraining import PretrainOutcome, PretrainSettings, p
 from semisonic.inference.provenance import Part
 from semisonic.inference.scoring import embed_rows, evaluating, mean_by, score_rows
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
+from semisonic.inference.verbs.runs import plain
 from semisonic.models import AutoEncoder, count_parameters, load_encoder, save, save_encoder
 
 ENCODER, MODEL, DONE = "encoder.zip", "model.zip", "job.json"
@@ -91,7 +92,7 @@ def run_pretrain(job: PretrainJob) -> None:
             "objective": job.setting.objective, "decoder": job.setting.decoder,
             "fold": job.fold, "draw": job.draw, "seed": job.seed,
             "n_clips": len(job.rows), "n_held_out": len(job.held_out),
-            "error": outcome.error, "error_db2": outcome.error_db2,
+            "error": plain(outcome.error), "error_db2": plain(outcome.error_db2),
             "dead_units": [asdict(layer) for layer in outcome.dead_units],
             "spread": asdict(outcome.spread),
             "n_parameters": count_parameters(outcome.network),

@@ -191,7 +191,8 @@ def pretrain_encoder(
     looked_at = (held_out if len(held_out) > 1 else train)[:MAX_INSPECTED]
     dead = never_active(network, features, looked_at, place)
     spread = spread_over(network, features, looked_at, place)
-    objective.cpu().eval()
+    objective.cpu()
+    network.cpu().eval()
     return PretrainOutcome(
         network, name, result, layers, dead, spread,
         error.get("loss", np.nan), error.get("mse_db2", np.nan),

@@ -11,8 +11,9 @@ from semisonic.inference import PretrainOptions
 def pretrain(options: PretrainOptions, session: Session) -> Status:
     """Learn an encoder from recordings without labels.
 
-    An auto-encoder learns to draw spectrograms again from a narrow code. Its encoder is saved,
-    and 'semisonic train --encoder' starts from it.
+    An auto-encoder learns to draw spectrograms again from a narrow code, or to clean or complete
+    them; or an encoder learns to know two views of a clip as one (--objective). The encoder is
+    saved, and 'semisonic train --encoder' starts from it.
     """
     options = begin(options, session, pool="data")
     if session.dry_run:
@@ -30,6 +31,7 @@ command = command_from(
     examples=[
         "semisonic pretrain path/to/recordings -o runs/encoder",
         'semisonic pretrain path/to/recordings --model "(32)5c-2p-64fc" --epochs 20',
+        "semisonic pretrain path/to/recordings --objective vicreg --epochs 60",
         "semisonic pretrain synth -o runs/encoder",
     ],
     resumes=True,

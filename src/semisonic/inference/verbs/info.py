@@ -126,7 +126,7 @@ def _file(path: Path) -> InfoResult:
     else:
         model = load_encoder(path)
         title = f"pre-trained encoder {path}"
-        facts = {"decoder": said.get("decoder", "")}
+        facts = {"decoder": said.get("decoder", "none")}
     mel = MelOptions(**said["features"])
     facts = {"network": said["model"], **facts, **_size(model, model.encoder, mel)}
     facts["standardisation"] = said["standardize"]

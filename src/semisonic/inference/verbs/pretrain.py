@@ -27,7 +27,14 @@ from semisonic.inference.pretraining import (
 from semisonic.inference.provenance import Part
 from semisonic.inference.tables import plain_table
 from semisonic.inference.verbs.figures import write_curves
-from semisonic.inference.verbs.runs import about, open_run, prepare_in, record_data, unreadable
+from semisonic.inference.verbs.runs import (
+    about,
+    open_run,
+    plain,
+    prepare_in,
+    record_data,
+    unreadable,
+)
 from semisonic.learning import Spread
 from semisonic.models import AutoEncoder, save_encoder
 
@@ -155,8 +162,8 @@ def save_pretrained(path: Path, outcome: PretrainOutcome, provenance: dict[str, 
 
 
 def numbers_of(outcome: PretrainOutcome) -> dict[str, object]:
-    """What was measured in a pre-training, for records."""
-    return {
+    """What was measured in a pre-training, for records; what could not be is None."""
+    numbers: dict[str, object] = {
         "objective": outcome.objective,
         "held_out_error": outcome.error,
         "held_out_error_db2": outcome.error_db2,
@@ -168,6 +175,7 @@ def numbers_of(outcome: PretrainOutcome) -> dict[str, object]:
         "collapsed": outcome.spread.is_collapsed,
         "never_active": {unit.layer: [unit.n_dead, unit.n_units] for unit in outcome.dead_units},
     }
+    return {name: plain(value) for name, value in numbers.items()}
 
 
 def _how(outcome: PretrainOutcome) -> str:

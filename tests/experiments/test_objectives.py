@@ -1,0 +1,148 @@
+"""Recipes that compare pre-training objectives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from semisonic import recipes
+from semisonic.base.errors import OptionError
+from semisonic.data import load_clips
+from semisonic.experiments import RunOptions, read_recipe, run_recipe
+from semisonic.experiments.plan import make_plan
+from semisonic.experiments.recipe import Setting
+from semisonic.inference.pretext import OBJECTIVES
+
+COMPARE = """
+title = "objectives"
+validation = 0.0
+folds = [1]
+[[budgets]]
+labels_per_class = 2
+[setting]
+model = "(4)3c-2p-(4)3c-2p-8fc"
+decoder = "upsample"
+[setting.mel]
+sample_rate = 8000
+duration = 0.5
+n_fft = 256
+hop_length = 128
+n_mels = 16
+[setting.pretrain]
+epochs = 2
+[setting.train]
+epochs = 2
+[[settings]]
+name = "byol"
+objective = "byol"
+[settings.pretext]
+view_duration = 0.3
+[[settings]]
+name = "masked"
+objective = "masked"
+[[settings]]
+name = "layer-wise"
+objective = "layer-wise"
+[settings.pretext]
+layer_epochs = 1
+[[settings]]
+name = "plain"
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tiny_set / "objectives.toml"
+    file.write_text(COMPARE, encoding="utf-8")
+    output = tmp_path_factory.mktemp("objectives") / "run"
+    run_recipe(
+        RunOptions(
+            recipe=str(file), data=tiny_set / "labelled.csv", unlabelled=tiny_set / "pool",
+            output=output, device="cpu", workers=1,
+        )
+    )  # fmt: skip
+    return output
+
+
+def test_each_objective_is_compared_with_one_control(finished: Path) -> None:
+    results = json.loads((finished / "results.json").read_text())
+    names = ["byol", "masked", "layer-wise", "plain"]
+    assert [one["setting"] for one in results["comparisons"]] == names
+    trained = {job["name"]: job["arm"] for job in results["jobs"] if job["kind"] == "train"}
+    assert list(trained.values()).count("supervised") == 1
+    jobs = {job["setting"]: job for job in results["jobs"] if job["kind"] == "pre-train"}
+    assert [jobs[name]["way"] for name in names] == [
+        "byol", "masked, upsample", "layer-wise, upsample", "upsample",
+    ]  # fmt: skip
+    assert all(job["spread"]["rank"] > 0 for job in jobs.values())
+
+
+def test_the_report_shows_what_has_a_decoder_and_jobs_are_tidy(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    assert "masked, upsample" in page
+    assert not list(finished.glob("jobs/*/checkpoint.pt"))
+    assert not list(finished.glob("jobs/*/layer-*"))
+
+
+def test_the_recipe_of_the_package_compares_all_objectives() -> None:
+    for quick in (False, True):
+        recipe = read_recipe(recipes.find("pretraining-objectives"), quick=quick)
+        assert tuple(s.objective for s in recipe.settings) == OBJECTIVES
+        for setting in recipe.settings:
+            setting.pretext.check_for(setting.objective)
+            assert (setting.model, setting.mel.shape) == ("small", (1, 64, 216))
+    recipe = read_recipe(recipes.find("pretraining-objectives"))
+    assert [budget.labels_per_class for budget in recipe.budgets] == [4, 0]
+
+
+METHODS = """
+[[settings]]
+name = "a"
+[[settings]]
+name = "b"
+method = "pi-model"
+dropout = 0.5
+label_smoothing = 0.1
+[settings.how]
+mixup = 0.2
+[settings.train]
+epochs = 3
+[[settings]]
+name = "c"
+objective = "masked"
+[[settings]]
+name = "d"
+objective = "masked"
+[settings.pretext]
+mask_share = 0.5
+"""
+
+
+def test_a_method_after_it_does_not_repeat_the_pre_training(tmp_path: Path, tiny_set: Path) -> None:
+    (tmp_path / "r.toml").write_text(METHODS, encoding="utf-8")
+    labelled = load_clips(tiny_set / "labelled.csv")
+    plan = make_plan(read_recipe(tmp_path / "r.toml"), labelled, labelled[:0].without_labels())
+    assert len(plan.pretrain) == 3 * len(labelled.folds)
+
+
+def test_settings_differ_in_pre_training_alone(tiny_set: Path) -> None:
+    labelled = load_clips(tiny_set / "labelled.csv")
+    recipe = read_recipe(recipes.find("pretraining-objectives"))
+    plan = make_plan(recipe, labelled, labelled[:0].without_labels())
+    folds, draws = len(labelled.folds), 5 + 3
+    controls = {job.name for job in plan.train if job.arm == recipe.control}
+    assert len(controls) == folds * draws
+    assert len({job.name for job in plan.pretrain}) == folds * len(OBJECTIVES)
+
+
+def test_an_option_of_another_objective_is_refused(tiny_set: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="did you mean 'byol'"):
+        _read(tmp_path, "[setting]\nobjective = 'bjol'")
+    assert _read(tmp_path, "[setting]\nobjective = 'byol'") == Setting(objective="byol")
+
+
+def _read(folder: Path, text: str) -> Setting:
+    (folder / "r.toml").write_text(text, encoding="utf-8")
+    return read_recipe(folder / "r.toml").settings[0]

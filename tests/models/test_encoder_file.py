@@ -1,0 +1,84 @@
+"""The file of an encoder without a decoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from semisonic.base.errors import ModelError
+from semisonic.features import MelOptions
+from semisonic.models import (
+    AutoEncoder,
+    PretrainedEncoder,
+    build,
+    build_autoencoder,
+    build_encoder,
+    load,
+    load_encoder,
+    read_about,
+    save_encoder,
+    transfer,
+)
+
+MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16, deltas=True)
+NET = "(4)3cbn-2p-(6)3c-2p"
+
+
+def noise(n: int) -> torch.Tensor:
+    return torch.randn(n, *MEL.shape, generator=torch.Generator().manual_seed(0)) * 9 - 40
+
+
+@pytest.fixture
+def encoder() -> PretrainedEncoder:
+    network = build_encoder(NET, MEL, standardize="mel", seed=3)
+    assert network.frontend is not None
+    network.frontend.standardize.fit(noise(8))
+    return network.eval()
+
+
+def test_an_encoder_comes_back_without_a_decoder(
+    encoder: PretrainedEncoder, tmp_path: Path
+) -> None:
+    save_encoder(tmp_path / "e", encoder, about={"objective": "byol"})
+    found = load_encoder(tmp_path / "e")
+    assert type(found) is PretrainedEncoder
+    assert found.name == encoder.name
+    assert torch.equal(found.encode(noise(3)), encoder.encode(noise(3)))
+    said = read_about(tmp_path / "e")
+    assert said["kind"] == "encoder"
+    assert "decoder" not in said
+    assert said["about"] == {"objective": "byol"}
+
+
+def test_it_starts_a_classifier(encoder: PretrainedEncoder, tmp_path: Path) -> None:
+    save_encoder(tmp_path / "e", encoder)
+    model = build(NET + "-8fc", MEL, ("a", "b"), standardize="mel", seed=9)
+    transfer(load_encoder(tmp_path / "e"), model)
+    for name, value in encoder.encoder.state_dict().items():
+        assert torch.equal(model.encoder.state_dict()[name], value)
+    assert encoder.frontend is not None
+    assert torch.equal(model.frontend.standardize.mean, encoder.frontend.standardize.mean)
+
+
+def test_it_is_built_with_the_weights_of_the_auto_encoder_and_the_classifier(
+    encoder: PretrainedEncoder,
+) -> None:
+    pair = build_autoencoder(NET, MEL, decoder="upsample", seed=3)
+    assert isinstance(pair, AutoEncoder)
+    model = build(NET, MEL, ("a", "b"), seed=3)
+    for name, value in encoder.encoder.state_dict().items():
+        assert torch.equal(pair.encoder.state_dict()[name], value)
+        assert torch.equal(model.encoder.state_dict()[name], value)
+
+
+def test_it_is_no_classifier_and_needs_a_front_end(
+    encoder: PretrainedEncoder, tmp_path: Path
+) -> None:
+    save_encoder(tmp_path / "e", encoder)
+    with pytest.raises(ModelError, match=r"use load_encoder\(\)"):
+        load(tmp_path / "e")
+    encoder.frontend = None
+    with pytest.raises(ModelError, match="build_encoder"):
+        save_encoder(tmp_path / "f", encoder)
