@@ -38,7 +38,7 @@ epochs = 2
 name = "byol"
 objective = "byol"
 [settings.pretext]
-view_duration = 0.3
+view_share = 0.6
 [[settings]]
 name = "masked"
 objective = "masked"

@@ -27,7 +27,7 @@ from semisonic.inference.pretext_objectives import build_view
 from semisonic.models import AutoEncoder
 from semisonic.training import FitOptions
 
-SMALL_VIEWS = PretextOptions(projection=16, view_duration=0.3)
+SMALL_VIEWS = PretextOptions(projection=16, view_share=0.6)
 PRETEXT = {
     "denoising": PretextOptions(noise_db=4.0),
     "masked": PretextOptions(patch_mels=4, patch_frames=4, mask_share=0.4),
@@ -162,7 +162,7 @@ def test_an_option_of_another_objective_is_refused(
 @pytest.mark.parametrize(
     "change",
     [
-        {"views": "none"}, {"view_duration": 0.0}, {"view_background": 0.0}, {"view_crop": 0.0},
+        {"views": "none"}, {"view_share": 1.0}, {"view_background": 0.0}, {"view_crop": 0.0},
         {"target_decay": 0.0}, {"predictor": False}, {"projection": 8},
     ],
     ids=str,
@@ -176,15 +176,15 @@ def test_every_part_of_byol_can_be_changed(features: np.ndarray, change: dict[st
 
 
 def test_with_everything_off_a_view_is_the_clip(features: np.ndarray) -> None:
-    off = PretextOptions(views="none", view_duration=0.0, view_background=0.0, view_crop=0.0)
+    off = PretextOptions(views="none", view_share=1.0, view_background=0.0, view_crop=0.0)
     x = torch.from_numpy(features[:4].astype(np.float32))
     assert torch.equal(build_view(off, MEL)(x), x)
-    cut = build_view(replace(off, view_duration=0.25), MEL)(x)
+    cut = build_view(replace(off, view_share=0.5), MEL)(x)
     assert cut.shape == (4, 1, 16, MEL.count_frames(2000))
 
 
 def test_a_collapse_is_measured(features: np.ndarray) -> None:
-    bad = PretextOptions(variance=0.0, covariance=0.0, projection=8, view_duration=0.3)
+    bad = PretextOptions(variance=0.0, covariance=0.0, projection=8, view_share=0.6)
     strong = FitOptions(epochs=25, learning_rate=0.03, restore_best=False, **PLAIN)
     collapsed = run(features, "vicreg", strong, pretext=bad)
     usual = run(features, "vicreg", strong)

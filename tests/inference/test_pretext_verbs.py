@@ -25,7 +25,7 @@ from semisonic.inference import (
 )
 from semisonic.models import AutoEncoder, read_about
 
-VIEWS = PretextOptions(projection=16, view_duration=0.3)
+VIEWS = PretextOptions(projection=16, view_share=0.6)
 PRETRAIN = PretrainOptions(
     model=NOTATION, mel=MEL, objective="byol", pretext=VIEWS, fit=QUICK_PRETRAIN, device="cpu",
     workers=1,

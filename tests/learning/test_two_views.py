@@ -128,6 +128,20 @@ def test_views_are_random_in_training_and_fixed_by_a_seed_in_evaluation():
     assert loss_of(objective, x, seed=1) != loss_of(objective, x, seed=2)
 
 
+def test_views_are_made_in_full_precision():
+    objective, x = make(Byol), clips()
+    torch.manual_seed(0)
+    wanted = objective.two_views(x)
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        view = nn.Sequential(TimeCrop(MEL, 0.4), augmenter(preset("strong", MEL), MEL))
+        assert torch.equal(objective.two_views(x), wanted)
+        torch.manual_seed(0)
+        found = make(Byol, view=view).two_views(x)
+    torch.manual_seed(0)
+    assert torch.equal(found, make(Byol, view=view).two_views(x))
+
+
 def test_first_weights_depend_on_the_seed_alone():
     torch.manual_seed(0)
     a = make(Byol, seed=3).state_dict()

@@ -43,9 +43,10 @@ class PretextOptions:
         "strong", "byol, vicreg: how the views of a clip are changed",
         choices=("none", "weak", "strong"),
     )  # fmt: skip
-    view_duration: float = option(
-        2.5, "byol, vicreg: length of a view, cut at random; 0: whole clips", unit="s", minimum=0
-    )
+    view_share: float = option(
+        0.5, "byol, vicreg: length of a view as a share of the clip, cut at random; 1: all of it",
+        minimum=0.05, maximum=1.0,
+    )  # fmt: skip
     view_background: float = option(
         0.5, "byol, vicreg: share of views with another clip beneath", minimum=0.0, maximum=1.0
     )

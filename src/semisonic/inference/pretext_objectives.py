@@ -95,18 +95,17 @@ def _of_two_views(
 def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
     """The module that makes a random view of each clip: a part of it, changed."""
     low, high = BACKGROUND_SNR_DB
-    duration = options.view_duration or mel.duration
     changes = dataclasses.replace(
         preset(options.views, mel),
         background=options.view_background,
         snr_min_db=low,
         snr_max_db=high,
-        crop_time=options.view_crop * duration,
+        crop_time=options.view_crop * mel.duration,
         crop_bands=int(options.view_crop * mel.n_mels),
     )
     steps: list[nn.Module] = [augmenter(changes, mel)]
-    if options.view_duration and options.view_duration < mel.duration:
-        steps.insert(0, TimeCrop(mel, options.view_duration))
+    if options.view_share < 1:
+        steps.insert(0, TimeCrop(mel, options.view_share * mel.duration))
     return nn.Sequential(*steps)
 
 

@@ -79,9 +79,13 @@ class TwoViews(Objective):
         return self
 
     def two_views(self, x: Tensor) -> Tensor:
-        """Both views of each clip, standardised, (2 * batch, channel, mel, frame)."""
-        with torch.no_grad():
-            return self.standardize(torch.cat((self.view(x), self.view(x))))  # type: ignore[no-any-return]
+        """Both views of each clip, standardised, (2 * batch, channel, mel, frame).
+
+        In full precision: half of it would round levels to half a decibel.
+        """
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            both: Tensor = self.standardize(torch.cat((self.view(x), self.view(x))))
+            return both
 
     def embed(self, x: Tensor) -> Tensor:
         """Embeddings, (batch, out_channels), of unchanged clips, features in dB."""
