@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from semisonic.features.frontend import Frontend
     from semisonic.features.logmel import LogMel
     from semisonic.features.standardize import Standardize
+    from semisonic.features.statistics import mel_statistics
 
 __all__ = [
     "Frontend",
@@ -31,6 +32,7 @@ __all__ = [
     "delta",
     "hz_to_mel",
     "mel_filters",
+    "mel_statistics",
     "mel_to_hz",
     "mfcc",
     "mfcc_statistics",
@@ -44,6 +46,7 @@ _HOME = {
     "delta": "deltas",
     "hz_to_mel": "filterbank",
     "mel_filters": "filterbank",
+    "mel_statistics": "statistics",
     "mel_to_hz": "filterbank",
     "mfcc": "cepstrum",
     "mfcc_statistics": "cepstrum",

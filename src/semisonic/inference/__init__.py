@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from semisonic.inference.provenance import Overlap, Part, overlaps, recording_hashes
     from semisonic.inference.scoring import embed_rows, score_rows
     from semisonic.inference.selection import Selection, select
+    from semisonic.inference.suspects_options import SuspectsOptions
     from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
     from semisonic.inference.verbs.evaluate import EvaluateResult, evaluate
     from semisonic.inference.verbs.info import InfoResult, info
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         predict_files,
     )
     from semisonic.inference.verbs.pretrain import PretrainResult, pretrain
+    from semisonic.inference.verbs.suspects import SuspectsResult, suspects
     from semisonic.inference.verbs.train import TrainResult, train
     from semisonic.inference.windowing import cut_clips, window_starts
 
@@ -69,11 +71,13 @@ _WHERE = {
     "provenance": ("Overlap", "Part", "overlaps", "recording_hashes"),
     "scoring": ("embed_rows", "score_rows"),
     "selection": ("Selection", "select"),
+    "suspects_options": ("SuspectsOptions",),
     "training": ("TrainOutcome", "TrainSettings", "train_model"),
     "verbs.evaluate": ("EvaluateResult", "evaluate"),
     "verbs.info": ("InfoResult", "info"),
     "verbs.predict": ("PredictResult", "Prediction", "predict", "predict_files"),
     "verbs.pretrain": ("PretrainResult", "pretrain"),
+    "verbs.suspects": ("SuspectsResult", "suspects"),
     "verbs.train": ("TrainResult", "train"),
     "windowing": ("cut_clips", "window_starts"),
 }
@@ -98,6 +102,8 @@ __all__ = [
     "PretrainSettings",
     "Selection",
     "SoundClassifier",
+    "SuspectsOptions",
+    "SuspectsResult",
     "TrainOptions",
     "TrainOutcome",
     "TrainResult",
@@ -121,6 +127,7 @@ __all__ = [
     "score_clips",
     "score_rows",
     "select",
+    "suspects",
     "train",
     "train_model",
     "window_starts",

@@ -1,0 +1,83 @@
+"""A classifier that learns in seconds: statistics of spectrograms, two simple models, their mean.
+
+A linear model (logistic regression, strongly regularised) and a forest of extremely randomised
+trees (Geurts, Ernst and Wehenkel 2006) make different mistakes, so the mean of their scores is
+better than either, and neither can learn single wrong labels by heart in a way that would show
+in the scores of other recordings. It is for judging labels, not for a model to keep.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+N_TREES = 300
+STRENGTH = 0.01
+"""Inverse of the linear model's regularisation, for standardised statistics."""
+
+Scores = NDArray[np.float64]
+
+
+def learn_and_score(
+    learn_from: NDArray[np.float32],
+    target: NDArray[Any],
+    to_score: NDArray[np.float32],
+    *,
+    n_classes: int,
+    seed: int,
+    workers: int | None = None,
+) -> Scores:
+    """Learn from some clips' statistics and score others'.
+
+    Parameters
+    ----------
+    learn_from : ndarray, shape (n, d)
+    target : ndarray
+        Class numbers (n,), or for several labels a clip 0 and 1, (n, n_classes).
+    to_score : ndarray, shape (m, d)
+    n_classes : int
+    seed : int
+        Of the trees.
+    workers : int, optional
+        Threads that grow trees; one a core by default.
+
+    Returns
+    -------
+    ndarray of float64, shape (m, n_classes)
+        Probabilities; 0 for a class that no clip to learn from has.
+    """
+    if target.ndim == 1:
+        return _one_label(learn_from, target, to_score, n_classes, seed, workers)
+    columns = [
+        _one_label(learn_from, answers.astype(np.int64), to_score, 2, seed, workers)[:, 1]
+        for answers in target.T
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _one_label(
+    learn_from: NDArray[np.float32],
+    target: NDArray[np.int64],
+    to_score: NDArray[np.float32],
+    n_classes: int,
+    seed: int,
+    workers: int | None,
+) -> Scores:
+    scores = np.zeros((len(to_score), n_classes))
+    known = np.unique(target)
+    if len(known) == 1:
+        scores[:, known] = 1.0
+        return scores
+    models = (
+        make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=2000)),
+        ExtraTreesClassifier(N_TREES, random_state=seed % 2**32, n_jobs=workers or -1),
+    )
+    for model in models:
+        scores[:, known] += model.fit(learn_from, target).predict_proba(to_score) / len(models)
+    return scores

@@ -1,0 +1,51 @@
+"""Statistics of spectrograms: their values, and that nothing odd makes them infinite."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from semisonic.base.errors import DataError
+from semisonic.features import mel_statistics
+
+
+def test_values_of_a_clip_that_is_known() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-40, 0, (3, 1, 24, 50))
+    found = mel_statistics(x)
+    assert found.shape == (3, 6 * 24 + 3 * 20)
+    assert found.dtype == np.float32
+    blocks = found[:, : 6 * 24].reshape(3, 6, 24)
+    level = x[:, 0]
+    expected = [
+        level.mean(2), level.std(2), np.diff(level, axis=2).std(2),
+        *(np.quantile(level, q, axis=2) for q in (0.1, 0.5, 0.9)),
+    ]  # fmt: skip
+    np.testing.assert_allclose(blocks, np.stack(expected, axis=1), rtol=1e-4, atol=1e-4)
+    # The zeroth cepstral coefficient is the level, times the root of the number of bands.
+    np.testing.assert_allclose(found[:, 144], level.mean((1, 2)) * np.sqrt(24), rtol=1e-4)
+
+
+def test_only_the_range_below_the_loudest_counts_and_only_the_first_channel() -> None:
+    x = np.random.default_rng(0).uniform(-60, 0, (1, 2, 8, 10)).astype(np.float16)
+    x[0, 0, 0, 0] = 0
+    quiet, quieter, other = x.copy(), x.copy(), x.copy()
+    quiet[0, 0, 3, 4], quieter[0, 0, 3, 4], other[0, 1] = -80, -100, 5
+    np.testing.assert_array_equal(mel_statistics(quiet), mel_statistics(quieter))
+    np.testing.assert_array_equal(mel_statistics(x), mel_statistics(other))
+
+
+def test_clips_do_not_depend_on_their_neighbours() -> None:
+    x = np.random.default_rng(1).uniform(-60, 0, (70, 1, 8, 10))
+    np.testing.assert_array_equal(mel_statistics(x)[[3, 69]], mel_statistics(x[[3, 69]]))
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_silence_and_single_frames_are_finite(frames: int) -> None:
+    assert np.isfinite(mel_statistics(np.full((2, 1, 4, frames), -100.0))).all()
+    assert mel_statistics(np.zeros((0, 1, 4, frames))).shape == (0, 36)
+
+
+def test_another_shape_is_named() -> None:
+    with pytest.raises(DataError, match=r"expected\s+\(n, channel, mel, frame\)"):
+        mel_statistics(np.zeros((2, 4, 5)))
