@@ -11,7 +11,7 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.audio import probe, read, read_blocks
+from semisonic.audio import probe, read, read_blocks, read_start
 from semisonic.base.errors import AudioError, OptionError
 
 RATE = 16000
@@ -248,6 +248,17 @@ def test_blocks_of_a_packed_file_go_on_where_the_last_ended(tmp_path: Path, name
     whole, _ = read(path, start_time=1.0)
     blocks = list(read_blocks(path, block_time=0.7, start_time=1.0))
     np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-6)
+
+
+def test_the_start_of_a_recording(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.wav", NOISE)
+    whole, rate = read(path)
+    np.testing.assert_array_equal(read_start(path, duration=0.5), whole[: rate // 2])
+    np.testing.assert_array_equal(read_start(path, duration=99.0), whole)
+    part = read_start(path, duration=0.2, start_time=0.1, end_time=0.15)
+    np.testing.assert_array_equal(part, read(path, start_time=0.1, end_time=0.15)[0])
+    with pytest.raises(AudioError, match="no such file"):
+        read_start(tmp_path / "b.wav", duration=1.0)
 
 
 def test_blocks_fail_as_the_whole_does(tmp_path: Path) -> None:

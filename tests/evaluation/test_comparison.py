@@ -161,7 +161,21 @@ def test_one_fold_and_one_draw_say_what_was_not_asked(predictions_of: Maker) -> 
     assert result.p == result.p_mcnemar
     assert any("not asked" in caution for caution in result.cautions)
     assert any("One draw" in caution for caution in result.cautions)
+    assert result.outcome == "better here"
+    assert not result.is_shown
+    assert "too few folds and draws to ask" in result.verdict("Pre-training")
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["p_folds"] is None
+
+
+def test_the_interval_beside_an_outcome_is_the_one_it_was_judged_by(
+    predictions_of: Maker,
+) -> None:
+    few = compare(predictions_of({"a": 0.3, "b": 0.9}, n_folds=1, n_clips=200), "a", "b")
+    assert few.claimed_interval == few.interval
+    same = compare(predictions_of({"a": 0.5, "b": 0.5}, n_draws=2), "a", "b")
+    assert same.outcome == "open"
+    assert same.claimed_interval == same.wide_interval
+    assert f"{100 * same.wide_interval.low:.1f} to" in same.numbers
 
 
 def test_the_outcome_as_plain_values(predictions_of: Maker) -> None:

@@ -54,6 +54,15 @@ def test_numbers_of_table_page_and_predictions_agree(finished: tuple[RunOptions,
     assert "http://" not in text.replace("http://www.w3.org", "")
 
 
+def test_the_surest_mistakes_can_be_heard(finished: tuple[RunOptions, Path]) -> None:
+    """Also of clips that are shorter than what a page plays."""
+    _, folder = finished
+    assert min(accuracies(folder)) < 1
+    text = (folder / "report.html").read_text()
+    assert "Worst mistakes" in text
+    assert "<audio" in text
+
+
 def test_budgets_are_written_into_the_run(finished: tuple[RunOptions, Path]) -> None:
     lines = (finished[1] / "budgets.csv").read_text().splitlines()
     assert lines[0] == "labels_per_class,draw,fold,part,clip"

@@ -6,7 +6,7 @@ mono ``float32`` within about ±1, times are seconds.
 
 from semisonic.audio.checks import MIN_DURATION, problems
 from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio
-from semisonic.audio.read import read, read_blocks
+from semisonic.audio.read import read, read_blocks, read_start
 from semisonic.audio.resample import fit_length, resample
 from semisonic.audio.source import AudioInfo, probe
 from semisonic.audio.write import encode, write
@@ -23,6 +23,7 @@ __all__ = [
     "problems",
     "read",
     "read_blocks",
+    "read_start",
     "resample",
     "write",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,45 @@ def read(
     return resample_part(file, x, rate, sample_rate), sample_rate
 
 
+def read_start(
+    file: str | os.PathLike[str],
+    *,
+    duration: float,
+    sample_rate: int | None = None,
+    start_time: float = 0.0,
+    end_time: float | None = None,
+) -> NDArray[np.float32]:
+    """The first seconds of a recording, or of a part of it; all of it if that is shorter.
+
+    Parameters
+    ----------
+    file, sample_rate, start_time, end_time
+        As for :func:`read`.
+    duration : float
+        Seconds.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+        At least one sample.
+
+    Raises
+    ------
+    AudioError
+        As :func:`read`, as far as the recording is read.
+    """
+    blocks = read_blocks(
+        file,
+        block_time=duration,
+        sample_rate=sample_rate,
+        start_time=start_time,
+        end_time=end_time,
+    )
+    first = next(blocks)
+    blocks.close()
+    return first
+
+
 def resample_part(
     file: object, x: NDArray[np.float32], rate_in: int, rate_out: int
 ) -> NDArray[np.float32]:
@@ -77,7 +116,7 @@ def read_blocks(
     sample_rate: int | None = None,
     start_time: float = 0.0,
     end_time: float | None = None,
-) -> Iterator[NDArray[np.float32]]:
+) -> Generator[NDArray[np.float32], None, None]:
     """Decode a recording of any length in constant memory.
 
     The blocks do not overlap; put together they are what :func:`read` returns.
@@ -110,7 +149,7 @@ def _read_blocks(
     sample_rate: int | None,
     start_time: float,
     end_time: float | None,
-) -> Iterator[NDArray[np.float32]]:
+) -> Generator[NDArray[np.float32], None, None]:
     with Source(file) as source:
         rate_in = source.info.sample_rate
         rate_out = sample_rate or rate_in

@@ -6,7 +6,8 @@ it holds against:
 - ``better`` or ``worse``: shown. The pooled McNemar test (other test clips) and the
   corrected t-test (other training clips) are both below the level, and no interval holds 0.
 - ``better here`` or ``worse here``: the pooled McNemar test is below the level and the
-  bootstrap interval leaves out 0, but the corrected t-test does not agree. True of these
+  bootstrap interval leaves out 0, but the corrected t-test does not agree, or could not be
+  asked, as with fewer than three folds and draws. True of these
   clips and draws; that it would be so with other training clips is not shown. The
   corrected t-test is strict: with five folds it asks for a gain of about the standard
   deviation over folds, however many draws there are.
@@ -15,6 +16,7 @@ it holds against:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,8 +104,9 @@ class Comparison:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the difference holds against both kinds of luck."""
-        return self.p < 1 - self.level and _leaves_out_zero(self.wide_interval)
+        """Whether the difference holds against both kinds of luck, and both were asked about."""
+        asked = math.isfinite(self.p_folds)
+        return asked and self.p < 1 - self.level and _leaves_out_zero(self.wide_interval)
 
     @property
     def outcome(self) -> str:
@@ -115,10 +118,14 @@ class Comparison:
         return f"{word} here" if here else "open"
 
     @property
+    def claimed_interval(self) -> Interval:
+        """The interval that goes with the outcome: the wide one, unless it is "here" only."""
+        return self.interval if self.outcome.endswith("here") else self.wide_interval
+
+    @property
     def numbers(self) -> str:
         """The difference with interval and p: "+3.1 points (95 % interval 0.9 to 5.2, ...)"."""
-        here = self.outcome.endswith("here")
-        interval = self.interval if here else self.wide_interval
+        here, interval = self.outcome.endswith("here"), self.claimed_interval
         return (
             f"{points(self.difference, signed=True)} points "
             f"({100 * self.level:g} % interval {points(interval.low)} to "
@@ -140,10 +147,12 @@ class Comparison:
                 claim = f"'{self.b.name}' is {word} than '{self.a.name}'"
             return f"{claim}: {self.numbers}."
         word = "better" if gained else "worse"
-        doubt = (
-            f"Whether it would with other training clips too is not shown "
-            f"(corrected t-test, {p_text(self.p_folds)})."
+        reason = (
+            f"corrected t-test, {p_text(self.p_folds)}"
+            if math.isfinite(self.p_folds)
+            else "too few folds and draws to ask"
         )
+        doubt = f"Whether it would with other training clips too is not shown ({reason})."
         if not subject:
             claim = f"'{self.b.name}' did {word} than '{self.a.name}' on these clips"
             return f"{claim}: {self.numbers}. {doubt}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from semisonic.audio import read
+from semisonic.audio import read_start
 from semisonic.base.errors import AudioError
 from semisonic.base.files import write_json
 from semisonic.base.options import to_dict
@@ -36,6 +36,9 @@ N_MISTAKES = 8
 N_RECONSTRUCTIONS = 6
 LONGEST_PLAYED = 10.0
 """Seconds of a mistake that the report lets one hear."""
+
+PLAYED_RATE = 22050
+"""Samples a second of what can be heard, in Hz."""
 
 TRANSDUCTIVE = (
     "Transductive: training heard the test clips, without their labels. Accuracy on clips "
@@ -246,17 +249,17 @@ def _mistakes(outcome: Outcome, main: str, arm: str, material: Material) -> list
     for wrong in worst_mistakes(outcome.predictions.select(setting=main, arm=arm), N_MISTAKES):
         row = row_of[wrong.clip]
         start, end = float(labelled.start_time[row]), float(labelled.end_time[row])
-        last = start + LONGEST_PLAYED if np.isnan(end) else min(end, start + LONGEST_PLAYED)
         try:
-            samples, rate = read(
-                labelled.paths[row], sample_rate=22050, start_time=start, end_time=last
-            )
+            samples = read_start(
+                labelled.paths[row], duration=LONGEST_PLAYED, sample_rate=PLAYED_RATE,
+                start_time=start, end_time=None if np.isnan(end) else end,
+            )  # fmt: skip
         except AudioError:
             continue
         note = f"wrong in {wrong.n_wrong} of {wrong.n_scored} draws" if wrong.n_scored > 1 else ""
         found.append(
             Mistake(
-                wrong.clip, samples, rate, wrong.target, wrong.predicted, wrong.score, note
+                wrong.clip, samples, PLAYED_RATE, wrong.target, wrong.predicted, wrong.score, note
             )
         )  # fmt: skip
     return found

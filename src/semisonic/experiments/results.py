@@ -61,11 +61,12 @@ def comparison_rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     headers = ["setting", *arms, "difference", "95 % interval", "p", "shown"]
     rows = []
     for c in outcome.comparisons:
-        low, high = 100 * c.interval.low, 100 * c.interval.high
+        low, high = 100 * c.claimed_interval.low, 100 * c.claimed_interval.high
         rows.append(
             [
                 c.setting, _arm(c.a), _arm(c.b), f"{100 * c.difference:+.1f}",
-                f"{low:+.1f} to {high:+.1f}", f"{c.p:.3f}", "yes" if c.is_shown else "no",
+                f"{low:+.1f} to {high:+.1f}", f"{c.p:.3f}",
+                "yes" if c.is_shown else "here only" if c.outcome.endswith("here") else "no",
             ]
         )  # fmt: skip
     return headers, rows

@@ -87,11 +87,10 @@ def _verify(
 def _decode(clips: Clips, row: int) -> NDArray[np.float32]:
     """The first 30 s of a clip at 8 kHz."""
     end = float(clips.end_time[row])
-    blocks = audio.read_blocks(
+    return audio.read_start(
         clips.root / str(clips.file[row]),
-        block_time=MAX_DURATION,
+        duration=MAX_DURATION,
         sample_rate=SAMPLE_RATE,
         start_time=float(clips.start_time[row]),
         end_time=None if np.isnan(end) else end,
     )
-    return next(iter(blocks), np.zeros(0, np.float32))

@@ -243,7 +243,7 @@ def add_repeat(page: Page, content: ExperimentContent) -> None:
     known = dict(content.provenance)
     if command := known.pop("command", ""):
         page.code(str(command))
-    page.facts({k: v if isinstance(v, str) else _flat_text(v) for k, v in known.items()})
+    page.facts({k: _flat_text(v) for k, v in known.items()})
     factors = list(dict.fromkeys(name for row in content.settings.values() for name in row))
     if factors:
         page.table(
@@ -296,7 +296,8 @@ def _flat(options: Mapping[str, Any], before: str = "") -> dict[str, str]:
 
 def _flat_text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_flat_text(v)}" for k, v in value.items())
+        named = [(k.replace("_", " "), v) for k, v in value.items() if v not in (None, "", [], {})]
+        return ", ".join(f"{k} {_flat_text(v)}" for k, v in named)
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return str(value)

@@ -61,7 +61,7 @@ def add_settings(
         if one is None:
             row += [*_lone(content, name), *[None] * (4 + several)]
         else:
-            row += [_arm(one.a), _arm(one.b), Measured(one.difference, *one.interval)]
+            row += [_arm(one.a), _arm(one.b), Measured(one.difference, *one.claimed_interval)]
             row += [one.p_mcnemar, one.p_folds, *([corrected[name]] if several else [])]
             row.append(_OUTCOMES[one.outcome])
         if name == main.setting and several:
@@ -72,8 +72,9 @@ def add_settings(
         rows,
         name="settings",
         caption="Accuracy of both arms in each setting",
-        note="Means over draws; below them the 95 % interval over recordings and draws. "
-        + _explanation(several),
+        note="Means over draws; below them the 95 % interval over recordings and draws. That of "
+        "the difference reaches as far as the corrected t-test's, too, unless the outcome is of "
+        "these clips. " + _explanation(several),
         formats={
             "difference": lambda v: points(v, signed=True),
             **dict.fromkeys(("McNemar p", "corrected t p", "p, Holm"), p_value),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from semisonic import evaluation
-from semisonic.audio import read
+from semisonic.audio import read_start
 from semisonic.base.errors import AudioError
 from semisonic.evaluation.plots import class_recall, confusion_matrix
 from semisonic.evaluation.report.blocks import Player
@@ -151,13 +151,13 @@ def _mistakes(page: Page, m: Measurement, model: SoundModel, most: int) -> None:
         return
     page.section("Surest mistakes")
     page.text("Wrong answers that the model was most sure of. Listen: some may be wrong labels.")
-    players = []
+    players, rate = [], model.mel.sample_rate
     for row in rows.tolist():
         start, end = float(m.clips.start_time[row]), float(m.clips.end_time[row])
         try:
-            samples, rate = read(
-                m.clips.paths[row], sample_rate=model.mel.sample_rate, start_time=start,
-                end_time=None if np.isnan(end) else min(end, start + _LONGEST),
+            samples = read_start(
+                m.clips.paths[row], duration=_LONGEST, sample_rate=rate, start_time=start,
+                end_time=None if np.isnan(end) else end,
             )  # fmt: skip
         except AudioError:
             continue
