@@ -68,7 +68,23 @@ def runs(sounds: Path) -> Path:
     encoder, model, test = (str(runs / name) for name in ("encoder", "model", "test"))
     fold = ["--test-fold", "2"]
     assert main(["pretrain", pool, "-o", encoder, *SMALL, *QUICK]) == 0
-    assert main(["train", labels, "--encoder", encoder, *fold, "-o", model, *QUICK]) == 0
+    assert (
+        main(
+            [
+                "train",
+                labels,
+                "--encoder",
+                encoder,
+                "--method",
+                "supervised",
+                *fold,
+                "-o",
+                model,
+                *QUICK,
+            ]
+        )
+        == 0
+    )
     assert main(["evaluate", model, labels, "--fold", "2", "-o", test, "-q"]) == 0
     return runs
 
@@ -130,7 +146,20 @@ def test_a_folder_of_another_run_is_refused_and_left_alone(
     arguments = ["pretrain", str(sounds / "pool"), "-o", str(folder), *SMALL, *QUICK]
     assert main([*arguments, "--seed", "5"]) == 2
     assert "belongs to another run" in capsys.readouterr().err
-    assert main(["train", str(sounds / "labels.csv"), "-o", str(folder), *QUICK]) == 2
+    assert (
+        main(
+            [
+                "train",
+                str(sounds / "labels.csv"),
+                "-o",
+                str(folder),
+                "--method",
+                "supervised",
+                *QUICK,
+            ]
+        )
+        == 2
+    )
     assert (folder / "encoder.zip").read_bytes() == before
 
 
@@ -171,7 +200,10 @@ def test_the_word_synth_is_the_embedded_set(
     made: list[Path] = []
     monkeypatch.setattr(training_verbs.synth, "make", lambda folder, _: made.append(folder))
     options = TrainOptions(
-        data=Path("synth"), unlabelled=Path("synth"), output=tmp_path / "runs" / "model"
+        method="supervised",
+        data=Path("synth"),
+        unlabelled=Path("synth"),
+        output=tmp_path / "runs" / "model",
     )
     session = Session()
     session.quiet = True

@@ -9,7 +9,6 @@ from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.recipe import Budget, Recipe, Setting
 from semisonic.inference.methods.options import MethodOptions
 
-
 CONTROL, PRETRAINED = "supervised", "pre-trained"
 
 

@@ -36,5 +36,15 @@ def trained(kinds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from semisonic.inference import TrainOptions, train
 
     output = tmp_path_factory.mktemp("runs") / "train"
-    train(TrainOptions(data=kinds, output=output, model=NOTATION, mel=MEL, fit=QUICK, device="cpu"))
+    train(
+        TrainOptions(
+            method="supervised",
+            data=kinds,
+            output=output,
+            model=NOTATION,
+            mel=MEL,
+            fit=QUICK,
+            device="cpu",
+        )
+    )
     return output

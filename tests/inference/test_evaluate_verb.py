@@ -109,7 +109,8 @@ def test_a_fold_left_out_of_training_can_be_scored(tmp_path: Path) -> None:
         )
     table = data / "table.csv"
     options = TrainOptions(
-        data=table, output=tmp_path / "run", model=NOTATION, mel=MEL, fit=QUICK, device="cpu",
+        method="supervised", data=table,
+        output=tmp_path / "run", model=NOTATION, mel=MEL, fit=QUICK, device="cpu",
         test_fold=2,
     )  # fmt: skip
     train(options)
@@ -138,7 +139,8 @@ def test_several_labels_a_clip_go_the_whole_way(tmp_path: Path) -> None:
     for name, rows in (("train", lines[:25]), ("test", lines[:1] + lines[25:])):
         (tmp_path / f"{name}.csv").write_text("\n".join(rows) + "\n")
     options = TrainOptions(
-        data=tmp_path / "train.csv", output=tmp_path / "run", model=NOTATION, mel=MEL, fit=QUICK,
+        method="supervised", data=tmp_path / "train.csv",
+        output=tmp_path / "run", model=NOTATION, mel=MEL, fit=QUICK,
         device="cpu",
     )  # fmt: skip
     trained = train(options)

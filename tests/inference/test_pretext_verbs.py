@@ -30,7 +30,9 @@ PRETRAIN = PretrainOptions(
     model=NOTATION, mel=MEL, objective="byol", pretext=VIEWS, fit=QUICK_PRETRAIN, device="cpu",
     workers=1,
 )  # fmt: skip
-TRAIN = TrainOptions(model=NOTATION, mel=MEL, fit=QUICK, device="cpu", workers=1)
+TRAIN = TrainOptions(
+    method="supervised", model=NOTATION, mel=MEL, fit=QUICK, device="cpu", workers=1
+)
 
 
 @pytest.fixture(scope="module")

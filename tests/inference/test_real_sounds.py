@@ -28,6 +28,7 @@ FIT = FitOptions(
 def test_a_fold_of_esc10_is_learnt_and_scored(shared_data: Path, tmp_path: Path) -> None:
     data = shared_data / "esc10"
     options = TrainOptions(
+        method="supervised",
         data=data,
         output=tmp_path / "run",
         model="(32)5c-2p-(32)3c-2p-(32)3c-2p-64fcr",

@@ -25,11 +25,19 @@ from semisonic.inference import (
     train,
     training,
 )
+from semisonic.inference.methods.options import MethodOptions
+from semisonic.inference.pretext import PretextOptions
 from semisonic.inference.provenance import Part
 from semisonic.models import read_about
 
 OPTIONS = TrainOptions(
-    model=NOTATION, mel=MEL, fit=QUICK, pretrain=QUICK_PRETRAIN, device="cpu", workers=1
+    method="supervised",
+    model=NOTATION,
+    mel=MEL,
+    fit=QUICK,
+    pretrain=QUICK_PRETRAIN,
+    device="cpu",
+    workers=1,
 )
 
 
@@ -102,7 +110,9 @@ def test_a_budget_is_drawn_and_written(kinds: Path, tmp_path: Path) -> None:
 def test_an_encoder_brings_its_network_and_front_end(
     kinds: Path, encoder: Path, tmp_path: Path
 ) -> None:
-    options = TrainOptions(data=kinds, encoder=encoder, fit=QUICK, device="cpu", workers=1)
+    options = TrainOptions(
+        data=kinds, encoder=encoder, method="supervised", fit=QUICK, device="cpu", workers=1
+    )
     result = train(replace(options, output=tmp_path / "run"))
     model = open_model(tmp_path / "run")
     assert model.mel == MEL
@@ -128,8 +138,11 @@ def test_unlabelled_recordings_pre_train_the_encoder(
     assert (tmp_path / "run" / "encoder.zip").is_file()
     about = read_about(result.model)["about"]
     assert Part.from_dict(about["pretraining"]).n_clips == 24
+    again = replace(options, encoder=tmp_path / "run", output=tmp_path / "other")
+    with pytest.raises(OptionError, match="does not hear"):
+        train(again)
     with pytest.raises(OptionError, match="found both"):
-        train(replace(options, encoder=tmp_path / "run"))
+        train(replace(again, objective="masked", output=tmp_path / "third"))
 
 
 def test_the_test_fold_is_heard_by_nobody(tmp_path: Path) -> None:
@@ -281,3 +294,37 @@ def test_an_interrupted_run_ends_with_the_same_model(
     assert all(torch.equal(a[name], b[name]) for name in a)
     files = [tmp_path / name / "metrics.json" for name in ("whole", "parts")]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_method_learns_from_the_pool_and_starts_from_a_classifier(
+    kinds: Path, pool: Path, tmp_path: Path
+) -> None:
+    first = replace(OPTIONS, data=kinds, output=tmp_path / "first")
+    train(first)
+    options = replace(
+        OPTIONS, data=kinds, unlabelled=pool, encoder=tmp_path / "first", method="fixmatch",
+        how=MethodOptions(threshold=0.5), output=tmp_path / "second",
+    )  # fmt: skip
+    result = train(options)
+    assert result.pretrained is None
+    assert "used" in result.outcome.history[0]
+    about = read_about(result.model)["about"]
+    assert Part.from_dict(about["pretraining"]).n_clips == 24
+    assert Part.from_dict(about["encoder_training"]).n_clips == len(result.selection.train)
+
+
+def test_auto_chooses_says_why_and_lets_options_win(
+    kinds: Path, pool: Path, tmp_path: Path
+) -> None:
+    few = replace(QUICK, epochs=2)
+    options = TrainOptions(
+        data=kinds, unlabelled=pool, model=NOTATION, mel=MEL, fit=few, device="cpu", workers=1,
+        objective="masked", pretrain=replace(QUICK_PRETRAIN, epochs=1), near_copies=False,
+        pretext=PretextOptions(patch_mels=4, patch_frames=4), output=tmp_path / "run",
+    )  # fmt: skip
+    result = train(options)
+    assert len(result.outcome.history) == 2
+    assert not len(result.selection.validation)
+    assert result.notes[0].startswith("supervised from the encoder given: 8 labels a class are few")
+    assert "24 clips is too small" in result.notes[0]
+    assert result.notes[0] in result.summary()

@@ -127,7 +127,9 @@ class Recipe:
     )
     budgets: tuple[Budget, ...] = (Budget(),)
     settings: tuple[Setting, ...] = (Setting(),)
-    controls: tuple[Setting, ...] = ()
+    controls: tuple[Setting, ...] = option(
+        (), "what each setting is held against; made from [control]"
+    )
     synth: SynthOptions = field(default_factory=SynthOptions)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from semisonic.base.errors import ModelError
-from semisonic.models import PretrainedEncoder, SoundModel, load, load_encoder
+from semisonic.models import PretrainedEncoder, SoundModel, load, load_encoder, read_about
 
 MODEL, ENCODER = "model.zip", "encoder.zip"
 
@@ -39,5 +39,21 @@ def open_model(path: str | PathLike[str]) -> SoundModel:
 
 
 def open_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
-    """Load a pre-trained encoder."""
-    return load_encoder(find_file(path, ENCODER))
+    """Load a pre-trained encoder, or take that of a classifier.
+
+    A run folder of ``train`` gives its classifier's encoder, which has learned more than the
+    one it started from.
+    """
+    file = encoder_file(path)
+    if read_about(file)["kind"] != "classifier":
+        return load_encoder(file)
+    model = load(file)
+    return PretrainedEncoder(model.encoder, frontend=model.frontend, name=model.name).eval()
+
+
+def encoder_file(path: str | PathLike[str]) -> Path:
+    """The file that :func:`open_encoder` reads."""
+    place = Path(path)
+    if place.is_dir() and (place / MODEL).is_file():
+        return place / MODEL
+    return find_file(place, ENCODER)

@@ -9,6 +9,8 @@ from pathlib import Path
 from semisonic.base.options import option
 from semisonic.data.readers import LABEL_CHOICES
 from semisonic.features import MelOptions
+from semisonic.inference.methods.advice import AUTO
+from semisonic.inference.methods.options import METHODS, MethodOptions
 from semisonic.inference.pretext import (
     OBJECTIVE_HELP,
     OBJECTIVES,
@@ -16,6 +18,7 @@ from semisonic.inference.pretext import (
     RECONSTRUCTION,
     PretextOptions,
 )
+from semisonic.learning.losses import LossOptions
 from semisonic.training.options import FitOptions
 
 DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
@@ -68,17 +71,22 @@ class TrainOptions:
     output: Path = option(Path("runs/train"), "run folder")
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
     group: str = option("auto", GROUP)
-    unlabelled: Path | None = option(
-        None, "recordings without labels; the encoder is pre-trained on them first"
-    )
+    unlabelled: Path | None = option(None, "recordings without labels, to learn from as well")
     near_copies: bool = option(True, NEAR_COPIES)
+    method: str = option(
+        AUTO, "how labels and unlabelled recordings are learned from; auto chooses by their "
+        "number, and says why. Options given otherwise than by default hold all the same",
+        choices=(AUTO, *METHODS),
+    )  # fmt: skip
     encoder: Path | None = option(
-        None, "pre-trained encoder to start from; brings its network and front end"
-    )
+        None, "what to start from: a pre-trained encoder or a classifier, which bring their "
+        "network and front end; or 'synth', one that first learns to name made-up sounds",
+    )  # fmt: skip
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
     objective: str = option(
-        RECONSTRUCTION, f"{OBJECTIVE_HELP}, on --unlabelled", choices=OBJECTIVES
-    )
+        AUTO, f"{OBJECTIVE_HELP}, on --unlabelled; none: no pre-training; auto: reconstruction "
+        "for the method supervised, else none", choices=(AUTO, "none", *OBJECTIVES),
+    )  # fmt: skip
     decoder: str = option("auto", "way back up in pre-training on --unlabelled", choices=DECODERS)
     standardize: str = option(
         "global", "statistics that features are standardised by", choices=STANDARDIZE
@@ -109,6 +117,8 @@ class TrainOptions:
         None, "folder for decoded clips; 'cache' in the run folder if not given"
     )
     mel: MelOptions = option(MelOptions(), "front end")
+    how: MethodOptions = option(MethodOptions(), "method")
+    loss: LossOptions = option(LossOptions(), "loss")
     fit: FitOptions = option(TRAIN_FIT, "training loop")
     pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
     pretext: PretextOptions = option(PretextOptions(), f"{PRETEXT_HELP}, on --unlabelled")

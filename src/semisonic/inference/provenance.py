@@ -25,8 +25,11 @@ of 2 000 others looks like one of them by chance has a probability of 2 in a mil
 ROLES = {
     "training": "trained on",
     "validation": "chosen by (validation)",
-    "pretraining": "pre-trained on, without labels",
-    "pool": "pre-trained on, as a pool without labels",
+    "pretraining": "heard without labels",
+    "pool": "heard as a pool without labels",
+    "encoder_training": "trained on, by the encoder it started from",
+    "encoder_validation": "chosen by, for the encoder it started from",
+    "encoder_pretraining": "heard without labels, by the encoder it started from",
 }
 
 

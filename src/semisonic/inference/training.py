@@ -112,6 +112,7 @@ def train_model(
     standardize: Standardize | None = None,
     rows_pool: ArrayLike = (),
     truth: NDArray[np.int64] | None = None,
+    label: str = "train",
 ) -> TrainOutcome:
     """Train a classifier on some rows of features.
 
@@ -143,6 +144,8 @@ def train_model(
     truth : ndarray of int64, shape (n,), optional
         Class numbers of all rows, -1 where unknown, to record how often guesses about the pool
         are right. For measuring: training does not depend on it.
+    label : str
+        What the progress bar is called.
 
     Raises
     ------
@@ -165,7 +168,7 @@ def train_model(
         standardize = frontend_of(start).standardize
     work = _Work(
         features, target, train, held_out, pool, settings, mel, tuple(classes),
-        choose_device(device), start, standardize, truth,
+        choose_device(device), start, standardize, truth, label,
     )  # fmt: skip
     if settings.method != "noisy-student":
         return work.fit(target, train, seed, folder)
@@ -198,6 +201,7 @@ class _Work:
     start: PretrainedEncoder | None
     standardize: Standardize | None
     truth: NDArray[np.int64] | None
+    label: str
 
     def fit(self, target: NDArray[Any], rows: Rows, seed: int, folder: Path | None) -> TrainOutcome:
         """Train a fresh model on some rows, stop by the held-out ones."""
@@ -224,7 +228,7 @@ class _Work:
             device=self.device,
             validate=validate if len(self.held_out) else None,
             folder=folder,
-            label="train",
+            label=self.label,
         )
         model.cpu().eval()
         return TrainOutcome(model, result)

@@ -8,8 +8,10 @@ training loop never sees a method. A new method is one new file in this room.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from semisonic.base.errors import DataError
@@ -55,6 +57,14 @@ class Objective(nn.Module):
 
         Whatever it changes must be a parameter or a buffer, so that checkpoints hold it.
         """
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[None]:
+    """A context without autocast, for changes of features in dB.
+
+    bfloat16 has eight bits: at -80 dB it knows steps of half a decibel.
+    """
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def targets_of(batch: BatchLike, stream: str) -> Tensor:

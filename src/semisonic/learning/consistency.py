@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.base.errors import OptionError
-from semisonic.learning.base import BatchLike
+from semisonic.learning.base import BatchLike, full_precision
 from semisonic.learning.ramp import Ramp
 from semisonic.learning.supervised import Supervised
 
@@ -67,13 +67,13 @@ class Consistency(Supervised):
 
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss of a labelled and an unlabelled batch."""
-        x, target = self.labelled(batches)
-        if self.mix is not None:
-            x, target = self.mix(x, target)
+        x, target = self.mixed(*self.labelled(batches))
         u = batches["unlabelled"].x
-        wanted = self.answer(self.weak(u))
+        with full_precision(u):
+            weak, strong = self.weak(u), self.strong(u)
+        wanted = self.answer(weak)
         # Both in one pass, so that batch normalisation sees one mixture of clips.
-        logits = self.model.from_features(torch.cat([x, self.strong(u)])).float()
+        logits = self.model.from_features(torch.cat([x, strong])).float()
         own, others = logits[: len(x)], logits[len(x) :]
         labelled = self.row_loss(own, target).mean()
         disagreement = (self.model.scores(others) - wanted).square().mean()

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from semisonic.base.errors import OptionError
 from semisonic.learning.alignment import Alignment
-from semisonic.learning.base import BatchLike
+from semisonic.learning.base import BatchLike, full_precision
 from semisonic.learning.supervised import Supervised
 from semisonic.learning.teacher import Teacher
 from semisonic.learning.thresholds import Threshold
@@ -108,15 +108,14 @@ class FixMatch(Supervised):
         x, target = self.labelled(batches)
         u = batches["unlabelled"].x
         scores = self.guess(u, batches["labelled"].x, target)
+        with full_precision(u):
+            strong = self.strong(u)
         if self.model.multi_label:
-            return self._several(x, target, self.strong(u), scores)
+            return self._several(x, target, strong, scores)
         used = self.threshold(scores)
         guessed = self.target_of(scores)
         n, taken = len(x), used.nonzero()[:, 0]
-        x = torch.cat([x, self.strong(u)[taken]])
-        target = torch.cat([target, guessed[taken]])
-        if self.mix is not None:
-            x, target = self.mix(x, target)
+        x, target = self.mixed(torch.cat([x, strong[taken]]), torch.cat([target, guessed[taken]]))
         logits = self.model.from_features(x).float()
         rows = self.row_loss(logits, target)
         labelled, others = rows[:n].mean(), rows[n:].sum() / len(u)
@@ -136,7 +135,8 @@ class FixMatch(Supervised):
         relative = self.threshold.kind == "relative"
         was_training = network.training
         network.eval()
-        views = torch.cat([self.weak(x), self.weak(u)]) if relative else self.weak(u)
+        with full_precision(u):
+            views = torch.cat([self.weak(x), self.weak(u)]) if relative else self.weak(u)
         scores = self.model.scores(network.from_features(views).float())
         network.train(was_training)
         own, scores = scores[: len(scores) - len(u)], scores[-len(u) :]
@@ -153,8 +153,7 @@ class FixMatch(Supervised):
 
     def _several(self, x: Tensor, target: Tensor, u: Tensor, scores: Tensor) -> dict[str, Tensor]:
         """The same for a model of several labels: every class is guessed by itself."""
-        if self.mix is not None:
-            x, target = self.mix(x, target)
+        x, target = self.mixed(x, target)
         logits = self.model.from_features(torch.cat([x, u])).float()
         labelled = self.row_loss(logits[: len(x)], target).mean()
         limit = self.threshold.value

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semisonic.base.errors import DataError
-from semisonic.learning.base import BatchLike, Objective, targets_of
+from semisonic.learning.base import BatchLike, Objective, full_precision, targets_of
 from semisonic.learning.losses import CrossEntropy
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ class Supervised(Objective):
 
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss of one labelled batch."""
-        x, target = self.labelled(batches)
-        if self.mix is not None:
-            x, target = self.mix(x, target)
+        x, target = self.mixed(*self.labelled(batches))
         logits = self.model.from_features(x).float()  # (batch, class)
         return {"loss": self.row_loss(logits, target).mean(), **self.accuracy(logits, target)}
 
@@ -78,7 +76,18 @@ class Supervised(Objective):
         """Augmented features of the labelled batch, and shares of classes, (batch, class)."""
         batch = batches["labelled"]
         target = shares(targets_of(batch, "labelled"), len(self.model.classes))
-        return batch.x if self.augment is None else self.augment(batch.x), target
+        if self.augment is None:
+            return batch.x, target
+        with full_precision(batch.x):
+            return self.augment(batch.x), target
+
+    def mixed(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and shares of classes after mixing, if there is any."""
+        if self.mix is None:
+            return x, target
+        with full_precision(x):
+            x, target = self.mix(x, target)
+        return x, target
 
     def accuracy(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The term ``accuracy``; nothing for a model of several labels."""

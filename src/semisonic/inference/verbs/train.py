@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from semisonic import evaluation
-from semisonic.base.errors import OptionError
 from semisonic.base.files import content_hash, write_json
 from semisonic.base.options import check
 from semisonic.data.clips import Clips
@@ -19,7 +18,8 @@ from semisonic.evaluation.wording import percent
 from semisonic.features import MelOptions
 from semisonic.inference.datasets import load_data
 from semisonic.inference.learn import HELD_OUT_SHARE
-from semisonic.inference.modelfile import ENCODER, MODEL, find_file, open_encoder
+from semisonic.inference.methods.advice import AUTO
+from semisonic.inference.modelfile import ENCODER, MODEL, encoder_file, open_encoder
 from semisonic.inference.networks import network_of
 from semisonic.inference.options import TrainOptions
 from semisonic.inference.prepare import Failures, Prepared
@@ -31,21 +31,24 @@ from semisonic.inference.pretraining import (
 )
 from semisonic.inference.provenance import Part
 from semisonic.inference.scoring import score_rows
-from semisonic.inference.selection import Selection, check_classes, select, targets_of
+from semisonic.inference.selection import Selection, check_classes, targets_of
+from semisonic.inference.synthetic import synthetic_encoder
 from semisonic.inference.tables import write_csv
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
+from semisonic.inference.verbs.choosing import choose, select_for, starts_from_synth
 from semisonic.inference.verbs.figures import write_curves
 from semisonic.inference.verbs.pool import pool_of
 from semisonic.inference.verbs.pretrain import check_objective, numbers_of, save_pretrained
 from semisonic.inference.verbs.runs import (
     about,
+    cache_of,
     open_run,
     plain,
     prepare_in,
     record_data,
     unreadable,
 )
-from semisonic.models import read_about, save
+from semisonic.models import PretrainedEncoder, read_about, save
 from semisonic.training import RunFolder
 
 
@@ -113,8 +116,9 @@ class TrainResult:
 def train(options: TrainOptions) -> TrainResult:
     """Train a classifier; the same command goes on with an interrupted run.
 
-    With ``unlabelled`` its encoder is pre-trained first, on those recordings and on the
-    training clips, without their labels. Copies of clips of the test fold are left out.
+    The recordings of ``unlabelled`` are learned from without labels, and so are the training
+    clips: while training, before it, or not at all, as ``method`` and ``objective`` say.
+    Copies of clips of the test fold are left out.
 
     Raises
     ------
@@ -126,37 +130,29 @@ def train(options: TrainOptions) -> TrainResult:
         When the encoder's file is damaged or fits neither ``model`` nor ``mel``.
     """
     check(options)
-    if options.encoder is not None and options.unlabelled is not None:
-        raise OptionError(
-            "options 'encoder', 'unlabelled': found both; give a pre-trained encoder, or the "
-            "recordings to pre-train one on"
-        )
-    check_objective(options)
-    start = open_encoder(options.encoder) if options.encoder is not None else None
-    name, mel = network_of(options.model, options.mel, start)
+    if options.objective != AUTO:
+        check_objective(options)
     clips = load_data(options.data, options.labels, options.group, "train")
-    chosen = select(
-        clips,
-        labels_per_class=options.labels_per_class,
-        validation=options.validation,
-        test_fold=options.test_fold,
-        seed=options.seed,
-    )
+    chosen = select_for(options, clips)
     with open_run("train", options) as run:
         write_budget(run.path("budget.csv"), clips, chosen)
         table = clips[chosen.used]
         clean = pool_of(options, clips, chosen)
         pool = clean.clips if clean is not None else None
-        notes = tuple(clean.notes()) if clean is not None else ()
+        options, because = choose(options, clips, chosen, len(pool) if pool is not None else 0)
+        notes = (*([because] if because else []), *(clean.notes() if clean is not None else ()))
+        check_objective(options)
+        start = _start(options, run)
+        name, mel = network_of(options.model, options.mel, start)
         parts = _parts(run, options, clips, chosen, pool)
         joined = table if pool is None else join(table, pool, clips.name)
         prepared = prepare_in(run, joined, mel, options)
+        heard = prepared.rows_of(
+            np.setdiff1d(np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation))
+        )
         pretrained = None
-        if pool is not None:
-            heard = np.setdiff1d(
-                np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation)
-            )
-            pretrained = _pretrain(options, run, prepared, prepared.rows_of(heard), mel, parts)
+        if pool is not None and options.objective != "none":
+            pretrained = _pretrain(options, run, prepared, heard, mel, parts)
             start = pretrained.network
         rows_train = prepared.rows_of(np.searchsorted(chosen.used, chosen.train))
         rows_held = prepared.rows_of(np.searchsorted(chosen.used, chosen.validation))
@@ -168,11 +164,8 @@ def train(options: TrainOptions) -> TrainResult:
             rows_train,
             rows_held,
             TrainSettings(
-                name,
-                options.standardize,
-                options.dropout,
-                options.label_smoothing,
-                fit=options.fit,
+                name, options.standardize, options.dropout, options.label_smoothing,
+                options.method, options.how, options.loss, options.fit,
             ),
             mel=mel,
             classes=clips.classes,
@@ -180,7 +173,8 @@ def train(options: TrainOptions) -> TrainResult:
             device=options.device,
             folder=run.path("training"),
             start=start,
-        )
+            rows_pool=heard if pool is not None else (),
+        )  # fmt: skip
         metrics = validate(run, outcome, prepared, table, rows_held)
         save(
             run.path(MODEL),
@@ -188,8 +182,9 @@ def train(options: TrainOptions) -> TrainResult:
             about=about("train", options, **parts, measured=_prefixed(metrics)),
         )
         run.note(best_epoch=outcome.best_epoch, epochs=len(outcome.history), **_prefixed(metrics))
+        run.note(method=options.method, encoder=str(options.encoder or ""))
         if notes:
-            run.note(pool=list(notes))
+            run.note(notes=list(notes))
         write_curves(run.folder, outcome.history, "Training")
     return TrainResult(
         outcome, pretrained, run.folder / MODEL, chosen, metrics, prepared.failures,
@@ -264,13 +259,31 @@ def _parts(
     if pool is not None:
         pool_hashes = record_data(run, pool, options.workers, "pool")
         parts["pretraining"] = Part.of(pool, pool_hashes).to_dict()
-    elif options.encoder is not None:
-        file = find_file(options.encoder, ENCODER)
+    if options.encoder is not None and not starts_from_synth(options):
+        file = encoder_file(options.encoder)
         run.add_data("encoder", content_hash(file)[:16])
-        heard = read_about(file)["about"].get("pretraining")
-        if isinstance(heard, Mapping):
-            parts["pretraining"] = dict(heard)
+        about_it = read_about(file)["about"]
+        for role in ("pretraining", "training", "validation"):
+            if isinstance(about_it.get(role), Mapping):
+                parts[_role_of_encoder(role, parts)] = dict(about_it[role])
     return parts
+
+
+def _role_of_encoder(role: str, parts: Mapping[str, Any]) -> str:
+    """The name of a role in the making of the encoder that training starts from."""
+    return role if role == "pretraining" and role not in parts else f"encoder_{role}"
+
+
+def _start(options: TrainOptions, run: RunFolder) -> PretrainedEncoder | None:
+    """The encoder that training starts from, if it is not pre-trained in this run."""
+    if options.encoder is None:
+        return None
+    if not starts_from_synth(options):
+        return open_encoder(options.encoder)
+    return synthetic_encoder(
+        options.model, options.mel, cache=cache_of(options, run),
+        standardize=options.standardize, device=options.device, workers=options.workers,
+    )  # fmt: skip
 
 
 def _pretrain(
