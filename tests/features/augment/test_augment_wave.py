@@ -213,7 +213,8 @@ def test_a_bank_of_backgrounds_is_used_from_any_start() -> None:
     x = batch()[:3]
     added = module(x) - x
     assert all(abs(peak_hz(row[None]) - 3000) < 2 for row in added)
-    assert len({round(float(row[0] / row.abs().max()), 3) for row in added}) == 3
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        assert (added[i] - added[j]).abs().max() > 0.02
     one = batch()[:1]
     assert torch.equal(wave.Background(RATE, 0.0, 0.0)(one), one)
     with pytest.raises(DataError, match="without clips"):

@@ -8,6 +8,7 @@ from semisonic.evaluation.plots.filters import filters
 from semisonic.evaluation.plots.fold_values import fold_values
 from semisonic.evaluation.plots.label_curve import label_curve
 from semisonic.evaluation.plots.reconstructions import reconstructions
+from semisonic.evaluation.plots.side_by_side import side_by_side
 from semisonic.evaluation.plots.spectrogram import picture, spectrogram
 from semisonic.evaluation.plots.training_curves import training_curves
 
@@ -21,6 +22,7 @@ __all__ = [
     "label_curve",
     "picture",
     "reconstructions",
+    "side_by_side",
     "spectrogram",
     "training_curves",
 ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from semisonic.features.augment.options import PRESETS, AugmentOptions, preset
+from semisonic.features.augment.options import PRESETS, AugmentOptions, preset, suited
 
 if TYPE_CHECKING:
     from semisonic.features.augment.background import Background
@@ -83,6 +83,7 @@ __all__ = [
     "mix_targets",
     "other_rows",
     "preset",
+    "suited",
 ]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from semisonic.base.errors import OptionError
 from semisonic.features.augment.base import Augmentation, Drawn, at_least, uniform, whole
 from semisonic.features.augment.fill import check_fill, covered
-from semisonic.features.augment.sounding import sounding_frames
+from semisonic.features.augment.sounding import filled_frames
 from semisonic.features.options import MelOptions
 
 
@@ -30,7 +30,7 @@ class BandMask(Augmentation):
     max_bands : int
         Widest mask, in mel bands; widths are drawn from 0 up to it.
     fill : {"mean", "silence"}
-        What stands in a mask: the mean level of the frames that sound, or silence.
+        What stands in a mask: the mean level of the frames that are not padding, or silence.
     probability : float
         Share of rows that are changed.
     """
@@ -67,4 +67,4 @@ class BandMask(Augmentation):
         band = torch.arange(n_bands, device=x.device)
         inside = (band >= start[:, :, None]) & (band < (start + width)[:, :, None])
         mask = torch.any(inside, dim=1)  # (batch, mel)
-        return covered(x, mask[:, None, :, None], sounding_frames(x), self.fill, self.levels)
+        return covered(x, mask[:, None, :, None], filled_frames(x), self.fill, self.levels)

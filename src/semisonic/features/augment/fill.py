@@ -19,7 +19,7 @@ def check_fill(fill: str, name: str) -> str:
     return fill
 
 
-def covered(x: Tensor, mask: Tensor, sounding: Tensor, fill: str, levels: Levels) -> Tensor:
+def covered(x: Tensor, mask: Tensor, filled: Tensor, fill: str, levels: Levels) -> Tensor:
     """Replace what a mask covers.
 
     Parameters
@@ -28,18 +28,18 @@ def covered(x: Tensor, mask: Tensor, sounding: Tensor, fill: str, levels: Levels
         Levels in dB.
     mask : Tensor of bool
         Broadcasts to ``x``.
-    sounding : Tensor of bool, shape (batch, frame)
+    filled : Tensor of bool, shape (batch, frame)
         Only these frames are covered: there is nothing to hide in silence, and a covered
         piece of it would look like a sound.
     fill : {"mean", "silence"}
-        The clip's mean level (over the frames that sound), or silence.
+        The clip's mean level (over the filled frames), or silence.
     """
     if fill == "silence":
         value = levels.silence(x)
     else:
         of_frame = x.mean((1, 2))  # (batch, frame)
-        weight = sounding.to(x.dtype)
+        weight = filled.to(x.dtype)
         mean = (of_frame * weight).sum(1) / weight.sum(1).clamp(min=1.0)
         value = mean[:, None, None, None]
-    here = mask.to(x.dtype) * sounding[:, None, None].to(x.dtype)
+    here = mask.to(x.dtype) * filled[:, None, None].to(x.dtype)
     return torch.lerp(x, value.expand_as(x), here)

@@ -81,10 +81,7 @@ PRESETS = {
 
 
 def preset(name: str, mel: MelOptions) -> AugmentOptions:
-    """The named set as far as it has a meaning for a front end.
-
-    Where the front end takes the level of a clip away there is no level change, and masks
-    and control points never outnumber the bands.
+    """The named set as far as it has a meaning for a front end (see :func:`suited`).
 
     Raises
     ------
@@ -93,14 +90,31 @@ def preset(name: str, mel: MelOptions) -> AugmentOptions:
     """
     if name not in PRESETS:
         raise OptionError(f"augmentation: found {name!r}; {nearest(name, PRESETS)}")
-    found = PRESETS[name]
-    if mel.reference == "max" or mel.peak_normalize:
-        found = dataclasses.replace(found, gain_db=0.0)
-    return dataclasses.replace(
-        found,
-        band_gain_db=found.band_gain_db if mel.n_mels > 1 else 0.0,
-        band_gain_points=max(2, min(found.band_gain_points, mel.n_mels)),
-        band_masks=found.band_masks if mel.n_mels > 1 else 0,
-        band_mask_width=min(found.band_mask_width, max(1, mel.n_mels // 8)),
-        time_mask_width=max(found.time_mask_width, mel.hop_length / mel.sample_rate),
-    )
+    return suited(PRESETS[name], mel)
+
+
+def suited(options: AugmentOptions, mel: MelOptions) -> AugmentOptions:
+    """The options as far as they have a meaning for a front end.
+
+    Where the front end takes the level of a clip away there is no level change. A band mask
+    covers at most an eighth of the bands and a time mask at least a frame, crops take at most
+    half of the time and a quarter of the bands, and a gain has no more points than bands.
+    """
+    has_levels = not (mel.reference == "max" or mel.peak_normalize)
+    changes: dict[str, float] = {}
+    if options.gain_db and not has_levels:
+        changes["gain_db"] = 0.0
+    if options.band_gain_db:
+        changes["band_gain_db"] = options.band_gain_db if mel.n_mels > 1 else 0.0
+        changes["band_gain_points"] = max(2, min(options.band_gain_points, mel.n_mels))
+    if options.band_masks:
+        changes["band_masks"] = options.band_masks if mel.n_mels > 1 else 0
+        changes["band_mask_width"] = min(options.band_mask_width, max(1, mel.n_mels // 8))
+    if options.time_masks:
+        frame = mel.hop_length / mel.sample_rate
+        changes["time_mask_width"] = max(options.time_mask_width, frame)
+    if options.crop_time:
+        changes["crop_time"] = min(options.crop_time, mel.duration / 2)
+    if options.crop_bands:
+        changes["crop_bands"] = min(options.crop_bands, mel.n_mels // 4)
+    return dataclasses.replace(options, **changes)  # type: ignore[arg-type]

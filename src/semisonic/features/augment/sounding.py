@@ -11,7 +11,7 @@ _SAME_DB = 0.01
 
 
 def sounding_frames(x: Tensor, quiet_db: float = QUIET_DB) -> Tensor:
-    """Which frames of each clip sound.
+    """Which frames of each clip are heard beside its loudest.
 
     Parameters
     ----------
@@ -26,15 +26,23 @@ def sounding_frames(x: Tensor, quiet_db: float = QUIET_DB) -> Tensor:
         All False for a clip of silence.
     """
     loudest = x.amax((1, 2))  # (batch, frame)
-    silent = loudest <= x.amin((1, 2, 3))[:, None] + _SAME_DB
-    return (loudest > loudest.amax(1, keepdim=True) - quiet_db) & ~silent
+    return (loudest > loudest.amax(1, keepdim=True) - quiet_db) & ~_silent(x, loudest)
 
 
-def silent_rows(x: Tensor) -> Tensor:
-    """Which clips are nothing but silence (all cells at the floor), shape (batch,)."""
-    return x.amax((1, 2, 3)) - x.amin((1, 2, 3)) <= _SAME_DB
+def filled_frames(x: Tensor) -> Tensor:
+    """Which frames hold anything but digital silence (all bands at the floor), (batch, frame)."""
+    return ~_silent(x, x.amax((1, 2)))
 
 
 def padded_rows(x: Tensor) -> Tensor:
-    """Which clips hold frames of digital silence (all bands at the floor), shape (batch,)."""
-    return (x.amax((1, 2)) <= x.amin((1, 2, 3))[:, None] + _SAME_DB).any(1)
+    """Which clips hold frames of digital silence, shape (batch,)."""
+    return _silent(x, x.amax((1, 2))).any(1)
+
+
+def silent_rows(x: Tensor) -> Tensor:
+    """Which clips are nothing but digital silence, shape (batch,)."""
+    return x.amax((1, 2, 3)) - x.amin((1, 2, 3)) <= _SAME_DB
+
+
+def _silent(x: Tensor, loudest: Tensor) -> Tensor:
+    return loudest <= x.amin((1, 2, 3))[:, None] + _SAME_DB

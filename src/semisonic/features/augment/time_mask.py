@@ -4,7 +4,7 @@ Paper: Park et al. 2019, "SpecAugment: a simple data augmentation method for aut
 recognition".
 
 Where we differ: environmental clips are often short sounds padded with silence. Masks are
-laid over the frames that sound, as if the silence were not there, and no mask hides more than
+laid over the frames that are not padding, as if it were not there, and no mask hides more than
 a share of them; otherwise some masks would hide nothing and some the whole sound. A mask holds
 the clip's mean level: our features are not standardised, so that zero means nothing.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 from semisonic.base.errors import OptionError
 from semisonic.features.augment.base import Augmentation, Drawn, at_least, share, uniform
 from semisonic.features.augment.fill import check_fill, covered
-from semisonic.features.augment.sounding import sounding_frames
+from semisonic.features.augment.sounding import filled_frames
 from semisonic.features.options import MelOptions
 
 
@@ -32,9 +32,9 @@ class TimeMask(Augmentation):
     max_width : float
         Longest mask, in seconds; widths are drawn from 0 up to it.
     max_share : float
-        Largest share, 0 to 1, of the frames that sound which one mask hides.
+        Largest share, 0 to 1, of the frames that are not padding which one mask hides.
     fill : {"mean", "silence"}
-        What stands in a mask: the mean level of the frames that sound, or silence.
+        What stands in a mask: the mean level of the frames that are not padding, or silence.
     probability : float
         Share of rows that are changed.
     """
@@ -68,12 +68,12 @@ class TimeMask(Augmentation):
 
     def change(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The masked clips."""
-        sounding = sounding_frames(x)
-        n_sounding = sounding.sum(1, keepdim=True)  # (batch, 1)
-        longest = (n_sounding * self.max_share).floor().clamp(max=self.frames(self.max_width))
+        filled = filled_frames(x)
+        n_filled = filled.sum(1, keepdim=True)  # (batch, 1)
+        longest = (n_filled * self.max_share).floor().clamp(max=self.frames(self.max_width))
         width = (drawn["width"] * (longest + 1)).floor().minimum(longest)  # (batch, n_masks)
-        start = (drawn["start"] * (n_sounding - width + 1)).floor()
-        place = (sounding.cumsum(1) - 1)[:, None]  # among the frames that sound
+        start = (drawn["start"] * (n_filled - width + 1)).floor()
+        place = (filled.cumsum(1) - 1)[:, None]  # among those
         inside = (place >= start[:, :, None]) & (place < (start + width)[:, :, None])
         mask = torch.any(inside, dim=1)  # (batch, frame)
-        return covered(x, mask[:, None, None], sounding, self.fill, self.levels)
+        return covered(x, mask[:, None, None], filled, self.fill, self.levels)

@@ -7,6 +7,7 @@ from semisonic.features.augment.wave.class_wise import (
     PICZAK_OTHERS,
     ClassWise,
     Limits,
+    piczak_limits,
 )
 from semisonic.features.augment.wave.gain import Gain
 from semisonic.features.augment.wave.noise import PinkNoise, WhiteNoise
@@ -32,6 +33,7 @@ __all__ = [
     "WaveAugmentation",
     "WhiteNoise",
     "phase_vocoder",
+    "piczak_limits",
     "played",
     "resampled",
 ]

@@ -53,8 +53,25 @@ PICZAK_ESC10 = {
 }
 """Piczak's limits for ESC-10; the other classes had the delay only."""
 
+_OLD_NAMES = {"dog_bark": "dog", "baby_cry": "crying_baby", "person_sneeze": "sneezing"}
+
 PICZAK_OTHERS = Limits(max_delay=1.0)
 """His delay of up to a second, for every class without limits of its own."""
+
+
+def piczak_limits(classes: Sequence[str]) -> dict[str, Limits]:
+    """Piczak's limits for those classes of ESC-10 that are among some class names.
+
+    The names may be those of the table of ESC-50 (``crying_baby``) or of the folders of its old
+    release (``Baby cry``).
+    """
+    found = {}
+    for name in classes:
+        plain = name.lower().replace(" ", "_")
+        plain = _OLD_NAMES.get(plain, plain)
+        if plain in PICZAK_ESC10:
+            found[name] = PICZAK_ESC10[plain]
+    return found
 
 
 class ClassWise(nn.Module):

@@ -1,0 +1,155 @@
+"""Augmentations on one core, in microseconds a clip.
+
+    python benchmarks/augmentation.py -o benchmarks/results/augmentation.json
+
+Process CPU time, medians of interleaved rounds, one thread, clips of 5 s: features of 64 bands
+and 216 frames in batches of 20 and of 80, samples at 22 050 Hz in batches of 20. ``step`` is a
+training step of the network ``small`` (float32, AdamW) on a batch of 20, for comparison.
+"""
+
+# ruff: noqa: E402  (thread counts must be set before torch is imported)
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from semisonic.features import LogMel, MelOptions
+from semisonic.features import augment as a
+from semisonic.features.augment import wave as w
+from semisonic.models import build
+
+MEL = MelOptions()
+CLASSES = [*w.PICZAK_ESC10, "rain", "clock_tick", "crackling_fire"]
+SPECTROGRAM: dict[str, nn.Module] = {
+    "time shift": a.TimeShift(MEL, 60.0),
+    "gain": a.Gain(MEL, 6.0),
+    "band gain": a.BandGain(MEL, 6.0),
+    "time masks": a.TimeMask(MEL, 2, 0.4),
+    "band masks": a.BandMask(MEL, 2, 8),
+    "stretch": a.Stretch(MEL, 0.8, 1.25),
+    "pitch shift": a.PitchShift(MEL, 3.0),
+    "white noise": a.WhiteNoise(MEL, 10.0, 20.0),
+    "pink noise": a.PinkNoise(MEL, 10.0, 20.0),
+    "background": a.Background(MEL, 10.0, 20.0),
+    "time crop to 2 s": a.TimeCrop(MEL, 2.0),
+    "resized crop": a.ResizedCrop(MEL, 1.0, 8),
+    "set weak": a.augmenter(a.PRESETS["weak"], MEL),
+    "set strong": a.augmenter(a.PRESETS["strong"], MEL),
+}
+PAIRS: dict[str, a.PairMixing] = {
+    "mixup": a.Mixup(MEL, 0.4),
+    "mixup of energies": a.Mixup(MEL, 0.4, "power"),
+    "between-class": a.BetweenClass(MEL),
+}
+WAVES: dict[str, nn.Module] = {
+    "time shift": w.TimeShift(MEL.sample_rate, 60.0),
+    "gain": w.Gain(MEL.sample_rate, 6.0),
+    "speed": w.Speed(MEL.sample_rate, 0.8, 1.25),
+    "stretch": w.Stretch(MEL.sample_rate, 0.8, 1.25),
+    "pitch shift": w.PitchShift(MEL.sample_rate, 3.0),
+    "white noise": w.WhiteNoise(MEL.sample_rate, 10.0, 20.0),
+    "pink noise": w.PinkNoise(MEL.sample_rate, 10.0, 20.0),
+    "background": w.Background(MEL.sample_rate, 10.0, 20.0),
+}
+
+
+def measure(calls: dict[str, Callable[[], Any]], n_clips: int, rounds: int) -> dict[str, float]:
+    """Median microseconds of CPU time a clip; calls take turns."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.process_time()
+            call()
+            times[name].append((time.process_time() - start) / n_clips * 1e6)
+    return {name: round(statistics.median(values), 1) for name, values in times.items()}
+
+
+def training_step(x: Tensor, y: Tensor) -> Callable[[], None]:
+    model = build("small", MEL, CLASSES)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+
+    def step() -> None:
+        loss = functional.cross_entropy(model.from_features(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path, help="JSON file for the results")
+    parser.add_argument("--rounds", type=int, default=31, help="rounds (default 31)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    waves = 0.1 * torch.randn(80, MEL.n_samples)
+    waves[::4, 22050:] = 0.0  # a quarter is padded, as in ESC-10
+    features = LogMel(MEL)(waves)
+    shares = torch.eye(len(CLASSES))[torch.randint(len(CLASSES), (80,))]
+    result: dict[str, Any] = {
+        "what": "augmentations on one core, CPU time in microseconds a clip of 5 s",
+        "command": "python benchmarks/augmentation.py",
+        "rounds": arguments.rounds,
+        "seed": 0,
+        "commit": _commit(),
+        "machine": _processor(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "spectrograms": {},
+    }
+    for n in (20, 80):
+        x, y = features[:n].clone(), shares[:n].clone()
+        calls: dict[str, Callable[[], Any]] = {
+            name: partial(f, x) for name, f in SPECTROGRAM.items()
+        }
+        calls |= {name: partial(f, x, y) for name, f in PAIRS.items()}
+        result["spectrograms"][f"batch {n}"] = measure(calls, n, arguments.rounds)
+    x, y = waves[:20].clone(), shares[:20].argmax(1)
+    bend = w.ClassWise(MEL.sample_rate, CLASSES, w.PICZAK_ESC10, w.PICZAK_OTHERS)
+    calls = {name: partial(f, x) for name, f in WAVES.items()}
+    calls["limits by class"] = partial(bend, x, y)
+    result["samples"] = measure(calls, 20, max(3, arguments.rounds // 6))
+    step = training_step(features[:20].clone(), y)
+    result["step"] = measure({"small": step}, 20, max(3, arguments.rounds // 6))
+    print(json.dumps(result, indent=2))
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _commit() -> str:
+    run = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return run.stdout.strip() or "unknown"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Looking at augmentations and listening to them."""
