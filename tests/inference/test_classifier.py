@@ -24,6 +24,7 @@ X = [sound(kind, i) for i, kind in enumerate(Y)]
 def make(**params: object) -> SoundClassifier:
     arguments: dict[str, object] = {
         "mel": MEL, "training": QUICK, "pretraining": QUICK_PRETRAIN, "device": "cpu", "workers": 1,
+        "method": "supervised",
     }  # fmt: skip
     return SoundClassifier(NOTATION, **(arguments | params))  # type: ignore[arg-type]
 

@@ -18,14 +18,18 @@ from semisonic import evaluation
 from semisonic.base.errors import DataError
 from semisonic.features import MelOptions
 from semisonic.inference.learn import Learned, learn
+from semisonic.inference.methods.advice import AUTO
+from semisonic.inference.methods.options import MethodOptions
 from semisonic.inference.modelfile import MODEL, find_file, open_encoder, open_model
 from semisonic.inference.nested_params import NestedParams
 from semisonic.inference.options import DEFAULT_MODEL, PRETRAIN_FIT, TRAIN_FIT
-from semisonic.inference.pretext import RECONSTRUCTION, PretextOptions
+from semisonic.inference.pretext import PretextOptions
 from semisonic.inference.pretraining import PretrainSettings
 from semisonic.inference.sound_scores import apply_model
 from semisonic.inference.sounds import as_sounds
+from semisonic.inference.synthetic import SYNTH
 from semisonic.inference.training import TrainSettings
+from semisonic.learning.losses import LossOptions
 from semisonic.models import PretrainedEncoder, SoundModel, read_about, save
 from semisonic.training import FitOptions
 
@@ -48,6 +52,14 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         Loop of the pre-training on unlabelled sounds.
     encoder : path or PretrainedEncoder, optional
         Pre-trained encoder to start from; brings its network and front end.
+    method : str
+        How labels and unlabelled sounds are learned from: one of
+        ``semisonic.inference.methods.options.METHODS``, or "auto", which chooses by their
+        number. What "auto" chooses yields to options given otherwise than by default.
+    how : MethodOptions
+        Options of the method.
+    loss : LossOptions
+        Loss of labelled sounds.
     objective : str
         What pre-training asks of the encoder: reconstruction, denoising, masked, layer-wise,
         byol or vicreg.
@@ -82,8 +94,8 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     Notes
     -----
-    Options inside ``mel``, ``training``, ``pretraining`` and ``pretext`` can be searched over
-    by name, as in ``set_params(mel__n_mels=40, training__epochs=20)``.
+    Options inside ``mel``, ``how``, ``loss``, ``training``, ``pretraining`` and ``pretext`` can
+    be searched over by name, as in ``set_params(mel__n_mels=40, training__epochs=20)``.
 
     Examples
     --------
@@ -92,7 +104,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     >>> tones = [np.sin(0.3 * np.arange(4000) + i) for i in range(6)]
     >>> mel = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
     >>> fit = FitOptions(epochs=3)
-    >>> clf = SoundClassifier("(4)3c-2p", mel=mel, training=fit, validation=0)
+    >>> clf = SoundClassifier("(4)3c-2p", mel=mel, training=fit, method="supervised")
     >>> clf = clf.fit(noise + tones, ["noise"] * 6 + ["tone"] * 6, sample_rate=8000)
     >>> clf.predict_proba(noise[:1], sample_rate=8000).shape
     (1, 2)
@@ -106,7 +118,10 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         training: FitOptions = TRAIN_FIT,
         pretraining: FitOptions = PRETRAIN_FIT,
         encoder: str | PathLike[str] | PretrainedEncoder | None = None,
-        objective: str = RECONSTRUCTION,
+        method: str = AUTO,
+        how: MethodOptions = MethodOptions(),  # noqa: B008  (frozen)
+        loss: LossOptions = LossOptions(),  # noqa: B008  (frozen)
+        objective: str = AUTO,
         pretext: PretextOptions = PretextOptions(),  # noqa: B008  (frozen)
         decoder: str = "auto",
         standardize: str = "global",
@@ -123,6 +138,9 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self.training = training
         self.pretraining = pretraining
         self.encoder = encoder
+        self.method = method
+        self.how = how
+        self.loss = loss
         self.objective = objective
         self.pretext = pretext
         self.decoder = decoder
@@ -182,9 +200,11 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         if validation is not None:
             held_x, held_y = validation if isinstance(validation, tuple) else (validation, None)
             held = as_sounds(held_x, held_y, sample_rate=sample_rate, name="validation")
-        start = self.encoder
-        if start is not None and not isinstance(start, PretrainedEncoder):
-            start = open_encoder(start)
+        start: PretrainedEncoder | str | None = None
+        if isinstance(self.encoder, PretrainedEncoder) or self.encoder == SYNTH:
+            start = self.encoder
+        elif self.encoder is not None:
+            start = open_encoder(self.encoder)
         with self._place() as place:
             learned = learn(
                 labelled, pool, held,
@@ -293,7 +313,10 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
             self.standardize,
             self.dropout,
             self.label_smoothing,
-            fit=self.training,
+            self.method,
+            self.how,
+            self.loss,
+            self.training,
         )
 
     def _pretrain_settings(self) -> PretrainSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,16 @@ from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.data.join import without_copies
 from semisonic.features import MelOptions
+from semisonic.inference.methods.advice import Situation
+from semisonic.inference.methods.way import (
+    FRESH,
+    GIVEN,
+    NO_OBJECTIVE,
+    SYNTHETIC,
+    Way,
+    settle,
+    validation_share,
+)
 from semisonic.inference.networks import network_of
 from semisonic.inference.prepare import Failures, Prepared
 from semisonic.inference.pretraining import (
@@ -24,8 +35,14 @@ from semisonic.inference.pretraining import (
 from semisonic.inference.provenance import Part, recording_hashes
 from semisonic.inference.selection import check_classes, select, targets_of
 from semisonic.inference.sounds import Sounds
+from semisonic.inference.synthetic import SYNTH, synthetic_encoder
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
 from semisonic.models import PretrainedEncoder
+
+_log = logging.getLogger(__name__)
+
+VALIDATION = 0.15
+"""Share of the labels that validate, unless another is asked for."""
 
 HELD_OUT_SHARE = 0.1
 """Share of the recordings that pre-training stops by."""
@@ -51,7 +68,7 @@ def learn(
     pretraining: PretrainSettings,
     *,
     mel: MelOptions,
-    start: PretrainedEncoder | None,
+    start: PretrainedEncoder | str | None,
     validation: float,
     seed: int,
     device: str,
@@ -66,21 +83,22 @@ def learn(
     labelled : Sounds
         Rows without a label are passed over.
     pool : Sounds, optional
-        To pre-train on, together with the training part of ``labelled``. Files that are in
-        ``labelled`` or ``held``, too, are passed over.
+        To learn from without labels, together with the training part of ``labelled``. Files
+        that are in ``labelled`` or ``held``, too, are passed over.
     held : Sounds, optional
         Labelled sounds to choose the epoch by, instead of a share of ``labelled``.
     folder : Path
         For decoded clips, and for checkpoints if ``keep``.
     """
-    if start is not None and pool is not None:
-        raise DataError(
-            "found a pre-trained encoder and unlabelled sounds; give one of them, or pre-train "
-            "the encoder on these sounds"
-        )
-    name, mel = network_of(settings.model, mel, start)
     _check_unique(labelled.clips)
+    asked = _asked(settings, pretraining, start)
     chosen = select(labelled.clips, validation=0.0 if held else validation, seed=seed)
+    per_class = sum(map(len, labelled.clips.labels)) / max(len(labelled.clips.classes), 1)
+    share = validation_share(asked, validation, VALIDATION, per_class)
+    if held is None and share != validation:
+        chosen = select(labelled.clips, validation=share, seed=seed)
+    given = start if isinstance(start, PretrainedEncoder) else None
+    name, mel = network_of(settings.model, mel, given)
     n, joined = len(labelled), labelled
     rows_held = chosen.validation
     if held is not None:
@@ -90,37 +108,66 @@ def learn(
     n_labelled = len(joined)
     if pool is not None:
         joined = joined.joined(_unlabelled(pool, joined), mel)
+    situation = Situation(
+        per_class, len(joined) - n_labelled, joined.clips.is_multi_label, device=device
+    )
+    way = settle(asked, situation)
+    if way.because:
+        _log.info("%s", way.because)
+    if way.start == SYNTHETIC:
+        start = synthetic_encoder(
+            settings.model, mel, cache=folder / "cache", standardize=settings.standardize,
+            device=device, workers=workers,
+        )  # fmt: skip
+    begin = start if isinstance(start, PretrainedEncoder) else None
     prepared = joined.prepare(mel, folder / "cache", workers)
     train_rows = prepared.rows_of(chosen.train)
     check_classes(prepared.clips, train_rows)
     pretrained = None
-    if pool is not None:
-        heard = np.concatenate([chosen.train, np.arange(n_labelled, len(joined))])
+    heard = prepared.rows_of(np.concatenate([chosen.train, np.arange(n_labelled, len(joined))]))
+    if pool is not None and way.objective != NO_OBJECTIVE:
         pretrained = _pretrain(
-            prepared, prepared.rows_of(heard), replace(pretraining, model=name), mel, seed, device,
-            folder / "pretraining" if keep else None,
+            prepared, heard, replace(pretraining, model=name, objective=way.objective), mel, seed,
+            device, folder / "pretraining" if keep else None,
         )  # fmt: skip
-        start = pretrained.network
+        begin = pretrained.network
     outcome = train_model(
         prepared.features,
         targets_of(prepared.clips, multi_label=joined.clips.is_multi_label),
         train_rows,
         prepared.rows_of(rows_held),
-        replace(settings, model=name),
+        replace(
+            settings, model=name, method=way.method, how=way.how, fit=way.fit,
+            dropout=way.dropout,
+        ),
         mel=mel,
         classes=labelled.clips.classes,
         seed=seed,
         device=device,
         folder=folder / "training" if keep else None,
-        start=start,
-    )
-    about: dict[str, Any] = {"command": "SoundClassifier.fit", "seed": seed}
+        start=begin,
+        rows_pool=heard if pool is not None else (),
+    )  # fmt: skip
+    about: dict[str, Any] = {
+        "command": "SoundClassifier.fit", "seed": seed, "method": way.method, "start": way.start,
+    }  # fmt: skip
     if labelled.waves is None:
         parts = {"training": chosen.train, "validation": rows_held}
         if pool is not None:
             parts["pretraining"] = np.arange(n_labelled, len(joined))
         about.update(_parts(joined.clips, parts, workers))
     return Learned(outcome, pretrained, prepared.failures, about)
+
+
+def _asked(
+    settings: TrainSettings, pretraining: PretrainSettings, start: PretrainedEncoder | str | None
+) -> Way:
+    """The way to learn that was asked for."""
+    begin = FRESH if start is None else SYNTHETIC if start == SYNTH else GIVEN
+    return Way(
+        settings.method, pretraining.objective, begin, settings.how, settings.fit,
+        settings.dropout,
+    )  # fmt: skip
 
 
 def _pretrain(

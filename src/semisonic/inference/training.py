@@ -26,7 +26,7 @@ from semisonic.data.streams import Stream
 from semisonic.features import MelOptions, Standardize
 from semisonic.inference.methods.noisy_student import Round, train_in_rounds
 from semisonic.inference.methods.objective import make_objective, reads_pool
-from semisonic.inference.methods.options import METHODS, MethodOptions
+from semisonic.inference.methods.options import MethodOptions
 from semisonic.inference.methods.pseudo_labels import PseudoLabels
 from semisonic.inference.options import DEFAULT_MODEL, STANDARDIZE, TRAIN_FIT
 from semisonic.inference.pretext_objectives import frontend_of
@@ -53,7 +53,7 @@ class TrainSettings:
     label_smoothing: float = option(
         0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
     )
-    method: str = option("supervised", "how labels and the pool are learned from", choices=METHODS)
+    method: str = option("supervised", "how labels and the pool are learned from")
     how: MethodOptions = field(default_factory=MethodOptions)
     loss: LossOptions = field(default_factory=LossOptions)
     fit: FitOptions = field(default_factory=lambda: TRAIN_FIT)

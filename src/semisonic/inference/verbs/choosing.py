@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from semisonic.base.errors import OptionError
 from semisonic.data.clips import Clips
-from semisonic.inference.methods.advice import AUTO, FEW, Situation, advise, followed
-from semisonic.inference.methods.options import MethodOptions
-from semisonic.inference.options import TRAIN_FIT, TrainOptions
-from semisonic.inference.pretext import RECONSTRUCTION
+from semisonic.inference.methods.advice import Situation
+from semisonic.inference.methods.way import FRESH, GIVEN, SYNTHETIC, Way, settle, validation_share
+from semisonic.inference.options import TrainOptions
 from semisonic.inference.selection import Selection, select
 from semisonic.inference.synthetic import SYNTH
-
-DEFAULT = TrainOptions()
 
 
 def starts_from_synth(options: TrainOptions) -> bool:
@@ -23,16 +19,12 @@ def starts_from_synth(options: TrainOptions) -> bool:
 
 
 def select_for(options: TrainOptions, clips: Clips) -> Selection:
-    """The labels to learn from and to validate on.
-
-    ``auto`` trains for a fixed time, so a validation part only measures; where labels are few
-    they are all learned from, unless a part was asked for.
-    """
+    """The labels to learn from and to validate on."""
     found = _select(options, clips, options.validation)
-    measuring = options.method == AUTO and options.validation == DEFAULT.validation
-    if measuring and _per_class(clips, found) <= FEW:
-        return _select(options, clips, 0.0)
-    return found
+    share = validation_share(
+        asked_way(options), options.validation, TrainOptions().validation, per_class(clips, found)
+    )
+    return found if share == options.validation else _select(options, clips, share)
 
 
 def choose(
@@ -43,43 +35,33 @@ def choose(
     Raises
     ------
     OptionError
-        When something is asked for that would do nothing: an encoder to start from and
-        pre-training, or a pool that the method does not hear.
+        When something is asked for that would do nothing; see :func:`settle`.
     """
-    because = ""
-    if options.method == AUTO:
-        choice = advise(
-            Situation(
-                _per_class(clips, chosen), n_pool, clips.is_multi_label,
-                options.encoder is not None or options.objective not in (AUTO, "none"),
-                options.device,
-            )
-        )  # fmt: skip
-        options = replace(
-            options,
-            method=choice.method,
-            encoder=Path(SYNTH) if choice.synthetic_start else options.encoder,
-            objective="none" if options.objective == AUTO else options.objective,
-            dropout=options.dropout if options.dropout != DEFAULT.dropout else choice.dropout,
-            how=followed(choice.how, options.how, MethodOptions()),
-            fit=followed(choice.fit, options.fit, TRAIN_FIT),
-        )
-        return options, choice.because
-    if options.objective == AUTO:
-        pretrains = options.method == "supervised" and n_pool and options.encoder is None
-        options = replace(options, objective=RECONSTRUCTION if pretrains else "none")
-    if options.objective != "none" and options.encoder is not None:
-        raise OptionError(
-            f"options 'encoder', 'objective': found both an encoder to start from and "
-            f"'{options.objective}' to pre-train one; give one of them"
-        )
-    if n_pool and options.method == "supervised" and options.objective == "none":
-        raise OptionError(
-            "option 'unlabelled': the method 'supervised' without pre-training does not hear "
-            "these recordings; choose another method, an objective for pre-training, or leave "
-            "them out"
-        )
-    return options, because
+    situation = Situation(per_class(clips, chosen), n_pool, clips.is_multi_label)
+    way = settle(asked_way(options), situation)
+    settled = replace(
+        options,
+        method=way.method,
+        objective=way.objective,
+        encoder=Path(SYNTH) if way.start == SYNTHETIC else options.encoder,
+        dropout=way.dropout,
+        how=way.how,
+        fit=way.fit,
+    )
+    return settled, way.because
+
+
+def asked_way(options: TrainOptions) -> Way:
+    """The way to learn that the options ask for."""
+    start = FRESH if options.encoder is None else GIVEN
+    if starts_from_synth(options):
+        start = SYNTHETIC
+    return Way(options.method, options.objective, start, options.how, options.fit, options.dropout)
+
+
+def per_class(clips: Clips, chosen: Selection) -> float:
+    """Mean number of labels a class, those of the validation part as well."""
+    return sum(len(clips.labels[row]) for row in chosen.used.tolist()) / len(clips.classes)
 
 
 def _select(options: TrainOptions, clips: Clips, validation: float) -> Selection:
@@ -90,8 +72,3 @@ def _select(options: TrainOptions, clips: Clips, validation: float) -> Selection
         test_fold=options.test_fold,
         seed=options.seed,
     )
-
-
-def _per_class(clips: Clips, chosen: Selection) -> float:
-    """Mean number of labels a class, those of the validation part as well."""
-    return sum(len(clips.labels[row]) for row in chosen.used.tolist()) / len(clips.classes)

@@ -1,0 +1,94 @@
+"""A way to learn, as it was asked for and as it is settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from semisonic.base.errors import OptionError
+from semisonic.inference.methods.advice import AUTO, FEW, Situation, advise, followed
+from semisonic.inference.methods.options import MethodOptions
+from semisonic.inference.options import TRAIN_FIT
+from semisonic.inference.pretext import RECONSTRUCTION
+from semisonic.training.options import FitOptions
+
+FRESH, GIVEN, SYNTHETIC = "fresh", "given", "synthetic"
+"""What the encoder starts from: random weights, an encoder, or one of made-up sounds."""
+
+NO_OBJECTIVE = "none"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How labels and a pool are learned from.
+
+    Attributes
+    ----------
+    method : str
+        One of ``METHODS``, or ``auto``.
+    objective : str
+        What the encoder is pre-trained by on the pool; ``none``, or ``auto``.
+    start : {"fresh", "given", "synthetic"}
+    how : MethodOptions
+    fit : FitOptions
+    dropout : float
+    because : str
+        What ``auto`` chose and why; empty where nothing was left to it.
+    """
+
+    method: str = AUTO
+    objective: str = AUTO
+    start: str = FRESH
+    how: MethodOptions = field(default_factory=MethodOptions)
+    fit: FitOptions = field(default_factory=lambda: TRAIN_FIT)
+    dropout: float = 0.0
+    because: str = ""
+
+
+def settle(asked: Way, situation: Situation) -> Way:
+    """The way with everything that was left to ``auto`` chosen.
+
+    Options that were asked for otherwise than by default hold all the same.
+
+    Raises
+    ------
+    OptionError
+        When something is asked for that would do nothing: an encoder to start from and an
+        objective to pre-train one, or a pool that nobody would hear.
+    """
+    pretrains = asked.objective not in (AUTO, NO_OBJECTIVE)
+    if pretrains and asked.start != FRESH:
+        raise OptionError(
+            f"options 'encoder', 'objective': found both an encoder to start from and "
+            f"'{asked.objective}' to pre-train one; give one of them"
+        )
+    if asked.method == AUTO:
+        choice = advise(replace(situation, has_encoder=pretrains or asked.start != FRESH))
+        return Way(
+            choice.method,
+            asked.objective if pretrains else NO_OBJECTIVE,
+            SYNTHETIC if choice.synthetic_start else asked.start,
+            followed(choice.how, asked.how, MethodOptions()),
+            followed(choice.fit, asked.fit, TRAIN_FIT),
+            asked.dropout or choice.dropout,
+            choice.because,
+        )
+    if asked.objective == AUTO:
+        default = asked.method == "supervised" and situation.n_pool and asked.start == FRESH
+        asked = replace(asked, objective=RECONSTRUCTION if default else NO_OBJECTIVE)
+    if situation.n_pool and asked.method == "supervised" and asked.objective == NO_OBJECTIVE:
+        raise OptionError(
+            "option 'unlabelled': the method 'supervised' without pre-training does not hear "
+            "these recordings; choose another method, an objective for pre-training, or leave "
+            "them out"
+        )
+    return asked
+
+
+def validation_share(asked: Way, share: float, default: float, labels_per_class: float) -> float:
+    """The share of labels to validate on.
+
+    ``auto`` trains for a fixed time, so a validation part only measures; where labels are few
+    they are all learned from, unless a part was asked for.
+    """
+    spare = asked.method == AUTO and share == default and labels_per_class <= FEW
+    return 0.0 if spare else share
