@@ -180,3 +180,22 @@ def test_steps_of_a_budget_are_those_of_its_jobs() -> None:
     recipe = replace(RECIPE, budgets=(Budget(0, 1, steps=70), Budget(2, 1)))
     for _, job in make_plan(recipe, table(), POOL).cells:
         assert job.setting.train.steps == (0 if job.budget.labels_per_class else 70)
+
+
+def test_auto_is_settled_for_each_budget() -> None:
+    recipe = Recipe(
+        validation=0.0,
+        arms=("labels alone", "labels and pool"),
+        budgets=(Budget(0, 1), Budget(2, 1)),
+        settings=(Setting(pretraining=False, method="auto"),),
+        controls=(Setting(pretraining=False, method="auto", pool=False),),
+    )
+    big = table(80, pool=True).with_columns(group=np.array([f"q{i}" for i in range(320)]))
+    for _, job in make_plan(recipe, table(40), big).cells:
+        few = bool(job.budget.labels_per_class)
+        pool = job.arm == "labels and pool"
+        assert job.setting.method == ("fixmatch" if few and pool else "supervised")
+        assert job.setting.start == ("synthetic" if few else "fresh")
+        assert bool(len(job.pool)) == (few and pool)
+        assert job.setting.train.steps > 0
+        assert job.setting.how.mixup > 0

@@ -104,3 +104,12 @@ def test_a_control_of_ones_own(tmp_path: Path) -> None:
 def test_there_are_two_arms(tmp_path: Path, arms: str) -> None:
     with pytest.raises(OptionError, match="expected two different names"):
         read_recipe(write(tmp_path, f"arms = {arms}\n{BASE}"))
+
+
+def test_a_setting_has_a_control_of_its_own(tmp_path: Path) -> None:
+    text = BASE.replace(
+        'name = "a"\nfilters = 16', 'name = "a"\nfilters = 16\ncontrol = { filters = 8 }'
+    )
+    recipe = read_recipe(write(tmp_path, text))
+    assert [c.filters for c in recipe.controls] == [8, 8, 64, 64]
+    assert [s.filters for s in recipe.settings] == [16, 16, 64, 64]

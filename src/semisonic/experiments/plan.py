@@ -20,8 +20,11 @@ from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.splits import Split, fold_splits
 from semisonic.experiments.recipe import Budget, Recipe, Setting
+from semisonic.inference.methods.advice import AUTO, Situation
 from semisonic.inference.methods.options import MethodOptions
+from semisonic.inference.methods.way import FRESH, GIVEN, SYNTHETIC, Way, settle
 from semisonic.inference.pretext import RECONSTRUCTION, WITHOUT_DECODER, PretextOptions
+from semisonic.training.options import FitOptions
 
 Rows = NDArray[np.int64]
 
@@ -206,12 +209,16 @@ def _train_job(
     if budget.steps:
         setting = replace(setting, train=replace(setting.train, steps=budget.steps))
     rows, validation = split.train, split.validation
+    if not setting.pool:
+        pool = pool[:0]
     if budget.labels_per_class:
         # The labels of a validation part would not be in the budget, so there is none:
         # training lasts the recipe's epochs and ends with its last weights.
         everything = np.sort(np.concatenate([rows, validation]))
         rows = label_budget(labelled, everything, budget.labels_per_class, seed)
         validation = validation[:0]
+    n_unlabelled = len(np.setdiff1d(pool, rows))
+    setting = _settled(setting, len(rows) / len(labelled.classes), n_unlabelled)
     reads = replace(setting, name="", pretrain=type(setting.pretrain)())
     if start is None:
         reads = replace(reads, decoder="unpool", objective=RECONSTRUCTION, pretext=PretextOptions())
@@ -225,6 +232,21 @@ def _train_job(
     return TrainJob(
         f"train-{name}", setting, budget, arm, split.fold, draw, seed, rows, validation,
         split.test, pool, start,
+    )  # fmt: skip
+
+
+def _settled(setting: Setting, labels_per_class: float, n_pool: int) -> Setting:
+    """The setting with the method, the start and their options that ``auto`` chooses."""
+    if setting.method != AUTO:
+        return setting
+    begin = GIVEN if setting.pretraining else FRESH
+    if setting.start != FRESH:
+        begin = SYNTHETIC
+    asked = Way(AUTO, AUTO, begin, setting.how, setting.train, setting.dropout)
+    way = settle(asked, Situation(labels_per_class, n_pool), FitOptions())
+    return replace(
+        setting, method=way.method, how=way.how, train=way.fit, dropout=way.dropout,
+        start="synthetic" if way.start == SYNTHETIC else "fresh",
     )  # fmt: skip
 
 

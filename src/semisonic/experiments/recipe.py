@@ -20,7 +20,8 @@ Unknown keys are errors. The model's notation may name ``{filters}``; ``batch_si
 stands for both ``pretrain.batch_size`` and ``train.batch_size``.
 
 Each setting is held against a control: the same without pre-training and without the pool.
-``[control]`` changes what the control is, and ``arms`` what both are called::
+``[control]``, or ``control`` of one of the settings, changes what the control is, and ``arms``
+what both are called::
 
     arms = ["no augmentation", "strong"]
     [control]
@@ -41,6 +42,7 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import from_mapping, option
 from semisonic.data.synth import SynthOptions
 from semisonic.features import MelOptions
+from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.methods.options import METHODS, MethodOptions
 from semisonic.inference.pretext import (
     OBJECTIVE_HELP,
@@ -93,7 +95,15 @@ class Setting:
         0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
     )
     pretraining: bool = option(True, "pre-train the encoder on the pool")
-    method: str = option("supervised", "how labels and the pool are learned from", choices=METHODS)
+    start: str = option(
+        "fresh", "what the encoder starts from without pre-training: random weights, or one that "
+        "has learned to name made-up sounds", choices=("fresh", "synthetic"),
+    )  # fmt: skip
+    method: str = option(
+        "supervised", "how labels and the pool are learned from; auto chooses for each budget",
+        choices=(AUTO, *METHODS),
+    )  # fmt: skip
+    pool: bool = option(True, "let the method hear the unlabelled clips")
     how: MethodOptions = field(default_factory=MethodOptions)
     loss: LossOptions = field(default_factory=LossOptions)
     mel: MelOptions = field(default_factory=MelOptions)
@@ -139,7 +149,7 @@ class Recipe:
             )
         if not self.controls:
             plain = tuple(
-                replace(setting, pretraining=False, method="supervised")
+                replace(setting, pretraining=False, method="supervised", pool=False)
                 for setting in self.settings
             )
             object.__setattr__(self, "controls", plain)
@@ -205,10 +215,12 @@ def _expand(table: dict[str, Any], where: str) -> Recipe:
     )
     settings, controls = [], []
     for changes in own:
+        apart = changes.pop("control", {})
         for values in itertools.product(*grid.values()):
             point = dict(zip(grid, values, strict=True))
             settings.append(_setting(shared, changes, point, where))
-            without = _merge({"pretraining": False, "method": "supervised"}, control)
+            plain = {"pretraining": False, "method": "supervised", "pool": False}
+            without = _merge(_merge(plain, control), apart)
             controls.append(_setting(_merge(deepcopy(shared), changes), without, point, where))
     names = [setting.name for setting in settings]
     for name in names:

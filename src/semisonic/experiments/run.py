@@ -28,8 +28,10 @@ from semisonic.experiments.worker import (
     run_pretrain,
     run_train,
     start,
+    start_key,
 )
 from semisonic.inference.provenance import data_hash, recording_hashes
+from semisonic.inference.synthetic import synthetic_file
 from semisonic.inference.verbs.runs import write_remarks
 from semisonic.recipes import find
 from semisonic.training import RunFolder, choose_device
@@ -102,7 +104,8 @@ def run_recipe(options: RunOptions) -> ExperimentResult:
             transductive=options.transductive,
         )  # fmt: skip
         _write_budgets(plan, material, run.folder)
-        context = Context(jobs, material, str(device), hashes)
+        starts = _synthetic_starts(plan, cache, str(device), options.workers)
+        context = Context(jobs, material, str(device), hashes, starts)
         seconds = _run_jobs(plan, context, options.workers)
         outcome = collect(recipe, plan, jobs)
         report = write_report(run, options, recipe, plan, material, outcome, seconds=seconds)
@@ -150,6 +153,18 @@ def _run_jobs(plan: Plan, context: Context, workers: int | None) -> float:
             context=(context,),
         )
     return float(sum(read_job(folder, job)["seconds"] for job in jobs))
+
+
+def _synthetic_starts(plan: Plan, cache: Path, device: str, workers: int | None) -> dict[str, Path]:
+    """An encoder of made-up sounds for each network that starts from one."""
+    settings = [job.setting for job in plan.train if job.setting.start == "synthetic"]
+    return {
+        key: synthetic_file(
+            setting.architecture, setting.mel, cache=cache, standardize=setting.standardize,
+            device=device, workers=workers,
+        )
+        for key, setting in {start_key(setting): setting for setting in settings}.items()
+    }  # fmt: skip
 
 
 def _task(job: PretrainJob | TrainJob) -> Task:

@@ -6,7 +6,8 @@ on from its checkpoint.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semisonic.base.files import read_json, replacing, write_json
+from semisonic.base.files import digest, read_json, replacing, write_json
 from semisonic.evaluation.results import Predictions
 from semisonic.experiments.material import Material
 from semisonic.experiments.plan import PretrainJob, Rows, TrainJob, pretraining_way
+from semisonic.experiments.recipe import Setting
 from semisonic.inference.pretraining import PretrainOutcome, PretrainSettings, pretrain_encoder
 from semisonic.inference.provenance import Part
 from semisonic.inference.scoring import embed_rows, evaluating, mean_by, score_rows
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
 from semisonic.inference.verbs.runs import plain
-from semisonic.models import AutoEncoder, count_parameters, load_encoder, save, save_encoder
+from semisonic.models import (
+    AutoEncoder,
+    PretrainedEncoder,
+    count_parameters,
+    load_encoder,
+    save,
+    save_encoder,
+)
 
 ENCODER, MODEL, DONE = "encoder.zip", "model.zip", "job.json"
 PREDICTIONS, PICTURES = "predictions.csv.gz", "pictures.npz"
@@ -38,6 +47,8 @@ class Context:
     device: str
     hashes: dict[str, dict[str, str]]
     """Content hashes of the recordings, by table ("labelled", "pool") and file."""
+    starts: Mapping[str, Path] = field(default_factory=dict)
+    """Files of the encoders of made-up sounds; see :func:`start_key`."""
 
 
 _context: Context | None = None
@@ -135,7 +146,7 @@ def run_train(job: TrainJob) -> None:
         seed=job.seed,
         device=context.device,
         folder=folder,
-        start=load_encoder(context.folder / job.start.name / ENCODER) if job.start else None,
+        start=_start_of(job, context),
         rows_pool=pool,
         truth=target,
     )
@@ -172,6 +183,20 @@ def run_train(job: TrainJob) -> None:
         },
     )  # fmt: skip
     _tidy(folder)
+
+
+def start_key(setting: Setting) -> str:
+    """What an encoder of made-up sounds depends on."""
+    return digest(setting.architecture, setting.mel.key(), setting.standardize)
+
+
+def _start_of(job: TrainJob, context: Context) -> PretrainedEncoder | None:
+    """The encoder that a classifier starts from."""
+    if job.start is not None:
+        return load_encoder(context.folder / job.start.name / ENCODER)
+    if job.setting.start == "synthetic":
+        return load_encoder(context.starts[start_key(job.setting)])
+    return None
 
 
 def on_pool(

@@ -59,7 +59,29 @@ def synthetic_encoder(
     device: str = "cpu",
     workers: int | None = None,
 ) -> PretrainedEncoder:
-    """An encoder trained to name made-up sounds; made once, then found in the cache.
+    """An encoder trained to name made-up sounds, on the CPU, in evaluation mode.
+
+    See :func:`synthetic_file` for the parameters and for what is kept.
+    """
+    return load_encoder(
+        synthetic_file(
+            model, mel, cache=cache, standardize=standardize, seed=seed, device=device,
+            workers=workers,
+        )
+    )  # fmt: skip
+
+
+def synthetic_file(
+    model: str,
+    mel: MelOptions,
+    *,
+    cache: Path,
+    standardize: str = "global",
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int | None = None,
+) -> Path:
+    """The file of an encoder trained to name made-up sounds; made once, then found.
 
     Parameters
     ----------
@@ -79,14 +101,14 @@ def synthetic_encoder(
 
     Returns
     -------
-    PretrainedEncoder
-        On the CPU, in evaluation mode.
+    Path
+        For :func:`semisonic.models.load_encoder`.
     """
     sounds = sounds_for(mel)
     key = digest(model, mel.key(), standardize, seed, sounds, FIT, HOW, DROPOUT)
     file = cache / "synthetic" / f"encoder-{key}.zip"
     if file.is_file():
-        return load_encoder(file)
+        return file
     folder = cache / "synthetic" / f"sounds-{digest(sounds)}"
     synth.make(folder, sounds)
     clips, _ = synth.load(folder)
@@ -108,7 +130,7 @@ def synthetic_encoder(
     encoder = PretrainedEncoder(trained.encoder, frontend=trained.frontend, name=trained.name)
     about = {"command": "synthetic start", "seed": seed, "sounds": len(clips)}
     save_encoder(file, encoder, about=about)
-    return encoder
+    return file
 
 
 def sounds_for(mel: MelOptions) -> SynthOptions:

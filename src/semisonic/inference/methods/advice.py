@@ -22,7 +22,7 @@ LEAST_POOL = 60
 """Clips below which a pool is not worth its time."""
 
 FIT = FitOptions(
-    steps=1500,
+    steps=1000,
     epoch_steps=100,
     batch_size=20,
     optimizer="adamw",
@@ -35,7 +35,7 @@ FIT = FitOptions(
 )
 LONG_STEPS = 4000
 """Steps where labels are many: there is more to learn."""
-POOL_STEPS = 2400
+POOL_STEPS = 1600
 """Steps of methods that learn from the pool: guesses become right late."""
 DROPOUT = 0.3
 

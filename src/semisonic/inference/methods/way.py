@@ -44,10 +44,11 @@ class Way:
     because: str = ""
 
 
-def settle(asked: Way, situation: Situation) -> Way:
+def settle(asked: Way, situation: Situation, default: FitOptions = TRAIN_FIT) -> Way:
     """The way with everything that was left to ``auto`` chosen.
 
-    Options that were asked for otherwise than by default hold all the same.
+    Options that were asked for otherwise than by default hold all the same; ``default`` is
+    what ``asked.fit`` is where nothing was asked for.
 
     Raises
     ------
@@ -68,13 +69,13 @@ def settle(asked: Way, situation: Situation) -> Way:
             asked.objective if pretrains else NO_OBJECTIVE,
             SYNTHETIC if choice.synthetic_start else asked.start,
             followed(choice.how, asked.how, MethodOptions()),
-            followed(choice.fit, asked.fit, TRAIN_FIT),
+            followed(choice.fit, asked.fit, default),
             asked.dropout or choice.dropout,
             choice.because,
         )
     if asked.objective == AUTO:
-        default = asked.method == "supervised" and situation.n_pool and asked.start == FRESH
-        asked = replace(asked, objective=RECONSTRUCTION if default else NO_OBJECTIVE)
+        hears_first = asked.method == "supervised" and situation.n_pool and asked.start == FRESH
+        asked = replace(asked, objective=RECONSTRUCTION if hears_first else NO_OBJECTIVE)
     if situation.n_pool and asked.method == "supervised" and asked.objective == NO_OBJECTIVE:
         raise OptionError(
             "option 'unlabelled': the method 'supervised' without pre-training does not hear "
