@@ -148,6 +148,23 @@ def test_half_precision_and_other_lengths_are_taken(name: str) -> None:
     assert y.dtype == torch.float16
 
 
+@each
+def test_everything_is_computed_where_the_features_are(name: str) -> None:
+    """The device without memory fails when a tensor comes from elsewhere or a value is read."""
+    x = torch.zeros(4, *MEL.shape, device="meta")
+    assert made(name).to("meta")(x).device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    "module",
+    [augment.Mixup(MEL, 0.4), augment.Mixup(MEL, 0.4, "power"), augment.BetweenClass(MEL)],
+)
+def test_pairs_are_mixed_where_they_are(module: augment.PairMixing) -> None:
+    x, y = torch.zeros(4, *MEL.shape, device="meta"), torch.zeros(4, 3, device="meta")
+    share = torch.zeros(4, device="meta")  # torch cannot draw from Beta there
+    assert {part.device.type for part in module.to("meta")(x, y, None, share)} == {"meta"}
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10_000),

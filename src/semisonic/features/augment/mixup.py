@@ -57,7 +57,7 @@ class Mixup(PairMixing):
     def draw_share(self, x: Tensor) -> Tensor:
         """Shares from the beta distribution."""
         alpha = torch.full((len(x),), float(self.alpha), device=x.device)
-        share: Tensor = torch.distributions.Beta(alpha, alpha).sample()
+        share: Tensor = torch.distributions.Beta(alpha, alpha, validate_args=False).sample()
         return share.maximum(1 - share) if self.keep_larger else share
 
     def mix(self, x: Tensor, other: Tensor, share: Tensor) -> Tensor:
