@@ -110,7 +110,9 @@ class Stream:
         self.batch_size, self.seed, self.name = batch_size, seed, name
         self.shuffle, self.transform = shuffle, transform
         self.device = torch.device(device)
-        self._target = None if target is None else check_target(target, len(array), self, missing_ok)
+        self._target = target
+        if target is not None:
+            self._target = check_target(target, len(array), self, missing_ok)
         self._gather = Gather(array, self.rows, self.device, resident_bytes)
         self._starts = batch_starts(len(self.rows), batch_size, min_batch)
         self._smallest = min(np.diff([*self._starts, len(self.rows)]).tolist())
