@@ -31,10 +31,13 @@ def settle_precision(recipe: Recipe, material: Material, folder: Path, device: s
     file = folder / FILE
     chosen: dict[str, str] = read_json(file) if file.is_file() else {}
     known = dict(chosen)
-    settings = tuple(_settled(s, material, chosen, device) for s in recipe.settings)
+    settings, controls = (
+        tuple(_settled(setting, material, chosen, device) for setting in arm)
+        for arm in (recipe.settings, recipe.controls)
+    )
     if chosen != known:
         write_json(file, chosen)
-    return replace(recipe, settings=settings)
+    return replace(recipe, settings=settings, controls=controls)
 
 
 def _settled(setting: Setting, material: Material, chosen: dict[str, str], device: str) -> Setting:

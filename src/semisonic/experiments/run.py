@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +72,18 @@ class ExperimentResult:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A finished experiment before it is reported."""
+
+    run: RunFolder
+    recipe: Recipe
+    plan: Plan
+    material: Material
+    outcome: Outcome
+    seconds: float
+
+
 def run_recipe(options: RunOptions) -> ExperimentResult:
     """Run, or go on with, an experiment.
 
@@ -79,9 +93,25 @@ def run_recipe(options: RunOptions) -> ExperimentResult:
         For a wrong recipe, options of another run in the same folder, unusable data.
     """
     recipe = read_recipe(find(options.recipe), quick=options.quick, changes=options.changes)
+    with conduct("run", recipe, options) as done:
+        report = write_report(
+            done.run, options, done.recipe, done.plan, done.material, done.outcome,
+            seconds=done.seconds,
+        )  # fmt: skip
+        return _result(
+            done.recipe, done.plan, done.material, done.outcome, report, done.run.folder / "jobs"
+        )
+
+
+@contextmanager
+def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finished]:
+    """Run all jobs of a recipe in the options' run folder, or those not done yet.
+
+    Within the block the run is still open: what is written there belongs to it.
+    """
     device = choose_device(options.device)
     asked = {**to_dict(options), "contents": to_dict(recipe)}
-    with RunFolder(options.output, "run", asked, seeds=options.seed, free=FREE) as run:
+    with RunFolder(options.output, command, asked, seeds=options.seed, free=FREE) as run:
         cache = options.cache or run.folder / "cache"
         labelled, pool = load_data(options, recipe, cache)
         material = gather(
@@ -96,7 +126,6 @@ def run_recipe(options: RunOptions) -> ExperimentResult:
         for name, found in hashes.items():
             run.add_data(name, data_hash(found.values()))
         run.add_bad_files(material.failures)
-        write_remarks(run, material.remarks)
         jobs = run.folder / "jobs"
         recipe = settle_precision(recipe, material, jobs, str(device))
         plan = make_plan(
@@ -108,8 +137,7 @@ def run_recipe(options: RunOptions) -> ExperimentResult:
         context = Context(jobs, material, str(device), hashes, starts)
         seconds = _run_jobs(plan, context, options.workers)
         outcome = collect(recipe, plan, jobs)
-        report = write_report(run, options, recipe, plan, material, outcome, seconds=seconds)
-        return _result(recipe, plan, material, outcome, report, jobs)
+        yield Finished(run, recipe, plan, material, outcome, seconds)
 
 
 def load_data(options: RunOptions, recipe: Recipe, cache: Path) -> tuple[Clips, Clips | None]:
