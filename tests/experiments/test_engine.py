@@ -1,4 +1,7 @@
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -47,6 +50,36 @@ def test_an_error_stops_the_rest_and_is_raised(tmp_path: Path) -> None:
     tasks = [Task("bad", fail, (log,)), Task("next", append, (log, "next"), ("bad",))]
     with pytest.raises(ValueError, match="on purpose"):
         run(tasks, 2)
+    assert not log.exists()
+
+
+SLEEP = """
+import sys, time
+sys.path.insert(0, {folder!r})
+from semisonic.experiments.engine import Task
+from test_engine import append, run
+if __name__ == "__main__":
+    log = __import__("pathlib").Path({log!r})
+    run([Task(name, append, (log, name, 60.0)) for name in "abcd"], 2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+@pytest.mark.parametrize("after", [0.3, 6.0])
+def test_ctrl_c_ends_all_processes_soon_and_calmly(tmp_path: Path, after: float) -> None:
+    """While they start, and while they work."""
+    script = tmp_path / "sleep.py"
+    log = tmp_path / "log"
+    script.write_text(SLEEP.format(folder=str(Path(__file__).parent), log=str(log)))
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    time.sleep(after + 1.0)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=40)
+    assert error.count("Traceback") <= 1  # that of the script itself
+    assert "Process Spawn" not in error
     assert not log.exists()
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +16,7 @@ from typing import Any
 
 from semisonic.base.errors import SemisonicError
 from semisonic.base.progress import bar
+from semisonic.experiments import child
 
 
 @dataclass(frozen=True)
@@ -91,11 +90,13 @@ def _run_in_processes(
     context: tuple[Any, ...],
     update: Callable[[], object],
 ) -> None:
+    processes = multiprocessing.get_context("spawn")
+    stop = processes.RawValue("b", 0)
     pool = ProcessPoolExecutor(
         workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(os.getpid(), initializer, context),
+        mp_context=processes,
+        initializer=child.begin,
+        initargs=(os.getpid(), stop, initializer, context),
     )
     waiting = _in_order(tasks)
     open_names = {task.name for task in waiting}
@@ -106,7 +107,9 @@ def _run_in_processes(
             for task in [t for t in waiting if not open_names.intersection(t.after)]:
                 if len(running) >= workers + 1:
                     break
-                running[pool.submit(task.function, *task.arguments)] = task
+                with child.born_quiet():
+                    future = pool.submit(child.perform, task.function, task.arguments)
+                running[future] = task
                 waiting.remove(task)
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
@@ -120,19 +123,5 @@ def _run_in_processes(
             "run again with --workers 1: finished jobs are kept"
         ) from error
     finally:
+        stop.value = 1
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker(parent: int, initializer: Callable[..., None], context: tuple[Any, ...]) -> None:
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-    import torch
-
-    torch.set_num_threads(1)
-    initializer(*context)
-
-
-def _leave_with(parent: int) -> None:
-    """End this process soon after its parent was killed, so that none is left behind."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)

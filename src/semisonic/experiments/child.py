@@ -1,0 +1,81 @@
+"""One worker process: it starts quietly, stops when it is told to, and leaves with its parent.
+
+Ctrl-C in a terminal reaches every process of its group, at any moment: half-way through the
+start of a worker, or twice. So workers form groups of their own, and the parent passes on what
+it was told, once. A training then finishes its step and writes its checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_POLL = 0.5  # seconds between two looks at the parent
+_stop: Any = None
+_busy = False
+
+
+def begin(
+    parent: int, stop: Any, initializer: Callable[..., None], context: tuple[Any, ...]
+) -> None:
+    """Prepare this process for tasks; called once, before the first.
+
+    ``stop`` is a shared number (``RawValue``), 1 when the work is to stop: looking at it needs
+    no lock, which a killed process could take with it.
+    """
+    global _stop
+    _stop = stop
+    os.setpgrp()
+    signal.signal(signal.SIGINT, _interrupt)
+    threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
+    import torch
+
+    torch.set_num_threads(1)
+    initializer(*context)
+
+
+def perform(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Do one task, unless the work was stopped while it waited."""
+    global _busy
+    if _stop is not None and _stop.value:
+        return None
+    _busy = True
+    try:
+        return function(*arguments)
+    finally:
+        _busy = False
+
+
+@contextmanager
+def born_quiet() -> Iterator[None]:
+    """Processes started within the block ignore Ctrl-C until they say otherwise."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if _busy:
+        raise KeyboardInterrupt
+
+
+def _watch(parent: int, stop: Any) -> None:
+    """Interrupt the task under way when told to stop; end soon after a parent that was killed."""
+    told = False
+    while os.getppid() == parent:
+        if not told and stop.value and _busy:
+            told = True
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(_POLL)
+    os._exit(1)
