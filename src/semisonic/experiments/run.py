@@ -126,6 +126,7 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
         for name, found in hashes.items():
             run.add_data(name, data_hash(found.values()))
         run.add_bad_files(material.failures)
+        write_remarks(run, material.remarks)
         jobs = run.folder / "jobs"
         recipe = settle_precision(recipe, material, jobs, str(device))
         plan = make_plan(
