@@ -149,6 +149,14 @@ def test_half_precision_and_other_lengths_are_taken(name: str) -> None:
 
 
 @each
+def test_autocast_does_not_make_levels_coarse(name: str) -> None:
+    x = mixed_batch()
+    plain = run(name, x, seed=4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(run(name, x, seed=4), plain)
+
+
+@each
 def test_everything_is_computed_where_the_features_are(name: str) -> None:
     """The device without memory fails when a tensor comes from elsewhere or a value is read."""
     x = torch.zeros(4, *MEL.shape, device="meta")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,8 @@ class Augmentation(nn.Module):
     Notes
     -----
     ``forward`` maps (batch, channel, mel, frame) to the same shape and never changes its
-    input. Deltas are computed anew from the changed levels. Random numbers come from torch's
+    input. Deltas are computed anew from the changed levels. Under autocast it still computes in
+    float32. Random numbers come from torch's
     global generator of the tensor's device.
 
     A subclass has two methods: :meth:`draw` gives the random numbers, :meth:`change` does
@@ -47,9 +49,10 @@ class Augmentation(nn.Module):
         self._check(x)
         if not self.training:
             return x
-        level = self.once(x[:, :1].float())
-        if self.mel.deltas:
-            level = torch.cat((level, delta(level)), dim=1)
+        with full_precision(x):
+            level = self.once(x[:, :1].float())
+            if self.mel.deltas:
+                level = torch.cat((level, delta(level)), dim=1)
         return level.to(x.dtype)
 
     def once(self, x: Tensor) -> Tensor:
@@ -83,6 +86,13 @@ class Augmentation(nn.Module):
                 f"{type(self).__name__}: found features of shape {tuple(x.shape)} and type "
                 f"{x.dtype}, expected floats (batch, {expected[0]}, {expected[1]}, frame)"
             )
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """A context in which nothing is computed in half precision where ``x`` lives."""
+    kind = x.device.type
+    known = torch.amp.is_autocast_available(kind)
+    return torch.autocast(kind, enabled=False) if known else nullcontext()
 
 
 def uniform(x: Tensor, low: float, high: float, *size: int) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.base.errors import DataError
+from semisonic.features.augment.base import full_precision
 from semisonic.features.augment.levels import Levels
 from semisonic.features.deltas import delta
 from semisonic.features.options import MelOptions
@@ -69,9 +70,10 @@ class PairMixing(nn.Module):
                 f"{type(self).__name__}: found shares of shape {tuple(share.shape)}, expected "
                 f"({len(x)},)"
             )
-        level = self.mix(x[:, :1].float(), partner[0][:, :1].float(), share)
-        if self.mel.deltas:
-            level = torch.cat((level, delta(level)), dim=1)
+        with full_precision(x):
+            level = self.mix(x[:, :1].float(), partner[0][:, :1].float(), share)
+            if self.mel.deltas:
+                level = torch.cat((level, delta(level)), dim=1)
         return level.to(x.dtype), mix_targets(y, partner[1], share)
 
     def draw_share(self, x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from semisonic.base.seeds import torch_generator
 from semisonic.features.augment.adding import AtRatio
-from semisonic.features.augment.base import Augmentation, Drawn, ordered, uniform
+from semisonic.features.augment.base import Augmentation, Drawn, full_precision, ordered, uniform
 from semisonic.features.augment.colours import coloured_noise
 from semisonic.features.augment.loudness import frame_power
 from semisonic.features.logmel import LogMel
@@ -54,7 +54,8 @@ class Noise(Augmentation):
         self.add = AtRatio(self.levels)
         bank = noise_energies(mel, self.colour)
         self.register_buffer("bank", bank, persistent=False)  # (mel, frame)
-        power = frame_power(bank[None, None], self.add.widths)[0]
+        with full_precision(bank):
+            power = frame_power(bank[None, None], self.add.widths)[0]
         self.register_buffer("bank_power", power, persistent=False)  # (frame,)
 
     def draw(self, x: Tensor) -> Drawn:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.base.errors import DataError, OptionError
-from semisonic.features.augment.base import Drawn, share
+from semisonic.features.augment.base import Drawn, full_precision, share
 
 _BLOCK = 1024  # samples
 _SILENCE = 2e-5  # of full scale, less than one step of 16-bit samples
@@ -48,7 +48,8 @@ class WaveAugmentation(nn.Module):
         if not self.training:
             return wave
         x = wave.float()
-        changed = self.change(x, self.draw(x))
+        with full_precision(x):
+            changed = self.change(x, self.draw(x))
         if self.probability < 1.0:
             chosen = torch.rand(len(x), 1, device=x.device) < self.probability
             changed = torch.where(chosen, changed, x)
