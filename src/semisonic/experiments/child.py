@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Any
 
@@ -33,6 +34,7 @@ def begin(
     _stop = stop
     os.setpgrp()
     signal.signal(signal.SIGINT, _interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
     import torch
 
@@ -54,15 +56,16 @@ def perform(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
 
 @contextmanager
 def born_quiet() -> Iterator[None]:
-    """Processes started within the block ignore Ctrl-C until they say otherwise."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Processes started within the block hear no Ctrl-C until they begin to listen.
+
+    For this process it waits until the block is left: to start a worker takes seconds.
+    """
+    resource_tracker.ensure_running()  # or it would let signals through when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

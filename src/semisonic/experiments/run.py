@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from semisonic.base.files import write_text
 from semisonic.base.options import to_dict
 from semisonic.data.clips import Clips
 from semisonic.data.readers import load_clips
+from semisonic.data.workers import count_workers
 from semisonic.experiments.engine import Task, run_tasks
 from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
@@ -169,7 +169,7 @@ def _run_jobs(plan: Plan, context: Context, workers: int | None) -> float:
     # A job that others wait for goes first, the rest follow fold by fold.
     todo.sort(key=lambda job: (job.draw, job.fold))
     tasks = [_task(job) for job in todo]
-    n_processes = workers or ((os.cpu_count() or 1) if device == "cpu" else 1)
+    n_processes = workers or (count_workers(None) if device == "cpu" else 1)
     n_done = len(jobs) - len(todo)
     _log.info("%d jobs, %d of them done, %d processes", len(jobs), n_done, n_processes)
     if tasks:
