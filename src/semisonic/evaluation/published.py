@@ -214,3 +214,12 @@ def same_data(a: str, b: str) -> bool:
         return "".join(c for c in name.lower() if c.isalnum())
 
     return plain(a) == plain(b)
+
+
+def human_accuracy(data: str) -> float | None:
+    """What listeners reached on a data set, 0 to 1; None where nobody measured it."""
+    plain = data.lower().replace("-", "").replace("_", "")
+    for listeners in HUMAN:
+        if listeners.data.lower().replace("-", "") == plain:
+            return listeners.accuracy
+    return None

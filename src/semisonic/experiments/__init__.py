@@ -8,23 +8,29 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from semisonic.experiments.curve_options import CurveOptions
 from semisonic.experiments.options import RunOptions
 
 if TYPE_CHECKING:
+    from semisonic.experiments.curve import CurveResult, learning_curve
     from semisonic.experiments.recipe import Budget, Recipe, Setting, read_recipe
     from semisonic.experiments.run import ExperimentResult, run_recipe
 
 __all__ = [
     "Budget",
+    "CurveOptions",
+    "CurveResult",
     "ExperimentResult",
     "Recipe",
     "RunOptions",
     "Setting",
+    "learning_curve",
     "read_recipe",
     "run_recipe",
 ]
 
 _HOME = {
+    "curve": ("CurveResult", "learning_curve"),
     "recipe": ("Budget", "Recipe", "Setting", "read_recipe"),
     "run": ("ExperimentResult", "run_recipe"),
 }

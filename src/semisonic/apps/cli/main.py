@@ -35,6 +35,7 @@ VERBS = {
     "evaluate": (f"{_VERBS}.evaluate", "Measure a classifier on labelled recordings."),
     "predict": (f"{_VERBS}.predict", "Say what is heard in recordings."),
     "suspects": (f"{_VERBS}.suspects", "Find labels that look wrong, to be listened to."),
+    "curve": (f"{_VERBS}.curve", "Tell how many labels are needed, and what the pool brings."),
     "run": (f"{_VERBS}.run", "Run a recipe: a whole experiment with its report."),
     "data": (f"{_VERBS}.data", "Look at recordings, check, decode or make them."),
     "info": (f"{_VERBS}.info", "Say what a model or a run is, and what this machine has."),

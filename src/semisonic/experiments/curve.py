@@ -1,0 +1,230 @@
+"""``semisonic curve``: how many labels are needed, and what the unlabelled recordings bring."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from semisonic.base.errors import OptionError
+from semisonic.base.files import write_json
+from semisonic.base.options import check, to_dict
+from semisonic.data.synth import SynthOptions
+from semisonic.evaluation.learning_curve import (
+    CurvePoint,
+    LearningCurve,
+    say_needed,
+    worth_in_labels,
+)
+from semisonic.evaluation.outcome import ArmAccuracy, Comparison
+from semisonic.evaluation.plots import label_curve
+from semisonic.evaluation.published import human_accuracy
+from semisonic.evaluation.report import Page
+from semisonic.evaluation.wording import percent
+from semisonic.experiments.curve_options import CurveOptions
+from semisonic.experiments.options import RunOptions
+from semisonic.experiments.recipe import Budget, Recipe, Setting
+from semisonic.experiments.results import comparison_rows, text_table
+from semisonic.experiments.run import Finished, conduct
+from semisonic.inference.methods.advice import AUTO, DROPOUT, FIT
+from semisonic.inference.methods.options import MethodOptions
+
+ARMS = ("labels alone", "labels and pool")
+
+
+@dataclass(frozen=True)
+class CurveResult:
+    """What ``curve`` found.
+
+    Attributes
+    ----------
+    curves : tuple of LearningCurve
+        Labels alone, and labels with the pool.
+    table : str
+        For a terminal.
+    answers : tuple of str
+        How many labels are needed, and what the pool is worth, in words.
+    report : Path
+    failures : tuple of (clip, reason)
+    notes : tuple of str
+    """
+
+    curves: tuple[LearningCurve, LearningCurve]
+    table: str
+    answers: tuple[str, ...]
+    report: Path
+    failures: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def learning_curve(options: CurveOptions) -> CurveResult:
+    """Train with several numbers of labels, with and without the pool, on all folds.
+
+    Raises
+    ------
+    OptionError
+        For numbers of labels given twice, or options of another run in the same folder.
+    DataError
+        When a class has fewer labels than asked for in some training fold.
+    """
+    check(options)
+    recipe = recipe_of(options)
+    same = {field.name for field in fields(RunOptions)} & {f.name for f in fields(CurveOptions)}
+    run = RunOptions(recipe="curve", **{name: getattr(options, name) for name in same})
+    with conduct("curve", recipe, run) as done:
+        curves = _curves(done)
+        answers = _answers(curves, done.outcome.comparisons, options)
+        headers, rows = comparison_rows(done.outcome)
+        page = _page(options, done, curves, answers, headers, rows)
+        return CurveResult(
+            curves, text_table(headers, rows), tuple(answers), page,
+            done.material.failures, done.material.notes,
+        )  # fmt: skip
+
+
+def recipe_of(options: CurveOptions) -> Recipe:
+    """The experiment that gives the curve."""
+    if len(set(options.labels)) != len(options.labels) or not options.labels:
+        raise OptionError(
+            f"option 'labels': found {list(options.labels)}, expected at least one number, each "
+            "once"
+        )
+    if options.method == AUTO:
+        with_pool = Setting(model=options.model, pretraining=False, method=AUTO, mel=options.mel)
+        alone = replace(with_pool, pool=False)
+    else:
+        how = MethodOptions(augment="mixed", mixup=0.4)
+        with_pool = Setting(
+            model=options.model, pretraining=False, method=options.method, how=how,
+            start="synthetic", dropout=DROPOUT, train=FIT, mel=options.mel,
+        )  # fmt: skip
+        alone = replace(with_pool, method="supervised", pool=False)
+    return Recipe(
+        title="How many labels are needed?",
+        validation=0.0,
+        folds=options.folds,
+        arms=ARMS,
+        budgets=tuple(Budget(n, options.draws, steps=options.steps) for n in options.labels),
+        settings=(with_pool,),
+        controls=(alone,),
+        synth=SynthOptions(clips_per_class=40, n_pool=600),
+    )
+
+
+def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:
+    """The curves of both arms; all labels stand at their mean number a class."""
+    n_all = _all_labels(done)
+    points: tuple[list[CurvePoint], list[CurvePoint]] = ([], [])
+    budgets = done.recipe.budgets
+    for budget, found in zip(budgets, done.outcome.comparisons, strict=True):
+        x = float(budget.labels_per_class or n_all)
+        for arm, accuracy, draws in (
+            (0, found.a, tuple(pair.accuracy_a for pair in found.draws)),
+            (1, found.b, tuple(pair.accuracy_b for pair in found.draws)),
+        ):
+            points[arm].append(CurvePoint(x, accuracy, draws))
+    first, second = (LearningCurve(name, tuple(of)) for name, of in zip(ARMS, points, strict=True))
+    return first, second
+
+
+def _all_labels(done: Finished) -> float:
+    """Mean number of labels a class in a whole training part."""
+    n_classes = len(done.material.labelled.classes)
+    sizes = [len(j.train) for _, j in done.plan.cells if not j.budget.labels_per_class]
+    return sum(sizes) / len(sizes) / n_classes if sizes else math.nan
+
+
+def _answers(
+    curves: tuple[LearningCurve, LearningCurve],
+    comparisons: tuple[Comparison, ...],
+    options: CurveOptions,
+) -> list[str]:
+    """The questions people ask, answered from the curves."""
+    alone, pool = curves
+    said = [sentence for curve in curves for sentence in say_needed(curve, options.goals)]
+    for labels, needed in worth_in_labels(pool, alone):
+        if math.isinf(needed):
+            said.append(
+                f"{labels:.3g} labels a class with the pool reach more than any number tried "
+                "without it."
+            )
+        elif needed > labels * 1.1:
+            said.append(
+                f"{labels:.3g} labels a class with the pool do as well as about {needed:.3g} "
+                "without it."
+            )
+    shown = [c for c in comparisons if c.is_shown and c.difference > 0]
+    worse = [c for c in comparisons if c.is_shown and c.difference < 0]
+    said.append(
+        f"The pool helped beyond doubt at {len(shown)} of {len(comparisons)} numbers of labels"
+        + (f", and did harm at {len(worse)}." if worse else ".")
+    )
+    return said
+
+
+def _page(
+    options: CurveOptions,
+    done: Finished,
+    curves: tuple[LearningCurve, LearningCurve],
+    answers: list[str],
+    headers: list[str],
+    rows: list[list[str]],
+) -> Path:
+    labelled, pool = done.material.labelled, done.material.pool
+    heard = "the training clips" + (f" and {len(pool)} of '{pool.name}'" if len(pool) else "")
+    page = Page(
+        f"How many labels does '{labelled.name}' need?",
+        f"{len(labelled)} clips, {len(labelled.classes)} classes, {options.draws} draws of "
+        f"labels; the pool is {heard}",
+    )
+    best = max(curves[1].points, key=lambda point: point.accuracy.mean)
+    first = curves[1].points[0]
+    page.verdict(
+        f"{percent(first.accuracy.mean)} with {first.labels_per_class:.3g} labels a class and "
+        f"the pool, {percent(best.accuracy.mean)} with {best.labels_per_class:.3g}",
+        outcome="open",
+    )
+    for note in done.material.notes:
+        page.warning(note)
+    page.section("Accuracy against labels")
+    human = human_accuracy(labelled.name)
+    page.figure(
+        label_curve(curves, human=human),
+        "Mean over draws and folds; the band is the 95 % interval over test clips, small dots "
+        "are draws.",
+        name="curve",
+    )
+    page.section("Answers")
+    page.notes(answers)
+    page.section("Numbers")
+    page.table(headers, rows, name="curve")
+    page.text(
+        "'Shown' asks for two tests at once: over other test clips and over other training clips. "
+        "Each test fold is scored once, after training, with the last averaged weights."
+    )
+    page.data = {
+        "curves": {curve.name: [_plain(point) for point in curve.points] for curve in curves},
+        "comparisons": [one.to_dict() for one in done.outcome.comparisons],
+        "options": to_dict(options),
+    }
+    record = done.run.record
+    write_json(
+        done.run.folder / "results.json",
+        {
+            **{key: record[key] for key in ("commit", "machine", "versions", "data", "started")},
+            "recipe": to_dict(done.recipe),
+            **page.data,
+            "training_seconds": done.seconds,
+        },
+    )
+    return page.write(done.run.folder)
+
+
+def _plain(point: CurvePoint) -> dict[str, object]:
+    accuracy: ArmAccuracy = point.accuracy
+    return {
+        "labels_per_class": point.labels_per_class,
+        "mean": accuracy.mean,
+        "interval": [accuracy.interval.low, accuracy.interval.high],
+        "draws": list(point.draws),
+    }

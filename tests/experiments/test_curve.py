@@ -1,0 +1,88 @@
+"""``curve`` on ten seconds of sounds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.data.synth import SynthOptions
+from semisonic.experiments import CurveOptions, learning_curve
+from semisonic.features import MelOptions
+from semisonic.inference import synthetic
+from semisonic.models import load_encoder
+from semisonic.training import FitOptions
+
+MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+
+
+@pytest.fixture(autouse=True)
+def few_made_up_sounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A synthetic start in a second instead of minutes."""
+    sounds = SynthOptions(n_classes=3, clips_per_class=5, clips_per_recording=1, n_pool=0, seed=7)
+    monkeypatch.setattr(synthetic, "SOUNDS", sounds)
+    monkeypatch.setattr(synthetic, "FIT", FitOptions(steps=3, batch_size=4))
+
+
+def options(tiny_set: Path, output: Path, **changes: object) -> CurveOptions:
+    values: dict[str, object] = {
+        "data": tiny_set / "labelled.csv", "unlabelled": tiny_set / "pool", "output": output,
+        "labels": (2, 0), "draws": 2, "model": "(4)3c-2p-8fc", "mel": MEL, "steps": 6,
+        "method": "mean-teacher", "goals": (0.4, 1.0), "near_copies": False, "device": "cpu",
+        "workers": 1,
+    }  # fmt: skip
+    return CurveOptions(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_both_curves_come_from_every_fold_and_draw(tiny_set: Path, tmp_path: Path) -> None:
+    result = learning_curve(options(tiny_set, tmp_path / "run"))
+    alone, pool = result.curves
+    assert (alone.name, pool.name) == ("labels alone", "labels and pool")
+    assert alone.labels == pool.labels == (2.0, 8.0)
+    jobs = [json.loads(f.read_text()) for f in (tmp_path / "run").glob("jobs/*/job.json")]
+    assert len(jobs) == 2 * 2 * 2 * 3  # labels, arms, draws, folds
+    for curve, arm in ((alone, "labels alone"), (pool, "labels and pool")):
+        for point, n in zip(curve.points, (2, 0), strict=True):
+            of = [j for j in jobs if j["arm"] == arm and j["labels_per_class"] == n]
+            assert point.accuracy.mean == pytest.approx(np.mean([j["accuracy"] for j in of]))
+            assert len(point.draws) == 2
+    assert {j["n_pool"] > 0 for j in jobs if j["arm"] == "labels and pool"} == {True}
+    assert {j["n_pool"] for j in jobs if j["arm"] == "labels alone"} == {0}
+    assert result.report.is_file()
+    assert (tmp_path / "run" / "figures" / "curve.png").is_file()
+    assert any("labels a class" in answer for answer in result.answers)
+
+
+def test_a_second_call_trains_nothing(tiny_set: Path, tmp_path: Path) -> None:
+    chosen = options(tiny_set, tmp_path / "run", labels=(2,), draws=1)
+    learning_curve(chosen)
+    before = {f: f.stat().st_mtime_ns for f in tmp_path.glob("run/jobs/*/job.json")}
+    learning_curve(chosen)
+    assert before == {f: f.stat().st_mtime_ns for f in tmp_path.glob("run/jobs/*/job.json")}
+
+
+def test_numbers_of_labels_are_given_once(tiny_set: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="each once"):
+        learning_curve(options(tiny_set, tmp_path, labels=(2, 2)))
+
+
+def test_a_class_with_fewer_labels_than_asked_for_is_named(tiny_set: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="50"):
+        learning_curve(options(tiny_set, tmp_path / "run", labels=(50,)))
+
+
+def test_the_made_up_start_is_made_once(tmp_path: Path) -> None:
+    file = synthetic.synthetic_file("(4)3c-2p-8fc", MEL, cache=tmp_path)
+    time = file.stat().st_mtime_ns
+    assert synthetic.synthetic_file("(4)3c-2p-8fc", MEL, cache=tmp_path) == file
+    assert file.stat().st_mtime_ns == time
+    other = synthetic.synthetic_file("(4)3c-2p-8fc", MEL, cache=tmp_path, seed=1)
+    assert other != file
+    a, b = load_encoder(file), load_encoder(other)
+    assert a.frontend is not None
+    assert a.frontend.options == MEL
+    pairs = zip(a.encoder.parameters(), b.encoder.parameters(), strict=True)
+    assert any(not np.array_equal(x.detach(), y.detach()) for x, y in pairs)
