@@ -24,7 +24,7 @@ def in_words(drawn: dict[str, Tensor], seconds_per_step: float) -> str:
         "factor": lambda v: f"{v:.2f} times as fast",
         "semitones": lambda v: f"{v:+.1f} semitones",
         "gain_db": lambda v: f"{v:+.1f} dB",
-        "snr_db": lambda v: f"{v:.0f} dB above it",
+        "snr_db": lambda v: f"{v:.1f} dB above it",
         "cut": lambda v: f"{v * seconds_per_step:.1f} s",
         "cut_bands": lambda v: f"{v:.1f} bands cut away",
     }

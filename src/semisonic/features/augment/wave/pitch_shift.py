@@ -24,6 +24,9 @@ from semisonic.features.augment.wave.vocoder import (
 class PitchShift(WaveAugmentation):
     """Shift the pitch of each clip by a random interval.
 
+    A shift down leaves the highest frequencies empty, which tells augmented clips apart for
+    those who look there; the one on spectrograms goes on with the last band it knows.
+
     Parameters
     ----------
     sample_rate : int
