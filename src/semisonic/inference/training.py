@@ -221,7 +221,7 @@ class _Work:
             return validation_metrics(self.target[self.held_out], scores)
 
         result = fit(
-            make_objective(settings.method, model, settings.how, loss),
+            make_objective(settings.method, model, settings.how, loss, seed),
             streams,
             options,
             seed=seed,
@@ -262,7 +262,7 @@ class _Work:
                 device=self.device, name="labelled",
             )
         }  # fmt: skip
-        if reads_pool(self.settings.method):
+        if reads_pool(self.settings.method, how):
             # A batch of the pool goes with a batch of labels, which may be a small one.
             n_pool = max(2, round(how.pool_ratio * min(size, len(rows))))
             streams["unlabelled"] = Stream(

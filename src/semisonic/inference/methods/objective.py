@@ -10,20 +10,29 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import nearest
 from semisonic.inference.methods.options import METHODS, MethodOptions
 from semisonic.inference.methods.views import mixing, view
-from semisonic.learning import FixMatch, MeanTeacher, Objective, PiModel, Supervised
-from semisonic.models import SoundModel
+from semisonic.inference.pretext_objectives import choose_decoder
+from semisonic.learning import (
+    FixMatch,
+    Joint,
+    MeanTeacher,
+    Objective,
+    PiModel,
+    Reconstruction,
+    Supervised,
+)
+from semisonic.models import AutoEncoder, SoundModel
 
 CLASSIFYING = ("supervised", "noisy-student")
 """Methods whose objective reads labelled clips only; the second adds labels between rounds."""
 
 
-def reads_pool(method: str) -> bool:
+def reads_pool(method: str, options: MethodOptions) -> bool:
     """Whether a method's objective reads unlabelled clips."""
-    return method not in CLASSIFYING
+    return method not in CLASSIFYING and (method != "joint" or options.weight_for(method) > 0)
 
 
 def make_objective(
-    method: str, model: SoundModel, options: MethodOptions, loss: nn.Module
+    method: str, model: SoundModel, options: MethodOptions, loss: nn.Module, seed: int = 0
 ) -> Objective:
     """The objective of a method, around a model whose standardisation is fitted.
 
@@ -35,6 +44,8 @@ def make_objective(
     options : MethodOptions
     loss : nn.Module
         Logits and targets to the loss of each row.
+    seed : int
+        Of what the objective adds to the model: the decoder of "joint".
 
     Raises
     ------
@@ -48,18 +59,23 @@ def make_objective(
         "mix": mixing(options.mixup, mel),
     }
     views = {"weak": view("weak", mel), "strong": view("strong", mel)}
-    weight, ramp = options.pool_weight, options.ramp_steps
+    weight, decay = options.weight_for(method), options.decay_for(method)
+    ramp = options.ramp_steps
     if method in CLASSIFYING:
         return Supervised(model, **shared)
+    if method == "joint":
+        decoder = choose_decoder("auto", model.name, mel)
+        autoencoder = AutoEncoder(model.encoder, decoder, seed=seed)
+        task = Reconstruction(autoencoder, model.frontend.standardize)
+        return Joint(Supervised(model, **shared), task, weight)
     if method == "pi-model":
         return PiModel(model, **views, weight=weight, ramp_steps=ramp, **shared)
     if method == "mean-teacher":
-        decay = options.teacher_decay
         return MeanTeacher(model, decay=decay, **views, weight=weight, ramp_steps=ramp, **shared)
     if method == "fixmatch":
         return FixMatch(
             model, **views, threshold=options.threshold, threshold_kind=options.threshold_kind,
             alignment=options.alignment, weight=weight, temperature=options.temperature,
-            teacher_decay=options.teacher_decay, **shared,
+            teacher_decay=decay, **shared,
         )  # fmt: skip
     raise OptionError(f"option 'method': found {method!r}; {nearest(method, METHODS)}")

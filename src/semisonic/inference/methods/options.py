@@ -29,16 +29,18 @@ class MethodOptions:
     pool_ratio: float = option(
         2.0, "unlabelled clips a step for each labelled one", minimum=0.1, maximum=50.0
     )
-    pool_weight: float = option(
-        1.0, "weight of the loss of unlabelled clips beside that of labelled ones "
-        "(pi-model, mean-teacher: of a mean square, 10 to 100 are usual)", minimum=0.0,
+    pool_weight: float | None = option(
+        None, "weight of the loss of unlabelled clips beside that of labelled ones; joint: of "
+        "their reconstruction; pi-model, mean-teacher: of a mean square, 30 if not given; else 1",
+        minimum=0.0,
     )  # fmt: skip
     ramp_steps: int = option(
         0, "pi-model, mean-teacher: steps in which that weight rises", minimum=0
     )
-    teacher_decay: float = option(
-        0.0, "guesses come from the weights' moving average with this decay; 0: from the network "
-        "itself (mean-teacher: 0.99)", minimum=0.0, maximum=0.99999,
+    teacher_decay: float | None = option(
+        None, "fixmatch, mean-teacher: guesses come from the weights' moving average with this "
+        "decay; 0: from the network itself. If not given 0.99 for mean-teacher, else 0",
+        minimum=0.0, maximum=0.99999,
     )  # fmt: skip
     threshold: float = option(
         0.9, "fixmatch, noisy-student: how sure a guess must be, as a score", minimum=0.0,
@@ -57,3 +59,15 @@ class MethodOptions:
         "below 1", minimum=0.0, maximum=10.0,
     )  # fmt: skip
     rounds: int = option(2, "noisy-student: students after the first teacher", minimum=1)
+
+    def weight_for(self, method: str) -> float:
+        """The weight of unlabelled clips: the one given, or the method's own."""
+        if self.pool_weight is not None:
+            return self.pool_weight
+        return 30.0 if method in ("pi-model", "mean-teacher") else 1.0
+
+    def decay_for(self, method: str) -> float:
+        """The teacher's decay: the one given, or the method's own."""
+        if self.teacher_decay is not None:
+            return self.teacher_decay
+        return 0.99 if method == "mean-teacher" else 0.0

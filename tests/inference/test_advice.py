@@ -1,0 +1,87 @@
+"""What ``auto`` chooses, and what yields to what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semisonic.base.errors import OptionError
+from semisonic.base.options import check
+from semisonic.inference.methods.advice import Situation, advise, followed
+from semisonic.inference.methods.options import METHODS, MethodOptions
+from semisonic.inference.methods.way import GIVEN, Way, settle, validation_share
+from semisonic.inference.options import TRAIN_FIT
+from semisonic.training import FitOptions
+
+SITUATIONS = st.builds(
+    Situation, st.floats(1, 1000), st.integers(0, 100_000), st.booleans(), st.booleans()
+)
+
+
+@given(SITUATIONS)
+def test_a_choice_can_be_carried_out_and_is_explained(situation: Situation) -> None:
+    choice = advise(situation)
+    assert choice.method in METHODS
+    check(choice.how)
+    check(choice.fit)
+    assert choice.fit.steps > 0
+    assert choice.because.startswith(choice.method)
+    assert "labels a class" in choice.because
+    if choice.method != "supervised":
+        assert situation.n_pool
+    if situation.has_encoder:
+        assert not choice.synthetic_start
+
+
+def test_the_pool_is_learned_from_where_labels_are_few() -> None:
+    assert advise(Situation(4, 280)).method == "fixmatch"
+    assert advise(Situation(4, 280)).synthetic_start
+    assert advise(Situation(4, 0)).method == "supervised"
+    assert advise(Situation(4, 20)).method == "supervised"
+    assert advise(Situation(200, 5000)).method == "supervised"
+    assert not advise(Situation(200, 5000)).synthetic_start
+    assert advise(Situation(4, 280, multi_label=True)).method == "supervised"
+
+
+def test_what_was_asked_for_wins_over_advice() -> None:
+    advice = FitOptions(steps=1000, batch_size=20, learning_rate=3e-3)
+    asked = replace(TRAIN_FIT, batch_size=8)
+    assert followed(advice, asked, TRAIN_FIT) == replace(advice, batch_size=8)
+    assert followed(advice, TRAIN_FIT, TRAIN_FIT) == advice
+    epochs = followed(advice, replace(TRAIN_FIT, epochs=7), TRAIN_FIT)
+    assert (epochs.epochs, epochs.steps) == (7, 0)
+
+
+def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
+    given_encoder = settle(Way(start=GIVEN), Situation(4, 280))
+    assert (given_encoder.method, given_encoder.start) == ("fixmatch", GIVEN)
+    objective = settle(Way(objective="vicreg"), Situation(4, 280))
+    assert (objective.objective, objective.start) == ("vicreg", "fresh")
+
+
+def test_what_would_do_nothing_is_refused() -> None:
+    with pytest.raises(OptionError, match="found both"):
+        settle(Way("supervised", "masked", GIVEN), Situation(4, 280))
+    with pytest.raises(OptionError, match="does not hear"):
+        settle(Way("supervised", "none"), Situation(4, 280))
+    assert settle(Way("supervised"), Situation(4, 280)).objective == "reconstruction"
+    assert settle(Way("supervised"), Situation(4, 0)).objective == "none"
+
+
+def test_few_labels_are_all_learned_from() -> None:
+    assert validation_share(Way(), 0.15, 0.15, 8) == 0.0
+    assert validation_share(Way(), 0.3, 0.15, 8) == 0.3
+    assert validation_share(Way(), 0.15, 0.15, 100) == 0.15
+    assert validation_share(Way("supervised"), 0.15, 0.15, 8) == 0.15
+
+
+def test_each_method_has_its_own_weight_and_decay_unless_given() -> None:
+    plain = MethodOptions()
+    assert plain.weight_for("mean-teacher") == plain.weight_for("pi-model") == 30.0
+    assert plain.weight_for("fixmatch") == plain.weight_for("joint") == 1.0
+    assert (plain.decay_for("mean-teacher"), plain.decay_for("fixmatch")) == (0.99, 0.0)
+    given_values = MethodOptions(pool_weight=0.0, teacher_decay=0.0)
+    assert given_values.weight_for("pi-model") == given_values.decay_for("mean-teacher") == 0.0
