@@ -68,6 +68,14 @@ def test_quick_and_changes_are_put_over_the_file(tmp_path: Path) -> None:
         ("[setting]\ntrain = {epochs = 'many'}", "epochs"),
         ("title = ", "cannot be read"),
         ("[[settings]]\nname = 'a'\n[[settings]]\nname = 'a'", "two settings"),
+        ("budgets = 3", r"r\.toml: 'budgets': found 3, expected one or more \[\[budgets\]\]"),
+        ("settings = []", "'settings': found"),
+        ("setting = 'small'", r"expected \[setting\]"),
+        ("quick = 5", r"expected \[quick\]"),
+        ("[grid]\nbatch_size = 16", "'grid.batch_size': found 16, expected a list"),
+        ("[grid]\nbatch_size = []", "expected a list"),
+        ("[setting]\ntrain = {epoch = 3}", r"r\.toml: unknown option 'setting\.train\.epoch'"),
+        ("validation = 2.0", r"r\.toml: option 'validation': found 2\.0"),
     ],
 )
 def test_a_wrong_recipe_is_an_error_that_names_the_key(

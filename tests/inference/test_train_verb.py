@@ -14,7 +14,7 @@ import soundfile as sf
 import torch
 from tiny_sounds import KINDS, MEL, NOTATION, QUICK, QUICK_PRETRAIN, RATE, sound, write_kinds
 
-from semisonic.base.errors import DataError, OptionError
+from semisonic.base.errors import DataError, ModelError, OptionError
 from semisonic.features import MelOptions
 from semisonic.inference import (
     PretrainOptions,
@@ -245,6 +245,14 @@ def test_a_class_of_which_nothing_can_be_read_is_named(tmp_path: Path) -> None:
         file.write_text("no sound")
     with pytest.raises(DataError, match="no clip to learn from for hum"):
         train(replace(OPTIONS, data=data, output=tmp_path / "run", validation=0.0))
+
+
+def test_a_network_that_cannot_be_made_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    options = replace(OPTIONS, data=tmp_path / "nothing", output=tmp_path / "run", model="smal")
+    with pytest.raises(ModelError, match="unknown model 'smal'"):
+        train(options)
+    with pytest.raises(ModelError, match="unknown model 'smal'"):
+        pretrain(PretrainOptions(data=tmp_path / "nothing", model="smal"))
 
 
 def test_data_must_be_named() -> None:

@@ -76,7 +76,8 @@ def check(options: T, where: str = "") -> T:
 def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     """Build options from a mapping (a recipe's table); unknown keys are errors.
 
-    Nested options classes take nested mappings. ``where`` is put before names in errors.
+    Nested options classes take nested mappings. ``where`` is put before names in errors: what
+    ends with ``": "``, such as a file, before the whole sentence.
     """
     hints = field_types(cls)
     names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -84,7 +85,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     for key, value in values.items():
         name = str(key).replace("-", "_")
         if name not in names:
-            raise OptionError(f"unknown option '{where}{key}': {nearest(name, names)}")
+            place, name_there = _placed(f"{where}{key}")
+            raise OptionError(f"{place}unknown option '{name_there}': {nearest(name, names)}")
         hint = hints[name]
         if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
             value = from_mapping(typing.cast(type, hint), value, f"{where}{name}.")
@@ -114,20 +116,33 @@ def _check_value(name: str, value: Any, hint: Any, rule: Mapping[str, Any]) -> N
     if dataclasses.is_dataclass(value):
         check(value, f"{name}.")
         return
+    place, name = _placed(name)
     if not _fits(value, hint):
-        raise OptionError(f"option '{name}': found {value!r}, expected {_type_name(hint)}")
+        raise OptionError(f"{place}option '{name}': found {value!r}, expected {_type_name(hint)}")
     unit = f" {rule['unit']}" if rule.get("unit") else ""
     for one in value if isinstance(value, tuple) else (value,):
         if one is None:
             continue
         choices = rule.get("choices")
         if choices is not None and one not in choices:
-            raise OptionError(f"option '{name}': found {one!r}; {nearest(str(one), choices)}")
+            raise OptionError(
+                f"{place}option '{name}': found {one!r}; {nearest(str(one), choices)}"
+            )
         low, high = rule.get("minimum"), rule.get("maximum")
         if low is not None and not one >= low:  # so that NaN is refused
-            raise OptionError(f"option '{name}': found {one}{unit}, expected at least {low}{unit}")
+            raise OptionError(
+                f"{place}option '{name}': found {one}{unit}, expected at least {low}{unit}"
+            )
         if high is not None and not one <= high:
-            raise OptionError(f"option '{name}': found {one}{unit}, expected at most {high}{unit}")
+            raise OptionError(
+                f"{place}option '{name}': found {one}{unit}, expected at most {high}{unit}"
+            )
+
+
+def _placed(name: str) -> tuple[str, str]:
+    """``"file: mel.n_mels"`` as ``("file: ", "mel.n_mels")``."""
+    before, mark, after = name.rpartition(": ")
+    return before + mark, after
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -189,6 +189,7 @@ def read_recipe(
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise OptionError(f"recipe {source}: cannot be read: {error}") from error
     fast = table.pop("quick", {})
+    _check_tables({"quick": fast}, str(source))
     for key, value in {**(fast if quick else {}), **(changes or {})}.items():
         _put(table, key, value)
     return _expand(table, str(source))
@@ -205,7 +206,22 @@ def _put(table: dict[str, Any], dotted: str, value: Any) -> None:
     table[last] = value
 
 
+def _check_tables(table: Mapping[str, Any], where: str) -> None:
+    """See that tables are tables and lists are lists, before anything is made of them."""
+    for name in ("setting", "control", "grid", "quick"):
+        if not isinstance(table.get(name, {}), dict):
+            raise OptionError(f"{where}: '{name}': found {table[name]!r}, expected [{name}]")
+    for name in ("settings", "budgets"):
+        rows = table.get(name, [{}])
+        if not (isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)):
+            raise OptionError(f"{where}: '{name}': found {rows!r}, expected one or more [[{name}]]")
+    for key, values in table.get("grid", {}).items():
+        if not (isinstance(values, list) and values):
+            raise OptionError(f"{where}: 'grid.{key}': found {values!r}, expected a list of values")
+
+
 def _expand(table: dict[str, Any], where: str) -> Recipe:
+    _check_tables(table, where)
     shared = table.pop("setting", {})
     control = table.pop("control", {})
     own = table.pop("settings", [{}])

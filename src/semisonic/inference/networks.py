@@ -44,6 +44,17 @@ def network_of(
     return model, theirs
 
 
+def check_network(model: str, mel: MelOptions) -> None:
+    """See that a network can be made for a front end, before hours of decoding.
+
+    Raises
+    ------
+    ModelError, OptionError
+        For an unknown name, wrong notation, or an input too small for it.
+    """
+    create(model, mel.shape)
+
+
 def _continues(model: str, start: PretrainedEncoder) -> bool:
     """Whether a notation has the encoder's convolutions and pools (its dense layers are free)."""
     if not looks_like_notation(model):

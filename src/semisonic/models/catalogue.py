@@ -48,7 +48,7 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Body:
     if looks_like_notation(name):
         return from_notation(name, shape, n_classes)
     raise ModelError(
-        f"unknown model '{name}': {nearest(name, factories)} An architecture such as "
+        f"unknown model '{name}': {nearest(name, factories)}; an architecture such as "
         f"'{PAPER}' works too"
     )
 

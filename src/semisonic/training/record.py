@@ -214,7 +214,7 @@ class RunFolder:
         changed = differences(_without(found, self.free), _without(wanted, self.free))
         if changed:
             raise OptionError(
-                f"{self.folder}: belongs to another run: {'; '.join(changed)}. "
+                f"{self.folder}: belongs to another run: {_few(changed)}. "
                 "Choose another folder, or the same options to go on"
             )
         return dict(earlier)
@@ -264,6 +264,11 @@ def _without(found: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
 def _text(value: str) -> str:
     """A text as a file gives it back: what is no Unicode in a name stands as ``\\udcff``."""
     return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _few(changed: list[str], most: int = 5) -> str:
+    more = f"; and {len(changed) - most} more" if len(changed) > most else ""
+    return "; ".join(changed[:most]) + more
 
 
 def _now() -> str:

@@ -143,9 +143,10 @@ def refuse_seen(found: list[Overlap], *, allowed: bool) -> None:
     DataError
         When recordings were trained on or chose the epoch, unless allowed.
     """
-    for overlap in found:
-        _log.warning(overlap.text())
     worthless = [o for o in found if o.files and o.role in ("training", "validation")]
+    for overlap in found:
+        if allowed or overlap not in worthless:
+            _log.warning(overlap.text())
     if worthless and not allowed:
         raise DataError(
             f"these clips are no test: {'; '.join(o.text() for o in worthless)}. Evaluate on "

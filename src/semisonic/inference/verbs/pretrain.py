@@ -15,6 +15,7 @@ from semisonic.base.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.inference.datasets import load_data
 from semisonic.inference.modelfile import ENCODER
+from semisonic.inference.networks import check_network
 from semisonic.inference.options import PretrainOptions, TrainOptions
 from semisonic.inference.prepare import Failures
 from semisonic.inference.pretext import WITHOUT_DECODER
@@ -95,6 +96,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     """
     check(options)
     check_objective(options)
+    check_network(options.model, options.mel)
     pool = load_data(options.data, "none", options.group, "pretrain").without_labels()
     with open_run("pretrain", options) as run:
         pool = drawn(pool, options.limit, options.seed)

@@ -20,7 +20,7 @@ from semisonic.inference.datasets import load_data
 from semisonic.inference.learn import HELD_OUT_SHARE
 from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.modelfile import ENCODER, MODEL, encoder_file, open_encoder
-from semisonic.inference.networks import network_of
+from semisonic.inference.networks import check_network, network_of
 from semisonic.inference.options import TrainOptions
 from semisonic.inference.prepare import Failures, Prepared
 from semisonic.inference.pretraining import (
@@ -132,6 +132,8 @@ def train(options: TrainOptions) -> TrainResult:
     check(options)
     if options.objective != AUTO:
         check_objective(options)
+    if options.encoder is None:
+        check_network(options.model, options.mel)
     clips = load_data(options.data, options.labels, options.group, "train")
     chosen = select_for(options, clips)
     with open_run("train", options) as run:
