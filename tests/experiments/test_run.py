@@ -63,6 +63,12 @@ def test_the_surest_mistakes_can_be_heard(finished: tuple[RunOptions, Path]) -> 
     assert "<audio" in text
 
 
+def test_shares_are_shown_in_percent(finished: tuple[RunOptions, Path]) -> None:
+    text = (finished[1] / "report.html").read_text()
+    row = text.partition("share never active")[2].partition("</tr>")[2].partition("</tr>")[0]
+    assert "%</td>" in row.replace("\u00a0", " ")
+
+
 def test_budgets_are_written_into_the_run(finished: tuple[RunOptions, Path]) -> None:
     lines = (finished[1] / "budgets.csv").read_text().splitlines()
     assert lines[0] == "labels_per_class,draw,fold,part,clip"

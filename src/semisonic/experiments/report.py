@@ -283,6 +283,7 @@ def _dead_units(outcome: Outcome) -> SimpleTable | None:
         ("setting", "layer", "units", "share never active"),
         rows,
         "After pre-training, on held-out clips. A dead last layer gives every clip the same code.",
+        shares=("share never active",),
     )
 
 

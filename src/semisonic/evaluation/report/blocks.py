@@ -24,6 +24,7 @@ from semisonic.evaluation.report.media import Picture, data_uri, sound_bytes, th
 _LEAVES_ROOM = 640
 """Up to this width (CSS pixels) a figure has its caption at its side."""
 _SHORT = 16
+_LONGEST_WORD = 48  # letters of a name, such as a network's, that is not broken
 
 
 class Block:
@@ -168,7 +169,10 @@ class Table(Block):
     def _look(self, value: Any, is_right: bool) -> str | None:
         if is_right:
             return "n"
-        return "k" if isinstance(value, str) and 0 < len(value) <= _SHORT else None
+        if not isinstance(value, str) or not value:
+            return None
+        one_word = " " not in value and len(value) <= _LONGEST_WORD
+        return "k" if len(value) <= _SHORT or one_word else None
 
     def csv(self) -> str:
         """The raw values; a measured number as value, low end and high end."""
