@@ -68,7 +68,7 @@ def test_time_masks_are_whole_frames_of_the_mean_within_their_limits() -> None:
 
 
 def test_a_time_mask_never_hides_a_short_sound_and_never_fills_its_padding() -> None:
-    x = features(padded(20, 0.5)).repeat(10, 1, 1, 1)
+    x = features(padded(20, 0.5)).repeat(10, 1, 1, 1).roll(60, 3)  # silence on both sides
     sounds = (x > -60).any(2)[:, 0]
     y = augment.TimeMask(MEL, 1, 2.0, max_share=0.2)(x)
     frames = hidden(x, y).any(1)
