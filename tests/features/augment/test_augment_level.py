@@ -45,6 +45,7 @@ def test_control_points_are_met_and_their_weights_sum_to_one() -> None:
     weights = smooth_weights(5, 65)
     assert torch.allclose(weights.sum(0), torch.ones(65))
     assert torch.allclose(weights[:, ::16], torch.eye(5), atol=1e-6)
+    assert weights[0, 1] > 0.98  # level at its points: no corner there
 
 
 def hidden(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
