@@ -42,8 +42,15 @@ def test_a_link_to_a_folder_is_followed_once_and_cycles_end(tmp_path: Path) -> N
     (root / "real" / "up").symlink_to(root)
     (root / "alias").symlink_to(root / "real")
     (root / "elsewhere").symlink_to(other)
-    (root / "broken.wav").symlink_to(tmp_path / "nothing")
     assert names(root) == ["elsewhere/y.wav", "real/x.wav"]
+
+
+def test_a_link_to_nowhere_is_listed_and_a_pipe_is_not(tmp_path: Path) -> None:
+    """So that whoever reads the one says what is wrong, and nobody waits for the other."""
+    (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    (tmp_path / "folder.wav").mkdir()
+    os.mkfifo(tmp_path / "pipe.wav")
+    assert [path.name for path in find_audio(tmp_path)] == ["gone.wav"]
 
 
 @pytest.mark.parametrize("name", ["missing", "file.wav"])

@@ -91,6 +91,16 @@ def test_pool_clips_of_a_tested_recording_are_heard_by_other_folds_only() -> Non
         assert row in {*job.rows.tolist(), *job.held_out.tolist()}
 
 
+def test_a_giant_recording_of_the_pool_is_learnt_from() -> None:
+    group = np.array(["night"] * 40 + [f"p{i}" for i in range(8)])
+    rows = [{"file": f"{i:02d}.wav"} for i in range(48)]
+    pool = Clips.from_rows(Path("pool"), rows).with_columns(group=group)
+    for job in make_plan(RECIPE, table(), pool, seed=3).pretrain:
+        heard = np.concatenate([table().group, pool.group])
+        assert "night" not in heard[job.held_out]
+        assert len(job.held_out)
+
+
 def test_transductive_hears_them_and_nothing_else_changes() -> None:
     plain = make_plan(RECIPE, table(), POOL, seed=1)
     heard = make_plan(RECIPE, table(), POOL, seed=1, transductive=True)

@@ -38,6 +38,19 @@ def run(features: np.ndarray, fit: FitOptions = QUICK_PRETRAIN, **more: object) 
     return pretrain_encoder(features, rows[:24], rows[24:], replace(SETTINGS, fit=fit), **arguments)
 
 
+def test_a_giant_recording_is_learnt_from() -> None:
+    """A night in a pool of short clips must not become the held-out part."""
+    group = np.array(["night"] * 80 + [f"clip {i}" for i in range(20)])
+    rows = [{"file": f"{i:03d}.wav"} for i in range(100)]
+    clips = Clips.from_rows(Path(), rows).with_columns(group=group)
+    for seed in range(8):
+        held = hold_out_recordings(clips, np.arange(100), 0.1, seed)[1]
+        assert set(group[held]) <= set(group[80:])
+        assert len(held) == 10
+    two = clips[:90].with_columns(group=np.array(["long"] * 60 + ["shorter"] * 30))
+    assert set(two.group[hold_out_recordings(two, np.arange(90), 0.1, 0)[1]]) == {"shorter"}
+
+
 def test_the_error_on_held_out_clips_falls_below_that_of_a_constant(features: np.ndarray) -> None:
     outcome = run(features, FitOptions(epochs=15, learning_rate=5e-3, **PLAIN))
     column = [row["val_loss"] for row in outcome.history]

@@ -46,7 +46,8 @@ def find_audio(
     Suffixes are compared without regard to case. Names that begin with a dot are passed
     over, folders too. Links to folders are followed, but every folder is listed once, under
     its own name where it has one below ``folder``: a link can neither make a cycle nor
-    double the recordings.
+    double the recordings. A link to nowhere that has the name of a recording is listed, so
+    that whoever reads it says so; pipes and devices are not.
 
     Parameters
     ----------
@@ -85,9 +86,14 @@ def find_audio(
                 real.append(entry.path)
             elif entry.is_symlink() and entry.is_dir():
                 links.append(entry.path)
-            elif entry.is_file() and os.path.splitext(entry.name)[1].lower() in suffixes:
+            elif os.path.splitext(entry.name)[1].lower() in suffixes and _is_listed(entry):
                 files.append(entry.path)
     return sorted((Path(file) for file in files), key=lambda path: path.as_posix())
+
+
+def _is_listed(entry: os.DirEntry[str]) -> bool:
+    """A file, or a link to what is no longer there."""
+    return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
 
 
 def _entries(path: str) -> list[os.DirEntry[str]]:

@@ -7,6 +7,7 @@ on the order in which a file system lists its files.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,11 +74,25 @@ class Clips:
         if len(set(self.classes)) != len(self.classes):
             raise DataError(f"clip table '{self.name}': a class name stands twice")
         object.__setattr__(self, "_class_index", {c: i for i, c in enumerate(self.classes)})
+        self._check_times()
         unknown = {label for row in self.labels for label in row} - set(self.classes)
         if unknown:
             raise DataError(
                 f"clip table '{self.name}': labels without a class: {', '.join(sorted(unknown))}"
             )
+
+    def _check_times(self) -> None:
+        """See that every clip is a stretch of time, and every fold a number from 0."""
+        start, end, fold = (np.asarray(c) for c in (self.start_time, self.end_time, self.fold))
+        with np.errstate(invalid="ignore"):
+            bad = ~(np.isfinite(start) & (start >= 0)) | (end <= start) | (end == math.inf)
+        for row in np.flatnonzero(bad | (fold < 0))[:1]:
+            what = (
+                f"start {start[row]:g} s, end {end[row]:g} s; expected 0 <= start < end"
+                if bad[row]
+                else f"fold {fold[row]}; expected 1 or more, or 0 for none"
+            )
+            raise DataError(f"clip table '{self.name}', {self.file[row]}: found {what}")
 
     @classmethod
     def from_rows(
@@ -92,9 +107,9 @@ class Clips:
 
         ``labels`` may be a name or a sequence of names. Without a ``group`` a file is its
         own group. Without ``classes`` the names found are used in alphabetical order.
-        Rows are sorted by file and start time. A row that stands twice is an error.
+        Rows are sorted by file, start and end. A row that stands twice is an error.
         """
-        table = sorted(rows, key=lambda row: (str(row["file"]), float(row.get("start_time", 0.0))))
+        table = sorted(rows, key=_place)
         labels = tuple(_as_labels(row.get("labels", ())) for row in table)
         if classes is None:
             classes = sorted({label for row in labels for label in row})
@@ -217,6 +232,13 @@ class Clips:
                 "fold": self.fold,
             }
         )
+
+
+def _place(row: dict[str, Any]) -> tuple[str, float, float]:
+    """What rows are sorted by; an open end comes last."""
+    end = row.get("end_time")
+    last = math.inf if end is None or end != end else float(end)
+    return str(row["file"]).replace("\\", "/"), float(row.get("start_time", 0.0)), last
 
 
 def _as_labels(value: Any) -> tuple[str, ...]:

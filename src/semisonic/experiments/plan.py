@@ -166,13 +166,19 @@ def _wanted(recipe: Recipe, labelled: Clips, seed: int) -> Sequence[Split]:
 
 
 def _hold_out(rows: Rows, groups: NDArray[np.str_], seed: int, fold: int) -> tuple[Rows, Rows]:
-    """Cut the held-out part of the pre-training clips, whole recordings at a time."""
+    """Cut the held-out part of the pre-training clips, whole recordings at a time.
+
+    A recording that is larger than the whole part stays, while there are smaller ones.
+    """
     rng = generator(seed, "pre-training held out", fold)
     names = sorted(set(groups[rows].tolist()))
     chosen: set[str] = set()
     wanted, found = HELD_OUT_SHARE * len(rows), 0
     count = dict(zip(*np.unique(groups[rows], return_counts=True), strict=True))
+    largest = max(wanted, min(count.values(), default=0))
     for i in rng.permutation(len(names)):
+        if count[np.str_(names[i])] > largest:
+            continue
         if found >= wanted or len(chosen) == len(names) - 1:
             break
         chosen.add(names[i])

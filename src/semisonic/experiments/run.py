@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import write_text
 from semisonic.base.options import to_dict
 from semisonic.data.clips import Clips
 from semisonic.data.readers import load_clips
@@ -34,6 +33,7 @@ from semisonic.experiments.worker import (
 )
 from semisonic.inference.provenance import data_hash, recording_hashes
 from semisonic.inference.synthetic import synthetic_file
+from semisonic.inference.tables import write_csv
 from semisonic.inference.verbs.runs import write_remarks
 from semisonic.recipes import find
 from semisonic.training import RunFolder, choose_device
@@ -206,7 +206,7 @@ def _task(job: PretrainJob | TrainJob) -> Task:
 def _write_budgets(plan: Plan, material: Material, folder: Path) -> None:
     """The labelled clips of every draw, so that anybody can train on the same ones."""
     ids = material.labelled.ids
-    lines = ["labels_per_class,draw,fold,part,clip"]
+    table: list[tuple[object, ...]] = []
     seen = set()
     for _, job in plan.cells:
         key = (job.budget.labels_per_class, job.draw, job.fold)
@@ -214,8 +214,8 @@ def _write_budgets(plan: Plan, material: Material, folder: Path) -> None:
             continue
         seen.add(key)
         for part, rows in (("train", job.train), ("validation", job.validation)):
-            lines += [f'{key[0]},{key[1]},{key[2]},{part},"{ids[row]}"' for row in rows]
-    write_text(folder / "budgets.csv", "\n".join(lines) + "\n")
+            table += [(*key, part, ids[row]) for row in rows.tolist()]
+    write_csv(folder / "budgets.csv", ["labels_per_class", "draw", "fold", "part", "clip"], table)
 
 
 def _result(

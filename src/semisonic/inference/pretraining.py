@@ -215,7 +215,8 @@ def hold_out_recordings(
 ) -> tuple[Rows, Rows]:
     """Cut a share of unlabelled clips off, whole recordings at a time.
 
-    Which recordings are held out depends on their names and the seed, not on their order.
+    Which recordings are held out depends on their names and the seed, not on their order. One
+    that is larger than the whole share stays to be learnt from, while there are smaller ones.
 
     Returns
     -------
@@ -225,6 +226,7 @@ def hold_out_recordings(
     index = np.sort(np.asarray(rows, np.int64))
     names, inverse, count = np.unique(clips.group[index], return_inverse=True, return_counts=True)
     order = generator(seed, "held-out recordings").permutation(len(names))
+    order = order[count[order] <= max(share * len(index), count.min(initial=len(index)))]
     before = np.cumsum(count[order]) - count[order]
     chosen = order[before < share * len(index)] if share > 0 else order[:0]
     chosen = chosen[: max(len(names) - 1, 0)]
