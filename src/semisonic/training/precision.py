@@ -5,8 +5,9 @@ project two to three times as fast on processors with AVX512-BF16, at equal accu
 more slowly on processors without. No table of processors can be kept up to date, so a few
 steps of each are timed.
 
-The clock decides, and clocks differ from run to run. So the plainer way is kept unless a
-faster one wins clearly (:data:`MARGIN`); the choice is remembered for the life of the
+The clock decides, and clocks differ from run to run. So on a processor the time is counted
+that the process itself computed, which other programs do not change; the plainer way is kept
+unless a faster one wins clearly (:data:`MARGIN`); the choice is remembered for the life of the
 process; and it goes into the checkpoint and the run record. Whoever trains many networks
 that are to be compared probes once and passes the result on (:meth:`Probe.fix`).
 """
@@ -232,13 +233,19 @@ class _Trial:
     def step(self) -> float:
         """Forward and backward once; seconds taken."""
         self._wait()
-        start = time.perf_counter()
+        start = self._now()
         with self.plan.autocast(self.device):
             loss = self.objective(self.batches)["loss"]
         self.objective.zero_grad(set_to_none=True)
         loss.backward()
         self._wait()
-        return time.perf_counter() - start
+        return self._now() - start
+
+    def _now(self) -> float:
+        """Seconds: of the clock on a GPU, of computing a thread on a processor."""
+        if self.device.type != "cpu":
+            return time.perf_counter()
+        return time.process_time() / torch.get_num_threads()
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
