@@ -163,3 +163,25 @@ def test_changes_are_toml_values_or_text() -> None:
     assert parse_change("a = unpool") == ("a", "unpool")
     with pytest.raises(OptionError, match="KEY=VALUE"):
         parse_change("nonsense")
+
+
+def test_a_method_is_tried_against_its_own_control_under_other_names(
+    tiny_set: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
+    text = (tiny_set / "tiny.toml").read_text()
+    text = text.replace('title = "tiny"', 'title = "tiny"\narms = ["without", "with"]')
+    text = text[: text.index("[[settings]]")] + (
+        '[[settings]]\nname = "pool"\npretraining = false\nmethod = "fixmatch"\n'
+        "[settings.how]\nthreshold = 0.5\n[settings.control.how]\nmixup = 0.2\n"
+    )
+    (tmp_path / "arms.toml").write_text(text)
+    chosen = options(tiny_set, tmp_path / "out", recipe=str(tmp_path / "arms.toml"))
+    result = run_recipe(chosen)
+    assert "without" in result.table
+    assert result.report.is_file()
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["comparisons"][0]["b"]["name"] == "with"
+    jobs = [job for job in results["jobs"] if job["kind"] == "train"]
+    assert {job["arm"]: job["n_pool"] > 0 for job in jobs} == {"without": False, "with": True}
+    known = [job["on_pool"] for job in jobs if job["arm"] == "with"]
+    assert all(0 <= one["accuracy"] <= 1 for one in known)

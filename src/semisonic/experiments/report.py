@@ -78,6 +78,8 @@ def write_report(
         predictions=outcome.predictions,
         data=material.labelled.name,
         main_setting=main,
+        control=recipe.control,
+        treated=recipe.treated,
         settings={cell: _describe(job, recipe) for cell, job in plan.cells},
         with_published=recipe.published == "cae",
         paper_cells=_paper_cells(plan) if recipe.published == "cae" else {},
