@@ -224,7 +224,7 @@ def test_a_recipe_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*arguments, "-q"]) == 0
     answer = capsys.readouterr().out
     assert f"report: {run / 'report.html'}" in answer
-    assert "The pre-trained model on 3 clips it has not heard" in answer
+    assert "The trained model on 3 clips it has not heard" in answer
     assert (run / "report.html").is_file()
 
 
