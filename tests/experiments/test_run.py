@@ -178,7 +178,8 @@ def test_a_method_is_tried_against_its_own_control_under_other_names(
     chosen = options(tiny_set, tmp_path / "out", recipe=str(tmp_path / "arms.toml"))
     result = run_recipe(chosen)
     assert "without" in result.table
-    assert result.report.is_file()
+    assert "Pre-training" not in result.report.read_text(encoding="utf-8")
+    assert all("Pre-training" not in verdict for verdict in result.verdicts)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["comparisons"][0]["b"]["name"] == "with"
     jobs = [job for job in results["jobs"] if job["kind"] == "train"]

@@ -164,6 +164,11 @@ class Recipe:
         """Name of the arm that is tried."""
         return self.arms[1]
 
+    @property
+    def subject(self) -> str:
+        """What helped or did not, at the head of a sentence."""
+        return "Pre-training" if self.treated == "pre-trained" else f"'{self.treated}'"
+
 
 def read_recipe(
     path: str | Path, *, quick: bool = False, changes: Mapping[str, Any] | None = None

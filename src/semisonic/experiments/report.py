@@ -80,6 +80,7 @@ def write_report(
         main_setting=main,
         control=recipe.control,
         treated=recipe.treated,
+        subject=recipe.subject,
         settings={cell: _describe(job, recipe) for cell, job in plan.cells},
         with_published=recipe.published == "cae",
         paper_cells=_paper_cells(plan) if recipe.published == "cae" else {},

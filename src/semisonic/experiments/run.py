@@ -225,10 +225,9 @@ def _result(
     shown = next(
         job for _, job in reversed(plan.cells) if job.arm == recipe.treated and job.draw == 0
     )
-    subject = "Pre-training" if recipe.treated == "pre-trained" else f"'{recipe.treated}'"
     return ExperimentResult(
         table=text_table(headers, rows),
-        verdicts=tuple(f"{c.setting}: {c.verdict(subject)}" for c in outcome.comparisons),
+        verdicts=tuple(f"{c.setting}: {c.verdict(recipe.subject)}" for c in outcome.comparisons),
         report=report,
         model=folder / shown.name / MODEL,
         examples=_examples(material.labelled, shown.test),
