@@ -45,7 +45,7 @@ def gather(
         try:
             found = _clips_of(path)
         except DataError as error:
-            failures.append((str(path), str(error)))
+            failures.append((str(path), str(error).removeprefix(f"{path}: ")))
             continue
         for file, start, end in zip(found.file, found.start_time, found.end_time, strict=True):
             name = (found.root / str(file)).as_posix()
@@ -55,7 +55,7 @@ def gather(
     if not rows:
         raise DataError(
             "nothing to predict: "
-            + ("; ".join(reason for _, reason in failures[:3]) or "no file was named")
+            + ("; ".join(map(": ".join, failures[:3])) or "no file was named")
         )
     return Clips.from_rows(Path(), rows.values(), name="files"), tuple(failures)
 

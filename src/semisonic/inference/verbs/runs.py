@@ -59,8 +59,9 @@ def unreadable(failures: Failures, remarks: Failures = ()) -> list[str]:
         kinds = Counter(text.partition(":")[0] for _, text in remarks)
         counted = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common())
         odd = len({clip for clip, _ in remarks})
-        verb = "is" if odd == 1 else "are"
-        lines.append(f"{_clips(odd)} {verb} used, but odd ({counted}): see {REMARKS}")
+        # Of a long recording each window is judged for itself.
+        what = "1 clip or window is" if odd == 1 else f"{odd} clips or windows are"
+        lines.append(f"{what} used, but odd ({counted}): see {REMARKS}")
     return lines
 
 
