@@ -33,9 +33,7 @@ def _predict(result: ExperimentResult, session: Session) -> None:
 
     progress.show(False)  # a bar would stand in the middle of the answer
     truth = [", ".join(labels) for labels in result.examples.labels]
-    session.say(
-        f"\nThe trained model on {len(truth)} clips it has not heard: {', '.join(truth)}"
-    )
+    session.say(f"\nThe trained model on {len(truth)} clips it has not heard: {', '.join(truth)}")
     session.say(predict_files(open_model(result.model), result.examples).summary())
     session.say(f"For more: semisonic predict {result.model} FILES")
 
