@@ -24,6 +24,7 @@ from semisonic.evaluation.report import (
     write_experiment_report,
 )
 from semisonic.experiments.material import Material
+from semisonic.experiments.method_notes import method_notes
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import Plan, TrainJob, pretraining_way
 from semisonic.experiments.recipe import Recipe
@@ -94,7 +95,7 @@ def write_report(
         provenance=_provenance(run, options),
         options={"run": to_dict(options), "recipe": to_dict(recipe)},
         warnings=_warnings(options, material),
-        notes=(recipe.question, *_method(recipe, plan)),
+        notes=(recipe.question, *method_notes(recipe, plan)),
     )
     page = write_experiment_report(run.folder, content, list(outcome.comparisons))
     write_json(
@@ -111,26 +112,6 @@ def write_report(
         },
     )
     return page
-
-
-def _differences(recipe: Recipe) -> list[str]:
-    """In what the arms differ, over all settings."""
-    pairs = list(zip(recipe.controls, recipe.settings, strict=True))
-    notes = []
-    if any(treated.pretraining and not control.pretraining for control, treated in pairs):
-        notes.append(
-            "Pre-training gives the encoder's first weights and the statistics that features are "
-            "standardised by; without it, these come from the labelled training clips."
-        )
-    methods = sorted({t.method for c, t in pairs if t.method != c.method})
-    if methods:
-        notes.append(
-            f"'{recipe.treated}' learns from the unlabelled clips while it trains "
-            f"({', '.join(methods)}); '{recipe.control}' does not hear them."
-        )
-    if any(t.how.augment != c.how.augment or t.how.mixup != c.how.mixup for c, t in pairs):
-        notes.append("The arms differ in augmentation; see the options.")
-    return notes
 
 
 def _without_history(job: dict[str, Any]) -> dict[str, Any]:
@@ -331,24 +312,3 @@ def _command(options: RunOptions) -> str:
 
 def _warnings(options: RunOptions, material: Material) -> list[str]:
     return [QUICK] * options.quick + [TRANSDUCTIVE] * options.transductive + list(material.notes)
-
-
-def _method(recipe: Recipe, plan: Plan) -> list[str]:
-    notes = [
-        f"Both arms ({recipe.control}, {recipe.treated}) share split, labels, seed, order of "
-        "clips and the classifier's first weights.",
-        *_differences(recipe),
-        "Each test fold is scored once, after training.",
-    ]
-    if any(len(job.validation) for job in plan.train):
-        notes.append(
-            f"{100 * recipe.validation:g} % of the training folds, whole recordings, choose the "
-            "epoch; they are not trained on."
-        )
-    if any(job.budget.labels_per_class for job in plan.train):
-        notes.append(
-            "With few labels there is no validation part, as its labels would not be in the "
-            "budget: training lasts all epochs and the last weights are tested. The labelled "
-            "clips of each draw are in budgets.csv."
-        )
-    return notes

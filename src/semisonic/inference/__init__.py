@@ -44,7 +44,8 @@ if TYPE_CHECKING:
         predict_files,
     )
     from semisonic.inference.verbs.pretrain import PretrainResult, pretrain
-    from semisonic.inference.verbs.suspects import SuspectsResult, suspects
+    from semisonic.inference.verbs.suspects import suspects
+    from semisonic.inference.verbs.suspects_result import SuspectsResult
     from semisonic.inference.verbs.train import TrainResult, train
     from semisonic.inference.windowing import cut_clips, window_starts
 
@@ -77,7 +78,8 @@ _WHERE = {
     "verbs.info": ("InfoResult", "info"),
     "verbs.predict": ("PredictResult", "Prediction", "predict", "predict_files"),
     "verbs.pretrain": ("PretrainResult", "pretrain"),
-    "verbs.suspects": ("SuspectsResult", "suspects"),
+    "verbs.suspects": ("suspects",),
+    "verbs.suspects_result": ("SuspectsResult",),
     "verbs.train": ("TrainResult", "train"),
     "windowing": ("cut_clips", "window_starts"),
 }

@@ -108,9 +108,7 @@ def learn(
     n_labelled = len(joined)
     if pool is not None:
         joined = joined.joined(_unlabelled(pool, joined), mel)
-    situation = Situation(
-        per_class, len(joined) - n_labelled, joined.clips.is_multi_label, device=device
-    )
+    situation = Situation(per_class, len(joined) - n_labelled, joined.clips.is_multi_label)
     way = settle(asked, situation)
     if way.because:
         _log.info("%s", way.because)

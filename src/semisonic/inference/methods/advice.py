@@ -1,7 +1,9 @@
 """``--method auto``: the recommended way to learn, from what there is to learn from.
 
-The rules come from trials on inner validation parts of ESC-10's training folds and on synth;
-``docs/few-labels.md`` tells what each brings on test folds. No torch here.
+The settings come from trials at four labels a class on inner validation parts of ESC-10's
+training folds. Where few labels end (:data:`FEW`), how small a pool may be
+(:data:`LEAST_POOL`) and what is done above are judgements that were not measured.
+``docs/few-labels.md`` tells what was measured on test folds. No torch here.
 """
 
 from __future__ import annotations
@@ -53,15 +55,12 @@ class Situation:
     multi_label : bool
     has_encoder : bool
         Whether an encoder was given to start from.
-    device : str
-        Such as ``cpu``.
     """
 
     labels_per_class: float
     n_pool: int
     multi_label: bool = False
     has_encoder: bool = False
-    device: str = "cpu"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,7 @@ from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Number, Page
 from semisonic.evaluation.wording import duration, percent
 from semisonic.inference.suspects_options import STATISTICS, SuspectsOptions
-
-if TYPE_CHECKING:
-    from semisonic.inference.verbs.suspects import SuspectsResult
+from semisonic.inference.verbs.suspects_result import SuspectsResult
 
 _LONGEST = 10.0  # seconds of a suspect that are read
 _MOST_ROWS = 200  # of the table in the page; the CSV has all

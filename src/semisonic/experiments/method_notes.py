@@ -1,0 +1,54 @@
+"""What a report says of how its numbers came about."""
+
+from __future__ import annotations
+
+from semisonic.experiments.plan import Plan
+from semisonic.experiments.recipe import Recipe
+
+
+def method_notes(recipe: Recipe, plan: Plan) -> list[str]:
+    """How both arms were trained and tested, a sentence or two each."""
+    notes = [
+        f"Both arms ({recipe.control}, {recipe.treated}) share split, labels, seed, order of "
+        "clips and the classifier's first weights.",
+        *_differences(recipe),
+        "Each test fold is scored once, after training.",
+    ]
+    if any(len(job.validation) for job in plan.train):
+        notes.append(
+            f"{100 * recipe.validation:g} % of the training folds, whole recordings, choose the "
+            "epoch; they are not trained on."
+        )
+    if any(job.budget.labels_per_class for job in plan.train):
+        notes.append(
+            "With few labels there is no validation part, as its labels would not be in the "
+            "budget: training lasts all epochs and the last weights are tested. The labelled "
+            "clips of each draw are in budgets.csv."
+        )
+    return notes
+
+
+def _differences(recipe: Recipe) -> list[str]:
+    """In what the arms differ, over all settings."""
+    pairs = list(zip(recipe.controls, recipe.settings, strict=True))
+    notes = []
+    if any(treated.pretraining and not control.pretraining for control, treated in pairs):
+        notes.append(
+            "Pre-training gives the encoder's first weights and the statistics that features are "
+            "standardised by; without it, these come from the labelled training clips."
+        )
+    if any(setting.start == "synthetic" for pair in pairs for setting in pair):
+        notes.append(
+            "Some arms start from an encoder that has learned to name the made-up sounds of "
+            "'synth'. No recording is in it, but its kinds of sounds were chosen by hand, and "
+            "some are close to classes of the known data sets."
+        )
+    methods = sorted({t.method for c, t in pairs if t.method != c.method})
+    if methods:
+        notes.append(
+            f"'{recipe.treated}' learns from the unlabelled clips while it trains "
+            f"({', '.join(methods)}); '{recipe.control}' does not hear them."
+        )
+    if any(t.how.augment != c.how.augment or t.how.mixup != c.how.mixup for c, t in pairs):
+        notes.append("The arms differ in augmentation; see the options.")
+    return notes
