@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from dataclasses import replace
 
 import pytest
@@ -85,3 +87,42 @@ def test_each_method_has_its_own_weight_and_decay_unless_given() -> None:
     assert (plain.decay_for("mean-teacher"), plain.decay_for("fixmatch")) == (0.99, 0.0)
     given_values = MethodOptions(pool_weight=0.0, teacher_decay=0.0)
     assert given_values.weight_for("pi-model") == given_values.decay_for("mean-teacher") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("method", "how", "named"),
+    [
+        ("supervised", MethodOptions(threshold=0.5), "threshold"),
+        ("fixmatch", MethodOptions(rounds=3), "rounds"),
+        ("pi-model", MethodOptions(teacher_decay=0.9), "teacher_decay"),
+        ("noisy-student", MethodOptions(pool_ratio=3.0), "pool_ratio"),
+    ],
+)
+def test_an_option_of_another_method_is_refused(
+    method: str, how: MethodOptions, named: str
+) -> None:
+    with pytest.raises(OptionError, match=f"'{named}'.*does not read it"):
+        settle(Way(method, how=how), Situation(4, 280))
+
+
+def test_auto_refuses_an_option_that_its_choice_does_not_read() -> None:
+    how = MethodOptions(threshold=0.8)
+    assert settle(Way(how=how), Situation(4, 280)).how.threshold == 0.8
+    with pytest.raises(OptionError, match="'supervised' does not read it"):
+        settle(Way(how=how), Situation(200, 280))
+
+
+def test_every_option_has_a_method_that_reads_it() -> None:
+    other = MethodOptions(
+        "weak", 0.2, 3.0, 0.5, 10, 0.5, 0.8, "relative", 0.5, 0.5, 3,
+    )  # fmt: skip
+    for field in dataclasses.fields(MethodOptions):
+        value = getattr(other, field.name)
+        assert value != field.default
+        one = MethodOptions(**{field.name: value})
+        accepted = []
+        for method in METHODS:
+            with contextlib.suppress(OptionError):
+                one.check_for(method)
+                accepted.append(method)
+        assert accepted

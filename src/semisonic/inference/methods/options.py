@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
+from semisonic.base.errors import OptionError
 from semisonic.base.options import option
 
 METHODS = (
     "supervised", "joint", "pi-model", "mean-teacher", "fixmatch", "noisy-student",
 )  # fmt: skip
 """All but the first need a pool."""
+
+_WITH_POOL = METHODS[1:5]
+_GUESSING = ("fixmatch", "noisy-student")
+_READERS = {
+    "pool_ratio": _WITH_POOL,
+    "pool_weight": _WITH_POOL,
+    "ramp_steps": ("pi-model", "mean-teacher"),
+    "teacher_decay": ("mean-teacher", "fixmatch"),
+    "threshold": _GUESSING,
+    "threshold_kind": ("fixmatch",),
+    "alignment": _GUESSING,
+    "temperature": _GUESSING,
+    "rounds": ("noisy-student",),
+}
+"""Which methods read an option; the others are for all."""
 
 VIEWS = ("none", "weak", "mixed", "strong")
 THRESHOLDS = ("fixed", "relative", "adaptive")
@@ -59,6 +76,23 @@ class MethodOptions:
         "below 1", minimum=0.0, maximum=10.0,
     )  # fmt: skip
     rounds: int = option(2, "noisy-student: students after the first teacher", minimum=1)
+
+    def check_for(self, method: str) -> None:
+        """Refuse an option that the method does not read.
+
+        Raises
+        ------
+        OptionError
+            With its name, and the methods that do read it.
+        """
+        for field in dataclasses.fields(self):
+            readers = _READERS.get(field.name)
+            value = getattr(self, field.name)
+            if readers and value != field.default and method not in readers:
+                raise OptionError(
+                    f"option '{field.name}': found {value}, but the method '{method}' does not "
+                    f"read it; it is for {', '.join(readers)}"
+                )
 
     def weight_for(self, method: str) -> float:
         """The weight of unlabelled clips: the one given, or the method's own."""

@@ -54,7 +54,8 @@ def settle(asked: Way, situation: Situation, default: FitOptions = TRAIN_FIT) ->
     ------
     OptionError
         When something is asked for that would do nothing: an encoder to start from and an
-        objective to pre-train one, or a pool that nobody would hear.
+        objective to pre-train one, an option that the method does not read, or a pool that
+        nobody would hear.
     """
     pretrains = asked.objective not in (AUTO, NO_OBJECTIVE)
     if pretrains and asked.start != FRESH:
@@ -64,6 +65,7 @@ def settle(asked: Way, situation: Situation, default: FitOptions = TRAIN_FIT) ->
         )
     if asked.method == AUTO:
         choice = advise(replace(situation, has_encoder=pretrains or asked.start != FRESH))
+        asked.how.check_for(choice.method)
         return Way(
             choice.method,
             asked.objective if pretrains else NO_OBJECTIVE,
@@ -73,6 +75,7 @@ def settle(asked: Way, situation: Situation, default: FitOptions = TRAIN_FIT) ->
             asked.dropout or choice.dropout,
             choice.because,
         )
+    asked.how.check_for(asked.method)
     if asked.objective == AUTO:
         hears_first = asked.method == "supervised" and situation.n_pool and asked.start == FRESH
         asked = replace(asked, objective=RECONSTRUCTION if hears_first else NO_OBJECTIVE)
