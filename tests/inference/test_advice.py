@@ -65,8 +65,6 @@ def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
 
 
 def test_what_would_do_nothing_is_refused() -> None:
-    with pytest.raises(OptionError, match="found both"):
-        settle(Way("supervised", "masked", GIVEN), Situation(4, 280))
     with pytest.raises(OptionError, match="does not hear"):
         settle(Way("supervised", "none"), Situation(4, 280))
     assert settle(Way("supervised"), Situation(4, 280)).objective == "reconstruction"

@@ -34,6 +34,7 @@ PRETEXT = {
     "layer-wise": PretextOptions(layer_epochs=2),
     "byol": SMALL_VIEWS,
     "vicreg": SMALL_VIEWS,
+    "simclr": SMALL_VIEWS,
 }
 LEARN = FitOptions(epochs=8, learning_rate=5e-3, **PLAIN)
 
@@ -87,7 +88,7 @@ def test_features_of_two_channels(objective: str) -> None:
     assert math.isfinite(outcome.error)
 
 
-@pytest.mark.parametrize("objective", ["denoising", "masked", "byol", "vicreg"])
+@pytest.mark.parametrize("objective", ["denoising", "masked", "byol", "vicreg", "simclr"])
 def test_the_default_network_can_be_trained(features: np.ndarray, objective: str) -> None:
     one = replace(QUICK_PRETRAIN, epochs=1)
     outcome = run(features, objective, one, model="small")

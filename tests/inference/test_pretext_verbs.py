@@ -11,6 +11,7 @@ import torch
 from tiny_sounds import MEL, NOTATION, QUICK, QUICK_PRETRAIN
 
 from semisonic.base.errors import OptionError
+from semisonic.features import MelOptions
 from semisonic.inference import (
     InfoOptions,
     PretextOptions,
@@ -23,6 +24,7 @@ from semisonic.inference import (
     pretrain,
     train,
 )
+from semisonic.inference.provenance import Part
 from semisonic.models import AutoEncoder, read_about
 
 VIEWS = PretextOptions(projection=16, view_share=0.6)
@@ -78,6 +80,35 @@ def test_training_starts_from_an_encoder_without_a_decoder(
     model = open_model(output)
     for name, value in start.encoder.named_parameters():
         assert torch.equal(model.encoder.get_parameter(name), value)
+
+
+def test_pre_training_goes_on_from_an_encoder_and_both_are_told(
+    byol: Path, kinds: Path, tmp_path: Path
+) -> None:
+    start = open_encoder(byol)
+    still = replace(QUICK_PRETRAIN, epochs=1, learning_rate=0.0)
+    output = tmp_path / "second"
+    again = replace(
+        PRETRAIN, data=kinds, encoder=byol, model="small", mel=MelOptions(),
+        objective="reconstruction", pretext=PretextOptions(), fit=still, output=output,
+    )  # fmt: skip
+    pretrain(again)
+    found = open_encoder(output)
+    assert isinstance(found, AutoEncoder)
+    for name, value in start.encoder.named_parameters():
+        assert torch.equal(found.encoder.get_parameter(name), value)
+    assert found.frontend is not None
+    assert start.frontend is not None
+    assert torch.equal(found.frontend.standardize.mean, start.frontend.standardize.mean)
+    about = read_about(output / "encoder.zip")["about"]
+    first, second = (
+        Part.from_dict(read_about(path / "encoder.zip")["about"]["pretraining"])
+        for path in (byol, output)
+    )
+    assert Part.from_dict(about["encoder_pretraining"]).hashes == first.hashes
+    train(replace(TRAIN, data=kinds, encoder=output, fit=QUICK, output=tmp_path / "third"))
+    told = Part.from_dict(read_about(tmp_path / "third" / "model.zip")["about"]["pretraining"])
+    assert told.hashes == first.hashes | second.hashes
 
 
 @pytest.mark.parametrize("objective", ["masked", "vicreg"])

@@ -141,8 +141,6 @@ def test_unlabelled_recordings_pre_train_the_encoder(
     again = replace(options, encoder=tmp_path / "run", output=tmp_path / "other")
     with pytest.raises(OptionError, match="does not hear"):
         train(again)
-    with pytest.raises(OptionError, match="found both"):
-        train(replace(again, objective="masked", output=tmp_path / "third"))
 
 
 def test_the_test_fold_is_heard_by_nobody(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""BYOL and VICReg: two views of a clip, no negatives."""
+"""BYOL, VICReg and SimCLR: two views of a clip."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from semisonic.base.errors import OptionError
 from semisonic.features.augment import TimeCrop, augmenter, preset
-from semisonic.learning import Byol, VicReg, pooled, spread_of
+from semisonic.learning import Byol, SimClr, VicReg, pooled, spread_of
 
 
 def make(kind, mel=MEL, view=None, **options):
@@ -71,7 +71,7 @@ def test_without_a_slow_target_it_is_the_online_network():
     assert all(torch.equal(now[name], t) for name, t in target(objective).items())
 
 
-@pytest.mark.parametrize("kind", [Byol, VicReg])
+@pytest.mark.parametrize("kind", [Byol, VicReg, SimClr])
 def test_the_loss_falls_on_held_out_clips_and_the_embedding_stays_wide(kind):
     objective, x, others = make(kind), clips(32), clips(32, seed=9)
     before = loss_of(objective, others)
@@ -111,7 +111,34 @@ def test_the_terms_of_vicreg_are_those_of_the_paper():
     assert float(terms["loss"].detach()) == pytest.approx(float(total.detach()), rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", [Byol, VicReg])
+def test_the_loss_of_simclr_is_that_of_the_paper():
+    objective = make(SimClr, temperature=0.5).eval()
+    torch.manual_seed(2)
+    views = objective.two_views(clips(5))
+    z = objective.projector(pooled(objective.encoder(views))).detach().double().numpy()
+    torch.manual_seed(2)
+    terms = objective({"unlabelled": Clips(clips(5))})
+    losses, found = [], 0
+    for i in range(10):
+        partner = (i + 5) % 10
+        alike = {
+            k: z[i] @ z[k] / np.linalg.norm(z[i]) / np.linalg.norm(z[k])
+            for k in range(10)
+            if k != i
+        }
+        rest = sum(np.exp(value / 0.5) for value in alike.values())
+        losses.append(-np.log(np.exp(alike[partner] / 0.5) / rest))
+        found += max(alike, key=alike.get) == partner
+    assert float(terms["loss"].detach()) == pytest.approx(np.mean(losses), rel=1e-4)
+    assert float(terms["found"]) == pytest.approx(found / 10)
+
+
+def test_simclr_of_one_clip_has_nothing_to_tell_apart():
+    terms = make(SimClr).eval()({"unlabelled": Clips(clips(1))})
+    assert float(terms["loss"].detach()) == 0.0
+
+
+@pytest.mark.parametrize("kind", [Byol, VicReg, SimClr])
 @pytest.mark.parametrize("mel", [MEL, DELTAS])
 def test_the_strong_views_with_a_time_crop_work_for_one_and_two_channels(kind, mel):
     view = nn.Sequential(TimeCrop(mel, 0.4), augmenter(preset("strong", mel), mel))
@@ -155,7 +182,11 @@ def test_first_weights_depend_on_the_seed_alone():
 
 @pytest.mark.parametrize(
     ("kind", "wrong"),
-    [(Byol, {"target_decay": 1.0}), (VicReg, {"variance": -1.0})],
+    [
+        (Byol, {"target_decay": 1.0}),
+        (VicReg, {"variance": -1.0}),
+        (SimClr, {"temperature": 0.0}),
+    ],
 )
 def test_wrong_options_are_errors(kind, wrong):
     with pytest.raises(OptionError, match=next(iter(wrong)).removeprefix("target_")):

@@ -193,7 +193,7 @@ def _pretrain_job(
     plain = Setting()  # what only the training after it reads is left out
     reads = replace(
         setting, name="", dropout=plain.dropout, label_smoothing=plain.label_smoothing,
-        method=plain.method, how=plain.how, loss=plain.loss, train=plain.train,
+        method=plain.method, pool=plain.pool, how=plain.how, loss=plain.loss, train=plain.train,
     )  # fmt: skip
     name = digest("pre-train", reads, split.fold, seed, rows.tolist(), held_out.tolist())
     return PretrainJob(f"pretrain-{name}", setting, split.fold, draw, seed, rows, held_out, show)

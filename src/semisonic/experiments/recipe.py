@@ -96,8 +96,8 @@ class Setting:
     )
     pretraining: bool = option(True, "pre-train the encoder on the pool")
     start: str = option(
-        "fresh", "what the encoder starts from without pre-training: random weights, or one that "
-        "has learned to name made-up sounds", choices=("fresh", "synthetic"),
+        "fresh", "what the encoder starts from, in pre-training if there is any: random weights, "
+        "or one that has learned to name made-up sounds", choices=("fresh", "synthetic"),
     )  # fmt: skip
     method: str = option(
         "supervised", "how labels and the pool are learned from; auto chooses for each budget",

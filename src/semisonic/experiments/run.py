@@ -186,7 +186,8 @@ def _run_jobs(plan: Plan, context: Context, workers: int | None) -> float:
 
 def _synthetic_starts(plan: Plan, cache: Path, device: str, workers: int | None) -> dict[str, Path]:
     """An encoder of made-up sounds for each network that starts from one."""
-    settings = [job.setting for job in plan.train if job.setting.start == "synthetic"]
+    jobs: tuple[PretrainJob | TrainJob, ...] = (*plan.pretrain, *plan.train)
+    settings = [job.setting for job in jobs if job.setting.start == "synthetic"]
     return {
         key: synthetic_file(
             setting.architecture, setting.mel, cache=cache, standardize=setting.standardize,

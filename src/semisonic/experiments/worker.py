@@ -88,6 +88,7 @@ def run_pretrain(job: PretrainJob) -> None:
         seed=job.seed,
         device=context.device,
         folder=folder,
+        start=_synthetic_start(job, context),
     )
     about = {"fold": job.fold, "draw": job.draw, "seed": job.seed}
     save_encoder(folder / ENCODER, outcome.network, about=about)
@@ -194,9 +195,14 @@ def _start_of(job: TrainJob, context: Context) -> PretrainedEncoder | None:
     """The encoder that a classifier starts from."""
     if job.start is not None:
         return load_encoder(context.folder / job.start.name / ENCODER)
-    if job.setting.start == "synthetic":
-        return load_encoder(context.starts[start_key(job.setting)])
-    return None
+    return _synthetic_start(job, context)
+
+
+def _synthetic_start(job: PretrainJob | TrainJob, context: Context) -> PretrainedEncoder | None:
+    """The encoder of made-up sounds, where the setting starts from it."""
+    if job.setting.start != "synthetic":
+        return None
+    return load_encoder(context.starts[start_key(job.setting)])
 
 
 def on_pool(

@@ -62,7 +62,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         Loss of labelled sounds.
     objective : str
         What pre-training asks of the encoder: reconstruction, denoising, masked, layer-wise,
-        byol or vicreg.
+        byol, vicreg or simclr.
     pretext : PretextOptions
         Options of the objective.
     decoder : str

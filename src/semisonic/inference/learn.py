@@ -26,6 +26,7 @@ from semisonic.inference.methods.way import (
 )
 from semisonic.inference.networks import network_of
 from semisonic.inference.prepare import Failures, Prepared
+from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.inference.pretraining import (
     PretrainOutcome,
     PretrainSettings,
@@ -124,9 +125,11 @@ def learn(
     pretrained = None
     heard = prepared.rows_of(np.concatenate([chosen.train, np.arange(n_labelled, len(joined))]))
     if pool is not None and way.objective != NO_OBJECTIVE:
+        kind = frontend_of(begin).standardize.kind if begin else pretraining.standardize
+        task = replace(pretraining, model=name, objective=way.objective, standardize=kind)
         pretrained = _pretrain(
-            prepared, heard, replace(pretraining, model=name, objective=way.objective), mel, seed,
-            device, folder / "pretraining" if keep else None,
+            prepared, heard, task, mel, seed, device,
+            folder / "pretraining" if keep else None, begin,
         )  # fmt: skip
         begin = pretrained.network
     outcome = train_model(
@@ -176,11 +179,13 @@ def _pretrain(
     seed: int,
     device: str,
     folder: Path | None,
+    start: PretrainedEncoder | None,
 ) -> PretrainOutcome:
     kept, held = hold_out_recordings(prepared.clips, rows, HELD_OUT_SHARE, seed)
     return pretrain_encoder(
-        prepared.features, kept, held, settings, mel=mel, seed=seed, device=device, folder=folder
-    )
+        prepared.features, kept, held, settings, mel=mel, seed=seed, device=device,
+        folder=folder, start=start,
+    )  # fmt: skip
 
 
 def _parts(clips: Clips, parts: dict[str, Rows], workers: int | None) -> dict[str, Any]:

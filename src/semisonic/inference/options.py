@@ -25,6 +25,10 @@ DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
 STANDARDIZE = ("global", "mel", "none")
 GROUP = "what a recording is: auto, file, folder, a column of the table, or a pattern"
 LABELS = "where labels come from; auto looks at the layout"
+ENCODER = (
+    "what to start from: a pre-trained encoder or a classifier, which bring their network and "
+    "front end; or 'synth', one that first learns to name made-up sounds"
+)
 NEAR_COPIES = (
     "listen for copies of labelled clips in the pool, cut or encoded anew, and leave them out; "
     "decodes every clip once more"
@@ -42,6 +46,7 @@ class PretrainOptions:
     data: Path | None = option(None, "recordings without labels: a folder, a CSV or a data set")
     output: Path = option(Path("runs/pretrain"), "run folder")
     group: str = option("auto", GROUP)
+    encoder: Path | None = option(None, ENCODER)
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
     objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=OBJECTIVES)
     decoder: str = option("auto", "the auto-encoder's way back up", choices=DECODERS)
@@ -78,10 +83,7 @@ class TrainOptions:
         "number, and says why. Options given otherwise than by default hold all the same",
         choices=(AUTO, *METHODS),
     )  # fmt: skip
-    encoder: Path | None = option(
-        None, "what to start from: a pre-trained encoder or a classifier, which bring their "
-        "network and front end; or 'synth', one that first learns to name made-up sounds",
-    )  # fmt: skip
+    encoder: Path | None = option(None, ENCODER)
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
     objective: str = option(
         AUTO, f"{OBJECTIVE_HELP}, on --unlabelled; none: no pre-training; auto: reconstruction "

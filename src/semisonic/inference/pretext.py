@@ -12,9 +12,9 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import check, option
 
 RECONSTRUCTION, DENOISING, MASKED = "reconstruction", "denoising", "masked"
-LAYERWISE, BYOL, VICREG = "layer-wise", "byol", "vicreg"
-OBJECTIVES = (RECONSTRUCTION, DENOISING, MASKED, LAYERWISE, BYOL, VICREG)
-WITHOUT_DECODER = (BYOL, VICREG)
+LAYERWISE, BYOL, VICREG, SIMCLR = "layer-wise", "byol", "vicreg", "simclr"
+OBJECTIVES = (RECONSTRUCTION, DENOISING, MASKED, LAYERWISE, BYOL, VICREG, SIMCLR)
+WITHOUT_DECODER = (BYOL, VICREG, SIMCLR)
 """Objectives that compare views of a clip and give an encoder alone."""
 
 OBJECTIVE_HELP = "what pre-training asks of the encoder"
@@ -40,28 +40,34 @@ class PretextOptions:
     layer_epochs: int = option(5, "layer-wise: epochs of each layer by itself; 0: none", minimum=0)
     together: bool = option(True, "layer-wise: train the whole auto-encoder after its layers")
     views: str = option(
-        "strong", "byol, vicreg: how the views of a clip are changed",
+        "strong", "byol, vicreg, simclr: how the views of a clip are changed",
         choices=("none", "weak", "strong"),
     )  # fmt: skip
     view_share: float = option(
-        0.5, "byol, vicreg: length of a view as a share of the clip, cut at random; 1: all of it",
+        0.5, "byol, vicreg, simclr: length of a view as a share of the clip, cut at random; 1: "
+        "all of it",
         minimum=0.05, maximum=1.0,
     )  # fmt: skip
     view_background: float = option(
-        0.5, "byol, vicreg: share of views with another clip beneath", minimum=0.0, maximum=1.0
-    )
+        0.5, "byol, vicreg, simclr: share of views with another clip beneath", minimum=0.0,
+        maximum=1.0,
+    )  # fmt: skip
     view_crop: float = option(
-        0.25, "byol, vicreg: most that is cut off a view in time and in bands, as a share; the "
-        "rest is stretched over it", minimum=0.0, maximum=0.9,
+        0.25, "byol, vicreg, simclr: most that is cut off a view in time and in bands, as a "
+        "share; the rest is stretched over it", minimum=0.0, maximum=0.9,
     )  # fmt: skip
     projection: int = option(
-        128, "byol, vicreg: length of the vectors that are compared", minimum=2
+        128, "byol, vicreg, simclr: length of the vectors that are compared", minimum=2
     )
     target_decay: float = option(
         0.99, "byol: share of the target's weights that stays at each step; 0: no slow target",
         minimum=0.0, maximum=0.9999,
     )  # fmt: skip
     predictor: bool = option(True, "byol: predict the target; without, embeddings collapse")
+    contrast_temperature: float = option(
+        0.2, "simclr: what similarities are divided by; smaller: the most alike of the other "
+        "clips count more", minimum=0.01, maximum=10.0,
+    )  # fmt: skip
     invariance: float = option(25.0, "vicreg: weight of equal views", minimum=0.0)
     variance: float = option(25.0, "vicreg: weight of varied embeddings", minimum=0.0)
     covariance: float = option(1.0, "vicreg: weight of independent entries", minimum=0.0)

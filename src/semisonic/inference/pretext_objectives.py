@@ -17,6 +17,7 @@ from semisonic.learning import (
     Masked,
     Objective,
     Reconstruction,
+    SimClr,
     TwoViews,
     VicReg,
 )
@@ -85,6 +86,11 @@ def _of_two_views(
         return Byol(
             encoder, standardize, view, projection=o.projection, target_decay=o.target_decay,
             predictor=o.predictor, seed=seed,
+        )  # fmt: skip
+    if objective == pretext.SIMCLR:
+        return SimClr(
+            encoder, standardize, view, projection=o.projection, temperature=o.contrast_temperature,
+            seed=seed,
         )  # fmt: skip
     return VicReg(
         encoder, standardize, view, projection=o.projection, invariance=o.invariance,

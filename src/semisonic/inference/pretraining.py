@@ -33,7 +33,7 @@ from semisonic.inference.pretext import (
 )
 from semisonic.inference.pretext_objectives import build_network, build_objective, frontend_of
 from semisonic.learning import Objective, Spread
-from semisonic.models import AutoEncoder, DeadUnits, PretrainedEncoder
+from semisonic.models import AutoEncoder, DeadUnits, PretrainedEncoder, transfer
 from semisonic.training import FitOptions, FitResult, choose_device, fit
 from semisonic.training.layerwise import fit_layers
 
@@ -117,6 +117,7 @@ def pretrain_encoder(
     seed: int,
     device: str | torch.device = "cpu",
     folder: Path | None = None,
+    start: PretrainedEncoder | None = None,
 ) -> PretrainOutcome:
     """Train an encoder, stop when it no longer gets better on held-out clips.
 
@@ -134,11 +135,15 @@ def pretrain_encoder(
         Of first weights, order of clips and whatever else is random.
     folder : Path, optional
         Keeps the checkpoint; an interrupted training goes on, a finished one returns at once.
+    start : PretrainedEncoder, optional
+        Gives the encoder's first weights and the standardisation, which is then not fitted.
 
     Raises
     ------
     DataError
         Without rows to learn from.
+    ModelError
+        When ``start`` was trained for another front end or network.
     OptionError
         When an option was changed that the objective does not read.
     """
@@ -151,9 +156,12 @@ def pretrain_encoder(
         name, settings.model, mel, decoder=settings.decoder, standardize=settings.standardize,
         seed=seed,
     )  # fmt: skip
-    objective = build_objective(name, network, settings.pretext, seed)
     standardize = frontend_of(network).standardize
-    standardize.fit(feature_parts(features, train))
+    if start is not None:
+        transfer(start, network)
+    else:
+        standardize.fit(feature_parts(features, train))
+    objective = build_objective(name, network, settings.pretext, seed)
     stream = Stream(
         features, train, batch_size=settings.fit.batch_size, seed=seed, device=place,
         name="unlabelled",

@@ -86,6 +86,14 @@ class Part:
         groups = set() if are_files else {digest(name)[:HASH_DIGITS] for name in names}
         return cls(clips.name, len(clips), frozenset(hashes), frozenset(groups))
 
+    def joined(self, other: Part) -> Part:
+        """Both parts as one; groups of another data set are dropped, their recordings kept."""
+        groups = other.groups if other.data == self.data else frozenset[str]()
+        return Part(
+            self.data, self.n_clips + other.n_clips, self.hashes | other.hashes,
+            self.groups | groups,
+        )  # fmt: skip
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the model file."""
         return {

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from semisonic.learning.mean_teacher import MeanTeacher
     from semisonic.learning.pi_model import PiModel
     from semisonic.learning.reconstruction import Reconstruction
+    from semisonic.learning.simclr import SimClr
     from semisonic.learning.supervised import Supervised, batch_accuracy
     from semisonic.learning.two_views import TwoViews, pooled
     from semisonic.learning.vicreg import VicReg
@@ -38,6 +39,7 @@ __all__ = [
     "Objective",
     "PiModel",
     "Reconstruction",
+    "SimClr",
     "Spread",
     "Supervised",
     "TwoViews",
@@ -63,6 +65,7 @@ _HOME = {
     "PiModel": "pi_model",
     "Reconstruction": "reconstruction",
     "Spread": "collapse",
+    "SimClr": "simclr",
     "Supervised": "supervised",
     "TwoViews": "two_views",
     "VicReg": "vicreg",

@@ -1,4 +1,4 @@
-"""From a pre-trained encoder to a classifier."""
+"""From a pre-trained encoder to a classifier, or to further pre-training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from semisonic.base.errors import ModelError, OptionError
 from semisonic.base.options import nearest
-from semisonic.features import MelOptions
+from semisonic.features import Frontend, MelOptions
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
 
@@ -22,7 +22,7 @@ class Transfer:
     Attributes
     ----------
     copied : tuple of str
-        Names of the weights and statistics that the classifier took over.
+        Names of the weights and statistics that were taken over.
     kept : tuple of (name, reason)
         Names of those that stayed as they were, and why.
     """
@@ -42,19 +42,22 @@ class Transfer:
 
 
 def transfer(
-    pretrained: PretrainedEncoder, model: SoundModel, *, statistics: str = "pretrained"
+    pretrained: PretrainedEncoder,
+    model: SoundModel | PretrainedEncoder,
+    *,
+    statistics: str = "pretrained",
 ) -> Transfer:
-    """Give a classifier the weights of a pre-trained encoder.
+    """Give a classifier, or an encoder to be trained further, the weights of an encoder.
 
     Parameters
     ----------
     pretrained : PretrainedEncoder
         Stays as it is.
-    model : SoundModel
-        Its encoder's weights are overwritten; neck and head stay.
+    model : SoundModel or PretrainedEncoder
+        Its encoder's weights are overwritten; neck and head, or the decoder, stay.
     statistics : {"pretrained", "own"}
-        Which mean and deviation standardise the classifier's features: those that the
-        encoder was trained with, or the model's own.
+        Which mean and deviation standardise the model's features: those that the encoder
+        was trained with, or the model's own.
 
     Returns
     -------
@@ -81,7 +84,9 @@ def transfer(
             + (f" ({'; '.join(wrong[:3])})" if wrong else " (other pools)")
             + "; use the same convolutions and pools"
         )
-    _check_front_ends(pretrained, model, statistics)
+    if model.frontend is None:
+        raise ModelError("transfer: the encoder to be trained further has no front end")
+    _check_front_ends(pretrained, model.frontend, statistics)
     model.encoder.load_state_dict(source)
     copied = [f"encoder.{name}" for name in source]
     kept = [(name, "not in the pre-trained encoder") for name, _ in model.named_parameters()]
@@ -100,7 +105,7 @@ def _shape(value: torch.Tensor | None) -> tuple[int, ...] | None:
     return None if value is None else tuple(value.shape)
 
 
-def _check_front_ends(pretrained: PretrainedEncoder, model: SoundModel, statistics: str) -> None:
+def _check_front_ends(pretrained: PretrainedEncoder, ours: Frontend, statistics: str) -> None:
     theirs = pretrained.frontend
     if theirs is None:
         if statistics == "pretrained":
@@ -109,7 +114,7 @@ def _check_front_ends(pretrained: PretrainedEncoder, model: SoundModel, statisti
                 "build_encoder or build_autoencoder, or ask for the statistics 'own'"
             )
         return
-    a, b = theirs.options, model.mel
+    a, b = theirs.options, ours.options
     # The length of a clip does not matter to convolutions.
     other = [
         f"{field.name} {getattr(a, field.name)} against {getattr(b, field.name)}"
@@ -118,15 +123,15 @@ def _check_front_ends(pretrained: PretrainedEncoder, model: SoundModel, statisti
     ]
     if other:
         raise ModelError(
-            f"transfer: the encoder was trained on other features ({'; '.join(other)}); build the "
-            "classifier with the front end of the encoder"
+            f"transfer: the encoder was trained on other features ({'; '.join(other)}); build "
+            "the model with the front end of the encoder"
         )
     if statistics == "own":
         return
-    if theirs.standardize.kind != model.frontend.standardize.kind:
+    if theirs.standardize.kind != ours.standardize.kind:
         raise ModelError(
             f"transfer: the encoder standardises by '{theirs.standardize.kind}', the model "
-            f"by '{model.frontend.standardize.kind}'; build both alike, or ask for the "
+            f"by '{ours.standardize.kind}'; build both alike, or ask for the "
             "statistics 'own'"
         )
     if not theirs.standardize.is_fitted:

@@ -31,7 +31,7 @@ command = command_from(
     examples=[
         "semisonic pretrain path/to/recordings -o runs/encoder",
         'semisonic pretrain path/to/recordings --model "(32)5c-2p-64fc" --epochs 20',
-        "semisonic pretrain path/to/recordings --objective vicreg --epochs 60",
+        "semisonic pretrain path/to/recordings --objective simclr --epochs 60",
         "semisonic pretrain synth -o runs/encoder",
     ],
     resumes=True,

@@ -53,16 +53,10 @@ def settle(asked: Way, situation: Situation, default: FitOptions = TRAIN_FIT) ->
     Raises
     ------
     OptionError
-        When something is asked for that would do nothing: an encoder to start from and an
-        objective to pre-train one, an option that the method does not read, or a pool that
-        nobody would hear.
+        When something is asked for that would do nothing: an option that the method does not
+        read, or a pool that nobody would hear.
     """
     pretrains = asked.objective not in (AUTO, NO_OBJECTIVE)
-    if pretrains and asked.start != FRESH:
-        raise OptionError(
-            f"options 'encoder', 'objective': found both an encoder to start from and "
-            f"'{asked.objective}' to pre-train one; give one of them"
-        )
     if asked.method == AUTO:
         choice = advise(replace(situation, has_encoder=pretrains or asked.start != FRESH))
         asked.how.check_for(choice.method)

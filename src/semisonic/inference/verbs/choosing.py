@@ -11,11 +11,7 @@ from semisonic.inference.methods.way import FRESH, GIVEN, SYNTHETIC, Way, settle
 from semisonic.inference.options import TrainOptions
 from semisonic.inference.selection import Selection, select
 from semisonic.inference.synthetic import SYNTH
-
-
-def starts_from_synth(options: TrainOptions) -> bool:
-    """Whether training starts from an encoder of made-up sounds."""
-    return str(options.encoder) == SYNTH
+from semisonic.inference.verbs.starting import is_synth
 
 
 def select_for(options: TrainOptions, clips: Clips) -> Selection:
@@ -54,7 +50,7 @@ def choose(
 def asked_way(options: TrainOptions) -> Way:
     """The way to learn that the options ask for."""
     start = FRESH if options.encoder is None else GIVEN
-    if starts_from_synth(options):
+    if is_synth(options.encoder):
         start = SYNTHETIC
     return Way(options.method, options.objective, start, options.how, options.fit, options.dropout)
 

@@ -15,7 +15,7 @@ from semisonic.base.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.inference.datasets import load_data
 from semisonic.inference.modelfile import ENCODER
-from semisonic.inference.networks import check_network
+from semisonic.inference.networks import check_network, network_of
 from semisonic.inference.options import PretrainOptions, TrainOptions
 from semisonic.inference.prepare import Failures
 from semisonic.inference.pretext import WITHOUT_DECODER
@@ -36,6 +36,7 @@ from semisonic.inference.verbs.runs import (
     record_data,
     unreadable,
 )
+from semisonic.inference.verbs.starting import standardize_of, start_of, with_start
 from semisonic.learning import Spread
 from semisonic.models import AutoEncoder, save_encoder
 
@@ -96,11 +97,14 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     """
     check(options)
     check_objective(options)
-    check_network(options.model, options.mel)
+    if options.encoder is None:
+        check_network(options.model, options.mel)
     pool = load_data(options.data, "none", options.group, "pretrain").without_labels()
     with open_run("pretrain", options) as run:
         pool = drawn(pool, options.limit, options.seed)
-        prepared = prepare_in(run, pool, options.mel, options)
+        start = start_of(options, run)
+        name, mel = network_of(options.model, options.mel, start)
+        prepared = prepare_in(run, pool, mel, options)
         hashes = record_data(run, pool, options.workers)
         rows = np.arange(len(prepared))
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
@@ -110,22 +114,22 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
             kept,
             held,
             PretrainSettings(
-                options.model,
+                name,
                 options.decoder,
-                options.standardize,
+                standardize_of(options, start),
                 options.fit,
                 options.objective,
                 options.pretext,
             ),
-            mel=options.mel,
+            mel=mel,
             seed=options.seed,
             device=options.device,
             folder=run.path("training"),
+            start=start,
         )
-        part = Part.of(pool, hashes)
-        file = save_pretrained(run.path(ENCODER), outcome, about(
-            "pretrain", options, pretraining=part.to_dict(),
-        ))  # fmt: skip
+        heard = {"pretraining": Part.of(pool, hashes).to_dict()}
+        parts = with_start(heard, options.encoder, run)
+        file = save_pretrained(run.path(ENCODER), outcome, about("pretrain", options, **parts))
         run.note(**numbers_of(outcome))
         write_curves(run.folder, outcome.history, "Pre-training")
     return PretrainResult(outcome, file, len(kept), len(held), prepared.failures, prepared.remarks)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from semisonic import evaluation
-from semisonic.base.files import content_hash, write_json
+from semisonic.base.files import write_json
 from semisonic.base.options import check
 from semisonic.data.clips import Clips
 from semisonic.data.join import join
@@ -19,7 +19,7 @@ from semisonic.features import MelOptions
 from semisonic.inference.datasets import load_data
 from semisonic.inference.learn import HELD_OUT_SHARE
 from semisonic.inference.methods.advice import AUTO
-from semisonic.inference.modelfile import ENCODER, MODEL, encoder_file, open_encoder
+from semisonic.inference.modelfile import ENCODER, MODEL
 from semisonic.inference.networks import check_network, network_of
 from semisonic.inference.options import TrainOptions
 from semisonic.inference.prepare import Failures, Prepared
@@ -32,23 +32,22 @@ from semisonic.inference.pretraining import (
 from semisonic.inference.provenance import Part
 from semisonic.inference.scoring import score_rows
 from semisonic.inference.selection import Selection, check_classes, targets_of
-from semisonic.inference.synthetic import synthetic_encoder
 from semisonic.inference.tables import write_csv
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
-from semisonic.inference.verbs.choosing import choose, select_for, starts_from_synth
+from semisonic.inference.verbs.choosing import choose, select_for
 from semisonic.inference.verbs.figures import write_curves
 from semisonic.inference.verbs.pool import pool_of
 from semisonic.inference.verbs.pretrain import check_objective, numbers_of, save_pretrained
 from semisonic.inference.verbs.runs import (
     about,
-    cache_of,
     open_run,
     plain,
     prepare_in,
     record_data,
     unreadable,
 )
-from semisonic.models import PretrainedEncoder, read_about, save
+from semisonic.inference.verbs.starting import standardize_of, start_of, with_start
+from semisonic.models import PretrainedEncoder, save
 from semisonic.training import RunFolder
 
 
@@ -144,7 +143,7 @@ def train(options: TrainOptions) -> TrainResult:
         options, because = choose(options, clips, chosen, len(pool) if pool is not None else 0)
         notes = (*([because] if because else []), *(clean.notes() if clean is not None else ()))
         check_objective(options)
-        start = _start(options, run)
+        start = start_of(options, run)
         name, mel = network_of(options.model, options.mel, start)
         parts = _parts(run, options, clips, chosen, pool)
         joined = table if pool is None else join(table, pool, clips.name)
@@ -154,7 +153,7 @@ def train(options: TrainOptions) -> TrainResult:
         )
         pretrained = None
         if pool is not None and options.objective != "none":
-            pretrained = _pretrain(options, run, prepared, heard, mel, parts)
+            pretrained = _pretrain(options, run, prepared, heard, mel, start, parts)
             start = pretrained.network
         rows_train = prepared.rows_of(np.searchsorted(chosen.used, chosen.train))
         rows_held = prepared.rows_of(np.searchsorted(chosen.used, chosen.validation))
@@ -261,31 +260,7 @@ def _parts(
     if pool is not None:
         pool_hashes = record_data(run, pool, options.workers, "pool")
         parts["pretraining"] = Part.of(pool, pool_hashes).to_dict()
-    if options.encoder is not None and not starts_from_synth(options):
-        file = encoder_file(options.encoder)
-        run.add_data("encoder", content_hash(file)[:16])
-        about_it = read_about(file)["about"]
-        for role in ("pretraining", "training", "validation"):
-            if isinstance(about_it.get(role), Mapping):
-                parts[_role_of_encoder(role, parts)] = dict(about_it[role])
-    return parts
-
-
-def _role_of_encoder(role: str, parts: Mapping[str, Any]) -> str:
-    """The name of a role in the making of the encoder that training starts from."""
-    return role if role == "pretraining" and role not in parts else f"encoder_{role}"
-
-
-def _start(options: TrainOptions, run: RunFolder) -> PretrainedEncoder | None:
-    """The encoder that training starts from, if it is not pre-trained in this run."""
-    if options.encoder is None:
-        return None
-    if not starts_from_synth(options):
-        return open_encoder(options.encoder)
-    return synthetic_encoder(
-        options.model, options.mel, cache=cache_of(options, run),
-        standardize=options.standardize, device=options.device, workers=options.workers,
-    )  # fmt: skip
+    return with_start(parts, options.encoder, run)
 
 
 def _pretrain(
@@ -294,6 +269,7 @@ def _pretrain(
     prepared: Prepared,
     rows: Any,
     mel: MelOptions,
+    start: PretrainedEncoder | None,
     parts: Mapping[str, Any],
 ) -> PretrainOutcome:
     """Pre-train the encoder inside this run and keep its file."""
@@ -303,9 +279,9 @@ def _pretrain(
         kept,
         held,
         PretrainSettings(
-            options.model,
+            options.model if start is None else start.name,
             options.decoder,
-            options.standardize,
+            standardize_of(options, start),
             options.pretrain,
             options.objective,
             options.pretext,
@@ -314,6 +290,7 @@ def _pretrain(
         seed=options.seed,
         device=options.device,
         folder=run.path("pretraining"),
+        start=start,
     )
     save_pretrained(run.path(ENCODER), outcome, about("train", options, **parts))
     run.note(pretraining=numbers_of(outcome))

@@ -1,0 +1,63 @@
+"""What ``pretrain`` and ``train`` start from: an encoder's file, or made-up sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from semisonic.base.files import content_hash
+from semisonic.inference.modelfile import encoder_file, open_encoder
+from semisonic.inference.options import PretrainOptions, TrainOptions
+from semisonic.inference.pretext_objectives import frontend_of
+from semisonic.inference.provenance import Part
+from semisonic.inference.synthetic import SYNTH, synthetic_encoder
+from semisonic.inference.verbs.runs import cache_of
+from semisonic.models import PretrainedEncoder, read_about
+from semisonic.training import RunFolder
+
+ROLES = ("pretraining", "training", "validation")
+
+
+def is_synth(encoder: Path | None) -> bool:
+    """Whether an option ``encoder`` asks for a start from made-up sounds."""
+    return str(encoder) == SYNTH
+
+
+def start_of(options: PretrainOptions | TrainOptions, run: RunFolder) -> PretrainedEncoder | None:
+    """The encoder that the options name, if they name one; that of made-up sounds is made."""
+    if options.encoder is None:
+        return None
+    if not is_synth(options.encoder):
+        return open_encoder(options.encoder)
+    return synthetic_encoder(
+        options.model, options.mel, cache=cache_of(options, run),
+        standardize=options.standardize, device=options.device, workers=options.workers,
+    )  # fmt: skip
+
+
+def standardize_of(options: PretrainOptions | TrainOptions, start: PretrainedEncoder | None) -> str:
+    """How features are standardised: as the encoder's are, where there is one."""
+    return options.standardize if start is None else frontend_of(start).standardize.kind
+
+
+def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -> dict[str, Any]:
+    """The parts of a making and those of the encoder's it starts from, as its file tells them.
+
+    What the encoder heard without labels counts as this run's pre-training where it has none of
+    its own. The file's content goes into the run's record. Made-up sounds add nothing.
+    """
+    if encoder is None or is_synth(encoder):
+        return dict(parts)
+    file = encoder_file(encoder)
+    run.add_data("encoder", content_hash(file)[:16])
+    said = read_about(file)["about"]
+    found = dict(parts)
+    for role in ROLES:
+        name = role if role == "pretraining" and role not in parts else f"encoder_{role}"
+        tables = [said.get(role), said.get(f"encoder_{role}")]
+        told = [Part.from_dict(table) for table in tables if isinstance(table, Mapping)]
+        if told:
+            found[name] = reduce(Part.joined, told).to_dict()
+    return found
