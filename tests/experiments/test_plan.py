@@ -201,11 +201,16 @@ def test_auto_is_settled_for_each_budget() -> None:
         controls=(Setting(pretraining=False, method="auto", pool=False),),
     )
     big = table(80, pool=True).with_columns(group=np.array([f"q{i}" for i in range(320)]))
-    for _, job in make_plan(recipe, table(40), big).cells:
+    labelled = table(40)
+    for _, job in make_plan(recipe, labelled, big).cells:
         few = bool(job.budget.labels_per_class)
         pool = job.arm == "labels and pool"
-        assert job.setting.method == ("fixmatch" if few and pool else "supervised")
-        assert job.setting.start == ("synthetic" if few else "fresh")
+        assert job.setting.method == ("probe" if few else "supervised")
+        assert job.setting.start == "synthetic"
+        # The labelled clips alone are too few to be told apart here.
+        assert (job.start is not None) == pool
+        heard = [] if job.start is None else np.r_[job.start.rows, job.start.held_out]
+        assert any(row >= len(labelled) for row in heard) == pool
         assert bool(len(job.pool)) == (few and pool)
         assert job.setting.train.steps > 0
-        assert job.setting.how.mixup > 0
+        assert (job.setting.how.mixup > 0) == (not few)

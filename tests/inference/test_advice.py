@@ -15,11 +15,17 @@ from semisonic.base.options import check
 from semisonic.inference.methods.advice import Situation, advise, followed
 from semisonic.inference.methods.options import METHODS, MethodOptions
 from semisonic.inference.methods.way import GIVEN, Way, settle, validation_share
-from semisonic.inference.options import TRAIN_FIT
+from semisonic.inference.options import PRETRAIN_FIT, TRAIN_FIT
 from semisonic.training import FitOptions
 
 SITUATIONS = st.builds(
-    Situation, st.floats(1, 1000), st.integers(0, 100_000), st.booleans(), st.booleans()
+    Situation,
+    st.floats(1, 1000),
+    st.integers(2, 10_000),
+    st.integers(0, 100_000),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["auto", "none", "simclr", "masked"]),
 )
 
 
@@ -32,20 +38,33 @@ def test_a_choice_can_be_carried_out_and_is_explained(situation: Situation) -> N
     assert choice.fit.steps > 0
     assert choice.because.startswith(choice.method)
     assert "labels a class" in choice.because
-    if choice.method != "supervised":
-        assert situation.n_pool
+    choice.how.check_for(choice.method)
     if situation.has_encoder:
         assert not choice.synthetic_start
+    if situation.objective != "auto":
+        assert choice.objective == situation.objective
 
 
-def test_the_pool_is_learned_from_where_labels_are_few() -> None:
-    assert advise(Situation(4, 280)).method == "fixmatch"
-    assert advise(Situation(4, 280)).synthetic_start
-    assert advise(Situation(4, 0)).method == "supervised"
-    assert advise(Situation(4, 20)).method == "supervised"
-    assert advise(Situation(200, 5000)).method == "supervised"
-    assert not advise(Situation(200, 5000)).synthetic_start
-    assert advise(Situation(4, 280, multi_label=True)).method == "supervised"
+def test_few_labels_choose_among_what_was_learned_without_any() -> None:
+    few = advise(Situation(4, 40, 280))
+    assert (few.method, few.objective, few.synthetic_start) == ("probe", "simclr", True)
+    assert "320 clips apart (280 without labels)" in few.because
+    alone = advise(Situation(4, 40, 0))
+    assert (alone.method, alone.objective, alone.synthetic_start) == ("probe", "none", True)
+    assert "40 clips are too few" in alone.because
+    many = advise(Situation(200, 2000, 5000))
+    assert (many.method, many.objective) == ("supervised", "simclr")
+    assert advise(Situation(32, 320)).objective == "simclr"
+
+
+def test_pre_training_by_simclr_runs_as_advised_unless_asked_for_otherwise() -> None:
+    plain = settle(Way(), Situation(4, 40, 280)).pretrain
+    assert (plain.steps, plain.batch_size, plain.heeds_validation) == (1500, 64, False)
+    asked = replace(PRETRAIN_FIT, batch_size=16)
+    found = settle(Way(pretrain=asked), Situation(4, 40, 280)).pretrain
+    assert found == replace(plain, batch_size=16)
+    other = settle(Way("supervised", "masked"), Situation(4, 40, 280))
+    assert other.pretrain == PRETRAIN_FIT
 
 
 def test_what_was_asked_for_wins_over_advice() -> None:
@@ -58,17 +77,18 @@ def test_what_was_asked_for_wins_over_advice() -> None:
 
 
 def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
-    given_encoder = settle(Way(start=GIVEN), Situation(4, 280))
-    assert (given_encoder.method, given_encoder.start) == ("fixmatch", GIVEN)
-    objective = settle(Way(objective="vicreg"), Situation(4, 280))
+    given_encoder = settle(Way(start=GIVEN), Situation(4, 40, 280))
+    assert (given_encoder.method, given_encoder.start) == ("probe", GIVEN)
+    objective = settle(Way(objective="vicreg"), Situation(4, 40, 280))
     assert (objective.objective, objective.start) == ("vicreg", "fresh")
 
 
 def test_what_would_do_nothing_is_refused() -> None:
     with pytest.raises(OptionError, match="does not hear"):
-        settle(Way("supervised", "none"), Situation(4, 280))
-    assert settle(Way("supervised"), Situation(4, 280)).objective == "reconstruction"
-    assert settle(Way("supervised"), Situation(4, 0)).objective == "none"
+        settle(Way("supervised", "none"), Situation(4, 40, 280))
+    assert settle(Way("supervised"), Situation(4, 40, 280)).objective == "reconstruction"
+    assert settle(Way("probe"), Situation(4, 40, 280)).objective == "simclr"
+    assert settle(Way("supervised"), Situation(4, 40)).objective == "none"
 
 
 def test_few_labels_are_all_learned_from() -> None:
@@ -91,6 +111,7 @@ def test_each_method_has_its_own_weight_and_decay_unless_given() -> None:
     ("method", "how", "named"),
     [
         ("supervised", MethodOptions(threshold=0.5), "threshold"),
+        ("probe", MethodOptions(mixup=0.4), "mixup"),
         ("fixmatch", MethodOptions(rounds=3), "rounds"),
         ("pi-model", MethodOptions(teacher_decay=0.9), "teacher_decay"),
         ("noisy-student", MethodOptions(pool_ratio=3.0), "pool_ratio"),
@@ -100,14 +121,14 @@ def test_an_option_of_another_method_is_refused(
     method: str, how: MethodOptions, named: str
 ) -> None:
     with pytest.raises(OptionError, match=f"'{named}'.*does not read it"):
-        settle(Way(method, how=how), Situation(4, 280))
+        settle(Way(method, how=how), Situation(4, 40, 280))
 
 
 def test_auto_refuses_an_option_that_its_choice_does_not_read() -> None:
     how = MethodOptions(threshold=0.8)
-    assert settle(Way(how=how), Situation(4, 280)).how.threshold == 0.8
+    assert settle(Way(how=how), Situation(4, 40, 280)).how.threshold == 0.8
     with pytest.raises(OptionError, match="'supervised' does not read it"):
-        settle(Way(how=how), Situation(200, 280))
+        settle(Way(how=how), Situation(200, 2000, 280))
 
 
 def test_every_option_has_a_method_that_reads_it() -> None:

@@ -13,7 +13,7 @@ from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, sound
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.inference import TrainOutcome, TrainSettings, prepare_waves, score_rows, train_model
-from semisonic.inference.methods.options import METHODS, MethodOptions
+from semisonic.inference.methods.options import METHODS, WITHOUT_POOL, MethodOptions
 from semisonic.inference.methods.pseudo_labels import align, pseudo_labels
 from semisonic.training import FitOptions
 
@@ -24,6 +24,7 @@ TEST = np.arange(45, N)
 FIT = FitOptions(steps=60, epoch_steps=20, learning_rate=5e-3, **PLAIN)
 OPTIONS = {
     "supervised": MethodOptions(),
+    "probe": MethodOptions(threshold=0.5),
     "pi-model": MethodOptions(pool_weight=10.0, ramp_steps=20),
     "mean-teacher": MethodOptions(pool_weight=10.0, teacher_decay=0.9),
     "joint": MethodOptions(pool_weight=0.5),
@@ -78,7 +79,7 @@ def test_supervised_training_does_not_hear_the_pool(features: np.ndarray) -> Non
     assert all(torch.equal(with_pool[name], without[name]) for name in without)
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"supervised"}))
+@pytest.mark.parametrize("method", sorted(set(METHODS) - set(WITHOUT_POOL)))
 def test_a_method_that_needs_a_pool_says_so(features: np.ndarray, method: str) -> None:
     settings = TrainSettings(NOTATION, method=method, fit=FIT)
     with pytest.raises(DataError, match=f"'{method}': found no unlabelled clips"):

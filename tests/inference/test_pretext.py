@@ -33,7 +33,7 @@ PRETEXT = {
     "masked": PretextOptions(patch_mels=4, patch_frames=4, mask_share=0.4),
     "layer-wise": PretextOptions(layer_epochs=2),
     "byol": SMALL_VIEWS,
-    "vicreg": SMALL_VIEWS,
+    "vicreg": replace(SMALL_VIEWS, view_background=0.25),
     "simclr": SMALL_VIEWS,
 }
 LEARN = FitOptions(epochs=8, learning_rate=5e-3, **PLAIN)

@@ -322,15 +322,20 @@ def test_a_method_learns_from_the_pool_and_starts_from_a_classifier(
 def test_auto_chooses_says_why_and_lets_options_win(
     kinds: Path, pool: Path, tmp_path: Path
 ) -> None:
-    few = replace(QUICK, epochs=2)
     options = TrainOptions(
-        data=kinds, unlabelled=pool, model=NOTATION, mel=MEL, fit=few, device="cpu", workers=1,
+        data=kinds, unlabelled=pool, model=NOTATION, mel=MEL, device="cpu", workers=1,
         objective="masked", pretrain=replace(QUICK_PRETRAIN, epochs=1), near_copies=False,
         pretext=PretextOptions(patch_mels=4, patch_frames=4), output=tmp_path / "run",
     )  # fmt: skip
     result = train(options)
-    assert len(result.outcome.history) == 2
+    assert len(result.outcome.history) == 3  # labels, then two rounds of guesses
+    assert result.outcome.guesses
     assert not len(result.selection.validation)
-    assert result.notes[0].startswith("supervised from the encoder given: 8 labels a class are few")
-    assert "24 clips is too small" in result.notes[0]
+    assert result.notes[0] == (
+        "probe on a fresh encoder, pre-trained on 48 clips (masked): 8 labels a class are too few "
+        "to change what it has learned"
+    )
     assert result.notes[0] in result.summary()
+    epochs = replace(options, fit=replace(QUICK, epochs=2), output=tmp_path / "other")
+    with pytest.raises(OptionError, match="'epochs': found 2, but the method 'probe'"):
+        train(epochs)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,9 @@ from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.splits import Split, fold_splits
 from semisonic.experiments.recipe import Budget, Recipe, Setting
-from semisonic.inference.methods.advice import AUTO, Situation
-from semisonic.inference.methods.options import MethodOptions
-from semisonic.inference.methods.way import FRESH, GIVEN, SYNTHETIC, Way, settle
+from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE, Situation
+from semisonic.inference.methods.options import PROBE, MethodOptions
+from semisonic.inference.methods.way import FRESH, SYNTHETIC, Way, settle
 from semisonic.inference.pretext import RECONSTRUCTION, WITHOUT_DECODER, PretextOptions
 from semisonic.training.options import FitOptions
 
@@ -112,22 +113,27 @@ def make_plan(
                 np.concatenate(heard), joined_groups, seed_of_turn, split.fold
             )
             pool_rows = np.sort(np.concatenate([rows, held_out]))
-            for arm, setting in _arms(recipe):
+            for (arm, setting), budget in product(_arms(recipe), recipe.budgets):
+                if draw >= budget.draws:
+                    continue
+                labels, validation = _labels(budget, split, seed_of_draw, labelled)
+                n_pool = len(np.setdiff1d(pool_rows, labels)) if setting.pool else 0
+                situation = Situation(len(labels) / len(labelled.classes), len(labels), n_pool)
+                settled = _settled(_under(setting, budget), situation)
                 start = None
-                if setting.pretraining:
+                if settled.pretraining:
+                    parts = (rows, held_out) if setting.pool else (labels, labels[:0])
                     start = _pretrain_job(
-                        setting, split, turn, seed_of_turn, rows, held_out,
+                        settled, split, turn, seed_of_turn, *parts,
                         one_of_each_class(labelled, split.test),
                     )  # fmt: skip
                     start = pretrain.setdefault(start.name, start)
-                for budget in recipe.budgets:
-                    if draw < budget.draws:
-                        job = _train_job(
-                            setting, budget, arm, split, draw, seed_of_draw, labelled,
-                            pool_rows, start,
-                        )  # fmt: skip
-                        job = train.setdefault(job.name, job)
-                        cells.append((cell_name(setting, budget, recipe), job))
+                job = _train_job(
+                    settled, budget, arm, split, draw, seed_of_draw, labels, validation,
+                    pool_rows if setting.pool else pool_rows[:0], start,
+                )  # fmt: skip
+                job = train.setdefault(job.name, job)
+                cells.append((cell_name(setting, budget, recipe), job))
     return Plan(tuple(pretrain.values()), tuple(train.values()), tuple(cells))
 
 
@@ -190,6 +196,8 @@ def _hold_out(rows: Rows, groups: NDArray[np.str_], seed: int, fold: int) -> tup
 def _pretrain_job(
     setting: Setting, split: Split, draw: int, seed: int, rows: Rows, held_out: Rows, show: Rows
 ) -> PretrainJob:
+    if not setting.pretrain.heeds_validation:
+        rows, held_out = np.sort(np.concatenate([rows, held_out])), held_out[:0]
     plain = Setting()  # what only the training after it reads is left out
     reads = replace(
         setting, name="", dropout=plain.dropout, label_smoothing=plain.label_smoothing,
@@ -199,6 +207,27 @@ def _pretrain_job(
     return PretrainJob(f"pretrain-{name}", setting, split.fold, draw, seed, rows, held_out, show)
 
 
+def _under(setting: Setting, budget: Budget) -> Setting:
+    """The setting with the length of training that the budget asks for."""
+    if budget.epochs:
+        setting = replace(setting, train=replace(setting.train, epochs=budget.epochs, steps=0))
+    if budget.steps:
+        setting = replace(setting, train=replace(setting.train, steps=budget.steps))
+    return setting
+
+
+def _labels(budget: Budget, split: Split, seed: int, labelled: Clips) -> tuple[Rows, Rows]:
+    """Rows to learn from and rows to validate on.
+
+    The labels of a validation part would not be in a budget, so there is none under one:
+    training lasts the recipe's epochs and ends with its last weights.
+    """
+    if not budget.labels_per_class:
+        return split.train, split.validation
+    everything = np.sort(np.concatenate([split.train, split.validation]))
+    return label_budget(labelled, everything, budget.labels_per_class, seed), everything[:0]
+
+
 def _train_job(
     setting: Setting,
     budget: Budget,
@@ -206,28 +235,20 @@ def _train_job(
     split: Split,
     draw: int,
     seed: int,
-    labelled: Clips,
+    rows: Rows,
+    validation: Rows,
     pool: Rows,
     start: PretrainJob | None,
 ) -> TrainJob:
-    if budget.epochs:
-        setting = replace(setting, train=replace(setting.train, epochs=budget.epochs, steps=0))
-    if budget.steps:
-        setting = replace(setting, train=replace(setting.train, steps=budget.steps))
-    rows, validation = split.train, split.validation
-    if not setting.pool:
-        pool = pool[:0]
-    if budget.labels_per_class:
-        # The labels of a validation part would not be in the budget, so there is none:
-        # training lasts the recipe's epochs and ends with its last weights.
-        everything = np.sort(np.concatenate([rows, validation]))
-        rows = label_budget(labelled, everything, budget.labels_per_class, seed)
-        validation = validation[:0]
-    n_unlabelled = len(np.setdiff1d(pool, rows))
-    setting = _settled(setting, len(rows) / len(labelled.classes), n_unlabelled)
     reads = replace(setting, name="", pretrain=type(setting.pretrain)())
     if start is None:
         reads = replace(reads, decoder="unpool", objective=RECONSTRUCTION, pretext=PretextOptions())
+    if setting.method == PROBE:
+        plain = Setting()
+        reads = replace(
+            reads, train=plain.train, loss=plain.loss, dropout=plain.dropout,
+            label_smoothing=plain.label_smoothing,
+        )  # fmt: skip
     if setting.method == "supervised":
         reads, pool = replace(reads, how=_without_pool(setting.how)), pool[:0]
     # What is trained on is named by rows: a method that hears the test clips is another job.
@@ -241,17 +262,21 @@ def _train_job(
     )  # fmt: skip
 
 
-def _settled(setting: Setting, labels_per_class: float, n_pool: int) -> Setting:
+def _settled(setting: Setting, situation: Situation) -> Setting:
     """The setting with the method, the start and their options that ``auto`` chooses."""
     if setting.method != AUTO:
         return setting
-    begin = GIVEN if setting.pretraining else FRESH
-    if setting.start != FRESH:
-        begin = SYNTHETIC
-    asked = Way(AUTO, AUTO, begin, setting.how, setting.train, setting.dropout)
-    way = settle(asked, Situation(labels_per_class, n_pool), FitOptions())
+    begin = SYNTHETIC if setting.start != FRESH else FRESH
+    objective = setting.objective if setting.pretraining else AUTO
+    asked = Way(
+        AUTO, objective, begin, setting.how, setting.train, setting.pretrain, setting.dropout
+    )
+    way = settle(asked, situation, FitOptions(), FitOptions())
+    pretrains = way.objective != NO_OBJECTIVE
     return replace(
         setting, method=way.method, how=way.how, train=way.fit, dropout=way.dropout,
+        pretraining=pretrains, pretrain=way.pretrain,
+        objective=way.objective if pretrains else setting.objective,
         start="synthetic" if way.start == SYNTHETIC else "fresh",
     )  # fmt: skip
 

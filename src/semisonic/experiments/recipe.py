@@ -103,7 +103,7 @@ class Setting:
         "supervised", "how labels and the pool are learned from; auto chooses for each budget",
         choices=(AUTO, *METHODS),
     )  # fmt: skip
-    pool: bool = option(True, "let the method hear the unlabelled clips")
+    pool: bool = option(True, "let training hear the unlabelled clips")
     how: MethodOptions = field(default_factory=MethodOptions)
     loss: LossOptions = field(default_factory=LossOptions)
     mel: MelOptions = field(default_factory=MelOptions)

@@ -14,11 +14,10 @@ from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.data.join import without_copies
 from semisonic.features import MelOptions
-from semisonic.inference.methods.advice import Situation
+from semisonic.inference.methods.advice import NO_OBJECTIVE, Situation
 from semisonic.inference.methods.way import (
     FRESH,
     GIVEN,
-    NO_OBJECTIVE,
     SYNTHETIC,
     Way,
     settle,
@@ -109,7 +108,8 @@ def learn(
     n_labelled = len(joined)
     if pool is not None:
         joined = joined.joined(_unlabelled(pool, joined), mel)
-    situation = Situation(per_class, len(joined) - n_labelled, joined.clips.is_multi_label)
+    n_pool, several = len(joined) - n_labelled, joined.clips.is_multi_label
+    situation = Situation(per_class, len(chosen.train), n_pool, several)
     way = settle(asked, situation)
     if way.because:
         _log.info("%s", way.because)
@@ -124,9 +124,11 @@ def learn(
     check_classes(prepared.clips, train_rows)
     pretrained = None
     heard = prepared.rows_of(np.concatenate([chosen.train, np.arange(n_labelled, len(joined))]))
-    if pool is not None and way.objective != NO_OBJECTIVE:
+    if way.objective != NO_OBJECTIVE:
         kind = frontend_of(begin).standardize.kind if begin else pretraining.standardize
-        task = replace(pretraining, model=name, objective=way.objective, standardize=kind)
+        task = replace(
+            pretraining, model=name, objective=way.objective, standardize=kind, fit=way.pretrain
+        )
         pretrained = _pretrain(
             prepared, heard, task, mel, seed, device,
             folder / "pretraining" if keep else None, begin,
@@ -167,7 +169,7 @@ def _asked(
     begin = FRESH if start is None else SYNTHETIC if start == SYNTH else GIVEN
     return Way(
         settings.method, pretraining.objective, begin, settings.how, settings.fit,
-        settings.dropout,
+        pretraining.fit, settings.dropout,
     )  # fmt: skip
 
 
@@ -181,7 +183,8 @@ def _pretrain(
     folder: Path | None,
     start: PretrainedEncoder | None,
 ) -> PretrainOutcome:
-    kept, held = hold_out_recordings(prepared.clips, rows, HELD_OUT_SHARE, seed)
+    share = HELD_OUT_SHARE if settings.fit.heeds_validation else 0.0
+    kept, held = hold_out_recordings(prepared.clips, rows, share, seed)
     return pretrain_encoder(
         prepared.features, kept, held, settings, mel=mel, seed=seed, device=device,
         folder=folder, start=start,

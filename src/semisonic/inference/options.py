@@ -86,8 +86,9 @@ class TrainOptions:
     encoder: Path | None = option(None, ENCODER)
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
     objective: str = option(
-        AUTO, f"{OBJECTIVE_HELP}, on --unlabelled; none: no pre-training; auto: reconstruction "
-        "for the method supervised, else none", choices=(AUTO, "none", *OBJECTIVES),
+        AUTO, f"{OBJECTIVE_HELP}, on --unlabelled; none: no pre-training; auto: chosen "
+        "with the method auto; simclr for the method probe, reconstruction for supervised, else "
+        "none", choices=(AUTO, "none", *OBJECTIVES),
     )  # fmt: skip
     decoder: str = option("auto", "way back up in pre-training on --unlabelled", choices=DECODERS)
     standardize: str = option(

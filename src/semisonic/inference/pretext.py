@@ -53,8 +53,8 @@ class PretextOptions:
         maximum=1.0,
     )  # fmt: skip
     view_crop: float = option(
-        0.25, "byol, vicreg, simclr: most that is cut off a view in time and in bands, as a "
-        "share; the rest is stretched over it", minimum=0.0, maximum=0.9,
+        0.25, "byol, vicreg, simclr: most that is cut off a view's bands, as a share; the rest is "
+        "stretched over them", minimum=0.0, maximum=0.9,
     )  # fmt: skip
     projection: int = option(
         128, "byol, vicreg, simclr: length of the vectors that are compared", minimum=2

@@ -29,7 +29,7 @@ from semisonic.models import (
     create,
 )
 
-BACKGROUND_SNR_DB = (5.0, 30.0)
+BACKGROUND_SNR_DB = (0.0, 20.0)
 """Range of the ratio of a view to another clip beneath it."""
 
 
@@ -106,7 +106,6 @@ def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
         background=options.view_background,
         snr_min_db=low,
         snr_max_db=high,
-        crop_time=options.view_crop * mel.duration,
         crop_bands=int(options.view_crop * mel.n_mels),
     )
     steps: list[nn.Module] = [augmenter(changes, mel)]

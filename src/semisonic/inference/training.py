@@ -24,9 +24,10 @@ from semisonic.base.errors import DataError, ModelError
 from semisonic.base.options import option
 from semisonic.data.streams import Stream
 from semisonic.features import MelOptions, Standardize
+from semisonic.inference.methods import linear_probe
 from semisonic.inference.methods.noisy_student import Round, train_in_rounds
 from semisonic.inference.methods.objective import make_objective, reads_pool
-from semisonic.inference.methods.options import MethodOptions
+from semisonic.inference.methods.options import PROBE, WITHOUT_POOL, MethodOptions
 from semisonic.inference.methods.pseudo_labels import PseudoLabels
 from semisonic.inference.options import DEFAULT_MODEL, STANDARDIZE, TRAIN_FIT
 from semisonic.inference.pretext_objectives import frontend_of
@@ -72,7 +73,8 @@ class TrainOutcome:
     teachers : tuple of FitResult
         Of the rounds before the last one, for the method noisy-student.
     guesses : list of PseudoLabels
-        What each student of the method noisy-student learned beside the labels.
+        What each student of the method noisy-student, or each round of the method probe,
+        learned beside the labels.
     """
 
     model: SoundModel
@@ -159,7 +161,7 @@ def train_model(
     held_out = np.asarray(rows_validation, np.int64)
     _check_rows(target, train, held_out, len(classes))
     pool = np.asarray(rows_pool, np.int64)
-    if settings.method != "supervised" and not len(pool):
+    if settings.method not in WITHOUT_POOL and not len(pool):
         raise DataError(
             f"method '{settings.method}': found no unlabelled clips to learn from; give a pool, "
             "or use the method 'supervised'"
@@ -170,6 +172,8 @@ def train_model(
         features, target, train, held_out, pool, settings, mel, tuple(classes),
         choose_device(device), start, standardize, truth, label,
     )  # fmt: skip
+    if settings.method == PROBE:
+        return work.probe(seed)
     if settings.method != "noisy-student":
         return work.fit(target, train, seed, folder)
     outcomes: list[TrainOutcome] = []
@@ -232,6 +236,22 @@ class _Work:
         )
         model.cpu().eval()
         return TrainOutcome(model, result)
+
+    def probe(self, seed: int) -> TrainOutcome:
+        """Learn the class layer alone."""
+        model = self.fresh_model(seed).to(self.device)
+
+        def validate() -> Mapping[str, float]:
+            scores = score_rows(model, self.features, self.held_out, device=self.device)
+            return validation_metrics(self.target[self.held_out], scores)
+
+        result, guesses = linear_probe.fit_probe(
+            model, self.features, self.target, self.labelled, self.pool, self.settings.how,
+            device=self.device, truth=self.truth,
+            validate=validate if len(self.held_out) else None,
+        )  # fmt: skip
+        model.cpu().eval()
+        return TrainOutcome(model, result, guesses=guesses)
 
     def fresh_model(self, seed: int) -> SoundModel:
         """A model with first weights and statistics, ready to train."""

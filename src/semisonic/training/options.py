@@ -73,6 +73,11 @@ class FitOptions:
         60.0, "longest time between two checkpoints; 0 writes one a step", unit="s", minimum=0.0
     )
 
+    @property
+    def heeds_validation(self) -> bool:
+        """Whether clips that are held out would decide anything."""
+        return self.patience > 0 or self.restore_best or self.schedule == "plateau"
+
     def rounds(self, steps_per_pass: int) -> tuple[int, int]:
         """Epochs, and steps of an epoch, when a pass over the clips takes so many steps."""
         passes = max(1, -(-self.epoch_steps // steps_per_pass))

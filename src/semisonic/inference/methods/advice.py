@@ -1,9 +1,12 @@
 """``--method auto``: the recommended way to learn, from what there is to learn from.
 
-The settings come from trials at four labels a class on inner validation parts of ESC-10's
-training folds. Where few labels end (:data:`FEW`), how small a pool may be
-(:data:`LEAST_POOL`) and what is done above are judgements that were not measured.
-``docs/few-labels.md`` tells what was measured on test folds. No torch here.
+First the encoder learns what sounds are, without labels: made-up sounds, then telling all clips
+at hand apart. Where labels are few they choose among what it has learned (a linear probe); where
+they are many they train it further.
+
+The settings come from trials on inner validation parts of ESC-10's training folds. Where few
+labels end (:data:`FEW`) and how few clips are worth telling apart (:data:`LEAST_HEARD`) are
+judgements. ``docs/few-labels.md`` tells what was measured on test folds. No torch here.
 """
 
 from __future__ import annotations
@@ -12,17 +15,32 @@ import dataclasses
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from semisonic.inference.methods.options import MethodOptions
+from semisonic.inference.methods.options import PROBE, MethodOptions
+from semisonic.inference.pretext import SIMCLR
 from semisonic.training.options import FitOptions
 
 T = TypeVar("T")
 AUTO = "auto"
+NO_OBJECTIVE = "none"
 
 FEW = 16.0
-"""Labels a class up to which the pool is learned from while training."""
-LEAST_POOL = 60
-"""Clips below which a pool is not worth its time."""
+"""Labels a class up to which the encoder is left as it is while labels are learned."""
+LEAST_HEARD = 200
+"""Clips, labelled ones included, below which there is too little to tell apart."""
 
+PRETRAIN = FitOptions(
+    steps=1500,
+    epoch_steps=100,
+    batch_size=64,
+    optimizer="adamw",
+    learning_rate=2e-3,
+    weight_decay=0.01,
+    schedule="onecycle",
+    ema_decay=0.995,
+    patience=0,
+    restore_best=False,
+)
+"""How clips are told apart: for so long, on all of them, with the average of the weights kept."""
 FIT = FitOptions(
     steps=1000,
     epoch_steps=100,
@@ -35,10 +53,8 @@ FIT = FitOptions(
     patience=0,
     restore_best=False,
 )
-LONG_STEPS = 4000
-"""Steps where labels are many: there is more to learn."""
-POOL_STEPS = 1600
-"""Steps of methods that learn from the pool: guesses become right late."""
+"""Training from fresh weights with few labels: what the recommended way is held against."""
+FINE_TUNE = replace(FIT, steps=4000, learning_rate=1e-3)
 DROPOUT = 0.3
 
 
@@ -50,17 +66,22 @@ class Situation:
     ----------
     labels_per_class : float
         Mean number of labelled clips a class.
+    n_labelled : int
     n_pool : int
         Unlabelled clips beside them.
     multi_label : bool
     has_encoder : bool
         Whether an encoder was given to start from.
+    objective : str
+        What pre-training was asked to be; ``auto`` where that is left open.
     """
 
     labels_per_class: float
-    n_pool: int
+    n_labelled: int
+    n_pool: int = 0
     multi_label: bool = False
     has_encoder: bool = False
+    objective: str = AUTO
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,8 @@ class Choice:
     method : str
     synthetic_start : bool
         Start from an encoder that has learned to name made-up sounds.
+    objective : str
+        What the encoder is pre-trained by on all clips; or ``none``.
     how : MethodOptions
     fit : FitOptions
     dropout : float
@@ -81,6 +104,7 @@ class Choice:
 
     method: str
     synthetic_start: bool
+    objective: str
     how: MethodOptions
     fit: FitOptions
     dropout: float
@@ -90,33 +114,33 @@ class Choice:
 def advise(situation: Situation) -> Choice:
     """The recommended way to learn."""
     few = situation.labels_per_class <= FEW
-    start = few and not situation.has_encoder
-    begun = "from an encoder that has learned made-up sounds" if start else "from fresh weights"
+    n_heard = situation.n_labelled + situation.n_pool
+    objective = situation.objective
+    if objective == AUTO:
+        objective = SIMCLR if n_heard >= LEAST_HEARD else NO_OBJECTIVE
+    synthetic = not situation.has_encoder and situation.objective in (AUTO, NO_OBJECTIVE)
+    begun = "an encoder that has learned made-up sounds" if synthetic else "a fresh encoder"
     if situation.has_encoder:
-        begun = "from the encoder given"
-    labels = f"{situation.labels_per_class:.3g} labels a class"
-    if few and situation.n_pool >= LEAST_POOL and not situation.multi_label:
-        how = MethodOptions(augment="mixed", mixup=0.4, threshold=0.9, pool_ratio=2.0)
-        fit = replace(FIT, steps=POOL_STEPS)
-        because = (
-            f"fixmatch {begun}: {labels} are few, and a pool of {situation.n_pool} clips can be "
-            "guessed and learned from"
-        )
-        return Choice("fixmatch", start, how, fit, DROPOUT, because)
-    how = MethodOptions(augment="mixed" if few else "strong", mixup=0.4)
-    fit = FIT if few else replace(FIT, steps=LONG_STEPS)
-    why = [labels + (" are few" if few else " are many")]
-    if not situation.n_pool:
-        why.append("there is no pool")
-    elif situation.multi_label and few:
-        why.append("guesses about clips of several labels mislead more than they help")
-    elif few:
-        why.append(f"a pool of {situation.n_pool} clips is too small to matter")
-    else:
-        why.append("the pool would add little to them")
-    return Choice(
-        "supervised", start, how, fit, DROPOUT, f"supervised {begun}: " + ", and ".join(why)
-    )
+        begun = "the encoder given"
+    if objective == SIMCLR:
+        begun += f" and to tell {n_heard} clips apart ({situation.n_pool} without labels)"
+    elif objective != NO_OBJECTIVE:
+        begun += f", pre-trained on {n_heard} clips ({objective})"
+    elif situation.objective == AUTO:
+        begun += f", as {n_heard} clips are too few to be told apart"
+    labels = f"{situation.labels_per_class:.3g} labels a class are "
+    if few:
+        how = MethodOptions(threshold=0.7)
+        because = f"probe on {begun}: {labels}too few to change what it has learned"
+        return Choice(PROBE, synthetic, objective, how, FIT, 0.0, because)
+    how = MethodOptions(augment="strong", mixup=0.4)
+    because = f"supervised from {begun}: {labels}enough to train it further"
+    return Choice("supervised", synthetic, objective, how, FINE_TUNE, DROPOUT, because)
+
+
+def pretraining_fit(objective: str, asked: FitOptions, default: FitOptions) -> FitOptions:
+    """How pre-training runs: for simclr as advised, as far as nothing else was asked for."""
+    return followed(PRETRAIN, asked, default) if objective == SIMCLR else asked
 
 
 def followed(advice: T, asked: T, default: T) -> T:

@@ -9,22 +9,27 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import option
 
 METHODS = (
-    "supervised", "joint", "pi-model", "mean-teacher", "fixmatch", "noisy-student",
+    "supervised", "probe", "joint", "pi-model", "mean-teacher", "fixmatch", "noisy-student",
 )  # fmt: skip
-"""All but the first need a pool."""
+PROBE = METHODS[1]
+WITHOUT_POOL = METHODS[:2]
+"""The others need a pool; the second uses one if there is one."""
 
-_WITH_POOL = METHODS[1:5]
-_GUESSING = ("fixmatch", "noisy-student")
+_TRAINING = ("supervised", *METHODS[2:])
+_WITH_POOL = METHODS[2:6]
+_GUESSING = ("probe", "fixmatch", "noisy-student")
 _READERS = {
+    "augment": _TRAINING,
+    "mixup": _TRAINING,
     "pool_ratio": _WITH_POOL,
-    "pool_weight": _WITH_POOL,
+    "pool_weight": ("probe", *_WITH_POOL),
     "ramp_steps": ("pi-model", "mean-teacher"),
     "teacher_decay": ("mean-teacher", "fixmatch"),
     "threshold": _GUESSING,
     "threshold_kind": ("fixmatch",),
     "alignment": _GUESSING,
-    "temperature": _GUESSING,
-    "rounds": ("noisy-student",),
+    "temperature": _GUESSING[1:],
+    "rounds": ("probe", "noisy-student"),
 }
 """Which methods read an option; the others are for all."""
 
@@ -47,8 +52,9 @@ class MethodOptions:
         2.0, "unlabelled clips a step for each labelled one", minimum=0.1, maximum=50.0
     )
     pool_weight: float | None = option(
-        None, "weight of the loss of unlabelled clips beside that of labelled ones; joint: of "
-        "their reconstruction; pi-model, mean-teacher: of a mean square, 30 if not given; else 1",
+        None, "weight of the loss of unlabelled clips beside that of labelled ones; probe: of "
+        "all guesses together, at most; joint: of their reconstruction; pi-model, mean-teacher: "
+        "of a mean square, 30 if not given; else 1",
         minimum=0.0,
     )  # fmt: skip
     ramp_steps: int = option(
@@ -60,7 +66,7 @@ class MethodOptions:
         minimum=0.0, maximum=0.99999,
     )  # fmt: skip
     threshold: float = option(
-        0.9, "fixmatch, noisy-student: how sure a guess must be, as a score", minimum=0.0,
+        0.9, "probe, fixmatch, noisy-student: how sure a guess must be, as a score", minimum=0.0,
         maximum=1.0,
     )  # fmt: skip
     threshold_kind: str = option(
@@ -68,14 +74,16 @@ class MethodOptions:
         "class", choices=THRESHOLDS,
     )  # fmt: skip
     alignment: float = option(
-        1.0, "fixmatch, noisy-student: how far guesses are brought to the classes' frequencies "
-        "among the labels, 0 to 1", minimum=0.0, maximum=1.0,
+        1.0, "probe, fixmatch, noisy-student: how far guesses are brought to the classes' "
+        "frequencies among the labels, 0 to 1", minimum=0.0, maximum=1.0,
     )  # fmt: skip
     temperature: float = option(
         0.0, "fixmatch, noisy-student: 0 makes a guess a class; above, a distribution, sharpened "
         "below 1", minimum=0.0, maximum=10.0,
     )  # fmt: skip
-    rounds: int = option(2, "noisy-student: students after the first teacher", minimum=1)
+    rounds: int = option(
+        2, "noisy-student: students after the first teacher; probe: rounds of guesses", minimum=1
+    )
 
     def check_for(self, method: str) -> None:
         """Refuse an option that the method does not read.

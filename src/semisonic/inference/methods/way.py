@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from semisonic.base.errors import OptionError
-from semisonic.inference.methods.advice import AUTO, FEW, Situation, advise, followed
-from semisonic.inference.methods.options import MethodOptions
-from semisonic.inference.options import TRAIN_FIT
-from semisonic.inference.pretext import RECONSTRUCTION
+from semisonic.inference.methods.advice import (
+    AUTO,
+    FEW,
+    NO_OBJECTIVE,
+    Situation,
+    advise,
+    followed,
+    pretraining_fit,
+)
+from semisonic.inference.methods.options import PROBE, WITHOUT_POOL, MethodOptions
+from semisonic.inference.options import PRETRAIN_FIT, TRAIN_FIT
+from semisonic.inference.pretext import RECONSTRUCTION, SIMCLR
 from semisonic.training.options import FitOptions
 
 FRESH, GIVEN, SYNTHETIC = "fresh", "given", "synthetic"
 """What the encoder starts from: random weights, an encoder, or one of made-up sounds."""
-
-NO_OBJECTIVE = "none"
 
 
 @dataclass(frozen=True)
@@ -26,10 +32,12 @@ class Way:
     method : str
         One of ``METHODS``, or ``auto``.
     objective : str
-        What the encoder is pre-trained by on the pool; ``none``, or ``auto``.
+        What the encoder is pre-trained by on all clips that are heard; ``none``, or ``auto``.
     start : {"fresh", "given", "synthetic"}
     how : MethodOptions
     fit : FitOptions
+    pretrain : FitOptions
+        Of the pre-training.
     dropout : float
     because : str
         What ``auto`` chose and why; empty where nothing was left to it.
@@ -40,15 +48,22 @@ class Way:
     start: str = FRESH
     how: MethodOptions = field(default_factory=MethodOptions)
     fit: FitOptions = field(default_factory=lambda: TRAIN_FIT)
+    pretrain: FitOptions = field(default_factory=lambda: PRETRAIN_FIT)
     dropout: float = 0.0
     because: str = ""
 
 
-def settle(asked: Way, situation: Situation, default: FitOptions = TRAIN_FIT) -> Way:
+def settle(
+    asked: Way,
+    situation: Situation,
+    default: FitOptions = TRAIN_FIT,
+    default_pretrain: FitOptions = PRETRAIN_FIT,
+) -> Way:
     """The way with everything that was left to ``auto`` chosen.
 
-    Options that were asked for otherwise than by default hold all the same; ``default`` is
-    what ``asked.fit`` is where nothing was asked for.
+    Options that were asked for otherwise than by default hold all the same; ``default`` and
+    ``default_pretrain`` are what ``asked.fit`` and ``asked.pretrain`` are where nothing was
+    asked for.
 
     Raises
     ------
@@ -56,23 +71,30 @@ def settle(asked: Way, situation: Situation, default: FitOptions = TRAIN_FIT) ->
         When something is asked for that would do nothing: an option that the method does not
         read, or a pool that nobody would hear.
     """
-    pretrains = asked.objective not in (AUTO, NO_OBJECTIVE)
+    settled = _settled(asked, situation, default)
+    fit = pretraining_fit(settled.objective, asked.pretrain, default_pretrain)
+    return replace(settled, pretrain=fit)
+
+
+def _settled(asked: Way, situation: Situation, default: FitOptions) -> Way:
     if asked.method == AUTO:
-        choice = advise(replace(situation, has_encoder=pretrains or asked.start != FRESH))
+        known = asked.start != FRESH
+        choice = advise(replace(situation, has_encoder=known, objective=asked.objective))
         asked.how.check_for(choice.method)
         return Way(
             choice.method,
-            asked.objective if pretrains else NO_OBJECTIVE,
+            choice.objective,
             SYNTHETIC if choice.synthetic_start else asked.start,
             followed(choice.how, asked.how, MethodOptions()),
             followed(choice.fit, asked.fit, default),
-            asked.dropout or choice.dropout,
-            choice.because,
+            dropout=asked.dropout or choice.dropout,
+            because=choice.because,
         )
     asked.how.check_for(asked.method)
     if asked.objective == AUTO:
-        hears_first = asked.method == "supervised" and situation.n_pool and asked.start == FRESH
-        asked = replace(asked, objective=RECONSTRUCTION if hears_first else NO_OBJECTIVE)
+        hears_first = asked.method in WITHOUT_POOL and situation.n_pool and asked.start == FRESH
+        suited = SIMCLR if asked.method == PROBE else RECONSTRUCTION
+        asked = replace(asked, objective=suited if hears_first else NO_OBJECTIVE)
     if situation.n_pool and asked.method == "supervised" and asked.objective == NO_OBJECTIVE:
         raise OptionError(
             "option 'unlabelled': the method 'supervised' without pre-training does not hear "

@@ -14,9 +14,10 @@ from semisonic.base.options import check
 from semisonic.base.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.inference.datasets import load_data
+from semisonic.inference.methods.advice import pretraining_fit
 from semisonic.inference.modelfile import ENCODER
 from semisonic.inference.networks import check_network, network_of
-from semisonic.inference.options import PretrainOptions, TrainOptions
+from semisonic.inference.options import PRETRAIN_FIT, PretrainOptions, TrainOptions
 from semisonic.inference.prepare import Failures
 from semisonic.inference.pretext import WITHOUT_DECODER
 from semisonic.inference.pretraining import (
@@ -100,6 +101,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     if options.encoder is None:
         check_network(options.model, options.mel)
     pool = load_data(options.data, "none", options.group, "pretrain").without_labels()
+    fit = pretraining_fit(options.objective, options.fit, PRETRAIN_FIT)
     with open_run("pretrain", options) as run:
         pool = drawn(pool, options.limit, options.seed)
         start = start_of(options, run)
@@ -117,7 +119,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
                 name,
                 options.decoder,
                 standardize_of(options, start),
-                options.fit,
+                fit,
                 options.objective,
                 options.pretext,
             ),

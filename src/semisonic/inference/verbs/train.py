@@ -18,7 +18,7 @@ from semisonic.evaluation.wording import percent
 from semisonic.features import MelOptions
 from semisonic.inference.datasets import load_data
 from semisonic.inference.learn import HELD_OUT_SHARE
-from semisonic.inference.methods.advice import AUTO
+from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE
 from semisonic.inference.modelfile import ENCODER, MODEL
 from semisonic.inference.networks import check_network, network_of
 from semisonic.inference.options import TrainOptions
@@ -152,7 +152,7 @@ def train(options: TrainOptions) -> TrainResult:
             np.setdiff1d(np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation))
         )
         pretrained = None
-        if pool is not None and options.objective != "none":
+        if options.objective != NO_OBJECTIVE:
             pretrained = _pretrain(options, run, prepared, heard, mel, start, parts)
             start = pretrained.network
         rows_train = prepared.rows_of(np.searchsorted(chosen.used, chosen.train))
@@ -273,7 +273,8 @@ def _pretrain(
     parts: Mapping[str, Any],
 ) -> PretrainOutcome:
     """Pre-train the encoder inside this run and keep its file."""
-    kept, held = hold_out_recordings(prepared.clips, rows, HELD_OUT_SHARE, options.seed)
+    share = HELD_OUT_SHARE if options.pretrain.heeds_validation else 0.0
+    kept, held = hold_out_recordings(prepared.clips, rows, share, options.seed)
     outcome = pretrain_encoder(
         prepared.features,
         kept,
