@@ -185,9 +185,10 @@ def test_with_everything_off_a_view_is_the_clip(features: np.ndarray) -> None:
 
 
 def test_a_collapse_is_measured(features: np.ndarray) -> None:
-    bad = PretextOptions(variance=0.0, covariance=0.0, projection=8, view_share=0.6)
+    good = replace(SMALL_VIEWS, view_background=0.0)
+    bad = replace(good, variance=0.0, covariance=0.0, projection=8)
     strong = FitOptions(epochs=25, learning_rate=0.03, restore_best=False, **PLAIN)
     collapsed = run(features, "vicreg", strong, pretext=bad)
-    usual = run(features, "vicreg", strong)
+    usual = run(features, "vicreg", strong, pretext=good)
     assert collapsed.spread.rank < usual.spread.rank
     assert collapsed.spread.deviation < usual.spread.deviation

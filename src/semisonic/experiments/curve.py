@@ -26,8 +26,9 @@ from semisonic.experiments.options import RunOptions
 from semisonic.experiments.recipe import Budget, Recipe, Setting
 from semisonic.experiments.results import comparison_rows, text_table
 from semisonic.experiments.run import Finished, conduct
-from semisonic.inference.methods.advice import AUTO, DROPOUT, FIT
-from semisonic.inference.methods.options import MethodOptions
+from semisonic.inference.methods.advice import AUTO, DROPOUT, FIT, PRETRAIN
+from semisonic.inference.methods.options import PROBE, MethodOptions
+from semisonic.inference.pretext import SIMCLR
 
 ARMS = ("labels alone", "labels and pool")
 
@@ -99,9 +100,15 @@ def recipe_of(options: CurveOptions) -> Recipe:
             start="synthetic", dropout=DROPOUT, train=FIT, mel=options.mel,
         )  # fmt: skip
         alone = replace(with_pool, method="supervised", pool=False)
+        if options.method == PROBE:
+            with_pool = replace(
+                with_pool, pretraining=True, objective=SIMCLR, pretrain=PRETRAIN,
+                how=MethodOptions(threshold=0.7),
+            )  # fmt: skip
     return Recipe(
         title="How many labels are needed?",
         validation=0.0,
+        pretrain_draws=1,
         folds=options.folds,
         arms=ARMS,
         budgets=tuple(Budget(n, options.draws, steps=options.steps) for n in options.labels),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from semisonic.inference.prepare import Prepared, prepare
 class FeatureTable:
     """Features of one front end as a worker process opens them: a file, no array.
 
-    ``source`` tells for each row of features the row of the joined table it belongs to.
+    ``source`` tells for each row of features the row of the joined table it belongs to, and
+    ``stamp`` which file it was: its number on the disk and the time it was changed.
     """
 
     mel: MelOptions
@@ -32,6 +33,7 @@ class FeatureTable:
     offset: int
     shape: tuple[int, ...]
     source: NDArray[np.int64]
+    stamp: tuple[int, int] | None
 
     @classmethod
     def of(cls, prepared: Prepared) -> FeatureTable:
@@ -40,15 +42,37 @@ class FeatureTable:
             raise DataError("features in memory cannot be shared by processes; prepare a table")
         array: Any = prepared.features.array
         file, offset = Path(str(array.filename)), int(array.offset)
-        return cls(prepared.mel, file, offset, array.shape, prepared.source)
+        stamp = _stamp(file)
+        return cls(prepared.mel, file, offset, array.shape, prepared.source, stamp)
 
     def open(self) -> NDArray[np.float16]:
-        """The features, (n, channel, mel, frame) in dB, read from disk as they are used."""
+        """The features, (n, channel, mel, frame) in dB, read from disk as they are used.
+
+        Raises
+        ------
+        DataError
+            When another run has put other clips in the file's place.
+        """
+        if _stamp(self.file) != self.stamp:
+            raise DataError(
+                f"{self.file}: another run with the same cache has written this file anew or "
+                "taken it away; start again, and give each run a --cache of "
+                "its own"
+            )
         return np.memmap(self.file, np.float16, "r", self.offset, self.shape)
 
     def rows_of(self, source_rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The rows of features that belong to some rows of the joined table."""
         return np.flatnonzero(np.isin(self.source, source_rows))
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of its name; None where there is none."""
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_ino, state.st_mtime_ns
 
 
 @dataclass(frozen=True)
@@ -127,9 +151,7 @@ def gather(
     for part in prepared:
         table = FeatureTable.of(part)
         renumbered = np.where(whole[table.source], keep[table.source], -1)
-        tables[part.mel.key()] = FeatureTable(
-            table.mel, table.file, table.offset, table.shape, renumbered.astype(np.int64)
-        )
+        tables[part.mel.key()] = replace(table, source=renumbered.astype(np.int64))
     labelled, pool = labelled[whole[: len(labelled)]], pool[whole[len(labelled) :]]
     if not labelled.folds:
         labelled = labelled.with_columns(fold=make_folds(labelled, 5, seed))
