@@ -135,6 +135,10 @@ class Recipe:
     arms: tuple[str, ...] = option(
         ("supervised", "pre-trained"), "names of the two arms: the control and what is tried"
     )
+    main: str = option(
+        "", "row of the table that the report opens with; the first one with the most draws if "
+        "not given",
+    )  # fmt: skip
     budgets: tuple[Budget, ...] = (Budget(),)
     settings: tuple[Setting, ...] = (Setting(),)
     controls: tuple[Setting, ...] = option(

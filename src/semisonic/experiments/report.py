@@ -29,6 +29,7 @@ from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import Plan, TrainJob, pretraining_way
 from semisonic.experiments.recipe import Recipe
 from semisonic.experiments.results import Outcome
+from semisonic.experiments.timing import timing_rows
 from semisonic.experiments.worker import read_arrays
 from semisonic.inference.pretext import WITHOUT_DECODER
 from semisonic.training import RunFolder
@@ -70,7 +71,7 @@ def write_report(
     Path
         The page.
     """
-    main = _main_setting(outcome)
+    main = _main_setting(outcome, recipe.main)
     shown = _shown_jobs(plan, main)
     jobs = run.folder / "jobs"
     content = ExperimentContent(
@@ -91,7 +92,7 @@ def write_report(
         embeddings=_embeddings(jobs, shown),
         mistakes=_mistakes(outcome, main, recipe.treated, material),
         dead_units=_dead_units(outcome),
-        timing=_timing(outcome, seconds),
+        timing=timing_rows(outcome, seconds),
         provenance=_provenance(run, options),
         options={"run": to_dict(options), "recipe": to_dict(recipe)},
         warnings=_warnings(options, material),
@@ -120,8 +121,10 @@ def _without_history(job: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "n_epochs": len(job["history"])}
 
 
-def _main_setting(outcome: Outcome) -> str:
-    """The headline: the setting with the most draws, the first of those."""
+def _main_setting(outcome: Outcome, wanted: str) -> str:
+    """The headline: what the recipe says, else the first setting with the most draws."""
+    if wanted in {c.setting for c in outcome.comparisons}:
+        return wanted
     return max(outcome.comparisons, key=lambda c: len(c.draws)).setting
 
 
@@ -269,19 +272,6 @@ def _dead_units(outcome: Outcome) -> SimpleTable | None:
         "After pre-training, on held-out clips. A dead last layer gives every clip the same code.",
         shares=("share never active",),
     )
-
-
-def _timing(outcome: Outcome, seconds: float) -> list[tuple[str, float, str]]:
-    kinds: dict[str, list[float]] = defaultdict(list)
-    seen: set[str] = set()
-    for job in outcome.jobs:
-        if job["name"] not in seen:
-            seen.add(job["name"])
-            kinds[job["kind"]].append(job["seconds"])
-    rows = [("all training, one core", seconds, f"{len(seen)} jobs")]
-    for kind, values in kinds.items():
-        rows.append((f"one {kind} job", float(np.median(values)), "median"))
-    return rows
 
 
 def _provenance(run: RunFolder, options: RunOptions) -> dict[str, Any]:

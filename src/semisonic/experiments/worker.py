@@ -6,6 +6,7 @@ on from its checkpoint.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -109,7 +110,7 @@ def run_pretrain(job: PretrainJob) -> None:
             "spread": asdict(outcome.spread),
             "n_parameters": count_parameters(outcome.network),
             "best_epoch": outcome.fit.best_epoch, "seconds": outcome.seconds,
-            "history": outcome.history,
+            "peak_memory_mib": peak_memory(), "history": outcome.history,
         },
     )  # fmt: skip
     _tidy(folder)
@@ -172,6 +173,7 @@ def run_train(job: TrainJob) -> None:
         folder / DONE,
         {
             "kind": "train", "arm": job.arm, "setting": job.setting.name,
+            "start": job.start.name if job.start else "",
             "labels_per_class": job.budget.labels_per_class,
             "fold": job.fold, "draw": job.draw, "seed": job.seed,
             "n_train": len(job.train), "n_validation": len(job.validation),
@@ -180,10 +182,20 @@ def run_train(job: TrainJob) -> None:
             "on_pool": on_pool(outcome, features, target, pool, table.rows_of(job.train)),
             "n_parameters": count_parameters(outcome.model),
             "best_epoch": outcome.best_epoch, "seconds": outcome.seconds,
-            "history": outcome.history,
+            "peak_memory_mib": peak_memory(), "history": outcome.history,
         },
     )  # fmt: skip
     _tidy(folder)
+
+
+def peak_memory() -> float | None:
+    """The most memory that this process has held so far, in MiB; None where nobody tells."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def start_key(setting: Setting) -> str:
