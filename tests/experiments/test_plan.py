@@ -214,3 +214,15 @@ def test_auto_is_settled_for_each_budget() -> None:
         assert bool(len(job.pool)) == (few and pool)
         assert job.setting.train.steps > 0
         assert (job.setting.how.mixup > 0) == (not few)
+
+
+def test_arms_that_are_the_same_work_are_trained_once() -> None:
+    one = Setting(pretraining=False)
+    recipe = Recipe(
+        validation=0.0, arms=("this", "that"), budgets=(Budget(2, 1),), settings=(one,),
+        controls=(replace(one, name="other", pool=False),),
+    )  # fmt: skip
+    plan = make_plan(recipe, table(40), table(8, pool=True))
+    assert len(plan.cells) == 2 * len(plan.train)
+    assert [job.arm for _, job in plan.cells[:2]] == ["this", "that"]
+    assert plan.cells[0][1].name == plan.cells[1][1].name

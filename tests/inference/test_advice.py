@@ -14,8 +14,9 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import check
 from semisonic.inference.methods.advice import Situation, advise, followed
 from semisonic.inference.methods.options import METHODS, MethodOptions
-from semisonic.inference.methods.way import GIVEN, Way, settle, validation_share
+from semisonic.inference.methods.way import GIVEN, Way, check_read, settle, validation_share
 from semisonic.inference.options import PRETRAIN_FIT, TRAIN_FIT
+from semisonic.learning.losses import LossOptions
 from semisonic.training import FitOptions
 
 SITUATIONS = st.builds(
@@ -145,3 +146,20 @@ def test_every_option_has_a_method_that_reads_it() -> None:
                 one.check_for(method)
                 accepted.append(method)
         assert accepted
+
+
+@pytest.mark.parametrize(
+    ("fit", "loss", "dropout", "named"),
+    [
+        (replace(TRAIN_FIT, epochs=7), LossOptions(), 0.0, "epochs"),
+        (TRAIN_FIT, LossOptions(loss="lq"), 0.0, "loss"),
+        (TRAIN_FIT, LossOptions(), 0.3, "dropout"),
+    ],
+)
+def test_a_probe_refuses_options_of_training(
+    fit: FitOptions, loss: LossOptions, dropout: float, named: str
+) -> None:
+    with pytest.raises(OptionError, match=f"'{named}'.*'probe'"):
+        check_read("probe", fit, loss, dropout, 0.0)
+    check_read("supervised", fit, loss, dropout, 0.1)
+    check_read("probe", TRAIN_FIT, LossOptions(), 0.0, 0.0)

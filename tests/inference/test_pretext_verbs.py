@@ -149,7 +149,7 @@ def test_what_has_no_effect_is_refused_before_anything_is_read(
 
 def test_the_python_face_takes_an_objective(kinds: Path, pool: Path) -> None:
     classifier = SoundClassifier(
-        NOTATION, mel=MEL, training=replace(QUICK, epochs=1), pretraining=QUICK_PRETRAIN,
+        NOTATION, mel=MEL, pretraining=QUICK_PRETRAIN,
         objective="byol", pretext=VIEWS, validation=0.0, device="cpu",
     )  # fmt: skip
     classifier.set_params(pretext__target_decay=0.9)

@@ -132,7 +132,7 @@ def make_plan(
                     settled, budget, arm, split, draw, seed_of_draw, labels, validation,
                     pool_rows if setting.pool else pool_rows[:0], start,
                 )  # fmt: skip
-                job = train.setdefault(job.name, job)
+                train.setdefault(job.name, job)
                 cells.append((cell_name(setting, budget, recipe), job))
     return Plan(tuple(pretrain.values()), tuple(train.values()), tuple(cells))
 
@@ -240,11 +240,11 @@ def _train_job(
     pool: Rows,
     start: PretrainJob | None,
 ) -> TrainJob:
-    reads = replace(setting, name="", pretrain=type(setting.pretrain)())
+    plain = Setting()  # of what is not read, or told by the rows
+    reads = replace(setting, name="", pretrain=plain.pretrain, pool=plain.pool)
     if start is None:
         reads = replace(reads, decoder="unpool", objective=RECONSTRUCTION, pretext=PretextOptions())
     if setting.method == PROBE:
-        plain = Setting()
         reads = replace(
             reads, train=plain.train, loss=plain.loss, dropout=plain.dropout,
             label_smoothing=plain.label_smoothing,
@@ -253,7 +253,7 @@ def _train_job(
         reads, pool = replace(reads, how=_without_pool(setting.how)), pool[:0]
     # What is trained on is named by rows: a method that hears the test clips is another job.
     name = digest(
-        "train", reads, arm, split.fold, seed, rows.tolist(), validation.tolist(),
+        "train", reads, split.fold, seed, rows.tolist(), validation.tolist(),
         pool.tolist(), start.name if start else "",
     )  # fmt: skip
     return TrainJob(

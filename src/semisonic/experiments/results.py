@@ -40,13 +40,15 @@ class Outcome:
 def collect(recipe: Recipe, plan: Plan, folder: Path) -> Outcome:
     """Read all jobs of a finished plan and compare the arms."""
     tables: list[Predictions] = []
-    jobs: dict[tuple[str, str], dict[str, Any]] = {}
+    jobs: dict[tuple[str, str, str], dict[str, Any]] = {}
     for cell, job in plan.cells:
         tables.append(read_predictions(folder, job, cell))
         for one in (job, job.start):
             if one is not None:
                 record = {**read_job(folder, one), "cell": cell, "name": one.name}
-                jobs.setdefault((cell, one.name), record)
+                if one is job:
+                    record["arm"] = job.arm
+                jobs.setdefault((cell, record.get("arm", ""), one.name), record)
     predictions = Predictions.concat(tables).check()
     return Outcome(
         predictions,

@@ -259,10 +259,16 @@ def read_job(folder: Path, job: PretrainJob | TrainJob) -> dict[str, Any]:
 
 
 def read_predictions(folder: Path, job: TrainJob, setting: str) -> Predictions:
-    """The scored test clips of a finished job, under the setting's name in this run."""
+    """The scored test clips of a finished job, under the names of setting and arm in this run.
+
+    Equal work is done once, whatever it is called where.
+    """
     table = Predictions.read(folder / job.name / PREDICTIONS)
-    names = np.full(len(table), setting, dtype=np.dtype(f"<U{max(1, len(setting))}"))
-    return replace(table, setting=names)
+    return replace(table, setting=_all_of(setting, len(table)), arm=_all_of(job.arm, len(table)))
+
+
+def _all_of(name: str, n: int) -> NDArray[np.str_]:
+    return np.full(n, name, dtype=np.dtype(f"<U{max(1, len(name))}"))
 
 
 def read_arrays(folder: Path, job: PretrainJob | TrainJob) -> dict[str, NDArray[Any]]:

@@ -20,6 +20,7 @@ from semisonic.inference.methods.way import (
     GIVEN,
     SYNTHETIC,
     Way,
+    check_read,
     settle,
     validation_share,
 )
@@ -111,6 +112,7 @@ def learn(
     n_pool, several = len(joined) - n_labelled, joined.clips.is_multi_label
     situation = Situation(per_class, len(chosen.train), n_pool, several)
     way = settle(asked, situation)
+    check_read(way.method, settings.fit, settings.loss, settings.dropout, settings.label_smoothing)
     if way.because:
         _log.info("%s", way.because)
     if way.start == SYNTHETIC:

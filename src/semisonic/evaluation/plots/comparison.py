@@ -15,9 +15,9 @@ from semisonic.evaluation.plots.style import (
     OPEN,
     PAPER,
     TREATED,
+    in_lines,
     new_figure,
     points_axis,
-    short,
     styled,
 )
 from semisonic.evaluation.wording import p_text, points
@@ -42,7 +42,8 @@ def comparison(comparisons: Sequence[Comparison], title: str = "") -> Figure:
     if not comparisons:
         raise DataError("comparison: nothing to draw")
     n = len(comparisons)
-    figure = new_figure(5.8, 1.15 + 0.36 * n)
+    names = [in_lines(one.setting) for one in comparisons]
+    figure = new_figure(5.8, 1.15 + (0.46 if any("\n" in name for name in names) else 0.36) * n)
     axes = figure.add_subplot()
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
     for row, one in enumerate(comparisons):
@@ -68,7 +69,7 @@ def comparison(comparisons: Sequence[Comparison], title: str = "") -> Figure:
             fontsize=9,
             color=INK if one.outcome != "open" else MUTED,
         )
-    axes.set_yticks(range(n), short([one.setting for one in comparisons], 30))
+    axes.set_yticks(range(n), names)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_ylim(n - 0.4, -0.6)
     axes.spines["left"].set_visible(False)

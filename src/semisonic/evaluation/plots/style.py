@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, TypeVar
@@ -156,6 +157,12 @@ def bare(axes: Axes) -> None:
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def in_lines(name: str, width: int = 30) -> str:
+    """A long name on two lines, cut where these do not hold it."""
+    plain = name.replace("_", " ")
+    return "\n".join(textwrap.wrap(plain, width, max_lines=2, placeholder="…"))
 
 
 def short(names: Sequence[str], length: int = 18) -> list[str]:

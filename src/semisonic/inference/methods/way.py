@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field, replace
 
 from semisonic.base.errors import OptionError
@@ -17,6 +18,7 @@ from semisonic.inference.methods.advice import (
 from semisonic.inference.methods.options import PROBE, WITHOUT_POOL, MethodOptions
 from semisonic.inference.options import PRETRAIN_FIT, TRAIN_FIT
 from semisonic.inference.pretext import RECONSTRUCTION, SIMCLR
+from semisonic.learning.losses import LossOptions
 from semisonic.training.options import FitOptions
 
 FRESH, GIVEN, SYNTHETIC = "fresh", "given", "synthetic"
@@ -102,6 +104,32 @@ def _settled(asked: Way, situation: Situation, default: FitOptions) -> Way:
             "them out"
         )
     return asked
+
+
+def check_read(
+    method: str, fit: FitOptions, loss: LossOptions, dropout: float, label_smoothing: float
+) -> None:
+    """Refuse options of training where nothing is trained but a linear layer.
+
+    Raises
+    ------
+    OptionError
+        With the option's name, when it was changed and the method is ``probe``.
+    """
+    if method != PROBE:
+        return
+    found = {"dropout": dropout, "label_smoothing": label_smoothing}
+    default = dict.fromkeys(found, 0.0)
+    for given, plain in ((fit, TRAIN_FIT), (loss, LossOptions())):
+        found |= dataclasses.asdict(given)
+        default |= dataclasses.asdict(plain)
+    for name, value in found.items():
+        if value != default[name]:
+            raise OptionError(
+                f"option '{name}': found {value}, but the method 'probe' only chooses among what "
+                "the encoder has learned and does not read it; to train the encoder give the "
+                "method 'supervised'"
+            )
 
 
 def validation_share(asked: Way, share: float, default: float, labels_per_class: float) -> float:

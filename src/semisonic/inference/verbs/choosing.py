@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
-from semisonic.base.errors import OptionError
 from semisonic.data.clips import Clips
 from semisonic.inference.methods.advice import Situation
-from semisonic.inference.methods.options import PROBE
-from semisonic.inference.methods.way import FRESH, GIVEN, SYNTHETIC, Way, settle, validation_share
+from semisonic.inference.methods.way import (
+    FRESH,
+    GIVEN,
+    SYNTHETIC,
+    Way,
+    check_read,
+    settle,
+    validation_share,
+)
 from semisonic.inference.options import TrainOptions
 from semisonic.inference.selection import Selection, select
 from semisonic.inference.synthetic import SYNTH
@@ -39,8 +44,7 @@ def choose(
     n_labelled = len(chosen.train)
     situation = Situation(per_class(clips, chosen), n_labelled, n_pool, clips.is_multi_label)
     way = settle(asked_way(options), situation)
-    if way.method == PROBE:
-        refuse_training_options(options)
+    check_read(way.method, options.fit, options.loss, options.dropout, options.label_smoothing)
     settled = replace(
         options,
         method=way.method,
@@ -63,31 +67,6 @@ def asked_way(options: TrainOptions) -> Way:
         options.method, options.objective, start, options.how, options.fit, options.pretrain,
         options.dropout,
     )  # fmt: skip
-
-
-def refuse_training_options(options: TrainOptions) -> None:
-    """A linear probe has no epochs, no loss and no dropout: refuse what would do nothing.
-
-    Raises
-    ------
-    OptionError
-        With the option's name.
-    """
-    plain = TrainOptions()
-    for part in ("fit", "loss"):
-        given, default = getattr(options, part), getattr(plain, part)
-        for field in dataclasses.fields(given):
-            _refuse(field.name, getattr(given, field.name), getattr(default, field.name))
-    for name in ("dropout", "label_smoothing"):
-        _refuse(name, getattr(options, name), getattr(plain, name))
-
-
-def _refuse(name: str, found: object, default: object) -> None:
-    if found != default:
-        raise OptionError(
-            f"option '{name}': found {found}, but the method 'probe' only chooses among what the "
-            "encoder has learned and does not read it; give the method 'supervised' to train"
-        )
 
 
 def per_class(clips: Clips, chosen: Selection) -> float:
