@@ -79,8 +79,13 @@ def test_what_was_asked_for_wins_over_advice() -> None:
 
 def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
     given_encoder = settle(Way(start=GIVEN), Situation(4, 40, 280))
-    assert (given_encoder.method, given_encoder.start) == ("probe", GIVEN)
+    assert (given_encoder.method, given_encoder.objective) == ("probe", "simclr")
+    assert given_encoder.start == GIVEN
+    as_it_is = settle(Way(start=GIVEN), Situation(4, 40))  # who knows what it can tell apart?
+    assert (as_it_is.method, as_it_is.objective) == ("supervised", "none")
+    assert settle(Way(objective="masked"), Situation(4, 40, 280)).method == "supervised"
     objective = settle(Way(objective="vicreg"), Situation(4, 40, 280))
+    assert objective.method == "probe"
     assert (objective.objective, objective.start) == ("vicreg", "fresh")
 
 

@@ -324,15 +324,15 @@ def test_auto_chooses_says_why_and_lets_options_win(
 ) -> None:
     options = TrainOptions(
         data=kinds, unlabelled=pool, model=NOTATION, mel=MEL, device="cpu", workers=1,
-        objective="masked", pretrain=replace(QUICK_PRETRAIN, epochs=1), near_copies=False,
-        pretext=PretextOptions(patch_mels=4, patch_frames=4), output=tmp_path / "run",
+        objective="vicreg", pretrain=replace(QUICK_PRETRAIN, epochs=1), near_copies=False,
+        pretext=PretextOptions(projection=16, view_share=0.6), output=tmp_path / "run",
     )  # fmt: skip
     result = train(options)
     assert len(result.outcome.history) == 3  # labels, then two rounds of guesses
     assert result.outcome.guesses
     assert not len(result.selection.validation)
     assert result.notes[0] == (
-        "probe on a fresh encoder, pre-trained on 48 clips (masked): 8 labels a class are too few "
+        "probe on a fresh encoder, pre-trained on 48 clips (vicreg): 8 labels a class are too few "
         "to change what it has learned"
     )
     assert result.notes[0] in result.summary()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from semisonic.inference.methods.options import PROBE, MethodOptions
-from semisonic.inference.pretext import SIMCLR
+from semisonic.inference.pretext import SIMCLR, WITHOUT_DECODER
 from semisonic.training.options import FitOptions
 
 T = TypeVar("T")
@@ -112,7 +112,11 @@ class Choice:
 
 
 def advise(situation: Situation) -> Choice:
-    """The recommended way to learn."""
+    """The recommended way to learn.
+
+    A probe is for encoders that are known to tell sounds apart; one that was given, or trained
+    to draw spectrograms again, is trained further also with few labels.
+    """
     few = situation.labels_per_class <= FEW
     n_heard = situation.n_labelled + situation.n_pool
     objective = situation.objective
@@ -129,13 +133,16 @@ def advise(situation: Situation) -> Choice:
     elif situation.objective == AUTO:
         begun += f", as {n_heard} clips are too few to be told apart"
     labels = f"{situation.labels_per_class:.3g} labels a class are "
-    if few:
+    if few and (objective in WITHOUT_DECODER or (synthetic and objective == NO_OBJECTIVE)):
         how = MethodOptions(threshold=0.7)
         because = f"probe on {begun}: {labels}too few to change what it has learned"
         return Choice(PROBE, synthetic, objective, how, FIT, 0.0, because)
-    how = MethodOptions(augment="strong", mixup=0.4)
-    because = f"supervised from {begun}: {labels}enough to train it further"
-    return Choice("supervised", synthetic, objective, how, FINE_TUNE, DROPOUT, because)
+    how = MethodOptions(augment="mixed" if few else "strong", mixup=0.4)
+    because = f"supervised from {begun}: {labels}" + (
+        "few, but nobody knows what it can tell apart" if few else "enough to train it further"
+    )
+    fit = FIT if few else FINE_TUNE
+    return Choice("supervised", synthetic, objective, how, fit, DROPOUT, because)
 
 
 def pretraining_fit(objective: str, asked: FitOptions, default: FitOptions) -> FitOptions:
