@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from semisonic.experiments.plan import Plan
 from semisonic.experiments.recipe import Recipe
+from semisonic.inference.methods.advice import AUTO
+from semisonic.inference.methods.options import PROBE, WITHOUT_POOL
 
 
 def method_notes(recipe: Recipe, plan: Plan) -> list[str]:
@@ -44,6 +46,13 @@ def _differences(recipe: Recipe) -> list[str]:
             "some are close to classes of the known data sets."
         )
     methods = sorted({t.method for c, t in pairs if t.method != c.method})
+    if PROBE in methods or AUTO in methods:
+        notes.append(
+            "The method probe, which auto chooses where labels are few, learns a linear layer on "
+            "the encoder's embeddings and leaves the encoder as it is. It has no epochs: its "
+            "curves show rounds of guesses about the pool."
+        )
+    methods = [method for method in methods if method not in (AUTO, *WITHOUT_POOL)]
     if methods:
         notes.append(
             f"'{recipe.treated}' learns from the unlabelled clips while it trains "

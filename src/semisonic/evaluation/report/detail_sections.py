@@ -54,19 +54,19 @@ def add_learning(page: Page, content: ExperimentContent, setting: str) -> None:
             wide=False,
         )
     key = "val_loss" if any("val_loss" in row for h in before for row in h.rows) else "loss"
-    by_decoder = {
-        decoder: _series([h.rows for h in before if h.arm == decoder], key)
-        for decoder in dict.fromkeys(h.arm for h in before)
+    by_way = {
+        way: _series([h.rows for h in before if h.arm == way], key)
+        for way in dict.fromkeys(h.arm for h in before)
     }
-    if any(by_decoder.values()):
+    if any(by_way.values()):
         clips = "held-out" if key == "val_loss" else "training"
         page.figure(
-            plots.training_curves(
-                by_decoder, measure="mean squared error", is_share=False, colours=CLASS_COLOURS
-            ),
-            f"Pre-training: how far each decoder's output is from its input, on {clips} clips.",
+            plots.training_curves(by_way, measure="loss", is_share=False, colours=CLASS_COLOURS),
+            f"Pre-training: loss of each way by epoch, on {clips} clips. For auto-encoders it is the "
+            "mean squared error on standardised features; other objectives have scales of their "
+            "own.",
             name="pretraining",
-            alt="Reconstruction error by epoch for " + ", ".join(by_decoder),
+            alt="Loss of pre-training by epoch for " + ", ".join(by_way),
         )
 
 
@@ -219,8 +219,8 @@ def add_method(page: Page, content: ExperimentContent, main: Comparison) -> None
     page.section("How this was measured")
     page.notes(
         [
-            "Both arms share the network, splits, labels, seeds and epoch limit; they differ in "
-            f"the one thing in question: {content.subject.lower()}.",
+            "Both arms share the network, splits, labels and seeds; they differ in the thing "
+            f"in question: {content.subject.lower()}.",
             "Splits are by recording. Validation clips come from the training folds; a test fold "
             "is scored once, after training. The table of predictions was checked: every clip is "
             "scored exactly once in each setting, arm and draw.",
