@@ -269,7 +269,8 @@ def _dead_units(outcome: Outcome) -> SimpleTable | None:
     return SimpleTable(
         ("setting", "layer", "units", "share never active"),
         rows,
-        "After pre-training, on held-out clips if there are any. A dead last layer gives every clip the same code.",
+        "After pre-training, on held-out clips if there are any. A dead last layer gives every "
+        "clip the same code.",
         shares=("share never active",),
     )
 

@@ -62,9 +62,9 @@ def add_learning(page: Page, content: ExperimentContent, setting: str) -> None:
         clips = "held-out" if key == "val_loss" else "training"
         page.figure(
             plots.training_curves(by_way, measure="loss", is_share=False, colours=CLASS_COLOURS),
-            f"Pre-training: loss of each way by epoch, on {clips} clips. For auto-encoders it is the "
-            "mean squared error on standardised features; other objectives have scales of their "
-            "own.",
+            f"Pre-training: loss of each way by epoch, on {clips} clips. For auto-encoders it is "
+            "the mean squared error on standardised features; other objectives have scales of "
+            "their own.",
             name="pretraining",
             alt="Loss of pre-training by epoch for " + ", ".join(by_way),
         )
