@@ -28,19 +28,6 @@ FEW = 16.0
 LEAST_HEARD = 200
 """Clips, labelled ones included, below which there is too little to tell apart."""
 
-PRETRAIN = FitOptions(
-    steps=1500,
-    epoch_steps=100,
-    batch_size=64,
-    optimizer="adamw",
-    learning_rate=2e-3,
-    weight_decay=0.01,
-    schedule="onecycle",
-    ema_decay=0.995,
-    patience=0,
-    restore_best=False,
-)
-"""How clips are told apart: for so long, on all of them, with the average of the weights kept."""
 FIT = FitOptions(
     steps=1000,
     epoch_steps=100,
@@ -54,6 +41,8 @@ FIT = FitOptions(
     restore_best=False,
 )
 """Training from fresh weights with few labels: what the recommended way is held against."""
+PRETRAIN = replace(FIT, steps=1500, batch_size=64, learning_rate=2e-3)
+"""How clips are told apart: for so long, on all of them, with the average of the weights kept."""
 FINE_TUNE = replace(FIT, steps=4000, learning_rate=1e-3)
 DROPOUT = 0.3
 
