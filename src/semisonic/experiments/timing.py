@@ -14,7 +14,7 @@ Row = tuple[str, float, str]
 def timing_rows(outcome: Outcome, seconds: float) -> list[Row]:
     """What took how many seconds of one core, and a note: the whole, one job, each row."""
     jobs = {job["name"]: job for job in outcome.jobs}
-    memory = max((job.get("peak_memory_mib") or 0 for job in jobs.values()), default=0)
+    memory = max((job.get("peak_memory_mib") or 0 for job in outcome.jobs), default=0)
     note = f"{len(jobs)} jobs" + (f", at most {memory:.0f} MiB a process" if memory else "")
     rows = [("all training", seconds, note)]
     for kind in dict.fromkeys(job["kind"] for job in jobs.values()):
