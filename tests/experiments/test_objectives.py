@@ -131,7 +131,7 @@ def test_settings_differ_in_pre_training_alone(tiny_set: Path) -> None:
     labelled = load_clips(tiny_set / "labelled.csv")
     recipe = read_recipe(recipes.find("pretraining-objectives"))
     plan = make_plan(recipe, labelled, labelled[:0].without_labels())
-    folds, draws = len(labelled.folds), 5 + 3
+    folds, draws = len(labelled.folds), 5
     controls = {job.name for job in plan.train if job.arm == recipe.control}
     assert len(controls) == folds * draws
     assert len({job.name for job in plan.pretrain}) == folds * len(OBJECTIVES)
