@@ -339,3 +339,20 @@ def test_auto_chooses_says_why_and_lets_options_win(
     epochs = replace(options, fit=replace(QUICK, epochs=2), output=tmp_path / "other")
     with pytest.raises(OptionError, match="'epochs': found 2, but the method 'probe'"):
         train(epochs)
+
+
+def test_silence_in_the_pool_is_left_out_and_told(kinds: Path, pool: Path, tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(pool, mixed)
+    silent = tmp_path / "silent"
+    silent.mkdir()
+    for i in range(3):
+        for folder in (mixed, silent):
+            sf.write(folder / f"silence{i}.wav", np.zeros(4000 + i), 8000)
+    options = replace(
+        OPTIONS, data=kinds, unlabelled=mixed, near_copies=False, output=tmp_path / "run"
+    )
+    result = train(options)
+    assert "left out of the pool, as they are silent: 3 clips" in result.notes
+    with pytest.raises(DataError, match="all 3 clips are silent"):
+        train(replace(options, unlabelled=silent, output=tmp_path / "other"))

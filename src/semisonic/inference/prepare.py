@@ -99,6 +99,12 @@ class Prepared:
         owner, means = mean_by(self.source[np.asarray(rows)], scores)
         return means, owner
 
+    @property
+    def is_silent(self) -> NDArray[np.bool_]:
+        """Which rows hold nothing but silence, or one constant value; shape (n,)."""
+        silent = {clip for clip, text in self.remarks if text.startswith(("silent", "constant"))}
+        return np.array([clip in silent for clip in self.clips.ids], dtype=np.bool_)
+
 
 def prepare(clips: Clips, mel: MelOptions, cache: Path, *, workers: int | None = None) -> Prepared:
     """Decode clips and compute their features, or find both where an earlier call left them.

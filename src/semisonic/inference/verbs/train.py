@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from semisonic import evaluation
+from semisonic.base.errors import DataError
 from semisonic.base.files import write_json
 from semisonic.base.options import check
 from semisonic.data.clips import Clips
@@ -151,6 +152,8 @@ def train(options: TrainOptions) -> TrainResult:
         heard = prepared.rows_of(
             np.setdiff1d(np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation))
         )
+        heard, silence = sounding(prepared, heard, len(table))
+        notes += silence
         pretrained = None
         if options.objective != NO_OBJECTIVE:
             pretrained = _pretrain(options, run, prepared, heard, mel, start, parts)
@@ -191,6 +194,26 @@ def train(options: TrainOptions) -> TrainResult:
         outcome, pretrained, run.folder / MODEL, chosen, metrics, prepared.failures,
         prepared.n_clips(rows_train), prepared.n_clips(rows_held), prepared.remarks, notes,
     )  # fmt: skip
+
+
+def sounding(prepared: Prepared, heard: Any, n_labelled: int) -> tuple[Any, tuple[str, ...]]:
+    """The rows to be heard without the pool's silence, and what to say of it.
+
+    Raises
+    ------
+    DataError
+        When the pool holds nothing else.
+    """
+    of_pool = prepared.source[heard] >= n_labelled
+    silent = of_pool & prepared.is_silent[heard]
+    if not silent.any():
+        return heard, ()
+    if silent.sum() == of_pool.sum():
+        raise DataError(
+            f"the unlabelled recordings: all {silent.sum()} clips are silent; look at how they "
+            "were recorded, or leave the option 'unlabelled' out"
+        )
+    return heard[~silent], (f"left out of the pool, as they are silent: {silent.sum()} clips",)
 
 
 def write_budget(path: Path, clips: Clips, chosen: Selection) -> None:
