@@ -52,3 +52,41 @@ def test_a_cache_that_another_run_wrote_anew_is_not_read(tmp_path: Path) -> None
     gather(labelled[np.arange(4)], None, [MEL], cache, seed=0)
     with pytest.raises(DataError, match="another run with the same cache"):
         first.open()
+
+
+def test_copies_stay_in_one_fold_where_folds_are_made(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"file": f"{i:02d}.wav", "labels": "ab"[i % 2]} for i in range(20)
+    ]
+    labelled = table(tmp_path / "labelled", rows, seed=1)
+    sound, _ = sf.read(tmp_path / "labelled" / "00.wav")
+    for copy in ("02.wav", "04.wav", "06.wav", "08.wav"):  # louder or softer each time
+        sound *= 0.8
+        sf.write(tmp_path / "labelled" / copy, sound, RATE)
+    material = gather(labelled, None, [MEL], tmp_path / "cache", seed=0)
+    assert len(set(material.labelled.fold[[0, 2, 4, 6, 8]].tolist())) == 1
+    assert len(set(material.labelled.fold.tolist())) == 5
+    assert any("5 labelled clips are copies" in note for note in material.notes)
+    by_bytes = gather(labelled, None, [MEL], tmp_path / "cache", seed=0, near_copies=False)
+    assert len(set(by_bytes.labelled.fold[[0, 2, 4, 6, 8]].tolist())) > 1
+
+
+def test_silence_of_the_pool_is_left_out(tmp_path: Path) -> None:
+    labelled = table(
+        tmp_path / "labelled",
+        [{"file": f"{i}.wav", "labels": "ab"[i % 2], "fold": 1 + i // 2} for i in range(4)],
+        seed=1,
+    )
+    pool = table(tmp_path / "pool", [{"file": f"{i}.wav"} for i in range(3)], seed=2)
+    sf.write(tmp_path / "labelled" / "0.wav", np.zeros(RATE // 2), RATE)
+    for file, seconds in (("0.wav", 0.4), ("1.wav", 1.0)):
+        sf.write(tmp_path / "pool" / file, np.zeros(int(seconds * RATE)), RATE)
+    long = np.r_[np.zeros(RATE // 2), 0.1 * np.ones(RATE // 2) * np.sin(np.arange(RATE // 2))]
+    sf.write(tmp_path / "pool" / "2.wav", long, RATE)
+    material = gather(labelled, pool, [MEL], tmp_path / "cache", seed=0)
+    assert list(material.pool.ids) == ["2.wav"]
+    assert len(material.labelled) == 4  # a label may be of silence
+    assert len(material.table(MEL).rows_of(np.array([4]))) == 1  # of two windows one sounds
+    assert any("left out of the pool" in note.lower() for note in material.notes)
+    with pytest.raises(DataError, match="all 3 clips are silent"):
+        gather(labelled, pool[np.arange(2)], [MEL], tmp_path / "other", seed=0)

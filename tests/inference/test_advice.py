@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from semisonic.base.errors import OptionError
 from semisonic.base.options import check
-from semisonic.inference.methods.advice import Situation, advise, followed
+from semisonic.inference.methods.advice import FRESH, GIVEN, SYNTHETIC, Situation, advise, followed
 from semisonic.inference.methods.options import METHODS, MethodOptions
-from semisonic.inference.methods.way import GIVEN, Way, check_read, settle, validation_share
+from semisonic.inference.methods.way import Way, check_read, settle, validation_share
 from semisonic.inference.options import PRETRAIN_FIT, TRAIN_FIT
 from semisonic.learning.losses import LossOptions
 from semisonic.training import FitOptions
@@ -25,7 +25,7 @@ SITUATIONS = st.builds(
     st.integers(2, 10_000),
     st.integers(0, 100_000),
     st.booleans(),
-    st.booleans(),
+    st.sampled_from([FRESH, GIVEN, SYNTHETIC]),
     st.sampled_from(["auto", "none", "simclr", "masked"]),
 )
 
@@ -36,22 +36,22 @@ def test_a_choice_can_be_carried_out_and_is_explained(situation: Situation) -> N
     assert choice.method in METHODS
     check(choice.how)
     check(choice.fit)
-    assert choice.fit.steps > 0
+    assert (choice.fit.steps > 0) == (choice.method != "probe")  # which has none
     assert choice.because.startswith(choice.method)
     assert "labels a class" in choice.because
     choice.how.check_for(choice.method)
-    if situation.has_encoder:
-        assert not choice.synthetic_start
+    if situation.start != FRESH:
+        assert choice.start == situation.start
     if situation.objective != "auto":
         assert choice.objective == situation.objective
 
 
 def test_few_labels_choose_among_what_was_learned_without_any() -> None:
     few = advise(Situation(4, 40, 280))
-    assert (few.method, few.objective, few.synthetic_start) == ("probe", "simclr", True)
+    assert (few.method, few.objective, few.start) == ("probe", "simclr", SYNTHETIC)
     assert "320 clips apart (280 without labels)" in few.because
     alone = advise(Situation(4, 40, 0))
-    assert (alone.method, alone.objective, alone.synthetic_start) == ("probe", "none", True)
+    assert (alone.method, alone.objective, alone.start) == ("probe", "none", SYNTHETIC)
     assert "40 clips are too few" in alone.because
     many = advise(Situation(200, 2000, 5000))
     assert (many.method, many.objective) == ("supervised", "simclr")
@@ -87,6 +87,11 @@ def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
     objective = settle(Way(objective="vicreg"), Situation(4, 40, 280))
     assert objective.method == "probe"
     assert (objective.objective, objective.start) == ("vicreg", "fresh")
+
+
+def test_made_up_sounds_that_were_asked_for_are_the_start_auto_would_take() -> None:
+    for situation in (Situation(4, 40, 280), Situation(4, 40)):
+        assert settle(Way(start=SYNTHETIC), situation) == settle(Way(), situation)
 
 
 def test_what_would_do_nothing_is_refused() -> None:

@@ -38,19 +38,12 @@ def run(features: np.ndarray, how: MethodOptions | None = None, **more: object) 
     return train_model(features, **(given | more))  # type: ignore[arg-type]
 
 
-def test_scores_are_those_of_logistic_regression_on_embeddings(features: np.ndarray) -> None:
-    model = run(features, rows_pool=[]).model
-    x = embed_rows(model, features, np.arange(N))
-    scale = StandardScaler().fit(x[LABELLED])
-    line = LogisticRegression(C=STRENGTH, max_iter=1000)
-    line.fit(scale.transform(x[LABELLED]), TARGET[LABELLED])
-    wanted = line.predict_proba(scale.transform(x[TEST]))
-    np.testing.assert_allclose(score_rows(model, features, TEST), wanted, atol=1e-4)
-
-
-def test_of_two_classes_too(features: np.ndarray) -> None:
-    target = TARGET % 2
-    model = run(features, target=target, classes=["even", "odd"], rows_pool=[]).model
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_scores_are_those_of_logistic_regression_on_embeddings(
+    features: np.ndarray, n_classes: int
+) -> None:
+    target = TARGET % n_classes
+    model = run(features, target=target, classes=KINDS[:n_classes], rows_pool=[]).model
     x = embed_rows(model, features, np.arange(N))
     scale = StandardScaler().fit(x[LABELLED])
     line = LogisticRegression(C=STRENGTH, max_iter=1000)

@@ -219,7 +219,7 @@ def test_counts_are_of_clips_that_were_read_and_odd_ones_are_listed(tmp_path: Pa
     assert len(result.selection.train) == 14
     assert result.n_train == 13
     assert "on 13 clips of 3 classes" in result.summary()
-    assert "1 clip or window is used, but odd (silent 1): see remarks.csv" in result.summary()
+    assert "1 clip or window is odd (silent 1): see remarks.csv" in result.summary()
     with (tmp_path / "run" / "remarks.csv").open() as stream:
         assert [row["clip"] for row in csv.DictReader(stream)] == ["hum/silent.wav"]
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import option
+from semisonic.experiments.options import COPIES
 from semisonic.features import MelOptions
 from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.methods.options import METHODS
-from semisonic.inference.options import DEFAULT_MODEL, NEAR_COPIES
+from semisonic.inference.options import DEFAULT_MODEL
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,12 @@ class CurveOptions:
     goals: tuple[float, ...] = option(
         (0.7, 0.8, 0.9), "accuracies to tell the number of labels for", minimum=0.01, maximum=1.0
     )
-    steps: int = option(0, "steps of each training; 0: as many as the method asks for", minimum=0)
-    near_copies: bool = option(True, NEAR_COPIES)
+    steps: int = option(
+        0,
+        "steps of each training, which a probe does not have; 0: as many as the method asks for",
+        minimum=0,
+    )
+    near_copies: bool = option(True, COPIES)
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = option(

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
-from semisonic.data.checks import clean_pool
+from semisonic.data.checks import clean_pool, find_duplicates, group_duplicates
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.join import join
 from semisonic.data.splits import make_folds
 from semisonic.features import MelOptions
-from semisonic.inference.prepare import Prepared, prepare
+from semisonic.inference.prepare import SILENT, Prepared, prepare, without_silence
 
 
 @dataclass(frozen=True)
@@ -124,39 +124,47 @@ def gather(
     seed : int
         Of folds, where the data have none.
     near_copies : bool
-        Listen for re-encoded or cut copies of labelled clips in the pool, besides comparing
-        bytes, and leave them out. It decodes every clip once more.
+        Listen for copies that were encoded anew or cut, besides comparing bytes: those of
+        labelled clips in the pool are left out, and where folds are made those among labelled
+        clips stay in one. It decodes every clip once more.
 
     Raises
     ------
     DataError
-        When there are no labels, several labels a clip, or fewer than two classes.
+        When there are no labels, several labels a clip, fewer than two classes, or nothing but
+        silence in the pool.
     """
     labelled, pool, notes = _checked(labelled, pool, near_copies, workers)
+    named_by_file = len(set(labelled.group.tolist())) == len(labelled)
     joined = join(labelled, pool)
     distinct = {mel.key(): mel for mel in mels}.values()
     prepared = [prepare(joined, mel, cache, workers=workers) for mel in distinct]
+    heard = [without_silence(part, np.arange(len(part)), len(labelled)) for part in prepared]
     whole = np.ones(len(joined), np.bool_)
-    for part in prepared:
-        whole &= np.isin(np.arange(len(joined)), part.source)
+    for part, (rows, _) in zip(prepared, heard, strict=True):
+        whole &= np.isin(np.arange(len(joined)), part.source[rows])
     failures = tuple(dict.fromkeys(failure for part in prepared for failure in part.failures))
     if failures:
         notes.append(f"{len(failures)} clips could not be read; they are listed in bad_files.csv.")
     remarks = tuple(dict.fromkeys(remark for part in prepared for remark in part.remarks))
-    silent = {clip for clip, text in remarks if text.startswith(("silent", "constant"))}
+    notes += dict.fromkeys(f"{note}.".capitalize() for _, silence in heard for note in silence)
+    silent = {clip for clip, text in remarks if text.startswith(SILENT)} & set(labelled.ids)
     if silent:
-        notes.append(f"{len(silent)} clips hold nothing but silence; see remarks.csv.")
+        notes.append(f"{len(silent)} labelled clips hold nothing but silence; see remarks.csv.")
     keep = np.cumsum(whole) - 1
     tables = {}
-    for part in prepared:
+    for part, (rows, _) in zip(prepared, heard, strict=True):
         table = FeatureTable.of(part)
-        renumbered = np.where(whole[table.source], keep[table.source], -1)
+        used = whole[table.source] & np.isin(np.arange(len(part)), rows)
+        renumbered = np.where(used, keep[table.source], -1)
         tables[part.mel.key()] = replace(table, source=renumbered.astype(np.int64))
     labelled, pool = labelled[whole[: len(labelled)]], pool[whole[len(labelled) :]]
     if not labelled.folds:
+        labelled, copies = _copies_together(labelled, near_copies, workers)
         labelled = labelled.with_columns(fold=make_folds(labelled, 5, seed))
         notes.append("The data have no official folds: five were made, by recording.")
-    if len(set(labelled.group.tolist())) == len(labelled):
+        notes += copies
+    if named_by_file:
         notes.append(
             "No clip names the recording it was cut from, so each counts as its own: if "
             "some share one, the results are too good."
@@ -187,6 +195,17 @@ def _checked(
         if len(unlabelled):
             pool = join(pool, unlabelled, pool.name)
     return labelled, pool, notes
+
+
+def _copies_together(labelled: Clips, near: bool, workers: int | None) -> tuple[Clips, list[str]]:
+    """Clips that are the same sound as one recording, which no fold then parts."""
+    found = find_duplicates(labelled, near=near, workers=workers)
+    copies = {row for pair in found for row in (pair.first_row, pair.second_row)}
+    if not copies:
+        return labelled, []
+    return group_duplicates(labelled, found), [
+        f"{len(copies)} labelled clips are copies of one another; copies stay in one fold."
+    ]
 
 
 def _with_own_names(pool: Clips, labelled: Clips) -> Clips:

@@ -11,6 +11,8 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import option
 from semisonic.inference.options import NEAR_COPIES
 
+COPIES = f"{NEAR_COPIES}; where folds are made, copies stay in one"
+
 SYNTH = "synth"
 """Given as ``data``: the embedded set, made in the run's cache."""
 
@@ -31,7 +33,7 @@ class RunOptions:
     transductive: bool = option(
         False, "let pre-training hear the test clips, without labels; the report says so"
     )
-    near_copies: bool = option(True, NEAR_COPIES)
+    near_copies: bool = option(True, COPIES)
     change: tuple[str, ...] = option(
         (), "change a key of the recipe, as in setting.train.epochs=20; may be repeated"
     )

@@ -23,7 +23,7 @@ from semisonic.data.splits import Split, fold_splits
 from semisonic.experiments.recipe import Budget, Recipe, Setting
 from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE, Situation
 from semisonic.inference.methods.options import PROBE, MethodOptions
-from semisonic.inference.methods.way import FRESH, SYNTHETIC, Way, settle
+from semisonic.inference.methods.way import Way, settle
 from semisonic.inference.pretext import RECONSTRUCTION, WITHOUT_DECODER, PretextOptions
 from semisonic.training.options import FitOptions
 
@@ -266,18 +266,18 @@ def _settled(setting: Setting, situation: Situation) -> Setting:
     """The setting with the method, the start and their options that ``auto`` chooses."""
     if setting.method != AUTO:
         return setting
-    begin = SYNTHETIC if setting.start != FRESH else FRESH
     objective = setting.objective if setting.pretraining else AUTO
     asked = Way(
-        AUTO, objective, begin, setting.how, setting.train, setting.pretrain, setting.dropout
-    )
+        AUTO, objective, setting.start, setting.how, setting.train, setting.pretrain,
+        setting.dropout,
+    )  # fmt: skip
     way = settle(asked, situation, FitOptions(), FitOptions())
     pretrains = way.objective != NO_OBJECTIVE
     return replace(
         setting, method=way.method, how=way.how, train=way.fit, dropout=way.dropout,
         pretraining=pretrains, pretrain=way.pretrain,
         objective=way.objective if pretrains else setting.objective,
-        start="synthetic" if way.start == SYNTHETIC else "fresh",
+        start=way.start,
     )  # fmt: skip
 
 

@@ -136,8 +136,8 @@ class Recipe:
         ("supervised", "pre-trained"), "names of the two arms: the control and what is tried"
     )
     main: str = option(
-        "", "row of the table that the report opens with; the first one with the most draws if "
-        "not given",
+        "", "setting that the report opens with, in its row with the most draws; any setting if "
+        "there is none of this name",
     )  # fmt: skip
     budgets: tuple[Budget, ...] = (Budget(),)
     settings: tuple[Setting, ...] = (Setting(),)

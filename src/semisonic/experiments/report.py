@@ -71,7 +71,7 @@ def write_report(
     Path
         The page.
     """
-    main = _main_setting(outcome, recipe.main)
+    main = _main_setting(outcome, plan, recipe.main)
     shown = _shown_jobs(plan, main)
     jobs = run.folder / "jobs"
     content = ExperimentContent(
@@ -121,11 +121,11 @@ def _without_history(job: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "n_epochs": len(job["history"])}
 
 
-def _main_setting(outcome: Outcome, wanted: str) -> str:
-    """The headline: what the recipe says, else the first setting with the most draws."""
-    if wanted in {c.setting for c in outcome.comparisons}:
-        return wanted
-    return max(outcome.comparisons, key=lambda c: len(c.draws)).setting
+def _main_setting(outcome: Outcome, plan: Plan, wanted: str) -> str:
+    """The headline: the first row with the most draws, of the setting that the recipe names."""
+    rows = {cell for cell, job in plan.cells if job.setting.name == wanted}
+    named = [one for one in outcome.comparisons if one.setting in rows]
+    return max(named or outcome.comparisons, key=lambda c: len(c.draws)).setting
 
 
 def _shown_jobs(plan: Plan, main: str) -> dict[str, TrainJob]:

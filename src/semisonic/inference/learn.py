@@ -14,18 +14,21 @@ from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.data.join import without_copies
 from semisonic.features import MelOptions
-from semisonic.inference.methods.advice import NO_OBJECTIVE, Situation
-from semisonic.inference.methods.way import (
+from semisonic.inference.methods.advice import (
     FRESH,
     GIVEN,
+    NO_OBJECTIVE,
     SYNTHETIC,
+    Situation,
+)
+from semisonic.inference.methods.way import (
     Way,
     check_read,
     settle,
     validation_share,
 )
 from semisonic.inference.networks import network_of
-from semisonic.inference.prepare import Failures, Prepared
+from semisonic.inference.prepare import Failures, Prepared, without_silence
 from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.inference.pretraining import (
     PretrainOutcome,
@@ -126,6 +129,9 @@ def learn(
     check_classes(prepared.clips, train_rows)
     pretrained = None
     heard = prepared.rows_of(np.concatenate([chosen.train, np.arange(n_labelled, len(joined))]))
+    heard, silence = without_silence(prepared, heard, n_labelled)
+    for note in silence:
+        _log.warning("%s", note)
     if way.objective != NO_OBJECTIVE:
         kind = frontend_of(begin).standardize.kind if begin else pretraining.standardize
         task = replace(

@@ -86,11 +86,11 @@ class TrainOptions:
     encoder: Path | None = option(None, ENCODER)
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
     objective: str = option(
-        AUTO, f"{OBJECTIVE_HELP}, on --unlabelled; none: no pre-training; auto: chosen "
-        "with the method auto; simclr for the method probe, reconstruction for supervised, else "
+        AUTO, f"{OBJECTIVE_HELP}, on --unlabelled and the training clips; none: no pre-training; "
+        "auto: chosen with the method auto; simclr for the method probe, reconstruction for supervised, else "
         "none", choices=(AUTO, "none", *OBJECTIVES),
     )  # fmt: skip
-    decoder: str = option("auto", "way back up in pre-training on --unlabelled", choices=DECODERS)
+    decoder: str = option("auto", "way back up in pre-training", choices=DECODERS)
     standardize: str = option(
         "global", "statistics that features are standardised by", choices=STANDARDIZE
     )
@@ -124,7 +124,7 @@ class TrainOptions:
     loss: LossOptions = option(LossOptions(), "loss")
     fit: FitOptions = option(TRAIN_FIT, "training loop")
     pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
-    pretext: PretextOptions = option(PretextOptions(), f"{PRETEXT_HELP}, on --unlabelled")
+    pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
 
 
 @dataclass(frozen=True)

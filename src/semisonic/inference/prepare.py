@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from semisonic.audio import problems
 from semisonic.base.errors import DataError
 from semisonic.base.files import digest
 from semisonic.data.clips import Clips
@@ -29,6 +30,14 @@ from semisonic.inference.windowing import cut_clips, cut_stream
 
 MOSTLY_PADDED = 0.4
 """Median length, as a share of the window, below which it is said that clips are short."""
+
+SILENT = ("silent", "constant")
+"""How remarks about clips begin that hold nothing to hear; see :func:`semisonic.audio.problems`."""
+ALL_SILENT = (
+    "the unlabelled recordings: all {} clips are silent; look at how they were recorded, or leave "
+    "them out"
+)
+SILENCE_LEFT_OUT = "left out of the pool, as they are silent: {} clips"
 
 _log = logging.getLogger(__name__)
 
@@ -102,8 +111,35 @@ class Prepared:
     @property
     def is_silent(self) -> NDArray[np.bool_]:
         """Which rows hold nothing but silence, or one constant value; shape (n,)."""
-        silent = {clip for clip, text in self.remarks if text.startswith(("silent", "constant"))}
+        silent = {clip for clip, text in self.remarks if text.startswith(SILENT)}
         return np.array([clip in silent for clip in self.clips.ids], dtype=np.bool_)
+
+
+def without_silence(
+    prepared: Prepared, heard: NDArray[np.int64], n_labelled: int
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Rows to be learned from without the pool's silence, and what to say of it.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    heard : ndarray of int64
+        Rows of features.
+    n_labelled : int
+        Rows of the table given to :func:`prepare` from this one on are the pool.
+
+    Raises
+    ------
+    DataError
+        When the pool holds nothing else.
+    """
+    of_pool = prepared.source[heard] >= n_labelled
+    silent = of_pool & prepared.is_silent[heard]
+    if not silent.any():
+        return heard, ()
+    if silent.sum() == of_pool.sum():
+        raise DataError(ALL_SILENT.format(silent.sum()))
+    return heard[~silent], (SILENCE_LEFT_OUT.format(silent.sum()),)
 
 
 def prepare(clips: Clips, mel: MelOptions, cache: Path, *, workers: int | None = None) -> Prepared:
@@ -164,6 +200,12 @@ def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOp
     waves : sequence of ndarray of float32, each shape (n_samples,)
         At ``mel.sample_rate``, of any length.
     """
+    ids = clips.ids
+    remarks = tuple(
+        (ids[row], text)
+        for row, wave in enumerate(waves)
+        for text in problems(wave, mel.sample_rate)
+    )
     extractor = MelExtractor(mel)
     features: list[NDArray[np.float16]] = []
     source: list[int] = []
@@ -173,7 +215,7 @@ def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOp
             source.append(row)
     rows = np.array(source, np.int64)
     table = np.stack(features) if features else np.zeros((0, *mel.shape), np.float16)
-    return Prepared(clips[rows], table, mel, (), rows, len(clips))
+    return Prepared(clips[rows], table, mel, (), rows, len(clips), remarks)
 
 
 def _warn_of_padding(samples: SampleStore, mel: MelOptions) -> None:

@@ -20,6 +20,9 @@ from semisonic.inference.pretext import SIMCLR, WITHOUT_DECODER
 from semisonic.training.options import FitOptions
 
 T = TypeVar("T")
+FRESH, GIVEN, SYNTHETIC = "fresh", "given", "synthetic"
+"""What the encoder starts from: random weights, an encoder, or one of made-up sounds."""
+
 AUTO = "auto"
 NO_OBJECTIVE = "none"
 
@@ -45,6 +48,11 @@ PRETRAIN = replace(FIT, steps=1500, batch_size=64, learning_rate=2e-3)
 """How clips are told apart: for so long, on all of them, with the average of the weights kept."""
 FINE_TUNE = replace(FIT, steps=4000, learning_rate=1e-3)
 DROPOUT = 0.3
+BEGUN = {
+    FRESH: "a fresh encoder",
+    GIVEN: "the encoder given",
+    SYNTHETIC: "an encoder that has learned made-up sounds",
+}
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,8 @@ class Situation:
     n_pool : int
         Unlabelled clips beside them.
     multi_label : bool
-    has_encoder : bool
-        Whether an encoder was given to start from.
+    start : {"fresh", "given", "synthetic"}
+        What the encoder was asked to start from.
     objective : str
         What pre-training was asked to be; ``auto`` where that is left open.
     """
@@ -69,7 +77,7 @@ class Situation:
     n_labelled: int
     n_pool: int = 0
     multi_label: bool = False
-    has_encoder: bool = False
+    start: str = FRESH
     objective: str = AUTO
 
 
@@ -80,19 +88,19 @@ class Choice:
     Attributes
     ----------
     method : str
-    synthetic_start : bool
-        Start from an encoder that has learned to name made-up sounds.
+    start : {"fresh", "given", "synthetic"}
     objective : str
         What the encoder is pre-trained by on all clips; or ``none``.
     how : MethodOptions
     fit : FitOptions
+        A probe does not read it.
     dropout : float
     because : str
         The choice and its reasons, in one sentence.
     """
 
     method: str
-    synthetic_start: bool
+    start: str
     objective: str
     how: MethodOptions
     fit: FitOptions
@@ -111,27 +119,28 @@ def advise(situation: Situation) -> Choice:
     objective = situation.objective
     if objective == AUTO:
         objective = SIMCLR if n_heard >= LEAST_HEARD else NO_OBJECTIVE
-    synthetic = not situation.has_encoder and situation.objective in (AUTO, NO_OBJECTIVE)
-    begun = "an encoder that has learned made-up sounds" if synthetic else "a fresh encoder"
-    if situation.has_encoder:
-        begun = "the encoder given"
+    start = situation.start
+    if start == FRESH and situation.objective in (AUTO, NO_OBJECTIVE):
+        start = SYNTHETIC
+    begun = BEGUN[start]
     if objective == SIMCLR:
-        begun += f" and to tell {n_heard} clips apart ({situation.n_pool} without labels)"
+        begun += f", trained to tell {n_heard} clips apart ({situation.n_pool} without labels)"
     elif objective != NO_OBJECTIVE:
         begun += f", pre-trained on {n_heard} clips ({objective})"
     elif situation.objective == AUTO:
         begun += f", as {n_heard} clips are too few to be told apart"
     labels = f"{situation.labels_per_class:.3g} labels a class are "
-    if few and (objective in WITHOUT_DECODER or (synthetic and objective == NO_OBJECTIVE)):
-        how = MethodOptions(threshold=0.7)
+    tells_apart = start == SYNTHETIC and objective == NO_OBJECTIVE
+    if few and (tells_apart or objective in WITHOUT_DECODER):
         because = f"probe on {begun}: {labels}too few to change what it has learned"
-        return Choice(PROBE, synthetic, objective, how, FIT, 0.0, because)
+        how = MethodOptions(threshold=0.7)
+        return Choice(PROBE, start, objective, how, FitOptions(), 0.0, because)
     how = MethodOptions(augment="mixed" if few else "strong", mixup=0.4)
     because = f"supervised from {begun}: {labels}" + (
         "few, but nobody knows what it can tell apart" if few else "enough to train it further"
     )
     fit = FIT if few else FINE_TUNE
-    return Choice("supervised", synthetic, objective, how, fit, DROPOUT, because)
+    return Choice("supervised", start, objective, how, fit, DROPOUT, because)
 
 
 def pretraining_fit(objective: str, asked: FitOptions, default: FitOptions) -> FitOptions:

@@ -9,6 +9,7 @@ from semisonic.base.errors import OptionError
 from semisonic.inference.methods.advice import (
     AUTO,
     FEW,
+    FRESH,
     NO_OBJECTIVE,
     Situation,
     advise,
@@ -20,9 +21,6 @@ from semisonic.inference.options import PRETRAIN_FIT, TRAIN_FIT
 from semisonic.inference.pretext import RECONSTRUCTION, SIMCLR
 from semisonic.learning.losses import LossOptions
 from semisonic.training.options import FitOptions
-
-FRESH, GIVEN, SYNTHETIC = "fresh", "given", "synthetic"
-"""What the encoder starts from: random weights, an encoder, or one of made-up sounds."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +78,14 @@ def settle(
 
 def _settled(asked: Way, situation: Situation, default: FitOptions) -> Way:
     if asked.method == AUTO:
-        known = asked.start != FRESH
-        choice = advise(replace(situation, has_encoder=known, objective=asked.objective))
+        choice = advise(replace(situation, start=asked.start, objective=asked.objective))
         asked.how.check_for(choice.method)
         return Way(
             choice.method,
             choice.objective,
-            SYNTHETIC if choice.synthetic_start else asked.start,
+            choice.start,
             followed(choice.how, asked.how, MethodOptions()),
-            followed(choice.fit, asked.fit, default),
+            asked.fit if choice.method == PROBE else followed(choice.fit, asked.fit, default),
             dropout=asked.dropout or choice.dropout,
             because=choice.because,
         )

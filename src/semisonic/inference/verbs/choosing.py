@@ -6,11 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from semisonic.data.clips import Clips
-from semisonic.inference.methods.advice import Situation
+from semisonic.inference.methods.advice import FRESH, GIVEN, SYNTHETIC, Situation
 from semisonic.inference.methods.way import (
-    FRESH,
-    GIVEN,
-    SYNTHETIC,
     Way,
     check_read,
     settle,

@@ -18,7 +18,7 @@ from semisonic.inference.methods.advice import pretraining_fit
 from semisonic.inference.modelfile import ENCODER
 from semisonic.inference.networks import check_network, network_of
 from semisonic.inference.options import PRETRAIN_FIT, PretrainOptions, TrainOptions
-from semisonic.inference.prepare import Failures
+from semisonic.inference.prepare import Failures, without_silence
 from semisonic.inference.pretext import WITHOUT_DECODER
 from semisonic.inference.pretraining import (
     PretrainOutcome,
@@ -57,7 +57,9 @@ class PretrainResult:
         Clips (windows of long recordings) learnt from and stopped by.
     failures : tuple of (str, str)
     remarks : tuple of (str, str)
-        Clips that were used although they are silent, clipped or the like.
+        Clips that are silent, clipped or the like.
+    notes : tuple of str
+        What was left out.
     """
 
     outcome: PretrainOutcome
@@ -66,6 +68,7 @@ class PretrainResult:
     n_held_out: int
     failures: Failures
     remarks: Failures = ()
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """For a terminal."""
@@ -81,6 +84,7 @@ class PretrainResult:
                 [[d.layer, d.n_units, d.n_dead] for d in o.dead_units],
             ),
         ]
+        lines += self.notes
         lines += unreadable(self.failures, self.remarks)
         lines.append(f"encoder: {self.encoder}")
         return "\n".join(lines)
@@ -108,7 +112,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         name, mel = network_of(options.model, options.mel, start)
         prepared = prepare_in(run, pool, mel, options)
         hashes = record_data(run, pool, options.workers)
-        rows = np.arange(len(prepared))
+        rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
         _log.info("%d clips to learn from, %d held out", len(kept), len(held))
         outcome = pretrain_encoder(
@@ -134,7 +138,9 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         file = save_pretrained(run.path(ENCODER), outcome, about("pretrain", options, **parts))
         run.note(**numbers_of(outcome))
         write_curves(run.folder, outcome.history, "Pre-training")
-    return PretrainResult(outcome, file, len(kept), len(held), prepared.failures, prepared.remarks)
+    return PretrainResult(
+        outcome, file, len(kept), len(held), prepared.failures, prepared.remarks, silence
+    )
 
 
 def check_objective(options: PretrainOptions | TrainOptions) -> None:

@@ -61,7 +61,7 @@ def unreadable(failures: Failures, remarks: Failures = ()) -> list[str]:
         odd = len({clip for clip, _ in remarks})
         # Of a long recording each window is judged for itself.
         what = "1 clip or window is" if odd == 1 else f"{odd} clips or windows are"
-        lines.append(f"{what} used, but odd ({counted}): see {REMARKS}")
+        lines.append(f"{what} odd ({counted}): see {REMARKS}")
     return lines
 
 

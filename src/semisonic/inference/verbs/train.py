@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from semisonic import evaluation
-from semisonic.base.errors import DataError
 from semisonic.base.files import write_json
 from semisonic.base.options import check
 from semisonic.data.clips import Clips
@@ -20,10 +19,11 @@ from semisonic.features import MelOptions
 from semisonic.inference.datasets import load_data
 from semisonic.inference.learn import HELD_OUT_SHARE
 from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE
+from semisonic.inference.methods.options import PROBE
 from semisonic.inference.modelfile import ENCODER, MODEL
 from semisonic.inference.networks import check_network, network_of
 from semisonic.inference.options import TrainOptions
-from semisonic.inference.prepare import Failures, Prepared
+from semisonic.inference.prepare import Failures, Prepared, without_silence
 from semisonic.inference.pretraining import (
     PretrainOutcome,
     PretrainSettings,
@@ -67,14 +67,16 @@ class TrainResult:
         Rows of the data set that were learnt from and validated on.
     metrics : dict
         Of the validation clips, with the weights of the best epoch; empty without any.
-        They chose the epoch, so they flatter: use ``evaluate`` on other clips.
+        Where they chose the epoch they flatter: use ``evaluate`` on other clips.
     failures : tuple of (str, str)
     n_train, n_held_out : int
         Clips of these that could be read.
     remarks : tuple of (str, str)
         Clips that were used although they are silent, clipped or the like.
     notes : tuple of str
-        What was left out of the pool.
+        What ``auto`` chose, and what was left out of the pool.
+    method : str
+        How labels and the pool were learned from.
     """
 
     outcome: TrainOutcome
@@ -87,20 +89,26 @@ class TrainResult:
     n_held_out: int
     remarks: Failures = ()
     notes: tuple[str, ...] = ()
+    method: str = "supervised"
 
     def summary(self) -> str:
         """For a terminal."""
         o = self.outcome
+        probed = self.method == PROBE
+        how = (
+            f"a linear layer in {len(o.history)} rounds, the encoder stays as it is"
+            if probed
+            else f"best of {len(o.history)} epochs is {o.best_epoch}"
+        )
         lines = [
             f"trained '{o.model.name}' on {self.n_train} clips of "
-            f"{len(o.model.classes)} classes, {self.n_held_out} for validation: best of "
-            f"{len(o.history)} epochs is {o.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}"
+            f"{len(o.model.classes)} classes, {self.n_held_out} for validation: {how}, "
+            f"{o.seconds:.0f} s, {o.fit.precision}"
         ]
         if self.metrics:
-            lines.append(
-                f"validation (it chose the epoch, so it flatters): {headline(self.metrics)}"
-            )
-        else:
+            flatters = "" if probed else " (it chose the epoch, so it flatters)"
+            lines.append(f"validation{flatters}: {headline(self.metrics)}")
+        elif not probed:
             lines.append("no validation clips: all epochs were run and the last weights kept")
         if len(self.selection.test):
             lines.append(
@@ -152,7 +160,7 @@ def train(options: TrainOptions) -> TrainResult:
         heard = prepared.rows_of(
             np.setdiff1d(np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation))
         )
-        heard, silence = sounding(prepared, heard, len(table))
+        heard, silence = without_silence(prepared, heard, len(table))
         notes += silence
         pretrained = None
         if options.objective != NO_OBJECTIVE:
@@ -193,27 +201,8 @@ def train(options: TrainOptions) -> TrainResult:
     return TrainResult(
         outcome, pretrained, run.folder / MODEL, chosen, metrics, prepared.failures,
         prepared.n_clips(rows_train), prepared.n_clips(rows_held), prepared.remarks, notes,
+        options.method,
     )  # fmt: skip
-
-
-def sounding(prepared: Prepared, heard: Any, n_labelled: int) -> tuple[Any, tuple[str, ...]]:
-    """The rows to be heard without the pool's silence, and what to say of it.
-
-    Raises
-    ------
-    DataError
-        When the pool holds nothing else.
-    """
-    of_pool = prepared.source[heard] >= n_labelled
-    silent = of_pool & prepared.is_silent[heard]
-    if not silent.any():
-        return heard, ()
-    if silent.sum() == of_pool.sum():
-        raise DataError(
-            f"the unlabelled recordings: all {silent.sum()} clips are silent; look at how they "
-            "were recorded, or leave the option 'unlabelled' out"
-        )
-    return heard[~silent], (f"left out of the pool, as they are silent: {silent.sum()} clips",)
 
 
 def write_budget(path: Path, clips: Clips, chosen: Selection) -> None:
