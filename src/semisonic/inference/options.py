@@ -87,8 +87,8 @@ class TrainOptions:
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
     objective: str = option(
         AUTO, f"{OBJECTIVE_HELP}, on --unlabelled and the training clips; none: no pre-training; "
-        "auto: chosen with the method auto; simclr for the method probe, reconstruction for supervised, else "
-        "none", choices=(AUTO, "none", *OBJECTIVES),
+        "auto: chosen with the method auto; simclr for the method probe, reconstruction for "
+        "supervised, else none", choices=(AUTO, "none", *OBJECTIVES),
     )  # fmt: skip
     decoder: str = option("auto", "way back up in pre-training", choices=DECODERS)
     standardize: str = option(
