@@ -22,15 +22,20 @@ if TYPE_CHECKING:
     from semisonic.features.logmel import LogMel
     from semisonic.features.standardize import Standardize
     from semisonic.features.statistics import mel_statistics
+    from semisonic.features.wave import Extractor, WaveExtractor, Waveform, make_extractor
 
 __all__ = [
+    "Extractor",
     "Frontend",
     "LogMel",
     "MelExtractor",
     "MelOptions",
     "Standardize",
+    "WaveExtractor",
+    "Waveform",
     "delta",
     "hz_to_mel",
+    "make_extractor",
     "mel_filters",
     "mel_statistics",
     "mel_to_hz",
@@ -39,12 +44,16 @@ __all__ = [
 ]
 
 _HOME = {
+    "Extractor": "wave",
     "Frontend": "frontend",
     "LogMel": "logmel",
     "MelExtractor": "extractor",
     "Standardize": "standardize",
+    "WaveExtractor": "wave",
+    "Waveform": "wave",
     "delta": "deltas",
     "hz_to_mel": "filterbank",
+    "make_extractor": "wave",
     "mel_filters": "filterbank",
     "mel_statistics": "statistics",
     "mel_to_hz": "filterbank",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from semisonic.features.logmel import LogMel
-from semisonic.features.options import MelOptions
+from semisonic.features.options import WAVE, MelOptions
 from semisonic.features.standardize import Standardize
+from semisonic.features.wave import Waveform
 
 
 class Frontend(nn.Module):
-    """Log-mel and standardisation, saved as part of the model.
+    """Log-mel (or the waveform) and standardisation, saved as part of the model.
 
     Parameters
     ----------
@@ -20,14 +21,14 @@ class Frontend(nn.Module):
 
     Attributes
     ----------
-    mel : LogMel
+    mel : LogMel or Waveform
     standardize : Standardize
     """
 
     def __init__(self, options: MelOptions, standardize: str = "global") -> None:
         super().__init__()
         self.options = options
-        self.mel = LogMel(options)
+        self.mel = Waveform(options) if options.input == WAVE else LogMel(options)
         self.standardize = Standardize(standardize, options.n_channels, options.n_mels)
 
     def forward(self, wave: Tensor) -> Tensor:

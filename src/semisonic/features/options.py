@@ -1,4 +1,4 @@
-"""All parameters of the log-mel front end in one place."""
+"""All parameters of the front end in one place: of log-mel spectrograms, or of waveforms."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ DELTA_WIDTH = 9
 _VERSION = 1  # raise when the same options give other numbers, so that old stores are rebuilt
 
 
+LOG_MEL, WAVE = "log-mel", "wave"
+OF_A_WAVE = {"n_mels": 1, "hop_length": 1}
+"""A waveform has one "band", and a frame for each sample."""
+READ_BY_WAVES = ("input", "sample_rate", "duration", "peak_normalize")
+
+
 @dataclass(frozen=True)
 class MelOptions:
-    """Parameters of the log-mel spectrogram.
+    """Parameters of the log-mel spectrogram, or of the waveform as it is.
 
     The defaults give 1 x 64 x 216 for a clip of five seconds. Values in dB are
     ``20 / power * log10(mel)``, so ``power=1`` (magnitudes) and ``power=2`` have one scale.
@@ -63,9 +69,16 @@ class MelOptions:
     )
     center: bool = option(True, "centre frames on their times by mirroring the clip's ends")
     deltas: bool = option(False, "add the change over time as a second channel")
+    input: str = option(
+        LOG_MEL, "what the network hears; 'wave' is for networks that learn their own front end, "
+        "and knows sample_rate, duration and peak_normalize only", choices=(LOG_MEL, WAVE),
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check(self)
+        if self.input == WAVE:
+            self._become_wave()
+            return
         nyquist = self.sample_rate / 2
         top = nyquist if self.fmax_hz is None else self.fmax_hz
         if not 0 <= self.fmin_hz < top <= nyquist:
@@ -87,6 +100,19 @@ class MelOptions:
                 "take a longer duration or a smaller hop_length"
             )
 
+    def _become_wave(self) -> None:
+        """Give options that a waveform has no use for the values it has; refuse others."""
+        for one in fields(self):
+            found = getattr(self, one.name)
+            if one.name in READ_BY_WAVES or found in (one.default, OF_A_WAVE.get(one.name)):
+                continue
+            raise OptionError(
+                f"option '{one.name}': found {found}, but the front end 'wave' does not read it; "
+                f"leave it out, or give the input '{LOG_MEL}'"
+            )
+        for name, value in OF_A_WAVE.items():
+            object.__setattr__(self, name, value)
+
     @property
     def n_samples(self) -> int:
         """Samples of a clip at ``sample_rate``."""
@@ -95,6 +121,8 @@ class MelOptions:
     @property
     def min_samples(self) -> int:
         """The fewest samples that give a frame."""
+        if self.input == WAVE:
+            return 1
         return self.n_fft // 2 + 1 if self.center else self.n_fft
 
     @property
@@ -115,20 +143,26 @@ class MelOptions:
     @property
     def floor_db(self) -> float:
         """What every cell of an all-zero clip gets: the quietest value, never the loudest."""
+        if self.input == WAVE:
+            return 0.0
         if self.reference == "max" and self.top_db is not None:
             return -float(self.top_db)
         return -100.0
 
     def count_frames(self, n_samples: int) -> int:
         """Frames of a wave of another length."""
+        if self.input == WAVE:
+            return n_samples
         padded = n_samples + (2 * (self.n_fft // 2) if self.center else 0)
         return 1 + (padded - self.n_fft) // self.hop_length
 
     def key(self) -> str:
         """A hash of all parameters, for naming stores of features."""
         # A sentence of names and normal forms: 5 and 5.0 seconds are the same option.
-        parts = [(f.name, _normal(getattr(self, f.name))) for f in fields(self)]
-        return digest("log-mel", _VERSION, *parts)
+        parts = [
+            (f.name, _normal(getattr(self, f.name))) for f in fields(self) if f.name != "input"
+        ]
+        return digest(self.input, _VERSION, *parts)
 
 
 def _normal(value: object) -> object:

@@ -22,7 +22,7 @@ from semisonic.audio import MIN_DURATION, fit_length, read_blocks
 from semisonic.base.errors import AudioError
 from semisonic.data.clips import Clips
 from semisonic.data.store_decode import full_scale, quantise
-from semisonic.features import MelExtractor, MelOptions
+from semisonic.features import Extractor, MelOptions, make_extractor
 from semisonic.inference.windowing import cut_stream
 
 _CHUNK = 16  # windows handed over at once
@@ -60,7 +60,7 @@ Item = Windows | Done
 
 
 def features_of_wave(
-    wave: NDArray[np.float32], mel: MelOptions, extractor: MelExtractor
+    wave: NDArray[np.float32], mel: MelOptions, extractor: Extractor
 ) -> NDArray[np.float32]:
     """One clip of at most ``mel.n_samples`` samples to (channel, mel, frame), as in training."""
     scale = max(1.0, full_scale(wave))
@@ -94,9 +94,9 @@ def stream_windows(
     stopped = threading.Event()
     local = threading.local()
 
-    def extractor() -> MelExtractor:
+    def extractor() -> Extractor:
         if not hasattr(local, "extractor"):
-            local.extractor = MelExtractor(mel)
+            local.extractor = make_extractor(mel)
         return local.extractor  # type: ignore[no-any-return]
 
     def work(row: int, out: queue.Queue[Item]) -> None:
@@ -125,7 +125,7 @@ def _windows_of(
     row: int,
     mel: MelOptions,
     hop: float | None,
-    extractor: Callable[[], MelExtractor],
+    extractor: Callable[[], Extractor],
 ) -> Iterator[Item]:
     rate, begin, end = mel.sample_rate, float(clips.start_time[row]), clips.end_time[row]
     n_hop = mel.n_samples if hop is None else max(1, round(hop * rate))

@@ -23,7 +23,7 @@ from semisonic.base.files import digest
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.store import SampleStore
-from semisonic.features import MelExtractor, MelOptions
+from semisonic.features import MelOptions, make_extractor
 from semisonic.inference.pipeline import features_of_wave
 from semisonic.inference.scoring import mean_by
 from semisonic.inference.windowing import cut_clips, cut_stream
@@ -175,7 +175,7 @@ def prepare(clips: Clips, mel: MelOptions, cache: Path, *, workers: int | None =
     features = FeatureStore.build(
         samples,
         cache / "features" / f"{place}-{mel.key()}",
-        extractor=lambda: MelExtractor(mel),
+        extractor=lambda: make_extractor(mel),
         key=mel.key(),
         shape=mel.shape,
         n_samples=mel.n_samples,
@@ -206,7 +206,7 @@ def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOp
         for row, wave in enumerate(waves)
         for text in problems(wave, mel.sample_rate)
     )
-    extractor = MelExtractor(mel)
+    extractor = make_extractor(mel)
     features: list[NDArray[np.float16]] = []
     source: list[int] = []
     for row, wave in enumerate(waves):

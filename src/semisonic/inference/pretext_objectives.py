@@ -6,9 +6,10 @@ import dataclasses
 
 from torch import nn
 
-from semisonic.base.errors import ModelError
+from semisonic.base.errors import ModelError, OptionError
 from semisonic.features import Frontend, MelOptions
 from semisonic.features.augment import TimeCrop, augmenter, preset
+from semisonic.features.options import WAVE
 from semisonic.inference import pretext
 from semisonic.inference.pretext import PretextOptions
 from semisonic.learning import (
@@ -99,7 +100,18 @@ def _of_two_views(
 
 
 def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
-    """The module that makes a random view of each clip: a part of it, changed."""
+    """The module that makes a random view of each clip: a part of it, changed.
+
+    Raises
+    ------
+    OptionError
+        For waveforms, whose views are not made for comparing.
+    """
+    if mel.input == WAVE:
+        raise OptionError(
+            "option 'objective': comparing views of clips is made for spectrograms, and this "
+            "network hears the waveform; give the objective 'none' and the method 'supervised'"
+        )
     low, high = BACKGROUND_SNR_DB
     changes = dataclasses.replace(
         preset(options.views, mel),

@@ -22,6 +22,7 @@ from semisonic.features.augment.levels import Levels
 from semisonic.features.augment.loudness import loudness_db
 from semisonic.features.augment.mixing import PairMixing
 from semisonic.features.augment.sounding import silent_rows
+from semisonic.features.options import MelOptions
 
 
 class BetweenClass(PairMixing):
@@ -35,6 +36,10 @@ class BetweenClass(PairMixing):
     --------
     PairMixing.forward : for ``partner`` and ``share``.
     """
+
+    def __init__(self, mel: MelOptions) -> None:
+        super().__init__(mel)
+        self.levels = Levels(mel)
 
     def draw_share(self, x: Tensor) -> Tensor:
         """Even shares."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from semisonic.base.errors import OptionError
-from semisonic.features.options import MelOptions
+from semisonic.features.options import WAVE, MelOptions
 
 FLOOR_DB = -100.0
 """Silence at reference "one"."""
@@ -30,6 +30,11 @@ class Levels:
     """
 
     def __init__(self, mel: MelOptions) -> None:
+        if mel.input == WAVE:
+            raise OptionError(
+                "augmentation: this changes spectrograms, and the front end is 'wave'; leave it "
+                "out, or take the network of a spectrogram"
+            )
         self.mel = mel
         self.is_relative = mel.reference == "max"
         self._least = _LEAST_RELATIVE if self.is_relative else 10 ** (FLOOR_DB / 10)

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from semisonic.base.errors import DataError
 from semisonic.features.augment.base import full_precision
-from semisonic.features.augment.levels import Levels
 from semisonic.features.deltas import delta
 from semisonic.features.options import MelOptions
 
@@ -23,7 +22,6 @@ class PairMixing(nn.Module):
     def __init__(self, mel: MelOptions) -> None:
         super().__init__()
         self.mel = mel
-        self.levels = Levels(mel)
 
     def forward(
         self, x: Tensor, y: Tensor, partner: Pair | None = None, share: Tensor | None = None

@@ -16,7 +16,7 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import nearest
 from semisonic.features.augment.levels import Levels
 from semisonic.features.augment.mixing import PairMixing
-from semisonic.features.options import MelOptions
+from semisonic.features.options import WAVE, MelOptions
 
 DOMAINS = ("db", "power")
 
@@ -31,7 +31,7 @@ class Mixup(PairMixing):
         Above 0. Small: mostly one clip with a little of another; 1: any share.
     domain : {"db", "power"}
         What is blended: decibels, or energies (the sum of two sounds, the louder of which
-        covers the other).
+        covers the other). Of waveforms it is samples, whatever is given.
     keep_larger : bool
         Take the larger of share and rest, so that a row always is the greater part of what
         stands in its place, as MixMatch (Berthelot et al. 2019) wants it for labelled rows.
@@ -53,6 +53,7 @@ class Mixup(PairMixing):
             hint = nearest(domain, DOMAINS)
             raise OptionError(f"Mixup, option 'domain': found {domain!r}; {hint}")
         self.alpha, self.domain, self.keep_larger = alpha, domain, keep_larger
+        self.levels = None if mel.input == WAVE else Levels(mel)
 
     def draw_share(self, x: Tensor) -> Tensor:
         """Shares from the beta distribution."""
@@ -69,9 +70,12 @@ class Mixup(PairMixing):
         return f"alpha={self.alpha:g}, domain={self.domain}"
 
 
-def blend(x: Tensor, other: Tensor, share: Tensor, domain: str, levels: Levels) -> Tensor:
-    """``share`` (batch,) of ``x`` and the rest of ``other``, both (batch, 1, mel, frame)."""
+def blend(x: Tensor, other: Tensor, share: Tensor, domain: str, levels: Levels | None) -> Tensor:
+    """``share`` (batch,) of ``x`` and the rest of ``other``, both (batch, 1, mel, frame).
+
+    Without ``levels`` the values themselves are blended: samples of waveforms.
+    """
     part = share[:, None, None, None].to(x.dtype)
-    if domain == "db":
+    if domain == "db" or levels is None:
         return torch.lerp(other, x, part)
     return levels.from_power(torch.lerp(levels.power(other), levels.power(x), part))

@@ -7,10 +7,14 @@ from torch import nn
 from semisonic.features import MelOptions
 from semisonic.features.augment import Mixup, augmenter, preset
 from semisonic.features.augment.either import Either
+from semisonic.features.augment.wave import wave_view
+from semisonic.features.options import WAVE
 
 
 def view(name: str, mel: MelOptions) -> nn.Module:
     """A view by name: none, weak, strong, or mixed (each clip draws weak or strong)."""
+    if mel.input == WAVE:
+        return wave_view(name, mel)
     if name == "mixed":
         return Either(view("weak", mel), view("strong", mel))
     return augmenter(preset(name, mel), mel)

@@ -9,6 +9,7 @@ from semisonic.features.augment.wave.class_wise import (
     Limits,
     piczak_limits,
 )
+from semisonic.features.augment.wave.crop import Crop
 from semisonic.features.augment.wave.gain import Gain
 from semisonic.features.augment.wave.noise import PinkNoise, WhiteNoise
 from semisonic.features.augment.wave.pitch_shift import PitchShift, played
@@ -16,6 +17,7 @@ from semisonic.features.augment.wave.resampling import resampled
 from semisonic.features.augment.wave.speed import Speed
 from semisonic.features.augment.wave.stretch import Stretch
 from semisonic.features.augment.wave.time_shift import TimeShift
+from semisonic.features.augment.wave.views import WaveChain, wave_view
 from semisonic.features.augment.wave.vocoder import phase_vocoder
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "PICZAK_OTHERS",
     "Background",
     "ClassWise",
+    "Crop",
     "Gain",
     "Limits",
     "PinkNoise",
@@ -31,9 +34,11 @@ __all__ = [
     "Stretch",
     "TimeShift",
     "WaveAugmentation",
+    "WaveChain",
     "WhiteNoise",
     "phase_vocoder",
     "piczak_limits",
     "played",
     "resampled",
+    "wave_view",
 ]
