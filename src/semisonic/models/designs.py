@@ -6,8 +6,8 @@ others differs from one of these in one idea; ``benchmarks/network_designs.py`` 
 
 Their speed on a CPU is set by the numbers that are touched rather than by multiply-adds: a map
 of 32 x 108 costs more than all that follows. ``quarter`` therefore steps over four cells at once,
-which is faster; ``small`` takes two steps of two with a maximum between, which did better in first
-trials with four labels a class on inner validation parts. Plain 3 x 3 convolutions, which matrix
+which is faster; ``small`` takes two steps of two with a maximum between, which did better on inner
+validation parts. Plain 3 x 3 convolutions, which matrix
 units are made for, are used where filters for each map alone would need fewer multiply-adds.
 """
 
