@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,11 +7,13 @@ import soundfile as sf
 
 from semisonic.base.errors import DataError
 from semisonic.data import Clips
-from semisonic.experiments.material import gather
+from semisonic.experiments.material import WHOLE, gather
 from semisonic.features import MelOptions
+from semisonic.inference.segment_options import SegmentOptions
 
 RATE = 8000
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+INPUT = (MEL, WHOLE)
 
 
 def table(folder: Path, rows: list[dict[str, object]], seed: int) -> Clips:
@@ -35,7 +38,7 @@ def test_files_of_one_name_in_two_folders_are_two_recordings(tmp_path: Path) -> 
     pool = table(
         tmp_path / "pool", [{"file": "1.wav"}, {"file": "9.wav", "group": "freesound-7"}], seed=2
     )
-    material = gather(labelled, pool, [MEL], tmp_path / "cache", seed=0)
+    material = gather(labelled, pool, [INPUT], tmp_path / "cache", seed=0)
     assert material.pool.group.tolist() == ["pool: 1.wav", "freesound-7"]
 
 
@@ -45,11 +48,11 @@ def test_a_cache_that_another_run_wrote_anew_is_not_read(tmp_path: Path) -> None
     ]
     labelled = table(tmp_path / "labelled", rows, seed=1)
     cache = tmp_path / "cache"
-    first = gather(labelled, None, [MEL], cache, seed=0).table(MEL)
+    first = gather(labelled, None, [INPUT], cache, seed=0).table(MEL)
     assert len(first.open()) == 6
-    again = gather(labelled, None, [MEL], cache, seed=0).table(MEL)
+    again = gather(labelled, None, [INPUT], cache, seed=0).table(MEL)
     assert len(first.open()) == len(again.open()) == 6  # nothing was written
-    gather(labelled[np.arange(4)], None, [MEL], cache, seed=0)
+    gather(labelled[np.arange(4)], None, [INPUT], cache, seed=0)
     with pytest.raises(DataError, match="another run with the same cache"):
         first.open()
 
@@ -63,11 +66,11 @@ def test_copies_stay_in_one_fold_where_folds_are_made(tmp_path: Path) -> None:
     for copy in ("02.wav", "04.wav", "06.wav", "08.wav"):  # louder or softer each time
         sound *= 0.8
         sf.write(tmp_path / "labelled" / copy, sound, RATE)
-    material = gather(labelled, None, [MEL], tmp_path / "cache", seed=0)
+    material = gather(labelled, None, [INPUT], tmp_path / "cache", seed=0)
     assert len(set(material.labelled.fold[[0, 2, 4, 6, 8]].tolist())) == 1
     assert len(set(material.labelled.fold.tolist())) == 5
     assert any("5 labelled clips are copies" in note for note in material.notes)
-    by_bytes = gather(labelled, None, [MEL], tmp_path / "cache", seed=0, near_copies=False)
+    by_bytes = gather(labelled, None, [INPUT], tmp_path / "cache", seed=0, near_copies=False)
     assert len(set(by_bytes.labelled.fold[[0, 2, 4, 6, 8]].tolist())) > 1
 
 
@@ -83,10 +86,41 @@ def test_silence_of_the_pool_is_left_out(tmp_path: Path) -> None:
         sf.write(tmp_path / "pool" / file, np.zeros(int(seconds * RATE)), RATE)
     long = np.r_[np.zeros(RATE // 2), 0.1 * np.ones(RATE // 2) * np.sin(np.arange(RATE // 2))]
     sf.write(tmp_path / "pool" / "2.wav", long, RATE)
-    material = gather(labelled, pool, [MEL], tmp_path / "cache", seed=0)
+    material = gather(labelled, pool, [INPUT], tmp_path / "cache", seed=0)
     assert list(material.pool.ids) == ["2.wav"]
     assert len(material.labelled) == 4  # a label may be of silence
     assert len(material.table(MEL).rows_of(np.array([4]))) == 1  # of two windows one sounds
     assert any("left out of the pool" in note.lower() for note in material.notes)
     with pytest.raises(DataError, match="all 3 clips are silent"):
-        gather(labelled, pool[np.arange(2)], [MEL], tmp_path / "other", seed=0)
+        gather(labelled, pool[np.arange(2)], [INPUT], tmp_path / "other", seed=0)
+
+
+def test_segments_overlap_and_copies_are_for_training_only(tmp_path: Path) -> None:
+    labelled = table(
+        tmp_path / "labelled",
+        [{"file": f"{i}.wav", "labels": "ab"[i % 2], "fold": 1 + i // 2} for i in range(4)],
+        seed=1,
+    )
+    pool = table(tmp_path / "pool", [{"file": "9.wav"}], seed=2)
+    short = replace(MEL, duration=0.2)
+    cut = SegmentOptions(hop=0.1, rest=False, copies=2)
+    material = gather(labelled, pool, [(short, cut), (short, WHOLE)], tmp_path / "cache", seed=0)
+    found = material.table(short, cut)
+    assert np.bincount(found.source[found.source >= 0]).tolist() == [4, 4, 4, 4, 4]
+    n_copies = np.bincount(found.copy_of[found.copy_of >= 0])
+    assert len(n_copies) == 4
+    assert n_copies.min() >= 4
+    assert n_copies.max() <= 8
+    assert ((found.source < 0) | (found.copy_of < 0)).all()
+    assert not any("silent" in note for note in material.notes)
+    one = np.array([2])
+    assert (len(found.rows_of(one)), len(found.with_copies(one))) == (4, 4 + n_copies[2])
+    assert (found.target(labelled)[found.with_copies(one)] == 0).all()
+    assert (found.target(labelled)[found.rows_of(np.array([4]))] == -1).all()
+    features = found.open()
+    levels = np.asarray(features[found.with_copies(one)], np.float32).reshape(4 + n_copies[2], -1)
+    assert len(np.unique(levels, axis=0)) == len(levels)  # each draws its own change
+    plain = material.table(short)
+    assert np.bincount(plain.source).tolist() == [3, 3, 3, 3, 3]  # the rest has its own
+    again = gather(labelled, pool, [(short, cut)], tmp_path / "cache", seed=0)
+    np.testing.assert_array_equal(again.table(short, cut).open(), features)

@@ -11,21 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
+from semisonic.base.files import digest
 from semisonic.data.checks import clean_pool, find_duplicates, group_duplicates
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.join import join
 from semisonic.data.splits import make_folds
 from semisonic.features import MelOptions
+from semisonic.inference.augmented_copies import augmented_copies
 from semisonic.inference.prepare import SILENT, Prepared, prepare, without_silence
+from semisonic.inference.segment_options import SegmentOptions
+
+WHOLE = SegmentOptions()
+"""Clips as they are; long ones in windows."""
 
 
 @dataclass(frozen=True)
 class FeatureTable:
     """Features of one front end as a worker process opens them: a file, no array.
 
-    ``source`` tells for each row of features the row of the joined table it belongs to, and
-    ``stamp`` which file it was: its number on the disk and the time it was changed.
+    ``source`` tells for each row of features the row of the joined table it belongs to, -1 for
+    none; ``copy_of`` the labelled clip that it is a changed copy of, -1 for none; and ``stamp``
+    which file it was: its number on the disk and the time it was changed.
     """
 
     mel: MelOptions
@@ -33,6 +40,7 @@ class FeatureTable:
     offset: int
     shape: tuple[int, ...]
     source: NDArray[np.int64]
+    copy_of: NDArray[np.int64]
     stamp: tuple[int, int] | None
 
     @classmethod
@@ -42,8 +50,8 @@ class FeatureTable:
             raise DataError("features in memory cannot be shared by processes; prepare a table")
         array: Any = prepared.features.array
         file, offset = Path(str(array.filename)), int(array.offset)
-        stamp = _stamp(file)
-        return cls(prepared.mel, file, offset, array.shape, prepared.source, stamp)
+        stamp, no_copies = _stamp(file), np.full(len(prepared), -1, np.int64)
+        return cls(prepared.mel, file, offset, array.shape, prepared.source, no_copies, stamp)
 
     def open(self) -> NDArray[np.float16]:
         """The features, (n, channel, mel, frame) in dB, read from disk as they are used.
@@ -65,6 +73,19 @@ class FeatureTable:
         """The rows of features that belong to some rows of the joined table."""
         return np.flatnonzero(np.isin(self.source, source_rows))
 
+    def with_copies(self, source_rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The same and the rows of their changed copies, which are for training only."""
+        mine = np.isin(self.source, source_rows) | np.isin(self.copy_of, source_rows)
+        return np.flatnonzero(mine)
+
+    def target(self, labelled: Clips) -> NDArray[np.int64]:
+        """Class numbers of all rows; -1 for those that belong to no labelled clip."""
+        owner = np.where(self.copy_of >= 0, self.copy_of, self.source)
+        target = np.full(len(owner), -1, np.int64)
+        known = (owner >= 0) & (owner < len(labelled))
+        target[known] = labelled.target()[owner[known]]
+        return target
+
 
 def _stamp(file: Path) -> tuple[int, int] | None:
     """What tells a file from another one of its name; None where there is none."""
@@ -84,7 +105,7 @@ class Material:
     labelled, pool : Clips
         The clips that could be read. In the joined table the pool's rows follow.
     tables : dict of str to FeatureTable
-        By ``MelOptions.key()``.
+        By :func:`table_key`.
     failures : tuple of (clip, reason)
     notes : tuple of str
         What a reader of the report must know about the data.
@@ -99,15 +120,20 @@ class Material:
     notes: tuple[str, ...]
     remarks: tuple[tuple[str, str], ...] = ()
 
-    def table(self, mel: MelOptions) -> FeatureTable:
-        """The features of a front end."""
-        return self.tables[mel.key()]
+    def table(self, mel: MelOptions, segments: SegmentOptions = WHOLE) -> FeatureTable:
+        """The features of a front end and a way to cut clips."""
+        return self.tables[table_key(mel, segments)]
+
+
+def table_key(mel: MelOptions, segments: SegmentOptions) -> str:
+    """What a table of features depends on."""
+    return digest(mel.key(), segments.hop, segments.rest, segments.copies)
 
 
 def gather(
     labelled: Clips,
     pool: Clips | None,
-    mels: Iterable[MelOptions],
+    inputs: Iterable[tuple[MelOptions, SegmentOptions]],
     cache: Path,
     *,
     seed: int,
@@ -119,7 +145,8 @@ def gather(
     Parameters
     ----------
     labelled, pool : Clips
-    mels : iterable of MelOptions
+    inputs : iterable of (MelOptions, SegmentOptions)
+        Front ends, and how clips are cut for them.
     cache : Path
     seed : int
         Of folds, where the data have none.
@@ -137,9 +164,23 @@ def gather(
     labelled, pool, notes = _checked(labelled, pool, near_copies, workers)
     named_by_file = len(set(labelled.group.tolist())) == len(labelled)
     joined = join(labelled, pool)
-    distinct = {mel.key(): mel for mel in mels}.values()
-    prepared = [prepare(joined, mel, cache, workers=workers) for mel in distinct]
-    heard = [without_silence(part, np.arange(len(part)), len(labelled)) for part in prepared]
+    distinct = {table_key(*one): one for one in inputs}
+    prepared, copied = [], []
+    for mel, segments in distinct.values():
+        table, source = joined, np.zeros(0, np.int64)
+        if segments.copies:
+            changed, source = augmented_copies(
+                labelled, segments.copies, cache, sample_rate=mel.sample_rate, seed=seed
+            )
+            table = join(joined, changed)
+        hop = segments.hop or None
+        part = prepare(table, mel, cache, hop=hop, rest=segments.rest, workers=workers)
+        prepared.append(part)
+        copied.append(source)
+    heard = [
+        without_silence(part, np.flatnonzero(part.source < len(joined)), len(labelled))
+        for part in prepared
+    ]
     whole = np.ones(len(joined), np.bool_)
     for part, (rows, _) in zip(prepared, heard, strict=True):
         whole &= np.isin(np.arange(len(joined)), part.source[rows])
@@ -153,11 +194,15 @@ def gather(
         notes.append(f"{len(silent)} labelled clips hold nothing but silence; see remarks.csv.")
     keep = np.cumsum(whole) - 1
     tables = {}
-    for part, (rows, _) in zip(prepared, heard, strict=True):
-        table = FeatureTable.of(part)
-        used = whole[table.source] & np.isin(np.arange(len(part)), rows)
-        renumbered = np.where(used, keep[table.source], -1)
-        tables[part.mel.key()] = replace(table, source=renumbered.astype(np.int64))
+    for key, part, (rows, _), source in zip(distinct, prepared, heard, copied, strict=True):
+        copy = part.source - len(joined)  # from 0 for changed copies
+        used = np.isin(np.arange(len(part)), rows) | ((copy >= 0) & ~part.is_silent)
+        owner = np.where(copy < 0, part.source, np.append(source, 0)[np.maximum(copy, 0)])
+        owner = np.where(used & whole[owner], keep[owner], -1).astype(np.int64)
+        tables[key] = replace(
+            FeatureTable.of(part),
+            source=np.where(copy < 0, owner, -1), copy_of=np.where(copy < 0, -1, owner),
+        )  # fmt: skip
     labelled, pool = labelled[whole[: len(labelled)]], pool[whole[len(labelled) :]]
     if not labelled.folds:
         labelled, copies = _copies_together(labelled, near_copies, workers)

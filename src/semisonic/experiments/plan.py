@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,7 +168,8 @@ def one_of_each_class(labelled: Clips, rows: Rows) -> Rows:
 
 
 def _wanted(recipe: Recipe, labelled: Clips, seed: int) -> Sequence[Split]:
-    splits = fold_splits(labelled, validation=recipe.validation, seed=seed)
+    way: Any = recipe.validation_fold
+    splits = fold_splits(labelled, validation=recipe.validation, seed=seed, validation_fold=way)
     return [split for split in splits if not recipe.folds or split.fold in recipe.folds]
 
 
@@ -202,6 +204,7 @@ def _pretrain_job(
     reads = replace(
         setting, name="", dropout=plain.dropout, label_smoothing=plain.label_smoothing,
         method=plain.method, pool=plain.pool, how=plain.how, loss=plain.loss, train=plain.train,
+        segments=replace(setting.segments, voting=plain.segments.voting),
     )  # fmt: skip
     name = digest("pre-train", reads, split.fold, seed, rows.tolist(), held_out.tolist())
     return PretrainJob(f"pretrain-{name}", setting, split.fold, draw, seed, rows, held_out, show)
@@ -241,7 +244,10 @@ def _train_job(
     start: PretrainJob | None,
 ) -> TrainJob:
     plain = Setting()  # of what is not read, or told by the rows
-    reads = replace(setting, name="", pretrain=plain.pretrain, pool=plain.pool)
+    reads = replace(
+        setting, name="", pretrain=plain.pretrain, pool=plain.pool,
+        segments=replace(setting.segments, voting=plain.segments.voting),  # both are written
+    )  # fmt: skip
     if start is None:
         reads = replace(reads, decoder="unpool", objective=RECONSTRUCTION, pretext=PretextOptions())
     if setting.method == PROBE:

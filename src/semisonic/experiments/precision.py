@@ -62,7 +62,7 @@ def _settled(setting: Setting, material: Material, chosen: dict[str, str], devic
 
 
 def _probe(setting: Setting, material: Material, device: str) -> str:
-    table = material.table(setting.mel)
+    table = material.table(setting.mel, setting.segments)
     classes = material.labelled.classes
     model = build(setting.architecture, setting.mel, classes, standardize="none", seed=0)
     target = np.zeros(table.shape[0], np.int64)

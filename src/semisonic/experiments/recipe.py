@@ -40,6 +40,7 @@ from typing import Any
 
 from semisonic.base.errors import OptionError
 from semisonic.base.options import from_mapping, option
+from semisonic.data.splits import VALIDATION_FOLDS
 from semisonic.data.synth import SynthOptions
 from semisonic.features import MelOptions
 from semisonic.inference.methods.advice import AUTO
@@ -50,6 +51,7 @@ from semisonic.inference.pretext import (
     RECONSTRUCTION,
     PretextOptions,
 )
+from semisonic.inference.segment_options import SegmentOptions
 from semisonic.learning.losses import LossOptions
 from semisonic.training.options import FitOptions
 
@@ -107,6 +109,7 @@ class Setting:
     how: MethodOptions = field(default_factory=MethodOptions)
     loss: LossOptions = field(default_factory=LossOptions)
     mel: MelOptions = field(default_factory=MelOptions)
+    segments: SegmentOptions = field(default_factory=SegmentOptions)
     pretext: PretextOptions = field(default_factory=PretextOptions)
     pretrain: FitOptions = field(default_factory=FitOptions)
     train: FitOptions = field(default_factory=FitOptions)
@@ -130,6 +133,10 @@ class Recipe:
     pretrain_draws: int = option(
         0, "pre-trainings a fold and decoder, which the draws take in turn, as they cost "
         "most of the time; 0: one for each draw", minimum=0,
+    )  # fmt: skip
+    validation_fold: str = option(
+        "inner", "the validation part: cut from the training folds, or the whole fold before the "
+        "tested one, cyclic, as Piczak has it", choices=VALIDATION_FOLDS,
     )  # fmt: skip
     folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
     arms: tuple[str, ...] = option(

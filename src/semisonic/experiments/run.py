@@ -114,8 +114,9 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
     with RunFolder(options.output, command, asked, seeds=options.seed, free=FREE) as run:
         cache = options.cache or run.folder / "cache"
         labelled, pool = load_data(options, recipe, cache)
+        inputs = [(one.mel, one.segments) for one in (*recipe.settings, *recipe.controls)]
         material = gather(
-            labelled, pool, [s.mel for s in recipe.settings], cache,
+            labelled, pool, inputs, cache,
             seed=options.seed, workers=options.workers,
             near_copies=options.near_copies and str(options.data) != SYNTH,
         )  # fmt: skip

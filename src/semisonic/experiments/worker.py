@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from semisonic.base.files import digest, read_json, replacing, write_json
+from semisonic.data.clips import Clips
 from semisonic.evaluation.results import Predictions
 from semisonic.experiments.material import Material
 from semisonic.experiments.plan import PretrainJob, Rows, TrainJob, pretraining_way
@@ -24,6 +25,8 @@ from semisonic.experiments.recipe import Setting
 from semisonic.inference.pretraining import PretrainOutcome, PretrainSettings, pretrain_encoder
 from semisonic.inference.provenance import Part
 from semisonic.inference.scoring import embed_rows, evaluating, mean_by, score_rows
+from semisonic.inference.segment_options import MAJORITY, MEAN
+from semisonic.inference.segments import majority_by, sounding
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
 from semisonic.inference.verbs.runs import plain
 from semisonic.models import (
@@ -36,7 +39,9 @@ from semisonic.models import (
 )
 
 ENCODER, MODEL, DONE = "encoder.zip", "model.zip", "job.json"
-PREDICTIONS, PICTURES = "predictions.csv.gz", "pictures.npz"
+PREDICTIONS = {MEAN: "predictions.csv.gz", MAJORITY: "majority.csv.gz"}
+"""By the way that the segments of a clip vote; the second where a clip has several."""
+PICTURES = "pictures.npz"
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def run_pretrain(job: PretrainJob) -> None:
     """Pre-train the job's encoder, keep it, and draw what it makes of test clips."""
     context = _here()
     folder = context.folder / job.name
-    table = context.material.table(job.setting.mel)
+    table = context.material.table(job.setting.mel, job.setting.segments)
     features = table.open()
     settings = PretrainSettings(
         model=job.setting.architecture,
@@ -121,11 +126,11 @@ def run_train(job: TrainJob) -> None:
     context = _here()
     folder = context.folder / job.name
     labelled = context.material.labelled
-    table = context.material.table(job.setting.mel)
+    segments = job.setting.segments
+    table = context.material.table(job.setting.mel, segments)
     features = table.open()
-    target = np.full(len(table.source), -1, np.int64)
-    known = (table.source >= 0) & (table.source < len(labelled))
-    target[known] = labelled.target()[table.source[known]]
+    target = table.target(labelled)
+    owner = np.maximum(table.source, table.copy_of)
     settings = TrainSettings(
         model=job.setting.architecture,
         standardize=job.setting.standardize,
@@ -140,8 +145,8 @@ def run_train(job: TrainJob) -> None:
     outcome = train_model(
         features,
         target,
-        table.rows_of(job.train),
-        table.rows_of(job.validation),
+        sounding(features, table.with_copies(job.train), owner, segments.silence_db),
+        sounding(features, table.rows_of(job.validation), owner, segments.silence_db),
         settings,
         mel=job.setting.mel,
         classes=labelled.classes,
@@ -152,15 +157,14 @@ def run_train(job: TrainJob) -> None:
         rows_pool=pool,
         truth=target,
     )
-    rows = table.rows_of(job.test)
-    owner, scores = mean_by(table.source[rows], score_rows(outcome.model, features, rows))
-    predictions = Predictions.of(
-        [labelled.ids[i] for i in owner], labelled.target()[owner], scores, labelled.classes,
-        group=labelled.group[owner], fold=job.fold, draw=job.draw, seed=job.seed,
-        setting="", arm=job.arm,
-    )  # fmt: skip
+    rows = sounding(features, table.rows_of(job.test), owner, segments.silence_db)
+    scores = score_rows(outcome.model, features, rows)
     folder.mkdir(parents=True, exist_ok=True)
-    predictions.write(folder / PREDICTIONS)
+    predictions = _of_clips(job, labelled, *mean_by(owner[rows], scores))
+    predictions.write(folder / PREDICTIONS[MEAN])
+    if len(np.unique(owner[rows])) < len(rows):
+        votes = _of_clips(job, labelled, *majority_by(owner[rows], scores))
+        votes.write(folder / PREDICTIONS[MAJORITY])
     first = job.draw == 0
     if first:
         save(folder / MODEL, outcome.model, about=_provenance(job, context))
@@ -186,6 +190,15 @@ def run_train(job: TrainJob) -> None:
         },
     )  # fmt: skip
     _tidy(folder)
+
+
+def _of_clips(job: TrainJob, labelled: Clips, rows: Rows, scores: Any) -> Predictions:
+    """The scores of test clips as a table."""
+    return Predictions.of(
+        [labelled.ids[i] for i in rows], labelled.target()[rows], scores, labelled.classes,
+        group=labelled.group[rows], fold=job.fold, draw=job.draw, seed=job.seed,
+        setting="", arm=job.arm,
+    )  # fmt: skip
 
 
 def peak_memory() -> float | None:
@@ -263,7 +276,9 @@ def read_predictions(folder: Path, job: TrainJob, setting: str) -> Predictions:
 
     Equal work is done once, whatever it is called where.
     """
-    table = Predictions.read(folder / job.name / PREDICTIONS)
+    file = folder / job.name / PREDICTIONS[job.setting.segments.voting]
+    # Where no clip has two segments, both votes are one.
+    table = Predictions.read(file if file.is_file() else file.with_name(PREDICTIONS[MEAN]))
     return replace(table, setting=_all_of(setting, len(table)), arm=_all_of(job.arm, len(table)))
 
 

@@ -142,7 +142,15 @@ def without_silence(
     return heard[~silent], (SILENCE_LEFT_OUT.format(silent.sum()),)
 
 
-def prepare(clips: Clips, mel: MelOptions, cache: Path, *, workers: int | None = None) -> Prepared:
+def prepare(
+    clips: Clips,
+    mel: MelOptions,
+    cache: Path,
+    *,
+    hop: float | None = None,
+    rest: bool = True,
+    workers: int | None = None,
+) -> Prepared:
     """Decode clips and compute their features, or find both where an earlier call left them.
 
     Parameters
@@ -152,6 +160,10 @@ def prepare(clips: Clips, mel: MelOptions, cache: Path, *, workers: int | None =
     cache : Path
         Folder for samples (shared by all front ends of one sample rate) and features. Only
         clips that are new or changed are computed.
+    hop : float, optional
+        Seconds from window to window of a longer clip; windows do not overlap by default.
+    rest : bool
+        Give the rest of a longer clip a window that ends where the clip ends.
     workers : int, optional
         Threads; by default one for each processor core.
 
@@ -163,18 +175,19 @@ def prepare(clips: Clips, mel: MelOptions, cache: Path, *, workers: int | None =
     if len(set(clips.ids)) != len(clips):
         twice = Counter(clips.ids).most_common(1)[0][0]
         raise DataError(f"'{clips.name}': the clip {twice} stands twice; leave one of them out")
-    windows, source, failures = cut_clips(clips, mel.duration, workers=workers)
+    windows, source, failures = cut_clips(clips, mel.duration, hop, rest=rest, workers=workers)
     place = digest(clips.root.resolve(), clips.name)
+    cut = "" if hop is None and rest else f"-{digest(mel.duration, hop, rest)}"
     samples = SampleStore.build(
         windows,
-        cache / "samples" / f"{digest(clips.root.resolve())}-{mel.sample_rate}",
+        cache / "samples" / f"{digest(clips.root.resolve())}-{mel.sample_rate}{cut}",
         sample_rate=mel.sample_rate,
         workers=workers,
     )
     _warn_of_padding(samples, mel)
     features = FeatureStore.build(
         samples,
-        cache / "features" / f"{place}-{mel.key()}",
+        cache / "features" / f"{place}-{mel.key()}{cut}",
         extractor=lambda: make_extractor(mel),
         key=mel.key(),
         shape=mel.shape,

@@ -24,8 +24,12 @@ TOLERANCE = 0.1
 """Share of a window that the end of a recording may miss without a window of its own."""
 
 
-def window_starts(length: float, window: float, hop: float) -> NDArray[np.float64]:
+def window_starts(
+    length: float, window: float, hop: float, *, rest: bool = True
+) -> NDArray[np.float64]:
     """Where windows start in something of this length, all in one unit.
+
+    Without ``rest`` what is left at the end gets no window of its own.
 
     Raises
     ------
@@ -41,11 +45,16 @@ def window_starts(length: float, window: float, hop: float) -> NDArray[np.float6
     starts = np.arange(n_whole, dtype=np.float64) * hop
     # With a hop longer than the window, what lies between two windows is skipped on purpose.
     unheard = length - (starts[-1] + window) - max(hop - window, 0.0)
-    return np.append(starts, length - window) if unheard > slack else starts
+    return np.append(starts, length - window) if rest and unheard > slack else starts
 
 
 def cut_clips(
-    clips: Clips, window: float, hop: float | None = None, *, workers: int | None = None
+    clips: Clips,
+    window: float,
+    hop: float | None = None,
+    *,
+    rest: bool = True,
+    workers: int | None = None,
 ) -> tuple[Clips, NDArray[np.int64], tuple[tuple[str, str], ...]]:
     """Cut the clips that are longer than a window; leave the others as they are.
 
@@ -56,6 +65,8 @@ def cut_clips(
     window, hop : float
         Seconds; ``hop`` is ``window`` by default, so windows do not overlap (but for the
         last one of a recording, which ends where the recording ends).
+    rest : bool
+        Without it the rest of a recording behind its last whole window is left out.
 
     Returns
     -------
@@ -74,7 +85,7 @@ def cut_clips(
     for row in range(len(clips)):
         if np.isnan(length[row]):
             continue
-        found = window_starts(float(length[row]), window, hop)
+        found = window_starts(float(length[row]), window, hop, rest=rest)
         rows.append(np.full(len(found), row, np.int64))
         begin = clips.start_time[row]
         starts.append(begin + found)

@@ -125,6 +125,7 @@ class ClassWise(nn.Module):
         Parameters
         ----------
         wave : Tensor, shape (batch, time)
+            A delay takes at most half of it.
         y : Tensor
             Class numbers (batch,), or shares (batch, class) of which the largest counts.
         """
@@ -137,10 +138,11 @@ class ClassWise(nn.Module):
                 f"ClassWise: found {len(number)} classes up to number {int(number.max())} for "
                 f"{len(wave)} clips, expected one of {len(self.lows)} classes for each"
             )
-        low, high = self.lows[number], self.highs[number]  # (batch, 3)
+        low, high = self.lows[number], self.highs[number].clone()  # (batch, 3)
+        high[:, 2].clamp_(max=wave.shape[1] / 2 / self.sample_rate)
         semitones, factor, delay = (low + (high - low) * uniform(wave, 0.0, 1.0, 3)).unbind(1)
         x = wave.float()
         bent = ((semitones != 0) | (factor != 1))[:, None]
         x = torch.where(bent, played(x, factor, semitones, self._longest), x)
-        shift = (delay * self.sample_rate).round().long().clamp(max=x.shape[1])
+        shift = (delay * self.sample_rate).round().long()
         return shifted(x, shift, "delay").to(wave.dtype)

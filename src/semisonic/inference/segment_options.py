@@ -1,0 +1,35 @@
+"""How clips are cut into segments, and how segments vote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from semisonic.base.options import option
+
+MEAN, MAJORITY = "mean", "majority"
+VOTINGS = (MEAN, MAJORITY)
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """How clips are cut into segments of the front end's duration, and how segments vote."""
+
+    hop: float = option(
+        0.0, "from the start of a segment to that of the next; 0: segments do not overlap",
+        unit="s", minimum=0.0,
+    )  # fmt: skip
+    rest: bool = option(
+        True, "give the rest of a clip a last segment that ends where the clip ends"
+    )
+    silence_db: float | None = option(
+        None, "mean level of a segment at or below which it is left out, unless its clip holds "
+        "nothing louder; all are kept if not given", unit="dB", maximum=0.0,
+    )  # fmt: skip
+    voting: str = option(
+        MEAN, "answer for a clip: mean of its segments' probabilities, or their majority",
+        choices=VOTINGS,
+    )  # fmt: skip
+    copies: int = option(
+        0, "changed copies of each training clip: delayed, shifted in pitch and stretched within "
+        "Piczak's limits of its class", minimum=0, maximum=100,
+    )  # fmt: skip
