@@ -103,7 +103,7 @@ def test_segments_overlap_and_copies_are_for_training_only(tmp_path: Path) -> No
     )
     pool = table(tmp_path / "pool", [{"file": "9.wav"}], seed=2)
     short = replace(MEL, duration=0.2)
-    cut = SegmentOptions(hop=0.1, rest=False, copies=2)
+    cut = SegmentOptions(hop=0.1, rest=False, copies=("class-wise", "class-wise"))
     material = gather(labelled, pool, [(short, cut), (short, WHOLE)], tmp_path / "cache", seed=0)
     found = material.table(short, cut)
     assert np.bincount(found.source[found.source >= 0]).tolist() == [4, 4, 4, 4, 4]

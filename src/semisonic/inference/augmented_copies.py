@@ -1,17 +1,24 @@
-"""Changed copies of training clips as files in the cache: class-wise delay, pitch and stretch.
+"""Changed copies of training clips, as files in the cache.
 
-Paper: Piczak 2015. Where we differ: every copy draws its own change (the published code drew
-a constant), and copies are made of a clip's samples once, so that what is cut into segments
-afterwards is a whole clip that begins later.
+Papers: Piczak 2015 (delay, pitch and stretch within limits of each class); Salamon and Bello
+2017, "Deep convolutional neural networks and data augmentation" (copies of each kind).
+
+Where we differ from what was published with such copies: every copy draws its own change, at
+the clip's own sample rate, a signal-to-noise ratio is what it says, and copies of a test clip
+do not exist for training or testing.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from semisonic.audio import read, write
 from semisonic.base.errors import AudioError
@@ -19,22 +26,31 @@ from semisonic.base.files import digest
 from semisonic.base.progress import track
 from semisonic.base.seeds import derive
 from semisonic.data.clips import Clips
-from semisonic.features.augment.wave import PICZAK_OTHERS, ClassWise, piczak_limits
+from semisonic.features.augment import wave
+from semisonic.inference.segment_options import CLASS_WISE, PINK, PITCH, STRETCH, WHITE
+
+SEMITONES = 4.0
+FACTORS = (0.8, 1.2)
+SNR_DB = (10.0, 17.0)
+_NOTHING = np.zeros(0, np.float32)
 
 _log = logging.getLogger(__name__)
 
+Change = Callable[[Tensor, Tensor], Tensor]
+"""A wave (1, time) and its class number (1,) to a changed wave."""
+
 
 def augmented_copies(
-    clips: Clips, n: int, cache: Path, *, sample_rate: int, seed: int
-) -> tuple[Clips, np.ndarray]:
+    clips: Clips, kinds: Sequence[str], cache: Path, *, sample_rate: int, seed: int
+) -> tuple[Clips, NDArray[np.int64]]:
     """Make the copies that are not there yet.
 
     Parameters
     ----------
     clips : Clips
         With one label each.
-    n : int
-        Copies of each clip.
+    kinds : sequence of str
+        What each copy of a clip is changed by: of ``COPIES``; one may be there several times.
     cache : Path
         Folder that the files are kept below: 16-bit flac at ``sample_rate``.
     sample_rate : int
@@ -48,39 +64,66 @@ def augmented_copies(
     source : ndarray of int64
         The row that each copy was made from. A clip that cannot be read has no copies.
     """
-    limits = piczak_limits(clips.classes)
-    change = ClassWise(sample_rate, clips.classes, limits, PICZAK_OTHERS)
-    folder = cache / "copies" / digest(clips.root.resolve(), sample_rate, seed, limits)
+    changes = {kind: _change(kind, clips, sample_rate) for kind in dict.fromkeys(kinds)}
+    folder = cache / "copies" / digest(clips.root.resolve(), sample_rate, seed, clips.classes)
     folder.mkdir(parents=True, exist_ok=True)
-    target, ids = clips.target(), clips.ids
+    target = clips.target()
     files: list[str] = []
     source: list[int] = []
     for row in track(range(len(clips)), "copies", "clip"):
-        end = float(clips.end_time[row])
-        start = float(clips.start_time[row])
-        stamp = Path(clips.paths[row]).stat() if Path(clips.paths[row]).is_file() else None
-        key = digest(ids[row], clips.labels[row], stamp.st_mtime_ns if stamp else 0)
-        names = [f"{key}-{k}.flac" for k in range(n)]
+        names = _names(clips, row, kinds)
         missing = [k for k, name in enumerate(names) if not (folder / name).is_file()]
-        if missing:
-            try:
-                x, _ = read(
-                    clips.paths[row], sample_rate=sample_rate, start_time=start,
-                    end_time=None if np.isnan(end) else end,
-                )  # fmt: skip
-            except AudioError as error:
-                _log.warning("no copies of %s: %s", ids[row], error.reason)
-                continue
-            for k in missing:
-                with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(derive(seed, "copy", ids[row], k) % (1 << 31))
-                    changed = change(torch.from_numpy(x)[None], torch.tensor([target[row]]))
-                write(folder / names[k], changed[0].numpy(), sample_rate, overload="scale")
+        try:
+            x = torch.from_numpy(_samples(clips, row, sample_rate) if missing else _NOTHING)[None]
+        except AudioError as error:
+            _log.warning("no copies of %s: %s", clips.paths[row], error.reason)
+            continue
+        for k in missing:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive(seed, "copy", names[k]) % (1 << 31))
+                changed = changes[kinds[k]](x, torch.tensor([target[row]]))
+            write(folder / names[k], changed[0].numpy(), sample_rate, overload="scale")
         files += names
-        source += [row] * n
+        source += [row] * len(names)
     rows = np.array(source, np.int64)
     copies = clips[rows].with_columns(
         file=np.array(files, dtype=np.str_), start_time=np.zeros(len(rows)),
         end_time=np.full(len(rows), np.nan), root=folder, name=f"{clips.name}, copies",
     )  # fmt: skip
     return copies, rows
+
+
+def _change(kind: str, clips: Clips, rate: int) -> Change:
+    """What a kind of copy is changed by."""
+    if kind == CLASS_WISE:
+        limits = wave.piczak_limits(clips.classes)
+        return wave.ClassWise(rate, clips.classes, limits, wave.PICZAK_OTHERS)
+    one = {
+        PITCH: wave.PitchShift(rate, SEMITONES),
+        STRETCH: wave.Stretch(rate, *FACTORS),
+        WHITE: wave.WhiteNoise(rate, *SNR_DB),
+        PINK: wave.PinkNoise(rate, *SNR_DB),
+    }[kind]
+    return lambda x, _: one(x)
+
+
+def _names(clips: Clips, row: int, kinds: Sequence[str]) -> list[str]:
+    """The files of a clip's copies: by its file, what is cut of it, its label and the kinds."""
+    path = Path(clips.paths[row])
+    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    key = digest(clips.ids[row], clips.labels[row], changed)
+    seen: Counter[str] = Counter()
+    names = []
+    for kind in kinds:
+        names.append(f"{key}-{kind}-{seen[kind]}.flac")
+        seen[kind] += 1
+    return names
+
+
+def _samples(clips: Clips, row: int, rate: int) -> NDArray[np.float32]:
+    end = float(clips.end_time[row])
+    x, _ = read(
+        clips.paths[row], sample_rate=rate, start_time=float(clips.start_time[row]),
+        end_time=None if np.isnan(end) else end,
+    )  # fmt: skip
+    return x

@@ -8,6 +8,8 @@ from semisonic.base.options import option
 
 MEAN, MAJORITY = "mean", "majority"
 VOTINGS = (MEAN, MAJORITY)
+CLASS_WISE, PITCH, STRETCH, WHITE, PINK = "class-wise", "pitch", "stretch", "white", "pink"
+COPIES = (CLASS_WISE, PITCH, STRETCH, WHITE, PINK)
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class SegmentOptions:
         MEAN, "answer for a clip: mean of its segments' probabilities, or their majority",
         choices=VOTINGS,
     )  # fmt: skip
-    copies: int = option(
-        0, "changed copies of each training clip: delayed, shifted in pitch and stretched within "
-        "Piczak's limits of its class", minimum=0, maximum=100,
+    copies: tuple[str, ...] = option(
+        (), "changed copies of each training clip, one for each name: class-wise (delay, pitch and "
+        "stretch within Piczak's limits of its class), pitch (up to 4 semitones), stretch (0.8 to "
+        "1.2), white or pink (noise at 10 to 17 dB)", choices=COPIES,
     )  # fmt: skip
