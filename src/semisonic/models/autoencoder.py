@@ -46,6 +46,7 @@ class AutoEncoder(PretrainedEncoder):
     ) -> None:
         super().__init__(encoder, frontend=frontend, name=name)
         kind = decoder_class(decoder)
+        encoder.require_mirror()
         if kind.needs_switches:
             encoder.require_switches()
         self.decoder_name = decoder

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import semisonic.models.networks  # noqa: F401 (registers its networks)
 from semisonic.base.errors import ModelError
 from semisonic.base.options import nearest
 from semisonic.models.conv_encoder import ConvEncoder
@@ -14,15 +15,21 @@ from semisonic.models.design import Design
 from semisonic.models.designs import DESIGNS
 from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
 from semisonic.models.notation import PAPER, looks_like_notation, parse
-from semisonic.models.registry import Body, Shape, register, registered
+from semisonic.models.registry import Body, Shape, find, register, register_scaled, registered
 from semisonic.models.staged_encoder import StagedEncoder
 
-__all__ = ["create", "from_design", "from_notation", "names", "register"]
+__all__ = ["create", "from_design", "from_notation", "names", "register", "register_scaled"]
 
 
-def names() -> list[str]:
-    """The registered names, in order."""
-    return sorted(registered())
+def names(waves: bool | None = None) -> list[str]:
+    """The registered names, in order.
+
+    Parameters
+    ----------
+    waves : bool or None
+        Only networks that read samples (True) or log-mel features (False); all if None.
+    """
+    return registered(waves)
 
 
 def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Body:
@@ -31,8 +38,10 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Body:
     Parameters
     ----------
     name_or_notation : str
-        A registered name, or an architecture as in :mod:`semisonic.models.notation`.
+        A registered name, one with a width such as ``aclnet-dwsc-0.5``, or an architecture
+        as in :mod:`semisonic.models.notation`.
     shape : (channel, mel, frame)
+        Of the features; (1, 1, time) are waves, a frame a sample.
     n_classes : int
         Lets a published class layer at the end of an architecture be recognised.
 
@@ -40,15 +49,16 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Body:
     ------
     ModelError
         For an unknown name (with the nearest one), a wrong architecture (with the place),
-        or features too small for it.
+        features too small for it, or waves where mel bands are read and the other way round.
     """
-    name, factories = name_or_notation.strip(), registered()
-    if name in factories:
-        return factories[name](shape)
+    name = name_or_notation.strip()
+    factory = find(name)
+    if factory is not None:
+        return factory(shape)
     if looks_like_notation(name):
         return from_notation(name, shape, n_classes)
     raise ModelError(
-        f"unknown model '{name}': {nearest(name, factories)}; an architecture such as "
+        f"unknown model '{name}': {nearest(name, names())}; an architecture such as "
         f"'{PAPER}' works too"
     )
 

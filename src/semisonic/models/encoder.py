@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from semisonic.base.errors import ModelError
-from semisonic.models.plan import Step, Trace, map_shape
+from semisonic.models.plan import Step, Trace, frames_after, map_shape
 
 
 class Encoder(nn.Module):
@@ -14,7 +14,7 @@ class Encoder(nn.Module):
     A subclass sets ``plan`` (what a decoder has to undo) and ``has_switches`` (whether all
     its steps down are max-pools whose positions it records), and overrides :meth:`walk`. One
     that can be trained layer by layer overrides :attr:`part_plans` and :meth:`run_part`
-    instead.
+    instead. Where no decoder can mirror the plan, ``no_decoder`` says why.
 
     Attributes
     ----------
@@ -26,13 +26,17 @@ class Encoder(nn.Module):
     out_channels: int
     plan: tuple[Step, ...]
     has_switches = False
+    no_decoder = ""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The code of standardised features.
 
         Parameters
         ----------
         x : Tensor, shape (batch, in_channels, mel, frame)
+        n_frames : Tensor of int64, shape (batch,), or None
+            The frames of each clip that count, where clips were filled up to one length. Only
+            an encoder whose frames all hear each other reads it.
 
         Returns
         -------
@@ -63,6 +67,14 @@ class Encoder(nn.Module):
                 "needs; take the decoder 'upsample', 'subpixel' or 'unet'"
             )
 
+    def require_mirror(self) -> None:
+        """Raise ModelError where no decoder can be implied."""
+        if self.no_decoder:
+            raise ModelError(
+                f"{type(self).__name__} cannot be an auto-encoder: {self.no_decoder}; pre-train "
+                "it without a decoder ('simclr', 'vicreg', 'byol'), or take another network"
+            )
+
     @property
     def part_plans(self) -> tuple[tuple[Step, ...], ...]:
         """The plan cut where the encoder can be: a part is run as a whole; all in one here."""
@@ -81,3 +93,7 @@ class Encoder(nn.Module):
     def code_shape(self, n_mels: int, n_frames: int) -> tuple[int, int, int]:
         """Shape (channel, mel, frame) of the code of an input of that size."""
         return map_shape(self.plan, (n_mels, n_frames), type(self).__name__)
+
+    def frames_after(self, n_frames: Tensor) -> Tensor:
+        """How many frames of the code count, of the first ``n_frames`` of each input."""
+        return frames_after(self.plan, n_frames)

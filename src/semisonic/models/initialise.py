@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -25,14 +26,29 @@ def undisturbed() -> Iterator[None]:
         yield
 
 
+@runtime_checkable
+class OwnWeights(Protocol):
+    """A layer whose paper says how its first weights are drawn."""
+
+    def draw_weights(self, stream: torch.Generator) -> None:
+        """Draw weights and biases anew from the stream."""
+
+
 @torch.no_grad()
 def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
     """Draw all weights of a module anew.
 
     Convolutions: He et al. (2015), uniform with variance 2 / inputs, as ReLU follows.
-    Dense layers: Glorot and Bengio (2010), uniform. Biases are zero, normalisations one.
+    Dense and recurrent layers: Glorot and Bengio (2010), uniform. Biases are zero,
+    normalisations one. A layer that has a method ``draw_weights`` draws its own.
     """
     for name, layer in module.named_modules():
+        if isinstance(layer, OwnWeights):
+            layer.draw_weights(torch_generator(seed, "weights", f"{prefix}{name}"))
+            continue
+        if isinstance(layer, nn.RNNBase):
+            _draw_recurrent(layer, seed, f"{prefix}{name}")
+            continue
         weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
         if isinstance(layer, (nn.Conv2d, nn.Linear)) and isinstance(weight, Tensor):
             stream = torch_generator(seed, "weights", f"{prefix}{name}")
@@ -42,8 +58,19 @@ def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
                 bias.zero_()
             if isinstance(layer, SubPixelConv):
                 layer.spread()
-        elif isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        elif isinstance(layer, (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.PReLU)):
             layer.reset_parameters()
+
+
+def _draw_recurrent(layer: nn.RNNBase, seed: int, place: str) -> None:
+    """The gates of a matrix are drawn together, each matrix from a stream of its own."""
+    for name, values in layer.named_parameters():
+        if values.ndim == 1:
+            values.zero_()
+            continue
+        stream = torch_generator(seed, "weights", f"{place}.{name}")
+        bound = math.sqrt(6.0 / sum(values.shape))
+        values.copy_(torch.empty(values.shape).uniform_(-bound, bound, generator=stream))
 
 
 def _bound(layer: nn.Conv2d | nn.Linear) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +13,23 @@ from semisonic.base.errors import ModelError
 from semisonic.models.sound_model import SoundModel
 
 
+@runtime_checkable
+class CountsItself(Protocol):
+    """A layer that knows its multiply-adds."""
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-adds of one call."""
+
+
 def count_parameters(module: nn.Module) -> int:
     """Trainable numbers of a module."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 def count_macs(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Multiply-adds of convolutions and dense layers for one item.
+    """Multiply-adds of convolutions, dense, recurrent and attention layers for one item.
+
+    A layer of another kind is counted when it has a method ``macs`` of inputs and output.
 
     Parameters
     ----------
@@ -30,18 +40,22 @@ def count_macs(module: nn.Module, shape: tuple[int, ...]) -> int:
     """
     total = 0
 
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
         nonlocal total
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, CountsItself):
+            total += layer.macs(inputs, output)
+        elif isinstance(layer, nn.RNNBase):
+            n_steps = inputs[0].numel() // layer.input_size
+            total += n_steps * sum(p.numel() for p in layer.parameters() if p.ndim == 2)
+        elif isinstance(layer, nn.Linear):
             total += output.numel() * layer.in_features
         elif isinstance(layer, nn.ConvTranspose2d):
             total += inputs[0].numel() * layer.weight[0].numel()
         elif isinstance(layer, nn.Conv2d):
             total += output.numel() * layer.weight[0].numel()
 
-    layers: list[nn.Module] = [
-        m for m in module.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))
-    ]
+    counted = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.RNNBase, CountsItself)
+    layers: list[nn.Module] = [m for m in module.modules() if isinstance(m, counted)]
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     _observe(module, layers, count, [torch.zeros(1, *shape, device=device)], None)
     return total
@@ -110,7 +124,7 @@ def dead_units(
 def _observe(
     module: nn.Module,
     layers: list[nn.Module],
-    hook: Callable[[nn.Module, tuple[Tensor, ...], Tensor], None],
+    hook: Callable[[nn.Module, tuple[Tensor, ...], Any], None],
     batches: Iterable[Tensor],
     run: Callable[[Tensor], Any] | None,
 ) -> int:

@@ -31,6 +31,10 @@ class Neck(nn.Module):
         self.dense = nn.Sequential(*layers)
         self.out_features = in_features
 
+    def class_layer(self, n_classes: int) -> nn.Linear:
+        """The layer that scores classes from the embedding."""
+        return nn.Linear(self.out_features, n_classes)
+
 
 class FlattenNeck(Neck):
     """All cells of the map side by side, then dense layers: clips of one length.
@@ -65,7 +69,7 @@ class GlobalPoolNeck(Neck):
     ----------
     channels : int
     dense : tuple of Dense
-    over_time : {"mean+max", "mean", "attention", "salient"}
+    over_time : {"mean+max", "mean", "max", "last", "attention", "salient"}
         See :mod:`semisonic.models.pooling`.
     rows : int
         Rows of the map that stay side by side in the embedding; 0 takes their mean.

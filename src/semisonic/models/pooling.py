@@ -1,4 +1,4 @@
-"""From frames to one value a map: mean, mean and maximum, attention, salient parts.
+"""From frames to one value a map: mean, maximum, both, the last, attention, salient parts.
 
 All take clips of any length, and batches of clips of several lengths: frames from
 ``n_frames[i]`` on are what fills up clip i and count for nothing.
@@ -67,6 +67,27 @@ class MeanMaxPool(MeanPool):
         return mean + x.amax(dim=2)
 
 
+class MaxPool(TimePool):
+    """The maximum: events as short as one frame."""
+
+    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """The maximum over frames, shape (batch, channel)."""
+        if n_frames is not None:
+            x = x.masked_fill(_beyond(x, n_frames), -torch.inf)
+        return x.amax(dim=2)
+
+
+class LastPool(TimePool):
+    """The last frame that counts: what a recurrent layer knows when it has heard the clip."""
+
+    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """The last frame, shape (batch, channel)."""
+        if n_frames is None:
+            return x[:, :, -1]
+        last = (n_frames - 1)[:, None, None].expand(-1, x.shape[1], 1)
+        return x.gather(2, last)[:, :, 0]
+
+
 class AttentionPool(TimePool):
     """A mean weighed by what the frames hold; the network learns which to listen to.
 
@@ -125,6 +146,8 @@ class SalientPool(TimePool):
 OVER_TIME: dict[str, type[TimePool]] = {
     "mean": MeanPool,
     "mean+max": MeanMaxPool,
+    "max": MaxPool,
+    "last": LastPool,
     "attention": AttentionPool,
     "salient": SalientPool,
 }

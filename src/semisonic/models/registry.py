@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from semisonic.base.errors import ModelError
 from semisonic.models.encoder import Encoder
@@ -12,6 +14,9 @@ from semisonic.models.notation import looks_like_notation
 
 Shape = tuple[int, int, int]
 """(channel, mel, frame)"""
+
+NARROWEST, WIDEST = 0.0625, 4.0
+_SCALED = re.compile(r"(?P<family>.+)-(?P<width>\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -24,25 +29,121 @@ class Body:
 
 
 Factory = Callable[[Shape], Body]
-_FACTORIES: dict[str, Factory] = {}
+ScaledFactory = Callable[[Shape, float], Body]
 
 
-def register(name: str) -> Callable[[Factory], Factory]:
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a name."""
+
+    name: str
+    factory: Factory | ScaledFactory
+    waves: bool = False
+    scaled: bool = False
+
+
+_FACTORIES: dict[str, Entry] = {}
+
+
+def register(name: str, *, waves: bool = False) -> Callable[[Factory], Factory]:
     """Make a network known under a name.
 
     The decorated function takes the shape (channel, mel, frame) of the features and gives
     a :class:`Body`. Its initial weights do not matter; they are drawn by name afterwards.
+
+    Parameters
+    ----------
+    name : str
+    waves : bool
+        Whether it reads samples, of shape (1, 1, time): one channel, one row, a frame a
+        sample. Else it reads log-mel features, which have more rows than one.
     """
-    if name in _FACTORIES or looks_like_notation(name):
-        raise ModelError(f"the name '{name}' is taken or reads like an architecture")
 
     def keep(factory: Factory) -> Factory:
-        _FACTORIES[name] = factory
+        _add(Entry(name, factory, waves))
         return factory
 
+    _check_free(name)
     return keep
 
 
-def registered() -> dict[str, Factory]:
-    """The table."""
-    return _FACTORIES
+def register_scaled(name: str, *, waves: bool = False) -> Callable[[ScaledFactory], ScaledFactory]:
+    """Make a network of any width known: ``NAME``, and ``NAME-0.5`` with half as many maps.
+
+    The decorated function takes the shape and the width, 1 for the name alone. The name that
+    it gives its body is best that of :func:`scaled_name`.
+    """
+
+    def keep(factory: ScaledFactory) -> ScaledFactory:
+        _add(Entry(name, factory, waves, scaled=True))
+        return factory
+
+    _check_free(name)
+    return keep
+
+
+def scaled_name(family: str, width: float) -> str:
+    """The name of a network of a width: ``family`` at 1, else ``family-0.5``."""
+    return family if width == 1 else f"{family}-{_digits(width)}"
+
+
+def registered(waves: bool | None = None) -> list[str]:
+    """The names, in order; of networks that read waves, or of those that do not, if asked."""
+    return sorted(n for n, entry in _FACTORIES.items() if waves in (None, entry.waves))
+
+
+def find(name: str) -> Factory | None:
+    """What makes the network of a name, or None.
+
+    Raises
+    ------
+    ModelError
+        For a width out of range. The factory raises it for features of the wrong kind.
+    """
+    width = 1.0
+    entry = _FACTORIES.get(name)
+    match = _SCALED.fullmatch(name)
+    if entry is None and match:
+        entry = _FACTORIES.get(match["family"])
+        width = float(match["width"])
+        if entry is None or not entry.scaled:
+            return None
+        if not NARROWEST <= width <= WIDEST:
+            raise ModelError(
+                f"model '{name}': found the width {_digits(width)}, expected "
+                f"{NARROWEST:g} to {WIDEST:g} times that of '{entry.name}'"
+            )
+    return None if entry is None else partial(_make, entry, width)
+
+
+def _make(entry: Entry, width: float, shape: Shape) -> Body:
+    """The network, after a look at the features."""
+    found = " x ".join(map(str, shape))
+    if entry.waves and shape[:2] != (1, 1):
+        raise ModelError(
+            f"model '{entry.name}' reads samples, expected the shape 1 x 1 x samples, found "
+            f"features of {found} (channel x mel x frame); take a front end that gives waves, or "
+            "a network for log-mel such as 'small'"
+        )
+    if not entry.waves and shape[1] == 1:
+        raise ModelError(
+            f"model '{entry.name}' reads log-mel features, found {found} (channel x mel x frame): "
+            "one row, as waves have; take more mel bands, or a network that reads waves: "
+            + ", ".join(registered(waves=True))
+        )
+    if entry.scaled:
+        return entry.factory(shape, width)  # type: ignore[call-arg]
+    return entry.factory(shape)  # type: ignore[call-arg]
+
+
+def _digits(width: float) -> str:
+    return repr(width).removesuffix(".0")
+
+
+def _check_free(name: str) -> None:
+    if name in _FACTORIES or looks_like_notation(name):
+        raise ModelError(f"the name '{name}' is taken or reads like an architecture")
+
+
+def _add(entry: Entry) -> None:
+    _FACTORIES[entry.name] = entry

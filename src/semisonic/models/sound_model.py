@@ -14,7 +14,6 @@ from semisonic.models.catalogue import create
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.necks import Neck
-from semisonic.models.plan import frames_after
 from semisonic.models.registry import Body
 
 
@@ -133,9 +132,7 @@ class SoundModel(nn.Module):
                 "least one, each once"
             )
         self.classes, self.multi_label = names, bool(multi_label)
-        self.head = nn.Sequential(
-            nn.Dropout(self.dropout), nn.Linear(self.neck.out_features, len(names))
-        )
+        self.head = nn.Sequential(nn.Dropout(self.dropout), self.neck.class_layer(len(names)))
 
     def _embed(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         expected = (self.mel.n_channels, self.mel.n_mels)
@@ -144,9 +141,8 @@ class SoundModel(nn.Module):
                 f"found features of shape {tuple(x.shape)}, expected (batch, {expected[0]}, "
                 f"{expected[1]}, frame)"
             )
-        code = self.encoder(x)
-        n_frames = self._frames_of_code(n_frames, x.shape[3])
-        embedding: Tensor = self.neck(code, n_frames)
+        frames_of_code = self._frames_of_code(n_frames, x.shape[3])
+        embedding: Tensor = self.neck(self.encoder(x, n_frames), frames_of_code)
         return embedding
 
     def _frames_of_code(self, n_frames: Tensor | None, most: int) -> Tensor | None:
@@ -157,7 +153,7 @@ class SoundModel(nn.Module):
             raise ModelError(
                 f"n_frames: found {n_frames.min()} to {n_frames.max()}, expected 1 to {most}"
             )
-        return frames_after(self.encoder.plan, n_frames)
+        return self.encoder.frames_after(n_frames)
 
     def _classify(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         logits: Tensor = self.head(self._embed(x, n_frames))

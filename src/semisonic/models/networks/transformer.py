@@ -1,0 +1,140 @@
+"""``transformer``: patches of log-mel that attend to each other, for clips of any length.
+
+In the manner of Gong et al. (2021), "AST: audio spectrogram transformer", and Koutini et al.
+(2022), "Efficient training of audio transformers with patchout". Patches of 16 x 16 side by side,
+four layers of width 192 with the norm before (Xiong et al. 2020).
+
+Where we differ: far smaller, and no picture network to start from; positions are sines over mel
+and over time, which fit any length and are not learned; the embedding is the mean over all
+patches instead of a class token, so that the code is a map and views can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from semisonic.models.encoder import Encoder
+from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.plan import ConvStep, DownStep, Trace
+from semisonic.models.registry import Body, Shape, register
+
+PATCH, WIDTH, HEADS, DEPTH = 16, 192, 3, 4
+
+
+class DotProducts(nn.Module):
+    """Each query's mean of values, weighed by how alike keys are."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, counts: Tensor | None) -> Tensor:
+        """The means, shape (batch, head, token, width); ``counts`` is true for keys in use."""
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=counts)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Multiply-adds: queries times keys, and weights times values."""
+        return 2 * output.numel() * inputs[1].shape[2]
+
+
+class Attention(nn.Module):
+    """Attention of several heads between the tokens of a clip."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.products = DotProducts()
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, counts: Tensor | None) -> Tensor:
+        """What each token takes from the others, shape (batch, token, width)."""
+        parts = self.qkv(x).unflatten(2, (3, self.heads, -1))  # (batch, token, 3, head, each)
+        q, k, v = parts.permute(2, 0, 3, 1, 4)
+        y: Tensor = self.out(self.products(q, k, v, counts).transpose(1, 2).flatten(2))
+        return y
+
+
+class Layer(nn.Module):
+    """Attention, then two dense layers, each added to what comes in."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention_norm, self.dense_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.dense = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, x: Tensor, counts: Tensor | None) -> Tensor:
+        """The tokens, shape (batch, token, width)."""
+        x = x + self.attention(self.attention_norm(x), counts)
+        y: Tensor = x + self.dense(self.dense_norm(x))
+        return y
+
+
+class PatchTransformer(Encoder):
+    """Patches to tokens, layers, and back to a map of tokens.
+
+    Parameters
+    ----------
+    in_channels : int
+    """
+
+    no_decoder = "its patches see the whole clip, which leaves nothing to a mirror image"
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, WIDTH
+        size = (PATCH, PATCH)
+        down = DownStep(WIDTH, size, size, ceil=True, has_map=False)
+        self.plan = (ConvStep(in_channels, WIDTH, size), down)
+        self.patches = nn.Conv2d(in_channels, WIDTH, size, size)
+        self.layers = nn.ModuleList(Layer(WIDTH, HEADS) for _ in range(DEPTH))
+        self.norm = nn.LayerNorm(WIDTH)
+
+    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        """The code, shape (batch, width, mel / 16, frame / 16), rounded up.
+
+        With ``n_frames`` the frames that do not count are heard by none of the others.
+        """
+        counts = None
+        if n_frames is not None:
+            beyond = torch.arange(x.shape[3], device=x.device) >= n_frames[:, None]
+            x = x.masked_fill(beyond[:, None, None], 0.0)
+        x = self.patches(F.pad(x, (0, -x.shape[3] % PATCH, 0, -x.shape[2] % PATCH)))
+        rows, columns = x.shape[2:]
+        if n_frames is not None:
+            column = torch.arange(columns, device=x.device).repeat(rows)
+            counts = (column < self.frames_after(n_frames)[:, None])[:, None, None]
+        x = (x + positions(rows, columns, x)).flatten(2).transpose(1, 2)
+        for layer in self.layers:
+            x = layer(x, counts)
+        code: Tensor = self.norm(x).transpose(1, 2).unflatten(2, (rows, columns))
+        return code
+
+    def walk(self, x: Tensor, record: Trace | None) -> Tensor:
+        """The code; there is nothing to record."""
+        return self(x)  # type: ignore[no-any-return]
+
+
+def positions(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Sines and cosines of row and column, shape (width, rows, columns)."""
+    row, column = (sines(n, WIDTH // 2, like) for n in (rows, columns))
+    return torch.cat(
+        (row[:, :, None].expand(-1, -1, columns), column[:, None].expand(-1, rows, -1))
+    )
+
+
+def sines(n: int, width: int, like: Tensor) -> Tensor:
+    """Sines and cosines of the place at many rates (Vaswani et al. 2017), shape (width, n)."""
+    number = torch.arange(width // 2, device=like.device, dtype=torch.float32)
+    rate = torch.exp(number * (-2 * math.log(10_000.0) / width))
+    angle = rate[:, None] * torch.arange(n, device=like.device)
+    return torch.cat((angle.sin(), angle.cos())).to(like.dtype)
+
+
+@register("transformer")
+def transformer(shape: Shape) -> Body:
+    """Four layers of width 192, the mean over patches."""
+    return Body("transformer", PatchTransformer(shape[0]), GlobalPoolNeck(WIDTH, over_time="mean"))
