@@ -27,7 +27,7 @@ from semisonic.base.progress import track
 from semisonic.base.seeds import derive
 from semisonic.data.clips import Clips
 from semisonic.features.augment import wave
-from semisonic.inference.segment_options import CLASS_WISE, PINK, PITCH, STRETCH, WHITE
+from semisonic.inference.segment_options import CLASS_WISE, EITHER, PINK, PITCH, STRETCH, WHITE
 
 SEMITONES = 4.0
 FACTORS = (0.8, 1.2)
@@ -98,6 +98,9 @@ def _change(kind: str, clips: Clips, rate: int) -> Change:
     if kind == CLASS_WISE:
         limits = wave.piczak_limits(clips.classes)
         return wave.ClassWise(rate, clips.classes, limits, wave.PICZAK_OTHERS)
+    if kind == EITHER:
+        both = [_change(one, clips, rate) for one in (PITCH, STRETCH)]
+        return lambda x, y: both[int(torch.rand(()) < 0.5)](x, y)
     one = {
         PITCH: wave.PitchShift(rate, SEMITONES),
         STRETCH: wave.Stretch(rate, *FACTORS),

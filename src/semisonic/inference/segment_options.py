@@ -8,8 +8,9 @@ from semisonic.base.options import option
 
 MEAN, MAJORITY = "mean", "majority"
 VOTINGS = (MEAN, MAJORITY)
-CLASS_WISE, PITCH, STRETCH, WHITE, PINK = "class-wise", "pitch", "stretch", "white", "pink"
-COPIES = (CLASS_WISE, PITCH, STRETCH, WHITE, PINK)
+CLASS_WISE, PITCH, STRETCH, EITHER = "class-wise", "pitch", "stretch", "pitch-or-stretch"
+WHITE, PINK = "white", "pink"
+COPIES = (CLASS_WISE, PITCH, STRETCH, EITHER, WHITE, PINK)
 
 
 @dataclass(frozen=True)
@@ -34,5 +35,5 @@ class SegmentOptions:
     copies: tuple[str, ...] = option(
         (), "changed copies of each training clip, one for each name: class-wise (delay, pitch and "
         "stretch within Piczak's limits of its class), pitch (up to 4 semitones), stretch (0.8 to "
-        "1.2), white or pink (noise at 10 to 17 dB)", choices=COPIES,
+        "1.2), pitch-or-stretch (one of them), white or pink (noise at 10 to 17 dB)", choices=COPIES,
     )  # fmt: skip
