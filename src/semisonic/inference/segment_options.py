@@ -35,5 +35,6 @@ class SegmentOptions:
     copies: tuple[str, ...] = option(
         (), "changed copies of each training clip, one for each name: class-wise (delay, pitch and "
         "stretch within Piczak's limits of its class), pitch (up to 4 semitones), stretch (0.8 to "
-        "1.2), pitch-or-stretch (one of them), white or pink (noise at 10 to 17 dB)", choices=COPIES,
+        "1.2), pitch-or-stretch (one of them), white or pink (noise at 10 to 17 dB)",
+        choices=COPIES,
     )  # fmt: skip
