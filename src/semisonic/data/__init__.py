@@ -22,7 +22,7 @@ from semisonic.data.readers import (
     merge_parts,
     require_labels,
 )
-from semisonic.data.select import keep_classes, rare_classes
+from semisonic.data.select import certain_labels, keep_classes, rare_classes
 from semisonic.data.splits import Split, fold_splits
 from semisonic.data.straddling import move_straddling, straddling_groups
 from semisonic.data.summary import Durations, Summary, describe
@@ -37,6 +37,7 @@ __all__ = [
     "Split",
     "Summary",
     "budget_ids",
+    "certain_labels",
     "check",
     "clip_durations",
     "describe",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LABEL_SEPARATOR = ";"
+POSITIVE, UNCERTAIN = LABEL_TYPES = ("positive", "uncertain")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,9 @@ class Clips:
         What the data set is called in tables and reports.
     notes : tuple of str
         What a reader decided that people should know (folders merged, rows left out).
+    label_type : ndarray of str, shape (n,)
+        "positive" where somebody checked the labels, "uncertain" where nobody did: such clips
+        train, and are never validated or tested on. "positive" everywhere if not given.
     """
 
     root: Path
@@ -61,11 +65,14 @@ class Clips:
     classes: tuple[str, ...] = ()
     name: str = "clips"
     notes: tuple[str, ...] = ()
+    label_type: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, np.str_))
     _class_index: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         n = len(self.file)
-        for column in ("start_time", "end_time", "labels", "group", "fold"):
+        if not len(self.label_type):
+            object.__setattr__(self, "label_type", all_positive(n))
+        for column in ("start_time", "end_time", "labels", "group", "fold", "label_type"):
             if len(getattr(self, column)) != n:
                 raise DataError(
                     f"clip table '{self.name}': column '{column}' has "
@@ -75,6 +82,11 @@ class Clips:
             raise DataError(f"clip table '{self.name}': a class name stands twice")
         object.__setattr__(self, "_class_index", {c: i for i, c in enumerate(self.classes)})
         self._check_times()
+        for found in sorted(set(self.label_type.tolist()) - set(LABEL_TYPES)):
+            raise DataError(
+                f"clip table '{self.name}': found label type '{found}', expected one of "
+                f"{', '.join(LABEL_TYPES)}"
+            )
         unknown = {label for row in self.labels for label in row} - set(self.classes)
         if unknown:
             raise DataError(
@@ -125,6 +137,7 @@ class Clips:
             classes=tuple(classes),
             name=name,
             notes=tuple(notes),
+            label_type=np.array([row.get("label_type", POSITIVE) for row in table], np.str_),
         )
         ids = clips.ids
         if len(set(ids)) != len(ids):
@@ -149,6 +162,7 @@ class Clips:
             labels=tuple(self.labels[i] for i in index),
             group=self.group[index],
             fold=self.fold[index],
+            label_type=self.label_type[index],
         )
 
     def __repr__(self) -> str:
@@ -177,6 +191,11 @@ class Clips:
     def is_labelled(self) -> NDArray[np.bool_]:
         """Which rows carry at least one label, shape (n,)."""
         return np.array([bool(row) for row in self.labels], dtype=np.bool_)
+
+    @property
+    def is_certain(self) -> NDArray[np.bool_]:
+        """Which rows carry labels that somebody checked, shape (n,): those to measure by."""
+        return np.asarray(self.is_labelled & (self.label_type == POSITIVE), np.bool_)
 
     @property
     def is_multi_label(self) -> bool:
@@ -212,7 +231,8 @@ class Clips:
 
     def without_labels(self) -> Clips:
         """The same clips as an unlabelled pool, so that no label can leak from them."""
-        return replace(self, labels=((),) * len(self), classes=())
+        plain = all_positive(len(self))
+        return replace(self, labels=((),) * len(self), classes=(), label_type=plain)
 
     def with_columns(self, **columns: Any) -> Clips:
         """A copy in which whole columns (or ``classes``, ``name``) are replaced."""
@@ -230,8 +250,14 @@ class Clips:
                 "label": [LABEL_SEPARATOR.join(row) for row in self.labels],
                 "group": self.group.astype(object),
                 "fold": self.fold,
+                "label_type": self.label_type.astype(object),
             }
         )
+
+
+def all_positive(n: int) -> NDArray[np.str_]:
+    """The label type of ``n`` clips whose labels somebody checked."""
+    return np.array([POSITIVE] * n, np.str_)
 
 
 def _place(row: dict[str, Any]) -> tuple[str, float, float]:

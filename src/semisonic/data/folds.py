@@ -22,7 +22,7 @@ def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
     Returns
     -------
     ndarray of int64, shape (n,)
-        The fold of each row, from 1; 0 for a row without a label.
+        The fold of each row, from 1; 0 for a row without a label, or with one nobody checked.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
     if n_folds < 2:
         raise OptionError(f"n_folds: found {n_folds}, expected at least 2")
     require_labels(clips, "a division into folds")
-    found = recordings(clips, np.flatnonzero(clips.is_labelled))
+    found = recordings(clips, np.flatnonzero(clips.is_certain))
     if len(found.names) < n_folds:
         raise DataError(
             f"'{clips.name}': {len(found.names)} labelled recordings, expected at least {n_folds}, "

@@ -20,7 +20,8 @@ def hold_out(
     """Cut a share of the clips off, by recording, with all classes as evenly as possible.
 
     Recordings are taken in a random order for the class that is furthest from its share. The last
-    recording of a class is never taken.
+    recording of a class is never taken, and none that has labels nobody checked
+    (``label_type`` "uncertain").
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def hold_out(
     rows : ndarray of int64
         The rows to divide.
     share : float
-        Share of the clips to hold out, from 0 to below 1.
+        Share of the clips with checked labels to hold out, from 0 to below 1.
     seed : int
     purpose : str
         Names the random stream, so that different cuts are independent.
@@ -40,7 +41,8 @@ def hold_out(
     """
     if not 0 <= share < 1:
         raise OptionError(f"share to hold out: found {share}, expected from 0 to below 1")
-    found = recordings(clips, rows)
+    uncertain = clips.group[rows][clips.is_labelled[rows] & ~clips.is_certain[rows]]
+    found = recordings(clips, rows[~np.isin(clips.group[rows], uncertain)])
     order = shuffled(found.names, seed, purpose)
     priority = np.argsort(shuffled(clips.classes, seed, purpose, "class"))
     chosen = _choose(found, order, priority, share)

@@ -31,6 +31,7 @@ def join(first: Clips, second: Clips, name: str | None = None) -> Clips:
         fold=np.concatenate([table.fold for table in tables]),
         classes=tuple(dict.fromkeys(first.classes + second.classes)),
         name=name or f"{first.name} + {second.name}",
+        label_type=np.concatenate([table.label_type for table in tables]),
     )
 
 

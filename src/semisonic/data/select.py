@@ -1,4 +1,4 @@
-"""Part of a table by class, and classes that are too rare to work with."""
+"""Part of a table by class or by who checked the labels, and classes too rare to work with."""
 
 from __future__ import annotations
 
@@ -28,6 +28,23 @@ def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
     stays = np.array([bool(new) or not old for new, old in zip(labels, clips.labels, strict=True)])
     kept = clips.with_columns(labels=tuple(labels), classes=_in_order(clips, wanted))
     return kept[stays] if len(kept) else kept
+
+
+def certain_labels(clips: Clips, purpose: str = "this") -> Clips:
+    """The table without the clips whose labels nobody checked; unlabelled ones stay.
+
+    Raises
+    ------
+    DataError
+        When no checked label is left of those there were.
+    """
+    uncertain = clips.is_labelled & ~clips.is_certain
+    if uncertain.any() and not clips.is_certain.any():
+        raise DataError(
+            f"'{clips.name}': nobody checked the labels of its {len(clips)} clips (label type "
+            f"uncertain), and {purpose} needs checked ones; give another part of the data set"
+        )
+    return clips[~uncertain]
 
 
 def rare_classes(clips: Clips, n_recordings: int = 2) -> list[str]:

@@ -67,6 +67,9 @@ def fold_splits(
 ) -> list[Split]:
     """One split for each fold: that fold is tested, the others train and validate.
 
+    A set with one fold, and clips without a fold beside it, has an official test part (fold 1) and
+    gives one split. Labels that nobody checked (``label_type`` "uncertain") train only.
+
     Parameters
     ----------
     clips : Clips
@@ -109,20 +112,23 @@ def fold_splits(
         fold = move_straddling(clips).fold
     labelled = clips.is_labelled
     folds = sorted({int(f) for f in fold[labelled]} - {0})
-    if len(folds) < (3 if validation_fold == "previous" else 2):
+    official_test = len(folds) == 1 and bool((labelled & (fold == 0)).any())
+    least = 3 if validation_fold == "previous" else 1 if official_test else 2
+    if len(folds) < least:
         raise DataError(
-            f"'{clips.name}': labelled clips in {len(folds)} fold(s), expected at least "
-            f"{3 if validation_fold == 'previous' else 2}; without a fold column folds are made"
+            f"'{clips.name}': labelled clips in {len(folds)} fold(s), expected at least {least}; "
+            "without a fold column folds are made"
         )
     splits = []
     for i, k in enumerate(folds):
-        test = np.flatnonzero(labelled & (fold == k))
+        test = np.flatnonzero(clips.is_certain & (fold == k))
         rest = np.flatnonzero(labelled & (fold != k))
         held, dropped = np.empty(0, np.int64), np.empty(0, np.int64)
         if straddling != "keep":
             rest, dropped = _without_groups_of(clips, rest, test)
         if validation_fold == "previous":
-            held, train = _divide(rest, fold[rest] == folds[i - 1])
+            before = fold[rest] == folds[i - 1]
+            held, train = rest[before & clips.is_certain[rest]], rest[~before]
             if straddling != "keep":
                 train, more = _without_groups_of(clips, train, held)
                 dropped = np.sort(np.concatenate([dropped, more]))
@@ -137,10 +143,6 @@ def _without_groups_of(clips: Clips, rows: Rows, others: Rows) -> tuple[Rows, Ro
     """Rows whose recording is not among ``others``, and the rest."""
     shared = np.isin(clips.group[rows], clips.group[others])
     return rows[~shared], rows[shared]
-
-
-def _divide(rows: Rows, mask: NDArray[np.bool_]) -> tuple[Rows, Rows]:
-    return rows[mask], rows[~mask]
 
 
 def _check_options(validation: float, n_folds: int, validation_fold: str, straddling: str) -> None:

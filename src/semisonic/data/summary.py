@@ -40,6 +40,10 @@ class Summary:
     per_class_and_fold : dict of str to tuple of int
         The same for each of ``folds``; empty without folds.
     recordings_per_class : dict of str to int
+    n_uncertain : int
+        Labelled clips whose labels nobody checked.
+    uncertain_per_class : dict of str to int
+        The same for each class; empty when there are none.
     durations : Durations or None
         None when headers were not read, or none could be.
     sample_rates, channels, formats : dict to int
@@ -64,6 +68,8 @@ class Summary:
     per_class: dict[str, int]
     per_class_and_fold: dict[str, tuple[int, ...]]
     recordings_per_class: dict[str, int]
+    n_uncertain: int
+    uncertain_per_class: dict[str, int]
     durations: Durations | None
     sample_rates: dict[int, int]
     channels: dict[int, int]
@@ -85,7 +91,8 @@ class Summary:
             f"{_n(self.n_recordings, 'recording')}",
             f"labels: {self.n_labelled} of {self.n_clips} clips labelled, "
             f"{_n(len(self.classes), 'class', 'classes')}"
-            + (f", {self.n_multi_label} with several labels" if self.n_multi_label else ""),
+            + (f", {self.n_multi_label} with several labels" if self.n_multi_label else "")
+            + (f", {self.n_uncertain} with labels nobody checked" if self.n_uncertain else ""),
             f"folds: {', '.join(map(str, self.folds)) or 'none'}",
         ]
         if self.durations is not None:
@@ -122,7 +129,8 @@ def describe(clips: Clips, *, fast: bool = False, workers: int | None = None) ->
     files = sorted(set(clips.file.tolist()))
     headers = [] if fast else read_headers(clips, files, workers)
     good = [header.info for header in headers if header.info is not None]
-    per_class = Counter(label for row in clips.labels for label in row)
+    per_class = _per_class(clips)
+    uncertain = clips[clips.is_labelled & ~clips.is_certain]
     return Summary(
         name=clips.name,
         root=str(clips.root),
@@ -133,9 +141,11 @@ def describe(clips: Clips, *, fast: bool = False, workers: int | None = None) ->
         n_recordings=len(set(clips.group.tolist())),
         classes=clips.classes,
         folds=tuple(clips.folds),
-        per_class={label: per_class[label] for label in clips.classes},
+        per_class=per_class,
         per_class_and_fold=_per_fold(clips),
         recordings_per_class=_recordings(clips),
+        n_uncertain=len(uncertain),
+        uncertain_per_class=_per_class(uncertain) if len(uncertain) else {},
         durations=_durations(clips, headers),
         sample_rates=_most_common(info.sample_rate for info in good),
         channels=_most_common(info.n_channels for info in good),
@@ -144,6 +154,11 @@ def describe(clips: Clips, *, fast: bool = False, workers: int | None = None) ->
         notes=clips.notes,
         fast=fast,
     )
+
+
+def _per_class(clips: Clips) -> dict[str, int]:
+    counts = Counter(label for row in clips.labels for label in row)
+    return {label: counts[label] for label in clips.classes}
 
 
 def _per_fold(clips: Clips) -> dict[str, tuple[int, ...]]:

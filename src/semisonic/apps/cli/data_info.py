@@ -51,17 +51,23 @@ def lines(found: Summary) -> Iterator[str]:
     yield from (f"{name.ljust(width)}  {value}" for name, value in facts.items())
     if found.classes:
         yield ""
-        headers = ["class", "clips", "recordings", *(f"fold {k}" for k in found.folds)]
-        rows = [
-            [
-                label,
-                found.per_class[label],
-                found.recordings_per_class[label],
-                *found.per_class_and_fold.get(label, ()),
-            ]
-            for label in found.classes
-        ]
-        yield table(headers, rows)
+        columns = dict(_columns(found))
+        rows = zip(found.classes, *columns.values(), strict=True)
+        yield table(["class", *columns], rows)
+
+
+def _columns(found: Summary) -> Iterator[tuple[str, list[int]]]:
+    """The table of the classes: numbers in class order under their headings."""
+    yield "clips", list(found.per_class.values())
+    yield "recordings", list(found.recordings_per_class.values())
+    if found.uncertain_per_class:
+        yield "uncertain", list(found.uncertain_per_class.values())
+    in_folds = [found.per_class_and_fold.get(label, ()) for label in found.classes]
+    outside = [n - sum(f) for n, f in zip(found.per_class.values(), in_folds, strict=True)]
+    if found.folds and any(outside):
+        yield "no fold", outside
+    for i, fold in enumerate(found.folds):
+        yield f"fold {fold}", [counts[i] for counts in in_folds]
 
 
 def _facts(found: Summary) -> Iterator[tuple[str, str]]:
@@ -71,6 +77,9 @@ def _facts(found: Summary) -> Iterator[tuple[str, str]]:
     several = f", {found.n_multi_label} with several labels" if found.n_multi_label else ""
     labelled = f"{found.n_labelled} with a label, {unlabelled} without{several}"
     yield "clips", f"{found.n_clips} ({labelled})"
+    if found.n_uncertain:
+        certain = found.n_labelled - found.n_uncertain
+        yield "labels", f"{certain} checked, {found.n_uncertain} uncertain (they only train)"
     yield "files", f"{found.n_files}"
     yield "recordings", f"{found.n_recordings}"
     yield "classes", f"{len(found.classes)}"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
-from semisonic.data.readers.groups import groups_of
-from semisonic.data.readers.locate import locate
+from semisonic.data.readers.locate import locate_all_or_none
+from semisonic.data.readers.named import classes_by_number, named_groups, whole
 from semisonic.data.readers.place import Place, ReadOptions
-from semisonic.data.readers.table_file import Row, TableFile, normalise, read_header, read_table
+from semisonic.data.readers.table_file import read_header, read_table
 
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
 _NEEDED = frozenset(COLUMNS) - {"take"}
@@ -61,55 +61,19 @@ def _read(place: Place, options: ReadOptions, only_esc10: bool) -> Clips:
     kept = [row for row in table.rows if not only_esc10 or row.values["esc10"].lower() == "true"]
     if not kept:
         raise DataError(f"{path}: no rows{' with esc10 True' if only_esc10 else ''}")
-    classes = _classes(table, kept)
+    classes = classes_by_number(table, kept, "target", "category")
     files = [row.values["filename"] for row in kept]
-    found = locate(path, files, [row.number for row in kept], allow_missing=True)
-    alone = found.n_missing == len(kept)
-    if found.n_missing and not alone and not options.allow_missing:
-        locate(path, files, [row.number for row in kept])  # raises, naming what is missing
-    column = "src_file" if options.group == "auto" else normalise(options.group)
-    if column in table.columns:
-        groups = [row.values[column] for row in kept]
-    else:
-        groups = groups_of(found.files, options.group)
+    numbers = [row.number for row in kept]
+    found = locate_all_or_none(path, files, numbers, allow_missing=options.allow_missing)
+    groups = named_groups(table, kept, found.files, "src_file", options.group)
     rows = [
         {
             "file": file,
             "labels": row.values["category"],
             "group": group,
-            "fold": _whole(table, row, "fold", 1),
+            "fold": whole(table, row, "fold", 1),
         }
         for row, file, group in zip(kept, found.files, groups, strict=True)
     ]
     name = options.name or ("ESC-10" if only_esc10 else "ESC-50")
     return Clips.from_rows(found.root, rows, classes, name, found.notes)
-
-
-def _classes(table: TableFile, rows: list[Row]) -> list[str]:
-    """Class names in the order of the target numbers."""
-    names: dict[int, str] = {}
-    numbers: dict[str, int] = {}
-    for row in rows:
-        number, name = _whole(table, row, "target", 0), row.values["category"]
-        if not name:
-            raise DataError(f"{table.where(row)}: the category is empty, expected a class name")
-        if names.setdefault(number, name) != name:
-            raise DataError(
-                f"{table.where(row)}: target {number} is '{name}', and '{names[number]}' in an "
-                "earlier row; expected one name a number"
-            )
-        if numbers.setdefault(name, number) != number:
-            raise DataError(
-                f"{table.where(row)}: '{name}' has target {number}, and {numbers[name]} in an "
-                "earlier row; expected one number a name"
-            )
-    return [names[number] for number in sorted(names)]
-
-
-def _whole(table: TableFile, row: Row, column: str, lowest: int) -> int:
-    text = row.values[column]
-    if not text.isdecimal() or int(text) < lowest:
-        raise DataError(
-            f"{table.where(row)}: found {column} '{text}', expected a whole number from {lowest}"
-        )
-    return int(text)

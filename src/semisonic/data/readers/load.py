@@ -11,7 +11,17 @@ from pathlib import Path
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import nearest
 from semisonic.data.clips import Clips
-from semisonic.data.readers import class_folders, csv_table, esc_folders, esc_meta, esc_us, plain
+from semisonic.data.readers import (
+    class_folders,
+    csv_table,
+    esc_folders,
+    esc_meta,
+    esc_us,
+    fsdkaggle2018,
+    fsdkaggle2019,
+    plain,
+    urbansound,
+)
 from semisonic.data.readers.place import Place, ReadOptions
 
 _log = logging.getLogger(__name__)
@@ -30,16 +40,38 @@ class Layout:
 # In the order in which they are tried: the more special ones first.
 LAYOUTS = (
     Layout("esc50", "ESC-50 with meta/esc50.csv", esc_meta.recognise, esc_meta.read),
+    Layout("urbansound8k", "UrbanSound8K", urbansound.recognise, urbansound.read),
+    Layout("fsdkaggle2018", "FSDKaggle2018", fsdkaggle2018.recognise, fsdkaggle2018.read),
+    Layout("fsdkaggle2019", "FSDKaggle2019", fsdkaggle2019.recognise, fsdkaggle2019.read),
     Layout("csv", "a table of files and labels", csv_table.recognise, csv_table.read),
     Layout("esc-us", "ESC-US, unlabelled", esc_us.recognise, esc_us.read),
     Layout("esc-folders", "ESC in its old layout", esc_folders.recognise, esc_folders.read),
     Layout("folders", "a folder of class folders", class_folders.recognise, class_folders.read),
     Layout("files", "recordings without labels", plain.recognise, plain.read),
 )
-_BY_KIND = {layout.kind: layout for layout in LAYOUTS}
-_BY_KIND["esc10"] = Layout(
-    "esc10", "the ESC-10 part of ESC-50", esc_meta.recognise, esc_meta.read_esc10
+# Parts of a data set, to be asked for by name.
+PARTS = (
+    Layout("esc10", "the ESC-10 part of ESC-50", esc_meta.recognise, esc_meta.read_esc10),
+    Layout(
+        "fsdkaggle2018-verified",
+        "the verified clips of FSDKaggle2018",
+        fsdkaggle2018.recognise,
+        fsdkaggle2018.read_verified,
+    ),
+    Layout(
+        "fsdkaggle2019-curated",
+        "the curated clips of FSDKaggle2019 and its test part",
+        fsdkaggle2019.recognise,
+        fsdkaggle2019.read_curated,
+    ),
+    Layout(
+        "fsdkaggle2019-noisy",
+        "the noisy clips of FSDKaggle2019 and its test part",
+        fsdkaggle2019.recognise,
+        fsdkaggle2019.read_noisy,
+    ),
 )
+_BY_KIND = {layout.kind: layout for layout in (*LAYOUTS, *PARTS)}
 LABEL_CHOICES = ("auto", "none", *_BY_KIND)
 
 
@@ -59,11 +91,12 @@ def load_clips(
     ----------
     path : path
         A folder, a CSV or TSV table, or one recording.
-    labels : {"auto", "none", "folders", "csv", "esc50", "esc10", "esc-folders", "esc-us", "files"}
-        Where the labels come from. "auto" looks at the layout (:func:`describe_layout` says what
-        it finds). "none" (or None) reads as "auto" and then takes the labels away, so that
-        recordings and folds stay known and test audio can be kept out of a pool. "files" lists
-        every recording, whatever lies beside it.
+    labels : str
+        Where the labels come from, one of ``LABEL_CHOICES``: "folders", "csv", the name of a data
+        set or of a part of one, such as "fsdkaggle2019-curated". "auto" looks at the layout
+        (:func:`describe_layout` says what it finds). "none" (or None) reads as "auto" and then
+        takes the labels away, so that recordings and folds stay known and test audio can be kept
+        out of a pool. "files" lists every recording, whatever lies beside it.
     name : str, optional
         What the data set is called in reports; by default its own name or the folder's.
     group : str

@@ -67,6 +67,22 @@ def locate(
     return Located(root, names, len(still), notes)
 
 
+def locate_all_or_none(
+    table: Path, files: Sequence[str], row_numbers: Sequence[int], *, allow_missing: bool = False
+) -> Located:
+    """As :func:`locate`, for a published table: it may also be read without any of its audio.
+
+    Raises
+    ------
+    DataError
+        When some files are there and others are not, unless ``allow_missing``.
+    """
+    found = locate(table, files, row_numbers, allow_missing=True)
+    if found.n_missing and found.n_missing < len(files) and not allow_missing:
+        return locate(table, files, row_numbers)  # raises, naming what is missing
+    return found
+
+
 def _search(
     root: Path, files: Sequence[str], present: Sequence[bool]
 ) -> tuple[list[str | None], int]:

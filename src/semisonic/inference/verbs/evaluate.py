@@ -18,6 +18,7 @@ from semisonic.base.options import check
 from semisonic.base.progress import track
 from semisonic.data.clips import Clips
 from semisonic.data.readers.load import require_labels
+from semisonic.data.select import certain_labels
 from semisonic.evaluation.wording import percent
 from semisonic.inference.datasets import as_classes_of, in_fold, load_data
 from semisonic.inference.measuring import Measurement, measure
@@ -92,7 +93,8 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     ------
     DataError
         When clips took part in the making of the model (unless ``allow_seen``), carry labels
-        it does not know (unless ``allow_unknown``), or cannot be read.
+        it does not know (unless ``allow_unknown``), cannot be read, or all carry labels that
+        nobody checked.
     ModelError
         When the model file is missing or damaged.
     """
@@ -103,6 +105,10 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     require_labels(clips, "an evaluation")
     if options.fold:
         clips = clips[in_fold(clips, options.fold)]
+    n_all = len(clips)
+    clips = certain_labels(clips, "an evaluation")
+    if len(clips) < n_all:
+        _log.warning("%d clips left out: nobody checked their labels", n_all - len(clips))
     clips, unknown = as_classes_of(clips, model.classes, allow_unknown=options.allow_unknown)
     if clips.is_multi_label and not model.multi_label:
         raise DataError(
