@@ -27,16 +27,20 @@ def is_shown() -> bool:
     return _shown
 
 
-def bar(total: int | None, label: str, unit: str = "it", initial: int = 0) -> tqdm[Any]:
+def bar(
+    total: int | None, label: str, unit: str = "it", initial: int = 0, *, scaled: bool = False
+) -> tqdm[Any]:
     """A bar to be updated by hand; use it as a context manager.
 
-    ``initial`` counts what an earlier, interrupted run already did.
+    ``initial`` counts what an earlier, interrupted run already did. ``scaled`` shows large numbers
+    as 3.1k and 4.5M, as for bytes.
     """
     terminal = sys.stderr.isatty()
     return tqdm(
         total=total,
         desc=label,
-        unit=f" {unit}",
+        unit=unit if scaled else f" {unit}",
+        unit_scale=scaled,
         initial=initial,
         disable=not _shown,
         dynamic_ncols=True,

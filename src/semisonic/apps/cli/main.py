@@ -27,6 +27,7 @@ DATA_VERBS = {
     "check": (f"{_VERBS}.data_check", "Look for leaks between folds and for duplicates."),
     "build": (f"{_VERBS}.data_build", "Decode and resample all clips into a sample store."),
     "preview": (f"{_VERBS}.data_preview", "Look at and listen to every augmentation of a clip."),
+    "get": (f"{_VERBS}.data_get", "Fetch a published data set."),
     "synth": (f"{_VERBS}.data_synth", "Make the synthetic data set."),
 }
 VERBS = {
@@ -37,7 +38,7 @@ VERBS = {
     "suspects": (f"{_VERBS}.suspects", "Find labels that look wrong, to be listened to."),
     "curve": (f"{_VERBS}.curve", "Tell how many labels are needed, and what the pool brings."),
     "run": (f"{_VERBS}.run", "Run a recipe: a whole experiment with its report."),
-    "data": (f"{_VERBS}.data", "Look at recordings, check, decode or make them."),
+    "data": (f"{_VERBS}.data", "Look at recordings, check, decode, make or fetch them."),
     "info": (f"{_VERBS}.info", "Say what a model or a run is, and what this machine has."),
 }
 

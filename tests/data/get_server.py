@@ -1,0 +1,122 @@
+"""A server on this machine that behaves as badly as it is told to, and archives for it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from semisonic.data.get import Archive, RemoteFile, RemoteSet
+
+
+@dataclass
+class Site:
+    """What a server offers and how it behaves.
+
+    ``cuts`` holds, for each of the next answers, after how many bytes the line breaks;
+    ``failures`` the status of each of the next answers; ``asked`` what was asked for.
+    """
+
+    files: dict[str, bytes]
+    address: str = ""
+    knows_ranges: bool = True
+    tells_size: bool = True
+    cuts: list[int] = field(default_factory=list)
+    failures: list[int] = field(default_factory=list)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    listed: dict[str, dict[str, object]] | None = None
+
+    def record(self) -> dict[str, object]:
+        """As Zenodo's interface gives it."""
+        found = self.listed
+        if found is None:
+            found = {
+                name: {"size": len(data), "checksum": f"md5:{hashlib.md5(data).hexdigest()}"}
+                for name, data in self.files.items()
+            }
+        return {"id": 1, "files": [{"key": name, **entry} for name, entry in found.items()]}
+
+    def remote(self, *names: str, folder: str = "birds", record: bool = True) -> RemoteSet:
+        """A data set of one archive here."""
+        files = tuple(RemoteFile(name, f"{self.address}/{name}") for name in names)
+        return RemoteSet(
+            name="birds", title="Birds: two clips", licence="CC0", page=self.address,
+            about_gb=1e-6, archives=(Archive(folder, "all", files),),
+            record=f"{self.address}/record" if record else "", data=folder,
+        )  # fmt: skip
+
+    @property
+    def downloads(self) -> list[tuple[str, str]]:
+        """File and range of each request for content."""
+        return [(p, r) for method, p, r in self.asked if method == "GET" and p != "/record"]
+
+
+@contextmanager
+def serving(site: Site) -> Iterator[Site]:
+    """Run a server for as long as the block lasts."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            asked_range = self.headers.get("Range", "")
+            site.asked.append((self.command, self.path, asked_range))
+            if self.path == "/record":
+                return self.answer(200, json.dumps(site.record()).encode(), {})
+            if site.failures and self.command == "GET":
+                return self.answer(site.failures.pop(0), b"no", {})
+            data = site.files.get(self.path.lstrip("/"))
+            if data is None:
+                return self.answer(404, b"no", {})
+            begin = 0
+            if asked_range and site.knows_ranges:
+                begin = int(asked_range.removeprefix("bytes=").rstrip("-"))
+                if begin >= len(data):
+                    return self.answer(416, b"", {})
+                place = {"Content-Range": f"bytes {begin}-{len(data) - 1}/{len(data)}"}
+                return self.answer(206, data[begin:], place)
+            return self.answer(200, data, {})
+
+        def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+            self.send_response(status)
+            if site.tells_size:
+                self.send_header("Content-Length", str(len(body)))
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command == "HEAD":
+                return
+            is_content = self.path != "/record" and status < 300
+            if site.cuts and is_content:
+                body = body[: site.cuts.pop(0)]
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    site.address = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """A zip in memory."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return stream.getvalue()

@@ -1,0 +1,253 @@
+"""Fetching a data set from a server that cuts, refuses, lies or fails."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from get_server import Site, serving, zipped
+
+from semisonic.apps.cli.main import main
+from semisonic.base import progress
+from semisonic.base.errors import DataError, OptionError
+from semisonic.data.get import PARTS, SETS, RemoteSet, catalogue, fetch, make_plan
+from semisonic.data.get.fetch import JOURNAL
+
+CONTENT = {
+    "birds/labels.csv": b"file,label\na.wav,robin\n",
+    "birds/a.wav": np.random.default_rng(0).bytes(30000),
+}
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with serving(Site({"birds.zip": zipped(CONTENT)})) as running:
+        yield running
+
+
+def get(remote: RemoteSet, folder: Path) -> Path:
+    return fetch(make_plan(remote, folder), pause=0.001).data
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {
+        f"{folder.name}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_set_is_fetched_checked_unpacked_and_written_down(site: Site, tmp_path: Path) -> None:
+    data = get(site.remote("birds.zip"), tmp_path / "sets")
+    assert data == tmp_path / "sets" / "birds"
+    assert content_of(data) == CONTENT
+    assert sorted(p.name for p in data.parent.iterdir()) == ["birds", JOURNAL]
+    entry = json.loads((data.parent / JOURNAL).read_text())["birds"]
+    assert entry["licence"] == "CC0"
+    assert entry["from"][0]["bytes"] == len(site.files["birds.zip"])
+
+
+def test_what_is_there_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
+    get(site.remote("birds.zip"), tmp_path)
+    site.asked.clear()
+    plan = make_plan(site.remote("birds.zip"), tmp_path)
+    assert plan.done == ("birds",)
+    assert fetch(plan).folders == {}
+    assert site.asked == []
+
+
+def test_archives_may_be_kept(site: Site, tmp_path: Path) -> None:
+    fetch(make_plan(site.remote("birds.zip"), tmp_path), keep_archives=True)
+    assert (tmp_path / "birds.zip").read_bytes() == site.files["birds.zip"]
+
+
+def test_a_cut_line_is_taken_up_where_it_broke(site: Site, tmp_path: Path) -> None:
+    site.cuts = [10000, 5000]
+    assert content_of(get(site.remote("birds.zip"), tmp_path)) == CONTENT
+    assert [r for _, r in site.downloads] == ["", "bytes=10000-", "bytes=15000-"]
+
+
+def test_another_call_goes_on_with_what_the_first_one_got(site: Site, tmp_path: Path) -> None:
+    remote = site.remote("birds.zip")
+    site.cuts = [10000]
+    site.failures = []
+    first = site.files["birds.zip"][:10000]
+    (tmp_path / "birds.zip.part").write_bytes(first)
+    plan = make_plan(remote, tmp_path)
+    assert plan.n_bytes == len(site.files["birds.zip"]) - 10000
+    site.cuts = []
+    assert content_of(fetch(plan).data) == CONTENT
+    assert site.downloads == [("/birds.zip", "bytes=10000-")]
+
+
+def test_a_server_that_ignores_ranges(
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.knows_ranges = False
+    site.cuts = [10000]
+    assert content_of(get(site.remote("birds.zip"), tmp_path)) == CONTENT
+    assert "sends it from its start again" in caplog.text
+
+
+def test_an_old_part_that_the_server_cannot_go_on_from(site: Site, tmp_path: Path) -> None:
+    """The file was exchanged for a shorter one; the record knows the old size still."""
+    whole = site.files["birds.zip"]
+    site.listed = site.record()["files"] and {  # the record is right about the file it serves
+        "birds.zip": {k: v for k, v in site.record()["files"][0].items() if k != "key"}  # type: ignore[index]
+    }
+    (tmp_path / "birds.zip.part").write_bytes(b"x" * (len(whole) - 1))
+    with pytest.raises(DataError, match="found the MD5"):
+        get(site.remote("birds.zip"), tmp_path)
+    assert not (tmp_path / "birds.zip.part").exists(), "the next call starts anew"
+    assert content_of(get(site.remote("birds.zip"), tmp_path)) == CONTENT
+
+
+def test_a_wrong_hash(site: Site, tmp_path: Path) -> None:
+    site.listed = {
+        "birds.zip": {"size": len(site.files["birds.zip"]), "checksum": f"md5:{'0' * 32}"}
+    }
+    with pytest.raises(DataError, match=f"found the MD5 [0-9a-f]+, expected {'0' * 32}"):
+        get(site.remote("birds.zip"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_size(site: Site, tmp_path: Path) -> None:
+    listed = site.record()["files"][0]  # type: ignore[index]
+    site.listed = {"birds.zip": {"size": 7, "checksum": listed["checksum"]}}
+    with pytest.raises(DataError, match=r"found \d+ bytes, expected 7"):
+        get(site.remote("birds.zip"), tmp_path)
+
+
+def test_a_hash_that_was_published_otherwise(site: Site, tmp_path: Path) -> None:
+    remote = site.remote("birds.zip")
+    (archive,) = remote.archives
+    file = archive.files[0].__class__("birds.zip", archive.files[0].url, "1" * 32)
+    changed = RemoteSet(**{
+        **vars(remote), "archives": (archive.__class__("birds", "all", (file,)),),
+    })  # fmt: skip
+    with pytest.raises(DataError, match=f"was published with {'1' * 32}"):
+        make_plan(changed, tmp_path)
+
+
+def test_a_server_that_fails_for_a_while(site: Site, tmp_path: Path) -> None:
+    site.failures = [500, 503, 429]
+    assert content_of(get(site.remote("birds.zip"), tmp_path)) == CONTENT
+    assert len(site.downloads) == 4
+
+
+def test_a_server_that_keeps_failing(site: Site, tmp_path: Path) -> None:
+    site.failures = [503] * 20
+    with pytest.raises(DataError, match=r"birds\.zip: the server answers 503 .*Try later"):
+        get(site.remote("birds.zip"), tmp_path)
+    assert len(site.downloads) == 5
+
+
+def test_a_cut_that_repeats_keeps_what_came(site: Site, tmp_path: Path) -> None:
+    site.cuts = [10000] + [0] * 20
+    with pytest.raises(DataError, match=r"10000 bytes are kept, and the same command goes on"):
+        get(site.remote("birds.zip"), tmp_path)
+    site.cuts = []
+    assert content_of(get(site.remote("birds.zip"), tmp_path)) == CONTENT
+
+
+def test_a_file_that_is_not_there_is_asked_for_once(site: Site, tmp_path: Path) -> None:
+    site.listed = {"bees.zip": {"size": 3, "checksum": f"md5:{'0' * 32}"}}
+    with pytest.raises(DataError, match="the server answers 404"):
+        get(site.remote("bees.zip"), tmp_path)
+    assert len(site.downloads) == 1
+    with pytest.raises(DataError, match=r"names no file birds\.zip, but bees\.zip"):
+        make_plan(site.remote("birds.zip"), tmp_path)
+
+
+def test_a_record_that_cannot_be_had(site: Site, tmp_path: Path) -> None:
+    remote = RemoteSet(**{**vars(site.remote("birds.zip")), "record": f"{site.address}/nothing"})
+    with pytest.raises(DataError, match=r"/nothing: the server answers 404"):
+        make_plan(remote, tmp_path)
+    remote = RemoteSet(**{**vars(remote), "record": f"{site.address}/birds.zip"})
+    with pytest.raises(DataError, match="not a record with a list of files"):
+        make_plan(remote, tmp_path)
+    remote = RemoteSet(**{**vars(remote), "record": "http://127.0.0.1:9/record"})
+    with pytest.raises(DataError, match="no connection"):
+        make_plan(remote, tmp_path)
+    site.listed = {"birds.zip": {"size": "large", "checksum": "none"}}
+    with pytest.raises(DataError, match="found size 'large' and checksum 'none'"):
+        make_plan(site.remote("birds.zip"), tmp_path)
+
+
+@pytest.mark.parametrize("tells_size", [True, False])
+def test_a_server_without_a_record(site: Site, tmp_path: Path, tells_size: bool) -> None:
+    site.tells_size = tells_size
+    plan = make_plan(site.remote("birds.zip", record=False), tmp_path)
+    assert (plan.n_bytes is not None) == tells_size
+    assert any("publishes no hash" in line for line in plan.lines())
+    site.cuts = [10000] if tells_size else []
+    (tmp_path / "birds.zip.part").write_bytes(b"of another day")
+    assert content_of(fetch(plan, pause=0.001).data) == CONTENT
+    assert all(r == "" for _, r in site.downloads), "two halves could not be told to fit"
+
+
+def test_no_space(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage(NamedTuple):
+        free: int
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(40000))
+    plan = make_plan(site.remote("birds.zip"), tmp_path)
+    with pytest.raises(DataError, match=r"0\.04 MB free, and about 0\.\d+ MB are wanted"):
+        fetch(plan)
+    assert site.downloads == []
+
+
+def test_a_folder_in_the_way_is_left_alone(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "birds" / "mine.wav").write_bytes(b"mine")
+    with pytest.raises(DataError, match="is there already, and was not put there by a finished"):
+        get(site.remote("birds.zip"), tmp_path)
+    assert content_of(tmp_path / "birds") == {"birds/mine.wav": b"mine"}
+    assert site.asked == []
+
+
+def test_parts_of_the_real_sets() -> None:
+    for name, remote in SETS.items():
+        assert remote.name == name
+        assert remote.licence
+        files = [file for archive in remote.archives for file in archive.files]
+        assert all(file.url.startswith("https://") for file in files)
+        assert len({archive.folder for archive in remote.archives}) == len(remote.archives)
+        assert set(remote.parts) <= set(PARTS)
+    noisy = SETS["fsdkaggle2019"].archives[-1]
+    assert [file.name[-4:] for file in noisy.files] == [
+        ".z01", ".z02", ".z03", ".z04", ".z05", ".z06", ".zip",
+    ]  # fmt: skip
+    with pytest.raises(OptionError, match="'esc50' has no 'noisy'"):
+        make_plan(SETS["esc50"], Path("nowhere"), ["noisy"])
+
+
+def test_the_command(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(catalogue.SETS, "esc50", site.remote("birds.zip"))
+    try:
+        arguments = ["data", "get", "esc50", "-o", str(tmp_path / "sets")]
+        assert main([*arguments, "--dry-run"]) == 0
+        said = capsys.readouterr().out
+        assert "licence: CC0" in said
+        assert "to fetch: 1 files, 0.0303 MB" in said
+        assert site.downloads == []
+        assert not (tmp_path / "sets").exists()
+        assert main(arguments) == 0
+        said = capsys.readouterr().out
+        assert "licence: CC0" in said
+        assert f"semisonic data info {tmp_path / 'sets' / 'birds'}" in said
+        assert main(arguments) == 0
+        assert "there already: birds" in capsys.readouterr().out
+        assert len(site.downloads) == 1
+        assert main(["data", "get", "esc5"]) == 2
+        assert "did you mean 'esc50'?" in capsys.readouterr().err
+        assert main([*arguments, "--parts", "noisy"]) == 2
+    finally:
+        progress.show(False)
