@@ -74,13 +74,9 @@ def test_a_cut_line_is_taken_up_where_it_broke(site: Site, tmp_path: Path) -> No
 
 def test_another_call_goes_on_with_what_the_first_one_got(site: Site, tmp_path: Path) -> None:
     remote = site.remote("birds.zip")
-    site.cuts = [10000]
-    site.failures = []
-    first = site.files["birds.zip"][:10000]
-    (tmp_path / "birds.zip.part").write_bytes(first)
+    (tmp_path / "birds.zip.part").write_bytes(site.files["birds.zip"][:10000])
     plan = make_plan(remote, tmp_path)
     assert plan.n_bytes == len(site.files["birds.zip"]) - 10000
-    site.cuts = []
     assert content_of(fetch(plan).data) == CONTENT
     assert site.downloads == [("/birds.zip", "bytes=10000-")]
 
@@ -94,17 +90,22 @@ def test_a_server_that_ignores_ranges(
     assert "sends it from its start again" in caplog.text
 
 
-def test_an_old_part_that_the_server_cannot_go_on_from(site: Site, tmp_path: Path) -> None:
-    """The file was exchanged for a shorter one; the record knows the old size still."""
-    whole = site.files["birds.zip"]
-    site.listed = site.record()["files"] and {  # the record is right about the file it serves
-        "birds.zip": {k: v for k, v in site.record()["files"][0].items() if k != "key"}  # type: ignore[index]
-    }
-    (tmp_path / "birds.zip.part").write_bytes(b"x" * (len(whole) - 1))
+def test_a_part_of_another_file(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "birds.zip.part").write_bytes(b"x" * 20000)
     with pytest.raises(DataError, match="found the MD5"):
         get(site.remote("birds.zip"), tmp_path)
     assert not (tmp_path / "birds.zip.part").exists(), "the next call starts anew"
     assert content_of(get(site.remote("birds.zip"), tmp_path)) == CONTENT
+
+
+def test_a_part_that_the_server_cannot_go_on_from(site: Site, tmp_path: Path) -> None:
+    whole = site.files["birds.zip"]
+    listed = site.record()["files"][0]  # type: ignore[index]
+    site.listed = {"birds.zip": {"size": len(whole) + 9, "checksum": listed["checksum"]}}
+    (tmp_path / "birds.zip.part").write_bytes(whole)
+    with pytest.raises(DataError, match=rf"found {len(whole)} bytes, expected {len(whole) + 9}"):
+        get(site.remote("birds.zip"), tmp_path)
+    assert [r for _, r in site.downloads] == [f"bytes={len(whole)}-", ""]
 
 
 def test_a_wrong_hash(site: Site, tmp_path: Path) -> None:

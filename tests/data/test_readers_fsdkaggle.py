@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from semisonic.base.errors import DataError
-from semisonic.data import describe, describe_layout, fold_splits, load_clips
+from semisonic.data import describe, describe_layout, fold_splits, label_budget, load_clips
 
 LICENCE = "Creative Commons 0"
 CLASSES = ("Bark", "Cello", "Hi-hat")
@@ -36,7 +36,7 @@ def train_2018() -> list[str]:
     ]
 
 
-def tested_2018() -> list[str]:
+def scored_2018() -> list[str]:
     return ["fname,label,usage,freesound_id,license"] + [
         f"{4096 + 16 * c + i:08x}.wav,{label},{'Private' if i else 'Public'},{5000 + 16 * c + i},x"
         for c, label in enumerate(CLASSES)
@@ -46,10 +46,10 @@ def tested_2018() -> list[str]:
 
 def zenodo_2018(root: Path, train: list[str] | None = None, test: list[str] | None = None) -> Path:
     sounds(root / "FSDKaggle2018.audio_train", train_2018())
-    sounds(root / "FSDKaggle2018.audio_test", tested_2018())
+    sounds(root / "FSDKaggle2018.audio_test", scored_2018())
     meta = root / "FSDKaggle2018.meta"
     write(meta / "train_post_competition.csv", train or train_2018())
-    write(meta / "test_post_competition_scoring_clips.csv", test or tested_2018())
+    write(meta / "test_post_competition_scoring_clips.csv", test or scored_2018())
     write(root / "FSDKaggle2018.doc" / "README.md", ["FSDKaggle2018"])
     return root
 
@@ -88,6 +88,15 @@ def test_labels_that_nobody_checked_only_train(tmp_path: Path) -> None:
         assert (~without_test.is_certain[split.train]).sum() == 24
 
 
+def test_a_budget_takes_checked_labels_first(tmp_path: Path) -> None:
+    clips = load_clips(zenodo_2018(tmp_path))
+    rows = np.flatnonzero(clips.fold == 0)  # of each class 4 checked labels, 8 others
+    four, six = (label_budget(clips, rows, n, seed=1) for n in (4, 6))
+    assert clips.is_certain[four].all()
+    assert clips.is_certain[six].sum() == 12
+    assert set(four) < set(six)
+
+
 def test_verified_clips_alone(tmp_path: Path) -> None:
     clips = load_clips(zenodo_2018(tmp_path), labels="fsdkaggle2018-verified")
     assert len(clips) == 24
@@ -98,7 +107,7 @@ def test_verified_clips_alone(tmp_path: Path) -> None:
 def test_2018_as_kaggle_gives_it(tmp_path: Path) -> None:
     train = [",".join(line.split(",")[:3]) for line in train_2018()]
     sounds(tmp_path / "audio_train", train)
-    sounds(tmp_path / "audio_test", tested_2018())
+    sounds(tmp_path / "audio_test", scored_2018())
     write(tmp_path / "train.csv", train)
     write(tmp_path / "sample_submission.csv", ["fname,label", "00001000.wav,Bark Cello Hi-hat"])
     clips = load_clips(tmp_path)

@@ -24,7 +24,7 @@ def label_budget(
     *,
     allow_fewer: bool = False,
 ) -> NDArray[np.int64]:
-    """Choose a few labelled clips of each class.
+    """Choose a few labelled clips of each class: checked labels first, then uncertain ones.
 
     Parameters
     ----------
@@ -58,12 +58,13 @@ def label_budget(
     require_labels(clips[rows], "a label budget")
     found = recordings(clips, rows)
     _check_enough(clips, found.counts.sum(axis=0), labels_per_class, allow_fewer)
-    ids, chosen = clips.ids, set[int]()
+    ids, certain, chosen = clips.ids, clips.is_certain, set[int]()
     for label in clips.classes:
         queues = _clips_by_recording(clips, found.rows, label)
         names = list(queues)
         order = shuffled(names, seed, "label budget", label)
         ranked = _round_robin([queues[names[i]] for i in order], ids, seed)
+        ranked.sort(key=lambda row: not certain[row])  # stable
         chosen.update(ranked[:labels_per_class])
     return np.array(sorted(chosen), np.int64)
 
