@@ -18,6 +18,8 @@ SHAPE = (2, 40, 52)
         ("(4)5c-2p-(5)3cbn-(6)3c-3p/2", 3),
         ("2p-(4)5c-2p-(5)3c", 2),
         ("(4)5c-2p-8fc", 1),
+        ("vgg", 4),
+        ("resnet", 4),
     ],
 )
 def test_the_parts_one_after_the_other_are_the_encoder(name: str, n_parts: int) -> None:

@@ -53,8 +53,10 @@ def test_a_steady_sound_gives_its_level(name: str) -> None:
     torch.testing.assert_close(time_pool(name, 4)(x), factor * x[:, :, 0])
 
 
-def test_mean_and_maximum() -> None:
+def test_mean_maximum_and_last() -> None:
     x = noise(2, 3, 5)
+    assert torch.equal(time_pool("max", 3)(x), x.amax(2))
+    assert torch.equal(time_pool("last", 3)(x), x[:, :, 4])
     torch.testing.assert_close(time_pool("mean", 3)(x), x.mean(2))
     torch.testing.assert_close(time_pool("mean+max", 3)(x), x.mean(2) + x.amax(2))
 
@@ -95,7 +97,11 @@ def test_rows_stay_side_by_side() -> None:
     torch.testing.assert_close(with_mean(code), code.mean(dim=(2, 3)))
 
 
-@pytest.mark.parametrize("name", ["small", "fold", "salient", "(6)5c-2p-(8)3c-3p/2-gp"])
+@pytest.mark.parametrize(
+    "name",
+    ["small", "fold", "salient", "vgg", "crnn-lstm", "transformer", "(6)5c-2p-(8)3c-3p/2-gp"],
+    ["small", "fold", "salient", "vgg", "crnn-lstm", "transformer", "(6)5c-2p-(8)3c-3p/2-gp"],
+)
 def test_the_length_of_each_clip_of_a_batch_can_be_told(name: str) -> None:
     model: SoundModel = build(name, SHORT, "abc").eval()
     x = noise(3, *SHORT.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -297,8 +298,11 @@ def test_costs_by_hand() -> None:
 
 
 def test_every_model_is_a_sound_model_with_a_known_name() -> None:
-    for name in names():
-        model = build(name, MelOptions(), CLASSES)
+    segment = MelOptions(duration=20480 / 22050, n_mels=60, deltas=True)
+    for name in names(waves=False):
+        mel = segment if name.startswith("piczak") else MelOptions()
+        mel = replace(mel, duration=51200 / 22050) if name == "piczak-long" else mel
+        model = build(name, mel, CLASSES)
         assert isinstance(model, SoundModel)
-        again = build(model.name, MelOptions(), CLASSES)
+        again = build(model.name, mel, CLASSES)
         assert set(again.state_dict()) == set(model.state_dict())

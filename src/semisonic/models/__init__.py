@@ -14,7 +14,7 @@ from semisonic.models.notation import PAPER, parse
 
 if TYPE_CHECKING:
     from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
-    from semisonic.models.catalogue import create, names, register
+    from semisonic.models.catalogue import create, names, register, register_scaled
     from semisonic.models.conv_encoder import ConvEncoder
     from semisonic.models.decoders import DECODERS, Decoder
     from semisonic.models.encoder import Encoder
@@ -57,6 +57,7 @@ __all__ = [
     "parse",
     "read_about",
     "register",
+    "register_scaled",
     "save",
     "save_encoder",
     "transfer",
@@ -64,7 +65,7 @@ __all__ = [
 
 _HOME = {
     "autoencoder": ("AutoEncoder", "build_autoencoder"),
-    "catalogue": ("create", "names", "register"),
+    "catalogue": ("create", "names", "register", "register_scaled"),
     "conv_encoder": ("ConvEncoder",),
     "decoders": ("DECODERS", "Decoder"),
     "encoder": ("Encoder",),

@@ -1,0 +1,73 @@
+"""Names that carry a width, and what a network reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from semisonic.base.errors import ModelError
+from semisonic.features import MelOptions
+from semisonic.models import Body, build, count_parameters, create, names, register_scaled
+from semisonic.models import registry as registry_file
+
+WAVE = (1, 1, 66_150)
+READ_WAVES = {"aclnet-dwsc", "aclnet-sc", "m11", "m18", "m5"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("aclnet-dwsc", "aclnet-dwsc"),
+        ("aclnet-dwsc-1", "aclnet-dwsc"),
+        ("aclnet-dwsc-1.0", "aclnet-dwsc"),
+        ("aclnet-dwsc-0.50", "aclnet-dwsc-0.5"),
+        ("aclnet-dwsc-0.3333333", "aclnet-dwsc-0.3333333"),
+        ("aclnet-sc-2", "aclnet-sc-2"),
+    ],
+)
+def test_a_name_carries_a_width_and_builds_the_same_again(asked: str, name: str) -> None:
+    body = create(asked, WAVE)
+    assert body.name == name
+    again = create(body.name, WAVE).encoder
+    assert count_parameters(again) == count_parameters(body.encoder)
+
+
+def test_widths_that_cannot_be() -> None:
+    for name in ("aclnet-sc-0", "aclnet-sc-9", "aclnet-sc-0.01"):
+        with pytest.raises(ModelError, match=r"expected 0.0625 to 4"):
+            create(name, WAVE)
+    for name in ("aclnet-sc--1", "aclnet-sc-half", "small-0.5", "aclnet-0.5"):
+        with pytest.raises(ModelError, match="unknown model"):
+            create(name, WAVE)
+
+
+def test_a_family_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_file, "_FACTORIES", dict(registry_file._FACTORIES))
+
+    @register_scaled("mine")
+    def mine(shape: tuple[int, int, int], width: float) -> Body:
+        body = create(f"({round(8 * width)})3c-gp", shape)
+        return Body(registry_file.scaled_name("mine", width), body.encoder, body.neck)
+
+    assert "mine" in names()
+    model = build("mine-0.5", MelOptions(), "ab")
+    assert (model.name, model.neck.out_features) == ("mine-0.5", 4)
+    assert build("mine", MelOptions(), "ab").neck.out_features == 8
+    with pytest.raises(ModelError, match="taken"):
+        register_scaled("mine")
+
+
+def test_what_networks_read_is_known() -> None:
+    assert set(names(waves=True)) == READ_WAVES
+    assert set(names(waves=False)) | READ_WAVES == set(names())
+
+
+@pytest.mark.parametrize("name", sorted(READ_WAVES))
+def test_features_for_a_network_of_waves_are_refused(name: str) -> None:
+    with pytest.raises(ModelError, match="expected the shape 1 x 1 x samples, found"):
+        build(name, MelOptions(), "ab")
+
+
+@pytest.mark.parametrize("name", ["small", "vgg", "cnn2", "transformer", "piczak-small", "paper"])
+def test_waves_for_a_network_of_features_are_refused(name: str) -> None:
+    with pytest.raises(ModelError, match="reads log-mel features, found 1 x 1 x 66150"):
+        create(name, WAVE)
