@@ -122,8 +122,8 @@ def _make(entry: Entry, width: float, shape: Shape) -> Body:
     if entry.waves and shape[:2] != (1, 1):
         raise ModelError(
             f"model '{entry.name}' reads samples, expected the shape 1 x 1 x samples, found "
-            f"features of {found} (channel x mel x frame); take a front end that gives waves, or "
-            "a network for log-mel such as 'small'"
+            f"features of {found} (channel x mel x frame); take the input 'wave', or a network "
+            "for log-mel such as 'small'"
         )
     if not entry.waves and shape[1] == 1:
         raise ModelError(
