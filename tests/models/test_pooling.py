@@ -99,8 +99,11 @@ def test_rows_stay_side_by_side() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["small", "fold", "salient", "vgg", "crnn-lstm", "transformer", "(6)5c-2p-(8)3c-3p/2-gp"],
-)
+    [
+        "small", "fold", "salient", "vgg", "resnet", "crnn-lstm", "crnn-gru", "transformer",
+        "(6)5c-2p-(8)3c-3p/2-gp",
+    ],
+)  # fmt: skip
 def test_the_length_of_each_clip_of_a_batch_can_be_told(name: str) -> None:
     model: SoundModel = build(name, SHORT, "abc").eval()
     x = noise(3, *SHORT.shape)

@@ -64,18 +64,6 @@ def test_any_length(name: str, n_frames: int) -> None:
     assert model.encoder.frames_after(torch.tensor([n_frames])).item() == code.shape[3]
 
 
-@pytest.mark.parametrize("name", ANY_LENGTH)
-def test_a_clip_filled_up_with_silence_is_as_alone(name: str) -> None:
-    """Exactly so where silence stays zero: at first weights, at whole windows."""
-    model = build(name, ANY, TEN).eval()
-    x = noise(2, 1, 24, 64)
-    x[1, ..., 32:] = 0
-    found = model.from_features(x, torch.tensor([64, 32]))
-    alone = torch.cat([model.from_features(x[:1]), model.from_features(x[1:, ..., :32])])
-    torch.testing.assert_close(found, alone, atol=1e-4, rtol=1e-4)
-    assert not torch.allclose(model.from_features(x)[1], alone[1], atol=1e-4)
-
-
 @pytest.mark.parametrize("name", ["crnn-lstm", "transformer"])
 def test_what_fills_a_clip_up_is_never_heard(name: str) -> None:
     """Whatever it is, after any training, at any length."""
@@ -105,18 +93,18 @@ def test_all_weights_learn_and_a_clip_alone_can_be_learned(name: str) -> None:
 @pytest.mark.parametrize("name", ANY_LENGTH)
 def test_the_loss_falls(name: str) -> None:
     mel = MelOptions(duration=0.4, n_mels=16)
-    model, target = build(name, mel, TEN), torch.arange(6)
-    x = noise(6, *mel.shape)
+    model, target = build(name, mel, TEN), torch.arange(4)
+    x = noise(4, *mel.shape)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     torch.manual_seed(0)
     losses = []
-    for _ in range(10):
+    for _ in range(6):
         loss = F.cross_entropy(model.from_features(x), target)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(loss.item())
-    assert min(losses[-3:]) < 0.8 * losses[0]
+    assert min(losses[-2:]) < 0.8 * losses[0]
 
 
 @pytest.mark.parametrize("name", ANY_LENGTH)

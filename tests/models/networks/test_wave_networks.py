@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from semisonic.base.errors import ModelError
-from semisonic.models import Body, create
+from semisonic.features import MelOptions
+from semisonic.models import Body, build, create, load, save
 from semisonic.models.initialise import initialise
 from semisonic.models.networks.waves import WaveConv
 
@@ -48,16 +51,17 @@ def test_any_length_alone_and_in_company(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_clip_filled_up_with_zeros_is_as_alone(name: str) -> None:
-    """Exactly so where silence stays zero: at first weights, at whole windows."""
+def test_the_length_of_a_clip_can_be_told(name: str) -> None:
     body = made(name)
     body.encoder.eval()
     body.neck.eval()
-    x = noise(1, 1, 1, 20_480)
-    filled = torch.cat((x, torch.zeros(1, 1, 1, 10_240)), dim=3)
-    found = embedding(body, filled, torch.tensor([20_480]))
-    torch.testing.assert_close(found, embedding(body, x), atol=1e-4, rtol=1e-4)
-    assert not torch.allclose(embedding(body, filled), found, atol=1e-4)
+    x = noise(1, 1, 1, 40_960)
+    other, n_samples = x.clone(), torch.tensor([20_480])
+    other[..., 35_840:] += 3  # further away than the last samples that count can see
+    told = embedding(body, x, n_samples)
+    torch.testing.assert_close(embedding(body, other, n_samples), told)
+    assert not torch.allclose(embedding(body, other), embedding(body, x))
+    torch.testing.assert_close(embedding(body, x, torch.tensor([40_960])), embedding(body, x))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,6 +75,19 @@ def test_all_weights_learn(name: str) -> None:
     assert all(p.grad is not None for _, p in parameters)
     still = [n for n, p in parameters if p.grad is not None and not p.grad.any()]
     assert all(n.endswith("bias") for n in still), "a norm takes off a bias, no weight"
+
+
+@pytest.mark.parametrize("name", ["m5", "aclnet-dwsc-0.125"])
+def test_a_classifier_of_waves_comes_back_from_its_file(tmp_path: Path, name: str) -> None:
+    mel = MelOptions(sample_rate=16_000, duration=0.5, input="wave")
+    model = build(name, mel, "abc", seed=2)
+    wave = 0.1 * noise(3, mel.n_samples)
+    model.frontend.standardize.fit(model.frontend.mel(wave))
+    model(wave)  # moves the running statistics
+    save(tmp_path / "m", model.eval())
+    again = load(tmp_path / "m")
+    assert again.name == name
+    assert torch.equal(again(wave), model(wave))
 
 
 @pytest.mark.parametrize(("name", "least"), [("m18", 1024), ("aclnet-dwsc-0.125", 5120)])
