@@ -27,7 +27,7 @@ def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) 
         macs = count_macs(model, options.shape) / 1e6
         lines += [
             f"- Multiply-adds for {options.duration:g} s: {macs:.1f} million",
-            f"- Input: mono at {options.sample_rate} Hz, {options.duration:g} s; log-mel "
+            f"- Input: mono at {options.sample_rate} Hz, {options.duration:g} s; {options.input} "
             f"{' x '.join(map(str, options.shape))} (channel x mel x frame)",
             f"- Standardisation: {frontend.standardize.kind}"
             + ("" if frontend.standardize.is_fitted else ", **not fitted**"),

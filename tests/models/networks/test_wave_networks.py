@@ -11,6 +11,7 @@ from torch import Tensor
 from semisonic.base.errors import ModelError
 from semisonic.features import MelOptions
 from semisonic.models import Body, build, create, load, save
+from semisonic.models.card import write_card
 from semisonic.models.initialise import initialise
 from semisonic.models.networks.waves import WaveConv
 
@@ -116,3 +117,10 @@ def test_a_step_rounds_up_and_starts_at_the_same_place(
     assert y.shape[3] == -(-n_samples // step)
     longer = conv(torch.cat((x, torch.zeros(1, 1, 1, 37)), dim=3))
     torch.testing.assert_close(longer[..., : y.shape[3]], y)
+
+
+def test_the_card_says_that_it_hears_waves() -> None:
+    mel = MelOptions(sample_rate=16_000, duration=0.5, input="wave")
+    card = write_card(build("aclnet-dwsc-0.125", mel, "abc"), {})
+    assert "wave 1 x 1 x 8000" in card
+    assert "log-mel" not in card

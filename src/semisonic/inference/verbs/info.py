@@ -144,7 +144,7 @@ def _size(network: nn.Module, encoder: nn.Module, mel: MelOptions) -> dict[str, 
     return {
         "parameters": f"{count_parameters(network):,} ({count_parameters(encoder):,} encoder)",
         "multiply-adds": f"{count_macs(network, mel.shape) / 1e6:.1f} million a window",
-        "input": f"{mel.duration:g} s at {mel.sample_rate} Hz, log-mel {_shape(mel.shape)} "
+        "input": f"{mel.duration:g} s at {mel.sample_rate} Hz, {mel.input} {_shape(mel.shape)} "
         "(channel x mel x frame)",
     }
 
