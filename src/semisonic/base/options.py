@@ -32,8 +32,13 @@ def option(
     choices: Iterable[str] | None = None,
     minimum: float | None = None,
     maximum: float | None = None,
+    in_text: bool = True,
 ) -> Any:
-    """A dataclass field with what a user must know about it."""
+    """A dataclass field with what a user must know about it.
+
+    With ``in_text`` off the field is no part of the options' text (``repr``). Names of jobs are
+    made of that text, so an option that comes later keeps the names that jobs have.
+    """
     metadata = {
         "help": help,
         "unit": unit,
@@ -41,7 +46,7 @@ def option(
         "minimum": minimum,
         "maximum": maximum,
     }
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata, repr=in_text)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -17,9 +17,14 @@ from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.join import join
 from semisonic.data.splits import make_folds
-from semisonic.features import MelOptions
 from semisonic.inference.augmented_copies import augmented_copies
-from semisonic.inference.prepare import SILENT, Prepared, prepare, without_silence
+from semisonic.inference.prepare import (
+    SILENT,
+    FrontOptions,
+    Prepared,
+    prepare,
+    without_silence,
+)
 from semisonic.inference.segment_options import SegmentOptions
 
 WHOLE = SegmentOptions()
@@ -35,7 +40,7 @@ class FeatureTable:
     which file it was: its number on the disk and the time it was changed.
     """
 
-    mel: MelOptions
+    mel: FrontOptions
     file: Path
     offset: int
     shape: tuple[int, ...]
@@ -54,7 +59,7 @@ class FeatureTable:
         return cls(prepared.mel, file, offset, array.shape, prepared.source, no_copies, stamp)
 
     def open(self) -> NDArray[np.float16]:
-        """The features, (n, channel, mel, frame) in dB, read from disk as they are used.
+        """The features, (n, channel, mel, frame), read from disk as they are used.
 
         Raises
         ------
@@ -120,12 +125,12 @@ class Material:
     notes: tuple[str, ...]
     remarks: tuple[tuple[str, str], ...] = ()
 
-    def table(self, mel: MelOptions, segments: SegmentOptions = WHOLE) -> FeatureTable:
+    def table(self, mel: FrontOptions, segments: SegmentOptions = WHOLE) -> FeatureTable:
         """The features of a front end and a way to cut clips."""
         return self.tables[table_key(mel, segments)]
 
 
-def table_key(mel: MelOptions, segments: SegmentOptions) -> str:
+def table_key(mel: FrontOptions, segments: SegmentOptions) -> str:
     """What a table of features depends on."""
     return digest(mel.key(), segments.hop, segments.rest, segments.copies)
 
@@ -133,7 +138,7 @@ def table_key(mel: MelOptions, segments: SegmentOptions) -> str:
 def gather(
     labelled: Clips,
     pool: Clips | None,
-    inputs: Iterable[tuple[MelOptions, SegmentOptions]],
+    inputs: Iterable[tuple[FrontOptions, SegmentOptions]],
     cache: Path,
     *,
     seed: int,
@@ -145,7 +150,7 @@ def gather(
     Parameters
     ----------
     labelled, pool : Clips
-    inputs : iterable of (MelOptions, SegmentOptions)
+    inputs : iterable of (MelOptions or CepstrumOptions, SegmentOptions)
         Front ends, and how clips are cut for them.
     cache : Path
     seed : int

@@ -7,6 +7,13 @@ from semisonic.experiments.recipe import Recipe
 from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.methods.options import PROBE, WITHOUT_POOL
 
+SIMPLE = (
+    "Simple classifiers learn from the labelled training clips alone: they hear no pool and choose "
+    "no epoch. One without anything random in it gives the same scores in every draw of the same "
+    "labels; its draws differ with few labels only. A clip longer than the window is scored by "
+    "the mean of its windows."
+)
+
 
 def method_notes(recipe: Recipe, plan: Plan) -> list[str]:
     """How both arms were trained and tested, a sentence or two each."""
@@ -34,6 +41,9 @@ def _differences(recipe: Recipe) -> list[str]:
     """In what the arms differ, over all settings."""
     pairs = list(zip(recipe.controls, recipe.settings, strict=True))
     notes = []
+    if any(setting.classifier for pair in pairs for setting in pair):
+        notes.append(SIMPLE)
+    pairs = [(c, t) for c, t in pairs if c.has_encoder or t.has_encoder]
     if any(treated.pretraining and not control.pretraining for control, treated in pairs):
         notes.append(
             "Pre-training gives the encoder's first weights and the statistics that features are "

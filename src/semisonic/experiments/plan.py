@@ -8,14 +8,16 @@ job of an interrupted run is found again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.base.errors import OptionError
 from semisonic.base.files import digest
 from semisonic.base.seeds import derive, generator
 from semisonic.data.budgets import label_budget
@@ -26,10 +28,16 @@ from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE, Situation
 from semisonic.inference.methods.options import PROBE, MethodOptions
 from semisonic.inference.methods.way import Way, settle
 from semisonic.inference.pretext import RECONSTRUCTION, WITHOUT_DECODER, PretextOptions
+from semisonic.inference.segment_options import MEAN
+from semisonic.inference.simple.classifiers import CLASSIFIERS
+from semisonic.inference.simple.inputs import EMBEDDING
 from semisonic.training.options import FitOptions
 
 Rows = NDArray[np.int64]
 
+
+SIMPLE_VERSION = 1
+"""Part of the names of jobs that train no network: raise it when a classifier changes."""
 
 HELD_OUT_SHARE = 0.1
 """Share of the pre-training clips that early stopping looks at, by recording."""
@@ -84,6 +92,7 @@ def make_plan(
     *,
     seed: int = 0,
     transductive: bool = False,
+    categories: Mapping[str, str] | None = None,
 ) -> Plan:
     """Plan every fold, draw, budget, setting and arm of a recipe.
 
@@ -98,7 +107,16 @@ def make_plan(
     seed : int
     transductive : bool
         Let pre-training hear the test fold (without labels). Off unless asked for.
+    categories : mapping of class to group, optional
+        Read by settings that name the group first.
+
+    Raises
+    ------
+    OptionError
+        For a setting that needs groups of classes, or an encoder, and has none.
     """
+    for _, setting in _arms(recipe):
+        check_simple(setting, categories)
     pretrain: dict[str, PretrainJob] = {}
     train: dict[str, TrainJob] = {}
     cells: list[tuple[str, TrainJob]] = []
@@ -122,14 +140,17 @@ def make_plan(
                 situation = Situation(len(labels) / len(labelled.classes), len(labels), n_pool)
                 settled = _settled(_under(setting, budget), situation)
                 start = None
-                if settled.pretraining:
+                if settled.pretraining and settled.has_encoder:
                     parts = (rows, held_out) if setting.pool else (labels, labels[:0])
                     start = _pretrain_job(
                         settled, split, turn, seed_of_turn, *parts,
                         one_of_each_class(labelled, split.test),
                     )  # fmt: skip
                     start = pretrain.setdefault(start.name, start)
-                job = _train_job(
+                make = _train_job
+                if settled.classifier:
+                    make = partial(simple_job, categories=categories)
+                job = make(
                     settled, budget, arm, split, draw, seed_of_draw, labels, validation,
                     pool_rows if setting.pool else pool_rows[:0], start,
                 )  # fmt: skip
@@ -268,9 +289,63 @@ def _train_job(
     )  # fmt: skip
 
 
+def check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None:
+    """Raise OptionError where a simple classifier lacks what it needs."""
+    if setting.group_first and not (setting.classifier and categories):
+        need = "groups of classes: give [categories]" if setting.classifier else "a 'classifier'"
+        raise OptionError(f"setting '{setting.name}': 'group_first' needs {need}")
+    votes = setting.segments.voting != MEAN or setting.segments.silence_db is not None
+    if setting.classifier and votes:
+        raise OptionError(
+            f"setting '{setting.name}': of a simple classifier all segments vote, with the mean of "
+            "their scores; leave out segments.voting and segments.silence_db"
+        )
+    embeds = setting.classifier and setting.inputs == EMBEDDING
+    if embeds and not setting.pretraining and setting.start == "fresh":
+        raise OptionError(
+            f"setting '{setting.name}': inputs 'embedding' need an encoder that has learned "
+            "something: pretraining = true, or start = 'synthetic'"
+        )
+
+
+def simple_job(
+    setting: Setting,
+    budget: Budget,
+    arm: str,
+    split: Split,
+    draw: int,
+    seed: int,
+    rows: Rows,
+    validation: Rows,
+    pool: Rows,
+    start: PretrainJob | None,
+    *,
+    categories: Mapping[str, str] | None = None,
+) -> TrainJob:
+    """The job of a simple classifier. It hears no pool and has no epoch to choose.
+
+    Its name is made of what it reads alone: one that has nothing random in it is the same work
+    in every draw of the same labels.
+    """
+    cut = setting.segments
+    reads: list[object] = [setting.classifier, setting.inputs, setting.front.key()]
+    reads.append((cut.hop, cut.rest, cut.copies))
+    reads.append(seed if CLASSIFIERS[setting.classifier].is_random else "")
+    reads.append(sorted((categories or {}).items()) if setting.group_first else "")
+    if start is not None:
+        reads.append(start.name)
+    elif setting.inputs == EMBEDDING:
+        reads += [setting.architecture, setting.standardize, setting.start]
+    name = digest("simple", SIMPLE_VERSION, *reads, split.fold, rows.tolist())
+    return TrainJob(
+        f"train-{name}", setting, budget, arm, split.fold, draw, seed, rows, validation,
+        split.test, pool[:0], start,
+    )  # fmt: skip
+
+
 def _settled(setting: Setting, situation: Situation) -> Setting:
     """The setting with the method, the start and their options that ``auto`` chooses."""
-    if setting.method != AUTO:
+    if setting.method != AUTO or setting.classifier:
         return setting
     objective = setting.objective if setting.pretraining else AUTO
     asked = Way(

@@ -42,6 +42,8 @@ def settle_precision(recipe: Recipe, material: Material, folder: Path, device: s
 
 def _settled(setting: Setting, material: Material, chosen: dict[str, str], device: str) -> Setting:
     options = (setting.pretrain, setting.train)
+    if not setting.has_encoder:
+        return setting
     if all("auto" not in (o.precision, o.channels_last) for o in options):
         return setting
     key = digest(setting.architecture, setting.mel, setting.train.batch_size, device)

@@ -19,6 +19,14 @@ table changes some of it, and ``[grid]`` multiplies the settings by lists of val
 Unknown keys are errors. The model's notation may name ``{filters}``; ``batch_size``
 stands for both ``pretrain.batch_size`` and ``train.batch_size``.
 
+``classifier`` puts a simple classifier in place of the network; ``inputs`` says what it sees.
+``[categories]`` has a key for each group of classes, with their names, or ``categories`` names a
+table; the report then tells how often the group is right::
+
+    [categories]
+    animals = ["dog", "rooster"]
+    weather = ["rain", "wind"]
+
 Each setting is held against a control: the same without pre-training and without the pool.
 ``[control]``, or ``control`` of one of the settings, changes what the control is, and ``arms``
 what both are called::
@@ -40,9 +48,10 @@ from typing import Any
 
 from semisonic.base.errors import OptionError
 from semisonic.base.options import from_mapping, option
+from semisonic.data.categories import read_categories
 from semisonic.data.splits import VALIDATION_FOLDS
 from semisonic.data.synth import SynthOptions
-from semisonic.features import MelOptions
+from semisonic.features import CepstrumOptions, MelOptions
 from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.methods.options import METHODS, MethodOptions
 from semisonic.inference.pretext import (
@@ -52,6 +61,14 @@ from semisonic.inference.pretext import (
     PretextOptions,
 )
 from semisonic.inference.segment_options import SegmentOptions
+from semisonic.inference.simple.classifiers import CLASSIFIERS
+from semisonic.inference.simple.inputs import (
+    CEPSTRUM,
+    EMBEDDING,
+    INPUTS,
+    INPUTS_HELP,
+    front_of,
+)
 from semisonic.learning.losses import LossOptions
 from semisonic.training.options import FitOptions
 
@@ -106,6 +123,16 @@ class Setting:
         choices=(AUTO, *METHODS),
     )  # fmt: skip
     pool: bool = option(True, "let training hear the unlabelled clips")
+    # Names of jobs are older than the next three: they are left out of the setting's text.
+    classifier: str = option(
+        "", "a simple classifier in place of a network; empty: the network",
+        choices=("", *CLASSIFIERS), in_text=False,
+    )  # fmt: skip
+    inputs: str = option(CEPSTRUM, INPUTS_HELP, choices=INPUTS, in_text=False)
+    group_first: bool = option(
+        False, "the classifier names the group of classes first, then a class of it by a model "
+        "of the group's own; see [categories]", in_text=False,
+    )  # fmt: skip
     how: MethodOptions = field(default_factory=MethodOptions)
     loss: LossOptions = field(default_factory=LossOptions)
     mel: MelOptions = field(default_factory=MelOptions)
@@ -119,6 +146,16 @@ class Setting:
         """The model's name or notation with the number of filters put in."""
         return self.model.replace("{filters}", str(self.filters))
 
+    @property
+    def front(self) -> MelOptions | CepstrumOptions:
+        """The front end whose features the setting reads."""
+        return front_of(self.inputs, self.mel) if self.classifier else self.mel
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether an encoder is part of it."""
+        return not self.classifier or self.inputs == EMBEDDING
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -126,7 +163,7 @@ class Recipe:
 
     title: str = option("Experiment", "headline of the report")
     question: str = option("", "what is asked, in a sentence")
-    published: str = option("", "published tables put beside ours", choices=("", "cae"))
+    published: str = option("", "published tables put beside ours", choices=("", "cae", "esc"))
     validation: float = option(
         0.15, "share of the training folds held out, by recording", minimum=0.0, maximum=0.5
     )
@@ -152,6 +189,10 @@ class Recipe:
         (), "what each setting is held against; made from [control]"
     )
     synth: SynthOptions = field(default_factory=SynthOptions)
+    categories: tuple[tuple[str, str], ...] = option(
+        (), "class and group of every class, from [categories] or a table with the columns class "
+        "and group; by default the five groups of ESC-50, where the classes are its",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if len(self.arms) != 2 or len(set(self.arms)) != 2:
@@ -242,6 +283,7 @@ def _expand(table: dict[str, Any], where: str) -> Recipe:
     control = table.pop("control", {})
     own = table.pop("settings", [{}])
     grid = table.pop("grid", {})
+    table["categories"] = _categories(table.pop("categories", {}), where)
     budgets = tuple(
         from_mapping(Budget, row, f"{where}: budgets.") for row in table.pop("budgets", [{}])
     )
@@ -260,6 +302,25 @@ def _expand(table: dict[str, Any], where: str) -> Recipe:
             raise OptionError(f"{where}: two settings are called '{name}'; give each its own name")
     head = from_mapping(Recipe, table, f"{where}: ")
     return replace(head, budgets=budgets, settings=tuple(settings), controls=tuple(controls))
+
+
+def _categories(given: Any, where: str) -> list[tuple[str, str]]:
+    """Class and group of each class, from a table of the recipe or a file beside it."""
+    if isinstance(given, str):
+        return list(read_categories(Path(where).parent / given).items())
+    if not isinstance(given, dict) or not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+        for names in given.values()
+    ):
+        raise OptionError(
+            f"{where}: 'categories': found {given!r}, expected a file, or [categories] with a "
+            "list of class names for each group"
+        )
+    pairs = [(name, group) for group, names in given.items() for name in names]
+    for name, _ in pairs:
+        if sum(one == name for one, _ in pairs) > 1:
+            raise OptionError(f"{where}: 'categories': '{name}' is in two groups, expected one")
+    return pairs
 
 
 def _setting(

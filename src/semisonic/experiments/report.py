@@ -13,7 +13,8 @@ from semisonic.audio import read_start
 from semisonic.base.errors import AudioError
 from semisonic.base.files import write_json
 from semisonic.base.options import to_dict
-from semisonic.evaluation.mistakes import worst_mistakes
+from semisonic.data.categories import categories_of
+from semisonic.evaluation.mistakes import WrongClip, worst_mistakes
 from semisonic.evaluation.projection import pca_2d
 from semisonic.evaluation.report import (
     ExperimentContent,
@@ -29,6 +30,13 @@ from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import Plan, TrainJob, pretraining_way
 from semisonic.experiments.recipe import Recipe
 from semisonic.experiments.results import Outcome
+from semisonic.experiments.side_by_side import (
+    INPUTS_IN_WORDS,
+    class_distances,
+    in_words,
+    most_confused,
+    side_by_side,
+)
 from semisonic.experiments.timing import timing_rows
 from semisonic.experiments.worker import read_arrays
 from semisonic.inference.pretext import WITHOUT_DECODER
@@ -73,6 +81,9 @@ def write_report(
     """
     main = _main_setting(outcome, plan, recipe.main)
     shown = _shown_jobs(plan, main)
+    tried = shown[recipe.treated]
+    surest = outcome.predictions.select(setting=main, arm=recipe.treated)
+    categories = categories_of(material.labelled.classes, dict(recipe.categories)) or {}
     jobs = run.folder / "jobs"
     content = ExperimentContent(
         title=recipe.title,
@@ -88,9 +99,26 @@ def write_report(
         paper_cells=_paper_cells(plan) if recipe.published == "cae" else {},
         histories=_histories(outcome, main),
         reconstructions=_reconstructions(plan, outcome, jobs, material),
-        filters={arm: read_arrays(jobs, job)["filters"][:, None] for arm, job in shown.items()},
+        filters={
+            arm: arrays["filters"][:, None]
+            for arm, job in shown.items()
+            if "filters" in (arrays := read_arrays(jobs, job))
+        },
+        series=side_by_side(recipe, plan, material.labelled.name),
+        categories=categories,
+        separability=class_distances(tried, material),
+        separability_inputs=INPUTS_IN_WORDS[tried.setting.inputs],
+        confused=[
+            heard
+            for wrong in (most_confused(surest) if tried.setting.classifier else [])
+            if (heard := _heard(wrong, material))
+        ],
         embeddings=_embeddings(jobs, shown),
-        mistakes=_mistakes(outcome, main, recipe.treated, material),
+        mistakes=[
+            heard
+            for wrong in worst_mistakes(surest, N_MISTAKES)
+            if (heard := _heard(wrong, material))
+        ],
         dead_units=_dead_units(outcome),
         timing=timing_rows(outcome, seconds),
         provenance=_provenance(run, options),
@@ -150,6 +178,8 @@ def _subtitle(material: Material, options: RunOptions) -> str:
 def _describe(job: TrainJob, recipe: Recipe) -> dict[str, Any]:
     """What makes a setting; values that all settings share are left to the options."""
     setting = job.setting
+    if setting.classifier:
+        return {"classifier": in_words(setting), "labels": job.budget.label}
     return {
         "network": setting.architecture,
         "input": f"{setting.mel.n_mels} x {setting.mel.n_frames}",
@@ -223,33 +253,27 @@ def _embeddings(jobs: Path, shown: dict[str, TrainJob]) -> dict[str, tuple[Any, 
     found = {}
     for arm, job in shown.items():
         arrays = read_arrays(jobs, job)
-        if len(arrays["points"]) > 2:
+        if len(arrays.get("points", ())) > 2:
             found[arm] = (pca_2d(arrays["points"]), arrays["target"])
     return found
 
 
-def _mistakes(outcome: Outcome, main: str, arm: str, material: Material) -> list[Mistake]:
-    """The surest wrong answers of an arm, with what is needed to hear them."""
+def _heard(wrong: WrongClip, material: Material) -> Mistake | None:
+    """A wrong answer with what is needed to hear the clip; None where it cannot be read now."""
     labelled = material.labelled
-    row_of = {clip: row for row, clip in enumerate(labelled.ids)}
-    found = []
-    for wrong in worst_mistakes(outcome.predictions.select(setting=main, arm=arm), N_MISTAKES):
-        row = row_of[wrong.clip]
-        start, end = float(labelled.start_time[row]), float(labelled.end_time[row])
-        try:
-            samples = read_start(
-                labelled.paths[row], duration=LONGEST_PLAYED, sample_rate=PLAYED_RATE,
-                start_time=start, end_time=None if np.isnan(end) else end,
-            )  # fmt: skip
-        except AudioError:
-            continue
-        note = f"wrong in {wrong.n_wrong} of {wrong.n_scored} draws" if wrong.n_scored > 1 else ""
-        found.append(
-            Mistake(
-                wrong.clip, samples, PLAYED_RATE, wrong.target, wrong.predicted, wrong.score, note
-            )
+    row = labelled.ids.index(wrong.clip)
+    start, end = float(labelled.start_time[row]), float(labelled.end_time[row])
+    try:
+        samples = read_start(
+            labelled.paths[row], duration=LONGEST_PLAYED, sample_rate=PLAYED_RATE,
+            start_time=start, end_time=None if np.isnan(end) else end,
         )  # fmt: skip
-    return found
+    except AudioError:
+        return None
+    note = f"wrong in {wrong.n_wrong} of {wrong.n_scored} draws" if wrong.n_scored > 1 else ""
+    return Mistake(
+        wrong.clip, samples, PLAYED_RATE, wrong.target, wrong.predicted, wrong.score, note
+    )  # fmt: skip
 
 
 def _dead_units(outcome: Outcome) -> SimpleTable | None:

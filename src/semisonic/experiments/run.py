@@ -10,6 +10,7 @@ from pathlib import Path
 
 from semisonic.base.errors import DataError
 from semisonic.base.options import to_dict
+from semisonic.data.categories import categories_of
 from semisonic.data.clips import Clips
 from semisonic.data.readers import load_clips
 from semisonic.data.workers import count_workers
@@ -55,8 +56,9 @@ class ExperimentResult:
         One honest sentence a setting.
     report : Path
         The HTML file.
-    model : Path
-        A trained model of the last setting, to predict with: the arm that is tried, first fold.
+    model : Path or None
+        A trained model of the last setting that is a network, to predict with: the arm that is
+        tried, first fold.
     examples : Clips
         A few clips of the test fold, of different classes, that this model has not heard.
     failures : tuple of (clip, reason)
@@ -66,7 +68,7 @@ class ExperimentResult:
     table: str
     verdicts: tuple[str, ...]
     report: Path
-    model: Path
+    model: Path | None
     examples: Clips
     failures: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
@@ -114,7 +116,7 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
     with RunFolder(options.output, command, asked, seeds=options.seed, free=FREE) as run:
         cache = options.cache or run.folder / "cache"
         labelled, pool = load_data(options, recipe, cache)
-        inputs = [(one.mel, one.segments) for one in (*recipe.settings, *recipe.controls)]
+        inputs = [(one.front, one.segments) for one in (*recipe.settings, *recipe.controls)]
         material = gather(
             labelled, pool, inputs, cache,
             seed=options.seed, workers=options.workers,
@@ -130,13 +132,14 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
         write_remarks(run, material.remarks)
         jobs = run.folder / "jobs"
         recipe = settle_precision(recipe, material, jobs, str(device))
+        categories = categories_of(material.labelled.classes, dict(recipe.categories))
         plan = make_plan(
             recipe, material.labelled, material.pool, seed=options.seed,
-            transductive=options.transductive,
+            transductive=options.transductive, categories=categories,
         )  # fmt: skip
         _write_budgets(plan, material, run.folder)
         starts = _synthetic_starts(plan, cache, str(device), options.workers)
-        context = Context(jobs, material, str(device), hashes, starts)
+        context = Context(jobs, material, str(device), hashes, starts, categories or {})
         seconds = _run_jobs(plan, context, options.workers)
         outcome = collect(recipe, plan, jobs)
         yield Finished(run, recipe, plan, material, outcome, seconds)
@@ -188,7 +191,9 @@ def _run_jobs(plan: Plan, context: Context, workers: int | None) -> float:
 def _synthetic_starts(plan: Plan, cache: Path, device: str, workers: int | None) -> dict[str, Path]:
     """An encoder of made-up sounds for each network that starts from one."""
     jobs: tuple[PretrainJob | TrainJob, ...] = (*plan.pretrain, *plan.train)
-    settings = [job.setting for job in jobs if job.setting.start == "synthetic"]
+    settings = [
+        job.setting for job in jobs if job.setting.start == "synthetic" and job.setting.has_encoder
+    ]
     return {
         key: synthetic_file(
             setting.architecture, setting.mel, cache=cache, standardize=setting.standardize,
@@ -224,14 +229,17 @@ def _result(
     recipe: Recipe, plan: Plan, material: Material, outcome: Outcome, report: Path, folder: Path
 ) -> ExperimentResult:
     headers, rows = comparison_rows(outcome)
-    shown = next(
-        job for _, job in reversed(plan.cells) if job.arm == recipe.treated and job.draw == 0
-    )
+    networks = [
+        job
+        for _, job in plan.cells
+        if job.arm == recipe.treated and job.draw == 0 and not job.setting.classifier
+    ]
+    shown = networks[-1] if networks else plan.cells[0][1]
     return ExperimentResult(
         table=text_table(headers, rows),
         verdicts=tuple(f"{c.setting}: {c.verdict(recipe.subject)}" for c in outcome.comparisons),
         report=report,
-        model=folder / shown.name / MODEL,
+        model=folder / shown.name / MODEL if networks else None,
         examples=_examples(material.labelled, shown.test),
         failures=material.failures,
         notes=material.notes,

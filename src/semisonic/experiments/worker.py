@@ -6,7 +6,6 @@ on from its checkpoint.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,11 +16,18 @@ import torch
 from numpy.typing import NDArray
 
 from semisonic.base.files import digest, read_json, replacing, write_json
-from semisonic.data.clips import Clips
 from semisonic.evaluation.results import Predictions
 from semisonic.experiments.material import Material
 from semisonic.experiments.plan import PretrainJob, Rows, TrainJob, pretraining_way
 from semisonic.experiments.recipe import Setting
+from semisonic.experiments.records import (
+    DONE,
+    PREDICTIONS,
+    peak_memory,
+    predictions_of,
+    write_done,
+)
+from semisonic.experiments.simple_worker import run_simple
 from semisonic.inference.pretraining import PretrainOutcome, PretrainSettings, pretrain_encoder
 from semisonic.inference.provenance import Part
 from semisonic.inference.scoring import embed_rows, evaluating, mean_by, score_rows
@@ -38,10 +44,7 @@ from semisonic.models import (
     save_encoder,
 )
 
-ENCODER, MODEL, DONE = "encoder.zip", "model.zip", "job.json"
-PREDICTIONS = {MEAN: "predictions.csv.gz", MAJORITY: "majority.csv.gz"}
-"""By the way that the segments of a clip vote; the second where a clip has several."""
-PICTURES = "pictures.npz"
+ENCODER, MODEL, PICTURES = "encoder.zip", "model.zip", "pictures.npz"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Context:
     """Content hashes of the recordings, by table ("labelled", "pool") and file."""
     starts: Mapping[str, Path] = field(default_factory=dict)
     """Files of the encoders of made-up sounds; see :func:`start_key`."""
+    categories: Mapping[str, str] = field(default_factory=dict)
+    """The group of each class, where classes have groups."""
 
 
 _context: Context | None = None
@@ -124,6 +129,12 @@ def run_pretrain(job: PretrainJob) -> None:
 def run_train(job: TrainJob) -> None:
     """Train the job's classifier and score its test fold, once."""
     context = _here()
+    if job.setting.classifier:
+        run_simple(
+            job, context.folder / job.name, context.material, context.categories,
+            _start_of(job, context) if job.setting.has_encoder else None,
+        )  # fmt: skip
+        return
     folder = context.folder / job.name
     labelled = context.material.labelled
     segments = job.setting.segments
@@ -160,10 +171,10 @@ def run_train(job: TrainJob) -> None:
     rows = sounding(features, table.rows_of(job.test), owner, segments.silence_db)
     scores = score_rows(outcome.model, features, rows)
     folder.mkdir(parents=True, exist_ok=True)
-    predictions = _of_clips(job, labelled, *mean_by(owner[rows], scores))
+    predictions = predictions_of(job, labelled, *mean_by(owner[rows], scores))
     predictions.write(folder / PREDICTIONS[MEAN])
     if len(np.unique(owner[rows])) < len(rows):
-        votes = _of_clips(job, labelled, *majority_by(owner[rows], scores))
+        votes = predictions_of(job, labelled, *majority_by(owner[rows], scores))
         votes.write(folder / PREDICTIONS[MAJORITY])
     first = job.draw == 0
     if first:
@@ -173,42 +184,12 @@ def run_train(job: TrainJob) -> None:
             points=embed_rows(outcome.model, features, rows),
             target=target[rows],
         )  # fmt: skip
-    write_json(
-        folder / DONE,
-        {
-            "kind": "train", "arm": job.arm, "setting": job.setting.name,
-            "start": job.start.name if job.start else "",
-            "labels_per_class": job.budget.labels_per_class,
-            "fold": job.fold, "draw": job.draw, "seed": job.seed,
-            "n_train": len(job.train), "n_validation": len(job.validation),
-            "n_test": len(job.test), "n_pool": len(job.pool),
-            "accuracy": float(predictions.correct.mean()),
-            "on_pool": on_pool(outcome, features, target, pool, table.rows_of(job.train)),
-            "n_parameters": count_parameters(outcome.model),
-            "best_epoch": outcome.best_epoch, "seconds": outcome.seconds,
-            "peak_memory_mib": peak_memory(), "history": outcome.history,
-        },
+    write_done(
+        folder, job, predictions, seconds=outcome.seconds, best_epoch=outcome.best_epoch,
+        n_parameters=count_parameters(outcome.model), history=outcome.history,
+        on_pool=on_pool(outcome, features, target, pool, table.rows_of(job.train)),
     )  # fmt: skip
     _tidy(folder)
-
-
-def _of_clips(job: TrainJob, labelled: Clips, rows: Rows, scores: Any) -> Predictions:
-    """The scores of test clips as a table."""
-    return Predictions.of(
-        [labelled.ids[i] for i in rows], labelled.target()[rows], scores, labelled.classes,
-        group=labelled.group[rows], fold=job.fold, draw=job.draw, seed=job.seed,
-        setting="", arm=job.arm,
-    )  # fmt: skip
-
-
-def peak_memory() -> float | None:
-    """The most memory that this process has held so far, in MiB; None where nobody tells."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def start_key(setting: Setting) -> str:
@@ -272,14 +253,19 @@ def read_job(folder: Path, job: PretrainJob | TrainJob) -> dict[str, Any]:
 
 
 def read_predictions(folder: Path, job: TrainJob, setting: str) -> Predictions:
-    """The scored test clips of a finished job, under the names of setting and arm in this run.
+    """The scored test clips of a finished job, under the names it has in this run: setting, arm,
+    draw and seed.
 
     Equal work is done once, whatever it is called where.
     """
     file = folder / job.name / PREDICTIONS[job.setting.segments.voting]
     # Where no clip has two segments, both votes are one.
     table = Predictions.read(file if file.is_file() else file.with_name(PREDICTIONS[MEAN]))
-    return replace(table, setting=_all_of(setting, len(table)), arm=_all_of(job.arm, len(table)))
+    n = len(table)
+    return replace(
+        table, setting=_all_of(setting, n), arm=_all_of(job.arm, n),
+        draw=np.full(n, job.draw, np.int64), seed=np.full(n, job.seed, np.int64),
+    )  # fmt: skip
 
 
 def _all_of(name: str, n: int) -> NDArray[np.str_]:

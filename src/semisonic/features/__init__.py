@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from semisonic.features.options import MelOptions
+from semisonic.features.options import CepstrumOptions, MelOptions
 
 if TYPE_CHECKING:
     from semisonic.features.cepstrum import mfcc, mfcc_statistics
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from semisonic.features.wave import Extractor, WaveExtractor, Waveform, make_extractor
 
 __all__ = [
+    "CepstrumOptions",
     "Extractor",
     "Frontend",
     "LogMel",

@@ -23,7 +23,6 @@ N_FFT = 2048
 HOP_LENGTH = 512
 N_MELS = 128
 TOP_DB = 80.0
-N_STATISTICS = 26
 
 
 def mfcc(x: ArrayLike, sample_rate: float, n_mfcc: int = 13) -> NDArray[np.float64]:

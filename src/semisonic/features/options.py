@@ -1,4 +1,4 @@
-"""All parameters of the front end in one place: of log-mel spectrograms, or of waveforms."""
+"""All parameters of the front ends in one place: spectrograms, waveforms, MFCC statistics."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from semisonic.base.options import check, option
 
 AMIN = 1e-10
 """Mel power below this counts as this, so silence is finite: -100 dB at reference one."""
+
+N_CEPSTRUM_STATISTICS = 26
+"""Numbers a clip of :func:`semisonic.features.mfcc_statistics`."""
 
 DELTA_WIDTH = 9
 """Frames that a delta looks at, as librosa's default."""
@@ -163,6 +166,38 @@ class MelOptions:
             (f.name, _normal(getattr(self, f.name))) for f in fields(self) if f.name != "input"
         ]
         return digest(self.input, _VERSION, *parts)
+
+
+@dataclass(frozen=True)
+class CepstrumOptions:
+    """Of what clips the 26 MFCC statistics are made; see :func:`mfcc_statistics`.
+
+    Everything else about them is fixed, as they are a published baseline's.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Hz; the baselines used 44 100.
+    duration : float
+        Length of a clip in seconds; a shorter one is followed by silence, a longer one is cut.
+    """
+
+    sample_rate: int = 44100
+    duration: float = 5.0
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of a clip."""
+        return round(self.duration * self.sample_rate)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """As features are stored: (1, 26, 1)."""
+        return 1, N_CEPSTRUM_STATISTICS, 1
+
+    def key(self) -> str:
+        """A hash of all parameters, for naming stores of features."""
+        return digest("cepstrum", 1, _normal(self.sample_rate), float(self.duration))
 
 
 def _normal(value: object) -> object:

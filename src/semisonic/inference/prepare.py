@@ -23,7 +23,13 @@ from semisonic.base.files import digest
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.store import SampleStore
-from semisonic.features import MelOptions, make_extractor
+from semisonic.features import (
+    CepstrumOptions,
+    Extractor,
+    MelOptions,
+    make_extractor,
+    mfcc_statistics,
+)
 from semisonic.inference.pipeline import features_of_wave
 from semisonic.inference.scoring import mean_by
 from semisonic.inference.windowing import cut_clips, cut_stream
@@ -41,6 +47,9 @@ SILENCE_LEFT_OUT = "left out of the pool, as they are silent: {} clips"
 
 _log = logging.getLogger(__name__)
 
+FrontOptions = MelOptions | CepstrumOptions
+"""What features are made: a spectrogram, or the statistics of a clip."""
+
 Failures = tuple[tuple[str, str], ...]
 """Clips and what is wrong with them: name and reason."""
 
@@ -55,8 +64,9 @@ class Prepared:
         What row i of ``features`` was computed from: the clips that could be read, the long
         ones as windows.
     features : FeatureStore or ndarray of float16
-        (n, channel, mel, frame) in dB, on disk or (from :func:`prepare_waves`) in memory.
-    mel : MelOptions
+        (n, channel, mel, frame) in dB, on disk or (from :func:`prepare_waves`) in memory. Of
+        :class:`CepstrumOptions` (n, 1, 26, 1), the statistics of a clip.
+    mel : MelOptions or CepstrumOptions
     failures : tuple of (str, str)
         Clip and reason of what could not be read.
     source : ndarray of int64, shape (n,)
@@ -69,7 +79,7 @@ class Prepared:
 
     clips: Clips
     features: FeatureStore | NDArray[np.float16]
-    mel: MelOptions
+    mel: FrontOptions
     failures: Failures
     source: NDArray[np.int64]
     n_source: int
@@ -144,7 +154,7 @@ def without_silence(
 
 def prepare(
     clips: Clips,
-    mel: MelOptions,
+    mel: FrontOptions,
     cache: Path,
     *,
     hop: float | None = None,
@@ -156,7 +166,7 @@ def prepare(
     Parameters
     ----------
     clips : Clips
-    mel : MelOptions
+    mel : MelOptions or CepstrumOptions
     cache : Path
         Folder for samples (shared by all front ends of one sample rate) and features. Only
         clips that are new or changed are computed.
@@ -188,7 +198,7 @@ def prepare(
     features = FeatureStore.build(
         samples,
         cache / "features" / f"{place}-{mel.key()}{cut}",
-        extractor=lambda: make_extractor(mel),
+        extractor=lambda: _extractor(mel),
         key=mel.key(),
         shape=mel.shape,
         n_samples=mel.n_samples,
@@ -231,7 +241,14 @@ def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOp
     return Prepared(clips[rows], table, mel, (), rows, len(clips), remarks)
 
 
-def _warn_of_padding(samples: SampleStore, mel: MelOptions) -> None:
+def _extractor(front: FrontOptions) -> Extractor:
+    """What computes features of one clip; of its own for each thread."""
+    if isinstance(front, MelOptions):
+        return make_extractor(front)
+    return lambda wave: mfcc_statistics(wave, front.sample_rate).reshape(front.shape)
+
+
+def _warn_of_padding(samples: SampleStore, mel: FrontOptions) -> None:
     """Say so when the network would mostly see the silence behind short clips."""
     if not len(samples):
         return

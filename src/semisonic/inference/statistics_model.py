@@ -17,6 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from semisonic.inference.simple.classifiers import mean_scores
+
 N_TREES = 300
 STRENGTH = 0.01
 """Inverse of the linear model's regularisation, for standardised statistics."""
@@ -69,15 +71,12 @@ def _one_label(
     seed: int,
     workers: int | None,
 ) -> Scores:
-    scores = np.zeros((len(to_score), n_classes))
-    known = np.unique(target)
-    if len(known) == 1:
-        scores[:, known] = 1.0
-        return scores
-    models = (
+    return mean_scores(models(seed, workers), learn_from, target, to_score, n_classes)
+
+
+def models(seed: int, workers: int | None) -> list[Any]:
+    """The linear model and the forest, to be fitted."""
+    return [
         make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=2000)),
         ExtraTreesClassifier(N_TREES, random_state=seed % 2**32, n_jobs=workers or -1),
-    )
-    for model in models:
-        scores[:, known] += model.fit(learn_from, target).predict_proba(to_score) / len(models)
-    return scores
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from semisonic import recipes
 from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status
@@ -23,19 +25,20 @@ def run(options: RunOptions, session: Session) -> Status:
     for line in (*result.verdicts, *result.notes):
         session.say(line)
     session.say(f"report: {result.report}")
-    _predict(result, session)
+    if result.model is not None:
+        _predict(result, result.model, session)
     return session.failed(result.failures, options.output / "bad_files.csv")
 
 
-def _predict(result: ExperimentResult, session: Session) -> None:
+def _predict(result: ExperimentResult, model: Path, session: Session) -> None:
     """Let the trained model hear a few clips of its test fold."""
     from semisonic.inference import open_model, predict_files
 
     progress.show(False)  # a bar would stand in the middle of the answer
     truth = [", ".join(labels) for labels in result.examples.labels]
     session.say(f"\nThe trained model on {len(truth)} clips it has not heard: {', '.join(truth)}")
-    session.say(predict_files(open_model(result.model), result.examples).summary())
-    session.say(f"For more: semisonic predict {result.model} FILES")
+    session.say(predict_files(open_model(model), result.examples).summary())
+    session.say(f"For more: semisonic predict {model} FILES")
 
 
 def _plan(options: RunOptions, session: Session) -> Status:

@@ -3,6 +3,7 @@
 from semisonic.evaluation.plots.class_recall import class_recall
 from semisonic.evaluation.plots.comparison import comparison
 from semisonic.evaluation.plots.confusion_matrix import confusion_matrix
+from semisonic.evaluation.plots.contest import contest, recall_table
 from semisonic.evaluation.plots.embedding_map import embedding_map
 from semisonic.evaluation.plots.filters import filters
 from semisonic.evaluation.plots.fold_values import fold_values
@@ -16,11 +17,13 @@ __all__ = [
     "class_recall",
     "comparison",
     "confusion_matrix",
+    "contest",
     "embedding_map",
     "filters",
     "fold_values",
     "label_curve",
     "picture",
+    "recall_table",
     "reconstructions",
     "side_by_side",
     "spectrogram",

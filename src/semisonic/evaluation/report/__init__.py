@@ -6,6 +6,7 @@ from semisonic.evaluation.report.content import (
     JobHistory,
     Mistake,
     Reconstructions,
+    Series,
     SimpleTable,
 )
 from semisonic.evaluation.report.experiment import build_page, write_experiment_report
@@ -21,6 +22,7 @@ __all__ = [
     "Page",
     "Player",
     "Reconstructions",
+    "Series",
     "SimpleTable",
     "build_page",
     "write_experiment_report",

@@ -8,7 +8,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from semisonic.evaluation.published import Published
 from semisonic.evaluation.results import Predictions
+from semisonic.evaluation.separability import Separability
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,21 @@ class Mistake:
     predicted: str
     score: float
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A row of a table that holds everything side by side: which predictions, called what.
+
+    ``method`` says in words how it learns; ``published`` is what others measured of the same
+    method on the same data, if anybody did.
+    """
+
+    name: str
+    setting: str
+    arm: str
+    method: str = ""
+    published: Published | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,14 @@ class ExperimentContent:
     histories, reconstructions, filters, embeddings, mistakes, dead_units
         The learning curves and pictures. ``filters`` holds weights of shape (filter,
         channel, mel, frame) by arm, ``embeddings`` (points (n, 2), targets (n,)) by arm.
+    series : mapping of str to sequence of Series
+        By budget of labels the classifiers to be shown side by side; empty for none.
+    categories : mapping of class to group
+        Groups of classes whose accuracy is told.
+    separability : Separability, optional
+        How far apart the classes lie in ``separability_inputs``.
+    confused : sequence of Mistake
+        Clips of the two classes that are most often taken for each other.
     timing : sequence of (what, seconds, note)
     provenance : mapping
         ``command``, ``commit``, ``seed``, ``machine`` and what else is known.
@@ -124,6 +149,11 @@ class ExperimentContent:
     embedding_method: str = "principal components"
     mistakes: Sequence[Mistake] = ()
     dead_units: SimpleTable | None = None
+    series: Mapping[str, Sequence[Series]] = field(default_factory=dict)
+    categories: Mapping[str, str] = field(default_factory=dict)
+    separability: Separability | None = None
+    separability_inputs: str = ""
+    confused: Sequence[Mistake] = ()
     timing: Sequence[tuple[str, float, str]] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from semisonic.evaluation.metrics import confusion, per_class
 from semisonic.evaluation.outcome import Comparison
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.report.blocks import Player
-from semisonic.evaluation.report.content import ExperimentContent
+from semisonic.evaluation.report.content import ExperimentContent, Mistake
 from semisonic.evaluation.report.page import Page
 from semisonic.evaluation.wording import duration, percent
 
@@ -107,7 +107,7 @@ def add_classes(page: Page, content: ExperimentContent, main: Comparison) -> Non
     page.table(
         ["class", "clips", *shares],
         [
-            [_spaced(name), int(b.n_clips[i]) // len(main.draws), *(float(c[i]) for c in columns)]
+            [spaced(name), int(b.n_clips[i]) // len(main.draws), *(float(c[i]) for c in columns)]
             for i, name in enumerate(classes)
         ],
         name="classes",
@@ -131,7 +131,7 @@ def _add_confused(
         ["classes", "confused", "of their clips", "first for second", "second for first"],
         [
             [
-                f"{_spaced(classes[i])} and {_spaced(classes[j])}",
+                f"{spaced(classes[i])} and {spaced(classes[j])}",
                 int(both[i, j]),
                 float(both[i, j] / (clips[i] + clips[j])),
                 int(counts[i, j]),
@@ -199,18 +199,20 @@ def add_mistakes(page: Page, content: ExperimentContent) -> None:
         return
     page.section("Worst mistakes")
     page.text(
-        f"The clips for which the {content.treated} network was most sure of a wrong class. "
+        f"The clips for which '{content.treated}' was most sure of a wrong class. "
         "Listen before blaming it: some are hard for people too."
     )
-    page.players(
-        Player(
-            m.samples,
-            m.sample_rate,
-            _spaced(m.target),
-            f"taken for {_spaced(m.predicted)}, {percent(m.score, 0)} sure",
-            f"{m.clip}. {m.note}" if m.note else m.clip,
-        )
-        for m in content.mistakes
+    page.players(player_of(one) for one in content.mistakes)
+
+
+def player_of(one: Mistake) -> Player:
+    """A card with a wrong answer, to listen to."""
+    return Player(
+        one.samples,
+        one.sample_rate,
+        spaced(one.target),
+        f"taken for {spaced(one.predicted)}, {percent(one.score, 0)} sure",
+        f"{one.clip}. {one.note}" if one.note else one.clip,
     )
 
 
@@ -274,7 +276,8 @@ def _series(jobs: Sequence[Sequence[Mapping[str, float]]], key: str) -> list[lis
     return found
 
 
-def _spaced(name: str) -> str:
+def spaced(name: str) -> str:
+    """A class name with spaces for underscores."""
     return name.replace("_", " ")
 
 

@@ -7,6 +7,12 @@ from pathlib import Path
 from semisonic.base.errors import DataError
 from semisonic.evaluation.comparison import compare_settings
 from semisonic.evaluation.outcome import Comparison
+from semisonic.evaluation.report.classifier_sections import (
+    add_categories,
+    add_hard_classes,
+    add_side_by_side,
+    add_side_by_side_classes,
+)
 from semisonic.evaluation.report.content import ExperimentContent
 from semisonic.evaluation.report.detail_sections import (
     add_auto_encoder,
@@ -72,11 +78,15 @@ def build_page(
     for warning in content.warnings:
         page.warning(warning)
     add_settings(page, content, comparisons, main)
+    add_side_by_side(page, content)
     if content.with_published:
         add_published(page, content, comparisons, main)
     add_folds(page, content, main)
     add_learning(page, content, main.setting)
     add_classes(page, content, main)
+    add_side_by_side_classes(page, content)
+    add_categories(page, content, main)
+    add_hard_classes(page, content, main)
     add_auto_encoder(page, content)
     add_mistakes(page, content)
     add_method(page, content, main)

@@ -46,6 +46,8 @@ def add_settings(
 ) -> None:
     """A row a setting with both arms, and the figure of the differences."""
     page.section("Results")
+    if known := published.listeners(content.data):
+        page.text(known)
     corrected = dict(
         zip((c.setting for c in comparisons), holm([c.p for c in comparisons]), strict=True)
     )

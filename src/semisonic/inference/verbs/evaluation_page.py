@@ -12,6 +12,7 @@ from semisonic import evaluation
 from semisonic.audio import read_start
 from semisonic.base.errors import AudioError
 from semisonic.evaluation.plots import class_recall, confusion_matrix
+from semisonic.evaluation.published import listeners
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Number, Page
@@ -89,6 +90,8 @@ def _top(page: Page, m: Measurement) -> None:
 
 def _classes(page: Page, m: Measurement) -> None:
     page.section("Classes")
+    if known := listeners(m.clips.name):
+        page.text(known)
     table = m.metrics["per_class"]
     if m.multi_label:
         page.table(

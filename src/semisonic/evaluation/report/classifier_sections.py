@@ -1,0 +1,289 @@
+"""The sections that hold several classifiers side by side, and those on groups and hard classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.evaluation import plots, published
+from semisonic.evaluation.comparison import arm_accuracy
+from semisonic.evaluation.metrics import confusion, per_class
+from semisonic.evaluation.outcome import Comparison
+from semisonic.evaluation.report.content import ExperimentContent, Series
+from semisonic.evaluation.report.detail_sections import player_of, spaced
+from semisonic.evaluation.report.markup import Measured
+from semisonic.evaluation.report.page import Page
+from semisonic.evaluation.results import Predictions
+from semisonic.evaluation.wording import percent, points
+
+LISTENERS = "listeners"
+
+
+def add_side_by_side(page: Page, content: ExperimentContent) -> None:
+    """Accuracy of every classifier in every fold, beside what was published, by budget."""
+    if not content.series:
+        return
+    page.section("Every classifier, fold by fold")
+    for number, (budget, series) in enumerate(content.series.items()):
+        if len(content.series) > 1:
+            page.heading(budget)
+        _side_by_side(page, content, series, f"-{number + 1}" if number else "")
+    everything = [one for series in content.series.values() for one in series]
+    methods = {one.name: one.method for one in everything if one.method}
+    page.table(
+        ["classifier", "how it learns"],
+        list(methods.items()),
+        name="classifiers",
+        caption="What the classifiers are",
+    )
+    known = published.published_for(content.data)
+    if any(one.published for one in everything):
+        page.table(
+            ["system", "accuracy", "protocol", "note"],
+            [(p.system, p.accuracy, p.protocol, p.note) for p in known],
+            name="published",
+            caption=f"What was published on {content.data}",
+            note=" ".join(published.ESC_NOTES),
+            formats={"accuracy": percent},
+        )
+
+
+def _side_by_side(
+    page: Page, content: ExperimentContent, series: Sequence[Series], suffix: str
+) -> None:
+    tables = {one.name: _rows(content, one) for one in series}
+    folds = {name: _by_fold(rows) for name, rows in tables.items()}
+    theirs = {one.name: one.published for one in series if one.published}
+    human = published.human_accuracy(content.data)
+    page.figure(
+        plots.contest(
+            folds,
+            published={name: one.accuracy for name, one in theirs.items()},
+            human=human,
+            chance=1 / len(content.predictions.classes),
+        ),
+        "Accuracy in each test fold, mean over draws, with the fold's number; the bar is the mean "
+        "over folds." + (" Diamond: the published mean of the same method." if theirs else ""),
+        name=f"classifiers-by-fold{suffix}",
+        alt="Accuracy of each classifier: "
+        + "; ".join(f"{name} {percent(rows.correct.mean())}" for name, rows in tables.items()),
+    )
+    numbers = sorted({fold for values in folds.values() for fold in values})
+    headers = ["classifier", *(f"fold {number}" for number in numbers), "all clips"]
+    headers += ["published", "ours less published"] if theirs else []
+    table: list[list[Any]] = []
+    styles: dict[int, str] = {}
+    for name, rows in tables.items():
+        accuracy = arm_accuracy(rows)
+        row: list[Any] = [name, *(folds[name].get(number) for number in numbers)]
+        row.append(Measured(accuracy.mean, *accuracy.interval))
+        if theirs:
+            one = theirs.get(name)
+            row += [one.accuracy, accuracy.mean - one.accuracy] if one else [None, None]
+        table.append(row)
+        if (one := theirs.get(name)) and numbers == [1, 2, 3, 4, 5] and one.folds:
+            styles[len(table)] = "soft"
+            table.append([f"{name}, published", *one.folds, one.accuracy, None, None])
+    if human is not None:
+        styles[len(table)] = "soft"
+        blank = [None] * len(numbers)
+        table.append(["human listeners", *blank, human, *([None, None] if theirs else [])])
+    page.table(
+        headers,
+        table,
+        name=f"classifiers-by-fold{suffix}",
+        caption="Accuracy by test fold",
+        note="All clips: the share of clips that are right, mean over draws, with its 95 % "
+        "interval over recordings and draws. Differences are tested above.",
+        formats={
+            **dict.fromkeys(headers[1:], percent),
+            "ours less published": lambda v: points(v, signed=True),
+        },
+        styles=styles,
+    )
+
+
+def add_side_by_side_classes(page: Page, content: ExperimentContent) -> None:
+    """Recall of each class by every classifier, and by listeners where it is known."""
+    classes = content.predictions.classes
+    for number, (budget, series) in enumerate(content.series.items()):
+        recalls: dict[str, Sequence[float]] = {}
+        for one in series:
+            rows = _rows(content, one)
+            found = per_class(rows.target, rows.predicted, len(classes))
+            recalls[one.name] = np.where(found.n_clips > 0, found.recall, np.nan).tolist()
+        people = published.human_recall(content.data, classes)
+        if people:
+            recalls[LISTENERS] = people
+        where = f" With {budget}." if len(content.series) > 1 else ""
+        suffix = f"-{number + 1}" if number else ""
+        page.figure(
+            plots.recall_table(recalls, classes),
+            f"Share of each class's clips that every classifier found, in %.{where}"
+            + (" Listeners: Piczak's crowd, right judgements of all." if people else ""),
+            name=f"recall-by-classifier{suffix}",
+            alt="Recall of each class by " + ", ".join(recalls),
+        )
+        page.table(
+            ["class", *recalls],
+            [
+                [spaced(name), *(values[i] for values in recalls.values())]
+                for i, name in enumerate(classes)
+            ],
+            name=f"recall-by-classifier{suffix}",
+            caption="Recall of each class by every classifier",
+            formats=dict.fromkeys(recalls, percent),
+            folded=True,
+        )
+
+
+def add_categories(page: Page, content: ExperimentContent, main: Comparison) -> None:
+    """How often the group of classes is right, from the same predictions."""
+    classes, given = content.predictions.classes, content.categories
+    if not given:
+        return
+    names = list(dict.fromkeys(given[name] for name in classes))
+    group_of = np.array([names.index(given[name]) for name in classes])
+    page.section("Groups of classes")
+    page.text(
+        f"The {len(classes)} classes are of {len(names)} groups. A prediction is right about the "
+        "group when it names any class of it."
+    )
+    whole = content.predictions
+    rows = []
+    for label, one in _named(content, whole, main):
+        right, group_right = float(one.correct.mean()), _group_right(one, group_of)
+        within = right / group_right if group_right else None
+        rows.append([label, right, group_right, within])
+    shares = ["class right", "group right", "class right where the group is"]
+    page.table(
+        ["classifier", *shares],
+        rows,
+        name="group-accuracy",
+        caption="Classes and groups of classes",
+        formats=dict.fromkeys(shares, percent),
+    )
+    treated = whole.select(setting=main.setting, arm=content.treated)
+    counts = confusion(group_of[treated.target], group_of[treated.predicted], len(names))
+    page.figure(
+        plots.confusion_matrix(counts, names, f"{main.setting}, {content.treated}"),
+        f"Groups that are taken for each other by {content.treated} ({main.setting}), all draws "
+        "together.",
+        name="confusion-groups",
+        alt="Confusion matrix of groups of classes",
+        wide=False,
+    )
+    n_draws = len(main.draws)
+    page.table(
+        ["group", "classes", "clips", "group right"],
+        [
+            [
+                name,
+                ", ".join(spaced(one) for one in classes if given[one] == name),
+                int(counts[i].sum()) // n_draws,
+                float(counts[i, i] / max(counts[i].sum(), 1)),
+            ]
+            for i, name in enumerate(names)
+        ],
+        name="groups",
+        caption=f"By group, {content.treated} ({main.setting})",
+        formats={"group right": percent},
+    )
+
+
+def add_hard_classes(page: Page, content: ExperimentContent, main: Comparison) -> None:
+    """How far apart classes lie, what is confused, and clips of the most confused pair."""
+    measured = content.separability
+    if measured is None and not content.confused:
+        return
+    page.section("Which classes are hard")
+    if measured is not None:
+        _separability_table(page, content, main)
+    if content.confused:
+        pair = {content.confused[0].target, content.confused[0].predicted}
+        first, second = sorted(map(spaced, pair))
+        page.heading(f"Most often taken for each other: {first} and {second}")
+        page.players(player_of(one) for one in content.confused)
+
+
+def _separability_table(page: Page, content: ExperimentContent, main: Comparison) -> None:
+    measured, classes = content.separability, content.predictions.classes
+    if measured is None:
+        return
+    rows = content.predictions.select(setting=main.setting, arm=content.treated)
+    found = per_class(rows.target, rows.predicted, len(classes))
+    counts = confusion(rows.target, rows.predicted, len(classes))
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(np.nan_to_num(measured.purity, nan=2.0), kind="stable")
+    recall = f"recall, {content.treated}"
+    page.table(
+        ["class", "silhouette", "neighbours of its class", "closest class", recall, "taken for"],
+        [
+            [
+                spaced(classes[i]),
+                float(measured.silhouette[i]),
+                float(measured.purity[i]),
+                spaced(classes[measured.nearest[i]]) if measured.nearest[i] >= 0 else "",
+                float(found.recall[i]),
+                spaced(classes[int(counts[i].argmax())]) if counts[i].any() else "",
+            ]
+            for i in order.tolist()
+        ],
+        name="separability",
+        caption=f"How far apart the classes lie in {content.separability_inputs}",
+        note="Before any classifier has learned; inputs standardised over all clips. Silhouette: "
+        "above 0, a clip lies closer to its own class than to the nearest other one. Neighbours: "
+        "of the five nearest clips of other recordings, the share of the same class. Closest: "
+        "the other class that most of those are of. Taken for: by "
+        f"{content.treated} ({main.setting}). {_agreement(measured.purity, found.recall)}",
+        formats={
+            "silhouette": lambda v: f"{v:+.2f}",
+            "neighbours of its class": percent,
+            recall: percent,
+        },
+        folded=len(classes) > 15,
+    )
+
+
+def _agreement(purity: NDArray[np.float64], recall: NDArray[np.float64]) -> str:
+    """How well the neighbours foretell which classes are found."""
+    from scipy.stats import spearmanr
+
+    known = np.isfinite(purity) & np.isfinite(recall)
+    if known.sum() < 4 or len(np.unique(purity[known])) < 2 or len(np.unique(recall[known])) < 2:
+        return ""
+    rank = float(spearmanr(purity[known], recall[known]).statistic)
+    return f"Rank correlation of neighbours and recall: {rank:.2f}."
+
+
+def _named(
+    content: ExperimentContent, whole: Predictions, main: Comparison
+) -> list[tuple[str, Predictions]]:
+    """What has a row in a table over all classifiers; without series both arms of the main one."""
+    several = len(content.series) > 1
+    found = [
+        (f"{one.name}, {budget}" if several else one.name, _rows(content, one))
+        for budget, series in content.series.items()
+        for one in series
+    ]
+    return found or [
+        (arm, whole.select(setting=main.setting, arm=arm))
+        for arm in (content.control, content.treated)
+    ]
+
+
+def _rows(content: ExperimentContent, one: Series) -> Predictions:
+    return content.predictions.select(setting=one.setting, arm=one.arm)
+
+
+def _by_fold(rows: Predictions) -> Mapping[int, float]:
+    return {
+        int(fold): float(rows.correct[rows.fold == fold].mean()) for fold in np.unique(rows.fold)
+    }
+
+
+def _group_right(rows: Predictions, group_of: NDArray[np.int64]) -> float:
+    return float((group_of[rows.predicted] == group_of[rows.target]).mean())
