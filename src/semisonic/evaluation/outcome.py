@@ -132,11 +132,13 @@ class Comparison:
             f"{points(interval.high)}, {p_text(self.p_mcnemar if here else self.p)})"
         )
 
-    def verdict(self, subject: str = "") -> str:
+    def verdict(self, subject: str = "", name: str = "") -> str:
         """The outcome in plain words: one sentence, or two where the tests disagree.
 
-        ``subject`` is what makes arm b differ from arm a, such as "Pre-training".
+        ``subject`` is what makes arm b differ from arm a, such as "Pre-training". Without one,
+        arm b is called by ``name``, or by its own.
         """
+        other = name or self.b.name
         gained = self.difference > 0
         if self.outcome == "open":
             return f"No difference could be shown: {self.numbers}."
@@ -144,7 +146,7 @@ class Comparison:
             claim = f"{subject} {'helped' if gained else 'hurt'}"
             if not subject:
                 word = "better" if gained else "worse"
-                claim = f"'{self.b.name}' is {word} than '{self.a.name}'"
+                claim = f"'{other}' is {word} than '{self.a.name}'"
             return f"{claim}: {self.numbers}."
         word = "better" if gained else "worse"
         reason = (
@@ -154,7 +156,7 @@ class Comparison:
         )
         doubt = f"Whether it would with other training clips too is not shown ({reason})."
         if not subject:
-            claim = f"'{self.b.name}' did {word} than '{self.a.name}' on these clips"
+            claim = f"'{other}' did {word} than '{self.a.name}' on these clips"
             return f"{claim}: {self.numbers}. {doubt}"
         return f"{subject} did {word} on these clips: {self.numbers}. {doubt}"
 

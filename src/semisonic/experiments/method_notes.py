@@ -17,9 +17,10 @@ SIMPLE = (
 
 def method_notes(recipe: Recipe, plan: Plan) -> list[str]:
     """How both arms were trained and tested, a sentence or two each."""
+    networks = any(s.has_encoder for s in (*recipe.settings, *recipe.controls))
     notes = [
-        f"Both arms ({recipe.control}, {recipe.treated}) share split, labels, seed, order of "
-        "clips and the classifier's first weights.",
+        f"Both arms ({recipe.control}, {recipe.treated}) share split, labels, seed"
+        + (", order of clips and the classifier's first weights." if networks else "."),
         *_differences(recipe),
         "Each test fold is scored once, after training.",
     ]
@@ -44,7 +45,10 @@ def _differences(recipe: Recipe) -> list[str]:
     if any(setting.classifier for pair in pairs for setting in pair):
         notes.append(SIMPLE)
     pairs = [(c, t) for c, t in pairs if c.has_encoder or t.has_encoder]
-    if any(treated.pretraining and not control.pretraining for control, treated in pairs):
+    if any(
+        treated.pretraining and treated.has_encoder and not control.pretraining
+        for control, treated in pairs
+    ):
         notes.append(
             "Pre-training gives the encoder's first weights and the statistics that features are "
             "standardised by; without it, these come from the labelled training clips."

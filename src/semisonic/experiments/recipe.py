@@ -218,7 +218,9 @@ class Recipe:
 
     @property
     def subject(self) -> str:
-        """What helped or did not, at the head of a sentence."""
+        """What helped or did not, at the head of a sentence; empty where classifiers compete."""
+        if any(setting.classifier for setting in self.settings):
+            return ""
         return "Pre-training" if self.treated == "pre-trained" else f"'{self.treated}'"
 
 

@@ -87,7 +87,7 @@ def write_report(
     jobs = run.folder / "jobs"
     content = ExperimentContent(
         title=recipe.title,
-        subtitle=_subtitle(material, options),
+        subtitle=_subtitle(material, options, recipe),
         predictions=outcome.predictions,
         data=material.labelled.name,
         main_setting=main,
@@ -165,13 +165,17 @@ def _shown_jobs(plan: Plan, main: str) -> dict[str, TrainJob]:
     return shown
 
 
-def _subtitle(material: Material, options: RunOptions) -> str:
+def _subtitle(material: Material, options: RunOptions, recipe: Recipe) -> str:
     labelled, pool = material.labelled, material.pool
     heard = "training folds" + (f" and {len(pool)} clips of '{pool.name}'" if len(pool) else "")
-    return (
+    text = (
         f"{len(labelled)} clips of '{labelled.name}', {len(labelled.classes)} classes, "
-        f"{len(labelled.folds)} folds; unlabelled: {heard}"
-        + (" and on the test clips" if options.transductive else "")
+        f"{len(labelled.folds)} folds"
+    )
+    if not any(one.has_encoder for one in (*recipe.settings, *recipe.controls)):
+        return text
+    return f"{text}; unlabelled: {heard}" + (
+        " and on the test clips" if options.transductive else ""
     )
 
 

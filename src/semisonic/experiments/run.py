@@ -14,6 +14,7 @@ from semisonic.data.categories import categories_of
 from semisonic.data.clips import Clips
 from semisonic.data.readers import load_clips
 from semisonic.data.workers import count_workers
+from semisonic.evaluation.outcome import Comparison
 from semisonic.experiments.engine import Task, run_tasks
 from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
@@ -237,13 +238,19 @@ def _result(
     shown = networks[-1] if networks else plan.cells[0][1]
     return ExperimentResult(
         table=text_table(headers, rows),
-        verdicts=tuple(f"{c.setting}: {c.verdict(recipe.subject)}" for c in outcome.comparisons),
+        verdicts=tuple(_verdict(c, recipe) for c in outcome.comparisons),
         report=report,
         model=folder / shown.name / MODEL if networks else None,
         examples=_examples(material.labelled, shown.test),
         failures=material.failures,
         notes=material.notes,
     )
+
+
+def _verdict(one: Comparison, recipe: Recipe) -> str:
+    if not recipe.subject:
+        return one.verdict(name=one.setting)
+    return f"{one.setting}: {one.verdict(recipe.subject)}"
 
 
 def _examples(clips: Clips, rows: Rows) -> Clips:

@@ -127,7 +127,7 @@ def recall_table(
         )  # fmt: skip
     axes.set_xticks(
         range(len(recalls)),
-        [in_lines(name, 16) for name in recalls],
+        [in_lines(name, 22) for name in recalls],
         rotation=30,
         ha="left",
         fontsize=8.5,

@@ -80,13 +80,17 @@ def _side_by_side(
         accuracy = arm_accuracy(rows)
         row: list[Any] = [name, *(folds[name].get(number) for number in numbers)]
         row.append(Measured(accuracy.mean, *accuracy.interval))
-        if theirs:
-            one = theirs.get(name)
-            row += [one.accuracy, accuracy.mean - one.accuracy] if one else [None, None]
+        one = theirs.get(name)
+        if one:
+            known = _same_folds(one, numbers)
+            mean = float(np.mean(known)) if known else one.accuracy
+            row += [mean, accuracy.mean - mean]
+        elif theirs:
+            row += [None, None]
         table.append(row)
-        if (one := theirs.get(name)) and numbers == [1, 2, 3, 4, 5] and one.folds:
+        if one and known:
             styles[len(table)] = "soft"
-            table.append([f"{name}, published", *one.folds, one.accuracy, None, None])
+            table.append([f"{name}, published", *known, mean, None, None])
     if human is not None:
         styles[len(table)] = "soft"
         blank = [None] * len(numbers)
@@ -104,6 +108,13 @@ def _side_by_side(
         },
         styles=styles,
     )
+
+
+def _same_folds(one: published.Published, numbers: Sequence[int]) -> list[float]:
+    """What was published of the folds that were run; empty where it was not told by fold."""
+    if not numbers or not all(1 <= number <= len(one.folds) for number in numbers):
+        return []
+    return [one.folds[number - 1] for number in numbers]
 
 
 def add_side_by_side_classes(page: Page, content: ExperimentContent) -> None:
@@ -169,9 +180,8 @@ def add_categories(page: Page, content: ExperimentContent, main: Comparison) -> 
     treated = whole.select(setting=main.setting, arm=content.treated)
     counts = confusion(group_of[treated.target], group_of[treated.predicted], len(names))
     page.figure(
-        plots.confusion_matrix(counts, names, f"{main.setting}, {content.treated}"),
-        f"Groups that are taken for each other by {content.treated} ({main.setting}), all draws "
-        "together.",
+        plots.confusion_matrix(counts, names, main.b.name),
+        f"Groups that are taken for each other by {main.b.name}, all draws together.",
         name="confusion-groups",
         alt="Confusion matrix of groups of classes",
         wide=False,
@@ -189,7 +199,7 @@ def add_categories(page: Page, content: ExperimentContent, main: Comparison) -> 
             for i, name in enumerate(names)
         ],
         name="groups",
-        caption=f"By group, {content.treated} ({main.setting})",
+        caption=f"By group, {main.b.name}",
         formats={"group right": percent},
     )
 
@@ -218,7 +228,7 @@ def _separability_table(page: Page, content: ExperimentContent, main: Comparison
     counts = confusion(rows.target, rows.predicted, len(classes))
     np.fill_diagonal(counts, 0)
     order = np.argsort(np.nan_to_num(measured.purity, nan=2.0), kind="stable")
-    recall = f"recall, {content.treated}"
+    recall = f"recall, {main.b.name}"
     page.table(
         ["class", "silhouette", "neighbours of its class", "closest class", recall, "taken for"],
         [
@@ -238,7 +248,7 @@ def _separability_table(page: Page, content: ExperimentContent, main: Comparison
         "above 0, a clip lies closer to its own class than to the nearest other one. Neighbours: "
         "of the five nearest clips of other recordings, the share of the same class. Closest: "
         "the other class that most of those are of. Taken for: by "
-        f"{content.treated} ({main.setting}). {_agreement(measured.purity, found.recall)}",
+        f"{main.b.name}. {_agreement(measured.purity, found.recall)}",
         formats={
             "silhouette": lambda v: f"{v:+.2f}",
             "neighbours of its class": percent,

@@ -96,7 +96,8 @@ class ExperimentContent:
     control, treated : str
         The names of the arms in the predictions.
     subject : str
-        What the treated arm adds, as the verdict says it: "Pre-training".
+        What the treated arm adds, as the verdict says it: "Pre-training". Empty where settings
+        are classifiers that compete with the control: they are then called by their own names.
     data : str
         The data set's name, by which published results are found ("ESC-10").
     main_setting : str

@@ -78,18 +78,18 @@ def add_classes(page: Page, content: ExperimentContent, main: Comparison) -> Non
     tables = {}
     small = len(classes) <= 12
     rows = content.predictions.select(setting=main.setting)
-    for arm in (content.control, content.treated):
+    for arm, name in ((content.control, main.a.name), (content.treated, main.b.name)):
         one = rows.select(arm=arm)
         tables[arm] = per_class(one.target, one.predicted, len(classes))
-        recalls[arm] = np.where(tables[arm].n_clips > 0, tables[arm].recall, np.nan)
+        recalls[name] = np.where(tables[arm].n_clips > 0, tables[arm].recall, np.nan)
         counts = confusion(one.target, one.predicted, len(classes))
         right, total = int(np.trace(counts)), int(counts.sum())
         together = "All draws together: " if len(main.draws) > 1 else ""
         page.figure(
-            plots.confusion_matrix(counts, classes, arm),
+            plots.confusion_matrix(counts, classes, name),
             f"{together}{right} of {total} right ({percent(right / total)}).",
             name=f"confusion-{_file_name(arm)}",
-            alt=f"Confusion matrix of the arm {arm}; {percent(right / total)} on the diagonal",
+            alt=f"Confusion matrix of the arm {name}; {percent(right / total)} on the diagonal",
             wide=not small,
         )
         page.data.setdefault("confusion", {})[arm] = counts
@@ -99,16 +99,16 @@ def add_classes(page: Page, content: ExperimentContent, main: Comparison) -> Non
         name="class-recall",
         alt="Recall of each class for both arms",
     )
-    _add_confused(page, classes, page.data["confusion"][content.treated], content.treated)
+    _add_confused(page, classes, page.data["confusion"][content.treated], main.b.name)
     a, b = tables[content.control], tables[content.treated]
-    shares = [f"recall, {content.control}", f"recall, {content.treated}"]
-    shares += [f"precision, {content.treated}", f"F1, {content.treated}"]
+    shares = [f"recall, {main.a.name}", f"recall, {main.b.name}"]
+    shares += [f"precision, {main.b.name}", f"F1, {main.b.name}"]
     columns = (a.recall, b.recall, b.precision, b.f1)
     page.table(
         ["class", "clips", *shares],
         [
-            [spaced(name), int(b.n_clips[i]) // len(main.draws), *(float(c[i]) for c in columns)]
-            for i, name in enumerate(classes)
+            [spaced(one), int(b.n_clips[i]) // len(main.draws), *(float(c[i]) for c in columns)]
+            for i, one in enumerate(classes)
         ],
         name="classes",
         caption="By class, mean over draws" if len(main.draws) > 1 else "By class",
@@ -193,13 +193,13 @@ def add_auto_encoder(page: Page, content: ExperimentContent) -> None:
         )
 
 
-def add_mistakes(page: Page, content: ExperimentContent) -> None:
+def add_mistakes(page: Page, content: ExperimentContent, main: Comparison) -> None:
     """Sounds that were surely taken for something else."""
     if not content.mistakes:
         return
     page.section("Worst mistakes")
     page.text(
-        f"The clips for which '{content.treated}' was most sure of a wrong class. "
+        f"The clips for which '{main.b.name}' was most sure of a wrong class. "
         "Listen before blaming it: some are hard for people too."
     )
     page.players(player_of(one) for one in content.mistakes)
@@ -222,7 +222,9 @@ def add_method(page: Page, content: ExperimentContent, main: Comparison) -> None
     page.notes(
         [
             "Both arms share the network, splits, labels and seeds; they differ in the thing "
-            f"in question: {content.subject.lower()}.",
+            f"in question: {content.subject.lower()}."
+            if content.subject
+            else "All share splits, labels and seeds; they differ in the classifier.",
             "Splits are by recording. Validation clips come from the training folds; a test fold "
             "is scored once, after training. The table of predictions was checked: every clip is "
             "scored exactly once in each setting, arm and draw.",

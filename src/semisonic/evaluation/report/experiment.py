@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from semisonic.base.errors import DataError
@@ -73,6 +74,8 @@ def build_page(
             test_train_ratio=content.test_train_ratio,
         )
     main = _main(content, comparisons)
+    if not content.subject:  # classifiers that compete are called by their own names
+        main = replace(main, b=replace(main.b, name=main.setting))
     page = Page(content.title, content.subtitle)
     add_answer(page, content, main)
     for warning in content.warnings:
@@ -88,7 +91,7 @@ def build_page(
     add_categories(page, content, main)
     add_hard_classes(page, content, main)
     add_auto_encoder(page, content)
-    add_mistakes(page, content)
+    add_mistakes(page, content, main)
     add_method(page, content, main)
     add_repeat(page, content)
     page.data |= {
