@@ -11,7 +11,7 @@ from semisonic.evaluation.separability import separability
 
 RNG = np.random.default_rng(0)
 TARGET = np.arange(60) % 3
-X = RNG.normal(0, 1, (60, 4)) + np.array([0, 3, 9])[TARGET, None]
+X = RNG.normal(0, 1, (60, 4)) + np.array([0, 1, 9])[TARGET, None]
 ALONE = np.array([f"r{i}" for i in range(60)])
 
 

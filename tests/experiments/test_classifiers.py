@@ -16,6 +16,8 @@ from semisonic.evaluation.results import Predictions
 from semisonic.experiments import RunOptions, read_recipe, run_recipe
 from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.recipe import Budget, Recipe, Setting
+from semisonic.features import MelOptions
+from semisonic.inference.segment_options import SegmentOptions
 from semisonic.inference.simple.classifiers import CLASSIFIERS
 
 CONTEST = """
@@ -211,13 +213,17 @@ def test_jobs_of_networks_keep_their_names() -> None:
 
 
 NAMES = (
-    "pretrain-c8d9f74d2d49a52d", "train-58330d040a92388a", "train-b27504e0c221f54f",
+    "pretrain-e9a474b510e20a8a", "train-850e7985dc566f67", "train-1d05e80a277c1932",
 )  # fmt: skip
 
 
 def test_what_a_classifier_lacks_is_told() -> None:
     with pytest.raises(OptionError, match="need an encoder"):
         simple(classifier="svm", inputs="embedding")
+    with pytest.raises(OptionError, match="all segments vote"):
+        simple(classifier="svm", segments=SegmentOptions(voting="majority"))
+    with pytest.raises(OptionError, match="statistics of a spectrogram"):
+        simple(classifier="svm", inputs="mel", mel=MelOptions(input="wave"))
     with pytest.raises(OptionError, match="needs a 'classifier'"):
         simple(group_first=True)
     recipe = Recipe(settings=(Setting("s", classifier="knn", group_first=True),))

@@ -24,13 +24,14 @@ from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.splits import Split, fold_splits
 from semisonic.experiments.recipe import Budget, Recipe, Setting
+from semisonic.features.options import WAVE
 from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE, Situation
 from semisonic.inference.methods.options import PROBE, MethodOptions
 from semisonic.inference.methods.way import Way, settle
 from semisonic.inference.pretext import RECONSTRUCTION, WITHOUT_DECODER, PretextOptions
 from semisonic.inference.segment_options import MEAN
 from semisonic.inference.simple.classifiers import CLASSIFIERS
-from semisonic.inference.simple.inputs import EMBEDDING
+from semisonic.inference.simple.inputs import EMBEDDING, MEL
 from semisonic.training.options import FitOptions
 
 Rows = NDArray[np.int64]
@@ -299,6 +300,11 @@ def check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None
         raise OptionError(
             f"setting '{setting.name}': of a simple classifier all segments vote, with the mean of "
             "their scores; leave out segments.voting and segments.silence_db"
+        )
+    if setting.classifier and setting.inputs == MEL and setting.mel.input == WAVE:
+        raise OptionError(
+            f"setting '{setting.name}': inputs 'mel' are statistics of a spectrogram; found "
+            "mel.input = 'wave'"
         )
     embeds = setting.classifier and setting.inputs == EMBEDDING
     if embeds and not setting.pretraining and setting.start == "fresh":

@@ -81,7 +81,7 @@ def class_distances(job: TrainJob, material: Material) -> Separability | None:
     setting, labelled = job.setting, material.labelled
     if not setting.classifier or setting.inputs == EMBEDDING:
         return None
-    table = material.table(setting.front)
+    table = material.table(setting.front, setting.segments)
     rows = table.rows_of(np.arange(len(labelled)))
     x = vectors(setting.inputs, table.open(), rows)
     owner = table.source[rows]
