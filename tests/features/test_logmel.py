@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, OptionError
-from semisonic.features import LogMel, MelExtractor, MelOptions
+from semisonic.features import LogMel, MelExtractor, MelOptions, mel_filters
 
 PAPER = MelOptions(
     sample_rate=44100, n_fft=12288, hop_length=6144, n_mels=28, reference="max", top_db=80.0
@@ -30,6 +30,13 @@ SHAPES = {
     "default": (MelOptions(), (1, 64, 216)),
     "2 s": (MelOptions(44100, 2.0, 2560, 694, 128, fmin_hz=20.0), (1, 128, 128)),
     "magnitude": (MelOptions(power=1.0), (1, 64, 216)),
+    "short window": (MelOptions(win_length=800, mel_scale="htk"), (1, 64, 216)),
+    "htk, magnitude": (
+        MelOptions(16000, 2.0, 512, 160, 64, 125.0, 7500.0, 1.0, win_length=400, mel_scale="htk"),
+        (1, 64, 201),
+    ),
+    "offset": (MelOptions(log_offset=1e-3, power=1.0), (1, 64, 216)),
+    "emphasised": (MelOptions(preemphasis=0.97, log_offset=1e-5), (1, 64, 216)),
     "plain": (MelOptions(center=False, fmin_hz=50.0, fmax_hz=8000.0, top_db=60.0), (1, 64, 214)),
 }
 
@@ -49,10 +56,16 @@ def signal(kind: str, options: MelOptions) -> NDArray[np.float32]:
 
 
 def by_librosa(x: NDArray[np.float32], options: MelOptions) -> NDArray[np.float64]:
+    if options.preemphasis:
+        x = x[1:] - options.preemphasis * x[:-1]
+    slaney = options.mel_scale == "slaney"
     mel = librosa.feature.melspectrogram(
         y=x,
         sr=options.sample_rate,
         n_fft=options.n_fft,
+        win_length=options.win_length,
+        htk=not slaney,
+        norm="slaney" if slaney else None,
         hop_length=options.hop_length,
         n_mels=options.n_mels,
         fmin=options.fmin_hz,
@@ -61,6 +74,8 @@ def by_librosa(x: NDArray[np.float32], options: MelOptions) -> NDArray[np.float6
         center=options.center,
         pad_mode="reflect",
     ).astype(np.float64)
+    if options.log_offset:
+        return 20 / options.power * np.log10(mel + options.log_offset)
     reference = np.max if options.reference == "max" else 1.0
     to_db = librosa.power_to_db if options.power == 2 else librosa.amplitude_to_db
     amin = 1e-10 if options.power == 2 else 1e-5
@@ -248,3 +263,30 @@ def test_wrong_waves_are_refused() -> None:
         MelExtractor(options)(np.zeros(11024, np.float32))
     with pytest.raises(DataError, match="int16"):
         MelExtractor(options)(np.zeros(11025, np.int16))  # type: ignore[arg-type]
+
+
+def test_a_short_window_without_centring_begins_with_the_clip() -> None:
+    options = MelOptions(
+        16000, 1.0, 512, 160, 64, 125.0, 7500.0, 1.0, center=False, win_length=400,
+        mel_scale="kaldi", log_offset=1e-3,
+    )  # fmt: skip
+    x = signal("tone in noise", options)
+    frames = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), 400)[::160]
+    assert options.shape == (1, 64, len(frames)) == (1, 64, 98)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    magnitude = np.abs(np.fft.rfft(frames * window, 512))
+    filters = mel_filters(16000, 512, 64, 125.0, 7500.0, scale="kaldi")
+    expected = 20 * np.log10(filters @ magnitude.T + 1e-3)
+    np.testing.assert_allclose(by_module(x, options)[0], expected, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(MelExtractor(options)(x)[0], expected, rtol=0, atol=1e-3)
+
+
+def test_silence_behind_an_offset_is_finite_and_the_quietest() -> None:
+    for options in (MelOptions(log_offset=1e-3, power=1.0), MelOptions(log_offset=1e-5)):
+        level = by_module(np.zeros(options.n_samples, np.float32), options)
+        np.testing.assert_allclose(level, options.floor_db, atol=1e-4)
+        loud = by_module(signal("fading", options), options)
+        assert loud.min() >= level.max() - 1e-4
+    relative = MelOptions(log_offset=1e-3, power=1.0, reference="max")
+    silent = by_module(np.zeros(relative.n_samples, np.float32), relative)
+    np.testing.assert_allclose(silent, relative.floor_db, atol=1e-4)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from semisonic.base.errors import OptionError
 from semisonic.base.options import from_mapping, to_dict
 from semisonic.features import LogMel, MelOptions, hz_to_mel, mel_filters, mel_to_hz
+from semisonic.features.filterbank import htk_to_hz, hz_to_htk
 
 
 @pytest.mark.parametrize(
@@ -27,9 +28,28 @@ def test_filters_equal_librosa(arguments: tuple[int, int, int]) -> None:
     np.testing.assert_allclose(mel_filters(*arguments), expected, rtol=1e-9, atol=1e-12)
 
 
+def test_htk_bands_equal_librosa() -> None:
+    expected = librosa.filters.mel(
+        sr=16000, n_fft=512, n_mels=64, fmin=125, fmax=7500, htk=True, norm=None, dtype=np.float64
+    )
+    found = mel_filters(16000, 512, 64, 125.0, 7500.0, scale="htk")
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_kaldi_bands_are_triangles_straight_over_mel() -> None:
+    found = mel_filters(16000, 512, 64, 125.0, 7500.0, scale="kaldi")
+    mel = 1127 * np.log1p(np.arange(257) * 16000 / 512 / 700)
+    low, high = 1127 * np.log1p(125 / 700), 1127 * np.log1p(7500 / 700)
+    width = (high - low) / 65
+    centres = low + width * np.arange(1, 65)
+    expected = np.maximum(0, 1 - np.abs(mel[None] - centres[:, None]) / width)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 @given(st.floats(0, 30_000))
 def test_mel_scale_goes_both_ways(hz: float) -> None:
     assert mel_to_hz(hz_to_mel(hz)) == pytest.approx(hz, abs=1e-6)
+    assert htk_to_hz(hz_to_htk(hz)) == pytest.approx(hz, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +64,8 @@ def test_mel_scale_goes_both_ways(hz: float) -> None:
         ({"duration": 0.1, "deltas": True}, "deltas"),
         ({"n_fft": "big"}, "a whole number"),
         ({"duration": float("nan")}, "duration"),
+        ({"win_length": 1025}, "at most n_fft"),
+        ({"mel_scale": "hkt"}, "did you mean 'htk'"),
     ],
 )
 def test_impossible_options_say_what_to_change(change: dict[str, object], named: str) -> None:
@@ -61,13 +83,19 @@ def test_the_key_names_all_parameters() -> None:
     other = {
         "sample_rate": 16000, "duration": 4.0, "n_fft": 2048, "hop_length": 441, "n_mels": 40,
         "fmin_hz": 20.0, "fmax_hz": 8000.0, "power": 1.0, "reference": "max", "top_db": 80.0,
-        "peak_normalize": True, "center": False, "deltas": True,
+        "peak_normalize": True, "center": False, "deltas": True, "win_length": 800,
+        "mel_scale": "htk", "log_offset": 0.001, "preemphasis": 0.97,
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(MelOptions)}
     keys = {replace(base, **{name: value}).key() for name, value in other.items()}
     assert len(keys) == len(other)
     assert base.key() not in keys
     assert base.key() == MelOptions(duration=5).key()
+
+
+def test_keys_that_stores_and_jobs_are_named_by_stay() -> None:
+    assert MelOptions().key() == "b33e12cc335880d0"
+    assert MelOptions(44100, n_fft=2205, hop_length=441, n_mels=128).key() == "5456a8b9f2621b5f"
 
 
 def test_options_survive_a_recipe() -> None:

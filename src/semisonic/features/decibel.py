@@ -18,15 +18,18 @@ def to_decibel(mel: Tensor, options: MelOptions) -> Tensor:
     Returns
     -------
     Tensor, same shape
-        With reference "one" at least -100 dB. With reference "max" at most 0 dB, and
-        ``options.floor_db`` everywhere for a clip without any sound: the usual formula
+        With reference "one" at least ``options.quietest_db``. With reference "max" at most
+        0 dB, and ``options.floor_db`` everywhere for a clip without any sound: the usual formula
         would make such a clip 0 dB, the same as the loudest cell of any other.
     """
-    amin = AMIN ** (options.power / 2)
-    level = mel.clamp(min=amin).log10() * (20.0 / options.power)
+    if options.log_offset:
+        mel = mel + options.log_offset
+    else:
+        mel = mel.clamp(min=AMIN ** (options.power / 2))
+    level = mel.log10() * (20.0 / options.power)
     if options.reference == "max":
         loudest = level.amax((-2, -1), keepdim=True)
-        silent = loudest <= -99.9999
+        silent = loudest <= options.quietest_db + 1e-4
         level = (level - loudest).masked_fill(silent, options.floor_db)
     if options.top_db is not None:
         level = level.maximum(level.amax((-2, -1), keepdim=True) - options.top_db)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from semisonic.base.errors import DataError
 from semisonic.features.decibel import to_decibel
 from semisonic.features.deltas import delta
-from semisonic.features.filterbank import mel_filters, require_no_empty_band
-from semisonic.features.logmel import hann
+from semisonic.features.filterbank import filters_of
+from semisonic.features.logmel import emphasise, hann
 from semisonic.features.options import MelOptions
 
 _GROUPS = 4  # groups of neighbouring mel bands; one is enough for few bands
@@ -30,8 +30,9 @@ _BLOCK = 64  # frames at a time: at n_fft 1024 the buffers of a block fit half a
 class _Block:
     """Views of the buffers for some neighbouring frames."""
 
-    samples: torch.Tensor  # (frame, n_fft), into the padded wave
-    framed: torch.Tensor  # (frame, n_fft), windowed
+    samples: torch.Tensor  # (frame, window), into the padded wave
+    windowed: torch.Tensor  # (frame, window), the middle of the next
+    framed: torch.Tensor  # (frame, n_fft), zeros beside a short window
     spectrum: torch.Tensor  # (frame, bin), complex
     parts: torch.Tensor  # (frame, bin, 2), the same memory
     power: torch.Tensor  # (frame, bin)
@@ -57,9 +58,10 @@ class MelExtractor:
 
     def __init__(self, options: MelOptions) -> None:
         self.options = options
-        self._pad = options.n_fft // 2 if options.center else 0
-        self._wave = np.zeros(options.n_samples + 2 * self._pad, np.float32)
-        self._window = hann(options.n_fft).float()
+        self._pad = options.window // 2 if options.center else 0
+        n_samples = options.n_samples - (1 if options.preemphasis else 0)
+        self._wave = np.zeros(n_samples + 2 * self._pad, np.float32)
+        self._window = hann(options.window).float()
         self._mel = torch.empty(options.n_mels, options.n_frames)
         self._blocks = self._make_blocks()
 
@@ -85,7 +87,7 @@ class MelExtractor:
         options = self.options
         with torch.inference_mode():
             for block in self._blocks:
-                torch.mul(block.samples, self._window, out=block.framed)
+                torch.mul(block.samples, self._window, out=block.windowed)
                 torch.fft.rfft(block.framed, out=block.spectrum)
                 block.parts.square_()
                 torch.add(block.parts[..., 0], block.parts[..., 1], out=block.power)
@@ -107,12 +109,14 @@ class MelExtractor:
                 f"({n_samples},) of floating-point samples; fit the clip to "
                 f"{self.options.duration:g} s first"
             )
-        wave[pad : pad + n_samples] = x
+        clip = x.astype(np.float32, copy=False)
         if self.options.peak_normalize:
-            inner = wave[pad : pad + n_samples]
-            peak = max(float(inner.max()), -float(inner.min()))
+            peak = max(float(clip.max()), -float(clip.min()))
             if peak > 0:
-                inner /= peak
+                clip = clip / np.float32(peak)
+        if self.options.preemphasis:
+            clip = emphasise(torch.from_numpy(clip), self.options.preemphasis).numpy()
+        wave[pad : pad + len(clip)] = clip
         if pad:
             wave[:pad] = wave[2 * pad : pad : -1]
             wave[-pad:] = wave[-pad - 2 : -2 * pad - 2 : -1]
@@ -120,9 +124,11 @@ class MelExtractor:
     def _make_blocks(self) -> list[_Block]:
         options = self.options
         n_bins = options.n_fft // 2 + 1
-        samples = torch.from_numpy(self._wave).unfold(0, options.n_fft, options.hop_length)
+        samples = torch.from_numpy(self._wave).unfold(0, options.window, options.hop_length)
         size = min(_BLOCK, options.n_frames)
-        framed = torch.empty(size, options.n_fft)
+        framed = torch.zeros(size, options.n_fft)
+        before = (options.n_fft - options.window) // 2
+        windowed = framed[:, before : before + options.window]
         spectrum = torch.empty(size, n_bins, dtype=torch.complex64)
         power = torch.empty(size, n_bins)
         groups = _band_groups(options)
@@ -136,17 +142,17 @@ class MelExtractor:
             )
             parts = torch.view_as_real(spectrum[:n])
             blocks.append(
-                _Block(samples[rows], framed[:n], spectrum[:n], parts, power[:n], products)
-            )
+                _Block(
+                    samples[rows], windowed[:n], framed[:n], spectrum[:n], parts,
+                    power[:n], products,
+                )
+            )  # fmt: skip
         return blocks
 
 
 def _band_groups(options: MelOptions) -> list[tuple[slice, slice, torch.Tensor]]:
     """Groups of bands: which bands, the bins they touch, weights (band, bin)."""
-    filters = mel_filters(
-        options.sample_rate, options.n_fft, options.n_mels, options.fmin_hz, options.fmax_hz
-    )
-    require_no_empty_band(filters, options.n_fft)
+    filters = filters_of(options)
     n_groups = 1 if options.n_mels <= _FEW_MELS else _GROUPS
     groups = []
     for bands in np.array_split(np.arange(options.n_mels), n_groups):

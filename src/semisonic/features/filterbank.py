@@ -1,7 +1,10 @@
-"""The mel filter bank of Slaney's Auditory Toolbox (1998), computed in float64.
+"""Mel filter banks, computed in float64.
 
-Band edges are equally spaced on a scale that is linear below 1 kHz and logarithmic above;
-each band is a triangle of unit area, so that white noise gives equal power in every band.
+Ours is that of Slaney's Auditory Toolbox (1998): band edges are equally spaced on a scale that
+is linear below 1 kHz and logarithmic above; each band is a triangle of unit area, so that white
+noise gives equal power in every band. Published networks were trained behind two others, with
+the formula of HTK and triangles of height one: straight over Hz, or straight over mel as in
+Kaldi and TensorFlow.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.base.errors import OptionError
+from semisonic.features.options import MelOptions
 
 _HZ_PER_MEL = 200.0 / 3.0  # below the corner
 _CORNER_HZ = 1000.0
@@ -31,28 +35,79 @@ def mel_to_hz(mel: ArrayLike) -> NDArray[np.float64]:
     return np.where(m < _CORNER_MEL, m * _HZ_PER_MEL, above)
 
 
+def hz_to_htk(hz: ArrayLike) -> NDArray[np.float64]:
+    """Frequencies in Hz on HTK's mel scale (O'Shaughnessy 1987): 2595 log10(1 + f / 700)."""
+    return np.asarray(2595.0 * np.log10(1.0 + np.asarray(hz, np.float64) / 700.0))
+
+
+def htk_to_hz(mel: ArrayLike) -> NDArray[np.float64]:
+    """The inverse of :func:`hz_to_htk`."""
+    return np.asarray(700.0 * (10.0 ** (np.asarray(mel, np.float64) / 2595.0) - 1.0))
+
+
+def band_edges_hz(options: MelOptions) -> NDArray[np.float64]:
+    """Where the triangles of the bands begin, peak and end, in Hz, shape (n_mels + 2,)."""
+    top = options.sample_rate / 2 if options.fmax_hz is None else options.fmax_hz
+    there, back = (hz_to_mel, mel_to_hz) if options.has_unit_areas else (hz_to_htk, htk_to_hz)
+    return back(np.linspace(there(options.fmin_hz), there(top), options.n_mels + 2))
+
+
+def filters_of(options: MelOptions) -> NDArray[np.float64]:
+    """The filter bank that the options ask for, shape (n_mels, n_fft // 2 + 1).
+
+    Raises
+    ------
+    OptionError
+        When a band holds no frequency bin.
+    """
+    filters = mel_filters(
+        options.sample_rate, options.n_fft, options.n_mels, options.fmin_hz, options.fmax_hz,
+        scale=options.mel_scale,
+    )  # fmt: skip
+    require_no_empty_band(filters, options.n_fft)
+    return filters
+
+
 def mel_filters(
     sample_rate: float,
     n_fft: int,
     n_mels: int,
     fmin_hz: float = 0.0,
     fmax_hz: float | None = None,
+    *,
+    scale: str = "slaney",
 ) -> NDArray[np.float64]:
     """Weights that turn a spectrum into mel bands.
+
+    Parameters
+    ----------
+    sample_rate, fmin_hz, fmax_hz : float
+        Hz; up to half the sample rate if ``fmax_hz`` is None.
+    n_fft, n_mels : int
+    scale : {"slaney", "htk", "kaldi"}
 
     Returns
     -------
     ndarray of float64, shape (n_mels, n_fft // 2 + 1)
-        In units of 1/Hz: each triangle has the area one.
+        For "slaney" in units of 1/Hz: each triangle has the area one. For the others each has
+        the height one, over Hz for "htk" and over mel for "kaldi".
     """
     top = sample_rate / 2 if fmax_hz is None else fmax_hz
-    low, high = hz_to_mel(fmin_hz), hz_to_mel(top)
-    edges = mel_to_hz(np.linspace(low, high, n_mels + 2))
-    bins = np.arange(n_fft // 2 + 1) * (sample_rate / n_fft)
+    bins = np.arange(n_fft // 2 + 1, dtype=np.float64) * (sample_rate / n_fft)
+    if scale == "slaney":
+        edges = mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(top), n_mels + 2))
+        return _triangles(edges, bins) * (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    edges = np.asarray(np.linspace(hz_to_htk(fmin_hz), hz_to_htk(top), n_mels + 2), np.float64)
+    if scale == "kaldi":
+        return _triangles(edges, hz_to_htk(bins))
+    return _triangles(htk_to_hz(edges), bins)
+
+
+def _triangles(edges: NDArray[np.float64], bins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Height of each band's triangle at each bin, shape (band, bin)."""
     rising = (bins[None] - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins[None]) / np.diff(edges)[1:, None]
-    triangles = np.maximum(0.0, np.minimum(rising, falling))
-    return triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    return np.maximum(0.0, np.minimum(rising, falling))
 
 
 def require_no_empty_band(filters: NDArray[np.float64], n_fft: int) -> None:

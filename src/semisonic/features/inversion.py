@@ -11,11 +11,12 @@ be found from frames that hardly overlap.
 from __future__ import annotations
 
 import torch
+from scipy.signal import lfilter
 from torch import Tensor
 from torch.nn import functional
 
 from semisonic.base.errors import DataError
-from semisonic.features.logmel import LogMel, hann
+from semisonic.features.logmel import LogMel, emphasise, hann
 from semisonic.features.options import MelOptions
 
 _UPDATES = 80
@@ -53,23 +54,27 @@ def mel_to_wave(
     hop = min(mel.hop_length, max(1, mel.n_fft // 4))
     n_samples = (level.shape[1] - 1) * mel.hop_length
     if not mel.center:
-        n_samples += mel.n_fft
+        n_samples += mel.window
     n_frames = 1 + (level.shape[1] - 1) * mel.hop_length // hop
     fine = functional.interpolate(level[None], size=n_frames, mode="linear", align_corners=True)[0]
     magnitude = _behind_bands(fine, mel)
-    before = 0 if mel.center else mel.n_fft // 2
+    before = 0 if mel.center else mel.window // 2
     if start is not None:
         start = functional.pad(start, (0, max(0, n_samples - len(start))))[before:]
     # A transform needs a window's length at least.
     magnitude = functional.pad(magnitude, (0, max(0, 1 + -(-mel.n_fft // hop) - n_frames)))
+    if start is not None and mel.preemphasis:
+        start = emphasise(start, mel.preemphasis)
     wave = _with_phases(magnitude, mel.n_fft, hop, n_iterations, start)
+    if mel.preemphasis:
+        wave = torch.from_numpy(lfilter([1.0], [1.0, -mel.preemphasis], wave.numpy())).float()
     return functional.pad(wave, (before, max(0, n_samples - before - len(wave))))[:n_samples]
 
 
 def _behind_bands(level: Tensor, mel: MelOptions) -> Tensor:
     """Magnitudes, (bin, frame), that sum up to the bands."""
     filters = LogMel(mel).filters  # (mel, bin)
-    bands = 10 ** (level * (mel.power / 20))
+    bands = (10 ** (level * (mel.power / 20)) - mel.log_offset).clamp(min=0)
     found = filters.T @ (bands / filters.square().sum(1, keepdim=True))
     total = filters.sum(0)[:, None].clamp(min=1e-12)
     for _ in range(_UPDATES):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
+from math import log10
+from typing import Any
 
 from semisonic.base.errors import OptionError
 from semisonic.base.files import digest
@@ -13,11 +15,16 @@ AMIN = 1e-10
 
 N_CEPSTRUM_STATISTICS = 26
 """Numbers a clip of :func:`semisonic.features.mfcc_statistics`."""
+MEL_SCALES = ("slaney", "htk", "kaldi")
 
 DELTA_WIDTH = 9
 """Frames that a delta looks at, as librosa's default."""
 
 _VERSION = 1  # raise when the same options give other numbers, so that old stores are rebuilt
+
+LATER = ("input", "win_length", "mel_scale", "log_offset", "preemphasis")
+"""Options that came after files and stores were named by the others: left out of the key, and
+of what a file must tell, while they are at their defaults."""
 
 
 LOG_MEL, WAVE = "log-mel", "wave"
@@ -32,6 +39,7 @@ class MelOptions:
 
     The defaults give 1 x 64 x 216 for a clip of five seconds. Values in dB are
     ``20 / power * log10(mel)``, so ``power=1`` (magnitudes) and ``power=2`` have one scale.
+    Where a published network wants natural logarithms, its standardisation turns dB into them.
 
     Raises
     ------
@@ -46,8 +54,9 @@ class MelOptions:
         5.0, "length of a clip; shorter ones are padded", unit="s", minimum=0.001, maximum=3600
     )
     n_fft: int = option(
-        1024, "length of the analysis window", unit="samples", minimum=16, maximum=1 << 16
-    )
+        1024, "points of the transform, and length of the analysis window unless win_length says "
+        "otherwise", unit="samples", minimum=16, maximum=1 << 16,
+    )  # fmt: skip
     hop_length: int = option(
         512, "step from frame to frame", unit="samples", minimum=1, maximum=1 << 16
     )
@@ -76,6 +85,22 @@ class MelOptions:
         LOG_MEL, "what the network hears; 'wave' is for networks that learn their own front end, "
         "and knows sample_rate, duration and peak_normalize only", choices=(LOG_MEL, WAVE),
     )  # fmt: skip
+    win_length: int | None = option(
+        None, "length of the analysis window, filled up with zeros to n_fft; n_fft if not given",
+        unit="samples", minimum=16,
+    )  # fmt: skip
+    mel_scale: str = option(
+        "slaney", "mel bands: slaney, triangles of area one; htk, the formula of HTK and triangles "
+        "of height one; kaldi, the same but straight over mel, as in Kaldi and TensorFlow",
+        choices=MEL_SCALES,
+    )  # fmt: skip
+    log_offset: float = option(
+        0.0, "added to each band before the logarithm, instead of a floor at -100 dB",
+        minimum=0, maximum=1,
+    )  # fmt: skip
+    preemphasis: float = option(
+        0.0, "share of the sample before that is taken from each sample", minimum=0, maximum=1
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -89,12 +114,17 @@ class MelOptions:
                 f"options 'fmin_hz', 'fmax_hz': found {self.fmin_hz:g} to {top:g} Hz, expected "
                 f"0 <= fmin_hz < fmax_hz <= {nyquist:g} Hz, half of sample_rate"
             )
+        if self.win_length is not None and self.win_length > self.n_fft:
+            raise OptionError(
+                f"option 'win_length': found {self.win_length} samples, expected at most n_fft, "
+                f"{self.n_fft}"
+            )
         if self.top_db is not None and not 0 < self.top_db <= 1000:
             raise OptionError(f"option 'top_db': found {self.top_db:g} dB, expected 0 to 1000 dB")
         if self.n_samples < self.min_samples:
             raise OptionError(
                 f"options 'duration', 'n_fft': a clip has {self.n_samples} samples, a frame of "
-                f"n_fft={self.n_fft} needs {self.min_samples}; take a longer duration or a "
+                f"{self.window} samples needs {self.min_samples}; take a longer duration or a "
                 "smaller n_fft"
             )
         if self.deltas and self.n_frames < DELTA_WIDTH:
@@ -126,7 +156,17 @@ class MelOptions:
         """The fewest samples that give a frame."""
         if self.input == WAVE:
             return 1
-        return self.n_fft // 2 + 1 if self.center else self.n_fft
+        return self._lost + (self.window // 2 + 1 if self.center else self.window)
+
+    @property
+    def window(self) -> int:
+        """Samples of the analysis window: ``win_length``, or ``n_fft`` if that is not given."""
+        return self.n_fft if self.win_length is None else self.win_length
+
+    @property
+    def _lost(self) -> int:
+        """Samples that pre-emphasis has no sample before."""
+        return 1 if self.preemphasis else 0
 
     @property
     def n_frames(self) -> int:
@@ -150,22 +190,39 @@ class MelOptions:
             return 0.0
         if self.reference == "max" and self.top_db is not None:
             return -float(self.top_db)
-        return -100.0
+        return self.quietest_db
+
+    @property
+    def has_unit_areas(self) -> bool:
+        """Whether a band is a mean over its triangle; else it is a sum under it."""
+        return self.mel_scale == "slaney"
+
+    @property
+    def quietest_db(self) -> float:
+        """The level of a band that holds nothing at all, at reference one."""
+        if self.log_offset:
+            return 20 / self.power * log10(self.log_offset)
+        return 10 * log10(AMIN)
 
     def count_frames(self, n_samples: int) -> int:
         """Frames of a wave of another length."""
         if self.input == WAVE:
             return n_samples
-        padded = n_samples + (2 * (self.n_fft // 2) if self.center else 0)
-        return 1 + (padded - self.n_fft) // self.hop_length
+        padded = n_samples - self._lost + (2 * (self.window // 2) if self.center else 0)
+        return 1 + (padded - self.window) // self.hop_length
 
     def key(self) -> str:
         """A hash of all parameters, for naming stores of features."""
         # A sentence of names and normal forms: 5 and 5.0 seconds are the same option.
         parts = [
-            (f.name, _normal(getattr(self, f.name))) for f in fields(self) if f.name != "input"
+            (f.name, _normal(getattr(self, f.name)))
+            for f in fields(self)
+            if f.name != "input" and not self._is_left_out(f)
         ]
         return digest(self.input, _VERSION, *parts)
+
+    def _is_left_out(self, field: Field[Any]) -> bool:
+        return field.name in LATER and getattr(self, field.name) == field.default
 
 
 @dataclass(frozen=True)

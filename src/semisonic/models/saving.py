@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from semisonic.base.errors import ModelError, SemisonicError
 from semisonic.base.options import from_mapping, to_dict
 from semisonic.features import Frontend, MelOptions
+from semisonic.features.options import LATER
 from semisonic.models import container
 from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.card import write_card
@@ -195,7 +196,8 @@ def _checked(path: object, settings: dict[str, Any], kind: str) -> dict[str, Any
 
 
 def _frontend(settings: dict[str, Any]) -> Frontend:
-    missing = {field.name for field in fields(MelOptions)} - set(settings["features"])
+    expected = {field.name for field in fields(MelOptions)} - set(LATER)
+    missing = expected - set(settings["features"])
     if missing:
         raise ModelError(f"'features' lacks {', '.join(sorted(missing))}")
     return Frontend(from_mapping(MelOptions, settings["features"]), settings["standardize"])

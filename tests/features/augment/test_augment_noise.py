@@ -12,7 +12,8 @@ from torch import Tensor
 
 from semisonic.features import LogMel, MelOptions, augment
 from semisonic.features.augment.colours import coloured_noise
-from semisonic.features.augment.loudness import band_edges_hz, band_widths
+from semisonic.features.augment.loudness import band_widths
+from semisonic.features.filterbank import band_edges_hz
 
 KINDS = {"white": augment.WhiteNoise, "pink": augment.PinkNoise}
 LONG = dataclasses.replace(MEL, duration=20.0)

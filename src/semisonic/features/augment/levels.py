@@ -16,9 +16,6 @@ from torch import Tensor
 from semisonic.base.errors import OptionError
 from semisonic.features.options import WAVE, MelOptions
 
-FLOOR_DB = -100.0
-"""Silence at reference "one"."""
-
 _TO_POWER = math.log(10.0) / 10.0
 _LEAST_RELATIVE = 1e-20  # -200 dB, where levels are below the clip's own maximum
 
@@ -37,7 +34,8 @@ class Levels:
             )
         self.mel = mel
         self.is_relative = mel.reference == "max"
-        self._least = _LEAST_RELATIVE if self.is_relative else 10 ** (FLOOR_DB / 10)
+        self.floor_db = mel.quietest_db
+        self._least = _LEAST_RELATIVE if self.is_relative else 10 ** (self.floor_db / 10)
 
     def require_loudness(self, name: str) -> None:
         """Refuse a transform that needs the level of a clip, where the front end removes it."""
@@ -67,7 +65,7 @@ class Levels:
         """
         if self.is_relative:
             return x.amin((1, 2, 3), keepdim=True)
-        return x.new_full((1, 1, 1, 1), FLOOR_DB)
+        return x.new_full((1, 1, 1, 1), self.floor_db)
 
     def amplify(self, x: Tensor, gain_db: Tensor) -> Tensor:
         """Add a gain to all that sounds: silence times anything is silence.
@@ -88,7 +86,7 @@ class Levels:
             silent = loudest - x.amin((1, 2, 3), keepdim=True) < 1e-3
             x.sub_(loudest.masked_fill(silent, 0.0))
         else:
-            x.clamp_(min=FLOOR_DB)
+            x.clamp_(min=self.floor_db)
         if self.mel.top_db is not None:
             x.clamp_(min=x.amax((1, 2, 3), keepdim=True) - self.mel.top_db)
         return x

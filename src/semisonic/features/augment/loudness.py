@@ -9,31 +9,27 @@ from torch import Tensor
 from torch.nn import functional
 
 from semisonic.features.augment.levels import Levels
-from semisonic.features.filterbank import hz_to_mel, mel_to_hz
+from semisonic.features.filterbank import band_edges_hz
 from semisonic.features.options import MelOptions
 
 WINDOW = 0.1
 """Seconds over which loudness is taken."""
 
 
-def band_edges_hz(mel: MelOptions) -> NDArray[np.float64]:
-    """Where the triangles of the bands begin, peak and end, shape (n_mels + 2,)."""
-    top = mel.sample_rate / 2 if mel.fmax_hz is None else mel.fmax_hz
-    edges = np.linspace(hz_to_mel(mel.fmin_hz), hz_to_mel(top), mel.n_mels + 2)
-    return mel_to_hz(edges)
-
-
 def band_widths(mel: MelOptions) -> Tensor:
-    """Weights that turn band values into power, in Hz, shape (n_mels,).
+    """Weights that turn band values into power, in Hz or without a unit, shape (n_mels,).
 
     A band is a mean of the power density under a triangle, so the sum over bands of value
     times half the triangle's base is the power between the first and the last centre. The
-    first and the last band also stand for what is beyond their centres.
+    first and the last band also stand for what is beyond their centres. Where a band is a sum
+    under a triangle of height one, its weight is one.
     """
     edges = band_edges_hz(mel)
     widths = (edges[2:] - edges[:-2]) / 2
     widths[0] += (edges[1] - edges[0]) / 2
     widths[-1] += (edges[-1] - edges[-2]) / 2
+    if not mel.has_unit_areas:
+        widths /= (edges[2:] - edges[:-2]) / 2
     return torch.from_numpy(widths).float()
 
 

@@ -32,7 +32,7 @@ def through_spectrum(wave: Tensor, before: Tensor, after: Tensor, mel: MelOption
     low, high = int(touched[0]), int(touched[-1])
     gain[:low], gain[high + 1 :] = gain[low], gain[high]
     window = hann(mel.n_fft).float()
-    before_first = 0 if mel.center else mel.n_fft // 2
+    before_first = 0 if mel.center else mel.window // 2
     shifted = functional.pad(wave, (0, mel.n_fft))[before_first:]
     spectrum = torch.stft(
         shifted, mel.n_fft, mel.hop_length, window=window, pad_mode="constant", return_complex=True

@@ -8,7 +8,7 @@ from pathlib import Path
 from semisonic.evaluation.plots import side_by_side
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Page
-from semisonic.features.augment.loudness import band_edges_hz
+from semisonic.features.filterbank import band_edges_hz
 from semisonic.inference.previewing.example import Clip, Example, as_array
 
 _INTRODUCTIONS = {
