@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from semisonic.inference.inputs import gather
     from semisonic.inference.modelfile import open_encoder, open_model
     from semisonic.inference.options import (
+        ConvertOptions,
         EvaluateOptions,
         InfoOptions,
         PredictOptions,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from semisonic.inference.selection import Selection, select
     from semisonic.inference.suspects_options import SuspectsOptions
     from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
+    from semisonic.inference.verbs.convert import ConvertResult, convert
     from semisonic.inference.verbs.evaluate import EvaluateResult, evaluate
     from semisonic.inference.verbs.info import InfoResult, info
     from semisonic.inference.verbs.predict import (
@@ -54,6 +56,7 @@ _WHERE = {
     "inputs": ("gather",),
     "modelfile": ("open_encoder", "open_model"),
     "options": (
+        "ConvertOptions",
         "EvaluateOptions",
         "InfoOptions",
         "PredictOptions",
@@ -74,6 +77,7 @@ _WHERE = {
     "selection": ("Selection", "select"),
     "suspects_options": ("SuspectsOptions",),
     "training": ("TrainOutcome", "TrainSettings", "train_model"),
+    "verbs.convert": ("ConvertResult", "convert"),
     "verbs.evaluate": ("EvaluateResult", "evaluate"),
     "verbs.info": ("InfoResult", "info"),
     "verbs.predict": ("PredictResult", "Prediction", "predict", "predict_files"),
@@ -87,6 +91,8 @@ _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names
 
 __all__ = [
     "ClipScores",
+    "ConvertOptions",
+    "ConvertResult",
     "EvaluateOptions",
     "EvaluateResult",
     "InfoOptions",
@@ -110,6 +116,7 @@ __all__ = [
     "TrainOutcome",
     "TrainResult",
     "TrainSettings",
+    "convert",
     "cut_clips",
     "embed_clips",
     "embed_rows",

@@ -6,7 +6,14 @@ from os import PathLike
 from pathlib import Path
 
 from semisonic.base.errors import ModelError
-from semisonic.models import PretrainedEncoder, SoundModel, load, load_encoder, read_about
+from semisonic.models import (
+    PUBLISHED,
+    PretrainedEncoder,
+    SoundModel,
+    load,
+    load_encoder,
+    read_about,
+)
 
 MODEL, ENCODER = "model.zip", "encoder.zip"
 
@@ -42,13 +49,16 @@ def open_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
     """Load a pre-trained encoder, or take that of a classifier.
 
     A run folder of ``train`` gives its classifier's encoder, which has learned more than the
-    one it started from.
+    one it started from. Published networks keep their neck, which was learned with them.
     """
     file = encoder_file(path)
     if read_about(file)["kind"] != "classifier":
         return load_encoder(file)
     model = load(file)
-    return PretrainedEncoder(model.encoder, frontend=model.frontend, name=model.name).eval()
+    neck = model.neck if model.name in PUBLISHED else None
+    return PretrainedEncoder(
+        model.encoder, frontend=model.frontend, name=model.name, neck=neck
+    ).eval()
 
 
 def encoder_file(path: str | PathLike[str]) -> Path:

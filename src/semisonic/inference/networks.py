@@ -17,7 +17,8 @@ def network_of(
 ) -> tuple[str, MelOptions]:
     """Network and front end: the encoder's where there is one, else those asked for.
 
-    What is left at its default is taken from the encoder.
+    What is left at its default is taken from the encoder. The duration of clips is free, since
+    encoders take any length.
 
     Raises
     ------
@@ -29,11 +30,14 @@ def network_of(
     theirs = frontend_of(start).options
     for field in dataclasses.fields(MelOptions):
         asked, given = getattr(mel, field.name), getattr(theirs, field.name)
-        if asked not in (given, field.default):
+        if field.name == "duration" and asked != field.default:
+            theirs = dataclasses.replace(theirs, duration=asked)
+        elif asked not in (given, field.default):
             raise OptionError(
                 f"option '{field.name}': found {asked}, but the encoder was pre-trained with "
                 f"{given}; leave the option out, or pre-train another encoder"
             )
+    create(start.name, theirs.shape)  # refuses clips that are too short
     if model in (DEFAULT_MODEL, start.name):
         return start.name, theirs
     if not _continues(model, start):

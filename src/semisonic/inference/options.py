@@ -37,6 +37,8 @@ NEAR_COPIES = (
 PRETRAIN_FIT = FitOptions(epochs=50, patience=5, monitor="val_loss")
 TRAIN_FIT = FitOptions(epochs=100, patience=15, monitor="val_choice")
 DEFAULT_MODEL = "small"
+PUBLISHED_NAMES = ("yamnet", "cnn14", "panns-mobilenet", "mn04", "mn10")
+"""The names in :data:`semisonic.models.PUBLISHED`, whose import would bring torch."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,21 @@ class PredictOptions:
     batch_size: int = option(64, "windows scored at once", minimum=1)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """Make an encoder of a published network's weights."""
+
+    network: str = option(dataclasses.MISSING, "published network", choices=PUBLISHED_NAMES)
+    weights: Path = option(
+        dataclasses.MISSING, "file of its published weights; see docs/general-encoders.md"
+    )
+    output: Path = option(Path("general.encoder"), "encoder file, for train --encoder")
+    duration: float = option(
+        5.0, "length of the clips it will be used for; shorter ones are padded", unit="s",
+        minimum=0.5, maximum=60,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

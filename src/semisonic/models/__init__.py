@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from semisonic.models.conv_encoder import ConvEncoder
     from semisonic.models.decoders import DECODERS, Decoder
     from semisonic.models.encoder import Encoder
+    from semisonic.models.general.convert import convert_published
+    from semisonic.models.general.published import PUBLISHED, Published
     from semisonic.models.inspection import DeadUnits, count_macs, count_parameters, dead_units
     from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
     from semisonic.models.pretrained import PretrainedEncoder, build_encoder
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DECODERS",
     "PAPER",
+    "PUBLISHED",
     "Architecture",
     "AutoEncoder",
     "Body",
@@ -41,11 +44,13 @@ __all__ = [
     "GlobalPoolNeck",
     "Neck",
     "PretrainedEncoder",
+    "Published",
     "SoundModel",
     "Transfer",
     "build",
     "build_autoencoder",
     "build_encoder",
+    "convert_published",
     "count_macs",
     "count_parameters",
     "create",
@@ -69,6 +74,8 @@ _HOME = {
     "conv_encoder": ("ConvEncoder",),
     "decoders": ("DECODERS", "Decoder"),
     "encoder": ("Encoder",),
+    "general.convert": ("convert_published",),
+    "general.published": ("PUBLISHED", "Published"),
     "inspection": ("DeadUnits", "count_macs", "count_parameters", "dead_units"),
     "necks": ("FlattenNeck", "GlobalPoolNeck", "Neck"),
     "pretrained": ("PretrainedEncoder", "build_encoder"),

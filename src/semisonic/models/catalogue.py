@@ -13,6 +13,7 @@ from semisonic.base.options import nearest
 from semisonic.models.conv_encoder import ConvEncoder
 from semisonic.models.design import Design
 from semisonic.models.designs import DESIGNS
+from semisonic.models.general import efficientat, panns, yamnet  # noqa: F401 (they register)
 from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
 from semisonic.models.notation import PAPER, looks_like_notation, parse
 from semisonic.models.registry import Body, Shape, find, register, register_scaled, registered

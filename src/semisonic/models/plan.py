@@ -65,7 +65,27 @@ class FoldStep:
     rows: int
 
 
-Step = ConvStep | DownStep | FoldStep
+@dataclass(frozen=True)
+class PatchStep:
+    """All that a network does to patches of ``length`` frames, ``hop`` apart.
+
+    The map of a patch has ``channels``, ``rows`` and ``frames``; those of a clip stand side by
+    side. There is always a patch, and the last one reaches beyond the clip's end. No way leads
+    back from patches that overlap.
+    """
+
+    channels: int
+    length: int
+    hop: int
+    rows: int
+    frames: int
+
+    def count(self, n_frames: int) -> int:
+        """Patches of a clip."""
+        return 1 + -(-max(n_frames - self.length, 0) // self.hop)
+
+
+Step = ConvStep | DownStep | FoldStep | PatchStep
 
 
 def map_shape(
@@ -85,6 +105,9 @@ def map_shape(
             continue
         if isinstance(step, FoldStep):
             channels, size = step.channels * step.rows, (1, size[1])
+            continue
+        if isinstance(step, PatchStep):
+            channels, size = step.channels, (step.rows, step.count(size[1]) * step.frames)
             continue
         if min(step.shrink(size)) < 1:
             raise ModelError(
@@ -111,6 +134,9 @@ def frames_after(plan: tuple[Step, ...], n_frames: Tensor) -> Tensor:
     for step in plan:
         if isinstance(step, DownStep):
             n_frames = -(-n_frames // step.stride[1])
+        elif isinstance(step, PatchStep):
+            beyond = (n_frames - step.length).clamp(min=0)
+            n_frames = (1 + -(-beyond // step.hop)) * step.frames
     return n_frames
 
 

@@ -8,6 +8,7 @@ from semisonic.features import Frontend, MelOptions
 from semisonic.models.catalogue import create
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
+from semisonic.models.necks import Neck
 
 
 class PretrainedEncoder(nn.Module):
@@ -23,15 +24,23 @@ class PretrainedEncoder(nn.Module):
         What made the features; needed to save.
     name : str
         The registered name or the architecture of the encoder; needed to save.
+    neck : Neck or None
+        Of a published network: its layers between the map and the embedding, learned as well.
     """
 
     def __init__(
-        self, encoder: Encoder, *, frontend: Frontend | None = None, name: str = ""
+        self,
+        encoder: Encoder,
+        *,
+        frontend: Frontend | None = None,
+        name: str = "",
+        neck: Neck | None = None,
     ) -> None:
         super().__init__()
         self.frontend = frontend
         self.encoder = encoder
         self.name = name
+        self.neck = neck
 
     def forward(self, x: Tensor) -> Tensor:
         """The code of standardised features (batch, channel, mel, frame)."""

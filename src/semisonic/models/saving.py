@@ -102,6 +102,8 @@ def save_encoder(
             "build_autoencoder"
         )
     settings = {"kind": "encoder", **_common(pretrained.name, pretrained.frontend, about)}
+    if pretrained.neck is not None:
+        settings["neck"] = True
     if isinstance(pretrained, AutoEncoder):
         settings |= {
             "kind": "autoencoder",
@@ -138,6 +140,8 @@ def load_encoder(
                     frontend=frontend,
                     name=body.name,
                 )
+            if settings.get("neck") is True:
+                pretrained.neck = body.neck
     except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: the description does not give a model: {error}") from error
     return _filled(path, pretrained, content.weights).to(device)

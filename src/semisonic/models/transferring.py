@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, fields
 
 import torch
@@ -54,7 +55,8 @@ def transfer(
     pretrained : PretrainedEncoder
         Stays as it is.
     model : SoundModel or PretrainedEncoder
-        Its encoder's weights are overwritten; neck and head, or the decoder, stay.
+        Its encoder's weights are overwritten; neck and head, or the decoder, stay. A published
+        encoder brings its neck as well.
     statistics : {"pretrained", "own"}
         Which mean and deviation standardise the model's features: those that the encoder
         was trained with, or the model's own.
@@ -88,9 +90,12 @@ def transfer(
         raise ModelError("transfer: the encoder to be trained further has no front end")
     _check_front_ends(pretrained, model.frontend, statistics)
     model.encoder.load_state_dict(source)
-    copied = [f"encoder.{name}" for name in source]
-    kept = [(name, "not in the pre-trained encoder") for name, _ in model.named_parameters()]
-    kept = [(name, why) for name, why in kept if not name.startswith("encoder.")]
+    copied = [f"encoder.{name}" for name in source] + _give_neck(pretrained, model)
+    kept = [
+        (name, "not in the pre-trained encoder")
+        for name, _ in model.named_parameters()
+        if name not in copied
+    ]
     own = model.frontend.standardize
     names = [f"frontend.standardize.{name}" for name in own.state_dict()]
     if statistics == "pretrained" and pretrained.frontend is not None:
@@ -99,6 +104,17 @@ def transfer(
     else:
         kept += [(name, "statistics of its own were asked for") for name in names]
     return Transfer(tuple(copied), tuple(kept))
+
+
+def _give_neck(pretrained: PretrainedEncoder, model: SoundModel | PretrainedEncoder) -> list[str]:
+    """Names of the neck's weights that were taken over, if the encoder brings a neck."""
+    if pretrained.neck is None or pretrained.name != model.name:
+        return []
+    if model.neck is None:
+        model.neck = copy.deepcopy(pretrained.neck)
+    else:
+        model.neck.load_state_dict(pretrained.neck.state_dict())
+    return [f"neck.{name}" for name in pretrained.neck.state_dict()]
 
 
 def _shape(value: torch.Tensor | None) -> tuple[int, ...] | None:

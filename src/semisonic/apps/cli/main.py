@@ -33,6 +33,7 @@ DATA_VERBS = {
 VERBS = {
     "pretrain": (f"{_VERBS}.pretrain", "Learn an encoder from recordings without labels."),
     "train": (f"{_VERBS}.train", "Train a classifier from labelled recordings."),
+    "convert": (f"{_VERBS}.convert", "Make an encoder of a published network's weight file."),
     "evaluate": (f"{_VERBS}.evaluate", "Measure a classifier on labelled recordings."),
     "predict": (f"{_VERBS}.predict", "Say what is heard in recordings."),
     "suspects": (f"{_VERBS}.suspects", "Find labels that look wrong, to be listened to."),

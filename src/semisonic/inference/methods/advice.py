@@ -20,8 +20,9 @@ from semisonic.inference.pretext import SIMCLR, WITHOUT_DECODER
 from semisonic.training.options import FitOptions
 
 T = TypeVar("T")
-FRESH, GIVEN, SYNTHETIC = "fresh", "given", "synthetic"
-"""What the encoder starts from: random weights, an encoder, or one of made-up sounds."""
+FRESH, GIVEN, SYNTHETIC, GENERAL = "fresh", "given", "synthetic", "general"
+"""What the encoder starts from: random weights, an encoder, one of made-up sounds, or one of a
+published general network."""
 
 AUTO = "auto"
 NO_OBJECTIVE = "none"
@@ -52,6 +53,7 @@ BEGUN = {
     FRESH: "a fresh encoder",
     GIVEN: "the encoder given",
     SYNTHETIC: "an encoder that has learned made-up sounds",
+    GENERAL: "a published general encoder",
 }
 
 
@@ -67,7 +69,7 @@ class Situation:
     n_pool : int
         Unlabelled clips beside them.
     multi_label : bool
-    start : {"fresh", "given", "synthetic"}
+    start : {"fresh", "given", "synthetic", "general"}
         What the encoder was asked to start from.
     objective : str
         What pre-training was asked to be; ``auto`` where that is left open.
@@ -88,7 +90,7 @@ class Choice:
     Attributes
     ----------
     method : str
-    start : {"fresh", "given", "synthetic"}
+    start : {"fresh", "given", "synthetic", "general"}
     objective : str
         What the encoder is pre-trained by on all clips; or ``none``.
     how : MethodOptions
@@ -112,11 +114,15 @@ def advise(situation: Situation) -> Choice:
     """The recommended way to learn.
 
     A probe is for encoders that are known to tell sounds apart; one that was given, or trained
-    to draw spectrograms again, is trained further also with few labels.
+    to draw spectrograms again, is trained further also with few labels. A published general
+    encoder has heard thousands of times more than is at hand: it is never changed, unless an
+    objective was asked for.
     """
     few = situation.labels_per_class <= FEW
     n_heard = situation.n_labelled + situation.n_pool
     objective = situation.objective
+    if objective == AUTO and situation.start == GENERAL:
+        objective = NO_OBJECTIVE
     if objective == AUTO:
         objective = SIMCLR if n_heard >= LEAST_HEARD else NO_OBJECTIVE
     start = situation.start
@@ -127,8 +133,13 @@ def advise(situation: Situation) -> Choice:
         begun += f", trained to tell {n_heard} clips apart ({situation.n_pool} without labels)"
     elif objective != NO_OBJECTIVE:
         begun += f", pre-trained on {n_heard} clips ({objective})"
-    elif situation.objective == AUTO:
+    elif situation.objective == AUTO and start != GENERAL:
         begun += f", as {n_heard} clips are too few to be told apart"
+    if start == GENERAL:
+        heard_more = f"probe on {begun}: it has learned from far more clips than there are here"
+        return Choice(
+            PROBE, start, objective, MethodOptions(threshold=0.7), FitOptions(), 0.0, heard_more
+        )
     labels = f"{situation.labels_per_class:.3g} labels a class are "
     tells_apart = start == SYNTHETIC and objective == NO_OBJECTIVE
     if few and (tells_apart or objective in WITHOUT_DECODER):

@@ -33,7 +33,7 @@ class Way:
         One of ``METHODS``, or ``auto``.
     objective : str
         What the encoder is pre-trained by on all clips that are heard; ``none``, or ``auto``.
-    start : {"fresh", "given", "synthetic"}
+    start : {"fresh", "given", "synthetic", "general"}
     how : MethodOptions
     fit : FitOptions
     pretrain : FitOptions

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from semisonic.data.clips import Clips
-from semisonic.inference.methods.advice import FRESH, GIVEN, SYNTHETIC, Situation
+from semisonic.inference.methods.advice import FRESH, GENERAL, GIVEN, SYNTHETIC, Situation
 from semisonic.inference.methods.way import (
     Way,
     check_read,
@@ -14,6 +14,7 @@ from semisonic.inference.methods.way import (
     validation_share,
 )
 from semisonic.inference.options import TrainOptions
+from semisonic.inference.published import origin_of
 from semisonic.inference.selection import Selection, select
 from semisonic.inference.synthetic import SYNTH
 from semisonic.inference.verbs.starting import is_synth
@@ -60,6 +61,8 @@ def asked_way(options: TrainOptions) -> Way:
     start = FRESH if options.encoder is None else GIVEN
     if is_synth(options.encoder):
         start = SYNTHETIC
+    elif options.encoder is not None and origin_of(options.encoder) is not None:
+        start = GENERAL
     return Way(
         options.method, options.objective, start, options.how, options.fit, options.pretrain,
         options.dropout,

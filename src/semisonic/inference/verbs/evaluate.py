@@ -27,6 +27,7 @@ from semisonic.inference.options import EvaluateOptions
 from semisonic.inference.predicting import score_clips
 from semisonic.inference.prepare import Failures
 from semisonic.inference.provenance import Overlap, overlaps
+from semisonic.inference.published import PUBLISHED, Origin
 from semisonic.inference.tables import plain_table, write_csv
 from semisonic.inference.verbs.evaluation_page import write_page
 from semisonic.inference.verbs.runs import open_run, plain, record_data, unreadable
@@ -50,6 +51,8 @@ class EvaluateResult:
     failures : tuple of (str, str)
     report : Path
         The HTML page.
+    origin : Origin or None
+        Published weights that the model starts from.
     """
 
     measurement: Measurement
@@ -57,6 +60,7 @@ class EvaluateResult:
     unknown: tuple[str, ...]
     failures: Failures
     report: Path
+    origin: Origin | None = None
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -78,6 +82,8 @@ class EvaluateResult:
         pairs = m.confused_pairs(3)
         if pairs:
             lines.append("most confused: " + "; ".join(f"{a} as {b} ({n})" for a, b, n in pairs))
+        if self.origin is not None:
+            lines.append(f"note: the model {self.origin.text()}")
         lines += [f"warning: {overlap.text()}" for overlap in self.overlaps]
         if self.unknown:
             lines.append(f"left out, not known to the model: {', '.join(self.unknown)}")
@@ -129,10 +135,12 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             n_resamples=options.bootstrap, seed=options.seed,
         )  # fmt: skip
         write_scores(run.path("scores.csv"), measurement)
-        write_json(run.path("metrics.json"), plain(numbers(measurement)))
+        origin = {"published_weights": made[PUBLISHED]} if PUBLISHED in made else {}
+        write_json(run.path("metrics.json"), plain({**numbers(measurement), **origin}))
         result = EvaluateResult(
-            measurement, tuple(found), tuple(unknown), failures, run.folder / "report.html"
-        )
+            measurement, tuple(found), tuple(unknown), failures, run.folder / "report.html",
+            Origin.of(made),
+        )  # fmt: skip
         write_page(
             run.folder, result.measurement, model, made,
             overlaps=found, unknown=unknown, failures=failures, seconds=seconds,

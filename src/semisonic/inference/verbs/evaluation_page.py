@@ -20,6 +20,7 @@ from semisonic.evaluation.wording import duration, percent
 from semisonic.inference.measuring import Measurement
 from semisonic.inference.prepare import Failures
 from semisonic.inference.provenance import ROLES, Overlap, Part
+from semisonic.inference.published import Origin
 from semisonic.models import SoundModel, count_macs, count_parameters
 
 _LABELS = {
@@ -56,6 +57,9 @@ def write_page(
         "intervals": {k: list(v) for k, v in m.intervals.items()},
     }
     _top(page, m)
+    origin = Origin.of(made)
+    if origin is not None:
+        page.warning(f"The model {origin.text()}.")
     for overlap in overlaps:
         page.warning(f"{overlap.text()}. The numbers flatter the model.")
     if unknown:
@@ -193,6 +197,7 @@ def _method(
         if isinstance(made.get(role), Mapping)
         for part in [Part.from_dict(made[role])]
     }
+    origin = Origin.of(made)
     page.facts(
         {
             "model": str(model_file),
@@ -201,6 +206,7 @@ def _method(
             "multiply-adds a window": f"{count_macs(model, model.mel.shape) / 1e6:.1f} million",
             "window": f"{model.mel.duration:g} s at {model.mel.sample_rate} Hz",
             "time": f"{duration(seconds)}, {len(m.clips) / max(seconds, 1e-9):.0f} clips a second",
+            "published weights": "none" if origin is None else f"{origin.title} ({origin.source})",
             "trained": str(made.get("created", "unknown")),
             **parts,
         }

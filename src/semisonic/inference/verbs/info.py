@@ -16,6 +16,7 @@ from semisonic.features import MelOptions
 from semisonic.inference.modelfile import ENCODER, MODEL
 from semisonic.inference.options import InfoOptions
 from semisonic.inference.provenance import ROLES, Part
+from semisonic.inference.published import Origin
 from semisonic.models import (
     PretrainedEncoder,
     SoundModel,
@@ -131,6 +132,12 @@ def _file(path: Path) -> InfoResult:
     facts = {"network": said["model"], **facts, **_size(model, model.encoder, mel)}
     facts["standardisation"] = said["standardize"]
     facts.update({key: about[key] for key in ("created", "commit", "seed") if key in about})
+    origin = Origin.of(about)
+    if origin is not None:
+        facts["published weights"] = f"{origin.title}: not from scratch, report it apart"
+        facts["trained on before"] = origin.trained_on
+        facts["source of weights"] = origin.source
+        facts["licence of weights"] = origin.licence
     for role, words in ROLES.items():
         if isinstance(about.get(role), Mapping):
             part = Part.from_dict(about[role])

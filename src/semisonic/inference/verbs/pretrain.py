@@ -37,7 +37,12 @@ from semisonic.inference.verbs.runs import (
     record_data,
     unreadable,
 )
-from semisonic.inference.verbs.starting import standardize_of, start_of, with_start
+from semisonic.inference.verbs.starting import (
+    standardize_of,
+    start_of,
+    starting_note,
+    with_start,
+)
 from semisonic.learning import Spread
 from semisonic.models import AutoEncoder, save_encoder
 
@@ -59,7 +64,7 @@ class PretrainResult:
     remarks : tuple of (str, str)
         Clips that are silent, clipped or the like.
     notes : tuple of str
-        What was left out.
+        What was left out, and whether it began with published weights.
     """
 
     outcome: PretrainOutcome
@@ -138,8 +143,9 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         file = save_pretrained(run.path(ENCODER), outcome, about("pretrain", options, **parts))
         run.note(**numbers_of(outcome))
         write_curves(run.folder, outcome.history, "Pre-training")
+    notes = (*starting_note(options.encoder), *silence)
     return PretrainResult(
-        outcome, file, len(kept), len(held), prepared.failures, prepared.remarks, silence
+        outcome, file, len(kept), len(held), prepared.failures, prepared.remarks, notes
     )
 
 

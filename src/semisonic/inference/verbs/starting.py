@@ -12,6 +12,7 @@ from semisonic.inference.modelfile import encoder_file, open_encoder
 from semisonic.inference.options import PretrainOptions, TrainOptions
 from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.inference.provenance import Part
+from semisonic.inference.published import PUBLISHED, origin_of
 from semisonic.inference.synthetic import SYNTH, synthetic_encoder
 from semisonic.inference.verbs.runs import cache_of
 from semisonic.models import PretrainedEncoder, read_about
@@ -37,6 +38,14 @@ def start_of(options: PretrainOptions | TrainOptions, run: RunFolder) -> Pretrai
     )  # fmt: skip
 
 
+def starting_note(encoder: Path | None) -> tuple[str, ...]:
+    """What a summary must say of the start: published weights are other people's labels."""
+    if encoder is None or is_synth(encoder):
+        return ()
+    origin = origin_of(encoder)
+    return () if origin is None else (f"note: {origin.text()}",)
+
+
 def standardize_of(options: PretrainOptions | TrainOptions, start: PretrainedEncoder | None) -> str:
     """How features are standardised: as the encoder's are, where there is one."""
     return options.standardize if start is None else frontend_of(start).standardize.kind
@@ -46,7 +55,8 @@ def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -
     """The parts of a making and those of the encoder's it starts from, as its file tells them.
 
     What the encoder heard without labels counts as this run's pre-training where it has none of
-    its own. The file's content goes into the run's record. Made-up sounds add nothing.
+    its own. The file's content goes into the run's record. Made-up sounds add nothing; published
+    weights at its beginning are told on.
     """
     if encoder is None or is_synth(encoder):
         return dict(parts)
@@ -54,6 +64,8 @@ def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -
     run.add_data("encoder", content_hash(file)[:16])
     said = read_about(file)["about"]
     found = dict(parts)
+    if PUBLISHED in said:
+        found[PUBLISHED] = said[PUBLISHED]
     for role in ROLES:
         name = role if role == "pretraining" and role not in parts else f"encoder_{role}"
         tables = [said.get(role), said.get(f"encoder_{role}")]

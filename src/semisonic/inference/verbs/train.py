@@ -47,7 +47,12 @@ from semisonic.inference.verbs.runs import (
     record_data,
     unreadable,
 )
-from semisonic.inference.verbs.starting import standardize_of, start_of, with_start
+from semisonic.inference.verbs.starting import (
+    standardize_of,
+    start_of,
+    starting_note,
+    with_start,
+)
 from semisonic.models import PretrainedEncoder, save
 from semisonic.training import RunFolder
 
@@ -152,6 +157,7 @@ def train(options: TrainOptions) -> TrainResult:
         options, because = choose(options, clips, chosen, len(pool) if pool is not None else 0)
         notes = (*([because] if because else []), *(clean.notes() if clean is not None else ()))
         check_objective(options)
+        notes += starting_note(options.encoder)
         start = start_of(options, run)
         name, mel = network_of(options.model, options.mel, start)
         parts = _parts(run, options, clips, chosen, pool)

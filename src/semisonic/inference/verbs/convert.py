@@ -1,0 +1,58 @@
+"""``convert``: published weights to an encoder of ours, for ``train --encoder``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from semisonic.base.options import check
+from semisonic.inference.options import ConvertOptions
+from semisonic.inference.published import Origin
+from semisonic.inference.verbs.runs import about
+from semisonic.models import PretrainedEncoder, convert_published, count_parameters, save_encoder
+
+
+@dataclass(frozen=True)
+class ConvertResult:
+    """What ``convert`` made.
+
+    Attributes
+    ----------
+    network : PretrainedEncoder
+    encoder : Path
+        Its file.
+    origin : Origin
+    """
+
+    network: PretrainedEncoder
+    encoder: Path
+    origin: Origin
+
+    @property
+    def failures(self) -> tuple[tuple[str, str], ...]:
+        """Nothing can fail in part."""
+        return ()
+
+    def summary(self) -> str:
+        """For a terminal."""
+        frontend = self.network.frontend
+        lines = [f"{self.origin.title}, {count_parameters(self.network):,} parameters"]
+        if frontend is not None:
+            mel = frontend.options
+            lines.append(f"input: {mel.duration:g} s at {mel.sample_rate} Hz, shorter clips padded")
+        return "\n".join([*lines, *self.origin.facts(), f"encoder: {self.encoder}"])
+
+
+def convert(options: ConvertOptions) -> ConvertResult:
+    """Read published weights and write an encoder file; nothing in the weight file is run.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, damaged, needs code to be run, or is that of another network.
+    """
+    check(options)
+    network, story = convert_published(options.network, options.weights, duration=options.duration)
+    provenance = {**about("convert", options), **story}
+    save_encoder(options.output, network, about=provenance)
+    return ConvertResult(network, options.output, Origin.of(provenance) or Origin())

@@ -1,0 +1,153 @@
+"""EfficientAT's mn networks: MobileNetV3 taught by transformers.
+
+Schmid, Koutini and Widmer (2023), "Efficient large-scale audio tagging via transformer-to-CNN
+knowledge distillation"; Howard et al. (2019), "Searching for MobileNetV3". ``mn10`` has the
+published width, ``mn04`` 0.4 of it. The embedding is the mean over the last map, as the authors'
+code gives it beside the scores; the hidden layer of their classifier is no part of it.
+
+Where we differ: the analysis window is periodic, theirs symmetric (about 0.01 dB).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor, nn
+
+from semisonic.features import MelOptions
+from semisonic.models.general.block_encoder import BlockEncoder, PlannedBlock, remember
+from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.plan import ConvStep, DownStep, Step, Trace
+from semisonic.models.registry import Body, Shape, register
+
+MEL = MelOptions(
+    sample_rate=32000, n_fft=1024, win_length=800, hop_length=320, n_mels=128, fmax_hz=15000.0,
+    mel_scale="kaldi", log_offset=1e-5, preemphasis=0.97,
+)  # fmt: skip
+WIDTHS = {"mn04": 0.4, "mn10": 1.0}
+HALF = (2, 2)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A block as in table 1 of MobileNetV3, before its width is scaled."""
+
+    kernel: int
+    inner: int
+    out: int
+    step: int = 1
+    excite: bool = False
+    hard: bool = False
+
+
+FIRST = 16
+ROWS = (
+    Row(3, 16, 16), Row(3, 64, 24, 2), Row(3, 72, 24), Row(5, 72, 40, 2, True),
+    Row(5, 120, 40, 1, True), Row(5, 120, 40, 1, True), Row(3, 240, 80, 2, False, True),
+    Row(3, 200, 80, 1, False, True), Row(3, 184, 80, 1, False, True),
+    Row(3, 184, 80, 1, False, True), Row(3, 480, 112, 1, True, True),
+    Row(3, 672, 112, 1, True, True), Row(5, 672, 160, 2, True, True),
+    Row(5, 960, 160, 1, True, True), Row(5, 960, 160, 1, True, True),
+)  # fmt: skip
+LAST = 6
+"""How many times wider the last convolution is than the last block."""
+
+
+def to_eights(width: float) -> int:
+    """The nearest multiple of eight, at least 8 and at least nine tenths of a width."""
+    nearest = max(8, int(width + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * width else nearest
+
+
+def _conv(
+    in_channels: int, out_channels: int, kernel: int, step: int, groups: int, act: nn.Module | None
+) -> nn.Sequential:
+    layers = [
+        nn.Conv2d(in_channels, out_channels, kernel, step, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out_channels, eps=0.001, momentum=0.01),
+    ]
+    return nn.Sequential(*layers, *([act] if act is not None else []))
+
+
+class ChannelWeights(nn.Module):
+    """Squeeze-excitation over channels, with a quarter of the maps inside."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = to_eights(channels // 4)
+        self.fc1 = nn.Linear(channels, inner)
+        self.fc2 = nn.Linear(inner, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The weighed map."""
+        weights: Tensor = self.fc2(self.fc1(x.mean(dim=(2, 3))).relu()).sigmoid()
+        return x * weights[:, :, None, None]
+
+
+class EndBlock(PlannedBlock):
+    """The first or the last convolution, with norm and hard swish."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, step: int) -> None:
+        super().__init__()
+        self.layers = _conv(in_channels, out_channels, kernel, step, 1, nn.Hardswish())
+        self.halves = step == 2
+        down: tuple[Step, ...] = ()
+        if self.halves:  # the features stand before it, no map
+            down = (DownStep(out_channels, HALF, HALF, ceil=True, has_map=False),)
+        self.plan = (ConvStep(in_channels, out_channels, (kernel, kernel)), *down)
+
+    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
+        """The map."""
+        if self.halves:
+            remember(x, record)
+        y: Tensor = self.layers(x)
+        return y
+
+
+class InvertedBlock(PlannedBlock):
+    """Widen, convolve each map alone, weigh the maps, narrow; a shortcut where sizes stay."""
+
+    def __init__(self, in_channels: int, row: Row, width: float) -> None:
+        super().__init__()
+        inner, out = to_eights(row.inner * width), to_eights(row.out * width)
+        act = nn.Hardswish if row.hard else nn.ReLU
+        layers: list[nn.Module] = []
+        if inner != in_channels:
+            layers.append(_conv(in_channels, inner, 1, 1, 1, act()))
+        layers.append(_conv(inner, inner, row.kernel, row.step, inner, act()))
+        if row.excite:
+            layers.append(ChannelWeights(inner))
+        layers.append(_conv(inner, out, 1, 1, 1, None))
+        self.layers = nn.Sequential(*layers)
+        self.halves = row.step == 2
+        self.has_shortcut = not self.halves and in_channels == out
+        self.out_channels = out
+        conv = ConvStep(in_channels, out, (row.kernel, row.kernel))
+        down: tuple[Step, ...] = ()
+        if self.halves:
+            down = (DownStep(in_channels, HALF, HALF, ceil=True),)
+        self.plan = (*down, conv)
+
+    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
+        """The map, half as high and wide where the row has a step of two."""
+        if self.halves:
+            remember(x, record)
+        y: Tensor = self.layers(x)
+        return x + y if self.has_shortcut else y
+
+
+def _body(name: str, width: float, shape: Shape) -> Body:
+    channels = to_eights(FIRST * width)
+    blocks: list[PlannedBlock] = [EndBlock(shape[0], channels, 3, 2)]
+    for row in ROWS:
+        block = InvertedBlock(channels, row, width)
+        channels = block.out_channels
+        blocks.append(block)
+    blocks.append(EndBlock(channels, LAST * channels, 1, 1))
+    encoder = BlockEncoder(shape[0], LAST * channels, blocks)
+    return Body(name, encoder, GlobalPoolNeck(LAST * channels, over_time="mean"))
+
+
+for _name, _width in WIDTHS.items():
+    register(_name)(partial(_body, _name, _width))
