@@ -1,0 +1,337 @@
+"""Published general networks: sizes, conversion from their files, embeddings as published."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import replace
+from math import log, prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from onnx_bytes import yamnet_model
+from published_standins import Cnn14, Mn04, PannsMobile, Yamnet, shaken
+from torch import Tensor, nn
+
+from semisonic.base.errors import ModelError, OptionError
+from semisonic.features import Frontend
+from semisonic.models import (
+    PUBLISHED,
+    PretrainedEncoder,
+    build,
+    convert_published,
+    create,
+    load,
+    load_encoder,
+    read_about,
+    save,
+    save_encoder,
+    transfer,
+)
+from semisonic.models.general import panns
+from semisonic.models.general.found import Found
+from semisonic.models.general.layouts import YAMNET_EPS, folded
+
+STANDINS = {"yamnet": Yamnet, "panns-mobilenet": PannsMobile, "mn04": Mn04}
+
+
+def written(name: str, folder: Path, wrap: str = "") -> tuple[nn.Module, Path]:
+    network, file = shaken(STANDINS[name]()), folder / f"{name}.pt"
+    state: dict[str, Any] = dict(network.state_dict())
+    if name == "panns-mobilenet":
+        filters = create_filters()
+        state |= {
+            "logmel_extractor.melW": filters,
+            "spectrogram_extractor.stft.conv_real.weight": torch.zeros(513, 1, 1024),
+            "spectrogram_extractor.stft.conv_imag.weight": torch.zeros(513, 1, 1024),
+        }
+    torch.save({wrap: state, "iteration": 7} if wrap else state, file)
+    return network, file
+
+
+def create_filters() -> Tensor:
+    from semisonic.features.filterbank import filters_of
+
+    return torch.from_numpy(filters_of(panns.MEL)).float().T
+
+
+def levels(encoder: PretrainedEncoder, n: int = 2, seed: int = 5) -> Tensor:
+    """Features in dB of a front end's shape."""
+    assert encoder.frontend is not None
+    shape = encoder.frontend.options.shape
+    return torch.empty(n, *shape).uniform_(-50, 20, generator=torch.Generator().manual_seed(seed))
+
+
+def embedded(encoder: PretrainedEncoder, x: Tensor) -> Tensor:
+    assert encoder.frontend is not None
+    assert encoder.neck is not None
+    with torch.inference_mode():
+        out: Tensor = encoder.neck(encoder.encode(encoder.frontend.standardize(x)))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [("yamnet", 3.73), ("cnn14", 80.75), ("panns-mobilenet", 4.80), ("mn04", 0.98), ("mn10", 4.88)],
+)
+def test_sizes_are_the_published_ones(name: str, millions: float) -> None:
+    one = PUBLISHED[name]
+    with torch.device("meta"):
+        body = create(name, one.mel.shape)
+    n = sum(p.numel() for part in (body.encoder, body.neck) for p in part.parameters())
+    n += sum(prod(shape) for shape in one.class_layers.values())
+    if one.statistics is None:
+        n += 2 * one.mel.n_mels  # the norm of the bands, which we keep as mean and deviation
+    assert n == one.n_parameters
+    assert n / 1e6 == pytest.approx(millions, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("yamnet", (1024, 2, 30)), ("panns-mobilenet", (1024, 2, 15)), ("mn04", (384, 4, 16))],
+)
+def test_the_code_has_the_shape_that_is_promised(name: str, code: tuple[int, ...]) -> None:
+    mel = PUBLISHED[name].mel
+    body = create(name, mel.shape)
+    assert body.encoder.code_shape(*mel.shape[1:]) == code
+    with torch.inference_mode():
+        assert body.encoder(torch.zeros(1, *mel.shape)).shape[1:] == code
+
+
+def test_yamnet_embeds_as_published(tmp_path: Path) -> None:
+    network, file = written("yamnet", tmp_path)
+    encoder, _ = convert_published("yamnet", file, duration=2.0)
+    x = levels(encoder)  # (2, 1, 64, 198)
+    natural = x * (log(10) / 20)
+    padded = torch.nn.functional.pad(natural, (0, 240 - 198), value=log(0.001))
+    patches = [padded[..., start : start + 96] for start in (0, 48, 96, 144)]
+    with torch.inference_mode():
+        each = [network.embed(patch.transpose(2, 3)) for patch in patches]  # type: ignore[operator]
+    torch.testing.assert_close(
+        embedded(encoder, x), torch.stack(each).mean(0), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_panns_embeds_as_published(tmp_path: Path) -> None:
+    network, file = written("panns-mobilenet", tmp_path, wrap="model")
+    encoder, _ = convert_published("panns-mobilenet", file, duration=1.0)
+    x = levels(encoder)
+    with torch.inference_mode():
+        expected = network.embed(x.transpose(2, 3))  # type: ignore[operator]
+    torch.testing.assert_close(embedded(encoder, x), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_cnn14_embeds_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    widths = (4, 4, 8, 8, 8, 16)
+    monkeypatch.setattr(panns, "CNN14", widths)
+    layers = {"fc_audioset.weight": (5, 16), "fc_audioset.bias": (5,)}
+    monkeypatch.setitem(PUBLISHED, "cnn14", replace(PUBLISHED["cnn14"], class_layers=layers))
+    network = shaken(Cnn14(widths, 5))
+    torch.save({"model": network.state_dict()}, tmp_path / "c.pth")
+    encoder, _ = convert_published("cnn14", tmp_path / "c.pth", duration=1.0)
+    x = levels(encoder)
+    with torch.inference_mode():
+        expected = network.embed(x.transpose(2, 3))
+    torch.testing.assert_close(embedded(encoder, x), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_efficientat_embeds_as_published(tmp_path: Path) -> None:
+    network, file = written("mn04", tmp_path)
+    encoder, _ = convert_published("mn04", file, duration=1.0)
+    x = levels(encoder)
+    natural = x * (log(10) / 10)
+    with torch.inference_mode():
+        expected = network.embed((natural + 4.5) / 5)  # type: ignore[operator]
+    torch.testing.assert_close(embedded(encoder, x), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_symmetric_window_makes_next_to_no_difference() -> None:
+    """EfficientAT's front end, written out, against ours with a periodic window."""
+    mel = replace(PUBLISHED["mn04"].mel, duration=1.0)
+    x = np.random.default_rng(0).normal(0, 0.1, mel.n_samples)
+    y = torch.from_numpy(x[1:] - 0.97 * x[:-1])
+    window = torch.hann_window(800, periodic=False, dtype=torch.float64)
+    spectrum = torch.stft(y, 1024, 320, 800, window, center=True, return_complex=True)
+    from semisonic.features.filterbank import filters_of
+
+    power = torch.from_numpy(filters_of(mel)) @ spectrum.abs().square()
+    expected = (power + 1e-5).log()
+    found = Frontend(mel, "none").double().mel(torch.from_numpy(x)[None])[0, 0] * (log(10) / 10)
+    assert found.shape == expected.shape == (128, 100)
+    assert (found - expected).abs().mean() < 0.01
+
+
+def test_yamnet_is_the_same_out_of_a_graph_with_folded_and_quantised_weights(
+    tmp_path: Path,
+) -> None:
+    from semisonic.models.general.layouts import read_yamnet
+
+    _, file = written("yamnet", tmp_path)
+    tensors = {name: value.numpy() for name, value in read_yamnet(file).items()}
+    graph = tmp_path / "yamnet.onnx"
+    graph.write_bytes(yamnet_model(tensors, quantised=True))
+    with zipfile.ZipFile(tmp_path / "package.whl", "w") as archive:
+        archive.write(graph, "data/yamnet.onnx")
+    first, _ = convert_published("yamnet", file)
+    for other in (graph, tmp_path / "package.whl"):
+        second, _ = convert_published("yamnet", other)
+        for name, value in first.state_dict().items():
+            assert torch.equal(second.state_dict()[name], value), name
+
+
+def test_a_graph_of_something_else_is_refused(tmp_path: Path) -> None:
+    few = {"convs.0.weight": np.zeros((1, 1, 3, 3)), "convs.0.bias": np.zeros(1)}
+    dense = {"classifier.weight": np.zeros((2, 1)), "classifier.bias": np.zeros(2)}
+    (tmp_path / "a.onnx").write_bytes(yamnet_model(few | dense))
+    with pytest.raises(ModelError, match="found 1 convolutions and 1 dense"):
+        convert_published("yamnet", tmp_path / "a.onnx")
+
+
+def test_a_fold_is_the_convolution_and_the_norm_behind_it() -> None:
+    rng = np.random.default_rng(3)
+    weight, x = rng.normal(size=(4, 2, 3, 3)), rng.normal(size=(2, 3, 3))
+    gain, shift, mean = rng.normal(size=(3, 4))
+    variance = rng.uniform(0.1, 2, 4)
+    convolved = np.einsum("oihw,ihw->o", weight, x)
+    expected = (convolved - mean) / np.sqrt(variance + YAMNET_EPS) * gain + shift
+    parts = {"weight": gain, "bias": shift, "running_mean": mean, "running_var": variance}
+    found = Found("a file", {f"a.bn.{k}": torch.from_numpy(v) for k, v in parts.items()}
+                  | {"a.conv.weight": torch.from_numpy(weight)})  # fmt: skip
+    w, b = folded(found, "a", weight.shape, YAMNET_EPS)
+    found.finish()
+    np.testing.assert_allclose(
+        np.einsum("oihw,ihw->o", w.numpy(), x) + b.numpy(), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", STANDINS)
+def test_it_is_saved_with_its_story_and_starts_a_classifier(name: str, tmp_path: Path) -> None:
+    _, file = written(name, tmp_path)
+    encoder, about = convert_published(name, file, duration=1.0)
+    save_encoder(tmp_path / "e", encoder, about=about)
+    told = read_about(tmp_path / "e")["about"]["published"]
+    assert told["name"] == name
+    assert "AudioSet" in told["trained_on"]
+    assert told["licence"]
+    assert told["sha256"]
+    back = load_encoder(tmp_path / "e")
+    x = levels(encoder)
+    assert torch.equal(embedded(back, x), embedded(encoder, x))
+    assert back.frontend is not None
+    model = build(
+        name, back.frontend.options, ("a", "b"), standardize=back.frontend.standardize.kind, seed=1
+    ).eval()
+    done = transfer(back, model)
+    assert {n for n, _ in done.kept} == {"head.1.weight", "head.1.bias"}
+    with torch.inference_mode():
+        torch.testing.assert_close(model.embed(x), embedded(encoder, x))
+        save(tmp_path / "m", model)
+        again = load(tmp_path / "m")
+        assert torch.equal(again.from_features(x), model.from_features(x))
+        alone = torch.cat([model.embed(one[None]) for one in x])
+        torch.testing.assert_close(alone, model.embed(x), rtol=1e-4, atol=1e-5)
+
+
+def test_yamnet_takes_clips_of_any_length_and_of_several_at_once() -> None:
+    mel = PUBLISHED["yamnet"].mel
+    model = build("yamnet", mel, ("a", "b"), standardize="none").eval()
+    quiet = log(0.001)
+    long = torch.full((2, 1, 64, 200), quiet)
+    long[:, :, :, :40].normal_()
+    long[1, :, :, 40:].normal_()
+    with torch.inference_mode():
+        short = model.embed(long[:1, :, :, :40])  # less than a patch: filled up with silence
+        assert short.shape == (1, 1024)
+        both = model.embed(long, torch.tensor([40, 200]))
+        torch.testing.assert_close(both[:1], short, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(both[1:], model.embed(long[1:]), rtol=1e-4, atol=1e-5)
+
+
+def test_yamnet_has_no_way_back_for_a_decoder() -> None:
+    from semisonic.models import build_autoencoder
+
+    with pytest.raises(ModelError, match="patches that overlap"):
+        build_autoencoder("yamnet", PUBLISHED["yamnet"].mel, decoder="upsample")
+
+
+@pytest.mark.parametrize("decoder", ["upsample", "unet"])
+def test_the_others_reconstruct_features_of_their_size(decoder: str) -> None:
+    from semisonic.models import build_autoencoder
+
+    mel = replace(PUBLISHED["mn04"].mel, duration=0.5)
+    network = build_autoencoder("mn04", mel, decoder=decoder)
+    x = torch.zeros(2, *mel.shape)
+    assert network(x).shape == x.shape
+
+
+def changed(file: Path, change: Any) -> Path:
+    state = torch.load(file, weights_only=True)
+    change(state)
+    torch.save(state, file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda s: s.pop("features.3.block.1.0.weight"),
+            "'features.3.block.1.0.weight' is missing",
+        ),
+        (lambda s: s.update(extra=torch.zeros(2)), "1 tensors have no place.*'extra'"),
+        (
+            lambda s: s.update({"features.0.1.bias": torch.zeros(9)}),
+            r"shape \(9,\), expected \(8,\)",
+        ),
+        (lambda s: s.update({"classifier.5.bias": torch.zeros(10)}), "expected \\(527,\\)"),
+        (lambda s: s["features.0.1.bias"].fill_(torch.nan), "not finite"),
+        (lambda s: s.update({"features.0.1.bias": "text"}), "is no tensor"),
+    ],
+)
+def test_every_tensor_must_have_its_place(change: Any, said: str, tmp_path: Path) -> None:
+    _, file = written("mn04", tmp_path)
+    with pytest.raises(ModelError, match=said):
+        convert_published("mn04", changed(file, change))
+
+
+def test_other_mel_bands_are_another_network(tmp_path: Path) -> None:
+    _, file = written("panns-mobilenet", tmp_path)
+    changed(file, lambda state: state["logmel_extractor.melW"].mul_(1.5))
+    with pytest.raises(ModelError, match="mel bands are other ones"):
+        convert_published("panns-mobilenet", file)
+
+
+class Hostile:
+    def __reduce__(self) -> Any:
+        return print, ("this would have run",)
+
+
+def test_a_file_that_needs_code_to_be_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"model": {}, "sampler": Hostile()}, tmp_path / "a.pth")
+    with pytest.raises(ModelError, match="could run code"):
+        convert_published("cnn14", tmp_path / "a.pth")
+    assert "would have run" not in capsys.readouterr().out
+
+
+def test_arrays_beside_the_weights_are_data(tmp_path: Path) -> None:
+    network, file = written("mn04", tmp_path)
+    sampler = {"indexes": np.arange(5), "share": np.float64(0.5), "pointer": 3}
+    torch.save({"model": network.state_dict(), "sampler": sampler}, file)
+    encoder, _ = convert_published("mn04", file, duration=1.0)
+    assert encoder.frontend is not None
+    assert encoder.frontend.standardize.is_fitted
+
+
+def test_wrong_files_and_names_are_clear_errors(tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(b"nothing of that kind")
+    for name, file, error, said in (
+        ("cnn14", "a.pth", ModelError, "a.pth"),
+        ("yamnet", "gone.onnx", ModelError, "no such file"),
+        ("yamnets", "a.pth", OptionError, "did you mean 'yamnet'"),
+    ):
+        with pytest.raises(error, match=said):
+            convert_published(name, tmp_path / file)
