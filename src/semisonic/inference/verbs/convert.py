@@ -8,7 +8,7 @@ from pathlib import Path
 from semisonic.base.options import check
 from semisonic.inference.options import ConvertOptions
 from semisonic.inference.published import Origin
-from semisonic.inference.verbs.runs import about
+from semisonic.inference.verbs.runs import stamp
 from semisonic.models import PretrainedEncoder, convert_published, count_parameters, save_encoder
 
 
@@ -53,6 +53,6 @@ def convert(options: ConvertOptions) -> ConvertResult:
     """
     check(options)
     network, story = convert_published(options.network, options.weights, duration=options.duration)
-    provenance = {**about("convert", options), **story}
+    provenance = {**stamp("convert", options), **story}
     save_encoder(options.output, network, about=provenance)
     return ConvertResult(network, options.output, Origin.of(provenance) or Origin())

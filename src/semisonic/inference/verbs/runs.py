@@ -83,14 +83,17 @@ def record_data(
 
 def about(command: str, options: Any, **more: Any) -> dict[str, Any]:
     """The provenance that a model file carries."""
+    return {**stamp(command, options), "seed": options.seed, **plain(more)}
+
+
+def stamp(command: str, options: Any) -> dict[str, Any]:
+    """When, by what and how a file was made."""
     return {
         "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "commit": commit(),
-        "seed": options.seed,
         "options": plain(to_dict(options)),
-        **plain(more),
     }
 
 
