@@ -18,6 +18,7 @@ from semisonic.inference import (
     ConvertOptions,
     EvaluateOptions,
     InfoOptions,
+    SoundClassifier,
     TrainOptions,
     convert,
     evaluate,
@@ -87,6 +88,9 @@ def test_a_model_that_starts_from_it_says_so_wherever_it_is_shown(
     assert read_json(tmp_path / "test" / "metrics.json")["published_weights"] == story
     for path in (encoder, made.model):
         assert APART in info(InfoOptions(str(path))).summary()
+    classifier = SoundClassifier(encoder=encoder, method="probe", device="cpu").fit(kinds)
+    classifier.save(tmp_path / "classifier")
+    assert read_about(tmp_path / "classifier")["about"]["published"] == story
     # What starts from that model still starts from those weights.
     again = train(
         TrainOptions(

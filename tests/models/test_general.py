@@ -102,7 +102,7 @@ def test_the_code_has_the_shape_that_is_promised(name: str, code: tuple[int, ...
 
 def test_yamnet_embeds_as_published(tmp_path: Path) -> None:
     network, file = written("yamnet", tmp_path)
-    encoder, _ = convert_published("yamnet", file, duration=2.0)
+    encoder = convert_published("yamnet", file, duration=2.0)
     x = levels(encoder)  # (2, 1, 64, 198)
     natural = x * (log(10) / 20)
     padded = torch.nn.functional.pad(natural, (0, 240 - 198), value=log(0.001))
@@ -116,7 +116,7 @@ def test_yamnet_embeds_as_published(tmp_path: Path) -> None:
 
 def test_panns_embeds_as_published(tmp_path: Path) -> None:
     network, file = written("panns-mobilenet", tmp_path, wrap="model")
-    encoder, _ = convert_published("panns-mobilenet", file, duration=1.0)
+    encoder = convert_published("panns-mobilenet", file, duration=1.0)
     x = levels(encoder)
     with torch.inference_mode():
         expected = network.embed(x.transpose(2, 3))  # type: ignore[operator]
@@ -130,7 +130,7 @@ def test_cnn14_embeds_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(PUBLISHED, "cnn14", replace(PUBLISHED["cnn14"], class_layers=layers))
     network = shaken(Cnn14(widths, 5))
     torch.save({"model": network.state_dict()}, tmp_path / "c.pth")
-    encoder, _ = convert_published("cnn14", tmp_path / "c.pth", duration=1.0)
+    encoder = convert_published("cnn14", tmp_path / "c.pth", duration=1.0)
     x = levels(encoder)
     with torch.inference_mode():
         expected = network.embed(x.transpose(2, 3))
@@ -139,7 +139,7 @@ def test_cnn14_embeds_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_efficientat_embeds_as_published(tmp_path: Path) -> None:
     network, file = written("mn04", tmp_path)
-    encoder, _ = convert_published("mn04", file, duration=1.0)
+    encoder = convert_published("mn04", file, duration=1.0)
     x = levels(encoder)
     natural = x * (log(10) / 10)
     with torch.inference_mode():
@@ -174,9 +174,9 @@ def test_yamnet_is_the_same_out_of_a_graph_with_folded_and_quantised_weights(
     graph.write_bytes(yamnet_model(tensors, quantised=True))
     with zipfile.ZipFile(tmp_path / "package.whl", "w") as archive:
         archive.write(graph, "data/yamnet.onnx")
-    first, _ = convert_published("yamnet", file)
+    first = convert_published("yamnet", file)
     for other in (graph, tmp_path / "package.whl"):
-        second, _ = convert_published("yamnet", other)
+        second = convert_published("yamnet", other)
         for name, value in first.state_dict().items():
             assert torch.equal(second.state_dict()[name], value), name
 
@@ -209,8 +209,8 @@ def test_a_fold_is_the_convolution_and_the_norm_behind_it() -> None:
 @pytest.mark.parametrize("name", STANDINS)
 def test_it_is_saved_with_its_story_and_starts_a_classifier(name: str, tmp_path: Path) -> None:
     _, file = written(name, tmp_path)
-    encoder, about = convert_published(name, file, duration=1.0)
-    save_encoder(tmp_path / "e", encoder, about=about)
+    encoder = convert_published(name, file, duration=1.0)
+    save_encoder(tmp_path / "e", encoder, about={"note": "kept"})
     told = read_about(tmp_path / "e")["about"]["published"]
     assert told["name"] == name
     assert "AudioSet" in told["trained_on"]
@@ -321,7 +321,7 @@ def test_arrays_beside_the_weights_are_data(tmp_path: Path) -> None:
     network, file = written("mn04", tmp_path)
     sampler = {"indexes": np.arange(5), "share": np.float64(0.5), "pointer": 3}
     torch.save({"model": network.state_dict(), "sampler": sampler}, file)
-    encoder, _ = convert_published("mn04", file, duration=1.0)
+    encoder = convert_published("mn04", file, duration=1.0)
     assert encoder.frontend is not None
     assert encoder.frontend.standardize.is_fitted
 

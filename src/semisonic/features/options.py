@@ -15,6 +15,7 @@ AMIN = 1e-10
 
 N_CEPSTRUM_STATISTICS = 26
 """Numbers a clip of :func:`semisonic.features.mfcc_statistics`."""
+
 MEL_SCALES = ("slaney", "htk", "kaldi")
 
 DELTA_WIDTH = 9

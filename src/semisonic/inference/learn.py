@@ -16,6 +16,7 @@ from semisonic.data.join import without_copies
 from semisonic.features import MelOptions
 from semisonic.inference.methods.advice import (
     FRESH,
+    GENERAL,
     GIVEN,
     NO_OBJECTIVE,
     SYNTHETIC,
@@ -39,9 +40,10 @@ from semisonic.inference.pretraining import (
 from semisonic.inference.provenance import Part, recording_hashes
 from semisonic.inference.selection import check_classes, select, targets_of
 from semisonic.inference.sounds import Sounds
-from semisonic.inference.synthetic import SYNTH, synthetic_encoder
+from semisonic.inference.synthetic import synthetic_encoder
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
 from semisonic.models import PretrainedEncoder
+from semisonic.models.saving import PUBLISHED_WEIGHTS
 
 _log = logging.getLogger(__name__)
 
@@ -162,6 +164,8 @@ def learn(
     about: dict[str, Any] = {
         "command": "SoundClassifier.fit", "seed": seed, "method": way.method, "start": way.start,
     }  # fmt: skip
+    if begin is not None and begin.published:
+        about[PUBLISHED_WEIGHTS] = dict(begin.published)
     if labelled.waves is None:
         parts = {"training": chosen.train, "validation": rows_held}
         if pool is not None:
@@ -174,7 +178,10 @@ def _asked(
     settings: TrainSettings, pretraining: PretrainSettings, start: PretrainedEncoder | str | None
 ) -> Way:
     """The way to learn that was asked for."""
-    begin = FRESH if start is None else SYNTHETIC if start == SYNTH else GIVEN
+    if isinstance(start, PretrainedEncoder):
+        begin = GENERAL if start.published else GIVEN
+    else:
+        begin = FRESH if start is None else SYNTHETIC
     return Way(
         settings.method, pretraining.objective, begin, settings.how, settings.fit,
         pretraining.fit, settings.dropout,

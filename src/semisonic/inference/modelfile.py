@@ -14,6 +14,7 @@ from semisonic.models import (
     load_encoder,
     read_about,
 )
+from semisonic.models.saving import published_in
 
 MODEL, ENCODER = "model.zip", "encoder.zip"
 
@@ -56,9 +57,9 @@ def open_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
         return load_encoder(file)
     model = load(file)
     neck = model.neck if model.name in PUBLISHED else None
-    return PretrainedEncoder(
-        model.encoder, frontend=model.frontend, name=model.name, neck=neck
-    ).eval()
+    encoder = PretrainedEncoder(model.encoder, frontend=model.frontend, name=model.name, neck=neck)
+    encoder.published = published_in(read_about(file)["about"])
+    return encoder.eval()
 
 
 def encoder_file(path: str | PathLike[str]) -> Path:

@@ -13,9 +13,7 @@ from typing import Any
 
 from semisonic.inference.modelfile import encoder_file
 from semisonic.models import read_about
-
-PUBLISHED = "published"
-"""The entry of a model file's provenance; every model made from such an encoder has it, too."""
+from semisonic.models.saving import published_in
 
 
 @dataclass(frozen=True)
@@ -31,9 +29,12 @@ class Origin:
     @classmethod
     def of(cls, about: Mapping[str, Any]) -> Origin | None:
         """What a provenance says; None for a model that starts from none."""
-        table = about.get(PUBLISHED)
-        if not isinstance(table, Mapping):
-            return None
+        found = published_in(about)
+        return cls.told(found) if found else None
+
+    @classmethod
+    def told(cls, table: Mapping[str, Any]) -> Origin:
+        """Read what an encoder or its file tells."""
         return cls(**{field.name: str(table.get(field.name, "")) for field in fields(cls)})
 
     def text(self) -> str:

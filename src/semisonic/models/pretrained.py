@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor, nn
 
 from semisonic.features import Frontend, MelOptions
@@ -26,6 +29,12 @@ class PretrainedEncoder(nn.Module):
         The registered name or the architecture of the encoder; needed to save.
     neck : Neck or None
         Of a published network: its layers between the map and the embedding, learned as well.
+
+    Attributes
+    ----------
+    published : mapping
+        Where its weights are from, if it began with published ones: other people's labels.
+        Kept in its file and handed on to what is trained from it; empty otherwise.
     """
 
     def __init__(
@@ -41,6 +50,7 @@ class PretrainedEncoder(nn.Module):
         self.encoder = encoder
         self.name = name
         self.neck = neck
+        self.published: Mapping[str, Any] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """The code of standardised features (batch, channel, mel, frame)."""

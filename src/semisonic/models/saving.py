@@ -23,6 +23,8 @@ from semisonic.models.sound_model import SoundModel
 
 M = TypeVar("M", bound=nn.Module)
 ENCODERS = ("autoencoder", "encoder")
+PUBLISHED_WEIGHTS = "published"
+"""The entry of ``about`` that says which published weights a model began with."""
 _KINDS = {"classifier": "load", **dict.fromkeys(ENCODERS, "load_encoder")}
 
 
@@ -88,7 +90,8 @@ def save_encoder(
 ) -> None:
     """Write a pre-trained encoder with its front end to one file, atomically.
 
-    An :class:`AutoEncoder` is kept with its decoder.
+    An :class:`AutoEncoder` is kept with its decoder. Where the encoder began with published
+    weights, that is written into ``about``.
 
     Raises
     ------
@@ -101,6 +104,8 @@ def save_encoder(
             "an encoder is saved with its front end and name; make it with build_encoder or "
             "build_autoencoder"
         )
+    if pretrained.published:
+        about = {**(about or {}), PUBLISHED_WEIGHTS: dict(pretrained.published)}
     settings = {"kind": "encoder", **_common(pretrained.name, pretrained.frontend, about)}
     if pretrained.neck is not None:
         settings["neck"] = True
@@ -144,7 +149,14 @@ def load_encoder(
                 pretrained.neck = body.neck
     except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: the description does not give a model: {error}") from error
+    pretrained.published = published_in(settings["about"])
     return _filled(path, pretrained, content.weights).to(device)
+
+
+def published_in(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a provenance says of published weights at the beginning; empty if there were none."""
+    found = about.get(PUBLISHED_WEIGHTS)
+    return found if isinstance(found, Mapping) else {}
 
 
 def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:

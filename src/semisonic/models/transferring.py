@@ -107,7 +107,12 @@ def transfer(
 
 
 def _give_neck(pretrained: PretrainedEncoder, model: SoundModel | PretrainedEncoder) -> list[str]:
-    """Names of the neck's weights that were taken over, if the encoder brings a neck."""
+    """Names of the neck's weights that were taken over, if the encoder brings a neck.
+
+    An encoder also takes over where the weights are from.
+    """
+    if isinstance(model, PretrainedEncoder):
+        model.published = pretrained.published
     if pretrained.neck is None or pretrained.name != model.name:
         return []
     if model.neck is None:

@@ -52,7 +52,6 @@ def convert(options: ConvertOptions) -> ConvertResult:
         When the file is missing, damaged, needs code to be run, or is that of another network.
     """
     check(options)
-    network, story = convert_published(options.network, options.weights, duration=options.duration)
-    provenance = {**stamp("convert", options), **story}
-    save_encoder(options.output, network, about=provenance)
-    return ConvertResult(network, options.output, Origin.of(provenance) or Origin())
+    network = convert_published(options.network, options.weights, duration=options.duration)
+    save_encoder(options.output, network, about=stamp("convert", options))
+    return ConvertResult(network, options.output, Origin.told(network.published))

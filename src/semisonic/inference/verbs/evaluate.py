@@ -27,11 +27,12 @@ from semisonic.inference.options import EvaluateOptions
 from semisonic.inference.predicting import score_clips
 from semisonic.inference.prepare import Failures
 from semisonic.inference.provenance import Overlap, overlaps
-from semisonic.inference.published import PUBLISHED, Origin
+from semisonic.inference.published import Origin
 from semisonic.inference.tables import plain_table, write_csv
 from semisonic.inference.verbs.evaluation_page import write_page
 from semisonic.inference.verbs.runs import open_run, plain, record_data, unreadable
 from semisonic.models import SoundModel, read_about
+from semisonic.models.saving import published_in
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             n_resamples=options.bootstrap, seed=options.seed,
         )  # fmt: skip
         write_scores(run.path("scores.csv"), measurement)
-        origin = {"published_weights": made[PUBLISHED]} if PUBLISHED in made else {}
+        origin = {"published_weights": published_in(made)} if published_in(made) else {}
         write_json(run.path("metrics.json"), plain({**numbers(measurement), **origin}))
         result = EvaluateResult(
             measurement, tuple(found), tuple(unknown), failures, run.folder / "report.html",

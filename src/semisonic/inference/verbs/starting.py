@@ -12,10 +12,11 @@ from semisonic.inference.modelfile import encoder_file, open_encoder
 from semisonic.inference.options import PretrainOptions, TrainOptions
 from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.inference.provenance import Part
-from semisonic.inference.published import PUBLISHED, origin_of
+from semisonic.inference.published import origin_of
 from semisonic.inference.synthetic import SYNTH, synthetic_encoder
 from semisonic.inference.verbs.runs import cache_of
 from semisonic.models import PretrainedEncoder, read_about
+from semisonic.models.saving import PUBLISHED_WEIGHTS, published_in
 from semisonic.training import RunFolder
 
 ROLES = ("pretraining", "training", "validation")
@@ -64,8 +65,8 @@ def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -
     run.add_data("encoder", content_hash(file)[:16])
     said = read_about(file)["about"]
     found = dict(parts)
-    if PUBLISHED in said:
-        found[PUBLISHED] = said[PUBLISHED]
+    if published_in(said):
+        found[PUBLISHED_WEIGHTS] = published_in(said)
     for role in ROLES:
         name = role if role == "pretraining" and role not in parts else f"encoder_{role}"
         tables = [said.get(role), said.get(f"encoder_{role}")]

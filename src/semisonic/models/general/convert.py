@@ -19,13 +19,10 @@ from semisonic.models.general.found import Found
 from semisonic.models.general.published import PUBLISHED, Published
 from semisonic.models.pretrained import PretrainedEncoder
 
-ABOUT = "published"
-"""Where a model file says that it starts from published weights."""
-
 
 def convert_published(
     name: str, path: str | os.PathLike[str], *, duration: float = 5.0
-) -> tuple[PretrainedEncoder, dict[str, Any]]:
+) -> PretrainedEncoder:
     """Read published weights.
 
     Parameters
@@ -41,9 +38,7 @@ def convert_published(
     -------
     PretrainedEncoder
         In evaluation mode, with front end and neck, so that its embeddings are the published
-        ones.
-    dict
-        What the encoder's file must say about itself, for :func:`save_encoder`.
+        ones. Its ``published`` says where it is from, and so will its file.
 
     Raises
     ------
@@ -74,10 +69,11 @@ def convert_published(
     _set_statistics(encoder, one, state)
     encoder.load_state_dict(state, strict=False)
     _check_finite(file, state)
-    return encoder.eval(), {ABOUT: story(one, file)}
+    encoder.published = _story(one, file)
+    return encoder.eval()
 
 
-def story(one: Published, file: Path) -> dict[str, Any]:
+def _story(one: Published, file: Path) -> dict[str, Any]:
     """Where weights are from, in plain values."""
     return {
         "name": one.name,

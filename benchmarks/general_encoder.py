@@ -1,0 +1,126 @@
+"""A published encoder left as it is: a linear layer on its embeddings, official folds.
+
+    python benchmarks/general_encoder.py yamnet.encoder path/to/esc10 \\
+        -o benchmarks/results/general-encoder.json
+
+Every clip is embedded once (a long one by the mean of its windows); then ``fit_probe`` learns from
+labels drawn by recording, alone and with the training folds as a pool to be guessed. Each clip is
+scored once a draw, by a layer that has not learned from its fold. Not from scratch: the result
+says what the encoder was trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from semisonic.base.files import write_json
+from semisonic.data import fold_splits, label_budget, load_clips
+from semisonic.inference import open_encoder
+from semisonic.inference.methods.linear_probe import fit_probe
+from semisonic.inference.methods.options import MethodOptions
+from semisonic.inference.prepare import prepare
+from semisonic.inference.pretext_objectives import frontend_of
+from semisonic.inference.scoring import embed_rows, mean_by
+from semisonic.models import build, transfer
+from semisonic.training import commit, machine
+
+BUDGETS = (1, 2, 4, 5, 10, 0)  # labels a class; 0: all
+DRAWS = 5
+HOW = MethodOptions(threshold=0.7)  # as auto sets it
+ARMS = ("labels", "labels and guesses")
+
+
+class Embedded(nn.Module):
+    """Stands where a model does, for embeddings that are known: what a probe needs of one."""
+
+    def __init__(self, dim: int, classes: Sequence[str]) -> None:
+        super().__init__()
+        self.classes = tuple(classes)
+        self.head = nn.Sequential(nn.Identity(), nn.Linear(dim, len(classes)))
+
+    def embed(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+    @torch.inference_mode()
+    def named(self, x: NDArray[np.float32]) -> NDArray[np.int64]:
+        found: NDArray[np.int64] = self.head(torch.from_numpy(x)).argmax(1).numpy()
+        return found
+
+
+def embeddings(encoder: Path, data: Path, cache: Path) -> tuple[Any, NDArray[np.float32], Any]:
+    """Clips, their embeddings (clip, dim), and what the encoder says, with its speed."""
+    start = open_encoder(encoder)
+    frontend = frontend_of(start)
+    clips = load_clips(data)
+    prepared = prepare(clips, frontend.options, cache, workers=1)
+    kind = frontend.standardize.kind
+    model = build(start.name, frontend.options, clips.classes, standardize=kind).eval()
+    transfer(start, model)
+    begun = process_time()
+    x = embed_rows(model, prepared.features, np.arange(len(prepared)))
+    speed = 1000 * (process_time() - begun) / len(prepared)
+    owner, means = mean_by(prepared.source, x)
+    said = {"encoder": dict(start.published), "ms_of_processor_a_window": round(speed, 1)}
+    return clips[owner], means.astype(np.float32), said
+
+
+def accuracies(clips: Any, x: NDArray[np.float32], labels: int, arm: str) -> list[list[float]]:
+    """For each draw the accuracy of each fold."""
+    target, draws = clips.target(), []
+    for draw in range(DRAWS if labels else 1):
+        folds = []
+        for split in fold_splits(clips, validation=0.0):
+            rows = label_budget(clips, split.train, labels, draw) if labels else split.train
+            pool = split.train if arm != ARMS[0] else np.zeros(0, np.int64)
+            model: Any = Embedded(x.shape[1], clips.classes)
+            fit_probe(model, x[:, None, :, None], target, rows, pool, HOW)
+            folds.append(float(np.mean(model.named(x[split.test]) == target[split.test])))
+        draws.append(folds)
+    return draws
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("encoder", type=Path, help="file of 'semisonic convert'")
+    parser.add_argument("data", type=Path, help="ESC-10, or another set with official folds")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path("runs/general/cache"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    clips, x, said = embeddings(options.encoder, options.data, options.cache)
+    rows = []
+    for labels in BUDGETS:
+        for arm in ARMS if labels else ARMS[:1]:
+            draws = accuracies(clips, x, labels, arm)
+            means = [statistics.fmean(folds) for folds in draws]
+            spread = statistics.stdev(means) if len(means) > 1 else None
+            rows.append(
+                {
+                    "labels_per_class": labels,
+                    "learned_from": arm,
+                    "accuracy": statistics.fmean(means),
+                    "deviation_over_draws": spread,
+                    "folds_of_draws": draws,
+                }
+            )
+            print(f"{labels or 'all'} labels, {arm}: {100 * rows[-1]['accuracy']:.1f}", flush=True)
+    shown = " ".join(["python", "benchmarks/general_encoder.py", "ENCODER", "DATA", "-o", "FILE"])
+    record = {
+        "command": shown, "commit": commit(), "machine": machine(),
+        "from_scratch": False, **said, "data": clips.name, "clips": len(clips), "rows": rows,
+    }  # fmt: skip
+    write_json(options.output, record)
+
+
+if __name__ == "__main__":
+    main()
