@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semisonic.base.errors import ModelError
 from semisonic.models.architecture import Size
 from semisonic.models.layers import SameConv
-from semisonic.models.plan import ConvStep, DownStep, FoldStep, PatchStep, Step, Trace
+from semisonic.models.plan import ConvStep, DownStep, FoldStep, Step, Trace
 
 
 @dataclass(frozen=True)
@@ -30,18 +29,7 @@ class Level:
 
 
 def mirror(plan: tuple[Step, ...]) -> list[Level]:
-    """The levels of a decoder, from the code to the input.
-
-    Raises
-    ------
-    ModelError
-        For an encoder of overlapping patches.
-    """
-    if any(isinstance(step, PatchStep) for step in plan):
-        raise ModelError(
-            "this encoder looks at patches that overlap, so no decoder leads back from its code; "
-            "pre-train it by 'simclr', 'byol' or 'vicreg', or not at all"
-        )
+    """The levels of a decoder, from the code to the input."""
     n_downs = sum(isinstance(step, DownStep) for step in plan)
     levels, ups, rows = [], list[int](), 0
     first_conv = next(i for i, step in enumerate(plan) if isinstance(step, ConvStep))

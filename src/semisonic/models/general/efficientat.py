@@ -16,8 +16,8 @@ from functools import partial
 from torch import Tensor, nn
 
 from semisonic.features import MelOptions
-from semisonic.models.general.block_encoder import BlockEncoder, PlannedBlock, remember
 from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.networks.parts import Part, PartsEncoder, remember
 from semisonic.models.plan import ConvStep, DownStep, Step, Trace
 from semisonic.models.registry import Body, Shape, register
 
@@ -85,12 +85,11 @@ class ChannelWeights(nn.Module):
         return x * weights[:, :, None, None]
 
 
-class EndBlock(PlannedBlock):
+class EndBlock(Part):
     """The first or the last convolution, with norm and hard swish."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, step: int) -> None:
-        super().__init__()
-        self.layers = _conv(in_channels, out_channels, kernel, step, 1, nn.Hardswish())
+        super().__init__(*_conv(in_channels, out_channels, kernel, step, 1, nn.Hardswish()))
         self.halves = step == 2
         down: tuple[Step, ...] = ()
         if self.halves:  # the features stand before it, no map
@@ -101,15 +100,13 @@ class EndBlock(PlannedBlock):
         """The map."""
         if self.halves:
             remember(x, record)
-        y: Tensor = self.layers(x)
-        return y
+        return super().forward(x)
 
 
-class InvertedBlock(PlannedBlock):
+class InvertedBlock(Part):
     """Widen, convolve each map alone, weigh the maps, narrow; a shortcut where sizes stay."""
 
     def __init__(self, in_channels: int, row: Row, width: float) -> None:
-        super().__init__()
         inner, out = to_eights(row.inner * width), to_eights(row.out * width)
         act = nn.Hardswish if row.hard else nn.ReLU
         layers: list[nn.Module] = []
@@ -119,7 +116,7 @@ class InvertedBlock(PlannedBlock):
         if row.excite:
             layers.append(ChannelWeights(inner))
         layers.append(_conv(inner, out, 1, 1, 1, None))
-        self.layers = nn.Sequential(*layers)
+        super().__init__(*layers)
         self.halves = row.step == 2
         self.has_shortcut = not self.halves and in_channels == out
         self.out_channels = out
@@ -133,19 +130,19 @@ class InvertedBlock(PlannedBlock):
         """The map, half as high and wide where the row has a step of two."""
         if self.halves:
             remember(x, record)
-        y: Tensor = self.layers(x)
+        y = super().forward(x)
         return x + y if self.has_shortcut else y
 
 
 def _body(name: str, width: float, shape: Shape) -> Body:
     channels = to_eights(FIRST * width)
-    blocks: list[PlannedBlock] = [EndBlock(shape[0], channels, 3, 2)]
+    blocks: list[Part] = [EndBlock(shape[0], channels, 3, 2)]
     for row in ROWS:
         block = InvertedBlock(channels, row, width)
         channels = block.out_channels
         blocks.append(block)
     blocks.append(EndBlock(channels, LAST * channels, 1, 1))
-    encoder = BlockEncoder(shape[0], LAST * channels, blocks)
+    encoder = PartsEncoder(shape[0], LAST * channels, blocks)
     return Body(name, encoder, GlobalPoolNeck(LAST * channels, over_time="mean"))
 
 

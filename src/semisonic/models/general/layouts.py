@@ -110,16 +110,32 @@ def yamnet_layout(found: Found, wanted: Shapes) -> dict[str, Tensor]:
     return take_all(found, wanted, lambda name: name.removeprefix("encoder."), turn=True)
 
 
-def panns_layout(found: Found, wanted: Shapes) -> dict[str, Tensor]:
-    """Blocks over (time, mel); the norm of the bands becomes our mean and deviation."""
+CNN14_LAYERS = {"0": "conv1", "1": "bn1", "3": "conv2", "4": "bn2"}
 
-    def rename(name: str) -> str:
-        name = re.sub(r"^encoder\.blocks\.(\d+)\.layers\.", r"features.\1.", name)
-        name = re.sub(r"^encoder\.blocks\.(\d+)\.", lambda m: f"conv_block{int(m[1]) + 1}.", name)
-        return name.replace("neck.dense.0.", "fc1.")
 
+def cnn14_layout(found: Found, wanted: Shapes) -> dict[str, Tensor]:
+    """Blocks that are counted from one, with two convolutions and two norms."""
+
+    def rename(found: re.Match[str]) -> str:
+        return f"conv_block{int(found[1]) + 1}.{CNN14_LAYERS[found[2]]}."
+
+    return _panns(found, wanted, lambda name: _PART.sub(rename, name))
+
+
+def panns_mobilenet_layout(found: Found, wanted: Shapes) -> dict[str, Tensor]:
+    """Layers by their number in a block, as ours."""
+    return _panns(found, wanted, lambda name: _PART.sub(r"features.\1.\2.", name))
+
+
+_PART = re.compile(r"^encoder\.parts\.(\d+)\.layers\.(\d+)\.")
+
+
+def _panns(found: Found, wanted: Shapes, rename: Callable[[str], str]) -> dict[str, Tensor]:
+    """Kernels over (time, mel); the norm of the bands becomes our mean and deviation."""
     _check_frontend(found, panns.MEL)
-    taken = take_all(found, wanted, rename, turn=True)
+    taken = take_all(
+        found, wanted, lambda name: rename(name).replace("neck.dense.0.", "fc1."), turn=True
+    )
     n = (panns.MEL.n_mels,)
     gain, shift, mean, variance = (
         found.take(f"bn0.{part}", n) for part in ("weight", "bias", "running_mean", "running_var")

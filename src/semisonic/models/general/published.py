@@ -13,8 +13,9 @@ from semisonic.features import MelOptions
 from semisonic.models.general import efficientat, panns, yamnet
 from semisonic.models.general.layouts import (
     Layout,
+    cnn14_layout,
     efficientat_layout,
-    panns_layout,
+    panns_mobilenet_layout,
     read_torch,
     read_yamnet,
     yamnet_layout,
@@ -91,13 +92,14 @@ _add(
 )  # fmt: skip
 _add(
     Published(
-        "cnn14", "CNN14 of PANNs", panns.MEL, read_torch, panns_layout, None, 80_753_615, *_PANNS,
+        "cnn14", "CNN14 of PANNs", panns.MEL, read_torch, cnn14_layout, None, 80_753_615, *_PANNS,
         class_layers={"fc_audioset.weight": (527, 2048), "fc_audioset.bias": (527,)},
     )
 )  # fmt: skip
 _add(
     Published(
-        "panns-mobilenet", "MobileNetV1 of PANNs", panns.MEL, read_torch, panns_layout, None,
+        "panns-mobilenet", "MobileNetV1 of PANNs", panns.MEL, read_torch,
+        panns_mobilenet_layout, None,
         4_796_303, *_PANNS,
         class_layers={"fc_audioset.weight": (527, 1024), "fc_audioset.bias": (527,)},
     )

@@ -58,13 +58,13 @@ class SameConvRelu(nn.Conv2d):
 class YamnetEncoder(Encoder):
     """Convolutions on patches; the maps of a clip's patches stand side by side.
 
-    It has no way back up, so it cannot be the encoder of an auto-encoder.
-
     Parameters
     ----------
     in_channels, n_mels : int
         Of the features.
     """
+
+    no_decoder = "its patches overlap, so there is no way back from its code"
 
     def __init__(self, in_channels: int, n_mels: int) -> None:
         super().__init__()

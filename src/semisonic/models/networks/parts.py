@@ -21,6 +21,12 @@ class WithPlan:
     plan: tuple[Step, ...]
 
 
+def remember(x: Tensor, record: Trace | None) -> None:
+    """Record a step down from this map, if there is a record."""
+    if record is not None:
+        record.downs.append(Undo((x.shape[2], x.shape[3]), map=x if record.maps else None))
+
+
 class ValidConv(nn.Conv2d, WithPlan):
     """A convolution without zeros around the map, which gets smaller."""
 
@@ -52,18 +58,17 @@ class MaxPool(nn.Module, WithPlan):
 
 
 class AveragePool(nn.Module, WithPlan):
-    """Means of windows side by side, partial ones at the end included."""
+    """Means of windows side by side, partial ones at the end included unless not ``ceil``."""
 
-    def __init__(self, channels: int, size: Size) -> None:
+    def __init__(self, channels: int, size: Size, *, ceil: bool = True) -> None:
         super().__init__()
-        self.step = DownStep(channels, size, size, ceil=True)
+        self.step = DownStep(channels, size, size, ceil=ceil)
         self.plan = (self.step,)
 
     def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
         """The smaller map."""
-        if record is not None:
-            record.downs.append(Undo((x.shape[2], x.shape[3]), map=x if record.maps else None))
-        return F.avg_pool2d(x, self.step.size, ceil_mode=True, count_include_pad=False)
+        remember(x, record)
+        return F.avg_pool2d(x, self.step.size, ceil_mode=self.step.ceil, count_include_pad=False)
 
 
 class Part(nn.Module):
