@@ -86,11 +86,12 @@ def test_the_key_names_all_parameters() -> None:
         "peak_normalize": True, "center": False, "deltas": True, "win_length": 800,
         "mel_scale": "htk", "log_offset": 0.001, "preemphasis": 0.97,
     }  # fmt: skip
-    assert set(other) == {field.name for field in fields(MelOptions)}
+    assert set(other) | {"input"} == {field.name for field in fields(MelOptions)}
     keys = {replace(base, **{name: value}).key() for name, value in other.items()}
     assert len(keys) == len(other)
     assert base.key() not in keys
     assert base.key() == MelOptions(duration=5).key()
+    assert MelOptions(input="wave").key() not in {base.key(), *keys}
 
 
 def test_keys_that_stores_and_jobs_are_named_by_stay() -> None:
