@@ -23,6 +23,8 @@ from semisonic.evaluation.plots.style import (
     styled,
 )
 
+_SPREAD = 0.26  # of the folds' dots around their row, so that none hides another
+
 
 @styled
 def contest(
@@ -46,24 +48,25 @@ def contest(
     if not folds or not all(folds.values()):
         raise DataError("contest: nothing to draw")
     names, known = list(folds), published or {}
-    figure = new_figure(7.4, 1.25 + 0.46 * len(names))
+    figure = new_figure(7.4, 1.25 + 0.58 * len(names))
     axes = figure.add_subplot()
     for row, name in enumerate(names):
         values = folds[name]
         axes.axhline(row, color=GRID, linewidth=1, zorder=0)
+        places = row + np.linspace(-_SPREAD, _SPREAD, len(values)) if len(values) > 1 else [row]
         axes.scatter(
-            list(values.values()), [row] * len(values), s=105, color=TREATED, alpha=0.35,
-            edgecolor="none", zorder=2, label="" if row else "one test fold",
+            list(values.values()), places, s=88, color=TREATED, alpha=0.35, edgecolor="none",
+            zorder=2, label="" if row else "one test fold",
         )  # fmt: skip
-        for fold, value in values.items():
+        for (fold, value), place in zip(values.items(), places, strict=True):
             axes.text(
-                value, row + 0.015, str(fold), ha="center", va="center", fontsize=6.5, color=INK,
-                zorder=3,
+                value, place + 0.015, str(fold), ha="center", va="center", fontsize=6.5,
+                color=INK, zorder=3,
             )  # fmt: skip
         mean = float(np.mean(list(values.values())))
         axes.plot(
             [mean, mean],
-            [row - 0.33, row + 0.33],
+            [row - 0.4, row + 0.4],
             color=TREATED,
             linewidth=2.6,
             zorder=4,

@@ -250,7 +250,7 @@ def _separability_table(page: Page, content: ExperimentContent, main: Comparison
         "the other class that most of those are of. Taken for: by "
         f"{main.b.name}. {_agreement(measured.purity, found.recall)}",
         formats={
-            "silhouette": lambda v: f"{v:+.2f}",
+            "silhouette": lambda v: f"{round(v, 2) + 0.0:+.2f}",
             "neighbours of its class": percent,
             recall: percent,
         },
