@@ -110,8 +110,10 @@ def test_the_recipe_of_the_docs_is_valid(tmp_path: Path) -> None:
     from semisonic.experiments import read_recipe
 
     page = (ROOT / "docs/experiment.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    block, part = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     file = tmp_path / "recipe.toml"
+    file.write_text(part)
+    assert read_recipe(file).settings[0].segments.copies == ("pitch", "white")
     file.write_text(block)
     assert len(read_recipe(file).settings) == 4
     assert read_recipe(file, quick=True).settings[0].train.epochs == 5
