@@ -23,9 +23,9 @@ DELTA_WIDTH = 9
 
 _VERSION = 1  # raise when the same options give other numbers, so that old stores are rebuilt
 
-LATER = ("input", "win_length", "mel_scale", "log_offset", "preemphasis")
-"""Options that came after files and stores were named by the others: left out of the key, and
-of what a file must tell, while they are at their defaults."""
+LATER = ("win_length", "mel_scale", "log_offset", "preemphasis")
+"""Options that came after stores, jobs and files were named by the others: left out of the key, of
+the text and of what a file must tell, while they are at their defaults."""
 
 
 LOG_MEL, WAVE = "log-mel", "wave"
@@ -102,6 +102,11 @@ class MelOptions:
     preemphasis: float = option(
         0.0, "share of the sample before that is taken from each sample", minimum=0, maximum=1
     )
+
+    def __repr__(self) -> str:
+        """All options but later ones at their defaults, as names of jobs are made of this text."""
+        said = (f for f in fields(self) if not self._is_left_out(f))
+        return f"MelOptions({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in said)})"
 
     def __post_init__(self) -> None:
         check(self)

@@ -212,7 +212,7 @@ def _checked(path: object, settings: dict[str, Any], kind: str) -> dict[str, Any
 
 
 def _frontend(settings: dict[str, Any]) -> Frontend:
-    expected = {field.name for field in fields(MelOptions)} - set(LATER)
+    expected = {field.name for field in fields(MelOptions)} - {"input", *LATER}
     missing = expected - set(settings["features"])
     if missing:
         raise ModelError(f"'features' lacks {', '.join(sorted(missing))}")
