@@ -277,3 +277,31 @@ def test_labels_can_be_wrong_without_other_audio() -> None:
     clean = [item.take for item in labelled_items(SMALL)]
     noisy = [item.take for item in labelled_items(changed(label_noise=0.5))]
     assert clean == noisy
+
+
+def test_noisy_clips_have_recordings_of_their_own_and_a_share_of_wrong_labels(
+    tmp_path: Path,
+) -> None:
+    options = changed(n_noisy=30, mixtures=0.5, n_classes=6, n_pool=0)
+    synth.make(tmp_path / "set", options)
+    given, _ = synth.load(tmp_path / "set")
+    true, _ = synth.load(tmp_path / "set", true_labels=True)
+    assert given.ids == true.ids
+    noisy = given.label_type == "uncertain"
+    assert noisy.sum() == 30
+    assert not given.fold[noisy].any(), "labels nobody checked are never tested on"
+    assert not set(given.group[noisy]) & set(given.group[~noisy])
+    wrong = [a != b for a, b in zip(given.labels, true.labels, strict=True)]
+    assert not np.array(wrong)[~noisy].any()
+    assert abs(np.array(wrong)[noisy].mean() - 0.4) < 0.08
+    assert all(set(labels) <= set(given.classes) for labels in given.labels)
+
+
+def test_noisy_clips_can_be_asked_for_later_and_left_out_again(tmp_path: Path) -> None:
+    options = changed(n_pool=0)
+    synth.make(tmp_path / "set", options)
+    for n in (4, 0):
+        synth.make(tmp_path / "set", changed(options, n_noisy=n))
+        given, _ = synth.load(tmp_path / "set")
+        assert (given.label_type == "uncertain").sum() == n
+        assert given.is_certain.sum() == 18

@@ -82,7 +82,7 @@ def compare(
     first = a.select(draw=passes[0][0], seed=passes[0][1])
     order = np.argsort(first.clip)
     group, fold = first.group[order], first.fold[order]
-    cautions = _cautions(group, clips, fold, len(passes))
+    cautions = cautions_of(group, clips, fold, len(passes))
     if len(np.unique(group)) < 2:
         group = clips
     folds = _fold_pairs(passes, right_a, right_b, fold)
@@ -92,7 +92,7 @@ def compare(
     )
     options: dict[str, Any] = {"level": level, "n_resamples": n_resamples, "seed": seed}
     boot = paired_bootstrap(right_a, right_b, group, **options)
-    test = _t_test(folds, test_train_ratio, level)
+    test = t_test_of_folds(folds, test_train_ratio, level)
     return Comparison(
         setting=setting,
         a=_arm(arm_a, right_a, group, [f.accuracy_a for f in folds], options),
@@ -103,7 +103,7 @@ def compare(
         draws=draws,
         difference=boot.difference,
         interval=Interval(boot.low, boot.high),
-        wide_interval=_hull(Interval(boot.low, boot.high), test.interval),
+        wide_interval=hull(Interval(boot.low, boot.high), test.interval),
         p_mcnemar=mcnemar_pooled(right_a, right_b, group),
         p_folds=test.p,
         t=test.t,
@@ -197,7 +197,10 @@ def _arm(
     )
 
 
-def _t_test(folds: tuple[FoldPair, ...], ratio: float | None, level: float) -> ResampledT:
+def t_test_of_folds(
+    folds: tuple[FoldPair, ...], ratio: float | None = None, level: float = 0.95
+) -> ResampledT:
+    """The corrected t-test over folds and draws; all NaN with fewer than three."""
     if len(folds) < MINIMUM_FOR_T:
         return ResampledT(math.nan, math.nan, Interval(math.nan, math.nan))
     if ratio is None:
@@ -206,15 +209,17 @@ def _t_test(folds: tuple[FoldPair, ...], ratio: float | None, level: float) -> R
     return corrected_resampled_t([pair.difference for pair in folds], ratio, level)
 
 
-def _hull(first: Interval, second: Interval) -> Interval:
+def hull(first: Interval, second: Interval) -> Interval:
+    """The interval that holds both; one of them may be NaN."""
     return Interval(
         float(np.nanmin([first.low, second.low])), float(np.nanmax([first.high, second.high]))
     )
 
 
-def _cautions(
+def cautions_of(
     group: NDArray[np.str_], clips: NDArray[np.str_], fold: NDArray[np.int64], n_draws: int
 ) -> tuple[str, ...]:
+    """What was not asked, or could not be, one sentence each."""
     found = []
     n_groups = len(np.unique(group))
     if n_groups == 1 and len(clips) > 1:

@@ -97,11 +97,32 @@ def paired_bootstrap(
     if a.shape != b.shape:
         raise DataError(f"paired bootstrap: found shapes {a.shape} and {b.shape}, expected equal")
     difference = b.astype(np.float64) - a
-    means = resampled_means(difference, groups, n_resamples=n_resamples, seed=seed)
+    return bootstrap_difference(difference, groups, level=level, n_resamples=n_resamples, seed=seed)
+
+
+def bootstrap_difference(
+    difference: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    level: float = 0.95,
+    n_resamples: int = 5000,
+    seed: int = 0,
+) -> PairedBootstrap:
+    """Whether the mean of differences is other than 0, by resampling recordings and draws.
+
+    Parameters
+    ----------
+    difference : array of float, shape (n,) or (n_draws, n)
+        Value of b minus value of a.
+    groups : array, shape (n,), optional
+        The recording of each value.
+    """
+    values = np.asarray(difference, dtype=np.float64)
+    means = resampled_means(values, groups, n_resamples=n_resamples, seed=seed)
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     tail = min(np.sum(means <= 0), np.sum(means >= 0))
     p = min(1.0, 2.0 * (float(tail) + 1.0) / (n_resamples + 1.0))
-    return PairedBootstrap(float(difference.mean()), float(low), float(high), p)
+    return PairedBootstrap(float(values.mean()), float(low), float(high), p)
 
 
 def resampled_means(

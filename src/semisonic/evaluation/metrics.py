@@ -163,6 +163,17 @@ def lwlrap(targets: ArrayLike, scores: ArrayLike) -> float:
     labels of the clip too; then the mean over all labels of all clips. The measure of
     FSDKaggle2019. Clips without labels do not count.
     """
+    return float(label_precisions(targets, scores).mean())
+
+
+def label_precisions(targets: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
+    """What :func:`lwlrap` is the mean of: a value for each label of each clip.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_labels,)
+        In the order of ``np.argwhere(targets)``: clip by clip, class by class.
+    """
     truth, table = as_targets(targets), as_scores(scores)
     _same_shape(truth, table)
     if not truth.any():
@@ -170,7 +181,8 @@ def lwlrap(targets: ArrayLike, scores: ArrayLike) -> float:
     rank = rankdata(-table, method="max", axis=1)
     masked = np.where(truth, -table, np.inf)
     rank_among_labels = rankdata(masked, method="max", axis=1)
-    return float((rank_among_labels[truth] / rank[truth]).mean())
+    values: NDArray[np.float64] = rank_among_labels[truth] / rank[truth]
+    return values
 
 
 def summary(

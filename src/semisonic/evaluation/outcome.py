@@ -78,6 +78,9 @@ class Comparison:
     ``interval`` is the bootstrap's, over recordings and draws; ``wide_interval`` reaches as
     far as that of the corrected t-test too. ``p_mcnemar`` is the pooled test's, ``p_folds``
     the corrected t-test's (NaN with fewer than three folds and draws).
+
+    From :func:`~semisonic.evaluation.tagging.compare_tags` accuracies are values of lwlrap, there
+    are no ``draws``, and ``p_mcnemar`` is NaN: the bootstrap asks about clips in its place.
     """
 
     setting: str
@@ -98,9 +101,14 @@ class Comparison:
     cautions: tuple[str, ...]
 
     @property
+    def p_clips(self) -> float:
+        """Of the test over clips: McNemar's or, where clips are not right or wrong, bootstrap."""
+        return self.p_mcnemar if math.isfinite(self.p_mcnemar) else self.p_bootstrap
+
+    @property
     def p(self) -> float:
-        """The larger of the pooled McNemar and corrected t-test's p-values."""
-        return float(np.nanmax([self.p_mcnemar, self.p_folds]))
+        """The larger of the p-values over clips and over folds and draws."""
+        return float(np.nanmax([self.p_clips, self.p_folds]))
 
     @property
     def is_shown(self) -> bool:
@@ -114,7 +122,7 @@ class Comparison:
         word = "better" if self.difference > 0 else "worse"
         if self.is_shown:
             return word
-        here = self.p_mcnemar < 1 - self.level and _leaves_out_zero(self.interval)
+        here = self.p_clips < 1 - self.level and _leaves_out_zero(self.interval)
         return f"{word} here" if here else "open"
 
     @property
@@ -129,7 +137,7 @@ class Comparison:
         return (
             f"{points(self.difference, signed=True)} points "
             f"({100 * self.level:g} % interval {points(interval.low)} to "
-            f"{points(interval.high)}, {p_text(self.p_mcnemar if here else self.p)})"
+            f"{points(interval.high)}, {p_text(self.p_clips if here else self.p)})"
         )
 
     def verdict(self, subject: str = "", name: str = "") -> str:

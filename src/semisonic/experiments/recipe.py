@@ -47,7 +47,7 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.base.errors import OptionError
-from semisonic.base.options import from_mapping, option
+from semisonic.base.options import from_mapping, nearest, option
 from semisonic.data.categories import read_categories
 from semisonic.data.splits import VALIDATION_FOLDS
 from semisonic.data.synth import SynthOptions
@@ -72,6 +72,8 @@ from semisonic.inference.simple.inputs import (
 from semisonic.learning.losses import LossOptions
 from semisonic.training.options import FitOptions
 
+COMPARISON, STAGES = KINDS = ("comparison", "stages")
+"""What a recipe's ``kind`` may be; the first if it says none."""
 DECODERS = ("unpool", "upsample", "subpixel", "unet")
 
 
@@ -242,6 +244,37 @@ def read_recipe(
     OptionError
         For a file that is not TOML, an unknown key or a value out of range.
     """
+    table = load_table(path, quick=quick, changes=changes)
+    kind = table.pop("kind", COMPARISON)
+    if kind != COMPARISON:
+        raise OptionError(f"{path}: found kind {kind!r}, expected {COMPARISON!r} here")
+    return _expand(table, str(path))
+
+
+def recipe_kind(path: str | Path) -> str:
+    """What kind of experiment a recipe file describes: "comparison" or "stages".
+
+    Raises
+    ------
+    OptionError
+        For a file that is not TOML, or an unknown kind.
+    """
+    kind = load_table(path).get("kind", COMPARISON)
+    if kind not in KINDS:
+        raise OptionError(f"{path}: kind: found {kind!r}; {nearest(str(kind), KINDS)}")
+    return str(kind)
+
+
+def load_table(
+    path: str | Path, *, quick: bool = False, changes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A recipe file's tables, with the changes of ``[quick]`` and of the caller put in.
+
+    Raises
+    ------
+    OptionError
+        For a file that is not TOML, or a change of what is no table.
+    """
     source = Path(path)
     try:
         table = tomllib.loads(source.read_text(encoding="utf-8"))
@@ -251,7 +284,7 @@ def read_recipe(
     _check_tables({"quick": fast}, str(source))
     for key, value in {**(fast if quick else {}), **(changes or {})}.items():
         _put(table, key, value)
-    return _expand(table, str(source))
+    return table
 
 
 def _put(table: dict[str, Any], dotted: str, value: Any) -> None:
@@ -296,8 +329,8 @@ def _expand(table: dict[str, Any], where: str) -> Recipe:
             point = dict(zip(grid, values, strict=True))
             settings.append(_setting(shared, changes, point, where))
             plain = {"pretraining": False, "method": "supervised", "pool": False}
-            without = _merge(_merge(plain, control), apart)
-            controls.append(_setting(_merge(deepcopy(shared), changes), without, point, where))
+            without = merged(merged(plain, control), apart)
+            controls.append(_setting(merged(deepcopy(shared), changes), without, point, where))
     names = [setting.name for setting in settings]
     for name in names:
         if names.count(name) > 1:
@@ -328,7 +361,7 @@ def _categories(given: Any, where: str) -> list[tuple[str, str]]:
 def _setting(
     shared: Mapping[str, Any], changes: Mapping[str, Any], point: Mapping[str, Any], where: str
 ) -> Setting:
-    values = _merge(_merge({}, shared), changes)
+    values = merged(merged({}, shared), changes)
     for key, value in point.items():
         _put(values, key, value)
     if "batch_size" in values:
@@ -342,10 +375,11 @@ def _setting(
     return from_mapping(Setting, values, f"{where}: setting.")
 
 
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the keys of ``over`` put in, tables within tables; it is changed."""
     for key, value in over.items():
         if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            _merge(base[key], value)
+            merged(base[key], value)
         else:
             base[key] = deepcopy(value)
     return base

@@ -11,11 +11,16 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from semisonic.base.errors import OptionError
+from semisonic.base.options import nearest
 from semisonic.data.streams import batches
 from semisonic.models import SoundModel
 
 BATCH_SIZE = 64
 """Clips scored at once unless a caller says otherwise."""
+
+POOLINGS = ("scores", "logits")
+"""What the mean over the windows of a clip is taken of."""
 
 
 @contextmanager
@@ -57,6 +62,50 @@ def score_rows(
         return model.scores(model.from_features(x).float())
 
     return _in_batches(model, score, features, rows, batch_size, device, len(model.classes))
+
+
+def score_owners(
+    model: SoundModel,
+    features: Any,
+    rows: ArrayLike,
+    owner: ArrayLike,
+    *,
+    pooling: str = "scores",
+    device: str | torch.device = "cpu",
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Score clips by the mean of their windows.
+
+    Windows are cut so that only a clip shorter than one is padded, and such a clip has one window:
+    so no padded window is ever averaged with others, and each counts the same.
+
+    Parameters
+    ----------
+    model, features, rows, device
+        As for :func:`score_rows`.
+    owner : array of int, shape (len(rows),)
+        The clip of each row.
+    pooling : {"scores", "logits"}
+        What the mean is taken of: probabilities, or logits before they become probabilities.
+
+    Returns
+    -------
+    owners : ndarray of int64, shape (n_owners,)
+        Each once, in rising order.
+    scores : ndarray of float64, shape (n_owners, n_classes)
+        Probabilities.
+    """
+    if pooling not in POOLINGS:
+        raise OptionError(f"option 'pooling': found '{pooling}'; {nearest(pooling, POOLINGS)}")
+    if pooling == "scores":
+        return mean_by(owner, score_rows(model, features, rows, device=device))
+
+    def logit(x: Tensor) -> Tensor:
+        return model.from_features(x).float()
+
+    n_classes = len(model.classes)
+    logits = _in_batches(model, logit, features, rows, BATCH_SIZE, device, n_classes)
+    owners, means = mean_by(owner, logits)
+    return owners, model.scores(torch.from_numpy(means)).numpy()
 
 
 def embed_rows(

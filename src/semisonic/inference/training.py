@@ -26,13 +26,19 @@ from semisonic.data.streams import Stream
 from semisonic.features import MelOptions, Standardize
 from semisonic.inference.methods import linear_probe
 from semisonic.inference.methods.noisy_student import Round, train_in_rounds
-from semisonic.inference.methods.objective import make_objective, reads_pool
-from semisonic.inference.methods.options import PROBE, WITHOUT_POOL, MethodOptions
+from semisonic.inference.methods.objective import check_noisy, make_objective, reads_pool
+from semisonic.inference.methods.options import (
+    PROBE,
+    WITHOUT_POOL,
+    MethodOptions,
+    NoisyOptions,
+)
 from semisonic.inference.methods.pseudo_labels import PseudoLabels
 from semisonic.inference.options import DEFAULT_MODEL, STANDARDIZE, TRAIN_FIT
 from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.inference.pretraining import feature_parts, without_validation
 from semisonic.inference.scoring import score_rows
+from semisonic.inference.training_checks import check_rows, check_same, shares_of_batch
 from semisonic.learning.losses import LossOptions, create_loss
 from semisonic.models import PretrainedEncoder, SoundModel, build, transfer
 from semisonic.training import FitOptions, FitResult, choose_device, fit
@@ -58,6 +64,7 @@ class TrainSettings:
     how: MethodOptions = field(default_factory=MethodOptions)
     loss: LossOptions = field(default_factory=LossOptions)
     fit: FitOptions = field(default_factory=lambda: TRAIN_FIT)
+    noisy: NoisyOptions = field(default_factory=NoisyOptions)
 
 
 @dataclass(frozen=True)
@@ -110,9 +117,10 @@ def train_model(
     seed: int,
     device: str | torch.device = "cpu",
     folder: Path | None = None,
-    start: PretrainedEncoder | None = None,
+    start: PretrainedEncoder | SoundModel | None = None,
     standardize: Standardize | None = None,
     rows_pool: ArrayLike = (),
+    rows_noisy: ArrayLike = (),
     truth: NDArray[np.int64] | None = None,
     label: str = "train",
 ) -> TrainOutcome:
@@ -136,13 +144,19 @@ def train_model(
         Of first weights, order of clips and dropout.
     folder : Path, optional
         Keeps the checkpoint; an interrupted training goes on, a finished one returns at once.
-    start : PretrainedEncoder, optional
-        Pre-trained: gives the encoder's first weights and the standardisation.
+    start : PretrainedEncoder or SoundModel, optional
+        What was trained before. An encoder gives the encoder's first weights and the
+        standardisation; a classifier of the same network and classes is trained further as a
+        whole, with its class layer and the running statistics of its norms.
     standardize : Standardize, optional
         Statistics to use instead (see the head of this module).
     rows_pool : array of int
         Rows that methods which read unlabelled clips learn from. Rows of labelled clips may
         be among them: their labels are not looked at there.
+    rows_noisy : array of int
+        Rows with labels that nobody checked, to learn from beside ``rows_train``: by a loss and a
+        weight of their own (``settings.noisy``), a share of each batch as large as theirs of all
+        rows. An epoch is one pass over both.
     truth : ndarray of int64, shape (n,), optional
         Class numbers of all rows, -1 where unknown, to record how often guesses about the pool
         are right. For measuring: training does not depend on it.
@@ -159,17 +173,24 @@ def train_model(
     """
     train = np.asarray(rows_train, np.int64)
     held_out = np.asarray(rows_validation, np.int64)
-    _check_rows(target, train, held_out, len(classes))
+    check_rows(target, train, held_out, len(classes))
     pool = np.asarray(rows_pool, np.int64)
+    noisy = np.asarray(rows_noisy, np.int64)
+    if len(noisy):
+        check_noisy(settings.method)
+        check_rows(target, np.concatenate([train, noisy]), held_out, len(classes))
     if settings.method not in WITHOUT_POOL and not len(pool):
         raise DataError(
             f"method '{settings.method}': found no unlabelled clips to learn from; give a pool, "
             "or use the method 'supervised'"
         )
+    if isinstance(start, SoundModel):
+        check_same(start, settings.model, mel, classes, target.ndim == 2)
     if standardize is None and start is not None:
-        standardize = frontend_of(start).standardize
+        frontend = start.frontend if isinstance(start, SoundModel) else frontend_of(start)
+        standardize = frontend.standardize
     work = _Work(
-        features, target, train, held_out, pool, settings, mel, tuple(classes),
+        features, target, train, held_out, pool, noisy, settings, mel, tuple(classes),
         choose_device(device), start, standardize, truth, label,
     )  # fmt: skip
     if settings.method == PROBE:
@@ -198,11 +219,12 @@ class _Work:
     labelled: Rows
     held_out: Rows
     pool: Rows
+    noisy: Rows
     settings: TrainSettings
     mel: MelOptions
     classes: tuple[str, ...]
     device: torch.device
-    start: PretrainedEncoder | None
+    start: PretrainedEncoder | SoundModel | None
     standardize: Standardize | None
     truth: NDArray[np.int64] | None
     label: str
@@ -224,8 +246,23 @@ class _Work:
             scores = score_rows(model, self.features, self.held_out, device=self.device)
             return validation_metrics(self.target[self.held_out], scores)
 
+        noisy_loss = None
+        if len(self.noisy):
+            noisy_loss = create_loss(
+                settings.noisy.loss, multi_label=model.multi_label,
+                label_smoothing=settings.label_smoothing,
+                steps_per_epoch=options.rounds(streams["labelled"].steps_per_epoch)[1],
+            )  # fmt: skip
         result = fit(
-            make_objective(settings.method, model, settings.how, loss, seed),
+            make_objective(
+                settings.method,
+                model,
+                settings.how,
+                loss,
+                seed,
+                noisy_loss=noisy_loss,
+                noisy_weight=settings.noisy.weight,
+            ),
             streams,
             options,
             seed=seed,
@@ -265,26 +302,32 @@ class _Work:
             dropout=settings.dropout,
             seed=seed,
         )
-        if self.start is not None:
+        if isinstance(self.start, SoundModel):
+            model.load_state_dict(self.start.state_dict())
+        elif self.start is not None:
             transfer(self.start, model, statistics="own")
         if known is not None:
             _take_statistics(model, known)
         else:
-            model.frontend.standardize.fit(feature_parts(self.features, self.labelled))
+            rows = np.concatenate([self.labelled, self.noisy])
+            model.frontend.standardize.fit(feature_parts(self.features, rows))
         return model
 
     def streams(self, target: NDArray[Any], rows: Rows, seed: int) -> dict[str, Stream]:
         """The streams that the method reads."""
         size, how = self.settings.fit.batch_size, self.settings.how
+        n_certain, n_noisy = shares_of_batch(size, len(rows), len(self.noisy))
         streams = {
-            "labelled": Stream(
-                self.features, rows, batch_size=size, seed=seed, target=target,
-                device=self.device, name="labelled",
+            name: Stream(
+                self.features, used, batch_size=n, seed=seed, target=target,
+                device=self.device, name=name,
             )
+            for name, used, n in (("labelled", rows, n_certain), ("noisy", self.noisy, n_noisy))
+            if len(used)
         }  # fmt: skip
         if reads_pool(self.settings.method, how):
             # A batch of the pool goes with a batch of labels, which may be a small one.
-            n_pool = max(2, round(how.pool_ratio * min(size, len(rows))))
+            n_pool = max(2, round(how.pool_ratio * min(size, len(rows) + len(self.noisy))))
             streams["unlabelled"] = Stream(
                 self.features, self.pool, batch_size=n_pool, seed=seed, target=self.truth,
                 device=self.device, name="unlabelled", missing_ok=True,
@@ -317,23 +360,3 @@ def _take_statistics(model: SoundModel, standardize: Standardize) -> None:
     if not standardize.is_fitted:
         raise ModelError("the standardisation to use was never fitted; call its fit() first")
     model.frontend.standardize.load_state_dict(standardize.state_dict())
-
-
-def _check_rows(target: NDArray[Any], train: Any, held_out: Any, n_classes: int) -> None:
-    if not len(train):
-        raise DataError("training: found no labelled clips to learn from")
-    rows = np.concatenate([train, held_out])
-    shape = (n_classes,) if target.ndim == 2 else ()
-    if target.shape[1:] != shape:
-        raise DataError(
-            f"training: found targets of shape {target.shape}, expected (n,) or (n, {n_classes})"
-        )
-    if target.ndim == 1 and len(rows):
-        low, high = int(target[rows].min()), int(target[rows].max())
-        if low < 0 or high >= n_classes:
-            raise DataError(
-                f"training: found class numbers {low} to {high}, expected 0 to {n_classes - 1}; "
-                "rows without a label belong in pre-training"
-            )
-    if np.intersect1d(train, held_out).size:
-        raise DataError("training: some rows are both learnt from and validated on")

@@ -7,7 +7,7 @@ Papers: Sajjadi et al. 2016, "Regularization with stochastic transformations"; L
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -35,14 +35,14 @@ class Consistency(Supervised):
         values of 10 to 100 are usual.
     ramp_steps : int
         Steps in which the weight rises.
-    loss, augment, mix
+    **supervised
         As for :class:`Supervised`, for labelled clips.
 
     Notes
     -----
     Reads the streams ``labelled`` and ``unlabelled``. Terms: ``loss``, ``labelled``,
-    ``disagreement`` (mean square over classes of the difference of scores), and ``accuracy``
-    of labelled clips.
+    ``disagreement`` (mean square over classes of the difference of scores), ``weight`` (that of
+    the disagreement at this step), and ``accuracy`` of labelled clips.
     """
 
     streams = ("labelled", "unlabelled")
@@ -55,11 +55,9 @@ class Consistency(Supervised):
         strong: nn.Module,
         weight: float = 30.0,
         ramp_steps: int = 0,
-        loss: nn.Module | None = None,
-        augment: nn.Module | None = None,
-        mix: nn.Module | None = None,
+        **supervised: Any,
     ) -> None:
-        super().__init__(model, loss=loss, augment=augment, mix=mix)
+        super().__init__(model, **supervised)
         if weight < 0:
             raise OptionError(f"option 'weight': found {weight}, expected at least 0")
         self.weak, self.strong, self.weight = weak, strong, weight
@@ -75,13 +73,15 @@ class Consistency(Supervised):
         # Both in one pass, so that batch normalisation sees one mixture of clips.
         logits = self.model.from_features(torch.cat([x, strong])).float()
         own, others = logits[: len(x)], logits[len(x) :]
-        labelled = self.row_loss(own, target).mean()
+        labelled = self.loss_of(own, target, batches)
         disagreement = (self.model.scores(others) - wanted).square().mean()
-        loss = labelled + self.weight * self.ramp.value * disagreement
+        weight = self.weight * self.ramp.value
+        loss = labelled + weight * disagreement
         return {
             "loss": loss,
             "labelled": labelled.detach(),
             "disagreement": disagreement.detach(),
+            "weight": torch.tensor(weight, device=x.device),
             **self.accuracy(own, target),
         }
 

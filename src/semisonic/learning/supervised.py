@@ -20,12 +20,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semisonic.base.errors import DataError
+from semisonic.base.errors import DataError, OptionError
 from semisonic.learning.base import BatchLike, Objective, full_precision, targets_of
 from semisonic.learning.losses import CrossEntropy
 
 if TYPE_CHECKING:
     from semisonic.models import SoundModel
+
+NOISY = "noisy"
+"""The stream of clips whose labels nobody checked."""
 
 
 class Supervised(Objective):
@@ -42,13 +45,20 @@ class Supervised(Objective):
         Features in dB to features in dB, another draw for each clip and step.
     mix : nn.Module, optional
         ``(features, shares) -> (features, shares)`` of mixed clips; comes after ``augment``.
+    noisy_loss : nn.Module, optional
+        As ``loss``, for clips whose labels nobody checked: the stream ``noisy`` is then read too,
+        and the loss is the mean over the rows of both.
+    noisy_weight : float
+        Of a noisy row beside another one, at least 0.
 
     Notes
     -----
-    Reads the stream ``labelled``. Targets are class numbers, (batch,), or shares of
-    classes, (batch, class). Terms: ``loss``, and ``accuracy`` of the training batches (as
-    seen by the network in training: with dropout, augmentation and mixing, where the class
-    with the larger share is the right one) unless the model is of several labels.
+    Reads the stream ``labelled``, and ``noisy`` with a ``noisy_loss``: the rows of both pass the
+    network together, so that batch normalisation sees one mixture of clips. Targets are class
+    numbers, (batch,), or shares of classes, (batch, class). Terms: ``loss``, and ``accuracy`` of
+    the training batches (as seen by the network in training: with dropout, augmentation and
+    mixing, where the class with the larger share is the right one) unless the model is of several
+    labels.
     """
 
     streams: tuple[str, ...] = ("labelled",)
@@ -60,9 +70,16 @@ class Supervised(Objective):
         loss: nn.Module | None = None,
         augment: nn.Module | None = None,
         mix: nn.Module | None = None,
+        noisy_loss: nn.Module | None = None,
+        noisy_weight: float = 1.0,
     ) -> None:
         super().__init__()
+        if not noisy_weight >= 0:
+            raise OptionError(f"option 'noisy_weight': found {noisy_weight}, expected at least 0")
         self.model = model
+        self.noisy_loss, self.noisy_weight = noisy_loss, noisy_weight
+        if noisy_loss is not None:
+            self.streams = (*type(self).streams, NOISY)
         self.row_loss = CrossEntropy(multi_label=model.multi_label) if loss is None else loss
         self.augment, self.mix = augment, mix
 
@@ -70,16 +87,34 @@ class Supervised(Objective):
         """The loss of one labelled batch."""
         x, target = self.mixed(*self.labelled(batches))
         logits = self.model.from_features(x).float()  # (batch, class)
-        return {"loss": self.row_loss(logits, target).mean(), **self.accuracy(logits, target)}
+        return {"loss": self.loss_of(logits, target, batches), **self.accuracy(logits, target)}
 
     def labelled(self, batches: Mapping[str, BatchLike]) -> tuple[Tensor, Tensor]:
-        """Augmented features of the labelled batch, and shares of classes, (batch, class)."""
-        batch = batches["labelled"]
-        target = shares(targets_of(batch, "labelled"), len(self.model.classes))
+        """Augmented features and shares of classes, (batch, class), the noisy rows last."""
+        parts = [batches["labelled"]] + ([batches[NOISY]] if self.noisy_loss is not None else [])
+        x = torch.cat([part.x for part in parts]) if len(parts) > 1 else parts[0].x
+        n_classes = len(self.model.classes)
+        target = torch.cat(
+            [
+                shares(targets_of(part, name), n_classes)
+                for part, name in zip(parts, ("labelled", NOISY), strict=False)
+            ]
+        )
         if self.augment is None:
-            return batch.x, target
-        with full_precision(batch.x):
-            return self.augment(batch.x), target
+            return x, target
+        with full_precision(x):
+            return self.augment(x), target
+
+    def loss_of(self, logits: Tensor, target: Tensor, batches: Mapping[str, BatchLike]) -> Tensor:
+        """The mean loss of the rows of :meth:`labelled`, each part by its own loss."""
+        if self.noisy_loss is None:
+            mean: Tensor = self.row_loss(logits, target).mean()
+            return mean
+        n = len(batches["labelled"].x)
+        certain = self.row_loss(logits[:n], target[:n]).sum()
+        noisy = self.noisy_loss(logits[n:], target[n:]).sum()
+        loss: Tensor = (certain + self.noisy_weight * noisy) / len(logits)
+        return loss
 
     def mixed(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Features and shares of classes after mixing, if there is any."""

@@ -34,6 +34,8 @@ class SynthOptions:
     label_noise: float = option(
         0.0, "share of labelled clips with a wrong label", minimum=0.0, maximum=1.0
     )
+    n_noisy: int = option(0, "clips more whose labels nobody checked, to train on", minimum=0)
+    noisy_wrong: float = option(0.4, "share of those with a wrong label", minimum=0.0, maximum=1.0)
     duration: float = option(5.0, "length of a clip", unit="s", minimum=1.0, maximum=60.0)
     sample_rate: int = option(22050, "sample rate", unit="Hz", minimum=16000, maximum=48000)
     snr_db: float = option(

@@ -86,6 +86,25 @@ def labelled_items(options: SynthOptions) -> Iterator[Item]:
             )
 
 
+def noisy_items(options: SynthOptions) -> Iterator[Item]:
+    """Clips whose labels nobody checked, of recordings of their own; the classes take turns.
+
+    They stand in no fold.
+    """
+    mixed = _Share(options.seed, "noisy mixtures", options.mixtures, _GOLDEN)
+    wrong = _Share(options.seed, "noisy wrong", options.noisy_wrong, _SILVER)
+    for i in range(options.n_noisy):
+        q, number = divmod(i, options.clips_per_recording)
+        name = options.classes[q % options.n_classes]
+        recording = f"noisy-{q:06d}"
+        others = _companions(options, recording, number, name) if mixed.has(i) else ()
+        take = _take(options, recording, number, (name, *others))
+        labels = take.sounds
+        if wrong.has(i):
+            labels = _mislabelled(options, recording, number, labels)
+        yield Item(f"noisy/{i // _FOLDER_SIZE:04d}/{i:07d}.flac", take, labels)
+
+
 def pool_items(options: SynthOptions) -> Iterator[Item]:
     """The unlabelled clips; the classes take turns, in an order shuffled every round."""
     outside = (*CLASSES[options.n_classes :], *OUTSIDE)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.base.errors import DataError
-from semisonic.data.clips import LABEL_SEPARATOR, Clips
-from semisonic.data.synth.writer import read_about
+from semisonic.data.clips import LABEL_SEPARATOR, UNCERTAIN, Clips
+from semisonic.data.synth.writer import NOISY, read_about
 
 
 def load(folder: str | os.PathLike[str], *, true_labels: bool = False) -> tuple[Clips, Clips]:
@@ -27,7 +27,8 @@ def load(folder: str | os.PathLike[str], *, true_labels: bool = False) -> tuple[
     Returns
     -------
     labelled, pool : Clips
-        The classes stand in the set's own order. The pool carries groups but, by default,
+        The classes stand in the set's own order. Noisy clips are among the labelled ones, of the
+        label type "uncertain". The pool carries groups but, by default,
         neither labels nor classes.
 
     Raises
@@ -38,9 +39,11 @@ def load(folder: str | os.PathLike[str], *, true_labels: bool = False) -> tuple[
     root = Path(folder)
     classes = tuple(str(name) for name in read_about(root)["classes"])
     column = "true_label" if true_labels else "label"
-    labelled = Clips.from_rows(
-        root, (_row(row, column, classes) for row in _table(root / "labels.csv")), classes, "synth"
-    )
+    rows = [_row(row, column, classes) for row in _table(root / "labels.csv")]
+    if (root / NOISY).exists():
+        noisy = (_row(row, column, classes) for row in _table(root / NOISY))
+        rows += [row | {"label_type": UNCERTAIN} for row in noisy]
+    labelled = Clips.from_rows(root, rows, classes, "synth")
     pool = Clips.from_rows(
         root,
         (_row(row, "true_label", classes) for row in _table(root / "pool.csv")),

@@ -4,8 +4,10 @@ The folder::
 
     synth.json      the options and the classes
     labels.csv      file,label,group,fold,true_label
+    noisy.csv       file,label,group,true_label of clips with unchecked labels, if any
     pool.csv        file,group,true_label
     labelled/       rain-000-0.flac …
+    noisy/0000/     0000000.flac …
     pool/0000/      0000000.flac …
 
 Several labels stand in one cell, joined with ';'. ``true_label`` is there for measuring:
@@ -32,11 +34,14 @@ from semisonic.base.files import read_json, replacing, write_json, write_text
 from semisonic.base.options import to_dict
 from semisonic.data.clips import LABEL_SEPARATOR
 from semisonic.data.synth.options import SynthOptions, checked
-from semisonic.data.synth.plan import Item, labelled_items, pool_items
+from semisonic.data.synth.plan import Item, labelled_items, noisy_items, pool_items
 from semisonic.data.workers import count_workers, in_threads
 
+NOISY = "noisy.csv"
 FORMAT = 1  # raise when the same options give other sounds
-_ONLY_IN_TABLES = ("clips_per_class", "n_pool", "n_folds", "label_noise")
+_ONLY_IN_TABLES = (
+    "clips_per_class", "n_pool", "n_folds", "label_noise", "n_noisy", "noisy_wrong",
+)  # fmt: skip
 
 
 def make(
@@ -70,7 +75,8 @@ def make(
     root = Path(folder)
     _claim(root, options)
     labelled, pool = list(labelled_items(options)), list(pool_items(options))
-    missing = [item for item in (*labelled, *pool) if not (root / item.file).exists()]
+    noisy = list(noisy_items(options))
+    missing = [item for item in (*labelled, *noisy, *pool) if not (root / item.file).exists()]
     if missing:
         _sweep(root)
         _render_all(root, missing, count_workers(workers))
@@ -79,6 +85,12 @@ def make(
         ("file", "label", "group", "fold", "true_label"),
         ((i.file, _cell(i.labels), _group(i), str(i.fold), _cell(i.take.sounds)) for i in labelled),
     )
+    if noisy or (root / NOISY).exists():
+        _write_table(
+            root / NOISY,
+            ("file", "label", "group", "true_label"),
+            ((i.file, _cell(i.labels), _group(i), _cell(i.take.sounds)) for i in noisy),
+        )
     _write_table(
         root / "pool.csv",
         ("file", "group", "true_label"),

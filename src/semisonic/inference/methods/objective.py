@@ -25,14 +25,39 @@ from semisonic.models import AutoEncoder, SoundModel
 CLASSIFYING = ("supervised", "noisy-student")
 """Methods whose objective reads labelled clips only; the second adds labels between rounds."""
 
+WITH_NOISY = ("supervised", "pi-model", "mean-teacher", "noisy-student")
+"""Methods that take clips whose labels nobody checked as a part of their own."""
+
 
 def reads_pool(method: str, options: MethodOptions) -> bool:
     """Whether a method's objective reads unlabelled clips."""
     return method not in CLASSIFYING and (method != "joint" or options.weight_for(method) > 0)
 
 
+def check_noisy(method: str) -> None:
+    """See that a method takes clips whose labels nobody checked as a part of their own.
+
+    Raises
+    ------
+    OptionError
+        When it does not.
+    """
+    if method not in WITH_NOISY:
+        raise OptionError(
+            f"option 'method': '{method}' has no place for labels that nobody checked beside "
+            f"others; use one of {', '.join(WITH_NOISY)}, or leave them out"
+        )
+
+
 def make_objective(
-    method: str, model: SoundModel, options: MethodOptions, loss: nn.Module, seed: int = 0
+    method: str,
+    model: SoundModel,
+    options: MethodOptions,
+    loss: nn.Module,
+    seed: int = 0,
+    *,
+    noisy_loss: nn.Module | None = None,
+    noisy_weight: float = 1.0,
 ) -> Objective:
     """The objective of a method, around a model whose standardisation is fitted.
 
@@ -46,6 +71,9 @@ def make_objective(
         Logits and targets to the loss of each row.
     seed : int
         Of what the objective adds to the model: the decoder of "joint".
+    noisy_loss, noisy_weight
+        Of clips whose labels nobody checked, if there is a stream of them; see
+        :class:`~semisonic.learning.Supervised`.
 
     Raises
     ------
@@ -58,6 +86,9 @@ def make_objective(
         "augment": None if options.augment == "none" else view(options.augment, mel),
         "mix": mixing(options.mixup, mel),
     }
+    if noisy_loss is not None:
+        check_noisy(method)
+        shared |= {"noisy_loss": noisy_loss, "noisy_weight": noisy_weight}
     views = {"weak": view("weak", mel), "strong": view("strong", mel)}
     weight, decay = options.weight_for(method), options.decay_for(method)
     ramp = options.ramp_steps

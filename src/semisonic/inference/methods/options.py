@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from semisonic.base.errors import OptionError
 from semisonic.base.options import option
+from semisonic.learning.losses.options import LossOptions
 
 METHODS = (
     "supervised", "probe", "joint", "pi-model", "mean-teacher", "fixmatch", "noisy-student",
@@ -113,3 +114,13 @@ class MethodOptions:
         if self.teacher_decay is not None:
             return self.teacher_decay
         return 0.99 if method == "mean-teacher" else 0.0
+
+
+@dataclass(frozen=True)
+class NoisyOptions:
+    """How clips with labels that nobody checked are learned from, beside others."""
+
+    weight: float = option(
+        1.0, "weight of such a clip beside one with checked labels", minimum=0.0, maximum=100.0
+    )
+    loss: LossOptions = option(LossOptions(), "their loss")
