@@ -13,8 +13,10 @@ from semisonic.experiments.options import RunOptions
 
 if TYPE_CHECKING:
     from semisonic.experiments.curve import CurveResult, learning_curve
-    from semisonic.experiments.recipe import Budget, Recipe, Setting, read_recipe
+    from semisonic.experiments.recipe import Budget, Recipe, Setting, read_recipe, recipe_kind
     from semisonic.experiments.run import ExperimentResult, run_recipe
+    from semisonic.experiments.stages.recipe import Stage, StagesRecipe, read_stages
+    from semisonic.experiments.stages.run import run_stages
 
 __all__ = [
     "Budget",
@@ -24,15 +26,22 @@ __all__ = [
     "Recipe",
     "RunOptions",
     "Setting",
+    "Stage",
+    "StagesRecipe",
     "learning_curve",
     "read_recipe",
+    "read_stages",
+    "recipe_kind",
     "run_recipe",
+    "run_stages",
 ]
 
 _HOME = {
     "curve": ("CurveResult", "learning_curve"),
-    "recipe": ("Budget", "Recipe", "Setting", "read_recipe"),
+    "recipe": ("Budget", "Recipe", "Setting", "read_recipe", "recipe_kind"),
     "run": ("ExperimentResult", "run_recipe"),
+    "stages.recipe": ("Stage", "StagesRecipe", "read_stages"),
+    "stages.run": ("run_stages",),
 }
 
 

@@ -83,6 +83,13 @@ class FeatureTable:
         mine = np.isin(self.source, source_rows) | np.isin(self.copy_of, source_rows)
         return np.flatnonzero(mine)
 
+    def spread(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values by row of the joined table as values by row of features; 0 where it has none."""
+        owner = np.maximum(self.source, self.copy_of)
+        found: NDArray[Any] = values[np.maximum(owner, 0)]
+        found[owner < 0] = 0
+        return found
+
     def target(self, labelled: Clips) -> NDArray[np.int64]:
         """Class numbers of all rows; -1 for those that belong to no labelled clip."""
         owner = np.where(self.copy_of >= 0, self.copy_of, self.source)
@@ -143,6 +150,7 @@ def gather(
     *,
     seed: int,
     near_copies: bool = True,
+    several: bool = False,
     workers: int | None = None,
 ) -> Material:
     """Decode both tables and compute the features of every front end, or find them cached.
@@ -159,6 +167,8 @@ def gather(
         Listen for copies that were encoded anew or cut, besides comparing bytes: those of
         labelled clips in the pool are left out, and where folds are made those among labelled
         clips stay in one. It decodes every clip once more.
+    several : bool
+        Let clips carry several labels.
 
     Raises
     ------
@@ -166,7 +176,7 @@ def gather(
         When there are no labels, several labels a clip, fewer than two classes, or nothing but
         silence in the pool.
     """
-    labelled, pool, notes = _checked(labelled, pool, near_copies, workers)
+    labelled, pool, notes = _checked(labelled, pool, near_copies, several, workers)
     named_by_file = len(set(labelled.group.tolist())) == len(labelled)
     joined = join(labelled, pool)
     distinct = {table_key(*one): one for one in inputs}
@@ -223,10 +233,10 @@ def gather(
 
 
 def _checked(
-    labelled: Clips, pool: Clips | None, near_copies: bool, workers: int | None
+    labelled: Clips, pool: Clips | None, near_copies: bool, several: bool, workers: int | None
 ) -> tuple[Clips, Clips, list[str]]:
     notes: list[str] = []
-    if labelled.is_multi_label:
+    if labelled.is_multi_label and not several:
         raise DataError(
             f"'{labelled.name}' has clips with several labels; this comparison needs one a clip"
         )

@@ -6,6 +6,7 @@ comparison would not be alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import torch
 
 from semisonic.base.files import digest, read_json, write_json
 from semisonic.data.streams import Stream
-from semisonic.experiments.material import Material
+from semisonic.experiments.material import WHOLE, Material
 from semisonic.experiments.recipe import Recipe, Setting
+from semisonic.features import MelOptions
+from semisonic.inference.segment_options import SegmentOptions
 from semisonic.learning import Supervised
 from semisonic.models import build
-from semisonic.training import Plan, probe_precision
+from semisonic.training import FitOptions, Plan, probe_precision
 
 FILE = "precision.json"
 
@@ -41,16 +44,39 @@ def settle_precision(recipe: Recipe, material: Material, folder: Path, device: s
 
 
 def _settled(setting: Setting, material: Material, chosen: dict[str, str], device: str) -> Setting:
-    options = (setting.pretrain, setting.train)
     if not setting.has_encoder:
         return setting
+    pretrain, train = settled_fits(
+        (setting.pretrain, setting.train), setting.architecture, setting.mel, chosen, device,
+        material, setting.segments, setting.train.batch_size,
+    )  # fmt: skip
+    return replace(setting, pretrain=pretrain, train=train)
+
+
+def settled_fits(
+    options: Sequence[FitOptions],
+    architecture: str,
+    mel: MelOptions,
+    chosen: dict[str, str],
+    device: str,
+    material: Material,
+    segments: SegmentOptions = WHOLE,
+    batch_size: int = 32,
+) -> tuple[FitOptions, ...]:
+    """Options of trainings of one network, all with the same number format.
+
+    Parameters
+    ----------
+    chosen : dict of str to str
+        What was probed before; what is probed now is put in.
+    """
     if all("auto" not in (o.precision, o.channels_last) for o in options):
-        return setting
-    key = digest(setting.architecture, setting.mel, setting.train.batch_size, device)
+        return tuple(options)
+    key = digest(architecture, mel, batch_size, device)
     if key not in chosen:
-        chosen[key] = _probe(setting, material, device)
+        chosen[key] = _probe(architecture, mel, segments, batch_size, material, device)
     plan = Plan.parse(chosen[key])
-    decided = [
+    return tuple(
         replace(
             o,
             precision=("bf16" if plan.bf16 else "fp32") if o.precision == "auto" else o.precision,
@@ -59,18 +85,24 @@ def _settled(setting: Setting, material: Material, chosen: dict[str, str], devic
             else o.channels_last,
         )
         for o in options
-    ]
-    return replace(setting, pretrain=decided[0], train=decided[1])
+    )
 
 
-def _probe(setting: Setting, material: Material, device: str) -> str:
-    table = material.table(setting.mel, setting.segments)
+def _probe(
+    architecture: str,
+    mel: MelOptions,
+    segments: SegmentOptions,
+    batch_size: int,
+    material: Material,
+    device: str,
+) -> str:
+    table = material.table(mel, segments)
     classes = material.labelled.classes
-    model = build(setting.architecture, setting.mel, classes, standardize="none", seed=0)
+    model = build(architecture, mel, classes, standardize="none", seed=0)
     target = np.zeros(table.shape[0], np.int64)
     stream = Stream(
-        table.open(), np.arange(min(len(target), setting.train.batch_size)),
-        batch_size=setting.train.batch_size, seed=0, target=target, device=torch.device(device),
+        table.open(), np.arange(min(len(target), batch_size)), batch_size=batch_size, seed=0,
+        target=target, device=torch.device(device),
     )  # fmt: skip
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

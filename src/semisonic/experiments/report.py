@@ -121,7 +121,7 @@ def write_report(
         ],
         dead_units=_dead_units(outcome),
         timing=timing_rows(outcome, seconds),
-        provenance=_provenance(run, options),
+        provenance=provenance_of(run, options),
         options={"run": to_dict(options), "recipe": to_dict(recipe)},
         warnings=_warnings(options, material),
         notes=(recipe.question, *method_notes(recipe, plan)),
@@ -130,20 +130,20 @@ def write_report(
     write_json(
         run.folder / "results.json",
         {
-            **_provenance(run, options),
+            **provenance_of(run, options),
             "recipe": to_dict(recipe),
             "comparisons": [one.to_dict() for one in outcome.comparisons],
             "timing": [list(row) for row in content.timing],
             "dead_units": [list(row) for row in content.dead_units.rows]
             if content.dead_units
             else [],
-            "jobs": [_without_history(job) for job in outcome.jobs],
+            "jobs": [without_history(job) for job in outcome.jobs],
         },
     )
     return page
 
 
-def _without_history(job: dict[str, Any]) -> dict[str, Any]:
+def without_history(job: dict[str, Any]) -> dict[str, Any]:
     """A job's record with the number of epochs in place of every epoch."""
     kept = {name: value for name, value in job.items() if name != "history"}
     return {**kept, "n_epochs": len(job["history"])}
@@ -303,7 +303,8 @@ def _dead_units(outcome: Outcome) -> SimpleTable | None:
     )
 
 
-def _provenance(run: RunFolder, options: RunOptions) -> dict[str, Any]:
+def provenance_of(run: RunFolder, options: RunOptions) -> dict[str, Any]:
+    """What repeats the run, and what it ran with."""
     record = run.record
     return {
         "command": _command(options),

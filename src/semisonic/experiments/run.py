@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,11 @@ from semisonic.base.options import to_dict
 from semisonic.data.categories import categories_of
 from semisonic.data.clips import Clips
 from semisonic.data.readers import load_clips
+from semisonic.data.synth import SynthOptions
 from semisonic.data.workers import count_workers
 from semisonic.evaluation.outcome import Comparison
 from semisonic.experiments.engine import Task, run_tasks
-from semisonic.experiments.material import Material, gather
+from semisonic.experiments.material import FrontOptions, Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.plan import Plan, PretrainJob, Rows, TrainJob, make_plan
 from semisonic.experiments.precision import settle_precision
@@ -34,6 +35,7 @@ from semisonic.experiments.worker import (
     start_key,
 )
 from semisonic.inference.provenance import data_hash, recording_hashes
+from semisonic.inference.segment_options import SegmentOptions
 from semisonic.inference.synthetic import synthetic_file
 from semisonic.inference.tables import write_csv
 from semisonic.inference.verbs.runs import write_remarks
@@ -116,21 +118,8 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
     asked = {**to_dict(options), "contents": to_dict(recipe)}
     with RunFolder(options.output, command, asked, seeds=options.seed, free=FREE) as run:
         cache = options.cache or run.folder / "cache"
-        labelled, pool = load_data(options, recipe, cache)
         inputs = [(one.front, one.segments) for one in (*recipe.settings, *recipe.controls)]
-        material = gather(
-            labelled, pool, inputs, cache,
-            seed=options.seed, workers=options.workers,
-            near_copies=options.near_copies and str(options.data) != SYNTH,
-        )  # fmt: skip
-        hashes = {
-            "labelled": recording_hashes(material.labelled, workers=options.workers),
-            "pool": recording_hashes(material.pool, workers=options.workers),
-        }
-        for name, found in hashes.items():
-            run.add_data(name, data_hash(found.values()))
-        run.add_bad_files(material.failures)
-        write_remarks(run, material.remarks)
+        material, hashes = material_of(run, options, recipe.synth, inputs, cache)
         jobs = run.folder / "jobs"
         recipe = settle_precision(recipe, material, jobs, str(device))
         categories = categories_of(material.labelled.classes, dict(recipe.categories))
@@ -146,13 +135,45 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
         yield Finished(run, recipe, plan, material, outcome, seconds)
 
 
-def load_data(options: RunOptions, recipe: Recipe, cache: Path) -> tuple[Clips, Clips | None]:
+def material_of(
+    run: RunFolder,
+    options: RunOptions,
+    synth: SynthOptions,
+    inputs: Iterable[tuple[FrontOptions, SegmentOptions]],
+    cache: Path,
+    *,
+    several: bool = False,
+) -> tuple[Material, dict[str, dict[str, str]]]:
+    """The data of a run with their features, and hashes of recordings; both go into its record.
+
+    ``several`` lets clips carry several labels.
+    """
+    labelled, pool = load_data(options, synth, cache)
+    material = gather(
+        labelled, pool, inputs, cache,
+        seed=options.seed, workers=options.workers, several=several,
+        near_copies=options.near_copies and str(options.data) != SYNTH,
+    )  # fmt: skip
+    hashes = {
+        "labelled": recording_hashes(material.labelled, workers=options.workers),
+        "pool": recording_hashes(material.pool, workers=options.workers),
+    }
+    for name, found in hashes.items():
+        run.add_data(name, data_hash(found.values()))
+    run.add_bad_files(material.failures)
+    write_remarks(run, material.remarks)
+    return material, hashes
+
+
+def load_data(
+    options: RunOptions, synth_options: SynthOptions, cache: Path
+) -> tuple[Clips, Clips | None]:
     """The labelled clips and the pool that the options name."""
     if str(options.data) == SYNTH:
         from semisonic.data import synth
 
         folder = cache / SYNTH
-        synth.make(folder, recipe.synth)
+        synth.make(folder, synth_options)
         labelled, pool = synth.load(folder)
     else:
         labelled, pool = load_clips(options.data), None
@@ -168,15 +189,20 @@ def load_data(options: RunOptions, recipe: Recipe, cache: Path) -> tuple[Clips, 
 
 def _run_jobs(plan: Plan, context: Context, workers: int | None) -> float:
     """Run what is not done yet; the seconds of training that all jobs took together."""
-    folder, device = context.folder, context.device
+    folder = context.folder
     jobs: list[PretrainJob | TrainJob] = [*plan.pretrain, *plan.train]
     todo = [job for job in jobs if not is_done(folder, job)]
     # A job that others wait for goes first, the rest follow fold by fold.
     todo.sort(key=lambda job: (job.draw, job.fold))
-    tasks = [_task(job) for job in todo]
-    n_processes = workers or (count_workers(None) if device == "cpu" else 1)
-    n_done = len(jobs) - len(todo)
-    _log.info("%d jobs, %d of them done, %d processes", len(jobs), n_done, n_processes)
+    train_all([_task(job) for job in todo], len(jobs) - len(todo), context, workers)
+    return float(sum(read_job(folder, job)["seconds"] for job in jobs))
+
+
+def train_all(tasks: Sequence[Task], n_done: int, context: Context, workers: int | None) -> None:
+    """Run jobs in as many processes as there are cores, or one after the other on a GPU."""
+    n_processes = workers or (count_workers(None) if context.device == "cpu" else 1)
+    n_all = len(tasks) + n_done
+    _log.info("%d jobs, %d of them done, %d processes", n_all, n_done, n_processes)
     if tasks:
         run_tasks(
             tasks,
@@ -186,7 +212,6 @@ def _run_jobs(plan: Plan, context: Context, workers: int | None) -> float:
             initializer=start,
             context=(context,),
         )
-    return float(sum(read_job(folder, job)["seconds"] for job in jobs))
 
 
 def _synthetic_starts(plan: Plan, cache: Path, device: str, workers: int | None) -> dict[str, Path]:

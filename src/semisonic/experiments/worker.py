@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -47,6 +47,14 @@ from semisonic.models import (
 ENCODER, MODEL, PICTURES = "encoder.zip", "model.zip", "pictures.npz"
 
 
+class Named(Protocol):
+    """A job, as far as its folder is concerned."""
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What every job of a run shares."""
@@ -71,14 +79,14 @@ def start(context: Context) -> None:
     _context = context
 
 
-def is_done(folder: Path, job: PretrainJob | TrainJob) -> bool:
+def is_done(folder: Path, job: Named) -> bool:
     """Whether an earlier run finished this job."""
     return (folder / job.name / DONE).is_file()
 
 
 def run_pretrain(job: PretrainJob) -> None:
     """Pre-train the job's encoder, keep it, and draw what it makes of test clips."""
-    context = _here()
+    context = here()
     folder = context.folder / job.name
     table = context.material.table(job.setting.mel, job.setting.segments)
     features = table.open()
@@ -123,12 +131,12 @@ def run_pretrain(job: PretrainJob) -> None:
             "peak_memory_mib": peak_memory(), "history": outcome.history,
         },
     )  # fmt: skip
-    _tidy(folder)
+    tidy(folder)
 
 
 def run_train(job: TrainJob) -> None:
     """Train the job's classifier and score its test fold, once."""
-    context = _here()
+    context = here()
     if job.setting.classifier:
         run_simple(
             job, context.folder / job.name, context.material, context.categories,
@@ -189,7 +197,7 @@ def run_train(job: TrainJob) -> None:
         n_parameters=count_parameters(outcome.model), history=outcome.history,
         on_pool=on_pool(outcome, features, target, pool, table.rows_of(job.train)),
     )  # fmt: skip
-    _tidy(folder)
+    tidy(folder)
 
 
 def start_key(setting: Setting) -> str:
@@ -246,7 +254,7 @@ def _provenance(job: TrainJob, context: Context) -> dict[str, Any]:
     return about
 
 
-def read_job(folder: Path, job: PretrainJob | TrainJob) -> dict[str, Any]:
+def read_job(folder: Path, job: Named) -> dict[str, Any]:
     """What a finished job wrote of itself."""
     record: dict[str, Any] = read_json(folder / job.name / DONE)
     return record
@@ -281,7 +289,8 @@ def read_arrays(folder: Path, job: PretrainJob | TrainJob) -> dict[str, NDArray[
         return {name: stored[name] for name in stored.files}
 
 
-def _here() -> Context:
+def here() -> Context:
+    """What the jobs of this process share; :func:`start` has set it."""
     if _context is None:
         raise RuntimeError("start() was not called in this process")
     return _context
@@ -311,8 +320,8 @@ def _repeated(outcome: PretrainOutcome, shown: NDArray[np.float32]) -> dict[str,
     return {"truth": x.numpy()[:, 0], "again": again[:, 0]}
 
 
-def _tidy(folder: Path) -> None:
-    """A finished job needs no checkpoints; they are by far its largest files."""
+def tidy(folder: Path) -> None:
+    """Remove checkpoints: a finished job needs none, and they are by far its largest files."""
     for place in (folder, *folder.glob("layer-*")):
         for name in ("checkpoint.pt", "timing.json", "history.json"):
             (place / name).unlink(missing_ok=True)

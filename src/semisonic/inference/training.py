@@ -26,12 +26,13 @@ from semisonic.data.streams import Stream
 from semisonic.features import MelOptions, Standardize
 from semisonic.inference.methods import linear_probe
 from semisonic.inference.methods.noisy_student import Round, train_in_rounds
-from semisonic.inference.methods.objective import check_noisy, make_objective, reads_pool
+from semisonic.inference.methods.objective import make_objective, reads_pool
 from semisonic.inference.methods.options import (
     PROBE,
     WITHOUT_POOL,
     MethodOptions,
     NoisyOptions,
+    check_noisy,
 )
 from semisonic.inference.methods.pseudo_labels import PseudoLabels
 from semisonic.inference.options import DEFAULT_MODEL, STANDARDIZE, TRAIN_FIT

@@ -12,15 +12,19 @@ from semisonic.base import progress
 from semisonic.data import describe_layout
 from semisonic.experiments import ExperimentResult, RunOptions
 
+STAGES = "stages"
+"""The kind of recipe that is run by stages."""
+
 
 def run(options: RunOptions, session: Session) -> Status:
-    """Run a recipe: train with and without pre-training, cross-validate, compare, report."""
+    """Run a recipe: train with and without what it tries, cross-validate, compare, report."""
     session.log = options.output / "log.txt"
     if session.dry_run:
         return _plan(options, session)
-    from semisonic.experiments import run_recipe
+    from semisonic.experiments import recipe_kind, run_recipe, run_stages
 
-    result = run_recipe(options)
+    in_stages = recipe_kind(recipes.find(options.recipe)) == STAGES
+    result = run_stages(options) if in_stages else run_recipe(options)
     session.say(result.table)
     for line in (*result.verdicts, *result.notes):
         session.say(line)
@@ -43,12 +47,17 @@ def _predict(result: ExperimentResult, model: Path, session: Session) -> None:
 
 def _plan(options: RunOptions, session: Session) -> Status:
     """Read the recipe, which finds wrong keys, and say how large the experiment is."""
-    from semisonic.experiments import read_recipe
+    from semisonic.experiments import read_recipe, read_stages, recipe_kind
 
     file = recipes.find(options.recipe)
-    recipe = read_recipe(file, quick=options.quick, changes=options.changes)
-    draws = ", ".join(f"{budget.label} in {budget.draws} draws" for budget in recipe.budgets)
-    session.note(f"{file}: {recipe.title}; {len(recipe.settings)} settings, {draws}")
+    if recipe_kind(file) == STAGES:
+        stages = read_stages(file, quick=options.quick, changes=options.changes)
+        size = f"{len(stages.stages)} stages, {stages.draws} draws"
+        session.note(f"{file}: {stages.title}; {size}")
+    else:
+        recipe = read_recipe(file, quick=options.quick, changes=options.changes)
+        draws = ", ".join(f"{one.label} in {one.draws} draws" for one in recipe.budgets)
+        session.note(f"{file}: {recipe.title}; {len(recipe.settings)} settings, {draws}")
     for name in (options.data, options.unlabelled):
         if name is not None and str(name) != SYNTH:
             session.note(describe_layout(name))

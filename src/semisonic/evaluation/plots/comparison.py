@@ -32,12 +32,13 @@ _COLOURS = {
 
 
 @styled
-def comparison(comparisons: Sequence[Comparison], title: str = "") -> Figure:
+def comparison(comparisons: Sequence[Comparison], title: str = "", *, measured: str = "") -> Figure:
     """Difference in accuracy (percentage points) with its intervals, one row a setting.
 
     The thick line is the interval over recordings and draws, the thin one allows for other
     training clips too. The dot is filled where the difference is shown, a coloured ring
-    where it holds for these clips only, a grey ring where it is open.
+    where it holds for these clips only, a grey ring where it is open. ``measured`` says what
+    differs, where that is not the second arm from the first.
     """
     if not comparisons:
         raise DataError("comparison: nothing to draw")
@@ -76,6 +77,7 @@ def comparison(comparisons: Sequence[Comparison], title: str = "") -> Figure:
     axes.grid(axis="x")
     points_axis(axes.xaxis)
     first = comparisons[0]
-    axes.set_xlabel(f"{first.b.name} minus {first.a.name}, percentage points")
+    what = measured or f"{first.b.name} minus {first.a.name}"
+    axes.set_xlabel(f"{what}, percentage points")
     axes.set_title(title)
     return figure

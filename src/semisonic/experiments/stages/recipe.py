@@ -20,7 +20,7 @@ share of how they are trained, and each ``[[stages]]`` table is one training::
     start = "then curated"
     filter = "then curated"    # whose answers decide which noisy labels are kept
     data = ["curated", "kept"]
-    against = "then curated"   # what it is held against in the report
+    against = ["then curated"] # what it is held against in the report
 
 Every stage is scored on the test clips, so each row of the report is a stage. What a stage needs
 must stand above it.
@@ -39,7 +39,13 @@ from semisonic.data.synth import SynthOptions
 from semisonic.experiments.recipe import STAGES, load_table, merged
 from semisonic.features import MelOptions
 from semisonic.inference.methods.label_filter import FilterOptions
-from semisonic.inference.methods.options import METHODS, PROBE, MethodOptions, NoisyOptions
+from semisonic.inference.methods.options import (
+    METHODS,
+    PROBE,
+    MethodOptions,
+    NoisyOptions,
+    check_noisy,
+)
 from semisonic.inference.options import STANDARDIZE
 from semisonic.learning.losses import LossOptions
 from semisonic.training.options import FitOptions
@@ -76,7 +82,7 @@ class Stage:
         "a filter leaves of those", choices=PARTS,
     )  # fmt: skip
     filter: str = option("", "stage whose model filters the noisy labels; for the data 'kept'")
-    against: str = option("", "stage that this one is held against in the report")
+    against: tuple[str, ...] = option((), "stages that this one is held against in the report")
     method: str = option(
         "supervised", "how clips without a label are learned from: the noisy ones that the "
         "stage learns no label of, and the pool", choices=WAYS,
@@ -86,6 +92,15 @@ class Stage:
     noisy: NoisyOptions = field(default_factory=NoisyOptions)
     keep: FilterOptions = field(default_factory=FilterOptions)
     fit: FitOptions = field(default_factory=FitOptions)
+    length: int = option(
+        1, "train so many times as long as 'fit' says, as two stages in a row would", minimum=1
+    )
+
+    @property
+    def whole_fit(self) -> FitOptions:
+        """How the stage is trained, its length considered."""
+        steps, epochs = self.fit.steps * self.length, self.fit.epochs * self.length
+        return replace(self.fit, steps=steps, epochs=epochs)
 
     @property
     def is_beside(self) -> bool:
@@ -153,15 +168,15 @@ def read_stages(
     stages = tuple(
         from_mapping(Stage, merged(merged({}, shared), one), f"{where}: stages.") for one in own
     )
-    return replace(from_mapping(StagesRecipe, table, f"{where}: "), stages=stages)
+    return from_mapping(StagesRecipe, {**table, "stages": stages}, f"{where}: ")
 
 
 def _check_stage(stage: Stage, known: list[str]) -> None:
     where = f"recipe, stage '{stage.name}'"
     if not stage.name or stage.name in known:
         raise OptionError(f"{where}: expected a name of its own for each stage")
-    for key in ("start", "filter", "against"):
-        wanted = getattr(stage, key)
+    named = [("start", stage.start), ("filter", stage.filter)]
+    for key, wanted in (*named, *(("against", one) for one in stage.against)):
         if wanted and wanted not in known:
             raise OptionError(
                 f"{where}: {key}: no stage '{wanted}' above it; {_near(wanted, known)}"
@@ -178,6 +193,8 @@ def _check_stage(stage: Stage, known: list[str]) -> None:
         raise OptionError(
             f"{where}: noisy: for noisy or kept labels beside curated ones; use 'loss' here"
         )
+    if stage.is_beside:
+        check_noisy(stage.method)
     stage.how.check_for(stage.method)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from semisonic.base.errors import OptionError
 from semisonic.base.options import nearest
-from semisonic.inference.methods.options import METHODS, MethodOptions
+from semisonic.inference.methods.options import METHODS, MethodOptions, check_noisy
 from semisonic.inference.methods.views import mixing, view
 from semisonic.inference.pretext_objectives import choose_decoder
 from semisonic.learning import (
@@ -25,28 +25,10 @@ from semisonic.models import AutoEncoder, SoundModel
 CLASSIFYING = ("supervised", "noisy-student")
 """Methods whose objective reads labelled clips only; the second adds labels between rounds."""
 
-WITH_NOISY = ("supervised", "pi-model", "mean-teacher", "noisy-student")
-"""Methods that take clips whose labels nobody checked as a part of their own."""
-
 
 def reads_pool(method: str, options: MethodOptions) -> bool:
     """Whether a method's objective reads unlabelled clips."""
     return method not in CLASSIFYING and (method != "joint" or options.weight_for(method) > 0)
-
-
-def check_noisy(method: str) -> None:
-    """See that a method takes clips whose labels nobody checked as a part of their own.
-
-    Raises
-    ------
-    OptionError
-        When it does not.
-    """
-    if method not in WITH_NOISY:
-        raise OptionError(
-            f"option 'method': '{method}' has no place for labels that nobody checked beside "
-            f"others; use one of {', '.join(WITH_NOISY)}, or leave them out"
-        )
 
 
 def make_objective(

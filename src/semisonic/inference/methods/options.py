@@ -15,6 +15,8 @@ METHODS = (
 PROBE = METHODS[1]
 WITHOUT_POOL = METHODS[:2]
 """The others need a pool; the second uses one if there is one."""
+WITH_NOISY = ("supervised", "pi-model", "mean-teacher", "noisy-student")
+"""Methods that take clips whose labels nobody checked as a part of their own."""
 
 _TRAINING = ("supervised", *METHODS[2:])
 _WITH_POOL = METHODS[2:6]
@@ -124,3 +126,18 @@ class NoisyOptions:
         1.0, "weight of such a clip beside one with checked labels", minimum=0.0, maximum=100.0
     )
     loss: LossOptions = option(LossOptions(), "their loss")
+
+
+def check_noisy(method: str) -> None:
+    """See that a method takes clips whose labels nobody checked as a part of their own.
+
+    Raises
+    ------
+    OptionError
+        When it does not.
+    """
+    if method not in WITH_NOISY:
+        raise OptionError(
+            f"option 'method': '{method}' has no place for labels that nobody checked beside "
+            f"others; use one of {', '.join(WITH_NOISY)}, or leave them out"
+        )

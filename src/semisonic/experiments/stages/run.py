@@ -1,0 +1,127 @@
+"""``semisonic run`` for a recipe in stages: from recordings to a report, resumable at every job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from semisonic.base.errors import OptionError
+from semisonic.base.files import read_json, write_json
+from semisonic.base.options import to_dict
+from semisonic.data import synth
+from semisonic.evaluation.wording import p_value, percent, points
+from semisonic.experiments.engine import Task
+from semisonic.experiments.material import WHOLE, Material
+from semisonic.experiments.options import SYNTH, RunOptions
+from semisonic.experiments.precision import FILE, settled_fits
+from semisonic.experiments.results import text_table
+from semisonic.experiments.run import EXAMPLES, FREE, ExperimentResult, material_of, train_all
+from semisonic.experiments.stages.plan import FilterJob, StageJob, StagesPlan, make_stages_plan
+from semisonic.experiments.stages.recipe import StagesRecipe, read_stages
+from semisonic.experiments.stages.report import gain_rows, write_stages_report
+from semisonic.experiments.stages.results import StagesOutcome, collect_stages, true_labels
+from semisonic.experiments.stages.worker import run_filter, run_stage
+from semisonic.experiments.worker import MODEL, Context, is_done
+from semisonic.recipes import find
+from semisonic.training import RunFolder, choose_device
+
+_HEADERS = ("stage", "lwlrap", "mAP", "held against", "gain", "p", "earns its place")
+
+
+def run_stages(options: RunOptions) -> ExperimentResult:
+    """Run, or go on with, an experiment in stages.
+
+    Raises
+    ------
+    OptionError, DataError
+        For a wrong recipe, options of another run in the same folder, unusable data.
+    """
+    recipe = read_stages(find(options.recipe), quick=options.quick, changes=options.changes)
+    if options.transductive:
+        raise OptionError(
+            "option 'transductive': a recipe in stages never hears the test clips; leave it out"
+        )
+    device = str(choose_device(options.device))
+    asked = {**to_dict(options), "contents": to_dict(recipe)}
+    with RunFolder(options.output, "run", asked, seeds=options.seed, free=FREE) as run:
+        cache, jobs = options.cache or run.folder / "cache", run.folder / "jobs"
+        inputs = [(recipe.network.mel, WHOLE)]
+        material, hashes = material_of(run, options, recipe.synth, inputs, cache, several=True)
+        recipe = _settled(recipe, material, jobs, device)
+        plan = make_stages_plan(recipe, material.labelled, material.pool, seed=options.seed)
+        todo = [_task(job) for job in plan.jobs if not is_done(jobs, job)]
+        context = Context(jobs, material, device, hashes)
+        train_all(todo, len(plan.jobs) - len(todo), context, options.workers)
+        outcome = collect_stages(recipe, plan, jobs, _truth(options, cache))
+        report = write_stages_report(run, options, recipe, material, outcome)
+        shown = _shown_job(recipe, plan)
+        _leave_models(plan, jobs)
+    test = material.labelled[shown.test]
+    return ExperimentResult(
+        table=_table(outcome),
+        verdicts=tuple(f"{c.setting}: {c.verdict()}" for c in outcome.comparisons),
+        report=report,
+        model=jobs / shown.name / MODEL,
+        examples=test[:: max(1, len(test) // EXAMPLES)][:EXAMPLES],
+        failures=material.failures,
+        notes=material.notes,
+    )
+
+
+def _settled(recipe: StagesRecipe, material: Material, folder: Path, device: str) -> StagesRecipe:
+    """The recipe with one number format for all stages, probed once and kept for a later run."""
+    file, network = folder / FILE, recipe.network
+    chosen: dict[str, str] = read_json(file) if file.is_file() else {}
+    known = dict(chosen)
+    fits = settled_fits(
+        [stage.fit for stage in recipe.stages], network.model, network.mel, chosen, device,
+        material, batch_size=recipe.stages[0].fit.batch_size,
+    )  # fmt: skip
+    if chosen != known:
+        write_json(file, chosen)
+    stages = zip(recipe.stages, fits, strict=True)
+    return replace(recipe, stages=tuple(replace(stage, fit=fit) for stage, fit in stages))
+
+
+def _task(job: StageJob | FilterJob) -> Task:
+    if isinstance(job, FilterJob):
+        return Task(job.name, run_filter, (job,), (job.of.name,))
+    before = tuple(one.name for one in (job.start, job.filter) if one is not None)
+    return Task(job.name, run_stage, (job,), before)
+
+
+def _truth(options: RunOptions, cache: Path) -> Mapping[str, tuple[str, ...]] | None:
+    """The true labels of all clips, where somebody knows them: of made-up sounds."""
+    if str(options.data) != SYNTH:
+        return None
+    labelled, _ = synth.load(cache / SYNTH, true_labels=True)
+    return true_labels(labelled)
+
+
+def _shown_job(recipe: StagesRecipe, plan: StagesPlan) -> StageJob:
+    return next(job for name, job in plan.cells if name == recipe.headline.name)
+
+
+def _leave_models(plan: StagesPlan, folder: Path) -> None:
+    """Keep the models of the first draw; those of the others were for the stages after them."""
+    for job in plan.jobs:
+        if job.draw > 0:
+            (folder / job.name / MODEL).unlink(missing_ok=True)
+
+
+def _table(outcome: StagesOutcome) -> str:
+    """All stages with their numbers, and below each what it is held against."""
+    gains = {(row[0], row[1]): row[2:] for row in gain_rows(outcome)}
+    rows = []
+    for one in outcome.stages:
+        head = [one.name, percent(one.lwlrap.mean), percent(one.mean_average_precision)]
+        compared = [gains[one.name, c.a.name] for c in one.comparisons]
+        lines = [
+            [c.a.name, points(gain.value, signed=True), p_value(p), said]
+            for c, (gain, _, p, said) in zip(one.comparisons, compared, strict=True)
+        ]
+        for line in lines or [[""] * 4]:
+            rows.append([*head, *line])
+            head = [""] * len(head)
+    return text_table(_HEADERS, rows)
