@@ -20,6 +20,7 @@ from semisonic.evaluation.metrics import (
     average_precision,
     balanced_accuracy,
     confusion,
+    label_precisions,
     log_loss,
     lwlrap,
     macro_f1,
@@ -45,6 +46,7 @@ from semisonic.evaluation.suspects import (
     find_suspects_multi,
     label_quality,
 )
+from semisonic.evaluation.tagging import TagScores, compare_tags, tag_arm
 
 __all__ = [
     "ArmAccuracy",
@@ -61,6 +63,7 @@ __all__ = [
     "Reliability",
     "ResampledT",
     "Suspects",
+    "TagScores",
     "accuracy",
     "arm_accuracy",
     "average_precision",
@@ -68,6 +71,7 @@ __all__ = [
     "bootstrap_interval",
     "compare",
     "compare_settings",
+    "compare_tags",
     "confident_joint",
     "confusion",
     "corrected_resampled_t",
@@ -75,6 +79,7 @@ __all__ = [
     "find_suspects",
     "find_suspects_multi",
     "holm",
+    "label_precisions",
     "label_quality",
     "log_loss",
     "lwlrap",
@@ -87,6 +92,7 @@ __all__ = [
     "reliability",
     "sign_flip_exact",
     "summary",
+    "tag_arm",
     "top_k_accuracy",
     "wilson",
 ]
