@@ -1,0 +1,164 @@
+"""Recipes in stages: what they may say, and the jobs that follow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semisonic import recipes
+from semisonic.base.errors import DataError, OptionError
+from semisonic.data.clips import Clips
+from semisonic.experiments import read_recipe, read_stages, recipe_kind
+from semisonic.experiments.stages.plan import FilterJob, StageJob, make_stages_plan
+
+HEAD = 'kind = "stages"\ndraws = 2\n[stage.fit]\nepochs = 4\n'
+CHAIN = """
+[[stages]]
+name = "0"
+data = ["noisy"]
+[[stages]]
+name = "1"
+start = "0"
+[[stages]]
+name = "kept"
+start = "1"
+filter = "1"
+data = ["curated", "kept"]
+against = ["1"]
+[[stages]]
+name = "kept again"
+start = "1"
+filter = "1"
+data = ["curated", "kept"]
+[[stages]]
+name = "full"
+start = "1"
+filter = "1"
+data = ["curated", "kept"]
+method = "pi-model"
+length = 2
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "recipe.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Clips:
+    """Three folds of checked clips, two a recording, and noisy ones, one in a tested recording."""
+    rows = [
+        {"file": f"c{i}", "labels": ["ab"[i % 2], "c"][: 1 + i % 2], "group": f"g{i // 2}",
+         "fold": 1 + i // 2 % 3}
+        for i in range(36)
+    ] + [
+        {"file": f"n{i}", "labels": ["abc"[i % 3]], "group": f"n{i}", "label_type": "uncertain"}
+        for i in range(20)
+    ]  # fmt: skip
+    rows[-1]["group"] = "g0"
+    return Clips.from_rows(tmp_path, rows, ("a", "b", "c"))
+
+
+def no_pool(clips: Clips) -> Clips:
+    return clips[:0].without_labels()
+
+
+@pytest.mark.parametrize("name", [n for n in recipes.names() if n.startswith("fsd2019")])
+def test_recipes_of_the_package_are_read_quick_and_whole(name: str) -> None:
+    file = recipes.find(name)
+    assert recipe_kind(file) == "stages"
+    whole, quick = read_stages(file), read_stages(file, quick=True)
+    assert quick.draws < whole.draws
+    assert [one.name for one in quick.stages] == [one.name for one in whole.stages]
+
+
+def test_shared_keys_and_changes_reach_every_stage(tmp_path: Path) -> None:
+    file = write(tmp_path, HEAD + CHAIN)
+    recipe = read_stages(file, changes={"stage.fit.epochs": 7})
+    assert {stage.fit.epochs for stage in recipe.stages} == {7}
+    assert recipe.stage("full").whole_fit.epochs == 14
+    assert recipe.headline.name == "full"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[[stages]]\nname = "1"\nstart = "0"', "start: no stage '0' above it"),
+        ('[[stages]]\nname = "1"\nagainst = ["0"]', "against: no stage '0' above it"),
+        ('[[stages]]\nname = "1"\n[[stages]]\nname = "1"', "a name of its own"),
+        ('[[stages]]\nname = "1"\ndata = ["kept"]', "need each other"),
+        ('[[stages]]\nname = "1"\ndata = ["nosy"]', "did you mean 'noisy'"),
+        ('[[stages]]\nname = "1"\ndata = []', "each once"),
+        ('[[stages]]\nname = "1"\nkeep = { top_k = 3 }', "filters no labels"),
+        ('[[stages]]\nname = "1"\nnoisy = { weight = 0.5 }', "use 'loss' here"),
+        ('[[stages]]\nname = "1"\nhow = { threshold = 0.5 }', "does not read it"),
+        (
+            '[[stages]]\nname = "1"\ndata = ["curated", "noisy"]\nmethod = "joint"',
+            "no place for labels",
+        ),
+        ('[[stages]]\nname = "1"\nstrat = "0"', "did you mean 'start'"),
+        ("", "one or more"),
+    ],
+)
+def test_a_wrong_recipe_is_told(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        read_stages(write(tmp_path, 'kind = "stages"\n' + text))
+
+
+def test_each_kind_has_its_reader(tmp_path: Path) -> None:
+    stages = write(tmp_path, HEAD + CHAIN)
+    with pytest.raises(OptionError, match="kind"):
+        read_recipe(stages)
+    with pytest.raises(OptionError, match="not a recipe in stages"):
+        read_stages(recipes.find("demo"))
+    assert recipe_kind(recipes.find("demo")) == "comparison"
+    with pytest.raises(OptionError, match="did you mean 'stages'"):
+        recipe_kind(write(tmp_path, 'kind = "stage"'))
+
+
+def test_curated_clips_are_divided_by_recording_and_noisy_ones_only_train(
+    tmp_path: Path, clips: Clips
+) -> None:
+    plan = make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), clips, no_pool(clips))
+    stages = [job for job in plan.jobs if isinstance(job, StageJob)]
+    assert len(plan.cells) == 5 * 3 * 2
+    for job in stages:
+        assert clips.is_certain[np.concatenate([job.curated, job.validation, job.test])].all()
+        assert not clips.is_certain[job.noisy].any()
+        heard = np.concatenate([job.curated, job.noisy, job.unlabelled])
+        for rows in (job.validation, job.test):
+            assert not set(clips.group[heard]) & set(clips.group[rows]), "a recording on two sides"
+    tested = sorted(np.concatenate([j.test for name, j in plan.cells if name == "1"]).tolist())
+    assert tested == sorted([*range(36)] * 2), "each draw tests every checked clip once"
+
+
+def test_equal_work_is_done_once(tmp_path: Path, clips: Clips) -> None:
+    """Two stages that are alike are one job, and one filter serves all that share its rule."""
+    plan = make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), clips, no_pool(clips))
+    assert len([job for job in plan.jobs if isinstance(job, StageJob)]) == 4 * 6
+    assert len([job for job in plan.jobs if isinstance(job, FilterJob)]) == 6
+    assert len({job.name for job in plan.jobs}) == len(plan.jobs)
+    place = {job.name: i for i, job in enumerate(plan.jobs)}
+    for job in plan.jobs:
+        if isinstance(job, StageJob):
+            for before in filter(None, (job.start, job.filter)):
+                assert place[before.name] < place[job.name]
+
+
+def test_what_comes_before_is_in_the_name_of_a_job(tmp_path: Path, clips: Clips) -> None:
+    recipe = HEAD + CHAIN
+    file = write(tmp_path, recipe)
+    one = make_stages_plan(read_stages(file), clips, no_pool(clips))
+    file = write(tmp_path, recipe.replace('data = ["noisy"]', 'data = ["noisy"]\nlength = 3'))
+    other = make_stages_plan(read_stages(file), clips, no_pool(clips))
+    assert not {job.name for job in one.jobs} & {job.name for job in other.jobs}
+
+
+def test_without_noisy_clips_it_says_what_is_missing(tmp_path: Path, clips: Clips) -> None:
+    certain = clips[clips.is_certain]
+    with pytest.raises(DataError, match="FSDKaggle2019"):
+        make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), certain, no_pool(clips))
