@@ -1,0 +1,286 @@
+"""An experiment in stages from a folder in the layout of FSDKaggle2019 to its report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semisonic.apps.cli.main import main
+from semisonic.audio import write
+from semisonic.base.errors import OptionError
+from semisonic.data.readers import load_clips
+from semisonic.evaluation import TagScores
+from semisonic.experiments import RunOptions, run_stages
+from semisonic.experiments.material import WHOLE, gather
+from semisonic.experiments.stages.plan import make_stages_plan
+from semisonic.experiments.stages.recipe import read_stages
+from semisonic.experiments.stages.worker import run_filter
+from semisonic.experiments.worker import Context, start
+from semisonic.features import MelOptions
+from semisonic.inference.methods.label_filter import kept_labels, read_decisions, write_decisions
+from semisonic.inference.pipeline import stream_windows
+from semisonic.models import load
+
+RATE = 8000
+PITCHES = {"Bass": 150.0, "Tenor": 600.0, "Treble": 1500.0, "Whistle": 3000.0}
+RECIPE = """
+kind = "stages"
+title = "tiny"
+draws = 2
+validation = 0.2
+[network]
+model = "(8)3c-2p-(8)3c-2p-16fc"
+[network.mel]
+sample_rate = 8000
+duration = 0.5
+n_fft = 256
+hop_length = 128
+n_mels = 16
+[stage.fit]
+epochs = 8
+batch_size = 16
+learning_rate = 0.01
+precision = "fp32"
+channels_last = "off"
+[[stages]]
+name = "warm-up"
+data = ["noisy"]
+[[stages]]
+name = "fine-tune"
+start = "warm-up"
+[[stages]]
+name = "full"
+start = "fine-tune"
+filter = "fine-tune"
+data = ["curated", "kept"]
+keep = { top_k = 1 }
+method = "pi-model"
+how = { pool_ratio = 1.0, pool_weight = 5.0 }
+noisy = { weight = 0.5, loss = { loss = "bootstrap", bootstrap_beta = 0.7 } }
+against = ["fine-tune", "warm-up"]
+"""
+
+
+def tones(names: tuple[str, ...], seconds: float, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * RATE)) / RATE
+    wave = 0.02 * rng.standard_normal(len(time))
+    for name in names:
+        wave += 0.2 * np.sin(2 * np.pi * PITCHES[name] * (1 + 0.05 * rng.random()) * time)
+    return wave.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 curated, 40 noisy (40 % with a wrong label) and 8 test clips of 0.3 to 1.3 s."""
+    root = tmp_path_factory.mktemp("fsd")
+    classes = tuple(PITCHES)
+    meta = root / "FSDKaggle2019.meta"
+    meta.mkdir()
+    truth = {}
+    sizes = {"train_curated": 24, "train_noisy": 40, "test": 12}
+    for number, (part, n) in enumerate(sizes.items()):
+        place = root / f"FSDKaggle2019.audio_{part}"
+        place.mkdir()
+        lines = ["fname,labels,flickr_video_url" if part == "train_noisy" else "fname,labels"]
+        for i in range(n):
+            heard = (classes[i % 4],) if i % 3 else (classes[i % 4], classes[(i + 1) % 4])
+            file = f"{number}{i:07x}.wav"
+            write(place / file, tones(heard, 0.3 + (i % 6) * 0.2, 100 * number + i), RATE)
+            said = heard
+            if part == "train_noisy" and i % 5 < 2:
+                said = (classes[(i + 2) % 4],)
+            truth[f"FSDKaggle2019.audio_{part}/{file}"] = heard
+            tags = ",".join(said)
+            lines.append(f'{file},"{tags}"' + (",http" if part == "train_noisy" else ""))
+        (meta / f"{part}_post_competition.csv").write_text("\n".join(lines) + "\n")
+    rows = "\n".join(f"{i},{name},/m/{i}" for i, name in enumerate(classes))
+    (meta / "vocabulary.csv").write_text(rows + "\n")
+    (root / "truth.json").write_text(json.dumps(truth))
+    (root / "tiny.toml").write_text(RECIPE)
+    return root
+
+
+def options(folder: Path, output: Path) -> RunOptions:
+    return RunOptions(
+        recipe=str(folder / "tiny.toml"), data=folder, output=output, device="cpu", workers=1,
+        near_copies=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("run") / "out"
+    run_stages(options(folder, output))
+    return output
+
+
+def jobs(run: Path, kind: str) -> list[tuple[Path, dict]]:
+    found = [(file.parent, json.loads(file.read_text())) for file in run.glob("jobs/*/job.json")]
+    return sorted((one for one in found if one[1]["kind"] == kind), key=lambda one: str(one[0]))
+
+
+def test_every_stage_is_tested_on_the_official_test_part_alone(
+    finished: Path, folder: Path
+) -> None:
+    clips = load_clips(folder)
+    for place, job in jobs(finished, "train"):
+        scores = TagScores.read(place / "scores.csv.gz")
+        assert len(scores) == job["n_test"] == 12
+        assert all("audio_test" in name for name in scores.clip.tolist())
+        assert scores.lwlrap == pytest.approx(job["lwlrap"], abs=1e-12)
+        rows = {clip: row for row, clip in enumerate(clips.ids)}
+        truth = clips.targets()[[rows[name] for name in scores.clip.tolist()]]
+        np.testing.assert_array_equal(scores.targets, truth)
+    assert len(jobs(finished, "train")) == 6
+
+
+def test_the_filter_leaves_a_larger_share_of_right_labels(finished: Path, folder: Path) -> None:
+    truth = json.loads((folder / "truth.json").read_text())
+    for place, job in jobs(finished, "filter"):
+        found = read_decisions(place / "decisions.csv")
+        right = np.array([one.label in truth[one.clip] for one in found])
+        kept = np.array([one.kept for one in found])
+        assert len({one.clip for one in found}) == job["n_clips"] == 40, "all noisy clips"
+        assert right[kept].mean() > right.mean() + 0.05
+        assert 0 < kept.sum() < len(kept)
+        assert all(one.reason for one in found)
+        left = kept_labels(found)
+        assert sum(not labels for labels in left.values()) == job["n_unlabelled"] > 0
+
+
+def test_clips_without_a_label_left_are_learned_from_unlabelled(finished: Path) -> None:
+    filters = {job["draw"]: job for _, job in jobs(finished, "filter")}
+    full = [job for _, job in jobs(finished, "train") if job["filter"]]
+    assert len(full) == 2
+    for job in full:
+        assert job["n_unlabelled"] == filters[job["draw"]]["n_unlabelled"]
+        assert job["n_noisy"] + job["n_unlabelled"] == 40
+        assert all(np.isfinite(row["disagreement"]) for row in job["history"])
+
+
+def test_a_filter_decides_the_same_twice_and_changes_no_model(
+    finished: Path, folder: Path, tmp_path: Path
+) -> None:
+    recipe = read_stages(folder / "tiny.toml")
+    material = gather(
+        load_clips(folder), None, [(recipe.network.mel, WHOLE)], finished / "cache", seed=0,
+        near_copies=False, several=True,
+    )  # fmt: skip
+    plan = make_stages_plan(recipe, material.labelled, material.pool)
+    (job, *_) = plan.filters
+    place = finished / "jobs" / job.name
+    model = finished / "jobs" / job.of.name / "model.zip"
+    before, weights = (place / "decisions.csv").read_bytes(), model.read_bytes()
+    start(Context(finished / "jobs", material, "cpu", {"labelled": {}, "pool": {}}))
+    run_filter(job)
+    assert (place / "decisions.csv").read_bytes() == before
+    assert model.read_bytes() == weights
+    again = read_decisions(place / "decisions.csv")
+    write_decisions(tmp_path / "again.csv", again)
+    assert (tmp_path / "again.csv").read_bytes() == before
+
+
+def test_a_finished_run_trains_nothing_again(finished: Path, folder: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in finished.glob("jobs/*/job.json")}
+    results = (finished / "results.json").read_text()
+    run_stages(options(folder, finished))
+    assert {f: f.stat().st_mtime_ns for f in finished.glob("jobs/*/job.json")} == before
+    old, new = json.loads(results), json.loads((finished / "results.json").read_text())
+    assert old["stages"] == new["stages"]
+
+
+def test_a_run_that_was_cut_off_goes_on_to_the_same_numbers(
+    finished: Path, folder: Path, tmp_path: Path
+) -> None:
+    """Without the last stage and with half a filter, as after a kill."""
+    import shutil
+
+    output = tmp_path / "out"
+    shutil.copytree(finished, output, ignore=shutil.ignore_patterns("report*", "results.json"))
+    gone = [place for place, job in jobs(output, "train") if job["filter"] and job["draw"] == 0]
+    gone += [place for place, job in jobs(output, "filter") if job["draw"] == 0]
+    for place in gone:
+        shutil.rmtree(place)
+    run_stages(options(folder, output))
+    lwlraps = [
+        {(job["stage"], job["draw"]): job["lwlrap"] for _, job in jobs(run, "train")}
+        for run in (finished, output)
+    ]
+    assert lwlraps[0] == pytest.approx(lwlraps[1], abs=1e-12)
+
+
+def test_the_report_has_the_numbers_of_the_jobs(finished: Path) -> None:
+    results = json.loads((finished / "results.json").read_text())
+    with open(finished / "tables" / "stages.csv", newline="") as stream:
+        shown = {row["stage"]: float(row["lwlrap"]) for row in csv.DictReader(stream)}
+    for stage in results["stages"]:
+        mine = [job["lwlrap"] for job in stage["jobs"]]
+        assert len(mine) == 2
+        assert shown[stage["name"]] == pytest.approx(np.mean(mine))
+    full = results["stages"][-1]
+    assert [c["a"]["name"] for c in full["comparisons"]] == ["fine-tune", "warm-up"]
+    assert results["filters"]["full"]["right_after"] is None, "nobody knows the truth here"
+    page = (finished / "report.html").read_text()
+    for text in ("earns its place", "What the filters kept", "By class", "is not known"):
+        assert text in page
+    assert (finished / "figures" / "gains.png").stat().st_size > 1000
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_models_of_the_first_draw_stay_and_know_what_they_heard(finished: Path) -> None:
+    for place, job in jobs(finished, "train"):
+        assert (place / "model.zip").exists() == (job["draw"] == 0)
+        if job["draw"] == 0:
+            assert load(place / "model.zip").multi_label
+
+
+def test_the_truth_of_made_up_sounds_is_in_the_report(tmp_path: Path, folder: Path) -> None:
+    recipe = RECIPE.replace("sample_rate = 8000", "sample_rate = 16000") + (
+        "[synth]\nn_classes = 3\nclips_per_class = 6\nn_folds = 3\nn_pool = 0\nn_noisy = 24\n"
+        "mixtures = 0.3\nduration = 1.0\nsample_rate = 16000\n"
+    )
+    file = tmp_path / "recipe.toml"
+    file.write_text(recipe.replace("epochs = 8", "epochs = 1").replace("draws = 2", "draws = 1"))
+    assert main(["run", str(file), "-o", str(tmp_path / "out"), "--workers", "1"]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    found = results["filters"]["full"]
+    assert found["n_labels"] >= found["n_kept"] > 0
+    assert 0.4 < found["right_before"] < 0.8, "four in ten clips have a wrong label"
+    by_class = results["filters_by_class"]["full"]
+    assert sum(one["n_labels"] for one in by_class.values()) == found["n_labels"]
+
+
+def test_padding_enters_no_average(folder: Path) -> None:
+    """Windows of a longer clip end where it ends; only a clip shorter than one is padded."""
+    clips = load_clips(folder)
+    mel = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+    lengths: dict[int, list[float]] = {}
+    for item in stream_windows(clips, mel, workers=1):
+        if hasattr(item, "times"):
+            lengths.setdefault(item.row, []).extend((item.times[:, 1] - item.times[:, 0]).tolist())
+    several = [found for found in lengths.values() if len(found) > 1]
+    assert len(several) > 20
+    assert all(length == pytest.approx(0.5) for found in several for length in found)
+
+
+def test_hearing_test_clips_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="transductive"):
+        run_stages(replace(options(folder, tmp_path / "x"), transductive=True))
+
+
+def test_a_dry_run_says_how_large_it_is(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "x"
+    code = main(
+        ["run", str(folder / "tiny.toml"), "--data", str(folder), "-o", str(output), "--dry-run"]
+    )
+    assert code == 0
+    assert "3 stages, 2 draws" in capsys.readouterr().err
+    assert not output.exists()
