@@ -11,7 +11,7 @@ from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound
 
 from semisonic.apps.cli.main import main
 from semisonic.base import progress
-from semisonic.base.errors import DataError
+from semisonic.base.errors import DataError, OptionError
 from semisonic.data import certain_labels, load_clips
 from semisonic.inference import EvaluateOptions, TrainOptions, evaluate, train
 
@@ -114,3 +114,32 @@ def test_info_counts_them(tagged: Path, capsys: pytest.CaptureFixture[str]) -> N
     ]
     assert said.out.splitlines()[-1].split()[1:] == ["11", "11", "4", "8", "3"]
     assert "9 test clips (9 with checked labels, 0 with uncertain ones), fold 1" in said.err
+
+
+def learned(tagged: Path, output: Path, **changes: object) -> dict:
+    options = TrainOptions(
+        **{
+            "method": "supervised", "data": tagged, "output": output, "model": NOTATION,
+            "mel": MEL, "fit": QUICK, "device": "cpu", "validation": 0.3, "test_fold": 1,
+        } | changes
+    )  # fmt: skip
+    done = train(options)
+    return {name: value.numpy() for name, value in done.outcome.model.state_dict().items()}
+
+
+def test_unchecked_labels_may_count_less_or_have_a_loss_of_their_own(
+    tagged: Path, tmp_path: Path
+) -> None:
+    plain = learned(tagged, tmp_path / "plain")
+    less = learned(tagged, tmp_path / "less", noisy_weight=0.2)
+    soft = learned(tagged, tmp_path / "soft", noisy_loss="bootstrap")
+    name = next(name for name in plain if name.startswith("head"))
+    for one, other in ((plain, less), (plain, soft), (less, soft)):
+        assert abs(one[name] - other[name]).max() > 1e-6
+
+
+def test_options_for_unchecked_labels_need_some(tagged: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="0 with unchecked"):
+        learned(tagged, tmp_path / "x", labels="fsdkaggle2018-verified", noisy_weight=0.5)
+    with pytest.raises(OptionError, match="no place for labels"):
+        learned(tagged, tmp_path / "y", method="probe", objective="none", noisy_weight=0.5)

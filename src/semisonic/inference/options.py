@@ -18,7 +18,7 @@ from semisonic.inference.pretext import (
     RECONSTRUCTION,
     PretextOptions,
 )
-from semisonic.learning.losses import LossOptions
+from semisonic.learning.losses.options import LOSSES, LossOptions
 from semisonic.training.options import FitOptions
 
 DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
@@ -39,6 +39,8 @@ TRAIN_FIT = FitOptions(epochs=100, patience=15, monitor="val_choice")
 DEFAULT_MODEL = "small"
 PUBLISHED_NAMES = ("yamnet", "cnn14", "panns-mobilenet", "mn04", "mn10")
 """The names in :data:`semisonic.models.PUBLISHED`, whose import would bring torch."""
+SAME = "same"
+"""As ``noisy_loss``: clips whose labels nobody checked have the loss of the others."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,13 @@ class TrainOptions:
     )
     label_smoothing: float = option(
         0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
+    )
+    noisy_weight: float = option(
+        1.0, "weight of a clip whose labels nobody checked (FSDKaggle's noisy part) beside another",
+        minimum=0.0, maximum=100.0,
+    )  # fmt: skip
+    noisy_loss: str = option(
+        SAME, "loss of such clips, with the parameters of the option loss", choices=(SAME, *LOSSES)
     )
     labels_per_class: int = option(
         0, "use so many labels a class, drawn by recording; 0: all", minimum=0

@@ -19,7 +19,7 @@ from semisonic.features import MelOptions
 from semisonic.inference.datasets import load_data
 from semisonic.inference.learn import HELD_OUT_SHARE
 from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE
-from semisonic.inference.methods.options import PROBE
+from semisonic.inference.methods.options import PROBE, NoisyOptions, check_noisy
 from semisonic.inference.modelfile import ENCODER, MODEL
 from semisonic.inference.networks import check_network, network_of
 from semisonic.inference.options import TrainOptions
@@ -37,6 +37,7 @@ from semisonic.inference.tables import write_csv
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
 from semisonic.inference.verbs.choosing import choose, select_for
 from semisonic.inference.verbs.figures import write_curves
+from semisonic.inference.verbs.noisy import noisy_of, parts_of
 from semisonic.inference.verbs.pool import pool_of
 from semisonic.inference.verbs.pretrain import check_objective, numbers_of, save_pretrained
 from semisonic.inference.verbs.runs import (
@@ -149,6 +150,7 @@ def train(options: TrainOptions) -> TrainResult:
         check_network(options.model, options.mel)
     clips = load_data(options.data, options.labels, options.group, "train")
     chosen = select_for(options, clips)
+    parts_of(options, clips, chosen)
     with open_run("train", options) as run:
         write_budget(run.path("budget.csv"), clips, chosen)
         table = clips[chosen.used]
@@ -158,6 +160,8 @@ def train(options: TrainOptions) -> TrainResult:
         notes = (*([because] if because else []), *(clean.notes() if clean is not None else ()))
         check_objective(options)
         notes += starting_note(options.encoder)
+        if noisy_of(options) is not None:
+            check_noisy(options.method)
         start = start_of(options, run)
         name, mel = network_of(options.model, options.mel, start)
         parts = _parts(run, options, clips, chosen, pool)
@@ -176,6 +180,10 @@ def train(options: TrainOptions) -> TrainResult:
         rows_held = prepared.rows_of(np.searchsorted(chosen.used, chosen.validation))
         check_classes(prepared.clips, rows_train)
         target = targets_of(prepared.clips, multi_label=clips.is_multi_label)
+        rows_train, rows_noisy = (
+            prepared.rows_of(np.searchsorted(chosen.used, rows))
+            for rows in parts_of(options, clips, chosen)
+        )
         outcome = train_model(
             prepared.features,
             target,
@@ -184,6 +192,7 @@ def train(options: TrainOptions) -> TrainResult:
             TrainSettings(
                 name, options.standardize, options.dropout, options.label_smoothing,
                 options.method, options.how, options.loss, options.fit,
+                noisy_of(options) or NoisyOptions(),
             ),
             mel=mel,
             classes=clips.classes,
@@ -192,6 +201,7 @@ def train(options: TrainOptions) -> TrainResult:
             folder=run.path("training"),
             start=start,
             rows_pool=heard if pool is not None else (),
+            rows_noisy=rows_noisy,
         )  # fmt: skip
         metrics = validate(run, outcome, prepared, table, rows_held)
         save(
@@ -206,7 +216,8 @@ def train(options: TrainOptions) -> TrainResult:
         write_curves(run.folder, outcome.history, "Training")
     return TrainResult(
         outcome, pretrained, run.folder / MODEL, chosen, metrics, prepared.failures,
-        prepared.n_clips(rows_train), prepared.n_clips(rows_held), prepared.remarks, notes,
+        prepared.n_clips(np.concatenate([rows_train, rows_noisy])), prepared.n_clips(rows_held),
+        prepared.remarks, notes,
         options.method,
     )  # fmt: skip
 
