@@ -101,6 +101,7 @@ def test_shared_keys_and_changes_reach_every_stage(tmp_path: Path) -> None:
             "no place for labels",
         ),
         ('[[stages]]\nname = "1"\nstrat = "0"', "did you mean 'start'"),
+        ('[[stages]]\nname = "0"\n[[stages]]\nname = "1"\nstart = "0"\nmodel = "vgg"', "another"),
         ("", "one or more"),
     ],
 )
@@ -162,3 +163,10 @@ def test_without_noisy_clips_it_says_what_is_missing(tmp_path: Path, clips: Clip
     certain = clips[clips.is_certain]
     with pytest.raises(DataError, match="FSDKaggle2019"):
         make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), certain, no_pool(clips))
+
+
+def test_a_stage_may_have_a_network_of_its_own_which_those_after_it_share(tmp_path: Path) -> None:
+    text = HEAD + CHAIN.replace('data = ["noisy"]', 'data = ["noisy"]\nmodel = "vgg"')
+    recipe = read_stages(write(tmp_path, text + '[[stages]]\nname = "other"\n'))
+    found = [recipe.network_of(stage).model for stage in recipe.stages]
+    assert found == ["vgg"] * 5 + ["small"]

@@ -17,7 +17,7 @@ from semisonic.data.synth import SynthOptions
 from semisonic.data.workers import count_workers
 from semisonic.evaluation.outcome import Comparison
 from semisonic.experiments.engine import Task, run_tasks
-from semisonic.experiments.material import FrontOptions, Material, gather
+from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.plan import Plan, PretrainJob, Rows, TrainJob, make_plan
 from semisonic.experiments.precision import settle_precision
@@ -34,6 +34,7 @@ from semisonic.experiments.worker import (
     start,
     start_key,
 )
+from semisonic.inference.prepare import FrontOptions
 from semisonic.inference.provenance import data_hash, recording_hashes
 from semisonic.inference.segment_options import SegmentOptions
 from semisonic.inference.synthetic import synthetic_file

@@ -147,13 +147,14 @@ def _stage_job(
         noisy if {NOISY, KEPT} & set(stage.data) else none,
         unlabelled,
     )
-    reads = replace(stage, name="", start="", filter="", against=())
+    network = recipe.network_of(stage)
+    reads = replace(stage, name="", model="", start="", filter="", against=())
     name = digest(
-        "stage", reads, recipe.network, split.fold, seed, [rows.tolist() for rows in parts],
+        "stage", reads, network, split.fold, seed, [rows.tolist() for rows in parts],
         split.validation.tolist(), start.name if start else "", chosen.name if chosen else "",
     )  # fmt: skip
     return StageJob(
-        f"stage-{name}", stage, recipe.network, split.fold, draw, seed, *parts,
+        f"stage-{name}", stage, network, split.fold, draw, seed, *parts,
         split.validation, split.test, start, chosen,
     )  # fmt: skip
 

@@ -76,6 +76,9 @@ class Stage:
     """One training."""
 
     name: str = option("", "what the stage is called in tables")
+    model: str = option(
+        "", "another network for this stage and those that start from it; the shared one if empty"
+    )
     start: str = option("", "stage whose weights are trained further; random ones if empty")
     data: tuple[str, ...] = option(
         (CURATED,), "labels that are learned: curated; noisy, all that nobody checked; kept, what "
@@ -130,10 +133,21 @@ class StagesRecipe:
         for stage in self.stages:
             _check_stage(stage, known)
             known.append(stage.name)
+            if stage.start and self.network_of(stage) != self.network_of(self.stage(stage.start)):
+                raise OptionError(
+                    f"recipe, stage '{stage.name}': model: '{stage.model}' cannot start from "
+                    f"'{stage.start}', which is another network"
+                )
         if self.main and self.main not in known:
             raise OptionError(
                 f"recipe key 'main': no stage '{self.main}'; {_near(self.main, known)}"
             )
+
+    def network_of(self, stage: Stage) -> Network:
+        """The network of a stage: its own, that of the stage it starts from, or the shared one."""
+        if stage.model or not stage.start:
+            return replace(self.network, model=stage.model or self.network.model)
+        return self.network_of(self.stage(stage.start))
 
     @property
     def headline(self) -> Stage:

@@ -260,8 +260,9 @@ def _subtitle(recipe: StagesRecipe, material: Material) -> str:
     certain = int(labelled.is_certain.sum())
     return (
         f"'{labelled.name}': {certain} clips with checked labels, {len(labelled) - certain} with "
-        f"unchecked ones, {len(material.pool)} without, {len(labelled.classes)} classes; network "
-        f"{recipe.network.model}; {recipe.draws} draws"
+        f"unchecked ones, {len(material.pool)} without, {len(labelled.classes)} classes; "
+        f"{', '.join(dict.fromkeys(recipe.network_of(s).model for s in recipe.stages))}; "
+        f"{recipe.draws} draws"
     )
 
 

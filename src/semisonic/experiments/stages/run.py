@@ -71,17 +71,20 @@ def run_stages(options: RunOptions) -> ExperimentResult:
 
 def _settled(recipe: StagesRecipe, material: Material, folder: Path, device: str) -> StagesRecipe:
     """The recipe with one number format for all stages, probed once and kept for a later run."""
-    file, network = folder / FILE, recipe.network
+    file = folder / FILE
     chosen: dict[str, str] = read_json(file) if file.is_file() else {}
     known = dict(chosen)
-    fits = settled_fits(
-        [stage.fit for stage in recipe.stages], network.model, network.mel, chosen, device,
-        material, batch_size=recipe.stages[0].fit.batch_size,
-    )  # fmt: skip
+    stages = []
+    for stage in recipe.stages:
+        network = recipe.network_of(stage)
+        (fit,) = settled_fits(
+            [stage.fit], network.model, network.mel, chosen, device, material,
+            batch_size=stage.fit.batch_size,
+        )  # fmt: skip
+        stages.append(replace(stage, fit=fit))
     if chosen != known:
         write_json(file, chosen)
-    stages = zip(recipe.stages, fits, strict=True)
-    return replace(recipe, stages=tuple(replace(stage, fit=fit) for stage, fit in stages))
+    return replace(recipe, stages=tuple(stages))
 
 
 def _task(job: StageJob | FilterJob) -> Task:
