@@ -142,4 +142,7 @@ def test_options_for_unchecked_labels_need_some(tagged: Path, tmp_path: Path) ->
     with pytest.raises(DataError, match="0 with unchecked"):
         learned(tagged, tmp_path / "x", labels="fsdkaggle2018-verified", noisy_weight=0.5)
     with pytest.raises(OptionError, match="no place for labels"):
-        learned(tagged, tmp_path / "y", method="probe", objective="none", noisy_weight=0.5)
+        learned(
+            tagged, tmp_path / "y", method="probe", objective="none", noisy_weight=0.5,
+            fit=TrainOptions().fit,
+        )  # fmt: skip
