@@ -274,7 +274,7 @@ def _result(
 
 
 def _verdict(one: Comparison, recipe: Recipe) -> str:
-    if not recipe.subject:
+    if not recipe.subject and one.outcome != "open":
         return one.verdict(name=one.setting)
     return f"{one.setting}: {one.verdict(recipe.subject)}"
 
