@@ -33,7 +33,7 @@ CHILD = """
     sys.path.insert(0, {here!r})
     import torch
     torch.set_num_threads(1)
-    from test_distributed import run
+    from {module} import run
     run(Path({folder!r}))
     run(Path({folder!r}))  # finished: returns at once
 """
@@ -55,12 +55,14 @@ def run(folder):
     torch.save(content, folder / f"process{rank}.pt")
 
 
-def launch(folder, n=2):
+def launch(folder, n=2, module="test_distributed"):
     """Start processes as torchrun does, with its environment variables."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    script = textwrap.dedent(CHILD.format(here=str(Path(__file__).parent), folder=str(folder)))
+    script = textwrap.dedent(
+        CHILD.format(here=str(Path(__file__).parent), folder=str(folder), module=module)
+    )
     world = {"WORLD_SIZE": str(n), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     children = [
         subprocess.Popen(

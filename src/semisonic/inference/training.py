@@ -35,6 +35,7 @@ from semisonic.inference.methods.options import (
     check_noisy,
 )
 from semisonic.inference.methods.pseudo_labels import PseudoLabels
+from semisonic.inference.methods.way import check_freezing
 from semisonic.inference.options import DEFAULT_MODEL, STANDARDIZE, TRAIN_FIT
 from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.inference.pretraining import feature_parts, without_validation
@@ -175,6 +176,7 @@ def train_model(
     train = np.asarray(rows_train, np.int64)
     held_out = np.asarray(rows_validation, np.int64)
     check_rows(target, train, held_out, len(classes))
+    check_freezing(settings.fit, start is not None)
     pool = np.asarray(rows_pool, np.int64)
     noisy = np.asarray(rows_noisy, np.int64)
     if len(noisy):

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from semisonic.base.errors import DataError
+
+if TYPE_CHECKING:
+    from semisonic.models.encoder import Encoder
 
 
 class BatchLike(Protocol):
@@ -51,6 +54,14 @@ class Objective(nn.Module):
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss and its named terms for one batch of each stream."""
         raise NotImplementedError
+
+    @property
+    def body(self) -> Encoder | None:
+        """The encoder that may be frozen, or learn more slowly than what stands on it.
+
+        None where the two cannot be told apart.
+        """
+        return None
 
     def after_step(self) -> None:
         """Called after every change of the weights; what follows them (a teacher) moves here.

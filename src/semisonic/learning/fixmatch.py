@@ -25,6 +25,7 @@ from torch.nn import functional
 from semisonic.base.errors import OptionError
 from semisonic.learning.alignment import Alignment
 from semisonic.learning.base import BatchLike, full_precision
+from semisonic.learning.modes import at_rest
 from semisonic.learning.supervised import Supervised
 from semisonic.learning.teacher import Teacher
 from semisonic.learning.thresholds import Threshold
@@ -133,12 +134,10 @@ class FixMatch(Supervised):
         """Aligned scores of unlabelled clips, (batch, class), from a weak view of each."""
         network: SoundModel = self.model if self.teacher is None else self.teacher.network
         relative = self.threshold.kind == "relative"
-        was_training = network.training
-        network.eval()
         with full_precision(u):
             views = torch.cat([self.weak(x), self.weak(u)]) if relative else self.weak(u)
-        scores = self.model.scores(network.from_features(views).float())
-        network.train(was_training)
+        with at_rest(network):
+            scores = self.model.scores(network.from_features(views).float())
         own, scores = scores[: len(scores) - len(u)], scores[-len(u) :]
         self.align.observe(target, scores)
         aligned: Tensor = self.align(scores)

@@ -17,11 +17,15 @@ supervised objective alone, with its streams and its random numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from semisonic.base.errors import OptionError
 from semisonic.learning.base import BatchLike, Objective
+
+if TYPE_CHECKING:
+    from semisonic.models.encoder import Encoder
 
 
 class Joint(Objective):
@@ -59,6 +63,11 @@ class Joint(Objective):
         self.task = task
         self.weight = weight
         self.streams = ("labelled", "unlabelled") if weight > 0 else ("labelled",)
+
+    @property
+    def body(self) -> Encoder | None:
+        """The encoder that both tasks share."""
+        return self.supervised.body
 
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss of a labelled and an unlabelled batch."""

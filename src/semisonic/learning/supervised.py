@@ -26,6 +26,7 @@ from semisonic.learning.losses import CrossEntropy
 
 if TYPE_CHECKING:
     from semisonic.models import SoundModel
+    from semisonic.models.encoder import Encoder
 
 NOISY = "noisy"
 """The stream of clips whose labels nobody checked."""
@@ -82,6 +83,11 @@ class Supervised(Objective):
             self.streams = (*type(self).streams, NOISY)
         self.row_loss = CrossEntropy(multi_label=model.multi_label) if loss is None else loss
         self.augment, self.mix = augment, mix
+
+    @property
+    def body(self) -> Encoder:
+        """The model's encoder; neck and class layer stand on it."""
+        return self.model.encoder
 
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss of one labelled batch."""

@@ -75,6 +75,19 @@ class Encoder(nn.Module):
                 "it without a decoder ('simclr', 'vicreg', 'byol'), or take another network"
             )
 
+    def weight_layers(self) -> tuple[nn.Module, ...]:
+        """The modules that hold the weights, first to last.
+
+        Lists of modules and encoders within are opened; blocks and stages are not.
+        """
+        found: list[nn.Module] = []
+        for child in self.children():
+            if isinstance(child, Encoder):
+                found += child.weight_layers()
+            else:
+                found += child if isinstance(child, (nn.ModuleList, nn.Sequential)) else [child]
+        return tuple(layer for layer in found if any(True for _ in layer.parameters()))
+
     @property
     def part_plans(self) -> tuple[tuple[Step, ...], ...]:
         """The plan cut where the encoder can be: a part is run as a whole; all in one here."""

@@ -145,8 +145,9 @@ def train_step(t: Training, streams: Streams) -> None:
     names = t.objective.streams
     batches = {name: streams[name].at(t.step, t.world.rank, t.world.size) for name in names}
     rate = t.schedule.apply(t.optimizer, t.step)
+    model = t.model()
     with t.plan.autocast(t.device):
-        terms = t.model(batches)
+        terms = model(batches)
     n_rows = len(batches[names[0]].x)
     t.optimizer.zero_grad(set_to_none=True)
     (terms["loss"] * t.world.share(n_rows, t.device)).backward()
@@ -185,7 +186,7 @@ def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
         interrupt.check()
 
     with kept_randomness(training.device), deferred_interrupt() as interrupt, shown as progress:
-        training.objective.train()
+        training.freezing.train()
         try:
             yield after_step
         except KeyboardInterrupt:
@@ -193,6 +194,8 @@ def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
                 read()
                 training.save()
             raise
+        finally:
+            training.freezing.release()
 
 
 def _show(progress: Any, training: Training, n_steps: int) -> None:

@@ -68,6 +68,14 @@ class FitOptions:
     channels_last: str = option(
         "auto", "channels-last memory layout of weights", choices=("auto", "on", "off")
     )
+    freeze_epochs: float = option(
+        0.0, "first epochs in which the encoder stays as it is and only what stands on it is "
+        "trained; as many as there are, or more: it is never trained", minimum=0.0,
+    )  # fmt: skip
+    layer_decay: float = option(
+        1.0, "each layer of the encoder learns at so many times the rate of the one above it; "
+        "1: all at one rate", minimum=0.01, maximum=1.0,
+    )  # fmt: skip
     clip_norm: float = option(0.0, "largest norm of all gradients together; 0 is off", minimum=0.0)
     checkpoint_interval: float = option(
         60.0, "longest time between two checkpoints; 0 writes one a step", unit="s", minimum=0.0
@@ -77,6 +85,11 @@ class FitOptions:
     def heeds_validation(self) -> bool:
         """Whether clips that are held out would decide anything."""
         return self.patience > 0 or self.restore_best or self.schedule == "plateau"
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether the encoder is told from what stands on it."""
+        return self.freeze_epochs > 0 or self.layer_decay != 1.0
 
     def rounds(self, steps_per_pass: int) -> tuple[int, int]:
         """Epochs, and steps of an epoch, when a pass over the clips takes so many steps."""

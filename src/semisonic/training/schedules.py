@@ -15,6 +15,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from semisonic.training.early_stopping import improves
+from semisonic.training.optimisers import SCALE
 from semisonic.training.options import FitOptions
 
 ONECYCLE_RISE = 0.3  # share of all steps
@@ -60,10 +61,10 @@ class Schedule:
         return self._one_cycle(step, high, low, 1.0)
 
     def apply(self, optimizer: Optimizer, step: int) -> float:
-        """Set the rate (and momentum) of an optimiser for a step; give the rate."""
+        """Set the rate (and momentum) of an optimiser for a step; give the whole rate."""
         rate, momentum = self.rate(step), self.momentum(step)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get(SCALE, 1.0)
             if momentum is None:
                 continue
             if "betas" in group:

@@ -20,6 +20,7 @@ from semisonic.training.averaging import WeightAverage, put_weights, weights_of
 from semisonic.training.checkpoint import CheckpointClock, Identity, save_checkpoint
 from semisonic.training.distributed import World
 from semisonic.training.early_stopping import EarlyStopping
+from semisonic.training.freezing import Freezing
 from semisonic.training.meter import EpochMeter
 from semisonic.training.optimisers import make_optimizer
 from semisonic.training.options import FitOptions
@@ -81,9 +82,10 @@ class Training:
         self.steps_per_epoch = steps_per_epoch
         plan.lay_out(objective)
         self.objective = objective
-        self.model: nn.Module = world.wrap(objective)
         self.weights = [p for p in objective.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(objective, options)
+        self.optimizer = make_optimizer(objective, options, objective.body)
+        self.freezing = Freezing(objective, options, steps_per_epoch)
+        self._model: nn.Module | None = None
         self.schedule = Schedule(options, steps_per_epoch)
         decay = options.ema_decay
         self.average = WeightAverage(objective, decay) if decay > 0 else None
@@ -92,6 +94,14 @@ class Training:
         self.step = 0
         self.history: list[Row] = []
         self.begin_epoch()
+
+    def model(self) -> nn.Module:
+        """What computes the loss of the current step, frozen or not as the step asks for."""
+        if self.freezing.follow(self.step):
+            self._model = None  # processes agree anew on the weights that have gradients
+        if self._model is None:
+            self._model = self.world.wrap(self.objective)
+        return self._model
 
     def begin_epoch(self) -> None:
         """Start to gather the numbers of an epoch."""
@@ -130,7 +140,7 @@ class Training:
                 row |= self.world.tell(_named(validate()) if self.world.is_first else {})
             if self.stopping is not None:
                 self.stopping.look(row, weights_of(self.objective))
-        self.objective.train()
+        self.freezing.train()
         self.schedule.end_epoch(self.options.monitor, row)
         row["seconds"] = self.epoch_seconds
         self.history.append(row)
@@ -180,6 +190,7 @@ class Training:
             put_weights(self.objective, self.stopping.best_weights)
         elif self.average is not None:
             put_weights(self.objective, self.average.weights)
+        self._model = None
         self.world.equalise(self.objective)
         Plan().lay_out(self.objective)
         self.objective.eval()

@@ -129,6 +129,21 @@ def check_read(
             )
 
 
+def check_freezing(fit: FitOptions, has_start: bool) -> None:
+    """Refuse to freeze an encoder that has learned nothing yet.
+
+    Raises
+    ------
+    OptionError
+    """
+    if fit.freeze_epochs and not has_start:
+        raise OptionError(
+            f"option 'freeze_epochs': found {fit.freeze_epochs:g}, but the encoder starts from "
+            "random weights, which freezing would keep; give an encoder to start from, or a "
+            "pool to pre-train it on"
+        )
+
+
 def validation_share(asked: Way, share: float, default: float, labels_per_class: float) -> float:
     """The share of labels to validate on.
 

@@ -6,9 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from semisonic.data.clips import Clips
-from semisonic.inference.methods.advice import FRESH, GENERAL, GIVEN, SYNTHETIC, Situation
+from semisonic.inference.methods.advice import (
+    FRESH,
+    GENERAL,
+    GIVEN,
+    NO_OBJECTIVE,
+    SYNTHETIC,
+    Situation,
+)
 from semisonic.inference.methods.way import (
     Way,
+    check_freezing,
     check_read,
     settle,
     validation_share,
@@ -43,6 +51,7 @@ def choose(
     situation = Situation(per_class(clips, chosen), n_labelled, n_pool, clips.is_multi_label)
     way = settle(asked_way(options), situation)
     check_read(way.method, options.fit, options.loss, options.dropout, options.label_smoothing)
+    check_freezing(way.fit, way.start != FRESH or way.objective != NO_OBJECTIVE)
     settled = replace(
         options,
         method=way.method,

@@ -158,6 +158,13 @@ def check_objective(options: PretrainOptions | TrainOptions) -> None:
         With its name.
     """
     options.pretext.check_for(options.objective)
+    fit = options.fit if isinstance(options, PretrainOptions) else options.pretrain
+    for name, off in (("freeze_epochs", 0.0), ("layer_decay", 1.0)):
+        if getattr(fit, name) != off:
+            raise OptionError(
+                f"option '{name}' of pre-training: found {getattr(fit, name)}, but only the "
+                "training of a classifier reads it; leave the option out"
+            )
     if options.decoder != "auto" and options.objective in WITHOUT_DECODER:
         raise OptionError(
             f"option 'decoder': found '{options.decoder}', but the objective "
