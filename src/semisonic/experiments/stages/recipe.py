@@ -125,7 +125,7 @@ class StagesRecipe:
     draws: int = option(3, "how often the held-out part and first weights are drawn", minimum=1)
     folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
     network: Network = field(default_factory=Network)
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[Stage, ...] = option((), "the trainings, one a [[stages]] table")
     synth: SynthOptions = field(default_factory=SynthOptions)
 
     def __post_init__(self) -> None:
