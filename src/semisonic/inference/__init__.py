@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from semisonic.inference.options import (
         ConvertOptions,
         EvaluateOptions,
+        FindRateOptions,
         InfoOptions,
         PredictOptions,
         PretrainOptions,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
     from semisonic.inference.verbs.convert import ConvertResult, convert
     from semisonic.inference.verbs.evaluate import EvaluateResult, evaluate
+    from semisonic.inference.verbs.find_rate import FindRateResult, find_rate
     from semisonic.inference.verbs.info import InfoResult, info
     from semisonic.inference.verbs.predict import (
         Prediction,
@@ -58,6 +60,7 @@ _WHERE = {
     "options": (
         "ConvertOptions",
         "EvaluateOptions",
+        "FindRateOptions",
         "InfoOptions",
         "PredictOptions",
         "PretrainOptions",
@@ -79,6 +82,7 @@ _WHERE = {
     "training": ("TrainOutcome", "TrainSettings", "train_model"),
     "verbs.convert": ("ConvertResult", "convert"),
     "verbs.evaluate": ("EvaluateResult", "evaluate"),
+    "verbs.find_rate": ("FindRateResult", "find_rate"),
     "verbs.info": ("InfoResult", "info"),
     "verbs.predict": ("PredictResult", "Prediction", "predict", "predict_files"),
     "verbs.pretrain": ("PretrainResult", "pretrain"),
@@ -95,6 +99,8 @@ __all__ = [
     "ConvertResult",
     "EvaluateOptions",
     "EvaluateResult",
+    "FindRateOptions",
+    "FindRateResult",
     "InfoOptions",
     "InfoResult",
     "Overlap",
@@ -121,6 +127,7 @@ __all__ = [
     "embed_clips",
     "embed_rows",
     "evaluate",
+    "find_rate",
     "gather",
     "hold_out_recordings",
     "info",

@@ -19,7 +19,7 @@ from semisonic.inference.pretext import (
     PretextOptions,
 )
 from semisonic.learning.losses.options import LOSSES, LossOptions
-from semisonic.training.options import FitOptions
+from semisonic.training.options import FitOptions, SweepOptions
 
 DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
 STANDARDIZE = ("global", "mel", "none")
@@ -88,6 +88,10 @@ class TrainOptions:
         choices=(AUTO, *METHODS),
     )  # fmt: skip
     encoder: Path | None = option(None, ENCODER)
+    keep_head: bool = option(
+        False, "go on with a classifier of the same classes, given as encoder: keep its class "
+        "layer, instead of a new one",
+    )  # fmt: skip
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
     objective: str = option(
         AUTO, f"{OBJECTIVE_HELP}, on --unlabelled and the training clips; none: no pre-training; "
@@ -136,6 +140,14 @@ class TrainOptions:
     fit: FitOptions = option(TRAIN_FIT, "training loop")
     pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
     pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
+
+
+@dataclass(frozen=True)
+class FindRateOptions(TrainOptions):
+    """Find a learning rate for a training with the same options."""
+
+    output: Path = option(Path("runs/find-rate"), "run folder")
+    sweep: SweepOptions = option(SweepOptions(), "sweep")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ ROLES = {
     "encoder_pretraining": "heard without labels, by the encoder it started from",
 }
 
+WITH_LABELS = ("training", "validation", "encoder_training", "encoder_validation")
+"""Roles in which labels were seen: recordings of these are no test."""
+
 
 def recording_hashes(clips: Clips, *, workers: int | None = None) -> dict[str, str]:
     """The content hash of each recording that occurs in a table, by its relative file name.

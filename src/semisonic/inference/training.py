@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
-from semisonic import evaluation
-from semisonic.base.errors import DataError, ModelError
+from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import option
 from semisonic.data.streams import Stream
 from semisonic.features import MelOptions, Standardize
@@ -40,10 +40,25 @@ from semisonic.inference.options import DEFAULT_MODEL, STANDARDIZE, TRAIN_FIT
 from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.inference.pretraining import feature_parts, without_validation
 from semisonic.inference.scoring import score_rows
-from semisonic.inference.training_checks import check_rows, check_same, shares_of_batch
+from semisonic.inference.training_checks import (
+    check_rows,
+    check_same,
+    shares_of_batch,
+    take_statistics,
+)
+from semisonic.inference.validation import validation_metrics
+from semisonic.learning import Objective
 from semisonic.learning.losses import LossOptions, create_loss
 from semisonic.models import PretrainedEncoder, SoundModel, build, transfer
-from semisonic.training import FitOptions, FitResult, choose_device, fit
+from semisonic.training import (
+    FitOptions,
+    FitResult,
+    RateSweep,
+    SweepOptions,
+    choose_device,
+    fit,
+    sweep_rate,
+)
 
 Rows = NDArray[np.int64]
 
@@ -173,29 +188,12 @@ def train_model(
     ModelError
         When ``start`` was trained for another front end or network.
     """
-    train = np.asarray(rows_train, np.int64)
-    held_out = np.asarray(rows_validation, np.int64)
-    check_rows(target, train, held_out, len(classes))
-    check_freezing(settings.fit, start is not None)
-    pool = np.asarray(rows_pool, np.int64)
-    noisy = np.asarray(rows_noisy, np.int64)
-    if len(noisy):
-        check_noisy(settings.method)
-        check_rows(target, np.concatenate([train, noisy]), held_out, len(classes))
-    if settings.method not in WITHOUT_POOL and not len(pool):
-        raise DataError(
-            f"method '{settings.method}': found no unlabelled clips to learn from; give a pool, "
-            "or use the method 'supervised'"
-        )
-    if isinstance(start, SoundModel):
-        check_same(start, settings.model, mel, classes, target.ndim == 2)
-    if standardize is None and start is not None:
-        frontend = start.frontend if isinstance(start, SoundModel) else frontend_of(start)
-        standardize = frontend.standardize
-    work = _Work(
-        features, target, train, held_out, pool, noisy, settings, mel, tuple(classes),
-        choose_device(device), start, standardize, truth, label,
+    work = _Work.of(
+        features, target, rows_train, rows_validation, settings, mel=mel, classes=classes,
+        device=device, start=start, standardize=standardize, rows_pool=rows_pool,
+        rows_noisy=rows_noisy, truth=truth, label=label,
     )  # fmt: skip
+    train, pool = work.labelled, work.pool
     if settings.method == PROBE:
         return work.probe(seed)
     if settings.method != "noisy-student":
@@ -211,6 +209,36 @@ def train_model(
         seed=seed, folder=folder, device=work.device,
     )  # fmt: skip
     return replace(outcomes[-1], teachers=tuple(o.fit for o in outcomes[:-1]), guesses=guesses)
+
+
+def sweep_model(
+    features: Any,
+    target: NDArray[Any],
+    rows_train: ArrayLike,
+    settings: TrainSettings,
+    sweep: SweepOptions,
+    *,
+    seed: int,
+    **more: Any,
+) -> RateSweep:
+    """Try learning rates on some rows of features; see :func:`semisonic.training.sweep_rate`.
+
+    ``more`` is what :func:`train_model` takes besides. Nothing is left behind: a training
+    afterwards is the same as one without.
+
+    Raises
+    ------
+    OptionError
+        For the method probe, which has no learning rate.
+    """
+    if settings.method == PROBE:
+        raise OptionError(
+            "option 'method': 'probe' solves for its linear layer and has no learning rate; "
+            "choose a method that trains, such as 'supervised'"
+        )
+    work = _Work.of(features, target, rows_train, [], settings, **more)
+    objective, streams, options = work.parts(work.fresh_model(seed), target, work.labelled, seed)
+    return sweep_rate(objective, streams, options, sweep, seed=seed, device=work.device)
 
 
 @dataclass(frozen=True)
@@ -232,40 +260,84 @@ class _Work:
     truth: NDArray[np.int64] | None
     label: str
 
-    def fit(self, target: NDArray[Any], rows: Rows, seed: int, folder: Path | None) -> TrainOutcome:
-        """Train a fresh model on some rows, stop by the held-out ones."""
-        settings, model = self.settings, self.fresh_model(seed)
+    @classmethod
+    def of(
+        cls,
+        features: Any,
+        target: NDArray[Any],
+        rows_train: ArrayLike,
+        rows_validation: ArrayLike,
+        settings: TrainSettings,
+        *,
+        mel: MelOptions,
+        classes: Sequence[str],
+        device: str | torch.device = "cpu",
+        start: PretrainedEncoder | SoundModel | None = None,
+        standardize: Standardize | None = None,
+        rows_pool: ArrayLike = (),
+        rows_noisy: ArrayLike = (),
+        truth: NDArray[np.int64] | None = None,
+        label: str = "train",
+    ) -> _Work:
+        """The work that the arguments of :func:`train_model` ask for, if it can be done."""
+        train = np.asarray(rows_train, np.int64)
+        held_out = np.asarray(rows_validation, np.int64)
+        check_rows(target, train, held_out, len(classes))
+        check_freezing(settings.fit, start is not None)
+        pool = np.asarray(rows_pool, np.int64)
+        noisy = np.asarray(rows_noisy, np.int64)
+        if len(noisy):
+            check_noisy(settings.method)
+            check_rows(target, np.concatenate([train, noisy]), held_out, len(classes))
+        if settings.method not in WITHOUT_POOL and not len(pool):
+            raise DataError(
+                f"method '{settings.method}': found no unlabelled clips to learn from; give a "
+                "pool, or use the method 'supervised'"
+            )
+        if isinstance(start, SoundModel):
+            check_same(start, settings.model, mel, classes, target.ndim == 2)
+        if standardize is None and start is not None:
+            frontend = start.frontend if isinstance(start, SoundModel) else frontend_of(start)
+            standardize = frontend.standardize
+        return cls(
+            features, target, train, held_out, pool, noisy, settings, mel, tuple(classes),
+            choose_device(device), start, standardize, truth, label,
+        )  # fmt: skip
+
+    def parts(
+        self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int
+    ) -> tuple[Objective, dict[str, Stream], FitOptions]:
+        """What :func:`fit` takes: the method's objective around a model, streams, options."""
+        settings = self.settings
         options = settings.fit if len(self.held_out) else without_validation(settings.fit)
         if model.multi_label and options.monitor == "val_accuracy":
             options = replace(options, monitor="val_lwlrap")
         streams = self.streams(target, rows, seed)
-        loss = create_loss(
-            settings.loss, multi_label=model.multi_label,
-            label_smoothing=settings.label_smoothing,
-            steps_per_epoch=options.rounds(streams["labelled"].steps_per_epoch)[1],
+
+        def loss_of(chosen: LossOptions) -> nn.Module:
+            return create_loss(
+                chosen, multi_label=model.multi_label, label_smoothing=settings.label_smoothing,
+                steps_per_epoch=options.rounds(streams["labelled"].steps_per_epoch)[1],
+            )  # fmt: skip
+
+        objective = make_objective(
+            settings.method, model, settings.how, loss_of(settings.loss), seed,
+            noisy_loss=loss_of(settings.noisy.loss) if len(self.noisy) else None,
+            noisy_weight=settings.noisy.weight,
         )  # fmt: skip
+        return objective, streams, options
+
+    def fit(self, target: NDArray[Any], rows: Rows, seed: int, folder: Path | None) -> TrainOutcome:
+        """Train a fresh model on some rows, stop by the held-out ones."""
+        model = self.fresh_model(seed)
+        objective, streams, options = self.parts(model, target, rows, seed)
 
         def validate() -> Mapping[str, float]:
             scores = score_rows(model, self.features, self.held_out, device=self.device)
             return validation_metrics(self.target[self.held_out], scores)
 
-        noisy_loss = None
-        if len(self.noisy):
-            noisy_loss = create_loss(
-                settings.noisy.loss, multi_label=model.multi_label,
-                label_smoothing=settings.label_smoothing,
-                steps_per_epoch=options.rounds(streams["labelled"].steps_per_epoch)[1],
-            )  # fmt: skip
         result = fit(
-            make_objective(
-                settings.method,
-                model,
-                settings.how,
-                loss,
-                seed,
-                noisy_loss=noisy_loss,
-                noisy_weight=settings.noisy.weight,
-            ),
+            objective,
             streams,
             options,
             seed=seed,
@@ -310,7 +382,7 @@ class _Work:
         elif self.start is not None:
             transfer(self.start, model, statistics="own")
         if known is not None:
-            _take_statistics(model, known)
+            take_statistics(model, known)
         else:
             rows = np.concatenate([self.labelled, self.noisy])
             model.frontend.standardize.fit(feature_parts(self.features, rows))
@@ -336,30 +408,3 @@ class _Work:
                 device=self.device, name="unlabelled", missing_ok=True,
             )  # fmt: skip
         return streams
-
-
-def validation_metrics(target: NDArray[Any], scores: NDArray[np.float64]) -> dict[str, float]:
-    """What the history holds of validation clips.
-
-    ``accuracy`` and ``loss`` (nats), or for clips with several labels ``lwlrap``, ``map`` and
-    ``loss`` (binary cross-entropy, mean over classes, nats). ``choice`` is what tells the best
-    epoch by default: the accuracy, and of epochs with the same one, which are common when few
-    clips validate, the one with the lower loss; for several labels the lwlrap.
-    """
-    if target.ndim == 1:
-        accuracy = evaluation.accuracy(target, scores.argmax(axis=1))
-        loss = evaluation.log_loss(target, scores)
-        # Accuracies differ by 1/n at least, so this term only ever decides between equal ones.
-        choice = accuracy + 0.5 / len(target) / (1.0 + loss)
-        return {"accuracy": accuracy, "loss": loss, "choice": choice}
-    sure = np.clip(scores, 1e-7, 1.0 - 1e-7)
-    loss = -float(np.mean(target * np.log(sure) + (1.0 - target) * np.log1p(-sure)))
-    lwlrap = evaluation.lwlrap(target, scores)
-    average = evaluation.mean_average_precision(target, scores)
-    return {"lwlrap": lwlrap, "map": average, "loss": loss, "choice": lwlrap}
-
-
-def _take_statistics(model: SoundModel, standardize: Standardize) -> None:
-    if not standardize.is_fitted:
-        raise ModelError("the standardisation to use was never fitted; call its fit() first")
-    model.frontend.standardize.load_state_dict(standardize.state_dict())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, ModelError, OptionError
-from semisonic.features import MelOptions
+from semisonic.features import MelOptions, Standardize
 from semisonic.models import SoundModel
 from semisonic.models.catalogue import create
 
@@ -78,3 +78,16 @@ def check_same(
                 f"training further: found a classifier with {what} {found}, expected {expected}; "
                 "start from its encoder alone"
             )
+
+
+def take_statistics(model: SoundModel, standardize: Standardize) -> None:
+    """Give a model the statistics that its features are standardised by.
+
+    Raises
+    ------
+    ModelError
+        When they were never fitted.
+    """
+    if not standardize.is_fitted:
+        raise ModelError("the standardisation to use was never fitted; call its fit() first")
+    model.frontend.standardize.load_state_dict(standardize.state_dict())

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from semisonic.models.registry import Body
     from semisonic.models.saving import load, load_encoder, read_about, save, save_encoder
     from semisonic.models.sound_model import SoundModel, build
-    from semisonic.models.transferring import Transfer, transfer
+    from semisonic.models.transferring import Transfer, in_order, transfer
     from semisonic.models.unpooling import max_unpool
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "count_parameters",
     "create",
     "dead_units",
+    "in_order",
     "load",
     "load_encoder",
     "max_unpool",
@@ -82,7 +83,7 @@ _HOME = {
     "registry": ("Body",),
     "saving": ("load", "load_encoder", "read_about", "save", "save_encoder"),
     "sound_model": ("SoundModel", "build"),
-    "transferring": ("Transfer", "transfer"),
+    "transferring": ("Transfer", "in_order", "transfer"),
     "unpooling": ("max_unpool",),
 }
 

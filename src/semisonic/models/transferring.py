@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -120,6 +121,34 @@ def _give_neck(pretrained: PretrainedEncoder, model: SoundModel | PretrainedEnco
     else:
         model.neck.load_state_dict(pretrained.neck.state_dict())
     return [f"neck.{name}" for name in pretrained.neck.state_dict()]
+
+
+def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
+    """A copy of a classifier that scores its classes in another order.
+
+    Raises
+    ------
+    ModelError
+        When they are not the same classes.
+    """
+    if set(model.classes) != set(classes):
+        found = [
+            f"{text} {', '.join(names[:5])}{', ...' * (len(names) > 5)}"
+            for text, names in (
+                ("without", sorted(set(classes) - set(model.classes))),
+                ("with", sorted(set(model.classes) - set(classes))),
+            )
+            if names
+        ]
+        raise ModelError(
+            "a class layer can be kept for the same classes only: that of the earlier model is "
+            f"{' and '.join(found)}; leave keep_head out, so that a new one is made"
+        )
+    order = torch.tensor([model.classes.index(name) for name in classes])
+    head = {name: tensor[order] for name, tensor in model.head.state_dict().items()}
+    turned = model.with_head(classes)
+    turned.head.load_state_dict(head)
+    return turned
 
 
 def _shape(value: torch.Tensor | None) -> tuple[int, ...] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from semisonic.training.options import FitOptions
+from semisonic.training.options import FitOptions, SweepOptions
 
 if TYPE_CHECKING:
     from semisonic.training.averaging import WeightAverage
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from semisonic.training.loop import fit
     from semisonic.training.precision import Plan, Probe, probe_precision
     from semisonic.training.provenance import commit, machine, versions
+    from semisonic.training.rate_sweep import RateSweep, sweep_rate
     from semisonic.training.record import RunFolder
     from semisonic.training.schedules import Schedule
     from semisonic.training.state import FitResult
@@ -29,8 +30,10 @@ __all__ = [
     "FitResult",
     "Plan",
     "Probe",
+    "RateSweep",
     "RunFolder",
     "Schedule",
+    "SweepOptions",
     "WeightAverage",
     "choose_device",
     "commit",
@@ -38,6 +41,7 @@ __all__ = [
     "lower_is_better",
     "machine",
     "probe_precision",
+    "sweep_rate",
     "versions",
 ]
 
@@ -49,6 +53,7 @@ _HOME = {
     "loop": ("fit",),
     "precision": ("Plan", "Probe", "probe_precision"),
     "provenance": ("commit", "machine", "versions"),
+    "rate_sweep": ("RateSweep", "sweep_rate"),
     "record": ("RunFolder",),
     "schedules": ("Schedule",),
     "state": ("FitResult",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from semisonic.base.errors import OptionError
 from semisonic.base.options import option
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -96,3 +97,19 @@ class FitOptions:
         passes = max(1, -(-self.epoch_steps // steps_per_pass))
         steps_per_epoch = passes * steps_per_pass
         return (-(-self.steps // steps_per_epoch) if self.steps else self.epochs), steps_per_epoch
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Options of :func:`semisonic.training.sweep_rate`."""
+
+    lowest_rate: float = option(1e-6, "learning rate of the first step", minimum=1e-12)
+    highest_rate: float = option(10.0, "learning rate of the last step", minimum=1e-12)
+    sweep_steps: int = option(140, "steps from the one to the other", minimum=20)
+
+    def __post_init__(self) -> None:
+        if not self.highest_rate > self.lowest_rate:
+            raise OptionError(
+                f"option 'highest_rate': found {self.highest_rate:g}, expected more than the "
+                f"'lowest_rate' of {self.lowest_rate:g}"
+            )

@@ -34,6 +34,7 @@ VERBS = {
     "pretrain": (f"{_VERBS}.pretrain", "Learn an encoder from recordings without labels."),
     "train": (f"{_VERBS}.train", "Train a classifier from labelled recordings."),
     "convert": (f"{_VERBS}.convert", "Make an encoder of a published network's weight file."),
+    "find-rate": (f"{_VERBS}.find_rate", "Try learning rates on the training clips."),
     "evaluate": (f"{_VERBS}.evaluate", "Measure a classifier on labelled recordings."),
     "predict": (f"{_VERBS}.predict", "Say what is heard in recordings."),
     "suspects": (f"{_VERBS}.suspects", "Find labels that look wrong, to be listened to."),

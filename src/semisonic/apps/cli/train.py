@@ -12,7 +12,8 @@ def train(options: TrainOptions, session: Session) -> Status:
     """Train a classifier from labelled recordings.
 
     With --encoder it starts from what 'semisonic pretrain' learned; with --unlabelled it learns
-    an encoder from those recordings first.
+    an encoder from those recordings first. With --encoder of a classifier and --freeze-epochs a
+    new class layer learns alone for a while, then all of the network.
     """
     options = begin(options, session, labelled="data", pool="unlabelled")
     if session.dry_run:

@@ -8,6 +8,7 @@ from semisonic.evaluation.plots.embedding_map import embedding_map
 from semisonic.evaluation.plots.filters import filters
 from semisonic.evaluation.plots.fold_values import fold_values
 from semisonic.evaluation.plots.label_curve import label_curve
+from semisonic.evaluation.plots.rate_sweep import rate_sweep
 from semisonic.evaluation.plots.reconstructions import reconstructions
 from semisonic.evaluation.plots.side_by_side import side_by_side
 from semisonic.evaluation.plots.spectrogram import picture, spectrogram
@@ -23,6 +24,7 @@ __all__ = [
     "fold_values",
     "label_curve",
     "picture",
+    "rate_sweep",
     "recall_table",
     "reconstructions",
     "side_by_side",

@@ -26,7 +26,7 @@ from semisonic.inference.modelfile import MODEL, find_file, open_model
 from semisonic.inference.options import EvaluateOptions
 from semisonic.inference.predicting import score_clips
 from semisonic.inference.prepare import Failures
-from semisonic.inference.provenance import Overlap, overlaps
+from semisonic.inference.provenance import WITH_LABELS, Overlap, overlaps
 from semisonic.inference.published import Origin
 from semisonic.inference.tables import plain_table, write_csv
 from semisonic.inference.verbs.evaluation_page import write_page
@@ -156,9 +156,10 @@ def refuse_seen(found: list[Overlap], *, allowed: bool) -> None:
     Raises
     ------
     DataError
-        When recordings were trained on or chose the epoch, unless allowed.
+        When recordings were trained on or chose the epoch, with their labels, of this model or
+        of the one it started from, unless allowed.
     """
-    worthless = [o for o in found if o.files and o.role in ("training", "validation")]
+    worthless = [o for o in found if o.files and o.role in WITH_LABELS]
     for overlap in found:
         if allowed or overlap not in worthless:
             _log.warning(overlap.text())

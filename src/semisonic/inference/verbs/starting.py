@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from semisonic.base.errors import OptionError
 from semisonic.base.files import content_hash
+from semisonic.inference.methods.advice import NO_OBJECTIVE
+from semisonic.inference.methods.options import PROBE
 from semisonic.inference.modelfile import encoder_file, open_encoder
 from semisonic.inference.options import PretrainOptions, TrainOptions
 from semisonic.inference.pretext_objectives import frontend_of
@@ -15,7 +18,7 @@ from semisonic.inference.provenance import Part
 from semisonic.inference.published import origin_of
 from semisonic.inference.synthetic import SYNTH, synthetic_encoder
 from semisonic.inference.verbs.runs import cache_of
-from semisonic.models import PretrainedEncoder, read_about
+from semisonic.models import PretrainedEncoder, SoundModel, in_order, load, read_about
 from semisonic.models.saving import PUBLISHED_WEIGHTS, published_in
 from semisonic.training import RunFolder
 
@@ -45,6 +48,32 @@ def starting_note(encoder: Path | None) -> tuple[str, ...]:
         return ()
     origin = origin_of(encoder)
     return () if origin is None else (f"note: {origin.text()}",)
+
+
+def whole_of(options: TrainOptions, classes: Sequence[str]) -> SoundModel | None:
+    """The classifier that is trained further with its class layer, where one is.
+
+    Raises
+    ------
+    OptionError
+        When there is no classifier to keep it of, or something else would overwrite it.
+    ModelError
+        When it is one of other classes.
+    """
+    if not options.keep_head:
+        return None
+    why = ""
+    if options.encoder is None or is_synth(options.encoder):
+        why = "no earlier classifier is given as encoder"
+    elif options.method == PROBE:
+        why = "the method 'probe' learns a class layer of its own"
+    elif options.objective != NO_OBJECTIVE:
+        why = "pre-training would change the encoder beneath it"
+    elif read_about(encoder_file(options.encoder))["kind"] != "classifier":
+        why = f"{options.encoder} is an encoder and has no class layer"
+    if why or options.encoder is None:
+        raise OptionError(f"option 'keep_head': {why}; leave the option out")
+    return in_order(load(encoder_file(options.encoder)), classes)
 
 
 def standardize_of(options: PretrainOptions | TrainOptions, start: PretrainedEncoder | None) -> str:

@@ -11,50 +11,21 @@ import numpy as np
 
 from semisonic import evaluation
 from semisonic.base.files import write_json
-from semisonic.base.options import check
 from semisonic.data.clips import Clips
-from semisonic.data.join import join
 from semisonic.evaluation.wording import percent
-from semisonic.features import MelOptions
-from semisonic.inference.datasets import load_data
-from semisonic.inference.learn import HELD_OUT_SHARE
-from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE
-from semisonic.inference.methods.options import PROBE, NoisyOptions, check_noisy
-from semisonic.inference.modelfile import ENCODER, MODEL
-from semisonic.inference.networks import check_network, network_of
+from semisonic.inference.methods.options import PROBE
+from semisonic.inference.modelfile import MODEL
 from semisonic.inference.options import TrainOptions
-from semisonic.inference.prepare import Failures, Prepared, without_silence
-from semisonic.inference.pretraining import (
-    PretrainOutcome,
-    PretrainSettings,
-    hold_out_recordings,
-    pretrain_encoder,
-)
-from semisonic.inference.provenance import Part
+from semisonic.inference.prepare import Failures, Prepared
+from semisonic.inference.pretraining import PretrainOutcome
 from semisonic.inference.scoring import score_rows
-from semisonic.inference.selection import Selection, check_classes, targets_of
+from semisonic.inference.selection import Selection
 from semisonic.inference.tables import write_csv
-from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
-from semisonic.inference.verbs.choosing import choose, select_for
+from semisonic.inference.training import TrainOutcome, train_model
 from semisonic.inference.verbs.figures import write_curves
-from semisonic.inference.verbs.noisy import noisy_of, parts_of
-from semisonic.inference.verbs.pool import pool_of
-from semisonic.inference.verbs.pretrain import check_objective, numbers_of, save_pretrained
-from semisonic.inference.verbs.runs import (
-    about,
-    open_run,
-    plain,
-    prepare_in,
-    record_data,
-    unreadable,
-)
-from semisonic.inference.verbs.starting import (
-    standardize_of,
-    start_of,
-    starting_note,
-    with_start,
-)
-from semisonic.models import PretrainedEncoder, save
+from semisonic.inference.verbs.ready import data_of, make_ready
+from semisonic.inference.verbs.runs import about, open_run, plain, unreadable
+from semisonic.models import save
 from semisonic.training import RunFolder
 
 
@@ -143,95 +114,30 @@ def train(options: TrainOptions) -> TrainResult:
     ModelError
         When the encoder's file is damaged or fits neither ``model`` nor ``mel``.
     """
-    check(options)
-    if options.objective != AUTO:
-        check_objective(options)
-    if options.encoder is None:
-        check_network(options.model, options.mel)
-    clips = load_data(options.data, options.labels, options.group, "train")
-    chosen = select_for(options, clips)
-    parts_of(options, clips, chosen)
+    clips, chosen = data_of(options, "train")
     with open_run("train", options) as run:
-        write_budget(run.path("budget.csv"), clips, chosen)
-        table = clips[chosen.used]
-        clean = pool_of(options, clips, chosen)
-        pool = clean.clips if clean is not None else None
-        options, because = choose(options, clips, chosen, len(pool) if pool is not None else 0)
-        notes = (*([because] if because else []), *(clean.notes() if clean is not None else ()))
-        check_objective(options)
-        notes += starting_note(options.encoder)
-        if noisy_of(options) is not None:
-            check_noisy(options.method)
-        start = start_of(options, run)
-        name, mel = network_of(options.model, options.mel, start)
-        parts = _parts(run, options, clips, chosen, pool)
-        joined = table if pool is None else join(table, pool, clips.name)
-        prepared = prepare_in(run, joined, mel, options)
-        heard = prepared.rows_of(
-            np.setdiff1d(np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation))
-        )
-        heard, silence = without_silence(prepared, heard, len(table))
-        notes += silence
-        pretrained = None
-        if options.objective != NO_OBJECTIVE:
-            pretrained = _pretrain(options, run, prepared, heard, mel, start, parts)
-            start = pretrained.network
-        rows_train = prepared.rows_of(np.searchsorted(chosen.used, chosen.train))
-        rows_held = prepared.rows_of(np.searchsorted(chosen.used, chosen.validation))
-        check_classes(prepared.clips, rows_train)
-        target = targets_of(prepared.clips, multi_label=clips.is_multi_label)
-        rows_train, rows_noisy = (
-            prepared.rows_of(np.searchsorted(chosen.used, rows))
-            for rows in parts_of(options, clips, chosen)
-        )
+        ready = make_ready(options, clips, chosen, run)
+        options, prepared = ready.options, ready.prepared
         outcome = train_model(
-            prepared.features,
-            target,
-            rows_train,
-            rows_held,
-            TrainSettings(
-                name, options.standardize, options.dropout, options.label_smoothing,
-                options.method, options.how, options.loss, options.fit,
-                noisy_of(options) or NoisyOptions(),
-            ),
-            mel=mel,
-            classes=clips.classes,
-            seed=options.seed,
-            device=options.device,
-            folder=run.path("training"),
-            start=start,
-            rows_pool=heard if pool is not None else (),
-            rows_noisy=rows_noisy,
+            prepared.features, ready.target, ready.rows_train, ready.rows_held, ready.settings,
+            folder=run.path("training"), **ready.more,
         )  # fmt: skip
-        metrics = validate(run, outcome, prepared, table, rows_held)
+        metrics = validate(run, outcome, prepared, ready.table, ready.rows_held)
         save(
             run.path(MODEL),
             outcome.model,
-            about=about("train", options, **parts, measured=_prefixed(metrics)),
+            about=about("train", options, **ready.parts, measured=_prefixed(metrics)),
         )
         run.note(best_epoch=outcome.best_epoch, epochs=len(outcome.history), **_prefixed(metrics))
         run.note(method=options.method, encoder=str(options.encoder or ""))
-        if notes:
-            run.note(notes=list(notes))
+        if ready.notes:
+            run.note(notes=list(ready.notes))
         write_curves(run.folder, outcome.history, "Training")
     return TrainResult(
-        outcome, pretrained, run.folder / MODEL, chosen, metrics, prepared.failures,
-        prepared.n_clips(np.concatenate([rows_train, rows_noisy])), prepared.n_clips(rows_held),
-        prepared.remarks, notes,
-        options.method,
+        outcome, ready.pretrained, run.folder / MODEL, chosen, metrics, prepared.failures,
+        prepared.n_clips(np.concatenate([ready.rows_train, ready.rows_noisy])),
+        prepared.n_clips(ready.rows_held), prepared.remarks, ready.notes, options.method,
     )  # fmt: skip
-
-
-def write_budget(path: Path, clips: Clips, chosen: Selection) -> None:
-    """Publish which labels were used, and for what."""
-    part = dict.fromkeys(chosen.train.tolist(), "train")
-    part.update(dict.fromkeys(chosen.validation.tolist(), "validation"))
-    ids = clips.ids
-    rows = [
-        [ids[row], ";".join(clips.labels[row]), clips.group[row], clips.fold[row], part[row]]
-        for row in chosen.used.tolist()
-    ]
-    write_csv(path, ["clip", "label", "group", "fold", "part"], rows)
 
 
 def validate(
@@ -275,53 +181,3 @@ def headline(metrics: Mapping[str, Any]) -> str:
 def _prefixed(metrics: Mapping[str, Any]) -> dict[str, float]:
     """The numbers as they stand in records, where they must not pass for test results."""
     return {f"validation_{name}": value for name, value in short(metrics).items()}
-
-
-def _parts(
-    run: RunFolder, options: TrainOptions, clips: Clips, chosen: Selection, pool: Clips | None
-) -> dict[str, Any]:
-    """Who took which part in the making of the model, for its file; data go into the record."""
-    hashes = record_data(run, clips[chosen.used], options.workers)
-    parts = {
-        "training": Part.of(clips[chosen.train], hashes).to_dict(),
-        "validation": Part.of(clips[chosen.validation], hashes).to_dict(),
-    }
-    if pool is not None:
-        pool_hashes = record_data(run, pool, options.workers, "pool")
-        parts["pretraining"] = Part.of(pool, pool_hashes).to_dict()
-    return with_start(parts, options.encoder, run)
-
-
-def _pretrain(
-    options: TrainOptions,
-    run: RunFolder,
-    prepared: Prepared,
-    rows: Any,
-    mel: MelOptions,
-    start: PretrainedEncoder | None,
-    parts: Mapping[str, Any],
-) -> PretrainOutcome:
-    """Pre-train the encoder inside this run and keep its file."""
-    share = HELD_OUT_SHARE if options.pretrain.heeds_validation else 0.0
-    kept, held = hold_out_recordings(prepared.clips, rows, share, options.seed)
-    outcome = pretrain_encoder(
-        prepared.features,
-        kept,
-        held,
-        PretrainSettings(
-            options.model if start is None else start.name,
-            options.decoder,
-            standardize_of(options, start),
-            options.pretrain,
-            options.objective,
-            options.pretext,
-        ),
-        mel=mel,
-        seed=options.seed,
-        device=options.device,
-        folder=run.path("pretraining"),
-        start=start,
-    )
-    save_pretrained(run.path(ENCODER), outcome, about("train", options, **parts))
-    run.note(pretraining=numbers_of(outcome))
-    return outcome

@@ -1,0 +1,215 @@
+"""From the options of ``train`` to all that a network is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.base.options import check
+from semisonic.data.clips import Clips
+from semisonic.data.join import join
+from semisonic.features import MelOptions
+from semisonic.inference.datasets import load_data
+from semisonic.inference.learn import HELD_OUT_SHARE
+from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE
+from semisonic.inference.methods.options import NoisyOptions, check_noisy
+from semisonic.inference.modelfile import ENCODER
+from semisonic.inference.networks import check_network, network_of
+from semisonic.inference.options import TrainOptions
+from semisonic.inference.prepare import Prepared, without_silence
+from semisonic.inference.pretraining import (
+    PretrainOutcome,
+    PretrainSettings,
+    hold_out_recordings,
+    pretrain_encoder,
+)
+from semisonic.inference.provenance import Part
+from semisonic.inference.selection import Selection, check_classes, targets_of
+from semisonic.inference.tables import write_csv
+from semisonic.inference.training import TrainSettings
+from semisonic.inference.verbs.choosing import choose, select_for
+from semisonic.inference.verbs.noisy import noisy_of, parts_of
+from semisonic.inference.verbs.pool import pool_of
+from semisonic.inference.verbs.pretrain import check_objective, numbers_of, save_pretrained
+from semisonic.inference.verbs.runs import about, prepare_in, record_data
+from semisonic.inference.verbs.starting import (
+    standardize_of,
+    start_of,
+    starting_note,
+    whole_of,
+    with_start,
+)
+from semisonic.models import PretrainedEncoder
+from semisonic.training import RunFolder
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All that a network is trained on.
+
+    Attributes
+    ----------
+    options : TrainOptions
+        With what ``auto`` chose.
+    table : Clips
+        The labelled clips that take part.
+    prepared : Prepared
+        Of these and of the pool behind them.
+    target : ndarray
+        Class numbers, or a column a class, of all rows of features.
+    rows_train, rows_noisy, rows_held : ndarray of int64
+        Rows of features to learn from, those of labels that nobody checked apart where an
+        option asks for it, and to choose the epoch by.
+    settings : TrainSettings
+    more : dict
+        The rest that :func:`train_model` takes: front end, classes, seed, device, first
+        weights, rows of the pool.
+    parts : dict
+        Who took which part, for the model file.
+    pretrained : PretrainOutcome or None
+        When the encoder was pre-trained in this run.
+    notes : tuple of str
+    """
+
+    options: TrainOptions
+    table: Clips
+    prepared: Prepared
+    target: NDArray[Any]
+    rows_train: Rows
+    rows_noisy: Rows
+    rows_held: Rows
+    settings: TrainSettings
+    more: dict[str, Any]
+    parts: dict[str, Any]
+    pretrained: PretrainOutcome | None
+    notes: tuple[str, ...]
+
+
+def data_of(options: TrainOptions, command: str) -> tuple[Clips, Selection]:
+    """The data set that the options name, and which clips of it take part."""
+    check(options)
+    if options.objective != AUTO:
+        check_objective(options)
+    if options.encoder is None:
+        check_network(options.model, options.mel)
+    clips = load_data(options.data, options.labels, options.group, command)
+    chosen = select_for(options, clips)
+    parts_of(options, clips, chosen)  # refused before anything is written
+    return clips, chosen
+
+
+def make_ready(options: TrainOptions, clips: Clips, chosen: Selection, run: RunFolder) -> Ready:
+    """Decode, choose what is left to ``auto``, pre-train where that is asked for."""
+    write_budget(run.path("budget.csv"), clips, chosen)
+    table = clips[chosen.used]
+    clean = pool_of(options, clips, chosen)
+    pool = clean.clips if clean is not None else None
+    options, because = choose(options, clips, chosen, len(pool) if pool is not None else 0)
+    notes = (*([because] if because else []), *(clean.notes() if clean is not None else ()))
+    check_objective(options)
+    notes += starting_note(options.encoder)
+    if noisy_of(options) is not None:
+        check_noisy(options.method)
+    start, whole = start_of(options, run), whole_of(options, clips.classes)
+    name, mel = network_of(options.model, options.mel, start)
+    parts = _parts(run, options, clips, chosen, pool)
+    joined = table if pool is None else join(table, pool, clips.name)
+    prepared = prepare_in(run, joined, mel, options)
+    heard = prepared.rows_of(
+        np.setdiff1d(np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation))
+    )
+    heard, silence = without_silence(prepared, heard, len(table))
+    pretrained = None
+    if options.objective != NO_OBJECTIVE:
+        pretrained = _pretrain(options, run, prepared, heard, mel, start, parts)
+        start = pretrained.network
+    rows_train = prepared.rows_of(np.searchsorted(chosen.used, chosen.train))
+    rows_held = prepared.rows_of(np.searchsorted(chosen.used, chosen.validation))
+    check_classes(prepared.clips, rows_train)
+    rows_train, rows_noisy = (
+        prepared.rows_of(np.searchsorted(chosen.used, rows))
+        for rows in parts_of(options, clips, chosen)
+    )
+    settings = TrainSettings(
+        name, options.standardize, options.dropout, options.label_smoothing, options.method,
+        options.how, options.loss, options.fit, noisy_of(options) or NoisyOptions(),
+    )  # fmt: skip
+    more = {
+        "mel": mel, "classes": clips.classes, "seed": options.seed, "device": options.device,
+        "start": start if whole is None else whole, "rows_noisy": rows_noisy,
+        "rows_pool": heard if pool is not None else (),
+    }  # fmt: skip
+    target = targets_of(prepared.clips, multi_label=clips.is_multi_label)
+    return Ready(
+        options, table, prepared, target, rows_train, rows_noisy, rows_held, settings, more, parts,
+        pretrained, notes + silence,
+    )  # fmt: skip
+
+
+def write_budget(path: Path, clips: Clips, chosen: Selection) -> None:
+    """Publish which labels were used, and for what."""
+    part = dict.fromkeys(chosen.train.tolist(), "train")
+    part.update(dict.fromkeys(chosen.validation.tolist(), "validation"))
+    ids = clips.ids
+    rows = [
+        [ids[row], ";".join(clips.labels[row]), clips.group[row], clips.fold[row], part[row]]
+        for row in chosen.used.tolist()
+    ]
+    write_csv(path, ["clip", "label", "group", "fold", "part"], rows)
+
+
+def _parts(
+    run: RunFolder, options: TrainOptions, clips: Clips, chosen: Selection, pool: Clips | None
+) -> dict[str, Any]:
+    """Who took which part in the making of the model, for its file; data go into the record."""
+    hashes = record_data(run, clips[chosen.used], options.workers)
+    parts = {
+        "training": Part.of(clips[chosen.train], hashes).to_dict(),
+        "validation": Part.of(clips[chosen.validation], hashes).to_dict(),
+    }
+    if pool is not None:
+        pool_hashes = record_data(run, pool, options.workers, "pool")
+        parts["pretraining"] = Part.of(pool, pool_hashes).to_dict()
+    return with_start(parts, options.encoder, run)
+
+
+def _pretrain(
+    options: TrainOptions,
+    run: RunFolder,
+    prepared: Prepared,
+    rows: Any,
+    mel: MelOptions,
+    start: PretrainedEncoder | None,
+    parts: Mapping[str, Any],
+) -> PretrainOutcome:
+    """Pre-train the encoder inside this run and keep its file."""
+    share = HELD_OUT_SHARE if options.pretrain.heeds_validation else 0.0
+    kept, held = hold_out_recordings(prepared.clips, rows, share, options.seed)
+    outcome = pretrain_encoder(
+        prepared.features,
+        kept,
+        held,
+        PretrainSettings(
+            options.model if start is None else start.name,
+            options.decoder,
+            standardize_of(options, start),
+            options.pretrain,
+            options.objective,
+            options.pretext,
+        ),
+        mel=mel,
+        seed=options.seed,
+        device=options.device,
+        folder=run.path("pretraining"),
+        start=start,
+    )
+    save_pretrained(run.path(ENCODER), outcome, about("train", options, **parts))
+    run.note(pretraining=numbers_of(outcome))
+    return outcome

@@ -1,0 +1,167 @@
+"""Which learning rate? Try all of them in one short training that nobody keeps.
+
+Paper: Smith 2017, "Cyclical learning rates for training neural networks", the range test: the
+rate rises from step to step while the loss is watched; with rates that are too small it hardly
+falls, with rates that are too large it rises again. The exponential rise, the moving average of
+the loss and a tenth of the rate at which it is lowest are those of fastai's ``lr_find``
+(Howard and Gugger 2020, "fastai: a layered API for deep learning"; its rule ``minimum``).
+
+Where we differ: the steepest fall, and fastai's "valley", are not asked. On quadratics, whose
+limit is known, both moved with the noise of the loss and with the lowest rate tried; a tenth of
+the lowest point stayed within a factor of ten below the limit.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, replace
+
+import torch
+
+from semisonic.base.options import check
+from semisonic.base.progress import bar
+from semisonic.learning import Objective
+from semisonic.training.devices import choose_device
+from semisonic.training.distributed import World
+from semisonic.training.identity import Streams, check_streams
+from semisonic.training.loop import train_step
+from semisonic.training.meter import NotFinite
+from semisonic.training.options import FitOptions, SweepOptions
+from semisonic.training.precision import choose_plan
+from semisonic.training.randomness import kept_randomness
+from semisonic.training.schedules import Schedule
+from semisonic.training.state import Training
+
+SMOOTHING = 0.9
+"""Of the moving average of the loss, whose first values are corrected for their number."""
+TOO_HIGH = 4.0
+"""How many times the lowest (smoothed) loss ends a sweep."""
+SAFE_SHARE = 0.1
+"""Of the rate at which the loss was lowest: what is suggested."""
+WARM_SHARE = 0.1
+"""Of the steps at the start: a loss that is lowest there did not fall."""
+
+
+@dataclass(frozen=True)
+class RateSweep:
+    """The loss at each rate that was tried, in the order of the steps.
+
+    Attributes
+    ----------
+    rates : tuple of float
+        Rising. Those of the encoder's layers may be shares of them.
+    losses : tuple of float
+        Of the batch at each step, before it; finite.
+    smoothed : tuple of float
+        Their moving average.
+    stopped : bool
+        Whether the loss exploded before the highest rate was reached.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    smoothed: tuple[float, ...]
+    stopped: bool
+
+    @property
+    def lowest(self) -> int:
+        """The step with the lowest smoothed loss."""
+        return min(range(len(self.smoothed)), key=self.smoothed.__getitem__)
+
+    @property
+    def suggestion(self) -> float | None:
+        """A rate to train with; None where the loss fell at no rate."""
+        if not self.smoothed or self.lowest < WARM_SHARE * len(self.smoothed):
+            return None
+        return SAFE_SHARE * self.rates[self.lowest]
+
+
+def sweep_rate(
+    objective: Objective,
+    streams: Streams,
+    options: FitOptions,
+    sweep: SweepOptions,
+    *,
+    seed: int,
+    device: str | torch.device = "cpu",
+    label: str = "sweep",
+) -> RateSweep:
+    """Train a copy of an objective for some steps, with a rate that rises from step to step.
+
+    Parameters
+    ----------
+    objective : Objective
+        Stays as it is, and so does torch's random state.
+    streams : mapping
+        As for :func:`semisonic.training.fit`; read from their first step on.
+    options : FitOptions
+        Those of the training that the rate is sought for. The optimiser, the decay of weights
+        and of layers, and the largest norm are read. With ``freeze_epochs`` the encoder is
+        frozen all the time: the rate is that of the first phase.
+    sweep : SweepOptions
+    seed : int
+    device : str or torch.device
+
+    Raises
+    ------
+    OptionError
+        For wrong options, or streams that do not fit the objective.
+    """
+    check(options)
+    check(sweep)
+    place = choose_device(device)
+    check_streams(objective, streams, place.type)
+    frozen = float(sweep.sweep_steps) if options.freeze_epochs else 0.0
+    plain = replace(
+        options, epochs=sweep.sweep_steps, steps=0, freeze_epochs=frozen, ema_decay=0.0,
+        patience=0, schedule="constant", restore_best=False,
+    )  # fmt: skip
+    tried = copy.deepcopy(objective).to(place)
+    batches = {name: streams[name].at(0) for name in objective.streams}
+    with kept_randomness(place):
+        training = Training(
+            tried, plain, 1, seed=seed, device=place, world=World(),
+            plan=choose_plan(tried, batches, options), validated=False, folder=None, identity={},
+        )  # fmt: skip
+        training.schedule = _Rise(plain, sweep)
+        return _sweep(training, streams, sweep.sweep_steps, label)
+
+
+def _sweep(training: Training, streams: Streams, n_steps: int, label: str) -> RateSweep:
+    rates: list[float] = []
+    losses: list[float] = []
+    smoothed: list[float] = []
+    mean, stopped = 0.0, False
+    training.freezing.train()
+    with bar(n_steps, label, "step") as shown:
+        for step in range(n_steps):
+            train_step(training, streams)
+            try:
+                training.meter.read()
+            except NotFinite:
+                stopped = True
+                break
+            loss = training.meter.latest
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+            rates.append(training.schedule.rate(step))
+            losses.append(loss)
+            smoothed.append(mean / (1 - SMOOTHING ** (step + 1)))
+            shown.update()
+            if smoothed[-1] > TOO_HIGH * min(smoothed):
+                stopped = True
+                break
+    return RateSweep(tuple(rates), tuple(losses), tuple(smoothed), stopped)
+
+
+class _Rise(Schedule):
+    """Each rate is the same multiple of the one before."""
+
+    def __init__(self, options: FitOptions, sweep: SweepOptions) -> None:
+        super().__init__(options, 1)
+        self.low, self.range = sweep.lowest_rate, sweep.highest_rate / sweep.lowest_rate
+        self.last = sweep.sweep_steps - 1
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step; steps count from 0."""
+        return self.low * math.pow(self.range, step / self.last)
