@@ -124,16 +124,11 @@ def test_a_class_layer_that_cannot_be_kept_is_refused(
     refused("no earlier classifier is given", encoder=None)
     refused("'probe' learns a class layer", method="probe", fit=TrainOptions().fit)
     refused("pre-training would change", objective="simclr", unlabelled=pool, near_copies=False)
-    pretrain(
-        PretrainOptions(
-            data=pool,
-            output=tmp_path / "encoder",
-            model=NOTATION,
-            mel=MEL,
-            fit=QUICK_PRETRAIN,
-            device="cpu",
-        )  # fmt: skip
-    )
+    encoder = PretrainOptions(
+        data=pool, output=tmp_path / "encoder", model=NOTATION, mel=MEL, fit=QUICK_PRETRAIN,
+        device="cpu",
+    )  # fmt: skip
+    pretrain(encoder)
     refused("is an encoder and has no class layer", encoder=tmp_path / "encoder")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from semisonic.experiments.plan import Plan
-from semisonic.experiments.recipe import Recipe
+from semisonic.experiments.recipe import TRAINED, Recipe
 from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.methods.options import PROBE, WITHOUT_POOL
 
@@ -58,6 +58,16 @@ def _differences(recipe: Recipe) -> list[str]:
             "Some arms start from an encoder that has learned to name the made-up sounds of "
             "'synth'. No recording is in it, but its kinds of sounds were chosen by hand, and "
             "some are close to classes of the known data sets."
+        )
+    if any(setting.start == TRAINED for pair in pairs for setting in pair):
+        notes.append(
+            "Some arms start from the encoder of a classifier of another labelled set; their class "
+            "layer is new. It was trained once, so the spread over draws does not hold its luck."
+        )
+    if any(t.train.needs_body for _, t in pairs):
+        notes.append(
+            "Some arms freeze the encoder at first, or let its deeper layers learn more slowly; "
+            "see the options. They take as many steps as the control."
         )
     methods = sorted({t.method for c, t in pairs if t.method != c.method})
     if PROBE in methods or AUTO in methods:

@@ -28,6 +28,10 @@ class RunOptions:
     unlabelled: Path | None = option(
         None, "pool for pre-training besides the training folds: a folder or a CSV"
     )
+    source: Path | None = option(
+        None, "another labelled set, for recipes that begin from a classifier of it; made-up "
+        "sounds if not given",
+    )  # fmt: skip
     output: Path = option(Path("runs/experiment"), "run folder; an interrupted run goes on")
     quick: bool = option(False, "the recipe's short version: a look in two minutes")
     transductive: bool = option(

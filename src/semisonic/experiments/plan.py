@@ -23,9 +23,10 @@ from semisonic.base.seeds import derive, generator
 from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.splits import Split, fold_splits
-from semisonic.experiments.recipe import Budget, Recipe, Setting
+from semisonic.experiments.recipe import TRAINED, Budget, Recipe, Setting
 from semisonic.features.options import WAVE
-from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE, Situation
+from semisonic.inference.learn import HELD_OUT_SHARE
+from semisonic.inference.methods.advice import AUTO, GIVEN, NO_OBJECTIVE, Situation
 from semisonic.inference.methods.options import PROBE, MethodOptions
 from semisonic.inference.methods.way import Way, settle
 from semisonic.inference.pretext import RECONSTRUCTION, WITHOUT_DECODER, PretextOptions
@@ -39,9 +40,6 @@ Rows = NDArray[np.int64]
 
 SIMPLE_VERSION = 1
 """Part of the names of jobs that train no network: raise it when a classifier changes."""
-
-HELD_OUT_SHARE = 0.1
-"""Share of the pre-training clips that early stopping looks at, by recording."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +92,7 @@ def make_plan(
     seed: int = 0,
     transductive: bool = False,
     categories: Mapping[str, str] | None = None,
+    source: str = "",
 ) -> Plan:
     """Plan every fold, draw, budget, setting and arm of a recipe.
 
@@ -110,6 +109,8 @@ def make_plan(
         Let pre-training hear the test fold (without labels). Off unless asked for.
     categories : mapping of class to group, optional
         Read by settings that name the group first.
+    source : str
+        What tells the set apart that settings with ``start = "trained"`` begin from.
 
     Raises
     ------
@@ -145,12 +146,12 @@ def make_plan(
                     parts = (rows, held_out) if setting.pool else (labels, labels[:0])
                     start = _pretrain_job(
                         settled, split, turn, seed_of_turn, *parts,
-                        one_of_each_class(labelled, split.test),
+                        one_of_each_class(labelled, split.test), source,
                     )  # fmt: skip
                     start = pretrain.setdefault(start.name, start)
-                make = _train_job
+                make = partial(_train_job, source=source)
                 if settled.classifier:
-                    make = partial(simple_job, categories=categories)
+                    make = partial(simple_job, categories=categories, source=source)
                 job = make(
                     settled, budget, arm, split, draw, seed_of_draw, labels, validation,
                     pool_rows if setting.pool else pool_rows[:0], start,
@@ -218,7 +219,14 @@ def _hold_out(rows: Rows, groups: NDArray[np.str_], seed: int, fold: int) -> tup
 
 
 def _pretrain_job(
-    setting: Setting, split: Split, draw: int, seed: int, rows: Rows, held_out: Rows, show: Rows
+    setting: Setting,
+    split: Split,
+    draw: int,
+    seed: int,
+    rows: Rows,
+    held_out: Rows,
+    show: Rows,
+    source: str,
 ) -> PretrainJob:
     if not setting.pretrain.heeds_validation:
         rows, held_out = np.sort(np.concatenate([rows, held_out])), held_out[:0]
@@ -228,7 +236,10 @@ def _pretrain_job(
         method=plain.method, pool=plain.pool, how=plain.how, loss=plain.loss, train=plain.train,
         segments=replace(setting.segments, voting=plain.segments.voting),
     )  # fmt: skip
-    name = digest("pre-train", reads, split.fold, seed, rows.tolist(), held_out.tolist())
+    name = digest(
+        "pre-train", reads, split.fold, seed, rows.tolist(), held_out.tolist(),
+        *_begun(setting, source),
+    )  # fmt: skip
     return PretrainJob(f"pretrain-{name}", setting, split.fold, draw, seed, rows, held_out, show)
 
 
@@ -264,6 +275,8 @@ def _train_job(
     validation: Rows,
     pool: Rows,
     start: PretrainJob | None,
+    *,
+    source: str,
 ) -> TrainJob:
     plain = Setting()  # of what is not read, or told by the rows
     reads = replace(
@@ -282,12 +295,25 @@ def _train_job(
     # What is trained on is named by rows: a method that hears the test clips is another job.
     name = digest(
         "train", reads, split.fold, seed, rows.tolist(), validation.tolist(),
-        pool.tolist(), start.name if start else "",
+        pool.tolist(), start.name if start else "", *_begun(setting, source),
+        *_by_layer(setting),
     )  # fmt: skip
     return TrainJob(
         f"train-{name}", setting, budget, arm, split.fold, draw, seed, rows, validation,
         split.test, pool, start,
     )  # fmt: skip
+
+
+def _begun(setting: Setting, source: str) -> list[object]:
+    """What a job's name says of the set that its encoder was trained on before; often nothing."""
+    return [source] if setting.start == TRAINED else []
+
+
+def _by_layer(setting: Setting) -> list[object]:
+    """What it says of layers that are frozen or learn more slowly; nothing without them."""
+    fit = setting.train
+    is_read = fit.needs_body and setting.method != PROBE
+    return [fit.freeze_epochs, fit.layer_decay] if is_read else []
 
 
 def check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None:
@@ -327,6 +353,7 @@ def simple_job(
     start: PretrainJob | None,
     *,
     categories: Mapping[str, str] | None = None,
+    source: str = "",
 ) -> TrainJob:
     """The job of a simple classifier. It hears no pool and has no epoch to choose.
 
@@ -342,6 +369,7 @@ def simple_job(
         reads.append(start.name)
     elif setting.inputs == EMBEDDING:
         reads += [setting.architecture, setting.standardize, setting.start]
+        reads += _begun(setting, source)
     name = digest("simple", SIMPLE_VERSION, *reads, split.fold, rows.tolist())
     return TrainJob(
         f"train-{name}", setting, budget, arm, split.fold, draw, seed, rows, validation,
@@ -354,8 +382,9 @@ def _settled(setting: Setting, situation: Situation) -> Setting:
     if setting.method != AUTO or setting.classifier:
         return setting
     objective = setting.objective if setting.pretraining else AUTO
+    begin = GIVEN if setting.start == TRAINED else setting.start
     asked = Way(
-        AUTO, objective, setting.start, setting.how, setting.train, setting.pretrain,
+        AUTO, objective, begin, setting.how, setting.train, setting.pretrain,
         setting.dropout,
     )  # fmt: skip
     way = settle(asked, situation, FitOptions(), FitOptions())
@@ -364,7 +393,7 @@ def _settled(setting: Setting, situation: Situation) -> Setting:
         setting, method=way.method, how=way.how, train=way.fit, dropout=way.dropout,
         pretraining=pretrains, pretrain=way.pretrain,
         objective=way.objective if pretrains else setting.objective,
-        start=way.start,
+        start=setting.start if way.start == GIVEN else way.start,
     )  # fmt: skip
 
 

@@ -19,6 +19,9 @@ table changes some of it, and ``[grid]`` multiplies the settings by lists of val
 Unknown keys are errors. The model's notation may name ``{filters}``; ``batch_size``
 stands for both ``pretrain.batch_size`` and ``train.batch_size``.
 
+``start = "trained"`` lets a setting begin from a classifier of another labelled set; ``[source]``
+says how that is trained.
+
 ``classifier`` puts a simple classifier in place of the network; ``inputs`` says what it sees.
 ``[categories]`` has a key for each group of classes, with their names, or ``categories`` names a
 table; the report then tells how often the group is right::
@@ -74,6 +77,8 @@ from semisonic.training.options import FitOptions
 
 COMPARISON, STAGES = KINDS = ("comparison", "stages")
 """What a recipe's ``kind`` may be; the first if it says none."""
+TRAINED = "trained"
+"""A start from a classifier of another labelled set."""
 DECODERS = ("unpool", "upsample", "subpixel", "unet")
 
 
@@ -118,7 +123,8 @@ class Setting:
     pretraining: bool = option(True, "pre-train the encoder on the pool")
     start: str = option(
         "fresh", "what the encoder starts from, in pre-training if there is any: random weights, "
-        "or one that has learned to name made-up sounds", choices=("fresh", "synthetic"),
+        "one that has learned to name made-up sounds, or that of a classifier of another set, "
+        "see [source]", choices=("fresh", "synthetic", TRAINED),
     )  # fmt: skip
     method: str = option(
         "supervised", "how labels and the pool are learned from; auto chooses for each budget",
@@ -160,6 +166,26 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class SourceTraining:
+    """How the classifier of another set is trained that settings start from; once for all."""
+
+    validation: float = option(
+        0.15, "share of that set held out, by recording, to measure the classifier by",
+        minimum=0.0, maximum=0.5,
+    )  # fmt: skip
+    dropout: float = option(0.0, "dropout before the last layer", minimum=0.0, maximum=0.95)
+    label_smoothing: float = option(
+        0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
+    )
+    how: MethodOptions = field(default_factory=MethodOptions)
+    loss: LossOptions = field(default_factory=LossOptions)
+    fit: FitOptions = field(default_factory=FitOptions)
+    synth: SynthOptions = field(
+        default_factory=lambda: SynthOptions(n_classes=20, n_pool=0, seed=11)
+    )
+
+
+@dataclass(frozen=True)
 class Recipe:
     """An experiment: settings x budgets x draws x folds x arms."""
 
@@ -191,6 +217,7 @@ class Recipe:
         (), "what each setting is held against; made from [control]"
     )
     synth: SynthOptions = field(default_factory=SynthOptions)
+    source: SourceTraining = field(default_factory=SourceTraining)
     categories: tuple[tuple[str, str], ...] = option(
         (), "class and group of every class, from [categories] or a table with the columns class "
         "and group; by default the five groups of ESC-50, where the classes are its",

@@ -320,6 +320,8 @@ def provenance_of(run: RunFolder, options: RunOptions) -> dict[str, Any]:
 def _command(options: RunOptions) -> str:
     """The command that repeats the run; the places of data are named, not given."""
     parts = ["semisonic", "run", Path(options.recipe).stem, "--data", options.data.name]
+    if options.source is not None:
+        parts += ["--source", options.source.name]
     if options.unlabelled is not None:
         parts += ["--unlabelled", options.unlabelled.name]
     parts += ["--quick"] * options.quick + ["--transductive"] * options.transductive

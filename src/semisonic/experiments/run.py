@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from semisonic.base.errors import DataError
@@ -24,6 +24,7 @@ from semisonic.experiments.precision import settle_precision
 from semisonic.experiments.recipe import Recipe, read_recipe
 from semisonic.experiments.report import write_report
 from semisonic.experiments.results import Outcome, collect, comparison_rows, text_table
+from semisonic.experiments.source import load_source, measured, network_key, trained_files
 from semisonic.experiments.worker import (
     MODEL,
     Context,
@@ -32,7 +33,6 @@ from semisonic.experiments.worker import (
     run_pretrain,
     run_train,
     start,
-    start_key,
 )
 from semisonic.inference.prepare import FrontOptions
 from semisonic.inference.provenance import data_hash, recording_hashes
@@ -124,12 +124,23 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
         jobs = run.folder / "jobs"
         recipe = settle_precision(recipe, material, jobs, str(device))
         categories = categories_of(material.labelled.classes, dict(recipe.categories))
+        source = load_source(options, recipe, material.labelled, cache)
         plan = make_plan(
             recipe, material.labelled, material.pool, seed=options.seed,
             transductive=options.transductive, categories=categories,
+            source=source.key if source else "",
         )  # fmt: skip
         _write_budgets(plan, material, run.folder)
         starts = _synthetic_starts(plan, cache, str(device), options.workers)
+        if source is not None:
+            run.add_data("source", source.key)
+            trained = trained_files(
+                source, [job.setting for job in all_jobs(plan)], recipe, cache,
+                seed=options.seed, device=str(device), workers=options.workers,
+            )  # fmt: skip
+            starts |= trained
+            notes = (*material.notes, *source.notes, *measured(trained.values()))
+            material = replace(material, notes=notes)
         context = Context(jobs, material, str(device), hashes, starts, categories or {})
         seconds = _run_jobs(plan, context, options.workers)
         outcome = collect(recipe, plan, jobs)
@@ -191,7 +202,7 @@ def load_data(
 def _run_jobs(plan: Plan, context: Context, workers: int | None) -> float:
     """Run what is not done yet; the seconds of training that all jobs took together."""
     folder = context.folder
-    jobs: list[PretrainJob | TrainJob] = [*plan.pretrain, *plan.train]
+    jobs = all_jobs(plan)
     todo = [job for job in jobs if not is_done(folder, job)]
     # A job that others wait for goes first, the rest follow fold by fold.
     todo.sort(key=lambda job: (job.draw, job.fold))
@@ -215,18 +226,26 @@ def train_all(tasks: Sequence[Task], n_done: int, context: Context, workers: int
         )
 
 
-def _synthetic_starts(plan: Plan, cache: Path, device: str, workers: int | None) -> dict[str, Path]:
+def all_jobs(plan: Plan) -> list[PretrainJob | TrainJob]:
+    """Pre-trainings, then trainings."""
+    return [*plan.pretrain, *plan.train]
+
+
+def _synthetic_starts(
+    plan: Plan, cache: Path, device: str, workers: int | None
+) -> dict[tuple[str, ...], Path]:
     """An encoder of made-up sounds for each network that starts from one."""
-    jobs: tuple[PretrainJob | TrainJob, ...] = (*plan.pretrain, *plan.train)
     settings = [
-        job.setting for job in jobs if job.setting.start == "synthetic" and job.setting.has_encoder
+        job.setting
+        for job in all_jobs(plan)
+        if job.setting.start == "synthetic" and job.setting.has_encoder
     ]
     return {
         key: synthetic_file(
             setting.architecture, setting.mel, cache=cache, standardize=setting.standardize,
             device=device, workers=workers,
         )
-        for key, setting in {start_key(setting): setting for setting in settings}.items()
+        for key, setting in {network_key(setting): setting for setting in settings}.items()
     }  # fmt: skip
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semisonic.base.files import digest, read_json, replacing, write_json
+from semisonic.base.files import read_json, replacing, write_json
 from semisonic.evaluation.results import Predictions
 from semisonic.experiments.material import Material
 from semisonic.experiments.plan import PretrainJob, Rows, TrainJob, pretraining_way
-from semisonic.experiments.recipe import Setting
+from semisonic.experiments.recipe import TRAINED
 from semisonic.experiments.records import (
     DONE,
     PREDICTIONS,
@@ -28,8 +28,10 @@ from semisonic.experiments.records import (
     write_done,
 )
 from semisonic.experiments.simple_worker import run_simple
+from semisonic.experiments.source import network_key
+from semisonic.inference.modelfile import open_encoder
 from semisonic.inference.pretraining import PretrainOutcome, PretrainSettings, pretrain_encoder
-from semisonic.inference.provenance import Part
+from semisonic.inference.provenance import Part, chained
 from semisonic.inference.scoring import embed_rows, evaluating, mean_by, score_rows
 from semisonic.inference.segment_options import MAJORITY, MEAN
 from semisonic.inference.segments import majority_by, sounding
@@ -40,6 +42,7 @@ from semisonic.models import (
     PretrainedEncoder,
     count_parameters,
     load_encoder,
+    read_about,
     save,
     save_encoder,
 )
@@ -64,8 +67,9 @@ class Context:
     device: str
     hashes: dict[str, dict[str, str]]
     """Content hashes of the recordings, by table ("labelled", "pool") and file."""
-    starts: Mapping[str, Path] = field(default_factory=dict)
-    """Files of the encoders of made-up sounds; see :func:`start_key`."""
+    starts: Mapping[tuple[str, ...], Path] = field(default_factory=dict)
+    """Files of encoders of made-up sounds and of classifiers of another set, by
+    :func:`~semisonic.experiments.source.network_key`."""
     categories: Mapping[str, str] = field(default_factory=dict)
     """The group of each class, where classes have groups."""
 
@@ -107,7 +111,7 @@ def run_pretrain(job: PretrainJob) -> None:
         seed=job.seed,
         device=context.device,
         folder=folder,
-        start=_synthetic_start(job, context),
+        start=_earlier(job, context),
     )
     about = {"fold": job.fold, "draw": job.draw, "seed": job.seed}
     save_encoder(folder / ENCODER, outcome.network, about=about)
@@ -200,23 +204,18 @@ def run_train(job: TrainJob) -> None:
     tidy(folder)
 
 
-def start_key(setting: Setting) -> str:
-    """What an encoder of made-up sounds depends on."""
-    return digest(setting.architecture, setting.mel.key(), setting.standardize)
-
-
 def _start_of(job: TrainJob, context: Context) -> PretrainedEncoder | None:
     """The encoder that a classifier starts from."""
     if job.start is not None:
         return load_encoder(context.folder / job.start.name / ENCODER)
-    return _synthetic_start(job, context)
+    return _earlier(job, context)
 
 
-def _synthetic_start(job: PretrainJob | TrainJob, context: Context) -> PretrainedEncoder | None:
-    """The encoder of made-up sounds, where the setting starts from it."""
-    if job.setting.start != "synthetic":
+def _earlier(job: PretrainJob | TrainJob, context: Context) -> PretrainedEncoder | None:
+    """The encoder that learned elsewhere, where the setting starts from one."""
+    if job.setting.start == "fresh":
         return None
-    return load_encoder(context.starts[start_key(job.setting)])
+    return open_encoder(context.starts[network_key(job.setting)])
 
 
 def on_pool(
@@ -251,6 +250,8 @@ def _provenance(job: TrainJob, context: Context) -> dict[str, Any]:
         about[role] = Part.of(labelled[chosen], context.hashes["labelled"]).to_dict()
     if job.start is not None and len(pool):
         about["pool"] = Part.of(pool, context.hashes["pool"]).to_dict()
+    if job.setting.start == TRAINED:
+        about = chained(about, read_about(context.starts[network_key(job.setting)])["about"])
     return about
 
 

@@ -12,6 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from semisonic.base.files import content_hash, digest
@@ -171,6 +172,21 @@ def overlaps(clips: Clips, hash_of: Mapping[str, str], about: Mapping[str, Any])
         if files or groups:
             result.append(Overlap(role, tuple(files), tuple(groups)))
     return result
+
+
+def chained(parts: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a making and those of the encoder's that it started from.
+
+    What the encoder heard without labels counts as pre-training where there is none besides.
+    """
+    found = dict(parts)
+    for role in ("pretraining", "training", "validation"):
+        name = role if role == "pretraining" and role not in parts else f"encoder_{role}"
+        tables = [earlier.get(role), earlier.get(f"encoder_{role}")]
+        told = [Part.from_dict(table) for table in tables if isinstance(table, Mapping)]
+        if told:
+            found[name] = reduce(Part.joined, told).to_dict()
+    return found
 
 
 def _packed(hashes: Iterable[str]) -> str:

@@ -69,13 +69,15 @@ class FitOptions:
     channels_last: str = option(
         "auto", "channels-last memory layout of weights", choices=("auto", "on", "off")
     )
+    # Names of jobs are older than the next two: they are left out of the options' text.
     freeze_epochs: float = option(
         0.0, "first epochs in which the encoder stays as it is and only what stands on it is "
         "trained; as many as there are, or more: it is never trained", minimum=0.0,
+        in_text=False,
     )  # fmt: skip
     layer_decay: float = option(
         1.0, "each layer of the encoder learns at so many times the rate of the one above it; "
-        "1: all at one rate", minimum=0.01, maximum=1.0,
+        "1: all at one rate", minimum=0.01, maximum=1.0, in_text=False,
     )  # fmt: skip
     clip_norm: float = option(0.0, "largest norm of all gradients together; 0 is off", minimum=0.0)
     checkpoint_interval: float = option(

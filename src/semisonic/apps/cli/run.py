@@ -58,7 +58,7 @@ def _plan(options: RunOptions, session: Session) -> Status:
         recipe = read_recipe(file, quick=options.quick, changes=options.changes)
         draws = ", ".join(f"{one.label} in {one.draws} draws" for one in recipe.budgets)
         session.note(f"{file}: {recipe.title}; {len(recipe.settings)} settings, {draws}")
-    for name in (options.data, options.unlabelled):
+    for name in (options.data, options.unlabelled, options.source):
         if name is not None and str(name) != SYNTH:
             session.note(describe_layout(name))
     return Status.OK

@@ -42,6 +42,10 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         raise OptionError(
             "option 'transductive': a recipe in stages never hears the test clips; leave it out"
         )
+    if options.source is not None:
+        raise OptionError(
+            "option 'source': a stage starts from random weights or from another stage; leave it out"
+        )
     device = str(choose_device(options.device))
     asked = {**to_dict(options), "contents": to_dict(recipe)}
     with RunFolder(options.output, "run", asked, seeds=options.seed, free=FREE) as run:

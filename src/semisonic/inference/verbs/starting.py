@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,13 @@ from semisonic.inference.methods.options import PROBE
 from semisonic.inference.modelfile import encoder_file, open_encoder
 from semisonic.inference.options import PretrainOptions, TrainOptions
 from semisonic.inference.pretext_objectives import frontend_of
-from semisonic.inference.provenance import Part
+from semisonic.inference.provenance import chained
 from semisonic.inference.published import origin_of
 from semisonic.inference.synthetic import SYNTH, synthetic_encoder
 from semisonic.inference.verbs.runs import cache_of
 from semisonic.models import PretrainedEncoder, SoundModel, in_order, load, read_about
 from semisonic.models.saving import PUBLISHED_WEIGHTS, published_in
 from semisonic.training import RunFolder
-
-ROLES = ("pretraining", "training", "validation")
 
 
 def is_synth(encoder: Path | None) -> bool:
@@ -93,13 +90,7 @@ def with_start(parts: Mapping[str, Any], encoder: Path | None, run: RunFolder) -
     file = encoder_file(encoder)
     run.add_data("encoder", content_hash(file)[:16])
     said = read_about(file)["about"]
-    found = dict(parts)
+    found = chained(parts, said)
     if published_in(said):
         found[PUBLISHED_WEIGHTS] = published_in(said)
-    for role in ROLES:
-        name = role if role == "pretraining" and role not in parts else f"encoder_{role}"
-        tables = [said.get(role), said.get(f"encoder_{role}")]
-        told = [Part.from_dict(table) for table in tables if isinstance(table, Mapping)]
-        if told:
-            found[name] = reduce(Part.joined, told).to_dict()
     return found

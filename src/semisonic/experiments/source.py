@@ -1,0 +1,210 @@
+"""A classifier of another labelled set, trained once, that settings with ``start = "trained"``
+begin from.
+
+Clips of that set which are copies of the clips to be tested on are left out: all folds are
+tested, so all labelled clips count. The file lies in the cache and says what it was made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.base.files import digest
+from semisonic.base.options import to_dict
+from semisonic.data.checks import clean_pool
+from semisonic.data.clips import Clips
+from semisonic.data.readers import load_clips
+from semisonic.experiments.options import SYNTH, RunOptions
+from semisonic.experiments.recipe import TRAINED, Recipe, Setting
+from semisonic.inference.prepare import prepare
+from semisonic.inference.provenance import Part, data_hash, recording_hashes
+from semisonic.inference.selection import check_classes, select, targets_of
+from semisonic.inference.training import TrainSettings, train_model
+from semisonic.models import read_about, save
+
+
+@dataclass(frozen=True)
+class Source:
+    """The other set, without copies of the clips to be tested on.
+
+    Attributes
+    ----------
+    clips : Clips
+        Labelled ones.
+    hashes : dict of str to str
+        Of the recordings' bytes, by file.
+    notes : tuple of str
+        What a reader of the report must know.
+    """
+
+    clips: Clips
+    hashes: dict[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """What tells this set from others: its recordings and their labels."""
+        labels = [";".join(labels) for labels in self.clips.labels]
+        return digest(data_hash(self.hashes.values()), self.clips.classes, self.clips.ids, labels)
+
+
+def load_source(options: RunOptions, recipe: Recipe, labelled: Clips, cache: Path) -> Source | None:
+    """The set that the options name, or made-up sounds; None where no setting asks for one.
+
+    Raises
+    ------
+    OptionError
+        When a set is given that no setting would start from.
+    DataError
+        When it has too few labels or classes.
+    """
+    if not any(setting.start == TRAINED for setting in (*recipe.settings, *recipe.controls)):
+        if options.source is not None:
+            raise OptionError(
+                f"option 'source': found {options.source}, but no setting of the recipe has "
+                f"start = '{TRAINED}'; leave the option out"
+            )
+        return None
+    if options.source is None or str(options.source) == SYNTH:
+        found, notes = _made_up(recipe, labelled, cache)
+    else:
+        found = load_clips(options.source)
+        found = found[found.is_labelled]
+        near = options.near_copies and str(options.data) != SYNTH
+        clean = clean_pool(found, labelled, near=near, workers=options.workers)
+        kept = set(clean.clips.ids)
+        found = found[np.array([clip in kept for clip in found.ids], np.bool_)]
+        notes = [note.replace("of the pool", "of the source") for note in clean.notes()]
+        # A name that a data set gives a recording is the same recording in both.
+        kin = np.isin(found.group, labelled.group) & (found.group != found.file)
+        if kin.any():
+            found = found[~kin]
+            n = int(kin.sum())
+            what = (
+                "1 clip of the source is of a recording"
+                if n == 1
+                else (f"{n} clips of the source are of recordings")
+            )
+            notes.append(f"{what} that labelled clips are of, and left out.")
+    if not len(found):
+        raise DataError(
+            f"option 'source': '{found.name}' has no labelled clip that is not a copy of the "
+            "clips to be tested on"
+        )
+    check_classes(found, np.arange(len(found)))
+    said = f"'{found.name}': {len(found)} clips of {len(found.classes)} classes"
+    notes.insert(0, f"The classifier that is transferred was trained once on {said}.")
+    return Source(found, recording_hashes(found, workers=options.workers), tuple(notes))
+
+
+def _made_up(recipe: Recipe, labelled: Clips, cache: Path) -> tuple[Clips, list[str]]:
+    """The embedded sounds of kinds that are no class of the labelled clips."""
+    from semisonic.data import synth
+
+    folder = cache / f"source-{digest(recipe.source.synth)}"
+    synth.make(folder, recipe.source.synth)
+    clips, _ = synth.load(folder)
+    others = tuple(name for name in clips.classes if name not in labelled.classes)
+    if len(others) < 2:
+        raise DataError(
+            f"recipe key 'source.synth.n_classes': of {len(clips.classes)} made-up kinds all but "
+            f"{len(others)} are classes of the data, too, expected two others; make more "
+            "kinds, or give a set with --source"
+        )
+    rows = np.array([labels[0] in others for labels in clips.labels], np.bool_)
+    return clips[rows].with_columns(classes=others), ["The source is made-up sounds."]
+
+
+def trained_files(
+    source: Source,
+    settings: Iterable[Setting],
+    recipe: Recipe,
+    cache: Path,
+    *,
+    seed: int,
+    device: str,
+    workers: int | None,
+) -> dict[tuple[str, ...], Path]:
+    """The classifier of the source for each network and front end, by :func:`network_key`."""
+    wanted = {network_key(setting): setting for setting in settings if setting.start == TRAINED}
+    return {
+        key: _trained(source, setting, recipe, cache / "sources", seed, device, workers)
+        for key, setting in wanted.items()
+    }
+
+
+def network_key(setting: Setting) -> tuple[str, ...]:
+    """What an encoder must have been made for, and from what, to begin a setting with."""
+    return setting.start, setting.architecture, setting.mel.key(), setting.standardize
+
+
+def _trained(
+    source: Source,
+    setting: Setting,
+    recipe: Recipe,
+    cache: Path,
+    seed: int,
+    device: str,
+    workers: int | None,
+) -> Path:
+    """The file of one classifier; made once, then found."""
+    asked = recipe.source
+    # Number format and layout are those of the run, probed once.
+    fit = replace(
+        asked.fit, precision=setting.train.precision, channels_last=setting.train.channels_last
+    )
+    key = digest(source.key, *network_key(setting), to_dict(replace(asked, fit=fit)), seed)
+    file = cache / f"model-{key}.zip"
+    if file.is_file():
+        return file
+    chosen = select(source.clips, validation=asked.validation, seed=seed)
+    prepared = prepare(source.clips, setting.mel, cache, workers=workers)
+    rows = {name: prepared.rows_of(getattr(chosen, name)) for name in ("train", "validation")}
+    check_classes(prepared.clips, rows["train"])
+    outcome = train_model(
+        prepared.features,
+        targets_of(prepared.clips, multi_label=source.clips.is_multi_label),
+        rows["train"],
+        rows["validation"],
+        TrainSettings(
+            setting.architecture, setting.standardize, asked.dropout, asked.label_smoothing,
+            how=asked.how, loss=asked.loss, fit=fit,
+        ),
+        mel=setting.mel,
+        classes=source.clips.classes,
+        seed=seed,
+        device=device,
+        folder=cache / f"training-{key}",
+        label="source",
+    )  # fmt: skip
+    last = outcome.history[outcome.best_epoch - 1]
+    about: dict[str, Any] = {
+        "command": "source", "seed": seed, "seconds": outcome.seconds,
+        "measured": {name: value for name, value in last.items() if name.startswith("val_")},
+        "training": Part.of(source.clips[chosen.train], source.hashes).to_dict(),
+        "validation": Part.of(source.clips[chosen.validation], source.hashes).to_dict(),
+    }  # fmt: skip
+    save(file, outcome.model, about=about)
+    return file
+
+
+def measured(files: Iterable[Path]) -> list[str]:
+    """What each classifier reached on the part of the source that was held out."""
+    notes = []
+    for file in files:
+        said = read_about(file)["about"]
+        values = said.get("measured", {})
+        name = next((name for name in ("val_accuracy", "val_lwlrap") if name in values), "")
+        if name:
+            share, n = values[name], said["validation"]["clips"]
+            notes.append(
+                f"The transferred classifier's {name.removeprefix('val_')} on the {n} held-out "
+                f"clips of its own set: {100 * share:.1f} %."
+            )
+    return notes
