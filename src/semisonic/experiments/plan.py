@@ -296,7 +296,7 @@ def _train_job(
     name = digest(
         "train", reads, split.fold, seed, rows.tolist(), validation.tolist(),
         pool.tolist(), start.name if start else "", *_begun(setting, source),
-        *_by_layer(setting),
+        *reads.train.by_layer,
     )  # fmt: skip
     return TrainJob(
         f"train-{name}", setting, budget, arm, split.fold, draw, seed, rows, validation,
@@ -307,13 +307,6 @@ def _train_job(
 def _begun(setting: Setting, source: str) -> list[object]:
     """What a job's name says of the set that its encoder was trained on before; often nothing."""
     return [source] if setting.start == TRAINED else []
-
-
-def _by_layer(setting: Setting) -> list[object]:
-    """What it says of layers that are frozen or learn more slowly; nothing without them."""
-    fit = setting.train
-    is_read = fit.needs_body and setting.method != PROBE
-    return [fit.freeze_epochs, fit.layer_decay] if is_read else []
 
 
 def check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None:

@@ -94,6 +94,11 @@ class FitOptions:
         """Whether the encoder is told from what stands on it."""
         return self.freeze_epochs > 0 or self.layer_decay != 1.0
 
+    @property
+    def by_layer(self) -> tuple[float, ...]:
+        """The options that tell layers apart, for names made of the text; none when all are off."""
+        return (self.freeze_epochs, self.layer_decay) if self.needs_body else ()
+
     def rounds(self, steps_per_pass: int) -> tuple[int, int]:
         """Epochs, and steps of an epoch, when a pass over the clips takes so many steps."""
         passes = max(1, -(-self.epoch_steps // steps_per_pass))
