@@ -44,7 +44,8 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         )
     if options.source is not None:
         raise OptionError(
-            "option 'source': a stage starts from random weights or from another stage; leave it out"
+            "option 'source': a stage starts from random weights or from another stage; leave it "
+            "out"
         )
     device = str(choose_device(options.device))
     asked = {**to_dict(options), "contents": to_dict(recipe)}
