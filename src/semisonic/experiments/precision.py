@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from semisonic.base.files import digest, read_json, write_json
+from semisonic.data.features_store import one_torch_thread
 from semisonic.data.streams import Stream
 from semisonic.experiments.material import WHOLE, Material
 from semisonic.experiments.recipe import Recipe, Setting
@@ -104,10 +105,6 @@ def _probe(
         table.open(), np.arange(min(len(target), batch_size)), batch_size=batch_size, seed=0,
         target=target, device=torch.device(device),
     )  # fmt: skip
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         probe = probe_precision(Supervised(model).to(device), {"labelled": stream.at(0)})
-    finally:
-        torch.set_num_threads(threads)
     return probe.choice

@@ -26,6 +26,7 @@ from semisonic.base.files import digest
 from semisonic.base.progress import track
 from semisonic.base.seeds import derive
 from semisonic.data.clips import Clips
+from semisonic.data.features_store import one_torch_thread
 from semisonic.features.augment import wave
 from semisonic.inference.segment_options import CLASS_WISE, EITHER, PINK, PITCH, STRETCH, WHITE
 
@@ -79,7 +80,8 @@ def augmented_copies(
             _log.warning("no copies of %s: %s", clips.paths[row], error.reason)
             continue
         for k in missing:
-            with torch.random.fork_rng(devices=[]):
+            # One clip is too little for several threads: they would wait for each other.
+            with one_torch_thread(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(derive(seed, "copy", names[k]) % (1 << 31))
                 changed = changes[kinds[k]](x, torch.tensor([target[row]]))
             write(folder / names[k], changed[0].numpy(), sample_rate, overload="scale")
