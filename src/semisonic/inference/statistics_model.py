@@ -17,13 +17,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from semisonic.inference.simple.classifiers import mean_scores
+from semisonic.inference.simple.fitting import Scores, mean_scores
 
 N_TREES = 300
 STRENGTH = 0.01
 """Inverse of the linear model's regularisation, for standardised statistics."""
-
-Scores = NDArray[np.float64]
 
 
 def learn_and_score(

@@ -8,19 +8,16 @@ they are standardised by the clips that are learned from.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
-from semisonic.base.errors import DataError, OptionError
+from semisonic.base.errors import OptionError
 from semisonic.base.options import nearest
-
-Scores = NDArray[np.float64]
+from semisonic.inference.simple.fitting import Scores, mean_scores
 
 NEIGHBOURS = 8
 """Of training folds, with inputs as they are: 3 to 10 are alike, standardised ones are worse."""
@@ -87,40 +84,6 @@ def fit_scores(
         raise OptionError(f"classifier '{name}': {nearest(name, CLASSIFIERS)}")
     models = CLASSIFIERS[name].make(seed % 2**32, len(target))
     return mean_scores(models, learn_from, target, to_score, n_classes)
-
-
-def mean_scores(
-    models: Sequence[Any],
-    learn_from: NDArray[Any],
-    target: NDArray[np.int64],
-    to_score: NDArray[Any],
-    n_classes: int,
-) -> Scores:
-    """Fit each model to the same clips; the mean of their scores, shape (m, n_classes)."""
-    if not len(target):
-        raise DataError("classifier: found no labelled clips to learn from")
-    scores = np.zeros((len(to_score), n_classes))
-    known = np.unique(target)
-    if len(known) == 1:
-        scores[:, known] = 1.0
-        return scores
-    for model in models:
-        with warnings.catch_warnings():
-            # A perceptron that still improves after its last epoch is fine.
-            warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
-            model.fit(learn_from, target)
-        scores[:, known] += _probabilities(model, to_score) / len(models)
-    return scores
-
-
-def _probabilities(model: Any, x: NDArray[Any]) -> Scores:
-    """Scores that sum to one; where a model has none, the softmax of its decision function."""
-    if hasattr(model, "predict_proba"):
-        return np.asarray(model.predict_proba(x), np.float64)
-    decision = np.asarray(model.decision_function(x), np.float64)
-    if decision.ndim == 1:
-        decision = np.stack([np.zeros_like(decision), decision], axis=1)
-    return np.asarray(softmax(decision, axis=1))
 
 
 def _standardised(model: Any) -> Any:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.inference.simple.classifiers import Scores, fit_scores
+from semisonic.inference.simple.classifiers import fit_scores
+from semisonic.inference.simple.fitting import Scores
 
 
 def fit_hierarchy(
