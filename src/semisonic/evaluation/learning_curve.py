@@ -119,11 +119,16 @@ def say_needed(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
             sentences.append(f"{percent} was not reached with {curve.name}.")
         elif labels <= curve.labels[0] and curve.means[0] >= accuracy:
             sentences.append(
-                f"{percent} needs {curve.labels[0]:g} labels a class or fewer with {curve.name}."
+                f"{percent} needs {count_labels(curve.labels[0])} a class or fewer with {curve.name}."
             )
         else:
             sentences.append(
-                f"{percent} needs about {math.ceil(labels - 1e-9)} labels a class with "
+                f"{percent} needs about {count_labels(math.ceil(labels - 1e-9))} a class with "
                 f"{curve.name}."
             )
     return sentences
+
+
+def count_labels(n: float) -> str:
+    """So many labels, in words."""
+    return "1 label" if n == 1 else f"{n:.3g} labels"

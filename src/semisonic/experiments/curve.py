@@ -13,6 +13,7 @@ from semisonic.data.synth import SynthOptions
 from semisonic.evaluation.learning_curve import (
     CurvePoint,
     LearningCurve,
+    count_labels,
     say_needed,
     worth_in_labels,
 )
@@ -152,18 +153,19 @@ def _answers(
     for labels, needed in worth_in_labels(pool, alone):
         if math.isinf(needed):
             said.append(
-                f"{labels:.3g} labels a class with the pool reach more than any number tried "
+                f"{count_labels(labels)} a class with the pool reach more than any number tried "
                 "without it."
             )
         elif needed > labels * 1.1:
             said.append(
-                f"{labels:.3g} labels a class with the pool do as well as about {needed:.3g} "
+                f"{count_labels(labels)} a class with the pool do as well as about "
+                f"{round(needed, 1 if needed < 10 else 0):g} "
                 "without it."
             )
     shown = [c for c in comparisons if c.is_shown and c.difference > 0]
     worse = [c for c in comparisons if c.is_shown and c.difference < 0]
     said.append(
-        f"The pool helped beyond doubt at {len(shown)} of {len(comparisons)} numbers of labels"
+        f"The pool is shown to help at {len(shown)} of {len(comparisons)} numbers of labels"
         + (f", and did harm at {len(worse)}." if worse else ".")
     )
     return said
@@ -187,7 +189,7 @@ def _page(
     best = max(curves[1].points, key=lambda point: point.accuracy.mean)
     first = curves[1].points[0]
     page.verdict(
-        f"{percent(first.accuracy.mean)} with {first.labels_per_class:.3g} labels a class and "
+        f"{percent(first.accuracy.mean)} with {count_labels(first.labels_per_class)} a class and "
         f"the pool, {percent(best.accuracy.mean)} with {best.labels_per_class:.3g}",
         outcome="open",
     )
