@@ -119,7 +119,8 @@ def say_needed(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
             sentences.append(f"{percent} was not reached with {curve.name}.")
         elif labels <= curve.labels[0] and curve.means[0] >= accuracy:
             sentences.append(
-                f"{percent} needs {count_labels(curve.labels[0])} a class or fewer with {curve.name}."
+                f"{percent} needs {count_labels(curve.labels[0])} a class or fewer with "
+                f"{curve.name}."
             )
         else:
             sentences.append(
