@@ -127,3 +127,9 @@ def test_the_table_of_recipes_is_complete() -> None:
 def test_recipes_of_the_docs_are_in_the_package() -> None:
     named = {m for line in _commands() for m in re.findall(r"run (?:recipes/)?([\w-]+)", line)}
     assert named - {"my-recipe"} <= set(recipes.names())
+
+
+def test_the_tests_that_the_docs_name_are_there() -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs/seeds.md").read_text("utf-8")))
+    assert len(named) > 40
+    assert not [name for name in sorted(named) if not (ROOT / name).is_file()]

@@ -1,0 +1,75 @@
+"""No verb changes, adds or removes anything in the folders it reads."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from semisonic.apps.cli.main import main
+from semisonic.base import progress
+from semisonic.base.files import content_hash
+
+SMALL = ["--n-mels", "16", "--sample-rate", "8000", "--duration", "1"]
+NETWORK = ["--model", "(4)3c-2p-8fc", *SMALL]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    yield
+    progress.show(False)
+
+
+def state(folder: Path) -> dict[str, tuple[str, int]]:
+    """Content and time of change of every file below a folder; folders are listed, too."""
+    return {
+        path.relative_to(folder).as_posix(): (
+            content_hash(path) if path.is_file() else "",
+            path.stat().st_mtime_ns,
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def test_every_verb_leaves_its_input_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semisonic.inference.statistics_model.N_TREES", 10)
+    made, data, pool, out = (tmp_path / name for name in ("made", "data", "pool", "out"))
+    size = ["--n-classes", "3", "--clips-per-class", "6", "--n-pool", "6", "--n-folds", "2"]
+    short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1"]
+    assert main(["data", "synth", str(made), *size, *short, "-q"]) == 0
+    data.mkdir()
+    shutil.copytree(made / "labelled", data / "labelled")
+    shutil.copy(made / "labels.csv", data)
+    shutil.copytree(made / "pool", pool)
+    (data / "notes.txt").write_text("mine")
+    before = state(data), state(pool)
+    table, unlabelled, model = str(data / "labels.csv"), str(pool), str(out / "train")
+    fit = [
+        "--epochs",
+        "2",
+        "--patience",
+        "0",
+        "--method",
+        "supervised",
+        "--validation",
+        "0",
+        "--test-fold",
+        "1",
+    ]
+    calls = (
+        ["data", "info", table],
+        ["data", "check", table],
+        ["data", "build", table, "-o", str(out / "store"), "--sample-rate", "8000"],
+        ["pretrain", unlabelled, "-o", str(out / "pretrain"), *NETWORK, "--epochs", "1"],
+        ["train", table, "--unlabelled", unlabelled, "-o", model, *NETWORK, *fit],
+        ["evaluate", model, table, "--fold", "1", "-o", str(out / "evaluate")],
+        ["predict", model, unlabelled, "-o", str(out / "predictions.csv")],
+        ["suspects", table, "-o", str(out / "suspects"), *SMALL, "--folds", "2"],
+    )
+    for arguments in calls:
+        assert main([*arguments, "-q"]) == 0, arguments
+        assert (state(data), state(pool)) == before, arguments
