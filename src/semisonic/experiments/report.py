@@ -172,8 +172,9 @@ def _subtitle(material: Material, options: RunOptions, recipe: Recipe) -> str:
         f"{len(labelled)} clips of '{labelled.name}', {len(labelled.classes)} classes, "
         f"{len(labelled.folds)} folds"
     )
-    if not any(one.has_encoder for one in (*recipe.settings, *recipe.controls)):
-        return text
+    networks = [one for one in (*recipe.settings, *recipe.controls) if one.has_encoder]
+    if not any(one.pretraining or one.method != "supervised" for one in networks):
+        return text  # nobody hears clips without their labels
     return f"{text}; unlabelled: {heard}" + (
         " and on the test clips" if options.transductive else ""
     )
