@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
 from typing import Any
 
@@ -18,60 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import OptionError
-from semisonic.base.files import digest
 from semisonic.base.seeds import derive, generator
 from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.splits import Split, fold_splits
+from semisonic.experiments.jobs import (
+    PretrainJob,
+    Rows,
+    TrainJob,
+    named_pretraining,
+    named_training,
+)
 from semisonic.experiments.recipe import TRAINED, Budget, Recipe, Setting
 from semisonic.features.options import WAVE
 from semisonic.inference.learn import HELD_OUT_SHARE
 from semisonic.inference.methods.advice import AUTO, GIVEN, NO_OBJECTIVE, Situation
-from semisonic.inference.methods.options import PROBE, MethodOptions
 from semisonic.inference.methods.way import Way, settle
-from semisonic.inference.pretext import RECONSTRUCTION, WITHOUT_DECODER, PretextOptions
+from semisonic.inference.pretext import RECONSTRUCTION, WITHOUT_DECODER
 from semisonic.inference.segment_options import MEAN
-from semisonic.inference.simple.classifiers import CLASSIFIERS
 from semisonic.inference.simple.inputs import EMBEDDING, MEL
 from semisonic.training.options import FitOptions
-
-Rows = NDArray[np.int64]
-
-
-SIMPLE_VERSION = 1
-"""Part of the names of jobs that train no network: raise it when a classifier changes."""
-
-
-@dataclass(frozen=True, eq=False)
-class PretrainJob:
-    """Pre-train an encoder. Row numbers count the joined table: labelled clips, then pool."""
-
-    name: str
-    setting: Setting
-    fold: int
-    draw: int
-    seed: int
-    rows: Rows
-    held_out: Rows
-    show: Rows
-
-
-@dataclass(frozen=True, eq=False)
-class TrainJob:
-    """Train a classifier and score its test fold once."""
-
-    name: str
-    setting: Setting
-    budget: Budget
-    arm: str
-    fold: int
-    draw: int
-    seed: int
-    train: Rows
-    validation: Rows
-    test: Rows
-    pool: Rows
-    start: PretrainJob | None
 
 
 @dataclass(frozen=True)
@@ -144,18 +109,17 @@ def make_plan(
                 start = None
                 if settled.pretraining and settled.has_encoder:
                     parts = (rows, held_out) if setting.pool else (labels, labels[:0])
-                    start = _pretrain_job(
-                        settled, split, turn, seed_of_turn, *parts,
-                        one_of_each_class(labelled, split.test), source,
+                    shown = one_of_each_class(labelled, split.test)
+                    start = PretrainJob(
+                        "", settled, split.fold, turn, seed_of_turn, *parts, shown
                     )  # fmt: skip
+                    start = named_pretraining(start, source)
                     start = pretrain.setdefault(start.name, start)
-                make = partial(_train_job, source=source)
-                if settled.classifier:
-                    make = partial(simple_job, categories=categories, source=source)
-                job = make(
-                    settled, budget, arm, split, draw, seed_of_draw, labels, validation,
-                    pool_rows if setting.pool else pool_rows[:0], start,
+                job = TrainJob(
+                    "", settled, budget, arm, split.fold, draw, seed_of_draw, labels, validation,
+                    split.test, pool_rows if setting.pool else pool_rows[:0], start,
                 )  # fmt: skip
+                job = named_training(job, source, categories)
                 train.setdefault(job.name, job)
                 cells.append((cell_name(setting, budget, recipe), job))
     return Plan(tuple(pretrain.values()), tuple(train.values()), tuple(cells))
@@ -218,31 +182,6 @@ def _hold_out(rows: Rows, groups: NDArray[np.str_], seed: int, fold: int) -> tup
     return rows[~out], rows[out]
 
 
-def _pretrain_job(
-    setting: Setting,
-    split: Split,
-    draw: int,
-    seed: int,
-    rows: Rows,
-    held_out: Rows,
-    show: Rows,
-    source: str,
-) -> PretrainJob:
-    if not setting.pretrain.heeds_validation:
-        rows, held_out = np.sort(np.concatenate([rows, held_out])), held_out[:0]
-    plain = Setting()  # what only the training after it reads is left out
-    reads = replace(
-        setting, name="", dropout=plain.dropout, label_smoothing=plain.label_smoothing,
-        method=plain.method, pool=plain.pool, how=plain.how, loss=plain.loss, train=plain.train,
-        segments=replace(setting.segments, voting=plain.segments.voting),
-    )  # fmt: skip
-    name = digest(
-        "pre-train", reads, split.fold, seed, rows.tolist(), held_out.tolist(),
-        *_begun(setting, source),
-    )  # fmt: skip
-    return PretrainJob(f"pretrain-{name}", setting, split.fold, draw, seed, rows, held_out, show)
-
-
 def _under(setting: Setting, budget: Budget) -> Setting:
     """The setting with the length of training that the budget asks for."""
     if budget.epochs:
@@ -262,51 +201,6 @@ def _labels(budget: Budget, split: Split, seed: int, labelled: Clips) -> tuple[R
         return split.train, split.validation
     everything = np.sort(np.concatenate([split.train, split.validation]))
     return label_budget(labelled, everything, budget.labels_per_class, seed), everything[:0]
-
-
-def _train_job(
-    setting: Setting,
-    budget: Budget,
-    arm: str,
-    split: Split,
-    draw: int,
-    seed: int,
-    rows: Rows,
-    validation: Rows,
-    pool: Rows,
-    start: PretrainJob | None,
-    *,
-    source: str,
-) -> TrainJob:
-    plain = Setting()  # of what is not read, or told by the rows
-    reads = replace(
-        setting, name="", pretrain=plain.pretrain, pool=plain.pool,
-        segments=replace(setting.segments, voting=plain.segments.voting),  # both are written
-    )  # fmt: skip
-    if start is None:
-        reads = replace(reads, decoder="unpool", objective=RECONSTRUCTION, pretext=PretextOptions())
-    if setting.method == PROBE:
-        reads = replace(
-            reads, train=plain.train, loss=plain.loss, dropout=plain.dropout,
-            label_smoothing=plain.label_smoothing,
-        )  # fmt: skip
-    if setting.method == "supervised":
-        reads, pool = replace(reads, how=_without_pool(setting.how)), pool[:0]
-    # What is trained on is named by rows: a method that hears the test clips is another job.
-    name = digest(
-        "train", reads, split.fold, seed, rows.tolist(), validation.tolist(),
-        pool.tolist(), start.name if start else "", *_begun(setting, source),
-        *reads.train.by_layer,
-    )  # fmt: skip
-    return TrainJob(
-        f"train-{name}", setting, budget, arm, split.fold, draw, seed, rows, validation,
-        split.test, pool, start,
-    )  # fmt: skip
-
-
-def _begun(setting: Setting, source: str) -> list[object]:
-    """What a job's name says of the set that its encoder was trained on before; often nothing."""
-    return [source] if setting.start == TRAINED else []
 
 
 def check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None:
@@ -333,43 +227,6 @@ def check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None
         )
 
 
-def simple_job(
-    setting: Setting,
-    budget: Budget,
-    arm: str,
-    split: Split,
-    draw: int,
-    seed: int,
-    rows: Rows,
-    validation: Rows,
-    pool: Rows,
-    start: PretrainJob | None,
-    *,
-    categories: Mapping[str, str] | None = None,
-    source: str = "",
-) -> TrainJob:
-    """The job of a simple classifier. It hears no pool and has no epoch to choose.
-
-    Its name is made of what it reads alone: one that has nothing random in it is the same work
-    in every draw of the same labels.
-    """
-    cut = setting.segments
-    reads: list[object] = [setting.classifier, setting.inputs, setting.front.key()]
-    reads.append((cut.hop, cut.rest, cut.copies))
-    reads.append(seed if CLASSIFIERS[setting.classifier].is_random else "")
-    reads.append(sorted((categories or {}).items()) if setting.group_first else "")
-    if start is not None:
-        reads.append(start.name)
-    elif setting.inputs == EMBEDDING:
-        reads += [setting.architecture, setting.standardize, setting.start]
-        reads += _begun(setting, source)
-    name = digest("simple", SIMPLE_VERSION, *reads, split.fold, rows.tolist())
-    return TrainJob(
-        f"train-{name}", setting, budget, arm, split.fold, draw, seed, rows, validation,
-        split.test, pool[:0], start,
-    )  # fmt: skip
-
-
 def _settled(setting: Setting, situation: Situation) -> Setting:
     """The setting with the method, the start and their options that ``auto`` chooses."""
     if setting.method != AUTO or setting.classifier:
@@ -388,8 +245,3 @@ def _settled(setting: Setting, situation: Situation) -> Setting:
         objective=way.objective if pretrains else setting.objective,
         start=setting.start if way.start == GIVEN else way.start,
     )  # fmt: skip
-
-
-def _without_pool(how: MethodOptions) -> MethodOptions:
-    """What supervised training reads of a method's options."""
-    return MethodOptions(augment=how.augment, mixup=how.mixup)

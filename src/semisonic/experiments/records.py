@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from semisonic.base.files import write_json
 from semisonic.data.clips import Clips
 from semisonic.evaluation.results import Predictions
-from semisonic.experiments.plan import Rows, TrainJob
+from semisonic.experiments.jobs import Rows, TrainJob
 from semisonic.inference.segment_options import MAJORITY, MEAN
 
 DONE = "job.json"

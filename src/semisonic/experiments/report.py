@@ -24,10 +24,11 @@ from semisonic.evaluation.report import (
     SimpleTable,
     write_experiment_report,
 )
+from semisonic.experiments.jobs import TrainJob
 from semisonic.experiments.material import Material
 from semisonic.experiments.method_notes import method_notes
 from semisonic.experiments.options import RunOptions
-from semisonic.experiments.plan import Plan, TrainJob, pretraining_way
+from semisonic.experiments.plan import Plan, pretraining_way
 from semisonic.experiments.recipe import Recipe
 from semisonic.experiments.results import Outcome
 from semisonic.experiments.side_by_side import (

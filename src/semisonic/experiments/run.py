@@ -17,9 +17,10 @@ from semisonic.data.synth import SynthOptions
 from semisonic.data.workers import count_workers
 from semisonic.evaluation.outcome import Comparison
 from semisonic.experiments.engine import Task, run_tasks
+from semisonic.experiments.jobs import PretrainJob, Rows, TrainJob
 from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
-from semisonic.experiments.plan import Plan, PretrainJob, Rows, TrainJob, make_plan
+from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.precision import settle_precision
 from semisonic.experiments.recipe import Recipe, read_recipe
 from semisonic.experiments.report import write_report

@@ -11,8 +11,9 @@ from semisonic.evaluation.published import BASELINES, Published, same_data
 from semisonic.evaluation.report import Series
 from semisonic.evaluation.results import Predictions
 from semisonic.evaluation.separability import Separability, separability
+from semisonic.experiments.jobs import TrainJob
 from semisonic.experiments.material import Material
-from semisonic.experiments.plan import Plan, TrainJob, cell_name
+from semisonic.experiments.plan import Plan, cell_name
 from semisonic.experiments.recipe import Budget, Recipe, Setting
 from semisonic.inference.simple.classifiers import CLASSIFIERS
 from semisonic.inference.simple.inputs import CEPSTRUM, EMBEDDING, vectors

@@ -8,8 +8,8 @@ from time import perf_counter
 
 import numpy as np
 
+from semisonic.experiments.jobs import TrainJob
 from semisonic.experiments.material import Material
-from semisonic.experiments.plan import TrainJob
 from semisonic.experiments.records import PREDICTIONS, predictions_of, write_done
 from semisonic.inference.scoring import mean_by
 from semisonic.inference.segment_options import MEAN

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from semisonic.base.files import read_json, replacing, write_json
 from semisonic.evaluation.results import Predictions
+from semisonic.experiments.jobs import PretrainJob, Rows, TrainJob
 from semisonic.experiments.material import Material
-from semisonic.experiments.plan import PretrainJob, Rows, TrainJob, pretraining_way
+from semisonic.experiments.plan import pretraining_way
 from semisonic.experiments.recipe import TRAINED
 from semisonic.experiments.records import (
     DONE,
