@@ -104,7 +104,12 @@ def test_segments_overlap_and_copies_are_for_training_only(tmp_path: Path) -> No
     pool = table(tmp_path / "pool", [{"file": "9.wav"}], seed=2)
     short = replace(MEL, duration=0.2)
     cut = SegmentOptions(hop=0.1, rest=False, copies=("class-wise", "class-wise"))
-    material = gather(labelled, pool, [(short, cut), (short, WHOLE)], tmp_path / "cache", seed=0)
+    noisy = replace(cut, copies=("white",))
+    inputs = [(short, cut), (short, WHOLE), (short, noisy)]
+    material = gather(labelled, pool, inputs, tmp_path / "cache", seed=0)
+    one_copy = material.table(short, noisy)
+    assert len(one_copy.open()) == 5 * 4 + 4 * 4  # each table of its own, none in another's place
+    assert len(one_copy.with_copies(np.array([2]))) == 8
     found = material.table(short, cut)
     assert np.bincount(found.source[found.source >= 0]).tolist() == [4, 4, 4, 4, 4]
     n_copies = np.bincount(found.copy_of[found.copy_of >= 0])

@@ -61,7 +61,8 @@ def augmented_copies(
     Returns
     -------
     copies : Clips
-        Labels, groups and folds are those of the clips they were made from.
+        Labels, groups and folds are those of the clips they were made from. The name tells the
+        kinds, as features are kept by the name of their table.
     source : ndarray of int64
         The row that each copy was made from. A clip that cannot be read has no copies.
     """
@@ -90,7 +91,7 @@ def augmented_copies(
     rows = np.array(source, np.int64)
     copies = clips[rows].with_columns(
         file=np.array(files, dtype=np.str_), start_time=np.zeros(len(rows)),
-        end_time=np.full(len(rows), np.nan), root=folder, name=f"{clips.name}, copies",
+        end_time=np.full(len(rows), np.nan), root=folder, name=f"{clips.name}, copies: {', '.join(kinds)}",
     )  # fmt: skip
     return copies, rows
 
