@@ -91,7 +91,8 @@ def augmented_copies(
     rows = np.array(source, np.int64)
     copies = clips[rows].with_columns(
         file=np.array(files, dtype=np.str_), start_time=np.zeros(len(rows)),
-        end_time=np.full(len(rows), np.nan), root=folder, name=f"{clips.name}, copies: {', '.join(kinds)}",
+        end_time=np.full(len(rows), np.nan), root=folder,
+        name=f"{clips.name}, copies: {', '.join(kinds)}",
     )  # fmt: skip
     return copies, rows
 
