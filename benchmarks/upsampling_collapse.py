@@ -25,7 +25,7 @@ from semisonic.base.files import write_json
 from semisonic.data import fold_splits, load_clips
 from semisonic.data.join import join
 from semisonic.experiments.material import FeatureTable
-from semisonic.experiments.recipe import read_recipe
+from semisonic.experiments.recipe_file import read_recipe
 from semisonic.inference.prepare import prepare
 from semisonic.inference.pretraining import PretrainSettings, pretrain_encoder
 from semisonic.inference.training import TrainSettings, train_model

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from semisonic.base.errors import OptionError
-from semisonic.experiments.recipe import read_recipe
+from semisonic.experiments.recipe_file import read_recipe
 
 BASE = """
 title = "t"
@@ -121,3 +121,10 @@ def test_a_setting_has_a_control_of_its_own(tmp_path: Path) -> None:
     recipe = read_recipe(write(tmp_path, text))
     assert [c.filters for c in recipe.controls] == [8, 8, 64, 64]
     assert [s.filters for s in recipe.settings] == [16, 16, 64, 64]
+
+
+def test_pairs_of_settings_are_settings_of_the_recipe(tmp_path: Path) -> None:
+    text = 'against = [["a", "b"]]\n[[settings]]\nname = "a"\n[[settings]]\nname = "b"\n'
+    assert read_recipe(write(tmp_path, text)).against == (("a", "b"),)
+    with pytest.raises(OptionError, match="no setting 'c'"):
+        read_recipe(write(tmp_path, text.replace('["a", "b"]', '["a", "c"]')))

@@ -13,7 +13,8 @@ from semisonic.experiments.options import RunOptions
 
 if TYPE_CHECKING:
     from semisonic.experiments.curve import CurveResult, learning_curve
-    from semisonic.experiments.recipe import Budget, Recipe, Setting, read_recipe, recipe_kind
+    from semisonic.experiments.recipe import Budget, Recipe, Setting
+    from semisonic.experiments.recipe_file import read_recipe, recipe_kind
     from semisonic.experiments.run import ExperimentResult, run_recipe
     from semisonic.experiments.stages.recipe import Stage, StagesRecipe, read_stages
     from semisonic.experiments.stages.run import run_stages
@@ -38,7 +39,8 @@ __all__ = [
 
 _HOME = {
     "curve": ("CurveResult", "learning_curve"),
-    "recipe": ("Budget", "Recipe", "Setting", "read_recipe", "recipe_kind"),
+    "recipe": ("Budget", "Recipe", "Setting"),
+    "recipe_file": ("read_recipe", "recipe_kind"),
     "run": ("ExperimentResult", "run_recipe"),
     "stages.recipe": ("Stage", "StagesRecipe", "read_stages"),
     "stages.run": ("run_stages",),

@@ -16,6 +16,7 @@ from semisonic.base.options import to_dict
 from semisonic.data.categories import categories_of
 from semisonic.evaluation.mistakes import WrongClip, worst_mistakes
 from semisonic.evaluation.projection import pca_2d
+from semisonic.evaluation.published_studies import STUDIES
 from semisonic.evaluation.report import (
     ExperimentContent,
     JobHistory,
@@ -105,6 +106,8 @@ def write_report(
             for arm, job in shown.items()
             if "filters" in (arrays := read_arrays(jobs, job))
         },
+        study=recipe.published if recipe.published in STUDIES else "",
+        setting_pairs=outcome.pairs,
         series=side_by_side(recipe, plan, material.labelled.name),
         categories=categories,
         separability=class_distances(tried, material),
@@ -134,6 +137,7 @@ def write_report(
             **provenance_of(run, options),
             "recipe": to_dict(recipe),
             "comparisons": [one.to_dict() for one in outcome.comparisons],
+            "setting_pairs": [one.to_dict() for one in outcome.pairs],
             "timing": [list(row) for row in content.timing],
             "dead_units": [list(row) for row in content.dead_units.rows]
             if content.dead_units

@@ -12,7 +12,8 @@ import numpy as np
 from semisonic.evaluation.comparison import compare_settings
 from semisonic.evaluation.outcome import Comparison
 from semisonic.evaluation.results import Predictions
-from semisonic.experiments.plan import Plan
+from semisonic.evaluation.setting_pairs import compare_setting_pairs
+from semisonic.experiments.plan import Plan, cell_name
 from semisonic.experiments.recipe import Recipe
 from semisonic.experiments.worker import read_job, read_predictions
 
@@ -26,7 +27,9 @@ class Outcome:
     predictions : Predictions
         Every scored test clip of every setting, arm and draw; each exactly once.
     comparisons : tuple of Comparison
-        Pre-trained against supervised, one a setting.
+        The treated arm against the control, one a setting.
+    pairs : tuple of Comparison
+        Settings against settings, as the recipe's key ``against`` asks.
     jobs : tuple of dict
         What each job wrote of itself, with its ``cell``, the setting's name in tables. A job
         that serves several settings is there for each.
@@ -35,6 +38,7 @@ class Outcome:
     predictions: Predictions
     comparisons: tuple[Comparison, ...]
     jobs: tuple[dict[str, Any], ...]
+    pairs: tuple[Comparison, ...] = ()
 
 
 def collect(recipe: Recipe, plan: Plan, folder: Path) -> Outcome:
@@ -54,7 +58,18 @@ def collect(recipe: Recipe, plan: Plan, folder: Path) -> Outcome:
         predictions,
         tuple(compare_settings(predictions, recipe.control, recipe.treated)),
         tuple(jobs.values()),
+        tuple(compare_setting_pairs(predictions, _cells_of_pairs(recipe))),
     )
+
+
+def _cells_of_pairs(recipe: Recipe) -> list[tuple[str, str]]:
+    """The names in tables of settings that are held against each other, under each budget."""
+    by_name = {setting.name: setting for setting in recipe.settings}
+    return [
+        (cell_name(by_name[first], budget, recipe), cell_name(by_name[second], budget, recipe))
+        for budget in recipe.budgets
+        for first, second in recipe.against
+    ]
 
 
 def comparison_rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:

@@ -22,7 +22,8 @@ from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.precision import settle_precision
-from semisonic.experiments.recipe import Recipe, read_recipe
+from semisonic.experiments.recipe import Recipe
+from semisonic.experiments.recipe_file import read_recipe
 from semisonic.experiments.report import write_report
 from semisonic.experiments.results import Outcome, collect, comparison_rows, text_table
 from semisonic.experiments.source import load_source, measured, network_key, trained_files

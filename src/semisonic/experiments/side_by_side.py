@@ -1,4 +1,4 @@
-"""What the report of simple classifiers needs besides that of networks: who stands beside whom."""
+"""Which settings stand side by side in a report, and what only simple classifiers show there."""
 
 from __future__ import annotations
 
@@ -30,34 +30,42 @@ PLAYED_OF_A_PAIR = 3
 def side_by_side(recipe: Recipe, plan: Plan, data: str) -> dict[str, tuple[Series, ...]]:
     """By budget the control, once where it is the same work, and every setting.
 
-    Empty for an experiment without simple classifiers.
+    Empty where no simple classifiers compete and the recipe does not ask for it.
     """
     everything = (*recipe.settings, *recipe.controls)
-    if not any(setting.classifier for setting in everything):
+    if not (recipe.side_by_side or any(setting.classifier for setting in everything)):
         return {}
     return {budget.label: _of_budget(recipe, plan, budget, data) for budget in recipe.budgets}
 
 
 def _of_budget(recipe: Recipe, plan: Plan, budget: Budget, data: str) -> tuple[Series, ...]:
+    cells = [cell_name(setting, budget, recipe) for setting in recipe.settings]
+    work = {(cell, arm): _jobs(plan, cell, arm) for cell in cells for arm in recipe.arms}
+    shared = len({work[cell, recipe.control] for cell in cells}) == 1
     found: dict[frozenset[tuple[str, int]], Series] = {}
     controls: list[Series] = []
     treated: list[Series] = []
-    for setting, control in zip(recipe.settings, recipe.controls, strict=True):
-        cell = cell_name(setting, budget, recipe)
+    for cell, setting, control in zip(cells, recipe.settings, recipe.controls, strict=True):
         for arm, one, rows in (
             (recipe.control, control, controls), (recipe.treated, setting, treated),
         ):  # fmt: skip
-            jobs = frozenset(
-                (job.name, job.draw) for name, job in plan.cells if (name, job.arm) == (cell, arm)
-            )
+            jobs = work[cell, arm]
             if jobs not in found:
                 label = setting.name if arm == recipe.treated else recipe.control
+                if recipe.side_by_side and not shared:
+                    label = f"{setting.name}, {arm}"
                 taken = [other.name for other in found.values()]
                 label = f"{label} of {setting.name}" if label in taken else label
                 theirs = _published(one, data) if not budget.labels_per_class else None
                 found[jobs] = Series(label, cell, arm, in_words(one), theirs)
                 rows.append(found[jobs])
     return (*controls, *treated)
+
+
+def _jobs(plan: Plan, cell: str, arm: str) -> frozenset[tuple[str, int]]:
+    return frozenset(
+        (job.name, job.draw) for name, job in plan.cells if (name, job.arm) == (cell, arm)
+    )
 
 
 def in_words(setting: Setting) -> str:

@@ -138,7 +138,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def percent_axis(axis: Any) -> None:
     """Label an axis that runs from 0 to 1 in per cent."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
 
 
 def points_axis(axis: Any) -> None:

@@ -26,19 +26,21 @@ def add_side_by_side(page: Page, content: ExperimentContent) -> None:
     """Accuracy of every classifier in every fold, beside what was published, by budget."""
     if not content.series:
         return
-    page.section("Every classifier, fold by fold")
+    what = "setting" if content.subject else "classifier"
+    page.section(f"Every {what}, fold by fold")
     for number, (budget, series) in enumerate(content.series.items()):
         if len(content.series) > 1:
             page.heading(budget)
         _side_by_side(page, content, series, f"-{number + 1}" if number else "")
     everything = [one for series in content.series.values() for one in series]
     methods = {one.name: one.method for one in everything if one.method}
-    page.table(
-        ["classifier", "how it learns"],
-        list(methods.items()),
-        name="classifiers",
-        caption="What the classifiers are",
-    )
+    if len(set(methods.values())) > 1:
+        page.table(
+            [what, "how it learns"],
+            list(methods.items()),
+            name="classifiers",
+            caption=f"What the {what}s are",
+        )
     known = published.published_for(content.data)
     if any(one.published for one in everything):
         page.table(
@@ -72,7 +74,11 @@ def _side_by_side(
         + "; ".join(f"{name} {percent(rows.correct.mean())}" for name, rows in tables.items()),
     )
     numbers = sorted({fold for values in folds.values() for fold in values})
-    headers = ["classifier", *(f"fold {number}" for number in numbers), "all clips"]
+    headers = [
+        "setting" if content.subject else "classifier",
+        *(f"fold {number}" for number in numbers),
+        "all clips",
+    ]
     headers += ["published", "ours less published"] if theirs else []
     table: list[list[Any]] = []
     styles: dict[int, str] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from semisonic.evaluation.outcome import Comparison
 from semisonic.evaluation.published import Published
 from semisonic.evaluation.results import Predictions
 from semisonic.evaluation.separability import Separability
@@ -108,6 +109,10 @@ class ExperimentContent:
         Whether published results stand beside ours.
     paper_cells : mapping of int to str
         For a batch size in the paper's table 1, the setting that repeats it.
+    study : str
+        A key of :data:`semisonic.evaluation.published_studies.STUDIES` to stand beside ours.
+    setting_pairs : sequence of Comparison
+        Settings held against each other.
     histories, reconstructions, filters, embeddings, mistakes, dead_units
         The learning curves and pictures. ``filters`` holds weights of shape (filter,
         channel, mel, frame) by arm, ``embeddings`` (points (n, 2), targets (n,)) by arm.
@@ -143,6 +148,8 @@ class ExperimentContent:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     with_published: bool = True
     paper_cells: Mapping[int, str] = field(default_factory=dict)
+    study: str = ""
+    setting_pairs: Sequence[Comparison] = ()
     histories: Sequence[JobHistory] = ()
     reconstructions: Reconstructions | None = None
     filters: Mapping[str, ArrayLike] = field(default_factory=dict)

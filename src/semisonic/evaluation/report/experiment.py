@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,13 +24,17 @@ from semisonic.evaluation.report.detail_sections import (
     add_mistakes,
     add_repeat,
 )
+from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Page
+from semisonic.evaluation.report.pairs_section import add_setting_pairs
 from semisonic.evaluation.report.results_sections import (
     add_answer,
     add_folds,
     add_published,
     add_settings,
+    protocol_of,
 )
+from semisonic.evaluation.report.study_section import add_study
 
 _MOST_PLAIN_ROWS = 20_000
 
@@ -82,6 +87,8 @@ def build_page(
         page.warning(warning)
     add_settings(page, content, comparisons, main)
     add_side_by_side(page, content)
+    add_setting_pairs(page, content)
+    add_study(page, content.study, content.data, _ours(content, comparisons), protocol_of(main))
     if content.with_published:
         add_published(page, content, comparisons, main)
     add_folds(page, content, main)
@@ -103,6 +110,20 @@ def build_page(
         "histories": content.histories,
     }
     return page, comparisons
+
+
+def _ours(
+    content: ExperimentContent, comparisons: Sequence[Comparison]
+) -> list[tuple[str, Measured]]:
+    """Every arm of every setting; a control that all settings share is named once."""
+    shared = len({one.a.mean for one in comparisons}) == 1 and len(comparisons) > 1
+    found: dict[str, Measured] = {}
+    for one in comparisons:
+        control = content.control if shared else f"{one.setting}, {content.control}"
+        found[control] = Measured(one.a.mean, *one.a.interval)
+        treated = one.setting if shared else f"{one.setting}, {content.treated}"
+        found[treated] = Measured(one.b.mean, *one.b.interval)
+    return list(found.items())
 
 
 def _main(content: ExperimentContent, comparisons: list[Comparison]) -> Comparison:

@@ -65,7 +65,7 @@ def add_settings(
         else:
             row += [_arm(one.a), _arm(one.b), Measured(one.difference, *one.claimed_interval)]
             row += [one.p_mcnemar, one.p_folds, *([corrected[name]] if several else [])]
-            row.append(_OUTCOMES[one.outcome])
+            row.append(OUTCOMES[one.outcome])
         if name == main.setting and several:
             styles[len(rows)] = "strong"
         rows.append(row)
@@ -112,7 +112,7 @@ def add_published(
     styles = {
         i: "soft" for i, row in enumerate(listed) if not published.same_data(row.data, content.data)
     }
-    protocol = f"{len({pair.fold for pair in main.folds})} folds, {_draws(main)}"
+    protocol = protocol_of(main)
     for arm in (main.a, main.b):
         styles[len(table)] = "strong"
         table.append((f"ours, {arm.name}", _data(content), _arm(arm), protocol, main.setting))
@@ -236,7 +236,7 @@ def add_folds(page: Page, content: ExperimentContent, main: Comparison) -> None:
     )
 
 
-_OUTCOMES = {
+OUTCOMES = {
     "better": "better",
     "worse": "worse",
     "better here": "better on these clips",
@@ -247,6 +247,12 @@ _OUTCOMES = {
 
 def _data(content: ExperimentContent) -> str:
     return content.data or "our data"
+
+
+def protocol_of(main: Comparison) -> str:
+    """How many folds and draws a comparison has, in words."""
+    n_folds = len({pair.fold for pair in main.folds})
+    return f"{n_folds} {'fold' if n_folds == 1 else 'folds'}, {_draws(main)}"
 
 
 def _draws(main: Comparison) -> str:

@@ -36,7 +36,8 @@ from typing import Any
 from semisonic.base.errors import OptionError
 from semisonic.base.options import from_mapping, nearest, option
 from semisonic.data.synth import SynthOptions
-from semisonic.experiments.recipe import STAGES, load_table, merged
+from semisonic.evaluation.published_studies import STUDIES
+from semisonic.experiments.recipe_file import STAGES, load_table, merged
 from semisonic.features import MelOptions
 from semisonic.inference.methods.label_filter import FilterOptions
 from semisonic.inference.methods.options import (
@@ -117,6 +118,7 @@ class StagesRecipe:
 
     title: str = option("Experiment in stages", "headline of the report")
     question: str = option("", "what is asked, in a sentence")
+    published: str = option("", "published study put beside ours", choices=("", *STUDIES))
     main: str = option("", "stage that the report opens with; the last if empty")
     validation: float = option(
         0.15, "share of the curated training clips held out to choose the epoch, by recording",

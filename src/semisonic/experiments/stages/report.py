@@ -16,6 +16,7 @@ from semisonic.evaluation.plots import comparison as comparison_plot
 from semisonic.evaluation.plots import training_curves
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.report import Measured, Number, Page
+from semisonic.evaluation.report.study_section import add_study
 from semisonic.evaluation.significance import holm
 from semisonic.evaluation.wording import duration, p_value, percent, points
 from semisonic.experiments.material import Material
@@ -51,6 +52,9 @@ def write_stages_report(
     if recipe.question:
         page.text(recipe.question)
     _add_stages(page, recipe, outcome)
+    ours = [(one.name, Measured(one.lwlrap.mean, *one.lwlrap.interval)) for one in outcome.stages]
+    protocol = f"{len(recipe.folds) or len(material.labelled.folds)} folds, {recipe.draws} draws"
+    add_study(page, recipe.published, material.labelled.name, ours, protocol)
     _add_filters(page, recipe, outcome)
     _add_curves(page, outcome)
     page.section("How it was done")

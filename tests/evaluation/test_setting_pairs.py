@@ -1,0 +1,76 @@
+"""Settings against settings, and a published study beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+
+import pytest
+
+from semisonic.base.errors import DataError
+from semisonic.evaluation import Predictions
+from semisonic.evaluation.comparison import compare
+from semisonic.evaluation.published_studies import STUDIES
+from semisonic.evaluation.report import ExperimentContent, build_page
+from semisonic.evaluation.setting_pairs import compare_setting_pairs
+
+ARMS = {"supervised": 0.6, "pre-trained": 0.8}
+
+
+@pytest.fixture(scope="module")
+def predictions(predictions_of: Callable[..., Predictions]) -> Predictions:
+    return predictions_of(ARMS, n_folds=5, n_draws=2, settings=("mel", "wave"))
+
+
+def test_a_pair_is_compared_in_each_arm_on_the_same_clips(predictions: Predictions) -> None:
+    found = compare_setting_pairs(predictions, [("mel", "wave")])
+    assert [one.setting for one in found] == [
+        "wave against mel, supervised", "wave against mel, pre-trained",
+    ]  # fmt: skip
+    for one, arm in zip(found, ARMS, strict=True):
+        for side, setting in ((one.a, "mel"), (one.b, "wave")):
+            assert side.name == setting
+            rows = predictions.select(setting=setting, arm=arm)
+            assert side.mean == pytest.approx(rows.correct.mean())
+
+
+def test_the_order_of_a_pair_turns_the_sign(predictions: Predictions) -> None:
+    there = compare_setting_pairs(predictions, [("mel", "wave")])
+    back = compare_setting_pairs(predictions, [("wave", "mel")])
+    for one, other in zip(there, back, strict=True):
+        assert one.difference == pytest.approx(-other.difference)
+        assert one.p_mcnemar == pytest.approx(other.p_mcnemar)
+
+
+def test_clips_that_one_setting_lacks_are_an_error(predictions: Predictions) -> None:
+    part = predictions[(predictions.setting == "mel") | (predictions.fold != 1)]
+    with pytest.raises(DataError):
+        compare_setting_pairs(part, [("mel", "wave")])
+
+
+def test_the_report_holds_pairs_and_the_study(predictions: Predictions) -> None:
+    content = ExperimentContent(
+        "t", predictions, with_published=False, data="ESC-10", study="piczak",
+        setting_pairs=compare_setting_pairs(predictions, [("mel", "wave")]),
+    )  # fmt: skip
+    page, comparisons = build_page(content)
+    html = page.html()
+    assert "Setting against setting" in html
+    assert "wave against mel, pre-trained" in html
+    assert STUDIES["piczak"].source in html
+    for row in STUDIES["piczak"].rows:
+        assert escape(row.system) in html
+    assert "ours: wave, pre-trained" in html
+    assert compare(predictions, *ARMS, setting="mel").a.mean == comparisons[0].a.mean
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_studies_are_facts_with_a_protocol(name: str) -> None:
+    study = STUDIES[name]
+    assert study.rows
+    assert study.notes
+    for row in study.rows:
+        assert 0 < row.accuracy < 1
+        assert row.protocol
+        if row.folds:
+            assert sum(row.folds) / len(row.folds) == pytest.approx(row.accuracy, abs=0.006)
