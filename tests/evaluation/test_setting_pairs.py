@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 
+import numpy as np
 import pytest
 
 from semisonic.base.errors import DataError
 from semisonic.evaluation import Predictions
 from semisonic.evaluation.comparison import compare
+from semisonic.evaluation.ensembles import ensemble
 from semisonic.evaluation.published_studies import STUDIES
 from semisonic.evaluation.report import ExperimentContent, build_page
 from semisonic.evaluation.setting_pairs import compare_setting_pairs
@@ -46,6 +48,28 @@ def test_clips_that_one_setting_lacks_are_an_error(predictions: Predictions) -> 
     part = predictions[(predictions.setting == "mel") | (predictions.fold != 1)]
     with pytest.raises(DataError):
         compare_setting_pairs(part, [("mel", "wave")])
+
+
+def test_an_ensemble_averages_the_probabilities_of_each_clip(predictions: Predictions) -> None:
+    shuffled = predictions[np.random.default_rng(0).permutation(len(predictions))]
+    found = ensemble(shuffled, ["mel", "wave"], "both").check()
+    assert found.settings == [*shuffled.settings, "both"]
+    for arm in ARMS:
+        part = found.select(setting="both", arm=arm)
+        for row in range(0, len(part), 17):
+            key = {"draw": int(part.draw[row]), "clip": str(part.clip[row]), "arm": arm}
+            mel = predictions.select(setting="mel", **key).probabilities
+            wave = predictions.select(setting="wave", **key).probabilities
+            np.testing.assert_allclose(part.probabilities[row], ((mel + wave) / 2)[0], atol=1e-6)
+        np.testing.assert_array_equal(part.predicted, part.probabilities.argmax(axis=1))
+
+
+def test_an_ensemble_needs_settings_with_the_same_clips(predictions: Predictions) -> None:
+    with pytest.raises(DataError, match="two or more"):
+        ensemble(predictions, ["mel"], "both")
+    part = predictions[(predictions.setting == "mel") | (predictions.fold != 1)]
+    with pytest.raises(DataError, match="same clips"):
+        ensemble(part, ["mel", "wave"], "both")
 
 
 def test_the_report_holds_pairs_and_the_study(predictions: Predictions) -> None:

@@ -128,3 +128,12 @@ def test_pairs_of_settings_are_settings_of_the_recipe(tmp_path: Path) -> None:
     assert read_recipe(write(tmp_path, text)).against == (("a", "b"),)
     with pytest.raises(OptionError, match="no setting 'c'"):
         read_recipe(write(tmp_path, text.replace('["a", "b"]', '["a", "c"]')))
+
+
+def test_ensembles_are_made_of_settings(tmp_path: Path) -> None:
+    text = '[[settings]]\nname = "a"\n[[settings]]\nname = "b"\n[[ensembles]]\nname = "both"\n'
+    recipe = read_recipe(write(tmp_path, 'against = [["a", "both"]]\n' + text + 'of = ["a", "b"]'))
+    assert recipe.ensembles[0].of == ("a", "b")
+    for wrong, message in (('of = ["a"]', "two or more"), ('of = ["a", "c"]', "no setting 'c'")):
+        with pytest.raises(OptionError, match=message):
+            read_recipe(write(tmp_path, text + wrong))

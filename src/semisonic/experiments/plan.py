@@ -121,7 +121,7 @@ def make_plan(
                 )  # fmt: skip
                 job = named_training(job, source, categories)
                 train.setdefault(job.name, job)
-                cells.append((cell_name(setting, budget, recipe), job))
+                cells.append((cell_name(setting.name, budget, recipe), job))
     return Plan(tuple(pretrain.values()), tuple(train.values()), tuple(cells))
 
 
@@ -132,9 +132,9 @@ def _arms(recipe: Recipe) -> Iterator[tuple[str, Setting]]:
         yield recipe.treated, treated
 
 
-def cell_name(setting: Setting, budget: Budget, recipe: Recipe) -> str:
+def cell_name(setting: str, budget: Budget, recipe: Recipe) -> str:
     """What a setting under a budget is called: only what tells it from the others."""
-    parts = [setting.name] if len(recipe.settings) > 1 else []
+    parts = [setting] if len(recipe.settings) > 1 else []
     parts += [budget.label] if len(recipe.budgets) > 1 or not parts else []
     return ", ".join(parts)
 

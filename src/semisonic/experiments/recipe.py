@@ -178,6 +178,14 @@ class SourceTraining:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Settings whose probabilities are averaged into one more row of the report."""
+
+    name: str = option("", "what it is called in tables")
+    of: tuple[str, ...] = option((), "names of two or more settings")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """An experiment: settings x budgets x draws x folds x arms."""
 
@@ -188,7 +196,10 @@ class Recipe:
     )
     side_by_side: bool = option(False, "show the settings beside each other, fold by fold")
     against: tuple[tuple[str, str], ...] = option(
-        (), "pairs of settings; the second is held against the first, in both arms"
+        (), "pairs of settings or ensembles; the second is held against the first, in both arms"
+    )
+    ensembles: tuple[Ensemble, ...] = option(
+        (), "settings that answer together; from [[ensembles]]"
     )
     validation: float = option(
         0.15, "share of the training folds held out, by recording", minimum=0.0, maximum=0.5

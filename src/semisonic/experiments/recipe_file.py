@@ -13,7 +13,7 @@ from typing import Any
 from semisonic.base.errors import OptionError
 from semisonic.base.options import from_mapping, nearest
 from semisonic.data.categories import read_categories
-from semisonic.experiments.recipe import Budget, Recipe, Setting
+from semisonic.experiments.recipe import Budget, Ensemble, Recipe, Setting
 
 COMPARISON, STAGES = KINDS = ("comparison", "stages")
 """What a recipe's ``kind`` may be; the first if it says none."""
@@ -96,7 +96,7 @@ def _check_tables(table: Mapping[str, Any], where: str) -> None:
     for name in ("setting", "control", "grid", "quick"):
         if not isinstance(table.get(name, {}), dict):
             raise OptionError(f"{where}: '{name}': found {table[name]!r}, expected [{name}]")
-    for name in ("settings", "budgets"):
+    for name in ("settings", "budgets", "ensembles"):
         rows = table.get(name, [{}])
         if not (isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)):
             raise OptionError(f"{where}: '{name}': found {rows!r}, expected one or more [[{name}]]")
@@ -111,6 +111,9 @@ def _expand(table: dict[str, Any], where: str) -> Recipe:
     control = table.pop("control", {})
     own = table.pop("settings", [{}])
     grid = table.pop("grid", {})
+    table["ensembles"] = [
+        from_mapping(Ensemble, row, f"{where}: ensembles.") for row in table.pop("ensembles", [])
+    ]
     table["against"] = _pairs(table.pop("against", []), where)
     table["categories"] = _categories(table.pop("categories", {}), where)
     budgets = tuple(
@@ -130,9 +133,26 @@ def _expand(table: dict[str, Any], where: str) -> Recipe:
         if names.count(name) > 1:
             raise OptionError(f"{where}: two settings are called '{name}'; give each its own name")
     head = from_mapping(Recipe, table, f"{where}: ")
-    for name in (name for pair in head.against for name in pair if name not in names):
-        raise OptionError(f"{where}: 'against': no setting '{name}': {nearest(name, names)}")
+    _check_names(head, names, where)
     return replace(head, budgets=budgets, settings=tuple(settings), controls=tuple(controls))
+
+
+def _check_names(head: Recipe, names: list[str], where: str) -> None:
+    """See that ensembles are made of settings, and pairs of settings or ensembles."""
+    for one in head.ensembles:
+        if len(one.of) < 2 or not one.name or one.name in names:
+            raise OptionError(
+                f"{where}: 'ensembles': found name '{one.name}' of {list(one.of)}, expected a name "
+                "of its own and two or more settings"
+            )
+    known = [*names, *(one.name for one in head.ensembles)]
+    for key, wanted, among in (
+        ("ensembles", [name for one in head.ensembles for name in one.of], names),
+        ("against", [name for pair in head.against for name in pair], known),
+    ):
+        for name in wanted:
+            if name not in among:
+                raise OptionError(f"{where}: '{key}': no setting '{name}': {nearest(name, among)}")
 
 
 def _pairs(given: Any, where: str) -> list[tuple[Any, ...]]:

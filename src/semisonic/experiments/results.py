@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from semisonic.evaluation.comparison import compare_settings
+from semisonic.evaluation.ensembles import ensemble
 from semisonic.evaluation.outcome import Comparison
 from semisonic.evaluation.results import Predictions
 from semisonic.evaluation.setting_pairs import compare_setting_pairs
@@ -54,6 +55,11 @@ def collect(recipe: Recipe, plan: Plan, folder: Path) -> Outcome:
                     record["arm"] = job.arm
                 jobs.setdefault((cell, record.get("arm", ""), one.name), record)
     predictions = Predictions.concat(tables).check()
+    for budget in recipe.budgets:
+        for together in recipe.ensembles:
+            members = [cell_name(name, budget, recipe) for name in together.of]
+            name = cell_name(together.name, budget, recipe)
+            predictions = ensemble(predictions, members, name)
     return Outcome(
         predictions,
         tuple(compare_settings(predictions, recipe.control, recipe.treated)),
@@ -64,9 +70,8 @@ def collect(recipe: Recipe, plan: Plan, folder: Path) -> Outcome:
 
 def _cells_of_pairs(recipe: Recipe) -> list[tuple[str, str]]:
     """The names in tables of settings that are held against each other, under each budget."""
-    by_name = {setting.name: setting for setting in recipe.settings}
     return [
-        (cell_name(by_name[first], budget, recipe), cell_name(by_name[second], budget, recipe))
+        (cell_name(first, budget, recipe), cell_name(second, budget, recipe))
         for budget in recipe.budgets
         for first, second in recipe.against
     ]

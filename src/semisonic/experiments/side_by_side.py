@@ -39,14 +39,14 @@ def side_by_side(recipe: Recipe, plan: Plan, data: str) -> dict[str, tuple[Serie
 
 
 def _of_budget(recipe: Recipe, plan: Plan, budget: Budget, data: str) -> tuple[Series, ...]:
-    cells = [cell_name(setting, budget, recipe) for setting in recipe.settings]
+    cells = [cell_name(setting.name, budget, recipe) for setting in recipe.settings]
     work = {(cell, arm): _jobs(plan, cell, arm) for cell in cells for arm in recipe.arms}
     shared = len({work[cell, recipe.control] for cell in cells}) == 1
     found: dict[frozenset[tuple[str, int]], Series] = {}
     controls: list[Series] = []
     treated: list[Series] = []
     for cell, setting, control in zip(cells, recipe.settings, recipe.controls, strict=True):
-        for arm, one, rows in (
+        for arm, own, rows in (
             (recipe.control, control, controls), (recipe.treated, setting, treated),
         ):  # fmt: skip
             jobs = work[cell, arm]
@@ -56,9 +56,15 @@ def _of_budget(recipe: Recipe, plan: Plan, budget: Budget, data: str) -> tuple[S
                     label = f"{setting.name}, {arm}"
                 taken = [other.name for other in found.values()]
                 label = f"{label} of {setting.name}" if label in taken else label
-                theirs = _published(one, data) if not budget.labels_per_class else None
-                found[jobs] = Series(label, cell, arm, in_words(one), theirs)
+                theirs = _published(own, data) if not budget.labels_per_class else None
+                found[jobs] = Series(label, cell, arm, in_words(own), theirs)
                 rows.append(found[jobs])
+    for one in recipe.ensembles:
+        cell = cell_name(one.name, budget, recipe)
+        method = f"mean of the probabilities of {' and '.join(one.of)}"
+        for arm in (recipe.treated,) if shared else recipe.arms:
+            label = one.name if shared else f"{one.name}, {arm}"
+            treated.append(Series(label, cell, arm, method))
     return (*controls, *treated)
 
 
