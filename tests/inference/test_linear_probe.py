@@ -11,7 +11,7 @@ from tiny_sounds import KINDS, MEL, NOTATION, sound
 
 from semisonic.data.clips import Clips
 from semisonic.inference import TrainOutcome, TrainSettings, prepare_waves, score_rows, train_model
-from semisonic.inference.methods.linear_probe import STRENGTH
+from semisonic.inference.methods.class_line import STRENGTH
 from semisonic.inference.methods.options import MethodOptions
 from semisonic.inference.scoring import embed_rows
 from semisonic.models import build

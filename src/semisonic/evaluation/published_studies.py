@@ -93,8 +93,8 @@ STUDIES = {
             Published("CNN3, M4", "ESC-50", 0.664, _RANDOM_SPLITS, "WAVE"),
         ),
         (
-            "Copies were in their test part too, so that each method was scored on other clips: 400 "
-            "for the clips alone, 2 000 for M4.",
+            "Copies were in their test part too, so that each method was scored on other clips: "
+            "400 for the clips alone, 2 000 for M4.",
             "With more copies they also trained for more steps. Here all take equally many.",
             "At first copies of a clip lay in training and test: 75 % with M1 and over 97 % with "
             "M2. These are not listed.",

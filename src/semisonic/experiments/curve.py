@@ -28,7 +28,7 @@ from semisonic.experiments.recipe import Budget, Recipe, Setting
 from semisonic.experiments.results import comparison_rows, text_table
 from semisonic.experiments.run import Finished, conduct
 from semisonic.inference.methods.advice import AUTO, DROPOUT, FIT, PRETRAIN
-from semisonic.inference.methods.options import PROBE, MethodOptions
+from semisonic.inference.methods.options import PROBE, SOLVED, MethodOptions
 from semisonic.inference.pretext import SIMCLR
 
 ARMS = ("labels alone", "labels and pool")
@@ -101,11 +101,11 @@ def recipe_of(options: CurveOptions) -> Recipe:
             start="synthetic", dropout=DROPOUT, train=FIT, mel=options.mel,
         )  # fmt: skip
         alone = replace(with_pool, method="supervised", pool=False)
-        if options.method == PROBE:
+        if options.method in SOLVED:
+            guess = MethodOptions(threshold=0.7) if options.method == PROBE else MethodOptions()
             with_pool = replace(
-                with_pool, pretraining=True, objective=SIMCLR, pretrain=PRETRAIN,
-                how=MethodOptions(threshold=0.7),
-            )  # fmt: skip
+                with_pool, pretraining=True, objective=SIMCLR, pretrain=PRETRAIN, how=guess
+            )
     return Recipe(
         title="How many labels are needed?",
         validation=0.0,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from semisonic.base.files import digest
 from semisonic.experiments.recipe import TRAINED, Budget, Setting
-from semisonic.inference.methods.options import PROBE, MethodOptions
+from semisonic.inference.methods.options import PROTOTYPE, SOLVED, MethodOptions
 from semisonic.inference.pretext import RECONSTRUCTION, PretextOptions
 from semisonic.inference.simple.classifiers import CLASSIFIERS
 from semisonic.inference.simple.inputs import EMBEDDING
@@ -105,11 +105,13 @@ def named_training(
     )  # fmt: skip
     if job.start is None:
         reads = replace(reads, decoder="unpool", objective=RECONSTRUCTION, pretext=PretextOptions())
-    if setting.method == PROBE:
+    if setting.method in SOLVED:
         reads = replace(
             reads, train=plain.train, loss=plain.loss, dropout=plain.dropout,
             label_smoothing=plain.label_smoothing,
         )  # fmt: skip
+    if setting.method == PROTOTYPE:
+        reads, job = replace(reads, how=plain.how), replace(job, pool=job.pool[:0])
     if setting.method == "supervised":
         reads, job = replace(reads, how=_without_pool(setting.how)), replace(job, pool=job.pool[:0])
     # What is trained on is named by rows: a method that hears the test clips is another job.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from semisonic.experiments.plan import Plan
 from semisonic.experiments.recipe import TRAINED, Recipe
 from semisonic.inference.methods.advice import AUTO
-from semisonic.inference.methods.options import PROBE, WITHOUT_POOL
+from semisonic.inference.methods.options import PROBE, PROTOTYPE, WITHOUT_POOL
 
 SIMPLE = (
     "Simple classifiers learn from the labelled training clips alone: they hear no pool and choose "
@@ -75,6 +75,11 @@ def _differences(recipe: Recipe) -> list[str]:
             "The method probe, which auto chooses where labels are few, learns a linear layer on "
             "the encoder's embeddings and leaves the encoder as it is. It has no epochs: its "
             "curves show rounds of guesses about the pool."
+        )
+    if PROTOTYPE in methods:
+        notes.append(
+            "The method prototype takes the mean embedding of each class's labelled clips for the "
+            "class and leaves the encoder as it is."
         )
     methods = [method for method in methods if method not in (AUTO, *WITHOUT_POOL)]
     if methods:

@@ -24,11 +24,12 @@ from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import option
 from semisonic.data.streams import Stream
 from semisonic.features import MelOptions, Standardize
-from semisonic.inference.methods import linear_probe
+from semisonic.inference.methods import linear_probe, prototypes
 from semisonic.inference.methods.noisy_student import Round, train_in_rounds
 from semisonic.inference.methods.objective import make_objective, reads_pool
 from semisonic.inference.methods.options import (
-    PROBE,
+    PROTOTYPE,
+    SOLVED,
     WITHOUT_POOL,
     MethodOptions,
     NoisyOptions,
@@ -194,8 +195,8 @@ def train_model(
         rows_noisy=rows_noisy, truth=truth, label=label,
     )  # fmt: skip
     train, pool = work.labelled, work.pool
-    if settings.method == PROBE:
-        return work.probe(seed)
+    if settings.method in SOLVED:
+        return work.solve(seed)
     if settings.method != "noisy-student":
         return work.fit(target, train, seed, folder)
     outcomes: list[TrainOutcome] = []
@@ -229,12 +230,12 @@ def sweep_model(
     Raises
     ------
     OptionError
-        For the method probe, which has no learning rate.
+        For a method that has no learning rate, such as probe.
     """
-    if settings.method == PROBE:
+    if settings.method in SOLVED:
         raise OptionError(
-            "option 'method': 'probe' solves for its linear layer and has no learning rate; "
-            "choose a method that trains, such as 'supervised'"
+            f"option 'method': '{settings.method}' solves for its linear layer and has no learning "
+            "rate; choose a method that trains, such as 'supervised'"
         )
     work = _Work.of(features, target, rows_train, [], settings, **more)
     objective, streams, options = work.parts(work.fresh_model(seed), target, work.labelled, seed)
@@ -349,19 +350,25 @@ class _Work:
         model.cpu().eval()
         return TrainOutcome(model, result)
 
-    def probe(self, seed: int) -> TrainOutcome:
-        """Learn the class layer alone."""
+    def solve(self, seed: int) -> TrainOutcome:
+        """Find the class layer alone."""
         model = self.fresh_model(seed).to(self.device)
 
         def validate() -> Mapping[str, float]:
             scores = score_rows(model, self.features, self.held_out, device=self.device)
             return validation_metrics(self.target[self.held_out], scores)
 
-        result, guesses = linear_probe.fit_probe(
-            model, self.features, self.target, self.labelled, self.pool, self.settings.how,
-            device=self.device, truth=self.truth,
-            validate=validate if len(self.held_out) else None,
-        )  # fmt: skip
+        check = validate if len(self.held_out) else None
+        guesses: Sequence[PseudoLabels] = ()
+        if self.settings.method == PROTOTYPE:
+            result = prototypes.fit_prototypes(
+                model, self.features, self.target, self.labelled, device=self.device, validate=check
+            )
+        else:
+            result, guesses = linear_probe.fit_probe(
+                model, self.features, self.target, self.labelled, self.pool, self.settings.how,
+                device=self.device, truth=self.truth, validate=check,
+            )  # fmt: skip
         model.cpu().eval()
         return TrainOutcome(model, result, guesses=guesses)
 

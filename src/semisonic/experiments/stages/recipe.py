@@ -42,7 +42,7 @@ from semisonic.features import MelOptions
 from semisonic.inference.methods.label_filter import FilterOptions
 from semisonic.inference.methods.options import (
     METHODS,
-    PROBE,
+    SOLVED,
     MethodOptions,
     NoisyOptions,
     check_noisy,
@@ -52,7 +52,7 @@ from semisonic.learning.losses import LossOptions
 from semisonic.training.options import FitOptions
 
 CURATED, NOISY, KEPT = PARTS = ("curated", "noisy", "kept")
-WAYS = tuple(method for method in METHODS if method != PROBE)
+WAYS = tuple(method for method in METHODS if method not in SOLVED)
 POOLINGS = ("scores", "logits")
 
 

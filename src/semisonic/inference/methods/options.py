@@ -10,16 +10,18 @@ from semisonic.base.options import option
 from semisonic.learning.losses.options import LossOptions
 
 METHODS = (
-    "supervised", "probe", "joint", "pi-model", "mean-teacher", "fixmatch", "noisy-student",
+    "supervised", "probe", "prototype", "joint", "pi-model", "mean-teacher", "fixmatch",
+    "noisy-student",
 )  # fmt: skip
-PROBE = METHODS[1]
-WITHOUT_POOL = METHODS[:2]
+SOLVED = PROBE, PROTOTYPE = METHODS[1:3]
+"""Methods that leave the encoder as it is and solve for the class layer."""
+WITHOUT_POOL = METHODS[:3]
 """The others need a pool; the second uses one if there is one."""
 WITH_NOISY = ("supervised", "pi-model", "mean-teacher", "noisy-student")
 """Methods that take clips whose labels nobody checked as a part of their own."""
 
-_TRAINING = ("supervised", *METHODS[2:])
-_WITH_POOL = METHODS[2:6]
+_TRAINING = ("supervised", *METHODS[3:])
+_WITH_POOL = METHODS[3:7]
 _GUESSING = ("probe", "fixmatch", "noisy-student")
 _READERS = {
     "augment": _TRAINING,

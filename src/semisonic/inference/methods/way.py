@@ -11,12 +11,18 @@ from semisonic.inference.methods.advice import (
     FEW,
     FRESH,
     NO_OBJECTIVE,
+    SYNTHETIC,
     Situation,
     advise,
     followed,
     pretraining_fit,
 )
-from semisonic.inference.methods.options import PROBE, WITHOUT_POOL, MethodOptions
+from semisonic.inference.methods.options import (
+    PROTOTYPE,
+    SOLVED,
+    WITHOUT_POOL,
+    MethodOptions,
+)
 from semisonic.inference.options import PRETRAIN_FIT, TRAIN_FIT
 from semisonic.inference.pretext import RECONSTRUCTION, SIMCLR
 from semisonic.learning.losses import LossOptions
@@ -85,15 +91,17 @@ def _settled(asked: Way, situation: Situation, default: FitOptions) -> Way:
             choice.objective,
             choice.start,
             followed(choice.how, asked.how, MethodOptions()),
-            asked.fit if choice.method == PROBE else followed(choice.fit, asked.fit, default),
+            asked.fit if choice.method in SOLVED else followed(choice.fit, asked.fit, default),
             dropout=asked.dropout or choice.dropout,
             because=choice.because,
         )
     asked.how.check_for(asked.method)
     if asked.objective == AUTO:
         hears_first = asked.method in WITHOUT_POOL and situation.n_pool and asked.start == FRESH
-        suited = SIMCLR if asked.method == PROBE else RECONSTRUCTION
+        suited = SIMCLR if asked.method in SOLVED else RECONSTRUCTION
         asked = replace(asked, objective=suited if hears_first else NO_OBJECTIVE)
+    if asked.method == PROTOTYPE and (asked.start, asked.objective) == (FRESH, NO_OBJECTIVE):
+        asked = replace(asked, start=SYNTHETIC)  # random weights tell nothing apart
     if situation.n_pool and asked.method == "supervised" and asked.objective == NO_OBJECTIVE:
         raise OptionError(
             "option 'unlabelled': the method 'supervised' without pre-training does not hear "
@@ -111,9 +119,9 @@ def check_read(
     Raises
     ------
     OptionError
-        With the option's name, when it was changed and the method is ``probe``.
+        With the option's name, when it was changed and the method solves for its class layer.
     """
-    if method != PROBE:
+    if method not in SOLVED:
         return
     found = {"dropout": dropout, "label_smoothing": label_smoothing}
     default = dict.fromkeys(found, 0.0)
@@ -123,8 +131,8 @@ def check_read(
     for name, value in found.items():
         if value != default[name]:
             raise OptionError(
-                f"option '{name}': found {value}, but the method 'probe' only chooses among what "
-                "the encoder has learned and does not read it; to train the encoder give the "
+                f"option '{name}': found {value}, but the method '{method}' only chooses among "
+                "what the encoder has learned and does not read it; to train the encoder give the "
                 "method 'supervised'"
             )
 

@@ -9,7 +9,7 @@ from typing import Any
 from semisonic.base.errors import OptionError
 from semisonic.base.files import content_hash
 from semisonic.inference.methods.advice import NO_OBJECTIVE
-from semisonic.inference.methods.options import PROBE
+from semisonic.inference.methods.options import SOLVED
 from semisonic.inference.modelfile import encoder_file, open_encoder
 from semisonic.inference.options import PretrainOptions, TrainOptions
 from semisonic.inference.pretext_objectives import frontend_of
@@ -62,8 +62,8 @@ def whole_of(options: TrainOptions, classes: Sequence[str]) -> SoundModel | None
     why = ""
     if options.encoder is None or is_synth(options.encoder):
         why = "no earlier classifier is given as encoder"
-    elif options.method == PROBE:
-        why = "the method 'probe' learns a class layer of its own"
+    elif options.method in SOLVED:
+        why = f"the method '{options.method}' makes a class layer of its own"
     elif options.objective != NO_OBJECTIVE:
         why = "pre-training would change the encoder beneath it"
     elif read_about(encoder_file(options.encoder))["kind"] != "classifier":

@@ -13,7 +13,7 @@ from semisonic import evaluation
 from semisonic.base.files import write_json
 from semisonic.data.clips import Clips
 from semisonic.evaluation.wording import percent
-from semisonic.inference.methods.options import PROBE
+from semisonic.inference.methods.options import PROTOTYPE, SOLVED
 from semisonic.inference.modelfile import MODEL
 from semisonic.inference.options import TrainOptions
 from semisonic.inference.prepare import Failures, Prepared
@@ -71,12 +71,12 @@ class TrainResult:
     def summary(self) -> str:
         """For a terminal."""
         o = self.outcome
-        probed = self.method == PROBE
-        how = (
-            f"a linear layer in {len(o.history)} rounds, the encoder stays as it is"
-            if probed
-            else f"best of {len(o.history)} epochs is {o.best_epoch}"
-        )
+        probed = self.method in SOLVED
+        how = f"best of {len(o.history)} epochs is {o.best_epoch}"
+        if probed:
+            how = f"a linear layer in {len(o.history)} rounds, the encoder stays as it is"
+        if self.method == PROTOTYPE:
+            how = "the mean of each class, the encoder stays as it is"
         lines = [
             f"trained '{o.model.name}' on {self.n_train} clips of "
             f"{len(o.model.classes)} classes, {self.n_held_out} for validation: {how}, "
