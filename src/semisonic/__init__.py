@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         fold_splits,
         label_budget,
         load_clips,
+        split,
     )
     from semisonic.experiments import RunOptions, run_recipe
     from semisonic.features import MelOptions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         PretrainOptions,
         SoundClassifier,
         TrainOptions,
+        cross_validate,
         evaluate,
         predict,
         pretrain,
@@ -45,6 +47,7 @@ _ROOMS = {
         "fold_splits",
         "label_budget",
         "load_clips",
+        "split",
     ),
     "experiments": ("RunOptions", "run_recipe"),
     "features": ("MelOptions",),
@@ -54,6 +57,7 @@ _ROOMS = {
         "PretrainOptions",
         "SoundClassifier",
         "TrainOptions",
+        "cross_validate",
         "evaluate",
         "predict",
         "pretrain",
@@ -75,6 +79,7 @@ __all__ = [
     "SoundClassifier",
     "TrainOptions",
     "__version__",
+    "cross_validate",
     "describe",
     "evaluate",
     "find_duplicates",
@@ -84,6 +89,7 @@ __all__ = [
     "predict",
     "pretrain",
     "run_recipe",
+    "split",
     "train",
 ]
 

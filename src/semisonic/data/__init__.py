@@ -13,7 +13,7 @@ from semisonic.data.checks import (
 )
 from semisonic.data.clips import Clips
 from semisonic.data.folds import make_folds
-from semisonic.data.hold_out import hold_out
+from semisonic.data.hold_out import hold_out, split
 from semisonic.data.readers import (
     LABEL_CHOICES,
     describe_layout,
@@ -55,6 +55,7 @@ __all__ = [
     "move_straddling",
     "rare_classes",
     "require_labels",
+    "split",
     "straddling_groups",
     "windows",
 ]

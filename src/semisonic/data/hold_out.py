@@ -50,6 +50,26 @@ def hold_out(
     return np.setdiff1d(rows, held), held
 
 
+def split(clips: Clips, test_size: float = 0.2, *, seed: int = 0) -> tuple[Clips, Clips]:
+    """Divide a table in two by recording, classes as evenly as possible.
+
+    Parameters
+    ----------
+    clips : Clips
+    test_size : float
+        Share of the clips with checked labels in the second part, from 0 to below 1.
+    seed : int
+
+    Returns
+    -------
+    train, test : Clips
+        No recording stands in both. Clips without labels, or with labels nobody checked, are in
+        the first.
+    """
+    kept, held = hold_out(clips, np.arange(len(clips)), test_size, seed, "split")
+    return clips[kept], clips[held]
+
+
 def _choose(found: Recordings, order: Sequence[int], priority: Rows, share: float) -> list[int]:
     """Which recordings to hold out: serve the class that is furthest from its share, repeatedly.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from semisonic.inference.classifier import SoundClassifier
+    from semisonic.inference.cross_validation import CrossValidation, cross_validate
     from semisonic.inference.inputs import gather
     from semisonic.inference.modelfile import open_encoder, open_model
     from semisonic.inference.options import (
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "classifier": ("SoundClassifier",),
+    "cross_validation": ("CrossValidation", "cross_validate"),
     "inputs": ("gather",),
     "modelfile": ("open_encoder", "open_model"),
     "options": (
@@ -97,6 +99,7 @@ __all__ = [
     "ClipScores",
     "ConvertOptions",
     "ConvertResult",
+    "CrossValidation",
     "EvaluateOptions",
     "EvaluateResult",
     "FindRateOptions",
@@ -123,6 +126,7 @@ __all__ = [
     "TrainResult",
     "TrainSettings",
     "convert",
+    "cross_validate",
     "cut_clips",
     "embed_clips",
     "embed_rows",

@@ -43,6 +43,12 @@ class Sounds:
     def __len__(self) -> int:
         return len(self.clips)
 
+    def __getitem__(self, rows: Any) -> Sounds:
+        """The rows chosen by a slice, a mask or an array of row numbers."""
+        index = np.atleast_1d(np.arange(len(self))[rows])
+        waves = None if self.waves is None else tuple(self.waves[i] for i in index)
+        return replace(self, clips=self.clips[index], waves=waves)
+
     def at_rate(self, sample_rate: int) -> Sounds:
         """With waves resampled to a model's rate."""
         if self.waves is None or self.sample_rate == sample_rate:

@@ -1,0 +1,132 @@
+"""Cross-validation of a classifier in Python: every sound is scored once, by a model that has
+heard nothing of its recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+
+from semisonic import evaluation
+from semisonic.base.progress import track
+from semisonic.data.splits import fold_splits
+from semisonic.evaluation.wording import percent
+from semisonic.inference.classifier import SoundClassifier
+from semisonic.inference.measuring import Measurement, measure
+from semisonic.inference.sounds import as_sounds
+from semisonic.inference.tables import plain_table
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What cross-validation found.
+
+    Attributes
+    ----------
+    measurement : Measurement
+        Scores of all sounds, metrics with intervals over recordings, confusion.
+    fold : ndarray of int64, shape (n,)
+        The fold in which each sound was tested.
+    by_fold : mapping of int to float
+        Accuracy, or lwlrap for several labels a sound, in each fold.
+    """
+
+    measurement: Measurement
+    fold: NDArray[np.int64]
+    by_fold: dict[int, float]
+
+    @property
+    def measure(self) -> str:
+        """What ``by_fold`` holds."""
+        return "lwlrap" if self.measurement.multi_label else "accuracy"
+
+    def summary(self) -> str:
+        """For a terminal."""
+        m = self.measurement
+        rows = [
+            [name.replace("_", " "), percent(m.metrics[name]), f"{percent(low)} to {percent(high)}"]
+            for name, (low, high) in m.intervals.items()
+        ]
+        folds = ", ".join(f"{fold}: {percent(value)}" for fold, value in self.by_fold.items())
+        head = ["measure", "value", f"{100 * m.level:g} % interval"]
+        return f"{plain_table(head, rows)}\n{self.measure} by fold: {folds}"
+
+
+def cross_validate(
+    classifier: SoundClassifier,
+    clips: Any,
+    y: Iterable[Any] | None = None,
+    *,
+    unlabelled: Any = None,
+    n_folds: int = 5,
+    seed: int = 0,
+    sample_rate: int | None = None,
+    groups: ArrayLike | None = None,
+) -> CrossValidation:
+    """Fit and test a classifier fold by fold.
+
+    Parameters
+    ----------
+    classifier : SoundClassifier
+        Cloned for each fold; this one is not fitted.
+    clips, y, sample_rate, groups
+        As for :meth:`SoundClassifier.fit`. The set's own folds are used where it has some; else
+        folds are made by recording.
+    unlabelled : as ``clips``, optional
+        Heard in each fold. Give nothing that is tested: copies of bytes are left out, and
+        recordings that merely sound alike are not recognised.
+    n_folds : int
+        How many folds to make where the set has none.
+    seed : int
+        Of the folds.
+
+    Raises
+    ------
+    DataError
+        For too few recordings, or a sound that cannot be read.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> noise = [rng.normal(0, 0.1, 4000) for _ in range(6)]
+    >>> tones = [np.sin(0.3 * np.arange(4000) + i) for i in range(6)]
+    >>> mel = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+    >>> clf = SoundClassifier("(4)3c-2p", mel=mel, training=FitOptions(epochs=2),
+    ...                       method="supervised")
+    >>> found = cross_validate(clf, noise + tones, ["noise"] * 6 + ["tone"] * 6,
+    ...                        sample_rate=8000, n_folds=2)
+    >>> sorted(found.by_fold)
+    [1, 2]
+    """
+    sounds = as_sounds(clips, y, sample_rate=sample_rate, groups=groups)
+    table = sounds.clips
+    multi_label = table.is_multi_label
+    splits = fold_splits(table, validation=0.0, seed=seed, n_folds=n_folds)
+    scores = np.zeros((len(table), len(table.classes)))
+    fold = np.zeros(len(table), np.int64)
+    column = {name: i for i, name in enumerate(table.classes)}
+    for split in track(splits, "cross-validation", "fold", len(splits)):
+        fitted = clone(classifier).fit(sounds[split.train], unlabelled=unlabelled,
+                                       sample_rate=sample_rate)  # fmt: skip
+        found = fitted.predict_proba(sounds[split.test])
+        where = np.array([column[str(name)] for name in fitted.model_.classes])
+        scores[np.ix_(split.test, where)] = found
+        fold[split.test] = split.fold
+    tested = np.flatnonzero(fold)
+    measured = measure(table[tested], scores[tested], multi_label=multi_label, seed=seed)
+    return CrossValidation(measured, fold[tested], _by_fold(measured, fold[tested]))
+
+
+def _by_fold(m: Measurement, fold: NDArray[np.int64]) -> dict[int, float]:
+    found = {}
+    for number in np.unique(fold).tolist():
+        rows = fold == number
+        if m.multi_label:
+            found[number] = evaluation.lwlrap(m.target[rows], m.scores[rows])
+        else:
+            found[number] = float((m.predicted == m.target)[rows].mean())
+    return found
