@@ -75,8 +75,28 @@ def test_several_labels_in_rows(folder: Path) -> None:
     assert labels(clips) == {
         "a.wav@0.000-5.000": ("dog", "rain"),
         "a.wav@5.000-10.000": ("dog",),
+        "c.wav@0.000-5.000": ("dog",),
     }
-    assert any("2 rows left out" in note for note in clips.notes)
+    assert any("1 rows left out" in note for note in clips.notes)
+
+
+def test_uncertain_labels_are_kept_as_such(folder: Path) -> None:
+    text = (
+        "file,label,label_type\na.wav,dog,positive\nb.wav,dog,uncertain\n"
+        "c.wav,dog,\nc.wav,rain,Uncertain\nsub/d.wav,rain,negative\n"
+    )
+    clips = read(folder, text)
+    assert clips.file.tolist() == ["a.wav", "b.wav", "c.wav"]
+    assert clips.label_type.tolist() == ["positive", "uncertain", "uncertain"]
+    assert clips.is_certain.tolist() == [True, False, False]
+    assert clips.labels[2] == ("dog", "rain")
+    assert any("2 clips with uncertain labels" in note for note in clips.notes)
+
+
+def test_a_table_of_clips_comes_back_with_its_label_types(folder: Path) -> None:
+    clips = read(folder, "file,label,label_type\na.wav,dog,positive\nb.wav,dog,uncertain\n")
+    clips.to_frame().drop(columns="fold").to_csv(folder / "again.csv", index=False)
+    assert load_clips(folder / "again.csv").label_type.tolist() == clips.label_type.tolist()
 
 
 @pytest.mark.parametrize(
@@ -200,6 +220,7 @@ def test_missing_files_are_counted_and_named(folder: Path) -> None:
         ("file,label\na.wav,x;x\n", "row 2: a label stands twice"),
         ('file,label\na.wav,"x\n', "broken CSV"),
         ("file,label,label_type\na.wav,x,negative\n", "no row is left"),
+        ("file,label,label_type\na.wav,x,maybe\n", "row 2: found 'maybe' as label_type"),
     ],
 )
 def test_errors_name_the_place(folder: Path, text: str, message: str) -> None:

@@ -27,7 +27,7 @@ GROUP = (
 )  # fmt: skip
 FOLD = ("fold",)
 TARGET = ("target", "classid", "class_id", "class_index")
-LABEL_TYPE = ("label_type",)
+LABEL_TYPE = ("label_type", "presence")
 
 
 @dataclass(frozen=True)

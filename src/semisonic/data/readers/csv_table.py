@@ -2,8 +2,8 @@
 
 Several labels of a clip are joined with ';' (or another separator), or stand in several rows
 with the same file and times. An empty label means an unlabelled clip. Other tools' column names
-are known (``columns.py``). Rows of a ``label_type`` other than positive say what is not heard, or
-perhaps heard; they are left out, and a note says how many.
+are known (``columns.py``). A row whose ``label_type`` (or ``presence``) is uncertain gives a clip of
+that type. A negative one says what is not heard; it is left out, and a note says how many are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from semisonic.base.errors import DataError
-from semisonic.data.clips import Clips
+from semisonic.data.clips import LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
+from semisonic.data.events import NEGATIVE, PRESENCES
 from semisonic.data.readers.columns import Columns, find_columns, looks_like_labels
 from semisonic.data.readers.esc_us import UNVERIFIED_TABLE
 from semisonic.data.readers.groups import groups_of
@@ -35,6 +36,7 @@ class _Entry:
     group: str
     fold: int
     labels: list[str] = field(default_factory=list)
+    label_type: str = POSITIVE
 
 
 def recognise(place: Place) -> str | None:
@@ -100,6 +102,7 @@ def read(place: Place, options: ReadOptions) -> Clips:
             "labels": entry.labels,
             "group": group or file,
             "fold": entry.fold,
+            "label_type": entry.label_type,
         }
         for entry, file, group in zip(entries, found.files, groups, strict=True)
     ]
@@ -128,10 +131,12 @@ def _gather(
     entries: dict[tuple[str, float, float | None], _Entry] = {}
     left_out = 0
     for row in table.rows:
-        if columns.label_type and row.values[columns.label_type].lower() not in ("", "positive"):
+        label_type = _label_type(table, row, columns.label_type)
+        if label_type == NEGATIVE:
             left_out += 1
             continue
         entry = _entry(table, columns, row, options.separator)
+        entry.label_type = label_type
         if grouping:
             entry.group = row.values[grouping]
         key = (entry.file, entry.start_time, entry.end_time)
@@ -141,7 +146,10 @@ def _gather(
             entries[key] = entry
     notes = []
     if left_out:
-        notes.append(f"{left_out} rows left out: their {columns.label_type} is not positive")
+        notes.append(f"{left_out} rows left out: their {columns.label_type} is {NEGATIVE}")
+    n_uncertain = sum(entry.label_type == UNCERTAIN for entry in entries.values())
+    if n_uncertain:
+        notes.append(f"{n_uncertain} clips with {UNCERTAIN} labels: they only train")
     joined = len(table.rows) - left_out - len(entries)
     if joined:
         notes.append(f"{joined} rows name further labels of a clip in another row")
@@ -194,6 +202,16 @@ def _fold(table: TableFile, row: Row, column: str | None) -> int:
     return int(text)
 
 
+def _label_type(table: TableFile, row: Row, column: str | None) -> str:
+    text = row.values[column].lower() if column else ""
+    if text and text not in PRESENCES:
+        raise DataError(
+            f"{table.where(row)}: found '{text}' as {column}, expected one of "
+            f"{', '.join(PRESENCES)}, or nothing"
+        )
+    return text or POSITIVE
+
+
 def _join(table: TableFile, kept: _Entry, more: _Entry) -> None:
     """Add the labels of a second row for the same clip, if it says nothing else."""
     both = f"rows {kept.row.number} and {more.row.number}"
@@ -209,6 +227,8 @@ def _join(table: TableFile, kept: _Entry, more: _Entry) -> None:
             f"'{kept.group}' in one, fold {more.fold} and '{more.group}' in the other"
         )
     kept.labels += more.labels
+    # What is partly uncertain cannot be measured by.
+    kept.label_type = max(kept.label_type, more.label_type, key=LABEL_TYPES.index)
 
 
 def _class_order(
