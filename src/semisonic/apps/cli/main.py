@@ -26,6 +26,7 @@ DATA_VERBS = {
     "info": (f"{_VERBS}.data_info", "Count clips, classes, folds and recordings."),
     "check": (f"{_VERBS}.data_check", "Look for leaks between folds and for duplicates."),
     "build": (f"{_VERBS}.data_build", "Decode and resample all clips into a sample store."),
+    "labels": (f"{_VERBS}.data_labels", "Convert label files of other tools, or cut windows."),
     "preview": (f"{_VERBS}.data_preview", "Look at and listen to every augmentation of a clip."),
     "get": (f"{_VERBS}.data_get", "Fetch a published data set."),
     "synth": (f"{_VERBS}.data_synth", "Make the synthetic data set."),

@@ -60,19 +60,26 @@ class Session:
         if not self.quiet:
             click.echo(text, err=True)
 
-    def failed(self, failures: Sequence[tuple[str, str]], listed_in: Path | None = None) -> Status:
-        """Name the files that failed, the first few in full, and give the exit status.
+    def failed(
+        self,
+        failures: Sequence[tuple[str, str]],
+        listed_in: Path | None = None,
+        what: str = "file",
+    ) -> Status:
+        """Name what failed, the first few in full, and give the exit status.
 
         Parameters
         ----------
         failures : sequence of (file, reason)
         listed_in : Path, optional
             The file that holds the whole list.
+        what : str
+            What one failure is, in the singular.
         """
         if not failures:
             return Status.OK
-        files = "file" if len(failures) == 1 else "files"
-        click.echo(f"{len(failures)} {files} could not be used:", err=True)
+        things = what if len(failures) == 1 else f"{what}s"
+        click.echo(f"{len(failures)} {things} could not be used:", err=True)
         for file, reason in failures[:FAILURES_SHOWN]:
             # Some reasons repeat the file's name in front.
             click.echo(f"  {file}: {reason.removeprefix(f'{file}: ')}", err=True)

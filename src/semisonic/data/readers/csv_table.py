@@ -2,8 +2,8 @@
 
 Several labels of a clip are joined with ';' (or another separator), or stand in several rows
 with the same file and times. An empty label means an unlabelled clip. Other tools' column names
-are known (``columns.py``). A row whose ``label_type`` (or ``presence``) is uncertain gives a clip of
-that type. A negative one says what is not heard; it is left out, and a note says how many are.
+are known (``columns.py``). A row whose ``label_type`` (or ``presence``) is uncertain gives a clip
+of that type. A negative one says what is not heard; it is left out, and a note counts them.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from semisonic.data.readers import (
     esc_us,
     fsdkaggle2018,
     fsdkaggle2019,
+    label_files,
     plain,
     urbansound,
 )
@@ -37,13 +38,27 @@ class Layout:
     read: Callable[[Place, ReadOptions], Clips]
 
 
+def _label_files(kind: str, title: str) -> Layout:
+    return Layout(kind, title, label_files.recogniser(kind), label_files.reader(kind))
+
+
 # In the order in which they are tried: the more special ones first.
 LAYOUTS = (
     Layout("esc50", "ESC-50 with meta/esc50.csv", esc_meta.recognise, esc_meta.read),
     Layout("urbansound8k", "UrbanSound8K", urbansound.recognise, urbansound.read),
     Layout("fsdkaggle2018", "FSDKaggle2018", fsdkaggle2018.recognise, fsdkaggle2018.read),
     Layout("fsdkaggle2019", "FSDKaggle2019", fsdkaggle2019.recognise, fsdkaggle2019.read),
+    _label_files("birdnet", "tables of BirdNET-Analyzer"),
+    _label_files("kaleidoscope", "tables of Kaleidoscope"),
+    Layout(
+        "csv-wide",
+        "a table with a column for each class",
+        label_files.recognise_wide,
+        label_files.reader("csv-wide"),
+    ),
     Layout("csv", "a table of files and labels", csv_table.recognise, csv_table.read),
+    _label_files("raven", "selection tables of Raven"),
+    _label_files("audacity", "label tracks of Audacity"),
     Layout("esc-us", "ESC-US, unlabelled", esc_us.recognise, esc_us.read),
     Layout("esc-folders", "ESC in its old layout", esc_folders.recognise, esc_folders.read),
     Layout("folders", "a folder of class folders", class_folders.recognise, class_folders.read),
@@ -84,16 +99,18 @@ def load_clips(
     separator: str = ";",
     merge_parts: bool = True,
     allow_missing: bool = False,
+    label_column: str | None = None,
 ) -> Clips:
     """Read a data set as a table of clips. No audio is opened.
 
     Parameters
     ----------
     path : path
-        A folder, a CSV or TSV table, or one recording.
+        A folder, a CSV or TSV table, a label track, a selection table, or one recording.
     labels : str
-        Where the labels come from, one of ``LABEL_CHOICES``: "folders", "csv", the name of a data
-        set or of a part of one, such as "fsdkaggle2019-curated". "auto" looks at the layout
+        Where the labels come from, one of ``LABEL_CHOICES``: "folders", "csv", "raven" and other
+        label files (:mod:`semisonic.data.labels`), the name of a data set or of a part of one, such
+        as "fsdkaggle2019-curated". "auto" looks at the layout
         (:func:`describe_layout` says what it finds). "none" (or None) reads as "auto" and then
         takes the labels away, so that recordings and folds stay known and test audio can be kept
         out of a pool. "files" lists every recording, whatever lies beside it.
@@ -108,6 +125,8 @@ def load_clips(
         Whether folders such as ``Cat-Part1`` and ``Cat-Part2`` are one class.
     allow_missing : bool
         Whether a table may name files that are not there.
+    label_column : str, optional
+        The column with the labels in a selection table of Raven that has several of its own.
 
     Returns
     -------
@@ -127,7 +146,7 @@ def load_clips(
     if wanted not in LABEL_CHOICES:
         raise OptionError(f"labels: found '{wanted}'; {nearest(wanted, LABEL_CHOICES)}")
     place = _place(path)
-    options = ReadOptions(name, group, separator, merge_parts, allow_missing)
+    options = ReadOptions(name, group, separator, merge_parts, allow_missing, label_column)
     layout = _detect(place)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
     if place.is_audio_file and layout.kind != "files":
         raise DataError(f"{place.path}: one recording, expected a folder or a table for '{wanted}'")
@@ -172,10 +191,10 @@ def _place(path: str | os.PathLike[str]) -> Place:
     place = Place(Path(path))
     if not place.path.exists():
         raise DataError(f"{place.path}: no such file or folder; look at the spelling of the path")
-    if not (place.is_folder or place.is_table or place.is_audio_file):
+    if not (place.is_folder or place.is_text or place.is_audio_file):
         raise DataError(
             f"{place.path}: found a '{place.path.suffix or 'nameless'}' file, expected a folder "
-            "with recordings, a CSV or TSV table, or a recording"
+            "with recordings, a CSV or TSV table, a label file, or a recording"
         )
     return place
 
@@ -185,5 +204,10 @@ def _detect(place: Place) -> tuple[Layout, str]:
         reason = layout.recognise(place)
         if reason is not None:
             return layout, reason
+    if place.is_text:
+        raise DataError(
+            f"{place.path}: neither a label track of Audacity nor a table of a known form. "
+            "Expected times and labels with tabs between them, or columns with names"
+        )
     place.need_audio()
     return _BY_KIND["files"], f"{len(place.audio)} recordings and nothing that labels them"

@@ -10,6 +10,7 @@ from semisonic.audio import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio
 from semisonic.base.errors import DataError
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+TEXT_SUFFIXES = TABLE_SUFFIXES | {".txt"}
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class ReadOptions:
     separator: str = ";"
     merge_parts: bool = True
     allow_missing: bool = False
+    label_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class Place:
     def is_table(self) -> bool:
         """Whether the path is a CSV or TSV file."""
         return self.path.is_file() and self.path.suffix.lower() in TABLE_SUFFIXES
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the path is a table, or a text such as a label track."""
+        return self.path.is_file() and self.path.suffix.lower() in TEXT_SUFFIXES
 
     @property
     def is_audio_file(self) -> bool:
@@ -70,6 +77,11 @@ class Place:
                 and not entry.name.startswith(".")
             )
         )
+
+    @cached_property
+    def texts(self) -> tuple[Path, ...]:
+        """The tables and other texts in the folder and below it, sorted."""
+        return tuple(find_audio(self.path, TEXT_SUFFIXES)) if self.is_folder else ()
 
     def need_audio(self) -> tuple[str, ...]:
         """The recordings below the folder.

@@ -41,7 +41,9 @@ def read_header(path: Path) -> tuple[str, ...]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             line = stream.readline()
-            return tuple(normalise(c) for c in next(csv.reader([line], delimiter=_delimiter(line))))
+            return tuple(
+                normalise(c) for c in next(csv.reader([line], delimiter=delimiter_of(line)))
+            )
     except (UnicodeDecodeError, csv.Error, StopIteration, OSError):
         return ()
 
@@ -59,7 +61,7 @@ def read_table(path: Path) -> TableFile:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             first = stream.readline()
             stream.seek(0)
-            reader = csv.reader(stream, delimiter=_delimiter(first), strict=True)
+            reader = csv.reader(stream, delimiter=delimiter_of(first), strict=True)
             lines = [(reader.line_num, line) for line in reader]
     except UnicodeDecodeError as error:
         raise DataError(
@@ -95,6 +97,6 @@ def _check_columns(path: Path, columns: tuple[str, ...]) -> None:
         raise DataError(f"{path}, row 1: the column '{twice[0]}' stands twice, expected once")
 
 
-def _delimiter(header: str) -> str:
+def delimiter_of(header: str) -> str:
     """The separator that the header uses most; a comma when it has none."""
     return max(",;\t", key=lambda mark: (header.count(mark), mark == ","))

@@ -1,0 +1,225 @@
+"""Label files of one format to another, or to windows that a detector learns from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from semisonic.audio import find_audio
+from semisonic.base.errors import DataError, OptionError
+from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.clips import UNCERTAIN as UNCHECKED
+from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, Events
+from semisonic.data.labels.numbers import written
+from semisonic.data.labels.read import LabelSet, collect_labels
+from semisonic.data.labels.text import write_csv
+from semisonic.data.labels.windows import (
+    WindowRules,
+    beyond_end,
+    label_windows,
+    recording_durations,
+)
+from semisonic.data.labels.write import losses, unwritable, write_labels
+
+_TABLES = ("csv", "csv-wide")
+BAD_ROWS = ".bad_rows.csv"
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of label files.
+
+    Attributes
+    ----------
+    summary : str
+        What was read and written, for people.
+    written : tuple of Path
+        The files.
+    failures : tuple of (place, reason)
+        Rows, events and recordings that could not be used; also in ``bad_rows``.
+    notes : tuple of str
+        What was decided, and what the format does not hold.
+    bad_rows : Path or None
+        The table of failures, where there are any.
+    """
+
+    summary: str
+    written: tuple[Path, ...]
+    failures: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    bad_rows: Path | None
+
+
+def convert_labels(
+    labels: Path,
+    output: Path,
+    format: str,  # noqa: A002
+    *,
+    read_as: str = "auto",
+    label_column: str | None = None,
+    recordings: Path | None = None,
+    rules: WindowRules | None = None,
+) -> Converted:
+    """Read label files and write them in another format; what cannot be used is listed.
+
+    Parameters
+    ----------
+    labels, read_as, label_column
+        See :func:`collect_labels`.
+    output, format
+        See :func:`write_labels`. Names in csv and csv-wide are relative to the table's folder, so
+        that :func:`semisonic.data.load_clips` finds the recordings.
+    recordings : Path, optional
+        The folder of the recordings; by default that of the labels, where it holds any.
+    rules : WindowRules, optional
+        Cut the annotated recordings into windows and write those, as csv or csv-wide.
+
+    Raises
+    ------
+    DataError, OptionError
+        When nothing can be read, or the options do not fit.
+    """
+    if rules is not None and format not in _TABLES:
+        raise OptionError(
+            f"windows are a table of clips: found the format '{format}', expected csv or csv-wide"
+        )
+    if os.path.abspath(output) == os.path.abspath(labels):
+        raise OptionError(
+            f"output: found the labels themselves, {labels}; expected another file or folder"
+        )
+    root = recordings if recordings is not None else _folder_with_audio(labels)
+    found = collect_labels(labels, read_as, label_column=label_column, root=root, leave_out=output)
+    failures, notes = list(found.problems), list(found.notes)
+    if len(found.formats) > 1:
+        notes.append(
+            f"formats found: {', '.join(found.formats)}; if they hold the same events, name one "
+            "with --read-as (read_as=)"
+        )
+    if format == "raven-combined" or rules is not None:
+        if root is None:
+            raise OptionError(
+                "the lengths of the recordings are needed: found none beside the labels, expected "
+                "their folder (--recordings)"
+            )
+        durations, bad = recording_durations(root, found.recordings)
+        failures += bad + beyond_end(found.events, durations)
+        readable = np.isin(found.events.file, list(durations))
+        found = replace(found, events=found.events[readable])
+    else:
+        durations = {}
+    if not len(found.events) and not found.recordings:
+        raise DataError(f"{labels}: no event can be used of {len(failures)} places: {failures[:1]}")
+    if rules is not None:
+        clips = label_windows(found.events, found.root, durations, rules)
+        notes += clips.notes
+        paths = _write_windows(clips, output, format, rules.background)
+        what = f"{len(clips)} windows"
+    else:
+        kept, refused = _keep(found.events, format)
+        failures += refused
+        notes += [f"{format} does not hold: {lost}" for lost in losses(kept, format)]
+        if format in _TABLES and root is not None:
+            kept = replace(kept, file=_beside(kept.file.tolist(), found.root, output))
+        paths = write_labels(kept, output, format, root=_absolute(root), durations=durations)
+        what = f"{len(kept)} events"
+    bad_rows = _write_failures(failures, output)
+    files = f"{paths[0]}" if len(paths) == 1 else f"{len(paths)} files in {output}"
+    if format == "raven-combined":
+        files = " and ".join(map(str, paths))
+    return Converted(
+        summary=f"{_counted(found)} -> {what} in {files if paths else output}",
+        written=tuple(paths),
+        failures=tuple(failures),
+        notes=tuple(notes),
+        bad_rows=bad_rows,
+    )
+
+
+def _counted(found: LabelSet) -> str:
+    events = found.events
+    n_labels = len(set(events.label.tolist()) - {""})
+    return (
+        f"{len(events)} events, {n_labels} labels, {len(found.recordings)} recordings "
+        f"({', '.join(found.formats)})"
+    )
+
+
+def _folder_with_audio(labels: Path) -> Path | None:
+    folder = labels if labels.is_dir() else labels.parent
+    return folder if folder.is_dir() and find_audio(folder) else None
+
+
+def _absolute(root: Path | None) -> Path | None:
+    return None if root is None else Path(os.path.abspath(root))
+
+
+def _keep(events: Events, format: str) -> tuple[Events, list[tuple[str, str]]]:  # noqa: A002
+    """The events that the format can hold, and the others with the reason."""
+    refused = unwritable(events, format)
+    stays = np.ones(len(events), np.bool_)
+    stays[list(refused)] = False
+    return events[stays], list(refused.values())
+
+
+def _beside(files: list[str], root: Path, output: Path) -> np.ndarray:
+    """The recordings as seen from the folder of a table."""
+    here = os.path.abspath(output.parent)
+    names: dict[str, str] = {}
+    for file in files:
+        if file not in names:
+            place = os.path.abspath(root / file)
+            try:
+                names[file] = Path(os.path.relpath(place, here)).as_posix()
+            except ValueError:  # another drive
+                names[file] = Path(place).as_posix()
+    return np.array([names[file] for file in files], np.str_)
+
+
+def _write_windows(
+    clips: Clips,
+    output: Path,
+    form: str,
+    background: str | None,
+) -> list[Path]:
+    """Write windows as a table of clips, or with a column for each class."""
+    table = clips.with_columns(file=_beside(clips.file.tolist(), clips.root, output))
+    if form == "csv-wide":
+        return write_labels(Events.from_rows(_wide(table, background)), output, form)
+    rows = (
+        [str(table.file[i]), written(float(table.start_time[i])), written(float(table.end_time[i])),
+         LABEL_SEPARATOR.join(table.labels[i]), str(table.group[i]), str(table.label_type[i])]
+        for i in range(len(table))
+    )  # fmt: skip
+    names = ("file", "start_time", "end_time", "label", "group", "label_type")
+    write_csv(output, names, rows)
+    return [output]
+
+
+def _wide(clips: Clips, background: str | None) -> Iterator[dict[str, object]]:
+    """What is known of every class in every window; all are absent from the background."""
+    classes = [name for name in clips.classes if name != background]
+    for i, labels in enumerate(clips.labels):
+        row = {
+            "file": str(clips.file[i]),
+            "start_time": clips.start_time[i],
+            "end_time": clips.end_time[i],
+        }
+        if not labels:
+            yield row | {"label": ""}
+            continue
+        heard = UNCERTAIN if clips.label_type[i] == UNCHECKED else POSITIVE
+        for name in classes:
+            yield row | {"label": name, "presence": heard if name in labels else NEGATIVE}
+
+
+def _write_failures(failures: list[tuple[str, str]], output: Path) -> Path | None:
+    path = output.with_name(output.name + BAD_ROWS)
+    if not failures:
+        path.unlink(missing_ok=True)
+        return None
+    write_csv(path, ("place", "reason"), failures)
+    return path

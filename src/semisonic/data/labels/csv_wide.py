@@ -1,0 +1,129 @@
+"""A CSV table with one column a class, as OpenSoundscape has it.
+
+``file,start_time,end_time`` and then 1 where the class is heard, 0 where it is not, and nothing or
+NaN where nobody knows. 1 and 0 become positive and negative events. Unknown becomes no event, as
+nobody listened; a row of which nothing at all is known becomes one event without a name. An
+uncertain event is written as unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from semisonic.base.errors import DataError
+from semisonic.data.events import NEGATIVE, POSITIVE, Events
+from semisonic.data.labels.form import Format, Writing
+from semisonic.data.labels.numbers import number, written
+from semisonic.data.labels.rows import LabelFile, Marked, marked
+from semisonic.data.labels.text import Head, Row, read_table, write_csv
+from semisonic.data.readers.columns import (
+    END,
+    FILE,
+    LABEL,
+    START,
+    Columns,
+    find_columns,
+    looks_like_labels,
+)
+from semisonic.data.readers.table_file import normalise
+
+_TIMES = ("file", "start_time", "end_time")
+_KNOWN = frozenset(
+    {
+        "unnamed_0", "index", "group", "fold", "target", "score", "presence", "label_type",
+        "annotator", "notes", "comment", "comments", "fmin_hz", "fmax_hz",
+    }
+)  # fmt: skip
+_HEARD = {"1": POSITIVE, "1.0": POSITIVE, "true": POSITIVE,
+          "0": NEGATIVE, "0.0": NEGATIVE, "false": NEGATIVE}  # fmt: skip
+_UNKNOWN = frozenset({"", "nan", "na", "none"})
+
+
+def recognise(head: Head) -> bool:
+    """Whether there are times and a file, no label, and the first rows hold 0, 1 or nothing."""
+    if looks_like_labels(tuple(head.columns)) or not set(_TIMES) <= head.columns:
+        return False
+    if not head.columns - {"", *_TIMES} - _KNOWN or len(head.lines) < 2:
+        return False
+    cells = [cell.strip().strip('"').lower() for cell in head.lines[1].split(head.separator)]
+    return any(cell in _HEARD or cell in _UNKNOWN for cell in cells)
+
+
+def read(path: Path, label_column: str | None = None) -> LabelFile:
+    """Read the table; ``label_column`` keeps one class of it.
+
+    Raises
+    ------
+    DataError
+        When it has no column for the file or none for a class.
+    """
+    table = read_table(path, unique=False)
+    columns = find_columns(path, table.columns)
+    taken = {columns.file, columns.start, columns.end, *_KNOWN}
+    classes = {
+        place: name
+        for place, (name, column) in enumerate(zip(table.names, table.columns, strict=True))
+        if name and column not in taken and label_column in (None, name)
+    }
+    if not classes and len(table.rows):
+        wanted = f"a column '{label_column}'" if label_column else "a column for each class"
+        raise DataError(f"{path}, row 1: found {', '.join(table.names)}, expected {wanted}")
+    result = LabelFile(path, problems=list(table.problems), classes=list(classes.values()))
+    result.add(table.rows, lambda where, row: list(_parse(where, row, columns, classes)))
+    return result
+
+
+def write(events: Events, output: Path, writing: Writing) -> list[Path]:
+    """Write the table: one row a stretch of a recording, classes in alphabetical order."""
+    del writing
+    classes = sorted(set(events.label.tolist()) - {""})
+    column_of = {name: i for i, name in enumerate(classes)}
+    rows: dict[tuple[str, float, float], list[str]] = {}
+    stretches = zip(
+        events.file.tolist(), events.start_time.tolist(), events.end_time.tolist(), strict=True
+    )
+    for i, key in enumerate(stretches):
+        cells = rows.setdefault(key, [""] * len(classes))
+        label, presence = str(events.label[i]), str(events.presence[i])
+        said = {POSITIVE: "1", NEGATIVE: "0"}.get(presence, "")
+        if label and said:
+            at = column_of[label]
+            if cells[at] and cells[at] != said:
+                raise DataError(
+                    f"csv-wide: '{label}' is positive and negative in {key[0]} from {key[1]:g} "
+                    f"to {key[2]:g} s; a cell can hold one of them"
+                )
+            cells[at] = said
+    lines = [[f, written(start), written(end), *cells] for (f, start, end), cells in rows.items()]
+    write_csv(output, [*_TIMES, *classes], lines)
+    return [output]
+
+
+def _parse(where: str, row: Row, columns: Columns, classes: dict[int, str]) -> Iterator[Marked]:
+    start, end = number(row[columns.start], "start"), number(row[columns.end], "end")
+    file = row[columns.file]
+    if not file.strip():
+        raise ValueError(f"the column '{columns.file}' is empty")
+    known = False
+    for place, name in classes.items():
+        text = row.at(place).strip().lower()
+        if text in _UNKNOWN:
+            continue
+        if text not in _HEARD:
+            raise ValueError(f"found '{row.at(place)}' for '{name}', expected 1, 0 or nothing")
+        known = True
+        yield marked(where, file, start, end, name, presence=_HEARD[text])
+    if not known:
+        yield marked(where, file, start, end, "")
+
+
+def refuses(label: str) -> bool:
+    """Whether a label cannot be the name of a column, as a column of that name means another."""
+    return normalise(label) in {*_KNOWN, *FILE, *START, *END, *LABEL}
+
+
+FORMAT = Format(
+    "csv-wide", "a CSV table, one column a class", frozenset(), False,
+    recognise, read, write, refuses,
+)  # fmt: skip

@@ -1,0 +1,172 @@
+"""Raven selection tables, one a recording or one over many.
+
+Separated by tabs, with Raven's own column names. Where a table runs over several recordings,
+``Begin Time (s)`` counts from the start of the first one, and ``File Offset (s)`` says where in its
+own recording (``Begin Path`` or ``Begin File``) a selection begins; that is what is read.
+
+Raven writes a selection once for each view and channel; it is read once, from the spectrogram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+from semisonic.base.errors import DataError
+from semisonic.data.labels.form import label_columns
+from semisonic.data.labels.numbers import number
+from semisonic.data.labels.rows import LabelFile, Marked, marked
+from semisonic.data.labels.text import Head, Row, Table, read_table
+
+BEGIN, END = "begin_time_s", "end_time_s"
+LABEL_NAMES = (
+    "annotation", "annotations", "label", "labels", "species", "common_name", "species_code",
+    "class", "call_type", "sound_type", "type", "tag", "tags", "id",
+)  # fmt: skip
+"""What people call their label column, in order of preference."""
+
+_SCORES = ("score", "confidence")
+_OWN_COLUMNS = frozenset(
+    {
+        "selection", "view", "channel", "begin_file", "end_file", "begin_path", "end_path",
+        "begin_date", "end_date", "begin_clock_time", "end_clock_time", "begin_date_time",
+        "length_frames", "presence", "notes", "comments", "comment", "annotator", "scientific_name",
+        *_SCORES,
+    }
+)  # fmt: skip
+_EMPTY = "nocall"
+"""BirdNET-Analyzer writes one row of this name for a recording in which it found nothing."""
+
+
+def recognise(head: Head) -> bool:
+    """Whether the columns are those of a selection table."""
+    times = {BEGIN, END} <= head.columns
+    return times and (head.separator == "\t" or "selection" in head.columns)
+
+
+def read(path: Path, label_column: str | None = None) -> LabelFile:
+    """Read a selection table.
+
+    Raises
+    ------
+    DataError
+        When times are missing, when the label column is not there or not to be told from others,
+        or when times over several recordings cannot be told from times in each.
+    """
+    table = read_table(path)
+    missing = [name for name in (BEGIN, END) if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"{path}, row 1: no column 'Begin Time (s)' or 'End Time (s)'. "
+            f"Found {', '.join(table.names)}"
+        )
+    label = label_columns(label_column, table.names, path) or _label_column(path, table)
+    result = LabelFile(path, problems=list(table.problems))
+    if label is None:
+        result.notes.append("the table has no column for labels: events without a name")
+    selections = list(_selections(table, label))
+    if len(selections) < len(table.rows):
+        again = len(table.rows) - len(selections)
+        result.notes.append(f"{again} rows show a selection in another view or channel")
+    rows = [(i, row) for i, row in selections if not _is_empty(row)]
+    result.without_events = [_file(row) for _, row in selections if _is_empty(row)]
+    has_offset = "file_offset_s" in table.columns
+    if not has_offset:
+        _check_times(path, rows)
+    score = _score_column(rows, table, result)
+    result.add(rows, lambda where, row: _parse(where, row, label, score))
+    return result
+
+
+def _label_column(path: Path, table: Table) -> str | None:
+    """The column of labels: of a usual name, else the only one that is none of Raven's own."""
+    usual = table.find(*LABEL_NAMES)
+    if usual:
+        return usual
+    others = [
+        column
+        for name, column in zip(table.names, table.columns, strict=True)
+        if column and column not in _OWN_COLUMNS and "(" not in name
+    ]
+    if len(others) > 1:
+        raise DataError(
+            f"{path}, row 1: which column holds the labels? Found {', '.join(table.names)}. "
+            "Name it: 'semisonic data labels' has --label-column, Python has label_column="
+        )
+    return others[0] if others else None
+
+
+def _selections(table: Table, label: str | None) -> Iterator[tuple[int, Row]]:
+    """Each selection once, as the spectrogram view of it where there is one."""
+    kept: dict[tuple[str, ...], tuple[int, Row]] = {}
+    for i, row in table.rows:
+        same = tuple(row[c] for c in ("selection", BEGIN, END, "begin_path", "begin_file", label))
+        key = same if row["selection"].strip() else (*same, str(i))
+        if key not in kept or (
+            "spectro" in row["view"].lower() and "spectro" not in kept[key][1]["view"].lower()
+        ):
+            kept[key] = (i, row)
+    yield from sorted(kept.values(), key=lambda pair: pair[0])
+
+
+def _is_empty(row: Row) -> bool:
+    return row["common_name"].strip() == row["species_code"].strip() == _EMPTY
+
+
+def _file(row: Row) -> str:
+    return row["begin_path"].strip() or row["begin_file"].strip()
+
+
+def _check_times(path: Path, rows: Iterable[tuple[int, Row]]) -> None:
+    """Refuse times that may be over several recordings or in each of them."""
+    first: dict[str, Decimal] = {}
+    last: dict[str, Decimal] = {}
+    for _, row in rows:
+        try:
+            begin = number(row[BEGIN], "begin") or Decimal(0)
+        except ValueError:
+            continue  # reported with its row
+        file = _file(row)
+        first[file] = min(begin, first.get(file, begin))
+        last[file] = max(begin, last.get(file, begin))
+    spans = sorted((first[file], last[file]) for file in first)
+    apart = all(a[1] <= b[0] for a, b in pairwise(spans))
+    if len(spans) > 1 and apart:
+        raise DataError(
+            f"{path}: selections of {len(spans)} recordings without the column 'File Offset (s)', "
+            "so 'Begin Time (s)' may count in each recording or over all of them. Add the "
+            "measurement File Offset in Raven and save the table again"
+        )
+
+
+def _score_column(rows: list[tuple[int, Row]], table: Table, result: LabelFile) -> str | None:
+    """The column of scores from 0 to 1, if it holds such."""
+    column = table.find(*_SCORES)
+    if column is None:
+        return None
+    try:
+        values = [number(row[column], column) for _, row in rows]
+    except ValueError:
+        values = [Decimal(-1)]
+    if all(value is None or 0 <= value <= 1 for value in values):
+        return column
+    result.notes.append(f"the column '{column}' holds no scores from 0 to 1 and is not used")
+    return None
+
+
+def _parse(where: str, row: Row, label: str | None, score: str | None) -> Iterator[Marked]:
+    begin, end = number(row[BEGIN], "begin"), number(row[END], "end")
+    if begin is None or end is None:
+        raise ValueError(f"found begin '{row[BEGIN]}' and end '{row[END]}', expected seconds")
+    offset = number(row["file_offset_s"], "file offset")
+    if offset is not None:
+        begin, end = offset, offset + (end - begin)
+    yield marked(
+        where, _file(row), begin, end, row[label],
+        score=number(row[score], "score"),
+        fmin_hz=number(row["low_freq_hz"], "low frequency"),
+        fmax_hz=number(row["high_freq_hz"], "high frequency"),
+        presence=row["presence"],
+    )  # fmt: skip

@@ -1,0 +1,123 @@
+"""What is written is read back exactly, in every format, for what the format can hold."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semisonic.data.events import Events
+from semisonic.data.labels import FORMATS, read_labels, write_labels
+from semisonic.data.labels.numbers import number, written
+
+SCORES = {"csv", "raven", "raven-combined", "birdnet", "kaleidoscope"}
+BANDS = {"csv", "raven", "raven-combined", "kaleidoscope", "audacity"}
+PRESENCES = {"csv", "raven", "raven-combined"}
+SEMICOLONS = set(FORMATS) - {"csv", "csv-wide"}
+FILES = ("a.wav", "site 1/b.WAV", "site 1/ü.flac", "x.y.wav")
+
+seconds = st.floats(0, 1e6, allow_subnormal=False) | st.sampled_from([0.0, 0.1, 1 / 3, 2e-7])
+hertz = st.floats(0, 250e3, allow_subnormal=False)
+words = st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" "), max_size=12).map(
+    str.strip
+)
+
+
+@st.composite
+def event_tables(draw: st.DrawFn, form: str) -> Events:
+    """Events as a format can hold them."""
+    label = words if form in SEMICOLONS else words.map(lambda text: text.replace(";", ""))
+    rows = []
+    for _ in range(draw(st.integers(0, 8))):
+        start, end = sorted((draw(seconds), draw(seconds)))
+        low, high = sorted((draw(hertz), draw(hertz)))
+        row = {"file": draw(st.sampled_from(FILES)), "start_time": start, "end_time": end}
+        row["label"] = draw(label).strip()
+        if form in SCORES:
+            row["score"] = draw(st.none() | st.floats(0, 1, allow_subnormal=False))
+        if form in BANDS:
+            row["fmin_hz"] = draw(st.sampled_from([None, low]))
+            row["fmax_hz"] = draw(st.sampled_from([None, high]))
+        if form in PRESENCES:
+            row["presence"] = draw(st.sampled_from(["positive", "negative", "uncertain"]))
+        rows.append(row)
+    return Events.from_rows(rows)
+
+
+def by_file(events: Events) -> Events:
+    """In order of recordings, as formats with one file a recording give them back."""
+    return events[np.argsort(events.file, kind="stable")] if len(events) else events
+
+
+def equal(a: Events, b: Events) -> bool:
+    return all(
+        np.array_equal(x, y, equal_nan=x.dtype.kind == "f") if len(x) or len(y) else True
+        for x, y in ((getattr(a, c.name), getattr(b, c.name)) for c in fields(Events))
+    )
+
+
+@pytest.mark.parametrize("form", [name for name in FORMATS if name != "csv-wide"])
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_events_come_back_exactly(form: str, data: st.DataObject) -> None:
+    events = data.draw(event_tables(form))
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name) / "recordings"
+        for file in FILES:
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            (root / file).touch()
+        output = Path(name) / ("out" if form in ("audacity", "raven") else "out.txt")
+        durations = dict.fromkeys(FILES, 0.1)
+        paths = write_labels(events, output, form, root=root, durations=durations)
+        if not len(events) and form in ("audacity", "raven"):
+            assert paths == []
+            return
+        again = read_labels(output, form, root=root)
+        if len(events) and any(events.label.tolist()):
+            assert equal(again, read_labels(output, root=root))  # the format told by its content
+    assert equal(by_file(again), by_file(events))
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_wide_tables_hold_what_is_there_and_what_is_not(data: st.DataObject) -> None:
+    events = data.draw(event_tables("csv-wide"))
+    names = data.draw(st.lists(st.sampled_from(["dog", "Dog", "a,b", "é"]), min_size=len(events),
+                               max_size=len(events)))  # fmt: skip
+    said = data.draw(st.lists(st.sampled_from(["positive", "negative"]), min_size=len(events),
+                              max_size=len(events)))  # fmt: skip
+    events = replace(events, label=np.array(names, np.str_), presence=np.array(said, np.str_))
+    keys = list(zip(events.file.tolist(), events.start_time.tolist(), events.end_time.tolist(),
+                    names, strict=True))  # fmt: skip
+    first = [i for i, key in enumerate(keys) if key not in keys[:i]]
+    events = events[np.array(first, np.int64)]
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "wide.csv"
+        write_labels(events, path, "csv-wide")
+        again = read_labels(path, "csv-wide")
+        if len(events):
+            assert equal(again, read_labels(path))
+            frame = pd.read_csv(path)
+            assert set(frame.columns) >= {"file", "start_time", "end_time", *names}
+    order = [
+        sorted(zip(e.file.tolist(), e.start_time.tolist(), e.end_time.tolist(), e.label.tolist(),
+                   e.presence.tolist(), strict=True))
+        for e in (events, again)
+    ]  # fmt: skip
+    assert order[0] == order[1]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_keep_every_digit(value: float) -> None:
+    text = written(value)
+    assert "e" not in text.lower()
+    assert float(text) == value
+    read = number(text, "x")
+    assert read is not None
+    assert float(read) == value
