@@ -34,7 +34,8 @@ COMBINED = (
     "\tCommon Name\tSpecies Code\tConfidence\tBegin Path\tFile Offset (s)\n"
     "1\tSpectrogram 1\t1\t0.0\t3.0\t0\t15000\tEurasian Blackbird\teurbla\t0.8123\t"
     "/data/site1/rec1.wav\t0.0\n"
-    "2\tSpectrogram 1\t1\t63.0\t66.0\t0\t15000\tWren\twren\t0.4411\tD:\\data\\site1\\rec2.WAV\t3.0\n"
+    "2\tSpectrogram 1\t1\t63.0\t66.0\t0\t15000\tWren\twren\t0.4411\t"
+    "D:\\data\\site1\\rec2.WAV\t3.0\n"
 )
 BIRDNET = (
     "Start (s),End (s),Scientific name,Common name,Confidence,File\n"
@@ -364,7 +365,7 @@ def test_what_is_written_is_what_the_tools_expect(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["audacity", "birdnet", "kaleidoscope"])
 def test_what_is_not_there_is_never_written_as_if_it_were(tmp_path: Path, form: str) -> None:
     row = {"file": "a.wav", "start_time": 0, "end_time": 1, "label": "x", "presence": "negative"}
-    with pytest.raises(DataError, match="1 of 1 events cannot be written.*negative"):
+    with pytest.raises(DataError, match=r"1 of 1 events cannot be written.*negative"):
         write_labels(Events.from_rows([row]), tmp_path / "out", form)
     assert not (tmp_path / "out").exists()
 

@@ -79,7 +79,8 @@ def test_a_folder_of_tracks(tmp_path: Path) -> None:
         (tmp_path / "audio" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "audio" / file).touch()
     for name, text in {
-        "s1/a.txt": "0\t1\tx\n", "s2/a.txt": "1\t2\ty\n", "s1/b.txt": "", "s1/lost.txt": "0\t1\tz\n",
+        "s1/a.txt": "0\t1\tx\n", "s2/a.txt": "1\t2\ty\n", "s1/b.txt": "",
+        "s1/lost.txt": "0\t1\tz\n",
         "s2/broken.txt": "Hello\n", "notes.md": "1\t2\tno\n",
     }.items():  # fmt: skip
         path = tmp_path / "labels" / name

@@ -64,7 +64,7 @@ def equal(a: Events, b: Events) -> bool:
 
 @pytest.mark.parametrize("form", [name for name in FORMATS if name != "csv-wide"])
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_events_come_back_exactly(form: str, data: st.DataObject) -> None:
     events = data.draw(event_tables(form))
     with tempfile.TemporaryDirectory() as name:
@@ -85,7 +85,7 @@ def test_events_come_back_exactly(form: str, data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_wide_tables_hold_what_is_there_and_what_is_not(data: st.DataObject) -> None:
     events = data.draw(event_tables("csv-wide"))
     names = data.draw(st.lists(st.sampled_from(["dog", "Dog", "a,b", "é"]), min_size=len(events),

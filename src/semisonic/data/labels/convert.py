@@ -91,8 +91,7 @@ def convert_labels(
         raise OptionError(
             f"output: found the labels themselves, {labels}; expected another file or folder"
         )
-    root = recordings if recordings is not None else _folder_with_audio(labels)
-    found = collect_labels(labels, read_as, label_column=label_column, root=root, leave_out=output)
+    found, root = _read(labels, read_as, label_column, recordings, output)
     failures, notes = list(found.problems), list(found.notes)
     if len(found.formats) > 1:
         notes.append(
@@ -112,7 +111,8 @@ def convert_labels(
     else:
         durations = {}
     if not len(found.events) and not found.recordings:
-        raise DataError(f"{labels}: no event can be used of {len(failures)} places: {failures[:1]}")
+        place, reason = failures[0] if failures else (f"{labels}", "no events")
+        raise DataError(f"{labels}: nothing can be used. {place}: {reason}")
     if rules is not None:
         clips = label_windows(found.events, found.root, durations, rules)
         notes += clips.notes
@@ -137,6 +137,25 @@ def convert_labels(
         notes=tuple(notes),
         bad_rows=bad_rows,
     )
+
+
+def _read(
+    labels: Path, read_as: str, label_column: str | None, recordings: Path | None, output: Path
+) -> tuple[LabelSet, Path | None]:
+    """The labels, and the folder of their recordings; None when it is neither given nor theirs."""
+    root = recordings if recordings is not None else _folder_with_audio(labels)
+
+    def read(place: Path | None) -> LabelSet:
+        return collect_labels(
+            labels, read_as, label_column=label_column, root=place, leave_out=output
+        )
+
+    found = read(root)
+    if recordings is None and root is not None and not found.recordings:
+        named = read(None)
+        if named.recordings:  # a table about recordings that lie elsewhere
+            return named, None
+    return found, root
 
 
 def _counted(found: LabelSet) -> str:

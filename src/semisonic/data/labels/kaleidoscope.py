@@ -11,13 +11,14 @@ pulses in kHz and are not read.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 
 from semisonic.data.events import Events
 from semisonic.data.labels.form import BAND, SCORE, SEMICOLON, TABS, Format, Writing, label_columns
-from semisonic.data.labels.numbers import exact, number, written
+from semisonic.data.labels.numbers import exact, minus, number, plus, written
 from semisonic.data.labels.rows import LabelFile, Marked, marked
 from semisonic.data.labels.text import Head, Row, Table, read_table, write_csv
 
@@ -48,7 +49,7 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
     def parse(where: str, row: Row) -> Iterator[Marked]:
         by_hand = row[_MANUAL].strip() if label is None else row[label]
         start, duration = number(row["offset"], "offset"), number(row["duration"], "duration")
-        end = None if duration is None else (start or 0) + duration
+        end = None if duration is None else plus(start or Decimal(0), duration)
         yield marked(
             where, _file(row), start, end, by_hand or (row[found] if label is None else ""),
             # The score is that of the program's label.
@@ -73,7 +74,7 @@ def write(events: Events, output: Path, writing: Writing) -> list[Path]:
         folder, _, name = file.rpartition("/")
         start, end = exact(events.start_time[i]), exact(events.end_time[i])
         label, score = str(events.label[i]), float(events.score[i])
-        row = [indir, folder, name, "0", written(start), written(end - start)]
+        row = [indir, folder, name, "0", written(start), written(minus(end, start))]
         if has_band:
             row += [written(float(events.fmin_hz[i])), written(float(events.fmax_hz[i]))]
         row += ["", label] if np.isnan(score) else [label, ""]

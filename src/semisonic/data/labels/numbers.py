@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 _NOTHING = frozenset({"", "nan", "na", "n/a", "none", "null", "-"})
 _DIGITS_AT_MOST = 400  # the smallest float has 325 decimals
+_EXACT = Context(prec=1000)  # digits; the usual 28 would round sums
 
 
 def number(text: str, what: str) -> Decimal | None:
@@ -52,3 +53,13 @@ def written(value: float | Decimal) -> str:
     if value != value:
         return ""
     return format(value if isinstance(value, Decimal) else exact(value), "f")
+
+
+def plus(a: Decimal, b: Decimal) -> Decimal:
+    """The exact sum."""
+    return _EXACT.add(a, b)
+
+
+def minus(a: Decimal, b: Decimal) -> Decimal:
+    """The exact difference."""
+    return _EXACT.subtract(a, b)

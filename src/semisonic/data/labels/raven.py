@@ -16,7 +16,7 @@ from pathlib import Path
 
 from semisonic.base.errors import DataError
 from semisonic.data.labels.form import label_columns
-from semisonic.data.labels.numbers import number
+from semisonic.data.labels.numbers import minus, number, plus
 from semisonic.data.labels.rows import LabelFile, Marked, marked
 from semisonic.data.labels.text import Head, Row, Table, read_table
 
@@ -162,7 +162,7 @@ def _parse(where: str, row: Row, label: str | None, score: str | None) -> Iterat
         raise ValueError(f"found begin '{row[BEGIN]}' and end '{row[END]}', expected seconds")
     offset = number(row["file_offset_s"], "file offset")
     if offset is not None:
-        begin, end = offset, offset + (end - begin)
+        begin, end = offset, plus(offset, minus(end, begin))
     yield marked(
         where, _file(row), begin, end, row[label],
         score=number(row[score], "score"),

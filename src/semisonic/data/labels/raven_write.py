@@ -21,7 +21,7 @@ from semisonic.data.labels.form import (
     by_recording,
     track_paths,
 )
-from semisonic.data.labels.numbers import exact, written
+from semisonic.data.labels.numbers import exact, plus, written
 from semisonic.data.labels.raven import read, recognise
 from semisonic.data.labels.text import Head, write_tabs
 
@@ -59,7 +59,7 @@ def write_combined(events: Events, output: Path, writing: Writing) -> list[Path]
     its = events[order.astype(np.int64)] if len(events) else events
     files = its.file.tolist()
     times = [
-        (begins[file] + exact(a), begins[file] + exact(b))
+        (plus(begins[file], exact(a)), plus(begins[file], exact(b)))
         for file, a, b in zip(files, its.start_time, its.end_time, strict=True)
     ]
     more = {
@@ -77,7 +77,7 @@ def _begins(durations: Mapping[str, float]) -> dict[str, Decimal]:
     begins, at = {}, Decimal(0)
     for file, duration in durations.items():
         begins[file] = at
-        at += exact(duration)
+        at = plus(at, exact(duration))
     return begins
 
 

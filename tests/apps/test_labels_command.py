@@ -1,0 +1,157 @@
+"""``semisonic data labels``, started as people start it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from semisonic.apps.cli.main import main
+from semisonic.base import progress
+from semisonic.data import load_clips
+from semisonic.data.labels import FORMATS, read_labels
+
+RATE = 8000
+
+
+@pytest.fixture(autouse=True)
+def quiet_again() -> Iterator[None]:
+    yield
+    progress.show(False)
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Path:
+    """Three recordings of 12 s; two with label tracks, one of them empty."""
+    rng = np.random.default_rng(0)
+    for file in ("s1/a.WAV", "s1/quiet.wav", "s2/a.wav"):
+        (tmp_path / "night" / file).parent.mkdir(parents=True, exist_ok=True)
+        noise = rng.uniform(-0.1, 0.1, 12 * RATE).astype(np.float32)
+        soundfile.write(tmp_path / "night" / file, noise, RATE, format="WAV")
+    (tmp_path / "night/s1/a.txt").write_text("1.25\t3.5\towl\n\\\t300\t900.5\n10\t11\tfox\n")
+    (tmp_path / "night/s1/quiet.txt").write_text("")
+    return tmp_path / "night"
+
+
+def test_from_each_format_to_each_and_back(night: Path) -> None:
+    for form in FORMATS:
+        output = night.parent / f"{form}.out"
+        arguments = ["--recordings", str(night), "--format", form]
+        assert main(["data", "labels", str(night), "-o", str(output), *arguments]) == 0
+        again = night.parent / f"{form}.again.csv"
+        back = ["--recordings", str(night), "--read-as", form]
+        assert main(["data", "labels", str(output), "-o", str(again), *back]) == 0
+        events = read_labels(again, root=night)
+        assert events.file.tolist() == ["s1/a.WAV"] * 2
+        assert sorted(events.label.tolist()) == ["fox", "owl"]
+        assert sorted(events.end_time.tolist()) == [3.5, 11.0]
+
+
+def test_windows_to_train_on(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = night.parent / "windows.csv"
+    assert main(["data", "labels", str(night), "-o", str(table), "--windows", "3"]) == 0
+    captured = capsys.readouterr()
+    assert "2 events, 2 labels, 2 recordings (audacity) -> 8 windows" in captured.out
+    assert "5 windows without any: of the class 'background'" in captured.err
+    clips = load_clips(table)
+    assert clips.classes == ("background", "fox", "owl")
+    assert [row[0] for row in clips.labels].count("background") == 5
+    assert len(set(clips.group.tolist())) == 2
+    assert main(["data", "info", str(table)]) == 0
+    # The same table is not read as labels when the command is given again.
+    again = ["data", "labels", str(night), "-o", str(night / "windows.csv"), "--windows", "3"]
+    assert main(again) == 0
+    first = (night / "windows.csv").read_bytes()
+    assert main(again) == 0
+    assert (night / "windows.csv").read_bytes() == first
+
+
+def test_windows_with_a_column_for_each_class(night: Path) -> None:
+    table = night / "wide.csv"
+    arguments = ["--windows", "6", "--hop", "3", "--format", "csv-wide"]
+    assert main(["data", "labels", str(night), "-o", str(table), *arguments]) == 0
+    frame = pd.read_csv(table)
+    assert frame.columns.tolist() == ["file", "start_time", "end_time", "fox", "owl"]
+    a = frame[frame.file == "s1/a.WAV"]
+    assert a.owl.tolist() == [1, 1, 0]
+    assert a.fox.tolist() == [0, 0, 1]
+    assert (frame[frame.file != "s1/a.WAV"][["fox", "owl"]] == 0).all().all()
+
+
+def test_rows_that_cannot_be_used_are_listed(
+    night: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (night / "s2/a.txt").write_text("1\t2\towl\n9\t8\towl\n")
+    (night / "s2/lost.txt").write_text("1\t2\towl\n")
+    table = night.parent / "labels.csv"
+    assert main(["data", "labels", str(night), "-o", str(table)]) == 3
+    captured = capsys.readouterr()
+    assert "2 places could not be used" in captured.err
+    assert "row 2: found start 9 s and end 8 s" in captured.err
+    with (night.parent / "labels.csv.bad_rows.csv").open(newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 2
+    assert len(read_labels(table)) == 3
+    (night / "s2/a.txt").write_text("1\t2\towl\n")
+    (night / "s2/lost.txt").unlink()
+    assert main(["data", "labels", str(night), "-o", str(table)]) == 0
+    assert not (night.parent / "labels.csv.bad_rows.csv").exists()
+
+
+def test_what_a_format_cannot_hold_is_said(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = night / "events.csv"
+    events.write_text(
+        "file,start_time,end_time,label,score,presence\ns1/a.WAV,0,1,owl,0.9,\n"
+        "s1/a.WAV,1,2,owl,,negative\n"
+    )
+    output = night.parent / "tracks"
+    assert main(["data", "labels", str(events), "-o", str(output), "--format", "audacity"]) == 3
+    captured = capsys.readouterr()
+    assert "audacity does not hold: 1 scores" in captured.err
+    assert "it is negative, which Audacity label tracks cannot say" in captured.err
+    assert (output / "s1/a.txt").read_text() == "0.0\t1.0\towl\n"
+
+
+def test_times_beyond_a_recording_are_found(
+    night: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (night / "s2/a.txt").write_text("75\t76\towl\n")
+    table = night.parent / "w.csv"
+    assert main(["data", "labels", str(night), "-o", str(table), "--windows", "3"]) == 3
+    assert "'owl' begins at 75 s, and the recording ends at 12 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "raven", "--windows", "3"], "expected csv or csv-wide"),
+        (["--hop", "3"], "found one without windows"),
+        (["--format", "excel"], "excel"),
+        (["--windows", "0"], "at least 0.01"),
+    ],
+)
+def test_wrong_use(
+    night: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["data", "labels", str(night), "-o", str(night.parent / "x"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_labels_are_not_written_over_themselves(
+    night: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "labels", str(night), "-o", str(night), "--format", "raven"]) == 2
+    assert "found the labels themselves" in capsys.readouterr().err
+    assert main(["data", "labels", str(night)]) == 2
+    assert "output is missing" in capsys.readouterr().err
+    lonely = night.parent / "lonely.csv"
+    lonely.write_text("file,start_time,end_time,label\nelsewhere.wav,0,1,x\n")
+    tracks = night.parent / "tracks"
+    assert main(["data", "labels", str(lonely), "-o", str(tracks), "--format", "audacity"]) == 0
+    assert (tracks / "elsewhere.txt").exists()
+    assert main(["data", "labels", str(lonely), "-o", "x.csv", "--windows", "3"]) == 2
+    assert "--recordings" in capsys.readouterr().err
