@@ -65,11 +65,11 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
     label = label_columns(label_column, table.names, path) or _label_column(path, table)
     result = LabelFile(path, problems=list(table.problems))
     if label is None:
-        result.notes.append("the table has no column for labels: events without a name")
+        result.notes["no column for labels: events without a name"] = 0
     selections = list(_selections(table, label))
     if len(selections) < len(table.rows):
         again = len(table.rows) - len(selections)
-        result.notes.append(f"{again} rows show a selection in another view or channel")
+        result.notes["rows show a selection in another view or channel"] = again
     rows = [(i, row) for i, row in selections if not _is_empty(row)]
     result.without_events = [_file(row) for _, row in selections if _is_empty(row)]
     has_offset = "file_offset_s" in table.columns
@@ -152,7 +152,7 @@ def _score_column(rows: list[tuple[int, Row]], table: Table, result: LabelFile) 
         values = [Decimal(-1)]
     if all(value is None or 0 <= value <= 1 for value in values):
         return column
-    result.notes.append(f"the column '{column}' holds no scores from 0 to 1 and is not used")
+    result.notes[f"the column '{column}' holds no scores from 0 to 1 and is not used"] = 0
     return None
 
 

@@ -138,8 +138,8 @@ def collect_labels(
     rows: list[Marked] = []
     for form, found in track(files, "match recordings", "file"):
         problems += found.problems
-        notes += [f"{found.path.name}: {note}" for note in found.notes]
         rows += matcher.place(form, found, problems)
+    notes += _summed([found for _, found in files])
     return LabelSet(
         events=Events.from_rows(vars(row) for row in rows),
         recordings=tuple(sorted(matcher.seen)),
@@ -265,6 +265,19 @@ def _label_files(
         what = wanted.title if wanted else "label files of a known format"
         raise DataError(f"{folder}: no {what} in this folder or below it; {_EXPECTED}")
     return files, passed_over, problems
+
+
+def _summed(files: list[LabelFile]) -> list[str]:
+    """The notes of label files, each once: a folder may hold thousands of them."""
+    notes: dict[str, list[tuple[str, int]]] = {}
+    for one in files:
+        for text, count in one.notes.items():
+            notes.setdefault(text, []).append((one.path.name, count))
+    return [
+        (f"{found[0][0]}: " if len(found) == 1 else f"{len(found)} files: ")
+        + (f"{total} {text}" if (total := sum(count for _, count in found)) else text)
+        for text, found in notes.items()
+    ]
 
 
 def _is_in(path: Path, place: Path | None) -> bool:

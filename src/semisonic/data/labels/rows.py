@@ -44,8 +44,8 @@ class LabelFile:
         In the order of the file.
     problems : list of (place, reason)
         Rows that cannot be used.
-    notes : list of str
-        What was decided on the way.
+    notes : dict of str to int
+        What was decided on the way, and for how many rows; 0 where no number belongs to it.
     without_events : list of str
         Recordings it names in which nothing was found.
     classes : list of str
@@ -55,7 +55,7 @@ class LabelFile:
     path: Path
     rows: list[Marked] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
     without_events: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
 
