@@ -317,6 +317,25 @@ def test_unknown_formats_and_files(tmp_path: Path) -> None:
         write_labels(Events.from_rows([]), tmp_path / "x", "excel")
 
 
+def test_a_table_that_excel_saved_in_windows_letters(tmp_path: Path) -> None:
+    text = "file,start_time,end_time,label\na.wav,0,1,Mésange\n"
+    path = save(tmp_path, "labels.csv", text, encoding="cp1252")
+    with pytest.raises(DataError, match="save the table as 'CSV UTF-8'"):
+        read_labels(path)
+    found = collect_labels(save(tmp_path, "good.csv", text).parent)
+    assert found.events.label.tolist() == ["Mésange"]
+    assert "not UTF-8" in found.problems[0][1]
+
+
+def test_a_link_to_nowhere_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
+    save(tmp_path, "rec.wav", "")
+    save(tmp_path, "rec.txt", "0\t1\tx\n")
+    found = collect_labels(tmp_path)
+    assert len(found.events) == 1
+    assert found.notes == ("1 other text files passed over",)
+
+
 def test_what_is_written_is_what_the_tools_expect(tmp_path: Path) -> None:
     events = Events.from_rows(
         [

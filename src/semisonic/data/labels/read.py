@@ -245,7 +245,7 @@ def _label_files(
                 files.append((form, form.read(path, label_column)))
             except DataError as error:
                 problems.append((f"{path}", str(error)))
-        elif path.suffix.lower() == ".txt" and path.stat().st_size <= len(b"\xef\xbb\xbf\r\n"):
+        elif path.suffix.lower() == ".txt" and _is_empty(path):
             empty.append(path)
         else:
             passed_over += 1
@@ -278,6 +278,11 @@ def _summed(files: list[LabelFile]) -> list[str]:
         + (f"{total} {text}" if (total := sum(count for _, count in found)) else text)
         for text, found in notes.items()
     ]
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a text holds nothing but a byte order mark and an end of line."""
+    return path.is_file() and path.stat().st_size <= len(b"\xef\xbb\xbf\r\n")
 
 
 def _is_in(path: Path, place: Path | None) -> bool:

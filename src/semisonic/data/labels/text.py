@@ -12,7 +12,7 @@ from semisonic.base.errors import DataError
 from semisonic.base.files import write_text
 from semisonic.data.readers.table_file import delimiter_of, normalise
 
-HEAD_BYTES = 1 << 16
+HEAD_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def read_text(path: Path, limit: int | None = None) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if limit is not None and error.start > len(data) - 4:
-            return data[: error.start].decode("utf-8-sig")  # cut within a letter
+        if limit is not None and b"\0" not in data:
+            return data.decode("utf-8-sig", "replace")  # enough to tell a format by
         if path.suffix.lower() == ".txt" and b"\0" not in data:
             return data.decode("cp1252", "replace")  # what Raven writes on Windows
         raise DataError(

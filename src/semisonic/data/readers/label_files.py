@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.data.labels.clips import clips_from_events
@@ -60,6 +62,12 @@ def reader(kind: str) -> Callable[[Place, ReadOptions], Clips]:
             notes.append(
                 f"{len(silent)} recordings without any event give no clips; 'semisonic data labels "
                 "--windows' makes windows without events of them"
+            )
+        scored = int((~np.isnan(found.events.score)).sum())
+        if scored:
+            notes.append(
+                f"{scored} events carry the score of a program; where nobody checked them, results "
+                "measured by them say how alike two programs are"
             )
         return clips_from_events(
             found.events, found.root, classes=found.classes or None, notes=notes,
