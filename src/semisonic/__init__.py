@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from semisonic.audio.live import Microphone, Pipe, Playback
     from semisonic.base.errors import SemisonicError
     from semisonic.data import (
         Clips,
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
     from semisonic.features import MelOptions
     from semisonic.inference import (
         EvaluateOptions,
+        EventTracker,
+        LiveScorer,
         PredictOptions,
         PretrainOptions,
         SoundClassifier,
+        TrackOptions,
         TrainOptions,
         cross_validate,
         evaluate,
+        listen,
         predict,
         pretrain,
         train,
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _ROOMS = {
+    "audio.live": ("Microphone", "Pipe", "Playback"),
     "base.errors": ("SemisonicError",),
     "data": (
         "Clips",
@@ -53,12 +59,16 @@ _ROOMS = {
     "features": ("MelOptions",),
     "inference": (
         "EvaluateOptions",
+        "EventTracker",
+        "LiveScorer",
         "PredictOptions",
         "PretrainOptions",
         "SoundClassifier",
+        "TrackOptions",
         "TrainOptions",
         "cross_validate",
         "evaluate",
+        "listen",
         "predict",
         "pretrain",
         "train",
@@ -70,13 +80,19 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = [
     "Clips",
     "EvaluateOptions",
+    "EventTracker",
     "FitOptions",
+    "LiveScorer",
     "MelOptions",
+    "Microphone",
+    "Pipe",
+    "Playback",
     "PredictOptions",
     "PretrainOptions",
     "RunOptions",
     "SemisonicError",
     "SoundClassifier",
+    "TrackOptions",
     "TrainOptions",
     "__version__",
     "cross_validate",
@@ -85,6 +101,7 @@ __all__ = [
     "find_duplicates",
     "fold_splits",
     "label_budget",
+    "listen",
     "load_clips",
     "predict",
     "pretrain",

@@ -4,7 +4,7 @@ The room knows files and numbers, and nothing of labels or learning. Samples are
 mono ``float32`` within about ±1, times are seconds.
 """
 
-from semisonic.audio.checks import MIN_DURATION, problems
+from semisonic.audio.checks import MIN_DURATION, is_silent, problems
 from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio
 from semisonic.audio.read import read, read_blocks, read_start
 from semisonic.audio.resample import fit_length, resample
@@ -19,6 +19,7 @@ __all__ = [
     "encode",
     "find_audio",
     "fit_length",
+    "is_silent",
     "probe",
     "problems",
     "read",

@@ -64,8 +64,7 @@ def problems(x: NDArray[np.float32], sample_rate: int) -> list[str]:
         found.append(f"too short: {milliseconds:.3g} ms (samples: {len(x)})")
     low, high = float(x.min()), float(x.max())
     mean = float(x.mean(dtype=np.float64))
-    peak_db = decibel(max(high - mean, mean - low))
-    if peak_db < SILENCE_DB:
+    if _is_flat(low, high, mean):
         if decibel(abs(mean)) < SILENCE_DB:
             found.append(f"silent: peak {decibel(max(high, -low)):.1f} dBFS")
         else:
@@ -77,6 +76,20 @@ def problems(x: NDArray[np.float32], sample_rate: int) -> list[str]:
     if share >= CLIPPED_SHARE:
         found.append(f"clipped: {100 * share:.1f} % of the samples are in flat tops")
     return found
+
+
+def is_silent(x: NDArray[np.float32]) -> bool:
+    """Whether there is nothing to hear: the peak around the mean is below -80 dB of full scale.
+
+    True for no samples at all.
+    """
+    if not len(x):
+        return True
+    return _is_flat(float(x.min()), float(x.max()), float(x.mean(dtype=np.float64)))
+
+
+def _is_flat(low: float, high: float, mean: float) -> bool:
+    return decibel(max(high - mean, mean - low)) < SILENCE_DB
 
 
 def clipped_share(x: NDArray[np.float32], low: float, high: float) -> float:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from semisonic.inference.classifier import SoundClassifier
     from semisonic.inference.cross_validation import CrossValidation, cross_validate
     from semisonic.inference.inputs import gather
+    from semisonic.inference.live.events import LiveEvent
+    from semisonic.inference.live.listening import Listening, listen
+    from semisonic.inference.live.options import ListenOptions, TrackOptions
+    from semisonic.inference.live.scorer import LiveScorer, WindowScores
+    from semisonic.inference.live.tracker import EventTracker
     from semisonic.inference.modelfile import open_encoder, open_model
     from semisonic.inference.options import (
         ConvertOptions,
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from semisonic.inference.verbs.evaluate import EvaluateResult, evaluate
     from semisonic.inference.verbs.find_rate import FindRateResult, find_rate
     from semisonic.inference.verbs.info import InfoResult, info
+    from semisonic.inference.verbs.listen import ListenResult, listen_to
     from semisonic.inference.verbs.predict import (
         Prediction,
         PredictResult,
@@ -58,6 +64,11 @@ _WHERE = {
     "classifier": ("SoundClassifier",),
     "cross_validation": ("CrossValidation", "cross_validate"),
     "inputs": ("gather",),
+    "live.events": ("LiveEvent",),
+    "live.listening": ("Listening", "listen"),
+    "live.options": ("ListenOptions", "TrackOptions"),
+    "live.scorer": ("LiveScorer", "WindowScores"),
+    "live.tracker": ("EventTracker",),
     "modelfile": ("open_encoder", "open_model"),
     "options": (
         "ConvertOptions",
@@ -86,6 +97,7 @@ _WHERE = {
     "verbs.evaluate": ("EvaluateResult", "evaluate"),
     "verbs.find_rate": ("FindRateResult", "find_rate"),
     "verbs.info": ("InfoResult", "info"),
+    "verbs.listen": ("ListenResult", "listen_to"),
     "verbs.predict": ("PredictResult", "Prediction", "predict", "predict_files"),
     "verbs.pretrain": ("PretrainResult", "pretrain"),
     "verbs.suspects": ("suspects",),
@@ -102,10 +114,16 @@ __all__ = [
     "CrossValidation",
     "EvaluateOptions",
     "EvaluateResult",
+    "EventTracker",
     "FindRateOptions",
     "FindRateResult",
     "InfoOptions",
     "InfoResult",
+    "ListenOptions",
+    "ListenResult",
+    "Listening",
+    "LiveEvent",
+    "LiveScorer",
     "Overlap",
     "Part",
     "PredictOptions",
@@ -121,10 +139,12 @@ __all__ = [
     "SoundClassifier",
     "SuspectsOptions",
     "SuspectsResult",
+    "TrackOptions",
     "TrainOptions",
     "TrainOutcome",
     "TrainResult",
     "TrainSettings",
+    "WindowScores",
     "convert",
     "cross_validate",
     "cut_clips",
@@ -135,6 +155,8 @@ __all__ = [
     "gather",
     "hold_out_recordings",
     "info",
+    "listen",
+    "listen_to",
     "open_encoder",
     "open_model",
     "overlaps",

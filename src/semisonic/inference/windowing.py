@@ -110,22 +110,43 @@ def cut_stream(
         Number of the window's first sample.
     wave : ndarray of float32, shape (n_window,), or shorter for a short recording
     """
-    slack = TOLERANCE * n_window
-    buffer = np.zeros(0, np.float32)
-    first, start, heard = 0, 0, 0  # sample numbers: of buffer[0], next window, end of the last
+    cutter = WindowCutter(n_window, n_hop)
     for block in blocks:
-        buffer = np.concatenate([buffer, block])
-        while start + n_window <= first + len(buffer):
-            yield start, buffer[start - first : start - first + n_window]
-            heard = start + n_window
-            start += n_hop
-        keep = max(first, min(start, first + len(buffer) - n_window))
-        buffer, first = buffer[keep - first :], keep
-    total = first + len(buffer)
-    unheard = total - heard - (max(n_hop - n_window, 0) if heard else 0)
-    if total and (not heard or unheard > slack):
-        last = max(0, total - n_window)
-        yield last, buffer[last - first :]
+        yield from cutter.push(block)
+    yield from cutter.finish()
+
+
+class WindowCutter:
+    """What :func:`cut_stream` does, for samples that are pushed."""
+
+    def __init__(self, n_window: int, n_hop: int) -> None:
+        self._n_window, self._n_hop = n_window, n_hop
+        self._buffer = np.zeros(0, np.float32)
+        # Sample numbers: of the buffer's first, of the next window, of the end of the last one.
+        self._first = self._start = self._heard = 0
+
+    def push(self, block: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The windows that end within these samples; take all of them before the next push."""
+        self._buffer = np.concatenate([self._buffer, block])
+        n_seen = self._first + len(self._buffer)
+        while self._start + self._n_window <= n_seen:
+            begin = self._start - self._first
+            yield self._start, self._buffer[begin : begin + self._n_window]
+            self._heard = self._start + self._n_window
+            self._start += self._n_hop
+        keep = max(self._first, min(self._start, n_seen - self._n_window))
+        self._buffer, self._first = self._buffer[keep - self._first :], keep
+
+    def finish(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The last window, if what is left deserves one; what comes next is a new recording."""
+        total = self._first + len(self._buffer)
+        left_out = max(self._n_hop - self._n_window, 0) if self._heard else 0
+        unheard = total - self._heard - left_out
+        if total and (not self._heard or unheard > TOLERANCE * self._n_window):
+            last = max(0, total - self._n_window)
+            yield last, self._buffer[last - self._first :]
+        self._buffer = np.zeros(0, np.float32)
+        self._first = self._start = self._heard = 0
 
 
 def _lengths(

@@ -38,6 +38,7 @@ VERBS = {
     "find-rate": (f"{_VERBS}.find_rate", "Try learning rates on the training clips."),
     "evaluate": (f"{_VERBS}.evaluate", "Measure a classifier on labelled recordings."),
     "predict": (f"{_VERBS}.predict", "Say what is heard in recordings."),
+    "listen": (f"{_VERBS}.listen", "Name sounds as they are heard."),
     "suspects": (f"{_VERBS}.suspects", "Find labels that look wrong, to be listened to."),
     "curve": (f"{_VERBS}.curve", "Tell how many labels are needed, and what the pool brings."),
     "run": (f"{_VERBS}.run", "Run a recipe: a whole experiment with its report."),

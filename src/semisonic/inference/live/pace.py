@@ -1,0 +1,59 @@
+"""Which windows to leave out when scoring is slower than real time."""
+
+from __future__ import annotations
+
+import logging
+
+from semisonic.inference.live.clock import StreamClock
+
+_SAY_EVERY = 10.0  # seconds between two warnings
+_log = logging.getLogger(__name__)
+
+
+class Pace:
+    """Keeps up with a live source: once the lag is too long, only the newest window is scored.
+
+    Parameters
+    ----------
+    clock : StreamClock
+    speed : float
+        Of the source; with 0 every window is wanted.
+    hop, max_lag : float
+        Seconds.
+
+    Attributes
+    ----------
+    n_skipped : int
+        Windows left out.
+    """
+
+    def __init__(self, clock: StreamClock, speed: float, hop: float, max_lag: float) -> None:
+        self._clock, self._speed, self._hop, self._max_lag = clock, speed, hop, max_lag
+        self._is_behind = False
+        self._said_at, self._n_said = float("-inf"), 0
+        self.n_skipped = 0
+
+    def wants(self, end_time: float) -> bool:
+        """Whether the window that ends at this second of the stream is to be scored."""
+        if not self._speed:
+            return True
+        lag = self._clock.lag(end_time)
+        # Down to the newest window, but never below what blocks and filters cost anyway.
+        self._is_behind = lag > (
+            max(self._hop, self._max_lag / 2) if self._is_behind else self._max_lag
+        )
+        if self._is_behind:
+            self.n_skipped += 1
+            self._say(lag)
+        return not self._is_behind
+
+    def _say(self, lag: float) -> None:
+        now = self._clock.ticks()
+        if now - self._said_at < _SAY_EVERY:
+            return
+        self._said_at = now
+        _log.warning(
+            "slower than real time: %.1f s behind, windows are skipped (%d so far); a longer --hop "
+            "or a smaller network keeps up; sound that was stored may wait with --speed 0",
+            lag, self.n_skipped,
+        )  # fmt: skip
