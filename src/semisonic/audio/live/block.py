@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from semisonic.base.errors import AudioError
 
-BLOCK_TIME = 0.05
+BLOCK_TIME = 0.02
 """Seconds of a block: a window waits for the block it ends in, so this is part of the latency."""
 
 Ticks = Callable[[], float]

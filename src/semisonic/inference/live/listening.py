@@ -135,6 +135,7 @@ class Listening:
         if save_clips is not None:
             memory = model.mel.duration + options.smooth + options.off_delay + options.min_duration
             self.saver = ClipSaver(save_clips, source.sample_rate, memory + hop)
+        self._start_of: dict[int, datetime] = {}  # of events that are open
         self._last_captured: float | None = None
         self._in_gap = False
         self._silent_since: float | None = 0.0
@@ -188,6 +189,7 @@ class Listening:
         self._in_gap, self._last_captured = False, block.captured
         start = self._scorer.position
         self._clock.anchor(start + seconds, block.captured)
+        self._pace.watch(seconds, block.captured)
         if self.saver is not None:
             self.saver.hear(start, block.samples)
         self._watch_for_silence(start, start + seconds, block.samples)
@@ -241,13 +243,14 @@ class Listening:
     def _dated(self, said: Iterable[LiveEvent]) -> Iterator[LiveEvent]:
         """The events with dates, and with files where sounds are saved."""
         for event in said:
-            self.meter.n_events += event.kind == START
-            dated = replace(
-                event,
-                said_at=self._clock.now(),
-                start_at=self._clock.at(event.start_time),
-                end_at=None if event.end_time is None else self._clock.at(event.end_time),
-            )
+            if event.kind == START:
+                self.meter.n_events += 1
+                self._start_of[event.id] = self._clock.at(event.start_time)
+                start_at = self._start_of[event.id]
+            else:
+                start_at = self._start_of.pop(event.id)
+            end_at = None if event.end_time is None else self._clock.at(event.end_time)
+            dated = replace(event, said_at=self._clock.now(), start_at=start_at, end_at=end_at)
             yield dated if self.saver is None else self.saver.note(dated)
 
     def _watch_for_silence(self, start: float, end: float, samples: NDArray[np.float32]) -> None:

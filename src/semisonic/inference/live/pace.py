@@ -7,6 +7,7 @@ import logging
 from semisonic.inference.live.clock import StreamClock
 
 _SAY_EVERY = 10.0  # seconds between two warnings
+_TOO_FAST = 5.0  # seconds that sound may come early, as from a buffer that is emptied
 _log = logging.getLogger(__name__)
 
 
@@ -30,8 +31,22 @@ class Pace:
     def __init__(self, clock: StreamClock, speed: float, hop: float, max_lag: float) -> None:
         self._clock, self._speed, self._hop, self._max_lag = clock, speed, hop, max_lag
         self._is_behind = False
-        self._said_at, self._n_said = float("-inf"), 0
+        self._said_at = float("-inf")
+        self._said_fast = False
+        self._ahead = 0.0
+        self._seen_at: float | None = None
         self.n_skipped = 0
+
+    def watch(self, seconds: float, captured: float) -> None:
+        """Take note that so much sound came; say once if it comes faster than it is made."""
+        elapsed = (captured - (captured if self._seen_at is None else self._seen_at)) * self._speed
+        self._ahead, self._seen_at = max(0.0, self._ahead + seconds - elapsed), captured
+        if self._speed and self._ahead > _TOO_FAST and not self._said_fast:
+            self._said_fast = True
+            _log.warning(
+                "sound comes faster than in real time: dates are those of reading, and windows may "
+                "be skipped; for sound that was stored give --speed 0"
+            )
 
     def wants(self, end_time: float) -> bool:
         """Whether the window that ends at this second of the stream is to be scored."""

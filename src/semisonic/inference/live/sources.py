@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from semisonic.audio.live import LiveSource, Microphone, Pipe, Playback, Reconnecting
-from semisonic.base.errors import OptionError
+from semisonic.base.errors import AudioError, OptionError
 from semisonic.inference.live.options import FORMATS, ListenOptions
 
 STANDARD_INPUT = Path("-")
@@ -33,6 +33,8 @@ def open_source(options: ListenOptions) -> LiveSource:
                 "option 'rate': raw samples from standard input do not say their sampling rate; "
                 "give it, such as --rate 16000"
             )
+        if sys.stdin is None:  # closed by who started us
+            raise AudioError("standard input", "it is closed")
         if sys.stdin.isatty():
             raise OptionError(
                 "option 'input': standard input is a terminal; pipe samples into the command, such "

@@ -1,0 +1,186 @@
+"""``semisonic listen`` from the command line: lines of JSON, statuses, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+from semisonic.apps.cli.main import main
+from semisonic.base import progress
+from semisonic.base.seeds import generator
+from semisonic.features import MelOptions
+from semisonic.models import build, save
+
+RATE = 8000
+MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+EVERYTHING = ["--threshold", "0.01", "--only", "noise", "--hop", "0.1"]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    yield
+    progress.show(False)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that has learned nothing and is sure of nothing."""
+    file = tmp_path_factory.mktemp("model") / "model.zip"
+    made = build("(4)3c-4p-8fcr", MEL, ["noise", "other"], standardize="none")
+    with torch.no_grad():
+        made.head[1].weight *= 0.05
+    save(file, made)
+    return str(file)
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    return generator(0, "noise").normal(0, 0.1, 2 * RATE).astype("f4")
+
+
+@pytest.fixture
+def file(tmp_path: Path, noise: np.ndarray) -> str:
+    sf.write(tmp_path / "a.wav", noise, RATE)
+    return str(tmp_path / "a.wav")
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_file_gives_lines_of_json_and_a_summary(
+    model: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = ["--began", "2026-05-01T04:30:00+02:00"]
+    assert main(["listen", model, "--input", file, "--speed", "0", *began, *EVERYTHING]) == 0
+    said = capsys.readouterr()
+    start, end = lines(said.out)
+    assert (start["event"], start["label"], start["id"]) == ("start", "noise", 1)
+    assert (end["event"], end["start_time"], end["end_time"]) == ("end", 0.0, 2.0)
+    assert end["end"] == "2026-05-01T04:30:02.000+02:00"
+    assert end["reason"] == "end of stream"
+    assert "heard 2.0 s: 16 windows scored, 0 skipped, 1 events" in said.err
+    assert "real-time factor" in said.err
+
+
+def test_scores_of_windows_are_those_of_predict(
+    model: str, file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["listen", model, "--input", file, "--speed", "0", "--scores", "-q", *EVERYTHING]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert not said.err
+    rows = [line for line in lines(said.out) if line["event"] == "scores"]
+    table = tmp_path / "windows.csv"
+    assert main(["predict", model, file, "--windows", "--hop", "0.1", "-o", str(table), "-q"]) == 0
+    expected = [line.split(",") for line in table.read_text().splitlines()[1:]]
+    assert [f"{row['start_time']:.3f}" for row in rows] == [row[1] for row in expected]
+    best = [max(row["scores"], key=row["scores"].get) for row in rows]
+    assert best == [row[3] for row in expected]
+    found = [max(row["scores"].values()) for row in rows]
+    assert found == pytest.approx([float(row[4]) for row in expected], abs=1.01e-4)
+    assert 0.5 < min(found) < max(found) < 0.999
+
+
+def started(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "semisonic", "listen", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def test_raw_samples_come_through_standard_input(model: str, noise: np.ndarray) -> None:
+    raw = np.repeat((noise * 32768).astype("<i2"), 2).tobytes() + b"x"  # two equal channels
+    process = subprocess.run(
+        [sys.executable, "-m", "semisonic", "listen", model, "--input", "-", "--rate", "8000",
+         "--channels", "2", "--speed", "0", *EVERYTHING],
+        input=raw, capture_output=True, check=True,
+    )  # fmt: skip
+    assert [line["event"] for line in lines(process.stdout.decode())] == ["start", "end"]
+    assert b"ended within a sample: 1 bytes left out" in process.stderr
+    assert b"heard 2.0 s" in process.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_ends_it_in_order(
+    model: str, noise: np.ndarray, number: signal.Signals, status: int
+) -> None:
+    process = started(
+        model, "--input", "-", "--rate", "8000", *EVERYTHING, stdin=subprocess.PIPE
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    os.write(process.stdin.fileno(), (noise * 32768).astype("<i2").tobytes())
+    first = json.loads(process.stdout.readline())  # each line is there at once
+    assert first["event"] == "start"
+    time.sleep(0.1)
+    process.send_signal(number)
+    rest, errors = process.communicate(timeout=20)
+    (end,) = lines(rest)
+    assert (end["id"], end["reason"]) == (1, "stopped")
+    assert "1 events" in errors
+    assert process.returncode == status
+
+
+def test_a_command_that_fails_gives_status_3(
+    model: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["listen", model, "--input", file, "--speed", "0", *EVERYTHING]
+    assert main([*arguments, "--on-event", "false"]) == 3
+    assert "on-event: 2 calls, 2 failed, 0 left out" in capsys.readouterr().err
+    assert main([*arguments, "--on-event", "true"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--input", "nowhere.wav"], "no such file"),
+        (["--input", "{file}", "--rate", "8000"], "means nothing for a file"),
+        (["--input", "{file}", "--began", "yesterday"], "expected a date"),
+        (["--input", "{file}", "--threshold", "2"], "threshold"),
+        (["--input", "{file}", "--only", "nois"], "did you mean 'noise'"),
+        (["--input", "{file}", "--on-event", "no-such-program"], "on_event"),
+        (["--input", "{bad}"], "not audio"),
+        (["--input", "-"], "--rate 16000"),
+        (["--input", "-", "--rate", "8000", "--device-name", "x"], "means nothing"),
+        (["--speed", "0"], "means nothing for the microphone"),
+        (["--hop", "0"], "at least 0.01 s"),
+    ],
+)
+def test_wrong_use_gives_status_2(
+    model: str,
+    file: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    text: str,
+) -> None:
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no sound")
+    filled = [one.format(file=file, bad=bad) for one in arguments]
+    assert main(["listen", model, *filled]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_without_a_model_or_a_microphone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    assert main(["listen"]) == 2
+    assert "MODEL is missing" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "sounddevice", None)  # as when it is not installed
+    for arguments in (["listen", "--list-devices"], ["listen", model]):
+        assert main(arguments) == 2
+        assert "pip install 'semisonic[mic]'" in capsys.readouterr().err
