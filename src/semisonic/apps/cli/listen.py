@@ -76,7 +76,7 @@ command = command_from(
         "semisonic listen runs/model",
         "semisonic listen --list-devices",
         "semisonic listen runs/model --input recording.wav --speed 0 --scores",
-        "arecord -t raw -f S16_LE -r 16000 | semisonic listen runs/model --input - --rate 16000",
+        "semisonic listen runs/model --input - --format s16le --rate 16000",
         "semisonic listen runs/model --only siren --min-duration 2 --on-event './alarm.sh'",
     ],
 )
