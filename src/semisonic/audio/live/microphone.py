@@ -113,7 +113,8 @@ class Microphone:
         def take(data: Any, n: int, times: Any, status: Any) -> None:
             nonlocal dropped
             samples = np.empty(n, np.float32)
-            mix(data, samples)
+            with np.errstate(invalid="ignore", over="ignore"):  # who listens looks for NaN
+                mix(data, samples)
             block = Block(samples, self._captured(n, times))
             try:
                 if dropped or status.input_overflow:

@@ -86,7 +86,8 @@ class Pipe:
             if n_whole:
                 frames = np.frombuffer(held[:n_whole], self._kind).reshape(-1, self._n_channels)
                 samples = np.empty(len(frames), np.float32)
-                mix(frames.astype(self._kind.newbyteorder("=")), samples)
+                with np.errstate(invalid="ignore", over="ignore"):  # who listens looks for NaN
+                    mix(frames.astype(self._kind.newbyteorder("=")), samples)
                 held = held[n_whole:]
                 yield Block(samples, self._ticks())
         if held:
