@@ -25,7 +25,7 @@ from semisonic.models import build, save
 
 RATE = 8000
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
-EVERYTHING = ["--threshold", "0.01", "--only", "noise", "--hop", "0.1"]
+EVERYTHING = ["--threshold", "0.01", "--classes", "hum", "--hop", "0.1"]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def quiet() -> Iterator[None]:
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A model that has learned nothing and is sure of nothing."""
     file = tmp_path_factory.mktemp("model") / "model.zip"
-    made = build("(4)3c-4p-8fcr", MEL, ["noise", "other"], standardize="none")
+    made = build("(4)3c-4p-8fcr", MEL, ["hum", "hiss"], standardize="none")
     with torch.no_grad():
         made.head[1].weight *= 0.05
     save(file, made)
@@ -67,7 +67,7 @@ def test_a_file_gives_lines_of_json_and_a_summary(
     assert main(["listen", model, "--input", file, "--speed", "0", *began, *EVERYTHING]) == 0
     said = capsys.readouterr()
     start, end = lines(said.out)
-    assert (start["event"], start["label"], start["id"]) == ("start", "noise", 1)
+    assert (start["event"], start["label"], start["id"]) == ("start", "hum", 1)
     assert (end["event"], end["start_time"], end["end_time"]) == ("end", 0.0, 2.0)
     assert end["end"] == "2026-05-01T04:30:02.000+02:00"
     assert end["reason"] == "end of stream"
@@ -151,7 +151,7 @@ def test_a_command_that_fails_gives_status_3(
         (["--input", "{file}", "--rate", "8000"], "means nothing for a file"),
         (["--input", "{file}", "--began", "yesterday"], "expected a date"),
         (["--input", "{file}", "--threshold", "2"], "threshold"),
-        (["--input", "{file}", "--only", "nois"], "did you mean 'noise'"),
+        (["--input", "{file}", "--classes", "hums"], "did you mean 'hum'"),
         (["--input", "{file}", "--on-event", "no-such-program"], "on_event"),
         (["--input", "{bad}"], "not audio"),
         (["--input", "-"], "--rate 16000"),

@@ -59,17 +59,17 @@ def test_one_that_hangs_is_ended_and_holds_up_nobody(
     monkeypatch.setattr("semisonic.inference.live.command.AT_ONCE", 1)
     monkeypatch.setattr("semisonic.inference.live.command.WAITING", 2)
     command = EventCommand("sh -c 'sleep 60; true'", timeout=0.3)
-    began = time.monotonic()
     command.call(EVENT)
     time.sleep(0.1)  # the first one runs now
+    began = time.monotonic()
     for _ in range(4):
         command.call(EVENT)
-    assert time.monotonic() - began < 0.25
+    assert time.monotonic() - began < 0.2
     command.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     assert "took more than 0.3 s and was ended" in caplog.text
-    assert command.n_left_out == 2
-    assert command.n_failed == command.n_calls >= 2
+    assert command.n_left_out >= 2
+    assert command.n_failed == command.n_calls >= 1
 
 
 def test_a_program_that_ignores_its_input_is_no_failure() -> None:

@@ -128,7 +128,7 @@ def test_a_model_that_is_too_slow_says_so_and_skips(
     assert meter.n_windows + meter.n_skipped == 56
     assert meter.n_skipped >= 28  # there is time for a third
     assert meter.n_windows >= 5
-    assert meter.worst_latency < 1.5  # it never falls further and further behind
+    assert meter.worst_latency < 3  # it never falls further and further behind
     assert caplog.text.count("slower than real time") == 1
     assert f"{meter.n_skipped} skipped" in meter.summary()
 
@@ -172,18 +172,18 @@ def test_a_device_that_disappears_leaves_a_gap_and_is_heard_again(
 def test_a_stream_that_stops_sending_ends_its_events_in_time(
     model: SoundModel, scene: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("semisonic.inference.live.listening.STALLED_AFTER", 0.1)
+    monkeypatch.setattr("semisonic.inference.live.listening.STALLED_AFTER", 0.4)
     hum = scene[: 2 * RATE]
 
     def items() -> Iterator[np.ndarray | float]:
         yield from in_blocks(hum)
-        yield 0.5
+        yield 1.0
         yield from in_blocks(hum)
 
     heard = listen(model, Live(items), QUICK, hop=0.1, max_lag=60.0)
     found = spans(list(heard))
-    assert found == [("hum", 0.0, 2.0, "gap"), ("hum", 2.5, 4.5, "end of stream")]
-    assert heard.meter.gap_seconds == pytest.approx(0.5)
+    assert found == [("hum", 0.0, 2.0, "gap"), ("hum", 3.0, 5.0, "end of stream")]
+    assert heard.meter.gap_seconds == pytest.approx(1.0)
 
 
 def test_samples_that_are_no_numbers_are_a_gap(model: SoundModel, scene: np.ndarray) -> None:
@@ -297,13 +297,18 @@ def test_a_folder_that_cannot_be_written_does_not_end_the_stream(
 def test_thresholds_and_classes(
     model: SoundModel, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    only = TrackOptions(threshold="0.6", only=("hiss",))
-    assert {one.label for one in listen(model, file, only, hop=0.1)} == {"hiss"}
+    for only in (
+        TrackOptions(threshold="0.6", classes=("hiss",)),
+        TrackOptions(threshold="0.6", background=("hum", "sweep", "no such class")),
+    ):
+        assert {one.label for one in listen(model, file, only, hop=0.1)} == {"hiss"}
+    with pytest.raises(OptionError, match="name those to be reported"):
+        listen(model, file, TrackOptions(background=("hum", "hiss", "sweep")))
     for wrong in ("0", "1.5", "much"):
         with pytest.raises(OptionError, match="expected auto or a number"):
             listen(model, file, TrackOptions(threshold=wrong))
     with pytest.raises(OptionError, match="did you mean 'hiss'"):
-        listen(model, file, TrackOptions(only=("his",)))
+        listen(model, file, TrackOptions(classes=("his",)))
     with pytest.raises(OptionError, match="hysteresis"):
         listen(model, file, TrackOptions(hysteresis=2.0))
     with pytest.raises(OptionError, match="hop"):

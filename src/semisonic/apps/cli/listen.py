@@ -77,6 +77,6 @@ command = command_from(
         "semisonic listen --list-devices",
         "semisonic listen runs/model --input recording.wav --speed 0 --scores",
         "semisonic listen runs/model --input - --format s16le --rate 16000",
-        "semisonic listen runs/model --only siren --min-duration 2 --on-event './alarm.sh'",
+        "semisonic listen runs/model --classes siren --min-duration 2 --on-event './alarm.sh'",
     ],
 )

@@ -124,7 +124,7 @@ class Listening:
     ) -> None:
         check(options)
         limits = live_thresholds(model, options.threshold)
-        chosen = chosen_classes(model, options.only)
+        chosen = chosen_classes(model, options.classes, options.background)
         self._source, self._on_scores = source, on_scores
         self._scorer = LiveScorer(model, source.sample_rate, hop=hop, device=device)
         self._tracker = EventTracker(model.classes, limits, hop, options, chosen)

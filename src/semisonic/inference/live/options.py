@@ -8,6 +8,7 @@ from pathlib import Path
 from semisonic.base.options import option
 
 AUTO = "auto"
+BACKGROUND = ("background", "noise", "silence", "other")
 FORMATS = ("s16le", "f32le")
 """Those of :mod:`semisonic.audio.live`, whose import needs numpy."""
 
@@ -20,7 +21,10 @@ class TrackOptions:
         AUTO, "score from which on a class is heard: a number, or auto for the model's own "
         "thresholds (0.5 where it has none)",
     )  # fmt: skip
-    only: tuple[str, ...] = option((), "class to report; give it again for more; all if not given")
+    classes: tuple[str, ...] = option((), "only these classes; all but background if none given")
+    background: tuple[str, ...] = option(
+        BACKGROUND, "classes that are no events, as far as the model has them"
+    )
     smooth: float = option(
         1.0, "scores are the mean over the windows of so long; 0: each window alone",
         unit="s", minimum=0.0,

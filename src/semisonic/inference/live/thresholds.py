@@ -42,15 +42,25 @@ def live_thresholds(model: SoundModel, threshold: str = AUTO) -> NDArray[np.floa
     return np.full(n, number)
 
 
-def chosen_classes(model: SoundModel, only: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Which classes are reported, shape (n_classes,).
+def chosen_classes(
+    model: SoundModel, classes: tuple[str, ...], background: tuple[str, ...]
+) -> NDArray[np.bool_]:
+    """Which classes are reported, shape (n_classes,): those named, or all but background.
 
     Raises
     ------
     OptionError
-        When the model has no such class.
+        When the model has no such class, or nothing but background.
     """
-    for name in only:
+    for name in classes:
         if name not in model.classes:
-            raise OptionError(f"option 'only': no class '{name}'; {nearest(name, model.classes)}")
-    return np.array([not only or name in only for name in model.classes])
+            raise OptionError(
+                f"option 'classes': no class '{name}'; {nearest(name, model.classes)}"
+            )
+    wanted = classes or tuple(name for name in model.classes if name not in background)
+    if not wanted:
+        raise OptionError(
+            f"option 'background': all classes of the model ({', '.join(model.classes)}) are "
+            "background; name those to be reported with 'classes'"
+        )
+    return np.array([name in wanted for name in model.classes])

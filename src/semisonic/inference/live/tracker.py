@@ -43,7 +43,8 @@ class EventTracker:
     hop : float
         Seconds from window to window.
     options : TrackOptions
-        Its ``threshold`` and ``only`` are not read: they are ``thresholds`` and ``chosen``.
+        ``threshold``, ``classes`` and ``background`` are not read: they are ``thresholds`` and
+        ``chosen``.
     chosen : array of bool, shape (n_classes,), optional
         Classes that are followed; all by default.
     """
