@@ -214,6 +214,18 @@ def test_stopping_ends_open_events(model: SoundModel, scene: np.ndarray) -> None
     assert list(heard) == []
 
 
+def test_an_error_of_who_listens_leaves_no_end_without_a_start(
+    model: SoundModel, file: Path
+) -> None:
+    def closed(*_: object) -> None:
+        raise BrokenPipeError
+
+    heard = listen(model, file, TrackOptions(threshold="0.6"), hop=0.1, on_scores=closed)
+    with pytest.raises(BrokenPipeError):
+        next(heard)
+    assert heard.stop() == []
+
+
 def test_a_source_that_fails_ends_events_before_it_is_raised(
     model: SoundModel, scene: np.ndarray
 ) -> None:

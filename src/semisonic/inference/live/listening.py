@@ -247,8 +247,10 @@ class Listening:
                 self.meter.n_events += 1
                 self._start_of[event.id] = self._clock.at(event.start_time)
                 start_at = self._start_of[event.id]
-            else:
+            elif event.id in self._start_of:
                 start_at = self._start_of.pop(event.id)
+            else:
+                continue  # stopped before its start was said
             end_at = None if event.end_time is None else self._clock.at(event.end_time)
             dated = replace(event, said_at=self._clock.now(), start_at=start_at, end_at=end_at)
             yield dated if self.saver is None else self.saver.note(dated)
