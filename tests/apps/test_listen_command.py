@@ -128,7 +128,7 @@ def test_a_signal_ends_it_in_order(
     assert first["event"] == "start"
     time.sleep(0.1)
     process.send_signal(number)
-    rest, errors = process.communicate(timeout=20)
+    rest, errors = process.communicate(timeout=120)
     (end,) = lines(rest)
     assert (end["id"], end["reason"]) == (1, "stopped")
     assert "1 events" in errors
