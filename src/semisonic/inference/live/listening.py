@@ -54,10 +54,10 @@ def listen(
     save_clips: Path | None = None,
     device: str = "cpu",
 ) -> Listening:
-    """Name sounds as they are heard.
+    """Name sounds as they are heard::
 
-    >>> for event in semisonic.listen("runs/model", semisonic.Microphone()):
-    ...     print(event.label, event.kind, event.score)
+        for event in semisonic.listen("runs/model", semisonic.Microphone()):
+            print(event.label, event.kind, event.score)
 
     Parameters
     ----------
