@@ -165,7 +165,6 @@ def _add_gains(page: Page, outcome: StagesOutcome) -> None:
         "draws; thin: over other training clips too; filled: shown.",
         name="gains",
     )
-    page.notes(f"{c.setting}: {c.verdict()}" for c in outcome.comparisons)
 
 
 def _add_filters(page: Page, recipe: StagesRecipe, outcome: StagesOutcome) -> None:
