@@ -121,7 +121,7 @@ def test_groups(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cat/r2_2\.wav.*finds nothing"):
         group(r"dog/(.)")
     with pytest.raises(DataError, match="no bracket"):
-        group("site")
+        group("sites")
     with pytest.raises(DataError, match="not a regular expression"):
         group("(")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
+
+from semisonic.audio.levels import Levels, decibel
 
 MIN_DURATION = 0.01
 """Seconds below which a recording is too short to hold a sound (one period at 100 Hz)."""
@@ -18,9 +18,6 @@ CLIPPED_SHARE = 0.001
 
 LOUD_DB = 12.0
 """Peak, in dB of full scale, from which on samples cannot be meant as ±1."""
-
-_FULL_SCALE = 0.98
-_FLAT_RUN = 3
 
 
 def problems(x: NDArray[np.float32], sample_rate: int) -> list[str]:
@@ -53,26 +50,30 @@ def problems(x: NDArray[np.float32], sample_rate: int) -> list[str]:
     sample_rate : int
         Hz.
     """
-    if not len(x):
+    levels = Levels()
+    levels.add(x)
+    return problems_of(levels, sample_rate)
+
+
+def problems_of(levels: Levels, sample_rate: int) -> list[str]:
+    """As :func:`problems`, for a recording of which only the levels were kept."""
+    if not levels.n:
         return ["empty: no samples"]
-    n_bad = int(len(x) - np.count_nonzero(np.isfinite(x)))
-    if n_bad:
-        return [f"non-finite: {n_bad} of {len(x)} samples are NaN or infinite"]
+    if levels.n_bad:
+        return [f"non-finite: {levels.n_bad} of {levels.n} samples are NaN or infinite"]
     found = []
-    if len(x) < MIN_DURATION * sample_rate:
-        milliseconds = 1000 * len(x) / sample_rate
-        found.append(f"too short: {milliseconds:.3g} ms (samples: {len(x)})")
-    low, high = float(x.min()), float(x.max())
-    mean = float(x.mean(dtype=np.float64))
-    if _is_flat(low, high, mean):
-        if decibel(abs(mean)) < SILENCE_DB:
-            found.append(f"silent: peak {decibel(max(high, -low)):.1f} dBFS")
+    if levels.n < MIN_DURATION * sample_rate:
+        milliseconds = 1000 * levels.n / sample_rate
+        found.append(f"too short: {milliseconds:.3g} ms (samples: {levels.n})")
+    if decibel(levels.swing) < SILENCE_DB:
+        if decibel(abs(levels.mean)) < SILENCE_DB:
+            found.append(f"silent: peak {decibel(levels.peak):.1f} dBFS")
         else:
-            found.append(f"constant: nothing but an offset of {mean:.3g}")
+            found.append(f"constant: nothing but an offset of {levels.mean:.3g}")
         return found
-    if decibel(max(high, -low)) > LOUD_DB:
-        found.append(f"over full scale: peak +{decibel(max(high, -low)):.1f} dBFS")
-    share = clipped_share(x, low, high)
+    if decibel(levels.peak) > LOUD_DB:
+        found.append(f"over full scale: peak +{decibel(levels.peak):.1f} dBFS")
+    share = levels.clipped_share
     if share >= CLIPPED_SHARE:
         found.append(f"clipped: {100 * share:.1f} % of the samples are in flat tops")
     return found
@@ -83,30 +84,6 @@ def is_silent(x: NDArray[np.float32]) -> bool:
 
     True for no samples at all.
     """
-    if not len(x):
-        return True
-    return _is_flat(float(x.min()), float(x.max()), float(x.mean(dtype=np.float64)))
-
-
-def _is_flat(low: float, high: float, mean: float) -> bool:
-    return decibel(max(high - mean, mean - low)) < SILENCE_DB
-
-
-def clipped_share(x: NDArray[np.float32], low: float, high: float) -> float:
-    """Share of samples in flat tops of a clip whose extremes are ``low`` and ``high``."""
-    n_flat = 0
-    for extreme in (low, high):
-        if abs(extreme) < _FULL_SCALE:
-            continue
-        at = np.flatnonzero(x == np.float32(extreme))
-        if len(at) < _FLAT_RUN:
-            continue
-        edges = np.flatnonzero(np.diff(at) != 1) + 1
-        runs = np.diff(np.concatenate(([0], edges, [len(at)])))
-        n_flat += int(runs[runs >= _FLAT_RUN].sum())
-    return n_flat / len(x)
-
-
-def decibel(amplitude: float) -> float:
-    """20 log10 of an amplitude; minus infinity for zero."""
-    return 20.0 * math.log10(amplitude) if amplitude > 0.0 else -math.inf
+    levels = Levels()
+    levels.add(x)
+    return decibel(levels.swing) < SILENCE_DB

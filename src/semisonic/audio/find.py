@@ -33,13 +33,19 @@ AUDIO_SUFFIXES = frozenset(
 """Suffixes, in lower case, of what libsndfile reads."""
 
 OTHER_SUFFIXES = frozenset(
-    [".m4a", ".mp4", ".aac", ".wma", ".amr", ".ape", ".wv", ".webm", ".mka", ".ac3", ".dsf"]
+    (
+        *(".m4a", ".mp4", ".aac", ".wma", ".amr", ".ape", ".wv", ".webm", ".mka", ".ac3", ".dsf"),
+        *(".wac", ".w4v", ".sud"),  # of field recorders
+    )
 )
 """Suffixes of recordings that cannot be read here, so that a reader can say so."""
 
 
 def find_audio(
-    folder: str | os.PathLike[str], suffixes: frozenset[str] = AUDIO_SUFFIXES
+    folder: str | os.PathLike[str],
+    suffixes: frozenset[str] = AUDIO_SUFFIXES,
+    *,
+    unreadable: list[tuple[str, str]] | None = None,
 ) -> list[Path]:
     """All recordings below a folder, in an order that no file system decides.
 
@@ -55,6 +61,8 @@ def find_audio(
         Where to look.
     suffixes : frozenset of str
         Lower case, with the dot.
+    unreadable : list, optional
+        Takes the folders below that may not be listed, with the reason, instead of an error.
 
     Returns
     -------
@@ -64,7 +72,8 @@ def find_audio(
     Raises
     ------
     DataError
-        If the folder is missing, is not a folder, or one below it may not be listed.
+        If the folder is missing, is not a folder, or one below it may not be listed (see
+        ``unreadable``).
     """
     root = Path(folder)
     if not root.is_dir():
@@ -81,7 +90,14 @@ def find_audio(
         if identity in seen:
             continue
         seen.add(identity)
-        for entry in _entries(path):
+        try:
+            entries = _entries(path)
+        except DataError as error:
+            if unreadable is None or path == str(root):
+                raise
+            unreadable.append((path, str(error)))
+            continue
+        for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 real.append(entry.path)
             elif entry.is_symlink() and entry.is_dir():

@@ -138,6 +138,33 @@ class Source:
                 break
         self._check_end(first, last, at)
 
+    def channel_blocks(self, n_block: int) -> Iterator[NDArray[np.float32]]:
+        """All channels from the start, in pieces of at most ``n_block`` samples.
+
+        For measuring: a truncated recording is given as far as it goes, and samples that are
+        not finite are left as they are.
+
+        Yields
+        ------
+        ndarray of float32, shape (channel, n)
+            Full scale ±1; never empty.
+
+        Raises
+        ------
+        AudioError
+            When decoding fails or ends before what the header promises, after the last piece.
+        """
+        n_samples, at = self.info.n_samples, 0
+        self._go_to(0)
+        while at < n_samples:
+            x = self._read(min(n_block, n_samples - at), at)
+            if not len(x):
+                break
+            scale = np.float32(1.0 / 32768.0 if x.dtype == np.int16 else 1.0)
+            yield np.multiply(x.T, scale, order="C", dtype=np.float32)
+            at += len(x)
+        self._check_end(0, n_samples, at)
+
     def _inspect(self) -> AudioInfo:
         handle = self._handle
         kind, subtype, rate = handle.format, handle.subtype, int(handle.samplerate)
@@ -222,8 +249,7 @@ class Source:
 
     def _decode(self, result: NDArray[np.float32], at: int) -> int:
         """Fill an array with the next samples, mono; ``at`` is the place for messages."""
-        kind = "int16" if self.info.subtype == "PCM_16" else "float32"
-        x = self._call(at, self._handle.read, len(result), kind, always_2d=True)
+        x = self._read(len(result), at)
         result = result[: len(x)]
         mix(x, result)
         if not math.isfinite(float(result.sum())):
@@ -236,6 +262,12 @@ class Source:
                     "NaN or infinite",
                 )
         return len(x)
+
+    def _read(self, n: int, at: int) -> NDArray[Any]:
+        """At most ``n`` samples of all channels, shape (n, channel), as integers if they are."""
+        kind = "int16" if self.info.subtype == "PCM_16" else "float32"
+        x: NDArray[Any] = self._call(at, self._handle.read, n, kind, always_2d=True)
+        return x
 
     def _call(self, at: int, function: Any, *arguments: Any, **options: Any) -> Any:
         try:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.audio import problems, read_blocks, resample
-from semisonic.audio.checks import SILENCE_DB, decibel
+from semisonic.audio.checks import SILENCE_DB
+from semisonic.audio.levels import decibel
 from semisonic.audio.source import Source
 from semisonic.base.errors import AudioError
 from semisonic.data.store_folder import DataFile

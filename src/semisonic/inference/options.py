@@ -23,7 +23,10 @@ from semisonic.training.options import FitOptions, SweepOptions
 
 DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
 STANDARDIZE = ("global", "mel", "none")
-GROUP = "what a recording is: auto, file, folder, a column of the table, or a pattern"
+GROUP = (
+    "what a recording is: auto, file, folder, site or day (told by names of field recordings), a "
+    "column of the table, or a pattern"
+)
 LABELS = "where labels come from; auto looks at the layout"
 ENCODER = (
     "what to start from: a pre-trained encoder or a classifier, which bring their network and "

@@ -20,8 +20,8 @@ class SourceOptions:
     )
     group: str = option(
         "auto",
-        "what is one recording: auto, file, folder, a column of the table, or a regular "
-        "expression whose first bracket is the recording",
+        "what is one recording: auto, file, folder, site or day (told by names of field "
+        "recordings), a column of the table, or a regular expression whose first bracket is it",
     )
     separator: str = option(";", "what joins several labels in a cell of a table")
     merge_parts: bool = option(True, "read folders such as Cat-Part1 and Cat-Part2 as one class")

@@ -118,7 +118,8 @@ def load_clips(
         What the data set is called in reports; by default its own name or the folder's.
     group : str
         What a recording is: "auto" (what the data set says, else each file), "file", "folder",
-        a column of the table, or a regular expression whose first bracket is the recording.
+        "site" or "day" (told by names of field recordings), a column of the table, or a
+        regular expression whose first bracket is the recording.
     separator : str
         What joins several labels in one cell of a table.
     merge_parts : bool
