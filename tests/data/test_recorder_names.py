@@ -129,13 +129,9 @@ def test_sites_come_from_names_and_folders() -> None:
 
 
 def test_groups_by_site_and_day(tmp_path: Path) -> None:
-    for name in (
-        "pond/20240601_043000.wav",
-        "pond/20240601_053000.wav",
-        "hill/20240602_043000.wav",
-    ):
+    for name in ("pond/20240601_0430", "pond/20240601_0530", "hill/20240602_0430"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        sf.write(tmp_path / name, [0.0] * 100, 8000)
+        sf.write(tmp_path / f"{name}00.wav", [0.0] * 100, 8000)
     sites = load_clips(tmp_path, labels="files", group="site")
     assert sorted(set(sites.group.tolist())) == ["hill", "pond"]
     days = load_clips(tmp_path, labels="files", group="day")

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from semisonic.audio.checks import decibel
+from semisonic.audio.levels import decibel
 from semisonic.audio.resample import check_rate
 from semisonic.base.errors import AudioError
 from semisonic.base.files import replacing

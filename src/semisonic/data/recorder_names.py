@@ -161,9 +161,9 @@ def _time(found: re.Match[str], century: int = 0) -> datetime | None:
     year = century + int(found["y"])
     if not _FIRST_YEAR <= year <= _LAST_YEAR:
         return None
-    numbers = (int(found[part]) for part in "mdHMS")
+    month, day, hour, minute, second = (int(found[part]) for part in "mdHMS")
     try:
-        time = datetime(year, *numbers)
+        time = datetime(year, month, day, hour, minute, second)
     except ValueError:
         return None
     zone = found.groupdict().get("zone")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,7 +115,13 @@ class Summary:
         return "\n".join(self.lines())
 
 
-def describe(clips: Clips, *, fast: bool = False, workers: int | None = None) -> Summary:
+def describe(
+    clips: Clips,
+    *,
+    fast: bool = False,
+    workers: int | None = None,
+    headers: Sequence[Header] | None = None,
+) -> Summary:
     """Count what a table holds; read headers for lengths and rates, decode nothing.
 
     Parameters
@@ -125,9 +131,12 @@ def describe(clips: Clips, *, fast: bool = False, workers: int | None = None) ->
         Open no file at all, as for a pool of a quarter of a million files.
     workers : int, optional
         Threads that read headers; the number of processors by default.
+    headers : sequence of Header, optional
+        What is known of the files already; nothing is opened then.
     """
     files = sorted(set(clips.file.tolist()))
-    headers = [] if fast else read_headers(clips, files, workers)
+    if headers is None:
+        headers = [] if fast else read_headers(clips, files, workers)
     good = [header.info for header in headers if header.info is not None]
     per_class = _per_class(clips)
     uncertain = clips[clips.is_labelled & ~clips.is_certain]
@@ -182,7 +191,7 @@ def _recordings(clips: Clips) -> dict[str, int]:
     return {label: counts[label] for label in clips.classes}
 
 
-def _durations(clips: Clips, headers: list[Header]) -> Durations | None:
+def _durations(clips: Clips, headers: Sequence[Header]) -> Durations | None:
     known = {header.file: header.info.duration for header in headers if header.info is not None}
     whole = np.array([known.get(file, np.nan) for file in clips.file.tolist()], np.float64)
     end = np.where(np.isnan(clips.end_time), whole, clips.end_time)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
+from threading import Event
 from typing import TypeVar
 
 from semisonic.base.errors import OptionError
@@ -33,12 +34,17 @@ def count_workers(workers: int | None) -> int:
 
 
 def in_threads(
-    work: Callable[[Task], Result], tasks: Iterable[Task], workers: int
+    work: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: int,
+    *,
+    stop: Event | None = None,
 ) -> Iterator[Result]:
     """Yield the results as they are finished, in no order.
 
     Tasks are taken from the iterable only when there is room: two for each worker. An
-    error of ``work`` is raised here; tasks under way are finished then, others dropped.
+    error of ``work`` is raised here; tasks under way are finished then, others dropped. ``stop``
+    is set before they are waited for, so that long ones can give up.
     """
     source = iter(tasks)
     waiting: set[Future[Result]] = set()
@@ -53,5 +59,7 @@ def in_threads(
                 for future in done:
                     yield future.result()
         finally:
+            if stop is not None:
+                stop.set()
             for future in waiting:
                 future.cancel()

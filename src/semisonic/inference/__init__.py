@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         pretrain_encoder,
     )
     from semisonic.inference.provenance import Overlap, Part, overlaps, recording_hashes
+    from semisonic.inference.scan_options import ScanOptions
     from semisonic.inference.scoring import embed_rows, score_rows
     from semisonic.inference.selection import Selection, select
     from semisonic.inference.suspects_options import SuspectsOptions
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         predict_files,
     )
     from semisonic.inference.verbs.pretrain import PretrainResult, pretrain
+    from semisonic.inference.verbs.scan import ScanResult, scan
     from semisonic.inference.verbs.suspects import suspects
     from semisonic.inference.verbs.suspects_result import SuspectsResult
     from semisonic.inference.verbs.train import TrainResult, train
@@ -89,6 +91,7 @@ _WHERE = {
         "pretrain_encoder",
     ),
     "provenance": ("Overlap", "Part", "overlaps", "recording_hashes"),
+    "scan_options": ("ScanOptions",),
     "scoring": ("embed_rows", "score_rows"),
     "selection": ("Selection", "select"),
     "suspects_options": ("SuspectsOptions",),
@@ -100,6 +103,7 @@ _WHERE = {
     "verbs.listen": ("ListenResult", "listen_to"),
     "verbs.predict": ("PredictResult", "Prediction", "predict", "predict_files"),
     "verbs.pretrain": ("PretrainResult", "pretrain"),
+    "verbs.scan": ("ScanResult", "scan"),
     "verbs.suspects": ("suspects",),
     "verbs.suspects_result": ("SuspectsResult",),
     "verbs.train": ("TrainResult", "train"),
@@ -135,6 +139,8 @@ __all__ = [
     "PretrainOutcome",
     "PretrainResult",
     "PretrainSettings",
+    "ScanOptions",
+    "ScanResult",
     "Selection",
     "SoundClassifier",
     "SuspectsOptions",
@@ -166,6 +172,7 @@ __all__ = [
     "pretrain",
     "pretrain_encoder",
     "recording_hashes",
+    "scan",
     "score_clips",
     "score_rows",
     "select",

@@ -32,6 +32,7 @@ DATA_VERBS = {
     "synth": (f"{_VERBS}.data_synth", "Make the synthetic data set."),
 }
 VERBS = {
+    "scan": (f"{_VERBS}.scan", "Look at a disk of recordings: what is there, and what is wrong."),
     "pretrain": (f"{_VERBS}.pretrain", "Learn an encoder from recordings without labels."),
     "train": (f"{_VERBS}.train", "Train a classifier from labelled recordings."),
     "convert": (f"{_VERBS}.convert", "Make an encoder of a published network's weight file."),

@@ -6,10 +6,11 @@ downloaded sounds hold many: the same file under two names, a louder version, a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semisonic.base.errors import OptionError
 from semisonic.data.checks.identical import identical
@@ -78,8 +79,13 @@ def search(
     threshold: float = THRESHOLD,
     max_offset: float = MAX_OFFSET,
     workers: int | None = None,
+    prints: Mapping[int, NDArray[np.int8]] | None = None,
 ) -> Found:
-    """As :func:`find_duplicates`, with the clips that could not be read."""
+    """As :func:`find_duplicates`, with the clips that could not be read.
+
+    ``prints`` are fingerprints of the first 30 s by row of ``clips``, where they are known; rows
+    without one are then compared by their bytes only.
+    """
     if not 0 < threshold <= 1:
         raise OptionError(f"threshold: found {threshold}, expected above 0 to 1")
     if not 0 <= max_offset <= MAX_DURATION:
@@ -89,7 +95,8 @@ def search(
     pairs, copies_of = identical(tables, sounds)
     failures: list[tuple[str, str]] = []
     if near:
-        pairs += near_identical(tables, copies_of, threshold, max_offset, workers, failures)
+        known = None if prints is None else {Sound(0, row): signs for row, signs in prints.items()}
+        pairs += near_identical(tables, copies_of, threshold, max_offset, workers, failures, known)
     ordered = sorted(pairs, key=lambda d: (not d.across, d.kind, -d.score, d.first, d.second))
     return Found(tuple(ordered), tuple(failures))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,8 @@ from semisonic.base.files import content_hash
 from semisonic.base.progress import track
 from semisonic.data.checks.pair import Duplicate, Sound, make_pair, may_pair
 from semisonic.data.clips import Clips
+
+_SAMPLE_BYTES = 4096
 
 
 def identical(
@@ -46,7 +51,11 @@ def identical(
 
 
 def _content_names(files: set[Path]) -> dict[Path, str]:
-    """A name for the content of each file: equal for equal bytes. Hashes only equal sizes."""
+    """A name for the content of each file: equal for equal bytes.
+
+    A recorder makes thousands of files of one size, so only those are read as a whole whose size,
+    beginning, middle and end are equal.
+    """
     by_size: dict[int, list[Path]] = {}
     names = {}
     for file in sorted(files):
@@ -56,6 +65,22 @@ def _content_names(files: set[Path]) -> dict[Path, str]:
         except OSError:
             continue  # a missing file is like no other; reading it will report it
     doubtful = [file for same in by_size.values() if len(same) > 1 for file in same]
-    for file in track(doubtful, "hash files of equal size", "file"):
+    by_sample: dict[bytes, list[Path]] = {}
+    for file in doubtful:
+        with suppress(OSError):
+            by_sample.setdefault(_sample(file), []).append(file)
+    alike = [file for same in by_sample.values() if len(same) > 1 for file in same]
+    for file in track(alike, "hash files that look alike", "file"):
         names[file] = content_hash(file)
     return names
+
+
+def _sample(file: Path) -> bytes:
+    """Size, beginning, middle and end of a file."""
+    with open(file, "rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        parts = [size.to_bytes(8, "little")]
+        for start in (0, size // 2, max(0, size - _SAMPLE_BYTES)):
+            stream.seek(start)
+            parts.append(stream.read(_SAMPLE_BYTES))
+    return hashlib.sha256(b"".join(parts)).digest()

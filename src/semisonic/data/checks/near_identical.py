@@ -30,32 +30,31 @@ def near_identical(
     max_offset: float,
     workers: int | None,
     failures: list[tuple[str, str]],
+    known: Mapping[Sound, NDArray[np.int8]] | None = None,
 ) -> list[Duplicate]:
     """Pairs of the same sound; clips that cannot be read are added to ``failures``.
+
+    With ``known`` fingerprints nothing is decoded to make them, and other clips are left out;
+    only the starts of clips that may be copies are read, to be compared closely.
 
     One clip of each set of identical ones is looked at. Within a table that is enough; of a pool,
     all copies of what is found are named, so that they can all be left out.
     """
-    ids, sounds = [table.ids for table in tables], list(copies_of)
+    ids = [table.ids for table in tables]
+    sounds = [sound for sound in copies_of if known is None or sound in known]
 
-    def one(sound: Sound) -> tuple[NDArray[np.int8], str]:
-        try:
-            return fingerprint(_decode(tables[sound.table], sound.row)), ""
-        except AudioError as error:
-            return np.zeros((0, 1), np.int8), error.reason
-
+    if known is not None:
+        found = [(known[sound], "") for sound in sounds]
+    else:
+        found = _fingerprints(tables, sounds, workers)
     prints: list[list[NDArray[np.int8]]] = [[] for _ in tables]
     kept: list[list[Sound]] = [[] for _ in tables]
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        results = pool.map(one, sounds)
-        for sound, (signs, reason) in zip(
-            sounds, track(results, "fingerprint", "clip", len(sounds)), strict=True
-        ):
-            if reason:
-                failures.append((ids[sound.table][sound.row], reason))
-            else:
-                prints[sound.table].append(signs)
-                kept[sound.table].append(sound)
+    for sound, (signs, reason) in zip(sounds, found, strict=True):
+        if reason:
+            failures.append((ids[sound.table][sound.row], reason))
+        else:
+            prints[sound.table].append(signs)
+            kept[sound.table].append(sound)
     pairs = [(kept[0][i], kept[0][j]) for i, j in candidates(prints[0], max_offset=max_offset)]
     if len(tables) > 1:
         across = candidates(prints[0], prints[1], max_offset=max_offset)
@@ -63,6 +62,21 @@ def near_identical(
         pairs += [(a, twin) for a, b in pairs if b.table for twin in copies_of[b]]
     pairs = [(a, b) for a, b in pairs if may_pair(tables, a, b)]
     return _verify(tables, pairs, threshold, max_offset)
+
+
+def _fingerprints(
+    tables: Sequence[Clips], sounds: Sequence[Sound], workers: int | None
+) -> list[tuple[NDArray[np.int8], str]]:
+    """The fingerprint of each clip, or the reason why there is none."""
+
+    def one(sound: Sound) -> tuple[NDArray[np.int8], str]:
+        try:
+            return fingerprint(_decode(tables[sound.table], sound.row)), ""
+        except AudioError as error:
+            return np.zeros((0, 1), np.int8), error.reason
+
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        return list(track(pool.map(one, sounds), "fingerprint", "clip", len(sounds)))
 
 
 def _verify(

@@ -4,7 +4,8 @@
 recording (a site, a deployment); files directly in a class folder, or in the root, stay on their
 own. ``"site"``: where it was made, as a recorder's name or the folders tell, and ``"day"``: site
 and day (:mod:`semisonic.data.recorder_names`). Anything else is a regular expression on the
-relative name, whose first bracket is the recording: ``r"(\\d{8})_"`` puts all files of one day together.
+relative name, whose first bracket is the recording: ``r"(\\d{8})_"`` puts all
+files of one day together.
 """
 
 from __future__ import annotations

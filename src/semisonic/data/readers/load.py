@@ -170,6 +170,17 @@ def describe_layout(path: str | os.PathLike[str]) -> str:
     return f"{place.path}: read as {layout.title} (labels '{layout.kind}'), because: {reason}"
 
 
+def layout_kind(path: str | os.PathLike[str]) -> str:
+    """Which of ``LABEL_CHOICES`` "auto" takes for a path.
+
+    Raises
+    ------
+    DataError
+        As :func:`describe_layout`.
+    """
+    return _detect(_place(path))[0].kind
+
+
 def require_labels(clips: Clips, purpose: str = "this") -> Clips:
     """Return the clips if any of them has a label.
 

@@ -7,9 +7,11 @@ from semisonic.evaluation.plots.contest import contest, recall_table
 from semisonic.evaluation.plots.embedding_map import embedding_map
 from semisonic.evaluation.plots.filters import filters
 from semisonic.evaluation.plots.fold_values import fold_values
+from semisonic.evaluation.plots.histogram import histogram
 from semisonic.evaluation.plots.label_curve import label_curve
 from semisonic.evaluation.plots.rate_sweep import rate_sweep
 from semisonic.evaluation.plots.reconstructions import reconstructions
+from semisonic.evaluation.plots.recording_hours import recording_hours
 from semisonic.evaluation.plots.side_by_side import side_by_side
 from semisonic.evaluation.plots.spectrogram import picture, spectrogram
 from semisonic.evaluation.plots.training_curves import training_curves
@@ -22,11 +24,13 @@ __all__ = [
     "embedding_map",
     "filters",
     "fold_values",
+    "histogram",
     "label_curve",
     "picture",
     "rate_sweep",
     "recall_table",
     "reconstructions",
+    "recording_hours",
     "side_by_side",
     "spectrogram",
     "training_curves",

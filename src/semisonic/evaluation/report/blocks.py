@@ -246,18 +246,23 @@ class Image(Block):
 
 @dataclass(frozen=True)
 class Player:
-    """A sound to listen to: what it is, what was said of it, and a line below."""
+    """A sound to listen to: what it is, what was said of it, and a line below.
+
+    ``heard`` are samples and their rate to be played instead, where the picture is to show more
+    than a player plays, such as ultrasound.
+    """
 
     samples: Any
     sample_rate: int
     truth: str
     said: str = ""
     meta: str = ""
+    heard: tuple[Any, int] | None = None
 
     def html(self) -> str:
         """A card with spectrogram, words and player."""
         thumb = data_uri(thumbnail_png(self.samples, self.sample_rate).png, "image/png")
-        content, media_type = sound_bytes(self.samples, self.sample_rate)
+        content, media_type = sound_bytes(*(self.heard or (self.samples, self.sample_rate)))
         said = f'<span class="said">{prose(self.said)}</span>' if self.said else ""
         meta = f'<div class="meta">{prose(self.meta)}</div>' if self.meta else ""
         return (

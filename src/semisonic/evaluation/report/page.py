@@ -188,8 +188,11 @@ class Page:
         result: dict[str, Any] = plain(whole)
         return result
 
-    def write(self, folder: str | Path) -> Path:
-        """Write report.html, figures/, tables/ and report.json; return the page's path."""
+    def write(self, folder: str | Path, name: str = "report", *, values: bool = True) -> Path:
+        """Write NAME.html, figures/, tables/ and NAME.json; return the page's path.
+
+        Without ``values`` there is no NAME.json, for pages whose values are written elsewhere.
+        """
         root = Path(folder)
         for block in self._blocks:
             if isinstance(block, Image):
@@ -197,9 +200,10 @@ class Page:
                     part.write_bytes(block.picture.png)
             elif isinstance(block, Table):
                 write_text(root / "tables" / f"{block.name}.csv", block.csv())
-        write_json(root / "report.json", self.plain())
-        write_text(root / "report.html", self.html())
-        return root / "report.html"
+        if values:
+            write_json(root / f"{name}.json", self.plain())
+        write_text(root / f"{name}.html", self.html())
+        return root / f"{name}.html"
 
     def _file_name(self, folder: str, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9_.\-]+", name):

@@ -1,0 +1,264 @@
+"""One recording, decoded once from start to end: what it is, and how it sounds in numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.audio.checks import problems_of
+from semisonic.audio.levels import Levels
+from semisonic.audio.resample import stream
+from semisonic.audio.source import BLOCK, Source
+from semisonic.audio.wave_texts import wave_texts
+from semisonic.base.errors import AudioError
+from semisonic.data.checks.fingerprint import SAMPLE_RATE, fingerprint
+from semisonic.data.checks.near_identical import MAX_DURATION
+from semisonic.data.recorder_texts import read_texts
+from semisonic.data.scan.bandwidth import Bandwidth
+from semisonic.data.scan.prints import pack
+
+STRETCH = 0.1
+"""Seconds over which silence is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one pass over a recording tells.
+
+    Attributes
+    ----------
+    duration : float
+        Seconds that decode.
+    sample_rate, n_channels : int
+    format, subtype : str
+        As libsndfile names them.
+    peak, rms : float
+        Over all channels; full scale is 1.
+    clipped_share, silent_share : float
+        Share of the samples in flat tops at full scale, and of the time in stretches of 0.1 s
+        that are silent; 0 to 1.
+    dc_offset : float
+        The mean of the channel whose mean is furthest from 0.
+    bandwidth_hz : float
+        Up to which frequency there is anything (see :mod:`semisonic.data.scan.bandwidth`).
+    remarks : tuple of str
+        What a listener would complain about (see :func:`semisonic.audio.problems`).
+    damage : str
+        Why the recording cannot be used as a whole; empty if it can.
+    recorded_at, time_source, device, model : str
+        What the file itself tells (:mod:`semisonic.data.recorder_texts`); a time in ISO 8601.
+    latitude, longitude : float or None
+    print : str
+        The packed fingerprint of the first 30 s; empty if none was made.
+    """
+
+    duration: float
+    sample_rate: int
+    n_channels: int
+    format: str
+    subtype: str
+    peak: float
+    rms: float
+    clipped_share: float
+    silent_share: float
+    dc_offset: float
+    bandwidth_hz: float
+    remarks: tuple[str, ...] = ()
+    damage: str = ""
+    recorded_at: str = ""
+    time_source: str = ""
+    device: str = ""
+    model: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    print: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Measured:
+        """What :meth:`to_dict` gave, perhaps by way of JSON."""
+        return cls(**{**values, "remarks": tuple(values["remarks"])})
+
+
+def measure(
+    path: Path,
+    *,
+    silence_db: float,
+    with_print: bool = True,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Measured:
+    """Decode a recording of any length, in constant memory.
+
+    Parameters
+    ----------
+    path : Path
+    silence_db : float
+        RMS level, in dB of full scale, below which a stretch of 0.1 s is silent.
+    with_print : bool
+        Make a fingerprint, to find near-identical recordings by.
+    stopped : callable
+        Asked between blocks; when it says yes, the work is given up.
+
+    Raises
+    ------
+    AudioError
+        When nothing can be decoded.
+    KeyboardInterrupt
+        When given up.
+    """
+    with Source(path) as source:
+        info = source.info
+        meter = _Meter(info.sample_rate, info.n_channels, info.n_samples, silence_db, with_print)
+        damage = info.damage
+        try:
+            for block in source.channel_blocks(meter.n_block):
+                if stopped():
+                    raise KeyboardInterrupt
+                meter.add(block)
+        except AudioError as error:
+            if not meter.levels[0].n:
+                raise
+            damage = damage or error.reason
+    bad = [text for text in meter.remarks() if text.startswith(_UNUSABLE)]
+    told = read_texts(wave_texts(path))
+    return Measured(
+        duration=meter.levels[0].n / info.sample_rate,
+        sample_rate=info.sample_rate,
+        n_channels=info.n_channels,
+        format=info.format,
+        subtype=info.subtype,
+        **meter.values(),
+        remarks=tuple(text for text in meter.remarks() if text not in bad),
+        damage="; ".join([damage] * bool(damage) + bad),
+        recorded_at=told.recorded_at.isoformat() if told.recorded_at else "",
+        time_source=told.source,
+        device=told.device,
+        model=told.model,
+        latitude=told.latitude,
+        longitude=told.longitude,
+    )
+
+
+_UNUSABLE = ("non-finite", "too short")
+"""Complaints for which other verbs refuse a recording."""
+
+
+class _Meter:
+    """Everything that is measured, fed block by block."""
+
+    def __init__(
+        self, rate: int, n_channels: int, n_samples: int, silence_db: float, with_print: bool
+    ) -> None:
+        self._rate = rate
+        self._n_stretch = max(1, round(STRETCH * rate))
+        self.n_block = self._n_stretch * max(1, BLOCK // self._n_stretch)
+        self.levels = [Levels() for _ in range(n_channels)]
+        self._silence = 10.0 ** (silence_db / 10)
+        self._n_silent = 0
+        self._bandwidth = Bandwidth(rate, n_samples, self.n_block)
+        self._start = _Start(rate) if with_print else None
+
+    def add(self, block: NDArray[np.float32]) -> None:
+        """Take in the next samples, shape (channel, n)."""
+        n_bad = sum(level.n_bad for level in self.levels)
+        for level, x in zip(self.levels, block, strict=True):
+            level.add(x)
+        if sum(level.n_bad for level in self.levels) > n_bad:
+            block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+        self._n_silent += self._silent_samples(block)
+        mono = block[0] if len(block) == 1 else block.mean(axis=0)
+        self._bandwidth.add(mono)
+        if self._start is not None:
+            self._start.add(mono)
+
+    def values(self) -> dict[str, Any]:
+        """The numbers of :class:`Measured`."""
+        offsets = [level.mean for level in self.levels]
+        return {
+            "peak": max(level.peak for level in self.levels),
+            "rms": float(np.sqrt(np.mean([level.power for level in self.levels]))),
+            "clipped_share": float(np.mean([level.clipped_share for level in self.levels])),
+            "silent_share": self._n_silent / self.levels[0].n,
+            "dc_offset": max(offsets, key=abs),
+            "bandwidth_hz": self._bandwidth.value(),
+            "print": self._start.packed() if self._start is not None else "",
+        }
+
+    def remarks(self) -> list[str]:
+        """What is wrong with the samples, of all channels together."""
+        found = [problems_of(level, self._rate) for level in self.levels]
+        if all(texts == found[0] for texts in found):
+            return found[0]
+        return list(_by_channel(found))
+
+    def _silent_samples(self, block: NDArray[np.float32]) -> int:
+        """Samples in silent stretches; a shorter one at the end counts as what it is."""
+        n_whole = block.shape[1] // self._n_stretch
+        split = n_whole * self._n_stretch
+        n_silent = 0
+        for part, n in (
+            (block[:, :split].reshape(len(block), n_whole, self._n_stretch), self._n_stretch),
+            (block[:, None, split:], block.shape[1] - split),
+        ):
+            if part.size:
+                power = np.einsum("csn,csn->cs", part, part) / n - part.mean(axis=2) ** 2
+                n_silent += n * int(np.count_nonzero(power.mean(axis=0) < self._silence))
+        return n_silent
+
+
+class _Start:
+    """The first 30 s at the rate of fingerprints."""
+
+    def __init__(self, rate: int) -> None:
+        self._left = round(MAX_DURATION * rate)
+        self._resampler = None if rate == SAMPLE_RATE else stream(rate, SAMPLE_RATE)
+        self._parts: list[NDArray[np.float32]] = []
+
+    def add(self, x: NDArray[np.float32]) -> None:
+        """Take in the next samples, as far as they belong to the start."""
+        x = x[: self._left]
+        if not len(x):
+            return
+        self._left -= len(x)
+        chunk = x if self._resampler is None else self._resampler.resample_chunk(x)
+        self._parts.append(np.array(chunk, np.float32))
+
+    def packed(self) -> str:
+        """The fingerprint as text."""
+        if self._resampler is not None:
+            rest = self._resampler.resample_chunk(np.empty(0, np.float32), last=True)
+            self._parts.append(rest)
+        x = np.concatenate(self._parts) if self._parts else np.empty(0, np.float32)
+        return pack(fingerprint(x[: round(MAX_DURATION * SAMPLE_RATE)]))
+
+
+def _by_channel(found: Sequence[Sequence[str]]) -> list[str]:
+    """Complaints that are not those of all channels, each with the channels that have it."""
+    result = []
+    for keyword in dict.fromkeys(text.partition(":")[0] for texts in found for text in texts):
+        texts = {
+            number: text
+            for number, one in enumerate(found, start=1)
+            for text in one
+            if text.partition(":")[0] == keyword
+        }
+        first = next(iter(texts.values()))
+        if len(texts) == len(found) or keyword in _IN_ANY:
+            result.append(first)
+        else:
+            numbers = " and ".join(map(str, texts))
+            result.append(f"dead channel: {keyword} in channel {numbers} of {len(found)}")
+    return result
+
+
+_IN_ANY = frozenset({"clipped", "over full scale", "non-finite"})
+"""What spoils a recording in one channel alone."""
