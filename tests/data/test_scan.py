@@ -1,0 +1,265 @@
+"""Scans of small disks: nothing is lost, nothing is decoded twice, names and copies are found."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from semisonic.base.errors import DataError
+from semisonic.data import load_clips
+from semisonic.data.scan import Scan, calendar, counts, scan, write_tables
+from semisonic.data.scan import passing as passing_module
+
+RATE = 8000
+
+
+def melody(seed: int, seconds: float = 2.0) -> np.ndarray:
+    """A sound unlike any other."""
+    rng = np.random.default_rng(seed)
+    steps = np.repeat(rng.uniform(200, 3000, round(seconds * 20)), RATE // 20)
+    wave = 0.3 * np.sin(2 * np.pi * np.cumsum(steps) / RATE)
+    return wave + 0.02 * rng.standard_normal(len(wave))
+
+
+def write(path: Path, x: np.ndarray, **options: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sf.write(path, x, RATE, **options)
+    return path
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """Two sites, one recorder whose names tell no site, and what goes wrong on a disk."""
+    root = tmp_path / "disk"
+    for i, hour in enumerate(("04", "05", "21")):
+        write(root / "pond" / "DATA" / f"20240601_{hour}3000.WAV", melody(i))
+        write(root / f"HILL_20240602_{hour}0000.wav", melody(10 + i))
+    write(root / "notes.flac", melody(20))
+    write(root / "pond" / "20240603_043000.WAV", np.zeros(RATE))
+    write(root / "loud.wav", (20 * melody(21)).clip(-1, 1))
+    (root / "empty.wav").write_bytes(b"")
+    (root / "text.wav").write_text("no sound")
+    (root / "phone.m4a").write_bytes(b"1234")
+    torn = write(root / "torn_20240604_000000.wav", melody(22, 4.0))
+    torn.write_bytes(torn.read_bytes()[: 44 + 2 * RATE])
+    shutil.copy(root / "HILL_20240602_040000.wav", root / "copy.wav")
+    write(root / "quieter.ogg", 0.3 * melody(20))
+    return root
+
+
+def look(root: Path, folder: Path, **options: object) -> Scan:
+    folder.mkdir(exist_ok=True)
+    return scan(root, folder / "journal.jsonl", workers=2, **options)  # type: ignore[arg-type]
+
+
+def test_every_file_is_in_a_table(disk: Path, tmp_path: Path) -> None:
+    found = look(disk, tmp_path / "run")
+    write_tables(tmp_path / "run", found)
+    tables = {
+        name: list(csv.DictReader((tmp_path / "run" / f"{name}.csv").open()))
+        for name in ("recordings", "bad_files", "duplicates")
+    }
+    present = {p.relative_to(disk).as_posix() for p in disk.rglob("*") if p.is_file()}
+    listed = {row["file"] for name in ("recordings", "bad_files") for row in tables[name]}
+    assert listed == present
+    bad = {row["file"]: row["reason"] for row in tables["bad_files"]}
+    assert set(bad) == {"empty.wav", "text.wav", "phone.m4a", "torn_20240604_000000.wav"}
+    assert "convert" in bad["phone.m4a"]
+    rows = {row["file"]: row for row in tables["recordings"]}
+    assert rows["torn_20240604_000000.wav"]["damage"] == bad["torn_20240604_000000.wav"]
+    assert rows["torn_20240604_000000.wav"]["duration"] == "1.0"
+    assert rows["loud.wav"]["remarks"].startswith("clipped")
+    silent = rows["pond/20240603_043000.WAV"]
+    assert (silent["peak_dbfs"], silent["silent_share"]) == ("-inf", "1.0")
+    kinds = {(row["kind"], row["first"], row["second"]) for row in tables["duplicates"]}
+    assert kinds == {
+        ("identical", "HILL_20240602_040000.wav", "copy.wav"),
+        ("near-identical", "notes.flac", "quieter.ogg"),
+    }
+
+
+def test_names_and_folders_tell_times_and_sites(disk: Path, tmp_path: Path) -> None:
+    found = look(disk, tmp_path / "run")
+    by_file = {one.file: one for one in found.recordings}
+    pond, hill = by_file["pond/DATA/20240601_043000.WAV"], by_file["HILL_20240602_050000.wav"]
+    assert (pond.site, pond.group, pond.labels) == ("pond", "pond", ())
+    assert (hill.site, hill.group, hill.time_source) == ("HILL", "HILL", "name")
+    assert by_file["notes.flac"].group == "notes.flac"
+    assert any("folders are taken for sites" in note for note in found.notes)
+    numbers = counts(found)
+    assert numbers["sites"] == ["HILL", "pond", "torn"]
+    assert numbers["n_with_time"] == 8
+    assert numbers["first_recorded_at"] == "2024-06-01T04:30:00"
+    assert numbers["remarks"]["silent"] == 1
+    days = look(disk, tmp_path / "run", group="day")
+    assert {one.group for one in days.recordings} >= {"pond 2024-06-01", "HILL 2024-06-02"}
+
+
+def test_a_calendar_splits_recordings_at_full_hours(tmp_path: Path) -> None:
+    root = tmp_path / "disk"
+    write(root / "A_20240601_235959.wav", melody(0))
+    write(root / "B_20240601_100000.wav", melody(1))
+    table = calendar(look(root, tmp_path / "run").recordings)
+    assert table.days == (date(2024, 6, 1), date(2024, 6, 2))
+    assert table.seconds[0, 23] == pytest.approx(1.0)
+    assert table.seconds[1, 0] == pytest.approx(1.0)
+    assert table.seconds[0, 10] == pytest.approx(2.0)
+    assert table.seconds.sum() == pytest.approx(4.0)
+
+
+def test_class_folders_are_labels(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for i, name in enumerate(("cat/a.wav", "cat/b.wav", "dog/c.wav", "unlabelled/d.wav")):
+        write(root / name, melody(i))
+    found = look(root, tmp_path / "run")
+    assert [one.labels for one in found.recordings] == [("cat",), ("cat",), ("dog",), ()]
+    assert found.summary.per_class == {"cat": 2, "dog": 1}
+    assert counts(look(root, tmp_path / "run", labels="none"))["classes"] == ()
+
+
+def test_the_table_can_be_read_as_labels(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for i, name in enumerate(("cat/a.wav", "dog/b.wav")):
+        write(root / name, melody(i))
+    write_tables(tmp_path / "run", look(root, tmp_path / "run"))
+    shutil.copy(tmp_path / "run" / "recordings.csv", root / "labels.csv")
+    clips = load_clips(root / "labels.csv")
+    assert clips.labels == (("cat",), ("dog",))
+    (root / "cat" / "a.wav").unlink()  # a table that names what is gone is no reason to stop
+    again = look(root, tmp_path / "run")
+    assert again.bad_files == (("cat/a.wav", "no such file, but a table of labels names it"),)
+
+
+def test_a_second_scan_decodes_only_what_is_new(disk: Path, tmp_path: Path) -> None:
+    first = look(disk, tmp_path / "run")
+    again = look(disk, tmp_path / "run")
+    assert (again.n_decoded, again.n_reused) == (0, first.n_decoded)
+    assert again.recordings == first.recordings
+    assert again.duplicates == first.duplicates
+    write(disk / "notes.flac", melody(99))
+    write(disk / "new.wav", melody(98))
+    assert look(disk, tmp_path / "run").n_decoded == 2
+    quieter = look(disk, tmp_path / "run", silence_db=-20.0)
+    assert quieter.n_reused == 0
+
+
+def test_each_file_is_decoded_once(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+    real = passing_module.measure
+
+    def noted(path: Path, **options: object) -> object:
+        seen.append(path)
+        return real(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(passing_module, "measure", noted)
+    look(disk, tmp_path / "run")
+    assert len(seen) == len(set(seen)) == 14
+
+
+def test_too_many_for_near_copies_is_said(disk: Path, tmp_path: Path) -> None:
+    found = look(disk, tmp_path / "run", near_most=3)
+    assert [pair.kind for pair in found.duplicates] == ["identical"]
+    assert any("--near-most" in note for note in found.notes)
+    quiet = look(disk, tmp_path / "run", near_copies=False)
+    assert not any("--near-most" in note for note in quiet.notes)
+
+
+def test_folders_that_cannot_be_listed_are_bad_files(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("pond"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = look(disk, tmp_path / "run")
+    assert any("Permission denied" in reason for _, reason in found.bad_files)
+
+
+def test_a_disk_that_fails_costs_one_file(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = passing_module.measure
+
+    def failing(path: Path, **options: object) -> object:
+        if path.name == "notes.flac":
+            raise OSError(5, "Input/output error")
+        return real(path, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passing_module, "measure", failing)
+        found = look(disk, tmp_path / "run")
+    assert ("notes.flac", "cannot be read (Input/output error)") in found.bad_files
+    assert look(disk, tmp_path / "run").n_decoded == 1  # it is tried again
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_a_folder_without_recordings_is_an_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=name):
+        look(tmp_path / name, tmp_path / "run")
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from semisonic.data import journal
+from semisonic.data.scan import passing, scan
+journal.FLUSH_INTERVAL = 0.01
+real = passing.measure
+def slow(path, **options):
+    time.sleep(0.03)
+    return real(path, **options)
+passing.measure = slow
+passing.MOST_IN_TASK = 1
+scan(Path(sys.argv[1]), Path(sys.argv[2]), workers=2)
+"""
+
+
+def test_a_killed_scan_goes_on(tmp_path: Path) -> None:
+    root, journal = tmp_path / "disk", tmp_path / "journal.jsonl"
+    for i in range(40):
+        write(root / f"{i:02d}.wav", melody(i, 0.5))
+    whole = look(root, tmp_path / "other")
+    finished = 0
+    for aim in (5, 20):
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(root), str(journal)])
+        deadline = time.monotonic() + 30
+        while not journal.exists() or journal.read_bytes().count(b"\n") < aim:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert finished < journal.read_bytes().count(b"\n") < 40
+        finished = journal.read_bytes().count(b"\n")
+    with journal.open("ab") as file:
+        file.write(b'["torn')
+    found = scan(root, journal, workers=2)
+    assert (found.n_reused, found.n_decoded) == (finished, 40 - finished)
+    assert found.recordings == whole.recordings
+    assert found.duplicates == whole.duplicates
+
+
+def test_the_odd_files_of_real_life(shared_data: Path, tmp_path: Path) -> None:
+    root = shared_data / "odd_files"
+    found = look(root, tmp_path / "run")
+    present = {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
+    listed = {one.file for one in found.recordings} | {file for file, _ in found.bad_files}
+    assert listed == present
