@@ -118,6 +118,15 @@ def test_a_calendar_splits_recordings_at_full_hours(tmp_path: Path) -> None:
     assert table.seconds.sum() == pytest.approx(4.0)
 
 
+def test_a_clock_that_was_never_set_is_named(tmp_path: Path) -> None:
+    root = tmp_path / "disk"
+    write(root / "A_20000101_000553.wav", melody(0))
+    write(root / "A_20240601_100000.wav", melody(1))
+    found = look(root, tmp_path / "run")
+    assert any("never set" in note for note in found.notes)
+    assert calendar(found.recordings).days == (date(2024, 6, 1),)
+
+
 def test_class_folders_are_labels(tmp_path: Path) -> None:
     root = tmp_path / "set"
     for i, name in enumerate(("cat/a.wav", "cat/b.wav", "dog/c.wav", "unlabelled/d.wav")):

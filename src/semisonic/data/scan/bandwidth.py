@@ -15,7 +15,7 @@ N_FFT = 2048
 N_BANDS = 64
 """Bands of equal width between 0 Hz and half the sampling rate: the resolution."""
 
-N_MOMENTS = 64
+N_MOMENTS = 32
 """Moments of a recording that are looked at, spread evenly."""
 
 _ROUNDING = 2.0**-30 / 12  # variance of the rounding error of 16-bit samples
@@ -30,7 +30,7 @@ class Bandwidth:
         self._rate = sample_rate
         self._every = max(1, n_blocks // N_MOMENTS)
         self._in_block = -(-N_MOMENTS // n_blocks)
-        self._window = np.hanning(N_FFT).astype(np.float32)
+        self._window = _hann(N_FFT)
         self._power = np.zeros(N_FFT // 2 + 1)
         self._n = self._at = 0
 
@@ -40,18 +40,15 @@ class Bandwidth:
         self._at += 1
         if not chosen or len(x) < 2:
             return
-        last = max(0, len(x) - N_FFT)
-        starts = np.unique(np.linspace(0, last, self._in_block).astype(np.int64))
-        for start in starts.tolist():
-            moment = x[start : start + N_FFT]
-            moment = moment - moment.mean()
-            window = self._window
-            if len(moment) < N_FFT:
-                window = np.hanning(len(moment) + 2)[1:-1].astype(np.float32)
-            spectrum = rfft(moment * window, N_FFT)
-            power = spectrum.real**2 + spectrum.imag**2
-            self._power += power / float(np.dot(window, window))
-            self._n += 1
+        size = min(N_FFT, len(x))
+        starts = np.linspace(0, len(x) - size, self._in_block if len(x) > size else 1)
+        moments = x[starts.astype(np.int64)[:, None] + np.arange(size)]
+        moments = moments - moments.mean(axis=1, keepdims=True)
+        window = self._window if size == N_FFT else _hann(size)
+        spectrum = rfft(moments * window, N_FFT, axis=1)
+        power = (spectrum.real**2 + spectrum.imag**2).sum(axis=0, dtype=np.float64)
+        self._power += power / float(np.dot(window, window))
+        self._n += len(starts)
 
     def value(self) -> float:
         """The upper limit in Hz, in steps of a 64th of half the rate; 0 if there is nothing."""
@@ -60,3 +57,8 @@ class Bandwidth:
         bands = (self._power[1:] / self._n).reshape(N_BANDS, -1).mean(axis=1)
         above = np.flatnonzero(bands > _ABOVE * _ROUNDING)
         return float((above[-1] + 1) / N_BANDS * self._rate / 2) if len(above) else 0.0
+
+
+def _hann(size: int) -> NDArray[np.float32]:
+    """A Hann window whose ends are above 0."""
+    return np.hanning(size + 2)[1:-1].astype(np.float32)

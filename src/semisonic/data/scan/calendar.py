@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from semisonic.data.scan.recording import Recording
 
+CLOCK_SET = datetime(2001, 1, 1)
+"""Times before this are those of a clock that nobody has set: many begin with the year 2000."""
+
 _HOUR = 3600.0
 
 
@@ -35,14 +38,22 @@ class Calendar:
 
 
 def calendar(recordings: Iterable[Recording]) -> Calendar:
-    """Spread recordings whose start is known over the hours they last."""
+    """Spread recordings whose start is known over the hours they last.
+
+    Those of a clock that was never set are left out.
+    """
     found: dict[date, NDArray[np.float64]] = {}
     for recording in recordings:
-        if recording.recorded_at is not None:
+        if recording.recorded_at is not None and not is_unset(recording.recorded_at):
             _spread(recording.recorded_at.replace(tzinfo=None), recording.measured.duration, found)
     days = sorted(found)
     table = np.array([found[day] for day in days]) if days else np.zeros((0, 24))
     return Calendar(tuple(days), table)
+
+
+def is_unset(time: datetime) -> bool:
+    """Whether a time is that of a clock that nobody has set."""
+    return time.replace(tzinfo=None) < CLOCK_SET
 
 
 def _spread(start: datetime, duration: float, found: dict[date, NDArray[np.float64]]) -> None:

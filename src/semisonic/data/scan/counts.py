@@ -86,7 +86,6 @@ def counts(scan: Scan) -> dict[str, Any]:
                     for one in scan.recordings if one.recorded_at)  # fmt: skip
     return {
         **scan.summary.to_dict(),
-        "n_recordings_read": whole.n_files,
         "n_bad_files": len(scan.bad_files),
         "n_damaged": whole.n_damaged,
         "total_duration": whole.duration,
@@ -102,7 +101,6 @@ def counts(scan: Scan) -> dict[str, Any]:
         "last_recorded_at": whole.last.isoformat() if whole.last else None,
         "sites": sorted({one.site for one in scan.recordings} - {""}),
         "devices": sorted({one.device for one in scan.recordings} - {""}),
-        "n_groups": whole.n_groups,
         "n_decoded_now": scan.n_decoded,
         "n_known_before": scan.n_reused,
         "decoded_duration": scan.decoded_duration,

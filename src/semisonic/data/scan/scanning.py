@@ -14,6 +14,7 @@ from semisonic.data.checks.pair import Duplicate
 from semisonic.data.clips import Clips
 from semisonic.data.readers.place import Place
 from semisonic.data.recorder_names import read_names, site_of
+from semisonic.data.scan.calendar import CLOCK_SET, is_unset
 from semisonic.data.scan.labelling import Labelled, label_files
 from semisonic.data.scan.passing import Pass, run_pass
 from semisonic.data.scan.prints import unpack
@@ -123,6 +124,12 @@ def scan(
     bad = _bad_files(done, labelled, others, unreadable)
     clips = _clips(root, recordings, labelled)
     notes = list(labelled.notes)
+    n_unset = sum(one.recorded_at is not None and is_unset(one.recorded_at) for one in recordings)
+    if n_unset:
+        notes.append(
+            f"recordings dated before {CLOCK_SET.year}, as by a clock that was never set, and "
+            f"left out of the map of hours: {n_unset}"
+        )
     prints = {
         row: unpack(one.measured.print)
         for row, one in enumerate(recordings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from semisonic.data.scan import REMARKS, Recording, Scan, Share, by_group, by_la
 from semisonic.data.scan.counts import share_of, shares_by
 from semisonic.evaluation.plots import histogram, recording_hours
 from semisonic.evaluation.report.page import Number, Page
-from semisonic.evaluation.wording import duration, percent
+from semisonic.evaluation.wording import MISSING, duration, percent
 from semisonic.inference.scan_options import ScanOptions
 from semisonic.inference.verbs.scan_sheet import HIGHEST_RATE, SHOWN, choose, players
 
@@ -214,14 +215,17 @@ def _copies(page: Page, scan: Scan) -> None:
         page.text("No copies were found.")
         return
     shown = scan.duplicates[:_MOST_ROWS]
+    rows: list[tuple[object, ...]] = [
+        (pair.first, pair.second, pair.kind, pair.score) for pair in shown
+    ]
+    headers = ["first", "second", "what", "alike"]
+    if scan.summary.classes:
+        headers.append("labels")
+        same = ("same" if pair.same_labels else "different" for pair in shown)
+        rows = [(*row, label) for row, label in zip(rows, same, strict=True)]
     page.table(
-        ["first", "second", "what", "alike", "labels"],
-        [
-            (pair.first, pair.second, pair.kind, pair.score,
-             "same" if pair.same_labels else "different")
-            for pair in shown
-        ],
-        name="copies", formats={"alike": lambda v: f"{v:.2f}"}, folded=len(shown) > _OPEN_ROWS,
+        headers, rows, name="copies",
+        formats={"alike": lambda value: f"{value:.2f}"}, folded=len(shown) > _OPEN_ROWS,
         caption=_caption("Pairs", len(shown), len(scan.duplicates)),
         note="duplicates.csv has all of them, with the offset in time.",
         styles={i: "strong" for i, pair in enumerate(shown) if not pair.same_labels},
@@ -253,7 +257,7 @@ def _minute(time: datetime | None) -> str | None:
 
 
 def _level(value: float) -> str:
-    return f"{value:.1f}"
+    return f"{value:.1f}" if math.isfinite(value) else MISSING
 
 
 def _long(seconds: float) -> str:
