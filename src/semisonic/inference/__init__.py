@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from semisonic.inference.classifier import SoundClassifier
     from semisonic.inference.cross_validation import CrossValidation, cross_validate
+    from semisonic.inference.export_options import ExportOptions
+    from semisonic.inference.exporting.result import ExportResult
     from semisonic.inference.inputs import gather
     from semisonic.inference.live.events import LiveEvent
     from semisonic.inference.live.listening import Listening, listen
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
     from semisonic.inference.verbs.convert import ConvertResult, convert
     from semisonic.inference.verbs.evaluate import EvaluateResult, evaluate
+    from semisonic.inference.verbs.export import export, export_file
     from semisonic.inference.verbs.find_rate import FindRateResult, find_rate
     from semisonic.inference.verbs.info import InfoResult, info
     from semisonic.inference.verbs.listen import ListenResult, listen_to
@@ -65,6 +68,8 @@ if TYPE_CHECKING:
 _WHERE = {
     "classifier": ("SoundClassifier",),
     "cross_validation": ("CrossValidation", "cross_validate"),
+    "export_options": ("ExportOptions",),
+    "exporting.result": ("ExportResult",),
     "inputs": ("gather",),
     "live.events": ("LiveEvent",),
     "live.listening": ("Listening", "listen"),
@@ -98,6 +103,7 @@ _WHERE = {
     "training": ("TrainOutcome", "TrainSettings", "train_model"),
     "verbs.convert": ("ConvertResult", "convert"),
     "verbs.evaluate": ("EvaluateResult", "evaluate"),
+    "verbs.export": ("export", "export_file"),
     "verbs.find_rate": ("FindRateResult", "find_rate"),
     "verbs.info": ("InfoResult", "info"),
     "verbs.listen": ("ListenResult", "listen_to"),
@@ -119,6 +125,8 @@ __all__ = [
     "EvaluateOptions",
     "EvaluateResult",
     "EventTracker",
+    "ExportOptions",
+    "ExportResult",
     "FindRateOptions",
     "FindRateResult",
     "InfoOptions",
@@ -157,6 +165,8 @@ __all__ = [
     "embed_clips",
     "embed_rows",
     "evaluate",
+    "export",
+    "export_file",
     "find_rate",
     "gather",
     "hold_out_recordings",

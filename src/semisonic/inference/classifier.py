@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,9 @@ from semisonic.inference.training import TrainSettings
 from semisonic.learning.losses import LossOptions
 from semisonic.models import PretrainedEncoder, SoundModel, read_about, save
 from semisonic.training import FitOptions
+
+if TYPE_CHECKING:
+    from semisonic.inference.exporting.result import ExportResult
 
 C = TypeVar("C", bound="SoundClassifier")
 
@@ -283,6 +286,16 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         """Write the fitted model to one file, as ``semisonic train`` does."""
         self._check_fitted()
         save(path, self.model_, about=self.about_)
+
+    def export(self, path: str | PathLike[str], **options: Any) -> ExportResult:
+        """Write the fitted model for use without Semisonic, as ONNX or a program of torch.
+
+        See :func:`semisonic.export` for the options, what is compared, and what is raised.
+        """
+        from semisonic.inference.verbs.export import export
+
+        self._check_fitted()
+        return export(self, path, **options)
 
     @classmethod
     def load(cls: type[C], path: str | PathLike[str]) -> C:

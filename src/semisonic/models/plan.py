@@ -82,7 +82,8 @@ class PatchStep:
 
     def count(self, n_frames: int) -> int:
         """Patches of a clip."""
-        return 1 + -(-max(n_frames - self.length, 0) // self.hop)
+        # Rounded up without a negative number, which ONNX would divide in another way.
+        return 1 + (max(n_frames - self.length, 0) + self.hop - 1) // self.hop
 
 
 Step = ConvStep | DownStep | FoldStep | PatchStep

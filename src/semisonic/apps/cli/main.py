@@ -40,6 +40,7 @@ VERBS = {
     "evaluate": (f"{_VERBS}.evaluate", "Measure a classifier on labelled recordings."),
     "predict": (f"{_VERBS}.predict", "Say what is heard in recordings."),
     "listen": (f"{_VERBS}.listen", "Name sounds as they are heard."),
+    "export": (f"{_VERBS}.export", "Write a model for use without Semisonic, as ONNX or torch."),
     "suspects": (f"{_VERBS}.suspects", "Find labels that look wrong, to be listened to."),
     "curve": (f"{_VERBS}.curve", "Tell how many labels are needed, and what the pool brings."),
     "run": (f"{_VERBS}.run", "Run a recipe: a whole experiment with its report."),

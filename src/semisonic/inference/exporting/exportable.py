@@ -1,0 +1,71 @@
+"""The one module that is written to a file: samples or features in, scores out.
+
+It takes the very steps of prediction (:mod:`semisonic.inference.pipeline`): samples are rounded to
+16 bits, features to float16, and logits become scores as the model says.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from semisonic.features.options import WAVE
+from semisonic.features.wave import Waveform
+from semisonic.inference.export_options import AUDIO
+from semisonic.inference.exporting.convolution import ConvolutionMel
+from semisonic.models import SoundModel
+
+SCORES, EMBEDDINGS, LEVELS = "scores", "embeddings", "features"
+"""Names of the outputs. Features are as the front end gives them, before they are rounded."""
+
+
+class Exportable(nn.Module):
+    """A classifier without anything that only Python can do.
+
+    Parameters
+    ----------
+    model : SoundModel
+        It is copied, and stays as it is.
+    kind : {"audio", "features"}
+        What comes in: waves (batch, time) within -1 to 1 at the model's rate, or features
+        (batch, channel, mel, frame) in dB, not standardised.
+    outputs : sequence of str
+        Of ``SCORES``, ``EMBEDDINGS`` and ``LEVELS``.
+    """
+
+    def __init__(self, model: SoundModel, kind: str, outputs: tuple[str, ...] = (SCORES,)) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model).cpu().float().eval()
+        self.kind, self.outputs = kind, outputs
+        self.mel: nn.Module = nn.Identity()
+        if kind == AUDIO:
+            options = model.mel
+            self.mel = Waveform(options) if options.input == WAVE else ConvolutionMel(options)
+        self.eval()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The outputs in their order, scores of shape (batch, n_classes)."""
+        features = self.mel(as_stored(x) if self.kind == AUDIO else x)
+        embedding = self.model.embed(features.half().float())
+        found = {
+            SCORES: self.model.scores(self.model.head(embedding)),
+            EMBEDDINGS: embedding,
+            LEVELS: features,
+        }
+        return tuple(found[name] for name in self.outputs)
+
+    def example(self) -> Tensor:
+        """An input for two clips, to be traced with; its numbers do not matter."""
+        mel = self.model.mel
+        shape = (mel.n_samples,) if self.kind == AUDIO else mel.shape
+        numbers = torch.Generator().manual_seed(0)
+        return 0.1 * torch.randn(2, *shape, generator=numbers)
+
+
+def as_stored(wave: Tensor) -> Tensor:
+    """Waves (batch, time) rounded to 16 bits; one beyond full scale is scaled, not clipped."""
+    high = wave.amax(dim=1, keepdim=True) * (32768.0 / 32767.0)
+    scale = torch.maximum(high, -wave.amin(dim=1, keepdim=True)).clamp(min=1.0)
+    return torch.round(wave * (32768.0 / scale)) * (scale / 32768.0)

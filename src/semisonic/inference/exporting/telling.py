@@ -1,0 +1,147 @@
+"""What an exported file says of itself: facts for programs, a card for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from semisonic.base.options import to_dict
+from semisonic.features.options import WAVE
+from semisonic.inference.export_options import AUDIO
+from semisonic.inference.exporting.exportable import EMBEDDINGS
+from semisonic.inference.exporting.parity import AUDIBLE_DB, Parity
+from semisonic.inference.provenance import ROLES
+from semisonic.inference.published import Origin
+from semisonic.inference.windowing import TOLERANCE
+from semisonic.models import SoundModel
+from semisonic.models.card import write_card
+from semisonic.training import versions
+
+NOT_STATED = "not stated"
+_KEPT = ("created", "commit", "seed", "measured", "versions")
+_OF_A_PART = ("data", "clips", "recordings", "hash")
+
+
+def facts_of(
+    model: SoundModel,
+    about: Mapping[str, Any],
+    *,
+    kind: str,
+    fixed: str,
+    quantized: str,
+    licence: str,
+) -> dict[str, str]:
+    """What a program needs to use the file, and where the model comes from; texts, some in JSON.
+
+    Parameters
+    ----------
+    model : SoundModel
+    about : mapping
+        The model file's provenance. Hashes of single recordings and options are left out.
+    kind : {"audio", "features"}
+    fixed : str
+        Why clips have one length; empty if the file takes longer ones.
+    quantized, licence : str
+    """
+    mel, origin = model.mel, Origin.of(about)
+    told = licence or (origin.licence if origin is not None else "") or NOT_STATED
+    return {
+        "semisonic_version": versions().get("semisonic", ""),
+        "network": model.name,
+        "classes": json.dumps(list(model.classes), ensure_ascii=False),
+        "labels_a_clip": "several" if model.multi_label else "one",
+        "input": kind,
+        "input_shape": json.dumps(_shape(model, kind, fixed)),
+        "sample_rate": str(mel.sample_rate),
+        "clip_length": f"{mel.duration:g}",
+        "n_samples": str(mel.n_samples),
+        "windows": rule(model, kind, fixed),
+        "features": json.dumps(to_dict(mel)),
+        "standardize": model.frontend.standardize.kind,
+        "quantized": quantized,
+        "licence": told,
+        "provenance": json.dumps(provenance(about), ensure_ascii=False, default=str),
+    }
+
+
+def rule(model: SoundModel, kind: str, fixed: str) -> str:
+    """What to do with recordings shorter and longer than the model's clip."""
+    mel = model.mel
+    n = mel.n_samples
+    what = f"mono samples within -1 to 1 at {mel.sample_rate} Hz"
+    lines = [
+        f"Input: {what}."
+        if kind == AUDIO
+        else f"Input: the front end's features of {what}; the "
+        "fact 'features' holds its parameters. Levels in dB, not standardised.",
+        f"A recording of less than {n} samples ({mel.duration:g} s) is followed by zeros.",
+        f"A longer one is cut into windows of {n} samples side by side; the last one ends where "
+        f"the recording ends, and a rest of less than {TOLERANCE:g} of a window is left out.",
+        "The scores of a recording are the mean over its windows.",
+    ]
+    if not fixed:
+        lines.append(
+            "Longer input works, too, and is scored as a whole; the scores are then not those of "
+            "the mean over windows."
+        )
+    return " ".join(lines)
+
+
+def provenance(about: Mapping[str, Any]) -> dict[str, Any]:
+    """When and of what the model was made, without paths and without hashes of recordings."""
+    kept = {key: about[key] for key in _KEPT if key in about}
+    for role in ROLES:
+        if isinstance(about.get(role), Mapping):
+            kept[role] = {key: about[role][key] for key in _OF_A_PART if key in about[role]}
+    origin = Origin.of(about)
+    if origin is not None:
+        kept["published"] = {"title": origin.title, "trained_on": origin.trained_on,
+                             "source": origin.source, "licence": origin.licence}  # fmt: skip
+    return kept
+
+
+def card_of(
+    model: SoundModel, facts: Mapping[str, str], about: Mapping[str, Any], parity: Parity | None
+) -> str:
+    """The model card as Markdown: that of the model, and how this file is used."""
+    lines = [write_card(model, provenance(about)).rstrip(), "", "## This file", ""]
+    lines += [f"- Input: {facts['input']}, shape {' x '.join(json.loads(facts['input_shape']))}"]
+    lines += [f"- {facts['windows']}"]
+    lines += [f"- Output: scores, 0 to 1, one column a class; {EMBEDDINGS} where it has them"]
+    lines += [f"- Quantised: {facts['quantized']}", f"- Licence: {facts['licence']}"]
+    if parity is not None:
+        lines += [f"- Compared with the model: {line}" for line in parity_lines(parity, model)]
+    return "\n".join(lines) + "\n"
+
+
+def parity_lines(parity: Parity, model: SoundModel) -> list[str]:
+    """The comparison in words, a line each."""
+    lines = [
+        f"on {parity.n_sounds} sounds, scores differ by at most {parity.scores:.1g}, on average by "
+        f"{parity.mean_scores:.1g}; the best class is the same for {parity.agreement:.1%}"
+    ]
+    if parity.features is not None and model.mel.input == WAVE:
+        lines.append(f"samples differ by at most {parity.features:.1g}")
+    elif parity.features is not None:
+        lines.append(
+            f"features differ by at most {parity.features:.2g} dB in cells down to "
+            f"{AUDIBLE_DB:g} dB below the loudest of their frame"
+        )
+    if parity.embeddings is not None:
+        lines.append(f"embeddings differ by at most {parity.embeddings:.1g} of the largest value")
+    if parity.quality is not None:
+        name = "lwlrap" if model.multi_label else "accuracy"
+        before, after = parity.quality
+        lines.append(
+            f"{name} on {parity.n_labelled} labelled sounds: model {before:.1%}, file {after:.1%} "
+            f"({100 * (after - before):+.1f} points)"
+        )
+    return lines
+
+
+def _shape(model: SoundModel, kind: str, fixed: str) -> list[str]:
+    if kind == AUDIO:
+        return ["batch", str(model.mel.n_samples) if fixed else "time"]
+    channels, rows, frames = map(str, model.mel.shape)
+    return ["batch", channels, rows, frames if fixed else "frame"]
