@@ -2,8 +2,11 @@
 
 ONNX has an operator STFT, but ONNX Runtime computes it in another way for windows that are no power
 of two and is off by several dB there. Sines and cosines times the window as the filters of a
-convolution are exact for any window, take clips of any length, and are understood everywhere; they
-cost memory of four times window times bins bytes, twice.
+convolution are exact for any window, take clips of any length, and are understood everywhere.
+
+The file holds one turn of sine and cosine, and the rule which place of it each filter takes at each
+sample: 8 KB instead of 4 MB at a window of 1024. A runtime computes the filters once, when it loads
+the file.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from semisonic.features.filterbank import filters_of
 from semisonic.features.logmel import emphasise, hann
 
 LONGEST_WINDOW = 2048
-"""Samples. The filters of this window take 17 MB; work and memory grow with its square."""
+"""Samples. The filters of this window take 17 MB of memory; they and the work grow by the square."""
 
 
 class ConvolutionMel(nn.Module):
@@ -34,7 +37,9 @@ class ConvolutionMel(nn.Module):
         With the input "log-mel".
     """
 
-    waves: Tensor
+    bins: Tensor
+    turn: Tensor
+    window: Tensor
     filters: Tensor
 
     def __init__(self, options: MelOptions) -> None:
@@ -42,12 +47,12 @@ class ConvolutionMel(nn.Module):
         self.options = options
         filters = filters_of(options)
         bins = np.flatnonzero(filters.any(axis=0))
-        angle = 2 * np.pi * bins[:, None] * np.arange(options.window) / options.n_fft
-        waves = np.concatenate((np.cos(angle), np.sin(angle))) * hann(options.window).numpy()
-        self.register_buffer("waves", torch.from_numpy(waves[:, None]).float(), persistent=False)
-        self.register_buffer(
-            "filters", torch.from_numpy(filters[:, bins]).float(), persistent=False
-        )
+        angle = 2 * np.pi * np.arange(options.n_fft) / options.n_fft
+        turn = np.stack((np.cos(angle), np.sin(angle)))
+        self.register_buffer("bins", torch.from_numpy(bins))
+        self.register_buffer("turn", torch.from_numpy(turn).float())
+        self.register_buffer("window", hann(options.window).float())
+        self.register_buffer("filters", torch.from_numpy(filters[:, bins]).float())
 
     def forward(self, wave: Tensor) -> Tensor:
         """Levels in dB, shape (batch, channel, mel, frame), of waves (batch, time)."""
@@ -60,7 +65,7 @@ class ConvolutionMel(nn.Module):
         x = wave[:, None]
         if options.center:
             x = F.pad(x, (options.window // 2, options.window // 2), mode="reflect")
-        parts = F.conv1d(x, self.waves, stride=options.hop_length).square()
+        parts = F.conv1d(x, self.waves(), stride=options.hop_length).square()
         real, imaginary = parts.chunk(2, dim=1)  # (batch, bin, frame)
         magnitude = real + imaginary
         if options.power != 2:
@@ -69,3 +74,9 @@ class ConvolutionMel(nn.Module):
         if options.deltas:
             return torch.stack((level, delta(level)), dim=1)
         return level.unsqueeze(1)
+
+    def waves(self) -> Tensor:
+        """The filters, shape (2 * bin, 1, window): cosines of all bins, then sines."""
+        time = torch.arange(self.options.window)
+        place = (self.bins[:, None] * time) % self.options.n_fft  # whole numbers: exact
+        return (self.turn[:, place].flatten(0, 1) * self.window)[:, None]

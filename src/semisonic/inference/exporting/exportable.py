@@ -43,18 +43,22 @@ class Exportable(nn.Module):
         if kind == AUDIO:
             options = model.mel
             self.mel = Waveform(options) if options.input == WAVE else ConvolutionMel(options)
-        self.eval()
+        self.eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """The outputs in their order, scores of shape (batch, n_classes)."""
         features = self.mel(as_stored(x) if self.kind == AUDIO else x)
         embedding = self.model.embed(features.half().float())
         found = {
-            SCORES: self.model.scores(self.model.head(embedding)),
+            SCORES: self.scores(self.model.head(embedding)),
             EMBEDDINGS: embedding,
             LEVELS: features,
         }
         return tuple(found[name] for name in self.outputs)
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """From logits to scores, as prediction does; both shape (batch, n_classes)."""
+        return self.model.scores(logits)
 
     def example(self) -> Tensor:
         """An input for two clips, to be traced with; its numbers do not matter."""

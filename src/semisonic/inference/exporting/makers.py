@@ -63,13 +63,14 @@ class MadeOnnx:
         self, model: SoundModel, kind: str, options: ExportOptions, inputs: Inputs, folder: Path
     ) -> None:
         outputs = outputs_of(options)
-        module = Exportable(model, kind, (SCORES, EMBEDDINGS, LEVELS))
+        levels = (LEVELS,) if kind == AUDIO else ()
+        module = Exportable(model, kind, (SCORES, EMBEDDINGS, *levels))
 
         def write(any_length: bool) -> Any:
             return to_onnx(module, any_length=any_length)
 
         proto, self.fixed = build(module, write, lambda found: onnx_runner(_bytes(found)))
-        self.levels = onnx_runner(_bytes(keep_outputs(proto, (LEVELS,)))) if kind == AUDIO else None
+        self.levels = onnx_runner(_bytes(keep_outputs(proto, levels))) if levels else None
         self.proto = keep_outputs(proto, outputs)
         self.beside: dict[str, tuple[Runner, int]] = {}
         if options.quantize == INT8:

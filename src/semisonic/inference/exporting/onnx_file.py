@@ -12,6 +12,9 @@ from semisonic.inference.exporting.exportable import Exportable
 from semisonic.inference.exporting.program import cannot, quietly, trace
 
 OPSET = 20
+MOST_FOLDED = 8192
+"""Numbers that a constant may have to be computed while the file is written. The filters of the
+front end are larger, and are computed where the file is loaded."""
 
 
 def to_onnx(module: Exportable, *, any_length: bool) -> Any:
@@ -22,16 +25,20 @@ def to_onnx(module: Exportable, *, any_length: bool) -> Any:
     ModelError
         When the network cannot be written.
     """
+    from onnxscript import optimizer
+
     program = trace(module, any_length=any_length)
     with quietly():
         try:
-            written = torch.onnx.export(
+            written: Any = torch.onnx.export(
                 program, (module.example(),), dynamo=True, external_data=False, verbose=False,
-                opset_version=OPSET, input_names=[module.kind], output_names=list(module.outputs),
+                opset_version=OPSET, optimize=False, input_names=[module.kind],
+                output_names=list(module.outputs),
             )  # fmt: skip
+            optimizer.optimize(written.model, output_size_limit=MOST_FOLDED)
         except Exception as error:  # as above: one of many types
             raise cannot(module, error) from error
-    proto = written.model_proto if written is not None else None
+    proto = written.model_proto
     tidy(proto, module.kind, any_length=any_length)
     return proto
 

@@ -29,7 +29,7 @@ def to_int8(
     Parameters
     ----------
     proto : onnx.ModelProto
-        With the output ``LEVELS``; what leads to it stays as it is.
+        What leads to its output ``LEVELS``, if it has that, stays as it is.
     outputs : sequence of str
         Outputs to keep.
     inputs : sequence of ndarray
@@ -43,10 +43,11 @@ def to_int8(
 
     kind = proto.graph.input[0].name
     whole, ready, done = (folder / f"{name}.onnx" for name in ("whole", "ready", "done"))
-    onnx.save(keep_outputs(proto, {*outputs, LEVELS}), whole)
+    levels = {value.name for value in proto.graph.output} & {LEVELS}
+    onnx.save(keep_outputs(proto, {*outputs, *levels}), whole)
     with quietly():
         quant_pre_process(whole, ready, skip_optimization=True, skip_symbolic_shape=True)
-        frontend = nodes_before(onnx.load(ready), {LEVELS})
+        frontend = nodes_before(onnx.load(ready), levels)
         quantize_static(
             ready, done, _Reader(kind, inputs), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QInt8, weight_type=QuantType.QInt8,

@@ -1,4 +1,7 @@
-"""How large and how fast: the model and its files in turn, one clip at a time, on one thread."""
+"""How large and how fast: the model and its files in turn, one clip at a time, on one thread.
+
+Processor time is counted, so what else runs on the machine hardly changes it.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,7 @@ def measure(
 
 
 def in_turn(works: Mapping[str, Work], rounds: int) -> dict[str, float]:
-    """The median time of each work in seconds; a slower moment of the machine meets them all."""
+    """The median processor time of each work, s; a slower moment of the machine meets them all."""
     for work in works.values():
         work(), work()
     times: dict[str, list[float]] = {name: [] for name in works}
@@ -99,9 +102,9 @@ def in_turn(works: Mapping[str, Work], rounds: int) -> dict[str, float]:
         if number >= LEAST_ROUNDS and time.perf_counter() - begin > MOST_TIME:
             break
         for name, work in works.items():
-            start = time.perf_counter()
+            start = time.process_time()
             work()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     return {name: float(np.median(found)) for name, found in times.items()}
 
 

@@ -1,0 +1,100 @@
+"""Exported files against the model: size, speed on one thread, accuracy on a fold of ESC-10.
+
+    python benchmarks/export_speed.py path/to/esc10 -o benchmarks/results/export-speed.json
+
+Three networks are trained quickly on four folds; the fifth tells what eight bits cost. Ranges for
+eight bits come from training clips. Each speed is the median of rounds in which all forms have
+their turn, one clip at a time, so a busy moment of the machine meets all of them. Sizes of files
+and differences of scores do not depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import torch
+
+from semisonic.base.files import write_json
+from semisonic.data import Clips, load_clips
+from semisonic.features import MelOptions
+from semisonic.inference import ExportOptions, TrainOptions, train
+from semisonic.inference.exporting.result import ExportResult
+from semisonic.inference.tables import write_csv
+from semisonic.inference.verbs.export import export_file
+from semisonic.models.notation import PAPER
+from semisonic.training import FitOptions, commit, machine, versions
+
+NETWORKS = {
+    "small": ("small", MelOptions()),
+    "tiny": ("tiny", MelOptions()),
+    "paper": (PAPER, MelOptions(44100, n_fft=12288, hop_length=6144, n_mels=28)),
+}
+FOLD, SEED = 5, 0
+FIT = FitOptions(epochs=30, schedule="onecycle", learning_rate=3e-3, restore_best=False)
+
+
+def listed(clips: Clips, rows: Sequence[int], file: Path) -> Path:
+    """Some clips of a set as a table of their own."""
+    table = [[(clips.root / str(clips.file[i])).resolve(), clips.labels[i][0]] for i in rows]
+    write_csv(file, ["file", "label"], table)
+    return file
+
+
+def told(result: ExportResult) -> dict[str, Any]:
+    """What is kept of an export."""
+    parity = asdict(result.parity) if result.parity else {}
+    return {
+        "takes": result.kind, "any_length": not result.fixed, "parity": parity,
+        "forms": [asdict(form) for form in result.forms],
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path, help="ESC-10, or another set with five official folds")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, default=Path("runs/export-speed"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    clips, begun = load_clips(options.data), process_time()
+    runs = options.runs
+    test = [i for i, fold in enumerate(clips.fold.tolist()) if fold == FOLD]
+    others = [i for i, fold in enumerate(clips.fold.tolist()) if fold != FOLD]
+    check_on = listed(clips, test, runs / "test.csv")
+    calibrate_on = listed(clips, others, runs / "others.csv")
+    rows = []
+    for name, (network, mel) in NETWORKS.items():
+        run = runs / name
+        train(
+            TrainOptions(
+                options.data, run, model=network, mel=mel, method="supervised", validation=0.0,
+                test_fold=FOLD, seed=SEED, fit=FIT, workers=1,
+            )
+        )  # fmt: skip
+        plain = export_file(ExportOptions(run, run / "model.onnx", check_on=check_on))
+        small = export_file(
+            ExportOptions(
+                run, run / "int8.onnx", quantize="int8", calibrate_on=calibrate_on,
+                check_on=check_on,
+            )
+        )  # fmt: skip
+        print(f"{name}\n{plain.summary()}\n{small.summary()}\n", flush=True)
+        rows.append({"network": name, "float32": told(plain), "int8": told(small)})
+    record = {
+        "what": "exported files against the model: MB, ms a clip of 5 s on one thread (medians of "
+        "interleaved rounds), differences of scores, accuracy on fold 5 after a quick training",
+        "command": "python benchmarks/export_speed.py DATA -o FILE",
+        "commit": commit(), "seed": SEED, "machine": machine(), "versions": versions(),
+        "data": clips.name, "epochs": FIT.epochs, "test_clips": len(test),
+        "seconds_of_processor": round(process_time() - begun), "rows": rows,
+    }  # fmt: skip
+    write_json(options.output, record)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Use a model that ``semisonic export MODEL -o model.onnx`` wrote, without Semisonic and torch.
+
+pip install numpy soundfile soxr onnxruntime
+python onnx_without_semisonic.py model.onnx rain.wav dog.ogg
+"""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+import soundfile
+import soxr
+
+session = onnxruntime.InferenceSession(sys.argv[1])
+facts = session.get_modelmeta().custom_metadata_map
+classes, rate, n = json.loads(facts["classes"]), int(facts["sample_rate"]), int(facts["n_samples"])
+if facts["input"] != "audio":
+    sys.exit(f"{sys.argv[1]}: takes features of {facts['features']}, this example gives audio")
+
+for file in sys.argv[2:]:
+    samples, found_rate = soundfile.read(file, dtype="float32", always_2d=True)
+    wave = soxr.resample(samples.mean(axis=1), found_rate, rate)
+    starts = list(range(0, max(len(wave) - n, 0) + 1, n))
+    if len(wave) > n and len(wave) - starts[-1] - n > 0.1 * n:  # the last window ends at the end
+        starts.append(len(wave) - n)
+    windows = [np.pad(wave[s : s + n], (0, max(0, n - len(wave)))) for s in starts]
+    scores = session.run(["scores"], {"audio": np.stack(windows).astype(np.float32)})[0].mean(0)
+    best = np.argsort(-scores)[:3]
+    print(file, *(f"{classes[i]} {scores[i]:.4f}" for i in best), sep="\t")
