@@ -23,7 +23,7 @@ from semisonic.features.filterbank import filters_of
 from semisonic.features.logmel import emphasise, hann
 
 LONGEST_WINDOW = 2048
-"""Samples. The filters of this window take 17 MB of memory; they and the work grow by the square."""
+"""Samples. The filters of this window take 17 MB of memory, and grow by its square."""
 
 
 class ConvolutionMel(nn.Module):

@@ -41,10 +41,6 @@ def export(
     ------
     OptionError, DataError, ModelError
         As :func:`semisonic.inference.exporting.writing.write_export`.
-
-    Examples
-    --------
-    >>> semisonic.export("runs/model", "model.onnx", embeddings=True)  # doctest: +SKIP
     """
     for name in ("calibrate_on", "check_on"):
         if options.get(name) is not None:
