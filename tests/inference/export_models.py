@@ -23,7 +23,7 @@ def mel_for(name: str) -> MelOptions:
         return replace(MEL, sample_rate=22050, duration=20480 / 22050, n_fft=1024, hop_length=512,
                        n_mels=60, deltas=True)  # fmt: skip
     if name in ("cnn2", "cnn3"):
-        return replace(MEL, n_fft=512, hop_length=32, n_mels=64)
+        return replace(MEL, n_fft=512, hop_length=30, n_mels=64)
     if any(name.startswith(one) for one in names(waves=True)):
         return MelOptions(sample_rate=8000, duration=0.75, input="wave")
     if name == "yamnet":  # clips of more than one patch
