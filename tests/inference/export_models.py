@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 from tiny_sounds import KINDS, MEL, sound
 
-from semisonic.features import MelOptions
+from semisonic.features import MelOptions, make_extractor
+from semisonic.inference import embed_rows, score_rows
+from semisonic.inference.pipeline import features_of_wave
 from semisonic.models import SoundModel, build, names
 
 ANY_LENGTH = "(8)3c-2p-(8)3c-2p-gp-16fcr"
@@ -54,3 +56,19 @@ def waves(mel: MelOptions, n: int = 6) -> NDArray[np.float32]:
         wave = sound(KINDS[number % 3], number, mel.duration + 0.01)
         found.append(np.resize(wave, mel.n_samples))
     return np.stack(found)
+
+
+def scores_of(model: SoundModel, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What prediction says of windows, one a row."""
+    return score_rows(model, features_of(model, x), np.arange(len(x)))
+
+
+def embeddings_of(model: SoundModel, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Their embeddings, as prediction makes them."""
+    return embed_rows(model, features_of(model, x), np.arange(len(x)))
+
+
+def features_of(model: SoundModel, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Their features, as prediction makes them."""
+    extractor = make_extractor(model.mel)
+    return np.stack([features_of_wave(wave, model.mel, extractor) for wave in x])

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from export_models import ANY_LENGTH, model_of, waves
+from export_models import ANY_LENGTH, model_of, scores_of, waves
 
 from semisonic.base.errors import ModelError
 from semisonic.inference import export
 from semisonic.inference.exporting.exportable import Exportable
-from semisonic.inference.sound_scores import apply_model
-from semisonic.inference.sounds import as_sounds
 from semisonic.models import names
 from semisonic.models.designs import DESIGNS
 
@@ -38,9 +36,8 @@ def test_a_network_as_onnx_says_what_it_says_here(name: str, tmp_path: Path) -> 
     assert bool(result.fixed) == (name in ONE_LENGTH), result.fixed
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
     x = waves(model.mel, 3)
-    sounds = as_sounds(list(x), sample_rate=model.mel.sample_rate, labels="none")
     found = session.run(["scores"], {"audio": x})[0]
-    np.testing.assert_allclose(found, apply_model(model, sounds), atol=1e-3)
+    np.testing.assert_allclose(found, scores_of(model, x), atol=1e-3)
 
 
 def test_the_page_names_what_every_network_takes() -> None:

@@ -11,14 +11,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from export_models import ANY_LENGTH, SPEECHLESS, model_of, waves
-from tiny_sounds import KINDS, MEL, RATE, sound
+from export_models import ANY_LENGTH, SPEECHLESS, embeddings_of, model_of, scores_of, waves
+from tiny_sounds import KINDS, MEL, sound
 
 from semisonic.base.errors import ModelError, OptionError
 from semisonic.features import MelOptions
 from semisonic.inference import SoundClassifier, export
-from semisonic.inference.sound_scores import apply_model
-from semisonic.inference.sounds import as_sounds
 from semisonic.models import SoundModel
 
 
@@ -53,14 +51,13 @@ def test_samples_give_the_scores_and_embeddings_of_prediction(
     model: SoundModel, file: Path
 ) -> None:
     x = waves(model.mel)
-    sounds = as_sounds(list(x), sample_rate=RATE, labels="none")
     for batch in (x, x[:1]):
         found = run(file, audio=batch)
         assert list(found) == ["scores", "embeddings"]
-        exact = apply_model(model, sounds)[: len(batch)]
+        exact = scores_of(model, x)[: len(batch)]
         np.testing.assert_allclose(found["scores"], exact, atol=1e-3)
         assert np.ptp(exact) > 0.01, "a network that says the same of everything proves nothing"
-        far = found["embeddings"] - apply_model(model, sounds, embed=True)[: len(batch)]
+        far = found["embeddings"] - embeddings_of(model, x)[: len(batch)]
         assert np.abs(far).max() < 0.01 * np.abs(found["embeddings"]).max()
 
 
@@ -75,8 +72,7 @@ def test_sounds_beyond_full_scale_and_silence_are_heard_as_in_prediction(
     model: SoundModel, file: Path
 ) -> None:
     x = np.stack([3 * waves(model.mel)[1], 0 * waves(model.mel)[0]])
-    sounds = as_sounds(list(x), sample_rate=RATE, labels="none")
-    np.testing.assert_allclose(run(file, audio=x)["scores"], apply_model(model, sounds), atol=1e-3)
+    np.testing.assert_allclose(run(file, audio=x)["scores"], scores_of(model, x), atol=1e-3)
 
 
 def test_the_file_tells_what_a_user_must_know(model: SoundModel, file: Path) -> None:
@@ -119,7 +115,7 @@ def test_every_option_of_the_front_end_is_in_the_file(
     assert result.parity.features is not None
     assert result.parity.features < 0.02
     x = waves(model.mel)
-    exact = apply_model(model, as_sounds(list(x), sample_rate=RATE, labels="none"))
+    exact = scores_of(model, x)
     np.testing.assert_allclose(run(tmp_path / "m.onnx", audio=x)["scores"], exact, atol=1e-3)
 
 
@@ -142,7 +138,7 @@ def test_several_labels_a_sound(tmp_path: Path) -> None:
     model = model_of(ANY_LENGTH, multi_label=True)
     export(model, tmp_path / "m.onnx", **SPEECHLESS)
     x = waves(model.mel)
-    exact = apply_model(model, as_sounds(list(x), sample_rate=RATE, labels="none"))
+    exact = scores_of(model, x)
     found = run(tmp_path / "m.onnx", audio=x)["scores"]
     np.testing.assert_allclose(found, exact, atol=1e-3)
     assert facts(tmp_path / "m.onnx")["labels_a_clip"] == "several"

@@ -14,7 +14,7 @@ import onnx
 import pytest
 import soundfile as sf
 import torch
-from export_models import ANY_LENGTH, SPEECHLESS, model_of, waves
+from export_models import ANY_LENGTH, SPEECHLESS, model_of, scores_of, waves
 from tiny_sounds import KINDS, MEL, RATE, sound
 
 from semisonic.base.errors import DataError, ModelError, OptionError
@@ -24,8 +24,6 @@ from semisonic.inference.exporting.parity import Parity
 from semisonic.inference.exporting.speed import in_turn
 from semisonic.inference.inputs import gather
 from semisonic.inference.predicting import score_clips
-from semisonic.inference.sound_scores import apply_model
-from semisonic.inference.sounds import as_sounds
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/onnx_without_semisonic.py"
@@ -41,7 +39,7 @@ def test_a_program_of_torch_says_what_the_model_says(tmp_path: Path) -> None:
     assert json.loads(json.loads(extra["semisonic.json"])["classes"]) == list(KINDS)
     x = waves(model.mel)
     scores, embeddings = program(torch.from_numpy(x))
-    exact = apply_model(model, as_sounds(list(x), sample_rate=RATE, labels="none"))
+    exact = scores_of(model, x)
     np.testing.assert_allclose(scores.numpy(), exact, atol=1e-3)
     assert embeddings.shape == (len(x), 16)
 
