@@ -1,7 +1,8 @@
 """Eight bits: weights by output channel, activations by ranges that calibration clips show.
 
 Static quantisation of ONNX Runtime with pairs of operators that quantise and give back (QDQ). The
-front end keeps its 32 bits: a spectrum spans 100 dB, eight bits 48.
+front end keeps its 32 bits, as a spectrum spans 100 dB and eight bits 48, and so does what follows
+the embedding: it is small, and scores hang on it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.inference.exporting.exportable import LEVELS
+from semisonic.inference.exporting.exportable import EMBEDDINGS, LEVELS
 from semisonic.inference.exporting.onnx_file import keep_outputs, nodes_before
 from semisonic.inference.exporting.program import quietly
 
@@ -29,7 +30,8 @@ def to_int8(
     Parameters
     ----------
     proto : onnx.ModelProto
-        What leads to its output ``LEVELS``, if it has that, stays as it is.
+        With the output ``EMBEDDINGS``; what leads to its output ``LEVELS``, if it has that,
+        stays as it is.
     outputs : sequence of str
         Outputs to keep.
     inputs : sequence of ndarray
@@ -44,14 +46,16 @@ def to_int8(
     kind = proto.graph.input[0].name
     whole, ready, done = (folder / f"{name}.onnx" for name in ("whole", "ready", "done"))
     levels = {value.name for value in proto.graph.output} & {LEVELS}
-    onnx.save(keep_outputs(proto, {*outputs, *levels}), whole)
+    onnx.save(keep_outputs(proto, {*outputs, EMBEDDINGS, *levels}), whole)
     with quietly():
         quant_pre_process(whole, ready, skip_optimization=True, skip_symbolic_shape=True)
-        frontend = nodes_before(onnx.load(ready), levels)
+        graph = onnx.load(ready)
+        network = nodes_before(graph, {EMBEDDINGS}) - nodes_before(graph, levels)
+        others = [node.name for node in graph.graph.node if node.name not in network]
         quantize_static(
             ready, done, _Reader(kind, inputs), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QInt8, weight_type=QuantType.QInt8,
-            op_types_to_quantize=list(OPERATORS), nodes_to_exclude=sorted(frontend),
+            op_types_to_quantize=list(OPERATORS), nodes_to_exclude=others,
         )  # fmt: skip
     result = keep_outputs(onnx.load(done), outputs)
     del result.graph.value_info[:]
