@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         pretrain,
         train,
     )
+    from semisonic.labeling import EmbeddingIndex, embed
     from semisonic.training import FitOptions
 
     __version__: str
@@ -77,12 +78,14 @@ _ROOMS = {
         "pretrain",
         "train",
     ),
+    "labeling": ("EmbeddingIndex", "embed"),
     "training": ("FitOptions",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "Clips",
+    "EmbeddingIndex",
     "EvaluateOptions",
     "EventTracker",
     "ExportOptions",
@@ -102,6 +105,7 @@ __all__ = [
     "__version__",
     "cross_validate",
     "describe",
+    "embed",
     "evaluate",
     "export",
     "find_duplicates",

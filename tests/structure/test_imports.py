@@ -25,6 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": LOW | {"data"},
     "inference": LOW
     | {"audio", "features", "data", "models", "learning", "training", "evaluation"},
+    "labeling": LOW
+    | {"audio", "features", "data", "models", "training", "evaluation", "inference"},
     "experiments": LOW
     | {"recipes", "audio", "features", "data", "models", "learning", "training"}
     | {"evaluation", "inference"},

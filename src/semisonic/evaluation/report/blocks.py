@@ -28,7 +28,26 @@ _LONGEST_WORD = 48  # letters of a name, such as a network's, that is not broken
 
 
 class Block:
-    """A piece of a page."""
+    """A piece of a page.
+
+    One that moves brings its own ``style`` and ``script``, each put into the page once, and says
+    in ``media`` where sounds may come from besides the page itself, as a content policy does.
+    """
+
+    @property
+    def style(self) -> str:
+        """Rules for the page."""
+        return ""
+
+    @property
+    def script(self) -> str:
+        """What the page runs."""
+        return ""
+
+    @property
+    def media(self) -> str:
+        """Sources of sounds."""
+        return ""
 
     def html(self) -> str:
         """The piece as HTML."""

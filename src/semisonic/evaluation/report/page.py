@@ -7,7 +7,9 @@ each table as CSV, and everything as ``report.json``, all from the same values.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +38,7 @@ FORMAT = 1
 
 _STYLES = ("colours.css", "page.css", "narrow.css")
 _BRACKETS = re.compile(r"(\([^()]*\)\.?)")
-_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:; media-src data:{media}; style-src 'unsafe-inline'"
 
 
 class Number(NamedTuple):
@@ -158,19 +160,27 @@ class Page:
         if found:
             self._blocks.append(Players(found))
 
+    def block(self, block: Block) -> None:
+        """A piece of another kind."""
+        self._blocks.append(block)
+
     def html(self) -> str:
         """The whole page as text."""
         css = "".join((files(__package__) / name).read_text(encoding="utf-8") for name in _STYLES)
+        css += "".join(_each_once(block.style for block in self._blocks))
+        scripts = _each_once(block.script for block in self._blocks)
+        policy = escape(self._policy(scripts))
         return (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8" />\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1" />\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}" />\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}" />\n'
             '<meta name="generator" content="Semisonic" />\n'
             f"<title>{escape(self.title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
             '<a class="skip" href="#content">To the content</a>\n<div class="wrap">\n'
             f'{self._top()}\n<main id="content">\n{self._body()}\n</main>\n'
             f"<footer>{prose(self.footer or 'Made by Semisonic.')}</footer>\n"
-            "</div>\n</body>\n</html>\n"
+            f"</div>\n{''.join(f'<script>{text}</script>' for text in scripts)}"
+            "</body>\n</html>\n"
         )
 
     def plain(self) -> dict[str, Any]:
@@ -212,6 +222,15 @@ class Page:
             raise DataError(f"report: two of the {folder} have the name '{name}'")
         self._names.add((folder, name))
         return name
+
+    def _policy(self, scripts: Sequence[str]) -> str:
+        """What the browser may load and run: the page's own scripts, told by their hash."""
+        media = "".join(f" {text}" for text in _each_once(b.media for b in self._blocks))
+        policy = _POLICY.format(media=media)
+        if scripts:
+            digests = [b64encode(sha256(text.encode()).digest()).decode() for text in scripts]
+            policy += "; script-src " + " ".join(f"'sha256-{digest}'" for digest in digests)
+        return policy
 
     def _top(self) -> str:
         parts = [f'<header>\n<p class="kicker">Semisonic report</p>\n<h1>{prose(self.title)}</h1>']
@@ -261,3 +280,7 @@ class Page:
         out.append("</div>" if in_figures else "")
         out.append("</section>" if in_section else "")
         return "\n".join(part for part in out if part)
+
+
+def _each_once(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(filter(None, texts)))

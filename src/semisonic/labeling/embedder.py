@@ -1,0 +1,161 @@
+"""Features to vectors: one thing for classifiers, pre-trained encoders and published ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from semisonic.base.errors import ModelError
+from semisonic.base.options import to_dict
+from semisonic.features import Frontend, MelOptions
+from semisonic.inference.modelfile import encoder_file, open_encoder, open_model
+from semisonic.inference.scoring import evaluating
+from semisonic.models import GlobalPoolNeck, PretrainedEncoder, SoundModel, read_about
+from semisonic.training import choose_device
+
+Vectors = NDArray[np.float32]
+_KEPT = ("created", "command", "commit", "seed", "published")
+
+
+class Embedding(nn.Module):
+    """An encoder with what makes one vector of its map, and a class layer if there is one.
+
+    The embedding of a classifier is what its class layer sees. An encoder without a neck of its
+    own gives mean plus maximum over the frames of its map.
+    """
+
+    def __init__(self, source: SoundModel | PretrainedEncoder) -> None:
+        super().__init__()
+        if source.frontend is None:
+            raise ModelError("an encoder without a front end cannot embed recordings")
+        self.frontend: Frontend = source.frontend
+        self.encoder = source.encoder
+        neck = source.neck or GlobalPoolNeck(source.encoder.out_channels)
+        self.neck, self.name = neck, source.name
+        self.head: nn.Module | None = None
+        self.classes: tuple[str, ...] = ()
+        self.multi_label = False
+        if isinstance(source, SoundModel):
+            self.head, self.classes = source.head, source.classes
+            self.multi_label = source.multi_label
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Vectors (batch, dim) and scores (batch, class) or None, of features in dB."""
+        vectors: Tensor = self.neck(self.encoder(self.frontend.standardize(x)), None)
+        if self.head is None:
+            return vectors, None
+        logits = self.head(vectors)
+        return vectors, torch.sigmoid(logits) if self.multi_label else logits.softmax(dim=1)
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """A model ready to embed.
+
+    Attributes
+    ----------
+    network : Embedding
+    hash : str
+        Of everything a vector depends on: network, front end, weights. A file written anew from
+        the same weights has the same.
+    file : Path or None
+        Where it was read from.
+    made : mapping
+        What the file says of its making, without lists of recordings.
+    """
+
+    network: Embedding
+    hash: str
+    file: Path | None = None
+    made: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def mel(self) -> MelOptions:
+        """The front end."""
+        return self.network.frontend.options
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; none for an encoder."""
+        return self.network.classes
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector."""
+        return int(self.network.neck.out_features)
+
+    def __call__(
+        self, features: NDArray[np.float32], device: str | torch.device = "cpu"
+    ) -> tuple[Vectors, NDArray[np.float32] | None]:
+        """Embed features (n, channel, mel, frame) in dB, all at once.
+
+        Returns
+        -------
+        vectors : ndarray of float32, shape (n, dim)
+        scores : ndarray of float32, shape (n, n_classes), or None for an encoder
+
+        Raises
+        ------
+        ModelError
+            When a vector is not finite.
+        """
+        network = self.network.to(choose_device(device))
+        with evaluating(network):
+            x = torch.from_numpy(np.ascontiguousarray(features)).to(choose_device(device))
+            vectors, scores = network(x)
+        found: Vectors = vectors.float().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise ModelError(f"the model '{self.network.name}' gave a vector that is not finite")
+        return found, None if scores is None else scores.float().cpu().numpy()
+
+    def told(self) -> dict[str, Any]:
+        """What an index keeps of its model."""
+        return {
+            "hash": self.hash,
+            "file": None if self.file is None else str(self.file.absolute()),
+            "network": self.network.name,
+            "dim": self.dim,
+            "features": to_dict(self.mel),
+            "standardize": self.network.frontend.standardize.kind,
+            "classes": list(self.classes),
+            "made": dict(self.made),
+        }
+
+
+def open_embedder(path: str | PathLike[str]) -> Embedder:
+    """Open a classifier, a pre-trained encoder or a converted published one.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, damaged or of another kind.
+    """
+    file = encoder_file(path)
+    about = read_about(file)
+    source = open_model(file) if about["kind"] == "classifier" else open_encoder(file)
+    made = {name: about["about"][name] for name in _KEPT if name in about["about"]}
+    return embedder_of(source, file, made)
+
+
+def embedder_of(
+    source: SoundModel | PretrainedEncoder,
+    file: Path | None = None,
+    made: Mapping[str, Any] | None = None,
+) -> Embedder:
+    """The embedder of a model in memory, which is left as it is."""
+    network = Embedding(source).eval()
+    said = [network.name, network.classes, network.multi_label, to_dict(network.frontend.options)]
+    state = hashlib.sha256(repr(said).encode())
+    for name, value in sorted(network.state_dict().items()):
+        state.update(name.encode())
+        state.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return Embedder(network, state.hexdigest()[:16], file, made or {})

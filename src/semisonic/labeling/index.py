@@ -1,0 +1,280 @@
+"""``EmbeddingIndex``: vectors of recordings on the disk, to look up and to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from semisonic.base.errors import DataError, ModelError
+from semisonic.base.files import read_json
+from semisonic.data.clips import Clips
+from semisonic.features import make_extractor
+from semisonic.inference.pipeline import features_of_wave
+from semisonic.inference.sounds import as_sounds
+from semisonic.inference.windowing import cut_stream
+from semisonic.labeling.approximate import graph_file, nearest_by_graph, open_graph
+from semisonic.labeling.embedder import Embedder, open_embedder
+from semisonic.labeling.hits import Hit, find_hits
+from semisonic.labeling.nearest import Nearest, nearest
+from semisonic.labeling.search_options import COSINE
+from semisonic.labeling.table import Table, read_table, write_table
+
+VECTORS, TABLE, ABOUT = "embeddings.npy", "index.csv", "embedding.json"
+STORE = "store"
+
+
+class EmbeddingIndex:
+    """Vectors of recordings, a row a window or a clip; made by :func:`semisonic.embed`.
+
+    Attributes
+    ----------
+    folder : Path
+    vectors : ndarray of float32, shape (n, dim)
+        ``embeddings.npy``, mapped; read only.
+    clips : Clips
+        What each row is: file, times, labels, recording.
+    predicted : ndarray of str, shape (n,)
+        The best class of a classifier; empty for an encoder.
+    score : ndarray of float64, shape (n,)
+        Its score, 0 to 1.
+    cluster : ndarray of int64, shape (n,)
+        From 0; -1 for an outlier, or where no clusters were made.
+    about : mapping
+        ``embedding.json``: model, front end, classes, how it was made.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        vectors: NDArray[np.float32],
+        table: Table,
+        about: Mapping[str, Any],
+        embedder: Embedder | None = None,
+    ) -> None:
+        self.folder, self.vectors, self.about = folder, vectors, about
+        self._table = table
+        self._embedder = embedder
+        self._graphs: dict[str, Any] = {}
+
+    @classmethod
+    def open(cls, folder: str | PathLike[str], embedder: Embedder | None = None) -> EmbeddingIndex:
+        """Open an index; the vectors are not read.
+
+        Parameters
+        ----------
+        folder : path
+        embedder : Embedder, optional
+            The model it was made with, if it is at hand.
+
+        Raises
+        ------
+        DataError
+            When the folder holds none, or one that was not finished.
+        """
+        place = Path(folder)
+        missing = [name for name in (ABOUT, VECTORS, TABLE) if not (place / name).is_file()]
+        if missing:
+            begun = (place / STORE).is_dir()
+            advice = (
+                "the index was begun and not finished: run the same 'semisonic embed' again"
+                if begun
+                else "expected the folder of an index: make one with 'semisonic embed'"
+            )
+            raise DataError(f"{place}: holds no {missing[0]}; {advice}")
+        about = read_json(place / ABOUT)
+        table = read_table(place / TABLE, place.resolve(), place.name or "recordings")
+        dim = int(about["model"]["dim"])
+        try:
+            vectors = (
+                np.load(place / VECTORS, mmap_mode="r") if len(table.clips)
+                else np.zeros((0, dim), np.float32)
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
+            raise DataError(f"{place / VECTORS}: cannot be read: {error}") from error
+        if vectors.shape != (len(table.clips), dim):
+            raise DataError(
+                f"{place}: {VECTORS} has shape {vectors.shape}, but {TABLE} has "
+                f"{len(table.clips)} rows and the model gives {dim} numbers; run the same "
+                "'semisonic embed' again"
+            )
+        return cls(place, vectors, table, about, embedder)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __repr__(self) -> str:
+        n, dim = self.vectors.shape
+        return f"EmbeddingIndex({self.folder}: {n} rows of {dim})"
+
+    @property
+    def clips(self) -> Clips:
+        """What each row is."""
+        return self._table.clips
+
+    @property
+    def predicted(self) -> NDArray[np.str_]:
+        """The best class of each row; empty for an encoder."""
+        return self._table.predicted
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """The score of the best class; NaN for an encoder."""
+        return self._table.score
+
+    @property
+    def cluster(self) -> NDArray[np.int64]:
+        """The cluster of each row; -1 where there is none."""
+        return self._table.cluster
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector."""
+        return int(self.vectors.shape[1])
+
+    def set_clusters(self, cluster: ArrayLike) -> None:
+        """Write a cluster for each row into the table; -1 for none.
+
+        Raises
+        ------
+        DataError
+            When there is not one for each row.
+        """
+        numbers = np.asarray(cluster, np.int64)
+        if numbers.shape != (len(self),):
+            raise DataError(f"clusters: found shape {numbers.shape}, expected ({len(self)},)")
+        old = self._table
+        self._table = Table(old.clips, old.predicted, old.score, numbers)
+        write_table(self.folder / TABLE, self._table)
+
+    def embedder(self, model: str | PathLike[str] | None = None) -> Embedder:
+        """The model that the index was made with, or another file of the same.
+
+        Raises
+        ------
+        ModelError
+            When it is gone, or not the same.
+        """
+        told = self.about["model"]
+        if model is None and self._embedder is not None:
+            return self._embedder
+        file = told["file"] if model is None else model
+        if file is None or not Path(file).exists():
+            raise ModelError(
+                f"{self.folder}: the model it was made with is not at {file}; name the file "
+                "(model=..., on the command line --model)"
+            )
+        found = open_embedder(file)
+        if found.hash != told["hash"]:
+            raise ModelError(
+                f"{file}: not the model that {self.folder} was made with (hash {found.hash}, "
+                f"expected {told['hash']}): a search compares vectors of one model"
+            )
+        self._embedder = found
+        return found
+
+    def embed_wave(
+        self, wave: ArrayLike, sample_rate: int, *, device: str = "cpu"
+    ) -> NDArray[np.float32]:
+        """The mean vector of a sound's windows, shape (dim,).
+
+        Parameters
+        ----------
+        wave : array of float, shape (n_samples,)
+            Mono, within -1 to 1.
+        sample_rate : int
+            Hz.
+        """
+        embedder = self.embedder()
+        mel = embedder.mel
+        samples = as_sounds([np.asarray(wave)], sample_rate=sample_rate).at_rate(mel.sample_rate)
+        (whole,) = samples.waves or ()
+        n_hop = mel.n_samples if self.hop is None else max(1, round(self.hop * mel.sample_rate))
+        extractor = make_extractor(mel)
+        windows = [
+            features_of_wave(part, mel, extractor)
+            for _, part in cut_stream([whole], mel.n_samples, n_hop)
+        ]
+        vectors, _ = embedder(np.stack(windows), device)
+        return np.asarray(vectors.mean(axis=0), np.float32)
+
+    @property
+    def hop(self) -> float | None:
+        """Seconds between windows; None for the model's clip length."""
+        hop: float | None = self.about["hop"]
+        return hop
+
+    def nearest(
+        self, queries: ArrayLike, k: int = 10, *, by: str = COSINE, approximate: bool = False
+    ) -> Nearest:
+        """The nearest rows of some vectors: see :func:`semisonic.labeling.nearest.nearest`."""
+        if not approximate:
+            return nearest(self.vectors, queries, k, by)
+        if by not in self._graphs:
+            file = graph_file(self.folder / STORE, self.folder / VECTORS, by)
+            self._graphs[by] = open_graph(self.vectors, file, by)
+        return nearest_by_graph(self._graphs[by], self.vectors, queries, k, by)
+
+    def search(
+        self,
+        query: ArrayLike | int,
+        k: int = 10,
+        *,
+        sample_rate: int | None = None,
+        by: str = COSINE,
+        approximate: bool = False,
+        all_windows: bool = False,
+        without_files: tuple[str, ...] = (),
+    ) -> tuple[Hit, ...]:
+        """What sounds like an example, the nearest first.
+
+        Parameters
+        ----------
+        query : int, or array of float
+            A row of the index, which is then no hit itself; a vector, shape (dim,); or with
+            ``sample_rate`` a wave, shape (n_samples,).
+        k : int
+            Hits.
+        by : {"cosine", "euclidean"}
+        approximate : bool
+            Look in a graph of neighbours, which may miss some (needs USearch).
+        all_windows : bool
+            Each row is a hit; otherwise rows of a file that touch each other are one.
+        without_files : tuple of str
+            Files, as the index names them, in which nothing is looked for.
+
+        Raises
+        ------
+        DataError
+            When the query does not fit the index.
+        """
+        left_out = np.isin(self.clips.file, without_files)
+        if isinstance(query, (int, np.integer)):
+            vector = self.row(int(query))
+            left_out[int(query)] = True
+        else:
+            vector = (
+                np.asarray(query, np.float32) if sample_rate is None
+                else self.embed_wave(query, sample_rate)
+            )  # fmt: skip
+        return find_hits(
+            self.clips,
+            lambda m: self.nearest(vector, m, by=by, approximate=approximate),
+            k, left_out=left_out, merge=not all_windows,
+        )  # fmt: skip
+
+    def row(self, number: int) -> NDArray[np.float32]:
+        """The vector of a row, shape (dim,).
+
+        Raises
+        ------
+        DataError
+            When there is no such row.
+        """
+        if not 0 <= number < len(self):
+            raise DataError(f"{self.folder}: found row {number}, expected 0 to {len(self) - 1}")
+        return np.array(self.vectors[number])

@@ -1,0 +1,226 @@
+"""From a model and recordings to an index: what ``embed`` does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.base.files import read_json, replacing, write_json
+from semisonic.data.clips import Clips
+from semisonic.data.store_folder import StoreFolder, opened
+from semisonic.data.store_index import clip_keys
+from semisonic.inference.tables import write_csv
+from semisonic.inference.verbs.runs import stamp
+from semisonic.labeling.build import Built, Work, build
+from semisonic.labeling.embed_options import BATCH_SIZE, WINDOW, EmbedOptions
+from semisonic.labeling.embedder import Embedder, embedder_of, open_embedder
+from semisonic.labeling.index import ABOUT, STORE, TABLE, VECTORS, EmbeddingIndex
+from semisonic.labeling.naming import Failures, gather, named_from
+from semisonic.labeling.rows import in_order
+from semisonic.labeling.table import read_table, write_entries
+from semisonic.models import PretrainedEncoder, SoundModel
+from semisonic.training.compare import differences
+
+BAD_FILES = "bad_files.csv"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of the clips of one call.
+
+    Attributes
+    ----------
+    index : EmbeddingIndex
+    n_clips, n_new : int
+        Clips named; those of them that were embedded now.
+    failures : tuple of (str, str)
+        Clips named that could not be read, and paths that hold nothing.
+    """
+
+    index: EmbeddingIndex
+    n_clips: int
+    n_new: int
+    failures: Failures
+
+
+def make_index(
+    embedder: Embedder,
+    files: Iterable[str | PathLike[str]] | Clips,
+    options: EmbedOptions,
+) -> Made:
+    """Make an index, or add to one; see :func:`semisonic.embed`.
+
+    Raises
+    ------
+    DataError
+        When no file is found, or the folder holds something else.
+    OptionError
+        When the index was made with another model or other windows.
+    """
+    folder = options.output
+    check_folder(folder)
+    missing: Failures = ()
+    if isinstance(files, Clips):
+        clips = named_from(folder, [files])
+    else:
+        clips, missing = gather(files, folder, labels=options.labels, group=options.group)
+    identity = {
+        "model": embedder.hash, "dim": embedder.dim, "per": options.per, "hop": options.hop,
+    }  # fmt: skip
+    _check_same(folder, identity)
+    work = Work(options.per, options.hop, options.batch_size, options.device, options.workers)
+    with opened(folder / STORE, "embeddings", identity) as store:
+        built = build(store, embedder, clips, work)
+        _publish(folder, store, built, embedder, options)
+    failed = {key: entry.reason for key, entry in built.known.items() if entry.reason}
+    rows = zip(clip_keys(clips), clips.ids, strict=True)
+    bad = tuple((name, failed[key]) for key, name in rows if key in failed)
+    index = EmbeddingIndex.open(folder, embedder)
+    return Made(index, len(clips), built.n_new, (*missing, *bad))
+
+
+def embed(
+    model: Any,
+    files: Iterable[str | PathLike[str]] | str | PathLike[str] | Clips,
+    output: str | PathLike[str] | None = None,
+    *,
+    per: str = WINDOW,
+    hop: float | None = None,
+    labels: str = "auto",
+    group: str = "auto",
+    batch_size: int = BATCH_SIZE,
+    device: str = "auto",
+    workers: int | None = None,
+) -> EmbeddingIndex:
+    """Turn recordings into an index of vectors; what it holds already is not embedded again.
+
+    Parameters
+    ----------
+    model : path, SoundClassifier, SoundModel or PretrainedEncoder
+        A fitted classifier or an encoder, or the file of one.
+    files : path, paths or Clips
+        Recordings, folders, tables of clips. A recording that cannot be read disturbs no other:
+        ``bad_files.csv`` in the folder lists it.
+    output : path, optional
+        Folder of the index; a new temporary one by default, which stays until you delete it.
+    per : {"window", "clip"}
+        A row for each window of the model's clip length, or for each clip.
+    hop : float, optional
+        Seconds between windows; the model's clip length by default.
+    labels, group : str
+        How folders and tables are read: see :func:`semisonic.load_clips`.
+
+    Returns
+    -------
+    EmbeddingIndex
+
+    Raises
+    ------
+    DataError
+        When no file is found, or the folder holds something else.
+    OptionError
+        When the index was made with another model or other windows.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="semisonic-")) if output is None else Path(output)
+    named = [files] if isinstance(files, (str, PathLike)) else files
+    if not isinstance(named, Clips):
+        named = [Path(path) for path in named]
+    options = EmbedOptions(Path(), (), folder, per, hop, labels, group, batch_size, device, workers)
+    return make_index(_embedder(model), named, options).index
+
+
+def check_folder(folder: Path) -> None:
+    """See that a folder is new, empty or an index's.
+
+    Raises
+    ------
+    DataError
+        When it holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file, expected a folder for the index")
+    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if names and STORE not in names:
+        raise DataError(
+            f"{folder}: holds '{min(names)}', but no index; choose a new or an empty folder"
+        )
+
+
+def _embedder(model: Any) -> Embedder:
+    if isinstance(model, (str, PathLike)):
+        return open_embedder(model)
+    found = getattr(model, "model_", model)
+    if not isinstance(found, (SoundModel, PretrainedEncoder)):
+        raise OptionError(
+            f"model: found {type(model).__name__}, expected the file of a model, a fitted "
+            "SoundClassifier, or a model"
+        )
+    return embedder_of(found)
+
+
+def _check_same(folder: Path, identity: dict[str, Any]) -> None:
+    """Refuse another model before anything is locked or read."""
+    header = folder / STORE / "store.json"
+    if not header.is_file():
+        return
+    try:
+        found = read_json(header)["options"]
+    except (ValueError, KeyError, TypeError):
+        return  # the store says what is wrong
+    changed = differences(found, identity)
+    if changed:
+        raise OptionError(
+            f"{folder}: made with another model or other windows: {'; '.join(changed)}. Choose "
+            "another folder"
+        )
+
+
+def _publish(
+    folder: Path, store: StoreFolder, built: Built, embedder: Embedder, options: EmbedOptions
+) -> None:
+    """Write what readers read: vectors, table, description, failures."""
+    generation = int(store.header["generation"])
+    clusters = _old_clusters(folder, generation)
+    with replacing(folder / VECTORS) as part:
+        _same_file(store.data_path, part)
+    n_rows = write_entries(folder / TABLE, in_order(built.known), embedder.classes, clusters)
+    bad = sorted((key[0], entry.reason) for key, entry in built.known.items() if entry.reason)
+    write_csv(folder / BAD_FILES, ["file", "reason"], bad)
+    said = stamp("embed", options)
+    about = {
+        "format": 1,
+        "rows": n_rows,
+        "generation": generation,
+        "model": embedder.told(),
+        "per": options.per,
+        "hop": options.hop,
+        **{name: said[name] for name in ("created", "versions", "commit")},
+    }
+    write_json(folder / ABOUT, about)
+
+
+def _same_file(data: Path, path: Path) -> None:
+    """A second name of the store's file, so that vectors are on the disk once."""
+    try:
+        os.link(data, path)
+    except OSError:  # a file system without such names
+        shutil.copyfile(data, path)
+
+
+def _old_clusters(folder: Path, generation: int) -> NDArray[np.int64]:
+    """Clusters of the rows that were there; none when rows have got other numbers."""
+    if not ((folder / TABLE).is_file() and (folder / ABOUT).is_file()):
+        return np.zeros(0, np.int64)
+    if read_json(folder / ABOUT)["generation"] != generation:
+        return np.zeros(0, np.int64)
+    return read_table(folder / TABLE, folder.resolve(), "").cluster

@@ -1,0 +1,104 @@
+"""What an index knows of its rows, packed for the journal and unpacked for the table."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.data.clips import Clips
+from semisonic.data.journal import Journal
+from semisonic.data.store_index import Key, Stamp
+
+ROW = np.dtype([("start", "<f8"), ("end", "<f8"), ("predicted", "<i4"), ("score", "<f4")])
+"""Of each row: seconds in its recording, number of the best class (-1: none) and its score."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A clip of an index.
+
+    Attributes
+    ----------
+    key : (file, start, end)
+    stamp : (size in bytes, time of change in ns)
+        Of the file when it was embedded.
+    first, n : int
+        Its rows; none when it could not be read.
+    packed : str
+        What is known of them: an array of ``ROW``, in base64.
+    reason : str
+        Why it could not be read, empty if it could.
+    labels, group, fold, label_type
+        As in :class:`Clips`.
+    """
+
+    key: Key
+    stamp: Stamp
+    first: int
+    n: int
+    packed: str
+    reason: str
+    labels: tuple[str, ...]
+    group: str
+    fold: int
+    label_type: str
+
+    @property
+    def rows(self) -> NDArray[np.void]:
+        """What is known of the rows, shape (n,) of ``ROW``."""
+        return np.frombuffer(b64decode(self.packed), ROW)
+
+    def record(self) -> list[Any]:
+        """The entry as JSON holds it."""
+        return [
+            *self.key, *self.stamp, self.first, self.n, self.packed, self.reason,
+            list(self.labels), self.group, self.fold, self.label_type,
+        ]  # fmt: skip
+
+    @classmethod
+    def from_record(cls, record: list[Any]) -> Entry:
+        """Read what :meth:`record` gave."""
+        file, start, end, size, changed, first, n, packed, reason, labels, *rest = record
+        return cls(
+            (file, start, end), (size, changed), first, n, packed, reason, tuple(labels), *rest
+        )
+
+    def told_as(self, clips: Clips, row: int) -> Entry:
+        """The entry with labels, recording and fold of a row of a table."""
+        return replace(self, **described(clips, row))
+
+
+def described(clips: Clips, row: int) -> dict[str, Any]:
+    """What a table says of a clip besides where it is."""
+    return {
+        "labels": clips.labels[row],
+        "group": str(clips.group[row]),
+        "fold": int(clips.fold[row]),
+        "label_type": str(clips.label_type[row]),
+    }
+
+
+def pack(rows: list[tuple[float, float, int, float]]) -> str:
+    """Start, end, best class and score of each row, as text."""
+    return b64encode(np.array(rows, ROW).tobytes()).decode("ascii")
+
+
+def known_entries(journal: Journal, n_rows: int) -> dict[Key, Entry]:
+    """The newest entry of each clip, as far as the data file goes."""
+    known: dict[Key, Entry] = {}
+    for group in journal.records():
+        for record in group:
+            entry = Entry.from_record(record)
+            if entry.first + entry.n <= n_rows:
+                known[entry.key] = entry
+    return known
+
+
+def in_order(known: Mapping[Key, Entry]) -> Iterator[Entry]:
+    """The entries with rows, in the order of their rows."""
+    return iter(sorted((e for e in known.values() if e.n), key=lambda entry: entry.first))

@@ -1,0 +1,1 @@
+"""What stands behind the commands: one function and one result a verb, nothing printed."""

@@ -1,0 +1,67 @@
+"""``embed``: recordings to vectors."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from semisonic.base.options import check
+from semisonic.evaluation.wording import duration
+from semisonic.labeling.embed_options import EmbedOptions
+from semisonic.labeling.embedder import open_embedder
+from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.making import BAD_FILES, make_index
+from semisonic.labeling.naming import Failures
+
+
+@dataclass(frozen=True)
+class EmbedResult:
+    """What ``embed`` did.
+
+    Attributes
+    ----------
+    index : EmbeddingIndex
+    n_clips, n_new : int
+        Clips named; those of them that were embedded now.
+    failures : tuple of (str, str)
+    seconds : float
+    """
+
+    index: EmbeddingIndex
+    n_clips: int
+    n_new: int
+    failures: Failures
+    seconds: float
+
+    def summary(self) -> str:
+        """For a terminal."""
+        index = self.index
+        clips = f"{self.n_clips} clips: {self.n_new} embedded in {duration(self.seconds)}"
+        if self.n_clips > self.n_new:
+            clips += f", {self.n_clips - self.n_new} were there"
+        files = len(set(index.clips.file.tolist()))
+        lines = [clips, f"{len(index)} rows of {index.dim} numbers, {files} recordings"]
+        if self.failures:
+            lines.append(f"{len(self.failures)} could not be read: see {BAD_FILES}")
+        lines.append(f"index: {index.folder}")
+        return "\n".join(lines)
+
+
+def run_embed(options: EmbedOptions) -> EmbedResult:
+    """Make an index, or add to one what it does not hold.
+
+    Raises
+    ------
+    DataError
+        When no file is found, or the folder holds something else.
+    ModelError
+        When the model file is missing or damaged.
+    OptionError
+        When the index was made with another model or other windows.
+    """
+    check(options)
+    began = time.perf_counter()
+    made = make_index(open_embedder(options.model), options.files, options)
+    return EmbedResult(
+        made.index, made.n_clips, made.n_new, made.failures, time.perf_counter() - began
+    )

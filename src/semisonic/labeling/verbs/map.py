@@ -1,0 +1,117 @@
+"""``map``: recordings as points to listen to, and their clusters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from semisonic.base.errors import OptionError
+from semisonic.base.options import check
+from semisonic.evaluation.wording import percent
+from semisonic.labeling.clusters import Agreement, Clusters, agreement, find_clusters
+from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.map_options import MapOptions
+from semisonic.labeling.map_page import Drawn, write_map_page
+from semisonic.labeling.map_points import Meaning, draw_rows, meanings, project
+from semisonic.labeling.map_sounds import LINK, Sounds, sounds_of
+from semisonic.training import RunFolder
+
+FOLDER = "map"
+
+
+@dataclass(frozen=True)
+class MapResult:
+    """What ``map`` drew.
+
+    Attributes
+    ----------
+    index : EmbeddingIndex
+        With the clusters, if any were asked for.
+    n_drawn : int
+    sounds : Sounds
+    clusters : Clusters or None
+    agreement : Agreement or None
+        Of the clusters with the labels, where there are labels.
+    report : Path
+    """
+
+    index: EmbeddingIndex
+    n_drawn: int
+    sounds: Sounds
+    clusters: Clusters | None
+    agreement: Agreement | None
+    report: Path
+
+    @property
+    def failures(self) -> tuple[tuple[str, str], ...]:
+        """Points without a sound, where sounds are in the page."""
+        n = sum(not source for source in self.sounds.sources)
+        return ((f"{n} points", "the recording cannot be read any more"),) if n else ()
+
+    def summary(self) -> str:
+        """For a terminal."""
+        lines = [f"{self.n_drawn} of {len(self.index)} rows drawn"]
+        if self.sounds.kind == LINK:
+            reason = f" ({self.sounds.reason})" if self.sounds.reason else ""
+            lines[0] += f"; the page plays the recordings where they lie{reason}"
+        elif self.sounds.megabytes:
+            lines[0] += f"; {self.sounds.megabytes:.1f} MB of sound in the page"
+        if self.clusters is not None:
+            outliers = float(np.mean(self.clusters.number < 0))
+            text = f"{self.clusters.count} clusters ({self.clusters.method})"
+            lines.append(f"{text}, {percent(outliers)} outliers" if outliers else text)
+        if self.agreement is not None:
+            lines.append(
+                f"against {self.agreement.n} labels: purity {percent(self.agreement.purity)}, "
+                f"adjusted mutual information {self.agreement.mutual:.2f}"
+            )
+        lines.append(f"report: {self.report}")
+        return "\n".join(lines)
+
+
+def run_map(options: MapOptions) -> MapResult:
+    """Project, cluster if asked, and write the page.
+
+    Raises
+    ------
+    DataError
+        When there is no index, or too few rows.
+    OptionError
+        When an option is wrong, or the run folder belongs to another map.
+    """
+    check(options)
+    index = EmbeddingIndex.open(options.index)
+    output = options.output or options.index / FOLDER
+    with RunFolder(output, "map", replace(options, output=output), seeds=options.seed) as run:
+        run.note(rows_of_index=len(index), made=index.about["created"])
+        clusters = found = None
+        if options.clusters:
+            clusters = find_clusters(index.vectors, options.clusters, seed=options.seed)
+            index.set_clusters(clusters.number)
+            found = agreement(clusters.number, index.clips)
+            run.note(n_clusters=clusters.count)
+        rows = draw_rows(len(index), options.most, options.seed)
+        places = project(np.asarray(index.vectors[rows]), options.projection, options.seed)
+        means = meanings(index, rows)
+        colour = _colour(options.colour, means)
+        sounds = sounds_of(
+            index.clips[rows], run.folder, options.sounds, snippet=options.snippet,
+            megabytes=options.megabytes,
+        )  # fmt: skip
+        drawn = Drawn(index, rows, places, means, colour, sounds, clusters, found)
+        report = write_map_page(run.folder, drawn, options)
+    return MapResult(index, len(rows), sounds, clusters, found, report)
+
+
+def _colour(asked: str, means: dict[str, Meaning]) -> str:
+    """The colours at the beginning; what is known for certain first."""
+    if asked == "auto":
+        return next(iter(means), "")
+    if asked not in means:
+        known = ", ".join(means) or "none"
+        raise OptionError(
+            f"option 'colour': '{asked}' has nothing to tell on this map; what has: {known}"
+        )
+    return asked

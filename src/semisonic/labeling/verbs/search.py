@@ -1,0 +1,170 @@
+"""``search``: recordings that sound like an example."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.base.options import check
+from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.inference.tables import plain_table, write_csv
+from semisonic.labeling.hits import Hit, find_hits
+from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.query import embed_examples, examples_of, mean_query
+from semisonic.labeling.search_options import COSINE, SearchOptions
+from semisonic.labeling.search_page import write_search_page
+from semisonic.training import RunFolder
+
+HITS = "hits.csv"
+SHOWN = 40
+FREE = ("output", "model", "device")
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What ``search`` found.
+
+    Attributes
+    ----------
+    index : EmbeddingIndex
+    examples : Clips
+        What was looked for, the rows of the index last.
+    hits : tuple of Hit
+        The nearest first.
+    options : SearchOptions
+    seconds : float
+        Of the search alone.
+    report : Path or None
+    """
+
+    index: EmbeddingIndex
+    examples: Clips
+    hits: tuple[Hit, ...]
+    options: SearchOptions
+    seconds: float
+    report: Path | None = None
+
+    @property
+    def failures(self) -> tuple[tuple[str, str], ...]:
+        """Nothing can fail in part."""
+        return ()
+
+    @property
+    def measure(self) -> str:
+        """What a hit's value is called."""
+        return "similarity" if self.options.by == COSINE else "distance"
+
+    def told(self, hit: Hit) -> tuple[str, str]:
+        """The label and the best class of a hit's nearest row; empty where unknown."""
+        label = LABEL_SEPARATOR.join(self.index.clips.labels[hit.row])
+        return label, str(self.index.predicted[hit.row])
+
+    def rows(self) -> list[list[object]]:
+        """The table, a row a hit."""
+        table: list[list[object]] = []
+        for rank, hit in enumerate(self.hits, start=1):
+            path = _from_here(self.index.clips.root / hit.file)
+            times = [f"{hit.start_time:.3f}", f"{hit.end_time:.3f}"]
+            value = f"{hit.value:.4f}"
+            table.append([rank, path, *times, value, hit.n_windows, hit.row, *self.told(hit)])
+        return table
+
+    def headers(self) -> list[str]:
+        """The names of the table's columns."""
+        return [
+            "rank", "file", "start_time", "end_time", self.measure, "windows", "row", "label",
+            "predicted",
+        ]  # fmt: skip
+
+    def summary(self) -> str:
+        """For a terminal."""
+        if not self.hits:
+            return "nothing found: all rows of the index are left out"
+        lines = [plain_table(self.headers(), self.rows()[:SHOWN])]
+        if len(self.hits) > SHOWN:
+            lines.append(f"... and {len(self.hits) - SHOWN} hits more")
+        if self.report is not None:
+            lines += [f"table: {self.report.parent / HITS}", f"report: {self.report}"]
+        return "\n".join(lines)
+
+
+def run_search(options: SearchOptions) -> SearchResult:
+    """Look for what sounds like the examples.
+
+    Raises
+    ------
+    OptionError
+        Without an example, or when the run folder belongs to another search.
+    DataError
+        When there is no index, no such file or no such row.
+    AudioError
+        When an example cannot be read.
+    ModelError
+        When the model of the index is gone or another one.
+    """
+    check(options)
+    index = EmbeddingIndex.open(options.index)
+    if not (options.query or options.row):
+        raise OptionError("nothing to look for: name a recording, or a row with --row")
+    if not len(index):
+        raise DataError(f"{options.index}: the index holds no row; nothing can be found in it")
+    if options.output is None:
+        return _search(index, options)
+    with RunFolder(options.output, "search", options, free=FREE) as run:
+        found = _search(index, options)
+        write_csv(run.path(HITS), found.headers(), found.rows())
+        report = write_search_page(run.folder, found)
+        run.note(n_hits=len(found.hits), rows_of_index=len(index))
+    return SearchResult(found.index, found.examples, found.hits, options, found.seconds, report)
+
+
+def _search(index: EmbeddingIndex, options: SearchOptions) -> SearchResult:
+    rows = np.array(options.row, np.int64)
+    vectors = [index.row(row)[None] for row in rows.tolist()]
+    examples = examples_of(index, options.query, options.start, options.end)
+    if len(examples):
+        embedder = index.embedder(options.model)
+        vectors.insert(0, embed_examples(index, embedder, examples, options.device))
+    query = mean_query(np.concatenate(vectors), options.by)
+    left_out = np.zeros(len(index), np.bool_)
+    left_out[rows] = True
+    if options.other_files:
+        files = {*examples.file.tolist(), *index.clips.file[rows].tolist()}
+        left_out |= np.isin(index.clips.file, sorted(files))
+    began = time.perf_counter()
+    hits = find_hits(
+        index.clips,
+        lambda m: index.nearest(query, m, by=options.by, approximate=options.approximate),
+        options.k, left_out=left_out, merge=not options.all_windows,
+    )  # fmt: skip
+    seconds = time.perf_counter() - began
+    return SearchResult(index, _with_rows(examples, index, rows), hits, options, seconds)
+
+
+def _with_rows(examples: Clips, index: EmbeddingIndex, rows: NDArray[np.int64]) -> Clips:
+    """The examples in files, then those that are rows; both are named from the index."""
+    more = index.clips[rows]
+    file = np.concatenate([examples.file, more.file])
+    return Clips(
+        root=index.clips.root,
+        file=file,
+        start_time=np.concatenate([examples.start_time, more.start_time]),
+        end_time=np.concatenate([examples.end_time, more.end_time]),
+        labels=((),) * len(file),
+        group=file,
+        fold=np.zeros(len(file), np.int64),
+        name="examples",
+    )
+
+
+def _from_here(path: Path) -> str:
+    """A path as one would type it here."""
+    whole = os.path.normpath(path)
+    short = os.path.relpath(whole)
+    return whole if short.startswith("..") else short
