@@ -60,8 +60,8 @@ def find_hits(
     left_out : ndarray of bool, shape (n,)
         Rows that are no hits, such as the query itself.
     merge : bool
-        Put windows of one file together that touch each other. More rows are looked at then,
-        until there are ``k`` hits or no rows left.
+        Put windows of one file together that touch each other. A stretch holds only windows
+        that are nearer than the last hit, so it does not grow over other sounds.
     """
     n_out = int(left_out.sum())
     m = min(len(clips), n_out + (4 * k if merge else k))
@@ -69,22 +69,26 @@ def find_hits(
         found = search(m)
         rows, values = found.rows[0], found.values[0]
         kept = ~left_out[rows]
-        hits = _merged(clips, rows[kept].tolist(), values[kept].tolist(), merge)
-        if len(hits) >= k or m >= len(clips) or len(rows) < m:
-            return tuple(hits[:k])
+        hits = _merged(clips, rows[kept].tolist(), values[kept].tolist(), k, merge)
+        if len(hits) == k or m >= len(clips) or len(rows) < m:
+            return tuple(hits)
         m = min(len(clips), 2 * m)
 
 
-def _merged(clips: Clips, rows: Sequence[int], values: Sequence[float], merge: bool) -> list[Hit]:
-    """A hit for each row, or for rows of a file that touch: the first of them says how near."""
+def _merged(
+    clips: Clips, rows: Sequence[int], values: Sequence[float], k: int, merge: bool
+) -> list[Hit]:
+    """Hits from rows in the order of nearness, until there are ``k``; no farther row joins."""
     hits: dict[int, Hit] = {}  # by the place of its first row
     of_file: dict[str, list[int]] = {}
     for place, (row, value) in enumerate(zip(rows, values, strict=True)):
+        if len(hits) == k:
+            break
         file = str(clips.file[row])
         hit = Hit(file, float(clips.start_time[row]), float(clips.end_time[row]), row, value)
         mine = of_file.setdefault(file, [])
-        touched = [other for other in mine if _touch(hits[other], hit)] if merge else []
-        for other in reversed(touched):
+        touched = sorted(other for other in mine if merge and _touch(hits[other], hit))
+        for other in reversed(touched):  # the nearest comes last, and is the one that is kept
             hit = _joined(hits.pop(other), hit)
             mine.remove(other)
         kept = touched[0] if touched else place

@@ -37,7 +37,7 @@ class MapOptions:
         "inside as long as megabytes allows", choices=SOUNDS,
     )  # fmt: skip
     megabytes: float = option(
-        20.0, "most that sounds in the page may take", unit="MB", minimum=0.1, maximum=500
+        20.0, "most that sounds in the page may take", unit="MB", minimum=0.0, maximum=500
     )
     snippet: float = option(3.0, "length of a sound in the page", unit="s", minimum=0.1, maximum=10)
     nearest: int = option(3, "clips nearest to the centre of each cluster to listen to", minimum=0)

@@ -1,0 +1,123 @@
+"""How long a search takes in 250 000 vectors, and what an approximate one misses.
+
+    python benchmarks/search_speed.py -o benchmarks/results/search_speed.json
+
+One thread. Vectors lie in a memory-mapped file that the system holds in memory. Two kinds: normal
+noise, the hardest for a graph of neighbours, and noise around 500 centres, as recordings are.
+"""
+
+# ruff: noqa: E402  (thread counts must be set before numpy is imported)
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from semisonic.base.files import write_json
+from semisonic.labeling.approximate import nearest_by_graph, open_graph
+from semisonic.labeling.nearest import nearest
+from semisonic.training import commit, machine
+
+K = 10
+QUERIES = 30
+CENTRES = 500
+
+
+def make(kind: str, n: int, dim: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((n, dim), dtype=np.float32)
+    if kind == "centres":
+        centres = rng.standard_normal((CENTRES, dim), dtype=np.float32)
+        vectors = 0.5 * vectors + centres[rng.integers(0, CENTRES, n)]
+    return vectors
+
+
+def plain(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """What one writes in a notebook."""
+    length = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
+    return np.argsort(-(vectors @ query) / length)[:K]
+
+
+def timed(run: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[float, list[Any]]:
+    """Median milliseconds a query, and the answers."""
+    run(queries[0])
+    times, answers = [], []
+    for query in queries:
+        start = time.perf_counter()
+        answers.append(run(query))
+        times.append(1000 * (time.perf_counter() - start))
+    return round(statistics.median(times), 2), answers
+
+
+def measure(kind: str, n: int, dim: int, folder: Path) -> dict[str, Any]:
+    np.save(folder / f"{kind}.npy", make(kind, n, dim))
+    vectors = np.load(folder / f"{kind}.npy", mmap_mode="r")
+    rng = np.random.default_rng(1)
+    rows = rng.choice(n, QUERIES, replace=False)
+    noise = rng.standard_normal((QUERIES, dim), dtype=np.float32)
+    queries = np.asarray(vectors[rows]) + 0.5 * noise
+    found: dict[str, Any] = {"kind": kind, "ms_a_query": {}}
+    times = found["ms_a_query"]
+    times["exact"], exact = timed(lambda q: nearest(vectors, q, K).rows[0], queries)
+    times["numpy argsort"], by_numpy = timed(lambda q: plain(vectors, q), queries)
+    oracle = NearestNeighbors(n_neighbors=K, metric="cosine", algorithm="brute").fit(vectors)
+    times["scikit-learn"], by_sklearn = timed(
+        lambda q: oracle.kneighbors(q[None], return_distance=False)[0], queries
+    )
+    start = time.perf_counter()
+    nearest(vectors, queries, K)
+    times[f"exact, {QUERIES} queries at once"] = round(
+        1000 * (time.perf_counter() - start) / QUERIES, 2
+    )
+    for name, other in (("numpy", by_numpy), ("scikit-learn", by_sklearn)):
+        found[f"exact_agrees_with_{name}"] = recall(exact, other)
+    start = time.perf_counter()
+    graph = open_graph(vectors, folder / f"{kind}.usearch", "cosine")
+    found["graph_made_in_s"] = round(time.perf_counter() - start, 1)
+    found["graph_mb"] = round((folder / f"{kind}.usearch").stat().st_size / 1e6, 1)
+    times["approximate"], near = timed(
+        lambda q: nearest_by_graph(graph, vectors, q, K).rows[0], queries
+    )
+    found["recall_of_approximate"] = recall(exact, near)
+    print(found, flush=True)
+    return found
+
+
+def recall(exact: list[Any], found: list[Any]) -> float:
+    pairs = zip(exact, found, strict=True)
+    return round(float(np.mean([len({*a.tolist()} & {*b.tolist()}) / K for a, b in pairs])), 4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("-n", type=int, default=250_000)
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        kinds = [
+            measure(kind, options.n, options.dim, Path(place)) for kind in ("noise", "centres")
+        ]
+    record = {
+        "what": f"search for the {K} nearest of {options.n} vectors of {options.dim} numbers",
+        "command": "python benchmarks/search_speed.py -o FILE", "commit": commit(),
+        "machine": machine(), "usearch": version("usearch"), "threads": 1, "kinds": kinds,
+    }  # fmt: skip
+    write_json(options.output, record)
+
+
+if __name__ == "__main__":
+    main()

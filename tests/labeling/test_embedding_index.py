@@ -1,0 +1,224 @@
+"""Indexes: what is in them, how they grow, and what a kill or a changed file does."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from labeling_sounds import KINDS, MEL, RATE, sound
+
+from semisonic.base.errors import DataError, ModelError, OptionError
+from semisonic.data import Clips
+from semisonic.inference import embed_clips, open_model
+from semisonic.labeling import EmbeddingIndex, EmbedOptions, embed, run_embed
+from semisonic.models import build_encoder, save_encoder
+
+
+def options(model: Path, *files: Path, output: Path) -> EmbedOptions:
+    return EmbedOptions(model, files, output, device="cpu", workers=1)
+
+
+def content(folder: Path) -> tuple[bytes, bytes]:
+    return (folder / "embeddings.npy").read_bytes(), (folder / "index.csv").read_bytes()
+
+
+def test_rows_are_the_embeddings_that_the_model_gives(
+    model: Path, kinds: Path, tmp_path: Path
+) -> None:
+    result = run_embed(options(model, kinds, output=tmp_path / "index"))
+    index = EmbeddingIndex.open(tmp_path / "index")
+    assert isinstance(index.vectors, np.memmap)
+    assert index.vectors.shape == (18, 8)
+    assert (result.n_clips, result.n_new, result.failures) == (18, 18, ())
+    clips = index.clips
+    assert {path.resolve() for path in clips.paths} == {p.resolve() for p in kinds.rglob("*.wav")}
+    assert [row[0] for row in clips.labels] == [p.parent.name for p in clips.paths]
+    network = open_model(model)
+    expected = np.concatenate([one.windows for one in embed_clips(network, clips)])
+    np.testing.assert_allclose(index.vectors, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(np.load(tmp_path / "index" / "embeddings.npy"), index.vectors)
+    assert set(index.predicted.tolist()) <= set(KINDS)
+    assert ((index.score > 0) & (index.score <= 1)).all()
+    assert index.about["model"]["features"]["sample_rate"] == RATE
+
+
+def test_a_row_a_window_or_the_mean_of_a_clip(model: Path, long: Path, tmp_path: Path) -> None:
+    windows = embed(model, long, tmp_path / "w", device="cpu")
+    assert windows.clips.start_time.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    finer = embed(model, long, tmp_path / "f", hop=0.25, device="cpu")
+    assert len(finer) == 11
+    np.testing.assert_allclose(finer.vectors[::2], windows.vectors, rtol=1e-4, atol=1e-4)
+    clip = embed(model, long, tmp_path / "c", per="clip", device="cpu")
+    np.testing.assert_allclose(clip.vectors[0], windows.vectors.mean(axis=0), rtol=1e-5, atol=1e-5)
+    assert (clip.clips.start_time[0], clip.clips.end_time[0]) == (0.0, 3.0)
+
+
+def test_bytes_do_not_depend_on_threads(model: Path, kinds: Path, tmp_path: Path) -> None:
+    run_embed(options(model, kinds, output=tmp_path / "a"))
+    run_embed(replace(options(model, kinds, output=tmp_path / "b"), workers=3))
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_more_files_are_added_and_known_ones_left(model: Path, kinds: Path, tmp_path: Path) -> None:
+    output = tmp_path / "index"
+    first = run_embed(options(model, kinds / "hum", output=output))
+    before = first.index.vectors[:].copy()
+    first.index.set_clusters(np.arange(6))
+    second = run_embed(options(model, kinds / "hum", kinds / "hiss", output=output))
+    assert (second.n_clips, second.n_new) == (12, 6)
+    np.testing.assert_array_equal(second.index.vectors[:6], before)
+    assert second.index.cluster.tolist() == [0, 1, 2, 3, 4, 5, -1, -1, -1, -1, -1, -1]
+    # The same table named from elsewhere, with labels: rows stay, labels are those of now.
+    third = run_embed(options(model, kinds, output=output))
+    assert third.n_new == 6
+    assert [row[0] for row in third.index.clips.labels] == ["hum"] * 6 + ["hiss"] * 6 + [
+        "sweep"
+    ] * 6
+    again = run_embed(options(model, kinds, output=output))
+    assert again.n_new == 0
+    assert "18 were there" in again.summary()
+
+
+def test_a_file_that_changed_is_embedded_again(model: Path, kinds: Path, tmp_path: Path) -> None:
+    output = tmp_path / "index"
+    index = run_embed(options(model, kinds / "hum", output=output)).index
+    vectors = index.vectors[:].copy()
+    index.set_clusters(np.arange(6))
+    sf.write(kinds / "hum" / "2.wav", np.tile(sound("hiss", 77), 2), RATE)
+    result = run_embed(options(model, kinds / "hum", output=output))
+    assert result.n_new == 1
+    files = [path.name for path in result.index.clips.paths]
+    assert files == ["0.wav", "1.wav", "3.wav", "4.wav", "5.wav", "2.wav", "2.wav"]
+    np.testing.assert_array_equal(result.index.vectors[:5], vectors[[0, 1, 3, 4, 5]])
+    assert (result.index.cluster == -1).all(), "rows have other numbers now"
+
+
+def test_a_bad_file_disturbs_no_other(model: Path, kinds: Path, tmp_path: Path) -> None:
+    (kinds / "hum" / "3a.wav").write_text("no sound")
+    broken = (kinds / "hiss" / "4.wav").read_bytes()
+    (kinds / "hiss" / "4.wav").write_bytes(broken[: len(broken) // 2])
+    output = tmp_path / "index"
+    asked = options(model, kinds, tmp_path / "missing", output=output)
+    result = run_embed(asked)
+    assert len(result.index) == 17
+    assert {Path(name).name for name, _ in result.failures} == {"3a.wav", "4.wav", "missing"}
+    with (output / "bad_files.csv").open() as stream:
+        assert [Path(row["file"]).name for row in csv.DictReader(stream)] == ["4.wav", "3a.wav"]
+    again = run_embed(asked)
+    assert again.n_new == 0
+    assert len(again.failures) == 3, "what failed is told again"
+    sf.write(kinds / "hum" / "3a.wav", sound("hum", 9), RATE)
+    assert run_embed(asked).n_new == 1
+
+
+# Embeds slowly, so that there is a middle to be killed in.
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from semisonic.data import journal
+from semisonic.labeling import EmbedOptions, batching, build, run_embed
+journal.FLUSH_INTERVAL = 0.0
+build.GROUP_CLIPS = 4
+real = batching._apply
+def slow(*arguments):
+    time.sleep(0.3)
+    yield from real(*arguments)
+batching._apply = slow
+model, files, output = map(Path, sys.argv[1:4])
+run_embed(EmbedOptions(model, (files,), output, batch_size=3, device="cpu", workers=2))
+"""
+
+
+def test_a_killed_run_goes_on_and_every_byte_is_the_same(
+    model: Path, kinds: Path, long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (kinds / "hum" / "3a.wav").write_text("no sound")
+    os.rename(long, kinds / "hum" / "long.wav")
+    monkeypatch.setattr("semisonic.labeling.build.GROUP_CLIPS", 4)
+    small = EmbedOptions(model, (kinds,), tmp_path / "whole", batch_size=3, device="cpu")
+    run_embed(small)
+    output = tmp_path / "killed"
+    command = [sys.executable, "-c", SCRIPT, str(model), str(kinds), str(output)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    journal = output / "store" / "journal-1.jsonl"
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 2):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (output / "index.csv").exists()
+    with pytest.raises(DataError, match="not finished"):
+        EmbeddingIndex.open(output)
+    result = run_embed(replace(small, output=output))
+    assert 0 < result.n_new < result.n_clips == 20
+    assert content(output) == content(tmp_path / "whole")
+
+
+def test_another_model_or_a_foreign_folder_is_refused(
+    model: Path, kinds: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "index"
+    run_embed(options(model, kinds, output=output))
+    with pytest.raises(OptionError, match=r"'hop' was None, now 0\.1"):
+        run_embed(replace(options(model, kinds, output=output), hop=0.1))
+    save_encoder(tmp_path / "enc.zip", build_encoder("(8)3c-2p", MEL, standardize="none"))
+    with pytest.raises(OptionError, match="'model' was"):
+        run_embed(options(tmp_path / "enc.zip", kinds, output=output))
+    with pytest.raises(DataError, match="no index"):
+        run_embed(options(model, kinds, output=kinds))
+    with pytest.raises(DataError, match="expected the folder of an index"):
+        EmbeddingIndex.open(kinds)
+
+
+def test_an_encoder_without_classes_embeds_too(kinds: Path, tmp_path: Path) -> None:
+    save_encoder(tmp_path / "enc.zip", build_encoder("(8)3c-2p", MEL, standardize="none"))
+    index = embed(tmp_path / "enc.zip", [kinds / "hum"], tmp_path / "index", device="cpu")
+    assert index.vectors.shape == (6, 8)
+    assert index.about["model"]["classes"] == []
+    assert set(index.predicted.tolist()) == {""}
+
+
+def test_a_model_in_memory_and_a_table(model: Path, kinds: Path) -> None:
+    clips = Clips.from_rows(kinds, [{"file": f"hum/{i}.wav", "labels": "a"} for i in range(3)])
+    index = embed(open_model(model), clips, device="cpu")
+    assert len(index) == 3
+    assert index.clips.classes == ("a",)
+    hits = index.search(sound("hum", 1), 1, sample_rate=RATE)
+    assert Path(hits[0].file).name == "1.wav"
+    with pytest.raises(OptionError, match="expected the file of a model"):
+        embed(3, clips)
+
+
+def test_both_can_be_moved_together(model: Path, kinds: Path, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    os.rename(kinds, place / "sounds")
+    embed(model, place / "sounds", place / "index", device="cpu")
+    os.rename(place, tmp_path / "elsewhere")
+    index = EmbeddingIndex.open(tmp_path / "elsewhere" / "index")
+    assert all(path.is_file() for path in index.clips.paths)
+
+
+def test_a_model_that_is_gone_or_another_is_named(model: Path, kinds: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.zip"
+    own.write_bytes(model.read_bytes())
+    embed(own, kinds / "hum", tmp_path / "index", device="cpu")
+    own.unlink()
+    index = EmbeddingIndex.open(tmp_path / "index")
+    with pytest.raises(ModelError, match="--model"):
+        index.embedder()
+    save_encoder(tmp_path / "enc.zip", build_encoder("(8)3c-2p", MEL, standardize="none"))
+    with pytest.raises(ModelError, match="not the model"):
+        index.embedder(tmp_path / "enc.zip")
+    assert index.embedder(model).dim == 8

@@ -1,0 +1,141 @@
+"""The map: its points, its colours, its sounds, and a page that is safe and whole."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from base64 import b64encode
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import soundfile as sf
+from labeling_sounds import RATE, sound
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.labeling import EmbeddingIndex, MapOptions, embed, run_map
+
+QUICK = MapOptions(Path(), projection="pca")
+
+
+@pytest.fixture
+def index(model: Path, kinds: Path, tmp_path: Path) -> EmbeddingIndex:
+    return embed(model, kinds, tmp_path / "index", device="cpu", workers=1)
+
+
+def data_of(report: Path) -> dict[str, object]:
+    text = report.read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    data: dict[str, object] = json.loads(found[1])
+    return data
+
+
+def test_the_page_holds_every_point_and_its_sound(index: EmbeddingIndex) -> None:
+    result = run_map(replace(QUICK, index=index.folder))
+    data = data_of(result.report)
+    assert result.report == index.folder / "map" / "report.html"
+    n = len(index)
+    for column in ("x", "y", "recording", "start", "end", "sources"):
+        assert len(data[column]) == n  # type: ignore[arg-type]
+    assert min(data["x"]) >= 0  # type: ignore[call-overload]
+    assert max(data["x"]) <= 1  # type: ignore[call-overload]
+    assert data["kind"] == "inside"
+    assert all(source.startswith("data:audio/") for source in data["sources"])  # type: ignore[attr-defined]
+    meanings: dict[str, dict[str, list[object]]] = data["meanings"]  # type: ignore[assignment]
+    label = meanings["label"]
+    names = [label["names"][number] for number in label["of"]]  # type: ignore[index]
+    assert names == [row[0] for row in index.clips.labels]
+    assert data["colour"] == "label"
+    assert set(meanings) == {"label", "predicted", "file"}
+
+
+def test_nothing_is_loaded_and_only_our_script_runs(index: EmbeddingIndex) -> None:
+    text = run_map(replace(QUICK, index=index.folder)).report.read_text(encoding="utf-8")
+    assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", text)
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1])  # type: ignore[index]
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert "file:" not in policy
+
+
+def test_names_from_outside_cannot_leave_the_data(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    evil = "<_script><script>alert(1)<&script>"
+    for number in range(4):
+        sf.write(folder / f"{number} {evil}.wav", sound("hum", number), RATE)
+    index = embed(model, folder, tmp_path / "index", device="cpu", workers=1)
+    result = run_map(replace(QUICK, index=index.folder, clusters="2"))
+    text = result.report.read_text(encoding="utf-8")
+    assert "<script>alert" not in text
+    assert evil in data_of(result.report)["recordings"][0]  # type: ignore[index]
+
+
+def test_sounds_that_take_too_much_become_links(index: EmbeddingIndex) -> None:
+    options = replace(QUICK, index=index.folder, megabytes=0.02, snippet=0.5)
+    small = run_map(replace(options, megabytes=5.0, output=index.folder / "small"))
+    assert small.sounds.kind == "inside"
+    assert 0.02 < small.sounds.megabytes < 0.2
+    with pytest.raises(OptionError, match=r"more than the 0\.02 MB"):
+        run_map(replace(options, sounds="inside", megabytes=0.02, output=index.folder / "a"))
+    result = run_map(replace(options, output=index.folder / "b"))
+    assert result.sounds.kind == "link"
+    assert "MB" in result.summary()
+    data = data_of(result.report)
+    for source in data["sources"]:  # type: ignore[attr-defined]
+        assert (result.report.parent / unquote(source)).is_file()
+    assert "media-src data: &#x27;self&#x27; file:" in result.report.read_text(encoding="utf-8")
+    silent = run_map(replace(options, sounds="none", output=index.folder / "c"))
+    assert data_of(silent.report)["sources"] == []
+
+
+def test_clusters_are_written_and_can_be_heard(index: EmbeddingIndex) -> None:
+    result = run_map(replace(QUICK, index=index.folder, clusters="3", nearest=2, colour="cluster"))
+    assert result.clusters is not None
+    assert result.agreement is not None
+    assert result.agreement.purity == 1.0
+    read = EmbeddingIndex.open(index.folder)
+    np.testing.assert_array_equal(read.cluster, result.clusters.number)
+    assert set(read.cluster.tolist()) == {0, 1, 2}
+    text = result.report.read_text(encoding="utf-8")
+    assert text.count('<ul class="players">') == 1
+    assert text.count("<li><img") == 6
+    assert "purity 100.0 %" in result.summary()
+
+
+def test_of_many_rows_a_stated_part_is_drawn(index: EmbeddingIndex) -> None:
+    result = run_map(replace(QUICK, index=index.folder, most=7))
+    assert result.n_drawn == 7
+    assert "7 of 18 rows are drawn" in result.report.read_text(encoding="utf-8")
+    assert len(data_of(result.report)["x"]) == 7  # type: ignore[arg-type]
+
+
+def test_tsne_draws_kinds_apart(index: EmbeddingIndex) -> None:
+    data = data_of(run_map(MapOptions(index.folder, sounds="none")).report)
+    points = np.stack([data["x"], data["y"]], axis=1)
+    kinds = np.array([row[0] for row in index.clips.labels])
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(gaps, np.inf)
+    assert (kinds[gaps.argmin(axis=1)] == kinds).mean() > 0.9
+
+
+def test_what_cannot_be_drawn_is_named(index: EmbeddingIndex, model: Path, kinds: Path) -> None:
+    with pytest.raises(OptionError, match="'cluster' has nothing to tell"):
+        run_map(replace(QUICK, index=index.folder, colour="cluster"))
+    few = embed(model, kinds / "hum" / "0.wav", kinds.parent / "few", device="cpu")
+    with pytest.raises(DataError, match="at least 3"):
+        run_map(replace(QUICK, index=few.folder))
+
+
+def test_a_recording_that_is_gone_is_told(index: EmbeddingIndex) -> None:
+    index.clips.paths[0].unlink()
+    result = run_map(replace(QUICK, index=index.folder))
+    assert result.failures[0][0] == "1 points"
+    assert data_of(result.report)["sources"][0] == ""  # type: ignore[index]
