@@ -50,6 +50,8 @@ def draw_rows(n: int, most: int, seed: int) -> NDArray[np.int64]:
 def project(vectors: NDArray[np.float32], how: str, seed: int) -> NDArray[np.float64]:
     """Places within 0 to 1, shape (n, 2), of vectors (n, dim) taken to length 1.
 
+    Each axis fills the frame: neither has a unit, and a page may be wide or tall.
+
     Before t-SNE the vectors are turned to their 50 principal directions, as usual.
 
     Raises
@@ -70,8 +72,8 @@ def project(vectors: NDArray[np.float32], how: str, seed: int) -> NDArray[np.flo
             table = method.fit_transform(table)
         points = tsne_2d(table, seed=seed)
     low = points.min(axis=0)
-    span = float((points.max(axis=0) - low).max()) or 1.0
-    return np.asarray((points - low) / span)
+    span = points.max(axis=0) - low
+    return np.asarray((points - low) / np.where(span > 0, span, 1.0))
 
 
 def meanings(index: EmbeddingIndex, rows: NDArray[np.int64]) -> dict[str, Meaning]:
