@@ -25,7 +25,7 @@ from semisonic.labeling.embedder import Embedder
 from semisonic.labeling.npy import HEADER_BYTES, header_of
 from semisonic.labeling.rows import Entry, described, in_order, known_entries, pack
 
-GROUP_CLIPS = 64
+GROUP_CLIPS = 32
 GROUP_BYTES = 64 << 20
 _BYTES_A_SECOND = 4 * 48000  # of a clip that is a part of its recording
 _PIECE = 1 << 22
