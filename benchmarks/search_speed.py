@@ -2,8 +2,9 @@
 
     python benchmarks/search_speed.py -o benchmarks/results/search_speed.json
 
-Processor time, one thread. Vectors lie in a memory-mapped file that the system holds in memory. Two kinds: normal
-noise, the hardest for a graph of neighbours, and noise around 500 centres, as recordings are.
+Processor time, one thread (the graph is made by all). Vectors lie in a memory-mapped file that the
+system holds in memory. Two kinds: normal noise, the hardest for a graph of neighbours, and noise
+around 500 centres, as recordings are.
 """
 
 # ruff: noqa: E402  (thread counts must be set before numpy is imported)

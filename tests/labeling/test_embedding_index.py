@@ -19,7 +19,16 @@ from labeling_sounds import KINDS, MEL, RATE, sound
 from semisonic.base.errors import DataError, ModelError, OptionError
 from semisonic.data import Clips
 from semisonic.inference import embed_clips, open_model
-from semisonic.labeling import EmbeddingIndex, EmbedOptions, embed, run_embed
+from semisonic.labeling import (
+    EmbeddingIndex,
+    EmbedOptions,
+    MapOptions,
+    SearchOptions,
+    embed,
+    run_embed,
+    run_map,
+    run_search,
+)
 from semisonic.models import build_encoder, save_encoder
 
 
@@ -222,3 +231,19 @@ def test_a_model_that_is_gone_or_another_is_named(model: Path, kinds: Path, tmp_
     with pytest.raises(ModelError, match="not the model"):
         index.embedder(tmp_path / "enc.zip")
     assert index.embedder(model).dim == 8
+
+
+def test_any_file_name_comes_through(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    names = ['a;b, "c".wav', "ü 鳥.wav", os.fsdecode(b"\xff.wav"), "NA.wav"]
+    for number, name in enumerate(names):
+        (folder / "0.wav").unlink(missing_ok=True)
+        sf.write(folder / "0.wav", sound("hum", number), RATE)
+        os.rename(folder / "0.wav", folder / name)
+    index = embed(model, folder, tmp_path / "index", device="cpu", workers=1)
+    assert {path.name for path in index.clips.paths} == set(names)
+    assert all(path.is_file() for path in index.clips.paths)
+    assert len(embed(model, folder, tmp_path / "index", device="cpu", workers=1)) == 4
+    run_map(MapOptions(index.folder, projection="pca", sounds="link"))
+    run_search(SearchOptions(index.folder, (), (0,), output=tmp_path / "found", device="cpu"))

@@ -54,6 +54,14 @@ def test_the_page_holds_every_point_and_its_sound(index: EmbeddingIndex) -> None
     assert set(meanings) == {"label", "predicted", "file"}
 
 
+def test_a_map_with_other_options_is_another_map(index: EmbeddingIndex) -> None:
+    options = replace(QUICK, index=index.folder, sounds="none")
+    first, second = run_map(options), run_map(replace(options, clusters="2"))
+    assert [one.report.parent.name for one in (first, second)] == ["map", "map-2"]
+    assert run_map(options).report == first.report
+    assert "cluster" in data_of(first.report)["meanings"]  # type: ignore[operator]
+
+
 def test_nothing_is_loaded_and_only_our_script_runs(index: EmbeddingIndex) -> None:
     text = run_map(replace(QUICK, index=index.folder)).report.read_text(encoding="utf-8")
     assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", text)

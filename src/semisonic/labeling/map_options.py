@@ -19,7 +19,9 @@ class MapOptions:
     """Draw recordings as points to listen to, those that sound alike near each other."""
 
     index: Path = option(dataclasses.MISSING, "folder that 'embed' wrote")
-    output: Path | None = option(None, "run folder; 'map' in the index if not given")
+    output: Path | None = option(
+        None, "run folder; if not given 'map' in the index, or 'map-2' and so on for other options"
+    )
     projection: str = option(
         TSNE, "tsne keeps neighbours together; pca is linear and quick", choices=PROJECTIONS
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
 from semisonic.base.errors import OptionError
-from semisonic.base.options import check
+from semisonic.base.files import read_json
+from semisonic.base.options import check, to_dict
 from semisonic.evaluation.wording import percent
 from semisonic.labeling.clusters import Agreement, Clusters, agreement, find_clusters
 from semisonic.labeling.index import EmbeddingIndex
@@ -17,6 +20,7 @@ from semisonic.labeling.map_page import Drawn, write_map_page
 from semisonic.labeling.map_points import Meaning, draw_rows, meanings, project
 from semisonic.labeling.map_sounds import LINK, Sounds, sounds_of
 from semisonic.training import RunFolder
+from semisonic.training.record import RECORD
 
 FOLDER = "map"
 
@@ -83,8 +87,8 @@ def run_map(options: MapOptions) -> MapResult:
     """
     check(options)
     index = EmbeddingIndex.open(options.index)
-    output = options.output or options.index / FOLDER
-    with RunFolder(output, "map", replace(options, output=output), seeds=options.seed) as run:
+    options = options if options.output else _with_folder(options)
+    with RunFolder(str(options.output), "map", options, seeds=options.seed) as run:
         run.note(rows_of_index=len(index), made=index.about["created"])
         clusters = found = None
         if options.clusters:
@@ -103,6 +107,21 @@ def run_map(options: MapOptions) -> MapResult:
         drawn = Drawn(index, rows, places, means, colour, sounds, clusters, found)
         report = write_map_page(run.folder, drawn, options)
     return MapResult(index, len(rows), sounds, clusters, found, report)
+
+
+def _with_folder(options: MapOptions) -> MapOptions:
+    """The options with a folder in the index: a new one, or that of the same map."""
+    names = (FOLDER if number == 1 else f"{FOLDER}-{number}" for number in count(1))
+    each = (replace(options, output=options.index / name) for name in names)
+    return next(one for one in each if not Path(str(one.output)).exists() or _belongs(one))
+
+
+def _belongs(options: MapOptions) -> bool:
+    try:
+        found = read_json(Path(str(options.output)) / RECORD)["options"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(found == json.loads(json.dumps(to_dict(options), default=str)))
 
 
 def _colour(asked: str, means: dict[str, Meaning]) -> str:
