@@ -1,4 +1,4 @@
-"""How long a search takes in 250 000 vectors, and what an approximate one misses.
+"""How long a search takes in 250 000 vectors, and what an approximate one in 50 000 misses.
 
     python benchmarks/search_speed.py -o benchmarks/results/search_speed.json
 
@@ -63,15 +63,23 @@ def timed(run: Callable[[np.ndarray], Any], queries: np.ndarray) -> tuple[float,
     return round(statistics.median(times), 2), answers
 
 
-def measure(kind: str, n: int, dim: int, folder: Path) -> dict[str, Any]:
-    np.save(folder / f"{kind}.npy", make(kind, n, dim))
-    vectors = np.load(folder / f"{kind}.npy", mmap_mode="r")
+def queries_for(vectors: np.ndarray) -> np.ndarray:
+    """Some of the vectors with noise."""
     rng = np.random.default_rng(1)
-    rows = rng.choice(n, QUERIES, replace=False)
-    noise = rng.standard_normal((QUERIES, dim), dtype=np.float32)
-    queries = np.asarray(vectors[rows]) + 0.5 * noise
-    found: dict[str, Any] = {"kind": kind, "ms_a_query": {}}
-    times = found["ms_a_query"]
+    rows = rng.choice(len(vectors), QUERIES, replace=False)
+    noise = rng.standard_normal((QUERIES, vectors.shape[1]), dtype=np.float32)
+    return np.asarray(vectors[rows]) + 0.5 * noise
+
+
+def mapped(kind: str, n: int, dim: int, folder: Path) -> np.ndarray:
+    np.save(folder / f"{kind}-{n}.npy", make(kind, n, dim))
+    vectors: np.ndarray = np.load(folder / f"{kind}-{n}.npy", mmap_mode="r")
+    return vectors
+
+
+def measure_exact(n: int, dim: int, folder: Path) -> dict[str, Any]:
+    vectors = mapped("noise", n, dim, folder)
+    queries, times = queries_for(vectors), {}
     times["exact"], exact = timed(lambda q: nearest(vectors, q, K).rows[0], queries)
     times["numpy argsort"], by_numpy = timed(lambda q: plain(vectors, q), queries)
     oracle = NearestNeighbors(n_neighbors=K, metric="cosine", algorithm="brute").fit(vectors)
@@ -80,19 +88,29 @@ def measure(kind: str, n: int, dim: int, folder: Path) -> dict[str, Any]:
     )
     start = time.process_time()
     nearest(vectors, queries, K)
-    times[f"exact, {QUERIES} queries at once"] = round(
-        1000 * (time.process_time() - start) / QUERIES, 2
-    )
-    for name, other in (("numpy", by_numpy), ("scikit-learn", by_sklearn)):
-        found[f"exact_agrees_with_{name}"] = recall(exact, other)
+    together = 1000 * (time.process_time() - start) / QUERIES
+    times[f"exact, {QUERIES} queries at once"] = round(together, 2)
+    agrees = {"numpy": recall(exact, by_numpy), "scikit-learn": recall(exact, by_sklearn)}
+    found = {"rows": n, "dim": dim, "ms_a_query": times, "exact_agrees_with": agrees}
+    print(found, flush=True)
+    return found
+
+
+def measure_graph(kind: str, n: int, dim: int, folder: Path) -> dict[str, Any]:
+    vectors = mapped(kind, n, dim, folder)
+    queries, times = queries_for(vectors), {}
     start = time.process_time()
     graph = open_graph(vectors, folder / f"{kind}.usearch", "cosine")
-    found["graph_made_in_s"] = round(time.process_time() - start, 1)
-    found["graph_mb"] = round((folder / f"{kind}.usearch").stat().st_size / 1e6, 1)
+    made = time.process_time() - start
+    times["exact"], exact = timed(lambda q: nearest(vectors, q, K).rows[0], queries)
     times["approximate"], near = timed(
         lambda q: nearest_by_graph(graph, vectors, q, K).rows[0], queries
     )
-    found["recall_of_approximate"] = recall(exact, near)
+    found = {
+        "kind": kind, "rows": n, "dim": dim, "ms_a_query": times,
+        "recall_of_approximate": recall(exact, near), "graph_made_in_s": round(made, 1),
+        "graph_mb": round((folder / f"{kind}.usearch").stat().st_size / 1e6, 1),
+    }  # fmt: skip
     print(found, flush=True)
     return found
 
@@ -104,18 +122,22 @@ def recall(exact: list[Any], found: list[Any]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("-n", type=int, default=250_000)
+    parser.add_argument("-n", type=int, default=250_000, help="rows of the exact search")
+    parser.add_argument("--graph", type=int, default=50_000, help="rows of the approximate one")
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        kinds = [
-            measure(kind, options.n, options.dim, Path(place)) for kind in ("noise", "centres")
+        folder = Path(place)
+        exact = measure_exact(options.n, options.dim, folder)
+        graphs = [
+            measure_graph(kind, options.graph, options.dim, folder) for kind in ("noise", "centres")
         ]
     record = {
-        "what": f"search for the {K} nearest of {options.n} vectors of {options.dim} numbers",
+        "what": f"search for the {K} nearest vectors by cosine, processor time",
         "command": "python benchmarks/search_speed.py -o FILE", "commit": commit(),
-        "machine": machine(), "usearch": version("usearch"), "threads": 1, "kinds": kinds,
+        "machine": machine(), "usearch": version("usearch"), "queries": QUERIES,
+        "exact": exact, "approximate": graphs,
     }  # fmt: skip
     write_json(options.output, record)
 

@@ -166,10 +166,9 @@ def _asked(how: str, n: int) -> int:
 def _directions(sample: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
     from sklearn.decomposition import PCA
 
-    n = min(_DIRECTIONS, *sample.shape)
-    found: NDArray[np.float64] = PCA(n, svd_solver="randomized", random_state=seed).fit_transform(
-        sample.astype(np.float64)
-    )
+    method = PCA(min(_DIRECTIONS, *sample.shape), svd_solver="randomized", random_state=seed)
+    with np.errstate(invalid="ignore"):  # of vectors that are all the same
+        found: NDArray[np.float64] = method.fit_transform(sample.astype(np.float64))
     return found
 
 
