@@ -1,0 +1,54 @@
+"""How clusters that were found without labels agree with the labels.
+
+semisonic embed yamnet.encoder path/to/esc10 -o runs/index
+python benchmarks/clusters.py runs/index -o benchmarks/results/clusters.json
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from semisonic.base.files import write_json
+from semisonic.labeling import EmbeddingIndex, find_clusters
+from semisonic.labeling.clusters import agreement
+from semisonic.training import commit, machine
+
+SEEDS = (0, 1, 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("index", type=Path, help="index of labelled recordings")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args()
+    index = EmbeddingIndex.open(options.index)
+    rows = []
+    for how in (str(len(index.clips.classes)), "auto"):
+        for seed in SEEDS:
+            found = find_clusters(index.vectors, how, seed=seed)
+            told = agreement(found.number, index.clips)
+            assert told is not None, "the index has no labels"
+            rows.append(
+                {
+                    "asked": how, "method": found.method, "seed": seed, "clusters": found.count,
+                    "outliers": round(float(np.mean(found.number < 0)), 4),
+                    "purity": round(told.purity, 4),
+                    "adjusted_mutual_information": round(told.mutual, 4),
+                }
+            )  # fmt: skip
+            print(rows[-1], flush=True)
+    model = index.about["model"]
+    record = {
+        "command": "python benchmarks/clusters.py INDEX -o FILE", "commit": commit(),
+        "machine": machine(), "network": model["network"],
+        "published": bool(model["made"].get("published")), "rows_of_index": len(index),
+        "classes": len(index.clips.classes), "rows": rows,
+    }  # fmt: skip
+    write_json(options.output, record)
+
+
+if __name__ == "__main__":
+    main()
