@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from semisonic.experiments import RunOptions, run_recipe
     from semisonic.features import MelOptions
     from semisonic.inference import (
+        DetectOptions,
         EvaluateOptions,
         EventTracker,
         ExportOptions,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         TrackOptions,
         TrainOptions,
         cross_validate,
+        detect,
         evaluate,
         export,
         listen,
@@ -61,6 +63,7 @@ _ROOMS = {
     "experiments": ("RunOptions", "run_recipe"),
     "features": ("MelOptions",),
     "inference": (
+        "DetectOptions",
         "EvaluateOptions",
         "EventTracker",
         "LiveScorer",
@@ -71,6 +74,7 @@ _ROOMS = {
         "TrackOptions",
         "TrainOptions",
         "cross_validate",
+        "detect",
         "evaluate",
         "listen",
         "export",
@@ -85,6 +89,7 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "Clips",
+    "DetectOptions",
     "EmbeddingIndex",
     "EvaluateOptions",
     "EventTracker",
@@ -105,6 +110,7 @@ __all__ = [
     "__version__",
     "cross_validate",
     "describe",
+    "detect",
     "embed",
     "evaluate",
     "export",

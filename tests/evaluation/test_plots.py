@@ -137,3 +137,26 @@ def test_a_tone_is_where_it_should_be_in_the_picture() -> None:
 def test_what_cannot_be_drawn_is_refused(call: Callable[[], object], word: str) -> None:
     with pytest.raises(DataError, match=word):
         call()
+
+
+@pytest.mark.parametrize("duration", [0.4, 12.0, 1800.0, 86400.0, 700_000.0])
+def test_a_timeline_shows_every_event_however_short(duration: float) -> None:
+    from semisonic.data.events import Events
+    from semisonic.evaluation.plots import timeline
+
+    events = Events.from_rows(
+        {"file": "a", "start_time": share * duration, "end_time": share * duration,
+         "label": label, "score": score}
+        for share, label, score in ((0.1, "owl", 0.9), (0.5, "fox", None), (0.9, "owl", 0.5))
+    )  # fmt: skip
+    axes = timeline(events, ["owl", "fox"], duration).axes[0]
+    assert len(axes.patches) == 3
+    assert all(bar.get_width() >= duration / 1000 for bar in axes.patches)
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["owl", "fox"]
+    assert 2 <= len(axes.get_xticks()) <= 16
+
+
+def test_clock() -> None:
+    from semisonic.evaluation.plots import clock
+
+    assert [clock(t) for t in (0, 59.96, 61.25, 3661.0)] == ["0:00", "1:00", "1:01.2", "1:01:01"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import soundfile as sf
+from detecting_sounds import write_detection_kinds
 from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound, write_kinds
 
 
@@ -44,6 +46,26 @@ def trained(kinds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             model=NOTATION,
             mel=MEL,
             fit=QUICK,
+            device="cpu",
+        )
+    )
+    return output
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a model for detection, whose network has scores of frames."""
+    from semisonic.inference import TrainOptions, train
+
+    output = tmp_path_factory.mktemp("runs") / "detector"
+    train(
+        TrainOptions(
+            method="supervised",
+            data=write_detection_kinds(tmp_path_factory.mktemp("windows"), 24),
+            output=output,
+            model="(8)3c-2p-(8)3c-2p-gp",
+            mel=MEL,
+            fit=replace(QUICK, epochs=20),
             device="cpu",
         )
     )

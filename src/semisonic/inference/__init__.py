@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from semisonic.inference.classifier import SoundClassifier
     from semisonic.inference.cross_validation import CrossValidation, cross_validate
+    from semisonic.inference.detecting.detect import detect
+    from semisonic.inference.detecting.options import DetectOptions
+    from semisonic.inference.detecting.result import DetectResult
+    from semisonic.inference.detecting.verb import run_detect
     from semisonic.inference.export_options import ExportOptions
     from semisonic.inference.exporting.result import ExportResult
     from semisonic.inference.inputs import gather
@@ -70,6 +74,10 @@ _WHERE = {
     "cross_validation": ("CrossValidation", "cross_validate"),
     "export_options": ("ExportOptions",),
     "exporting.result": ("ExportResult",),
+    "detecting.detect": ("detect",),
+    "detecting.options": ("DetectOptions",),
+    "detecting.result": ("DetectResult",),
+    "detecting.verb": ("run_detect",),
     "inputs": ("gather",),
     "live.events": ("LiveEvent",),
     "live.listening": ("Listening", "listen"),
@@ -122,6 +130,8 @@ __all__ = [
     "ConvertOptions",
     "ConvertResult",
     "CrossValidation",
+    "DetectOptions",
+    "DetectResult",
     "EvaluateOptions",
     "EvaluateResult",
     "EventTracker",
@@ -162,6 +172,7 @@ __all__ = [
     "convert",
     "cross_validate",
     "cut_clips",
+    "detect",
     "embed_clips",
     "embed_rows",
     "evaluate",
@@ -182,6 +193,7 @@ __all__ = [
     "pretrain",
     "pretrain_encoder",
     "recording_hashes",
+    "run_detect",
     "scan",
     "score_clips",
     "score_rows",

@@ -17,6 +17,8 @@ from sklearn.exceptions import NotFittedError
 from semisonic import evaluation
 from semisonic.base.errors import DataError
 from semisonic.features import MelOptions
+from semisonic.inference.detecting.detect import detect
+from semisonic.inference.detecting.result import DetectResult
 from semisonic.inference.learn import Learned, learn
 from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.methods.options import MethodOptions
@@ -247,6 +249,17 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         if self.model_.multi_label:
             return (scores >= 0.5).astype(np.int64)
         return np.asarray(self.classes_[scores.argmax(axis=1)])
+
+    def detect(
+        self, files: Iterable[str | PathLike[str]] | str | PathLike[str], **settings: Any
+    ) -> DetectResult:
+        """Find the classes in recordings of any length: from when to when.
+
+        See :func:`semisonic.inference.detect` for recordings, settings and errors.
+        """
+        self._check_fitted()
+        own = {"device": self.device, "workers": self.workers}
+        return detect(self.model_, files, **{**own, **settings})
 
     def embed(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
         """What the class layer sees of each sound, shape (n, dim); the mean over windows."""

@@ -88,7 +88,7 @@ def stream_windows(
     ------
     Windows or Done
         For each clip in the order of the table: its windows, then its end. A clip that
-        cannot be read ends with a reason and disturbs no other.
+        cannot be read ends with a reason, after the windows up to there, and disturbs no other.
     """
     n_workers = workers or os.cpu_count() or 1
     stopped = threading.Event()
@@ -131,6 +131,7 @@ def _windows_of(
     n_hop = mel.n_samples if hop is None else max(1, round(hop * rate))
     times: list[tuple[float, float]] = []
     features: list[NDArray[np.float32]] = []
+    reason = ""
     try:
         blocks = read_blocks(
             clips.root / str(clips.file[row]),
@@ -149,11 +150,10 @@ def _windows_of(
                 yield Windows(row, np.array(times), np.stack(features))
                 times, features = [], []
     except AudioError as error:
-        yield Done(row, error.reason)
-        return
+        reason = error.reason
     if features:
         yield Windows(row, np.array(times), np.stack(features))
-    yield Done(row)
+    yield Done(row, reason)
 
 
 def _put(out: queue.Queue[Item], item: Item, stopped: threading.Event) -> bool:

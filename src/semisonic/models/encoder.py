@@ -14,7 +14,8 @@ class Encoder(nn.Module):
     A subclass sets ``plan`` (what a decoder has to undo) and ``has_switches`` (whether all
     its steps down are max-pools whose positions it records), and overrides :meth:`walk`. One
     that can be trained layer by layer overrides :attr:`part_plans` and :meth:`run_part`
-    instead. Where no decoder can mirror the plan, ``no_decoder`` says why.
+    instead. Where no decoder can mirror the plan, ``no_decoder`` says why; where a frame of the
+    code hears more than its own time and what lies around it, ``no_frames`` says why.
 
     Attributes
     ----------
@@ -27,6 +28,7 @@ class Encoder(nn.Module):
     plan: tuple[Step, ...]
     has_switches = False
     no_decoder = ""
+    no_frames = ""
 
     def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The code of standardised features.

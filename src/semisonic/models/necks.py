@@ -10,15 +10,20 @@ from semisonic.base.errors import ModelError
 from semisonic.models.architecture import Dense
 from semisonic.models.pooling import time_pool
 
+NO_FRAMES = {"last": "it answers from the last frame only"}
+"""Poolings over time that say nothing of a frame alone."""
+
 
 class Neck(nn.Module):
     """Base: a map (batch, channel, mel, frame) to an embedding (batch, out_features).
 
+    ``no_frames`` says why there is no embedding of each frame; it is empty where there is one.
     Where clips of a batch were filled up to one length, ``n_frames``, int64 of shape
     (batch,), tells how many frames of each map count.
     """
 
     out_features: int
+    no_frames = "its dense layers take all frames of the clip side by side"
 
     def __init__(self, in_features: int, dense: tuple[Dense, ...]) -> None:
         super().__init__()
@@ -30,6 +35,10 @@ class Neck(nn.Module):
             in_features = layer.units
         self.dense = nn.Sequential(*layers)
         self.out_features = in_features
+
+    def frames(self, code: Tensor) -> Tensor:
+        """The embedding of each frame of a map; only where ``no_frames`` is empty."""
+        raise ModelError(f"{type(self).__name__} has no embeddings of frames: {self.no_frames}")
 
     def class_layer(self, n_classes: int) -> nn.Linear:
         """The layer that scores classes from the embedding."""
@@ -86,12 +95,28 @@ class GlobalPoolNeck(Neck):
         channels *= max(rows, 1)
         super().__init__(channels, dense)
         self.rows = rows
+        self.no_frames = NO_FRAMES.get(over_time, "")
         self.over_time = time_pool(over_time, channels)
 
     def forward(self, code: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The embedding, shape (batch, out_features)."""
         if n_frames is not None:
             n_frames = n_frames.clamp(max=code.shape[3])
-        values = code.flatten(1, 2) if self.rows else code.mean(dim=2)  # (batch, channel, frame)
-        embedding: Tensor = self.dense(self.over_time(values, n_frames))
+        embedding: Tensor = self.dense(self.over_time(self._values(code), n_frames))
         return embedding
+
+    def frames(self, code: Tensor) -> Tensor:
+        """The embedding of each frame, as if the clip were that frame alone.
+
+        Returns
+        -------
+        Tensor, shape (batch, frame, out_features)
+        """
+        values = self._values(code)
+        alone = values.transpose(1, 2).flatten(0, 1)[:, :, None]  # (batch * frame, channel, 1)
+        embedding: Tensor = self.dense(self.over_time(alone))
+        return embedding.view(len(code), values.shape[2], -1)
+
+    def _values(self, code: Tensor) -> Tensor:
+        """The map without its rows, shape (batch, channel, frame)."""
+        return code.flatten(1, 2) if self.rows else code.mean(dim=2)

@@ -141,6 +141,29 @@ def frames_after(plan: tuple[Step, ...], n_frames: Tensor) -> Tensor:
     return n_frames
 
 
+def frame_grid(plan: tuple[Step, ...]) -> tuple[float, float]:
+    """Where the frames of the code lie among those of the features.
+
+    Returns
+    -------
+    first, step : float
+        The middle of the first, and the way from one to the next, in frames of the features.
+
+    Raises
+    ------
+    ModelError
+        When the encoder works on patches that overlap.
+    """
+    first, step = 0.0, 1.0
+    for one in plan:
+        if isinstance(one, PatchStep):
+            raise ModelError("frames of the code: found patches that overlap, expected frames")
+        if isinstance(one, DownStep):
+            first += (one.size[1] - 1) / 2 * step
+            step *= one.stride[1]
+    return first, step
+
+
 @dataclass
 class Undo:
     """What is needed to undo one step down."""

@@ -14,6 +14,7 @@ from semisonic.models.catalogue import create
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.necks import Neck
+from semisonic.models.plan import PatchStep, frame_grid
 from semisonic.models.registry import Body
 
 
@@ -100,9 +101,55 @@ class SoundModel(nn.Module):
         """Embeddings, shape (batch, dim), of features as in :meth:`from_features`."""
         return self._embed(self.frontend.standardize(x), n_frames)
 
+    @property
+    def no_frames(self) -> str:
+        """Why :meth:`embed_along_time` gives no scores of frames; empty where it does."""
+        if self.encoder.no_frames or self.neck.no_frames:
+            return self.encoder.no_frames or self.neck.no_frames
+        patches = any(isinstance(step, PatchStep) for step in self.encoder.plan)
+        return "its frames are patches that overlap" if patches else ""
+
+    def embed_along_time(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings of features, and of each frame of their code as if it were alone.
+
+        :attr:`head` makes logits of both: those of frames are class activations along time, after
+        Zhou et al. (2016), "Learning deep features for discriminative localization". With a
+        mean over time and nothing but the class layer behind it, the mean of the frames' logits
+        is the clip's. With other poolings (the maximum, attention) a frame's logits are what
+        the network says of a clip that is this frame throughout.
+
+        Parameters
+        ----------
+        x : Tensor, shape (batch, channel, mel, frame)
+            In dB.
+
+        Returns
+        -------
+        clip : Tensor, shape (batch, dim)
+        frames : Tensor, shape (batch, frame of the code, dim)
+            Their times: :meth:`frame_times`.
+
+        Raises
+        ------
+        ModelError
+            Where the network has no such answer; :attr:`no_frames` says why.
+        """
+        if self.no_frames:
+            raise ModelError(f"'{self.name}' gives no scores of frames: {self.no_frames}")
+        code = self.encoder(self._checked(self.frontend.standardize(x)))
+        return self.neck(code), self.neck.frames(code)
+
+    def frame_times(self, n_frames: int) -> Tensor:
+        """Middles of the first frames of the code in a clip, s, float64, shape (n_frames,)."""
+        first, step = frame_grid(self.encoder.plan)
+        mel = self.mel
+        middle = 0.0 if mel.center else mel.window / 2 / mel.sample_rate
+        frame = mel.hop_length / mel.sample_rate
+        return middle + frame * (first + step * torch.arange(n_frames, dtype=torch.float64))
+
     def scores(self, logits: Tensor) -> Tensor:
-        """Probabilities, shape (batch, n_classes): they sum to one unless multi-label."""
-        return torch.sigmoid(logits) if self.multi_label else torch.softmax(logits, dim=1)
+        """Probabilities, shape (..., n_classes): they sum to one unless multi-label."""
+        return torch.sigmoid(logits) if self.multi_label else torch.softmax(logits, dim=-1)
 
     def with_head(
         self, classes: Sequence[str], *, multi_label: bool | None = None, seed: int = 0
@@ -134,13 +181,17 @@ class SoundModel(nn.Module):
         self.classes, self.multi_label = names, bool(multi_label)
         self.head = nn.Sequential(nn.Dropout(self.dropout), self.neck.class_layer(len(names)))
 
-    def _embed(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+    def _checked(self, x: Tensor) -> Tensor:
         expected = (self.mel.n_channels, self.mel.n_mels)
         if x.ndim != 4 or tuple(x.shape[1:3]) != expected:
             raise ModelError(
                 f"found features of shape {tuple(x.shape)}, expected (batch, {expected[0]}, "
                 f"{expected[1]}, frame)"
             )
+        return x
+
+    def _embed(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+        x = self._checked(x)
         frames_of_code = self._frames_of_code(n_frames, x.shape[3])
         embedding: Tensor = self.neck(self.encoder(x, n_frames), frames_of_code)
         return embedding

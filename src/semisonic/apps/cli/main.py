@@ -44,6 +44,7 @@ VERBS = {
     "embed": (f"{_VERBS}.embed", "Turn recordings into vectors, to search and to look at."),
     "search": (f"{_VERBS}.search", "Find the recordings that sound like an example."),
     "map": (f"{_VERBS}.map", "Draw recordings as points to listen to; find clusters."),
+    "detect": (f"{_VERBS}.detect", "Find sounds in long recordings: from when to when."),
     "suspects": (f"{_VERBS}.suspects", "Find labels that look wrong, to be listened to."),
     "curve": (f"{_VERBS}.curve", "Tell how many labels are needed, and what the pool brings."),
     "run": (f"{_VERBS}.run", "Run a recipe: a whole experiment with its report."),

@@ -14,10 +14,12 @@ from semisonic.evaluation.plots.reconstructions import reconstructions
 from semisonic.evaluation.plots.recording_hours import recording_hours
 from semisonic.evaluation.plots.side_by_side import side_by_side
 from semisonic.evaluation.plots.spectrogram import picture, spectrogram
+from semisonic.evaluation.plots.timeline import clock, timeline
 from semisonic.evaluation.plots.training_curves import training_curves
 
 __all__ = [
     "class_recall",
+    "clock",
     "comparison",
     "confusion_matrix",
     "contest",
@@ -33,5 +35,6 @@ __all__ = [
     "recording_hours",
     "side_by_side",
     "spectrogram",
+    "timeline",
     "training_curves",
 ]

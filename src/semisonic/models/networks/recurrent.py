@@ -35,6 +35,7 @@ class RecurrentEncoder(Encoder):
     """
 
     no_decoder = "its recurrent layers have no mirror image"
+    no_frames = "its recurrent layers remember what came before"
 
     def __init__(self, front: PartsEncoder, recurrent: nn.RNNBase) -> None:
         super().__init__()

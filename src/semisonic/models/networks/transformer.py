@@ -82,6 +82,7 @@ class PatchTransformer(Encoder):
     """
 
     no_decoder = "its patches see the whole clip, which leaves nothing to a mirror image"
+    no_frames = "its patches see the whole clip"
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()

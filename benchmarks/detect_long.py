@@ -1,0 +1,170 @@
+"""Events in 30-minute recordings: how many are found, how many are false, how far off.
+
+    python benchmarks/detect_long.py path/to/clips -o benchmarks/results/detect_long.json
+
+``path/to/clips`` is a folder of class folders with short clips. For each draw up to eight clips a
+class go into the recording, and up to sixty others of each class into the training; no file is in
+both. The sounds lie 6 to 20 dB over quiet made-up background. Three training sets are compared,
+which differ in what the model knows of background (see ``detect_sounds.py``), and, for the first
+of them, two ways to times. The ways of ``detect`` were chosen on draw 0; draws 1 to 3 are
+reported.
+"""
+
+# ruff: noqa: E402  (thread counts must be set before numpy and torch are imported)
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detect_sounds import (
+    RATE,
+    WINDOW,
+    Sound,
+    cut_events,
+    write_recording,
+    write_training,
+)
+from semisonic.base.files import write_json
+from semisonic.base.seeds import generator
+from semisonic.data import load_clips
+from semisonic.data.events import Events
+from semisonic.evaluation.event_segments import score_segments
+from semisonic.evaluation.events import score_events, score_overlaps
+from semisonic.features import MelOptions
+from semisonic.inference import SoundClassifier, detect
+from semisonic.training import FitOptions
+from semisonic.training.provenance import commit, machine
+
+MEL = MelOptions(sample_rate=RATE, duration=WINDOW, n_fft=512, hop_length=160)
+KINDS = ("placed+background", "clean+background", "clean")
+SECONDS, SNR_DB = 1800.0, (6.0, 20.0)
+THRESHOLDS = (0.5, 0.8)
+
+
+def split(sounds: list[Sound], draw: int) -> tuple[list[Sound], list[Sound]]:
+    """Up to eight sounds of a class for the recording, up to sixty others for the training."""
+    rng, test, train = generator(draw, "split"), list[Sound](), list[Sound]()
+    for label in sorted({sound.label for sound in sounds}):
+        mine = [sound for sound in sounds if sound.label == label]
+        order = rng.permutation(len(mine))
+        n = min(8, len(mine) // 3)
+        test += [mine[i] for i in order[:n]]
+        train += [mine[i] for i in order[n : n + 60]]
+    return test, train
+
+
+def measure(true: Events, found: Events) -> dict[str, Any]:
+    """Noticed at all (overlap), found within collars, seconds, and errors of times."""
+    hours = SECONDS / 3600
+    noticed = score_overlaps(true, found, hours=hours).overall
+    exact, near = score_events(true, found), score_events(
+        true, found, onset_collar=0.5, offset_collar=0.5
+    )  # fmt: skip
+    values = {
+        "n_true": noticed.n_true,
+        "n_found": noticed.n_found,
+        "precision": noticed.precision,
+        "recall": noticed.recall,
+        "f1": noticed.f1,
+        "false_alarms_per_hour": noticed.false_alarms_per_hour,
+        "f1_collar_200ms": exact.overall.f1,
+        "f1_collar_500ms": near.overall.f1,
+        "f1_segments_1s": score_segments(true, found).overall.f1,
+        "onset_error_median": float(np.median(np.abs(noticed.onset_errors))),
+        "offset_error_median": float(np.median(np.abs(noticed.offset_errors))),
+        "onset_error_p90": float(np.quantile(np.abs(noticed.onset_errors), 0.9)),
+        "offset_error_p90": float(np.quantile(np.abs(noticed.offset_errors), 0.9)),
+    }
+    return {name: round(value, 4) for name, value in values.items()}
+
+
+def run_draw(sounds: list[Sound], draw: int, steps: int, place: Path) -> list[dict[str, Any]]:
+    """All training sets and ways of one draw."""
+    test, train = split(sounds, draw)
+    true = write_recording(place / "recording.wav", test, draw, seconds=SECONDS, snr_db=SNR_DB)
+    rows = []
+    for kind in KINDS:
+        began = time.process_time()
+        clips = load_clips(write_training(place / kind, train, draw, kind))
+        model = SoundClassifier(
+            "small", mel=MEL, method="supervised", validation=0.0, seed=draw, device="cpu",
+            workers=1, training=FitOptions(
+                steps=steps, learning_rate=2e-3, schedule="onecycle", precision="fp32"
+            ),
+        ).fit(clips).model_  # fmt: skip
+        trained = time.process_time() - began
+        for times in ("frames", "windows") if kind == KINDS[0] else ("frames",):
+            for threshold in THRESHOLDS:
+                found = detect(
+                    model, true.file[0], output=place / f"{kind} {times}", times=times,
+                    threshold=threshold, device="cpu", workers=1,
+                )  # fmt: skip
+                row = {"draw": draw, "training": kind, "times": times, "threshold": threshold,
+                       "n_training": len(clips), "cpu_seconds_training": round(trained, 1),
+                       **measure(true, found.events)}  # fmt: skip
+                if found.heard:
+                    row["times_faster_than_real_time"] = round(found.heard / found.seconds, 1)
+                rows.append(row)
+                print(row, flush=True)
+    return rows
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Means and ranges over the draws."""
+    result = []
+    ways = dict.fromkeys((r["training"], r["times"], r["threshold"]) for r in rows)
+    for training, times, threshold in ways:
+        mine = [r for r in rows if (r["training"], r["times"], r["threshold"])
+                == (training, times, threshold)]  # fmt: skip
+        means = {
+            name: {"mean": round(float(np.mean([r[name] for r in mine])), 4),
+                   "from": min(r[name] for r in mine), "to": max(r[name] for r in mine)}
+            for name in measure_names(mine[0])
+        }  # fmt: skip
+        result.append({"training": training, "times": times, "threshold": threshold, **means})
+    return result
+
+
+def measure_names(row: dict[str, Any]) -> list[str]:
+    """The columns that were measured."""
+    return [name for name in row if name.startswith(("prec", "rec", "f1", "false", "on", "off"))]
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--draws", default="1,2,3")
+    parser.add_argument("--steps", type=int, default=150)
+    options = parser.parse_args()
+    began = time.process_time()
+    sounds = cut_events(load_clips(options.clips))
+    rows: list[dict[str, Any]] = []
+    head = {
+        "command": " ".join(["python", *sys.argv[:1], "CLIPS", *sys.argv[2:]]),
+        "commit": commit(),
+        "machine": machine(),
+        "data": {"name": options.clips.name, "n_events": len(sounds)},
+    }
+    for draw in map(int, options.draws.split(",")):
+        with tempfile.TemporaryDirectory() as place:
+            rows += run_draw(sounds, draw, options.steps, Path(place))
+        seconds = round(time.process_time() - began, 1)
+        done = {"cpu_seconds": seconds, "summary": summary(rows), "draws": rows}
+        write_json(options.output, head | done)
+
+
+if __name__ == "__main__":
+    main()

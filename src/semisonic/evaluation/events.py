@@ -1,0 +1,196 @@
+"""How well found events are the true ones: counted one by one, and by seconds.
+
+Mesaros, Heittola and Virtanen (2016), "Metrics for polyphonic sound event detection": an event
+is found when one of its class begins within a collar of its beginning and, if ends count, ends
+within a collar of its end, at least so long or a share of the true length. Each event counts
+once. Where we differ from their toolbox: pairs are chosen so that as many as possible are
+made, with the least sum of errors among those, instead of in the order of the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from semisonic.base.errors import OptionError
+from semisonic.data.events import POSITIVE, Events
+
+ONSET_COLLAR = 0.2
+OFFSET_SHARE = 0.5
+_Rule = Callable[[Events, Events], NDArray[np.bool_]]
+_SLACK = 1e-9  # s, so that an error of exactly a collar is within it
+
+
+@dataclass(frozen=True)
+class EventCounts:
+    """What was found of the events of a class, or of all classes.
+
+    Attributes
+    ----------
+    n_true, n_found, n_matched : int
+        True events, events found, and pairs of them.
+    onset_errors, offset_errors : ndarray of float64, shape (n_matched,)
+        Found less true time, s: above 0 is late.
+    hours : float
+        Of audio that was listened to; 0 where it is not known.
+    """
+
+    n_true: int
+    n_found: int
+    n_matched: int
+    onset_errors: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    offset_errors: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    hours: float = 0.0
+
+    @property
+    def precision(self) -> float:
+        """Share of the found events that are true, 0 to 1; NaN when none was found."""
+        return self.n_matched / self.n_found if self.n_found else float("nan")
+
+    @property
+    def recall(self) -> float:
+        """Share of the true events that were found, 0 to 1; NaN when there are none."""
+        return self.n_matched / self.n_true if self.n_true else float("nan")
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall, 0 to 1; NaN when there are no events at all."""
+        total = self.n_true + self.n_found
+        return 2 * self.n_matched / total if total else float("nan")
+
+    @property
+    def false_alarms_per_hour(self) -> float:
+        """Found events that are none, by hour of audio; NaN where the time is not known."""
+        return (self.n_found - self.n_matched) / self.hours if self.hours else float("nan")
+
+
+@dataclass(frozen=True)
+class EventScores:
+    """Counts of all classes together, and of each."""
+
+    overall: EventCounts
+    by_class: Mapping[str, EventCounts]
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the classes that occur or were found."""
+        values = [counts.f1 for counts in self.by_class.values()]
+        return float(np.mean(values)) if values else float("nan")
+
+
+def score_events(
+    true: Events,
+    found: Events,
+    *,
+    onset_collar: float = ONSET_COLLAR,
+    offset_collar: float | None = ONSET_COLLAR,
+    offset_share: float = OFFSET_SHARE,
+    hours: float = 0.0,
+) -> EventScores:
+    """Event by event: which were found, and how far off.
+
+    Parameters
+    ----------
+    true, found : Events
+        Their files must have the same names. Only positive events count.
+    onset_collar : float
+        Largest error of a beginning, s.
+    offset_collar : float, optional
+        Largest error of an end, s; None: ends do not count.
+    offset_share : float
+        An end may be off by this share of the true length, where that is more.
+    hours : float
+        Audio that was listened to, for false alarms by hour.
+
+    Raises
+    ------
+    OptionError
+        For a collar or share below 0.
+    """
+    for name, value in (("onset_collar", onset_collar), ("offset_collar", offset_collar or 0.0),
+                        ("offset_share", offset_share), ("hours", hours)):  # fmt: skip
+        if not value >= 0:
+            raise OptionError(f"option '{name}': found {value:g}, expected 0 or more")
+
+    def may_pair(a: Events, b: Events) -> NDArray[np.bool_]:
+        onset = np.abs(b.start_time[None] - a.start_time[:, None])
+        within = onset <= onset_collar + _SLACK
+        if offset_collar is not None:
+            length = (a.end_time - a.start_time)[:, None]
+            offset = np.abs(b.end_time[None] - a.end_time[:, None])
+            within &= offset <= np.maximum(offset_collar, offset_share * length) + _SLACK
+        return np.asarray(within, np.bool_)
+
+    return _scored(true, found, may_pair, hours)
+
+
+def score_overlaps(true: Events, found: Events, *, hours: float = 0.0) -> EventScores:
+    """As :func:`score_events`, where any overlap in time makes a pair: was it noticed at all?"""
+
+    def may_pair(a: Events, b: Events) -> NDArray[np.bool_]:
+        begin = np.maximum(a.start_time[:, None], b.start_time[None])
+        end = np.minimum(a.end_time[:, None], b.end_time[None])
+        return np.asarray(end > begin, np.bool_)
+
+    return _scored(true, found, may_pair, hours)
+
+
+def match(
+    true: Events, found: Events, allowed: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pair rows one to one: as many as possible, with the least sum of errors.
+
+    Parameters
+    ----------
+    true, found : Events
+        Of one file and class.
+    allowed : ndarray of bool, shape (len(true), len(found))
+
+    Returns
+    -------
+    rows, columns : ndarray of int64, shape (n_pairs,)
+    """
+    if not allowed.any():
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    error = np.abs(found.start_time[None] - true.start_time[:, None])
+    error += np.abs(found.end_time[None] - true.end_time[:, None])
+    # A pair that is not allowed costs more than all that are allowed together.
+    forbidden = 1.0 + float(error[allowed].max()) * min(allowed.shape) * 2
+    rows, columns = linear_sum_assignment(np.where(allowed, error, forbidden))
+    kept = allowed[rows, columns]
+    return rows[kept].astype(np.int64), columns[kept].astype(np.int64)
+
+
+def _scored(true: Events, found: Events, may_pair: _Rule, hours: float) -> EventScores:
+    true, found = true[true.presence == POSITIVE], found[found.presence == POSITIVE]
+    labels = sorted({*true.label.tolist(), *found.label.tolist()})
+    parts: dict[str, list[EventCounts]] = {label: [] for label in labels}
+    for label in labels:
+        a, b = true[true.label == label], found[found.label == label]
+        for file in sorted({*a.file.tolist(), *b.file.tolist()}):
+            x, y = a[a.file == file], b[b.file == file]
+            rows, columns = match(x, y, may_pair(x, y))
+            parts[label].append(
+                EventCounts(
+                    len(x), len(y), len(rows),
+                    y.start_time[columns] - x.start_time[rows],
+                    y.end_time[columns] - x.end_time[rows],
+                )
+            )  # fmt: skip
+    by_class = {label: _sum(counts, hours) for label, counts in parts.items()}
+    return EventScores(_sum(list(by_class.values()), hours), by_class)
+
+
+def _sum(parts: Sequence[EventCounts], hours: float) -> EventCounts:
+    return EventCounts(
+        sum(one.n_true for one in parts),
+        sum(one.n_found for one in parts),
+        sum(one.n_matched for one in parts),
+        np.concatenate([np.zeros(0), *(one.onset_errors for one in parts)]),
+        np.concatenate([np.zeros(0), *(one.offset_errors for one in parts)]),
+        hours,
+    )

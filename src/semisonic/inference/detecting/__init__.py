@@ -1,0 +1,1 @@
+"""Where in long recordings a sound is: scores along time, and events made of them."""

@@ -1,0 +1,184 @@
+"""From a model and recordings to events: hear what was not heard yet, then find."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.base.files import digest
+from semisonic.base.options import from_mapping, to_dict
+from semisonic.base.progress import bar
+from semisonic.data.events import Events
+from semisonic.inference.detecting.deciding import decision_key
+from semisonic.inference.detecting.events_of import Rules
+from semisonic.inference.detecting.grid import Stretch
+from semisonic.inference.detecting.hearing import Listener, hear
+from semisonic.inference.detecting.options import DetectOptions
+from semisonic.inference.detecting.recordings import Recording, list_recordings
+from semisonic.inference.detecting.result import DetectResult
+from semisonic.inference.detecting.score_store import Scores, ScoreStore, packed, unpacked
+from semisonic.inference.modelfile import open_model
+from semisonic.models import SoundModel
+
+_VERSION = 1  # raise when the same model and options give other scores
+_Broken = dict[tuple[str, int], tuple[Scores, str]]
+
+
+def detect(
+    model: SoundModel | str | PathLike[str],
+    files: Iterable[str | PathLike[str]] | str | PathLike[str],
+    *,
+    output: str | PathLike[str] | None = None,
+    **settings: Any,
+) -> DetectResult:
+    """Find sounds in recordings of any length.
+
+    Parameters
+    ----------
+    model : SoundModel or path
+        A model, its file, or the run folder of ``semisonic train``.
+    files : path or iterable of path
+        Recordings, or folders of them.
+    output : path, optional
+        A folder that keeps the scores: what is in it is not computed again, and a call that
+        was interrupted goes on. Nothing else is written. A temporary folder by default.
+    **settings
+        Options of :class:`DetectOptions`: ``threshold``, ``hop``, ``times``, ``edge``,
+        ``merge_gap``, ``min_duration``, ``classes``, ``background``, ``device``, ``workers``.
+
+    Returns
+    -------
+    DetectResult
+        Its ``events`` are a table; ``events.to_frame()`` is one for pandas.
+
+    Raises
+    ------
+    DataError
+        When none of the files exists.
+    OptionError
+        When a setting is unknown or wrong.
+    ModelError
+        When the model file is missing or damaged.
+    """
+    opened = model if isinstance(model, SoundModel) else open_model(model)
+    paths = [files] if isinstance(files, (str, PathLike)) else list(files)
+    values = {name: list(v) if isinstance(v, tuple) else v for name, v in settings.items()}
+    if "threshold" in values:
+        values["threshold"] = str(values["threshold"])
+    options = from_mapping(
+        DetectOptions, {**values, "model": Path(), "files": [Path(path) for path in paths]}
+    )
+    if output is not None:
+        return detect_with(opened, options, Path(output))
+    with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
+        return detect_with(opened, options, Path(place))
+
+
+def detect_with(model: SoundModel, options: DetectOptions, scores: Path) -> DetectResult:
+    """The same with options; ``scores`` is the folder that scores are kept in."""
+    began = time.perf_counter()
+    listener = Listener(model, options.hop, options.times, options.device)
+    rules = Rules.of(listener, options)
+    recordings, failures = list_recordings(options.files, options.workers)
+    grid = listener.grid
+    places = {one: grid.parts(one.n_samples(grid.sample_rate)) for one in recordings}
+    with ScoreStore(scores, _key(listener), len(model.classes)) as store:
+        missing = [
+            (one, part) for one in recordings for part in places[one]
+            if (one.identity, part.number) not in store
+        ]  # fmt: skip
+        broken = _hear(listener, missing, store, options.workers, sum(map(len, places.values())))
+        rows: list[dict[str, Any]] = []
+        means: list[float] = []
+        durations, reasons = {}, list(failures)
+        for one in recordings:
+            heard = _Heard(store, broken, one, places[one])
+            for event in rules.events(heard):
+                label = model.classes[event.column]
+                start, end = event.first * rules.frame, event.last * rules.frame
+                rows.append(
+                    {"file": one.file, "start_time": round(start, 3),
+                     "end_time": round(min(end, one.duration), 3),
+                     "label": label, "score": event.score}
+                )  # fmt: skip
+                means.append(event.mean)
+            reached = heard.n_frames * rules.frame if heard.reason else one.duration
+            durations[one.file] = min(one.duration, reached)
+            if heard.reason or one.damage:
+                reasons.append((one.file, heard.reason or one.damage))
+    audio = sum((part.last - part.first) * rules.frame for _, part in missing)
+    return DetectResult(
+        Events.from_rows(rows), np.array(means, np.float64), durations, rules.labels,
+        rules.thresholds, listener.with_frames, tuple(reasons), time.perf_counter() - began, audio,
+    )  # fmt: skip
+
+
+class _Heard:
+    """The scores of a recording, part by part, up to its end or to where it breaks off."""
+
+    def __init__(
+        self, store: ScoreStore, broken: _Broken, recording: Recording, parts: list[Stretch]
+    ) -> None:
+        self._store, self._broken = store, broken
+        self._recording, self._parts = recording, parts
+        self.n_frames, self.reason = 0, ""
+
+    def __iter__(self) -> Iterator[NDArray[np.float64]]:
+        for part in self._parts:
+            place = self._recording.identity, part.number
+            if place in self._broken:
+                scores, self.reason = self._broken[place]
+            else:
+                scores = self._store.get(*place)
+            self.n_frames += len(scores)
+            yield unpacked(scores)
+            if self.reason:
+                return
+
+
+def _hear(
+    listener: Listener,
+    missing: list[tuple[Recording, Stretch]],
+    store: ScoreStore,
+    workers: int | None,
+    n_parts: int,
+) -> _Broken:
+    """Score the parts that are missing. What breaks off is given back, and tried again later."""
+    broken: _Broken = {}
+    if not missing:
+        return broken
+    lengths = [(part.last - part.first) * listener.grid.frame for _, part in missing]
+    done = n_parts - len(missing)
+    label = f"detect ({done} of {n_parts} parts are there)" if done else "detect"
+    with bar(math.ceil(sum(lengths)), label, "s of audio", scaled=True) as shown:
+        for length, heard in zip(lengths, hear(listener, missing, workers=workers), strict=True):
+            place = heard.recording.identity, heard.part.number
+            if heard.reason:
+                broken[place] = packed(heard.scores), heard.reason
+            else:
+                store.put(*place, packed(heard.scores))
+            shown.update(length)
+    return broken
+
+
+def _key(listener: Listener) -> str:
+    """What scores depend on: weights, front end, grid."""
+    model, grid = listener.model, listener.grid
+    weights = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        weights.update(name.encode())
+        weights.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest(
+        _VERSION, model.name, model.classes, model.multi_label, to_dict(model.mel),
+        weights.hexdigest(), decision_key(model), grid.n_window, grid.n_hop, grid.n_frame,
+        listener.with_frames,
+    )  # fmt: skip

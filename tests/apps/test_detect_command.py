@@ -1,0 +1,106 @@
+"""``semisonic detect`` from the command line: what it writes, says, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from semisonic.apps.cli.main import main
+from semisonic.base import progress
+from semisonic.data.labels import FORMATS
+from semisonic.features import MelOptions
+from semisonic.models import build, save
+
+RATE = 8000
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    yield
+    progress.show(False)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that was never trained, and two recordings of noise."""
+    folder = tmp_path_factory.mktemp("detect")
+    mel = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+    model = build("(8)3c-2p-gp", mel, ("hum", "hiss"))
+    model.frontend.standardize.fit(np.full((2, *mel.shape), -40.0) + np.eye(16, mel.shape[2]))
+    save(folder / "model.zip", model)
+    (folder / "sounds").mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.wav", "b.wav"):
+        sf.write(folder / "sounds" / name, rng.normal(0, 0.1, 5 * RATE), RATE)
+    return folder
+
+
+def run(place: Path, output: Path, *more: str) -> int:
+    model, sounds = str(place / "model.zip"), str(place / "sounds")
+    return main(["detect", model, sounds, "-o", str(output), "--threshold", "0.2", "-q", *more])
+
+
+def test_it_writes_a_table_and_a_page(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(place, tmp_path / "run") == 0
+    said = capsys.readouterr().out
+    assert "events in 2 recordings, 10 s of audio" in said
+    assert "events.csv" in said
+    lines = (tmp_path / "run" / "events.csv").read_text().splitlines()
+    assert lines[0] == "file,start_time,end_time,label,score,mean_score"
+    assert {line.split(",")[3] for line in lines[1:]} <= {"hum", "hiss"}
+    assert (tmp_path / "run" / "detections.html").is_file()
+    assert run(place, tmp_path / "run", "--classes", "hum", "--merge-gap", "5") == 0
+    again = (tmp_path / "run" / "events.csv").read_text()
+    assert "hiss" not in again
+
+
+def test_files_for_other_programs(place: Path, tmp_path: Path) -> None:
+    formats = ",".join(FORMATS)
+    assert run(place, tmp_path / "run", "--format", formats) == 0
+    lines = (tmp_path / "run" / "events.csv").read_text().splitlines()
+    table = [line.split(",") for line in lines[1:]]
+    tracks = sorted((tmp_path / "run" / "labels" / "audacity").rglob("*.txt"))
+    assert {track.name for track in tracks} <= {"a.txt", "b.txt"}
+    cells = [line.split("\t") for track in tracks for line in track.read_text().splitlines()]
+    assert sorted((float(row[0]), float(row[1]), row[2]) for row in cells) == sorted(
+        (float(row[1]), float(row[2]), row[3]) for row in table
+    )
+    for name in FORMATS[1:]:
+        assert any((tmp_path / "run" / "labels" / name).rglob("*.*")), name
+    assert run(place, tmp_path / "other", "--format", "raven") == 0
+    assert not (tmp_path / "other" / "events.csv").exists()
+
+
+def test_a_bad_file_gives_status_3(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.wav").write_text("no sound")
+    assert run(place, tmp_path / "run", "--workers", "1") == 0
+    arguments = [str(place / "model.zip"), str(place / "sounds"), str(tmp_path / "bad.wav")]
+    assert main(["detect", *arguments, "-o", str(tmp_path / "run"), "-q"]) == 3
+    assert "1 could not be read" in capsys.readouterr().out
+    assert "bad.wav" in (tmp_path / "run" / "bad_files.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--hop", "9"], "clip length, 0.5 s"),
+        (["--threshold", "2"], "at most 1"),
+        (["--times", "frame"], "did you mean 'frames'"),
+        (["--classes", "humm"], "did you mean 'hum'"),
+        (["--min-duration", "-1"], "at least 0"),
+        (["--format", "csv,audasity"], "did you mean 'audacity'"),
+    ],
+)
+def test_wrong_use_gives_status_2(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], text: str
+) -> None:
+    assert run(place, tmp_path / "run", *more) == 2
+    assert text in capsys.readouterr().err
