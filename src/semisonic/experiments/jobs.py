@@ -113,12 +113,14 @@ def named_training(
     if setting.method == PROTOTYPE:
         reads, job = replace(reads, how=plain.how), replace(job, pool=job.pool[:0])
     if setting.method == "supervised":
-        reads, job = replace(reads, how=_without_pool(setting.how)), replace(job, pool=job.pool[:0])
+        reads = replace(reads, how=_without_pool(setting.how))
+        if not setting.generated.generator_pool:
+            job = replace(job, pool=job.pool[:0])
     # What is trained on is named by rows: a method that hears the test clips is another job.
     name = digest(
         "train", reads, job.fold, job.seed, job.train.tolist(), job.validation.tolist(),
         job.pool.tolist(), job.start.name if job.start else "", *_begun(setting, source),
-        *reads.train.by_layer,
+        *reads.train.by_layer, *([setting.generated] if setting.generated.is_used else []),
     )  # fmt: skip
     return replace(job, name=f"train-{name}")
 

@@ -49,6 +49,7 @@ from semisonic.data.splits import VALIDATION_FOLDS
 from semisonic.data.synth import SynthOptions
 from semisonic.evaluation.published_studies import STUDIES
 from semisonic.features import CepstrumOptions, MelOptions
+from semisonic.inference.generated_options import GeneratedOptions
 from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.methods.options import METHODS, MethodOptions
 from semisonic.inference.pretext import (
@@ -123,7 +124,7 @@ class Setting:
         choices=(AUTO, *METHODS),
     )  # fmt: skip
     pool: bool = option(True, "let training hear the unlabelled clips")
-    # Names of jobs are older than the next three: they are left out of the setting's text.
+    # Names of jobs are older than the next four: they are left out of the setting's text.
     classifier: str = option(
         "", "a simple classifier in place of a network; empty: the network",
         choices=("", *CLASSIFIERS), in_text=False,
@@ -133,6 +134,7 @@ class Setting:
         False, "the classifier names the group of classes first, then a class of it by a model "
         "of the group's own; see [categories]", in_text=False,
     )  # fmt: skip
+    generated: GeneratedOptions = field(default_factory=GeneratedOptions, repr=False)
     how: MethodOptions = field(default_factory=MethodOptions)
     loss: LossOptions = field(default_factory=LossOptions)
     mel: MelOptions = field(default_factory=MelOptions)

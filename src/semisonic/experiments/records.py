@@ -48,6 +48,7 @@ def write_done(
     n_parameters: int | None = None,
     history: list[dict[str, float]] | None = None,
     on_pool: dict[str, Any] | None = None,
+    made: dict[str, Any] | None = None,
 ) -> None:
     """Write what a finished job says of itself; it is done from then on."""
     write_json(
@@ -60,6 +61,7 @@ def write_done(
             "n_train": len(job.train), "n_validation": len(job.validation),
             "n_test": len(job.test), "n_pool": len(job.pool),
             "accuracy": float(predictions.correct.mean()), "on_pool": on_pool or {},
+            **({"generated": made} if made else {}),
             "n_parameters": n_parameters, "best_epoch": best_epoch, "seconds": seconds,
             "peak_memory_mib": peak_memory(), "history": history or [],
         },

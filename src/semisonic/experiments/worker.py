@@ -36,7 +36,12 @@ from semisonic.inference.provenance import Part, chained
 from semisonic.inference.scoring import embed_rows, evaluating, mean_by, score_rows
 from semisonic.inference.segment_options import MAJORITY, MEAN
 from semisonic.inference.segments import majority_by, sounding
-from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
+from semisonic.inference.training import (
+    GENERATOR,
+    TrainOutcome,
+    TrainSettings,
+    train_model,
+)
 from semisonic.inference.verbs.runs import plain
 from semisonic.models import (
     AutoEncoder,
@@ -49,6 +54,8 @@ from semisonic.models import (
 )
 
 ENCODER, MODEL, PICTURES = "encoder.zip", "model.zip", "pictures.npz"
+N_PATCHES = 2
+"""Clips and generated patches of each class that are kept to be shown."""
 
 
 class Named(Protocol):
@@ -164,12 +171,14 @@ def run_train(job: TrainJob) -> None:
         how=job.setting.how,
         loss=job.setting.loss,
         fit=job.setting.train,
+        generated=job.setting.generated,
     )
     pool = table.rows_of(job.pool)
+    rows_train = sounding(features, table.with_copies(job.train), owner, segments.silence_db)
     outcome = train_model(
         features,
         target,
-        sounding(features, table.with_copies(job.train), owner, segments.silence_db),
+        rows_train,
         sounding(features, table.rows_of(job.validation), owner, segments.silence_db),
         settings,
         mel=job.setting.mel,
@@ -195,12 +204,13 @@ def run_train(job: TrainJob) -> None:
         _write_arrays(
             folder / PICTURES, filters=_first_filters(outcome.model.encoder),
             points=embed_rows(outcome.model, features, rows),
-            target=target[rows],
+            target=target[rows], **_patches(outcome, features, target, rows_train),
         )  # fmt: skip
     write_done(
         folder, job, predictions, seconds=outcome.seconds, best_epoch=outcome.best_epoch,
         n_parameters=count_parameters(outcome.model), history=outcome.history,
         on_pool=on_pool(outcome, features, target, pool, table.rows_of(job.train)),
+        made=made_by(outcome),
     )  # fmt: skip
     tidy(folder)
 
@@ -237,6 +247,15 @@ def on_pool(
         for number, name in enumerate(outcome.model.classes)
     }
     return {"n_clips": len(rows), "accuracy": float(right.mean()), "precision": by_class}
+
+
+def made_by(outcome: TrainOutcome) -> dict[str, Any]:
+    """What a generator took and how it ended; empty without one."""
+    made = outcome.generated
+    if made is None:
+        return {}
+    last = {k: v for k, v in made.fit.history[-1].items() if k not in ("epoch", "lr", "seconds")}
+    return {"n_patches": len(made.target), "seconds": made.fit.seconds, **last}
 
 
 def _provenance(job: TrainJob, context: Context) -> dict[str, Any]:
@@ -322,9 +341,31 @@ def _repeated(outcome: PretrainOutcome, shown: NDArray[np.float32]) -> dict[str,
     return {"truth": x.numpy()[:, 0], "again": again[:, 0]}
 
 
+def _patches(
+    outcome: TrainOutcome, features: Any, target: Rows, rows: Rows
+) -> dict[str, NDArray[Any]]:
+    """A few clips of each class that a generator heard, and a few patches that it made."""
+    made = outcome.generated
+    if made is None:
+        return {}
+    heard = first_of_each(target[rows])
+    shown = first_of_each(made.target)
+    return {
+        "heard": np.asarray(features[rows[heard]], np.float16)[:, 0],
+        "heard_class": target[rows[heard]],
+        "made": made.features[shown, 0],
+        "made_class": made.target[shown],
+    }
+
+
+def first_of_each(target: Rows, n: int = N_PATCHES) -> Rows:
+    """The first few rows of every class, classes in their order."""
+    return np.concatenate([np.flatnonzero(target == one)[:n] for one in np.unique(target)])
+
+
 def tidy(folder: Path) -> None:
     """Remove checkpoints: a finished job needs none, and they are by far its largest files."""
-    for place in (folder, *folder.glob("layer-*")):
+    for place in (folder, *folder.glob("layer-*"), *folder.glob(GENERATOR)):
         for name in ("checkpoint.pt", "timing.json", "history.json"):
             (place / name).unlink(missing_ok=True)
         if place != folder:

@@ -24,6 +24,8 @@ from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import option
 from semisonic.data.streams import Stream
 from semisonic.features import MelOptions, Standardize
+from semisonic.inference.generated_options import GeneratedOptions
+from semisonic.inference.generating import Generated, generate
 from semisonic.inference.methods import linear_probe, prototypes
 from semisonic.inference.methods.noisy_student import Round, train_in_rounds
 from semisonic.inference.methods.objective import make_objective, reads_pool
@@ -63,6 +65,9 @@ from semisonic.training import (
 
 Rows = NDArray[np.int64]
 
+GENERATOR = "generator"
+"""Folder of the generator's checkpoint, in that of the training."""
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -83,6 +88,7 @@ class TrainSettings:
     loss: LossOptions = field(default_factory=LossOptions)
     fit: FitOptions = field(default_factory=lambda: TRAIN_FIT)
     noisy: NoisyOptions = field(default_factory=NoisyOptions)
+    generated: GeneratedOptions = field(default_factory=GeneratedOptions)
 
 
 @dataclass(frozen=True)
@@ -100,12 +106,15 @@ class TrainOutcome:
     guesses : list of PseudoLabels
         What each student of the method noisy-student, or each round of the method probe,
         learned beside the labels.
+    generated : Generated or None
+        The patches that were learned from beside the labelled clips.
     """
 
     model: SoundModel
     fit: FitResult
     teachers: tuple[FitResult, ...] = ()
     guesses: Sequence[PseudoLabels] = ()
+    generated: Generated | None = None
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -119,8 +128,9 @@ class TrainOutcome:
 
     @property
     def seconds(self) -> float:
-        """Time in epochs, validation and earlier rounds included."""
-        return self.fit.seconds + sum(teacher.seconds for teacher in self.teachers)
+        """Time in epochs, validation, earlier rounds and the generator included."""
+        before = self.generated.fit.seconds if self.generated else 0.0
+        return before + self.fit.seconds + sum(teacher.seconds for teacher in self.teachers)
 
 
 def train_model(
@@ -194,6 +204,7 @@ def train_model(
         device=device, start=start, standardize=standardize, rows_pool=rows_pool,
         rows_noisy=rows_noisy, truth=truth, label=label,
     )  # fmt: skip
+    work = work.with_patches(seed, folder)
     train, pool = work.labelled, work.pool
     if settings.method in SOLVED:
         return work.solve(seed)
@@ -238,6 +249,7 @@ def sweep_model(
             "rate; choose a method that trains, such as 'supervised'"
         )
     work = _Work.of(features, target, rows_train, [], settings, **more)
+    work = work.with_patches(seed, None)
     objective, streams, options = work.parts(work.fresh_model(seed), target, work.labelled, seed)
     return sweep_rate(objective, streams, options, sweep, seed=seed, device=work.device)
 
@@ -260,6 +272,7 @@ class _Work:
     standardize: Standardize | None
     truth: NDArray[np.int64] | None
     label: str
+    patches: Generated | None = None
 
     @classmethod
     def of(
@@ -305,6 +318,24 @@ class _Work:
             choose_device(device), start, standardize, truth, label,
         )  # fmt: skip
 
+    def with_patches(self, seed: int, folder: Path | None) -> _Work:
+        """The same work with generated patches, where the settings ask for some."""
+        options = self.settings.generated
+        if not options.is_used:
+            return self
+        options.check_for(self.settings.method)
+        if len(self.noisy):
+            raise OptionError(
+                "option 'generator': found clips whose labels nobody checked beside others; "
+                "generated patches would take their place: leave out one of them"
+            )
+        patches = generate(
+            self.features, self.target, self.labelled, options, mel=self.mel,
+            n_classes=len(self.classes), seed=seed, device=self.device,
+            folder=None if folder is None else folder / GENERATOR, pool=self.pool,
+        )  # fmt: skip
+        return replace(self, patches=patches)
+
     def parts(
         self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int
     ) -> tuple[Objective, dict[str, Stream], FitOptions]:
@@ -321,10 +352,13 @@ class _Work:
                 steps_per_epoch=options.rounds(streams["labelled"].steps_per_epoch)[1],
             )  # fmt: skip
 
+        beside, weight = settings.noisy.loss, settings.noisy.weight
+        if self.patches is not None:
+            # A patch is one more clip whose label nobody checked.
+            beside, weight = settings.loss, settings.generated.generated_weight
         objective = make_objective(
             settings.method, model, settings.how, loss_of(settings.loss), seed,
-            noisy_loss=loss_of(settings.noisy.loss) if len(self.noisy) else None,
-            noisy_weight=settings.noisy.weight,
+            noisy_loss=loss_of(beside) if "noisy" in streams else None, noisy_weight=weight,
         )  # fmt: skip
         return objective, streams, options
 
@@ -348,7 +382,7 @@ class _Work:
             label=self.label,
         )
         model.cpu().eval()
-        return TrainOutcome(model, result)
+        return TrainOutcome(model, result, generated=self.patches)
 
     def solve(self, seed: int) -> TrainOutcome:
         """Find the class layer alone."""
@@ -407,6 +441,13 @@ class _Work:
             for name, used, n in (("labelled", rows, n_certain), ("noisy", self.noisy, n_noisy))
             if len(used)
         }  # fmt: skip
+        if self.patches is not None:
+            ratio = self.settings.generated.generated_ratio
+            streams["noisy"] = Stream(
+                self.patches.features, np.arange(len(self.patches.target)),
+                batch_size=max(2, round(ratio * min(size, len(rows)))), seed=seed,
+                target=self.patches.target, device=self.device, name="generated",
+            )  # fmt: skip
         if reads_pool(self.settings.method, how):
             # A batch of the pool goes with a batch of labels, which may be a small one.
             n_pool = max(2, round(how.pool_ratio * min(size, len(rows) + len(self.noisy))))
