@@ -17,6 +17,8 @@ from semisonic.base.errors import DataError
 from semisonic.evaluation import Predictions, compare
 from semisonic.evaluation.report import (
     ExperimentContent,
+    GeneratedPatches,
+    Heard,
     JobHistory,
     Mistake,
     Reconstructions,
@@ -57,6 +59,11 @@ def report(predictions: Predictions, tmp_path_factory: pytest.TempPathFactory) -
         reconstructions=Reconstructions(
             truth, {"unpool": truth * 0.9}, ["a", "b"], {"unpool": 0.1}
         ),
+        generated=GeneratedPatches(
+            {"clips": truth, "VAE": truth * 0.8},
+            ["dog", "sea_waves"],
+            [Heard(np.sin(np.arange(4000)), 8000, "sea_waves", "made by VAE")],
+        ),
         filters={arm: RNG.normal(size=(4, 1, 5, 5)) for arm in ARMS},
         embeddings={arm: (RNG.normal(size=(9, 2)), np.arange(9) % 4) for arm in ARMS},
         mistakes=[Mistake("x.wav", np.sin(np.arange(4000)), 8000, "dog", "sea_waves", 0.83)],
@@ -94,6 +101,7 @@ def test_the_page_holds_together_and_is_not_large(report: Path) -> None:
         "confusion-pre-trained",
         "class-recall",
         "reconstructions",
+        "generated",
         "embeddings-supervised",
         "filters-pre-trained",
     }

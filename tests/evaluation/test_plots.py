@@ -40,6 +40,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         CLASSES,
         errors={"unpool": 0.2},
     ),
+    "patches": lambda: plots.patches(
+        {"clips": RNG.normal(size=(4, 8, 9)), "made": RNG.normal(size=(4, 8, 9))}, CLASSES
+    ),
     "filters": lambda: plots.filters(
         {"a": RNG.normal(size=(70, 2, 5, 3)), "b": np.zeros((1, 1, 1, 1))}
     ),
@@ -126,6 +129,8 @@ def test_a_tone_is_where_it_should_be_in_the_picture() -> None:
         (lambda: plots.training_curves({"a": []}), "no history"),
         (lambda: plots.reconstructions(np.ones((2, 3)), {}), "expected"),
         (lambda: plots.reconstructions(np.ones((1, 2, 3)), {"d": np.ones((1, 2, 4))}), "'d'"),
+        (lambda: plots.patches({}), "expected"),
+        (lambda: plots.patches({"a": np.ones((1, 2, 3)), "b": np.ones((2, 2, 3))}), "'b'"),
         (lambda: plots.filters({}), "no weights"),
         (lambda: plots.filters({"a": np.ones((3, 3))}), "'a'"),
         (lambda: plots.embedding_map({"a": (np.ones((3, 3)), [0, 1, 2])}, CLASSES), "'a'"),

@@ -87,6 +87,15 @@ def _differences(recipe: Recipe) -> list[str]:
             f"'{recipe.treated}' learns from the unlabelled clips while it trains "
             f"({', '.join(methods)}); '{recipe.control}' does not hear them."
         )
+    made = [(c.generated, t.generated) for c, t in pairs]
+    if any(treated.is_used and not control.is_used for control, treated in made):
+        heard = any(treated.generator_pool for _, treated in made)
+        notes.append(
+            "A generator learns from the labelled training clips of its fold and draw"
+            f"{' and, without labels, from the pool' if heard else ''}. Its patches stand in "
+            "training batches beside these clips, under the class they were made for, and nowhere "
+            "else. All arms take as many steps with as many clips; the patches come in addition."
+        )
     if any(t.how.augment != c.how.augment or t.how.mixup != c.how.mixup for c, t in pairs):
-        notes.append("The arms differ in augmentation; see the options.")
+        notes.append("Some arms differ in augmentation; see the options.")
     return notes

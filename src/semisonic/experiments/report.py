@@ -25,6 +25,7 @@ from semisonic.evaluation.report import (
     SimpleTable,
     write_experiment_report,
 )
+from semisonic.experiments.generated import generated_patches
 from semisonic.experiments.jobs import TrainJob
 from semisonic.experiments.material import Material
 from semisonic.experiments.method_notes import method_notes
@@ -118,6 +119,7 @@ def write_report(
             if (heard := _heard(wrong, material))
         ],
         embeddings=_embeddings(jobs, shown),
+        generated=generated_patches(plan, jobs, material.labelled.classes),
         mistakes=[
             heard
             for wrong in worst_mistakes(surest, N_MISTAKES)

@@ -35,8 +35,8 @@ Rows = NDArray[np.int64]
 BETA = 10.0
 """Weight of the divergence of the variational auto-encoder."""
 
-LONGEST_SHIFT = 0.5
-"""Seconds by which clips are shifted at most before a generator hears them, around their end."""
+LONGEST_SHIFT = 0.1
+"""Share of a clip that it is shifted by at most before a generator hears it, around its end."""
 
 _FIT = FitOptions(
     epoch_steps=50, batch_size=16, schedule="cosine", ema_decay=0.99, clip_norm=5.0,
@@ -118,7 +118,11 @@ def generate(
     result = fit(
         objective,
         _streams(features, target, rows, heard, seed, torch.device(device)),
-        replace(_FIT, steps=options.generator_steps),
+        replace(
+            _FIT,
+            steps=options.generator_steps,
+            epoch_steps=min(_FIT.epoch_steps, options.generator_steps),
+        ),
         seed=seed,
         device=device,
         folder=folder,
@@ -153,7 +157,7 @@ def make_generative(
         Bands and frames of a patch.
     """
     standardize = Standardize("mel", 1, size[0])
-    changes = replace(preset("weak", mel), time_shift=LONGEST_SHIFT)
+    changes = replace(preset("weak", mel), time_shift=LONGEST_SHIFT * mel.duration)
     shared: dict[str, Any] = {"view": augmenter(changes, mel), "with_pool": with_pool}
     if options.generator == VAE:
         generator = PatchGenerator(size, n_classes, n_maps=2, seed=seed)

@@ -9,6 +9,7 @@ from pathlib import Path
 from semisonic.base.options import option
 from semisonic.data.readers import LABEL_CHOICES
 from semisonic.features import MelOptions
+from semisonic.inference.generated_options import GeneratedOptions
 from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.methods.options import METHODS, MethodOptions
 from semisonic.inference.pretext import (
@@ -139,6 +140,9 @@ class TrainOptions:
     )
     mel: MelOptions = option(MelOptions(), "front end")
     how: MethodOptions = option(MethodOptions(), "method")
+    generated: GeneratedOptions = option(
+        GeneratedOptions(), "patches made by a generator, to learn from beside the labelled clips"
+    )
     loss: LossOptions = option(LossOptions(), "loss")
     fit: FitOptions = option(TRAIN_FIT, "training loop")
     pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")

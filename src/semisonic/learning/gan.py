@@ -83,7 +83,8 @@ class ConditionalGan(Generative):
         """Made patches as the critic sees them: changed like the clips."""
         if self.view is None:
             return made
-        return self.standardize(self.changed(self.standardize.inverse(made)))
+        seen: Tensor = self.standardize(self.changed(self.standardize.inverse(made)))
+        return seen
 
     def made(self, latent: Tensor, condition: Tensor) -> Tensor:
         """Standardised patches within the bounds, (batch, 1, mel, frame)."""

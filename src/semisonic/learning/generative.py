@@ -34,7 +34,7 @@ class Generative(Objective):
         Read the stream ``unlabelled`` beside ``labelled``.
     """
 
-    streams = ("labelled",)
+    streams: tuple[str, ...] = ("labelled",)
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Generative(Objective):
         numbers = torch_generator(seed, "generated patches")
         device = self.standardize.mean.device
         parts = []
-        for part in target.split(_AT_ONCE):
+        for part in torch.split(target, _AT_ONCE):
             latent = self.latents(part, x.to(device), y, numbers)
             noise = torch.randn(len(part), *x.shape[1:], generator=numbers)
             condition = shares(part, self.generator.n_classes).to(device)

@@ -100,12 +100,14 @@ class ConditionalVae(Generative):
         share = torch.rand(len(target), 1, generator=numbers)
         noise = torch.randn(len(target), mean.shape[1], generator=numbers)
         between = torch.lerp(mean[first], mean[second], share)
-        return between + noise * (0.5 * log_variance[first]).exp()
+        vectors: Tensor = between + noise * (0.5 * log_variance[first]).exp()
+        return vectors
 
     def draw(self, latent: Tensor, condition: Tensor, noise: Tensor) -> Tensor:
         """Patches drawn from the model: the mean of each cell and its spread."""
         mean, spread = self.made(latent, condition)
-        return mean + noise * (0.5 * spread).exp()
+        patches: Tensor = mean + noise * (0.5 * spread).exp()
+        return patches
 
 
 def _one_of_class(target: Tensor, y: Tensor, numbers: torch.Generator) -> Tensor:

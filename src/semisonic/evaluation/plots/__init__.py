@@ -9,6 +9,7 @@ from semisonic.evaluation.plots.filters import filters
 from semisonic.evaluation.plots.fold_values import fold_values
 from semisonic.evaluation.plots.histogram import histogram
 from semisonic.evaluation.plots.label_curve import label_curve
+from semisonic.evaluation.plots.patches import patches
 from semisonic.evaluation.plots.rate_sweep import rate_sweep
 from semisonic.evaluation.plots.reconstructions import reconstructions
 from semisonic.evaluation.plots.recording_hours import recording_hours
@@ -28,6 +29,7 @@ __all__ = [
     "fold_values",
     "histogram",
     "label_curve",
+    "patches",
     "picture",
     "rate_sweep",
     "recall_table",

@@ -3,6 +3,8 @@
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.content import (
     ExperimentContent,
+    GeneratedPatches,
+    Heard,
     JobHistory,
     Mistake,
     Reconstructions,
@@ -15,6 +17,8 @@ from semisonic.evaluation.report.page import Number, Page
 
 __all__ = [
     "ExperimentContent",
+    "GeneratedPatches",
+    "Heard",
     "JobHistory",
     "Measured",
     "Mistake",

@@ -75,6 +75,29 @@ class Reconstructions:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """A sound to listen to: its samples, what it is, and how it came about."""
+
+    samples: ArrayLike
+    sample_rate: int
+    what: str
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class GeneratedPatches:
+    """Training clips and patches that generators made after them.
+
+    ``rows`` has shape (n, mel, frame) in dB by who made them, clips first; ``names`` says what
+    class each column is of; ``sounds`` are some of them as sounds.
+    """
+
+    rows: Mapping[str, ArrayLike]
+    names: Sequence[str] = ()
+    sounds: Sequence[Heard] = ()
+
+
+@dataclass(frozen=True)
 class SimpleTable:
     """A table of raw values with its headers; columns in ``shares`` (0 to 1) are shown in %."""
 
@@ -124,6 +147,8 @@ class ExperimentContent:
         How far apart the classes lie in ``separability_inputs``.
     confused : sequence of Mistake
         Clips of the two classes that are most often taken for each other.
+    generated : GeneratedPatches, optional
+        Patches that some arms learned from beside the clips.
     timing : sequence of (what, seconds, note)
     provenance : mapping
         ``command``, ``commit``, ``seed``, ``machine`` and what else is known.
@@ -162,6 +187,7 @@ class ExperimentContent:
     separability: Separability | None = None
     separability_inputs: str = ""
     confused: Sequence[Mistake] = ()
+    generated: GeneratedPatches | None = None
     timing: Sequence[tuple[str, float, str]] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from semisonic.evaluation.report.detail_sections import (
     add_mistakes,
     add_repeat,
 )
+from semisonic.evaluation.report.generated_section import add_generated
 from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Page
 from semisonic.evaluation.report.pairs_section import add_setting_pairs
@@ -98,6 +99,7 @@ def build_page(
     add_categories(page, content, main)
     add_hard_classes(page, content, main)
     add_auto_encoder(page, content)
+    add_generated(page, content)
     add_mistakes(page, content, main)
     add_method(page, content, main)
     add_repeat(page, content)

@@ -117,6 +117,7 @@ def make_ready(options: TrainOptions, clips: Clips, chosen: Selection, run: RunF
     notes += starting_note(options.encoder)
     if noisy_of(options) is not None:
         check_noisy(options.method)
+    options.generated.check_for(options.method)
     start, whole = start_of(options, run), whole_of(options, clips.classes)
     name, mel = network_of(options.model, options.mel, start)
     parts = _parts(run, options, clips, chosen, pool)
@@ -140,6 +141,7 @@ def make_ready(options: TrainOptions, clips: Clips, chosen: Selection, run: RunF
     settings = TrainSettings(
         name, options.standardize, options.dropout, options.label_smoothing, options.method,
         options.how, options.loss, options.fit, noisy_of(options) or NoisyOptions(),
+        options.generated,
     )  # fmt: skip
     more = {
         "mel": mel, "classes": clips.classes, "seed": options.seed, "device": options.device,

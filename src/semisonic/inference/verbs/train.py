@@ -92,6 +92,11 @@ class TrainResult:
                 f"{len(self.selection.test)} clips of the test fold took no part: score them "
                 "with evaluate --fold"
             )
+        if o.generated is not None:
+            n_patches, before = len(o.generated.target), o.generated.fit.seconds
+            lines.append(
+                f"learned beside {n_patches} patches of a generator, which took {before:.0f} s"
+            )
         lines += self.notes
         lines += unreadable(self.failures, self.remarks)
         lines.append(f"model: {self.model}")
@@ -130,6 +135,9 @@ def train(options: TrainOptions) -> TrainResult:
         )
         run.note(best_epoch=outcome.best_epoch, epochs=len(outcome.history), **_prefixed(metrics))
         run.note(method=options.method, encoder=str(options.encoder or ""))
+        if outcome.generated is not None:
+            n_patches = len(outcome.generated.target)
+            run.note(generated={"generator": options.generated.generator, "n_patches": n_patches})
         if ready.notes:
             run.note(notes=list(ready.notes))
         write_curves(run.folder, outcome.history, "Training")
