@@ -48,8 +48,8 @@ class GeneratedOptions:
         if not self.is_used:
             if self != GeneratedOptions():
                 raise OptionError(
-                    "options of generated patches: found some, but 'generator' is none; choose "
-                    "vae or gan, or leave them out"
+                    "option 'generator': found none beside other options of generated patches, "
+                    "which would do nothing; choose vae or gan, or leave them out"
                 )
             return
         if method not in WITH_NOISY:
