@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from semisonic.experiments import RunOptions, run_recipe
     from semisonic.features import MelOptions
     from semisonic.inference import (
+        CalibrateOptions,
         DetectOptions,
         EvaluateOptions,
         EventTracker,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         SoundClassifier,
         TrackOptions,
         TrainOptions,
+        calibrate,
         cross_validate,
         detect,
         evaluate,
@@ -63,6 +65,7 @@ _ROOMS = {
     "experiments": ("RunOptions", "run_recipe"),
     "features": ("MelOptions",),
     "inference": (
+        "CalibrateOptions",
         "DetectOptions",
         "EvaluateOptions",
         "EventTracker",
@@ -73,6 +76,7 @@ _ROOMS = {
         "SoundClassifier",
         "TrackOptions",
         "TrainOptions",
+        "calibrate",
         "cross_validate",
         "detect",
         "evaluate",
@@ -88,6 +92,7 @@ _ROOMS = {
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "CalibrateOptions",
     "Clips",
     "DetectOptions",
     "EmbeddingIndex",
@@ -108,6 +113,7 @@ __all__ = [
     "TrackOptions",
     "TrainOptions",
     "__version__",
+    "calibrate",
     "cross_validate",
     "describe",
     "detect",

@@ -253,7 +253,7 @@ def test_settings_that_are_none(file: Path, content: bytes) -> None:
 
 
 def test_a_later_version(file: Path) -> None:
-    refused(with_settings(file, version=2), "update semisonic")
+    refused(with_settings(file, version=3), "update semisonic")
 
 
 @pytest.mark.parametrize(

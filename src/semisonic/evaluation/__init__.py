@@ -4,6 +4,7 @@ from semisonic.evaluation.calibration import (
     Reliability,
     expected_calibration_error,
     reliability,
+    tag_reliability,
 )
 from semisonic.evaluation.comparison import arm_accuracy, compare, compare_settings
 from semisonic.evaluation.confident import ConfidentJoint, confident_joint
@@ -93,6 +94,7 @@ __all__ = [
     "sign_flip_exact",
     "summary",
     "tag_arm",
+    "tag_reliability",
     "top_k_accuracy",
     "wilson",
 ]

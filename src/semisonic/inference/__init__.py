@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from semisonic.inference.calibrate_options import CalibrateOptions
     from semisonic.inference.classifier import SoundClassifier
     from semisonic.inference.cross_validation import CrossValidation, cross_validate
     from semisonic.inference.detecting.detect import detect
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from semisonic.inference.selection import Selection, select
     from semisonic.inference.suspects_options import SuspectsOptions
     from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
+    from semisonic.inference.verbs.calibrate import CalibrateResult, calibrate
     from semisonic.inference.verbs.convert import ConvertResult, convert
     from semisonic.inference.verbs.evaluate import EvaluateResult, evaluate
     from semisonic.inference.verbs.export import export, export_file
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from semisonic.inference.windowing import cut_clips, window_starts
 
 _WHERE = {
+    "calibrate_options": ("CalibrateOptions",),
     "classifier": ("SoundClassifier",),
     "cross_validation": ("CrossValidation", "cross_validate"),
     "export_options": ("ExportOptions",),
@@ -109,6 +112,7 @@ _WHERE = {
     "selection": ("Selection", "select"),
     "suspects_options": ("SuspectsOptions",),
     "training": ("TrainOutcome", "TrainSettings", "train_model"),
+    "verbs.calibrate": ("CalibrateResult", "calibrate"),
     "verbs.convert": ("ConvertResult", "convert"),
     "verbs.evaluate": ("EvaluateResult", "evaluate"),
     "verbs.export": ("export", "export_file"),
@@ -126,6 +130,8 @@ _WHERE = {
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
+    "CalibrateOptions",
+    "CalibrateResult",
     "ClipScores",
     "ConvertOptions",
     "ConvertResult",
@@ -169,6 +175,7 @@ __all__ = [
     "TrainResult",
     "TrainSettings",
     "WindowScores",
+    "calibrate",
     "convert",
     "cross_validate",
     "cut_clips",

@@ -17,6 +17,8 @@ from sklearn.exceptions import NotFittedError
 from semisonic import evaluation
 from semisonic.base.errors import DataError
 from semisonic.features import MelOptions
+from semisonic.inference.answers import UNKNOWN, Rule
+from semisonic.inference.deciding.sounds import calibrate_model
 from semisonic.inference.detecting.detect import detect
 from semisonic.inference.detecting.result import DetectResult
 from semisonic.inference.learn import Learned, learn
@@ -27,12 +29,13 @@ from semisonic.inference.nested_params import NestedParams
 from semisonic.inference.options import DEFAULT_MODEL, PRETRAIN_FIT, TRAIN_FIT
 from semisonic.inference.pretext import PretextOptions
 from semisonic.inference.pretraining import PretrainSettings
-from semisonic.inference.sound_scores import apply_model
+from semisonic.inference.sound_scores import embed_sounds, say_of
 from semisonic.inference.sounds import as_sounds
 from semisonic.inference.synthetic import SYNTH
 from semisonic.inference.training import TrainSettings
 from semisonic.learning.losses import LossOptions
 from semisonic.models import PretrainedEncoder, SoundModel, read_about, save
+from semisonic.models.decision import Said
 from semisonic.training import FitOptions
 
 if TYPE_CHECKING:
@@ -77,6 +80,9 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         Shares, 0 to below 1.
     validation : float
         Share of the labels held out, by recording, to choose the epoch; 0 runs all epochs.
+    calibration : {"auto", "none"}
+        Whether the held-out share calibrates the scores when it has 20 clips; see
+        :meth:`calibrate` for clips of their own, and for thresholds.
     seed : int
     device : str
     workers : int, optional
@@ -133,6 +139,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
         validation: float = 0.15,
+        calibration: str = AUTO,
         seed: int = 0,
         device: str = "auto",
         workers: int | None = None,
@@ -153,6 +160,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self.dropout = dropout
         self.label_smoothing = label_smoothing
         self.validation = validation
+        self.calibration = calibration
         self.seed = seed
         self.device = device
         self.workers = workers
@@ -216,7 +224,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
                 self._settings(), self._pretrain_settings(),
                 mel=self.mel, start=start, validation=self.validation, seed=self.seed,
                 device=self.device, workers=self.workers, folder=place,
-                keep=self.folder is not None,
+                keep=self.folder is not None, calibrate=self.calibration == AUTO,
             )  # fmt: skip
         self._take(learned)
         names = list(y) if y is not None else []
@@ -230,25 +238,100 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         """The score of each class, 0 to 1, shape (n, n_classes).
 
         The scores of a sound sum to one unless sounds can carry several labels. A sound that
-        is longer than the model's clip length has the mean of its windows' scores.
+        is longer than the model's clip length has the mean of its windows' scores. They are
+        calibrated if the model is.
 
         Raises
         ------
         DataError
             When a sound cannot be read; ``semisonic predict`` goes on with the others.
         """
-        return self._apply(clips, sample_rate, embed=False)
+        return self._say(clips, sample_rate).scores
 
-    def predict(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[Any]:
+    def predict(
+        self, clips: Any, *, sample_rate: int | None = None, unknown: bool = False
+    ) -> NDArray[Any]:
         """The class of each sound, shape (n,).
 
         For several labels a sound: 0 or 1 for each class, shape (n, n_classes), 1 where the
-        score is at least 0.5.
+        score is at least the class's threshold, 0.5 without thresholds.
+
+        Parameters
+        ----------
+        unknown : bool
+            Answer "unknown" (an array of objects; for several labels a row of 0) for sounds that
+            are like nothing learned, or whose class does not reach its threshold if there are
+            thresholds.
+
+        Raises
+        ------
+        ModelError
+            When the model has no rule for unknown sounds although it was asked for.
         """
-        scores = self.predict_proba(clips, sample_rate=sample_rate)
-        if self.model_.multi_label:
-            return (scores >= 0.5).astype(np.int64)
-        return np.asarray(self.classes_[scores.argmax(axis=1)])
+        said = self._say(clips, sample_rate)
+        model = self.model_
+        several, limits = model.multi_label, self.thresholds_
+        rule = Rule.of(model, unknown, "auto" if unknown and limits else None)
+        reasons = [
+            rule.reason(scores, known, multi_label=several)
+            for scores, known in zip(said.scores, said.known.tolist(), strict=True)
+        ]
+        strange = np.array([bool(reason) for reason in reasons])
+        if several:
+            least = model.decision.limits(model.classes, None if limits else 0.5)
+            return np.asarray((said.scores >= least) & ~strange[:, None], np.int64)
+        found = np.asarray(self.classes_[said.scores.argmax(axis=1)])
+        return np.where(strange, UNKNOWN, found.astype(object)) if unknown else found
+
+    def calibrate(
+        self: C,
+        clips: Any,
+        y: Iterable[Any] | None = None,
+        *,
+        sample_rate: int | None = None,
+        groups: ArrayLike | None = None,
+        method: str = AUTO,
+        precision: float = 0.9,
+        unknown: str = AUTO,
+    ) -> C:
+        """Make scores mean what they say, with labelled sounds that were not trained on.
+
+        Parameters
+        ----------
+        clips, y, sample_rate, groups
+            As for :meth:`fit`.
+        method : {"auto", "temperature", "vector", "isotonic", "none"}
+            Auto chooses by log loss on recordings left out in turn.
+        precision : float
+            Share of right answers that each class's threshold is to give; 0: the best F1.
+        unknown : {"auto", "energy", "distance", "none"}
+            The rule for sounds that are like nothing learned.
+
+        Returns
+        -------
+        SoundClassifier
+            Itself, with ``thresholds_``.
+
+        Raises
+        ------
+        DataError
+            For sounds without labels, with unknown ones, of files that were trained on, or fewer
+            than two recordings.
+        """
+        self._check_fitted()
+        sounds = as_sounds(clips, y, sample_rate=sample_rate, groups=groups)
+        with self._place() as place:
+            calibrate_model(
+                self.model_, sounds, self.about_, cache=place / "cache", method=method,
+                precision=precision, unknown=unknown, seed=self.seed, workers=self.workers,
+            )  # fmt: skip
+        return self
+
+    @property
+    def thresholds_(self) -> dict[str, float]:
+        """The score from which on each class is named; empty before :meth:`calibrate`."""
+        self._check_fitted()
+        return dict(self.model_.decision.thresholds)
 
     def detect(
         self, files: Iterable[str | PathLike[str]] | str | PathLike[str], **settings: Any
@@ -263,7 +346,9 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     def embed(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
         """What the class layer sees of each sound, shape (n, dim); the mean over windows."""
-        return self._apply(clips, sample_rate, embed=True)
+        self._check_fitted()
+        sounds = as_sounds(clips, sample_rate=sample_rate, labels="none")
+        return embed_sounds(self.model_, sounds, device=self.device, workers=self.workers)
 
     def score(
         self,
@@ -326,12 +411,10 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
-    def _apply(self, x: Any, sample_rate: int | None, *, embed: bool) -> NDArray[np.float64]:
+    def _say(self, x: Any, sample_rate: int | None) -> Said:
         self._check_fitted()
         sounds = as_sounds(x, sample_rate=sample_rate, labels="none")
-        return apply_model(
-            self.model_, sounds, embed=embed, device=self.device, workers=self.workers
-        )
+        return say_of(self.model_, sounds, device=self.device, workers=self.workers)
 
     def _settings(self) -> TrainSettings:
         return TrainSettings(

@@ -14,6 +14,7 @@ from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.data.join import without_copies
 from semisonic.features import MelOptions
+from semisonic.inference.deciding.after_training import calibrate_by_validation
 from semisonic.inference.methods.advice import (
     FRESH,
     GENERAL,
@@ -81,6 +82,7 @@ def learn(
     workers: int | None,
     folder: Path,
     keep: bool,
+    calibrate: bool = True,
 ) -> Learned:
     """Select, prepare, pre-train when there is a pool, train.
 
@@ -95,6 +97,8 @@ def learn(
         Labelled sounds to choose the epoch by, instead of a share of ``labelled``.
     folder : Path
         For decoded clips, and for checkpoints if ``keep``.
+    calibrate : bool
+        Whether the validation part calibrates the scores when it is large enough.
     """
     _check_unique(labelled.clips)
     asked = _asked(settings, pretraining, start)
@@ -161,6 +165,11 @@ def learn(
         start=begin,
         rows_pool=heard if pool is not None else (),
     )  # fmt: skip
+    if calibrate:
+        said = calibrate_by_validation(
+            outcome.model, prepared, prepared.rows_of(rows_held), joined.clips, seed=seed
+        )
+        _log.info("%s", said)
     about: dict[str, Any] = {
         "command": "SoundClassifier.fit", "seed": seed, "method": way.method, "start": way.start,
     }  # fmt: skip

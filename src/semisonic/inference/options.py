@@ -37,6 +37,7 @@ NEAR_COPIES = (
     "listen for copies of labelled clips in the pool, cut or encoded anew, and leave them out; "
     "decodes every clip once more"
 )
+LICENCE = "on what terms the model may be used, as text for its file and card"
 
 PRETRAIN_FIT = FitOptions(epochs=50, patience=5, monitor="val_loss")
 TRAIN_FIT = FitOptions(epochs=100, patience=15, monitor="val_choice")
@@ -132,6 +133,12 @@ class TrainOptions:
     test_fold: int = option(
         0, "official fold kept out of all training, for evaluate --fold; 0: none", minimum=0
     )
+    calibration: str = option(
+        AUTO, "auto: calibrate the scores by the validation part, when it has 20 clips (one "
+        "temperature, and a rule for unknown sounds); none: leave them as they are",
+        choices=(AUTO, "none"), in_text=False,
+    )  # fmt: skip
+    licence: str = option("", LICENCE, in_text=False)
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
@@ -188,6 +195,12 @@ class PredictOptions:
     )
     output: Path | None = option(None, "CSV file for the table")
     top: int = option(3, "best classes given for each row", minimum=1)
+    unknown: bool = option(
+        False, "answer 'unknown' for sounds that are like nothing the model has learned"
+    )
+    threshold: str | None = option(
+        None, "answer 'unknown' below this score; auto: the model's own thresholds, class by class"
+    )
     windows: bool = option(False, "one row a window instead of one a file")
     hop: float | None = option(
         None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from semisonic.data.clips import Clips
 from semisonic.inference.pipeline import Done, Item, Windows, stream_windows
-from semisonic.inference.scoring import BATCH_SIZE, embed_rows, score_rows
+from semisonic.inference.scoring import BATCH_SIZE, embed_rows, judge_rows
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
 
@@ -33,18 +33,27 @@ class ClipScores:
         Probabilities (or, from :func:`embed_clips`, embeddings).
     reason : str
         Why the clip could not be read; empty if it could. There are no windows then.
+    known : ndarray, shape (n_windows,)
+        How known each window is, 0 to 1: unknown below 0.5; all 1 where the model has no rule.
+        Empty from :func:`embed_clips`.
     """
 
     row: int
     times: Table
     windows: Table
     reason: str = ""
+    known: Table = field(default_factory=lambda: np.zeros(0))
 
     @property
     def mean(self) -> Table:
         """Mean over the windows, shape (n_classes,)."""
         mean: Table = self.windows.mean(axis=0)
         return mean
+
+    @property
+    def mean_known(self) -> float:
+        """Mean over the windows: the clip is unknown below 0.5."""
+        return float(self.known.mean())
 
 
 def score_clips(
@@ -98,13 +107,17 @@ class _Open:
     row: int
     times: list[Table] = field(default_factory=list)
     results: list[Table] = field(default_factory=list)
+    known: list[Table] = field(default_factory=list)
     reason: str = ""
     is_complete: bool = False
 
     def closed(self, width: int) -> ClipScores:
         if self.reason or not self.results:
             return ClipScores(self.row, np.zeros((0, 2)), np.zeros((0, width)), self.reason)
-        return ClipScores(self.row, np.concatenate(self.times), np.concatenate(self.results))
+        known = np.concatenate(self.known)
+        return ClipScores(
+            self.row, np.concatenate(self.times), np.concatenate(self.results), known=known
+        )
 
 
 def _in_batches(
@@ -118,16 +131,19 @@ def _in_batches(
 ) -> Iterator[ClipScores]:
     place = choose_device(device)
     model.to(place)
-    function = embed_rows if embed else score_rows
     items = stream_windows(clips, model.mel, hop=hop, workers=workers)
     opened: deque[_Open] = deque()
     for batch in _grouped(items, batch_size):
         parts = [item for item in batch if isinstance(item, Windows)]
-        results: list[Table] = []
+        results: list[tuple[Table, Table]] = []
         if parts:
             features = np.concatenate([part.features for part in parts])
-            found = function(model, features, np.arange(len(features)), batch_size, place)
-            results = np.split(found, np.cumsum([len(part.times) for part in parts])[:-1])
+            rows, ends = np.arange(len(features)), np.cumsum([len(part.times) for part in parts])
+            if embed:
+                found, known = embed_rows(model, features, rows, batch_size, place), np.zeros(0)
+            else:
+                found, known = judge_rows(model, features, rows, batch_size, place)
+            results = list(zip(np.split(found, ends[:-1]), np.split(known, ends[:-1]), strict=True))
         waiting = iter(results)
         for item in batch:
             if not opened or opened[-1].row != item.row:
@@ -136,7 +152,9 @@ def _in_batches(
                 opened[-1].reason, opened[-1].is_complete = item.reason, True
             else:
                 opened[-1].times.append(item.times)
-                opened[-1].results.append(next(waiting))
+                result, known = next(waiting)
+                opened[-1].results.append(result)
+                opened[-1].known.append(known)
         while opened and opened[0].is_complete:
             yield opened.popleft().closed(len(model.classes))
 

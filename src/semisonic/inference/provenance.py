@@ -26,6 +26,7 @@ of 2 000 others looks like one of them by chance has a probability of 2 in a mil
 ROLES = {
     "training": "trained on",
     "validation": "chosen by (validation)",
+    "calibration": "calibrated on",
     "pretraining": "heard without labels",
     "pool": "heard as a pool without labels",
     "encoder_training": "trained on, by the encoder it started from",
@@ -33,7 +34,9 @@ ROLES = {
     "encoder_pretraining": "heard without labels, by the encoder it started from",
 }
 
-WITH_LABELS = ("training", "validation", "encoder_training", "encoder_validation")
+WITH_LABELS = (
+    "training", "validation", "calibration", "encoder_training", "encoder_validation",
+)  # fmt: skip
 """Roles in which labels were seen: recordings of these are no test."""
 
 

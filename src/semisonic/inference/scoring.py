@@ -1,4 +1,8 @@
-"""Features to scores and embeddings, in batches, in order."""
+"""Features to scores and embeddings, in batches, in order.
+
+This is the one place where logits become the scores that people are given: the model's
+``decision`` is applied here, so every way to scores agrees.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import nearest
 from semisonic.data.streams import batches
 from semisonic.models import SoundModel
+from semisonic.models.decision import Said
 
 BATCH_SIZE = 64
 """Clips scored at once unless a caller says otherwise."""
@@ -55,13 +60,60 @@ def score_rows(
     Returns
     -------
     ndarray of float64, shape (len(rows), n_classes)
-        Probabilities in the order of ``rows``.
+        Probabilities in the order of ``rows``, calibrated if the model is.
+    """
+    return judge_rows(model, features, rows, batch_size, device).scores
+
+
+def judge_rows(
+    model: SoundModel,
+    features: Any,
+    rows: ArrayLike,
+    batch_size: int = BATCH_SIZE,
+    device: str | torch.device = "cpu",
+) -> Said:
+    """As :func:`score_rows`, with how known each row is (see :class:`Said`)."""
+    if model.decision.is_empty:
+
+        def score(x: Tensor) -> Tensor:
+            return model.scores(model.from_features(x).float())
+
+        n_classes = len(model.classes)
+        scores = _in_batches(model, score, features, rows, batch_size, device, n_classes)
+        return Said(scores, np.ones(len(scores)))
+    return decide(model, *compute_rows(model, features, rows, batch_size, device))
+
+
+def decide(
+    model: SoundModel, logits: NDArray[np.float64], embeddings: NDArray[np.float64] | None
+) -> Said:
+    """What the model says, of what its network has computed."""
+    return model.decision.apply(logits, embeddings, multi_label=model.multi_label)
+
+
+def compute_rows(
+    model: SoundModel,
+    features: Any,
+    rows: ArrayLike,
+    batch_size: int = BATCH_SIZE,
+    device: str | torch.device = "cpu",
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the network computes of some rows, before anything is decided.
+
+    Returns
+    -------
+    logits : ndarray of float64, shape (len(rows), n_classes)
+    embeddings : ndarray of float64, shape (len(rows), dim)
     """
 
-    def score(x: Tensor) -> Tensor:
-        return model.scores(model.from_features(x).float())
+    def both(x: Tensor) -> Tensor:
+        embedding = model.embed(x)
+        return torch.cat([model.head(embedding), embedding], dim=1).float()
 
-    return _in_batches(model, score, features, rows, batch_size, device, len(model.classes))
+    n = len(model.classes)
+    width = n + model.neck.out_features
+    table = _in_batches(model, both, features, rows, batch_size, device, width)
+    return table[:, :n], table[:, n:]
 
 
 def score_owners(
@@ -99,13 +151,9 @@ def score_owners(
     if pooling == "scores":
         return mean_by(owner, score_rows(model, features, rows, device=device))
 
-    def logit(x: Tensor) -> Tensor:
-        return model.from_features(x).float()
-
-    n_classes = len(model.classes)
-    logits = _in_batches(model, logit, features, rows, BATCH_SIZE, device, n_classes)
+    logits, embeddings = compute_rows(model, features, rows, device=device)
     owners, means = mean_by(owner, logits)
-    return owners, model.scores(torch.from_numpy(means)).numpy()
+    return owners, decide(model, means, mean_by(owner, embeddings)[1]).scores
 
 
 def embed_rows(

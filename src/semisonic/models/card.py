@@ -11,11 +11,12 @@ from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
 
 _LONGEST = 300
+LICENCE = "licence"
+"""The entry of ``about`` that says on what terms a model is given away."""
 
 
 def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) -> str:
     """The card as Markdown."""
-    classifies = isinstance(model, SoundModel)
     frontend = model.frontend
     lines = [f"# {_title(model)}", ""]
     lines += [f"- Network: `{model.name}`"]
@@ -36,16 +37,25 @@ def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) 
         kind = "any number a clip" if model.multi_label else "one a clip"
         lines += ["", f"## Classes ({len(model.classes)}, {kind})", ""]
         lines += [", ".join(_plain(name) for name in model.classes)]
+        lines += ["", "## Scores", "", *_scores(model)]
+    lines += ["", "## Licence", "", *_licence(about)]
     lines += ["", "## About", ""]
-    lines += [f"- {_plain(key)}: {_plain(value)}" for key, value in about.items()] or [
+    told = {key: value for key, value in about.items() if key != LICENCE}
+    lines += [f"- {_plain(key)}: {_plain(value)}" for key, value in told.items()] or [
         "Nothing was recorded."
     ]
     lines += ["", "## Limits", ""]
-    if classifies:
+    if isinstance(model, SoundModel):
+        says = (
+            "says of a sound that is like none of them that it is unknown, which it cannot always "
+            "tell"
+            if model.decision.unknown.parts
+            else "always ranks them, also for a sound that is none of them"
+        )
         lines += [
-            "It knows only the classes above and always ranks them, also for a sound that is "
-            "none of them. Measure it on recordings of the place where it will be used: other "
-            "microphones, distances and backgrounds change the result."
+            f"It knows only the classes above and {says}. Measure it on recordings of the place "
+            "where it will be used: other microphones, distances and backgrounds change the "
+            "result."
         ]
     else:
         lines += [
@@ -53,6 +63,34 @@ def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) 
             "of the same front end."
         ]
     return "\n".join(lines) + "\n"
+
+
+def _scores(model: SoundModel) -> list[str]:
+    """What has become of the scores, and from which on a class is named."""
+    decision = model.decision
+    if decision.is_empty:
+        return ["As the network learned to give them: not calibrated, no thresholds."]
+    rules = ", ".join(decision.unknown.names)
+    lines = [f"- Calibration: {decision.calibration.text()}"]
+    if rules:
+        share = f"{100 * decision.unknown.kept:g} % of known sounds should pass"
+        rules = f"{rules} ({share})"
+    lines += [f"- Rules for unknown sounds: {rules or 'none'}"]
+    if decision.thresholds:
+        lines += ["- Named from a score of:"]
+        lines += [f"    - {_plain(k)}: {v:.3f}" for k, v in decision.thresholds.items()]
+    lines += [f"- {_plain(k)}: {_plain(v)}" for k, v in decision.note.items()]
+    return lines
+
+
+def _licence(about: Mapping[str, Any]) -> list[str]:
+    """The terms of the model, and of what it started from."""
+    given = _plain(about.get(LICENCE, ""))
+    lines = [given or "None was stated: ask whoever made the model before you pass it on."]
+    published = about.get("published_weights")
+    if isinstance(published, Mapping) and published.get("licence"):
+        lines += ["", f"It starts from published weights: {_plain(published['licence'])}"]
+    return lines
 
 
 def _title(model: SoundModel | PretrainedEncoder) -> str:

@@ -23,7 +23,10 @@ from semisonic.base.errors import ModelError
 from semisonic.base.files import replacing
 
 FORMAT = "semisonic-model"
-VERSION = 1
+PLAIN, WITH_DECISION = 1, 2
+"""Versions of the file. The second holds a decision, without which its scores would be others, so
+releases that know of none refuse it."""
+DECISION = "decision"
 
 _SETTINGS, _WEIGHTS, _CARD = "model.json", "weights.safetensors", "card.md"
 _LIMITS = {_SETTINGS: 8 << 20, _WEIGHTS: 2 << 30, _CARD: 8 << 20}  # bytes
@@ -52,9 +55,10 @@ def write(
         name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()
     }
     _check_values(Path(path), weights)
+    version = WITH_DECISION if DECISION in settings else PLAIN
     try:
         text = json.dumps(
-            {"format": FORMAT, "version": VERSION, **settings}, indent=2, ensure_ascii=False,
+            {"format": FORMAT, "version": version, **settings}, indent=2, ensure_ascii=False,
             allow_nan=False,
         )  # fmt: skip
     except (TypeError, ValueError) as error:
@@ -142,11 +146,13 @@ def _settings(file: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         _damaged(file, f"'{_SETTINGS}' does not describe a model of this package")
     version = settings.get("version")
-    if version != VERSION:
+    if version not in (PLAIN, WITH_DECISION) or isinstance(version, bool):
         raise ModelError(
-            f"{file}: found a model file of version {version!r}, this release reads {VERSION}; "
-            "update semisonic"
+            f"{file}: found a model file of version {version!r}, this release reads {PLAIN} and "
+            f"{WITH_DECISION}; update semisonic"
         )
+    if (version == WITH_DECISION) != (DECISION in settings):
+        _damaged(file, f"version {version} does not go with what it holds")
     return settings
 
 

@@ -18,11 +18,14 @@ from semisonic.models import container
 from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.card import write_card
 from semisonic.models.catalogue import create
+from semisonic.models.decision import Decision
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
 
 M = TypeVar("M", bound=nn.Module)
 ENCODERS = ("autoencoder", "encoder")
+_OF_DECISION = f"{container.DECISION}."
+"""Begins the names of tables that are no weights of the network."""
 PUBLISHED_WEIGHTS = "published"
 """The entry of ``about`` that says which published weights a model began with."""
 _KINDS = {"classifier": "load", **dict.fromkeys(ENCODERS, "load_encoder")}
@@ -52,7 +55,12 @@ def save(
         "multi_label": model.multi_label,
         "dropout": model.dropout,
     }
-    container.write(path, settings, model.state_dict(), write_card(model, about or {}))
+    weights = dict(model.state_dict())
+    if not model.decision.is_empty:
+        settings[container.DECISION] = model.decision.to_dict()
+        for name, table in model.decision.tensors().items():
+            weights[_OF_DECISION + name] = torch.from_numpy(table)
+    container.write(path, settings, weights, write_card(model, about or {}))
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> SoundModel:
@@ -65,6 +73,8 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
     """
     content = container.read(path)
     settings = _checked(path, content.settings, "classifier")
+    tables = {k: v for k, v in content.weights.items() if k.startswith(_OF_DECISION)}
+    weights = {k: v for k, v in content.weights.items() if k not in tables}
     try:
         with torch.device("meta"):  # nothing is allocated for what a file merely claims
             frontend = _frontend(settings)
@@ -79,7 +89,12 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
             )
     except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: the description does not give a model: {error}") from error
-    return _filled(path, model, content.weights).to(device)
+    _filled(path, model, weights)
+    if container.DECISION in settings:
+        model.decision = _decision(path, model, settings[container.DECISION], tables)
+    elif tables:
+        raise ModelError(f"{path}: holds '{sorted(tables)[0]}', but no decision")
+    return model.to(device)
 
 
 def save_encoder(
@@ -165,8 +180,8 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``kind``, ``model``, ``features``, ``standardize``, ``about``, and ``classes`` of a
-        classifier or ``decoder`` of an auto-encoder.
+        ``kind``, ``model``, ``features``, ``standardize``, ``about``, and ``classes`` (and
+        ``decision``, if it has one) of a classifier or ``decoder`` of an auto-encoder.
 
     Raises
     ------
@@ -217,6 +232,16 @@ def _frontend(settings: dict[str, Any]) -> Frontend:
     if missing:
         raise ModelError(f"'features' lacks {', '.join(sorted(missing))}")
     return Frontend(from_mapping(MelOptions, settings["features"]), settings["standardize"])
+
+
+def _decision(
+    path: object, model: SoundModel, table: Any, tensors: Mapping[str, Tensor]
+) -> Decision:
+    arrays = {name.removeprefix(_OF_DECISION): value.numpy() for name, value in tensors.items()}
+    try:
+        return Decision.from_dict(table, arrays, model.classes, model.neck.out_features)
+    except ModelError as error:
+        raise ModelError(f"{path}: the decision cannot be used: {error}") from error
 
 
 def _filled(path: object, model: M, weights: dict[str, Tensor]) -> M:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from semisonic.base.errors import ModelError
 from semisonic.features import Frontend, MelOptions
 from semisonic.models.catalogue import create
+from semisonic.models.decision import Decision
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.necks import Neck
@@ -39,6 +40,8 @@ class SoundModel(nn.Module):
         Whether classes exclude each other (False) or each is present or not (True).
     name : str
         The registered name or the architecture.
+    decision : Decision
+        What is said, made of what the network computes; empty unless it was fitted.
     """
 
     def __init__(
@@ -148,13 +151,17 @@ class SoundModel(nn.Module):
         return middle + frame * (first + step * torch.arange(n_frames, dtype=torch.float64))
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Probabilities, shape (..., n_classes): they sum to one unless multi-label."""
+        """Probabilities as they are learned, shape (..., n_classes), for training.
+
+        They sum to one unless multi-label. What is said of a sound comes from ``decision``: see
+        :func:`semisonic.inference.scoring.judge_rows`.
+        """
         return torch.sigmoid(logits) if self.multi_label else torch.softmax(logits, dim=-1)
 
     def with_head(
         self, classes: Sequence[str], *, multi_label: bool | None = None, seed: int = 0
     ) -> SoundModel:
-        """A copy with a new class layer; this model stays as it is.
+        """A copy with a new class layer and an empty decision; this model stays as it is.
 
         Parameters
         ----------
@@ -179,6 +186,7 @@ class SoundModel(nn.Module):
                 "least one, each once"
             )
         self.classes, self.multi_label = names, bool(multi_label)
+        self.decision = Decision()  # one that was fitted belongs to the class layer before
         self.head = nn.Sequential(nn.Dropout(self.dropout), self.neck.class_layer(len(names)))
 
     def _checked(self, x: Tensor) -> Tensor:

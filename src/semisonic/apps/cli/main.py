@@ -38,6 +38,7 @@ VERBS = {
     "convert": (f"{_VERBS}.convert", "Make an encoder of a published network's weight file."),
     "find-rate": (f"{_VERBS}.find_rate", "Try learning rates on the training clips."),
     "evaluate": (f"{_VERBS}.evaluate", "Measure a classifier on labelled recordings."),
+    "calibrate": (f"{_VERBS}.calibrate", "Make a classifier's scores mean what they say."),
     "predict": (f"{_VERBS}.predict", "Say what is heard in recordings."),
     "listen": (f"{_VERBS}.listen", "Name sounds as they are heard."),
     "export": (f"{_VERBS}.export", "Write a model for use without Semisonic, as ONNX or torch."),

@@ -13,8 +13,10 @@ from semisonic.evaluation.plots.patches import patches
 from semisonic.evaluation.plots.rate_sweep import rate_sweep
 from semisonic.evaluation.plots.reconstructions import reconstructions
 from semisonic.evaluation.plots.recording_hours import recording_hours
+from semisonic.evaluation.plots.reliability import reliability_diagram
 from semisonic.evaluation.plots.side_by_side import side_by_side
 from semisonic.evaluation.plots.spectrogram import picture, spectrogram
+from semisonic.evaluation.plots.thresholds import precision_recall
 from semisonic.evaluation.plots.timeline import clock, timeline
 from semisonic.evaluation.plots.training_curves import training_curves
 
@@ -31,10 +33,12 @@ __all__ = [
     "label_curve",
     "patches",
     "picture",
+    "precision_recall",
     "rate_sweep",
     "recall_table",
     "reconstructions",
     "recording_hours",
+    "reliability_diagram",
     "side_by_side",
     "spectrogram",
     "timeline",

@@ -16,6 +16,7 @@ from semisonic.features.wave import Waveform
 from semisonic.inference.export_options import AUDIO
 from semisonic.inference.exporting.convolution import ConvolutionMel
 from semisonic.models import SoundModel
+from semisonic.models.decision_module import DecisionModule
 
 SCORES, EMBEDDINGS, LEVELS = "scores", "embeddings", "features"
 """Names of the outputs. Features are as the front end gives them, before they are rounded."""
@@ -38,6 +39,7 @@ class Exportable(nn.Module):
     def __init__(self, model: SoundModel, kind: str, outputs: tuple[str, ...] = (SCORES,)) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).cpu().float().eval()
+        self.decision = DecisionModule(model.decision, multi_label=model.multi_label)
         self.kind, self.outputs = kind, outputs
         self.mel: nn.Module = nn.Identity()
         if kind == AUDIO:
@@ -50,15 +52,16 @@ class Exportable(nn.Module):
         features = self.mel(as_stored(x) if self.kind == AUDIO else x)
         embedding = self.model.embed(features.half().float())
         found = {
-            SCORES: self.scores(self.model.head(embedding)),
+            SCORES: self.scores(self.model.head(embedding), embedding),
             EMBEDDINGS: embedding,
             LEVELS: features,
         }
         return tuple(found[name] for name in self.outputs)
 
-    def scores(self, logits: Tensor) -> Tensor:
+    def scores(self, logits: Tensor, embedding: Tensor) -> Tensor:
         """From logits to scores, as prediction does; both shape (batch, n_classes)."""
-        return self.model.scores(logits)
+        found: Tensor = self.decision(logits, embedding)
+        return found
 
     def example(self) -> Tensor:
         """An input for two clips, to be traced with; its numbers do not matter."""

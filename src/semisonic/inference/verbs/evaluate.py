@@ -150,8 +150,16 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     return result
 
 
-def refuse_seen(found: list[Overlap], *, allowed: bool) -> None:
+TEST = (
+    "these clips are no test: {}. Evaluate on other recordings (train with --test-fold keeps a "
+    "fold apart), or say --allow-seen to get the numbers all the same"
+)
+
+
+def refuse_seen(found: list[Overlap], *, allowed: bool, because: str = TEST) -> None:
     """Stop before a worthless number is made; warn about what is merely suspicious.
+
+    ``because`` is the error's text, with a place for what was seen.
 
     Raises
     ------
@@ -164,11 +172,7 @@ def refuse_seen(found: list[Overlap], *, allowed: bool) -> None:
         if allowed or overlap not in worthless:
             _log.warning(overlap.text())
     if worthless and not allowed:
-        raise DataError(
-            f"these clips are no test: {'; '.join(o.text() for o in worthless)}. Evaluate on "
-            "other recordings (train with --test-fold keeps a fold apart), or say --allow-seen to "
-            "get the numbers all the same"
-        )
+        raise DataError(because.format("; ".join(o.text() for o in worthless)))
 
 
 def score_all(

@@ -11,7 +11,7 @@ import numpy as np
 from semisonic import evaluation
 from semisonic.audio import read_start
 from semisonic.base.errors import AudioError
-from semisonic.evaluation.plots import class_recall, confusion_matrix
+from semisonic.evaluation.plots import class_recall, confusion_matrix, reliability_diagram
 from semisonic.evaluation.published import listeners
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.markup import Measured
@@ -67,6 +67,7 @@ def write_page(
     if failures:
         page.warning(f"{len(failures)} clips could not be read; bad_files.csv lists them.")
     _classes(page, m)
+    _reliability(page, m, model)
     _confusions(page, m)
     _mistakes(page, m, model, n_mistakes)
     _method(page, m, model, made, seconds, model_file)
@@ -132,6 +133,25 @@ def _share(row: Mapping[str, Any], level: float) -> Measured | None:
     if not n:
         return None
     return Measured(row["recall"], *evaluation.wilson(round(row["recall"] * n), n, level))
+
+
+def _reliability(page: Page, m: Measurement, model: SoundModel) -> None:
+    measure = evaluation.tag_reliability if m.multi_label else evaluation.reliability
+    page.section("Whether scores mean what they say")
+    decision = model.decision
+    rules = ", ".join(decision.unknown.names)
+    page.text(
+        f"Calibration of the model: {decision.calibration.text()}; rules for unknown sounds: "
+        f"{rules or 'none'}."
+        + ("" if not decision.is_empty else " 'semisonic calibrate' fits both on other clips.")
+    )
+    page.figure(
+        reliability_diagram({"these clips": measure(m.target, m.scores)}),
+        "Share of right answers by the score of the answer, and how many clips have such scores. "
+        "Above the dashed line the model is better than it says, below it worse.",
+        name="reliability",
+        wide=False,
+    )
 
 
 def _confusions(page: Page, m: Measurement) -> None:

@@ -118,12 +118,17 @@ def _file(path: Path) -> InfoResult:
     said = read_about(path)
     about = said["about"]
     if said["kind"] == "classifier":
-        model: SoundModel | PretrainedEncoder = load(path)
+        classifier = load(path)
+        model: SoundModel | PretrainedEncoder = classifier
+        decision = classifier.decision
         title = f"classifier {path}"
         classes = said["classes"]
         shown = ", ".join(classes[:_MANY]) + (", ..." if len(classes) > _MANY else "")
         facts: dict[str, Any] = {"classes": f"{len(classes)}: {shown}"}
         facts["labels a clip"] = "several" if said["multi_label"] else "one"
+        facts["calibration"] = decision.calibration.text()
+        facts["rules for unknown"] = decision.unknown.names
+        facts["thresholds"] = [f"{k} {v:.2f}" for k, v in decision.thresholds.items()][:_MANY]
     else:
         model = load_encoder(path)
         title = f"pre-trained encoder {path}"
@@ -131,6 +136,7 @@ def _file(path: Path) -> InfoResult:
     mel = MelOptions(**said["features"])
     facts = {"network": said["model"], **facts, **_size(model, model.encoder, mel)}
     facts["standardisation"] = said["standardize"]
+    facts.update({key: about[key] for key in ("licence",) if about.get(key)})
     facts.update({key: about[key] for key in ("created", "commit", "seed") if key in about})
     origin = Origin.of(about)
     if origin is not None:

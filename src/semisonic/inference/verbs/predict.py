@@ -17,6 +17,7 @@ from semisonic.base.files import replacing
 from semisonic.base.options import check
 from semisonic.base.progress import track
 from semisonic.data.clips import Clips
+from semisonic.inference.answers import UNKNOWN, Rule
 from semisonic.inference.inputs import gather
 from semisonic.inference.modelfile import open_model
 from semisonic.inference.options import PredictOptions
@@ -42,7 +43,11 @@ class Prediction:
     labels : tuple of str
         The best classes, the best first.
     scores : tuple of float
-        Their scores, 0 to 1.
+        Their scores, 0 to 1; NaN for "unknown", which is no class.
+    known : float
+        How known the sound is, 0 to 1: unknown below 0.5. No probability.
+    reason : str
+        Why the first label is "unknown"; empty if a class is named.
     """
 
     file: str
@@ -50,13 +55,23 @@ class Prediction:
     end_time: float
     labels: tuple[str, ...]
     scores: tuple[float, ...]
+    known: float = 1.0
+    reason: str = ""
 
-    def cells(self) -> list[str]:
-        """The row of the CSV."""
+    def cells(self, *, reasons: bool = False) -> list[str]:
+        """The row of the CSV; with ``reasons`` two cells more, ``known`` and ``reason``."""
         cells = [self.file, f"{self.start_time:.3f}", f"{self.end_time:.3f}"]
         for label, score in zip(self.labels, self.scores, strict=True):
-            cells += [label, f"{score:.4f}"]
-        return cells
+            cells += [label, "" if np.isnan(score) else f"{score:.4f}"]
+        return [*cells, f"{self.known:.3f}", self.reason] if reasons else cells
+
+    def shown(self) -> list[str]:
+        """Labels with their scores, for a terminal."""
+        pairs = zip(self.labels, self.scores, strict=True)
+        return [
+            f"{label} ({self.reason})" if np.isnan(score) else f"{label} {score:.2f}"
+            for label, score in pairs
+        ]
 
 
 @dataclass(frozen=True)
@@ -89,10 +104,8 @@ class PredictResult:
         """The table and what went wrong, for a terminal."""
         top = len(self.rows[0].labels) if self.rows else 0
         cells = [
-            [r.file, f"{r.start_time:.2f}", f"{r.end_time:.2f}",
-             *(f"{label} {score:.2f}" for label, score in zip(r.labels, r.scores, strict=True))]
-            for r in self.rows
-        ]  # fmt: skip
+            [r.file, f"{r.start_time:.2f}", f"{r.end_time:.2f}", *r.shown()] for r in self.rows
+        ]
         headers = ["file", "start s", "end s", "best", *["next"] * (top - 1)]
         lines = [plain_table(headers, cells)] if cells else []
         if self.n_rows > len(self.rows):
@@ -113,11 +126,13 @@ def predict(options: PredictOptions) -> PredictResult:
     DataError
         When none of the files exists.
     ModelError
-        When the model file is missing or damaged.
+        When the model file is missing or damaged, or has no rule for unknown sounds or no
+        thresholds although they were asked for.
     """
     check(options)
     return predict_files(
         open_model(options.model), options.files, top=options.top, windows=options.windows,
+        unknown=options.unknown, threshold=options.threshold,
         hop=options.hop, output=options.output, batch_size=options.batch_size,
         device=options.device, workers=options.workers,
     )  # fmt: skip
@@ -129,6 +144,8 @@ def predict_files(
     *,
     top: int = 3,
     windows: bool = False,
+    unknown: bool = False,
+    threshold: str | float | None = None,
     hop: float | None = None,
     output: Path | None = None,
     batch_size: int = BATCH_SIZE,
@@ -145,6 +162,10 @@ def predict_files(
         Classes given for each row.
     windows : bool
         One row a window instead of one a clip.
+    unknown : bool
+        Answer "unknown" for sounds that the model's rule calls so.
+    threshold : "auto", float, optional
+        Answer "unknown" where no class reaches its threshold: the model's own, or this one.
     hop : float, optional
         Seconds between windows; the model's clip length by default.
     output : Path, optional
@@ -156,6 +177,7 @@ def predict_files(
         When none of the files exists.
     """
     began = time.perf_counter()
+    rule = Rule.of(model, unknown, threshold)
     clips, missing = (files, ()) if isinstance(files, Clips) else gather(files)
     ids = clips.ids
     failures = list(missing)
@@ -165,17 +187,17 @@ def predict_files(
         model, clips, hop=hop, batch_size=batch_size, device=device, workers=workers
     )
     with ExitStack() as stack:
-        writer = _writer(stack, output, min(top, len(model.classes)))
+        writer = _writer(stack, output, min(top, len(model.classes)), rule.is_asked)
         for clip in track(scored, "predict", "clip", len(clips)):
             if clip.reason:
                 failures.append((ids[clip.row], clip.reason))
                 continue
             n_clips += 1
             heard += float(np.diff(clip.times).sum())
-            for row in predictions_of(model, clips, clip, top, windows=windows):
+            for row in predictions_of(model, clips, clip, top, windows=windows, rule=rule):
                 n_rows += 1
                 if writer is not None:
-                    writer.writerow(row.cells())
+                    writer.writerow(row.cells(reasons=rule.is_asked))
                 if writer is None or len(kept) < SHOWN:
                     kept.append(row)
     seconds = time.perf_counter() - began
@@ -183,20 +205,29 @@ def predict_files(
 
 
 def predictions_of(
-    model: SoundModel, clips: Clips, clip: ClipScores, top: int, *, windows: bool = False
+    model: SoundModel,
+    clips: Clips,
+    clip: ClipScores,
+    top: int,
+    *,
+    windows: bool = False,
+    rule: Rule = Rule(),  # noqa: B008  (frozen)
 ) -> Iterator[Prediction]:
     """The rows for one scored clip: one, or one a window."""
-    file = str(clips.file[clip.row])
+    file, several = str(clips.file[clip.row]), model.multi_label
     table = clip.windows if windows else clip.mean[None]
+    known = clip.known if windows else np.array([clip.mean_known])
     times = clip.times if windows else np.array([[clip.times[0, 0], clip.times[:, 1].max()]])
-    for (start, end), scores in zip(times.tolist(), table, strict=True):
-        best = np.argsort(-scores, kind="stable")[:top]
-        yield Prediction(
-            file, start, end, tuple(model.classes[i] for i in best), tuple(scores[best].tolist())
-        )
+    for (start, end), scores, sure in zip(times.tolist(), table, known.tolist(), strict=True):
+        best = rule.order(scores, multi_label=several)[:top]
+        labels, values = [model.classes[i] for i in best], scores[best].tolist()
+        reason = rule.reason(scores, sure, multi_label=several)
+        if reason:
+            labels, values = [UNKNOWN, *labels][:top], [float("nan"), *values][:top]
+        yield Prediction(file, start, end, tuple(labels), tuple(values), sure, reason)
 
 
-def _writer(stack: ExitStack, output: Path | None, top: int) -> Any:
+def _writer(stack: ExitStack, output: Path | None, top: int, reasons: bool) -> Any:
     """A CSV writer whose file takes its place when all rows are written."""
     if output is None:
         return None
@@ -206,5 +237,6 @@ def _writer(stack: ExitStack, output: Path | None, top: int) -> Any:
     )
     writer = csv.writer(stream, lineterminator="\n")
     more = [name for i in range(2, top + 1) for name in (f"label_{i}", f"score_{i}")]
+    more += ["known", "reason"] if reasons else []
     writer.writerow(["file", "start_time", "end_time", "label", "score", *more])
     return writer

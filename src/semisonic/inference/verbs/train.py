@@ -13,6 +13,8 @@ from semisonic import evaluation
 from semisonic.base.files import write_json
 from semisonic.data.clips import Clips
 from semisonic.evaluation.wording import percent
+from semisonic.inference.deciding.after_training import calibrate_by_validation
+from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.methods.options import PROTOTYPE, SOLVED
 from semisonic.inference.modelfile import MODEL
 from semisonic.inference.options import TrainOptions
@@ -127,24 +129,37 @@ def train(options: TrainOptions) -> TrainResult:
             prepared.features, ready.target, ready.rows_train, ready.rows_held, ready.settings,
             folder=run.path("training"), **ready.more,
         )  # fmt: skip
+        notes = ready.notes
+        if options.calibration == AUTO:
+            notes += (
+                calibrate_by_validation(
+                    outcome.model, prepared, ready.rows_held, ready.table, seed=options.seed
+                ),
+            )
         metrics = validate(run, outcome, prepared, ready.table, ready.rows_held)
         save(
             run.path(MODEL),
             outcome.model,
-            about=about("train", options, **ready.parts, measured=_prefixed(metrics)),
+            about=about(
+                "train",
+                options,
+                **ready.parts,
+                measured=_prefixed(metrics),
+                **({"licence": options.licence} if options.licence else {}),
+            ),
         )
         run.note(best_epoch=outcome.best_epoch, epochs=len(outcome.history), **_prefixed(metrics))
         run.note(method=options.method, encoder=str(options.encoder or ""))
         if outcome.generated is not None:
             n_patches = len(outcome.generated.target)
             run.note(generated={"generator": options.generated.generator, "n_patches": n_patches})
-        if ready.notes:
-            run.note(notes=list(ready.notes))
+        if notes:
+            run.note(notes=list(notes))
         write_curves(run.folder, outcome.history, "Training")
     return TrainResult(
         outcome, ready.pretrained, run.folder / MODEL, chosen, metrics, prepared.failures,
         prepared.n_clips(np.concatenate([ready.rows_train, ready.rows_noisy])),
-        prepared.n_clips(ready.rows_held), prepared.remarks, ready.notes, options.method,
+        prepared.n_clips(ready.rows_held), prepared.remarks, notes, options.method,
     )  # fmt: skip
 
 

@@ -1,0 +1,134 @@
+"""How far scores and truth lie apart, before and after each calibration, on clips of other folds.
+
+    python benchmarks/calibration.py path/to/esc10 -o benchmarks/results/calibration.json
+
+For each of some official folds and draws a small network learns from three quarters of the other
+folds' recordings; the last quarter calibrates it; the fold itself, which did neither, is measured.
+Made-up silence and noise is scored by the same models, before and after.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from statistics import fmean
+from time import process_time
+from typing import Any
+
+import numpy as np
+import torch
+
+from score_networks import EPOCHS, MEL, features, network, rounded
+from semisonic import evaluation
+from semisonic.base.files import write_json
+from semisonic.base.options import to_dict
+from semisonic.data import fold_splits, load_clips
+from semisonic.inference.deciding.fitting import fit_decision
+from semisonic.inference.deciding.noise_check import check_noise
+from semisonic.inference.scoring import judge_rows
+from semisonic.models import SoundModel
+from semisonic.models.decision import Decision
+from semisonic.training import commit, machine
+
+FOLDS, DRAWS = (1, 3, 5), 2
+METHODS = ("none", "temperature", "vector", "isotonic", "auto")
+
+
+def measured(model: SoundModel, prepared: Any, rows: Any, target: Any) -> dict[str, float]:
+    """The numbers of a model with the decision it has now."""
+    said = judge_rows(model, prepared.features, rows)
+    return {
+        "calibration_error": evaluation.expected_calibration_error(target, said.scores),
+        "log_loss": evaluation.log_loss(target, said.scores),
+        "accuracy": evaluation.accuracy(target, said.scores.argmax(axis=1)),
+        "called_known": float((said.known >= 0.5).mean()),
+    }
+
+
+def noise(model: SoundModel, seed: int) -> dict[str, dict[str, float]]:
+    """What is said of silence and noise."""
+    rows = check_noise(model, seed=seed)
+    return {row.kind: {"refused": row.refused, "surest": row.surest} for row in rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path, help="ESC-10, or another set with official folds")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path("runs/calibration/cache"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    started = process_time()
+    clips = load_clips(options.data)
+    prepared = features(clips, options.cache)
+    rows: list[dict[str, Any]] = []
+    curves: dict[str, list[Any]] = {name: [] for name in METHODS}
+    for draw in range(DRAWS):
+        for split in fold_splits(clips, validation=0.0, seed=draw):
+            if split.fold not in FOLDS:
+                continue
+            model, held = network(clips, split.train, prepared, seed=100 * draw + split.fold)
+            test = prepared.rows_of(split.test)
+            target = clips.target()[prepared.source[test]]
+            row: dict[str, Any] = {"draw": draw, "fold": split.fold, "clips": len(test)}
+            row["clips_to_calibrate"] = len(held.clips)
+            row["noise_before"] = noise(model, draw)
+            for method in METHODS:
+                fitted = fit_decision(model, held, method=method, unknown="none", seed=draw)
+                model.decision = fitted.decision
+                row[method] = measured(model, prepared, test, target)
+                row[method]["chosen"] = fitted.decision.calibration.method
+                scores = judge_rows(model, prepared.features, test).scores
+                curves[method] += zip(target.tolist(), scores.tolist(), strict=True)
+                model.decision = Decision()
+            model.decision = fit_decision(model, held, seed=draw).decision
+            row["auto with unknown"] = measured(model, prepared, test, target)
+            row["noise_after"] = noise(model, draw + 1000)
+            rows.append(row)
+            print(
+                draw,
+                split.fold,
+                *(f"{m} {row[m]['calibration_error']:.3f}" for m in METHODS),
+                flush=True,
+            )
+    names = (*METHODS, "auto with unknown")
+    means = {
+        name: {
+            key: fmean(row[name][key] for row in rows)
+            for key in ("calibration_error", "log_loss", "accuracy", "called_known")
+        }
+        for name in names
+    }
+    pooled = {}
+    for name, pairs in curves.items():
+        found = evaluation.reliability([a for a, _ in pairs], np.array([b for _, b in pairs]))
+        pooled[name] = {
+            "calibration_error": found.error, "n": found.n_clips.tolist(),
+            "score": np.nan_to_num(found.confidence, nan=-1.0).tolist(),
+            "right": np.nan_to_num(found.accuracy, nan=-1.0).tolist(),
+        }  # fmt: skip
+    kinds = {
+        kind: {
+            when: {
+                key: (fmean if key == "refused" else max)(row[when][kind][key] for row in rows)
+                for key in ("refused", "surest")
+            }
+            for when in ("noise_before", "noise_after")
+        }
+        for kind in rows[0]["noise_after"]
+    }
+    shown = "python benchmarks/calibration.py ESC-10 -o benchmarks/results/calibration.json"
+    write_json(
+        options.output,
+        {
+            "command": shown, "commit": commit(), "machine": machine(),
+            "processor_seconds": round(process_time() - started), "data": clips.name,
+            "network": "small", "epochs": EPOCHS, "front_end": to_dict(MEL),
+            "means": rounded(means),
+            "noise": rounded(kinds), "pooled": rounded(pooled), "rows": rounded(rows),
+        },
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""What the benchmarks of scores have in common: a small network, trained quickly, some clips kept.
+
+The networks are those of nobody's best result: ten epochs, a coarser spectrogram. What is asked is
+what calibration and the rules for unknown sounds do to them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.data import Clips, hold_out
+from semisonic.features import MelOptions
+from semisonic.inference.deciding.fitting import Held
+from semisonic.inference.prepare import Prepared, prepare
+from semisonic.inference.selection import targets_of
+from semisonic.inference.training import TrainSettings, train_model
+from semisonic.models import SoundModel
+from semisonic.training import FitOptions
+
+MEL = MelOptions(sample_rate=16000, n_fft=1024, hop_length=640, n_mels=40)
+EPOCHS = 10
+KEPT = 0.25  # share of the training folds' recordings that calibrate and train nothing
+Rows = NDArray[np.int64]
+
+
+def network(clips: Clips, rows: Rows, prepared: Prepared, seed: int) -> tuple[SoundModel, Held]:
+    """A network trained on most of some clips, and what it computes of the others."""
+    train, kept = hold_out(clips, rows, KEPT, seed, "clips to calibrate by")
+    outcome = train_model(
+        prepared.features, targets_of(prepared.clips, multi_label=False), prepared.rows_of(train),
+        [], TrainSettings(fit=FitOptions(epochs=EPOCHS)), mel=MEL, classes=clips.classes,
+        seed=seed,
+    )  # fmt: skip
+    return outcome.model, Held.of(outcome.model, prepared, prepared.rows_of(kept), clips)
+
+
+def features(clips: Clips, cache: Path) -> Prepared:
+    """Features of all clips."""
+    return prepare(clips, MEL, cache, workers=1)
+
+
+def rounded(values: Any) -> Any:
+    """Numbers with four digits, for a result file."""
+    if isinstance(values, dict):
+        return {key: rounded(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [rounded(value) for value in values]
+    return round(float(values), 4) if isinstance(values, (float, np.floating)) else values

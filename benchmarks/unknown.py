@@ -1,0 +1,101 @@
+"""How well sounds of classes that were never learned are told from known ones.
+
+    python benchmarks/unknown.py path/to/esc10 -o benchmarks/results/unknown.json
+
+In each draw three classes are left out. A small network learns the other seven on three quarters
+of the recordings outside one official fold; the last quarter fits each rule and sets its limit, so
+that 95 % of known clips should pass. Then all clips of the fold are scored: the known ones, which
+trained and fitted nothing, and those of the classes left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from statistics import fmean
+from time import process_time
+from typing import Any
+
+import numpy as np
+import torch
+
+from score_networks import EPOCHS, MEL, features, network, rounded
+from semisonic import evaluation
+from semisonic.base.files import write_json
+from semisonic.base.options import to_dict
+from semisonic.base.seeds import generator
+from semisonic.data import fold_splits, load_clips
+from semisonic.evaluation.strangers import tell_apart
+from semisonic.inference.deciding.fitting import fit_decision
+from semisonic.inference.scoring import compute_rows
+from semisonic.models.decision import Decision
+from semisonic.training import commit, machine
+
+DRAWS, LEFT_OUT = 10, 3
+RULES = ("energy", "distance")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path, help="ESC-10, or another set with official folds")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path("runs/calibration/cache"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    started = process_time()
+    every = load_clips(options.data)
+    rows: list[dict[str, Any]] = []
+    for draw in range(DRAWS):
+        out = generator(draw, "classes left out").choice(len(every.classes), LEFT_OUT, False)
+        left = sorted(every.classes[i] for i in out)
+        names = tuple(name for name in every.classes if name not in left)
+        strange = np.array([labels[0] in left for labels in every.labels])
+        known = every[~strange].with_columns(classes=names)
+        split = fold_splits(known, validation=0.0, seed=draw)[draw % 5]
+        prepared = features(known, options.cache)
+        model, held = network(known, split.train, prepared, seed=draw)
+        others = every[strange & (every.fold == split.fold)].without_labels()
+        unknown = features(others, options.cache)
+        ours = compute_rows(model, prepared.features, prepared.rows_of(split.test))
+        theirs = compute_rows(model, unknown.features, np.arange(len(unknown)))
+        target = known.target()[prepared.source[prepared.rows_of(split.test)]]
+        row: dict[str, Any] = {
+            "draw": draw, "fold": split.fold, "left_out": left, "known": len(target),
+            "unknown": len(unknown),
+            "accuracy": evaluation.accuracy(target, ours[0].argmax(axis=1)),
+        }  # fmt: skip
+        plain = [
+            Decision().apply(x[0], multi_label=False).scores.max(axis=1) for x in (ours, theirs)
+        ]
+        row["highest score"] = tell_apart(-plain[0], -plain[1])._asdict()
+        for rule in RULES:
+            fitted = fit_decision(model, held, unknown=rule, thresholds=False, seed=draw)
+            part = fitted.decision.unknown.parts[0]
+            telling = tell_apart(part.strangeness(*ours), part.strangeness(*theirs))
+            passes = [fitted.decision.unknown.known(*x)[0] >= 0.5 for x in (ours, theirs)]
+            row[rule] = {
+                **telling._asdict(),
+                "known_that_pass": float(passes[0].mean()),
+                "unknown_that_pass": float(passes[1].mean()),
+            }
+        rows.append(row)
+        print(draw, split.fold, left, *(f"{r} {row[r]['auroc']:.3f}" for r in RULES), flush=True)
+    means = {
+        rule: {key: fmean(row[rule][key] for row in rows) for key in rows[0][rule]}
+        for rule in ("highest score", *RULES)
+    }
+    shown = "python benchmarks/unknown.py ESC-10 -o benchmarks/results/unknown.json"
+    write_json(
+        options.output,
+        {
+            "command": shown, "commit": commit(), "machine": machine(),
+            "processor_seconds": round(process_time() - started), "data": every.name,
+            "network": "small", "epochs": EPOCHS, "front_end": to_dict(MEL),
+            "note": "known_that_pass and unknown_that_pass: of the rule with its rule for noise",
+            "means": rounded(means), "rows": rounded(rows),
+        },
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

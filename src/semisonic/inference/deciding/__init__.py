@@ -1,0 +1,1 @@
+"""Fitting a model's decision: calibration, thresholds, and what counts as unknown."""

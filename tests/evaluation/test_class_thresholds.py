@@ -1,0 +1,133 @@
+"""Thresholds of classes, and how known and unknown are told apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import f1_score
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.evaluation import wilson
+from semisonic.evaluation.class_thresholds import class_thresholds, clips_needed
+from semisonic.evaluation.plots import precision_recall, reliability_diagram
+from semisonic.evaluation.strangers import limit_for, tell_apart
+
+tables = st.integers(1, 40).flatmap(
+    lambda n: st.tuples(
+        arrays(np.bool_, (n, 2)), arrays(np.float64, (n, 2), elements=st.floats(0, 1, width=16))
+    )
+)
+
+
+@given(tables, st.sampled_from([0.5, 0.8, 0.95]), st.sampled_from([0.0, 0.25]))
+@settings(max_examples=80, deadline=None)
+def test_what_is_said_of_a_threshold_is_true(
+    table: tuple[np.ndarray, np.ndarray], wanted: float, least: float
+) -> None:
+    truth, scores = table
+    for c, found in enumerate(class_thresholds(truth, scores, precision=wanted, least=least)):
+        named = scores[:, c] >= found.value
+        right = int((truth[:, c] & named).sum())
+        assert found.value > least
+        assert found.n_named == named.sum()
+        assert found.n_clips == truth[:, c].sum()
+        if not found.n_clips or not named.any():
+            assert found.outcome == "not reached"
+            continue
+        assert found.recall == pytest.approx(right / found.n_clips, nan_ok=True)
+        assert found.precision == pytest.approx(right / named.sum())
+        assert found.low == pytest.approx(wilson(right, int(named.sum()), 0.8).low)
+        if found.outcome == "shown":
+            assert found.low >= wanted
+        elif found.outcome == "likely":
+            assert found.low < wanted <= found.precision
+
+
+def test_the_lowest_score_that_is_precise_enough() -> None:
+    scores = np.linspace(1, 0.01, 100)[:, None]
+    truth = np.r_[np.ones(60), np.zeros(40)][:, None] > 0
+    (found,) = class_thresholds(truth, scores, precision=0.9)
+    assert found.outcome == "shown"
+    assert found.recall == 1.0
+    assert 0.9 <= found.low < 0.92
+    (strict,) = class_thresholds(truth, scores, precision=0.97)
+    assert strict.value > found.value
+
+
+def test_too_few_clips_say_so() -> None:
+    scores, truth = np.linspace(1, 0.1, 10)[:, None], np.ones((10, 1))
+    truth[5:] = 0
+    (found,) = class_thresholds(truth, scores, precision=0.9)
+    assert found.outcome == "likely"
+    assert found.precision == 1.0
+    assert found.low < 0.9
+    n = clips_needed(0.9)
+    assert wilson(n, n, 0.8).low >= 0.9 > wilson(n - 1, n - 1, 0.8).low
+    (never,) = class_thresholds(1 - truth, scores, precision=0.9)
+    assert never.outcome == "not reached"
+
+
+@given(tables)
+@settings(max_examples=40, deadline=None)
+def test_the_best_f1_is_the_best(table: tuple[np.ndarray, np.ndarray]) -> None:
+    truth, scores = table
+    (found, _) = class_thresholds(truth, scores, precision=0)
+    column, answers = scores[:, 0], truth[:, 0]
+    if found.outcome == "not reached":
+        assert not answers.any() or not (column > 0).any()
+        return
+    best = max(f1_score(answers, column >= t) for t in np.unique(column[column > 0]))
+    assert f1_score(answers, column >= found.value) == pytest.approx(best)
+
+
+def test_wrong_use() -> None:
+    with pytest.raises(OptionError, match="precision"):
+        class_thresholds(np.ones((2, 1)), np.ones((2, 1)), precision=1.0)
+    with pytest.raises(OptionError, match="level"):
+        clips_needed(0.9, 0.2)
+
+
+def test_known_and_unknown() -> None:
+    rng = np.random.default_rng(0)
+    known, other = rng.normal(0, 1, 4000), rng.normal(2, 1, 4000)
+    found = tell_apart(known, other)
+    assert found.auroc == pytest.approx(0.921, abs=0.01)  # of two normal curves two apart
+    assert found.false_alarms == pytest.approx(0.361, abs=0.03)
+    assert tell_apart([0, 1], [2, 3]) == (1.0, 0.0)
+    with pytest.raises(DataError):
+        tell_apart([], [1.0])
+
+
+@given(
+    st.lists(st.floats(-100, 100), min_size=1, max_size=50), st.sampled_from([0.5, 0.9, 0.95, 1.0])
+)
+def test_enough_known_sounds_pass_a_limit_and_no_more_than_needed(
+    values: list[float], kept: float
+) -> None:
+    limit = limit_for(values, kept)
+    share = np.mean(np.array(values) <= limit)
+    assert share >= kept - 1e-9
+    assert np.mean(np.array(values) < limit) < kept
+
+
+def test_the_pictures_are_drawn() -> None:
+    from semisonic.evaluation import reliability
+
+    rng = np.random.default_rng(0)
+    scores = rng.dirichlet(np.ones(7) * 0.3, 80)
+    target = np.where(rng.random(80) < 0.7, scores.argmax(axis=1), rng.integers(0, 7, 80))
+    curve = reliability(target, scores)
+    figure = reliability_diagram({"before": curve, "after": curve})
+    assert "apart" in str(figure.legends[0].get_texts()[0].get_text())
+    hot = target[:, None] == np.arange(7)
+    found = class_thresholds(hot, scores)
+    names = [f"class {i}" for i in range(7)]
+    grid = precision_recall(hot, scores, found, names, 0.9)
+    assert [axes.get_title(loc="left") for axes in grid.axes[:7]] == names
+    with pytest.raises(DataError):
+        precision_recall(hot, scores, found, names[:3])
+    with pytest.raises(DataError):
+        reliability_diagram({})

@@ -1,0 +1,266 @@
+"""The decision of a model: what it does to scores, and that a file cannot smuggle nonsense in."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from semisonic.base.calibration import ISOTONIC, TEMPERATURE, VECTOR, Calibration
+from semisonic.base.errors import ModelError
+from semisonic.features import MelOptions
+from semisonic.models import SoundModel, build, load, read_about, save
+from semisonic.models.decision import Decision
+from semisonic.models.decision_module import DecisionModule
+from semisonic.models.unknown import Distance, Energy, Limit, Noise, Unknown
+
+MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+CLASSES = ("rain", "Hund", "пила")
+DIM = 8
+FILES = Path(__file__).parent / "files"
+
+ISO = Calibration(ISOTONIC, knots=(((0.0, 0.4, 1.0), (0.1, 0.2, 0.9)),) * 3)
+CALIBRATIONS = [
+    Calibration(),
+    Calibration(TEMPERATURE, (0.5,), (0.0,)),
+    Calibration(VECTOR, (0.5, 1.0, 2.0), (0.1, 0.0, -0.1)),
+    ISO,
+]
+logits_of = arrays(np.float64, (5, 3), elements=st.floats(-30, 30, width=32))
+
+
+def whole() -> Decision:
+    """A decision with everything in it."""
+    rng = np.random.default_rng(0)
+    table = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+    directions = np.linalg.qr(rng.normal(size=(DIM, 2)))[0].astype(np.float32)
+    distance = Distance(Limit(3.0, 0.5), table(3, DIM), directions, np.abs(table(3)))
+    noise = Noise(Limit(0.0, 1.0), np.abs(table(DIM)), table(4, DIM), table(4), 0.25)
+    return Decision(
+        CALIBRATIONS[2],
+        dict(zip(CLASSES, (0.5, 0.25, 0.75), strict=True)),
+        Unknown((Energy(Limit(4.0, 1.0)), distance, noise), 0.95),
+        {"clips": 12},
+    )
+
+
+def model() -> SoundModel:
+    made = build("(4)3c-2p-8fcr", MEL, CLASSES, seed=1)
+    made.frontend.standardize.fit(torch.randn(4, *MEL.shape) * 20 - 40)
+    return made.eval()
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda c: c.method)
+@pytest.mark.parametrize("multi_label", [False, True])
+@given(logits=logits_of)
+@settings(max_examples=25, deadline=None)
+def test_scores_are_probabilities(
+    calibration: Calibration, multi_label: bool, logits: np.ndarray
+) -> None:
+    scores = calibration.apply(logits, multi_label=multi_label)
+    assert (scores >= 0).all()
+    assert (scores <= 1).all()
+    if not multi_label:
+        np.testing.assert_allclose(scores.sum(axis=1), 1.0)
+    if calibration.method in ("none", TEMPERATURE):
+        raw = Calibration().apply(logits, multi_label=multi_label)
+        rows = np.arange(len(logits))
+        best = scores[rows, raw.argmax(axis=1)]  # scores may be equal in floating point
+        np.testing.assert_allclose(best, scores.max(axis=1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda c: c.method)
+def test_a_calibration_comes_back_from_json(calibration: Calibration) -> None:
+    text = json.dumps(calibration.to_dict(), allow_nan=False)
+    assert Calibration.from_dict(json.loads(text), 3) == calibration
+
+
+def test_noise_claims_little_and_keeps_its_order() -> None:
+    logits = np.array([[9.0, 1.0, 0.0], [4.0, 1.0, 0.0]])
+    centre, one = np.ones((1, DIM), np.float32), np.ones(1, np.float32)
+    noise = Noise(Limit(0.5, 0.1), np.ones(DIM, np.float32), centre, one, 0.0)
+    embeddings = np.stack([np.zeros(DIM), np.ones(DIM)])  # the second is the centre of noise
+    rule = Unknown((noise,), 0.95)
+    scores, known = Decision(unknown=rule).apply(logits, embeddings, multi_label=False)
+    assert known[0] > 0.9
+    assert known[1] < 0.5
+    np.testing.assert_allclose(scores.sum(axis=1), 1.0)
+    assert scores[0, 0] > 0.99
+    assert 1 / 3 < scores[1, 0] < 0.5
+    assert (np.diff(scores[1]) < 0).all()
+    several = Decision(unknown=rule).apply(logits, embeddings, multi_label=True).scores
+    assert several[1].max() < 0.25
+
+
+def test_other_unknown_sounds_keep_their_scores() -> None:
+    logits = np.array([[9.0, 1.0, 0.0], [2.0, 1.0, 0.0]])
+    rule = Unknown((Energy(Limit(-5.0, 0.5)),), 0.95)
+    scores, known = Decision(unknown=rule).apply(logits, multi_label=False)
+    np.testing.assert_array_equal(known >= 0.5, [True, False])
+    plain = Decision().apply(logits, multi_label=False).scores
+    np.testing.assert_allclose(scores, plain, rtol=1e-9, atol=1e-12)
+
+
+def test_rules_that_read_embeddings_say_so() -> None:
+    with pytest.raises(ModelError, match="needs embeddings"):
+        whole().apply(np.zeros((1, 3)), multi_label=False)
+    assert whole().unknown.reads_embedding
+
+
+def test_a_model_file_keeps_the_decision(tmp_path: Path) -> None:
+    made = model()
+    made.decision = whole()
+    save(tmp_path / "a.zip", made, about={"licence": "CC BY 4.0"})
+    back = load(tmp_path / "a.zip").decision
+    rng = np.random.default_rng(1)
+    logits, embeddings = rng.normal(size=(6, 3)), rng.normal(size=(6, DIM))
+    for a, b in zip(
+        made.decision.apply(logits, embeddings, multi_label=False),
+        back.apply(logits, embeddings, multi_label=False),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+    assert back.thresholds == made.decision.thresholds
+    assert back.note == {"clips": 12}
+    assert read_about(tmp_path / "a.zip")["version"] == 2
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        card = archive.read("card.md").decode()
+    for words in ("vector scaling", "energy, distance, noise", "Hund: 0.250", "CC BY 4.0"):
+        assert words in card
+
+
+def test_a_new_class_layer_forgets_the_decision() -> None:
+    made = model()
+    made.decision = whole()
+    assert made.with_head(["a", "b"]).decision.is_empty
+    assert not made.decision.is_empty
+
+
+def test_without_a_decision_the_file_is_that_of_earlier_releases(tmp_path: Path) -> None:
+    save(tmp_path / "a.zip", model())
+    said = read_about(tmp_path / "a.zip")
+    assert said["version"] == 1
+    assert "decision" not in said
+
+
+def test_a_file_of_release_0_1_gives_the_scores_it_gave() -> None:
+    made = load(FILES / "model-0.1.zip")
+    assert made.classes == ("hiss", "hum", "sweep")
+    assert made.decision.is_empty
+    time = torch.arange(4000) / 8000
+    waves = torch.stack([0.3 * torch.sin(6.2832 * f * time) for f in (220.0, 1500.0, 3000.0)])
+    with torch.inference_mode():
+        scores = made.scores(made(waves)).numpy()
+    recorded = json.loads((FILES / "model-0.1.json").read_text())
+    np.testing.assert_allclose(scores, recorded, atol=2e-4)
+
+
+def _with(path: Path, change: Callable[[dict[str, Any]], None], **tables: Any) -> Path:
+    """The file of a whole decision with another description, and other tables."""
+    import safetensors.torch
+
+    made = model()
+    made.decision = whole()
+    save(path, made)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    said = json.loads(members["model.json"])
+    change(said)
+    members["model.json"] = json.dumps(said).encode()
+    weights = safetensors.torch.load(members["weights.safetensors"])
+    for name, value in tables.items():
+        key = "decision." + name.replace("_", ".", 1)
+        if value is None:
+            del weights[key]
+        else:
+            weights[key] = value
+    members["weights.safetensors"] = safetensors.torch.save(weights)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def _put(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(said: dict[str, Any]) -> None:
+        place = said
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = value
+
+    return change
+
+
+HOSTILE = {
+    "no mapping": _put("decision", value=[1, 2]),
+    "unknown method": _put("decision", "calibration", "method", value="pickle"),
+    "wrong number of scales": _put("decision", "calibration", "scale", value=[1.0]),
+    "a scale of nothing": _put("decision", "calibration", "scale", value=[1.0, 0.0, 1.0]),
+    "text for a number": _put("decision", "calibration", "offset", value=["a", "b", "c"]),
+    "a number too large": _put("decision", "calibration", "offset", value=[10**400, 0, 0]),
+    "falling knots": _put(
+        "decision", "calibration",
+        value={"method": "isotonic", "knots": [[[0.0, 1.0], [0.9, 0.1]]] * 3},
+    ),
+    "a threshold over one": _put(
+        "decision", "thresholds", value=dict.fromkeys(CLASSES, 1.5)
+    ),
+    "another class's threshold": _put("decision", "thresholds", value={"cat": 0.5}),
+    "an unknown rule": _put("decision", "unknown", "rules", value={"eval": {"limit": [0, 1]}}),
+    "no spread": _put("decision", "unknown", "rules", "energy", "limit", value=[0.0, 0.0]),
+    "kept too much": _put("decision", "unknown", "kept", value=7),
+    "tables of no rule": _put("decision", "unknown", "rules", value={}),
+    "no decision for the tables": lambda said: (said.pop("decision"), said.update(version=1)),
+    "a version that does not fit": _put("version", value=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_decision_that_makes_no_sense_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    with pytest.raises(ModelError, match=r"a\.zip"):
+        load(_with(tmp_path / "a.zip", change))
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"distance_means": torch.zeros(3, 9)},
+        {"distance_means": torch.full((3, DIM), float("nan"))},
+        {"distance_weights": -torch.ones(3)},
+        {"distance_weights": torch.ones(5)},
+        {"noise_centres": torch.zeros(5, DIM)},
+        {"noise_widths": None},
+        {"noise_weights": torch.zeros(4, dtype=torch.int64)},
+        {"noise_more": torch.zeros(2)},
+    ],
+    ids=lambda tables: next(iter(tables)),
+)
+def test_tables_that_do_not_fit_are_refused(tmp_path: Path, tables: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match=r"a\.zip"):
+        load(_with(tmp_path / "a.zip", lambda said: None, **tables))
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda c: c.method)
+def test_the_module_for_export_gives_the_same_scores(
+    calibration: Calibration, multi_label: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    logits, embeddings = rng.normal(0, 3, (40, 3)), rng.normal(size=(40, DIM))
+    for unknown in (Unknown(), whole().unknown):
+        decision = Decision(calibration, unknown=unknown)
+        expected = decision.apply(logits, embeddings, multi_label=multi_label).scores
+        module = DecisionModule(decision, multi_label=multi_label)
+        found = module(torch.from_numpy(logits).float(), torch.from_numpy(embeddings).float())
+        np.testing.assert_allclose(found.numpy(), expected, atol=2e-5)
