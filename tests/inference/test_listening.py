@@ -314,7 +314,7 @@ def test_thresholds_and_classes(
         TrackOptions(threshold="0.6", background=("hum", "sweep", "no such class")),
     ):
         assert {one.label for one in listen(model, file, only, hop=0.1)} == {"hiss"}
-    with pytest.raises(OptionError, match="name those to be reported"):
+    with pytest.raises(OptionError, match="name those to be found"):
         listen(model, file, TrackOptions(background=("hum", "hiss", "sweep")))
     for wrong in ("0", "1.5", "much"):
         with pytest.raises(OptionError, match="expected auto or a number"):

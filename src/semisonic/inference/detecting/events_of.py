@@ -9,9 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.errors import OptionError
-from semisonic.base.options import nearest
-from semisonic.inference.detecting.deciding import thresholds_for
 from semisonic.inference.detecting.finding import EventFinder, Found
 from semisonic.inference.detecting.hearing import Listener
 from semisonic.inference.detecting.options import (
@@ -19,6 +16,7 @@ from semisonic.inference.detecting.options import (
     EDGE_OF_WINDOWS,
     DetectOptions,
 )
+from semisonic.inference.thresholds import event_classes, thresholds_for
 
 _CLOSE = 1e-6  # of a frame
 
@@ -57,9 +55,11 @@ class Rules:
         OptionError
             For an unknown class, or when no class is left.
         """
-        labels = _wanted(listener.model.classes, options)
-        columns = tuple(listener.model.classes.index(name) for name in labels)
-        thresholds = thresholds_for(listener.model, options.threshold)[list(columns)]
+        model = listener.model
+        wanted = event_classes(model, options.classes, options.background)
+        labels = tuple(dict.fromkeys(wanted))
+        columns = tuple(model.classes.index(name) for name in labels)
+        thresholds = thresholds_for(model, options.threshold)[list(columns)]
         edge = options.edge
         if edge is None:
             edge = EDGE_OF_FRAMES if listener.with_frames else EDGE_OF_WINDOWS
@@ -84,16 +84,3 @@ class Rules:
         for finder in finders:
             found += finder.finish()
         return sorted(found, key=lambda one: (one.first, one.last, one.column))
-
-
-def _wanted(classes: tuple[str, ...], options: DetectOptions) -> tuple[str, ...]:
-    for name in options.classes:
-        if name not in classes:
-            raise OptionError(f"option 'classes': unknown class '{name}'; {nearest(name, classes)}")
-    wanted = options.classes or tuple(c for c in classes if c not in options.background)
-    if not wanted:
-        raise OptionError(
-            f"option 'background': all classes of the model ({', '.join(classes)}) are "
-            "background; name those to be found with 'classes'"
-        )
-    return tuple(dict.fromkeys(wanted))

@@ -13,8 +13,9 @@ from semisonic.base.errors import OptionError
 from semisonic.data.clips import Clips
 from semisonic.inference.detecting.deciding import frame_scores, window_scores
 from semisonic.inference.detecting.grid import Average, Grid, Stretch
-from semisonic.inference.detecting.options import AUTO, FRAMES, WINDOWS
+from semisonic.inference.detecting.options import FRAMES, WINDOWS
 from semisonic.inference.detecting.recordings import Recording
+from semisonic.inference.event_options import AUTO
 from semisonic.inference.pipeline import Done, stream_windows
 from semisonic.inference.scoring import evaluating
 from semisonic.models import SoundModel

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from semisonic.base.options import option
 from semisonic.data.labels import FORMATS
+from semisonic.inference.event_options import AUTO, BACKGROUND, CLASSES, NO_EVENTS, THRESHOLD
 
-AUTO, FRAMES, WINDOWS = TIMES = ("auto", "frames", "windows")
-BACKGROUND = ("background", "noise", "silence", "other")
+FRAMES, WINDOWS = "frames", "windows"
+TIMES = (AUTO, FRAMES, WINDOWS)
 EDGE_OF_FRAMES, EDGE_OF_WINDOWS = 0.6, 0.8
 CSV = "csv"
 SCORE_OPTIONS = ("model", "hop", "times")
@@ -26,10 +27,7 @@ class DetectOptions:
         dataclasses.MISSING, "recordings of any length, or folders of recordings"
     )
     output: Path = option(Path("runs/detect"), "run folder")
-    threshold: str = option(
-        AUTO, "score that an event must reach: a number from 0 to 1; a CSV file with the columns "
-        "label and threshold; or auto, the model's own where it has some, else 0.5",
-    )  # fmt: skip
+    threshold: str = option(AUTO, THRESHOLD)
     hop: float | None = option(
         None, "step between windows; a quarter of the model's clip length if not given",
         unit="s", minimum=0.001,
@@ -48,10 +46,8 @@ class DetectOptions:
         0.3, "events of a class with at most this between them are one", unit="s", minimum=0.0
     )
     min_duration: float = option(0.1, "shorter events are left out", unit="s", minimum=0.0)
-    classes: tuple[str, ...] = option((), "only these classes; all but background if none given")
-    background: tuple[str, ...] = option(
-        BACKGROUND, "classes that are no events, as far as the model has them"
-    )
+    classes: tuple[str, ...] = option((), CLASSES)
+    background: tuple[str, ...] = option(BACKGROUND, NO_EVENTS)
     format: tuple[str, ...] = option(
         (CSV,), "files of events: csv is events.csv; those for other programs lie below labels",
         choices=FORMATS,

@@ -24,9 +24,9 @@ from semisonic.inference.live.options import TrackOptions
 from semisonic.inference.live.pace import Pace
 from semisonic.inference.live.saving import ClipSaver
 from semisonic.inference.live.scorer import LiveScorer, WindowScores
-from semisonic.inference.live.thresholds import chosen_classes, live_thresholds
 from semisonic.inference.live.tracker import EventTracker
 from semisonic.inference.modelfile import open_model
+from semisonic.inference.thresholds import event_classes, thresholds_for
 from semisonic.models import SoundModel
 
 STALLED_AFTER = 5.0
@@ -123,8 +123,9 @@ class Listening:
         device: str = "cpu",
     ) -> None:
         check(options)
-        limits = live_thresholds(model, options.threshold)
-        chosen = chosen_classes(model, options.classes, options.background)
+        limits = thresholds_for(model, options.threshold)
+        wanted = event_classes(model, options.classes, options.background)
+        chosen = np.array([name in wanted for name in model.classes])
         self._source, self._on_scores = source, on_scores
         self._scorer = LiveScorer(model, source.sample_rate, hop=hop, device=device)
         self._tracker = EventTracker(model.classes, limits, hop, options, chosen)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import option
+from semisonic.inference.event_options import AUTO, BACKGROUND, CLASSES, NO_EVENTS, THRESHOLD
 
-AUTO = "auto"
-BACKGROUND = ("background", "noise", "silence", "other")
 FORMATS = ("s16le", "f32le")
 """Those of :mod:`semisonic.audio.live`, whose import needs numpy."""
 
@@ -17,14 +16,9 @@ FORMATS = ("s16le", "f32le")
 class TrackOptions:
     """When an event begins and ends."""
 
-    threshold: str = option(
-        AUTO, "score from which on a class is heard: a number, or auto for the model's own "
-        "thresholds (0.5 where it has none)",
-    )  # fmt: skip
-    classes: tuple[str, ...] = option((), "only these classes; all but background if none given")
-    background: tuple[str, ...] = option(
-        BACKGROUND, "classes that are no events, as far as the model has them"
-    )
+    threshold: str = option(AUTO, THRESHOLD)
+    classes: tuple[str, ...] = option((), CLASSES)
+    background: tuple[str, ...] = option(BACKGROUND, NO_EVENTS)
     smooth: float = option(
         1.0, "scores are the mean over the windows of so long; 0: each window alone",
         unit="s", minimum=0.0,
