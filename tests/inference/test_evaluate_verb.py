@@ -149,3 +149,34 @@ def test_several_labels_a_clip_go_the_whole_way(tmp_path: Path) -> None:
     result = evaluate(options_for(tmp_path / "run", tmp_path / "test.csv", tmp_path / "test"))
     assert result.metrics["lwlrap"] > 0.7
     assert "average precision" in result.report.read_text()
+
+
+def test_each_part_is_measured_by_itself(trained: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for site in ("POND", "HILL"):
+        for number, kind in enumerate(KINDS):
+            for i in range(2):
+                heard = (
+                    kind if site == "POND" else "hum"
+                )  # on the hill all labels but one are wrong
+                file = data / kind / f"{site}_2024060{1 + i}_04300{number}.wav"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                sf.write(file, sound(heard, 400 + i + 10 * number + 50 * (site == "HILL")), RATE)
+    by = ("site", "label", "hour")
+    result = evaluate(options_for(trained, data, tmp_path / "run", by=by))
+    sites = {part.name: part for part in result.parts["site"]}
+    assert sites["POND"].value == 1.0
+    assert sites["HILL"].value == pytest.approx(1 / 3)
+    assert sum(part.n_clips for part in sites.values()) == 12
+    assert {part.name: part.value for part in result.parts["label"]}["hum"] == 1.0
+    assert [part.name for part in result.parts["hour"]] == ["04 h"]
+    assert "worst by site: HILL 33.3 % of 6 clips" in result.summary()
+    with (tmp_path / "run" / "parts.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {(row["by"], row["part"]) for row in rows} >= {("site", "HILL"), ("hour", "04 h")}
+    assert "By site, the worst first" in result.report.read_text()
+
+
+def test_parts_that_no_name_tells_are_an_error(trained: Path, others: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no file name tells a time"):
+        evaluate(options_for(trained, others, tmp_path / "run", by=("hour",)))

@@ -191,8 +191,8 @@ def summary(
     """The numbers of one evaluation, ready for JSON.
 
     ``target`` of shape (n,) holds class numbers: accuracy, balanced accuracy, macro F1,
-    top-3, log loss and a table by class. Shape (n, n_classes) holds several labels a
-    clip: lwlrap and mean average precision, and average precision by class.
+    top-3, mean average precision, lwlrap, log loss and a table by class. Shape (n, n_classes)
+    holds several labels a clip: lwlrap and mean average precision, and average precision by class.
     """
     table, truth = as_scores(scores), np.asarray(target)
     same_length(target=truth, scores=table)
@@ -214,7 +214,7 @@ def summary(
                 for i, name in enumerate(names)
             },
         }
-    predicted = table.argmax(axis=1)
+    predicted, hot = table.argmax(axis=1), np.eye(n_classes)[truth]
     by_class = per_class(truth, predicted, n_classes)
     return {
         "n_clips": len(truth),
@@ -222,6 +222,8 @@ def summary(
         "balanced_accuracy": balanced_accuracy(truth, predicted),
         "macro_f1": macro_f1(truth, predicted),
         "top_3_accuracy": top_k_accuracy(truth, table, 3),
+        "mean_average_precision": mean_average_precision(hot, table),
+        "lwlrap": lwlrap(hot, table),
         "log_loss": log_loss(truth, table),
         "per_class": {
             name: {

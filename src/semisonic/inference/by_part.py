@@ -16,9 +16,6 @@ from semisonic.data.recorder_names import read_names
 from semisonic.evaluation import Interval
 from semisonic.inference.measuring import Measurement, bootstrap
 
-PARTS = ("label", "site", "day", "hour", "folder", "group", "fold")
-"""What clips can be parted by."""
-
 UNKNOWN = "unknown"
 
 
@@ -53,7 +50,8 @@ def by_part(m: Measurement, by: str, *, n_resamples: int = 1000, seed: int = 0) 
     ----------
     m : Measurement
     by : str
-        One of ``PARTS``. Site, day and hour are told by names of recorders and by folders.
+        One of :data:`semisonic.inference.options.PARTS`. Site, day and hour are told by names
+        of recorders and by folders.
     n_resamples, seed
         Of the bootstrap.
 

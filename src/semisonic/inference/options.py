@@ -164,6 +164,10 @@ class FindRateOptions(TrainOptions):
     sweep: SweepOptions = option(SweepOptions(), "sweep")
 
 
+PARTS = ("label", "site", "day", "hour", "folder", "group", "fold")
+"""What the clips of an evaluation can be parted by."""
+
+
 @dataclass(frozen=True)
 class EvaluateOptions:
     """Score a model on labelled clips and write a report."""
@@ -177,6 +181,10 @@ class EvaluateOptions:
     batch_size: int = option(64, "clips scored at once", minimum=1)
     bootstrap: int = option(1000, "resamples for the intervals", minimum=100)
     level: float = option(0.95, "confidence level of intervals", minimum=0.5, maximum=0.999)
+    by: tuple[str, ...] = option(
+        (), "measure each part by itself: site, day and hour as names of recorders and folders "
+        "tell", choices=PARTS,
+    )  # fmt: skip
     mistakes: int = option(12, "worst mistakes shown with a player", minimum=0)
     allow_seen: bool = option(False, "go on when the model was trained on some of these recordings")
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from semisonic.inference.event_options import AUTO
 from semisonic.models import SoundModel
 
 DEFAULT = 0.5
+_log = logging.getLogger(__name__)
 _COLUMNS = ("label", "threshold")
 
 
@@ -36,6 +38,8 @@ def thresholds_for(model: SoundModel, option: str | float) -> NDArray[np.float64
     """
     own = _of_model(model)
     if str(option) == AUTO:
+        if not model.decision.thresholds:
+            _log.warning("the model has no thresholds of its own: %g for all classes", DEFAULT)
         return own
     try:
         return np.full(len(own), _checked(float(option), "option 'threshold'"))

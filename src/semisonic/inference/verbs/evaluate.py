@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from semisonic.data.clips import Clips
 from semisonic.data.readers.load import require_labels
 from semisonic.data.select import certain_labels
 from semisonic.evaluation.wording import percent
+from semisonic.inference.by_part import Part, by_part
 from semisonic.inference.datasets import as_classes_of, in_fold, load_data
 from semisonic.inference.measuring import Measurement, measure
 from semisonic.inference.modelfile import MODEL, find_file, open_model
@@ -30,11 +31,14 @@ from semisonic.inference.provenance import WITH_LABELS, Overlap, overlaps
 from semisonic.inference.published import Origin
 from semisonic.inference.tables import plain_table, write_csv
 from semisonic.inference.verbs.evaluation_page import write_page
+from semisonic.inference.verbs.parts_section import CELLS, rows_of
 from semisonic.inference.verbs.runs import open_run, plain, record_data, unreadable
-from semisonic.models import SoundModel, read_about
+from semisonic.models import SoundModel, count_macs, count_parameters, read_about
 from semisonic.models.saving import published_in
 
 _log = logging.getLogger(__name__)
+PARTS_SHOWN = 3
+"""The worst parts that are named on the terminal; the page has them all."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class EvaluateResult:
         The HTML page.
     origin : Origin or None
         Published weights that the model starts from.
+    parts : mapping of str to sequence of Part
+        How good it is on each part, by each way of parting that was asked for.
     """
 
     measurement: Measurement
@@ -62,6 +68,7 @@ class EvaluateResult:
     failures: Failures
     report: Path
     origin: Origin | None = None
+    parts: Mapping[str, Sequence[Part]] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -83,6 +90,10 @@ class EvaluateResult:
         pairs = m.confused_pairs(3)
         if pairs:
             lines.append("most confused: " + "; ".join(f"{a} as {b} ({n})" for a, b, n in pairs))
+        for by, found in self.parts.items():
+            worst = sorted(found, key=lambda part: part.value)[:PARTS_SHOWN]
+            said = "; ".join(f"{p.name} {percent(p.value)} of {p.n_clips} clips" for p in worst)
+            lines.append(f"worst by {by}: {said}")
         if self.origin is not None:
             lines.append(f"note: the model {self.origin.text()}")
         lines += [f"warning: {overlap.text()}" for overlap in self.overlaps]
@@ -136,16 +147,25 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             n_resamples=options.bootstrap, seed=options.seed,
         )  # fmt: skip
         write_scores(run.path("scores.csv"), measurement)
+        parts = {
+            by: by_part(measurement, by, n_resamples=options.bootstrap, seed=options.seed)
+            for by in options.by
+        }
+        if parts:
+            write_csv(run.path("parts.csv"), CELLS, rows_of(parts))
         origin = {"published_weights": published_in(made)} if published_in(made) else {}
-        write_json(run.path("metrics.json"), plain({**numbers(measurement), **origin}))
+        write_json(
+            run.path("metrics.json"),
+            plain({**numbers(measurement), "cost": cost(model, len(rows), seconds), **origin}),
+        )
         result = EvaluateResult(
             measurement, tuple(found), tuple(unknown), failures, run.folder / "report.html",
-            Origin.of(made),
+            Origin.of(made), parts,
         )  # fmt: skip
         write_page(
             run.folder, result.measurement, model, made,
             overlaps=found, unknown=unknown, failures=failures, seconds=seconds,
-            n_mistakes=options.mistakes, model_file=file,
+            n_mistakes=options.mistakes, model_file=file, parts=parts,
         )  # fmt: skip
     return result
 
@@ -213,6 +233,16 @@ def numbers(m: Measurement) -> dict[str, Any]:
         "level": m.level,
         "classes": list(m.clips.classes),
         "confusion": None if m.confusion is None else m.confusion.tolist(),
+    }
+
+
+def cost(model: SoundModel, n_clips: int, seconds: float) -> dict[str, float]:
+    """What the model needs: its size, its work a window, and how fast this evaluation was."""
+    return {
+        "parameters": count_parameters(model),
+        "multiply_adds_a_window": count_macs(model, model.mel.shape),
+        "window_s": model.mel.duration,
+        "clips_a_second": n_clips / max(seconds, 1e-9),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Number, Page
 from semisonic.evaluation.wording import duration, percent
+from semisonic.inference.by_part import Part as TestPart
 from semisonic.inference.measuring import Measurement
 from semisonic.inference.prepare import Failures
 from semisonic.inference.provenance import ROLES, Overlap, Part
 from semisonic.inference.published import Origin
+from semisonic.inference.verbs.parts_section import add_parts
 from semisonic.models import SoundModel, count_macs, count_parameters
 
 _LABELS = {
@@ -45,6 +48,7 @@ def write_page(
     seconds: float,
     n_mistakes: int,
     model_file: Path,
+    parts: Mapping[str, Sequence[TestPart]],
 ) -> Path:
     """Write ``report.html`` with its figures and tables into a run folder."""
     n, n_recordings = len(m.clips), len(set(m.clips.group.tolist()))
@@ -55,6 +59,7 @@ def write_page(
     page.data = {
         "metrics": dict(m.metrics),
         "intervals": {k: list(v) for k, v in m.intervals.items()},
+        "parts": {by: [asdict(part) for part in found] for by, found in parts.items()},
     }
     _top(page, m)
     origin = Origin.of(made)
@@ -67,6 +72,7 @@ def write_page(
     if failures:
         page.warning(f"{len(failures)} clips could not be read; bad_files.csv lists them.")
     _classes(page, m)
+    add_parts(page, parts, "lwlrap" if m.multi_label else "accuracy")
     _reliability(page, m, model)
     _confusions(page, m)
     _mistakes(page, m, model, n_mistakes)
