@@ -52,6 +52,10 @@ class DetectOptions:
         (CSV,), "files of events: csv is events.csv; those for other programs lie below labels",
         choices=FORMATS,
     )  # fmt: skip
+    truth: Path | None = option(
+        None, "label file of these recordings, or a folder of them: says how many events were "
+        "found, and how many are none",
+    )  # fmt: skip
     players: int = option(1, "events of each class on the page, the surest first", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)

@@ -16,6 +16,7 @@ from semisonic.evaluation.report.page import Number, Page
 from semisonic.evaluation.wording import duration
 from semisonic.inference.detecting.options import DetectOptions
 from semisonic.inference.detecting.result import DetectResult
+from semisonic.inference.detecting.truth import TruthScores
 
 PAGE = "detections.html"
 _MOST_TIMELINES, _MOST_PLAYERS, _MOST_ROWS, _OPEN_ROWS = 12, 40, 200, 20
@@ -23,13 +24,18 @@ _AROUND, _LONGEST = 1.0, 8.0  # seconds heard before and after an event, and in 
 
 
 def write_page(
-    folder: Path, result: DetectResult, options: DetectOptions, sample_rate: int
+    folder: Path,
+    result: DetectResult,
+    options: DetectOptions,
+    sample_rate: int,
+    truth: TruthScores | None = None,
 ) -> Path:
     """Write the page into a run folder; its size is bounded whatever was found."""
     n = len(result.durations)
     recordings = "1 recording" if n == 1 else f"{n} recordings"
     page = Page("Sounds found", f"{recordings}, {duration(3600 * result.hours)} of audio")
     _top(page, result, recordings)
+    _truth(page, truth)
     _classes(page, result)
     _timelines(page, result)
     players = list(_players(result, options, sample_rate))
@@ -63,6 +69,26 @@ def _top(page: Page, result: DetectResult, recordings: str) -> None:
             f"{len(result.failures)} recordings could not be read, or not to their end; "
             "bad_files.csv lists them."
         )
+
+
+def _truth(page: Page, truth: TruthScores | None) -> None:
+    """How much of what people marked was found."""
+    if truth is None:
+        return
+    page.section("Held against labels")
+    page.text(truth.summary().partition(": ")[2] + ".")
+    if truth.unknown:
+        page.warning(f"Marked, and not looked for: {', '.join(truth.unknown)}.")
+    two = "{:.2f}".format
+    page.table(
+        ["class", "marked", "found", "precision", "recall", "F1", "F1, placed"],
+        truth.rows(),
+        name="truth",
+        note="An event is found when what was found overlaps it, each counted once. Placed: it "
+        "begins within 0.2 s and ends within 0.2 s or half of its length. Recordings that nobody "
+        "marked are left out.",
+        formats=dict.fromkeys(("precision", "recall", "F1", "F1, placed"), two),
+    )
 
 
 def _classes(page: Page, result: DetectResult) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from semisonic.data.events import Events
 from semisonic.evaluation.wording import duration
 from semisonic.inference.prepare import Failures
 from semisonic.inference.tables import plain_table
+
+if TYPE_CHECKING:
+    from semisonic.inference.detecting.truth import TruthScores
 
 _SHOWN = 10
 
@@ -41,6 +45,8 @@ class DetectResult:
         Time taken, and seconds of audio heard in it; the rest was heard in an earlier run.
     files : tuple of Path
         What was written.
+    truth : TruthScores or None
+        Where the run was given label files to be held against.
     """
 
     events: Events
@@ -53,6 +59,7 @@ class DetectResult:
     seconds: float = 0.0
     heard: float = 0.0
     files: tuple[Path, ...] = field(default=())
+    truth: TruthScores | None = None
 
     @property
     def hours(self) -> float:
@@ -91,6 +98,8 @@ class DetectResult:
         quiet = [label for label in self.labels if label not in {row[0] for row in rows}]
         if quiet:
             lines.append(f"nothing found of: {', '.join(quiet)}")
+        if self.truth is not None:
+            lines.append(self.truth.summary())
         if self.failures:
             lines.append(f"{len(self.failures)} could not be read, or not to their end:")
             lines += [f"  {name}: {reason}" for name, reason in self.failures[:_SHOWN]]

@@ -12,6 +12,7 @@ from semisonic.inference.detecting.detect import detect_with
 from semisonic.inference.detecting.options import CSV, SCORE_OPTIONS, DetectOptions
 from semisonic.inference.detecting.page import write_page
 from semisonic.inference.detecting.result import DetectResult
+from semisonic.inference.detecting.truth import COLUMNS, hold_against
 from semisonic.inference.modelfile import open_model
 from semisonic.inference.tables import write_csv
 from semisonic.training import RunFolder
@@ -34,7 +35,7 @@ def run_detect(options: DetectOptions) -> DetectResult:
     OptionError
         When an option is wrong, or the run folder belongs to another run.
     DataError
-        When none of the files exists.
+        When none of the files exists, or ``truth`` speaks of none of them.
     ModelError
         When the model file is missing or damaged.
     """
@@ -47,9 +48,12 @@ def run_detect(options: DetectOptions) -> DetectResult:
             run.add_bad_files(result.failures)
         files = [write_table(run.path(TABLE), result)] if CSV in options.format else []
         files += _write_others(run, result, options)
-        files.append(write_page(run.folder, result, options, model.mel.sample_rate))
+        truth = None if options.truth is None else hold_against(result, options.truth)
+        if truth is not None:
+            write_csv(run.path("truth.csv"), list(COLUMNS), truth.rows())
+        files.append(write_page(run.folder, result, options, model.mel.sample_rate, truth))
         run.note(n_events=len(result.events), n_recordings=len(result.durations))
-    return dataclasses.replace(result, files=tuple(files))
+    return dataclasses.replace(result, files=tuple(files), truth=truth)
 
 
 def _write_others(run: RunFolder, result: DetectResult, options: DetectOptions) -> list[Path]:
