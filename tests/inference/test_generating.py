@@ -113,7 +113,7 @@ def test_patches_are_learned_from_and_never_validated_on(
         scored.append((given is features, len(np.asarray(rows))))
         return score_rows(model, given, rows, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("semisonic.inference.training.score_rows", watched)
+    monkeypatch.setattr("semisonic.inference.training_work.score_rows", watched)
     plain, beside = (
         run(features, options, rows_validation=TEST) for options in (GeneratedOptions(), VAE)
     )

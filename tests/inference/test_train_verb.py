@@ -23,7 +23,6 @@ from semisonic.inference import (
     open_model,
     pretrain,
     train,
-    training,
 )
 from semisonic.inference.methods.options import MethodOptions
 from semisonic.inference.pretext import PretextOptions
@@ -279,7 +278,7 @@ def test_an_interrupted_run_ends_with_the_same_model(
     fit = replace(QUICK, checkpoint_interval=0.0)
     options = replace(OPTIONS, data=kinds, fit=fit, output=tmp_path / "whole")
     whole = train(options)
-    score, count = training.score_rows, 0
+    score, count = training_work.score_rows, 0
 
     def interrupted(*arguments: object, **named: object) -> object:
         nonlocal count
@@ -290,7 +289,7 @@ def test_an_interrupted_run_ends_with_the_same_model(
 
     options = replace(options, output=tmp_path / "parts")
     with monkeypatch.context() as patch:
-        patch.setattr(training, "score_rows", interrupted)
+        patch.setattr(training_work, "score_rows", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(options)
     record = json.loads((tmp_path / "parts" / "run.json").read_text())

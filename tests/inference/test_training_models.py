@@ -21,7 +21,7 @@ from semisonic.inference import (
     score_rows,
     train_model,
 )
-from semisonic.inference.training import validation_metrics
+from semisonic.inference.validation import validation_metrics
 from semisonic.models import build
 from semisonic.training import FitOptions
 

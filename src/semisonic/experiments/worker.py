@@ -37,11 +37,11 @@ from semisonic.inference.scoring import embed_rows, evaluating, mean_by, score_r
 from semisonic.inference.segment_options import MAJORITY, MEAN
 from semisonic.inference.segments import majority_by, sounding
 from semisonic.inference.training import (
-    GENERATOR,
     TrainOutcome,
     TrainSettings,
     train_model,
 )
+from semisonic.inference.training_work import GENERATOR
 from semisonic.inference.verbs.runs import plain
 from semisonic.models import (
     AutoEncoder,
