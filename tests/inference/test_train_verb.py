@@ -23,6 +23,7 @@ from semisonic.inference import (
     open_model,
     pretrain,
     train,
+    training_work,
 )
 from semisonic.inference.methods.options import MethodOptions
 from semisonic.inference.pretext import PretextOptions
