@@ -19,12 +19,11 @@ from typing import Any
 
 import torch
 
-from semisonic.base.files import write_json
+from semisonic.base.files import write_csv, write_json
 from semisonic.data import Clips, load_clips
 from semisonic.features import MelOptions
 from semisonic.inference import ExportOptions, TrainOptions, train
 from semisonic.inference.exporting.result import ExportResult
-from semisonic.inference.tables import write_csv
 from semisonic.inference.verbs.export import export_file
 from semisonic.models.notation import PAPER
 from semisonic.training import FitOptions, commit, machine, versions

@@ -5,9 +5,9 @@ Names are imported when first used, so that reading the options does not pull in
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from semisonic.base.lazy import lazy_names
 from semisonic.experiments.curve_options import CurveOptions
 from semisonic.experiments.options import RunOptions
 
@@ -37,7 +37,7 @@ __all__ = [
     "run_stages",
 ]
 
-_HOME = {
+_WHERE = {
     "curve": ("CurveResult", "learning_curve"),
     "recipe": ("Budget", "Recipe", "Setting"),
     "recipe_file": ("read_recipe", "recipe_kind"),
@@ -46,11 +46,4 @@ _HOME = {
     "stages.run": ("run_stages",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for module, inside in _HOME.items():
-        if name in inside:
-            value = getattr(import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__getattr__ = lazy_names(__name__, _WHERE)

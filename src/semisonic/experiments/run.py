@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from semisonic.base.errors import DataError
+from semisonic.base.files import write_csv
 from semisonic.base.options import to_dict
 from semisonic.data.categories import categories_of
 from semisonic.data.clips import Clips
@@ -40,7 +41,6 @@ from semisonic.inference.prepare import FrontOptions
 from semisonic.inference.provenance import data_hash, recording_hashes
 from semisonic.inference.segment_options import SegmentOptions
 from semisonic.inference.synthetic import synthetic_file
-from semisonic.inference.tables import write_csv
 from semisonic.inference.verbs.runs import write_remarks
 from semisonic.recipes import find
 from semisonic.training import RunFolder, choose_device

@@ -8,9 +8,9 @@ line needs for its help) does not pull in torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from semisonic.base.lazy import lazy_names
 from semisonic.features.options import CepstrumOptions, MelOptions
 
 if TYPE_CHECKING:
@@ -44,28 +44,16 @@ __all__ = [
     "mfcc_statistics",
 ]
 
-_HOME = {
-    "Extractor": "wave",
-    "Frontend": "frontend",
-    "LogMel": "logmel",
-    "MelExtractor": "extractor",
-    "Standardize": "standardize",
-    "WaveExtractor": "wave",
-    "Waveform": "wave",
-    "delta": "deltas",
-    "hz_to_mel": "filterbank",
-    "make_extractor": "wave",
-    "mel_filters": "filterbank",
-    "mel_statistics": "statistics",
-    "mel_to_hz": "filterbank",
-    "mfcc": "cepstrum",
-    "mfcc_statistics": "cepstrum",
+_WHERE = {
+    "wave": ("Extractor", "WaveExtractor", "Waveform", "make_extractor"),
+    "frontend": ("Frontend",),
+    "logmel": ("LogMel",),
+    "extractor": ("MelExtractor",),
+    "standardize": ("Standardize",),
+    "deltas": ("delta",),
+    "filterbank": ("hz_to_mel", "mel_filters", "mel_to_hz"),
+    "statistics": ("mel_statistics",),
+    "cepstrum": ("mfcc", "mfcc_statistics"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _WHERE)

@@ -7,8 +7,9 @@ imported from there.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from semisonic.base.lazy import lazy_names
 
 if TYPE_CHECKING:
     from semisonic.inference.calibrate_options import CalibrateOptions
@@ -127,7 +128,6 @@ _WHERE = {
     "verbs.train": ("TrainResult", "train"),
     "windowing": ("cut_clips", "window_starts"),
 }
-_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
     "CalibrateOptions",
@@ -211,13 +211,7 @@ __all__ = [
     "window_starts",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _WHERE)
 
 
 def __dir__() -> list[str]:

@@ -1,13 +1,8 @@
-"""Tables for a terminal and for CSV files."""
+"""Tables for a terminal."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-
-from semisonic.base.files import write_text
 
 
 def plain_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -20,12 +15,3 @@ def plain_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
-
-
-def write_csv(path: Path, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(headers)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import read_json, replacing, write_json
+from semisonic.base.files import read_json, replacing, write_csv, write_json
 from semisonic.data.clips import Clips
 from semisonic.data.store_folder import StoreFolder, opened
 from semisonic.data.store_index import clip_keys
-from semisonic.inference.tables import write_csv
 from semisonic.inference.verbs.runs import stamp
 from semisonic.labeling.build import Built, Work, build
 from semisonic.labeling.embed_options import BATCH_SIZE, WINDOW, EmbedOptions

@@ -5,8 +5,9 @@ Names are imported when first used, so that the options of the losses do not pul
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from semisonic.base.lazy import lazy_names
 
 if TYPE_CHECKING:
     from semisonic.learning.base import BatchLike, Objective
@@ -51,35 +52,23 @@ __all__ = [
     "spread_of",
 ]
 
-_HOME = {
-    "BatchLike": "base",
-    "Byol": "byol",
-    "Consistency": "consistency",
-    "Denoising": "denoising",
-    "FixMatch": "fixmatch",
-    "Joint": "joint",
-    "LayerReconstruction": "layerwise",
-    "Masked": "masked",
-    "MeanTeacher": "mean_teacher",
-    "Objective": "base",
-    "PiModel": "pi_model",
-    "Reconstruction": "reconstruction",
-    "Spread": "collapse",
-    "SimClr": "simclr",
-    "Supervised": "supervised",
-    "TwoViews": "two_views",
-    "VicReg": "vicreg",
-    "batch_accuracy": "supervised",
-    "layer_decoder": "layerwise",
-    "pooled": "two_views",
-    "put_together": "layerwise",
-    "spread_of": "collapse",
+_WHERE = {
+    "base": ("BatchLike", "Objective"),
+    "byol": ("Byol",),
+    "consistency": ("Consistency",),
+    "denoising": ("Denoising",),
+    "fixmatch": ("FixMatch",),
+    "joint": ("Joint",),
+    "layerwise": ("LayerReconstruction", "layer_decoder", "put_together"),
+    "masked": ("Masked",),
+    "mean_teacher": ("MeanTeacher",),
+    "pi_model": ("PiModel",),
+    "reconstruction": ("Reconstruction",),
+    "collapse": ("Spread", "spread_of"),
+    "simclr": ("SimClr",),
+    "supervised": ("Supervised", "batch_accuracy"),
+    "two_views": ("TwoViews", "pooled"),
+    "vicreg": ("VicReg",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _WHERE)

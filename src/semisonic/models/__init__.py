@@ -6,9 +6,9 @@ line) do not pull in torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from semisonic.base.lazy import lazy_names
 from semisonic.models.architecture import Architecture
 from semisonic.models.notation import PAPER, parse
 
@@ -69,7 +69,7 @@ __all__ = [
     "transfer",
 ]
 
-_HOME = {
+_WHERE = {
     "autoencoder": ("AutoEncoder", "build_autoencoder"),
     "catalogue": ("create", "names", "register", "register_scaled"),
     "conv_encoder": ("ConvEncoder",),
@@ -87,11 +87,4 @@ _HOME = {
     "unpooling": ("max_unpool",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for module, inside in _HOME.items():
-        if name in inside:
-            value = getattr(import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _WHERE)

@@ -5,9 +5,9 @@ Names are imported when first used, so that options and the run folder do not pu
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from semisonic.base.lazy import lazy_names
 from semisonic.training.options import FitOptions, SweepOptions
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ __all__ = [
     "versions",
 ]
 
-_HOME = {
+_WHERE = {
     "averaging": ("WeightAverage",),
     "devices": ("choose_device",),
     "early_stopping": ("EarlyStopping", "lower_is_better"),
@@ -59,11 +59,4 @@ _HOME = {
     "state": ("FitResult",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for module, inside in _HOME.items():
-        if name in inside:
-            value = getattr(import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _WHERE)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from semisonic.base.files import write_csv
 from semisonic.data.events import Events
 from semisonic.data.labels.form import SCORE, SEMICOLON, TABS, Format, Writing, label_columns
 from semisonic.data.labels.numbers import number, written
 from semisonic.data.labels.rows import LabelFile, Marked, marked
-from semisonic.data.labels.text import Head, Row, read_table, write_csv
+from semisonic.data.labels.text import Head, Row, read_table
 
 _HEADER = ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from semisonic.audio import find_audio
 from semisonic.base.errors import DataError, OptionError
+from semisonic.base.files import write_csv
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.clips import UNCERTAIN as UNCHECKED
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, Events
 from semisonic.data.labels.numbers import written
 from semisonic.data.labels.read import LabelSet, collect_labels
-from semisonic.data.labels.text import write_csv
 from semisonic.data.labels.windows import (
     WindowRules,
     beyond_end,

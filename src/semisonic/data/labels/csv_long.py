@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from semisonic.base.files import write_csv
 from semisonic.data.events import POSITIVE, Events
 from semisonic.data.labels.form import BAND, PRESENCE, SCORE, TABS, Format, Writing, label_columns
 from semisonic.data.labels.numbers import number, written
 from semisonic.data.labels.rows import LabelFile, Marked, marked
-from semisonic.data.labels.text import Head, Row, read_table, write_csv
+from semisonic.data.labels.text import Head, Row, read_table
 from semisonic.data.readers.columns import Columns, find_columns, looks_like_labels
 
 LABEL_SEPARATOR = ";"

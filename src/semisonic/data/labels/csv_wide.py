@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from semisonic.base.errors import DataError
+from semisonic.base.files import write_csv
 from semisonic.data.events import NEGATIVE, POSITIVE, Events
 from semisonic.data.labels.form import Format, Writing
 from semisonic.data.labels.numbers import number, written
 from semisonic.data.labels.rows import LabelFile, Marked, marked
-from semisonic.data.labels.text import Head, Row, read_table, write_csv
+from semisonic.data.labels.text import Head, Row, read_table
 from semisonic.data.readers.columns import (
     END,
     FILE,

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from semisonic.base.files import write_csv
 from semisonic.data.events import Events
 from semisonic.data.labels.form import BAND, SCORE, SEMICOLON, TABS, Format, Writing, label_columns
 from semisonic.data.labels.numbers import exact, minus, number, plus, written
 from semisonic.data.labels.rows import LabelFile, Marked, marked
-from semisonic.data.labels.text import Head, Row, Table, read_table, write_csv
+from semisonic.data.labels.text import Head, Row, Table, read_table
 
 _FOUND = ("auto_id", "top1match", "common_name", "scientific_name")
 _MANUAL = "manual_id"

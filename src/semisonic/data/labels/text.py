@@ -149,15 +149,6 @@ def read_head(path: Path) -> Head | None:
     return Head(path.suffix.lower(), lines, frozenset(map(normalise, cells)), separator)
 
 
-def write_csv(path: Path, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a comma-separated table, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
 def write_tabs(path: Path, rows: Iterable[Sequence[str]]) -> None:
     """Write lines of cells with tabs between them, whole or not at all."""
     write_text(path, "".join("\t".join(row) + "\n" for row in rows))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from semisonic.base.files import write_text
+from semisonic.base.files import write_csv
 from semisonic.data.checks.pair import Duplicate
 from semisonic.data.scan.recording import COLUMNS
 from semisonic.data.scan.scanning import Scan
@@ -22,9 +19,9 @@ _PAIR = (
 
 def write_tables(folder: Path, scan: Scan) -> None:
     """Write ``recordings.csv``, ``bad_files.csv`` and ``duplicates.csv`` into a folder."""
-    _write(folder / RECORDINGS, COLUMNS, (recording.row() for recording in scan.recordings))
-    _write(folder / BAD_FILES, ("file", "reason"), scan.bad_files)
-    _write(folder / DUPLICATES, _PAIR, map(_pair, scan.duplicates))
+    write_csv(folder / RECORDINGS, COLUMNS, (recording.row() for recording in scan.recordings))
+    write_csv(folder / BAD_FILES, ("file", "reason"), scan.bad_files)
+    write_csv(folder / DUPLICATES, _PAIR, map(_pair, scan.duplicates))
 
 
 def _pair(pair: Duplicate) -> tuple[Any, ...]:
@@ -34,11 +31,3 @@ def _pair(pair: Duplicate) -> tuple[Any, ...]:
         round(pair.score, 4), round(pair.offset_time, 4), shared,
         "yes" if pair.across else "no", "yes" if pair.same_labels else "no",
     )  # fmt: skip
-
-
-def _write(path: Path, headers: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(headers)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

@@ -9,9 +9,9 @@ Names are imported when first used, so that :class:`AugmentOptions` does not pul
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from semisonic.base.lazy import lazy_names
 from semisonic.features.augment.options import PRESETS, AugmentOptions, preset, suited
 
 if TYPE_CHECKING:
@@ -32,29 +32,23 @@ if TYPE_CHECKING:
     from semisonic.features.augment.time_mask import TimeMask
     from semisonic.features.augment.time_shift import TimeShift
 
-_HOME = {
-    "Augmentation": "base",
-    "Background": "background",
-    "BandGain": "band_gain",
-    "BandMask": "band_mask",
-    "BetweenClass": "between_class",
-    "Chain": "builder",
-    "Gain": "gain",
-    "Mixup": "mixup",
-    "PairMixing": "mixing",
-    "PinkNoise": "noise",
-    "PitchShift": "pitch_shift",
-    "ResizedCrop": "resized_crop",
-    "Stretch": "stretch",
-    "TimeCrop": "time_crop",
-    "TimeMask": "time_mask",
-    "TimeShift": "time_shift",
-    "WhiteNoise": "noise",
-    "augmenter": "builder",
-    "blend": "mixup",
-    "mix_by_loudness": "between_class",
-    "mix_targets": "mixing",
-    "other_rows": "mixing",
+_WHERE = {
+    "base": ("Augmentation",),
+    "background": ("Background",),
+    "band_gain": ("BandGain",),
+    "band_mask": ("BandMask",),
+    "between_class": ("BetweenClass", "mix_by_loudness"),
+    "builder": ("Chain", "augmenter"),
+    "gain": ("Gain",),
+    "mixup": ("Mixup", "blend"),
+    "mixing": ("PairMixing", "mix_targets", "other_rows"),
+    "noise": ("PinkNoise", "WhiteNoise"),
+    "pitch_shift": ("PitchShift",),
+    "resized_crop": ("ResizedCrop",),
+    "stretch": ("Stretch",),
+    "time_crop": ("TimeCrop",),
+    "time_mask": ("TimeMask",),
+    "time_shift": ("TimeShift",),
 }
 
 __all__ = [
@@ -86,10 +80,4 @@ __all__ = [
     "suited",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _WHERE)

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+from semisonic.base.files import write_csv
 from semisonic.base.options import check
 from semisonic.data.labels import write_labels
 from semisonic.inference.detecting.detect import detect_with
@@ -14,7 +15,6 @@ from semisonic.inference.detecting.page import write_page
 from semisonic.inference.detecting.result import DetectResult
 from semisonic.inference.detecting.truth import COLUMNS, hold_against
 from semisonic.inference.modelfile import open_model
-from semisonic.inference.tables import write_csv
 from semisonic.training import RunFolder
 
 TABLE = "events.csv"

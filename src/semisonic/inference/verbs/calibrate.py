@@ -11,7 +11,7 @@ import numpy as np
 
 from semisonic import evaluation
 from semisonic.base.errors import DataError
-from semisonic.base.files import content_hash, write_json
+from semisonic.base.files import content_hash, write_csv, write_json
 from semisonic.base.options import check
 from semisonic.data.clips import Clips
 from semisonic.data.readers.load import require_labels
@@ -27,7 +27,6 @@ from semisonic.inference.deciding.sounds import ROLE, check_enough
 from semisonic.inference.modelfile import MODEL, find_file, open_model
 from semisonic.inference.prepare import Failures
 from semisonic.inference.provenance import Part, overlaps
-from semisonic.inference.tables import write_csv
 from semisonic.inference.verbs.calibrate_page import write_calibrate_page
 from semisonic.inference.verbs.evaluate import refuse_seen
 from semisonic.inference.verbs.runs import (

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import content_hash, write_json
+from semisonic.base.files import content_hash, write_csv, write_json
 from semisonic.base.options import check
 from semisonic.base.progress import track
 from semisonic.data.clips import Clips
@@ -29,7 +29,7 @@ from semisonic.inference.predicting import score_clips
 from semisonic.inference.prepare import Failures
 from semisonic.inference.provenance import WITH_LABELS, Overlap, overlaps
 from semisonic.inference.published import Origin
-from semisonic.inference.tables import plain_table, write_csv
+from semisonic.inference.tables import plain_table
 from semisonic.inference.verbs.evaluation_page import write_page
 from semisonic.inference.verbs.parts_section import CELLS, rows_of
 from semisonic.inference.verbs.runs import open_run, plain, record_data, unreadable

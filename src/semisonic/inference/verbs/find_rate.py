@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from semisonic.base.files import replacing
+from semisonic.base.files import replacing, write_csv
 from semisonic.evaluation.plots import rate_sweep
 from semisonic.evaluation.report.media import figure_png
 from semisonic.inference.options import FindRateOptions
 from semisonic.inference.prepare import Failures
-from semisonic.inference.tables import write_csv
 from semisonic.inference.training import sweep_model
 from semisonic.inference.verbs.ready import data_of, make_ready
 from semisonic.inference.verbs.runs import open_run, unreadable

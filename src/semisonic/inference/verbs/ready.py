@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.base.files import write_csv
 from semisonic.base.options import check
 from semisonic.data.clips import Clips
 from semisonic.data.join import join
@@ -30,7 +31,6 @@ from semisonic.inference.pretraining import (
 )
 from semisonic.inference.provenance import Part
 from semisonic.inference.selection import Selection, check_classes, targets_of
-from semisonic.inference.tables import write_csv
 from semisonic.inference.training import TrainSettings
 from semisonic.inference.verbs.choosing import choose, select_for
 from semisonic.inference.verbs.noisy import noisy_of, parts_of

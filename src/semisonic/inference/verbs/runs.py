@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from semisonic.base.files import write_csv
 from semisonic.base.options import to_dict
 from semisonic.data.clips import Clips
 from semisonic.features import MelOptions
 from semisonic.inference.prepare import Failures, Prepared, prepare
 from semisonic.inference.provenance import data_hash, recording_hashes
-from semisonic.inference.tables import write_csv
 from semisonic.training import RunFolder, commit, versions
 
 FREE = (

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import digest
+from semisonic.base.files import digest, write_csv
 from semisonic.base.options import check
 from semisonic.data.clips import Clips
 from semisonic.data.readers.load import require_labels
@@ -22,7 +22,6 @@ from semisonic.inference.out_of_fold import Judge, network_judge, out_of_fold, s
 from semisonic.inference.prepare import Prepared
 from semisonic.inference.selection import targets_of
 from semisonic.inference.suspects_options import STATISTICS, SuspectsOptions
-from semisonic.inference.tables import write_csv
 from semisonic.inference.training import TrainSettings
 from semisonic.inference.verbs.runs import open_run, prepare_in, record_data
 from semisonic.inference.verbs.suspects_page import write_suspects_page

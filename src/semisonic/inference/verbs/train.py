@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from semisonic import evaluation
-from semisonic.base.files import write_json
+from semisonic.base.files import write_csv, write_json
 from semisonic.data.clips import Clips
 from semisonic.evaluation.wording import percent
 from semisonic.inference.deciding.after_training import calibrate_by_validation
@@ -22,7 +22,6 @@ from semisonic.inference.prepare import Failures, Prepared
 from semisonic.inference.pretraining import PretrainOutcome
 from semisonic.inference.scoring import score_rows
 from semisonic.inference.selection import Selection
-from semisonic.inference.tables import write_csv
 from semisonic.inference.training import TrainOutcome, train_model
 from semisonic.inference.verbs.figures import write_curves
 from semisonic.inference.verbs.ready import data_of, make_ready

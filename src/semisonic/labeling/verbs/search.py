@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, OptionError
+from semisonic.base.files import write_csv
 from semisonic.base.options import check
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
-from semisonic.inference.tables import plain_table, write_csv
+from semisonic.inference.tables import plain_table
 from semisonic.labeling.hits import Hit, find_hits
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.query import embed_examples, examples_of, mean_query

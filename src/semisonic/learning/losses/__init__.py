@@ -5,9 +5,9 @@ Names are imported when first used, so that the options do not pull in torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from semisonic.base.lazy import lazy_names
 from semisonic.learning.losses.options import LOSSES, LossOptions
 
 if TYPE_CHECKING:
@@ -29,19 +29,13 @@ __all__ = [
     "create_loss",
 ]
 
-_HOME = {
-    "CrossEntropy": "cross_entropy",
-    "GeneralisedCrossEntropy": "generalised",
-    "RowLoss": "base",
-    "SmallLoss": "small_loss",
-    "SoftBootstrapping": "bootstrapping",
-    "create_loss": "create",
+_WHERE = {
+    "cross_entropy": ("CrossEntropy",),
+    "generalised": ("GeneralisedCrossEntropy",),
+    "base": ("RowLoss",),
+    "small_loss": ("SmallLoss",),
+    "bootstrapping": ("SoftBootstrapping",),
+    "create": ("create_loss",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _WHERE)
