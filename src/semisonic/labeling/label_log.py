@@ -1,0 +1,248 @@
+"""``LabelLog``: what people answered, in a file that only grows.
+
+One line of JSON an answer (see :class:`Entry`), after a first line that names the folder of the
+recordings. Several processes may append at once: each takes a lock on the file, writes its
+lines in one piece and brings them to the disk before it returns. A last line that was torn by a
+crash is cut off by the next one who appends, and passed over by who reads. No recording is
+moved or changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any
+
+from semisonic.audio import probe
+from semisonic.base.errors import DataError
+from semisonic.data.answers import FORMAT, HEADER, Entry, in_utc, now
+from semisonic.data.events import POSITIVE
+from semisonic.data.journal import sync
+from semisonic.data.label_log import LogFile, last_entry, later, read_log
+from semisonic.data.standing import Current, in_force, replay
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
+_TAIL = 1 << 20  # bytes from the end in which the last entry is looked for
+
+
+class LabelLog:
+    """A log of answers, to append to and to read.
+
+    Parameters
+    ----------
+    path : path
+        The file, ``.jsonl``; written with the first answer.
+    root : path, optional
+        The folder of the recordings, for a new log; by default that of the log. A log that is
+        there already knows its own.
+
+    Raises
+    ------
+    DataError
+        When the file is no label log, or another root is named than its own.
+    """
+
+    def __init__(self, path: str | PathLike[str], root: str | PathLike[str] | None = None) -> None:
+        self.path = Path(path)
+        found = read_log(self.path) if self._is_begun else None
+        own = found.root if found is not None else None
+        asked = Path(os.path.abspath(root)) if root is not None else None
+        if own is not None and asked is not None and not _same(own, asked):
+            raise DataError(
+                f"{self.path}: its recordings are in {own}, found {asked}; choose another log"
+            )
+        self.root = own or asked or Path(os.path.abspath(self.path.parent))
+
+    def __repr__(self) -> str:
+        return f"LabelLog({self.path})"
+
+    def append(
+        self,
+        file: str | PathLike[str],
+        start_time: float = 0.0,
+        end_time: float | None = None,
+        labels: Iterable[str] | str = (),
+        *,
+        annotator: str = "",
+        presence: str = POSITIVE,
+        note: str = "",
+        source: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Add an answer; when this returns it is on the disk.
+
+        Parameters
+        ----------
+        file : path
+            Relative to the root, or absolute.
+        start_time, end_time : float
+            Seconds in the recording; without an end, to its end.
+        labels, annotator, presence, note, source, more
+            See :class:`Entry`.
+
+        Raises
+        ------
+        DataError
+            When the answer is impossible, or the end of the recording cannot be found.
+        """
+        row = {
+            "file": file, "start_time": start_time, "end_time": end_time, "labels": labels,
+            "annotator": annotator, "presence": presence, "note": note, "source": source,
+            "more": more or {},
+        }  # fmt: skip
+        return self.extend([row])[0]
+
+    def extend(self, rows: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
+        """Add several answers, all or none: mappings of the arguments of :meth:`append`."""
+        return self._write([self._entry(**row) for row in rows])
+
+    def undo(self, entry_id: str, *, annotator: str = "", note: str = "") -> Entry:
+        """Take an entry back; taking back what took something back restores that.
+
+        Raises
+        ------
+        DataError
+            When no entry has that id.
+        """
+        if all(entry.id != entry_id for entry in self.entries()):
+            raise DataError(f"{self.path}: no entry '{entry_id}' that could be taken back")
+        return self._write(
+            [Entry(_new_id(), now(), annotator, "", 0.0, 0.0, note=note, undoes=entry_id)]
+        )[0]
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries in the order of the file, those taken back included."""
+        return self._read().entries if self._is_begun else ()
+
+    def in_force(self) -> list[Entry]:
+        """The answers that nobody took back, oldest first."""
+        return in_force(self.entries())
+
+    def problems(self) -> tuple[tuple[str, str], ...]:
+        """Lines that are no entries: where, and why."""
+        return self._read().problems if self._is_begun else ()
+
+    def current(self) -> Current:
+        """What holds now."""
+        return Current(self.root, replay(self.entries()), self.path.stem)
+
+    def since(self, offset: int = 0) -> tuple[tuple[Entry, ...], int]:
+        """The entries after a place in the file, and the place to ask from the next time.
+
+        Parameters
+        ----------
+        offset : int
+            Bytes; 0 for the beginning, then what the last call gave.
+
+        Raises
+        ------
+        DataError
+            When the file is shorter than that: it is another one now.
+        """
+        if not self._is_begun and not offset:
+            return (), 0
+        return later(self.path, offset)
+
+    def name_of(self, path: str | PathLike[str]) -> str:
+        """How the log calls a recording: from the root if it is below it, else absolute."""
+        whole = Path(os.path.abspath(self.root / path))
+        root = Path(os.path.abspath(self.root))
+        return (whole.relative_to(root) if whole.is_relative_to(root) else whole).as_posix()
+
+    @property
+    def _is_begun(self) -> bool:
+        return self.path.exists() and self.path.stat().st_size > 0
+
+    def _read(self) -> LogFile:
+        return read_log(self.path)
+
+    def _entry(
+        self, file: str | PathLike[str], start_time: float = 0.0, end_time: float | None = None,
+        labels: Iterable[str] | str = (), more: Mapping[str, Any] | None = None, **texts: str,
+    ) -> Entry:  # fmt: skip
+        name = self.name_of(file)
+        end = probe(self.root / name).duration if end_time is None else float(end_time)
+        several = (labels,) if isinstance(labels, str) else labels
+        names = tuple(dict.fromkeys(text.strip() for text in several))
+        try:
+            return Entry(
+                _new_id(), now(), file=name, start_time=float(start_time), end_time=end,
+                labels=names, more=dict(more or {}), **{"annotator": "", **texts},
+            )  # fmt: skip
+        except ValueError as error:
+            raise DataError(f"{self.path}, an answer about {name}: {error}") from error
+
+    def _write(self, entries: list[Entry]) -> tuple[Entry, ...]:
+        """Append entries in one piece, with times after those that stand there."""
+        if not entries:
+            return ()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(self.path) as stream:
+            begun, newest = _mend(stream, self.path)
+            written = []
+            for entry in entries:
+                newest = max(entry.time, _after(newest)) if newest else entry.time
+                written.append(replace(entry, time=newest))
+            lines = [*([] if begun else [self._header()]), *(entry.line() for entry in written)]
+            text = "".join(line + "\n" for line in lines)
+            stream.write(text.encode("utf-8", "backslashreplace"))
+            stream.flush()
+            sync(stream.fileno())
+        return tuple(written)
+
+    def _header(self) -> str:
+        here = os.path.abspath(self.path.parent)
+        root = self.root.as_posix()
+        with suppress(ValueError):  # on another drive
+            root = Path(os.path.relpath(self.root, here)).as_posix()
+        return json.dumps({"log": HEADER, "format": FORMAT, "root": root}, ensure_ascii=False)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[bytes]]:
+    """The file, open for appending, while no other process appends."""
+    with open(path, "a+b") as stream:
+        if fcntl is not None:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield stream  # closing gives the lock back
+
+
+def _mend(stream: IO[bytes], path: Path) -> tuple[bool, str]:
+    """Cut off a torn last line; whether the log is begun, and the time of its last entry."""
+    size = stream.seek(0, os.SEEK_END)
+    if not size:
+        return False, ""
+    stream.seek(max(0, size - _TAIL))
+    tail = stream.read()
+    newest = last_entry(tail)
+    if not tail.endswith(b"\n"):
+        torn = tail[tail.rfind(b"\n") + 1 :]
+        if last_entry(torn) is None:
+            stream.truncate(size - len(torn))
+            return size > len(torn), newest.time if newest else ""
+        stream.write(b"\n")
+    return True, newest.time if newest else ""
+
+
+def _after(time: str) -> str:
+    """The next moment that can be told from a time."""
+    return in_utc((datetime.fromisoformat(time) + timedelta(microseconds=1)).isoformat())
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
