@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
+from semisonic.labeling.suggest_options import ENTROPY, MARGIN
 
 Scores = NDArray[np.float64]
 
 
-def uncertainty(scores: Scores, *, multi_label: bool = False) -> NDArray[np.float64]:
+def uncertainty(
+    scores: Scores, *, multi_label: bool = False, by: str = MARGIN
+) -> NDArray[np.float64]:
     """What the strategies ask by: the margin, or with several labels a clip the mean entropy.
 
     The margin is small where two classes compete, which one answer settles. The entropy is also
@@ -25,6 +28,8 @@ def uncertainty(scores: Scores, *, multi_label: bool = False) -> NDArray[np.floa
     ----------
     scores : ndarray, shape (n, n_classes)
         Probabilities; each row sums to one unless ``multi_label``.
+    by : {"margin", "entropy"}
+        With one label a clip.
 
     Returns
     -------
@@ -35,7 +40,9 @@ def uncertainty(scores: Scores, *, multi_label: bool = False) -> NDArray[np.floa
     DataError
         When scores are no probabilities.
     """
-    return binary_entropy(scores) if multi_label else margin(scores)
+    if multi_label:
+        return binary_entropy(scores)
+    return entropy(scores) if by == ENTROPY else margin(scores)
 
 
 def margin(scores: Scores) -> NDArray[np.float64]:
@@ -53,14 +60,14 @@ def entropy(scores: Scores) -> NDArray[np.float64]:
     if table.shape[1] == 1:
         return np.zeros(len(table))
     each = -_x_log_x(table).sum(axis=1) / np.log(table.shape[1])
-    return np.clip(each, 0.0, 1.0)
+    return np.asarray(np.clip(each, 0.0, 1.0))
 
 
 def binary_entropy(scores: Scores) -> NDArray[np.float64]:
     """The mean over the classes of the entropy of "there or not", in bits."""
     table = _checked(scores)
     each = -(_x_log_x(table) + _x_log_x(1.0 - table)).mean(axis=1) / np.log(2.0)
-    return np.clip(each, 0.0, 1.0)
+    return np.asarray(np.clip(each, 0.0, 1.0))
 
 
 def _x_log_x(x: Scores) -> Scores:

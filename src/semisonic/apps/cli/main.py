@@ -31,6 +31,11 @@ DATA_VERBS = {
     "get": (f"{_VERBS}.data_get", "Fetch a published data set."),
     "synth": (f"{_VERBS}.data_synth", "Make the synthetic data set."),
 }
+PROJECT_VERBS = {
+    "new": (f"{_VERBS}.project_new", "Start from a folder of recordings without labels."),
+    "suggest": (f"{_VERBS}.project_suggest", "Write the table of what to listen to next."),
+    "learn": (f"{_VERBS}.project_learn", "Learn from all answers so far, and measure."),
+}
 VERBS = {
     "scan": (f"{_VERBS}.scan", "Look at a disk of recordings: what is there, and what is wrong."),
     "pretrain": (f"{_VERBS}.pretrain", "Learn an encoder from recordings without labels."),
@@ -46,6 +51,8 @@ VERBS = {
     "search": (f"{_VERBS}.search", "Find the recordings that sound like an example."),
     "map": (f"{_VERBS}.map", "Draw recordings as points to listen to; find clusters."),
     "detect": (f"{_VERBS}.detect", "Find sounds in long recordings: from when to when."),
+    "suggest": (f"{_VERBS}.suggest", "Say which stretches to listen to and to label next."),
+    "project": (f"{_VERBS}.project", "From a folder without labels to a first classifier."),
     "suspects": (f"{_VERBS}.suspects", "Find labels that look wrong, to be listened to."),
     "curve": (f"{_VERBS}.curve", "Tell how many labels are needed, and what the pool brings."),
     "run": (f"{_VERBS}.run", "Run a recipe: a whole experiment with its report."),

@@ -17,7 +17,7 @@ from semisonic.apps.cli.session import Session
 from semisonic.apps.cli.values import FlagType, as_toml, describe, gathered, metavar
 from semisonic.base.options import from_mapping
 
-SHORT = {"output": "-o", "k": "-k"}
+SHORT = {"output": "-o", "k": "-k", "n": "-n"}
 
 
 class Verb(click.Command):

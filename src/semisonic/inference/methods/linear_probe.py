@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
-from semisonic.inference.methods.class_line import ClassLine
+from semisonic.inference.methods.class_line import Array, ClassLine
 from semisonic.inference.methods.noisy_student import one_hot
 from semisonic.inference.methods.options import PROBE, MethodOptions
 from semisonic.inference.methods.pseudo_labels import PseudoLabels, pseudo_labels
@@ -84,29 +84,60 @@ def fit_probe(
     x = scale.fit_transform(embed_rows(model, features, np.r_[train, named], device=device))
     known, unknown = x[: len(train)], x[len(train) :]
     wanted = target[train] if several else one_hot(target, len(model.classes))[train]
-    expected = wanted.mean(axis=0, dtype=np.float64)
-    line = ClassLine.learn(known, wanted, np.ones(len(train)), several)
-    history = [{"epoch": 1.0, **line.fit_to(known, wanted)}]
-    guesses: list[PseudoLabels] = []
-    for number in range(how.rounds if len(named) and not several else 0):
-        sure = pseudo_labels(
-            named, line.scores(unknown), expected, threshold=how.threshold,
-            alignment=how.alignment,
-        )  # fmt: skip
-        guesses.append(sure)
-        most = how.weight_for(PROBE) * len(train) / max(sure.sureness.sum(), 1e-9)
-        line = ClassLine.learn(
-            np.r_[known, unknown[np.searchsorted(named, sure.rows)]],
-            np.r_[wanted, sure.shares],
-            np.r_[np.ones(len(train)), sure.sureness * min(1.0, most)],
-        )
-        history.append({"epoch": number + 2.0, **line.fit_to(known, wanted)})
-        history[-1] |= _told(sure, len(named), truth)
+    line, history, guesses = solve_probe(known, wanted, unknown, named, how, several, truth)
     line.put_into(model, scale)
     if validate is not None:
         history[-1] |= {f"val_{name}": value for name, value in validate().items()}
     seconds = perf_counter() - begun
     return FitResult(history, len(history), len(history), seconds, "fp32", False), guesses
+
+
+def solve_probe(
+    known: Array,
+    wanted: NDArray[Any],
+    unknown: Array,
+    named: Rows,
+    how: MethodOptions,
+    several: bool = False,
+    truth: NDArray[np.int64] | None = None,
+    weights: Array | None = None,
+) -> tuple[ClassLine, list[dict[str, float]], list[PseudoLabels]]:
+    """The class layer of standardised embeddings, with guesses about a pool.
+
+    Parameters
+    ----------
+    known : ndarray, shape (n, dim)
+    wanted : ndarray, shape (n, n_classes)
+        One where a class is, else zero.
+    unknown : ndarray, shape (n_pool, dim)
+        Of one label a clip; with several there are no guesses.
+    named : ndarray of int64, shape (n_pool,)
+        What the rows of the pool are called in guesses, ascending.
+    how, truth
+        As for :func:`fit_probe`.
+    weights : ndarray, shape (n,), optional
+        Of the labelled clips; one each by default.
+    """
+    each = np.ones(len(known)) if weights is None else weights
+    expected = np.average(wanted, axis=0, weights=each)
+    line = ClassLine.learn(known, wanted, each, several)
+    history = [{"epoch": 1.0, **line.fit_to(known, wanted)}]
+    guesses: list[PseudoLabels] = []
+    for number in range(how.rounds if len(unknown) and not several else 0):
+        sure = pseudo_labels(
+            named, line.scores(unknown), expected, threshold=how.threshold,
+            alignment=how.alignment,
+        )  # fmt: skip
+        guesses.append(sure)
+        most = how.weight_for(PROBE) * each.sum() / max(sure.sureness.sum(), 1e-9)
+        line = ClassLine.learn(
+            np.r_[known, unknown[np.searchsorted(named, sure.rows)]],
+            np.r_[wanted, sure.shares],
+            np.r_[each, sure.sureness * min(1.0, most)],
+        )
+        history.append({"epoch": number + 2.0, **line.fit_to(known, wanted)})
+        history[-1] |= _told(sure, len(named), truth)
+    return line, history, guesses
 
 
 def _told(guessed: PseudoLabels, n: int, truth: NDArray[np.int64] | None) -> dict[str, float]:

@@ -1,0 +1,119 @@
+"""From a log and an index to what a probe learns from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.base.errors import DataError
+from semisonic.data.clips import Clips
+from semisonic.data.labels.clips import BACKGROUND
+from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.kept_probe import Answered
+from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.matching import match
+
+UNSURE = 0.5
+"""Weight of an answer that its annotator, or another one, is not sure of."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a log says of an index.
+
+    Attributes
+    ----------
+    answered : Answered
+        Rows with labels.
+    certain : ndarray of bool, shape (n,)
+        Which of these somebody is sure of: those to measure by.
+    asked : ndarray of int64
+        All rows that somebody answered about, those without a label included.
+    spoken : tuple of tuples of int
+        For each of these the answers that speak of it.
+    answers : Clips
+        The answers, a clip each.
+    n_unmatched : int
+        Answers that speak of no row of the index.
+    """
+
+    answered: Answered
+    certain: NDArray[np.bool_]
+    asked: NDArray[np.int64]
+    spoken: tuple[tuple[int, ...], ...]
+    answers: Clips
+    n_unmatched: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Labelled rows of each class."""
+        return dict(
+            zip(self.answered.classes, self.answered.hot.sum(axis=0).astype(int).tolist(),
+                strict=True)
+        )  # fmt: skip
+
+
+def known_rows(log: LabelLog, index: EmbeddingIndex) -> Known:
+    """Which rows of an index a log labels.
+
+    An answer that only says what is not heard labels nothing: something else may be. Where none of
+    the classes is heard the row is of the class "background", or with several labels a clip of
+    no class.
+    """
+    current = log.current()
+    answers = current.clips()
+    found = match(answers, index.clips)
+    labels = found.labels(answers)
+    certain = found.certain(answers)
+    keep = np.array(
+        [
+            bool(names) and (certain[i] or names != (BACKGROUND,))
+            for i, names in enumerate(labels)
+        ],
+        np.bool_,
+    )  # fmt: skip
+    several = any(len(names) > 1 for names in labels)
+    used = [names for names, kept in zip(labels, keep, strict=True) if kept]
+    classes = _classes(used, several)
+    column = {name: number for number, name in enumerate(classes)}
+    hot = np.zeros((len(used), len(classes)), np.float32)
+    for row, names in enumerate(used):
+        for name in names:
+            if name in column:
+                hot[row, column[name]] = 1.0
+    rows = found.rows[keep]
+    answered = Answered(
+        rows, hot, np.where(certain[keep], 1.0, UNSURE), index.clips.group[rows], classes, several
+    )
+    return Known(answered, certain[keep], found.rows, found.answers, answers, found.n_unmatched)
+
+
+def require_classes(known: Known) -> None:
+    """See that there is something to learn.
+
+    Raises
+    ------
+    DataError
+        With fewer than two classes, and what to do.
+    """
+    n = len(known.answered.classes)
+    if n >= 2:
+        return
+    said = f"{len(known.answers)} answers of {n} class{'es' if n != 1 else ''}"
+    more = f"; {known.n_unmatched} of them speak of no stretch of the pool" * bool(
+        known.n_unmatched
+    )
+    raise DataError(
+        f"the log: found {said}{more}; expected at least two classes ('none of the classes' counts "
+        "as one). Answer more of the queue first"
+    )
+
+
+def _classes(used: list[tuple[str, ...]], several: bool) -> tuple[str, ...]:
+    counts = Counter(name for names in used for name in names)
+    if several:
+        counts.pop(BACKGROUND, None)
+    return tuple(sorted(counts))

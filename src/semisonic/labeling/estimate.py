@@ -1,0 +1,113 @@
+"""How good the classifier is, from answers alone: an honest number needs clips drawn by chance.
+
+Answers that a strategy chose are the hard ones, so accuracy on them says little. The random parts
+of all queues together are one sample of the pool, taken in one order of chance
+(:func:`semisonic.labeling.spreading.chance_key`). A clip of that sample that a strategy had asked
+about before belongs to it all the same: else the sample would be short of hard clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from semisonic.data.answers import Entry
+from semisonic.data.standing import Stretch, stretch
+from semisonic.evaluation.intervals import wilson
+from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.queue import RANDOM, SOURCE
+from semisonic.labeling.spreading import chance_key
+
+FEWEST = 5
+"""Answers below which nothing is estimated."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An accuracy, and how sure it is.
+
+    Attributes
+    ----------
+    n_right, n : int
+        Right predictions of so many clips.
+    accuracy : float
+        0 to 1; NaN without clips.
+    low, high : float
+        Wilson's 95 % interval. It takes clips for independent: where several are of one
+        recording it is too narrow.
+    """
+
+    n_right: int
+    n: int
+    accuracy: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, n_right: int, n: int) -> Estimate:
+        """From counts; nothing is claimed of no clips."""
+        if not n:
+            return cls(0, 0, float("nan"), 0.0, 1.0)
+        return cls(n_right, n, n_right / n, *wilson(n_right, n))
+
+    def __str__(self) -> str:
+        if not self.n:
+            return "unknown"
+        return (
+            f"{100 * self.accuracy:.0f} % ({100 * self.low:.0f} to {100 * self.high:.0f} %, "
+            f"{self.n_right} of {self.n})"
+        )
+
+
+def random_sample(entries: Iterable[Entry], seed: int = 0) -> frozenset[Stretch]:
+    """The stretches that answers in force make a sample of the pool by chance.
+
+    All stretches of queues that come before the last random one in the order of chance: some
+    were asked by chance, some for another reason.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+        In force: see :func:`semisonic.data.standing.in_force`.
+    seed : int
+        That of the queues.
+    """
+    asked = [entry for entry in entries if entry.source.startswith(SOURCE)]
+    keys = {
+        entry.id: chance_key(entry.file, entry.start_time, entry.end_time, seed) for entry in asked
+    }
+    last = max((keys[entry.id] for entry in asked if entry.source == SOURCE + RANDOM), default=-1)
+    return frozenset(
+        stretch(entry.file, entry.start_time, entry.end_time)
+        for entry in asked
+        if keys[entry.id] <= last
+    )
+
+
+def accuracy_by_random(
+    log: LabelLog, predicted: Mapping[Stretch, tuple[str, ...]], *, seed: int = 0
+) -> Estimate:
+    """Accuracy over the random sample of a log: Wilson's interval.
+
+    Parameters
+    ----------
+    log : LabelLog
+    predicted : mapping of stretch to labels
+        What a classifier that has not learned the answer says; a stretch without a prediction,
+        or without one certain answer, does not count. With several labels a clip all of them must
+        be right.
+    seed : int
+        That of the queues.
+    """
+    sample = random_sample(log.in_force(), seed)
+    clips = log.current().clips()
+    n = n_right = 0
+    certain = clips.is_certain
+    for row, labels in enumerate(clips.labels):
+        key = stretch(
+            str(clips.file[row]), float(clips.start_time[row]), float(clips.end_time[row])
+        )
+        if certain[row] and key in sample and key in predicted:
+            n += 1
+            n_right += set(predicted[key]) == set(labels)
+    return Estimate.of(n_right, n)

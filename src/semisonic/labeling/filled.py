@@ -1,0 +1,80 @@
+"""Answers that somebody typed into the column ``label`` of a queue."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+from semisonic.base.errors import DataError
+from semisonic.data.answers import Entry
+from semisonic.data.clips import LABEL_SEPARATOR
+from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN
+from semisonic.data.standing import stretch
+from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.queue import Queue
+
+NONE_HEARD, PASSED_OVER = "-", "?"
+"""Typed for "none of the classes" and for "cannot tell"."""
+
+
+def take_answers(log: LabelLog, path: Path, *, annotator: str = "") -> tuple[Entry, ...]:
+    """Append the filled-in rows of a queue to a log.
+
+    Several labels are joined by ';'. ``-`` says that none of the classes is heard, ``?`` that one
+    cannot tell; an empty cell is no answer. What the log holds already from the same annotator
+    is not added again.
+
+    Raises
+    ------
+    DataError
+        When the table is no queue.
+    """
+    queue = Queue.read(path)
+    labels = _column(path)
+    held = {
+        (entry.annotator, stretch(entry.file, entry.start_time, entry.end_time)): (
+            tuple(sorted(entry.labels)), entry.presence,
+        )
+        for entry in log.in_force()
+    }  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for row, text in zip(queue, labels, strict=True):
+        found = _answer(text)
+        if found is None:
+            continue
+        names, presence = found
+        file = log.name_of(os.path.abspath(queue.path_of(row)))
+        key = (annotator, stretch(file, row.start_time, row.end_time))
+        if held.get(key) == (tuple(sorted(names)), presence):
+            continue
+        rows.append(
+            {
+                "file": file, "start_time": row.start_time, "end_time": row.end_time,
+                "labels": names, "presence": presence, "annotator": annotator,
+                "source": row.source,
+            }
+        )  # fmt: skip
+    return log.extend(rows)
+
+
+def _answer(text: str) -> tuple[tuple[str, ...], str] | None:
+    """Labels and presence of a cell; None for an empty one."""
+    said = text.strip()
+    if not said:
+        return None
+    if said == NONE_HEARD:
+        return (), NEGATIVE
+    if said == PASSED_OVER:
+        return (), UNCERTAIN
+    names = (name.strip() for name in said.split(LABEL_SEPARATOR))
+    return tuple(dict.fromkeys(name for name in names if name)), POSITIVE
+
+
+def _column(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        table = csv.DictReader(stream)
+        if "label" not in (table.fieldnames or ()):
+            raise DataError(f"{path}: no column 'label'; expected a queue that was filled in")
+        return [row["label"] or "" for row in table]

@@ -1,0 +1,232 @@
+"""``Project``: from a folder of recordings without a label to a first classifier.
+
+A folder that holds everything of it::
+
+    project.json   which recordings, how they are cut and embedded
+    encoder/       an encoder that learned from all of them without labels
+    index/         their vectors, and the clusters that were found
+    labels.jsonl   the answers (nothing else is made by hand; keep it)
+    queue.csv      what to listen to next
+    model.zip      the classifier of the last round
+    history.csv    a row a round: answers, accuracy with its interval
+
+The recordings stay where they are and as they are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semisonic.base.errors import DataError
+from semisonic.base.files import read_json, write_json
+from semisonic.base.options import from_mapping, to_dict
+from semisonic.data.clips import Clips
+from semisonic.inference.modelfile import MODEL
+from semisonic.labeling.clusters import nearest_to_centres
+from semisonic.labeling.embedder import open_embedder
+from semisonic.labeling.history import Step, read_history
+from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.learn_options import LearnOptions
+from semisonic.labeling.loop import Round, train_again
+from semisonic.labeling.matching import match
+from semisonic.labeling.pool import Pool, pool_of
+from semisonic.labeling.project_options import ProjectOptions
+from semisonic.labeling.queue import TYPICAL, Queue, Suggestion
+from semisonic.labeling.suggest_options import MIX, RANDOM_SHARE, SPREAD
+from semisonic.labeling.suggesting import choose
+
+ABOUT, LOG, INDEX, ENCODER, QUEUE = (
+    "project.json", "labels.jsonl", "index", "encoder", "queue.csv",
+)  # fmt: skip
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Recordings that sound alike.
+
+    Attributes
+    ----------
+    number : int
+        From 0, the largest first.
+    size : int
+        Stretches in it.
+    typical : tuple of Suggestion
+        Those in its middle, of different recordings if there are, to listen to.
+    answers : mapping of str to int
+        How often each label was given to a stretch of it.
+    """
+
+    number: int
+    size: int
+    typical: tuple[Suggestion, ...]
+    answers: dict[str, int]
+
+
+class Project:
+    """A project that is ready to be asked from; see :func:`semisonic.labeling.start_project`.
+
+    Attributes
+    ----------
+    folder : Path
+    options : ProjectOptions
+    log : LabelLog
+    """
+
+    def __init__(self, folder: Path, options: ProjectOptions, recordings: Path) -> None:
+        self.folder, self.options, self.recordings = folder, options, recordings
+        base = recordings if recordings.is_dir() else recordings.parent
+        self.log = LabelLog(folder / LOG, base)
+
+    @classmethod
+    def open(cls, folder: str | PathLike[str]) -> Project:
+        """Open the project in a folder.
+
+        Raises
+        ------
+        DataError
+            When there is none, or its making was not finished.
+        """
+        place = Path(folder)
+        if not (place / ABOUT).is_file():
+            raise DataError(
+                f"{place}: no project; 'semisonic project new RECORDINGS -o {place}' starts one, "
+                "and goes on with one that was interrupted"
+            )
+        about = read_json(place / ABOUT)
+        if about.get("format") != FORMAT:
+            raise DataError(
+                f"{place / ABOUT}: found format {about.get('format')}, expected {FORMAT}"
+            )
+        options = from_mapping(ProjectOptions, about["options"], f"{place / ABOUT}: ")
+        recordings = Path(os.path.abspath(place / about["recordings"]))
+        return cls(place, options, recordings)
+
+    @cached_property
+    def index(self) -> EmbeddingIndex:
+        """The vectors of all stretches."""
+        return EmbeddingIndex.open(self.folder / INDEX, open_embedder(self._encoder))
+
+    @property
+    def model(self) -> Path | None:
+        """The classifier of the last round; None before the first."""
+        path = self.folder / MODEL
+        return path if path.is_file() else None
+
+    @property
+    def history(self) -> tuple[Step, ...]:
+        """A row a round, oldest first."""
+        return read_history(self.folder)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Every label that was given, sorted."""
+        return self.log.current().classes
+
+    def pool(self) -> Pool:
+        """All stretches, with the scores of the last classifier if there is one."""
+        return pool_of(self.model, self.index, self.folder)
+
+    def suggest(
+        self,
+        n: int = 20,
+        *,
+        strategy: str = MIX,
+        random_share: float = RANDOM_SHARE,
+        apart: float = SPREAD,
+    ) -> Queue:
+        """What to listen to next; files are named as the log names them."""
+        queue = choose(self.pool(), n, strategy, self.options.seed, self.log, random_share, apart)
+        return self._named(queue)
+
+    def learn(self, options: LearnOptions | None = None) -> Round:
+        """Learn from all answers; see :func:`train_again`."""
+        return train_again(
+            self.log, self.index, self.folder, options=options, seed=self.options.seed
+        )
+
+    def clusters(self, n_typical: int = 3) -> tuple[Cluster, ...]:
+        """Groups of stretches that sound alike, the largest first; for naming by listening.
+
+        An answer about a typical stretch is appended to the log as any other, and labels that
+        stretch only. ``LearnOptions(cluster_weight=...)`` lets the rest of a cluster follow.
+        """
+        index = self.index
+        number = index.cluster
+        clips = index.clips
+        middle = nearest_to_centres(index.vectors, number, clips.group, n_typical)
+        labels = self._labels_of_rows()
+        found = []
+        for cluster, rows in enumerate(middle):
+            own = np.flatnonzero(number == cluster).tolist()
+            counts = Counter(name for row in own for name in labels.get(row, ()))
+            typical = Queue(clips.root, tuple(_typical(clips, row, cluster) for row in rows))
+            found.append(Cluster(cluster, len(own), self._named(typical).rows, dict(counts)))
+        return tuple(found)
+
+    def describe(self) -> dict[str, Any]:
+        """Numbers about the project: stretches, answers, classes, the last accuracy."""
+        current = self.log.current()
+        steps = self.history
+        return {
+            "recordings": str(self.recordings),
+            "stretches": len(self.index),
+            "clusters": int(self.index.cluster.max(initial=-1)) + 1,
+            "answers": len(current),
+            "classes": list(current.classes),
+            "disagreements": len(current.disagreements),
+            "rounds": len(steps),
+            "options": to_dict(self.options),
+        }
+
+    @property
+    def _encoder(self) -> Path:
+        about = read_json(self.folder / ABOUT)
+        return Path(os.path.abspath(self.folder / about["encoder"]))
+
+    def _named(self, queue: Queue) -> Queue:
+        """A queue whose files are named as the log names them."""
+        rows = (replace(row, file=self.log.name_of(queue.path_of(row))) for row in queue)
+        return Queue(self.log.root, tuple(rows), queue.notes)
+
+    def _labels_of_rows(self) -> dict[int, tuple[str, ...]]:
+        answers = self.log.current().clips()
+        found = match(answers, self.index.clips)
+        return dict(zip(found.rows.tolist(), found.labels(answers), strict=True))
+
+
+def _typical(clips: Clips, row: int, cluster: int) -> Suggestion:
+    return Suggestion(
+        str(clips.file[row]), float(clips.start_time[row]), float(clips.end_time[row]), TYPICAL,
+        cluster=cluster, group=str(clips.group[row]),
+    )  # fmt: skip
+
+
+def write_about(folder: Path, options: ProjectOptions, recordings: Path, encoder: Path) -> None:
+    """Write ``project.json``, the last step of making a project."""
+    here = os.path.abspath(folder)
+    write_json(
+        folder / ABOUT,
+        {
+            "format": FORMAT,
+            "recordings": _seen_from(here, recordings),
+            "encoder": _seen_from(here, encoder),
+            "options": to_dict(options),
+        },
+    )
+
+
+def _seen_from(here: str, path: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, here)).as_posix()
+    except ValueError:  # on another drive
+        return Path(os.path.abspath(path)).as_posix()

@@ -1,0 +1,268 @@
+"""Starting a project: look, learn without labels, embed, find groups. Each step is done once.
+
+Every step goes on where it was interrupted, and ``project.json`` is written last: a folder without
+it is a project that is not finished.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.base.files import read_json, write_json
+from semisonic.base.options import check, to_dict
+from semisonic.base.seeds import generator
+from semisonic.data import group_duplicates, load_clips, windows
+from semisonic.data.clips import Clips
+from semisonic.data.scan import Scan
+from semisonic.features import MelOptions
+from semisonic.inference.methods.advice import LEAST_HEARD, PRETRAIN
+from semisonic.inference.modelfile import encoder_file
+from semisonic.inference.options import DEFAULT_MODEL, PretrainOptions
+from semisonic.inference.pretext import SIMCLR
+from semisonic.inference.scan_options import ScanOptions
+from semisonic.inference.synthetic import SYNTH, synthetic_file
+from semisonic.inference.tables import write_csv
+from semisonic.inference.verbs.pretrain import pretrain
+from semisonic.inference.verbs.scan import scan
+from semisonic.labeling.clusters import find_clusters
+from semisonic.labeling.embed_options import EmbedOptions
+from semisonic.labeling.embedder import open_embedder
+from semisonic.labeling.kept_probe import check_fits
+from semisonic.labeling.making import make_index
+from semisonic.labeling.naming import Failures
+from semisonic.labeling.project import ENCODER, INDEX, Project, write_about
+from semisonic.labeling.project_options import ProjectOptions
+from semisonic.training.compare import differences
+from semisonic.training.lock import FolderLock
+
+BEGUN = "begun.json"
+AUTO = "auto"
+FREE = ("output", "workers", "device", "cache", "recordings")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A project, and what was found on the way.
+
+    Attributes
+    ----------
+    project : Project
+    n_recordings, n_clusters : int
+    scan : Scan or None
+        Of a folder; a table is not scanned.
+    failures : tuple of (str, str)
+        Recordings that cannot be used, or not as a whole.
+    notes : tuple of str
+    """
+
+    project: Project
+    n_recordings: int
+    n_clusters: int
+    scan: Scan | None
+    failures: Failures
+    notes: tuple[str, ...]
+
+    def summary(self) -> str:
+        """For a terminal."""
+        n = len(self.project.index)
+        lines = [
+            f"{self.n_recordings} recordings, {n} stretches, {self.n_clusters} groups that sound "
+            "alike",
+            *self.notes,
+        ]
+        if self.failures:
+            lines.append(f"{len(self.failures)} recordings cannot be used, or not as a whole")
+        folder = self.project.folder
+        lines += [
+            f"project: {folder}",
+            f"next: semisonic project suggest {folder}",
+        ]
+        return "\n".join(lines)
+
+
+def start_project(options: ProjectOptions) -> Started:
+    """Start a project; the same call goes on with an interrupted one.
+
+    Raises
+    ------
+    OptionError
+        When an option is wrong, or the folder belongs to a project with other options.
+    DataError
+        When no recording is found, or the folder holds something else.
+    ModelError
+        When the encoder's file is damaged, or is one that answers cannot be learned behind.
+    """
+    check(options)
+    recordings = _recordings_of(options)
+    folder = options.output
+    lock = FolderLock(folder)
+    _check_folder(folder, options, recordings)
+    lock.acquire()
+    try:
+        write_json(folder / BEGUN, _identity(options, recordings))
+        return _start(folder, options, recordings)
+    finally:
+        lock.release()
+
+
+def _start(folder: Path, options: ProjectOptions, recordings: Path) -> Started:
+    cache = options.cache or folder / "cache"
+    scanned: Scan | None = None
+    failures: Failures = ()
+    notes: list[str] = []
+    clips = load_clips(recordings, labels="none", group=options.group)
+    if recordings.is_dir():
+        result = scan(
+            ScanOptions(
+                data=recordings, output=folder / "scan", labels="none",
+                silence_db=options.silence_db, workers=options.workers,
+            )
+        )  # fmt: skip
+        scanned, failures = result.scan, result.failures
+        clips, notes = _worth_hearing(clips, scanned)
+    if not len(clips):
+        raise DataError(f"{recordings}: no recording that can be used; see {folder / 'scan'}")
+    encoder, more = _encoder(folder, options, clips, cache)
+    embedder = open_embedder(encoder)
+    mel = embedder.mel
+    check_fits(embedder.network.name, embedder.dim, mel.shape)
+    made = make_index(
+        embedder, clips,
+        EmbedOptions(
+            Path(), (), folder / INDEX, hop=options.hop, labels="none", device=options.device,
+            workers=options.workers,
+        ),
+    )  # fmt: skip
+    number = _clusters(made.index.vectors, options)
+    made.index.set_clusters(number)
+    write_about(folder, options, recordings, encoder)
+    known = dict(failures)
+    failures = (*failures, *((f, why) for f, why in made.failures if f not in known))
+    return Started(
+        Project.open(folder), len(set(clips.file.tolist())), int(number.max(initial=-1)) + 1,
+        scanned, failures, (*notes, *more),
+    )  # fmt: skip
+
+
+def _worth_hearing(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
+    """The clips without silent recordings and second copies; cuts of one sound are one group."""
+    base = os.path.abspath(scanned.root)
+    names = [
+        Path(os.path.relpath(os.path.join(os.path.abspath(clips.root), file), base)).as_posix()
+        for file in clips.file.tolist()
+    ]
+    usable = {one.file for one in scanned.recordings}
+    silent = {one.file for one in scanned.recordings if one.measured.silent_share >= 1.0}
+    copies = {max(p.first, p.second) for p in scanned.duplicates if p.kind == "identical"}
+    kept = [row for row, name in enumerate(names) if name in usable - silent - copies]
+    place = {names[row]: number for number, row in enumerate(kept)}
+    alike = (
+        replace(pair, first_row=place[pair.first], second_row=place[pair.second])
+        for pair in scanned.duplicates
+        if pair.first in place and pair.second in place
+    )
+    notes = [
+        f"{len(found)} {what} left out: see scan/scan.html"
+        for what, found in (("silent recordings", silent), ("copies of others", copies - silent))
+        if found
+    ]
+    return group_duplicates(clips[np.array(kept, np.int64)], alike), notes
+
+
+def _encoder(
+    folder: Path, options: ProjectOptions, clips: Clips, cache: Path
+) -> tuple[Path, list[str]]:
+    """The file of the encoder that makes the vectors, and how it came about."""
+    if options.encoder not in (AUTO, SYNTH):
+        return encoder_file(options.encoder), []
+    mel = MelOptions()
+    if options.encoder == SYNTH:
+        file = synthetic_file(
+            DEFAULT_MODEL, mel, cache=cache, seed=options.seed, device=options.device,
+            workers=options.workers,
+        )  # fmt: skip
+        return file, ["encoder: one that learned to name made-up sounds"]
+    heard = windows(clips, mel.duration, workers=options.workers)
+    if len(heard) < LEAST_HEARD:
+        found, _ = _encoder(folder, replace(options, encoder=SYNTH), clips, cache)
+        return found, [
+            f"encoder: one that learned to name made-up sounds; {len(heard)} windows are too few "
+            "to be told apart"
+        ]
+    n = min(len(heard), options.most_pretrained)
+    rows = generator(options.seed, "pre-trained").choice(len(heard), n, replace=False)
+    table = folder / ENCODER / "heard.csv"
+    _write_table(table, heard[np.sort(rows)])
+    made = pretrain(
+        PretrainOptions(
+            data=table, output=folder / ENCODER / "run", encoder=Path(SYNTH), objective=SIMCLR,
+            fit=PRETRAIN, seed=options.seed, device=options.device, workers=options.workers,
+            cache=cache,
+        )
+    )  # fmt: skip
+    return made.encoder, [
+        f"encoder: made-up sounds, then {n} windows of the recordings told apart, without labels"
+    ]
+
+
+def _write_table(path: Path, clips: Clips) -> None:
+    """Windows as a table that names recordings by their whole path."""
+    root = os.path.abspath(clips.root)
+    rows = (
+        (os.path.join(root, file), f"{start:.3f}", "" if np.isnan(end) else f"{end:.3f}", group)
+        for file, start, end, group in zip(
+            clips.file, clips.start_time, clips.end_time, clips.group, strict=True
+        )
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(path, ["file", "start_time", "end_time", "group"], list(rows))
+
+
+def _clusters(vectors: NDArray[np.float32], options: ProjectOptions) -> NDArray[np.int64]:
+    """The groups; none where there are too few stretches for any."""
+    if options.clusters == AUTO and len(vectors) < 10:
+        return np.full(len(vectors), -1)
+    return find_clusters(vectors, options.clusters, seed=options.seed).number
+
+
+def _recordings_of(options: ProjectOptions) -> Path:
+    if options.recordings is None:
+        raise OptionError(
+            "option 'recordings' is missing: name a folder, as in 'semisonic project new FOLDER'"
+        )
+    return options.recordings
+
+
+def _identity(options: ProjectOptions, recordings: Path) -> dict[str, object]:
+    """What a project's folder belongs to."""
+    own = {name: value for name, value in to_dict(options).items() if name not in FREE}
+    return {**own, "recordings": os.path.abspath(recordings)}
+
+
+def _check_folder(folder: Path, options: ProjectOptions, recordings: Path) -> None:
+    """Refuse a folder that is something else, or a project with other options."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is a file, expected a folder for the project")
+    begun = folder / BEGUN
+    names = {entry.name for entry in folder.iterdir()}
+    if not begun.is_file():
+        if names:
+            raise DataError(
+                f"{folder}: holds '{min(names)}', but no project; choose a new or an empty folder"
+            )
+        return
+    changed = differences(read_json(begun), _identity(options, recordings))
+    if changed:
+        raise OptionError(
+            f"{folder}: a project with other options: {'; '.join(changed)}. Choose another folder"
+        )

@@ -1,0 +1,72 @@
+"""``project suggest`` and ``project learn``: the two halves of a round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from semisonic.base.options import check
+from semisonic.labeling.filled import take_answers
+from semisonic.labeling.loop import Round
+from semisonic.labeling.project import QUEUE, Project
+from semisonic.labeling.project_options import ProjectLearnOptions, ProjectSuggestOptions
+from semisonic.labeling.verbs.suggest import SuggestResult
+
+
+@dataclass(frozen=True)
+class LearnResult:
+    """What a round gave.
+
+    Attributes
+    ----------
+    round : Round
+    n_taken : int
+        Answers that were taken from a table.
+    problems : tuple of (str, str)
+        Lines of the log that are no entries.
+    """
+
+    round: Round
+    n_taken: int
+    problems: tuple[tuple[str, str], ...]
+
+    def summary(self) -> str:
+        """For a terminal."""
+        taken = [f"{self.n_taken} new answers from the table"] if self.n_taken else []
+        return "\n".join([*taken, self.round.summary()])
+
+
+def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
+    """Write the next queue of a project.
+
+    Raises
+    ------
+    DataError
+        When there is no project, or nothing is left to ask about.
+    """
+    check(options)
+    project = Project.open(options.project)
+    queue = project.suggest(
+        options.n, strategy=options.strategy, random_share=options.random_share,
+        apart=options.apart,
+    )  # fmt: skip
+    table: Path = options.output or project.folder / QUEUE
+    queue.write(table)
+    return SuggestResult(queue, table, len(project.index))
+
+
+def learn_in_project(options: ProjectLearnOptions) -> LearnResult:
+    """Take answers from a table, if one is named, and learn from all there are.
+
+    Raises
+    ------
+    DataError
+        When there is no project, or answers of fewer than two classes.
+    """
+    check(options)
+    project = Project.open(options.project)
+    taken = 0
+    if options.answers is not None:
+        taken = len(take_answers(project.log, options.answers, annotator=options.annotator))
+    found = project.learn(options.learn)
+    return LearnResult(found, taken, project.log.problems())

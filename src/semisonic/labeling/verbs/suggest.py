@@ -1,0 +1,86 @@
+"""``suggest``: a table of what to listen to next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from semisonic.base.errors import DataError
+from semisonic.base.options import check
+from semisonic.features import MelOptions
+from semisonic.inference.options import DEFAULT_MODEL
+from semisonic.inference.synthetic import SYNTH, synthetic_file
+from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.naming import Failures
+from semisonic.labeling.pool import pool_of
+from semisonic.labeling.queue import Queue
+from semisonic.labeling.suggest_options import SuggestOptions
+from semisonic.labeling.suggesting import choose
+
+CACHE = ".vectors"
+
+
+@dataclass(frozen=True)
+class SuggestResult:
+    """What ``suggest`` chose.
+
+    Attributes
+    ----------
+    queue : Queue
+    table : Path
+    n_pool : int
+        Stretches that there were to choose from.
+    failures : tuple of (str, str)
+        Recordings that could not be read.
+    """
+
+    queue: Queue
+    table: Path
+    n_pool: int
+    failures: Failures = ()
+
+    def summary(self) -> str:
+        """For a terminal."""
+        return said_of(self.queue, self.table, self.n_pool)
+
+
+def run_suggest(options: SuggestOptions) -> SuggestResult:
+    """Choose stretches to listen to, and write their table.
+
+    Raises
+    ------
+    OptionError
+        For a strategy that needs a classifier without one.
+    DataError
+        When nothing can be read or nothing is left to ask about.
+    ModelError
+        When the model's file is missing or damaged.
+    """
+    check(options)
+    if options.log is not None and not options.log.is_file():
+        raise DataError(f"{options.log}: no such label log; leave --log out for the first queue")
+    table = options.output
+    cache = options.cache or table.with_name(table.name + CACHE)
+    model = options.model
+    if str(model) == SYNTH:
+        model = synthetic_file(
+            DEFAULT_MODEL, MelOptions(), cache=cache, seed=options.seed, device=options.device,
+            workers=options.workers,
+        )  # fmt: skip
+    pool = pool_of(model, options.data, cache, device=options.device, workers=options.workers)
+    queue = choose(
+        pool, options.n, options.strategy, options.seed,
+        LabelLog(options.log) if options.log is not None else None, options.random_share,
+        options.apart, options.doubt,
+    )  # fmt: skip
+    queue.write(table)
+    return SuggestResult(queue, table, len(pool), pool.failures)
+
+
+def said_of(queue: Queue, table: Path, n_pool: int) -> str:
+    """A queue in words, for a terminal."""
+    why = Counter(row.why for row in queue)
+    kinds = ", ".join(f"{n} {name}" for name, n in why.most_common())
+    n_files = len({row.file for row in queue})
+    return f"{len(queue)} of {n_pool} stretches, of {n_files} recordings: {kinds}\nqueue: {table}"
