@@ -8,8 +8,10 @@ about before belongs to it all the same: else the sample would be short of hard 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from semisonic.data.answers import Entry
 from semisonic.data.standing import Stretch, stretch
@@ -17,9 +19,6 @@ from semisonic.evaluation.intervals import wilson
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.queue import RANDOM, SOURCE
 from semisonic.labeling.spreading import chance_key
-
-FEWEST = 5
-"""Answers below which nothing is estimated."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Estimate:
         )
 
 
-def random_sample(entries: Iterable[Entry], seed: int = 0) -> frozenset[Stretch]:
+def random_sample(entries: Iterable[Entry], root: Path, seed: int = 0) -> frozenset[Stretch]:
     """The stretches that answers in force make a sample of the pool by chance.
 
     All stretches of queues that come before the last random one in the order of chance: some
@@ -69,12 +68,18 @@ def random_sample(entries: Iterable[Entry], seed: int = 0) -> frozenset[Stretch]
     ----------
     entries : iterable of Entry
         In force: see :func:`semisonic.data.standing.in_force`.
+    root : Path
+        The folder of the recordings.
     seed : int
         That of the queues.
     """
     asked = [entry for entry in entries if entry.source.startswith(SOURCE)]
+    base = os.path.abspath(root)
     keys = {
-        entry.id: chance_key(entry.file, entry.start_time, entry.end_time, seed) for entry in asked
+        entry.id: chance_key(
+            os.path.normpath(os.path.join(base, entry.file)), entry.start_time, entry.end_time, seed
+        )
+        for entry in asked
     }
     last = max((keys[entry.id] for entry in asked if entry.source == SOURCE + RANDOM), default=-1)
     return frozenset(
@@ -99,7 +104,7 @@ def accuracy_by_random(
     seed : int
         That of the queues.
     """
-    sample = random_sample(log.in_force(), seed)
+    sample = random_sample(log.in_force(), log.root, seed)
     clips = log.current().clips()
     n = n_right = 0
     certain = clips.is_certain

@@ -255,7 +255,9 @@ def _notes(known: Known, n_proposed: int, model: SoundModel) -> tuple[str, ...]:
         notes.append(f"{n_proposed} stretches learned as their cluster's answers say")
     once = [name for name, n in known.counts.items() if n < 2]
     if once:
-        notes.append(f"classes with a single answer, which is never predicted: {', '.join(once)}")
+        notes.append(
+            f"classes with one answer, which counts as wrong when it is left out: {', '.join(once)}"
+        )
     if model.decision.is_empty:
         notes.append(f"scores are not calibrated: that takes {FEWEST_CALIBRATED} answers")
     return tuple(notes)

@@ -14,6 +14,8 @@ from semisonic.data.clips import POSITIVE, Clips
 COVERED = 0.5
 """Share of a row that an answer must speak of; or of the answer that must lie in the row."""
 
+_SAME = 1.5e-3  # seconds: tables round to a thousandth
+
 
 @dataclass(frozen=True)
 class Matched:
@@ -56,8 +58,8 @@ class Matched:
 def match(answers: Clips, pool: Clips) -> Matched:
     """Find the rows of a pool that answers speak of.
 
-    An answer speaks of a row when it covers half of it. An answer that is shorter than a row
-    speaks of the row in which more than half of it lies.
+    An answer about the very stretch of a row speaks of that row alone. Else it speaks of rows
+    that it covers half of; or, being shorter, of the row in which more than half of it lies.
     """
     by_file: dict[str, list[int]] = {}
     for row, path in enumerate(_absolute(pool)):
@@ -82,6 +84,10 @@ def _spoken_of(rows: NDArray[np.int64], pool: Clips, start: float, end: float) -
     first, last = pool.start_time[rows], pool.end_time[rows]
     last = np.where(np.isnan(last), np.inf, last)
     stop = np.inf if np.isnan(end) else end
+    with np.errstate(invalid="ignore"):
+        same = (np.abs(first - start) < _SAME) & ((last == stop) | (np.abs(last - stop) < _SAME))
+    if same.any():
+        return np.asarray(rows[same], np.int64)
     shared = np.minimum(last, stop) - np.maximum(first, start)
     with np.errstate(invalid="ignore"):
         of_row = np.where(np.isinf(shared), 1.0, shared / (last - first))
@@ -97,8 +103,8 @@ def _exact(its: list[int], answers: Clips, pool: Clips, row: int) -> list[int]:
     """The answers about the very stretch of a row, where there are any; else all."""
     same = [
         i for i in its
-        if abs(answers.start_time[i] - pool.start_time[row]) < 1e-3
-        and abs(answers.end_time[i] - pool.end_time[row]) < 1e-3
+        if abs(answers.start_time[i] - pool.start_time[row]) < _SAME
+        and abs(answers.end_time[i] - pool.end_time[row]) < _SAME
     ]  # fmt: skip
     return same or its
 

@@ -27,9 +27,9 @@ import numpy as np
 
 from semisonic.base.errors import DataError
 from semisonic.base.files import read_json, write_json
-from semisonic.base.options import from_mapping, to_dict
 from semisonic.data.clips import Clips
 from semisonic.inference.modelfile import MODEL
+from semisonic.inference.verbs.runs import stamp
 from semisonic.labeling.clusters import nearest_to_centres
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.history import Step, read_history
@@ -77,13 +77,15 @@ class Project:
 
     Attributes
     ----------
-    folder : Path
-    options : ProjectOptions
+    folder, recordings : Path
+    encoder : Path
+        The file of what makes vectors.
+    seed : int
     log : LabelLog
     """
 
-    def __init__(self, folder: Path, options: ProjectOptions, recordings: Path) -> None:
-        self.folder, self.options, self.recordings = folder, options, recordings
+    def __init__(self, folder: Path, recordings: Path, encoder: Path, seed: int = 0) -> None:
+        self.folder, self.recordings, self.encoder, self.seed = folder, recordings, encoder, seed
         base = recordings if recordings.is_dir() else recordings.parent
         self.log = LabelLog(folder / LOG, base)
 
@@ -107,14 +109,15 @@ class Project:
             raise DataError(
                 f"{place / ABOUT}: found format {about.get('format')}, expected {FORMAT}"
             )
-        options = from_mapping(ProjectOptions, about["options"], f"{place / ABOUT}: ")
-        recordings = Path(os.path.abspath(place / about["recordings"]))
-        return cls(place, options, recordings)
+        recordings, encoder = (
+            Path(os.path.abspath(place / about[name])) for name in ("recordings", "encoder")
+        )
+        return cls(place, recordings, encoder, int(about["seed"]))
 
     @cached_property
     def index(self) -> EmbeddingIndex:
         """The vectors of all stretches."""
-        return EmbeddingIndex.open(self.folder / INDEX, open_embedder(self._encoder))
+        return EmbeddingIndex.open(self.folder / INDEX, open_embedder(self.encoder))
 
     @property
     def model(self) -> Path | None:
@@ -145,14 +148,12 @@ class Project:
         apart: float = SPREAD,
     ) -> Queue:
         """What to listen to next; files are named as the log names them."""
-        queue = choose(self.pool(), n, strategy, self.options.seed, self.log, random_share, apart)
+        queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share, apart)
         return self._named(queue)
 
     def learn(self, options: LearnOptions | None = None) -> Round:
         """Learn from all answers; see :func:`train_again`."""
-        return train_again(
-            self.log, self.index, self.folder, options=options, seed=self.options.seed
-        )
+        return train_again(self.log, self.index, self.folder, options=options, seed=self.seed)
 
     def clusters(self, n_typical: int = 3) -> tuple[Cluster, ...]:
         """Groups of stretches that sound alike, the largest first; for naming by listening.
@@ -185,18 +186,13 @@ class Project:
             "classes": list(current.classes),
             "disagreements": len(current.disagreements),
             "rounds": len(steps),
-            "options": to_dict(self.options),
         }
-
-    @property
-    def _encoder(self) -> Path:
-        about = read_json(self.folder / ABOUT)
-        return Path(os.path.abspath(self.folder / about["encoder"]))
 
     def _named(self, queue: Queue) -> Queue:
         """A queue whose files are named as the log names them."""
-        rows = (replace(row, file=self.log.name_of(queue.path_of(row))) for row in queue)
-        return Queue(self.log.root, tuple(rows), queue.notes)
+        seen = queue.seen_from(self.log.root)
+        rows = (replace(row, file=self.log.name_of(row.file)) for row in seen)
+        return replace(seen, rows=tuple(rows))
 
     def _labels_of_rows(self) -> dict[int, tuple[str, ...]]:
         answers = self.log.current().clips()
@@ -220,7 +216,8 @@ def write_about(folder: Path, options: ProjectOptions, recordings: Path, encoder
             "format": FORMAT,
             "recordings": _seen_from(here, recordings),
             "encoder": _seen_from(here, encoder),
-            "options": to_dict(options),
+            "seed": options.seed,
+            "made": stamp("project new", options),
         },
     )
 

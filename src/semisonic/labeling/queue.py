@@ -105,8 +105,8 @@ class Queue:
         ):
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(_COLUMNS)
-            for order, row in enumerate(self.rows, start=1):
-                writer.writerow(_cells(order, row, _seen_from(here, self.path_of(row))))
+            for order, row in enumerate(self.seen_from(here), start=1):
+                writer.writerow(_cells(order, row))
         return target
 
     @classmethod
@@ -138,8 +138,14 @@ class Queue:
     def seen_from(self, root: str | PathLike[str]) -> Queue:
         """The same queue with files relative to another folder, such as a log's root."""
         base = os.path.abspath(root)
-        moved = (replace(row, file=_seen_from(base, self.path_of(row))) for row in self.rows)
-        return replace(self, root=Path(base), rows=tuple(moved))
+        return replace(
+            self, root=Path(base), rows=tuple(self._moved(row, base) for row in self.rows)
+        )
+
+    def _moved(self, row: Suggestion, base: str) -> Suggestion:
+        """A row as seen from a folder; where each file is a recording, so is its group."""
+        file = _seen_from(base, self.path_of(row))
+        return replace(row, file=file, group=file if row.group == row.file else row.group)
 
 
 def _seen_from(folder: str, path: Path) -> str:
@@ -149,15 +155,15 @@ def _seen_from(folder: str, path: Path) -> str:
         return Path(os.path.abspath(path)).as_posix()
 
 
-def _cells(order: int, row: Suggestion, file: str) -> list[object]:
+def _cells(order: int, row: Suggestion) -> list[object]:
     guesses: list[object] = []
     for k in range(GUESSES):
         name, score = row.guesses[k] if k < len(row.guesses) else ("", None)
         guesses += [name, "" if score is None else f"{score:.4f}"]
     doubt = "" if row.uncertainty != row.uncertainty else f"{row.uncertainty:.4f}"
     return [
-        order, file, f"{row.start_time:.3f}", f"{row.end_time:.3f}", "", row.why, *guesses, doubt,
-        "" if row.cluster < 0 else row.cluster, row.group,
+        order, row.file, f"{row.start_time:.3f}", f"{row.end_time:.3f}", "", row.why, *guesses,
+        doubt, "" if row.cluster < 0 else row.cluster, row.group,
     ]  # fmt: skip
 
 

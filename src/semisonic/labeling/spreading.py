@@ -6,6 +6,7 @@ listens to one recording ten times in a row gets careless.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -80,26 +81,33 @@ def interleaved(main: Sequence[int], other: Sequence[int]) -> list[int]:
     return [next(second) if place in places else next(first) for place in range(n)]
 
 
-def chance_key(file: str, start_time: float, end_time: float, seed: int = 0) -> int:
+def chance_key(path: str, start_time: float, end_time: float, seed: int = 0) -> int:
     """A number that puts stretches into an order of chance, the same wherever it is asked for.
 
     The random part of every queue is taken in this order, so all of its answers together are one
-    sample drawn from the pool without looking. The folder and name of the recording count, not
-    where the folder lies.
+    sample drawn from the pool without looking. The recording's name and that of its folder
+    count, not where the folder lies.
+
+    Parameters
+    ----------
+    path : str
+        Whole path of the recording.
     """
-    name = "/".join(PurePosixPath(file.replace("\\", "/")).parts[-2:])
+    name = "/".join(PurePosixPath(path.replace("\\", "/")).parts[-2:])
     return derive(seed, "chance", name, f"{start_time:.3f}", f"{end_time:.3f}")
 
 
 def by_chance(clips: Clips, rows: Rows, seed: int = 0) -> Rows:
     """The rows in their order of chance."""
+    root = os.path.abspath(clips.root)
+    paths = [os.path.normpath(os.path.join(root, file)) for file in clips.file[rows].tolist()]
     keys = np.array(
         [
-            chance_key(str(clips.file[row]), *_times(clips, row), seed)
-            for row in rows.tolist()
+            chance_key(path, *_times(clips, row), seed)
+            for path, row in zip(paths, rows.tolist(), strict=True)
         ],
         np.int64,
-    )  # fmt: skip
+    )
     return rows[np.argsort(keys, kind="stable")]
 
 

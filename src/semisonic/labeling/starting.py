@@ -6,8 +6,8 @@ it is a project that is not finished.
 
 from __future__ import annotations
 
-import logging
 import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import read_json, write_json
+from semisonic.base.files import read_json, replacing, write_json
 from semisonic.base.options import check, to_dict
 from semisonic.base.seeds import generator
 from semisonic.data import group_duplicates, load_clips, windows
@@ -45,7 +45,6 @@ from semisonic.training.lock import FolderLock
 BEGUN = "begun.json"
 AUTO = "auto"
 FREE = ("output", "workers", "device", "cache", "recordings")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,8 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path) -> Started:
         clips, notes = _worth_hearing(clips, scanned)
     if not len(clips):
         raise DataError(f"{recordings}: no recording that can be used; see {folder / 'scan'}")
-    encoder, more = _encoder(folder, options, clips, cache)
+    made_by, more = _encoder(folder, options, clips, cache)
+    encoder = _kept(made_by, folder / ENCODER / "encoder.zip")
     embedder = open_embedder(encoder)
     mel = embedder.mel
     check_fits(embedder.network.name, embedder.dim, mel.shape)
@@ -211,6 +211,13 @@ def _encoder(
     return made.encoder, [
         f"encoder: made-up sounds, then {n} windows of the recordings told apart, without labels"
     ]
+
+
+def _kept(file: Path, place: Path) -> Path:
+    """A copy of the encoder in the project, which then needs no other folder."""
+    with replacing(place) as part:
+        shutil.copyfile(file, part)
+    return place
 
 
 def _write_table(path: Path, clips: Clips) -> None:
