@@ -16,7 +16,6 @@ from typing import Any
 
 from semisonic.data.events import NEGATIVE, POSITIVE, PRESENCES, UNCERTAIN
 
-SUFFIX = ".jsonl"
 HEADER = "semisonic label log"
 FORMAT = 1
 

@@ -19,6 +19,9 @@ chance, is looked at.
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -97,9 +100,7 @@ def doubtful_centres(
         return wide
     points = unit(_table(vectors)[wide]).astype(np.float64)
     weights = np.maximum(np.asarray(doubt)[wide], 1e-6)
-    means = KMeans(n, n_init=3, random_state=_state(seed, "doubtful")).fit(
-        points, sample_weight=weights
-    )
+    means = _quietly(KMeans(n, n_init=3, random_state=_state(seed, "doubtful")), points, weights)
     found = []
     for number in range(n):
         own = np.flatnonzero(means.labels_ == number)
@@ -139,9 +140,10 @@ def typical(vectors: Vectors, labelled: Rows, n: int, *, seed: int = 0) -> Rows:
         looked_at = np.concatenate([np.asarray(labelled, np.int64), np.sort(drawn[:keep])])
     points = unit(table[looked_at]).astype(np.float64)
     n_groups = min(len(labelled) + n, MOST_CLUSTERS, len(points))
-    made = MiniBatchKMeans(
-        n_groups, n_init=3, batch_size=4096, random_state=_state(seed, "typical")
-    ).fit(points)
+    made = _quietly(
+        MiniBatchKMeans(n_groups, n_init=3, batch_size=4096, random_state=_state(seed, "typical")),
+        points,
+    )
     is_labelled = np.arange(len(points)) < len(labelled)
     rows = _one_by_one(points, made.labels_.astype(np.int64), is_labelled, n)
     return looked_at[rows]
@@ -177,6 +179,17 @@ def _by_typicality(
     gaps, _ = NearestNeighbors(n_neighbors=k).fit(points[own]).kneighbors(points[own])
     order = own[np.argsort(gaps.sum(axis=1), kind="stable")]
     return [int(row) for row in order if not is_labelled[row]]
+
+
+def _quietly(
+    means: Any, points: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+) -> Any:
+    """Fitted K-means, without a warning where there are fewer different points than groups."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return means.fit(points, sample_weight=weights)
 
 
 def _apart(points: Vectors, one: Vectors) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from semisonic.base.files import write_csv
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.clips import UNCERTAIN as UNCHECKED
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, Events
+from semisonic.data.label_log import is_log, read_log
 from semisonic.data.labels.numbers import written
 from semisonic.data.labels.read import LabelSet, collect_labels
 from semisonic.data.labels.windows import (
@@ -168,6 +169,8 @@ def _counted(found: LabelSet) -> str:
 
 
 def _folder_with_audio(labels: Path) -> Path | None:
+    if labels.is_file() and is_log(labels):
+        return read_log(labels).root
     folder = labels if labels.is_dir() else labels.parent
     return folder if folder.is_dir() and find_audio(folder) else None
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from semisonic.audio import find_audio, probe
 from semisonic.base.errors import AudioError, DataError
 from semisonic.base.progress import track
 from semisonic.data.events import Events
+from semisonic.data.label_log import is_log, read_log
 from semisonic.data.labels.form import Format
 from semisonic.data.labels.formats import AUTO, format_of, recognise
 from semisonic.data.labels.recordings import Recordings
@@ -67,7 +70,8 @@ def read_labels(
     Parameters
     ----------
     path : Path
-        A file in any of the ``FORMATS``, or a folder. Other files of a folder are passed over.
+        A file in any of the ``FORMATS``, a label log, or a folder. Other files of a folder are
+        passed over.
     format : str
         One of the ``FORMATS``, or "auto" to tell it from each file's content.
     label_column : str, optional
@@ -125,6 +129,8 @@ def collect_labels(
     wanted = None if format == AUTO else format_of(format)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder; look at the spelling of the path")
+    if path.is_file() and is_log(path):
+        return _log_labels(path, root)
     folder = path if path.is_dir() else path.parent
     matcher = _Matcher(folder, root)
     if path.is_dir():
@@ -148,6 +154,29 @@ def collect_labels(
         formats=tuple(dict.fromkeys(form.name for form, _ in files)),
         classes=tuple(dict.fromkeys(name for _, found in files for name in found.classes)),
         root=root or folder,
+    )
+
+
+def _log_labels(path: Path, root: Path | None) -> LabelSet:
+    """What a label log says now, with recordings named from the root."""
+    from semisonic.data.standing import Current, replay  # which makes clips of events
+
+    found = read_log(path)
+    current = Current(found.root, replay(found.entries))
+    base = os.path.abspath(root or found.root)
+    names = [
+        Path(os.path.relpath(os.path.join(found.root, file), base)).as_posix()
+        for file in current.events.file.tolist()
+    ]
+    n_open = sum(one.settled is None for one in current.disagreements)
+    return LabelSet(
+        events=replace(current.events, file=np.array(names, np.str_)),
+        recordings=tuple(sorted(set(names))),
+        problems=found.problems,
+        notes=(f"annotators differ on {n_open} stretches, which have no label",) * bool(n_open),
+        formats=("log",),
+        classes=current.classes,
+        root=Path(base),
     )
 
 

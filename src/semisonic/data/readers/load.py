@@ -20,6 +20,7 @@ from semisonic.data.readers import (
     fsdkaggle2018,
     fsdkaggle2019,
     label_files,
+    label_log,
     plain,
     urbansound,
 )
@@ -44,6 +45,7 @@ def _label_files(kind: str, title: str) -> Layout:
 
 # In the order in which they are tried: the more special ones first.
 LAYOUTS = (
+    Layout("log", "a label log", label_log.recognise, label_log.read),
     Layout("esc50", "ESC-50 with meta/esc50.csv", esc_meta.recognise, esc_meta.read),
     Layout("urbansound8k", "UrbanSound8K", urbansound.recognise, urbansound.read),
     Layout("fsdkaggle2018", "FSDKaggle2018", fsdkaggle2018.recognise, fsdkaggle2018.read),
@@ -106,7 +108,8 @@ def load_clips(
     Parameters
     ----------
     path : path
-        A folder, a CSV or TSV table, a label track, a selection table, or one recording.
+        A folder, a CSV or TSV table, a label track, a selection table, a label log, or one
+        recording.
     labels : str
         Where the labels come from, one of ``LABEL_CHOICES``: "folders", "csv", "raven" and other
         label files (:mod:`semisonic.data.labels`), the name of a data set or of a part of one, such
@@ -203,10 +206,10 @@ def _place(path: str | os.PathLike[str]) -> Place:
     place = Place(Path(path))
     if not place.path.exists():
         raise DataError(f"{place.path}: no such file or folder; look at the spelling of the path")
-    if not (place.is_folder or place.is_text or place.is_audio_file):
+    if not (place.is_folder or place.is_text or place.is_log or place.is_audio_file):
         raise DataError(
             f"{place.path}: found a '{place.path.suffix or 'nameless'}' file, expected a folder "
-            "with recordings, a CSV or TSV table, a label file, or a recording"
+            "with recordings, a CSV or TSV table, a label file, a label log, or a recording"
         )
     return place
 
@@ -216,6 +219,11 @@ def _detect(place: Place) -> tuple[Layout, str]:
         reason = layout.recognise(place)
         if reason is not None:
             return layout, reason
+    if place.is_log:
+        raise DataError(
+            f"{place.path}: no label log; expected a first line as LabelLog writes it, with the "
+            "folder of the recordings"
+        )
     if place.is_text:
         raise DataError(
             f"{place.path}: neither a label track of Audacity nor a table of a known form. "

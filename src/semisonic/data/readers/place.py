@@ -10,6 +10,7 @@ from semisonic.audio import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio
 from semisonic.base.errors import DataError
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+LOG_SUFFIX = ".jsonl"
 TEXT_SUFFIXES = TABLE_SUFFIXES | {".txt"}
 
 
@@ -40,6 +41,11 @@ class Place:
     def is_text(self) -> bool:
         """Whether the path is a table, or a text such as a label track."""
         return self.path.is_file() and self.path.suffix.lower() in TEXT_SUFFIXES
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the path may be a label log."""
+        return self.path.is_file() and self.path.suffix.lower() == LOG_SUFFIX
 
     @property
     def is_audio_file(self) -> bool:

@@ -1,0 +1,150 @@
+"""What holds of a label log: undoing, several annotators, any order of lines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semisonic.data.answers import Entry, in_utc
+from semisonic.data.standing import Current, in_force, replay
+
+FILES, LABELS, PEOPLE = ("a.wav", "b/ä.wav"), ("dog", "cat", "rain"), ("ann", "bob", "")
+
+
+def entry(number: int, **parts: object) -> Entry:
+    about: dict[str, object] = {
+        "id": f"e{number:03d}", "time": in_utc(f"2026-05-01T0{number // 60}:{number % 60:02d}"),
+        "annotator": "ann", "file": "a.wav", "start_time": 0.0, "end_time": 1.0, "labels": ("dog",),
+    }  # fmt: skip
+    return Entry(**(about | parts))  # type: ignore[arg-type]
+
+
+def undo(number: int, target: Entry) -> Entry:
+    return replace(entry(number), undoes=target.id, file="", labels=(), end_time=0.0)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Entry]:
+    entries: list[Entry] = []
+    for number in range(draw(st.integers(0, 20))):
+        if entries and draw(st.booleans()) and draw(st.booleans()):
+            entries.append(undo(number, draw(st.sampled_from(entries))))
+            continue
+        labels = tuple(draw(st.sets(st.sampled_from(LABELS), max_size=2)))
+        kinds = ["negative", "uncertain"] + ["positive"] * bool(labels)
+        start = draw(st.sampled_from([0.0, 0.5]))
+        entries.append(
+            entry(
+                number, annotator=draw(st.sampled_from(PEOPLE)), labels=tuple(sorted(labels)),
+                file=draw(st.sampled_from(FILES)), start_time=start, end_time=start + 1.0,
+                presence=draw(st.sampled_from(kinds)),
+            )
+        )  # fmt: skip
+    return entries
+
+
+def alive_by_hand(entries: list[Entry]) -> set[str]:
+    """An entry holds unless an entry that holds takes it back."""
+
+    def alive(one: Entry) -> bool:
+        return not any(other.undoes == one.id and alive(other) for other in entries)
+
+    return {one.id for one in entries if not one.undoes and alive(one)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(logs(), st.randoms())
+def test_the_order_of_lines_and_lines_that_stand_twice_change_nothing(
+    entries: list[Entry], random: object
+) -> None:
+    mixed = [*entries, *entries[:3]]
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    assert replay(mixed) == replay(entries)
+    assert {one.id for one in in_force(mixed)} == alive_by_hand(entries)
+
+
+@settings(max_examples=150, deadline=None)
+@given(logs())
+def test_taking_everything_back_leaves_nothing_and_taking_that_back_restores(
+    entries: list[Entry],
+) -> None:
+    before = replay(entries)
+    gone = [undo(100 + n, one) for n, one in enumerate(entries) if one.id in alive_by_hand(entries)]
+    assert replay([*entries, *gone]) == ()
+    back = [undo(200 + n, one) for n, one in enumerate(gone)]
+    assert replay([*entries, *gone, *back]) == before
+
+
+@settings(max_examples=150, deadline=None)
+@given(logs())
+def test_a_line_gives_the_entry_back(entries: list[Entry]) -> None:
+    for one in entries:
+        assert Entry.from_line(one.line()) == one
+    current = Current(Path("/sounds"), replay(entries))
+    clips = current.clips()
+    assert len(clips) == len(current)
+    assert set(clips.classes) <= {*current.classes, *LABELS, "background"}
+
+
+def test_the_newest_answer_of_an_annotator_holds() -> None:
+    found = Current(Path(), replay([entry(1), entry(2, labels=("cat", "rain"))])).clips()
+    assert found.labels == (("cat", "rain"),)
+
+
+def test_what_is_not_heard_is_kept_beside_what_is() -> None:
+    absent = entry(1, labels=("cat",), presence="negative")
+    (one,) = replay([absent, entry(2)])
+    assert one.said == {"cat": "negative", "dog": "positive"}
+    assert one.heard == ("dog",)
+
+
+def test_none_of_the_classes_is_background_and_passed_over_has_no_label() -> None:
+    nothing = entry(2, file="b.wav", labels=(), presence="negative")
+    skipped = entry(3, file="c.wav", labels=(), presence="uncertain")
+    clips = Current(Path(), replay([entry(1), nothing, skipped])).clips()
+    assert clips.labels == (("dog",), ("background",), ())
+    assert clips.label_type.tolist() == ["positive"] * 3
+
+
+def test_annotators_that_differ_have_no_label_without_a_majority() -> None:
+    two = [entry(1), entry(2, annotator="bob", labels=("cat",))]
+    current = Current(Path(), replay(two))
+    assert current.clips().labels == ((),)
+    (told,) = current.disagreements
+    assert told.answers == {"ann": ("dog",), "bob": ("cat",)}
+    assert told.settled is None
+    third = entry(3, annotator="eve", labels=("cat",))
+    current = Current(Path(), replay([*two, third]))
+    assert current.clips().labels == (("cat",),)
+    assert current.disagreements[0].settled == ("cat",)
+
+
+def test_columns_that_nobody_knows_are_kept() -> None:
+    line = entry(1, more={"weather": "rain", "n": 3}).line()
+    assert Entry.from_line(line).more == {"weather": "rain", "n": 3}
+    assert Entry.from_line(line).line() == line
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("[1]", "no entry"),
+        ('{"id": "a"}', "has no 'time'"),
+        ('{"id": "a", "time": "2026-01-01", "file": "x", "end_time": 0}', "start 0 s and end 0 s"),
+        ('{"id": "a", "time": "later", "file": "x", "end_time": 1, "labels": ["d"]}', "ISO 8601"),
+        ('{"id": "a", "time": "2026-01-01", "file": "x", "end_time": 1}', "found no label"),
+        ('{"id": "a", "time": "2026-01-01", "file": "x", "end_time": 1, "labels": "d"}', "a list"),
+        ('{"id": "a", "time": "2026-01-01", "undoes": "a"}', "itself"),
+        (
+            '{"id": "a", "time": "2026-01-01", "file": "x", "end_time": [1], "labels": ["d"]}',
+            "of a wrong kind",
+        ),
+    ],
+)
+def test_impossible_lines_are_refused_with_the_reason(line: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Entry.from_line(line)

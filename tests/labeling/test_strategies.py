@@ -1,0 +1,176 @@
+"""Strategies against what they promise, by hand, by brute force and by scikit-learn."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import entropy as scipy_entropy
+from sklearn.metrics import pairwise_distances
+
+from semisonic.base.errors import DataError
+from semisonic.data import Clips
+from semisonic.labeling.nearest import unit
+from semisonic.labeling.spreading import alternating, by_chance, filled, interleaved, thinned
+from semisonic.labeling.strategies import doubtful_centres, k_centre, typical, uncertain
+from semisonic.labeling.uncertainty import binary_entropy, entropy, margin, uncertainty
+
+NONE = np.zeros((0, 2), np.float32)
+
+
+def around(centres: list[tuple[float, float]], sizes: list[int], seed: int = 0) -> np.ndarray:
+    """Points in tight groups on a circle."""
+    rng = np.random.default_rng(seed)
+    parts = [
+        rng.normal(centre, 0.02, (size, 2)) for centre, size in zip(centres, sizes, strict=True)
+    ]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def table(files: list[str], starts: list[float], length: float = 5.0) -> Clips:
+    """A pool of windows, in the order given."""
+    n = len(files)
+    names = np.array(files, np.str_)
+    start = np.array(starts, np.float64)
+    return Clips(
+        root="/pool", file=names, start_time=start, end_time=start + length, labels=((),) * n,
+        group=names, fold=np.zeros(n, np.int64),
+    )  # fmt: skip
+
+
+def test_doubts_by_hand() -> None:
+    scores = np.array([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.6, 0.3, 0.1]])
+    assert margin(scores) == pytest.approx([0.0, 1.0, 0.7])
+    assert entropy(scores) == pytest.approx(scipy_entropy(scores, axis=1) / np.log(3))
+    pairs = np.stack([scores, 1 - scores], axis=2)
+    expected = scipy_entropy(pairs, axis=2, base=2).mean(axis=1)
+    assert binary_entropy(scores) == pytest.approx(expected)
+    assert uncertainty(scores, multi_label=True) == pytest.approx(expected)
+    assert uncertainty(scores, by="entropy") == pytest.approx(entropy(scores))
+    assert margin(np.array([[1.0], [0.25]])) == pytest.approx([0.0, 0.75])
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(2, 6), st.integers(0, 2**31))
+def test_doubts_lie_between_none_and_all(n_classes: int, seed: int) -> None:
+    scores = np.random.default_rng(seed).dirichlet(np.full(n_classes, 0.3), 20)
+    for doubt in (margin(scores), entropy(scores), binary_entropy(scores)):
+        assert doubt.shape == (20,)
+        assert ((doubt >= 0) & (doubt <= 1)).all()
+    shuffled = scores[:, ::-1]
+    assert entropy(shuffled) == pytest.approx(entropy(scores))
+    assert margin(shuffled) == pytest.approx(margin(scores))
+
+
+@pytest.mark.parametrize("bad", [[[2.0, -1.0]], [[np.nan, 1.0]], [0.5, 0.5]])
+def test_what_is_no_probability_is_refused(bad: list[object]) -> None:
+    with pytest.raises(DataError, match="scores"):
+        uncertainty(np.array(bad))
+
+
+def test_the_largest_doubt_comes_first_and_of_equal_ones_the_first_row() -> None:
+    assert uncertain(np.array([0.1, 0.9, 0.5, 0.9]), 3).tolist() == [1, 3, 2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(4, 9), st.integers(1, 3), st.integers(0, 1000))
+def test_k_centre_is_within_twice_the_best_of_all(n: int, k: int, seed: int) -> None:
+    points = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
+    apart = pairwise_distances(unit(points).astype(np.float64))
+    best = min(apart[:, list(some)].min(axis=1).max() for some in combinations(range(n), k))
+    found = k_centre(points, NONE, k)
+    assert len(set(found.tolist())) == k
+    assert apart[:, found].min(axis=1).max() <= 2 * best + 1e-3
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(3, 9), st.integers(1, 4), st.integers(0, 1000))
+def test_each_step_of_k_centre_is_the_farthest_row(n: int, n_labelled: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(n, 3)).astype(np.float32)
+    labelled = rng.normal(size=(n_labelled, 3)).astype(np.float32)
+    covered = [*unit(labelled)]
+    for row in k_centre(points, labelled, n).tolist():
+        left = pairwise_distances(unit(points), np.stack(covered)).min(axis=1)
+        assert left[row] == pytest.approx(left.max(), abs=2e-3)
+        covered.append(unit(points)[row])
+
+
+def test_rows_that_are_all_the_same_are_chosen_once_each() -> None:
+    points = np.ones((5, 2), np.float32)
+    assert sorted(k_centre(points, NONE, 5).tolist()) == [0, 1, 2, 3, 4]
+    assert sorted(typical(points, np.zeros(0, np.int64), 5).tolist()) == [0, 1, 2, 3, 4]
+    assert sorted(doubtful_centres(points, np.ones(5), 3).tolist())[:1] == [0]
+    assert len(set(doubtful_centres(points, np.ones(5), 3).tolist())) == 3
+
+
+def test_typical_asks_in_each_group_once_and_the_largest_first() -> None:
+    points = around([(1, 0), (0, 1), (-1, 0)], [10, 40, 20])
+    first = typical(points, np.zeros(0, np.int64), 3)
+    assert (np.digitize(first, [10, 50])).tolist() == [1, 2, 0]
+    # In the middle of its group: nearer to the others than most.
+    group = pairwise_distances(unit(points[10:50])).mean(axis=1)
+    assert group[first[0] - 10] < np.quantile(group, 0.4)
+
+
+def test_typical_leaves_groups_alone_that_have_a_label() -> None:
+    points = around([(1, 0), (0, 1), (-1, 0)], [10, 40, 20])
+    found = typical(points, np.array([12, 60]), 1)
+    assert found[0] < 10
+
+
+def test_doubtful_centres_asks_about_different_doubts() -> None:
+    points = around([(1, 0), (0, 1), (-1, 0)], [6, 6, 6])
+    doubt = np.r_[np.full(6, 0.9), np.full(6, 0.8), np.full(6, 0.0)]
+    found = doubtful_centres(points, doubt, 2)
+    assert uncertain(doubt, 2).tolist() == [0, 1]  # the same doubt twice
+    assert (found // 6).tolist() == [0, 1]
+    assert (doubtful_centres(points, doubt, 2) == found).all()
+
+
+def test_rows_of_one_recording_are_apart_as_far_as_there_are_others() -> None:
+    clips = table(["a"] * 4 + ["b"], [0, 5, 40, 45, 0])
+    order = np.arange(5)
+    assert thinned(order, clips, 5, apart=30).tolist() == [0, 2, 4]
+    assert thinned(order, clips, 5, apart=30, beside=[4]).tolist() == [0, 2]
+    assert filled(np.array([0, 2, 4]), order, 4).tolist() == [0, 2, 4, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=12))
+def test_neighbours_in_a_queue_are_of_different_recordings(files: list[str]) -> None:
+    clips = table(files, [10.0 * k for k in range(len(files))])
+    order = alternating(range(len(files)), clips)
+    assert sorted(order) == list(range(len(files)))
+    pairs = sum(clips.file[a] == clips.file[b] for a, b in pairwise(order))
+    if len(set(files)) == len(files):
+        assert pairs == 0
+    assert pairs <= max(files.count(name) for name in files) - 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 20), st.integers(0, 20))
+def test_two_orders_become_one_evenly(n: int, m: int) -> None:
+    found = interleaved(range(n), range(100, 100 + m))
+    assert [row for row in found if row < 100] == list(range(n))
+    assert [row for row in found if row >= 100] == list(range(100, 100 + m))
+    half = found[: len(found) // 2]
+    share = sum(row >= 100 for row in half)
+    assert abs(share - m * len(half) / max(n + m, 1)) <= 1
+
+
+def test_the_order_of_chance_is_the_same_in_any_table_and_favours_nothing() -> None:
+    clips = table([f"site/{k}.wav" for k in range(400)], [0.0] * 400)
+    order = by_chance(clips, np.arange(400), seed=3)
+    assert sorted(order.tolist()) == list(range(400))
+    assert by_chance(clips, np.arange(399, -1, -1), seed=3).tolist() == order.tolist()
+    assert by_chance(clips, np.arange(400), seed=4).tolist() != order.tolist()
+    # A part keeps its order, so what is drawn later goes on where this ended.
+    part = np.arange(0, 400, 3)
+    assert by_chance(clips, part, seed=3).tolist() == [r for r in order.tolist() if r % 3 == 0]
+    elsewhere = clips.with_columns(root="/other", file=np.char.add("../pool/", clips.file))
+    assert by_chance(elsewhere, np.arange(400), seed=3).tolist() == order.tolist()
+    assert abs(np.mean(order[:200]) - 199.5) < 25
