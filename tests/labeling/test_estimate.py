@@ -1,0 +1,86 @@
+"""Accuracy from answers that were drawn by chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from semisonic.data import Clips
+from semisonic.data.standing import stretch
+from semisonic.labeling import Estimate, LabelLog, accuracy_by_random
+from semisonic.labeling.estimate import random_sample
+from semisonic.labeling.spreading import by_chance
+
+
+def pool_of_files(root: Path, n: int) -> Clips:
+    return Clips.from_rows(root, [{"file": f"s/{k:03d}.wav", "end_time": 1.0} for k in range(n)])
+
+
+def answer(log: LabelLog, pool: Clips, rows: list[int], why: str, label: str = "dog") -> None:
+    log.extend(
+        {"file": str(pool.file[row]), "end_time": 1.0, "labels": label, "source": f"suggest:{why}"}
+        for row in rows
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 60), st.data())
+def test_the_interval_is_that_of_scipy(n: int, data: st.DataObject) -> None:
+    right = data.draw(st.integers(0, n))
+    found = Estimate.of(right, n)
+    expected = binomtest(right, n).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert found.low <= found.accuracy <= found.high
+    assert str(Estimate.of(0, 0)) == "unknown"
+
+
+def test_the_sample_is_the_first_of_the_order_of_chance(tmp_path: Path) -> None:
+    pool = pool_of_files(tmp_path, 40)
+    log = LabelLog(tmp_path / "log" / "labels.jsonl", tmp_path)
+    order = by_chance(pool, np.arange(40)).tolist()
+    # A strategy asked the rows that come third and last by chance; then five by chance.
+    answer(log, pool, [order[2], order[-1]], "uncertain")
+    answer(log, pool, [r for r in order if r not in (order[2], order[-1])][:5], "random")
+    log.append("s/999.wav", 0, 1, "dog", source="range")
+    sample = random_sample(log.in_force(), log.root)
+    assert sample == {stretch(str(pool.file[row]), 0.0, 1.0) for row in order[:6]}
+    assert random_sample(log.in_force()[:2], log.root) == frozenset()
+
+
+def test_hard_clips_that_were_asked_for_that_reason_do_not_spoil_the_number(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pool = pool_of_files(tmp_path, 300)
+    right = rng.random(300) < 0.8
+    predicted = {
+        stretch(str(f), 0.0, 1.0): ("dog",) if good else ("cat",)
+        for f, good in zip(pool.file, right, strict=True)
+    }
+    log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
+    hard = np.flatnonzero(~right)[:40].tolist()
+    answer(log, pool, hard, "uncertain")
+    free = np.setdiff1d(np.arange(300), hard)
+    answer(log, pool, by_chance(pool, free)[:100].tolist(), "random")
+    found = accuracy_by_random(log, predicted)
+    assert found.low < right.mean() < found.high
+    naive = np.mean([*right[hard], *right[by_chance(pool, free)[:100]]])
+    assert abs(found.accuracy - right.mean()) < abs(naive - right.mean())
+
+
+def test_answers_that_are_unsure_or_undone_do_not_count(tmp_path: Path) -> None:
+    pool = pool_of_files(tmp_path, 10)
+    log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
+    answer(log, pool, by_chance(pool, np.arange(10))[:4].tolist(), "random")
+    predicted = {stretch(str(f), 0.0, 1.0): ("dog",) for f in pool.file}
+    assert accuracy_by_random(log, predicted) == Estimate.of(4, 4)
+    log.undo(log.entries()[0].id)
+    one = log.entries()[1]
+    log.append(one.file, 0, 1, "dog", presence="uncertain", source=one.source)
+    two = log.entries()[2]
+    log.append(two.file, 0, 1, "cat", source=two.source)
+    assert accuracy_by_random(log, predicted) == Estimate.of(1, 2)
+    assert accuracy_by_random(log, {}).n == 0

@@ -1,0 +1,261 @@
+"""From a folder without a label to a classifier, and on after a kill."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from labeling_sounds import KINDS, MEL, RATE, sound
+
+from semisonic import SoundClassifier
+from semisonic.base.errors import DataError, ModelError, OptionError
+from semisonic.inference import evaluate, open_model
+from semisonic.inference.options import EvaluateOptions
+from semisonic.labeling import (
+    LabelLog,
+    LearnOptions,
+    Project,
+    ProjectOptions,
+    Suggestion,
+    start_project,
+)
+from semisonic.labeling.filled import take_answers
+from semisonic.labeling.history import HISTORY
+from semisonic.labeling.pool import pool_of
+from semisonic.models import build, save
+
+
+@pytest.fixture
+def options(model: Path, kinds: Path, tmp_path: Path) -> ProjectOptions:
+    """18 recordings of three kinds, a copy of one, a silent one, and one that is no sound."""
+    (kinds / "copy.wav").write_bytes((kinds / "hum" / "0.wav").read_bytes())
+    (kinds / "broken.wav").write_bytes(b"RIFF")
+    sf.write(kinds / "silent.wav", np.zeros(RATE), RATE)
+    return ProjectOptions(
+        recordings=kinds, output=tmp_path / "project", encoder=str(model), clusters="3", workers=1
+    )
+
+
+@pytest.fixture
+def project(options: ProjectOptions) -> Project:
+    """A project without an answer."""
+    return start_project(options).project
+
+
+def truth(row: Suggestion) -> str:
+    found = Path(row.file).parent.name
+    return found if found in KINDS else "hum"  # the copy
+
+
+def answer(project: Project, n: int, **how: object) -> None:
+    for row in project.suggest(n, **how):  # type: ignore[arg-type]
+        project.log.append(row.file, row.start_time, row.end_time, truth(row), source=row.source)
+
+
+def test_what_is_found_is_told_and_left_out(options: ProjectOptions) -> None:
+    started = start_project(options)
+    assert started.n_recordings == 18
+    assert [Path(name).name for name, _ in started.failures] == ["broken.wav"]
+    assert len(started.notes) == 2
+    assert "1 silent recordings left out" in started.notes[0]
+    assert "1 copies of others left out" in started.notes[1]
+    assert len(started.project.index) == 18
+    assert started.n_clusters == 3
+    again = start_project(options)
+    assert np.array_equal(again.project.index.vectors, started.project.index.vectors)
+    assert Project.open(options.output).describe()["stretches"] == 18
+
+
+def test_rounds_end_in_a_classifier_that_knows_the_kinds(
+    project: Project, kinds: Path, tmp_path: Path
+) -> None:
+    assert project.model is None
+    answer(project, 6)
+    first = project.learn()
+    assert set(first.known.counts) == set(KINDS)
+    assert sum(first.known.counts.values()) == 6
+    assert first.by_random.n == 0  # nothing was drawn by chance before there was a classifier
+    answer(project, 10, random_share=0.5)
+    second = project.learn()
+    assert second.step.n_answers == 16
+    assert second.left_out.accuracy == 1.0
+    assert second.by_random.n >= 5
+    assert second.by_random.accuracy == 1.0
+    assert [step.n_answers for step in project.history] == [6, 16]
+    assert project.classes == KINDS
+    new = [sound(kind, 90) for kind in KINDS]
+    for kind, wave in zip(KINDS, new, strict=True):
+        sf.write(tmp_path / f"{kind}.wav", wave, RATE)
+    found = SoundClassifier.load(project.folder / "model.zip").predict(
+        [tmp_path / f"{kind}.wav" for kind in KINDS]
+    )
+    assert found.tolist() == list(KINDS)
+
+
+def test_the_classifier_says_of_files_what_it_says_of_kept_vectors(
+    project: Project, kinds: Path
+) -> None:
+    answer(project, 9)
+    project.learn()
+    pool = project.pool()
+    assert pool.scores is not None
+    files = pool.clips.paths
+    direct = SoundClassifier.load(project.folder / "model.zip").predict_proba(files)
+    assert np.allclose(direct, pool.scores, atol=1e-4)
+
+
+def test_the_model_knows_what_it_was_trained_on(project: Project, tmp_path: Path) -> None:
+    answer(project, 9)
+    made = project.learn()
+    with pytest.raises(DataError, match="the model was trained on 9 recordings"):
+        evaluate(
+            EvaluateOptions(model=made.model, data=project.log.path, output=tmp_path / "evaluation")
+        )
+
+
+def test_a_round_that_was_killed_is_done_again_with_the_same_result(project: Project) -> None:
+    answer(project, 9)
+    first = project.learn()
+    weights = open_model(first.model).state_dict()
+    # Killed after the model was written, before the history was.
+    (project.folder / HISTORY).unlink()
+    again = project.learn()
+    assert len(again.history) == 1
+    assert again.step.state == first.step.state
+    for name, value in open_model(again.model).state_dict().items():
+        assert np.allclose(value.numpy(), weights[name].numpy(), atol=1e-6), name
+    project.learn()
+    assert len(project.history) == 1  # the same answers are one step
+
+
+def test_scores_are_calibrated_by_answers_that_were_left_out(
+    options: ProjectOptions, kinds: Path
+) -> None:
+    for kind in KINDS:
+        for number in (6, 7):
+            sf.write(kinds / kind / f"{number}.wav", sound(kind, number), RATE)
+    project = start_project(options).project
+    answer(project, 19)
+    made = project.learn()
+    assert "scores are not calibrated: that takes 20 answers" in made.notes
+    assert open_model(made.model).decision.is_empty
+    answer(project, 1)
+    decision = open_model(project.learn().model).decision
+    assert decision.calibration.method == "temperature"
+    assert decision.note["clips"] == 20
+    pool = project.pool()
+    assert pool.scores is not None
+    assert np.allclose(pool.scores.sum(axis=1), 1.0)
+
+
+def test_a_table_that_was_filled_in_gives_answers_once(project: Project) -> None:
+    table = project.folder / "queue.csv"
+    queue = project.suggest(6)
+    queue.write(table)
+    lines = table.read_text().splitlines()
+    texts = ["hum", "-", "?", "hum;hiss", "", " sweep "]
+    filled = [
+        line.replace(",,typical", f",{text},typical")
+        for line, text in zip(lines[1:], texts, strict=True)
+    ]
+    table.write_text("\n".join([lines[0], *filled]) + "\n")
+    taken = take_answers(project.log, table, annotator="ann")
+    said = [(entry.presence, entry.labels) for entry in taken]
+    assert said == [
+        ("positive", ("hum",)), ("negative", ()), ("uncertain", ()),
+        ("positive", ("hum", "hiss")), ("positive", ("sweep",)),
+    ]  # fmt: skip
+    assert {entry.source for entry in taken} == {"suggest:typical"}
+    assert take_answers(project.log, table, annotator="ann") == ()
+    assert len(project.suggest(18)) == 13
+
+
+def test_several_labels_a_clip(project: Project) -> None:
+    for row in project.suggest(18):
+        kind = truth(row)
+        labels = {"hiss": ("hiss", "noise"), "hum": ("hum",), "sweep": ()}[kind]
+        presence = "positive" if labels else "negative"
+        project.log.append(row.file, row.start_time, row.end_time, labels, presence=presence)
+    made = project.learn()
+    assert made.known.counts == {"hiss": 6, "hum": 6, "noise": 6}
+    model = open_model(made.model)
+    assert model.multi_label
+    assert made.left_out.accuracy > 0.5
+    queue = project.suggest(5) if len(made.known.asked) < 18 else None
+    assert queue is None
+
+
+def test_clusters_are_named_by_what_is_answered_in_them(project: Project) -> None:
+    clusters = project.clusters(2)
+    assert [cluster.size for cluster in clusters] == [6, 6, 6]
+    for cluster in clusters:
+        assert len({row.file for row in cluster.typical}) == 2
+        for row in cluster.typical:
+            project.log.append(row.file, row.start_time, row.end_time, truth(row))
+    named = project.clusters(2)
+    assert sorted(max(c.answers, key=lambda k: c.answers[k]) for c in named) == list(KINDS)
+    plain = project.learn()
+    assert plain.step.n_answers == 6  # an answer labels its stretch and nothing else
+    spread = project.learn(LearnOptions(cluster_weight=0.5))
+    assert spread.step.n_answers == 6
+    assert "12 stretches learned as their cluster's answers say" in spread.notes
+
+
+def test_too_few_answers_are_told(project: Project) -> None:
+    with pytest.raises(DataError, match="found 0 answers of 0 classes"):
+        project.learn()
+    project.log.append("hum/1.wav", 0, 0.5, "hum")
+    project.log.append("elsewhere.wav", 0, 0.5, "hum")
+    with pytest.raises(DataError, match="1 of them speak of no stretch"):
+        project.learn()
+
+
+def test_folders_of_something_else_and_other_options_are_refused(
+    options: ProjectOptions, project: Project, tmp_path: Path, kinds: Path
+) -> None:
+    with pytest.raises(OptionError, match="'clusters' was 3, now 2"):
+        start_project(replace(options, clusters="2"))
+    with pytest.raises(DataError, match="no project; choose a new"):
+        start_project(replace(options, output=kinds))
+    with pytest.raises(DataError, match="'semisonic project new"):
+        Project.open(tmp_path)
+    with pytest.raises(OptionError, match="'recordings' is missing"):
+        start_project(replace(options, recordings=None))
+
+
+def test_an_encoder_with_layers_behind_it_is_refused(
+    options: ProjectOptions, tmp_path: Path
+) -> None:
+    flat = build("(4)3c-2p-8fc", MEL, ("x", "y"), standardize="none")
+    save(tmp_path / "flat.zip", flat, about={"seed": 0})
+    with pytest.raises(ModelError, match="layers of its own behind the encoder"):
+        start_project(replace(options, encoder=str(tmp_path / "flat.zip"), output=tmp_path / "new"))
+
+
+def test_nothing_of_the_recordings_is_touched(options: ProjectOptions, kinds: Path) -> None:
+    def state() -> dict[str, tuple[int, bytes]]:
+        return {
+            str(p): (p.stat().st_mtime_ns, p.read_bytes()) for p in kinds.rglob("*") if p.is_file()
+        }
+
+    before = state()
+    project = start_project(options).project
+    answer(project, 6)
+    project.learn()
+    assert state() == before
+
+
+def test_a_project_that_was_moved_still_works(project: Project, kinds: Path) -> None:
+    answer(project, 9)
+    project.learn()
+    place = kinds.parent / "moved"
+    (kinds.parent / "together").mkdir()
+    project.folder.rename(place)
+    moved = Project.open(place)
+    assert len(moved.log.entries()) == 9
+    assert moved.learn().step.n_answers == 9
+    assert isinstance(moved.log, LabelLog)
+    assert pool_of(moved.model, moved.index, place).scores is not None

@@ -1,0 +1,134 @@
+"""Queues from a pool: what is asked, in which order, and how they are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from labeling_sounds import KINDS, MEL
+
+from semisonic.base.errors import DataError, OptionError
+from semisonic.data import load_clips
+from semisonic.labeling import LabelLog, Queue, embed, suggest
+from semisonic.labeling.pool import Pool, pool_of
+from semisonic.labeling.suggesting import choose
+from semisonic.models import build, save
+
+
+@pytest.fixture
+def pool(model: Path, kinds: Path, tmp_path: Path) -> Pool:
+    """18 recordings with the scores of a model that nobody trained."""
+    return pool_of(model, embed(model, kinds, tmp_path / "index"), tmp_path / "more")
+
+
+def test_a_queue_asks_nothing_twice_and_names_real_stretches(pool: Pool, kinds: Path) -> None:
+    for strategy in ("mix", "random", "uncertain", "diverse", "typical"):
+        queue = choose(pool, 10, strategy)
+        assert len({(row.file, row.start_time) for row in queue}) == len(queue) == 10
+        for row in queue:
+            assert queue.path_of(row).resolve().is_relative_to(kinds.resolve())
+            assert row.end_time == pytest.approx(0.5)
+            assert [name for name, _ in row.guesses] != []
+            scores = [score for _, score in row.guesses]
+            assert scores == sorted(scores, reverse=True)
+            assert sum(scores) == pytest.approx(1.0)
+    assert len(choose(pool, 100, "mix")) == 18
+
+
+def test_reasons_and_the_random_part(pool: Pool) -> None:
+    queue = choose(pool, 10, "mix", random_share=0.3)
+    why = [row.why for row in queue]
+    assert (why.count("random"), why.count("uncertain")) == (3, 7)
+    drawn = [row.file for row in queue if row.why == "random"]
+    by_chance = [row.file for row in choose(pool, 18, "random")]
+    assert set(drawn) == set(by_chance[:3])
+    assert [row.source for row in queue if row.why == "random"] == ["suggest:random"] * 3
+
+
+def test_uncertain_asks_the_largest_doubts(pool: Pool) -> None:
+    assert pool.scores is not None
+    queue = choose(pool, 4, "uncertain")
+    best = np.sort(pool.scores, axis=1)
+    doubts = 1 - (best[:, -1] - best[:, -2])
+    assert sorted((row.uncertainty for row in queue), reverse=True) == pytest.approx(
+        np.sort(doubts)[::-1][:4]
+    )
+
+
+def test_without_a_classifier_typical_stretches_of_all_kinds_are_asked(
+    model: Path, kinds: Path, tmp_path: Path
+) -> None:
+    index = embed(model, kinds, tmp_path / "index")
+    queue = suggest(None, index, 3)
+    assert {row.why for row in queue} == {"typical"}
+    assert {Path(row.file).parent.name for row in queue} == set(KINDS)
+    assert all(row.guesses == () and np.isnan(row.uncertainty) for row in queue)
+    with pytest.raises(OptionError, match="needs the scores of a classifier"):
+        suggest(None, index, 3, strategy="uncertain")
+
+
+def test_what_is_answered_or_passed_over_is_not_asked_again(pool: Pool, tmp_path: Path) -> None:
+    log = LabelLog(tmp_path / "labels.jsonl")
+    first = choose(pool, 6, "mix").seen_from(log.root)
+    for number, row in enumerate(first):
+        skipped = number == 0
+        log.append(
+            row.file, row.start_time, row.end_time, () if skipped else "hum",
+            presence="uncertain" if skipped else "positive", source=row.source,
+        )  # fmt: skip
+    asked = {row.file for row in first}
+    for strategy in ("mix", "random", "diverse", "typical"):
+        then = choose(pool, 18, strategy, exclude=log).seen_from(log.root)
+        assert len(then) == 12
+        assert not asked & {row.file for row in then}
+    for row in then:
+        log.append(row.file, row.start_time, row.end_time, "hum")
+    with pytest.raises(DataError, match="all 18 stretches are answered"):
+        choose(pool, 5, exclude=log)
+
+
+def test_windows_of_one_recording_are_spread(model: Path, long: Path, kinds: Path) -> None:
+    queue = suggest(model, load_clips(kinds, labels="none"), 6, strategy="uncertain")
+    assert len({row.file for row in queue}) == 6
+    alone = suggest(model, long, 6, strategy="uncertain")
+    assert len({row.start_time for row in alone}) == 6
+
+
+def test_a_queue_is_read_as_it_was_written(pool: Pool, tmp_path: Path) -> None:
+    queue = choose(pool, 8, "mix")
+    path = queue.write(tmp_path / "deep" / "queue.csv")
+    again = Queue.read(path)
+    assert [again.path_of(row).resolve() for row in again] == [
+        queue.path_of(row).resolve() for row in queue
+    ]
+    for one, other in zip(again, queue, strict=True):
+        assert (one.why, one.cluster) == (other.why, other.cluster)
+        assert one.guesses[0][0] == other.guesses[0][0]
+        assert one.guesses[0][1] == pytest.approx(other.guesses[0][1], abs=1e-4)
+    assert again.write(tmp_path / "again.csv").read_text().count("\n") == 9
+    # Filled in, it is a table to train from.
+    text = path.read_text().replace(",,uncertain", ",hum,uncertain")
+    path.write_text(text)
+    clips = load_clips(path)
+    assert clips.is_labelled.sum() == sum(row.why == "uncertain" for row in queue)
+    (tmp_path / "other.csv").write_text("file,label\na.wav,dog\n")
+    with pytest.raises(DataError, match="row 2: not a row of a queue"):
+        Queue.read(tmp_path / "other.csv")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"strategy": "mixed"}, {"n": 0}, {"random_share": 1.5}, {"strategy": ""}]
+)
+def test_wrong_options_are_refused(pool: Pool, wrong: dict[str, object]) -> None:
+    with pytest.raises(OptionError):
+        suggest(None, pool, **wrong)  # type: ignore[arg-type]
+
+
+def test_an_index_of_another_model_is_made_anew(model: Path, kinds: Path, tmp_path: Path) -> None:
+    other = build("(4)3c-2p-gp", MEL, ("x", "y"), standardize="none", seed=5)
+    save(tmp_path / "other.zip", other, about={"seed": 5})
+    index = embed(model, kinds, tmp_path / "index")
+    pool = pool_of(tmp_path / "other.zip", index, tmp_path / "cache")
+    assert pool.classes == ("x", "y")
+    assert pool.vectors.shape == (18, 4)
