@@ -1,0 +1,152 @@
+"""``semisonic suggest`` and ``semisonic project``, started as people start them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from semisonic.apps.cli.main import main
+from semisonic.base import progress
+from semisonic.data import load_clips
+from semisonic.features import MelOptions
+from semisonic.models import build, save
+
+RATE = 8000
+MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+
+
+@pytest.fixture(autouse=True)
+def quiet_again() -> Iterator[None]:
+    yield
+    progress.show(False)
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> Path:
+    """Eight recordings of noise and eight of tones, one folder."""
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    time = np.arange(RATE // 2) / RATE
+    for number in range(8):
+        tone = 0.3 * np.sin(2 * np.pi * (300 + 10 * number) * time)
+        sf.write(folder / f"tone{number}.wav", tone + rng.normal(0, 0.01, len(time)), RATE)
+        sf.write(folder / f"noise{number}.wav", rng.normal(0, 0.2, len(time)), RATE)
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.zip"
+    network = build("(8)3c-2p-(8)3c-2p-gp", MEL, ("noise", "tone"), standardize="none")
+    save(path, network, about={"seed": 0})
+    return path
+
+
+def fill_in(table: Path) -> list[dict[str, str]]:
+    """What a person with a spreadsheet does."""
+    with table.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        row["label"] = Path(row["file"]).stem.rstrip("0123456789")
+    with table.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return rows
+
+
+def test_suggest_writes_a_table_to_fill_in_and_train_from(
+    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "queue.csv"
+    arguments = ["suggest", str(model), str(sounds), "-n", "6", "-o", str(table), "-q"]
+    assert main(arguments) == 0
+    assert "6 of 16 stretches, of 6 recordings: 5 uncertain, 1 random" in capsys.readouterr().out
+    rows = fill_in(table)
+    assert [row["order"] for row in rows] == list("123456")
+    assert {row["guess_1"] for row in rows} <= {"noise", "tone"}
+    clips = load_clips(table)
+    assert set(clips.classes) <= {"noise", "tone"}
+    assert clips.is_labelled.all()
+    (sounds / "broken.wav").write_bytes(b"RIFF")
+    assert main([*arguments, "--strategy", "random"]) == 3
+    assert "broken.wav" in capsys.readouterr().err
+
+
+def test_suggest_refuses_what_cannot_be(
+    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = ["suggest", str(model), str(sounds), "-q", "-o", str(tmp_path / "q.csv")]
+    assert main([*base, "--log", str(tmp_path / "none.jsonl")]) == 2
+    assert "no such label log" in capsys.readouterr().err
+    assert main([*base, "--strategy", "mixed"]) == 2
+    assert main(["suggest", str(tmp_path / "no.zip"), str(sounds)]) == 2
+    assert not (tmp_path / "q.csv").exists()
+
+
+def test_a_project_from_nothing_to_a_classifier(
+    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "project"
+    (sounds / "broken.wav").write_bytes(b"RIFF")
+    new = ["project", "new", str(sounds), "--encoder", str(model), "-o", str(project), "-q"]
+    assert main(new) == 3
+    told = capsys.readouterr()
+    assert "16 recordings, 16 stretches" in told.out
+    assert "broken.wav" in told.err
+    table = project / "queue.csv"
+    for number in range(2):
+        assert main(["project", "suggest", str(project), "-n", "6", "-q"]) == 0
+        assert "6 of 16 stretches" in capsys.readouterr().out
+        fill_in(table)
+        learn = ["project", "learn", str(project), "--answers", str(table), "-q"]
+        assert main(learn) == 0
+        told = capsys.readouterr()
+        assert "6 new answers from the table" in told.out
+        assert f"learned from {6 * (number + 1)} answers of 2 classes" in told.out
+    assert len((project / "history.csv").read_text().splitlines()) == 3
+    assert main(["predict", str(project / "model.zip"), str(sounds / "tone7.wav"), "-q"]) == 0
+    assert "tone" in capsys.readouterr().out
+    with (project / "labels.jsonl").open("a") as log:
+        log.write("not an answer\n")
+    assert main(["project", "learn", str(project), "-q"]) == 3
+    assert "labels.jsonl, line 14" in capsys.readouterr().err
+
+
+def test_a_project_says_what_is_missing(
+    tmp_path: Path, sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["project", "suggest", str(tmp_path / "nothing")]) == 2
+    assert "'semisonic project new" in capsys.readouterr().err
+    assert main(["project", "learn", str(sounds)]) == 2
+    assert main(["project", "new"]) == 2
+    assert "recordings" in capsys.readouterr().err.lower()
+    assert main(["project", "look"]) == 2
+
+
+def test_train_reads_a_label_log(
+    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from semisonic.labeling import LabelLog
+
+    log = LabelLog(tmp_path / "labels.jsonl", sounds)
+    for number in range(8):
+        for kind in ("tone", "noise"):
+            log.append(f"{kind}{number}.wav", 0.0, 0.5, kind)
+    assert main(["data", "info", str(log.path)]) == 0
+    assert "16 (16 with a label" in capsys.readouterr().out
+    run = tmp_path / "run"
+    options = ["--encoder", str(model), "--method", "prototype", "--objective", "none"]
+    assert main(["train", str(log.path), *options, "-o", str(run), "-q"]) == 0
+    assert (run / "model.zip").is_file()
+    table = tmp_path / "labels.csv"
+    assert main(["data", "labels", str(log.path), "-o", str(table), "-q"]) == 0
+    clips = load_clips(table)
+    assert len(clips) == 16
+    assert all(path.is_file() for path in clips.paths)
