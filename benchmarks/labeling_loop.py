@@ -16,10 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from semisonic.base.files import write_json
+from semisonic.base.files import read_json, write_json
 from semisonic.base.progress import track
 from semisonic.data import Clips, load_clips, make_folds
-from semisonic.evaluation.intervals import bootstrap_difference
+from semisonic.evaluation.intervals import bootstrap_difference, bootstrap_interval
+from semisonic.evaluation.learning_curve import CurvePoint, LearningCurve
+from semisonic.evaluation.outcome import ArmAccuracy
+from semisonic.evaluation.plots.label_curve import label_curve
 from semisonic.features import MelOptions
 from semisonic.inference.synthetic import synthetic_file
 from semisonic.labeling import EmbeddingIndex, embed
@@ -105,7 +108,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--cache", type=Path, default=Path("runs/labeling_loop"))
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--figure", type=Path, help="draw the results that are there, run nothing")
     options = parser.parse_args()
+    if options.figure is not None:
+        draw(read_json(options.output), options.figure)
+        return
     begun = time.process_time()
     clips = folded(options.data)
     encoder = synthetic_file("small", MelOptions(), cache=options.cache, device="cpu")
@@ -152,7 +159,26 @@ def record(clips: Clips, results: dict, options: argparse.Namespace, seconds: fl
     }  # fmt: skip
 
 
-def by_fold(rows: list, budget: int) -> np.ndarray:
+def draw(found: dict, path: Path) -> None:
+    """Chance and the mix by answers a class."""
+    curves = []
+    for arm, name in (("random", "drawn by chance"), ("mix", "asked by 'mix'")):
+        points = []
+        for budget in BUDGETS:
+            accuracy = by_fold(found["runs"][arm], str(budget))
+            draws, interval = accuracy.mean(axis=1), bootstrap_interval(accuracy)
+            mean, spread = float(draws.mean()), float(draws.std(ddof=1))
+            arm_accuracy = ArmAccuracy(name, mean, spread, float(accuracy.std(ddof=1)), interval)
+            points.append(
+                CurvePoint(budget / found["classes"], arm_accuracy, tuple(draws.tolist()))
+            )
+        curves.append(LearningCurve(name, tuple(points)))
+    figure = label_curve(curves, f"{found['data']}: which clips to label first")
+    figure.axes[0].set_xlabel("answers, a class on average")
+    figure.savefig(path, dpi=110)
+
+
+def by_fold(rows: list, budget: int | str) -> np.ndarray:
     """Accuracies of an arm, (seed, fold)."""
     seeds = sorted({row["seed"] for row in rows})
     return np.array([[r["accuracy"][budget] for r in rows if r["seed"] == s] for s in seeds])

@@ -5,8 +5,9 @@ Names are imported when first used: the options alone need neither torch nor sci
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from semisonic.base.lazy import lazy_names
 
 if TYPE_CHECKING:
     from semisonic.labeling.clusters import Clusters, find_clusters
@@ -62,7 +63,6 @@ _WHERE = {
     "verbs.search": ("SearchResult", "run_search"),
     "verbs.suggest": ("SuggestResult", "run_suggest"),
 }
-_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
     "Cluster",
@@ -106,12 +106,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _WHERE)
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import read_json, replacing, write_json
+from semisonic.base.files import read_json, replacing, write_csv, write_json
 from semisonic.base.options import check, to_dict
 from semisonic.base.seeds import generator
 from semisonic.data import group_duplicates, load_clips, windows
@@ -28,7 +28,6 @@ from semisonic.inference.options import DEFAULT_MODEL, PretrainOptions
 from semisonic.inference.pretext import SIMCLR
 from semisonic.inference.scan_options import ScanOptions
 from semisonic.inference.synthetic import SYNTH, synthetic_file
-from semisonic.inference.tables import write_csv
 from semisonic.inference.verbs.pretrain import pretrain
 from semisonic.inference.verbs.scan import scan
 from semisonic.labeling.clusters import find_clusters
