@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from labeling_sounds import KINDS, MEL, RATE, sound
 
 from semisonic import SoundClassifier
 from semisonic.base.errors import DataError, ModelError, OptionError
+from semisonic.data import load_clips
 from semisonic.inference import evaluate, open_model
-from semisonic.inference.options import EvaluateOptions
+from semisonic.inference.options import EvaluateOptions, PretrainOptions
 from semisonic.labeling import (
     LabelLog,
     LearnOptions,
@@ -21,6 +23,7 @@ from semisonic.labeling import (
     ProjectOptions,
     Suggestion,
     start_project,
+    starting,
 )
 from semisonic.labeling.filled import take_answers
 from semisonic.labeling.history import HISTORY
@@ -67,6 +70,37 @@ def test_what_is_found_is_told_and_left_out(options: ProjectOptions) -> None:
     again = start_project(options)
     assert np.array_equal(again.project.index.vectors, started.project.index.vectors)
     assert Project.open(options.output).describe()["stretches"] == 18
+
+
+def test_recordings_that_come_later_are_taken_in(options: ProjectOptions, kinds: Path) -> None:
+    project = start_project(options).project
+    answer(project, 6)
+    sf.write(kinds / "hum" / "9.wav", sound("hum", 9), RATE)
+    again = start_project(options)
+    assert len(again.project.index) == 19
+    assert "as it was" in again.notes[-1]
+    assert again.project.learn().step.n_answers == 6
+
+
+def test_many_recordings_are_told_apart_first(
+    options: ProjectOptions, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fake(how: PretrainOptions) -> SimpleNamespace:
+        asked.append(how)
+        return SimpleNamespace(encoder=model)
+
+    monkeypatch.setattr(starting, "LEAST_HEARD", 18)
+    monkeypatch.setattr(starting, "pretrain", fake)
+    started = start_project(replace(options, encoder="auto", most_pretrained=10))
+    (how,) = asked
+    assert (how.objective, str(how.encoder)) == ("simclr", "synth")
+    assert "10 windows of the recordings told apart" in started.notes[-1]
+    heard = load_clips(how.data)
+    assert len(heard) == 10
+    assert all(path.is_file() for path in heard.paths)
+    assert started.project.encoder.read_bytes() == model.read_bytes()
 
 
 def test_rounds_end_in_a_classifier_that_knows_the_kinds(

@@ -49,7 +49,7 @@ class ProjectSuggestOptions:
 
     project: Path = option(Path("runs/project"), "folder of the project")
     output: Path | None = option(None, "the table; queue.csv in the project if not given")
-    n: int = option(20, "stretches in the queue", minimum=1, maximum=100_000)
+    n: int = option(20, "stretches in the queue", minimum=1, maximum=10_000)
     strategy: str = option(
         MIX,
         "as for 'semisonic suggest'; before there is a classifier the mix asks what is typical",

@@ -89,6 +89,9 @@ class Started:
 def start_project(options: ProjectOptions) -> Started:
     """Start a project; the same call goes on with an interrupted one.
 
+    Called again for a finished one it takes in recordings that came since; the encoder and all
+    answers stay.
+
     Raises
     ------
     OptionError
@@ -128,8 +131,10 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path) -> Started:
         clips, notes = _worth_hearing(clips, scanned)
     if not len(clips):
         raise DataError(f"{recordings}: no recording that can be used; see {folder / 'scan'}")
-    made_by, more = _encoder(folder, options, clips, cache)
-    encoder = _kept(made_by, folder / ENCODER / "encoder.zip")
+    encoder, more = folder / ENCODER / "encoder.zip", ["encoder: the project's own, as it was"]
+    if not encoder.is_file():  # recordings that came later are embedded by the same one
+        made_by, more = _encoder(folder, options, clips, cache)
+        _keep(made_by, encoder)
     embedder = open_embedder(encoder)
     mel = embedder.mel
     check_fits(embedder.network.name, embedder.dim, mel.shape)
@@ -212,11 +217,10 @@ def _encoder(
     ]
 
 
-def _kept(file: Path, place: Path) -> Path:
-    """A copy of the encoder in the project, which then needs no other folder."""
+def _keep(file: Path, place: Path) -> None:
+    """Copy the encoder into the project, which then needs no other folder."""
     with replacing(place) as part:
         shutil.copyfile(file, part)
-    return place
 
 
 def _write_table(path: Path, clips: Clips) -> None:

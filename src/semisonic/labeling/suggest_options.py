@@ -31,7 +31,7 @@ class SuggestOptions:
         "recordings without labels, a table of clips, or the folder of an index",
     )
     output: Path = option(Path("queue.csv"), "table with the stretches, in the order to listen")
-    n: int = option(50, "stretches in the queue", minimum=1, maximum=100_000)
+    n: int = option(50, "stretches in the queue", minimum=1, maximum=10_000)
     strategy: str = option(
         MIX,
         "mix: doubts that differ from each other (without a classifier: what is typical) and a "
