@@ -174,7 +174,7 @@ def test_scores_are_calibrated_by_answers_that_were_left_out(
     project = start_project(options).project
     answer(project, 19)
     made = project.learn()
-    assert "scores are not calibrated: that takes 20 answers" in made.notes
+    assert any("not calibrated: that takes 20 answers" in note for note in made.notes)
     assert open_model(made.model).decision.is_empty
     answer(project, 1)
     decision = open_model(project.learn().model).decision

@@ -259,5 +259,8 @@ def _notes(known: Known, n_proposed: int, model: SoundModel) -> tuple[str, ...]:
             f"classes with one answer, which counts as wrong when it is left out: {', '.join(once)}"
         )
     if model.decision.is_empty:
-        notes.append(f"scores are not calibrated: that takes {FEWEST_CALIBRATED} answers")
+        notes.append(
+            f"scores are not calibrated: that takes {FEWEST_CALIBRATED} answers, of classes that "
+            "other recordings have, too"
+        )
     return tuple(notes)
