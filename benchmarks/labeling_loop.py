@@ -11,6 +11,7 @@ fold.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -85,7 +86,6 @@ def simulate(table: Clips, vectors: np.ndarray, fold: int, arm: str, seed: int) 
         target = truth[pool_rows[asked]]
         seen = np.unique(target)
         if len(seen) < 2:
-            probe = None
             predicted = np.full(len(test), seen[0])
         else:
             hot = (target[:, None] == seen[None]).astype(np.float32)
@@ -155,7 +155,10 @@ def record(clips: Clips, results: dict, options: argparse.Namespace, seconds: fl
         "machine": machine(), "data": clips.name, "clips": len(clips),
         "classes": len(clips.classes), "folds": options.folds, "seeds": options.seeds,
         "encoder": "small, made-up sounds", "batch": BATCH, "core_seconds": round(seconds),
-        "means": means, "runs": results,
+        "means": means, "accuracy_by_seed_and_fold": {
+            arm: {budget: str(by_fold(rows, budget).round(4).tolist()) for budget in BUDGETS}
+            for arm, rows in results.items()
+        },
     }  # fmt: skip
 
 
@@ -165,7 +168,7 @@ def draw(found: dict, path: Path) -> None:
     for arm, name in (("random", "drawn by chance"), ("mix", "asked by 'mix'")):
         points = []
         for budget in BUDGETS:
-            accuracy = by_fold(found["runs"][arm], str(budget))
+            accuracy = np.array(json.loads(found["accuracy_by_seed_and_fold"][arm][str(budget)]))
             draws, interval = accuracy.mean(axis=1), bootstrap_interval(accuracy)
             mean, spread = float(draws.mean()), float(draws.std(ddof=1))
             arm_accuracy = ArmAccuracy(name, mean, spread, float(accuracy.std(ddof=1)), interval)
@@ -178,7 +181,7 @@ def draw(found: dict, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def by_fold(rows: list, budget: int | str) -> np.ndarray:
+def by_fold(rows: list, budget: int) -> np.ndarray:
     """Accuracies of an arm, (seed, fold)."""
     seeds = sorted({row["seed"] for row in rows})
     return np.array([[r["accuracy"][budget] for r in rows if r["seed"] == s] for s in seeds])
