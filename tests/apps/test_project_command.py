@@ -74,6 +74,12 @@ def test_suggest_writes_a_table_to_fill_in_and_train_from(
     clips = load_clips(table)
     assert set(clips.classes) <= {"noise", "tone"}
     assert clips.is_labelled.all()
+    then = tmp_path / "then.csv"
+    more = ["suggest", str(model), str(sounds), "-n", "16", "--log", str(table), "-q"]
+    assert main([*more, "-o", str(then)]) == 0
+    assert "10 of 16 stretches" in capsys.readouterr().out
+    asked = {row["file"] for row in rows}
+    assert not asked & {row["file"] for row in fill_in(then)}
     (sounds / "broken.wav").write_bytes(b"RIFF")
     assert main([*arguments, "--strategy", "random"]) == 3
     assert "broken.wav" in capsys.readouterr().err

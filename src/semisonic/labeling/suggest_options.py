@@ -47,7 +47,10 @@ class SuggestOptions:
         MARGIN, "what doubts are measured by, with one label a clip: margin, between the two best "
         "classes; entropy, of all scores", choices=DOUBTS,
     )  # fmt: skip
-    log: Path | None = option(None, "label log: what is answered in it is not asked again")
+    log: Path | None = option(
+        None, "label log, or a table with labels such as a queue that was filled in: what is "
+        "answered in it is not asked again",
+    )  # fmt: skip
     apart: float = option(
         SPREAD, "time between stretches of one recording, as far as there are others", unit="s",
         minimum=0.0,

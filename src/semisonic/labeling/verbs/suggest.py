@@ -8,6 +8,8 @@ from pathlib import Path
 
 from semisonic.base.errors import DataError
 from semisonic.base.options import check
+from semisonic.data import Clips, load_clips
+from semisonic.data.label_log import is_log
 from semisonic.features import MelOptions
 from semisonic.inference.options import DEFAULT_MODEL
 from semisonic.inference.synthetic import SYNTH, synthetic_file
@@ -58,8 +60,7 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
         When the model's file is missing or damaged.
     """
     check(options)
-    if options.log is not None and not options.log.is_file():
-        raise DataError(f"{options.log}: no such label log; leave --log out for the first queue")
+    answered = _answered(options.log)
     table = options.output
     cache = options.cache or table.with_name(table.name + CACHE)
     model = options.model
@@ -70,12 +71,23 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
         )  # fmt: skip
     pool = pool_of(model, options.data, cache, device=options.device, workers=options.workers)
     queue = choose(
-        pool, options.n, options.strategy, options.seed,
-        LabelLog(options.log) if options.log is not None else None, options.random_share,
+        pool, options.n, options.strategy, options.seed, answered, options.random_share,
         options.apart, options.doubt,
     )  # fmt: skip
     queue.write(table)
     return SuggestResult(queue, table, len(pool), pool.failures)
+
+
+def _answered(log: Path | None) -> LabelLog | Clips | None:
+    """What is not asked again: a log, or the labelled rows of a table."""
+    if log is None:
+        return None
+    if not log.exists():
+        raise DataError(f"{log}: no such label log; leave --log out for the first queue")
+    if is_log(log):
+        return LabelLog(log)
+    clips = load_clips(log, allow_missing=True)
+    return clips[clips.is_labelled]
 
 
 def said_of(queue: Queue, table: Path, n_pool: int) -> str:
