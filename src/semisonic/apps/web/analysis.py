@@ -1,0 +1,186 @@
+"""What a model hears in one recording, worked out in the background, part by part.
+
+The steps are those of ``semisonic detect`` and ``semisonic predict``, with the same options, so
+the numbers are the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.apps.web.sound import Sound
+from semisonic.base.errors import AudioError
+from semisonic.base.options import from_mapping
+from semisonic.data.events import Events
+from semisonic.inference import predict_files
+from semisonic.inference.detecting.events_of import Rules
+from semisonic.inference.detecting.grid import Stretch
+from semisonic.inference.detecting.hearing import Listener, hear
+from semisonic.inference.detecting.options import DetectOptions
+from semisonic.inference.detecting.recordings import Recording, list_recordings
+from semisonic.inference.detecting.score_store import Scores, ScoreStore, packed, unpacked
+from semisonic.models import SoundModel
+
+TOP = 5
+WHOLE_SECONDS = 300.0
+"""Recordings up to this length also get one answer for the whole, as ``predict`` gives it."""
+RULES = ("threshold", "merge_gap", "min_duration", "edge")
+"""Options that the page may set."""
+
+
+class Analysis:
+    """A model on a recording.
+
+    Attributes
+    ----------
+    top : tuple of (str, float)
+        The best classes over the whole recording; empty for a long one.
+    progress : float
+        Share that was heard.
+    is_done : bool
+    reason : str
+        Why it ended early.
+    """
+
+    def __init__(self, model: SoundModel, sound: Sound, folder: Path, device: str) -> None:
+        self._model, self._sound, self._folder, self._device = model, sound, folder, device
+        self.top: tuple[tuple[str, float], ...] = ()
+        self.is_done, self.reason = False, ""
+        self._listener = Listener(model, device=device)
+        self._lock = threading.Lock()
+        self._recording: Recording | None = None
+        self._parts: list[Stretch] = []
+        self._store: ScoreStore | None = None
+        self._n_heard, self._is_closed = 0, False
+        self._rest: Scores | None = None  # of a part that breaks off
+
+    @property
+    def progress(self) -> float:
+        """Share that was heard."""
+        return 1.0 if self.is_done else self._n_heard / max(1, len(self._parts))
+
+    @property
+    def frame(self) -> float:
+        """Seconds from score to score."""
+        return self._listener.grid.frame
+
+    def work(self) -> Generator[None, None, None]:
+        """Hear the recording, a part a step."""
+        duration = self._sound.open().duration
+        if duration <= WHOLE_SECONDS:
+            self.top = self._whole()
+            yield
+        recordings, failures = list_recordings([self._sound.path], 1)
+        if failures:
+            raise AudioError(self._sound.name, failures[0][1])
+        recording = recordings[0]
+        grid = self._listener.grid
+        with self._lock:
+            self._recording = recording
+            self._parts = grid.parts(recording.n_samples(grid.sample_rate))
+            store = ScoreStore(self._folder, self._sound.id, len(self._model.classes))
+            self._store = store
+        for heard in hear(self._listener, [(recording, part) for part in self._parts], workers=1):
+            with self._lock:
+                if self._is_closed:
+                    return
+                if heard.reason:
+                    self._rest, self.reason = packed(heard.scores), heard.reason
+                    break
+                store.put(self._sound.id, heard.part.number, packed(heard.scores))
+                self._n_heard += 1
+            yield
+        self.reason = self.reason or recording.damage
+        self.is_done = True
+
+    def close(self) -> None:
+        """Forget the scores."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+            self._is_closed = True
+
+    def events(self, settings: Mapping[str, Any]) -> Events:
+        """The events so far.
+
+        Parameters
+        ----------
+        settings : mapping
+            Some of ``RULES``, as :class:`DetectOptions` takes them.
+
+        Raises
+        ------
+        OptionError
+            When one is wrong.
+        """
+        options = from_mapping(
+            DetectOptions, {**settings, "model": Path(), "files": [self._sound.path]}
+        )
+        rules = Rules.of(self._listener, options)
+        recording = self._recording
+        if recording is None:
+            return Events.from_rows([])
+        rows = [
+            {"file": self._sound.name,
+             "start_time": round(one.first * rules.frame, 3),
+             "end_time": round(min(one.last * rules.frame, recording.duration), 3),
+             "label": self._model.classes[one.column], "score": one.score}
+            for one in rules.events(self._heard())
+        ]  # fmt: skip
+        return Events.from_rows(rows)
+
+    def scores(self, start: float, end: float, n: int) -> NDArray[np.float64]:
+        """The largest scores in each of ``n`` stretches of a time, shape (n, n_classes).
+
+        Stretches that were not heard yet are NaN.
+        """
+        frame = self.frame
+        result = np.full((n, len(self._model.classes)), np.nan)
+        edges = np.linspace(start, end, n + 1) / frame
+        first = 0
+        for part in self._heard(int(edges[0]), int(edges[-1]) + 1):
+            low, high = np.floor(edges[:-1]).astype(int), np.ceil(edges[1:]).astype(int)
+            number = first
+            first += len(part)
+            if first <= low[0] or number >= high[-1]:
+                continue
+            for column in np.flatnonzero((high > number) & (low < first)):
+                inside = part[max(low[column] - number, 0) : max(high[column] - number, 1)]
+                if len(inside):
+                    result[column] = np.fmax(result[column], inside.max(axis=0))
+        return result
+
+    def parts(self) -> Iterator[NDArray[np.float64]]:
+        """Scores part by part, shape (n_frames, n_classes) each."""
+        return self._heard()
+
+    def _heard(self, first: int = 0, last: int | None = None) -> Iterator[NDArray[np.float64]]:
+        """Scores part by part; those wholly outside some frames may be empty-valued."""
+        for part in self._parts[: self._n_heard]:
+            if part.last <= first or (last is not None and part.first >= last):
+                yield np.zeros((part.last - part.first, 0))
+                continue
+            with self._lock:
+                if self._store is None:
+                    return
+                found = self._store.get(self._sound.id, part.number)
+            yield unpacked(found)
+        if self._rest is not None:
+            yield unpacked(self._rest)
+
+    def _whole(self) -> tuple[tuple[str, float], ...]:
+        top = min(TOP, len(self._model.classes))
+        result = predict_files(
+            self._model, [self._sound.path], top=top, device=self._device, workers=1
+        )
+        if result.failures:
+            raise AudioError(self._sound.name, result.failures[0][1])
+        row = result.rows[0]
+        return tuple(zip(row.labels, row.scores, strict=True))

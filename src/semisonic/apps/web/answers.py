@@ -1,0 +1,43 @@
+"""Errors as answers with plain words; the app goes on after each."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+
+from semisonic.base.errors import AudioError, SemisonicError
+
+_log = logging.getLogger(__name__)
+
+
+def speak_plainly(app: FastAPI) -> None:
+    """Give every error of the app the form ``{"error": text}``."""
+
+    @app.exception_handler(SemisonicError)
+    async def refused(_: Request, error: SemisonicError) -> Response:
+        text = error.reason if isinstance(error, AudioError) else str(error)
+        return JSONResponse({"error": text}, 400)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first.get("loc", ())[1:])
+        return JSONResponse({"error": f"{where}: {first.get('msg')}"}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def missing(_: Request, error: HTTPException) -> Response:
+        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=400)
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> Response:
+        _log.error("%s %s: %r", request.method, request.url.path, error)
+        return JSONResponse({"error": f"this is a bug of ours: {type(error).__name__}"}, 500)

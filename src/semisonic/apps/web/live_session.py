@@ -1,0 +1,107 @@
+"""One browser that streams its microphone: the sound in, scores and events out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from semisonic.apps.web.live_source import BrowserSource
+from semisonic.base.errors import OptionError, SemisonicError
+from semisonic.base.options import from_mapping
+from semisonic.inference import TrackOptions, WindowScores, listen
+from semisonic.models import SoundModel
+
+LIVE_OPTIONS = ("threshold", "smooth", "hysteresis", "min_duration", "off_delay")
+RATES = (8_000, 192_000)
+HOPS = (0.05, 5.0)
+_log = logging.getLogger(__name__)
+Tell = Callable[[dict[str, Any]], None]
+
+
+class LiveSession:
+    """Listens in a thread of its own, as ``semisonic listen`` does.
+
+    Parameters
+    ----------
+    model : SoundModel
+    hello : mapping
+        What the browser says first: ``rate`` (Hz), ``hop`` (s) and any of ``LIVE_OPTIONS``.
+    tell : callable
+        Is given each message for the browser, from the session's thread.
+
+    Raises
+    ------
+    OptionError
+        When the browser asks for something that cannot be.
+    """
+
+    def __init__(
+        self, model: SoundModel, hello: Mapping[str, Any], tell: Tell, device: str = "cpu"
+    ) -> None:
+        rate = _within("rate", hello.get("rate"), RATES)
+        self._hop = _within("hop", hello.get("hop", 0.5), HOPS)
+        track = {name: hello[name] for name in LIVE_OPTIONS if name in hello}
+        if "threshold" in track:
+            track["threshold"] = str(track["threshold"])
+        options = from_mapping(TrackOptions, track)
+        self._model, self._tell = model, tell
+        self._source = BrowserSource(round(rate))
+        self._listening = listen(
+            model, self._source, options, hop=self._hop, on_scores=self._say_scores, device=device
+        )
+        self._thread = threading.Thread(target=self._run, name="live", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def put(self, content: bytes) -> None:
+        """Add samples (see :meth:`BrowserSource.put`)."""
+        self._source.put(content)
+
+    def end(self) -> None:
+        """End the sound; open events are ended and told."""
+        self._source.end()
+
+    def join(self, patience: float) -> None:
+        """Wait for the end of the thread."""
+        self._thread.join(patience)
+
+    def _run(self) -> None:
+        try:
+            self._tell({"kind": "ready", "classes": self._model.classes, "hop": self._hop})
+            for event in self._listening:
+                self._tell({"kind": "event", **event.to_dict()})
+        except SemisonicError as error:
+            self._tell({"kind": "error", "error": str(error)})
+        except Exception as error:
+            _log.exception("a live session failed")
+            self._tell({"kind": "error", "error": f"failed: {type(error).__name__}"})
+        finally:
+            self._tell({"kind": "end", "summary": self._listening.meter.summary()})
+
+    def _say_scores(self, window: WindowScores, _: datetime) -> None:
+        meter = self._listening.meter
+        self._tell(
+            {
+                "kind": "scores",
+                "start_time": round(window.start_time, 3),
+                "end_time": round(window.end_time, 3),
+                "silent": window.is_silent,
+                "scores": [round(score, 4) for score in window.scores.tolist()],
+                "latency": round(meter.latencies[-1], 4) if meter.latencies else None,
+                "work": round(meter.real_time_factor, 4),
+                "skipped": meter.n_skipped,
+            }
+        )
+
+
+def _within(name: str, found: Any, limits: tuple[float, float]) -> float:
+    low, high = limits
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not is_number or not low <= found <= high:
+        raise OptionError(f"{name}: found {found!r}, expected a number from {low:g} to {high:g}")
+    return float(found)

@@ -1,0 +1,84 @@
+"""From options to a running app, and to its end."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+
+from semisonic.apps.web.guard import is_own
+from semisonic.apps.web.options import AppOptions
+from semisonic.base import progress
+from semisonic.base.errors import OptionError
+from semisonic.base.options import check
+
+Say = Callable[[str], None]
+
+
+def serve(options: AppOptions, say: Say) -> None:
+    """Serve the page until somebody stops it with Ctrl-C or a signal.
+
+    Raises
+    ------
+    OptionError
+        When an option is wrong, the port is taken, or the extra 'app' is not installed.
+    ModelError
+        When the model cannot be opened.
+    """
+    check(options)
+    try:
+        import uvicorn
+
+        from semisonic.apps.web.application import create_app
+        from semisonic.apps.web.stopping import Server
+    except ModuleNotFoundError as error:
+        if error.name not in ("uvicorn", "fastapi", "starlette"):
+            raise
+        raise OptionError(
+            f"the app needs the package '{error.name}': pip install 'semisonic[app]'"
+        ) from None
+    from semisonic.apps.web.studio import Studio
+
+    progress.show(False)  # progress is shown on the page
+    token = options.token or ("" if is_own(options.host) else secrets.token_urlsafe(24))
+    bound = _bind(options.host, options.port)
+    try:
+        port = bound.getsockname()[1]
+        app = create_app(Studio(options), options.host, port, token)
+        config = uvicorn.Config(
+            app, log_level="error", access_log=False, server_header=False,
+            ws="websockets-sansio", ws_max_size=1 << 20, timeout_graceful_shutdown=2,
+            limit_concurrency=256,
+        )  # fmt: skip
+        address = _address(options.host, port, token)
+        say(f"Semisonic is at {address}")
+        say("Ctrl-C stops it.")
+        if options.browser:
+            threading.Timer(0.5, webbrowser.open, [address]).start()
+        Server(config).run(sockets=[bound])
+        say("Stopped.")
+    finally:
+        bound.close()
+
+
+def _address(host: str, port: int, token: str) -> str:
+    shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    shown = f"[{shown}]" if ":" in shown else shown
+    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise OptionError(
+            f"option 'port': {host}, port {port} cannot be used ({error.strerror}); --port 0 takes "
+            "any that is free"
+        ) from None
+    return bound

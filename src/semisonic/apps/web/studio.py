@@ -1,0 +1,183 @@
+"""What the app has: a model, opened folders, open recordings, work in the background."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from semisonic.apps.web.analysis import Analysis
+from semisonic.apps.web.checking import check_file
+from semisonic.apps.web.options import AppOptions
+from semisonic.apps.web.places import Places
+from semisonic.apps.web.runs import Runs
+from semisonic.apps.web.shelf import Shelf
+from semisonic.apps.web.sound import FAILED, READY, Sound
+from semisonic.apps.web.steps import Steps
+from semisonic.apps.web.tiles import Tiles
+from semisonic.base.errors import ModelError, SemisonicError
+from semisonic.base.files import digest
+from semisonic.inference import open_model
+from semisonic.models import SoundModel
+from semisonic.training import choose_device
+
+_ROOM = 4
+"""How many of the largest files fit on the shelf."""
+
+
+class Studio:
+    """The state behind the page. Everything may be called from any thread.
+
+    Raises
+    ------
+    OptionError
+        When a folder is none.
+    ModelError
+        When the model cannot be opened.
+    """
+
+    def __init__(self, options: AppOptions) -> None:
+        self.options = options
+        self.max_bytes = int(options.max_megabytes * 1e6)
+        self.max_seconds = options.max_hours * 3600
+        self.device = str(choose_device(options.device))
+        self.places = Places(options.folder)
+        self.runs = Runs(options.runs)
+        self.shelf = Shelf(_ROOM * self.max_bytes)
+        self._model: SoundModel | None = None
+        self.model_path: Path | None = None
+        if options.model is not None:
+            self.take_model(options.model)
+        self._tiles: dict[str, Tiles] = {}
+        self._analyses: dict[str, tuple[SoundModel, Analysis]] = {}
+        self._lock = threading.Lock()
+        self._looking, self._listening = Steps("looking"), Steps("listening")
+
+    @property
+    def model(self) -> SoundModel:
+        """The model in use.
+
+        Raises
+        ------
+        ModelError
+            When none was chosen.
+        """
+        if self._model is None:
+            raise ModelError("no model is open: choose one under Models")
+        return self._model
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model is open."""
+        return self._model is not None
+
+    def take_model(self, path: Path) -> None:
+        """Use another model; what was heard with the one before is heard again when asked for.
+
+        Raises
+        ------
+        ModelError
+            When it cannot be opened.
+        """
+        self._model = open_model(path).to(self.device)
+        self.model_path = path
+
+    def open(self, sound: Sound) -> Sound:
+        """Put a recording on the shelf; check it, then look at it and listen, in the background."""
+        kept = self.shelf.add(sound)
+        if kept is sound:
+            self._looking.add(self._prepare(sound), lambda error: self._failed(sound, error))
+        return kept
+
+    def open_place(self, folder: int, name: str) -> Sound:
+        """Open a recording of an opened folder."""
+        path = self.places.recording(folder, name)
+        status = path.stat()
+        identity = digest("place", path.resolve(), status.st_size, status.st_mtime_ns)
+        return self.open(Sound(name, path, identity, is_own=False))
+
+    def tiles(self, sound: Sound) -> Tiles | None:
+        """The picture of a recording, once it has been checked."""
+        return self._tiles.get(sound.id)
+
+    def analysis(self, sound: Sound) -> Analysis | None:
+        """What the model hears in a recording; begun when it is first asked for."""
+        if sound.state != READY or self._model is None:
+            return None
+        model = self._model
+        with self._lock:
+            found = self._analyses.get(sound.id)
+            if found is not None and found[0] is model:
+                return found[1]
+            if found is not None:
+                found[1].close()
+            analysis = Analysis(model, sound, self._folder_of(sound, model), self.device)
+            self._analyses[sound.id] = model, analysis
+
+        def failed(error: BaseException) -> None:
+            analysis.reason, analysis.is_done = _said(error), True
+
+        self._listening.add(analysis.work(), failed)
+        return analysis
+
+    def forget(self, sound: Sound) -> None:
+        """Close a recording, and remove what was given to us."""
+        with self._lock:
+            found = self._analyses.pop(sound.id, None)
+            self._tiles.pop(sound.id, None)
+        if found is not None:
+            found[1].close()
+        self.shelf.remove(sound.id)
+
+    def close(self) -> None:
+        """End the work and remove what was given to us."""
+        self._looking.stop()
+        self._listening.stop()
+        for _, analysis in list(self._analyses.values()):
+            analysis.close()
+        self.shelf.close()
+
+    def _folder_of(self, sound: Sound, model: SoundModel) -> Path:
+        return self.shelf.folder_of(sound) / f"scores-{id(model)}"
+
+    def _prepare(self, sound: Sound) -> Generator[None, None, None]:
+        check_file(sound.path, sound.name, self.max_seconds)
+        info = sound.open()
+        tiles = Tiles(sound, info.duration, info.sample_rate)
+        with self._lock:
+            self._tiles[sound.id] = tiles
+        sound.state = READY
+        self.analysis(sound)
+        yield from tiles.make_overview()
+
+    def _failed(self, sound: Sound, error: BaseException) -> None:
+        if sound.state != FAILED:
+            sound.fail(_said(error))
+
+    def facts(self) -> dict[str, Any]:
+        """What the page shows at the top."""
+        facts: dict[str, Any] = {
+            "folders": [folder.resolve().name or str(folder) for folder in self.places.folders],
+            "max_bytes": self.max_bytes,
+            "max_seconds": self.max_seconds,
+            "model": None,
+        }
+        if self._model is not None:
+            mel = self._model.mel
+            facts["model"] = {
+                "name": self._model.name,
+                "path": str(self.model_path),
+                "classes": list(self._model.classes),
+                "multi_label": self._model.multi_label,
+                "sample_rate": mel.sample_rate,
+                "duration": mel.duration,
+            }
+        return facts
+
+
+def _said(error: BaseException) -> str:
+    """An error in words for the page."""
+    if isinstance(error, SemisonicError):
+        return str(getattr(error, "reason", "") or error)
+    return f"failed: {type(error).__name__}: {error}"

@@ -1,0 +1,72 @@
+"""Models and reports on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import browsing
+
+pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+
+from semisonic.apps.web.options import AppOptions
+from semisonic.apps.web.studio import Studio
+
+
+@pytest.fixture
+def runs(tmp_path: Path, app_model: Path) -> Path:
+    folder = tmp_path / "runs"
+    for name in ("first", "deep/second"):
+        run = folder / name
+        run.mkdir(parents=True)
+        (run / "model.zip").write_bytes(app_model.read_bytes())
+        (run / "run.json").write_text('{"command": "train", "status": "done", "started": "2026"}')
+    (folder / "first" / "report.html").write_text("<h1>A report</h1><script>alert(1)</script>")
+    (folder / "odd").mkdir()
+    (folder / "odd" / "run.json").write_text("not json")
+    (tmp_path / "outside.html").write_text("secret")
+    (folder / "first" / "linked.html").symlink_to(tmp_path / "outside.html")
+    return folder
+
+
+@pytest.fixture
+def browser(runs: Path) -> Iterator[Any]:
+    studio = Studio(AppOptions(runs=runs, device="cpu"))
+    yield from browsing(studio)
+
+
+def test_a_model_is_chosen_from_the_runs(browser: Any) -> None:
+    assert browser.get("/api/studio").json()["model"] is None
+    found = {run["name"]: run for run in browser.get("/api/runs").json()["runs"]}
+    assert set(found) == {"first", "deep/second", "odd"}
+    assert found["first"]["kind"] == "model"
+    assert found["odd"]["kind"] == ""
+    assert browser.post("/api/model", json={"name": "odd"}).status_code == 400
+    facts = browser.post("/api/model", json={"name": "deep/second"}).json()
+    assert facts["model"]["classes"] == ["hiss", "hum", "sweep"]
+
+
+@pytest.mark.parametrize("name", ["..", "../runs/first", "/", "first/..", "first/", "", "none"])
+def test_no_run_outside_is_opened(browser: Any, name: str) -> None:
+    assert browser.post("/api/model", json={"name": name}).status_code == 400
+    assert browser.get("/api/runs/card", params={"name": name}).status_code == 400
+
+
+def test_a_card_says_what_a_model_is(browser: Any) -> None:
+    card = browser.get("/api/runs/card", params={"name": "first"}).json()
+    assert "3: hiss, hum, sweep" in card["facts"]["classes"]
+
+
+def test_a_report_is_shown_without_scripts(browser: Any) -> None:
+    answer = browser.get("/api/runs/page", params={"name": "first", "page": "report.html"})
+    assert "A report" in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none'")
+    assert "script" not in policy
+    for page in ("linked.html", "run.json", "../odd/run.json", "none.html"):
+        answer = browser.get("/api/runs/page", params={"name": "first", "page": page})
+        assert answer.status_code == 400, page

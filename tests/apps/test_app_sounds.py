@@ -1,0 +1,254 @@
+"""Recordings on the page: taken within limits, shown, played, and heard as on the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conftest import RATE, wait_for
+
+pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+
+from semisonic.apps.cli.main import main
+from semisonic.apps.web.checking import check_file
+from semisonic.apps.web.sound import Sound
+from semisonic.apps.web.tiles import COLUMNS, Tiles
+from semisonic.audio.picture import N_BANDS
+from semisonic.base.errors import AudioError
+
+
+def opened(client: Any, name: str = "site/hum.wav") -> str:
+    identity: str = client.post("/api/places", json={"folder": 0, "name": name}).json()["id"]
+    assert wait_for(client, identity)["state"] == "ready"
+    return identity
+
+
+def test_events_are_those_of_detect(
+    client: Any, app_model: Path, app_folder: Path, tmp_path: Path
+) -> None:
+    file, rules = app_folder / "site" / "hum.wav", {"threshold": "0.3", "min_duration": "0.2"}
+    options = [text for name, value in rules.items() for text in (f"--{name}", value)]
+    assert main(["detect", str(app_model), str(file), "-o", str(tmp_path), "-q", *options]) == 0
+    with (tmp_path / "events.csv").open() as stream:
+        expected = [
+            [float(r["start_time"]), float(r["end_time"]), r["label"], float(r["score"])]
+            for r in csv.DictReader(stream)
+        ]
+    assert expected
+    found = client.get(f"/api/sounds/{opened(client)}/events", params=rules).json()["events"]
+    assert [row[:3] for row in found] == [row[:3] for row in sorted(expected)]
+    scores = [row[3] for row in found]
+    assert scores == pytest.approx([row[3] for row in sorted(expected)], abs=6e-5)
+
+
+def test_top_classes_are_those_of_predict(
+    client: Any, app_model: Path, app_folder: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    file = str(app_folder / "site" / "hum.wav")
+    assert main(["predict", str(app_model), file, "-o", str(table), "-q"]) == 0
+    with table.open() as stream:
+        row = next(csv.DictReader(stream))
+    top = client.get(f"/api/sounds/{opened(client)}").json()["heard"]["top"]
+    assert [label for label, _ in top] == [row["label"], row["label_2"], row["label_3"]]
+    expected = [float(row[name]) for name in ("score", "score_2", "score_3")]
+    assert [score for _, score in top] == pytest.approx(expected, abs=6e-5)
+
+
+def test_an_upload_is_shown_and_heard_like_the_file(client: Any, app_folder: Path) -> None:
+    content = (app_folder / "site" / "hum.wav").read_bytes()
+    answer = client.post("/api/uploads", params={"name": "../../my hum.wav"}, content=content)
+    facts = wait_for(client, answer.json()["id"])
+    assert facts["name"] == "my hum.wav"
+    assert (facts["duration"], facts["sample_rate"]) == (3.0, RATE)
+    same = client.get(f"/api/sounds/{opened(client)}").json()
+    assert facts["heard"]["top"] == same["heard"]["top"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"RIFF\x24\x00\x00\x00WAVEfmt ", "not audio"),
+        (b"\x00" * 5000, "not audio"),
+        (b"<html>hello</html>", "not audio"),
+        (b"fLaC" + b"\xff" * 4000, "not audio"),
+    ],
+)
+def test_what_is_no_recording_fails_and_the_app_goes_on(
+    client: Any, content: bytes, reason: str
+) -> None:
+    answer = client.post("/api/uploads", params={"name": "a.wav"}, content=content)
+    facts = wait_for(client, answer.json()["id"])
+    assert facts["state"] == "failed"
+    assert reason in facts["reason"]
+    assert client.get(f"/api/sounds/{facts['id']}/audio.wav").status_code == 400
+    assert client.get("/api/studio").status_code == 200
+
+
+def test_half_a_recording_fails(client: Any, app_folder: Path) -> None:
+    content = (app_folder / "site" / "hum.wav").read_bytes()[:20_000]
+    answer = client.post("/api/uploads", params={"name": "a.wav"}, content=content)
+    assert "truncated" in wait_for(client, answer.json()["id"])["reason"]
+
+
+def test_too_long_or_too_large_is_refused(client: Any, tmp_path: Path) -> None:
+    sf.write(tmp_path / "long.wav", np.zeros(50 * 1000, np.int16), 1000)  # 50 s; 36 are allowed
+    content = (tmp_path / "long.wav").read_bytes()
+    answer = client.post("/api/uploads", params={"name": "long.wav"}, content=content)
+    assert "the limit is 0.01 h" in wait_for(client, answer.json()["id"])["reason"]
+    large = client.post("/api/uploads", params={"name": "a.wav"}, content=b"x" * 1_000_001)
+    assert large.status_code == 413
+    assert "1 MB" in large.json()["error"]
+    pieces = (b"x" * 100_000 for _ in range(20))  # of no length that is known before
+    assert client.post("/api/uploads", params={"name": "a.wav"}, content=pieces).status_code == 413
+    assert client.post("/api/places", content=b"[" * 1_000_001).status_code == 413
+
+
+def test_nothing_of_a_refused_upload_stays(client: Any, studio: Any) -> None:
+    client.post("/api/uploads", params={"name": "a.wav"}, content=b"x" * 1_000_001)
+    assert client.post("/api/uploads", params={"name": "a.wav"}, content=b"").status_code == 400
+    assert studio.shelf.used() == 0
+
+
+def test_the_copy_goes_with_the_recording(client: Any, studio: Any, app_folder: Path) -> None:
+    content = (app_folder / "hiss.wav").read_bytes()
+    identity = client.post("/api/uploads", params={"name": "a.wav"}, content=content).json()["id"]
+    wait_for(client, identity)
+    assert studio.shelf.used() > 0
+    assert client.delete(f"/api/sounds/{identity}").status_code == 200
+    assert studio.shelf.used() == 0
+    assert client.get(f"/api/sounds/{identity}").status_code == 400
+    client.delete(f"/api/sounds/{opened(client)}")
+    assert (app_folder / "site" / "hum.wav").is_file()  # not ours
+
+
+def test_a_decoder_that_takes_too_long_is_given_up(
+    app_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semisonic.apps.web.checking._START_SECONDS", 0.01)
+    with pytest.raises(AudioError, match="to decode"):
+        check_file(app_folder / "hiss.wav", "hiss.wav", 0.1)
+
+
+def test_it_plays_what_is_in_the_file(client: Any, app_folder: Path) -> None:
+    address = f"/api/sounds/{opened(client)}/audio.wav"
+    answer = client.get(address)
+    assert answer.status_code == 206
+    with wave.open(io.BytesIO(answer.content)) as played:
+        assert (played.getframerate(), played.getnchannels()) == (RATE, 1)
+        samples = np.frombuffer(played.readframes(played.getnframes()), "<i2")
+    expected, _ = sf.read(app_folder / "site" / "hum.wav", dtype="int16")
+    np.testing.assert_array_equal(samples, expected)
+    content, size = answer.content, len(answer.content)
+    for first, last in ((0, 10), (40, 50), (45, 46), (1001, 2000), (size - 3, size - 1)):
+        part = client.get(address, headers={"Range": f"bytes={first}-{last}"})
+        assert part.content == content[first : last + 1]
+        assert part.headers["content-range"] == f"bytes {first}-{last}/{size}"
+    assert client.get(address, headers={"Range": f"bytes={size}-"}).status_code == 416
+    assert client.get(address, headers={"Range": "bytes=-5"}).status_code == 416
+
+
+@pytest.mark.parametrize("kind", ["csv", "raven", "audacity"])
+def test_tables_hold_the_events(client: Any, tmp_path: Path, kind: str) -> None:
+    from semisonic.data.labels import read_labels
+
+    identity = opened(client)
+    found = client.get(f"/api/sounds/{identity}/events", params={"threshold": 0.3}).json()
+    answer = client.get(f"/api/sounds/{identity}/tables/{kind}", params={"threshold": 0.3})
+    assert answer.status_code == 200
+    assert "attachment" in answer.headers["content-disposition"]
+    suffix = {"csv": "hum.csv", "raven": "hum.Table.1.selections.txt", "audacity": "hum.txt"}
+    (tmp_path / suffix[kind]).write_bytes(answer.content)
+    (tmp_path / "hum.wav").touch()  # an Audacity file is called as its recording
+    read = read_labels(tmp_path / suffix[kind])
+    assert len(read) == found["n_events"] > 0
+    assert sorted(read.label.tolist()) == sorted(row[2] for row in found["events"])
+
+
+def test_scores_stand_at_their_times(client: Any) -> None:
+    identity = opened(client)
+    answer = client.get(f"/api/sounds/{identity}/tables/scores")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert float(rows[0]["start_time"]) == 0.0
+    assert float(rows[-1]["end_time"]) == pytest.approx(3.0, abs=0.1)
+    whole = client.get(f"/api/sounds/{identity}/scores", params={"start": 0, "end": 3, "n": 1})
+    for row in whole.json()["rows"]:
+        largest = max(float(line[row["label"]]) for line in rows)
+        assert row["scores"] == [pytest.approx(largest, abs=2e-3)]
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("events", {"threshold": "2"}),
+        ("events", {"threshold": "/etc/passwd"}),
+        ("events", {"merge_gap": "x"}),
+        ("events", {"unknown": "1"}),
+        ("tables/xlsx", {}),
+        ("scores", {"start": "2", "end": "1", "n": "3"}),
+        ("scores", {"start": "nan", "end": "1", "n": "3"}),
+        ("tile", {"level": "99", "number": "0"}),
+        ("tile", {"level": "0", "number": "-1"}),
+    ],
+)
+def test_wrong_requests_are_told_why(client: Any, path: str, params: dict[str, str]) -> None:
+    answer = client.get(f"/api/sounds/{opened(client)}/{path}", params=params)
+    assert answer.status_code in (400, 422)
+    assert answer.json()["error"]
+
+
+def test_tiles_of_all_levels_show_the_same_sound(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    loud = np.zeros(200 * RATE, np.float32)
+    loud[60 * RATE : 61 * RATE] = rng.normal(0, 0.2, RATE)
+    sf.write(tmp_path / "a.wav", loud, RATE)
+    sound = Sound("a.wav", tmp_path / "a.wav", "a", is_own=False)
+    tiles = Tiles(sound, 200.0, RATE)
+    for _ in tiles.make_overview():
+        pass
+    assert tiles.progress == 1.0
+    for level in range(-2, 10):
+        seconds = 2.0**level
+        number = int(60.5 // seconds)
+        content = np.frombuffer(tiles.tile(level, number), np.uint8)
+        levels = content[: COLUMNS * N_BANDS].reshape(COLUMNS, N_BANDS)
+        column = int((60.5 - number * seconds) / seconds * COLUMNS)
+        assert levels[column].max() > 100, level
+        high = content[COLUMNS * (N_BANDS + 1) :].view(np.int8)
+        assert high[column] > 5
+        times = (number + (np.arange(COLUMNS) + 0.5) / COLUMNS) * seconds
+        quiet = (times < 59.5 - seconds / COLUMNS) | (times > 61.5 + seconds / COLUMNS)
+        assert not levels[quiet].any()
+    assert not np.frombuffer(tiles.tile(0, 5000), np.uint8).any()  # behind the end
+    sound.close()
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=st.binary(min_size=1, max_size=300), name=st.text(max_size=30))
+def test_no_bytes_and_no_name_break_it(studio: Any, content: bytes, name: str) -> None:
+    identity, shown, path = studio.shelf.new_file(name)
+    assert path.parent == studio.shelf.folder_of(Sound(shown, path, identity, is_own=True)).parent
+    assert "/" not in shown
+    path.write_bytes(content)
+    path.unlink()
+
+
+def test_an_example_is_made_once(client: Any, studio: Any) -> None:
+    first = client.post("/api/examples/dog_bark").json()["id"]
+    assert wait_for(client, first)["duration"] == 5.0
+    used = studio.shelf.used()
+    assert client.post("/api/examples/dog_bark").json()["id"] == first
+    assert studio.shelf.used() == used
+    assert client.post("/api/examples/unicorn").status_code == 400
