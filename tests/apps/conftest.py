@@ -13,6 +13,7 @@ import soundfile as sf
 
 RATE = 8000
 ADDRESS = "http://127.0.0.1:8765"
+LIVE = "ws://127.0.0.1:8765/api/live"
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ADDRESS, browsing
+from conftest import ADDRESS, LIVE, browsing
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
@@ -61,7 +61,7 @@ def test_another_site_may_not_embed_a_recording(client: Any) -> None:
 def test_a_websocket_of_another_page_is_refused(client: Any, headers: dict[str, str]) -> None:
     with (
         pytest.raises(WebSocketDisconnect) as refused,
-        client.websocket_connect("/api/live", headers={"Origin": ADDRESS, **headers}) as socket,
+        client.websocket_connect(LIVE, headers={"Origin": ADDRESS, **headers}) as socket,
     ):
         socket.receive_json()
     assert refused.value.code == 4403
@@ -69,7 +69,7 @@ def test_a_websocket_of_another_page_is_refused(client: Any, headers: dict[str, 
 
 def test_a_websocket_without_origin_is_refused(client: Any) -> None:
     del client.headers["Origin"]
-    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/api/live"):
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(LIVE):
         pass
 
 
@@ -88,7 +88,7 @@ def test_without_the_token_there_is_nothing(outside: Any) -> None:
     for path in ("/api/studio", "/app.js", "/api/sounds/x/audio.wav", "/?token=guess"):
         answer = outside.get(path, follow_redirects=False)
         assert answer.status_code == 401, path
-    with pytest.raises(WebSocketDisconnect), outside.websocket_connect("/api/live"):
+    with pytest.raises(WebSocketDisconnect), outside.websocket_connect(LIVE):
         pass
 
 

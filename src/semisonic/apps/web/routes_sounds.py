@@ -83,8 +83,7 @@ def routes(studio: Studio) -> APIRouter:
     @router.get("/sounds/{identity}/audio.wav")
     def play(identity: str, request: Request) -> Response:
         file = PlayedFile(ready(identity))
-        asked = request.headers.get("range")
-        found = file.range(asked or "bytes=0-")
+        found = file.asked(request.headers.get("range"))
         if found is None:
             return Response(status_code=416, headers={"Content-Range": f"bytes */{file.size}"})
         first, last = found

@@ -75,6 +75,7 @@ def _bind(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen(128)  # so that whoever reads the address may ask at once
     except OSError as error:
         bound.close()
         raise OptionError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,8 +12,7 @@ from semisonic.apps.web.sound import Sound
 from semisonic.base.errors import AudioError
 
 HEADER = 44
-MOST_BYTES = 1 << 20
-"""Of one answer; a browser asks for the next."""
+_PIECE = 1 << 17
 _LARGEST = (1 << 32) - 1 - HEADER
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 
@@ -47,7 +47,12 @@ class PlayedFile:
         samples[: len(scaled)] = scaled
         return head + samples.tobytes()[start - 2 * sample : end - 2 * sample]
 
-    def range(self, header: str | None) -> tuple[int, int] | None:
+    def pieces(self, first: int, last: int) -> Iterator[bytes]:
+        """The same, in pieces that are decoded when they are wanted."""
+        for start in range(first, last, _PIECE):
+            yield self.read(start, min(last, start + _PIECE))
+
+    def asked(self, header: str | None) -> tuple[int, int] | None:
         """First byte and the one behind the last of a Range header; None when it is not met."""
         if header is None:
             return 0, self.size
@@ -55,7 +60,7 @@ class PlayedFile:
         if found is None:
             return None
         first = int(found[1])
-        last = min(int(found[2]) + 1 if found[2] else self.size, self.size, first + MOST_BYTES)
+        last = min(int(found[2]) + 1 if found[2] else self.size, self.size)
         return (first, last) if first < last else None
 
     def _header(self) -> bytes:

@@ -1,0 +1,44 @@
+// Talking to the server of this page.
+
+export async function get(path, parameters = {}, options = {}) {
+  return answer(await fetch(address(path, parameters), options));
+}
+
+export const post = async (path, body = {}) => answer(await fetch(`/api/${path}`, {
+  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+}));
+
+export const remove = async (path) => answer(await fetch(`/api/${path}`, { method: "DELETE" }));
+
+export async function bytes(path, parameters) {
+  const found = await fetch(address(path, parameters));
+  if (!found.ok) throw new Error(`${found.status}`);
+  return new Uint8Array(await found.arrayBuffer());
+}
+
+export function address(path, parameters = {}) {
+  const known = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "");
+  const query = new URLSearchParams(known).toString();
+  return `/api/${path}${query ? `?${query}` : ""}`;
+}
+
+// A file on its way up, with progress; fetch cannot tell how far it is.
+export function upload(file, name, progress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address("uploads", { name }));
+    request.responseType = "json";
+    request.upload.onprogress = (event) => progress(event.lengthComputable ? event.loaded / event.total : 0);
+    request.onload = () => request.status === 200
+      ? resolve(request.response)
+      : reject(new Error(request.response?.error ?? `the server said ${request.status}`));
+    request.onerror = () => reject(new Error("the connection was lost"));
+    request.send(file);
+  });
+}
+
+async function answer(found) {
+  const said = await found.json().catch(() => ({}));
+  if (!found.ok) throw new Error(said.error ?? `the server said ${found.status}`);
+  return said;
+}

@@ -1,0 +1,58 @@
+// Which page is shown, the model at the top, light and dark.
+
+import { get } from "./api.js";
+import { h, say } from "./dom.js";
+import { livePage } from "./live.js";
+import { modelsPage } from "./models.js";
+import { tryPage } from "./try.js";
+
+const PAGES = { try: tryPage, live: livePage, models: (main) => modelsPage(main, show) };
+const TITLES = { try: "Try it", live: "Live", models: "Models" };
+const main = document.getElementById("main");
+let leave = () => {}, turn = 0;
+
+async function show() {
+  const [name = "try", ...rest] = location.hash.replace(/^#\/?/, "").split("/").filter(Boolean);
+  const page = PAGES[name] ? name : "try", mine = ++turn;
+  leave();
+  leave = () => {};
+  for (const link of document.querySelectorAll("#pages a"))
+    if (link.getAttribute("href") === `#/${page}`) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+  document.title = `${TITLES[page]} · Semisonic`;
+  showModel();
+  try {
+    const left = await PAGES[page](main, decodeURIComponent(rest.join("/")));
+    if (mine === turn) leave = left; else left();
+  } catch (error) {
+    main.replaceChildren(h("p", { class: "note" }, `The app does not answer: ${error.message}. Is it still running in the terminal?`),
+      h("button", { type: "button", onclick: show }, "Try again"));
+  }
+}
+
+async function showModel() {
+  const { model } = await get("studio").catch(() => ({}));
+  const place = document.getElementById("model");
+  place.textContent = model ? `Model: ${model.path.replace(/\/model\.zip$/, "").split("/").pop()}` : "No model";
+  place.title = model?.path ?? "";
+}
+
+function theme(wanted) {
+  const dark = wanted ?? localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  document.documentElement.dataset.theme = dark;
+  const button = document.getElementById("theme");
+  button.textContent = dark === "dark" ? "Light" : "Dark";
+  button.title = `Show the page ${dark === "dark" ? "light" : "dark"}`;
+  document.dispatchEvent(new Event("themechange"));
+}
+
+document.getElementById("theme").addEventListener("click", () => {
+  const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  localStorage.setItem("theme", next);
+  theme(next);
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => theme());
+for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
+window.addEventListener("hashchange", () => { show(); main.focus({ preventScroll: true }); });
+window.addEventListener("unhandledrejection", ({ reason }) => say(String(reason?.message ?? reason)));
+theme();
+show();

@@ -1,0 +1,39 @@
+// Elements made in code; texts are never read as HTML.
+
+export function h(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key === "class") element.className = value;
+    else if (key in element && typeof value !== "string") element[key] = value;
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+let hiding;
+export function say(text) {
+  const place = document.getElementById("said");
+  place.textContent = text;
+  place.classList.add("shown");
+  clearTimeout(hiding);
+  hiding = setTimeout(() => place.classList.remove("shown"), 5000);
+}
+
+export function clock(seconds, digits = 0) {
+  const all = Math.max(0, seconds);
+  const whole = digits ? all : Math.round(all);
+  const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+  const rest = (whole % 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
+export const percent = (share) => `${Math.round(100 * share)} %`;
+export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+export function waited(work, delay) {
+  let timer;
+  return (...given) => { clearTimeout(timer); timer = setTimeout(() => work(...given), delay); };
+}

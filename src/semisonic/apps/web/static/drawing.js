@@ -1,0 +1,144 @@
+// What the viewer draws, one canvas each. Sizes in CSS pixels.
+
+import { clock, colour } from "./dom.js";
+import { BANDS, COLUMNS } from "./tiles.js";
+
+export function sized(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  const [w, hgt] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w || canvas.height !== hgt) {
+    [canvas.width, canvas.height] = [w, hgt];
+    canvas.style.height = `${height}px`;
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return { context, width, height };
+}
+
+const perPixel = (view, width) => (view[1] - view[0]) / width;
+
+export function drawWave({ context, width, height }, viewer, ink) {
+  const middle = height / 2, lows = new Float32Array(width), highs = new Float32Array(width);
+  viewer.tiles.cover(...viewer.view, perPixel(viewer.view, width), (tile, from, to, first, n) => {
+    const low = new Int8Array(tile.content.buffer, COLUMNS * BANDS, COLUMNS);
+    const high = new Int8Array(tile.content.buffer, COLUMNS * (BANDS + 1), COLUMNS);
+    const x0 = viewer.at(from), step = (viewer.at(to) - x0) / n;
+    for (let i = 0; i < n; i++) {
+      const last = Math.max(Math.floor(x0 + i * step), Math.ceil(x0 + (i + 1) * step) - 1);
+      for (let x = Math.max(0, Math.floor(x0 + i * step)); x <= last && x < width; x++) {
+        lows[x] = Math.min(lows[x], low[first + i] / 127);
+        highs[x] = Math.max(highs[x], high[first + i] / 127);
+      }
+    }
+  });
+  let peak = 0.02;
+  for (let x = 0; x < width; x++) peak = Math.max(peak, highs[x], -lows[x]);
+  viewer.peak = Math.max(viewer.peak ?? 0, peak);
+  const scale = (middle - 3) / viewer.peak;
+  context.fillStyle = ink;
+  for (let x = 0; x < width; x++)
+    context.fillRect(x, middle - highs[x] * scale - 0.4, 1, (highs[x] - lows[x]) * scale + 0.8);
+}
+
+export function drawPicture({ context, width, height }, viewer) {
+  context.fillStyle = "#0c1826";
+  context.fillRect(0, 0, width, height);
+  context.imageSmoothingQuality = "high";
+  viewer.tiles.cover(...viewer.view, perPixel(viewer.view, width), (tile, from, to, first, n) => {
+    const x0 = viewer.at(from), x1 = viewer.at(to);
+    context.drawImage(viewer.tiles.image(tile), first, 0, n, BANDS, x0, 0, x1 - x0 + 0.5, height);
+  });
+  drawBands(context, width, height, viewer.sound.picture.bands_hz);
+}
+
+// Lines of frequency at the left edge.
+function drawBands(context, width, height, edges) {
+  context.font = "11px system-ui, sans-serif";
+  context.textBaseline = "middle";
+  context.shadowColor = "#0c1826";
+  context.shadowBlur = 3;
+  for (const hz of [200, 1000, 4000, 12000]) {
+    const band = edges.findIndex((edge) => edge > hz);
+    if (band <= 0) continue;
+    const y = height * (1 - (band - (edges[band] - hz) / (edges[band] - edges[band - 1])) / (edges.length - 1));
+    if (y < 9 || y > height - 9) continue;
+    context.fillStyle = "rgba(255,255,255,.22)";
+    context.fillRect(0, y, 5, 1);
+    context.fillStyle = "rgba(255,255,255,.78)";
+    context.fillText(hz >= 1000 ? `${hz / 1000} kHz` : `${hz} Hz`, 9, y);
+  }
+  context.shadowBlur = 0;
+}
+
+const STEPS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
+
+export function drawRuler({ context, width, height }, viewer, ink) {
+  const [start, end] = viewer.view, wanted = ((end - start) / width) * 90;
+  const step = STEPS.find((one) => one >= wanted) ?? 14400;
+  context.font = "11.5px system-ui, sans-serif";
+  context.textBaseline = "middle";
+  context.fillStyle = ink;
+  for (let time = Math.ceil(start / step) * step; time <= end; time += step) {
+    const x = viewer.at(time);
+    context.fillRect(x, 0, 1, 5);
+    const text = clock(time, step < 0.1 ? 2 : step < 1 ? 1 : 0), wide = context.measureText(text).width;
+    context.fillText(text, Math.min(Math.max(2, x - wide / 2), width - wide - 2), height / 2 + 3);
+  }
+}
+
+export function drawScores({ context, width }, viewer, row) {
+  const { start, end, rows } = viewer.scores;
+  const [ink, accent, line, control] = ["--ink", "--accent", "--line", "--control"].map(colour);
+  context.textBaseline = "middle";
+  rows.forEach(({ label, scores }, number) => {
+    const top = number * row, bottom = top + row - 3, tall = row - 6;
+    const step = (viewer.at(end) - viewer.at(start)) / scores.length, left = viewer.at(start);
+    context.fillStyle = line;
+    context.fillRect(0, bottom, width, 1);
+    context.globalAlpha = 0.5;
+    context.fillStyle = accent;
+    area(context, scores, left, step, bottom, tall);
+    context.globalAlpha = 1;
+    context.fillStyle = control;
+    for (const [from, to, name] of viewer.events)
+      if (name === label) context.fillRect(viewer.at(from), bottom - 1, Math.max(2, viewer.at(to) - viewer.at(from)), 3);
+    context.font = "12.5px system-ui, sans-serif";
+    const best = Math.max(0, ...scores.map((score) => score ?? 0));
+    context.lineWidth = 3;
+    context.lineJoin = "round";
+    context.strokeStyle = colour("--card");
+    context.fillStyle = ink;
+    for (const [text, x] of [[label, 8], [best.toFixed(2), width - 34]]) {
+      context.strokeText(text, x, top + row / 2 - 1);
+      context.fillText(text, x, top + row / 2 - 1);
+    }
+  });
+}
+
+// A surface under scores; what was not heard yet is left open.
+export function area(context, scores, left, step, bottom, tall) {
+  context.beginPath();
+  context.moveTo(left, bottom);
+  scores.forEach((score, i) => {
+    context.lineTo(left + i * step, bottom - (score ?? 0) * tall);
+    context.lineTo(left + (i + 1) * step, bottom - (score ?? 0) * tall);
+  });
+  context.lineTo(left + scores.length * step, bottom);
+  context.fill();
+}
+
+// The whole recording, and which part of it is in view.
+export function drawMini({ context, width, height }, viewer) {
+  context.fillStyle = "#0c1826";
+  context.fillRect(0, 0, width, height);
+  const { duration, tiles } = viewer, scale = width / duration;
+  tiles.cover(0, duration, duration / width, (tile, from, to, first, n) =>
+    context.drawImage(tiles.image(tile), first, 0, n, BANDS, from * scale, 0, (to - from) * scale + 0.5, height));
+  context.fillStyle = "rgba(8,14,22,.55)";
+  const [left, right] = viewer.view.map((time) => time * scale);
+  context.fillRect(0, 0, left, height);
+  context.fillRect(right, 0, width - right, height);
+  context.strokeStyle = "rgba(255,255,255,.7)";
+  context.strokeRect(left + 0.5, 0.5, Math.max(2, right - left - 1), height - 1);
+}

@@ -1,0 +1,22 @@
+// The colours of a spectrogram, the same as in reports.
+
+const STOPS = [[12, 24, 38], [18, 58, 86], [29, 106, 134], [74, 161, 159], [169, 209, 171], [251, 243, 207]];
+export const RANGE_DB = 70;
+const STEPS_PER_DB = 255 / 110;
+
+export const COLOURS = new Uint32Array(256);
+for (let i = 0; i < 256; i++) {
+  const place = (i / 255) * (STOPS.length - 1);
+  const left = Math.min(Math.floor(place), STOPS.length - 2), share = place - left;
+  const [r, g, b] = STOPS[left].map((value, k) => Math.round(value + share * (STOPS[left + 1][k] - value)));
+  COLOURS[i] = (255 << 24) | (b << 16) | (g << 8) | r;
+}
+
+// A colour for each level (0 to 255 for -110 to 0 dB), the loudest one the brightest.
+export function coloursFor(loudest) {
+  const low = loudest - RANGE_DB * STEPS_PER_DB;
+  return Uint32Array.from({ length: 256 }, (_, level) => {
+    const share = (level - low) / (RANGE_DB * STEPS_PER_DB);
+    return COLOURS[Math.max(0, Math.min(255, Math.round(255 * share)))];
+  });
+}

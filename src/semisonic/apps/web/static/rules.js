@@ -1,0 +1,37 @@
+// A form of options, made from what the command line knows of them.
+
+import { h } from "./dom.js";
+
+const WORDS = {
+  threshold: "Threshold", merge_gap: "Join events closer than", min_duration: "Leave out shorter than",
+  edge: "Edge, share of the best score", smooth: "Mean over", hysteresis: "Hysteresis", off_delay: "Ends after a pause of",
+};
+
+export function rulesForm(fields, changed, values = {}) {
+  const given = { ...values };
+  const set = (name, value) => {
+    if (value === "") delete given[name]; else given[name] = value;
+    changed(given);
+  };
+  const rows = fields.map((field) => {
+    const title = WORDS[field.name] ?? field.name, unit = field.unit ? `, ${field.unit}` : "";
+    if (field.name === "threshold") return threshold(field, title, given.threshold, set);
+    const input = h("input", {
+      type: "number", step: "any", min: field.minimum ?? undefined, max: field.maximum ?? undefined,
+      placeholder: field.default === null ? "auto" : String(field.default), value: given[field.name] ?? "",
+      oninput: () => input.checkValidity() && set(field.name, input.value),
+    });
+    return h("label", { title: field.help }, h("span", {}, `${title}${unit}`), input);
+  });
+  return { first: rows[0], rest: rows.slice(1), values: given };
+}
+
+function threshold(field, title, value, set) {
+  const shown = h("output", {}, value ?? "auto");
+  const input = h("input", {
+    type: "range", min: "0.05", max: "1", step: "0.01", value: value ?? "0.5", "aria-label": title,
+    oninput: () => { shown.textContent = Number(input.value).toFixed(2); set("threshold", input.value); },
+  });
+  const auto = h("button", { type: "button", class: "quiet", title: field.help, onclick: () => { shown.textContent = "auto"; set("threshold", ""); } }, "auto");
+  return h("div", { class: "threshold" }, h("span", {}, title), shown, input, auto);
+}

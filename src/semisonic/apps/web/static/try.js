@@ -1,0 +1,177 @@
+// Try it: open a sound, look at it, hear what the model hears.
+
+import { address, get, post, remove, upload } from "./api.js";
+import { clock, h, percent, say, waited } from "./dom.js";
+import { record } from "./recorder.js";
+import { rulesForm } from "./rules.js";
+import { Viewer } from "./viewer.js";
+
+const FIRST_PAUSE = 120, LONGEST_PAUSE = 900, MOST_ROWS = 300;
+
+export async function tryPage(main, id) {
+  const studio = await get("studio");
+  const work = h("div", {});
+  const page = h("div", { class: id ? "try" : "try empty" }, side(studio, id), work);
+  main.replaceChildren(h("h1", { class: "only-heard" }, "Try it"), page);
+  if (!id) {
+    work.append(h("h1", {}, studio.model ? "What is there to hear?" : "Look at a sound"),
+      h("p", { class: "soft" }, studio.model
+        ? `Open a sound: the model says which of its ${studio.model.classes.length} classes it hears, and when.`
+        : "No model is open, so sounds are shown but not named. Choose one under Models."));
+    if (studio.model) work.append(h("ul", { class: "plain known", "aria-label": "Classes" }, studio.model.classes.map((name) => h("li", {}, name))));
+    return () => {};
+  }
+  return showSound(work, id, studio);
+}
+
+function side(studio, id) {
+  const open = async (work) => { try { location.hash = `#/try/${(await work()).id}`; } catch (error) { say(error.message); } };
+  const bar = h("progress", { max: "1", value: "0", hidden: true, "aria-label": "Upload" });
+  const send = (file, name = file.name) => open(async () => {
+    if (file.size > studio.max_bytes) throw new Error(`${name} is larger than ${studio.max_bytes / 1e6} MB`);
+    bar.hidden = false;
+    try { return await upload(file, name, (share) => { bar.value = share; }); } finally { bar.hidden = true; }
+  });
+  const input = h("input", { type: "file", class: "only-heard", accept: "audio/*,.flac,.aiff,.aif,.w64,.caf,.opus", onchange: () => input.files[0] && send(input.files[0]) });
+  const drop = h("label", { class: "drop" }, h("b", {}, "Drop a sound here"), h("span", { class: "soft small" }, "or choose a file"), input, bar);
+  for (const name of ["dragenter", "dragover"]) drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
+  for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) send(event.dataTransfer.files[0]); });
+  const parts = [
+    h("div", {}, drop, recordButton(send)),
+    h("section", {}, h("h2", {}, "Examples"), h("div", { class: "chips" }, studio.examples.map((one) =>
+      h("button", { type: "button", onclick: () => open(() => post(`examples/${one.name}`)) }, one.title)))),
+  ];
+  if (studio.open.length) parts.push(h("section", {}, h("h2", {}, "Open sounds"), h("div", { class: "list" }, studio.open.map((sound) =>
+    h("button", { type: "button", "aria-current": sound.id === id ? "true" : undefined, onclick: () => { location.hash = `#/try/${sound.id}`; } }, sound.name)))));
+  studio.folders.forEach((name, number) => parts.push(folder(name, number, open)));
+  return h("div", { class: "side" }, parts);
+}
+
+function recordButton(send) {
+  let running = null;
+  const button = h("button", { type: "button", onclick: async () => {
+    if (running) { const take = running; running = null; button.textContent = "Record"; const file = await take.stop(); return send(file, file.name); }
+    try {
+      running = await record((seconds) => { button.textContent = `Stop, ${clock(seconds)}`; });
+    } catch (error) { say(`No microphone: ${error.message}`); }
+  } }, "Record");
+  return h("div", { class: "row", id: "recording" }, button);
+}
+
+function folder(name, number, open) {
+  const list = h("div", { class: "list" }, h("span", { class: "soft small" }, "…"));
+  const head = h("h2", {}, name); // with the number of recordings, once it is known
+  get(`folders/${number}`).then(({ files, n_files }) => {
+    head.textContent = `${name} (${n_files})`;
+    const filter = h("input", { type: "search", placeholder: "Find", "aria-label": `Find in ${name}`, oninput: () => fill() });
+    const fill = () => {
+      const found = files.filter((file) => file.toLowerCase().includes(filter.value.toLowerCase()));
+      list.replaceChildren(...found.slice(0, MOST_ROWS).map((file) =>
+        h("button", { type: "button", onclick: () => open(() => post("places", { folder: number, name: file })) }, file)));
+      if (found.length > MOST_ROWS) list.append(h("span", { class: "soft small" }, `and ${found.length - MOST_ROWS} more`));
+    };
+    if (files.length > 12) list.before(filter);
+    if (!files.length) return list.replaceChildren(h("span", { class: "soft small" }, "No recordings in it."));
+    fill();
+  }).catch((error) => list.replaceChildren(error.message));
+  return h("section", {}, head, list);
+}
+
+function showSound(work, id, studio) {
+  let stopped = false, viewer = null, values = {}, timer, pause = FIRST_PAUSE;
+  const title = h("h1", {}, "…"), about = h("p", { class: "soft small num" }, " ");
+  const bar = h("progress", { max: "1", value: "0", "aria-label": "Listening" });
+  const place = h("div", {}), found = h("div", { class: "found" });
+  work.replaceChildren(title, about, bar, place, found);
+  const top = h("section", { hidden: true }), events = h("section", { hidden: true });
+  found.append(top, events);
+
+  const askEvents = waited(async () => {
+    try { showEvents(await get(`sounds/${id}/events`, values)); } catch (error) { say(error.message); }
+  }, 60);
+  const list = h("div", { class: "events", tabindex: "0", role: "region", "aria-label": "Events" }), count = h("h2", {}, "Events");
+  const links = h("div", { class: "row save" });
+  const form = rulesForm(studio.rules, (given) => { values = { ...given }; askEvents(); });
+  events.append(count, h("div", { class: "rules" }, form.first), list,
+    h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.rest)), links);
+
+  function showEvents({ n_events, events: rows }) {
+    count.textContent = n_events === 1 ? "1 event" : `${n_events} events`;
+    viewer?.setEvents(rows);
+    list.replaceChildren(rows.length ? h("table", {}, h("thead", {}, h("tr", {}, ["From", "To", "What", "Score", ""].map((text, i) =>
+      h("th", { class: i === 3 ? "n" : undefined, scope: "col" }, text || h("span", { class: "only-heard" }, "Play"))))),
+    h("tbody", {}, rows.slice(0, MOST_ROWS).map(([start, end, label, score]) => h("tr", {},
+      h("td", {}, clock(start, 2)), h("td", {}, clock(end, 2)), h("td", {}, label), h("td", { class: "n" }, score.toFixed(2)),
+      h("td", { class: "n" }, h("button", { type: "button", "aria-label": `Play ${label} at ${clock(start, 2)}`, onclick: () => viewer.playEvent(start, end) }, "Play"))))))
+      : h("p", { class: "soft" }, "None reaches the threshold."));
+    if (n_events > MOST_ROWS) list.append(h("p", { class: "soft small" }, `The first ${MOST_ROWS} are shown; tables hold all.`));
+    const kinds = [["csv", "CSV"], ["raven", "Raven"], ["audacity", "Audacity"], ["scores", "Scores"]];
+    links.replaceChildren(h("span", { class: "soft small" }, "Save as"), ...kinds.filter(([kind]) => n_events || kind === "scores").map(([kind, text]) =>
+      h("a", { class: "button", href: address(`sounds/${id}/tables/${kind}`, kind === "scores" ? {} : values), download: "" }, text)));
+  }
+
+  function showTop(rows) {
+    top.hidden = false;
+    top.replaceChildren(h("h2", {}, "All of it"), h("div", { class: "bars" }, rows.map(([label, score]) => {
+      const share = h("i", {});
+      share.style.setProperty("--share", `${100 * score}%`);
+      return h("div", {}, h("span", {}, label), h("span", { class: "num" }, percent(score)), share);
+    })));
+  }
+
+  async function look() {
+    let sound;
+    try { sound = await get(`sounds/${id}`); } catch (error) {
+      title.textContent = "Not open any more";
+      about.textContent = error.message;
+      bar.hidden = true;
+      return;
+    }
+    if (stopped) return;
+    title.textContent = sound.name;
+    if (sound.state === "failed") {
+      bar.hidden = true;
+      about.textContent = "";
+      place.replaceChildren(h("p", { class: "note" }, `It cannot be used: ${sound.reason}`), closing(id));
+      return;
+    }
+    if (sound.state === "ready" && sound.picture) ready(sound);
+    else about.textContent = "Checking the file …";
+    const done = sound.picture?.progress === 1 && (!sound.heard || sound.heard.is_done);
+    bar.hidden = done;
+    if (done) return;
+    timer = setTimeout(look, pause);
+    pause = Math.min(LONGEST_PAUSE, pause * 1.3);
+  }
+
+  function ready(sound) {
+    const { heard } = sound;
+    bar.value = heard ? heard.progress : sound.picture.progress;
+    const state = heard && !heard.is_done ? ` · listening, ${percent(heard.progress)}` : "";
+    about.textContent = `${clock(sound.duration, sound.duration < 60 ? 1 : 0)} · ${sound.sample_rate / 1000} kHz${state}`;
+    if (!viewer) {
+      viewer = new Viewer(sound, { withScores: Boolean(studio.model) });
+      place.replaceChildren(viewer.element, h("div", { class: "row" }, closing(id)));
+      if (heard?.reason) place.prepend(h("p", { class: "note" }, heard.reason));
+    }
+    viewer.update(sound);
+    if (!heard) return;
+    if (heard.top.length && top.hidden) showTop(heard.top);
+    if (heard.progress > 0 && heard.progress !== ready.heard) {
+      ready.heard = heard.progress;
+      events.hidden = false;
+      askEvents();
+    }
+    if (heard.is_done && heard.reason && !place.querySelector(".note")) place.prepend(h("p", { class: "note" }, heard.reason));
+  }
+
+  look();
+  return () => { stopped = true; clearTimeout(timer); viewer?.close(); };
+}
+
+function closing(id) {
+  return h("button", { type: "button", class: "quiet", onclick: async () => {
+    try { await remove(`sounds/${id}`); location.hash = "#/try"; } catch (error) { say(error.message); }
+  } }, "Close this sound");
+}

@@ -1,0 +1,169 @@
+// A recording along time: wave, spectrogram, scores and events; zoom, play, choose a stretch.
+
+import { get } from "./api.js";
+import { clock, colour, h, say, waited } from "./dom.js";
+import { gestures } from "./gestures.js";
+import { drawMini, drawPicture, drawRuler, drawScores, drawWave, sized } from "./drawing.js";
+import { Player } from "./player.js";
+import { Tiles } from "./tiles.js";
+
+const WAVE = 54, PICTURE = 190, RULER = 22, ROW = 26, MINI = 30, SHORTEST = 0.02;
+
+export class Viewer {
+  constructor(sound, { withScores = false } = {}) {
+    this.sound = sound;
+    this.duration = sound.duration;
+    this.view = [0, sound.duration];
+    this.chosen = null;
+    this.events = [];
+    this.scores = null;
+    this.withScores = withScores;
+    this.build();
+    this.tiles = new Tiles(sound, () => this.draw());
+    this.tiles.update(sound.picture);
+    this.player = new Player(`/api/sounds/${sound.id}/audio.wav`, (time) => this.follow(time),
+      (playing, problem) => this.tell(playing, problem));
+    this.askScores = waited(() => this.fetchScores(), 90);
+    this.resized = new ResizeObserver(() => this.draw());
+    this.resized.observe(this.stage);
+    this.recolour = () => this.draw();
+    document.addEventListener("themechange", this.recolour);
+    this.askScores();
+  }
+
+  build() {
+    this.wave = h("canvas", { "aria-hidden": "true" });
+    this.picture = h("canvas", { class: "dark", "aria-hidden": "true" });
+    this.ruler = h("canvas", { "aria-hidden": "true" });
+    this.rows = h("canvas", { "aria-hidden": "true" });
+    this.head = h("div", { class: "head" });
+    this.mark = h("div", { class: "chosen", hidden: true });
+    this.mini = h("canvas", { class: "mini", "aria-hidden": "true" });
+    this.stage = h("div", {
+      class: "stage", tabindex: "0", role: "application",
+      "aria-label": "Sound along time. Space plays, arrows move, plus and minus zoom, Home and End go to the ends, L repeats the chosen stretch.",
+    }, this.wave, this.picture, this.ruler, this.rows, this.mark, this.head);
+    this.button = h("button", { type: "button", class: "play main", onclick: () => this.player.toggle() }, "Play");
+    this.loop = h("button", { type: "button", "aria-pressed": "false", title: "Repeat the chosen stretch (L)", onclick: () => this.toggleLoop() }, "Repeat");
+    this.place = h("span", { class: "soft small num" });
+    const zoom = (text, title, times) => h("button", { type: "button", title, "aria-label": title, onclick: () => this.zoom(times) }, text);
+    this.element = h("section", { class: "viewer", "aria-label": `Sound ${this.sound.name}` }, this.stage, this.mini,
+      h("div", { class: "bar" }, this.button, this.loop, this.place, h("span", { class: "gap" }),
+        zoom("−", "Zoom out", 2), zoom("+", "Zoom in", 0.5),
+        h("button", { type: "button", onclick: () => this.show(0, this.duration) }, "All")));
+    gestures(this);
+  }
+
+  time(x) { return this.view[0] + (x / this.stage.clientWidth) * (this.view[1] - this.view[0]); }
+  at(time) { return ((time - this.view[0]) / (this.view[1] - this.view[0])) * this.stage.clientWidth; }
+
+  show(start, end) {
+    const length = Math.min(Math.max(end - start, SHORTEST), this.duration);
+    const first = Math.min(Math.max(0, start), this.duration - length);
+    this.view = [first, first + length];
+    this.draw();
+    this.askScores();
+  }
+
+  zoom(times, around = this.player.time) {
+    const [start, end] = this.view;
+    const centre = around >= start && around <= end ? around : (start + end) / 2;
+    this.show(centre - (centre - start) * times, centre + (end - centre) * times);
+  }
+
+  pan(seconds) { this.show(this.view[0] + seconds, this.view[1] + seconds); }
+
+  choose(start, end) {
+    this.chosen = end > start ? [Math.max(0, start), Math.min(this.duration, end)] : null;
+    this.player.stretch = this.chosen;
+    this.placeMarks();
+    this.onchoose?.(this.chosen);
+  }
+
+  toggleLoop(on = !this.player.loops) {
+    this.player.loops = on;
+    this.loop.setAttribute("aria-pressed", String(on));
+    if (on && !this.chosen) this.choose(...this.view);
+  }
+
+  playEvent(start, end) {
+    const edge = Math.min(0.25, this.duration / 20);
+    if (start < this.view[0] || end > this.view[1]) this.show(start - (end - start), end + (end - start));
+    this.choose(Math.max(0, start - edge), Math.min(this.duration, end + edge));
+    this.player.seek(this.chosen[0]);
+    this.player.play(this.chosen);
+  }
+
+  tell(playing, problem) {
+    this.button.textContent = playing ? "Pause" : "Play";
+    if (problem) say(`Playing failed: ${problem}`);
+  }
+
+  follow(time) {
+    const [start, end] = this.view;
+    if (this.player.playing && time > end && !this.player.stretch) this.show(end - (end - start) * 0.1, end + (end - start) * 0.9);
+    this.placeMarks();
+  }
+
+  placeMarks() {
+    const time = this.player?.time ?? 0, width = this.stage.clientWidth;
+    const x = this.at(time);
+    this.head.hidden = x < -1 || x > width + 1;
+    this.head.style.transform = `translateX(${x}px)`;
+    this.mark.hidden = !this.chosen;
+    if (this.chosen) {
+      const left = Math.max(0, this.at(this.chosen[0])), right = Math.min(width, this.at(this.chosen[1]));
+      this.mark.hidden = right <= 0 || left >= width;
+      this.mark.style.left = `${left}px`;
+      this.mark.style.width = `${Math.max(1, right - left)}px`;
+    }
+    const chosen = this.chosen ? ` · chosen ${clock(this.chosen[0], 2)} – ${clock(this.chosen[1], 2)}` : "";
+    this.place.textContent = `${clock(time, 2)} of ${clock(this.duration, this.duration < 60 ? 2 : 0)}${chosen}`;
+  }
+
+  update(sound) {
+    this.tiles.update(sound.picture);
+    if (this.withScores && sound.heard && sound.heard.progress !== this.heard) {
+      this.heard = sound.heard.progress;
+      this.askScores();
+    }
+  }
+
+  setEvents(events) { this.events = events; this.draw(); }
+
+  async fetchScores() {
+    if (!this.withScores || this.closed) return;
+    const [start, end] = this.view;
+    const n = Math.max(20, Math.min(800, Math.round(this.stage.clientWidth / 2)));
+    try {
+      const found = await get(`sounds/${this.sound.id}/scores`, { start, end, n });
+      const isFirst = !this.scores;
+      this.scores = found;
+      if (isFirst) this.onfirst?.();
+      this.draw();
+    } catch { /* not heard yet */ }
+  }
+
+  draw() {
+    if (this.asked || this.closed) return;
+    this.asked = requestAnimationFrame(() => { this.asked = 0; this.drawNow(); });
+  }
+
+  drawNow() {
+    const width = this.stage.clientWidth;
+    if (!width || !this.tiles?.colours) return;
+    drawWave(sized(this.wave, width, WAVE), this, colour("--accent"));
+    drawPicture(sized(this.picture, width, PICTURE), this);
+    drawRuler(sized(this.ruler, width, RULER), this, colour("--soft"));
+    if (this.scores) drawScores(sized(this.rows, width, ROW * this.scores.rows.length), this, ROW);
+    drawMini(sized(this.mini, width, MINI), this);
+    this.placeMarks();
+  }
+
+  close() {
+    this.closed = true;
+    this.resized.disconnect();
+    document.removeEventListener("themechange", this.recolour);
+    this.player.close();
+  }
+}

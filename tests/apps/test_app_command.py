@@ -1,0 +1,76 @@
+"""``semisonic app`` from the command line: an address, an end, and plain words when it cannot."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+
+from semisonic.apps.cli.main import main
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command, and the address that it prints."""
+    command = [sys.executable, "-m", "semisonic", "app", *arguments, "--no-browser", "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            yield process, line.split()[-1]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_runs_until_it_is_stopped(app_model: Path, number: int) -> None:
+    with running(str(app_model)) as (process, address):
+        with urllib.request.urlopen(f"{address}api/studio", timeout=10) as answer:
+            assert b'"hiss"' in answer.read()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=15)
+    assert process.returncode == 0
+    assert "Stopped." in out
+    assert err == ""
+
+
+def test_another_address_needs_the_token_that_is_printed() -> None:
+    with running("--host", "0.0.0.0") as (_, address):
+        token = re.search(r":(\d+)/\?token=([\w-]{20,})$", address)
+        assert token, address
+        here = f"http://127.0.0.1:{token[1]}"
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{here}/api/studio", timeout=10)
+        assert refused.value.code == 401
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with opener.open(f"{here}/?token={token[2]}", timeout=10) as answer:
+            assert b"Semisonic" in answer.read()
+            assert "token" not in answer.url
+
+
+def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["app", str(tmp_path / "none.zip"), "--port", "0"]) == 2
+    assert "none.zip" in capsys.readouterr().err
+    assert main(["app", "--folder", str(tmp_path / "none"), "--port", "0"]) == 2
+    assert "is no folder" in capsys.readouterr().err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert main(["app", "--port", port]) == 2
+    assert "--port 0 takes any that is free" in capsys.readouterr().err

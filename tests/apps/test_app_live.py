@@ -1,0 +1,140 @@
+"""The live page's WebSocket: scores as those of 'listen', and nothing sent to it ends the app."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from conftest import ADDRESS, LIVE, RATE
+
+pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+
+from starlette.websockets import WebSocketDisconnect
+
+from semisonic.apps.cli.main import main
+from semisonic.apps.web.live_source import BrowserSource
+from semisonic.audio.live import Block, Gap
+from semisonic.base.errors import AudioError
+
+PIECE = 320
+
+
+def connected(client: Any) -> Any:
+    return client.websocket_connect(LIVE, headers={"Origin": ADDRESS})
+
+
+def streamed(client: Any, samples: np.ndarray, **hello: Any) -> list[dict[str, Any]]:
+    """All messages for some samples."""
+    messages = []
+    with connected(client) as socket:
+        socket.send_json({"rate": RATE, **hello})
+        assert socket.receive_json()["kind"] == "ready"
+        for start in range(0, len(samples), PIECE):
+            socket.send_bytes(samples[start : start + PIECE].astype("<i2").tobytes())
+        socket.send_text("end")
+        while not messages or messages[-1]["kind"] != "end":
+            messages.append(socket.receive_json())
+    return messages
+
+
+def test_scores_and_events_are_those_of_listen(
+    client: Any, app_model: Path, app_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = app_folder / "site" / "hum.wav"
+    rules = ["--threshold", "0.3", "--hop", "0.25", "--smooth", "0"]
+    command = ["listen", str(app_model), "--input", str(file), "--speed", "0", "--scores", "-q"]
+    assert main([*command, *rules]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    samples, _ = sf.read(file, dtype="int16")
+    found = streamed(client, samples, threshold=0.3, hop=0.25, smooth=0.0)
+
+    expected = [line for line in lines if line["event"] == "scores"]
+    scores = [message for message in found if message["kind"] == "scores"]
+    assert [one["end_time"] for one in scores] == [line["end_time"] for line in expected]
+    table = np.array([one["scores"] for one in scores])
+    np.testing.assert_allclose(
+        table, [list(line["scores"].values()) for line in expected], atol=2e-4
+    )
+
+    keys = ("event", "label", "start_time", "end_time")
+    events = [[m.get(key) for key in keys] for m in found if m["kind"] == "event"]
+    assert events == [[m.get(key) for key in keys] for m in lines if m["event"] != "scores"]
+    assert events
+    assert "heard 3.0 s" in found[-1]["summary"]
+
+
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        ("not json", "JSON"),
+        ("[]", "JSON"),
+        ("{}", "rate"),
+        ('{"rate": "fast"}', "rate"),
+        ('{"rate": 1e9}', "rate"),
+        ('{"rate": 8000, "hop": 0}', "hop"),
+        ('{"rate": 8000, "threshold": 7}', "threshold"),
+        ('{"rate": 8000, "smooth": "x"}', "smooth"),
+    ],
+)
+def test_a_wrong_beginning_is_told_why(client: Any, first: str, reason: str) -> None:
+    with connected(client) as socket:
+        socket.send_text(first)
+        message = socket.receive_json()
+        assert message["kind"] == "error"
+        assert reason in message["error"]
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_json()
+    assert client.get("/api/studio").status_code == 200
+
+
+def test_half_a_sample_ends_the_session_alone(client: Any) -> None:
+    with connected(client) as socket:
+        socket.send_json({"rate": RATE})
+        socket.receive_json()
+        socket.send_bytes(b"\x00\x01\x02")
+        kinds = {socket.receive_json()["kind"], socket.receive_json()["kind"]}
+        assert kinds == {"error", "end"}
+    assert len(streamed(client, np.zeros(RATE, np.int16))) > 1
+
+
+@pytest.mark.parametrize("said", [[], ['{"rate": 8000}'], ['{"rate": 8000}', b"\x00" * 640]])
+def test_a_closed_socket_leaves_the_app_alone(client: Any, said: list[str | bytes]) -> None:
+    for _ in range(6):  # more than may listen at once
+        with connected(client) as socket:
+            for one in said:
+                socket.send_bytes(one) if isinstance(one, bytes) else socket.send_text(one)
+            socket.close()
+    time.sleep(0.1)
+    assert streamed(client, np.zeros(RATE, np.int16))[-1]["kind"] == "end"
+
+
+def test_a_page_too_many_waits(client: Any) -> None:
+    sockets = [connected(client) for _ in range(4)]
+    for one in sockets:
+        one.__enter__()
+    with connected(client) as socket:
+        assert "4 pages" in socket.receive_json()["error"]
+    for one in sockets:
+        one.__exit__(None, None, None)
+
+
+def test_sound_that_comes_too_fast_leaves_a_gap(app_folder: Path) -> None:
+    source = BrowserSource(RATE)
+    for _ in range(600):
+        source.put(b"\x00\x01" * 100)
+    source.end()
+    items = list(source.blocks())
+    blocks = [item for item in items if isinstance(item, Block)]
+    gaps = [item for item in items if isinstance(item, Gap)]
+    assert gaps
+    assert len(blocks) < 512
+    assert blocks[0].samples[0] == pytest.approx(256 / 32768)
+    with pytest.raises(AudioError, match="2 for each"):
+        source.put(b"\x00")
