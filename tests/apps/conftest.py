@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-
-RATE = 8000
-ADDRESS = "http://127.0.0.1:8765"
-LIVE = "ws://127.0.0.1:8765/api/live"
+from app_helpers import RATE, browsing
 
 
 @pytest.fixture(scope="session")
@@ -67,27 +67,83 @@ def client(studio: Any) -> Iterator[Any]:
     yield from browsing(studio)
 
 
-def browsing(studio: Any, token: str = "", **options: Any) -> Iterator[Any]:
-    """A client of a studio; it says where it comes from, as a browser does."""
-    pytest.importorskip("httpx")
-    from starlette.testclient import TestClient
+@pytest.fixture(scope="session")
+def app_project(app_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of 24 recordings that nobody answered about; copy it with the folder above."""
+    from semisonic.labeling import ProjectOptions, start_project
 
+    folder = tmp_path_factory.mktemp("labelling")
+    (folder / "recordings").mkdir()
+    rng = np.random.default_rng(0)
+    time_s = np.arange(RATE // 2) / RATE
+    for number in range(8):
+        pitch = rng.uniform(150, 300)
+        sounds = {
+            "hum": 0.4 * np.sin(2 * np.pi * pitch * time_s),
+            "hiss": rng.normal(0, 0.15, len(time_s)),
+            "sweep": 0.4 * np.sin(2 * np.pi * (5 * pitch + 2000 * time_s) * time_s),
+        }
+        for name, wave in sounds.items():
+            sf.write(folder / "recordings" / f"{name}-{number}.wav", wave, RATE)
+    options = ProjectOptions(
+        folder / "recordings", folder / "project", encoder=str(app_model), clusters="3",
+        silence_db=-120.0, device="cpu",
+    )  # fmt: skip
+    start_project(options)
+    return folder / "project"
+
+
+@pytest.fixture(scope="session")
+def app_address(
+    app_model: Path, app_folder: Path, app_project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A running app with a project."""
+    uvicorn = pytest.importorskip("uvicorn")
+    pytest.importorskip("fastapi")
     from semisonic.apps.web.application import create_app
+    from semisonic.apps.web.options import AppOptions
+    from semisonic.apps.web.stopping import Server
+    from semisonic.apps.web.studio import Studio
 
-    app = create_app(studio, "127.0.0.1", 8765, token)
-    options = {"base_url": ADDRESS, "headers": {"Origin": ADDRESS}, **options}
-    with TestClient(app, raise_server_exceptions=False, **options) as found:
+    copy = tmp_path_factory.mktemp("browser") / "labelling"
+    shutil.copytree(app_project.parent, copy)
+    studio = Studio(
+        AppOptions(
+            model=app_model, folder=(app_folder,), project=copy / app_project.name,
+            runs=app_model.parent, device="cpu",
+        )
+    )  # fmt: skip
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    port = bound.getsockname()[1]
+    app = create_app(studio, "127.0.0.1", port)
+    server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join(10)
+    bound.close()
+
+
+@pytest.fixture(scope="session")
+def app_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium with a microphone that hears a hum."""
+    api = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        pytest.skip("no Chromium here")
+    file = tmp_path_factory.mktemp("mic") / "hum.wav"
+    rate = 44_100
+    sf.write(file, 0.5 * np.sin(2 * np.pi * 220 * np.arange(4 * rate) / rate), rate)
+    arguments = [
+        "--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={file}", "--autoplay-policy=no-user-gesture-required",
+    ]  # fmt: skip
+    with api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield found
-
-
-def wait_for(client: Any, identity: str, what: str = "heard", patience: float = 20.0) -> Any:
-    """The facts of a recording once it is ready and heard, or has failed."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        facts = client.get(f"/api/sounds/{identity}").json()
-        if facts["state"] == "failed":
-            return facts
-        if facts["state"] == "ready" and (what != "heard" or facts["heard"]["is_done"]):
-            return facts
-        time.sleep(0.02)
-    raise AssertionError(f"nothing after {patience} s: {facts}")
+        found.close()

@@ -2,89 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile as sf
+from app_helpers import DESK, PHONE, opened
 
-api = pytest.importorskip("playwright.sync_api")
-uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here")
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-PATIENCE = 15_000
-
-
-@pytest.fixture(scope="module")
-def address(app_model: Path, app_folder: Path) -> Iterator[str]:
-    """A running app."""
-    from semisonic.apps.web.application import create_app
-    from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.stopping import Server
-    from semisonic.apps.web.studio import Studio
-
-    studio = Studio(
-        AppOptions(model=app_model, folder=(app_folder,), runs=app_model.parent, device="cpu")
-    )
-    bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
-    port = bound.getsockname()[1]
-    app = create_app(studio, "127.0.0.1", port)
-    server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(10)
-    bound.close()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Chromium with a microphone that hears a hum."""
-    file = tmp_path_factory.mktemp("mic") / "hum.wav"
-    rate = 44_100
-    sf.write(file, 0.5 * np.sin(2 * np.pi * 220 * np.arange(4 * rate) / rate), rate)
-    arguments = [
-        "--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={file}", "--autoplay-policy=no-user-gesture-required",
-    ]  # fmt: skip
-    with api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield found
-        found.close()
 
 
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
+def page(app_browser: Any, app_address: str) -> Iterator[Any]:
     """A page whose errors fail the test."""
-    yield from opened(browser, address, DESK)
-
-
-def opened(browser: Any, address: str, size: dict[str, int], **options: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport=size, permissions=["microphone"], **options)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-    page.goto(address)
-    yield page
-    context.close()
-    assert not problems
+    yield from opened(app_browser, app_address, DESK)
 
 
 def test_a_dropped_sound_is_shown_played_and_saved(
@@ -179,9 +111,9 @@ def test_light_and_dark_is_kept(page: Any) -> None:
     page.get_by_role("button", name="Light").click()
 
 
-@pytest.mark.parametrize("name", ["try", "live", "models"])
-def test_pages_fit_a_phone(browser: Any, address: str, name: str) -> None:
-    for page in opened(browser, f"{address}#/{name}", PHONE, has_touch=True):
+@pytest.mark.parametrize("name", ["try", "live", "label", "models"])
+def test_pages_fit_a_phone(app_browser: Any, app_address: str, name: str) -> None:
+    for page in opened(app_browser, f"{app_address}#/{name}", PHONE, has_touch=True):
         page.locator("main h1").first.wait_for(state="attached")
         if name == "try":
             page.get_by_role("button", name="Dog bark").tap()

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from conftest import ADDRESS, LIVE, browsing
+from app_helpers import ADDRESS, LIVE, browsing
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-
-from conftest import ADDRESS, LIVE, RATE
+from app_helpers import ADDRESS, LIVE, RATE
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from conftest import browsing
+from app_helpers import browsing
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")

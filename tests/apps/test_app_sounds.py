@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from app_helpers import RATE, wait_for
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from conftest import RATE, wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")

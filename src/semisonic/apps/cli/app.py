@@ -8,7 +8,7 @@ from semisonic.apps.web.options import AppOptions
 
 
 def app(options: AppOptions, session: Session) -> Status:
-    """Try a model, listen live and look at runs, in the browser.
+    """Try a model, listen live, label recordings and look at runs, in the browser.
 
     The page is served by this machine and needs nothing from the internet. What is dropped on it
     stays in a temporary folder until the app is closed. Ctrl-C closes it.
@@ -27,6 +27,7 @@ command = command_from(
     examples=[
         "semisonic app runs/model",
         "semisonic app runs/model --folder path/to/recordings",
+        "semisonic app --project runs/project",
         "semisonic app runs/model --host 0.0.0.0 --no-browser",
     ],
 )

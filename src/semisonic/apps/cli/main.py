@@ -57,7 +57,7 @@ VERBS = {
     "curve": (f"{_VERBS}.curve", "Tell how many labels are needed, and what the pool brings."),
     "run": (f"{_VERBS}.run", "Run a recipe: a whole experiment with its report."),
     "data": (f"{_VERBS}.data", "Look at recordings, check, decode, make or fetch them."),
-    "app": (f"{_VERBS}.app", "A page in your browser: try a model, listen live, look at runs."),
+    "app": (f"{_VERBS}.app", "A page in your browser: try, listen live, label, look at runs."),
     "info": (f"{_VERBS}.info", "Say what a model or a run is, and what this machine has."),
 }
 

@@ -19,6 +19,9 @@ class AppOptions:
     folder: tuple[Path, ...] = option(
         (), "folder of recordings that the page may open; nothing outside it is read"
     )
+    project: Path | None = option(
+        None, "folder of a project (see 'semisonic project new'), to listen and label in"
+    )
     runs: Path = option(Path("runs"), "folder in which the page looks for models and reports")
     host: str = option(
         "127.0.0.1", "address to listen on; any other than this machine's own needs a token"

@@ -36,7 +36,7 @@ def routes(studio: Studio) -> APIRouter:
             "examples": examples(),
             "rules": fields_of(DetectOptions, RULES),
             "live": fields_of(TrackOptions, LIVE_OPTIONS),
-            "open": [sound.facts() for sound in studio.shelf.all()],
+            "open": [sound.facts() for sound in studio.shelf.all() if sound.is_listed],
         }
 
     @router.get("/folders/{number}")

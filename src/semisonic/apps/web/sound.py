@@ -27,6 +27,8 @@ class Sound:
     path : Path
     is_own : bool
         Whether the file is a copy of ours, to be removed with it.
+    is_listed : bool
+        Whether the page lists it and the model listens to it.
     state : {"checking", "ready", "failed"}
     reason : str
         Why it failed.
@@ -34,8 +36,11 @@ class Sound:
         None until it is ready.
     """
 
-    def __init__(self, name: str, path: Path, identity: str, *, is_own: bool) -> None:
-        self.id, self.name, self.path, self.is_own = identity, name, path, is_own
+    def __init__(
+        self, name: str, path: Path, identity: str, *, is_own: bool, is_listed: bool = True
+    ) -> None:
+        self.id, self.name, self.path = identity, name, path
+        self.is_own, self.is_listed = is_own, is_listed
         self.state, self.reason = CHECKING, ""
         self.info: AudioInfo | None = None
         self._source: Source | None = None

@@ -9,6 +9,8 @@ from typing import Any
 
 from semisonic.apps.web.analysis import Analysis
 from semisonic.apps.web.checking import check_file
+from semisonic.apps.web.desk import Desk
+from semisonic.apps.web.learning import Learning
 from semisonic.apps.web.options import AppOptions
 from semisonic.apps.web.places import Places
 from semisonic.apps.web.runs import Runs
@@ -19,9 +21,12 @@ from semisonic.apps.web.tiles import Tiles
 from semisonic.base.errors import ModelError, SemisonicError
 from semisonic.base.files import digest
 from semisonic.inference import open_model
+from semisonic.labeling.project import Project
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
 
+_RECENT = 16
+"""Recordings to be labelled that stay open."""
 _ROOM = 4
 """How many of the largest files fit on the shelf."""
 
@@ -49,6 +54,14 @@ class Studio:
         self.model_path: Path | None = None
         if options.model is not None:
             self.take_model(options.model)
+        self.desk: Desk | None = None
+        self.learning: Learning | None = None
+        if options.project is not None:
+            project = Project.open(options.project)
+            self.desk, self.learning = Desk(project), Learning(project, self._learned)
+            if options.model is None and project.model is not None:
+                self.take_model(project.model)
+        self._recent: list[Sound] = []
         self._tiles: dict[str, Tiles] = {}
         self._analyses: dict[str, tuple[SoundModel, Analysis]] = {}
         self._lock = threading.Lock()
@@ -97,13 +110,25 @@ class Studio:
         identity = digest("place", path.resolve(), status.st_size, status.st_mtime_ns)
         return self.open(Sound(name, path, identity, is_own=False))
 
+    def open_recording(self, path: Path, name: str) -> Sound:
+        """Open a recording to be labelled: it is shown, but neither listed nor listened to."""
+        status = path.stat()
+        identity = digest("label", path.resolve(), status.st_size, status.st_mtime_ns)
+        sound = self.open(Sound(name, path, identity, is_own=False, is_listed=False))
+        with self._lock:
+            self._recent = [one for one in self._recent if one is not sound] + [sound]
+            old, self._recent = self._recent[:-_RECENT], self._recent[-_RECENT:]
+        for one in old:
+            self.forget(one)
+        return sound
+
     def tiles(self, sound: Sound) -> Tiles | None:
         """The picture of a recording, once it has been checked."""
         return self._tiles.get(sound.id)
 
     def analysis(self, sound: Sound) -> Analysis | None:
         """What the model hears in a recording; begun when it is first asked for."""
-        if sound.state != READY or self._model is None:
+        if sound.state != READY or self._model is None or not sound.is_listed:
             return None
         model = self._model
         with self._lock:
@@ -141,6 +166,13 @@ class Studio:
     def _folder_of(self, sound: Sound, model: SoundModel) -> Path:
         return self.shelf.folder_of(sound) / f"scores-{id(model)}"
 
+    def _learned(self, path: Path) -> None:
+        """Use a project's new classifier, unless another model was chosen."""
+        if self.desk is not None:
+            self.desk.refresh()
+        if self.model_path is None or self.model_path.resolve() == path.resolve():
+            self.take_model(path)
+
     def _prepare(self, sound: Sound) -> Generator[None, None, None]:
         check_file(sound.path, sound.name, self.max_seconds)
         info = sound.open()
@@ -162,6 +194,7 @@ class Studio:
             "max_bytes": self.max_bytes,
             "max_seconds": self.max_seconds,
             "model": None,
+            "has_project": self.desk is not None,
         }
         if self._model is not None:
             mel = self._model.mel

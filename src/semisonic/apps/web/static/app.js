@@ -2,12 +2,13 @@
 
 import { get } from "./api.js";
 import { h, say } from "./dom.js";
+import { labelPage } from "./label.js";
 import { livePage } from "./live.js";
 import { modelsPage } from "./models.js";
 import { tryPage } from "./try.js";
 
-const PAGES = { try: tryPage, live: livePage, models: (main) => modelsPage(main, show) };
-const TITLES = { try: "Try it", live: "Live", models: "Models" };
+const PAGES = { try: tryPage, live: livePage, label: labelPage, models: (main) => modelsPage(main, show) };
+const TITLES = { try: "Try it", live: "Live", label: "Label", models: "Models" };
 const main = document.getElementById("main");
 let leave = () => {}, turn = 0;
 
@@ -53,6 +54,7 @@ document.getElementById("theme").addEventListener("click", () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => theme());
 for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
 window.addEventListener("hashchange", () => { show(); main.focus({ preventScroll: true }); });
+document.addEventListener("modelchange", showModel);
 window.addEventListener("unhandledrejection", ({ reason }) => say(String(reason?.message ?? reason)));
 theme();
 show();

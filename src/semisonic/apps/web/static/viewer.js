@@ -35,7 +35,7 @@ export class Viewer {
     this.wave = h("canvas", { "aria-hidden": "true" });
     this.picture = h("canvas", { class: "dark", "aria-hidden": "true" });
     this.ruler = h("canvas", { "aria-hidden": "true" });
-    this.rows = h("canvas", { "aria-hidden": "true" });
+    this.rows = h("canvas", { "aria-hidden": "true", hidden: true });
     this.head = h("div", { class: "head" });
     this.mark = h("div", { class: "chosen", hidden: true });
     this.mini = h("canvas", { class: "mini", "aria-hidden": "true" });
@@ -155,6 +155,7 @@ export class Viewer {
     drawWave(sized(this.wave, width, WAVE), this, colour("--accent"));
     drawPicture(sized(this.picture, width, PICTURE), this);
     drawRuler(sized(this.ruler, width, RULER), this, colour("--soft"));
+    this.rows.hidden = !this.scores;
     if (this.scores) drawScores(sized(this.rows, width, ROW * this.scores.rows.length), this, ROW);
     drawMini(sized(this.mini, width, MINI), this);
     this.placeMarks();

@@ -1,0 +1,241 @@
+"""Where people listen and answer: whose turn is which stretch, and what they said."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from semisonic.base.errors import DataError
+from semisonic.data.answers import Entry
+from semisonic.data.events import POSITIVE
+from semisonic.data.standing import Stretch, stretch
+from semisonic.labeling.project import Project
+from semisonic.labeling.queue import Suggestion
+from semisonic.labeling.suggest_options import MIX
+
+HELD_SECONDS = 300.0
+"""So long a stretch is kept for the one who was given it."""
+_BATCH = 20
+_CLOSE = 1e-3
+SIMILAR = "similar"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An answer as it comes from the page.
+
+    Attributes
+    ----------
+    file : str
+        As the log names it.
+    start_time, end_time : float
+        Seconds.
+    labels : tuple of str
+    presence : str
+    annotator, note, source : str
+    guess : str
+        The model's best guess when the question was asked; empty without a model.
+    guess_score : float
+    """
+
+    file: str
+    start_time: float
+    end_time: float
+    labels: tuple[str, ...]
+    presence: str
+    annotator: str
+    note: str = ""
+    source: str = ""
+    guess: str = ""
+    guess_score: float = 0.0
+
+
+class Desk:
+    """The questions and answers of a project; several people may sit at it at once."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._lock = threading.RLock()
+        self._queue: list[Suggestion] = []
+        self._held: dict[Stretch, tuple[str, float]] = {}
+        self._strategy = MIX
+
+    def require(self, file: str) -> None:
+        """See that a recording is one of the project.
+
+        Raises
+        ------
+        DataError
+            When it is not: the page may read no other.
+        """
+        if file not in self._files:
+            raise DataError(f"'{file}' is not among the recordings of the project")
+
+    def next(self, annotator: str, strategy: str = MIX) -> Suggestion | None:
+        """What somebody is to listen to now: the same until it is answered; None if all is done.
+
+        A stretch that another one was given in the last minutes is not given twice.
+        """
+        with self._lock:
+            if strategy != self._strategy:
+                self._queue, self._strategy = [], strategy
+            found = self._free(annotator)
+            if found is None:
+                n = _BATCH + len(self._held)
+                self._queue = list(self.project.suggest(n, strategy=strategy))
+                found = self._free(annotator)
+            if found is not None:
+                self._held[_key(found)] = annotator, time.monotonic()
+            return found
+
+    def soon(self) -> Suggestion | None:
+        """What will probably be asked next."""
+        with self._lock:
+            return next((one for one in self._queue if _key(one) not in self._held), None)
+
+    def refresh(self) -> None:
+        """Ask anew: there is another classifier."""
+        with self._lock:
+            self._queue = [one for one in self._queue if _key(one) in self._held]
+
+    def ask_similar(self, file: str, start: float, end: float, n: int = 8) -> int:
+        """Ask next about stretches that sound like one; how many there are."""
+        index = self.project.index
+        row = self._row(file, start, end)
+        answered = self._answered()
+        guesses = self._guesses()
+        found = []
+        for hit in index.search(row, n + len(answered), all_windows=True):
+            one = Suggestion(
+                self.project.log.name_of(index.clips.root / hit.file),
+                float(index.clips.start_time[hit.row]), self._end(hit.row), SIMILAR,
+                guesses=guesses(hit.row),
+            )  # fmt: skip
+            if _key(one) not in answered:
+                found.append(one)
+        with self._lock:
+            self._queue = found[:n] + self._queue
+        return len(found[:n])
+
+    def answer(self, said: Asked) -> Entry:
+        """Write an answer down; when this returns it is on the disk."""
+        more = {"guess": said.guess, "guess_score": said.guess_score} if said.guess else {}
+        entry = self.project.log.append(
+            said.file, said.start_time, said.end_time, said.labels, annotator=said.annotator,
+            presence=said.presence, note=said.note, source=said.source, more=more,
+        )  # fmt: skip
+        self.done(said.file, said.start_time, said.end_time)
+        return entry
+
+    def done(self, file: str, start: float, end: float) -> None:
+        """Ask about a stretch no more."""
+        key = stretch(file, start, end)
+        with self._lock:
+            self._held.pop(key, None)
+            self._queue = [one for one in self._queue if _key(one) != key]
+
+    def undo(self, annotator: str) -> Entry:
+        """Take back the last answer of somebody.
+
+        Raises
+        ------
+        DataError
+            When there is none.
+        """
+        mine = [one for one in self.project.log.in_force() if one.annotator == annotator]
+        if not mine:
+            raise DataError("there is no answer of yours to take back")
+        last = mine[-1]
+        self.project.log.undo(last.id, annotator=annotator)
+        again = Suggestion(
+            last.file, last.start_time, last.end_time,
+            last.source.rpartition(":")[2] or "again",
+            guesses=_guess_of(last),
+        )  # fmt: skip
+        with self._lock:
+            self._queue.insert(0, again)
+            self._held = {key: who for key, who in self._held.items() if who[0] != annotator}
+        return last
+
+    def classes(self) -> list[str]:
+        """Labels in the order in which they were first given, so that keys keep their meaning."""
+        heard = (
+            label
+            for one in self.project.log.in_force() if one.presence == POSITIVE
+            for label in one.labels
+        )  # fmt: skip
+        return list(dict.fromkeys(heard))
+
+    def wrong(self) -> list[dict[str, Any]]:
+        """Answers that the model had guessed otherwise before it learned them, the surest first."""
+        found = [
+            {"file": one.file, "start_time": one.start_time, "end_time": one.end_time,
+             "labels": list(one.labels), "guess": label, "score": score,
+             "annotator": one.annotator}
+            for one in self.project.log.in_force()
+            for label, score in _guess_of(one)
+            if one.presence == POSITIVE and label not in one.labels
+        ]  # fmt: skip
+        return sorted(found, key=lambda row: -float(str(row["score"])))
+
+    def _free(self, annotator: str) -> Suggestion | None:
+        answered, now = self._answered(), time.monotonic()
+        self._held = {k: v for k, v in self._held.items() if now - v[1] < HELD_SECONDS}
+        free = [one for one in self._queue if _key(one) not in answered]
+        self._queue = free
+        of_others = {key for key, (who, _) in self._held.items() if who != annotator}
+        open_ones = [one for one in free if _key(one) not in of_others]
+        own = [one for one in open_ones if _key(one) in self._held]
+        return next(iter(own or open_ones), None)
+
+    def _answered(self) -> set[Stretch]:
+        return {
+            stretch(one.file, one.start_time, one.end_time) for one in self.project.log.in_force()
+        }
+
+    @functools.cached_property
+    def _files(self) -> frozenset[str]:
+        clips, log = self.project.index.clips, self.project.log
+        return frozenset(log.name_of(clips.root / str(name)) for name in set(clips.file.tolist()))
+
+    def _row(self, file: str, start: float, end: float) -> int:
+        """The row of the index that has most of a stretch."""
+        clips, log = self.project.index.clips, self.project.log
+        names = [log.name_of(clips.root / str(name)) for name in clips.file]
+        rows = np.flatnonzero(np.array(names) == file)
+        if not len(rows):
+            raise DataError(f"'{file}' is not among the recordings of the project")
+        ends = np.array([self._end(row) for row in rows.tolist()])
+        shared = np.minimum(ends, end) - np.maximum(clips.start_time[rows], start)
+        return int(rows[int(shared.argmax())])
+
+    def _end(self, row: int) -> float:
+        return float(self.project.index.clips.end_time[row])
+
+    def _guesses(self) -> Any:
+        """A function from a row to the model's best guesses."""
+        pool = self.project.pool()
+
+        def best(row: int) -> tuple[tuple[str, float], ...]:
+            if pool.scores is None:
+                return ()
+            order: Sequence[int] = np.argsort(-pool.scores[row], kind="stable")[:3].tolist()
+            return tuple((pool.classes[k], float(pool.scores[row, k])) for k in order)
+
+        return best
+
+
+def _key(one: Suggestion) -> Stretch:
+    return stretch(one.file, one.start_time, one.end_time)
+
+
+def _guess_of(entry: Entry) -> tuple[tuple[str, float], ...]:
+    guess, score = entry.more.get("guess"), entry.more.get("guess_score")
+    is_known = isinstance(guess, str) and isinstance(score, int | float)
+    return ((str(guess), float(str(score))),) if is_known else ()

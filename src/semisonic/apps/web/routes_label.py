@@ -1,0 +1,136 @@
+"""Routes of listening and answering."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from semisonic.apps.web.desk import Asked, Desk
+from semisonic.apps.web.learning import Learning
+from semisonic.apps.web.studio import Studio
+from semisonic.base.errors import DataError
+from semisonic.data.answers import Entry
+from semisonic.labeling.queue import Suggestion
+from semisonic.labeling.suggest_options import MIX, STRATEGIES
+
+Name = Annotated[str, Field(max_length=100)]
+
+
+class Answer(BaseModel):
+    """What somebody says of a stretch."""
+
+    file: Annotated[str, Field(max_length=4000)]
+    start_time: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    end_time: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    labels: list[Name]
+    presence: Literal["positive", "negative", "uncertain"]
+    annotator: Name = ""
+    note: Annotated[str, Field(max_length=2000)] = ""
+    source: Name = ""
+    guess: Name = ""
+    guess_score: Annotated[float, Field(ge=0, le=1)] = 0.0
+    asked: tuple[float, float] | None = None
+
+
+class Somebody(BaseModel):
+    """Who asks."""
+
+    annotator: Name = ""
+
+
+class Place(BaseModel):
+    """A stretch of a recording."""
+
+    file: str
+    start_time: float
+    end_time: float
+
+
+def routes(studio: Studio) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/api/label")
+
+    def desk() -> Desk:
+        if studio.desk is None:
+            raise DataError("no project is open: start the app with --project")
+        return studio.desk
+
+    def learning() -> Learning:
+        desk()
+        if studio.learning is None:
+            raise DataError("no project is open: start the app with --project")
+        return studio.learning
+
+    def shown(found: Suggestion | None) -> dict[str, Any]:
+        if found is None:
+            return {"item": None}
+        desk().require(found.file)
+        sound = studio.open_recording(desk().project.log.root / found.file, found.file)
+        item = {
+            "file": found.file, "start_time": found.start_time, "end_time": found.end_time,
+            "why": found.why, "source": found.source, "guesses": found.guesses,
+        }  # fmt: skip
+        return {"item": item, "sound": sound.id}
+
+    @router.get("")
+    def get_state() -> dict[str, Any]:
+        at = desk()
+        return {
+            **at.project.describe(), "classes": at.classes(), "strategies": STRATEGIES,
+            "learning": learning().facts(),
+        }  # fmt: skip
+
+    @router.get("/next")
+    def get_next(
+        annotator: Annotated[str, Query(max_length=100)] = "",
+        strategy: Annotated[str, Query(max_length=20)] = MIX,
+    ) -> dict[str, Any]:
+        if strategy not in STRATEGIES:
+            raise DataError(f"strategy: found '{strategy}', expected {', '.join(STRATEGIES)}")
+        found = shown(desk().next(annotator, strategy))
+        soon = desk().soon()
+        if soon is not None:  # it is checked while the one before is listened to
+            shown(soon)
+        return found
+
+    @router.post("/answers")
+    def post_answer(answer: Answer) -> dict[str, Any]:
+        values = answer.model_dump(exclude={"asked"})
+        at = desk()
+        at.require(answer.file)
+        entry = at.answer(Asked(**{**values, "labels": tuple(answer.labels)}))
+        if (
+            answer.asked is not None
+        ):  # a part of it was chosen: the question is answered all the same
+            at.done(answer.file, *answer.asked)
+        return {"entry": _entry(entry), "answers": len(at.project.log.current())}
+
+    @router.post("/undo")
+    def undo(who: Somebody) -> dict[str, Any]:
+        return {"entry": _entry(desk().undo(who.annotator))}
+
+    @router.post("/similar")
+    def similar(place: Place) -> dict[str, Any]:
+        return {"n": desk().ask_similar(place.file, place.start_time, place.end_time)}
+
+    @router.get("/wrong")
+    def get_wrong() -> dict[str, Any]:
+        return {"rows": desk().wrong()}
+
+    @router.post("/open")
+    def open_recording(place: Place) -> dict[str, Any]:
+        return shown(Suggestion(place.file, place.start_time, place.end_time, "again"))
+
+    @router.post("/learn")
+    def learn() -> dict[str, Any]:
+        learning().start()
+        return learning().facts()
+
+    return router
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {**asdict(entry), "labels": list(entry.labels), "more": dict(entry.more)}

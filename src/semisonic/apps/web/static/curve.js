@@ -1,0 +1,37 @@
+// The learning curve: accuracy on clips drawn by chance, by the number of answers.
+
+import { h, percent } from "./dom.js";
+
+const WIDE = 300, TALL = 150, LEFT = 38, BOTTOM = 24, TOP = 8, RIGHT = 8;
+
+function draw(name, attributes, text) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+export function curve(history) {
+  const most = Math.max(...history.map((step) => step.n_answers), 1);
+  const x = (n) => LEFT + (n / most) * (WIDE - LEFT - RIGHT), y = (share) => TOP + (1 - share) * (TALL - TOP - BOTTOM);
+  const picture = draw("svg", { viewBox: `0 0 ${WIDE} ${TALL}`, class: "curve", role: "img", "aria-label": "Learning curve; the values stand in the table below" });
+  for (const share of [0, 0.5, 1]) {
+    picture.append(draw("line", { x1: LEFT, x2: WIDE - RIGHT, y1: y(share), y2: y(share), class: "grid" }),
+      draw("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, percent(share)));
+  }
+  picture.append(draw("text", { x: WIDE - RIGHT, y: TALL - 6, "text-anchor": "end" }, `${most} answers`));
+  const lines = [["accuracy", "by-chance", "accuracy"], ["left_out", "left-out", "left_out"]];
+  for (const [key, style] of lines) {
+    const points = history.filter((step) => step[key] !== null);
+    if (points.length > 1) picture.append(draw("polyline", { points: points.map((step) => `${x(step.n_answers)},${y(step[key])}`).join(" "), class: style }));
+    for (const step of points) {
+      if (key === "accuracy") picture.append(draw("line", { x1: x(step.n_answers), x2: x(step.n_answers), y1: y(step.low), y2: y(step.high), class: style }));
+      picture.append(draw("circle", { cx: x(step.n_answers), cy: y(step[key]), r: 3.5, class: style }));
+    }
+  }
+  const cell = (value) => h("td", { class: "n" }, value === null ? "–" : percent(value));
+  return h("figure", { class: "learned" }, picture,
+    h("figcaption", { class: "small soft" }, h("span", { class: "key by-chance" }), "by chance, the number to believe ", h("span", { class: "key left-out" }), "all answers, each left out"),
+    h("details", {}, h("summary", {}, "Values"), h("table", {}, h("thead", {}, h("tr", {}, ["Answers", "By chance", "Left out"].map((text) => h("th", { class: "n", scope: "col" }, text)))),
+      h("tbody", {}, history.map((step) => h("tr", {}, h("td", { class: "n" }, String(step.n_answers)), cell(step.accuracy), cell(step.left_out)))))));
+}

@@ -1,0 +1,195 @@
+// Label: listen to what is asked, answer with a key; take back, look for more, learn again.
+
+import { get, post } from "./api.js";
+import { answerPanel } from "./answers.js";
+import { curve } from "./curve.js";
+import { clock, h, percent, say } from "./dom.js";
+import { Viewer } from "./viewer.js";
+
+const WHY = {
+  uncertain: "The model wavers here", diverse: "Unlike what is labelled", typical: "Typical of a group that sounds alike",
+  random: "Drawn by chance, to measure", similar: "Sounds like the one you chose", again: "Once more",
+};
+const ORDERS = { mix: "Mixed", uncertain: "Doubtful first", diverse: "Unlike the rest", typical: "Typical ones", random: "By chance" };
+const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400;
+
+export async function labelPage(main) {
+  const studio = await get("studio");
+  main.replaceChildren(h("h1", {}, "Label"));
+  if (!studio.has_project) {
+    main.append(h("p", {}, "A project holds recordings, their vectors and your answers. Make one, then open it:"),
+      h("pre", {}, "semisonic project new path/to/recordings -o runs/project\nsemisonic app --project runs/project"));
+    return () => {};
+  }
+  return new Labelling(main).begin();
+}
+
+class Labelling {
+  constructor(main) {
+    this.viewer = null;
+    this.item = null;
+    this.stopped = false;
+    this.name = h("input", { type: "text", value: localStorage.getItem("annotator") ?? "", maxlength: "60", autocomplete: "off", placeholder: "Your name", "aria-label": "Your name", onchange: () => { localStorage.setItem("annotator", this.who); this.next(); } });
+    this.order = h("select", { "aria-label": "What is asked first", onchange: () => this.next() }, Object.entries(ORDERS).map(([value, text]) => h("option", { value }, text)));
+    this.plays = h("input", { type: "checkbox", checked: localStorage.getItem("plays") !== "no", onchange: () => localStorage.setItem("plays", this.plays.checked ? "yes" : "no") });
+    this.count = h("span", { class: "soft small num", role: "status" });
+    this.title = h("h2", {}, "…");
+    this.why = h("p", { class: "soft small" }, " ");
+    this.place = h("div", { class: "asked" });
+    this.side = h("section", {});
+    this.panel = answerPanel({ answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar() });
+    main.append(h("div", { class: "row desk" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play at once"), this.count),
+      h("div", { class: "labelling" }, h("section", {}, this.title, this.why, this.place, this.panel.element), this.side));
+    this.keys = (event) => this.key(event);
+  }
+
+  get who() { return this.name.value.trim(); }
+
+  begin() {
+    document.addEventListener("keydown", this.keys);
+    this.state();
+    this.next();
+    return () => { this.stopped = true; document.removeEventListener("keydown", this.keys); clearTimeout(this.timer); clearTimeout(this.waits); this.viewer?.close(); };
+  }
+
+  async state() {
+    try {
+      const state = await get("label");
+      if (this.stopped) return;
+      this.count.textContent = `${state.answers} of ${state.stretches} answered`;
+      this.panel.setClasses(state.classes);
+      this.showSide(state);
+      clearTimeout(this.timer);
+      if (this.ran && !state.learning.runs) document.dispatchEvent(new Event("modelchange"));
+      this.ran = state.learning.runs;
+      if (state.learning.runs) this.timer = setTimeout(() => this.state(), LEARN_POLL);
+    } catch (error) { say(error.message); }
+  }
+
+  async next() {
+    this.panel.wait(true);
+    try { await this.show(await get("label/next", { annotator: this.who, strategy: this.order.value })); }
+    catch (error) { this.title.textContent = "Nothing to ask"; this.why.textContent = error.message; }
+  }
+
+  async show({ item, sound }) {
+    clearTimeout(this.waits);
+    this.viewer?.close();
+    this.viewer = null;
+    this.item = item;
+    if (!item) {
+      this.title.textContent = "All is answered";
+      this.why.textContent = "Nothing is left to listen to.";
+      this.place.replaceChildren();
+      return;
+    }
+    this.title.textContent = item.file;
+    this.why.textContent = `${WHY[item.why] ?? item.why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
+    this.panel.ask(item.guesses);
+    await this.open(item, sound);
+  }
+
+  async open(item, id) {
+    const sound = await get(`sounds/${id}`);
+    if (this.stopped || item !== this.item) return;
+    if (sound.state === "failed") {
+      this.place.replaceChildren(h("p", { class: "note" }, `It cannot be used: ${sound.reason}. Skip it.`));
+      this.panel.wait(false);
+      return;
+    }
+    if (sound.state !== "ready" || !sound.picture || !sound.picture.loudest) {
+      this.waits = setTimeout(() => this.open(item, id), POLL);
+      return;
+    }
+    this.viewer = new Viewer(sound);
+    this.place.replaceChildren(this.viewer.element);
+    const edge = sound.duration > item.end_time - item.start_time + 0.1 ? CONTEXT * (item.end_time - item.start_time) : 0;
+    this.viewer.show(item.start_time - edge, item.end_time + edge);
+    this.whole = [item.start_time, Math.min(item.end_time, sound.duration)];
+    if (edge) this.viewer.choose(...this.whole);
+    this.panel.wait(false);
+    this.viewer.stage.focus({ preventScroll: true });
+    if (this.plays.checked) this.viewer.player.play(this.whole);
+  }
+
+  async answer({ labels, presence, note }) {
+    const { item, viewer } = this;
+    if (!item) return;
+    const chosen = viewer?.chosen ?? this.whole ?? [item.start_time, item.end_time];
+    const isWhole = chosen === this.whole || (Math.abs(chosen[0] - this.whole[0]) < 0.02 && Math.abs(chosen[1] - this.whole[1]) < 0.02);
+    const [start_time, end_time] = isWhole ? [item.start_time, item.end_time] : chosen.map((time) => Math.round(time * 1000) / 1000);
+    const [guess, guess_score] = item.guesses[0] ?? ["", 0];
+    this.panel.wait(true);
+    viewer?.player.pause();
+    try {
+      await post("label/answers", { file: item.file, start_time, end_time, labels, presence, note, annotator: this.who, source: item.source, guess, guess_score, asked: [item.start_time, item.end_time] });
+      say(presence === "positive" ? labels.join(", ") : presence === "negative" ? `Not ${labels.join(", ") || "any of them"}` : "Unsure");
+      this.state();
+      await this.next();
+    } catch (error) { say(`Not saved: ${error.message}`); this.panel.wait(false); }
+  }
+
+  async undo() {
+    try {
+      const { entry } = await post("label/undo", { annotator: this.who });
+      say(`Taken back: ${entry.labels.join(", ") || entry.presence}`);
+      this.state();
+      await this.next();
+    } catch (error) { say(error.message); }
+  }
+
+  async skip() { await this.answer({ labels: [], presence: "uncertain", note: "" }); }
+
+  async similar() {
+    if (!this.item) return;
+    try {
+      const { n } = await post("label/similar", this.item);
+      say(n ? `Answer this one; ${n} that sound like it come next` : "No other sounds like it");
+    } catch (error) { say(error.message); }
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+    const isTyping = event.target.matches?.("input:not([type=checkbox]), select, textarea");
+    if (isTyping || (event.target.matches?.("button, a, summary") && ["Enter", " "].includes(event.key))) return;
+    if (event.key === " " && this.viewer && !event.target.closest?.(".stage")) { event.preventDefault(); this.viewer.player.toggle(); return; }
+    if (this.panel.key(event.key)) event.preventDefault();
+  }
+
+  showSide(state) {
+    const { learning } = state;
+    const learn = h("button", { type: "button", class: "main", disabled: learning.runs, onclick: async () => {
+      learn.disabled = true;
+      try { await post("label/learn"); } catch (error) { say(error.message); }
+      this.state();
+    } }, learning.runs ? `Learning, ${learning.seconds.toFixed(0)} s` : "Learn from the answers");
+    const parts = [h("h2", {}, "The model"), h("div", { class: "row" }, learn)];
+    if (learning.runs) parts.push(h("progress", { "aria-label": "Learning" }));
+    if (learning.reason) parts.push(h("p", { class: "note" }, learning.reason));
+    if (learning.history.length) {
+      const last = learning.history.at(-1);
+      if (last.accuracy !== null) parts.push(h("p", { class: "small" }, h("b", {}, percent(last.accuracy)), ` right of what was drawn by chance (${percent(last.low)} to ${percent(last.high)}, ${last.n_random} clips)`));
+      else parts.push(h("p", { class: "small soft" }, "The accuracy is measured by clips drawn by chance, once some are answered."));
+      parts.push(curve(learning.history));
+      parts.push(this.wrongButton());
+    } else parts.push(h("p", { class: "small soft" }, "Two classes are enough to begin. Learn again whenever you like; each time adds a point to the curve."));
+    if (state.disagreements) parts.push(h("p", { class: "small" }, `${state.disagreements} stretches on which people differ`));
+    this.side.replaceChildren(...parts);
+  }
+
+  wrongButton() {
+    const list = h("div", { class: "list" });
+    const button = h("button", { type: "button", onclick: async () => {
+      try {
+        const { rows } = await get("label/wrong");
+        list.replaceChildren(...rows.length ? rows.map((row) => h("button", { type: "button", onclick: async () => {
+          const found = await post("label/open", row);
+          found.item.guesses = [[row.guess, row.score]];
+          this.show(found).catch((error) => say(error.message));
+        } }, h("b", {}, row.labels.join(", ")), ` – it guessed ${row.guess}, ${percent(row.score)}`))
+          : [h("p", { class: "small soft" }, "Of the answers since the first round it guessed all right.")]);
+      } catch (error) { say(error.message); }
+    } }, "What it got wrong");
+    return h("div", { class: "wrong" }, button, list);
+  }
+}

@@ -1,0 +1,55 @@
+"""What tests of the app have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+RATE = 8000
+ADDRESS = "http://127.0.0.1:8765"
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PATIENCE = 15_000
+LIVE = "ws://127.0.0.1:8765/api/live"
+
+
+def browsing(studio: Any, token: str = "", **options: Any) -> Iterator[Any]:
+    """A client of a studio; it says where it comes from, as a browser does."""
+    pytest.importorskip("httpx")
+    from starlette.testclient import TestClient
+
+    from semisonic.apps.web.application import create_app
+
+    app = create_app(studio, "127.0.0.1", 8765, token)
+    options = {"base_url": ADDRESS, "headers": {"Origin": ADDRESS}, **options}
+    with TestClient(app, raise_server_exceptions=False, **options) as found:
+        yield found
+
+
+def wait_for(client: Any, identity: str, what: str = "heard", patience: float = 20.0) -> Any:
+    """The facts of a recording once it is ready and heard, or has failed."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        facts = client.get(f"/api/sounds/{identity}").json()
+        if facts["state"] == "failed":
+            return facts
+        if facts["state"] == "ready" and (what != "heard" or facts["heard"]["is_done"]):
+            return facts
+        time.sleep(0.02)
+    raise AssertionError(f"nothing after {patience} s: {facts}")
+
+
+def opened(browser: Any, address: str, size: dict[str, int], **options: Any) -> Iterator[Any]:
+    """A page whose errors fail the test."""
+    context = browser.new_context(viewport=size, permissions=["microphone"], **options)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.goto(address)
+    yield page
+    context.close()
+    assert problems == []

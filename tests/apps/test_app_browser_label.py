@@ -1,0 +1,104 @@
+"""Labelling in a real browser, with keys."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from app_helpers import DESK, opened
+
+pytest.importorskip("playwright.sync_api")
+pytest.importorskip("fastapi")
+
+READY = """(before) => { const save = document.querySelectorAll('.actions button')[2];
+const title = document.querySelector('.labelling h2')?.textContent;
+return save && !save.disabled && title !== before && title; }"""
+
+
+@pytest.fixture
+def page(app_browser: Any, app_address: str) -> Iterator[Any]:
+    yield from opened(app_browser, f"{app_address}#/label", DESK)
+
+
+def asked(page: Any, before: str = "") -> str:
+    """The recording that is asked about, once it may be answered."""
+    return str(page.wait_for_function(READY, arg=before).json_value())
+
+
+def answers(address: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{address}api/label", timeout=10) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def test_answers_with_keys_undo_and_reload(page: Any, app_address: str) -> None:
+    page.get_by_label("Your name").fill("ann")
+    page.keyboard.press("Tab")
+    first = asked(page)
+    page.keyboard.press("/")
+    page.keyboard.type("first")
+    page.keyboard.press("Enter")
+    second = asked(page, first)
+    page.keyboard.press("1")  # the same label by its key
+    third = asked(page, second)
+    state = answers(app_address)
+    assert (state["answers"], state["classes"]) == (2, ["first"])
+
+    page.reload()  # in the middle: the same question
+    assert asked(page) == third
+    assert page.get_by_label("Your name").input_value() == "ann"
+    page.keyboard.press("z")
+    assert asked(page, third) == second
+    assert answers(app_address)["answers"] == 1
+
+    page.keyboard.press("m")  # several labels
+    page.keyboard.press("1")
+    page.keyboard.press("/")
+    page.keyboard.type("other")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Save").click()
+    fourth = asked(page, second)
+    assert set(answers(app_address)["classes"]) == {"first", "other"}
+
+    page.keyboard.press("m")
+    page.keyboard.press("u")
+    fifth = asked(page, fourth)
+    page.keyboard.press("0")
+    asked(page, fifth)
+    assert answers(app_address)["answers"] == 4
+
+
+def test_a_part_is_drawn_and_it_learns(page: Any, app_address: str) -> None:
+    page.get_by_label("Your name").fill("bob")
+    page.keyboard.press("Tab")
+    before = asked(page)
+    box = page.locator(".stage").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 80, steps=4)
+    page.mouse.up()
+    with page.expect_request("**/api/label/answers") as sent:
+        page.keyboard.press("/")
+        page.keyboard.type("other")
+        page.keyboard.press("Enter")
+    said = sent.value.post_data_json
+    assert (said["start_time"], said["end_time"]) == (
+        pytest.approx(0.1, abs=0.01), pytest.approx(0.3, abs=0.01)
+    )  # fmt: skip
+    for label in ("hiss", "hum", "sweep", "hiss", "hum", "sweep"):
+        before = asked(page, before)
+        page.keyboard.press("/")
+        page.keyboard.type(label)
+        page.keyboard.press("Enter")
+    asked(page, before)
+    page.get_by_role("button", name="Learn from the answers").click()
+    page.locator(".curve circle").first.wait_for()
+    page.get_by_role("button", name="What it got wrong").click()
+    page.get_by_text("it guessed all right").wait_for()
+    page.keyboard.press("f")
+    page.get_by_text("come next").wait_for()
+    page.keyboard.press("1")
+    page.get_by_text("Sounds like the one you chose").wait_for()

@@ -1,0 +1,203 @@
+"""Answers given on the page: kept at once, taken back, by several people, learned from."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+from app_helpers import RATE, browsing, wait_for
+
+pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+
+from semisonic.apps.web.options import AppOptions
+from semisonic.apps.web.studio import Studio
+from semisonic.labeling import LabelLog
+
+
+@pytest.fixture
+def project(app_project: Path, tmp_path: Path) -> Path:
+    """A project of its own for each test."""
+    shutil.copytree(app_project.parent, tmp_path / "all")
+    return tmp_path / "all" / app_project.name
+
+
+@pytest.fixture
+def page(project: Path) -> Iterator[Any]:
+    yield from browsing(Studio(AppOptions(project=project, runs=project.parent, device="cpu")))
+
+
+def asked(page: Any, name: str = "ann", **more: str) -> dict[str, Any]:
+    answer = page.get("/api/label/next", params={"annotator": name, **more})
+    assert answer.status_code == 200, answer.text
+    item: dict[str, Any] = answer.json()["item"]
+    return item
+
+
+def say(page: Any, item: dict[str, Any], labels: list[str], name: str = "ann", **more: Any) -> Any:
+    place = {key: item[key] for key in ("file", "start_time", "end_time", "source")}
+    said = {"labels": labels, "presence": "positive", "annotator": name, **place, **more}
+    answer = page.post("/api/label/answers", json=said)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def kind(item: dict[str, Any]) -> str:
+    return str(item["file"]).partition("-")[0]
+
+
+def test_an_answer_stands_in_the_log_at_once(page: Any, project: Path) -> None:
+    item = asked(page)
+    assert asked(page) == item  # also after a reload
+    said = say(page, item, ["hum", "bird"], note="far away", guess="hiss", guess_score=0.7)
+    assert said["answers"] == 1
+    (entry,) = LabelLog(project / "labels.jsonl").in_force()
+    assert (entry.file, entry.labels, entry.annotator) == (item["file"], ("hum", "bird"), "ann")
+    assert entry.source.startswith("suggest:")
+    assert entry.note == "far away"
+    assert entry.more == {"guess": "hiss", "guess_score": 0.7}
+    assert asked(page)["file"] != item["file"]
+    state = page.get("/api/label").json()
+    assert (state["answers"], state["classes"]) == (1, ["hum", "bird"])
+
+
+def test_the_last_answer_is_taken_back_and_asked_again(page: Any, project: Path) -> None:
+    first, second = asked(page), None
+    say(page, first, ["hum"])
+    second = asked(page)
+    say(page, second, [], presence="negative")
+    say(page, asked(page, "bob"), ["hiss"], "bob")
+    taken = page.post("/api/label/undo", json={"annotator": "ann"}).json()["entry"]
+    assert taken["file"] == second["file"]
+    assert asked(page)["file"] == second["file"]
+    log = LabelLog(project / "labels.jsonl")
+    assert [one.annotator for one in log.in_force()] == ["ann", "bob"]
+    assert len(log.entries()) == 4  # nothing is deleted
+    assert page.post("/api/label/undo", json={"annotator": "ann"}).status_code == 200
+    assert page.post("/api/label/undo", json={"annotator": "ann"}).status_code == 400
+
+
+def test_two_people_are_asked_about_different_stretches(page: Any) -> None:
+    seen: list[str] = []
+    for _ in range(6):
+        items = [asked(page, name) for name in ("ann", "bob")]
+        seen += [item["file"] for item in items]
+        for name, item in zip(("ann", "bob"), items, strict=True):
+            say(page, item, [kind(item)], name)
+    assert len(set(seen)) == 12
+
+
+def test_it_learns_again_and_the_curve_grows(page: Any, project: Path) -> None:
+    assert page.post("/api/label/learn").status_code == 200
+    assert "two classes" in _learned(page)["reason"]
+    for n_rounds in (1, 2):
+        for _ in range(9):
+            item = asked(page)
+            say(page, item, [kind(item)])
+        page.post("/api/label/learn")
+        learning = _learned(page)
+        assert learning["reason"] == ""
+        assert len(learning["history"]) == n_rounds
+    assert page.get("/api/studio").json()["model"]["classes"] == sorted({"hiss", "hum", "sweep"})
+    item = asked(page)
+    assert item["guesses"][0][1] >= item["guesses"][1][1]
+    assert page.post("/api/label/learn").status_code == 200
+
+
+def _learned(page: Any) -> dict[str, Any]:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found: dict[str, Any] = page.get("/api/label").json()["learning"]
+        if not found["runs"]:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it learned for too long")
+
+
+def test_more_like_this_comes_next(page: Any) -> None:
+    item = asked(page)
+    say(page, item, [kind(item)])
+    n = page.post("/api/label/similar", json=item).json()["n"]
+    assert n == 8
+    following = []
+    for _ in range(3):
+        found = asked(page)
+        assert found["why"] == "similar"
+        following.append(found["file"])
+        say(page, found, [kind(found)])
+    assert item["file"] not in following
+
+
+def test_what_the_model_got_wrong_is_told(page: Any) -> None:
+    guesses = [("hum", 0.9), ("hiss", 0.6), ("sweep", 0.8)]
+    for guess, score in guesses:
+        say(page, asked(page), ["hum"], guess=guess, guess_score=score)
+    rows = page.get("/api/label/wrong").json()["rows"]
+    assert [(row["guess"], row["score"]) for row in rows] == [("sweep", 0.8), ("hiss", 0.6)]
+    again = page.post("/api/label/open", json=rows[0]).json()
+    assert again["item"]["file"] == rows[0]["file"]
+
+
+def test_a_part_of_a_stretch_is_an_answer_to_it(page: Any, project: Path) -> None:
+    item = asked(page)
+    part = {"start_time": 0.1, "end_time": 0.3, "asked": [item["start_time"], item["end_time"]]}
+    say(page, item, ["hum"], **part)
+    (entry,) = LabelLog(project / "labels.jsonl").in_force()
+    assert (entry.start_time, entry.end_time) == (0.1, 0.3)
+    assert asked(page)["file"] != item["file"]
+
+
+def test_what_is_asked_is_shown_but_not_listed(page: Any) -> None:
+    answer = page.get("/api/label/next").json()
+    facts = wait_for(page, answer["sound"], "picture")
+    assert facts["name"] == answer["item"]["file"]
+    assert "heard" not in facts
+    assert page.get("/api/studio").json()["open"] == []
+
+
+@pytest.mark.parametrize("name", ["../secret.wav", "/etc/passwd", "none.wav", "all/../secret.wav"])
+def test_no_recording_outside_the_project_is_opened(page: Any, project: Path, name: str) -> None:
+    secret = project.parent.parent / "secret.wav"
+    sf.write(secret, np.zeros(RATE), RATE)
+    place = {"start_time": 0.0, "end_time": 0.5}
+    for file in (name, str(secret)):
+        assert page.post("/api/label/open", json={"file": file, **place}).status_code == 400
+        said = {"file": file, **place, "labels": ["hum"], "presence": "positive"}
+        assert page.post("/api/label/answers", json=said).status_code == 400
+        assert page.post("/api/label/similar", json={"file": file, **place}).status_code == 400
+    assert not (project / "labels.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"presence": "perhaps"},
+        {"end_time": 0.0},
+        {"start_time": -1.0},
+        {"start_time": 0.4, "end_time": 0.2},
+        {"labels": ["x" * 101]},
+        {"labels": "hum"},
+        {"labels": []},
+        {"guess_score": 7},
+    ],
+)
+def test_an_impossible_answer_is_refused(page: Any, project: Path, change: dict[str, Any]) -> None:
+    item = asked(page)
+    said = {"labels": ["hum"], "presence": "positive", "source": item["source"]}
+    said |= {key: item[key] for key in ("file", "start_time", "end_time")}
+    answer = page.post("/api/label/answers", json={**said, **change})
+    assert answer.status_code in (400, 422)
+    assert answer.json()["error"]
+    assert not (project / "labels.jsonl").exists()
+
+
+def test_without_a_project_it_says_how_to_get_one(client: Any) -> None:
+    answer = client.get("/api/label")
+    assert answer.status_code == 400
+    assert "--project" in answer.json()["error"]
