@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -61,6 +62,24 @@ def test_another_address_needs_the_token_that_is_printed() -> None:
         with opener.open(f"{here}/?token={token[2]}", timeout=10) as answer:
             assert b"Semisonic" in answer.read()
             assert "token" not in answer.url
+
+
+def test_half_an_upload_and_a_broken_line_leave_it_alone(app_model: Path) -> None:
+    with running(str(app_model)) as (process, address):
+        port = int(address.rstrip("/").rpartition(":")[2])
+        head = (
+            f"POST /api/uploads?name=a.wav HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            f"Origin: http://127.0.0.1:{port}\r\nContent-Length: 100000\r\n\r\n"
+        )
+        for content in (head.encode() + b"x" * 5000, b"\x00\xff\r\n\r\n", head.encode()[:40]):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+                line.sendall(content)
+        with urllib.request.urlopen(f"{address}api/studio", timeout=10) as answer:
+            assert json.load(answer)["open"] == []
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=15)
+    assert process.returncode == 0
+    assert "Traceback" not in err
 
 
 def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

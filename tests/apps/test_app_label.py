@@ -161,6 +161,15 @@ def test_what_is_asked_is_shown_but_not_listed(page: Any) -> None:
     assert page.get("/api/studio").json()["open"] == []
 
 
+def test_a_recording_that_is_gone_can_be_skipped(page: Any, project: Path) -> None:
+    item = asked(page)
+    (project.parent / "recordings" / item["file"]).unlink()
+    answer = page.get("/api/label/next", params={"annotator": "ann"}).json()
+    assert "no such file" in wait_for(page, answer["sound"], "picture")["reason"]
+    say(page, item, [], presence="uncertain")
+    assert asked(page)["file"] != item["file"]
+
+
 @pytest.mark.parametrize("name", ["../secret.wav", "/etc/passwd", "none.wav", "all/../secret.wav"])
 def test_no_recording_outside_the_project_is_opened(page: Any, project: Path, name: str) -> None:
     secret = project.parent.parent / "secret.wav"

@@ -23,6 +23,12 @@ def speak_plainly(app: FastAPI) -> None:
         text = error.reason if isinstance(error, AudioError) else str(error)
         return JSONResponse({"error": text}, 400)
 
+    @app.exception_handler(OSError)
+    async def unreadable(_: Request, error: OSError) -> Response:
+        # A full disk, a folder that was taken away: nothing that a look into our code could mend.
+        where = f"{error.filename}: " if error.filename else ""
+        return JSONResponse({"error": f"{where}{error.strerror or error}"}, 400)
+
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]

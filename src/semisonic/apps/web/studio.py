@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -25,7 +26,7 @@ from semisonic.labeling.project import Project
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
 
-_RECENT = 16
+_RECENT = 64
 """Recordings to be labelled that stay open."""
 _ROOM = 4
 """How many of the largest files fit on the shelf."""
@@ -112,8 +113,11 @@ class Studio:
 
     def open_recording(self, path: Path, name: str) -> Sound:
         """Open a recording to be labelled: it is shown, but neither listed nor listened to."""
-        status = path.stat()
-        identity = digest("label", path.resolve(), status.st_size, status.st_mtime_ns)
+        made: tuple[int, ...] = ()
+        with contextlib.suppress(OSError):  # what is gone is told when it is checked
+            status = path.stat()
+            made = status.st_size, status.st_mtime_ns
+        identity = digest("label", path, *made)
         sound = self.open(Sound(name, path, identity, is_own=False, is_listed=False))
         with self._lock:
             self._recent = [one for one in self._recent if one is not sound] + [sound]
