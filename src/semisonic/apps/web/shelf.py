@@ -26,7 +26,9 @@ class Shelf:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self._folder = tempfile.TemporaryDirectory(prefix="semisonic-app-")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="semisonic-app-", ignore_cleanup_errors=True
+        )
         self._sounds: dict[str, Sound] = {}
         self._lock = threading.Lock()
 
