@@ -27,18 +27,12 @@ from typing import Any
 
 import numpy as np
 
-from detect_sounds import (
-    RATE,
-    WINDOW,
-    Sound,
-    cut_events,
-    write_recording,
-    write_training,
-)
+from detect_sounds import RATE, RULES, WINDOW, write_recording, write_training
 from semisonic.base.files import write_json
 from semisonic.base.seeds import generator
-from semisonic.data import load_clips
+from semisonic.data import Clips, load_clips
 from semisonic.data.events import Events
+from semisonic.data.mixing import Cut, cut_sounds
 from semisonic.evaluation.event_segments import score_segments
 from semisonic.evaluation.events import score_events, score_overlaps
 from semisonic.features import MelOptions
@@ -52,11 +46,11 @@ SECONDS, SNR_DB = 1800.0, (6.0, 20.0)
 THRESHOLDS = (0.5, 0.8)
 
 
-def split(sounds: list[Sound], draw: int) -> tuple[list[Sound], list[Sound]]:
+def split(sounds: list[Cut], draw: int) -> tuple[list[Cut], list[Cut]]:
     """Up to eight sounds of a class for the recording, up to sixty others for the training."""
-    rng, test, train = generator(draw, "split"), list[Sound](), list[Sound]()
-    for label in sorted({sound.label for sound in sounds}):
-        mine = [sound for sound in sounds if sound.label == label]
+    rng, test, train = generator(draw, "split"), list[Cut](), list[Cut]()
+    for label in sorted({sound.labels[0] for sound in sounds}):
+        mine = [sound for sound in sounds if sound.labels[0] == label]
         order = rng.permutation(len(mine))
         n = min(8, len(mine) // 3)
         test += [mine[i] for i in order[:n]]
@@ -89,14 +83,16 @@ def measure(true: Events, found: Events) -> dict[str, Any]:
     return {name: round(value, 4) for name, value in values.items()}
 
 
-def run_draw(sounds: list[Sound], draw: int, steps: int, place: Path) -> list[dict[str, Any]]:
+def run_draw(
+    data: Clips, sounds: list[Cut], draw: int, steps: int, place: Path
+) -> list[dict[str, Any]]:
     """All training sets and ways of one draw."""
     test, train = split(sounds, draw)
     true = write_recording(place / "recording.wav", test, draw, seconds=SECONDS, snr_db=SNR_DB)
     rows = []
     for kind in KINDS:
         began = time.process_time()
-        clips = load_clips(write_training(place / kind, train, draw, kind))
+        clips = load_clips(write_training(place / kind, data, train, draw, kind))
         model = SoundClassifier(
             "small", mel=MEL, method="supervised", validation=0.0, seed=draw, device="cpu",
             workers=1, training=FitOptions(
@@ -150,7 +146,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     options = parser.parse_args()
     began = time.process_time()
-    sounds = cut_events(load_clips(options.clips))
+    data = load_clips(options.clips)
+    sounds, _ = cut_sounds(data, RATE, RULES)
     rows: list[dict[str, Any]] = []
     head = {
         "command": " ".join(["python", *sys.argv[:1], "CLIPS", *sys.argv[2:]]),
@@ -160,7 +157,7 @@ def main() -> None:
     }
     for draw in map(int, options.draws.split(",")):
         with tempfile.TemporaryDirectory() as place:
-            rows += run_draw(sounds, draw, options.steps, Path(place))
+            rows += run_draw(data, sounds, draw, options.steps, Path(place))
         seconds = round(time.process_time() - began, 1)
         done = {"cpu_seconds": seconds, "summary": summary(rows), "draws": rows}
         write_json(options.output, head | done)
