@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detect_sounds import RATE, RULES, WINDOW, write_recording, write_training
 from semisonic.base.files import write_json
@@ -58,6 +59,11 @@ def split(sounds: list[Cut], draw: int) -> tuple[list[Cut], list[Cut]]:
     return test, train
 
 
+def error(errors: NDArray[np.float64], share: float) -> float:
+    """The size of error, in seconds, that this share stays below; NaN where nothing was found."""
+    return float(np.quantile(np.abs(errors), share)) if len(errors) else float("nan")
+
+
 def measure(true: Events, found: Events) -> dict[str, Any]:
     """Noticed at all (overlap), found within collars, seconds, and errors of times."""
     hours = SECONDS / 3600
@@ -75,10 +81,10 @@ def measure(true: Events, found: Events) -> dict[str, Any]:
         "f1_collar_200ms": exact.overall.f1,
         "f1_collar_500ms": near.overall.f1,
         "f1_segments_1s": score_segments(true, found).overall.f1,
-        "onset_error_median": float(np.median(np.abs(noticed.onset_errors))),
-        "offset_error_median": float(np.median(np.abs(noticed.offset_errors))),
-        "onset_error_p90": float(np.quantile(np.abs(noticed.onset_errors), 0.9)),
-        "offset_error_p90": float(np.quantile(np.abs(noticed.offset_errors), 0.9)),
+        "onset_error_median": error(noticed.onset_errors, 0.5),
+        "offset_error_median": error(noticed.offset_errors, 0.5),
+        "onset_error_p90": error(noticed.onset_errors, 0.9),
+        "offset_error_p90": error(noticed.offset_errors, 0.9),
     }
     return {name: round(value, 4) for name, value in values.items()}
 
