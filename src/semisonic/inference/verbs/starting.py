@@ -63,7 +63,7 @@ def whole_of(options: TrainOptions, classes: Sequence[str]) -> SoundModel | None
     if options.encoder is None or is_synth(options.encoder):
         why = "no earlier classifier is given as encoder"
     elif options.method in SOLVED:
-        why = f"the method '{options.method}' makes a class layer of its own"
+        why = f"the method '{options.method}' learns a class layer of its own"
     elif options.objective != NO_OBJECTIVE:
         why = "pre-training would change the encoder beneath it"
     elif read_about(encoder_file(options.encoder))["kind"] != "classifier":
