@@ -3,11 +3,11 @@
     python benchmarks/detect_long.py path/to/clips -o benchmarks/results/detect_long.json
 
 ``path/to/clips`` is a folder of class folders with short clips. For each draw up to eight clips a
-class go into the recording, and up to sixty others of each class into the training; no file is in
-both. The sounds lie 6 to 20 dB over quiet made-up background. Three training sets are compared,
-which differ in what the model knows of background (see ``detect_sounds.py``), and, for the first
-of them, two ways to times. The ways of ``detect`` were chosen on draw 0; draws 1 to 3 are
-reported.
+class go into the recording, and up to sixty others of each class into the training; no recording
+is in both, where clips that are copies of each other count as one recording. The sounds lie 6 to
+20 dB over quiet made-up background. Three training sets are compared, which differ in what the
+model knows of background (see ``detect_sounds.py``), and, for the first of them, two ways to
+times. The ways of ``detect`` were chosen on draw 0; draws 1 to 3 are reported.
 """
 
 # ruff: noqa: E402  (thread counts must be set before numpy and torch are imported)
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from detect_sounds import RATE, RULES, WINDOW, write_recording, write_training
 from semisonic.base.files import write_json
 from semisonic.base.seeds import generator
-from semisonic.data import Clips, load_clips
+from semisonic.data import Clips, find_duplicates, group_duplicates, load_clips
 from semisonic.data.events import Events
 from semisonic.data.mixing import Cut, cut_sounds
 from semisonic.evaluation.event_segments import score_segments
@@ -47,15 +47,28 @@ SECONDS, SNR_DB = 1800.0, (6.0, 20.0)
 THRESHOLDS = (0.5, 0.8)
 
 
-def split(sounds: list[Cut], draw: int) -> tuple[list[Cut], list[Cut]]:
-    """Up to eight sounds of a class for the recording, up to sixty others for the training."""
+def split(sounds: list[Cut], groups: list[str], draw: int) -> tuple[list[Cut], list[Cut]]:
+    """Up to eight sounds of a class for the recording, up to sixty others for the training.
+
+    ``groups`` tells which recording each sound is of: one of each is taken for the test, and none
+    of these recordings is trained on.
+    """
     rng, test, train = generator(draw, "split"), list[Cut](), list[Cut]()
-    for label in sorted({sound.labels[0] for sound in sounds}):
-        mine = [sound for sound in sounds if sound.labels[0] == label]
-        order = rng.permutation(len(mine))
-        n = min(8, len(mine) // 3)
-        test += [mine[i] for i in order[:n]]
-        train += [mine[i] for i in order[n : n + 60]]
+    tested: set[str] = set()
+    labels = [sound.labels[0] for sound in sounds]
+    orders = {
+        label: rng.permutation([i for i, own in enumerate(labels) if own == label])
+        for label in sorted(set(labels))
+    }
+    for order in orders.values():
+        firsts: dict[str, int] = {}
+        for i in order:
+            firsts.setdefault(groups[i], int(i))
+        chosen = [i for g, i in firsts.items() if g not in tested][: min(8, len(order) // 3)]
+        test += [sounds[i] for i in chosen]
+        tested |= {groups[i] for i in chosen}
+    for order in orders.values():
+        train += [sounds[i] for i in order if groups[i] not in tested][:60]
     return test, train
 
 
@@ -93,7 +106,7 @@ def run_draw(
     data: Clips, sounds: list[Cut], draw: int, steps: int, place: Path
 ) -> list[dict[str, Any]]:
     """All training sets and ways of one draw."""
-    test, train = split(sounds, draw)
+    test, train = split(sounds, [sound.group for sound in sounds], draw)
     true = write_recording(place / "recording.wav", test, draw, seconds=SECONDS, snr_db=SNR_DB)
     rows = []
     for kind in KINDS:
@@ -153,6 +166,7 @@ def main() -> None:
     options = parser.parse_args()
     began = time.process_time()
     data = load_clips(options.clips)
+    data = group_duplicates(data, find_duplicates(data, workers=1))
     sounds, _ = cut_sounds(data, RATE, RULES)
     rows: list[dict[str, Any]] = []
     head = {
