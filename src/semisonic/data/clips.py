@@ -239,7 +239,10 @@ class Clips:
         return replace(self, **columns)
 
     def to_frame(self) -> pd.DataFrame:
-        """The table for pandas; several labels are joined with ';'."""
+        """The table for pandas; several labels are joined with ';', no fold is missing (NA).
+
+        Written as CSV beside the recordings, it is read back as the same table.
+        """
         import pandas as pd
 
         return pd.DataFrame(
@@ -249,7 +252,7 @@ class Clips:
                 "end_time": self.end_time,
                 "label": [LABEL_SEPARATOR.join(row) for row in self.labels],
                 "group": self.group.astype(object),
-                "fold": self.fold,
+                "fold": pd.array([int(f) or None for f in self.fold], dtype="Int64"),
                 "label_type": self.label_type.astype(object),
             }
         )
