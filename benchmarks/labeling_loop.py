@@ -19,7 +19,7 @@ import numpy as np
 
 from semisonic.base.files import read_json, write_json
 from semisonic.base.progress import track
-from semisonic.data import Clips, load_clips, make_folds
+from semisonic.data import Clips, find_duplicates, group_duplicates, load_clips, make_folds
 from semisonic.evaluation.intervals import bootstrap_difference, bootstrap_interval
 from semisonic.evaluation.learning_curve import CurvePoint, LearningCurve
 from semisonic.evaluation.outcome import ArmAccuracy
@@ -50,9 +50,12 @@ CLUSTERS = "mix, clusters follow"
 
 
 def folded(path: Path) -> Clips:
-    """A labelled set with folds by recording; its own where it has some."""
+    """A labelled set with its own folds, or some by recording, copies of a clip in one of them."""
     clips = load_clips(path)
-    return clips if clips.folds else clips.with_columns(fold=make_folds(clips, 5, seed=0))
+    if clips.folds:
+        return clips
+    clips = group_duplicates(clips, find_duplicates(clips, workers=1))
+    return clips.with_columns(fold=make_folds(clips, 5, seed=0))
 
 
 def aligned(clips: Clips, index: EmbeddingIndex) -> Clips:
