@@ -19,7 +19,6 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
 
 import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -45,6 +44,7 @@ MEL = MelOptions(sample_rate=RATE, duration=WINDOW, n_fft=512, hop_length=160)
 KINDS = ("placed+background", "clean+background", "clean")
 SECONDS, SNR_DB = 1800.0, (6.0, 20.0)
 THRESHOLDS = (0.5, 0.8)
+DRAWS, STEPS = "1,2,3", 150
 
 
 def split(sounds: list[Cut], groups: list[str], draw: int) -> tuple[list[Cut], list[Cut]]:
@@ -161,8 +161,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--draws", default="1,2,3")
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--draws", default=DRAWS)
+    parser.add_argument("--steps", type=int, default=STEPS)
     options = parser.parse_args()
     began = time.process_time()
     data = load_clips(options.clips)
@@ -170,7 +170,9 @@ def main() -> None:
     sounds, _ = cut_sounds(data, RATE, RULES)
     rows: list[dict[str, Any]] = []
     head = {
-        "command": " ".join(["python", *sys.argv[:1], "CLIPS", *sys.argv[2:]]),
+        "command": "python benchmarks/detect_long.py CLIPS -o FILE"
+        + (f" --draws {options.draws}" if options.draws != DRAWS else "")
+        + (f" --steps {options.steps}" if options.steps != STEPS else ""),
         "commit": commit(),
         "machine": machine(),
         "data": {"name": options.clips.name, "n_events": len(sounds)},
