@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         pretrain,
         train,
     )
-    from semisonic.labeling import EmbeddingIndex, embed
+    from semisonic.labeling import EmbeddingIndex, LabelLog, Project, embed, suggest
     from semisonic.training import FitOptions
 
     __version__: str
@@ -86,7 +86,7 @@ _ROOMS = {
         "pretrain",
         "train",
     ),
-    "labeling": ("EmbeddingIndex", "embed"),
+    "labeling": ("EmbeddingIndex", "LabelLog", "Project", "embed", "suggest"),
     "training": ("FitOptions",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
@@ -100,6 +100,7 @@ __all__ = [
     "EventTracker",
     "ExportOptions",
     "FitOptions",
+    "LabelLog",
     "LiveScorer",
     "MelOptions",
     "Microphone",
@@ -107,6 +108,7 @@ __all__ = [
     "Playback",
     "PredictOptions",
     "PretrainOptions",
+    "Project",
     "RunOptions",
     "SemisonicError",
     "SoundClassifier",
@@ -129,6 +131,7 @@ __all__ = [
     "pretrain",
     "run_recipe",
     "split",
+    "suggest",
     "train",
 ]
 
