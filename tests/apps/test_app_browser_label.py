@@ -34,6 +34,24 @@ def answers(address: str) -> dict[str, Any]:
         return found
 
 
+def draw(page: Any, start: float, end: float) -> None:
+    """Mark a part of the sound; again where the page still moved under the pointer."""
+    for _ in range(5):
+        page.locator(".stage canvas").first.wait_for()
+        box = page.locator(".stage").bounding_box()
+        page.mouse.move(box["x"] + box["width"] * start, box["y"] + 80)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * end, box["y"] + 80, steps=4)
+        page.mouse.up()
+        page.wait_for_timeout(300)
+        if (
+            page.locator(".stage .chosen").is_visible()
+            and page.locator(".stage").bounding_box() == box
+        ):
+            return
+    pytest.fail("no part could be drawn")
+
+
 def test_answers_with_keys_undo_and_reload(page: Any, app_address: str) -> None:
     page.get_by_label("Your name").fill("ann")
     page.keyboard.press("Tab")
@@ -75,11 +93,7 @@ def test_a_part_is_drawn_and_it_learns(page: Any, app_address: str) -> None:
     page.get_by_label("Your name").fill("bob")
     page.keyboard.press("Tab")
     before = asked(page)
-    box = page.locator(".stage").bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 80)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 80, steps=4)
-    page.mouse.up()
+    draw(page, 0.2, 0.6)
     with page.expect_request("**/api/label/answers") as sent:
         page.keyboard.press("/")
         page.keyboard.type("other")
