@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     )
     from semisonic.labeling.queue import Queue, Suggestion
     from semisonic.labeling.search_options import SearchOptions
+    from semisonic.labeling.search_result import SearchResult
     from semisonic.labeling.starting import Started, start_project
     from semisonic.labeling.suggest_options import SuggestOptions
     from semisonic.labeling.suggesting import suggest
     from semisonic.labeling.verbs.embed import EmbedResult, run_embed
     from semisonic.labeling.verbs.map import MapResult, run_map
     from semisonic.labeling.verbs.project import LearnResult, learn_in_project, suggest_in_project
-    from semisonic.labeling.verbs.search import SearchResult, run_search
+    from semisonic.labeling.verbs.search import run_search
     from semisonic.labeling.verbs.suggest import SuggestResult, run_suggest
 
 _WHERE = {
@@ -54,13 +55,14 @@ _WHERE = {
     "project_options": ("ProjectLearnOptions", "ProjectOptions", "ProjectSuggestOptions"),
     "queue": ("Queue", "Suggestion"),
     "search_options": ("SearchOptions",),
+    "search_result": ("SearchResult",),
     "starting": ("Started", "start_project"),
     "suggesting": ("suggest",),
     "suggest_options": ("SuggestOptions",),
     "verbs.embed": ("EmbedResult", "run_embed"),
     "verbs.map": ("MapResult", "run_map"),
     "verbs.project": ("LearnResult", "learn_in_project", "suggest_in_project"),
-    "verbs.search": ("SearchResult", "run_search"),
+    "verbs.search": ("run_search",),
     "verbs.suggest": ("SuggestResult", "run_suggest"),
 }
 

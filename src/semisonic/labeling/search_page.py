@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,7 @@ from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Page
 from semisonic.labeling.naming import shown_names
 from semisonic.labeling.search_options import COSINE
-
-if TYPE_CHECKING:
-    from semisonic.labeling.verbs.search import SearchResult
+from semisonic.labeling.search_result import SearchResult
 
 LONGEST = 10.0
 """Seconds of a sound that are read for the page."""
