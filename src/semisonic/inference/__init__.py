@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from semisonic.inference.selection import Selection, select
     from semisonic.inference.suspects_options import SuspectsOptions
     from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
-    from semisonic.inference.verbs.calibrate import CalibrateResult, calibrate
+    from semisonic.inference.verbs.calibrate import calibrate
+    from semisonic.inference.verbs.calibrate_result import CalibrateResult
     from semisonic.inference.verbs.convert import ConvertResult, convert
     from semisonic.inference.verbs.evaluate import EvaluateResult, evaluate
     from semisonic.inference.verbs.export import export, export_file
@@ -113,7 +114,8 @@ _WHERE = {
     "selection": ("Selection", "select"),
     "suspects_options": ("SuspectsOptions",),
     "training": ("TrainOutcome", "TrainSettings", "train_model"),
-    "verbs.calibrate": ("CalibrateResult", "calibrate"),
+    "verbs.calibrate": ("calibrate",),
+    "verbs.calibrate_result": ("CalibrateResult",),
     "verbs.convert": ("ConvertResult", "convert"),
     "verbs.evaluate": ("EvaluateResult", "evaluate"),
     "verbs.export": ("export", "export_file"),

@@ -16,7 +16,7 @@ from semisonic.evaluation.report.page import Number, Page
 from semisonic.evaluation.wording import duration
 from semisonic.inference.detecting.options import DetectOptions
 from semisonic.inference.detecting.result import DetectResult
-from semisonic.inference.detecting.truth import TruthScores
+from semisonic.inference.detecting.truth_scores import TruthScores
 
 PAGE = "detections.html"
 _MOST_TIMELINES, _MOST_PLAYERS, _MOST_ROWS, _OPEN_ROWS = 12, 40, 200, 20

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.data.events import Events
 from semisonic.evaluation.wording import duration
+from semisonic.inference.detecting.truth_scores import TruthScores
 from semisonic.inference.prepare import Failures
 from semisonic.inference.tables import plain_table
-
-if TYPE_CHECKING:
-    from semisonic.inference.detecting.truth import TruthScores
 
 _SHOWN = 10
 

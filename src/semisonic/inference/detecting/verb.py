@@ -13,7 +13,8 @@ from semisonic.inference.detecting.detect import detect_with
 from semisonic.inference.detecting.options import CSV, SCORE_OPTIONS, DetectOptions
 from semisonic.inference.detecting.page import write_page
 from semisonic.inference.detecting.result import DetectResult
-from semisonic.inference.detecting.truth import COLUMNS, hold_against
+from semisonic.inference.detecting.truth import hold_against
+from semisonic.inference.detecting.truth_scores import COLUMNS
 from semisonic.inference.modelfile import open_model
 from semisonic.training import RunFolder
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +12,8 @@ from semisonic.evaluation.plots import precision_recall, reliability_diagram
 from semisonic.evaluation.report.page import Number, Page
 from semisonic.evaluation.wording import percent
 from semisonic.inference.calibrate_options import CalibrateOptions
+from semisonic.inference.verbs.calibrate_result import CalibrateResult
 from semisonic.models import SoundModel
-
-if TYPE_CHECKING:
-    from semisonic.inference.verbs.calibrate import CalibrateResult
 
 
 def write_calibrate_page(
