@@ -47,6 +47,13 @@ def test_blocks_give_the_levels_of_the_whole(seed: int, n: int, cuts: list[int])
     assert problems_of(levels, 8000) == problems(x, 8000)
 
 
+@pytest.mark.parametrize("value", [0.99, 1.0, -1.0])
+def test_a_constant_at_full_scale_is_clipped_once(value: float) -> None:
+    levels = Levels()
+    levels.add(np.full(5, value, np.float32))
+    assert levels.clipped_share == 1.0
+
+
 def test_samples_that_are_no_numbers_are_counted_and_left_out() -> None:
     levels = Levels()
     levels.add(np.array([0.5, np.nan, -0.5, np.inf], np.float32))

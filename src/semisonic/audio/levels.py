@@ -74,7 +74,8 @@ class Levels:
     @property
     def clipped_share(self) -> float:
         """Share of the samples, 0 to 1, that lie in flat tops at full scale."""
-        n_flat = sum(top.n for top in self._tops if abs(top.value) >= FULL_SCALE)
+        tops = {top.value: top.n for top in self._tops}  # one, where all samples are equal
+        n_flat = sum(n for value, n in tops.items() if abs(value) >= FULL_SCALE)
         return n_flat / self.n if self.n else 0.0
 
 

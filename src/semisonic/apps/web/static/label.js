@@ -29,6 +29,7 @@ class Labelling {
     this.viewer = null;
     this.item = null;
     this.stopped = false;
+    this.turn = 0;  // grows with each question asked for; only the answer to the last is shown
     this.name = h("input", { type: "text", value: localStorage.getItem("annotator") ?? "", maxlength: "60", autocomplete: "off", placeholder: "Your name", "aria-label": "Your name", onchange: () => { localStorage.setItem("annotator", this.who); this.next(); } });
     this.order = h("select", { "aria-label": "What is asked first", onchange: () => this.next() }, Object.entries(ORDERS).map(([value, text]) => h("option", { value }, text)));
     this.plays = h("input", { type: "checkbox", checked: localStorage.getItem("plays") !== "no", onchange: () => localStorage.setItem("plays", this.plays.checked ? "yes" : "no") });
@@ -67,9 +68,16 @@ class Labelling {
   }
 
   async next() {
+    const turn = ++this.turn;
     this.panel.wait(true);
-    try { await this.show(await get("label/next", { annotator: this.who, strategy: this.order.value })); }
-    catch (error) { this.title.textContent = "Nothing to ask"; this.why.textContent = error.message; }
+    try {
+      const found = await get("label/next", { annotator: this.who, strategy: this.order.value });
+      if (turn === this.turn && !this.stopped) await this.show(found);
+    } catch (error) {
+      if (turn !== this.turn || this.stopped) return;
+      this.title.textContent = "Nothing to ask";
+      this.why.textContent = error.message;
+    }
   }
 
   async show({ item, sound }) {
@@ -119,6 +127,7 @@ class Labelling {
     const isWhole = chosen === this.whole || (Math.abs(chosen[0] - this.whole[0]) < 0.02 && Math.abs(chosen[1] - this.whole[1]) < 0.02);
     const [start_time, end_time] = isWhole ? [item.start_time, item.end_time] : chosen.map((time) => Math.round(time * 1000) / 1000);
     const [guess, guess_score] = item.guesses[0] ?? ["", 0];
+    this.turn += 1;
     this.panel.wait(true);
     viewer?.player.pause();
     try {
