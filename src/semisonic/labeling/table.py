@@ -84,7 +84,8 @@ def read_table(path: Path, root: Path, name: str) -> Table:
     DataError
         When it is no table of an index.
     """
-    text = dict.fromkeys(("file", "label", "predicted", "group", "label_type"), str)
+    # object: strings that pyarrow holds, where it is installed, cannot be names of any bytes
+    text = dict.fromkeys(("file", "label", "predicted", "group", "label_type"), object)
     try:
         frame = pd.read_csv(
             path, dtype=text, keep_default_na=False, encoding_errors="surrogateescape",
