@@ -26,15 +26,15 @@ N = 60
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from semisonic.data import journal, store
+from semisonic.data import journal, store, store_decode
 from semisonic.data.clips import Clips
 root, folder, delay = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 journal.FLUSH_INTERVAL = 0.01
-real = store.store_clip
+real = store_decode.store_clip
 def slow(*arguments):
     time.sleep(delay)
     return real(*arguments)
-store.store_clip = slow
+store_decode.store_clip = slow
 clips = Clips.from_rows(root, [{"file": p.name} for p in root.iterdir()])
 report = store.SampleStore.build(clips, folder, sample_rate=8000, workers=2).report
 print(report.n_decoded, report.n_reused)
@@ -167,7 +167,7 @@ def test_the_lock_of_a_killed_process_is_free(root: Path, tmp_path: Path) -> Non
 def test_an_interrupt_keeps_what_is_finished(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from semisonic.data import store as module
+    from semisonic.data import store_decode as module
 
     real, count = module.store_clip, iter(range(1000))
 

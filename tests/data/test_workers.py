@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from semisonic.base.errors import OptionError
-from semisonic.data.workers import TASKS_PER_WORKER, count_workers, in_threads
+from semisonic.data.workers import count_workers, in_threads
+from semisonic.engines.threads import TASKS_PER_WORKER
 
 
 def test_all_results_come_from_several_threads() -> None:

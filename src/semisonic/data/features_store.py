@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,11 @@ from semisonic.base.errors import DataError, OptionError
 from semisonic.base.progress import bar
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
-from semisonic.data.store import CHUNK, SampleStore, StoreReport
+from semisonic.data.store import SampleStore, StoreReport, chunk_size
 from semisonic.data.store_folder import DataFile, StoreFolder, opened
 from semisonic.data.store_index import clip_keys
-from semisonic.data.workers import count_workers, in_threads
+from semisonic.data.workers import count_workers
+from semisonic.engines import LOCAL_ENGINE, Engine, in_any_order
 
 Shape = tuple[int, int, int]
 Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -64,6 +66,7 @@ class FeatureStore:
         shape: Shape,
         n_samples: int,
         workers: int | None = None,
+        engine: Engine = LOCAL_ENGINE,
     ) -> FeatureStore:
         """Bring a folder up to date with a sample store, and open it.
 
@@ -74,7 +77,7 @@ class FeatureStore:
         folder : path
             The store's own folder; made if missing.
         extractor : callable
-            Called once in each thread; gives a function from samples, float32 of shape
+            Called once in each thread or process; gives a function from samples, float32 of shape
             (n_samples,) with full scale ±1, to features, float32 of shape ``shape``. It
             may keep buffers, and may return the same buffer each time.
         key : str
@@ -85,7 +88,10 @@ class FeatureStore:
         n_samples : int
             Clips are cut to this length, or followed by silence.
         workers : int, optional
-            Threads; by default as many as there are processors.
+            Threads, or calls at once; by default as many as there are processors.
+        engine : Engine
+            Where features are computed. On a cluster the sample store lies at the same path on
+            every node; features are written by this process alone.
 
         Raises
         ------
@@ -95,7 +101,7 @@ class FeatureStore:
         """
         if n_samples < 1 or len(shape) != 3 or min(shape) < 1:
             raise OptionError(f"features of shape {shape} from {n_samples} samples: expected > 0")
-        n_workers = count_workers(workers)
+        count_workers(workers)  # refuses what is no number of workers
         shape = (int(shape[0]), int(shape[1]), int(shape[2]))
         options = {
             "key": key,
@@ -105,8 +111,8 @@ class FeatureStore:
         }
         with opened(folder, "features", options) as store:
             started = time.perf_counter()
-            build = _Build(samples, shape, int(n_samples), n_workers)
-            n_reused = build.run(store, extractor)
+            work = _Work(samples, shape, int(n_samples), extractor)
+            n_reused = _Build(work, workers, engine).run(store)
             n = len(samples)
             report = StoreReport(n - n_reused, n_reused, seconds=time.perf_counter() - started)
             return cls(store.data_path, samples.clips, shape, report)
@@ -139,18 +145,63 @@ class FeatureStore:
             self.array = np.empty(shape, np.float16)
 
 
+@dataclass(frozen=True)
+class _Work:
+    """How features of rows are computed; it can be sent to another process."""
+
+    samples: SampleStore
+    shape: Shape
+    n_samples: int
+    extractor: Callable[[], Extractor]
+
+    def into(self, data: DataFile) -> Callable[[list[int]], tuple[list[int], None]]:
+        """A function that writes the features of some rows to their places."""
+        extract, row_bytes = self.extractor(), self.row_bytes
+
+        def work(rows: list[int]) -> tuple[list[int], None]:
+            for row in rows:
+                data.write(self._features(row, extract), row * row_bytes)
+            return rows, None
+
+        return work
+
+    def alone(self) -> Callable[[list[int]], tuple[list[int], NDArray[np.float16]]]:
+        """A function that gives the features of some rows back."""
+        extract = self.extractor()
+        return lambda rows: (rows, np.stack([self._features(row, extract) for row in rows]))
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of the features of one clip."""
+        return 2 * int(np.prod(self.shape))
+
+    def _features(self, row: int, extract: Extractor) -> NDArray[np.float16]:
+        features = np.asarray(extract(fit_length(self.samples.wave(row), self.n_samples)))
+        if features.shape != self.shape:
+            clip = self.samples.clips[row].ids[0]
+            raise DataError(f"features of '{clip}': shape {features.shape}, expected {self.shape}")
+        with np.errstate(over="ignore"):
+            result: NDArray[np.float16] = features.astype(np.float16)
+        if not np.isfinite(result).all():
+            clip = self.samples.clips[row].ids[0]
+            raise DataError(
+                f"features of '{clip}': from {features.min():.6g} to {features.max():.6g}, "
+                "expected finite numbers within ±65504 (float16). Use decibels, or a smaller scale"
+            )
+        return result
+
+
 class _Build:
     """One build of a feature store."""
 
-    def __init__(self, samples: SampleStore, shape: Shape, n_samples: int, workers: int) -> None:
-        self.samples, self.shape, self.n_samples = samples, shape, n_samples
-        self.workers = workers
-        self.row_bytes = 2 * int(np.prod(shape))
-        keys = clip_keys(samples.clips)
-        stamps = samples.stamps.tolist()
+    def __init__(self, work: _Work, workers: int | None, engine: Engine) -> None:
+        self.work, self.workers, self.engine = work, workers, engine
+        self.row_bytes = work.row_bytes
+        keys = clip_keys(work.samples.clips)
+        stamps = work.samples.stamps.tolist()
         self.wanted: list[Identity] = [(*k, *s) for k, s in zip(keys, stamps, strict=True)]
 
-    def run(self, store: StoreFolder, extractor: Callable[[], Extractor]) -> int:
+    def run(self, store: StoreFolder) -> int:
         """Compute what is missing; the number of rows that were there already."""
         with store.writing() as (data, journal):
             known = self._read(journal, data.size())
@@ -160,7 +211,7 @@ class _Build:
             size = len(self.wanted) * self.row_bytes
             if data.size() < size:
                 data.resize(size)
-            self._compute_rest(data, journal, extractor, known)
+            self._compute_rest(data, journal, known)
         return len(known)
 
     def _read(self, journal: Journal, n_bytes: int) -> dict[Identity, int]:
@@ -184,46 +235,23 @@ class _Build:
                     kept[identity] = row
         return kept
 
-    def _compute_rest(
-        self,
-        data: DataFile,
-        journal: Journal,
-        extractor: Callable[[], Extractor],
-        known: dict[Identity, int],
-    ) -> None:
+    def _compute_rest(self, data: DataFile, journal: Journal, known: dict[Identity, int]) -> None:
         rest = [row for row, identity in enumerate(self.wanted) if identity not in known]
-        size = max(1, min(CHUNK, len(rest) // (4 * self.workers)))
-        chunks = (rest[i : i + size] for i in range(0, len(rest), size))
-        own = threading.local()
-
-        def work(rows: list[int]) -> list[int]:
-            if not hasattr(own, "extract"):
-                own.extract = extractor()
-            for row in rows:
-                data.write(self._features(row, own.extract), row * self.row_bytes)
-            return rows
-
+        make = partial(self.work.into, data) if self.engine.is_local else self.work.alone
         n = len(self.wanted)
-        with one_torch_thread(), bar(n, "features", "clip", initial=len(known)) as shown:
-            for rows in in_threads(work, chunks, self.workers):
-                for row in rows:
+        with (
+            one_torch_thread(),
+            bar(n, "features", "clip", initial=len(known)) as shown,
+            self.engine.calls(make, workers=self.workers) as calls,
+        ):
+            size = chunk_size(len(rest), calls, self.engine)
+            chunks = (rest[i : i + size] for i in range(0, len(rest), size))
+            for rows, features in in_any_order(calls, chunks):
+                for i, row in enumerate(rows):
+                    if features is not None:
+                        data.write(features[i], row * self.row_bytes)
                     journal.append([*self.wanted[row], row])
                 shown.update(len(rows))
-
-    def _features(self, row: int, extract: Extractor) -> NDArray[np.float16]:
-        features = np.asarray(extract(fit_length(self.samples.wave(row), self.n_samples)))
-        if features.shape != self.shape:
-            clip = self.samples.clips[row].ids[0]
-            raise DataError(f"features of '{clip}': shape {features.shape}, expected {self.shape}")
-        with np.errstate(over="ignore"):
-            result: NDArray[np.float16] = features.astype(np.float16)
-        if not np.isfinite(result).all():
-            clip = self.samples.clips[row].ids[0]
-            raise DataError(
-                f"features of '{clip}': from {features.min():.6g} to {features.max():.6g}, "
-                "expected finite numbers within ±65504 (float16). Use decibels, or a smaller scale"
-            )
-        return result
 
 
 @contextmanager

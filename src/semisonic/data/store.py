@@ -12,19 +12,28 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.audio.resample import check_rate
-from semisonic.base.errors import AudioError
 from semisonic.base.progress import bar
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
-from semisonic.data.store_decode import SAMPLE_BYTES, Place, SampleWriter, store_clip
+from semisonic.data.store_decode import (
+    SAMPLE_BYTES,
+    Found,
+    Job,
+    Place,
+    SampleWriter,
+    decode_clips,
+    store_clips,
+)
 from semisonic.data.store_folder import StoreFolder, opened, read_at
 from semisonic.data.store_index import (
     clip_keys,
@@ -34,10 +43,13 @@ from semisonic.data.store_index import (
     read_places,
     to_record,
 )
-from semisonic.data.workers import count_workers, in_threads
+from semisonic.data.workers import count_workers
+from semisonic.engines import LOCAL_ENGINE, Calls, Engine, in_any_order
 
-CHUNK = 8
-"""Clips that a thread takes at once."""
+T = TypeVar("T")
+
+CHUNK, CHUNK_AFAR = 8, 32
+"""Clips that a thread takes at once, and a call on a cluster."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,7 @@ class SampleStore:
         *,
         sample_rate: int,
         workers: int | None = None,
+        engine: Engine = LOCAL_ENGINE,
     ) -> SampleStore:
         """Bring a folder up to date with a clip table, and open it.
 
@@ -122,7 +135,10 @@ class SampleStore:
         sample_rate : int
             Hz. A folder holds one rate; another one is an error.
         workers : int, optional
-            Threads; by default as many as there are processors.
+            Threads, or calls at once; by default as many as there are processors.
+        engine : Engine
+            Where clips are decoded. On a cluster the recordings lie at the same path on every
+            node; the store is written by this process alone.
 
         Raises
         ------
@@ -130,10 +146,10 @@ class SampleStore:
             If the folder holds something else, or the disk is full.
         """
         check_rate(sample_rate)
-        n_workers = count_workers(workers)
+        count_workers(workers)  # refuses what is no number of workers
         with opened(folder, "samples", {"sample_rate": int(sample_rate)}) as store:
             started = time.perf_counter()
-            build = _Build(clips, int(sample_rate), n_workers)
+            build = _Build(clips, int(sample_rate), workers, engine)
             build.run(store)
             rows = np.array(sorted(build.places), np.int64)
             report = build.report(time.perf_counter() - started)
@@ -178,8 +194,9 @@ class SampleStore:
 class _Build:
     """One build: what is there, what is to do, and what came of it."""
 
-    def __init__(self, clips: Clips, sample_rate: int, workers: int) -> None:
-        self.clips, self.sample_rate, self.workers = clips, sample_rate, workers
+    def __init__(self, clips: Clips, sample_rate: int, workers: int | None, engine: Engine) -> None:
+        self.clips, self.sample_rate = clips, sample_rate
+        self.workers, self.engine = workers, engine
         self.keys = clip_keys(clips)
         self.stamps = file_stamps(clips)
         self.places: dict[int, Place] = {}
@@ -215,26 +232,37 @@ class _Build:
 
     def _decode_rest(self, journal: Journal, writer: SampleWriter) -> None:
         rest = [row for row in range(len(self.clips)) if row not in self.places]
-        size = max(1, min(CHUNK, len(rest) // (4 * self.workers)))
-        chunks = (rest[i : i + size] for i in range(0, len(rest), size))
-
-        def work(rows: list[int]) -> list[tuple[int, Place | str]]:
-            return [(row, self._store(row, writer)) for row in rows]
-
-        n = len(self.clips)
-        with bar(n, "decode", "clip", initial=self.n_reused) as shown:
-            for results in in_threads(work, chunks, self.workers):
-                for row, result in results:
+        root, n = self.clips.root, len(self.clips)
+        work: Callable[[list[Job]], tuple[Found, NDArray[np.int16] | None]]
+        work = partial(decode_clips, root, self.sample_rate)
+        if self.engine.is_local:
+            work = partial(store_clips, root, self.sample_rate, writer)
+        with (
+            bar(n, "decode", "clip", initial=self.n_reused) as shown,
+            self.engine.calls(partial(_same, work), workers=self.workers) as calls,
+        ):
+            size = chunk_size(len(rest), calls, self.engine)
+            chunks = (
+                [(row, self.keys[row]) for row in rest[i : i + size]]
+                for i in range(0, len(rest), size)
+            )
+            for found, samples in in_any_order(calls, chunks):
+                offset = writer.append(samples)
+                for row, result in found:
                     if isinstance(result, str):
                         self.failures[row] = result
                         continue
-                    self.places[row] = result
-                    journal.append(to_record(self.keys[row], self.stamps[row].tolist(), result))
-                shown.update(len(results))
+                    place = replace(result, offset=result.offset + offset)
+                    self.places[row] = place
+                    journal.append(to_record(self.keys[row], self.stamps[row].tolist(), place))
+                shown.update(len(found))
 
-    def _store(self, row: int, writer: SampleWriter) -> Place | str:
-        file, start, end = self.keys[row]
-        try:
-            return store_clip(self.clips.root / file, start, end, self.sample_rate, writer)
-        except AudioError as error:
-            return error.reason
+
+def _same(work: T) -> T:
+    """What every thread and process calls: they need nothing of their own."""
+    return work
+
+
+def chunk_size(n: int, calls: Calls[Any, Any], engine: Engine) -> int:
+    """Clips for one call, so that every worker has several calls to make."""
+    return max(1, min(CHUNK if engine.is_local else CHUNK_AFAR, n // (2 * calls.room)))

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +59,82 @@ class SampleWriter:
         """Write samples to a place."""
         self._data.write(values, offset * SAMPLE_BYTES)
 
+    def append(self, values: NDArray[np.int16] | None) -> int:
+        """Write samples that were decoded elsewhere; their offset, 0 where there are none."""
+        if values is None:
+            return 0
+        offset = self.reserve(len(values))
+        self.write(values, offset)
+        return offset
+
+
+class SampleBuffer:
+    """In place of a :class:`SampleWriter` where its file is not at hand."""
+
+    def __init__(self) -> None:
+        self._pieces: list[tuple[int, NDArray[np.int16]]] = []
+        self._end = 0
+
+    def reserve(self, n_samples: int) -> int:
+        """The offset of a new place, in samples."""
+        self._end += n_samples
+        return self._end - n_samples
+
+    def write(self, values: NDArray[np.int16], offset: int) -> None:
+        """Keep samples for a place."""
+        self._pieces.append((offset, values))
+
+    def samples(self) -> NDArray[np.int16]:
+        """All of it; what was not written is 0."""
+        result = np.zeros(self._end, np.int16)
+        for offset, values in self._pieces:
+            result[offset : offset + len(values)] = values
+        return result
+
+
+class Writer(Protocol):
+    """What a decoded clip is written to."""
+
+    def reserve(self, n_samples: int) -> int:
+        """The offset of a new place, in samples."""
+
+    def write(self, values: NDArray[np.int16], offset: int) -> None:
+        """Write samples to a place."""
+
+
+Key = tuple[str, float, float | None]
+"""A clip: file, start and end; None for the end of the file."""
+Job = tuple[int, Key]
+Found = list[tuple[int, Place | str]]
+"""Where each clip lies, by its row, or why it could not be read."""
+
+
+def store_clips(
+    root: Path, sample_rate: int, writer: Writer, jobs: Sequence[Job]
+) -> tuple[Found, None]:
+    """Decode some clips and write them to where others go."""
+    return [(row, _stored(root, key, sample_rate, writer)) for row, key in jobs], None
+
+
+def decode_clips(
+    root: Path, sample_rate: int, jobs: Sequence[Job]
+) -> tuple[Found, NDArray[np.int16]]:
+    """Decode some clips; where each lies in the samples that are given back."""
+    buffer = SampleBuffer()
+    found, _ = store_clips(root, sample_rate, buffer, jobs)
+    return found, buffer.samples()
+
+
+def _stored(root: Path, key: Key, sample_rate: int, writer: Writer) -> Place | str:
+    file, start, end = key
+    try:
+        return store_clip(root / file, start, end, sample_rate, writer)
+    except AudioError as error:
+        return error.reason
+
 
 def store_clip(
-    path: Path, start_time: float, end_time: float | None, sample_rate: int, writer: SampleWriter
+    path: Path, start_time: float, end_time: float | None, sample_rate: int, writer: Writer
 ) -> Place:
     """Decode, check, resample and write one clip.
 
@@ -92,7 +167,7 @@ def _store_long(
     end_time: float | None,
     sample_rate: int,
     duration: float,
-    writer: SampleWriter,
+    writer: Writer,
 ) -> Place:
     """The same in blocks, and once more if a block turns out to go beyond full scale."""
     n_reserved = math.ceil((duration + 0.1) * sample_rate)

@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
-from semisonic.data.store_decode import SAMPLE_BYTES, Place
+from semisonic.data.store_decode import SAMPLE_BYTES, Key, Place
 from semisonic.data.store_folder import DataFile, StoreFolder
-
-Key = tuple[str, float, float | None]
-"""A clip: file, start and end; None for the end of the file."""
 
 Stamp = tuple[int, int]
 """A version of a file: size in bytes and time of change in ns."""

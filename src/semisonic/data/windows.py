@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semisonic import audio
 from semisonic.base.errors import AudioError, OptionError
-from semisonic.base.progress import track
+from semisonic.base.progress import bar
 from semisonic.data.clips import Clips
+from semisonic.engines import LOCAL_ENGINE, Engine, in_order
 
 _TOLERANCE = 1e-6  # seconds
+HEADERS, HEADERS_AFAR = 8, 256
+"""Headers that a thread reads at once, and a call on a cluster."""
 
 
 def windows(
@@ -93,20 +96,35 @@ class Header:
     reason: str = ""
 
 
-def read_headers(clips: Clips, files: list[str], workers: int | None = None) -> list[Header]:
+def read_headers(
+    clips: Clips, files: list[str], workers: int | None = None, engine: Engine = LOCAL_ENGINE
+) -> list[Header]:
     """The headers of some of a table's files, in their order."""
     if not files:
         return []
+    size = HEADERS if engine.is_local else HEADERS_AFAR
+    chunks = (files[i : i + size] for i in range(0, len(files), size))
+    found: list[Header] = []
+    with (
+        bar(len(files), "read headers", "file") as shown,
+        engine.calls(partial(partial, _headers, clips.root), workers=workers) as calls,
+    ):
+        for headers in in_order(calls, chunks):
+            found += headers
+            shown.update(len(headers))
+    return found
 
-    def one(file: str) -> Header:
-        try:
-            info = audio.probe(clips.root / file)
-        except AudioError as error:
-            return Header(file, None, error.reason)
-        return Header(file, info, info.damage)
 
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        return list(track(pool.map(one, files), "read headers", "file", len(files)))
+def _headers(root: Path, files: list[str]) -> list[Header]:
+    return [_header(root, file) for file in files]
+
+
+def _header(root: Path, file: str) -> Header:
+    try:
+        info = audio.probe(root / file)
+    except AudioError as error:
+        return Header(file, None, error.reason)
+    return Header(file, info, info.damage)
 
 
 def _cut(length: float, duration: float, hop: float) -> list[tuple[float, float | None]]:

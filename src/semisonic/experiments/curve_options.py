@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import option
+from semisonic.engines.options import EngineOptions
 from semisonic.experiments.options import COPIES
 from semisonic.features import MelOptions
 from semisonic.inference.methods.advice import AUTO
@@ -45,9 +46,10 @@ class CurveOptions:
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = option(
-        None, "processes that train at once; if not given one a core, or one on a GPU", minimum=1
+        None, "trainings at once; if not given one a core, or one on a GPU", minimum=1
     )
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"
     )
     mel: MelOptions = option(MelOptions(), "front end")
+    where: EngineOptions = option(EngineOptions(), "engine")

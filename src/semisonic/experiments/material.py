@@ -17,6 +17,7 @@ from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.join import join
 from semisonic.data.splits import make_folds
+from semisonic.engines import LOCAL_ENGINE, Engine
 from semisonic.inference.augmented_copies import augmented_copies
 from semisonic.inference.prepare import (
     SILENT,
@@ -152,6 +153,7 @@ def gather(
     near_copies: bool = True,
     several: bool = False,
     workers: int | None = None,
+    engine: Engine = LOCAL_ENGINE,
 ) -> Material:
     """Decode both tables and compute the features of every front end, or find them cached.
 
@@ -169,6 +171,10 @@ def gather(
         clips stay in one. It decodes every clip once more.
     several : bool
         Let clips carry several labels.
+    workers : int, optional
+        Threads that decode.
+    engine : Engine
+        Where clips are decoded.
 
     Raises
     ------
@@ -189,7 +195,9 @@ def gather(
             )
             table = join(joined, changed)
         hop = segments.hop or None
-        part = prepare(table, mel, cache, hop=hop, rest=segments.rest, workers=workers)
+        part = prepare(
+            table, mel, cache, hop=hop, rest=segments.rest, workers=workers, engine=engine
+        )
         prepared.append(part)
         copied.append(source)
     heard = [

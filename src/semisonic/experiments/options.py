@@ -9,6 +9,7 @@ from typing import Any
 
 from semisonic.base.errors import OptionError
 from semisonic.base.options import option
+from semisonic.engines.options import EngineOptions
 from semisonic.inference.options import NEAR_COPIES
 
 COPIES = f"{NEAR_COPIES}; where folds are made, copies stay in one"
@@ -44,11 +45,12 @@ class RunOptions:
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = option(
-        None, "processes that train at once; if not given one a core, or one on a GPU", minimum=1
+        None, "trainings at once; if not given one a core, or one on a GPU", minimum=1
     )
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"
     )
+    where: EngineOptions = option(EngineOptions(), "engine")
 
     @property
     def changes(self) -> dict[str, Any]:

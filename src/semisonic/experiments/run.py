@@ -16,6 +16,7 @@ from semisonic.data.clips import Clips
 from semisonic.data.readers import load_clips
 from semisonic.data.synth import SynthOptions
 from semisonic.data.workers import count_workers
+from semisonic.engines import Engine, open_engine
 from semisonic.evaluation.outcome import Comparison
 from semisonic.experiments.engine import Task, run_tasks
 from semisonic.experiments.jobs import PretrainJob, Rows, TrainJob
@@ -47,7 +48,7 @@ from semisonic.training import RunFolder, choose_device
 
 _log = logging.getLogger(__name__)
 EXAMPLES = 3
-FREE = ("workers", "device", "cache", "output")
+FREE = ("workers", "device", "cache", "output", "where")
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,13 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
     """
     device = choose_device(options.device)
     asked = {**to_dict(options), "contents": to_dict(recipe)}
-    with RunFolder(options.output, command, asked, seeds=options.seed, free=FREE) as run:
+    with (
+        RunFolder(options.output, command, asked, seeds=options.seed, free=FREE) as run,
+        open_engine(options.where) as engine,
+    ):
         cache = options.cache or run.folder / "cache"
         inputs = [(one.front, one.segments) for one in (*recipe.settings, *recipe.controls)]
-        material, hashes = material_of(run, options, recipe.synth, inputs, cache)
+        material, hashes = material_of(run, options, recipe.synth, inputs, cache, engine)
         jobs = run.folder / "jobs"
         recipe = settle_precision(recipe, material, jobs, str(device))
         categories = categories_of(material.labelled.classes, dict(recipe.categories))
@@ -144,7 +148,7 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
             notes = (*material.notes, *source.notes, *measured(trained.values()))
             material = replace(material, notes=notes)
         context = Context(jobs, material, str(device), hashes, starts, categories or {})
-        seconds = _run_jobs(plan, context, options.workers)
+        seconds = _run_jobs(plan, context, options.workers, engine)
         outcome = collect(recipe, plan, jobs)
         yield Finished(run, recipe, plan, material, outcome, seconds)
 
@@ -155,6 +159,7 @@ def material_of(
     synth: SynthOptions,
     inputs: Iterable[tuple[FrontOptions, SegmentOptions]],
     cache: Path,
+    engine: Engine,
     *,
     several: bool = False,
 ) -> tuple[Material, dict[str, dict[str, str]]]:
@@ -165,7 +170,7 @@ def material_of(
     labelled, pool = load_data(options, synth, cache)
     material = gather(
         labelled, pool, inputs, cache,
-        seed=options.seed, workers=options.workers, several=several,
+        seed=options.seed, workers=options.workers, engine=engine, several=several,
         near_copies=options.near_copies and str(options.data) != SYNTH,
     )  # fmt: skip
     hashes = {
@@ -201,30 +206,38 @@ def load_data(
     return labelled, pool
 
 
-def _run_jobs(plan: Plan, context: Context, workers: int | None) -> float:
+def _run_jobs(plan: Plan, context: Context, workers: int | None, engine: Engine) -> float:
     """Run what is not done yet; the seconds of training that all jobs took together."""
     folder = context.folder
     jobs = all_jobs(plan)
     todo = [job for job in jobs if not is_done(folder, job)]
     # A job that others wait for goes first, the rest follow fold by fold.
     todo.sort(key=lambda job: (job.draw, job.fold))
-    train_all([_task(job) for job in todo], len(jobs) - len(todo), context, workers)
+    train_all([_task(job) for job in todo], len(jobs) - len(todo), context, workers, engine)
     return float(sum(read_job(folder, job)["seconds"] for job in jobs))
 
 
-def train_all(tasks: Sequence[Task], n_done: int, context: Context, workers: int | None) -> None:
-    """Run jobs in as many processes as there are cores, or one after the other on a GPU."""
-    n_processes = workers or (count_workers(None) if context.device == "cpu" else 1)
+def train_all(
+    tasks: Sequence[Task], n_done: int, context: Context, workers: int | None, engine: Engine
+) -> None:
+    """Run jobs: in as many processes as there are cores, one after the other on a GPU, or as many
+    as a cluster has room for.
+    """
+    at_once = workers or 0
+    if engine.is_local:
+        at_once = workers or (count_workers(None) if context.device == "cpu" else 1)
     n_all = len(tasks) + n_done
-    _log.info("%d jobs, %d of them done, %d processes", n_all, n_done, n_processes)
+    _log.info("%d jobs, %d of them done, %d at once", n_all, n_done, at_once)
     if tasks:
         run_tasks(
             tasks,
-            workers=min(n_processes, len(tasks)),
+            workers=min(at_once, len(tasks)),
             label="train",
             done=n_done,
             initializer=start,
             context=(context,),
+            engine=engine,
+            device=context.device,
         )
 
 

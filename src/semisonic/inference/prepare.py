@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from semisonic.base.files import digest
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.store import SampleStore
+from semisonic.engines import LOCAL_ENGINE, Engine
 from semisonic.features import (
     CepstrumOptions,
     Extractor,
@@ -160,6 +162,7 @@ def prepare(
     hop: float | None = None,
     rest: bool = True,
     workers: int | None = None,
+    engine: Engine = LOCAL_ENGINE,
 ) -> Prepared:
     """Decode clips and compute their features, or find both where an earlier call left them.
 
@@ -175,7 +178,9 @@ def prepare(
     rest : bool
         Give the rest of a longer clip a window that ends where the clip ends.
     workers : int, optional
-        Threads; by default one for each processor core.
+        Threads; by default one for each processor core. On a cluster: calls at once.
+    engine : Engine
+        Where clips are decoded and features computed.
 
     Raises
     ------
@@ -193,16 +198,18 @@ def prepare(
         cache / "samples" / f"{digest(clips.root.resolve())}-{mel.sample_rate}{cut}",
         sample_rate=mel.sample_rate,
         workers=workers,
+        engine=engine,
     )
     _warn_of_padding(samples, mel)
     features = FeatureStore.build(
         samples,
         cache / "features" / f"{place}-{mel.key()}{cut}",
-        extractor=lambda: _extractor(mel),
+        extractor=partial(_extractor, mel),
         key=mel.key(),
         shape=mel.shape,
         n_samples=mel.n_samples,
         workers=workers,
+        engine=engine,
     )
     row_of = dict(zip(windows.ids, source.tolist(), strict=True))
     kept = np.array([row_of[clip] for clip in features.clips.ids], dtype=np.int64)

@@ -7,39 +7,29 @@ the same clips meet in the same batches as if nothing had happened, and every by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from semisonic.base.progress import bar
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
+from semisonic.data.store_decode import Key
 from semisonic.data.store_folder import DataFile, StoreFolder
-from semisonic.data.store_index import Key, Stamp, clip_keys, file_stamps
-from semisonic.inference.pipeline import Done
-from semisonic.labeling.batching import embedded_windows
-from semisonic.labeling.collecting import Collected
-from semisonic.labeling.embed_options import CLIP
-from semisonic.labeling.embedder import Embedder
+from semisonic.data.store_index import Stamp, clip_keys, file_stamps
+from semisonic.engines import LOCAL_ENGINE, Engine, in_order
+from semisonic.labeling.embedder import Embedder, Vectors
+from semisonic.labeling.groups import Group, Work, embed_group, group_maker
 from semisonic.labeling.npy import HEADER_BYTES, header_of
-from semisonic.labeling.rows import Entry, described, in_order, known_entries, pack
+from semisonic.labeling.rows import Entry, known_entries
+from semisonic.labeling.rows import in_order as rows_in_order
 
 GROUP_CLIPS = 32
 GROUP_BYTES = 64 << 20
 _BYTES_A_SECOND = 4 * 48000  # of a clip that is a part of its recording
 _PIECE = 1 << 22
-
-
-@dataclass(frozen=True)
-class Work:
-    """How clips are embedded: see :class:`EmbedOptions`."""
-
-    per: str
-    hop: float | None
-    batch_size: int
-    device: str
-    workers: int | None
 
 
 @dataclass(frozen=True)
@@ -50,16 +40,21 @@ class Built:
     n_new: int
 
 
-def build(store: StoreFolder, embedder: Embedder, clips: Clips, work: Work) -> Built:
+def build(
+    store: StoreFolder, embedder: Embedder, clips: Clips, work: Work, engine: Engine = LOCAL_ENGINE
+) -> Built:
     """Embed the clips that the store does not hold; rows of files that changed are replaced."""
-    return _Build(store, embedder, clips, work).run()
+    return _Build(store, embedder, clips, work, engine).run()
 
 
 class _Build:
     """One build."""
 
-    def __init__(self, store: StoreFolder, embedder: Embedder, clips: Clips, work: Work) -> None:
+    def __init__(
+        self, store: StoreFolder, embedder: Embedder, clips: Clips, work: Work, engine: Engine
+    ) -> None:
         self.store, self.embedder, self.clips, self.work = store, embedder, clips, work
+        self.engine = engine
         self.row_bytes = 4 * embedder.dim
         self.keys = clip_keys(clips)
         self.stamps: list[Stamp] = [(int(a), int(b)) for a, b in file_stamps(clips)]
@@ -89,7 +84,7 @@ class _Build:
         result: dict[Key, Entry] = {}
         end = 0
         with DataFile(self.store.data_path) as old, self.store.rewriting() as (data, journal):
-            for entry in [*in_order(kept), *(e for e in kept.values() if not e.n)]:
+            for entry in [*rows_in_order(kept), *(e for e in kept.values() if not e.n)]:
                 n_bytes = entry.n * self.row_bytes
                 for at in range(0, n_bytes, _PIECE):
                     piece = old.read(min(_PIECE, n_bytes - at), self._place(entry.first) + at)
@@ -116,15 +111,42 @@ class _Build:
         rest = [row for row, key in enumerate(self.keys) if key not in known]
         end = _end(known)
         with bar(len(self.keys), "embed", "clip", initial=len(self.keys) - len(rest)) as shown:
-            for rows in self._groups(rest):
-                entries = []
-                for entry in self._embed(data, rows, end):
-                    entries.append(entry)
-                    end = entry.first + entry.n
-                    shown.update()
+            groups = map(self._group, self._groups(rest))
+            for entries in self._embedded(groups, data, end, shown.update):
                 known.update((entry.key, entry) for entry in entries)
                 journal.append([entry.record() for entry in entries])
         return len(rest)
+
+    def _embedded(
+        self, groups: Iterator[Group], data: DataFile, end: int, update: Callable[[int], object]
+    ) -> Iterator[list[Entry]]:
+        """The entries of each group, in order, whose vectors are written from row ``end`` on."""
+
+        def write(vectors: Vectors, row: int) -> None:
+            data.write(vectors, self._place(row))
+
+        work = self.work
+        if self.engine.is_local:
+            for group in groups:
+                entries = []
+                for entry in embed_group(self.embedder, work, group, write, end):
+                    entries.append(entry)
+                    end = entry.first + entry.n
+                    update(1)
+                yield entries
+            return
+        device = "cpu" if work.device == "auto" else work.device
+        make = partial(group_maker, self.embedder, replace(work, device=device, workers=1))
+        with self.engine.calls(make, workers=work.workers, device=device) as calls:
+            for entries, vectors in in_order(calls, groups):
+                write(vectors, end)
+                yield [replace(entry, first=end + entry.first) for entry in entries]
+                end += len(vectors)
+                update(len(entries))
+
+    def _group(self, rows: list[int]) -> Group:
+        keys, stamps = [self.keys[row] for row in rows], [self.stamps[row] for row in rows]
+        return Group(self.clips[np.array(rows)], keys, stamps)
 
     def _groups(self, rest: list[int]) -> Iterator[list[int]]:
         """Neighbours whose files are not too large together; a long recording stands alone."""
@@ -144,32 +166,6 @@ class _Build:
         length = float(self.clips.end_time[row] - self.clips.start_time[row])
         size = max(0, self.stamps[row][0])
         return size if np.isnan(length) else min(size, int(_BYTES_A_SECOND * length))
-
-    def _embed(self, data: DataFile, rows: list[int], end: int) -> Iterator[Entry]:
-        """The entries of some clips, in order, their rows written from row ``end`` on."""
-        work = self.work
-        clip = Collected(work.per == CLIP)
-        found = embedded_windows(
-            self.embedder, self.clips[np.array(rows)], hop=work.hop, batch_size=work.batch_size,
-            device=work.device, workers=work.workers,
-        )  # fmt: skip
-        for item, vectors, scores in found:
-            if not isinstance(item, Done):
-                if not clip.is_mean:
-                    data.write(vectors, self._place(end + clip.n_windows))
-                clip.add(item.times, vectors, scores)
-                continue
-            reason = item.reason or ("" if clip.n_windows else "holds no sound")
-            told = [] if reason else clip.told()
-            if clip.is_mean and told:
-                data.write(clip.mean, self._place(end))
-            row = rows[item.row]
-            yield Entry(
-                self.keys[row], self.stamps[row], end, len(told), pack(told), reason,
-                **described(self.clips, row),
-            )  # fmt: skip
-            end += len(told)
-            clip = Collected(clip.is_mean)
 
 
 def _end(known: Mapping[Key, Entry]) -> int:

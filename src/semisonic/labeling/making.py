@@ -19,10 +19,12 @@ from semisonic.base.files import read_json, replacing, write_csv, write_json
 from semisonic.data.clips import Clips
 from semisonic.data.store_folder import StoreFolder, opened
 from semisonic.data.store_index import clip_keys
+from semisonic.engines import LOCAL, EngineOptions, open_engine
 from semisonic.inference.verbs.runs import stamp
-from semisonic.labeling.build import Built, Work, build
+from semisonic.labeling.build import Built, build
 from semisonic.labeling.embed_options import BATCH_SIZE, WINDOW, EmbedOptions
 from semisonic.labeling.embedder import Embedder, embedder_of, open_embedder
+from semisonic.labeling.groups import Work
 from semisonic.labeling.index import ABOUT, STORE, TABLE, VECTORS, EmbeddingIndex
 from semisonic.labeling.naming import Failures, gather, named_from
 from semisonic.labeling.rows import in_order
@@ -78,8 +80,11 @@ def make_index(
     }  # fmt: skip
     _check_same(folder, identity)
     work = Work(options.per, options.hop, options.batch_size, options.device, options.workers)
-    with opened(folder / STORE, "embeddings", identity) as store:
-        built = build(store, embedder, clips, work)
+    with (
+        open_engine(options.where) as engine,
+        opened(folder / STORE, "embeddings", identity) as store,
+    ):
+        built = build(store, embedder, clips, work, engine)
         _publish(folder, store, built, embedder, options)
     failed = {key: entry.reason for key, entry in built.known.items() if entry.reason}
     rows = zip(clip_keys(clips), clips.ids, strict=True)
@@ -100,6 +105,8 @@ def embed(
     batch_size: int = BATCH_SIZE,
     device: str = "auto",
     workers: int | None = None,
+    engine: str = LOCAL,
+    address: str | None = None,
 ) -> EmbeddingIndex:
     """Turn recordings into an index of vectors; what it holds already is not embedded again.
 
@@ -118,6 +125,10 @@ def embed(
         Seconds between windows; the model's clip length by default.
     labels, group : str
         How folders and tables are read: see :func:`semisonic.load_clips`.
+    engine : {"local", "ray"}
+        This machine, or a Ray cluster.
+    address : str, optional
+        Of the Ray cluster: see :class:`semisonic.engines.EngineOptions`.
 
     Returns
     -------
@@ -134,7 +145,10 @@ def embed(
     named = [files] if isinstance(files, (str, PathLike)) else files
     if not isinstance(named, Clips):
         named = [Path(path) for path in named]
-    options = EmbedOptions(Path(), (), folder, per, hop, labels, group, batch_size, device, workers)
+    options = EmbedOptions(
+        Path(), (), folder, per, hop, labels, group, batch_size, device, workers,
+        EngineOptions(engine, address),
+    )  # fmt: skip
     return make_index(_embedder(model), named, options).index
 
 

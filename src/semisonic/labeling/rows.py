@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
-from semisonic.data.store_index import Key, Stamp
+from semisonic.data.store_decode import Key
+from semisonic.data.store_index import Stamp
 
 ROW = np.dtype([("start", "<f8"), ("end", "<f8"), ("predicted", "<i4"), ("score", "<f4")])
 """Of each row: seconds in its recording, number of the best class (-1: none) and its score."""

@@ -11,6 +11,7 @@ from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.source import PATH_HELP, SourceOptions, load
 from semisonic.base.options import option
 from semisonic.data.store import SampleStore
+from semisonic.engines import EngineOptions, open_engine
 
 NOTES_SHOWN = 10
 
@@ -24,6 +25,7 @@ class BuildOptions:
     sample_rate: int = option(22050, "rate of the stored samples", unit="Hz", minimum=1000)
     workers: int | None = option(None, "threads that decode; by default one a core", minimum=1)
     source: SourceOptions = field(default_factory=SourceOptions)
+    where: EngineOptions = option(EngineOptions(), "engine")
 
 
 def build_store(options: BuildOptions, session: Session) -> Status:
@@ -32,9 +34,11 @@ def build_store(options: BuildOptions, session: Session) -> Status:
     Only what is new or changed is decoded. An interrupted build goes on where it stopped.
     """
     clips = load(options.data, options.source, session)
-    store = SampleStore.build(
-        clips, options.output, sample_rate=options.sample_rate, workers=options.workers
-    )
+    with open_engine(options.where) as engine:
+        store = SampleStore.build(
+            clips, options.output, sample_rate=options.sample_rate, workers=options.workers,
+            engine=engine,
+        )  # fmt: skip
     report = store.report
     rate = report.n_decoded / report.seconds if report.seconds > 0 else 0.0
     length = float(store.n_samples.sum()) / store.sample_rate

@@ -10,6 +10,7 @@ from semisonic.base.errors import OptionError
 from semisonic.base.files import read_json, write_json
 from semisonic.base.options import to_dict
 from semisonic.data import synth
+from semisonic.engines import open_engine
 from semisonic.evaluation.wording import p_value, percent, points
 from semisonic.experiments.engine import Task
 from semisonic.experiments.material import WHOLE, Material
@@ -49,15 +50,20 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         )
     device = str(choose_device(options.device))
     asked = {**to_dict(options), "contents": to_dict(recipe)}
-    with RunFolder(options.output, "run", asked, seeds=options.seed, free=FREE) as run:
+    with (
+        RunFolder(options.output, "run", asked, seeds=options.seed, free=FREE) as run,
+        open_engine(options.where) as engine,
+    ):
         cache, jobs = options.cache or run.folder / "cache", run.folder / "jobs"
         inputs = [(recipe.network.mel, WHOLE)]
-        material, hashes = material_of(run, options, recipe.synth, inputs, cache, several=True)
+        material, hashes = material_of(
+            run, options, recipe.synth, inputs, cache, engine, several=True
+        )
         recipe = _settled(recipe, material, jobs, device)
         plan = make_stages_plan(recipe, material.labelled, material.pool, seed=options.seed)
         todo = [_task(job) for job in plan.jobs if not is_done(jobs, job)]
         context = Context(jobs, material, device, hashes)
-        train_all(todo, len(plan.jobs) - len(todo), context, options.workers)
+        train_all(todo, len(plan.jobs) - len(todo), context, options.workers, engine)
         outcome = collect_stages(recipe, plan, jobs, _truth(options, cache))
         report = write_stages_report(run, options, recipe, material, outcome)
         shown = _shown_job(recipe, plan)

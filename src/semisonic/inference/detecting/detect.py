@@ -18,6 +18,8 @@ from semisonic.base.files import digest
 from semisonic.base.options import from_mapping, to_dict
 from semisonic.base.progress import bar
 from semisonic.data.events import Events
+from semisonic.engines import LOCAL, Engine, EngineOptions, open_engine
+from semisonic.inference.detecting.afar import hear_afar
 from semisonic.inference.detecting.deciding import decision_key
 from semisonic.inference.detecting.events_of import Rules
 from semisonic.inference.detecting.grid import Stretch
@@ -38,6 +40,8 @@ def detect(
     files: Iterable[str | PathLike[str]] | str | PathLike[str],
     *,
     output: str | PathLike[str] | None = None,
+    engine: str = LOCAL,
+    address: str | None = None,
     **settings: Any,
 ) -> DetectResult:
     """Find sounds in recordings of any length.
@@ -51,6 +55,10 @@ def detect(
     output : path, optional
         A folder that keeps the scores: what is in it is not computed again, and a call that
         was interrupted goes on. Nothing else is written. A temporary folder by default.
+    engine : {"local", "ray"}
+        Threads of this machine, or a Ray cluster.
+    address : str, optional
+        Of the Ray cluster: see :class:`semisonic.engines.EngineOptions`.
     **settings
         Options of :class:`DetectOptions`: ``threshold``, ``hop``, ``times``, ``edge``,
         ``merge_gap``, ``min_duration``, ``classes``, ``background``, ``device``, ``workers``.
@@ -75,8 +83,12 @@ def detect(
     if "threshold" in values:
         values["threshold"] = str(values["threshold"])
     options = from_mapping(
-        DetectOptions, {**values, "model": Path(), "files": [Path(path) for path in paths]}
-    )
+        DetectOptions,
+        {
+            **values, "model": Path(), "files": [Path(path) for path in paths],
+            "where": EngineOptions(engine, address),
+        },
+    )  # fmt: skip
     if output is not None:
         return detect_with(opened, options, Path(output))
     with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
@@ -85,10 +97,18 @@ def detect(
 
 def detect_with(model: SoundModel, options: DetectOptions, scores: Path) -> DetectResult:
     """The same with options; ``scores`` is the folder that scores are kept in."""
+    with open_engine(options.where) as engine:
+        return _detect(model, options, scores, engine)
+
+
+def _detect(
+    model: SoundModel, options: DetectOptions, scores: Path, engine: Engine
+) -> DetectResult:
     began = time.perf_counter()
-    listener = Listener(model, options.hop, options.times, options.device)
+    device = options.device if engine.is_local else "cpu"  # of this process
+    listener = Listener(model, options.hop, options.times, device)
     rules = Rules.of(listener, options)
-    recordings, failures = list_recordings(options.files, options.workers)
+    recordings, failures = list_recordings(options.files, options.workers, engine)
     grid = listener.grid
     places = {one: grid.parts(one.n_samples(grid.sample_rate)) for one in recordings}
     with ScoreStore(scores, _key(listener), len(model.classes)) as store:
@@ -96,7 +116,7 @@ def detect_with(model: SoundModel, options: DetectOptions, scores: Path) -> Dete
             (one, part) for one in recordings for part in places[one]
             if (one.identity, part.number) not in store
         ]  # fmt: skip
-        broken = _hear(listener, missing, store, options.workers, sum(map(len, places.values())))
+        broken = _hear(listener, missing, store, options, engine, sum(map(len, places.values())))
         rows: list[dict[str, Any]] = []
         means: list[float] = []
         durations, reasons = {}, list(failures)
@@ -149,7 +169,8 @@ def _hear(
     listener: Listener,
     missing: list[tuple[Recording, Stretch]],
     store: ScoreStore,
-    workers: int | None,
+    options: DetectOptions,
+    engine: Engine,
     n_parts: int,
 ) -> _Broken:
     """Score the parts that are missing. What breaks off is given back, and tried again later."""
@@ -159,15 +180,32 @@ def _hear(
     lengths = [(part.last - part.first) * listener.grid.frame for _, part in missing]
     done = n_parts - len(missing)
     label = f"detect ({done} of {n_parts} parts are there)" if done else "detect"
+    heard = _scores(listener, missing, options, engine)
     with bar(math.ceil(sum(lengths)), label, "s of audio", scaled=True) as shown:
-        for length, heard in zip(lengths, hear(listener, missing, workers=workers), strict=True):
-            place = heard.recording.identity, heard.part.number
-            if heard.reason:
-                broken[place] = packed(heard.scores), heard.reason
+        for length, (recording, part), (scores, reason) in zip(
+            lengths, missing, heard, strict=True
+        ):
+            place = recording.identity, part.number
+            if reason:
+                broken[place] = scores, reason
             else:
-                store.put(*place, packed(heard.scores))
+                store.put(*place, scores)
             shown.update(length)
     return broken
+
+
+def _scores(
+    listener: Listener,
+    missing: list[tuple[Recording, Stretch]],
+    options: DetectOptions,
+    engine: Engine,
+) -> Iterator[tuple[Scores, str]]:
+    """The scores of each part, and why they end early, if they do; in the order of the parts."""
+    if not engine.is_local:
+        yield from hear_afar(engine, listener, missing, options)
+        return
+    for heard in hear(listener, missing, workers=options.workers):
+        yield packed(heard.scores), heard.reason
 
 
 def _key(listener: Listener) -> str:

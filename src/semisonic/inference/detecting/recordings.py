@@ -12,6 +12,7 @@ import numpy as np
 from semisonic.base.errors import OptionError
 from semisonic.base.files import digest
 from semisonic.data.windows import read_headers
+from semisonic.engines import LOCAL_ENGINE, Engine
 from semisonic.inference.inputs import gather
 from semisonic.inference.prepare import Failures
 
@@ -55,7 +56,9 @@ class Recording:
 
 
 def list_recordings(
-    files: Iterable[str | PathLike[str]], workers: int | None = None
+    files: Iterable[str | PathLike[str]],
+    workers: int | None = None,
+    engine: Engine = LOCAL_ENGINE,
 ) -> tuple[list[Recording], Failures]:
     """The recordings that some paths stand for; headers are read, nothing is decoded.
 
@@ -80,7 +83,7 @@ def list_recordings(
             "For a table of clips take 'predict'"
         )
     found, failures = [], list(missing)
-    for header in read_headers(clips, clips.file.tolist(), workers):
+    for header in read_headers(clips, clips.file.tolist(), workers, engine):
         if header.info is None:
             failures.append((header.file, header.reason))
             continue

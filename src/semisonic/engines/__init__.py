@@ -1,0 +1,23 @@
+"""Where calls are made, many at once: in this process and on this machine, or on a Ray cluster.
+
+The room knows functions and their results, and nothing of sounds.
+"""
+
+from semisonic.engines.calls import Calls, Task, in_any_order, in_order, run_graph
+from semisonic.engines.engine import LOCAL_ENGINE, Engine, LocalEngine, open_engine
+from semisonic.engines.options import LOCAL, RAY, EngineOptions
+
+__all__ = [
+    "LOCAL",
+    "LOCAL_ENGINE",
+    "RAY",
+    "Calls",
+    "Engine",
+    "EngineOptions",
+    "LocalEngine",
+    "Task",
+    "in_any_order",
+    "in_order",
+    "open_engine",
+    "run_graph",
+]

@@ -1,0 +1,130 @@
+"""The interface of an engine, the local one, and how the options' engine is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import Any, Protocol, TypeVar
+
+from semisonic.base.errors import OptionError
+from semisonic.engines.calls import Calls, Task
+from semisonic.engines.options import LOCAL, EngineOptions
+from semisonic.engines.threads import OwnCalls, ThreadCalls, count_workers
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Engine(Protocol):
+    """Where calls are made.
+
+    Attributes
+    ----------
+    is_local : bool
+        Whether functions run in threads of this process, so that they may write into what it has
+        open. Elsewhere they give back what is to be written.
+    """
+
+    is_local: bool
+
+    def calls(
+        self,
+        make: Callable[[], Callable[[T], R]],
+        *,
+        workers: int | None = None,
+        device: str = "cpu",
+        stop: Event | None = None,
+    ) -> Calls[T, R]:
+        """Calls of a function.
+
+        Parameters
+        ----------
+        make : callable
+            Called once in each thread or process that works; gives the function. Elsewhere than
+            here it, the tasks and the results are pickled.
+        workers : int, optional
+            Calls at once; by default as many as there are processors.
+        device : str
+            What a call computes on; ``cuda`` and the like take a card each on a cluster.
+        stop : Event, optional
+            Set when the calls are given up; only threads of this process see it.
+        """
+
+    def tasks(
+        self,
+        initializer: Callable[..., None],
+        context: tuple[Any, ...],
+        *,
+        workers: int,
+        device: str = "cpu",
+    ) -> Calls[Task, Any]:
+        """Long tasks that compute with one thread each and write files.
+
+        Parameters
+        ----------
+        initializer, context
+            Called once in each process before its first task.
+        workers : int
+            Tasks at once; 0 or 1 does them in this process if the engine is local.
+        device : str
+        """
+
+
+class LocalEngine:
+    """Threads and processes of this machine; see :class:`Engine`."""
+
+    is_local = True
+
+    def calls(
+        self,
+        make: Callable[[], Callable[[T], R]],
+        *,
+        workers: int | None = None,
+        device: str = "cpu",
+        stop: Event | None = None,
+    ) -> Calls[T, R]:
+        """Calls in threads."""
+        return ThreadCalls(make, count_workers(workers), stop)
+
+    def tasks(
+        self,
+        initializer: Callable[..., None],
+        context: tuple[Any, ...],
+        *,
+        workers: int,
+        device: str = "cpu",
+    ) -> Calls[Task, Any]:
+        """Tasks in processes, or here."""
+        if workers <= 1:
+            return OwnCalls(initializer, context)
+        from semisonic.engines.processes import ProcessCalls
+
+        return ProcessCalls(initializer, context, workers)
+
+
+LOCAL_ENGINE = LocalEngine()
+
+
+@contextmanager
+def open_engine(options: EngineOptions) -> Iterator[Engine]:
+    """The engine that options name, for a block.
+
+    Raises
+    ------
+    OptionError
+        When an address is given without ``ray``, when Ray is not installed, or when no cluster
+        answers.
+    """
+    if options.engine == LOCAL:
+        if options.address is not None:
+            raise OptionError(
+                f"option 'address': found '{options.address}' with the engine 'local'; an address "
+                "is that of a Ray cluster: add --engine ray"
+            )
+        yield LOCAL_ENGINE
+        return
+    from semisonic.engines.cluster import connected
+
+    with connected(options.address) as engine:
+        yield engine

@@ -1,0 +1,23 @@
+"""The options that say where the work is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from semisonic.base.options import option
+
+LOCAL, RAY = "local", "ray"
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where the work is done. No result depends on it, so a run goes on with another engine."""
+
+    engine: str = option(
+        LOCAL, "local: threads and processes of this machine; ray: calls on a Ray cluster (needs "
+        "'semisonic[cluster]')", choices=(LOCAL, RAY),
+    )  # fmt: skip
+    address: str | None = option(
+        None, "Ray cluster that is there: auto, HOST:PORT or ray://HOST:PORT; if not given, what "
+        "the variable RAY_ADDRESS says, else a Ray of this machine, which ends with the command"
+    )  # fmt: skip

@@ -1,0 +1,53 @@
+"""What a Ray worker does: make the function of a call once, then call it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+_made: dict[str, Callable[[Any], Any]] = {}
+
+
+def call(holder: list[Any], task: Any) -> Any:
+    """Call the function that ``holder`` refers to.
+
+    Parameters
+    ----------
+    holder : list of one ObjectRef
+        Of a folder and of what makes the function. In a list Ray leaves it a reference, so that
+        it is fetched once by each process, not with each call.
+    task : object
+        The argument.
+    """
+    import ray
+
+    key = holder[0].hex()
+    if key not in _made:
+        _made.clear()  # a worker has one function at a time, which may hold a large network
+        folder, make = ray.get(holder[0])
+        with contextlib.suppress(OSError):  # a node without this folder: whole paths still hold
+            os.chdir(folder)
+        _made[key] = make()
+    return _made[key](task)
+
+
+class TaskMaker:
+    """Makes the function that does tasks, once the process is prepared for them."""
+
+    def __init__(self, initializer: Callable[..., None], context: tuple[Any, ...]) -> None:
+        self._initializer, self._context = initializer, context
+
+    def __call__(self) -> Callable[[Any], None]:
+        """Prepare this process."""
+        import torch
+
+        torch.set_num_threads(1)
+        self._initializer(*self._context)
+        return perform
+
+
+def perform(task: Any) -> None:
+    """Do one task."""
+    task.function(*task.arguments)
