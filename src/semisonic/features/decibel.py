@@ -7,13 +7,15 @@ from torch import Tensor
 from semisonic.features.options import AMIN, MelOptions
 
 
-def to_decibel(mel: Tensor, options: MelOptions) -> Tensor:
+def to_decibel(mel: Tensor, options: MelOptions, *, in_place: bool = False) -> Tensor:
     """Level of each cell in dB.
 
     Parameters
     ----------
     mel : Tensor, shape (..., mel, frame) or (..., frame, mel)
         Sums of ``magnitude ** options.power``. The last two dimensions are one clip's.
+    in_place : bool
+        Whether ``mel`` may be written over, which saves fresh memory.
 
     Returns
     -------
@@ -22,11 +24,12 @@ def to_decibel(mel: Tensor, options: MelOptions) -> Tensor:
         0 dB, and ``options.floor_db`` everywhere for a clip without any sound: the usual formula
         would make such a clip 0 dB, the same as the loudest cell of any other.
     """
+    level = mel if in_place else mel.clone()
     if options.log_offset:
-        mel = mel + options.log_offset
+        level.add_(options.log_offset)
     else:
-        mel = mel.clamp(min=AMIN ** (options.power / 2))
-    level = mel.log10() * (20.0 / options.power)
+        level.clamp_(min=AMIN ** (options.power / 2))
+    level.log10_().mul_(20.0 / options.power)
     if options.reference == "max":
         loudest = level.amax((-2, -1), keepdim=True)
         silent = loudest <= options.quietest_db + 1e-4

@@ -3,11 +3,13 @@
 Batches of spectra leave the cache and fall on fresh memory pages every time, which costs
 more than the transforms themselves. Here every buffer is allocated once, the transform
 writes into it some frames at a time, and each group of mel bands multiplies only the bins
-it touches.
+it touches. The squares of real and imaginary parts are not added first: each weight stands
+twice in the product instead, which is less work than another pass over the memory.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +23,9 @@ from semisonic.features.filterbank import filters_of
 from semisonic.features.logmel import emphasise, hann
 from semisonic.features.options import MelOptions
 
-_GROUPS = 4  # groups of neighbouring mel bands; one is enough for few bands
-_FEW_MELS = 32
-_BLOCK = 64  # frames at a time: at n_fft 1024 the buffers of a block fit half a megabyte
+_BANDS = 16  # mel bands of a group, about
+_BLOCK_CELLS = 1 << 16  # samples of the frames of a block: its buffers fit half a megabyte
+_LEAST_FRAMES = 40  # of a block: every transform has a fixed cost
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,9 @@ class _Block:
     windowed: torch.Tensor  # (frame, window), the middle of the next
     framed: torch.Tensor  # (frame, n_fft), zeros beside a short window
     spectrum: torch.Tensor  # (frame, bin), complex
-    parts: torch.Tensor  # (frame, bin, 2), the same memory
-    power: torch.Tensor  # (frame, bin)
+    parts: torch.Tensor  # (frame, 2 bin): real, imaginary, real ...; the same memory
     products: tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], ...]
-    # weights (band, bin), power (bin, frame), result (band, frame)
+    # squares or magnitudes (frame, cell), weights (cell, band), result (frame, band)
 
 
 class MelExtractor:
@@ -62,7 +63,7 @@ class MelExtractor:
         n_samples = options.n_samples - (1 if options.preemphasis else 0)
         self._wave = np.zeros(n_samples + 2 * self._pad, np.float32)
         self._window = hann(options.window).float()
-        self._mel = torch.empty(options.n_mels, options.n_frames)
+        self._mel = torch.empty(options.n_frames, options.n_mels)
         self._blocks = self._make_blocks()
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -90,12 +91,11 @@ class MelExtractor:
                 torch.mul(block.samples, self._window, out=block.windowed)
                 torch.fft.rfft(block.framed, out=block.spectrum)
                 block.parts.square_()
-                torch.add(block.parts[..., 0], block.parts[..., 1], out=block.power)
                 if options.power != 2:
-                    block.power.pow_(options.power / 2)
-                for weights, power, result in block.products:
-                    torch.mm(weights, power, out=result)
-            level = to_decibel(self._mel, options)  # (mel, frame)
+                    _raise(block.parts, options.power / 2)
+                for cells, weights, result in block.products:
+                    torch.mm(cells, weights, out=result)
+            level = to_decibel(self._mel, options, in_place=True).T  # (mel, frame)
             channels = (level, delta(level)) if options.deltas else (level,)
             features: NDArray[np.float32] = torch.stack(channels).numpy()
         return features
@@ -125,40 +125,44 @@ class MelExtractor:
         options = self.options
         n_bins = options.n_fft // 2 + 1
         samples = torch.from_numpy(self._wave).unfold(0, options.window, options.hop_length)
-        size = min(_BLOCK, options.n_frames)
+        most = max(_LEAST_FRAMES, _BLOCK_CELLS // options.n_fft)
+        size = math.ceil(options.n_frames / math.ceil(options.n_frames / most))  # of equal length
         framed = torch.zeros(size, options.n_fft)
         before = (options.n_fft - options.window) // 2
         windowed = framed[:, before : before + options.window]
         spectrum = torch.empty(size, n_bins, dtype=torch.complex64)
-        power = torch.empty(size, n_bins)
+        parts = torch.view_as_real(spectrum).view(size, 2 * n_bins)
         groups = _band_groups(options)
         blocks = []
         for start in range(0, options.n_frames, size):
             rows = slice(start, min(start + size, options.n_frames))
             n = rows.stop - rows.start
             products = tuple(
-                (weights, power[:n, bins].T, self._mel[bands, rows])
-                for bands, bins, weights in groups
+                (parts[:n, cells], weights, self._mel[rows, bands])
+                for bands, cells, weights in groups
             )
-            parts = torch.view_as_real(spectrum[:n])
             blocks.append(
-                _Block(
-                    samples[rows], windowed[:n], framed[:n], spectrum[:n], parts,
-                    power[:n], products,
-                )
-            )  # fmt: skip
+                _Block(samples[rows], windowed[:n], framed[:n], spectrum[:n], parts[:n], products)
+            )
         return blocks
 
 
+def _raise(parts: torch.Tensor, exponent: float) -> None:
+    """Squares (frame, 2 bin) to powers of the magnitude, in the first place of each two."""
+    pairs = parts.unflatten(1, (-1, 2))
+    pairs[..., 0].add_(pairs[..., 1]).pow_(exponent)
+    pairs[..., 1].zero_()
+
+
 def _band_groups(options: MelOptions) -> list[tuple[slice, slice, torch.Tensor]]:
-    """Groups of bands: which bands, the bins they touch, weights (band, bin)."""
+    """Groups of neighbouring bands: which, the cells they touch, weights (cell, band)."""
     filters = filters_of(options)
-    n_groups = 1 if options.n_mels <= _FEW_MELS else _GROUPS
+    n_groups = math.ceil(options.n_mels / _BANDS)
     groups = []
     for bands in np.array_split(np.arange(options.n_mels), n_groups):
         chosen = slice(int(bands[0]), int(bands[-1]) + 1)
         used = np.flatnonzero(filters[chosen].any(axis=0))
-        bins = slice(int(used[0]), int(used[-1]) + 1)
-        weights = torch.from_numpy(np.ascontiguousarray(filters[chosen, bins])).float()
-        groups.append((chosen, bins, weights))
+        first, last = int(used[0]), int(used[-1]) + 1
+        weights = np.repeat(filters[chosen, first:last].T, 2, axis=0)
+        groups.append((chosen, slice(2 * first, 2 * last), torch.from_numpy(weights).float()))
     return groups
