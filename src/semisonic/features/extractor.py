@@ -149,7 +149,7 @@ class MelExtractor:
 
 def _raise(parts: torch.Tensor, exponent: float) -> None:
     """Squares (frame, 2 bin) to powers of the magnitude, in the first place of each two."""
-    pairs = parts.unflatten(1, (-1, 2))
+    pairs = parts.view(len(parts), -1, 2)
     pairs[..., 0].add_(pairs[..., 1]).pow_(exponent)
     pairs[..., 1].zero_()
 
