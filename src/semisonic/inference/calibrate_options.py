@@ -41,7 +41,7 @@ class CalibrateOptions:
     unknown: str = option(
         "auto",
         "rule for sounds that are like nothing learned; each comes with one against noise and "
-        "silence; auto is energy",
+        "silence; auto is energy, or distance for simple classifiers that have none",
         choices=UNKNOWN_RULES,
     )
     kept: float = option(

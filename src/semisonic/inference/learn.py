@@ -25,6 +25,7 @@ from semisonic.inference.methods.advice import (
 )
 from semisonic.inference.methods.way import (
     Way,
+    asked_method,
     check_read,
     settle,
     validation_share,
@@ -192,8 +193,8 @@ def _asked(
     else:
         begin = FRESH if start is None else SYNTHETIC
     return Way(
-        settings.method, pretraining.objective, begin, settings.how, settings.fit,
-        pretraining.fit, settings.dropout,
+        asked_method(settings.model, settings.method), pretraining.objective, begin,
+        settings.how, settings.fit, pretraining.fit, settings.dropout,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from semisonic.inference.options import DEFAULT_MODEL
 from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.models import PretrainedEncoder, create
 from semisonic.models.notation import looks_like_notation
+from semisonic.models.simple.names import SIMPLE
 
 
 def network_of(
@@ -27,6 +28,11 @@ def network_of(
     """
     if start is None:
         return model, mel
+    if start.name in SIMPLE:
+        raise OptionError(
+            f"option 'encoder': found the simple classifier '{start.name}', which has no encoder "
+            "that learns; give that of a network"
+        )
     theirs = frontend_of(start).options
     for field in dataclasses.fields(MelOptions):
         asked, given = getattr(mel, field.name), getattr(theirs, field.name)
@@ -48,14 +54,27 @@ def network_of(
     return model, theirs
 
 
-def check_network(model: str, mel: MelOptions) -> None:
+def check_network(model: str, mel: MelOptions, *, learns: bool = False) -> None:
     """See that a network can be made for a front end, before hours of decoding.
+
+    Parameters
+    ----------
+    model : str
+    mel : MelOptions
+    learns : bool
+        Whether its encoder has to learn something.
 
     Raises
     ------
     ModelError, OptionError
-        For an unknown name, wrong notation, or an input too small for it.
+        For an unknown name, wrong notation, an input too small for it, or a simple classifier
+        where something has to learn.
     """
+    if learns and model in SIMPLE:
+        raise OptionError(
+            f"option 'model': found '{model}', a simple classifier, which has no encoder that "
+            "learns; choose a network"
+        )
     create(model, mel.shape)
 
 

@@ -20,6 +20,7 @@ from semisonic.inference.pretext import (
     PretextOptions,
 )
 from semisonic.learning.losses.options import LOSSES, LossOptions
+from semisonic.models.simple.names import SIMPLE
 from semisonic.training.options import FitOptions, SweepOptions
 
 DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
@@ -97,7 +98,10 @@ class TrainOptions:
         False, "go on with a classifier of the same classes, given as encoder: keep its class "
         "layer, instead of a new one",
     )  # fmt: skip
-    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    model: str = option(
+        DEFAULT_MODEL, "architecture notation, the name of an architecture, or a simple "
+        f"classifier on statistics of clips: {', '.join(SIMPLE)}",
+    )  # fmt: skip
     objective: str = option(
         AUTO, f"{OBJECTIVE_HELP}, on --unlabelled and the training clips; none: no pre-training; "
         "auto: chosen with the method auto; simclr for the method probe, reconstruction for "

@@ -19,6 +19,7 @@ from semisonic.inference.generating import Generated, generate
 from semisonic.inference.methods import linear_probe, prototypes
 from semisonic.inference.methods.objective import make_objective, reads_pool
 from semisonic.inference.methods.options import (
+    FITTED,
     PROTOTYPE,
     WITHOUT_POOL,
     check_noisy,
@@ -28,6 +29,7 @@ from semisonic.inference.methods.way import check_freezing
 from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.inference.pretraining import feature_parts, without_validation
 from semisonic.inference.scoring import score_rows
+from semisonic.inference.simple.training import fit_simple
 from semisonic.inference.training_checks import (
     check_rows,
     check_same,
@@ -179,6 +181,8 @@ class TrainingWork:
 
     def solve(self, seed: int) -> TrainOutcome:
         """Find the class layer alone."""
+        if self.settings.method == FITTED:
+            return replace(self, device=torch.device("cpu"))._fitted(seed)
         model = self.fresh_model(seed).to(self.device)
 
         check = self.validation_of(model)
@@ -195,6 +199,13 @@ class TrainingWork:
         model.cpu().eval()
         return TrainOutcome(model, result, guesses=guesses)
 
+    def _fitted(self, seed: int) -> TrainOutcome:
+        """A simple classifier; it is fitted on the processor, in double precision."""
+        model = self.fresh_model(seed).eval()
+        check = self.validation_of(model)
+        result = fit_simple(model, self.features, self.target, self.labelled, seed, check)
+        return TrainOutcome(model, result)
+
     def validation_of(self, model: SoundModel) -> Callable[[], Mapping[str, float]] | None:
         """What measures a model on the held-out rows; None without any."""
 
@@ -207,11 +218,12 @@ class TrainingWork:
     def fresh_model(self, seed: int) -> SoundModel:
         """A model with first weights and statistics, ready to train."""
         settings, known = self.settings, self.standardize
+        kind = settings.standardize if known is None else known.kind
         model = build(
             settings.model,
             self.mel,
             self.classes,
-            standardize=settings.standardize if known is None else known.kind,
+            standardize="none" if settings.method == FITTED else kind,
             multi_label=self.target.ndim == 2,
             dropout=settings.dropout,
             seed=seed,

@@ -17,6 +17,8 @@ from semisonic.models.general import efficientat, panns, yamnet  # noqa: F401 (t
 from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
 from semisonic.models.notation import PAPER, looks_like_notation, parse
 from semisonic.models.registry import Body, Shape, find, register, register_scaled, registered
+from semisonic.models.simple.bodies import simple_body
+from semisonic.models.simple.names import SIMPLE
 from semisonic.models.staged_encoder import StagedEncoder
 
 __all__ = ["create", "from_design", "from_notation", "names", "register", "register_scaled"]
@@ -39,8 +41,8 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Body:
     Parameters
     ----------
     name_or_notation : str
-        A registered name, one with a width such as ``aclnet-dwsc-0.5``, or an architecture
-        as in :mod:`semisonic.models.notation`.
+        A registered name, one with a width such as ``aclnet-dwsc-0.5``, an architecture as in
+        :mod:`semisonic.models.notation`, or a simple classifier (:data:`SIMPLE`).
     shape : (channel, mel, frame)
         Of the features; (1, 1, time) are waves, a frame a sample.
     n_classes : int
@@ -53,13 +55,15 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Body:
         features too small for it, or waves where mel bands are read and the other way round.
     """
     name = name_or_notation.strip()
+    if name in SIMPLE:
+        return simple_body(name, shape)
     factory = find(name)
     if factory is not None:
         return factory(shape)
     if looks_like_notation(name):
         return from_notation(name, shape, n_classes)
     raise ModelError(
-        f"unknown model '{name}': {nearest(name, names())}; an architecture such as "
+        f"unknown model '{name}': {nearest(name, [*names(), *SIMPLE])}; an architecture such as "
         f"'{PAPER}' works too"
     )
 

@@ -30,7 +30,8 @@ DECISION = "decision"
 
 _SETTINGS, _WEIGHTS, _CARD = "model.json", "weights.safetensors", "card.md"
 _LIMITS = {_SETTINGS: 8 << 20, _WEIGHTS: 2 << 30, _CARD: 8 << 20}  # bytes
-_DTYPES = {torch.float32, torch.int64, torch.bool}
+_DTYPES = {torch.float32, torch.float64, torch.int64, torch.bool}
+"""Double precision is for simple classifiers, which were fitted in it."""
 
 
 @dataclass(frozen=True)

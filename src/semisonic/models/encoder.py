@@ -61,6 +61,9 @@ class Encoder(nn.Module):
         record = Trace(switches, maps)
         return self.walk(x, record), record
 
+    def hear_at(self, sample_rate: int) -> None:
+        """Be told the rate of waves, Hz; only encoders that know of frequencies heed it."""
+
     def require_switches(self) -> None:
         """Raise ModelError unless the encoder records positions of maxima."""
         if not self.has_switches:

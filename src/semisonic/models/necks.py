@@ -40,7 +40,7 @@ class Neck(nn.Module):
         """The embedding of each frame of a map; only where ``no_frames`` is empty."""
         raise ModelError(f"{type(self).__name__} has no embeddings of frames: {self.no_frames}")
 
-    def class_layer(self, n_classes: int) -> nn.Linear:
+    def class_layer(self, n_classes: int) -> nn.Module:
         """The layer that scores classes from the embedding."""
         return nn.Linear(self.out_features, n_classes)
 

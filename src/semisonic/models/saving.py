@@ -20,6 +20,7 @@ from semisonic.models.card import write_card
 from semisonic.models.catalogue import create
 from semisonic.models.decision import Decision
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.simple.heads import SimpleHead
 from semisonic.models.sound_model import SoundModel
 
 M = TypeVar("M", bound=nn.Module)
@@ -87,9 +88,11 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
                 multi_label=settings["multi_label"],
                 dropout=settings["dropout"],
             )
+            _make_room(model, weights)
     except (SemisonicError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: the description does not give a model: {error}") from error
     _filled(path, model, weights)
+    _check_head(path, model)
     if container.DECISION in settings:
         model.decision = _decision(path, model, settings[container.DECISION], tables)
     elif tables:
@@ -242,6 +245,25 @@ def _decision(
         return Decision.from_dict(table, arrays, model.classes, model.neck.out_features)
     except ModelError as error:
         raise ModelError(f"{path}: the decision cannot be used: {error}") from error
+
+
+def _make_room(model: SoundModel, weights: Mapping[str, Tensor]) -> None:
+    """Give the head of a simple classifier tables as large as the file's."""
+    head = model.head[-1]
+    if isinstance(head, SimpleHead):
+        begin = f"head.{len(model.head) - 1}."
+        head.take_shapes(
+            {k.removeprefix(begin): tuple(v.shape) for k, v in weights.items() if begin in k}
+        )
+
+
+def _check_head(path: object, model: SoundModel) -> None:
+    head = model.head[-1]
+    if isinstance(head, SimpleHead):
+        try:
+            head.check()
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
 
 
 def _filled(path: object, model: M, weights: dict[str, Tensor]) -> M:

@@ -60,6 +60,7 @@ class SoundModel(nn.Module):
         self.dropout = float(dropout)
         self.frontend = frontend
         self.encoder: Encoder = body.encoder
+        self.encoder.hear_at(frontend.options.sample_rate)
         self.neck: Neck = body.neck
         self._set_head(classes, multi_label)
 

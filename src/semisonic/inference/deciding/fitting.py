@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from semisonic.base.calibration import METHODS
+from semisonic.base.errors import OptionError
 from semisonic.data.clips import Clips
 from semisonic.evaluation.calibrating import choose_calibration
 from semisonic.evaluation.class_thresholds import MISSED, SHOWN, ClassThreshold, class_thresholds
@@ -113,8 +114,8 @@ def fit_decision(
         Stays as it is.
     method : {"auto", "temperature", "vector", "isotonic", "none"}
     unknown : {"auto", "energy", "distance", "none"}
-        Auto is energy, which did better on classes left out (benchmarks/unknown.py). With a rule
-        there is one against noise beside it.
+        Auto is energy, which did better on classes left out (benchmarks/unknown.py), or distance
+        where a classifier has no energy. With a rule there is one against noise beside it.
     thresholds : bool
         Whether to look for them.
     precision, level
@@ -123,6 +124,11 @@ def fit_decision(
         Share of known clips that should not be called unknown.
     seed : int
         Of folds and of made-up noise.
+
+    Raises
+    ------
+    OptionError
+        When energy is asked for of a classifier that has none.
     """
     several = model.multi_label
     of_clips = held.target(several)
@@ -137,8 +143,14 @@ def fit_decision(
     if unknown != rules.NONE:
         noise = compute_noise(model, seed=2 * seed, device=device)
         heard = ~held.silent if not held.silent.all() else np.ones_like(held.silent)
+        suited = rules.suited_rule(held.logits[heard])
+        if unknown == rules.ENERGY != suited:
+            raise OptionError(
+                f"option 'unknown': found 'energy', but that of '{model.name}' is the same for "
+                "any sound, as its logits are logarithms of scores; choose 'distance'"
+            )
         found, known[heard], no_noise[heard] = rules.fit_unknown(
-            rules.ENERGY if unknown == AUTO else unknown,
+            suited if unknown == AUTO else unknown,
             held.logits[heard], held.embeddings[heard], target[heard], groups[heard], noise,
             kept=kept, seed=seed,
         )  # fmt: skip

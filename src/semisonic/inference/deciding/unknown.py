@@ -23,6 +23,8 @@ from semisonic.models.unknown import Distance, Energy, Limit, Noise, Part, Unkno
 ENERGY, DISTANCE, NONE = "energy", "distance", "none"
 RULES = (ENERGY, DISTANCE)
 MOST_DIRECTIONS = 64
+LEAST_ENERGY = 1e-4
+"""Energies of known sounds that differ by less say nothing."""
 NOISE_SHARES = (2.0, 0.5)
 """The noise rule refuses at least half of the known sounds that may be refused, and, where that is
 what it takes to refuse noise, at most twice as many."""
@@ -106,6 +108,15 @@ def fit_unknown(
         parts.insert(0, replace(by_rule(np.arange(len(logits))), limit=limit))
         known = np.minimum(known, limit.known(strange))
     return Unknown(tuple(parts), kept), known, no_noise
+
+
+def suited_rule(logits: Table) -> str:
+    """The rule for sounds of other kinds: energy, unless logits are logarithms of scores.
+
+    Those of trees and neighbours are: their energy is 0 for any sound.
+    """
+    energy = Energy(_OPEN).strangeness(logits, None)
+    return ENERGY if float(np.ptp(energy)) > LEAST_ENERGY else DISTANCE
 
 
 def _splits(groups: NDArray[Any], seed: int, folds: int = 5) -> list[tuple[Rows, Rows]]:

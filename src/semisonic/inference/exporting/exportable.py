@@ -11,6 +11,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from semisonic.features import LogMel
 from semisonic.features.options import WAVE
 from semisonic.features.wave import Waveform
 from semisonic.inference.export_options import AUDIO
@@ -45,6 +46,7 @@ class Exportable(nn.Module):
         if kind == AUDIO:
             options = model.mel
             self.mel = Waveform(options) if options.input == WAVE else ConvolutionMel(options)
+        _write_out(self.model.encoder)
         self.eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -69,6 +71,14 @@ class Exportable(nn.Module):
         shape = (mel.n_samples,) if self.kind == AUDIO else mel.shape
         numbers = torch.Generator().manual_seed(0)
         return 0.1 * torch.randn(2, *shape, generator=numbers)
+
+
+def _write_out(encoder: nn.Module) -> None:
+    """Replace spectrograms within an encoder by those that can be written to a file."""
+    for part in list(encoder.modules()):
+        for name, child in list(part.named_children()):
+            if isinstance(child, LogMel):
+                setattr(part, name, ConvolutionMel(child.options))
 
 
 def as_stored(wave: Tensor) -> Tensor:

@@ -13,9 +13,12 @@ METHODS = (
     "supervised", "probe", "prototype", "joint", "pi-model", "mean-teacher", "fixmatch",
     "noisy-student",
 )  # fmt: skip
-SOLVED = PROBE, PROTOTYPE = METHODS[1:3]
+PROBE, PROTOTYPE = METHODS[1:3]
+FITTED = "fitted"
+"""What happens to simple classifiers; it goes with the model and is not asked for."""
+SOLVED = (PROBE, PROTOTYPE, FITTED)
 """Methods that leave the encoder as it is and solve for the class layer."""
-WITHOUT_POOL = METHODS[:3]
+WITHOUT_POOL = (*METHODS[:3], FITTED)
 """The others need a pool; the second uses one if there is one."""
 WITH_NOISY = ("supervised", "pi-model", "mean-teacher", "noisy-student")
 """Methods that take clips whose labels nobody checked as a part of their own."""

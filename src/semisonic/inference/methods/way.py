@@ -18,6 +18,7 @@ from semisonic.inference.methods.advice import (
     pretraining_fit,
 )
 from semisonic.inference.methods.options import (
+    FITTED,
     PROTOTYPE,
     SOLVED,
     WITHOUT_POOL,
@@ -26,6 +27,7 @@ from semisonic.inference.methods.options import (
 from semisonic.inference.options import PRETRAIN_FIT, TRAIN_FIT
 from semisonic.inference.pretext import RECONSTRUCTION, SIMCLR
 from semisonic.learning.losses import LossOptions
+from semisonic.models.simple.names import SIMPLE
 from semisonic.training.options import FitOptions
 
 
@@ -82,7 +84,44 @@ def settle(
     return replace(settled, pretrain=fit)
 
 
+def asked_method(model: str, method: str) -> str:
+    """The method that was asked for; that of a simple classifier goes with its name.
+
+    Raises
+    ------
+    OptionError
+        When another one is asked for.
+    """
+    if model not in SIMPLE:
+        return method
+    if method not in (AUTO, FITTED):
+        raise OptionError(
+            f"option 'method': found '{method}', but the model '{model}' is a simple classifier, "
+            "which is fitted at once; leave the option out, or choose a network"
+        )
+    return FITTED
+
+
+def _fitted(asked: Way, situation: Situation) -> Way:
+    """Statistics learn nothing, so neither a start nor a pool has a place."""
+    asked.how.check_for(FITTED)
+    found = (
+        ("encoder", asked.start != FRESH, "has no encoder that could start from another"),
+        ("objective", asked.objective not in (AUTO, NO_OBJECTIVE), "is never pre-trained"),
+        ("unlabelled", bool(situation.n_pool), "learns from labelled clips alone"),
+    )
+    for name, wrong, why in found:
+        if wrong:
+            raise OptionError(
+                f"option '{name}': a simple classifier {why}; leave the option out, or choose a "
+                "network as model"
+            )
+    return replace(asked, objective=NO_OBJECTIVE)
+
+
 def _settled(asked: Way, situation: Situation, default: FitOptions) -> Way:
+    if asked.method == FITTED:
+        return _fitted(asked, situation)
     if asked.method == AUTO:
         choice = advise(replace(situation, start=asked.start, objective=asked.objective))
         asked.how.check_for(choice.method)
@@ -129,6 +168,11 @@ def check_read(
         found |= dataclasses.asdict(given)
         default |= dataclasses.asdict(plain)
     for name, value in found.items():
+        if value != default[name] and method == FITTED:
+            raise OptionError(
+                f"option '{name}': found {value}, but a simple classifier is fitted at once and "
+                "does not read it; leave the option out, or choose a network as model"
+            )
         if value != default[name]:
             raise OptionError(
                 f"option '{name}': found {value}, but the method '{method}' only chooses among "
@@ -158,5 +202,5 @@ def validation_share(asked: Way, share: float, default: float, labels_per_class:
     ``auto`` trains for a fixed time, so a validation part only measures; where labels are few
     they are all learned from, unless a part was asked for.
     """
-    spare = asked.method == AUTO and share == default and labels_per_class <= FEW
+    spare = asked.method in (AUTO, FITTED) and share == default and labels_per_class <= FEW
     return 0.0 if spare else share

@@ -16,6 +16,7 @@ from semisonic.inference.methods.advice import (
 )
 from semisonic.inference.methods.way import (
     Way,
+    asked_method,
     check_freezing,
     check_read,
     settle,
@@ -73,8 +74,8 @@ def asked_way(options: TrainOptions) -> Way:
     elif options.encoder is not None and origin_of(options.encoder) is not None:
         start = GENERAL
     return Way(
-        options.method, options.objective, start, options.how, options.fit, options.pretrain,
-        options.dropout,
+        asked_method(options.model, options.method), options.objective, start, options.how,
+        options.fit, options.pretrain, options.dropout,
     )  # fmt: skip
 
 

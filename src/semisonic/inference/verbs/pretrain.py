@@ -108,7 +108,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     check(options)
     check_objective(options)
     if options.encoder is None:
-        check_network(options.model, options.mel)
+        check_network(options.model, options.mel, learns=True)
     pool = load_data(options.data, "none", options.group, "pretrain").without_labels()
     fit = pretraining_fit(options.objective, options.fit, PRETRAIN_FIT)
     with open_run("pretrain", options) as run:

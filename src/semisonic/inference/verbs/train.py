@@ -15,7 +15,7 @@ from semisonic.data.clips import Clips
 from semisonic.evaluation.wording import percent
 from semisonic.inference.deciding.after_training import calibrate_by_validation
 from semisonic.inference.methods.advice import AUTO
-from semisonic.inference.methods.options import PROTOTYPE, SOLVED
+from semisonic.inference.methods.options import FITTED, PROTOTYPE, SOLVED
 from semisonic.inference.modelfile import MODEL
 from semisonic.inference.options import TrainOptions
 from semisonic.inference.prepare import Failures, Prepared
@@ -78,6 +78,8 @@ class TrainResult:
             how = f"a linear layer in {len(o.history)} rounds, the encoder stays as it is"
         if self.method == PROTOTYPE:
             how = "the mean of each class, the encoder stays as it is"
+        if self.method == FITTED:
+            how = "a simple classifier, fitted to statistics of each clip"
         lines = [
             f"trained '{o.model.name}' on {self.n_train} clips of "
             f"{len(o.model.classes)} classes, {self.n_held_out} for validation: {how}, "
