@@ -33,6 +33,11 @@ def test_it_measures_and_reports(trained: Path, others: Path, tmp_path: Path) ->
     assert found["n_clips"] == 12
     assert found["classes"] == list(KINDS)
     assert np.array(found["confusion"]).trace() == 12
+    cost = found["cost"]
+    assert 0 < cost["real_time_factor"] == pytest.approx(1 / (0.5 * cost["clips_a_second"]))
+    for words in ("among the best three", "mean average precision", "lwlrap", "real-time factor"):
+        assert words in page
+    assert "also: top 3 accuracy 100.0 %" in result.summary()
     with (folder / "scores.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 12

@@ -19,6 +19,8 @@ from semisonic.base.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.evaluation import Interval
 
+OF_RANKS = ("top_3_accuracy", "mean_average_precision", "lwlrap")
+"""Numbers of a summary that heed all classes' scores, and not the best one alone."""
 Scores = NDArray[np.float64]
 Metric = Callable[[NDArray[Any], Scores], float]
 
@@ -51,6 +53,12 @@ class Measurement:
     def target(self) -> NDArray[Any]:
         """Class numbers (n,), or (n, n_classes) of 0 and 1 for several labels a clip."""
         return self.clips.targets() if self.multi_label else self.clips.target()
+
+    @property
+    def others(self) -> dict[str, float]:
+        """Numbers of ranks, of one label a clip, that have no interval."""
+        names = () if self.multi_label else OF_RANKS
+        return {name: float(self.metrics[name]) for name in names}
 
     @property
     def predicted(self) -> NDArray[np.int64]:

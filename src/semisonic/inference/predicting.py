@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from semisonic.data.clips import Clips
 from semisonic.inference.pipeline import Done, Item, Windows, stream_windows
-from semisonic.inference.scoring import BATCH_SIZE, embed_rows, judge_rows
+from semisonic.inference.scoring import BATCH_SIZE, compute_rows, decide, embed_rows
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
 
@@ -142,7 +142,9 @@ def _in_batches(
             if embed:
                 found, known = embed_rows(model, features, rows, batch_size, place), np.zeros(0)
             else:
-                found, known = judge_rows(model, features, rows, batch_size, place)
+                found, known = decide(
+                    model, *compute_rows(model, features, rows, batch_size, place)
+                )
             results = list(zip(np.split(found, ends[:-1]), np.split(known, ends[:-1]), strict=True))
         waiting = iter(results)
         for item in batch:

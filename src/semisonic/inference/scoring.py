@@ -62,32 +62,15 @@ def score_rows(
     ndarray of float64, shape (len(rows), n_classes)
         Probabilities in the order of ``rows``, calibrated if the model is.
     """
-    return judge_rows(model, features, rows, batch_size, device).scores
-
-
-def judge_rows(
-    model: SoundModel,
-    features: Any,
-    rows: ArrayLike,
-    batch_size: int = BATCH_SIZE,
-    device: str | torch.device = "cpu",
-) -> Said:
-    """As :func:`score_rows`, with how known each row is (see :class:`Said`)."""
-    if model.decision.is_empty:
-
-        def score(x: Tensor) -> Tensor:
-            return model.scores(model.from_features(x).float())
-
-        n_classes = len(model.classes)
-        scores = _in_batches(model, score, features, rows, batch_size, device, n_classes)
-        return Said(scores, np.ones(len(scores)))
-    return decide(model, *compute_rows(model, features, rows, batch_size, device))
+    needed = bool(model.decision.unknown.parts)
+    found = compute_rows(model, features, rows, batch_size, device, embeddings=needed)
+    return decide(model, *found).scores
 
 
 def decide(
     model: SoundModel, logits: NDArray[np.float64], embeddings: NDArray[np.float64] | None
 ) -> Said:
-    """What the model says, of what its network has computed."""
+    """What the model says, of what its network has computed: scores, and how known each row is."""
     return model.decision.apply(logits, embeddings, multi_label=model.multi_label)
 
 
@@ -97,21 +80,31 @@ def compute_rows(
     rows: ArrayLike,
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
+    *,
+    embeddings: bool = True,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What the network computes of some rows, before anything is decided.
+    """What the network computes of some rows, before anything is decided (see :func:`decide`).
+
+    Parameters
+    ----------
+    model, features, rows, batch_size, device
+        As for :func:`score_rows`.
+    embeddings : bool
+        Whether to keep them: many rows of large ones take much memory.
 
     Returns
     -------
     logits : ndarray of float64, shape (len(rows), n_classes)
-    embeddings : ndarray of float64, shape (len(rows), dim)
+    embeddings : ndarray of float64, shape (len(rows), dim), or (len(rows), 0)
     """
 
     def both(x: Tensor) -> Tensor:
         embedding = model.embed(x)
-        return torch.cat([model.head(embedding), embedding], dim=1).float()
+        logits = model.head(embedding)
+        return (torch.cat([logits, embedding], dim=1) if embeddings else logits).float()
 
     n = len(model.classes)
-    width = n + model.neck.out_features
+    width = n + (model.neck.out_features if embeddings else 0)
     table = _in_batches(model, both, features, rows, batch_size, device, width)
     return table[:, :n], table[:, n:]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from semisonic.base.errors import DataError
 from semisonic.inference.predicting import ClipScores, embed_clips, score_clips
 from semisonic.inference.prepare import Prepared, prepare_waves
-from semisonic.inference.scoring import embed_rows, judge_rows
+from semisonic.inference.scoring import compute_rows, decide, embed_rows
 from semisonic.inference.sounds import Sounds
 from semisonic.models import SoundModel
 from semisonic.models.decision import Said
@@ -31,7 +31,7 @@ def say_of(
     _check(sounds)
     if sounds.waves is not None:
         prepared, rows, place = _waves(model, sounds, device)
-        said = judge_rows(model, prepared.features, rows, device=place)
+        said = decide(model, *compute_rows(model, prepared.features, rows, device=place))
         known = prepared.per_clip(said.known[:, None], rows)[0][:, 0]
         return Said(prepared.per_clip(said.scores, rows)[0], known)
     clips = list(_read(score_clips(model, sounds.clips, device=device, workers=workers), sounds))

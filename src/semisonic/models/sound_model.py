@@ -155,7 +155,7 @@ class SoundModel(nn.Module):
         """Probabilities as they are learned, shape (..., n_classes), for training.
 
         They sum to one unless multi-label. What is said of a sound comes from ``decision``: see
-        :func:`semisonic.inference.scoring.judge_rows`.
+        :func:`semisonic.inference.scoring.decide`.
         """
         return torch.sigmoid(logits) if self.multi_label else torch.softmax(logits, dim=-1)
 

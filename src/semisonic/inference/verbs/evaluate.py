@@ -87,6 +87,9 @@ class EvaluateResult:
             f"{len(m.clips.classes)} classes",
             plain_table(["measure", "value", f"{100 * m.level:g} % interval"], rows),
         ]
+        if also := m.others:
+            said = ", ".join(f"{name.replace('_', ' ')} {percent(v)}" for name, v in also.items())
+            lines.append(f"also: {said}")
         pairs = m.confused_pairs(3)
         if pairs:
             lines.append("most confused: " + "; ".join(f"{a} as {b} ({n})" for a, b, n in pairs))
@@ -139,7 +142,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         found = overlaps(clips, hashes, made)
         refuse_seen(found, allowed=options.allow_seen)
         started = time.perf_counter()
-        scores, rows, failures = score_all(model, clips, options)
+        scores, rows, failures, heard = score_all(model, clips, options)
         seconds = time.perf_counter() - started
         run.add_bad_files(failures)
         measurement = measure(
@@ -154,9 +157,9 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         if parts:
             write_csv(run.path("parts.csv"), CELLS, rows_of(parts))
         origin = {"published_weights": published_in(made)} if published_in(made) else {}
+        needs = cost(model, len(rows), heard, seconds)
         write_json(
-            run.path("metrics.json"),
-            plain({**numbers(measurement), "cost": cost(model, len(rows), seconds), **origin}),
+            run.path("metrics.json"), plain({**numbers(measurement), "cost": needs, **origin})
         )
         result = EvaluateResult(
             measurement, tuple(found), tuple(unknown), failures, run.folder / "report.html",
@@ -164,7 +167,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         )  # fmt: skip
         write_page(
             run.folder, result.measurement, model, made,
-            overlaps=found, unknown=unknown, failures=failures, seconds=seconds,
+            overlaps=found, unknown=unknown, failures=failures, seconds=seconds, heard=heard,
             n_mistakes=options.mistakes, model_file=file, parts=parts,
         )  # fmt: skip
     return result
@@ -197,15 +200,17 @@ def refuse_seen(found: list[Overlap], *, allowed: bool, because: str = TEST) -> 
 
 def score_all(
     model: SoundModel, clips: Clips, options: EvaluateOptions
-) -> tuple[NDArray[np.float64], list[int], Failures]:
-    """Scores of the clips that can be read, their rows, and the others with the reason.
+) -> tuple[NDArray[np.float64], list[int], Failures, float]:
+    """Scores of the clips that can be read, their rows, the others with the reason, and seconds.
+
+    The seconds are those of sound that was scored.
 
     Raises
     ------
     DataError
         When none can be read.
     """
-    scores, rows, failures = [], [], []
+    scores, rows, failures, heard = [], [], [], 0.0
     scored = score_clips(
         model, clips, batch_size=options.batch_size, device=options.device, workers=options.workers
     )
@@ -216,12 +221,13 @@ def score_all(
         else:
             scores.append(clip.mean)
             rows.append(clip.row)
+            heard += float(np.diff(clip.times, axis=1).sum())
     if not rows:
         raise DataError(
             f"'{clips.name}': none of {len(clips)} clips could be read; the first: "
             f"{failures[0][0]}: {failures[0][1]}"
         )
-    return np.stack(scores), rows, tuple(failures)
+    return np.stack(scores), rows, tuple(failures), heard
 
 
 def numbers(m: Measurement) -> dict[str, Any]:
@@ -236,13 +242,18 @@ def numbers(m: Measurement) -> dict[str, Any]:
     }
 
 
-def cost(model: SoundModel, n_clips: int, seconds: float) -> dict[str, float]:
-    """What the model needs: its size, its work a window, and how fast this evaluation was."""
+def cost(model: SoundModel, n_clips: int, heard: float, seconds: float) -> dict[str, float]:
+    """What the model needs: its size, its work a window, and how fast this evaluation was.
+
+    The real-time factor is the time taken for a second of sound, decoding included: below 1 it is
+    faster than the sound.
+    """
     return {
         "parameters": count_parameters(model),
         "multiply_adds_a_window": count_macs(model, model.mel.shape),
         "window_s": model.mel.duration,
         "clips_a_second": n_clips / max(seconds, 1e-9),
+        "real_time_factor": seconds / max(heard, 1e-9),
     }
 
 

@@ -30,8 +30,14 @@ _LABELS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
+    "top_3_accuracy": "among the best three",
     "lwlrap": "lwlrap",
     "mean_average_precision": "mean average precision",
+}
+_MEANING = {
+    "top_3_accuracy": "clips whose class has one of the three highest scores",
+    "mean_average_precision": "of clips in the order of a class's score, mean over classes",
+    "lwlrap": "of classes in the order of a clip's scores, mean over labels",
 }
 _LONGEST = 10.0  # seconds of a mistake that are read
 
@@ -46,6 +52,7 @@ def write_page(
     unknown: Sequence[str],
     failures: Failures,
     seconds: float,
+    heard: float,
     n_mistakes: int,
     model_file: Path,
     parts: Mapping[str, Sequence[TestPart]],
@@ -71,12 +78,13 @@ def write_page(
         page.warning(f"Left out, since the model does not know them: {', '.join(unknown)}.")
     if failures:
         page.warning(f"{len(failures)} clips could not be read; bad_files.csv lists them.")
+    _ranks(page, m)
     _classes(page, m)
     add_parts(page, parts, "lwlrap" if m.multi_label else "accuracy")
     _reliability(page, m, model)
     _confusions(page, m)
     _mistakes(page, m, model, n_mistakes)
-    _method(page, m, model, made, seconds, model_file)
+    _method(page, m, model, made, (seconds, heard), model_file)
     return page.write(folder)
 
 
@@ -97,6 +105,19 @@ def _top(page: Page, m: Measurement) -> None:
         error = evaluation.expected_calibration_error(m.target, m.scores)
         cells.append(Number(percent(error), "calibration error", "0 %: as right as it is sure"))
     page.numbers(cells)
+
+
+def _ranks(page: Page, m: Measurement) -> None:
+    """Numbers that heed where the right class stands among all."""
+    if not m.others:
+        return
+    page.section("Where the right class stands")
+    page.table(
+        ["measure", "value", "what it is"],
+        [(_LABELS[name], value, _MEANING[name]) for name, value in m.others.items()],
+        name="ranks",
+        formats={"value": percent},
+    )
 
 
 def _classes(page: Page, m: Measurement) -> None:
@@ -206,9 +227,10 @@ def _method(
     m: Measurement,
     model: SoundModel,
     made: Mapping[str, Any],
-    seconds: float,
+    times: tuple[float, float],
     model_file: Path,
 ) -> None:
+    seconds, heard = times
     page.section("How it was measured")
     page.notes(
         [
@@ -232,6 +254,8 @@ def _method(
             "multiply-adds a window": f"{count_macs(model, model.mel.shape) / 1e6:.1f} million",
             "window": f"{model.mel.duration:g} s at {model.mel.sample_rate} Hz",
             "time": f"{duration(seconds)}, {len(m.clips) / max(seconds, 1e-9):.0f} clips a second",
+            "real-time factor": f"{seconds / max(heard, 1e-9):.2g}, decoding included: "
+            f"{heard / max(seconds, 1e-9):,.0f} seconds of sound a second",
             "published weights": "none" if origin is None else f"{origin.title} ({origin.source})",
             "trained": str(made.get("created", "unknown")),
             **parts,
