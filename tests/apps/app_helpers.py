@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -39,6 +41,28 @@ def wait_for(client: Any, identity: str, what: str = "heard", patience: float = 
             return facts
         time.sleep(0.02)
     raise AssertionError(f"nothing after {patience} s: {facts}")
+
+
+def serving(studio: Any) -> Iterator[str]:
+    """The address of a running app."""
+    import uvicorn
+
+    from semisonic.apps.web.application import create_app
+    from semisonic.apps.web.stopping import Server
+
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    port = bound.getsockname()[1]
+    app = create_app(studio, "127.0.0.1", port)
+    server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join(10)
+    bound.close()
 
 
 def opened(browser: Any, address: str, size: dict[str, int], **options: Any) -> Iterator[Any]:

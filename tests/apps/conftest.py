@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import RATE, browsing
+from app_helpers import RATE, browsing, serving
 
 
 @pytest.fixture(scope="session")
@@ -98,11 +95,9 @@ def app_address(
     app_model: Path, app_folder: Path, app_project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """A running app with a project."""
-    uvicorn = pytest.importorskip("uvicorn")
+    pytest.importorskip("uvicorn")
     pytest.importorskip("fastapi")
-    from semisonic.apps.web.application import create_app
     from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.stopping import Server
     from semisonic.apps.web.studio import Studio
 
     copy = tmp_path_factory.mktemp("browser") / "labelling"
@@ -113,19 +108,7 @@ def app_address(
             runs=app_model.parent, device="cpu",
         )
     )  # fmt: skip
-    bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
-    port = bound.getsockname()[1]
-    app = create_app(studio, "127.0.0.1", port)
-    server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(10)
-    bound.close()
+    yield from serving(studio)
 
 
 @pytest.fixture(scope="session")

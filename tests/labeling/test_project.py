@@ -93,7 +93,10 @@ def test_many_recordings_are_told_apart_first(
 
     monkeypatch.setattr(starting, "LEAST_HEARD", 18)
     monkeypatch.setattr(starting, "pretrain", fake)
-    started = start_project(replace(options, encoder="auto", most_pretrained=10))
+    monkeypatch.setattr(starting, "synthetic_file", lambda *_, **__: model)
+    steps: list[str] = []
+    started = start_project(replace(options, encoder="auto", most_pretrained=10), tell=steps.append)
+    assert steps == list(starting.STEPS)
     (how,) = asked
     assert (how.objective, str(how.encoder)) == ("simclr", "synth")
     assert "10 windows of the recordings told apart" in started.notes[-1]

@@ -6,14 +6,39 @@ A library must not write on somebody's terminal, so :func:`track` shows nothing 
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 T = TypeVar("T")
 _shown = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a bar is.
+
+    Attributes
+    ----------
+    label : str
+    n : int
+    total : int or None
+        None where nobody knows.
+    seconds_left : float or None
+        At the rate so far.
+    """
+
+    label: str
+    n: int
+    total: int | None
+    seconds_left: float | None
+
+
+_told: Callable[[Progress], None] | None = None
 
 
 def show(on: bool = True) -> None:
@@ -27,6 +52,26 @@ def is_shown() -> bool:
     return _shown
 
 
+def listen(told: Callable[[Progress], None] | None) -> None:
+    """Tell a function how far bars of this process are, in place of the terminal; None ends it."""
+    global _told
+    _told = told
+
+
+class _Told(tqdm):  # type: ignore[type-arg]
+    """A bar that is told, not drawn."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Tell how far it is."""
+        state = self.format_dict
+        n, total, began = int(state["n"]), state["total"], int(state["initial"] or 0)
+        elapsed = float(state["elapsed"])
+        rate = state["rate"] or ((n - began) / elapsed if elapsed > 0 else 0.0)
+        left = (total - n) / rate if total is not None and rate else None
+        if _told is not None:
+            _told(Progress(str(state["prefix"]).removesuffix(": "), n, total, left))
+
+
 def bar(
     total: int | None, label: str, unit: str = "it", initial: int = 0, *, scaled: bool = False
 ) -> tqdm[Any]:
@@ -35,6 +80,8 @@ def bar(
     ``initial`` counts what an earlier, interrupted run already did. ``scaled`` shows large numbers
     as 3.1k and 4.5M, as for bytes.
     """
+    if _told is not None:
+        return _Told(total=total, desc=label, initial=initial, mininterval=0.2, file=io.StringIO())
     terminal = sys.stderr.isatty()
     return tqdm(
         total=total,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +45,11 @@ from semisonic.training.lock import FolderLock
 BEGUN = "begun.json"
 AUTO = "auto"
 FREE = ("output", "workers", "device", "cache", "recordings")
+LOOK, MADE_UP, APART, VECTORS, GROUPS = STEPS = ("look", "made-up", "apart", "vectors", "groups")
+"""Looking at the recordings; an encoder learns made-up sounds; it learns to tell the recordings
+apart; they become vectors; groups are found."""
+
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,11 @@ class Started:
         return "\n".join(lines)
 
 
-def start_project(options: ProjectOptions) -> Started:
+def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) -> Started:
     """Start a project; the same call goes on with an interrupted one.
 
     Called again for a finished one it takes in recordings that came since; the encoder and all
-    answers stay.
+    answers stay. ``tell`` is given each of ``STEPS`` that is not left out, as it begins.
 
     Raises
     ------
@@ -109,12 +115,13 @@ def start_project(options: ProjectOptions) -> Started:
     lock.acquire()
     try:
         write_json(folder / BEGUN, _identity(options, recordings))
-        return _start(folder, options, recordings)
+        return _start(folder, options, recordings, tell)
     finally:
         lock.release()
 
 
-def _start(folder: Path, options: ProjectOptions, recordings: Path) -> Started:
+def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) -> Started:
+    tell(LOOK)
     cache = options.cache or folder / "cache"
     scanned: Scan | None = None
     failures: Failures = ()
@@ -133,8 +140,9 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path) -> Started:
         raise DataError(f"{recordings}: no recording that can be used; see {folder / 'scan'}")
     encoder, more = folder / ENCODER / "encoder.zip", ["encoder: the project's own, as it was"]
     if not encoder.is_file():  # recordings that came later are embedded by the same one
-        made_by, more = _encoder(folder, options, clips, cache)
+        made_by, more = _encoder(folder, options, clips, cache, tell)
         _keep(made_by, encoder)
+    tell(VECTORS)
     embedder = open_embedder(encoder)
     mel = embedder.mel
     check_fits(embedder.network.name, embedder.dim, mel.shape)
@@ -145,6 +153,7 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path) -> Started:
             workers=options.workers,
         ),
     )  # fmt: skip
+    tell(GROUPS)
     number = _clusters(made.index.vectors, options)
     made.index.set_clusters(number)
     write_about(folder, options, recordings, encoder)
@@ -182,13 +191,14 @@ def _worth_hearing(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
 
 
 def _encoder(
-    folder: Path, options: ProjectOptions, clips: Clips, cache: Path
+    folder: Path, options: ProjectOptions, clips: Clips, cache: Path, tell: Tell
 ) -> tuple[Path, list[str]]:
     """The file of the encoder that makes the vectors, and how it came about."""
     if options.encoder not in (AUTO, SYNTH):
         return encoder_file(options.encoder), []
     mel = MelOptions()
     if options.encoder == SYNTH:
+        tell(MADE_UP)
         file = synthetic_file(
             DEFAULT_MODEL, mel, cache=cache, seed=options.seed, device=options.device,
             workers=options.workers,
@@ -196,12 +206,17 @@ def _encoder(
         return file, ["encoder: one that learned to name made-up sounds"]
     heard = windows(clips, mel.duration, workers=options.workers)
     if len(heard) < LEAST_HEARD:
-        found, _ = _encoder(folder, replace(options, encoder=SYNTH), clips, cache)
+        found, _ = _encoder(folder, replace(options, encoder=SYNTH), clips, cache, tell)
         return found, [
             f"encoder: one that learned to name made-up sounds; {len(heard)} windows are too few "
             "to be told apart"
         ]
     n = min(len(heard), options.most_pretrained)
+    tell(MADE_UP)
+    synthetic_file(  # found again by what follows
+        DEFAULT_MODEL, mel, cache=cache, device=options.device, workers=options.workers
+    )
+    tell(APART)
     rows = generator(options.seed, "pre-trained").choice(len(heard), n, replace=False)
     table = folder / ENCODER / "heard.csv"
     _write_table(table, heard[np.sort(rows)])

@@ -10,7 +10,14 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from semisonic.apps.web import routes_label, routes_live, routes_runs, routes_sounds, routes_studio
+from semisonic.apps.web import (
+    routes_label,
+    routes_live,
+    routes_projects,
+    routes_runs,
+    routes_sounds,
+    routes_studio,
+)
 from semisonic.apps.web.answers import speak_plainly
 from semisonic.apps.web.guard import Guard, Rules
 from semisonic.apps.web.studio import Studio
@@ -44,6 +51,7 @@ def create_app(studio: Studio, host: str, port: int, token: str = "") -> ASGIApp
     app.include_router(routes_sounds.routes(studio))
     app.include_router(routes_runs.routes(studio))
     app.include_router(routes_label.routes(studio))
+    app.include_router(routes_projects.routes(studio))
     app.include_router(routes_live.routes(studio))
     app.mount("/", StaticFiles(directory=STATIC, html=True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,10 @@ HELD_SECONDS = 300.0
 _BATCH = 20
 _CLOSE = 1e-3
 SIMILAR = "similar"
+TYPICAL_SHOWN = 4
+"""Sounds of a group that are listened to."""
+TOGETHER = "together"
+"""In an entry: what answers that were given at once have in common."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,8 @@ class Desk:
         if not mine:
             raise DataError("there is no answer of yours to take back")
         last = mine[-1]
-        self.project.log.undo(last.id, annotator=annotator)
+        for one in _with(last, mine):
+            self.project.log.undo(one, annotator=annotator)
         again = Suggestion(
             last.file, last.start_time, last.end_time,
             last.source.rpartition(":")[2] or "again",
@@ -162,6 +168,38 @@ class Desk:
             self._queue.insert(0, again)
             self._held = {key: who for key, who in self._held.items() if who[0] != annotator}
         return last
+
+    def groups(self, n_typical: int = TYPICAL_SHOWN) -> list[dict[str, Any]]:
+        """Groups that sound alike, the largest first, and what was said of those to listen to."""
+        said: dict[Stretch, Entry] = {
+            stretch(one.file, one.start_time, one.end_time): one
+            for one in self.project.log.in_force()
+        }
+        return [
+            {
+                "number": found.number, "size": found.size, "answers": found.answers,
+                "sounds": [
+                    {"file": one.file, "start_time": one.start_time, "end_time": one.end_time,
+                     "source": one.source,
+                     "said": None if (entry := said.get(_key(one))) is None else list(entry.labels)}
+                    for one in found.typical
+                ],
+            }
+            for found in self.project.clusters(n_typical)
+        ]  # fmt: skip
+
+    def answer_together(self, several: Sequence[Asked]) -> tuple[Entry, ...]:
+        """Write several answers down, all or none; one undo takes them back."""
+        batch = uuid.uuid4().hex
+        entries = self.project.log.extend(
+            {"file": said.file, "start_time": said.start_time, "end_time": said.end_time,
+             "labels": said.labels, "annotator": said.annotator, "presence": said.presence,
+             "note": said.note, "source": said.source, "more": {TOGETHER: batch}}
+            for said in several
+        )  # fmt: skip
+        for said in several:
+            self.done(said.file, said.start_time, said.end_time)
+        return entries
 
     def classes(self) -> list[str]:
         """Labels in the order in which they were first given, so that keys keep their meaning."""
@@ -229,6 +267,14 @@ class Desk:
             return tuple((pool.classes[k], float(pool.scores[row, k])) for k in order)
 
         return best
+
+
+def _with(last: Entry, mine: Sequence[Entry]) -> list[str]:
+    """The ids of an answer and of those that were given with it, the newest first."""
+    batch = last.more.get(TOGETHER)
+    if not isinstance(batch, str):
+        return [last.id]
+    return [one.id for one in reversed(mine) if one.more.get(TOGETHER) == batch]
 
 
 def _key(one: Suggestion) -> Stretch:

@@ -23,6 +23,10 @@ class AppOptions:
         None, "folder of a project (see 'semisonic project new'), to listen and label in"
     )
     runs: Path = option(Path("runs"), "folder in which the page looks for models and reports")
+    encoder: Path | None = option(
+        None, "encoder that projects started on the page may use, such as a published one; see "
+        "'semisonic convert'",
+    )  # fmt: skip
     host: str = option(
         "127.0.0.1", "address to listen on; any other than this machine's own needs a token"
     )

@@ -74,3 +74,54 @@ class Places:
         if not inside or path.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file():
             raise DataError(f"'{name}': not a recording of this folder")
         return path
+
+    def parts(self, number: int) -> list[str]:
+        """Folders right below a folder, by name; links and hidden ones are left out."""
+        folder = self.folder(number)
+        try:
+            return sorted(
+                one.name for one in folder.iterdir()
+                if one.is_dir() and not one.is_symlink() and not one.name.startswith(".")
+            )[:MOST_LISTED]  # fmt: skip
+        except OSError as error:
+            raise DataError(f"{folder.name}: {error.strerror}") from None
+
+    def folder_below(self, number: int, name: str) -> Path:
+        """A whole folder, or one right below it, to be read with all that is in it.
+
+        Raises
+        ------
+        DataError
+            When there is none, or a link in it leads out of what was opened.
+        """
+        folder = self.folder(number)
+        if name and name not in self.parts(number):
+            raise DataError(f"'{name}': not a folder in this one")
+        place = folder / name
+        unreadable: list[tuple[str, str]] = []
+        for path in find_audio(place, unreadable=unreadable):
+            if not self.holds(path):
+                raise DataError(
+                    f"'{path.relative_to(folder).as_posix()}' is a link that leads out of the "
+                    "folder; take it away, or start the project in the terminal"
+                )
+        return place
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path is in an opened folder, links followed."""
+        try:
+            real = path.resolve()
+        except OSError:
+            return False
+        return any(real.is_relative_to(folder.resolve()) for folder in self.folders)
+
+    def require(self, path: Path) -> None:
+        """See that a path is in an opened folder.
+
+        Raises
+        ------
+        DataError
+            When it is not.
+        """
+        if not self.holds(path):
+            raise DataError(f"{path}: not in a folder that was opened with --folder")

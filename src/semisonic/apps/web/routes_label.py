@@ -35,6 +35,12 @@ class Answer(BaseModel):
     asked: tuple[float, float] | None = None
 
 
+class Answers(BaseModel):
+    """Answers that are given at once."""
+
+    answers: Annotated[list[Answer], Field(min_length=1, max_length=100)]
+
+
 class Somebody(BaseModel):
     """Who asks."""
 
@@ -55,13 +61,17 @@ def routes(studio: Studio) -> APIRouter:
 
     def desk() -> Desk:
         if studio.desk is None:
-            raise DataError("no project is open: start the app with --project")
+            raise DataError(
+                "no project is open: start one under Label, or start the app with --project"
+            )
         return studio.desk
 
     def learning() -> Learning:
         desk()
         if studio.learning is None:
-            raise DataError("no project is open: start the app with --project")
+            raise DataError(
+                "no project is open: start one under Label, or start the app with --project"
+            )
         return studio.learning
 
     def shown(found: Suggestion | None) -> dict[str, Any]:
@@ -98,15 +108,27 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.post("/answers")
     def post_answer(answer: Answer) -> dict[str, Any]:
-        values = answer.model_dump(exclude={"asked"})
         at = desk()
         at.require(answer.file)
-        entry = at.answer(Asked(**{**values, "labels": tuple(answer.labels)}))
+        entry = at.answer(_asked(answer))
         if (
             answer.asked is not None
         ):  # a part of it was chosen: the question is answered all the same
             at.done(answer.file, *answer.asked)
         return {"entry": _entry(entry), "answers": len(at.project.log.current())}
+
+    @router.get("/groups")
+    def get_groups() -> dict[str, Any]:
+        at = desk()
+        return {"groups": at.groups(), "classes": at.classes()}
+
+    @router.post("/together")
+    def post_answers(said: Answers) -> dict[str, Any]:
+        at = desk()
+        for answer in said.answers:
+            at.require(answer.file)
+        at.answer_together([_asked(answer) for answer in said.answers])
+        return {"answers": len(at.project.log.current()), "classes": at.classes()}
 
     @router.post("/undo")
     def undo(who: Somebody) -> dict[str, Any]:
@@ -130,6 +152,11 @@ def routes(studio: Studio) -> APIRouter:
         return learning().facts()
 
     return router
+
+
+def _asked(answer: Answer) -> Asked:
+    values = answer.model_dump(exclude={"asked"})
+    return Asked(**{**values, "labels": tuple(answer.labels)})
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -14,15 +14,18 @@ from semisonic.apps.web.desk import Desk
 from semisonic.apps.web.learning import Learning
 from semisonic.apps.web.options import AppOptions
 from semisonic.apps.web.places import Places
+from semisonic.apps.web.project_making import Making
+from semisonic.apps.web.projects import Projects
 from semisonic.apps.web.runs import Runs
 from semisonic.apps.web.shelf import Shelf
 from semisonic.apps.web.sound import FAILED, READY, Sound
 from semisonic.apps.web.steps import Steps
 from semisonic.apps.web.tiles import Tiles
-from semisonic.base.errors import ModelError, SemisonicError
+from semisonic.base.errors import DataError, ModelError, SemisonicError
 from semisonic.base.files import digest
 from semisonic.inference import open_model
 from semisonic.labeling.project import Project
+from semisonic.labeling.project_options import ProjectOptions
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
 
@@ -50,6 +53,8 @@ class Studio:
         self.device = str(choose_device(options.device))
         self.places = Places(options.folder)
         self.runs = Runs(options.runs)
+        self.projects = Projects(self.runs, self.places, options.encoder, options.device)
+        self.making: Making | None = None
         self.shelf = Shelf(_ROOM * self.max_bytes)
         self._model: SoundModel | None = None
         self.model_path: Path | None = None
@@ -58,10 +63,7 @@ class Studio:
         self.desk: Desk | None = None
         self.learning: Learning | None = None
         if options.project is not None:
-            project = Project.open(options.project)
-            self.desk, self.learning = Desk(project), Learning(project, self._learned)
-            if options.model is None and project.model is not None:
-                self.take_model(project.model)
+            self.take_project(Project.open(options.project))
         self._recent: list[Sound] = []
         self._tiles: dict[str, Tiles] = {}
         self._analyses: dict[str, tuple[SoundModel, Analysis]] = {}
@@ -96,6 +98,31 @@ class Studio:
         """
         self._model = open_model(path).to(self.device)
         self.model_path = path
+
+    def take_project(self, project: Project) -> None:
+        """Label in another project from now on; its classifier is used if no model is open."""
+        self.desk, self.learning = Desk(project), Learning(project, self._learned)
+        if self._model is None and project.model is not None:
+            self.take_model(project.model)
+
+    def make_project(self, name: str, options: ProjectOptions) -> Making:
+        """Begin or go on with a project in the background.
+
+        Raises
+        ------
+        DataError
+            When one is being made already.
+        """
+
+        def done(folder: Path) -> None:
+            if self.desk is None:
+                self.take_project(Project.open(folder))
+
+        with self._lock:
+            if self.making is not None and self.making.runs:
+                raise DataError(f"'{self.making.name}' is being made; cancel it, or wait")
+            self.making = Making(name, options, done)
+            return self.making
 
     def open(self, sound: Sound) -> Sound:
         """Put a recording on the shelf; check it, then look at it and listen, in the background."""
@@ -161,6 +188,8 @@ class Studio:
 
     def close(self) -> None:
         """End the work and remove what was given to us."""
+        if self.making is not None:
+            self.making.close()
         self._looking.stop()
         self._listening.stop()
         for _, analysis in list(self._analyses.values()):

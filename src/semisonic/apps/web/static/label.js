@@ -2,8 +2,10 @@
 
 import { get, post } from "./api.js";
 import { answerPanel } from "./answers.js";
+import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
 import { clock, h, percent, say } from "./dom.js";
+import { groupsPage } from "./groups.js";
 import { Viewer } from "./viewer.js";
 
 const WHY = {
@@ -13,15 +15,11 @@ const WHY = {
 const ORDERS = { mix: "Mixed", uncertain: "Doubtful first", diverse: "Unlike the rest", typical: "Typical ones", random: "By chance" };
 const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400;
 
-export async function labelPage(main) {
+export async function labelPage(main, part) {
   const studio = await get("studio");
+  if (studio.has_project && part === "groups") return groupsPage(main);
   main.replaceChildren(h("h1", {}, "Label"));
-  if (!studio.has_project) {
-    main.append(h("p", {}, "A project holds recordings, their vectors and your answers. Make one, then open it:"),
-      h("pre", {}, "semisonic project new path/to/recordings -o runs/project\nsemisonic app --project runs/project"));
-    return () => {};
-  }
-  return new Labelling(main).begin();
+  return studio.has_project && part !== "projects" ? new Labelling(main).begin() : beginPage(main, studio);
 }
 
 class Labelling {
@@ -38,8 +36,9 @@ class Labelling {
     this.why = h("p", { class: "soft small" }, " ");
     this.place = h("div", { class: "asked" });
     this.side = h("section", {});
+    this.hint = h("p", { class: "note", hidden: true }, "Nothing is named yet. The quickest start: ", h("a", { href: "#/label/groups" }, "name the groups"), " that were found.");
     this.panel = answerPanel({ answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar() });
-    main.append(h("div", { class: "row desk" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play at once"), this.count),
+    main.append(h("div", { class: "row desk" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play at once"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
       h("div", { class: "labelling" }, h("section", {}, this.title, this.why, this.place, this.panel.element), this.side));
     this.keys = (event) => this.key(event);
   }
@@ -58,6 +57,7 @@ class Labelling {
       const state = await get("label");
       if (this.stopped) return;
       this.count.textContent = `${state.answers} of ${state.stretches} answered`;
+      this.hint.hidden = Boolean(state.answers || !state.clusters);
       this.panel.setClasses(state.classes);
       this.showSide(state);
       clearTimeout(this.timer);

@@ -1,0 +1,110 @@
+// Starting a project from an opened folder, watching it being made, or opening one that is there.
+
+import { get, post } from "./api.js";
+import { h, say } from "./dom.js";
+
+const STEPS = {
+  look: "Look at all recordings", "made-up": "Learn from made-up sounds", apart: "Learn to tell the recordings apart",
+  vectors: "Turn all stretches into vectors", groups: "Find groups that sound alike",
+};
+const POLL = 400;
+
+export async function beginPage(main, studio) {
+  const place = h("div", { class: "begin" });
+  let stopped = false, timer, seen = "";
+  main.append(h("p", {}, "A project holds vectors of your recordings, and your answers. The recordings stay where they are. From no label to a first classifier takes some minutes, most of them without you."), place);
+
+  async function look() {
+    try {
+      const { making } = await get("projects/making");
+      if (stopped) return;
+      if (making?.state === "runs") { seen = making.name; watch(making); timer = setTimeout(look, POLL); return; }
+      if (making?.state === "done" && seen === making.name) { await open(making.name, "#/label/groups"); return; }
+      await choose(making);
+    } catch (error) {
+      if (stopped) return;
+      say(error.message);
+      timer = setTimeout(look, 5 * POLL);
+    }
+  }
+
+  async function open(name, hash) {
+    try {
+      await post("projects/open", { name });
+      if (location.hash === hash) dispatchEvent(new HashChangeEvent("hashchange")); else location.hash = hash;
+    } catch (error) { say(error.message); }
+  }
+
+  async function begin(path, body, button) {
+    button.disabled = true;
+    try { watch((await post(path, body)).making); seen = body.name; clearTimeout(timer); timer = setTimeout(look, POLL); } catch (error) { say(error.message); button.disabled = false; }
+  }
+
+  const bar = h("progress", { max: "1", "aria-label": "Making the project" }), left = h("p", { class: "soft small num", role: "status" });
+  function watch({ name, steps, at, seconds }) {
+    let card = place.querySelector(".making");
+    if (!card) {
+      const cancel = h("button", { type: "button", onclick: async () => {
+        cancel.disabled = true;
+        cancel.textContent = "Stopping …";
+        try { await post("projects/cancel"); } catch (error) { say(error.message); }
+      } }, "Cancel");
+      card = h("section", { class: "card making" }, h("h2", {}, `Making ${name}`), h("ol", { class: "plain steps" }), bar, left,
+        h("div", { class: "row" }, cancel, h("span", { class: "soft small" }, "You may close the page. What is done is kept if it is cancelled or the app is stopped.")));
+      place.replaceChildren(card);
+    }
+    card.querySelector(".steps").replaceChildren(...steps.map((step, i) => h("li", { class: i + 1 < steps.length ? "over" : "now", "aria-current": i + 1 < steps.length ? undefined : "step" }, STEPS[step] ?? step)));
+    if (at.total) bar.value = Math.min(1, at.n / at.total); else bar.removeAttribute("value");
+    const rest = at.seconds_left === null || at.seconds_left === undefined ? "" : ` · this part: ${about(at.seconds_left)} left`;
+    left.textContent = `${about(seconds)} so far${at.label ? ` · ${at.label}` : ""}${rest}`;
+  }
+
+  async function choose(making) {
+    const { projects, encoders, folder } = await get("projects");
+    if (stopped) return;
+    const parts = [];
+    if (making?.state === "failed") parts.push(h("p", { class: "note" }, `${making.name} could not be made: ${making.reason}`));
+    parts.push(studio.folders.length ? form(studio.folders, encoders, projects, begin) : h("div", {}, h("h2", {}, "Start one"),
+      h("p", {}, "Only folders that the app was started with may be read. Start it with one:"), h("pre", {}, "semisonic app --folder path/to/recordings")));
+    if (projects.length) parts.push(h("section", {}, h("h2", {}, "Projects that are there"), h("p", { class: "soft small" }, `Below ${folder}.`), h("div", { class: "runs" }, projects.map((one) => card(one, begin, open)))));
+    place.replaceChildren(...parts);
+  }
+
+  await look();
+  return () => { stopped = true; clearTimeout(timer); };
+}
+
+function card(one, begin, open) {
+  const go = h("button", { type: "button", class: one.is_done ? "main" : "", disabled: !one.is_open, onclick: () => (one.is_done ? open(one.name, "#/label") : begin("projects/again", { name: one.name }, go)) }, one.is_done ? "Open" : "Go on");
+  const about = one.is_open ? (one.is_done ? "" : "Not finished. ") : "Its recordings are in no folder that the app was started with. ";
+  return h("article", { class: "card" }, h("div", {}, h("h2", {}, one.name), h("div", { class: "soft small" }, about, one.recordings)), h("div", { class: "row" }, go));
+}
+
+function form(folders, encoders, projects, begin) {
+  const folder = h("select", { onchange: () => fill() }, folders.map((name, value) => h("option", { value: String(value) }, name)));
+  const below = h("select", {}), name = h("input", { type: "text", maxlength: "60", autocomplete: "off", required: true });
+  const encoder = h("select", {}, encoders.map(({ value, title }) => h("option", { value }, title)));
+  const clusters = h("input", { type: "number", min: "2", max: "500", placeholder: "as many as there are" });
+  const start = h("button", { type: "submit", class: "main" }, "Start");
+  const taken = new Set(projects.map((one) => one.name));
+  const proposed = (text) => { let found = text.replace(/[^\p{L}\p{N}_ .-]/gu, "-").replace(/^[^\p{L}\p{N}_]+/u, "") || "project"; while (taken.has(found)) found += "-2"; return found; };
+  async function fill() {
+    below.replaceChildren(h("option", { value: "" }, "All of it"));
+    name.value = proposed(folders[Number(folder.value)]);
+    try { below.append(...(await get("projects/parts", { folder: folder.value })).parts.map((part) => h("option", { value: part }, part))); } catch (error) { say(error.message); }
+  }
+  below.addEventListener("change", () => { name.value = proposed(below.value || folders[Number(folder.value)]); });
+  fill();
+  const field = (text, input) => { input.setAttribute("aria-label", text); return h("label", {}, h("span", {}, text), input); };
+  return h("form", { class: "card start", onsubmit: (event) => {
+    event.preventDefault();
+    begin("projects", { folder: Number(folder.value), below: below.value, name: name.value.trim(), encoder: encoder.value, clusters: clusters.value }, start);
+  } }, h("h2", {}, "Start one from a folder"), field("Recordings", folder), field("Part of them", below), field("Name", name),
+  h("details", {}, h("summary", {}, "More"), field("What turns sounds into vectors", encoder), field("Groups", clusters)),
+  h("div", { class: "row" }, start));
+}
+
+function about(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}

@@ -1,0 +1,194 @@
+// Naming groups that sound alike by listening to a few of each; then the first classifier.
+
+import { get, post } from "./api.js";
+import { h, say } from "./dom.js";
+import { Thumb } from "./thumb.js";
+
+const KEYS = 9, POLL = 400;
+
+export async function groupsPage(main) {
+  main.replaceChildren(h("h1", {}, "Groups that sound alike"));
+  return new Naming(main).begin(await get("label/groups"));
+}
+
+class Naming {
+  constructor(main) {
+    this.thumbs = [];
+    this.who = h("input", { type: "text", value: localStorage.getItem("annotator") ?? "", maxlength: "60", autocomplete: "off", placeholder: "Your name", "aria-label": "Your name", onchange: () => localStorage.setItem("annotator", this.who.value.trim()) });
+    this.count = h("span", { class: "soft small num", role: "status" });
+    this.known = h("datalist", { id: "labels" });
+    this.place = h("div", {});
+    this.end = h("div", { class: "card first" });
+    main.append(h("p", { class: "soft" }, "Listen to a few sounds of each group and name what you hear. Your answer is about these sounds alone; what is mixed may be skipped."),
+      h("div", { class: "row desk" }, this.who, this.count, h("a", { href: "#/label" }, "Ask me one by one")), this.known, this.place, this.end);
+    this.keys = (event) => this.key(event);
+  }
+
+  begin({ groups, classes }) {
+    this.groups = groups;
+    this.classes = classes;
+    document.addEventListener("keydown", this.keys);
+    this.show(this.groups.findIndex((group) => !isDone(group)));
+    this.watch();
+    return () => { this.stopped = true; clearTimeout(this.timer); document.removeEventListener("keydown", this.keys); this.clear(); };
+  }
+
+  clear() { for (const thumb of this.thumbs) thumb.close(); this.thumbs = []; }
+
+  show(number) {
+    this.clear();
+    this.number = number;
+    this.mixed = false;
+    const n = this.groups.filter(isDone).length;
+    this.count.textContent = `${n} of ${this.groups.length} groups done`;
+    this.known.replaceChildren(...this.classes.map((value) => h("option", { value })));
+    this.showEnd();
+    const group = this.groups[number];
+    if (!group) {
+      this.place.replaceChildren(h("p", {}, this.groups.length ? "All groups are done." : "No groups were found: the recordings are too few, or too unlike each other. Answer one by one instead."),
+        this.groups.length ? this.back() : null);
+      return;
+    }
+    this.thumbs = group.sounds.map((sound) => new Thumb(sound));
+    this.out = new Set();
+    this.fields = this.thumbs.map((thumb, i) => h("input", { type: "text", list: "labels", maxlength: "60", autocomplete: "off", placeholder: "Its name, or nothing", "aria-label": `Name of sound ${i + 1}`, onkeydown: (event) => event.key === "Enter" && this.leaveField(i) }));
+    this.name = h("input", { type: "text", list: "labels", maxlength: "60", autocomplete: "off", placeholder: "What do you hear?", "aria-label": "Name of the group", onkeydown: (event) => { if (event.key === "Enter") this.nameAll(this.name.value); if (event.key === "Escape") this.name.blur(); } });
+    this.body = h("div", { class: "card group" });
+    this.place.replaceChildren(this.body);
+    this.draw();
+    const next = this.groups.slice(number + 1).find((one) => !isDone(one));
+    for (const { file, start_time, end_time } of next?.sounds ?? []) post("label/open", { file, start_time, end_time }).catch(() => {});  // checked meanwhile
+  }
+
+  draw() {
+    const group = this.groups[this.number], hint = (key) => h("kbd", { "aria-hidden": "true" }, key);
+    const cells = this.thumbs.map((thumb, i) => h("div", { class: this.out.has(i) ? "cell out" : "cell" }, thumb.button,
+      this.mixed ? this.fields[i] : h("label", { class: "small soft" }, h("input", { type: "checkbox", checked: !this.out.has(i), onchange: () => this.toggleOut(i) }), " belongs to it")));
+    const act = (text, key, work) => h("button", { type: "button", onclick: work, "aria-keyshortcuts": key }, text, hint(key));
+    const answers = this.mixed
+      ? [h("button", { type: "button", class: "main", onclick: () => this.saveMixed() }, "Save"), h("button", { type: "button", onclick: () => { this.mixed = false; this.draw(); } }, "One name after all")]
+      : [this.name, h("button", { type: "button", class: "main", onclick: () => this.nameAll(this.name.value) }, "Name")];
+    this.body.replaceChildren(h("h2", {}, `Group ${this.number + 1} of ${this.groups.length}`, h("span", { class: "soft small" }, ` · ${group.size} stretches`)),
+      h("div", { class: "cells" }, cells), h("div", { class: "row" }, answers),
+      this.mixed ? null : h("div", { class: "answers" }, this.classes.map((name, i) => h("button", { type: "button", "aria-keyshortcuts": i < KEYS ? String(i + 1) : undefined, onclick: () => this.nameAll(name) }, name, i < KEYS ? hint(String(i + 1)) : null))),
+      h("div", { class: "row actions" }, act("Play", "Space", () => this.playNext()), this.mixed ? null : act("Mixed", "M", () => this.mix()), act("Skip", "S", () => this.skip()), this.back()));
+  }
+
+  back() { return h("button", { type: "button", onclick: () => this.undo(), "aria-keyshortcuts": "Z" }, "Undo", h("kbd", { "aria-hidden": "true" }, "Z")); }
+
+  toggleOut(i) { if (this.out.has(i)) this.out.delete(i); else this.out.add(i); this.draw(); }
+
+  mix() {
+    this.mixed = true;
+    this.draw();
+    this.fields[0]?.focus();
+    this.playNext();
+  }
+
+  leaveField(i) {
+    if (i + 1 < this.fields.length) { this.fields[i + 1].focus(); this.thumbs[i + 1].toggle(); } else this.saveMixed();
+  }
+
+  playNext() {
+    const playing = this.thumbs.findIndex((thumb) => thumb.player?.playing);
+    if (playing >= 0) { this.thumbs[playing].toggle(); return; }
+    const next = this.thumbs.findIndex((thumb) => !thumb.heard);
+    (this.thumbs[next] ?? this.thumbs[0])?.toggle();
+  }
+
+  said(i, labels) {
+    const { file, start_time, end_time, source } = this.groups[this.number].sounds[i];
+    return { file, start_time, end_time, source, labels, presence: labels.length ? "positive" : "uncertain", annotator: this.who.value.trim() };
+  }
+
+  nameAll(text) {
+    const name = text.trim();
+    if (!name) { this.name.focus(); return; }
+    const inside = this.thumbs.map((_, i) => i).filter((i) => !this.out.has(i));
+    if (!inside.length) { say("No sound belongs to it: choose Mixed, or Skip."); return; }
+    this.save(inside.map((i) => this.said(i, [name])), name);
+  }
+
+  saveMixed() { this.save(this.fields.map((field, i) => this.said(i, field.value.trim() ? [field.value.trim()] : [])), "Mixed"); }
+  skip() { this.save(this.thumbs.map((_, i) => this.said(i, [])), "Skipped"); }
+
+  async save(answers, text) {
+    if (this.saving) return;
+    this.saving = true;
+    this.body.inert = true;
+    try {
+      await post("label/together", { answers });
+      say(text);
+      await this.refresh(this.number + 1);
+    } catch (error) { say(`Not saved: ${error.message}`); this.body.inert = false; }
+    this.saving = false;
+  }
+
+  async undo() {
+    try {
+      const { entry } = await post("label/undo", { annotator: this.who.value.trim() });
+      say(`Taken back: ${entry.labels.join(", ") || "skipped"}`);
+      await this.refresh(this.groups.findIndex((group) => group.sounds.some((sound) => sound.file === entry.file && sound.start_time === entry.start_time)));
+    } catch (error) { say(error.message); }
+  }
+
+  // Shows the first open group from a place on, then from the beginning.
+  async refresh(from) {
+    const { groups, classes } = await get("label/groups");
+    if (this.stopped) return;
+    Object.assign(this, { groups, classes });
+    const open = groups.map((group, i) => (isDone(group) ? -1 : i)).filter((i) => i >= 0);
+    this.show(open.find((i) => i >= from) ?? open[0] ?? -1);
+  }
+
+  showEnd(learning) {
+    this.end.hidden = this.classes.length < 2;
+    if (learning?.runs) {
+      this.end.replaceChildren(h("h2", {}, `Learning, ${learning.seconds.toFixed(0)} s`), h("progress", { "aria-label": "Learning" }));
+      return;
+    }
+    if (learning?.reason) { this.end.replaceChildren(h("p", { class: "note" }, learning.reason)); return; }
+    if (learning?.done) {
+      const last = learning.history.at(-1);
+      this.end.replaceChildren(h("h2", {}, "There is a first classifier"),
+        h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers. ${last.left_out === null ? "" : `Of these, each left out in turn, it names ${Math.round(100 * last.left_out)} % right. `}Those are typical sounds: how good it is on all others, answers drawn by chance will tell.`),
+        h("a", { class: "button main", href: "#/label" }, "Go on: ask me what it doubts"));
+      return;
+    }
+    this.end.replaceChildren(h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: () => this.learn() }, "Make the first classifier"),
+      h("span", { class: "soft small" }, `${this.classes.length} classes so far; two are enough`)));
+  }
+
+  async learn() {
+    this.showEnd({ runs: true, seconds: 0 });
+    try { await post("label/learn"); this.asked = true; } catch (error) { say(error.message); }
+    this.watch();
+  }
+
+  // How a round of learning stands, also one that began before the page was loaded again.
+  async watch() {
+    try {
+      const { learning } = await get("label");
+      if (this.stopped) return;
+      if (learning.runs) { this.asked = true; this.showEnd(learning); this.timer = setTimeout(() => this.watch(), POLL); return; }
+      if (this.asked) { this.showEnd({ ...learning, done: true }); document.dispatchEvent(new Event("modelchange")); }
+      this.asked = false;
+    } catch (error) { say(error.message); }
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+    const isTyping = event.target.matches?.("input:not([type=checkbox]), select, textarea");
+    if (isTyping || (event.target.matches?.("button, a, summary, input") && ["Enter", " "].includes(event.key))) return;
+    if (event.key.toLowerCase() === "z") { this.undo(); return; }
+    if (!this.groups[this.number]) return;
+    const name = event.key >= "1" && event.key <= "9" && !this.mixed ? this.classes[Number(event.key) - 1] : undefined;
+    const keys = { " ": () => this.playNext(), m: () => this.mixed || this.mix(), s: () => this.skip(), "/": () => this.name.focus() };
+    const work = name ? () => this.nameAll(name) : keys[event.key.toLowerCase()];
+    if (!work) return;
+    event.preventDefault();
+    work();
+  }
+}
+
+const isDone = (group) => group.sounds.some((sound) => sound.said !== null);

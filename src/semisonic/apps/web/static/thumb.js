@@ -1,0 +1,91 @@
+// A short sound as a small picture that plays when it is pressed.
+
+import { get, post } from "./api.js";
+import { clock, h } from "./dom.js";
+import { drawPicture, sized } from "./drawing.js";
+import { Player } from "./player.js";
+import { Tiles } from "./tiles.js";
+
+const TALL = 92, POLL = 250;
+let sounding = null;  // one at a time
+
+export class Thumb {
+  constructor({ file, start_time, end_time }) {
+    Object.assign(this, { file, start_time, end_time });
+    this.view = [start_time, end_time];
+    this.canvas = h("canvas", { "aria-hidden": "true" });
+    this.state = h("span", { class: "state" }, "…");
+    this.head = h("div", { class: "head", hidden: true });
+    this.name = `${file.split("/").pop()}, ${clock(start_time, 1)} – ${clock(end_time, 1)}`;
+    this.button = h("button", { type: "button", class: "thumb", disabled: true, "aria-label": `Play ${this.name}`, title: file, onclick: () => this.toggle() }, this.canvas, this.head, this.state);
+    this.recolour = () => this.draw();
+    document.addEventListener("themechange", this.recolour);
+    this.resized = new ResizeObserver(() => this.draw());
+    this.resized.observe(this.button);
+    this.open();
+  }
+
+  at(time) { return ((time - this.view[0]) / (this.view[1] - this.view[0])) * this.button.clientWidth; }
+
+  async open() {
+    try {
+      const { file, start_time, end_time } = this;
+      this.id ??= (await post("label/open", { file, start_time, end_time })).sound;
+      const sound = await get(`sounds/${this.id}`);
+      if (this.closed) return;
+      if (sound.state === "failed") { this.state.textContent = sound.reason; return; }
+      if (sound.state !== "ready" || !sound.picture?.loudest) { this.waits = setTimeout(() => this.open(), POLL); return; }
+      this.ready(sound);
+    } catch (error) { this.state.textContent = error.message; }
+  }
+
+  ready(sound) {
+    this.sound = { ...sound, picture: { ...sound.picture, bands_hz: [] } };
+    this.view = [this.start_time, Math.min(this.end_time, sound.duration)];
+    this.tiles = new Tiles(sound, () => this.draw());
+    this.tiles.update(sound.picture);
+    this.player = new Player(`/api/sounds/${this.id}/audio.wav`, (time) => this.follow(time), (playing, problem) => this.tell(playing, problem));
+    this.player.seek(this.view[0]);
+    this.button.disabled = false;
+    this.state.textContent = "▶";
+    this.onready?.();
+    this.draw();
+  }
+
+  toggle() {
+    if (!this.player) return;
+    if (this.player.playing) { this.player.pause(); return; }
+    sounding?.player?.pause();
+    sounding = this;
+    this.heard = true;
+    this.player.seek(this.view[0]);
+    this.player.play(this.view);
+  }
+
+  tell(playing, problem) {
+    this.button.classList.toggle("plays", playing);
+    this.head.hidden = !playing;
+    this.state.textContent = problem || (playing ? "❚❚" : "▶");
+    if (!playing) this.onended?.();
+  }
+
+  follow(time) { this.head.style.transform = `translateX(${this.at(time)}px)`; }
+
+  draw() {
+    if (this.asked || this.closed || !this.tiles) return;
+    this.asked = requestAnimationFrame(() => {
+      this.asked = 0;
+      const width = this.button.clientWidth;
+      if (width && !this.closed) drawPicture(sized(this.canvas, width, TALL), this);
+    });
+  }
+
+  close() {
+    this.closed = true;
+    clearTimeout(this.waits);
+    this.resized.disconnect();
+    document.removeEventListener("themechange", this.recolour);
+    this.player?.close();
+    if (sounding === this) sounding = null;
+  }
+}

@@ -1,0 +1,111 @@
+"""In a real browser: from a folder without a label to a first classifier."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from app_helpers import DESK, PHONE, opened, serving
+
+pytest.importorskip("playwright.sync_api")
+pytest.importorskip("fastapi")
+
+MOST_WAIT = 60_000
+PLAYABLE = "() => document.querySelectorAll('.thumb:not(:disabled)').length > 3"
+
+
+@pytest.fixture
+def address(app_project: Path, app_model: Path, tmp_path: Path) -> Iterator[str]:
+    """An app with an opened folder, an encoder and no project."""
+    pytest.importorskip("uvicorn")
+    from semisonic.apps.web.options import AppOptions
+    from semisonic.apps.web.studio import Studio
+
+    shutil.copytree(app_project.parent / "recordings", tmp_path / "recordings")
+    yield from serving(
+        Studio(
+            AppOptions(
+                folder=(tmp_path / "recordings",), runs=tmp_path / "runs", encoder=app_model,
+                device="cpu",
+            )
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture
+def page(app_browser: Any, address: str) -> Iterator[Any]:
+    yield from opened(app_browser, f"{address}#/label", DESK)
+
+
+def group(page: Any, number: int) -> str:
+    """A name for a group, once its sounds can be heard."""
+    page.get_by_role("heading", name=f"Group {number} of 3").wait_for()
+    page.wait_for_function(PLAYABLE)
+    return f"kind {number}"
+
+
+def test_from_a_folder_to_a_first_classifier(page: Any, tmp_path: Path) -> None:
+    page.get_by_label("Recordings", exact=True).wait_for()
+    assert page.get_by_label("Name", exact=True).input_value() == "recordings"
+    page.get_by_label("Name", exact=True).fill("mine")
+    page.get_by_text("More").click()
+    page.get_by_label("Groups", exact=True).fill("3")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_role("heading", name="Making mine").wait_for()
+    page.reload()  # in the middle
+    heading = page.get_by_role("heading", name=re.compile("Groups that sound alike"))
+    heading.wait_for(timeout=MOST_WAIT)
+
+    first = group(page, 1)
+    page.keyboard.press("Space")  # plays
+    page.locator(".thumb.plays").wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type(first)
+    page.keyboard.press("Enter")
+    second = group(page, 2)
+    page.keyboard.press("z")  # back to the first one
+    assert group(page, 1) == first
+    page.get_by_label("Name of the group").fill(first)
+    page.get_by_role("button", name="Name", exact=True).click()
+    group(page, 2)
+    page.keyboard.press("m")  # each by its own name, the last one not at all
+    for number in (1, 2, 3):
+        page.get_by_label(f"Name of sound {number}").fill(second)
+    page.get_by_role("button", name="Save").click()
+    third = group(page, 3)
+    page.reload()
+    assert group(page, 3) == third
+    page.keyboard.press("s")
+    page.get_by_text("All groups are done").wait_for()
+    page.keyboard.press("z")
+    group(page, 3)
+    page.get_by_label("Name of the group").fill(third)
+    page.keyboard.press("Enter")
+
+    page.get_by_role("button", name="Make the first classifier").click()
+    page.get_by_role("heading", name="There is a first classifier").wait_for(timeout=MOST_WAIT)
+    page.get_by_text("3 classes from 11 answers").wait_for()
+    page.get_by_role("link", name="Go on").click()
+    page.locator(".curve circle").first.wait_for()
+    assert (tmp_path / "runs" / "mine" / "model.zip").is_file()
+    assert page.locator("#model").inner_text() == "Model: mine"
+
+
+def test_a_project_is_cancelled_and_goes_on(page: Any, app_browser: Any, address: str) -> None:
+    page.get_by_text("More").click()
+    page.get_by_label("What turns sounds into vectors").select_option("synth")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("Learn from made-up sounds").wait_for(timeout=MOST_WAIT)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Go on").wait_for(timeout=MOST_WAIT)
+    for phone in opened(app_browser, f"{address}#/label", PHONE):
+        phone.get_by_role("button", name="Go on").wait_for()
+        assert phone.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text("Learn from made-up sounds").wait_for(timeout=MOST_WAIT)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Go on").wait_for(timeout=MOST_WAIT)

@@ -1,0 +1,246 @@
+"""A project that is started on the page: from opened folders only, the same as in the terminal."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from app_helpers import browsing
+
+pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+
+from semisonic.apps.cli.main import main
+from semisonic.apps.web.options import AppOptions
+from semisonic.apps.web.studio import Studio
+from semisonic.labeling import LabelLog, Project, Queue
+
+
+@pytest.fixture
+def place(app_project: Path, app_model: Path, tmp_path: Path) -> Path:
+    """``open`` holds recordings and may be read, ``closed`` may not; ``runs`` holds an encoder."""
+    shutil.copytree(app_project.parent / "recordings", tmp_path / "open" / "site")
+    shutil.copytree(app_project.parent / "recordings", tmp_path / "closed" / "site")
+    (tmp_path / "runs" / "small").mkdir(parents=True)
+    shutil.copy(app_model, tmp_path / "runs" / "small" / "model.zip")
+    return tmp_path
+
+
+@pytest.fixture
+def page(place: Path) -> Iterator[Any]:
+    yield from browsing(studio_of(place))
+
+
+def studio_of(place: Path) -> Studio:
+    return Studio(AppOptions(folder=(place / "open",), runs=place / "runs", device="cpu"))
+
+
+NEW = {"folder": 0, "below": "site", "name": "mine", "encoder": "run:small", "clusters": "3"}
+
+
+def made(page: Any, patience: float = 60.0) -> dict[str, Any]:
+    """How the making ended."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        found: dict[str, Any] = page.get("/api/projects/making").json()["making"]
+        if found["state"] != "runs":
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"still at work: {found}")
+
+
+def kind(file: str) -> str:
+    return file.partition("-")[0]
+
+
+def name_groups(page: Any) -> list[dict[str, Any]]:
+    """Answer about the typical sounds of each group, group by group."""
+    told = []
+    for group in page.get("/api/label/groups").json()["groups"]:
+        answers = [
+            {**{key: one[key] for key in ("file", "start_time", "end_time", "source")},
+             "labels": [kind(one["file"])], "presence": "positive", "annotator": "ann"}
+            for one in group["sounds"]
+        ]  # fmt: skip
+        assert page.post("/api/label/together", json={"answers": answers}).status_code == 200
+        told += answers
+    return told
+
+
+def test_page_and_command_line_make_the_same(page: Any, place: Path) -> None:
+    said = page.post("/api/projects", json=NEW)
+    assert said.status_code == 200, said.text
+    end = made(page)
+    assert end["state"] == "done", end
+    assert end["steps"] == ["look", "vectors", "groups"]
+    assert end["found"]["n_recordings"] == 24
+    answers = name_groups(page)
+    page.post("/api/label/learn")
+    while page.get("/api/label").json()["learning"]["runs"]:
+        time.sleep(0.02)
+
+    folder = place / "theirs"
+    command = ["project", "new", str(place / "open" / "site"), "-o", str(folder)]
+    command += ["--encoder", str(place / "runs" / "small"), "--clusters", "3", "--device", "cpu"]
+    assert main([*command, "-q"]) == 0
+    ours, theirs = Project.open(place / "runs" / "mine"), Project.open(folder)
+    np.testing.assert_array_equal(ours.index.vectors, theirs.index.vectors)
+    np.testing.assert_array_equal(ours.index.cluster, theirs.index.cluster)
+
+    table = place / "answers.csv"
+    asked = [one for group in theirs.clusters(4) for one in group.typical]
+    assert [one.file for one in asked] == [one["file"] for one in answers]
+    Queue(theirs.log.root, tuple(asked)).seen_from(place).write(table)
+    with table.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    with table.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows({**row, "label": kind(Path(row["file"]).name)} for row in rows)
+    assert main(["project", "learn", str(folder), "--answers", str(table), "-q"]) == 0
+    (a,), (b,) = (
+        [{k: v for k, v in asdict(step).items() if k not in ("time", "seconds", "state")}
+         for step in project.history]
+        for project in (ours, theirs)
+    )  # fmt: skip
+    np.testing.assert_equal(a, b)
+    np.testing.assert_allclose(ours.pool().scores, theirs.pool().scores, atol=1e-9)
+
+
+def test_groups_are_named_and_taken_back_at_once(page: Any, place: Path) -> None:
+    page.post("/api/projects", json=NEW)
+    made(page)
+    before = page.get("/api/label/groups").json()["groups"]
+    assert sum(group["size"] for group in before) == 24
+    assert all(one["said"] is None for group in before for one in group["sounds"])
+    name_groups(page)
+    found = page.get("/api/label/groups").json()
+    assert set(found["classes"]) == {"hum", "hiss", "sweep"}
+    assert all(one["said"] == [kind(one["file"])] for g in found["groups"] for one in g["sounds"])
+    n = len(found["groups"][-1]["sounds"])
+    log = LabelLog(place / "runs" / "mine" / "labels.jsonl")
+    n_before = len(log.in_force())
+    assert page.post("/api/label/undo", json={"annotator": "ann"}).status_code == 200
+    assert len(log.in_force()) == n_before - n
+    last = page.get("/api/label/groups").json()["groups"][-1]
+    assert all(one["said"] is None for one in last["sounds"])
+
+
+def test_a_cancelled_project_goes_on(page: Any, place: Path) -> None:
+    page.post("/api/projects", json={**NEW, "encoder": "synth"})
+    while not page.get("/api/projects/making").json()["making"]["at"]:
+        time.sleep(0.02)
+    again = page.post("/api/projects", json={**NEW, "name": "other"})
+    assert again.status_code == 400
+    assert "is being made" in again.json()["error"]
+    page.post("/api/projects/cancel")
+    assert made(page)["state"] == "stopped"
+    (found,) = page.get("/api/projects").json()["projects"]
+    assert (found["name"], found["is_done"], found["is_open"]) == ("mine", False, True)
+    assert page.post("/api/projects/cancel").status_code == 400
+    assert not (place / "runs" / "other").exists()
+
+
+def test_a_killed_app_leaves_a_project_that_goes_on(place: Path, page: Any) -> None:
+    """The process that makes it ends with the app, and another app goes on from there."""
+    options = {"recordings": str(place / "open" / "site"), "output": str(place / "runs" / "mine"),
+               "encoder": str(place / "runs" / "small"), "clusters": "3"}  # fmt: skip
+    command = [sys.executable, "-m", "semisonic.apps.web.project_worker"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write(json.dumps(options).encode() + b"\n")
+        worker.stdin.flush()
+        assert json.loads(worker.stdout.readline()) == {"step": "look"}
+        worker.stdin.close()  # as the system does when the app is killed
+        worker.stdout.read()
+        assert worker.wait(40) in (0, 130)
+    assert not (place / "runs" / "mine" / "project.json").exists()
+    (found,) = page.get("/api/projects").json()["projects"]
+    assert not found["is_done"]
+    assert page.post("/api/projects/again", json={"name": "mine"}).status_code == 200
+    assert made(page)["state"] == "done"
+    assert len(page.get("/api/label/groups").json()["groups"]) == 3
+
+
+def test_a_project_is_opened_after_the_app_was_closed(page: Any, place: Path) -> None:
+    page.post("/api/projects", json=NEW)
+    made(page)
+    for other in browsing(studio_of(place)):
+        assert other.get("/api/label").status_code == 400
+        (found,) = other.get("/api/projects").json()["projects"]
+        assert found["is_done"]
+        assert other.post("/api/projects/open", json={"name": "mine"}).json()["has_project"]
+        assert other.get("/api/label").json()["stretches"] == 24
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"folder": 1},
+        {"folder": -1},
+        {"below": "../closed"},
+        {"below": "site/../../closed"},
+        {"below": "/etc"},
+        {"below": "out"},
+        {"below": "linked"},
+        {"below": ".hidden"},
+        {"below": "none"},
+        {"name": "../mine"},
+        {"name": "a/b"},
+        {"name": ""},
+        {"name": "."},
+        {"name": "small"},
+        {"encoder": "/etc/passwd"},
+        {"encoder": "run:../small"},
+        {"encoder": "given"},
+        {"name": "x" * 1000},
+    ],
+)
+def test_nothing_else_is_made_a_project_of(page: Any, place: Path, change: dict[str, Any]) -> None:
+    (place / "open" / "out").symlink_to(place / "closed")
+    (place / "open" / "linked").mkdir()
+    (place / "open" / "linked" / "a.wav").symlink_to(place / "closed" / "site" / "hum-0.wav")
+    (place / "open" / ".hidden").mkdir()
+    answer = page.post("/api/projects", json={**NEW, **change})
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.json()["error"]
+    assert page.get("/api/projects").json() | {"encoders": []} == {
+        "projects": [], "making": None, "folder": str(place / "runs"), "encoders": [],
+    }  # fmt: skip
+
+
+def test_a_project_of_other_recordings_is_not_opened(
+    page: Any, place: Path, app_project: Path
+) -> None:
+    shutil.copytree(app_project.parent, place / "elsewhere")
+    shutil.copytree(place / "elsewhere" / app_project.name, place / "runs" / "theirs")
+    about = json.loads((place / "runs" / "theirs" / "project.json").read_text())
+    about["recordings"] = str(place / "elsewhere" / "recordings")
+    (place / "runs" / "theirs" / "project.json").write_text(json.dumps(about))
+    (found,) = page.get("/api/projects").json()["projects"]
+    assert not found["is_open"]
+    for route in ("open", "again"):
+        answer = page.post(f"/api/projects/{route}", json={"name": "theirs"})
+        assert answer.status_code == 400, route
+        assert "was opened with --folder" in answer.json()["error"]
+    assert page.get("/api/label").status_code == 400
+
+
+def test_what_cannot_be_made_says_why(page: Any, place: Path) -> None:
+    for file in (place / "open" / "site").iterdir():
+        file.write_bytes(b"RIFF")
+    page.post("/api/projects", json=NEW)
+    end = made(page)
+    assert end["state"] == "failed"
+    assert "no recording that can be used" in end["reason"]
