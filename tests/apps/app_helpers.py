@@ -55,14 +55,16 @@ def serving(studio: Any) -> Iterator[str]:
     port = bound.getsockname()[1]
     app = create_app(studio, "127.0.0.1", port)
     server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(10)
-    bound.close()
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        bound.close()
 
 
 def opened(browser: Any, address: str, size: dict[str, int], **options: Any) -> Iterator[Any]:
@@ -76,4 +78,4 @@ def opened(browser: Any, address: str, size: dict[str, int], **options: Any) -> 
     page.goto(address)
     yield page
     context.close()
-    assert problems == []
+    assert not problems, problems

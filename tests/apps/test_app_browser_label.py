@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from app_helpers import DESK, opened
+from app_helpers import DESK, opened, serving
+
+from semisonic.labeling import Project
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
 
-READY = """(before) => { const save = document.querySelectorAll('.actions button')[2];
+N_LISTED = "(n) => document.querySelectorAll('.wrong .list button').length === n"
+IS_ASKED = """(file) => document.querySelector('.labelling h2').textContent === file
+&& !document.querySelector('.actions [aria-keyshortcuts=K]').disabled"""
+READY = """(before) => { const save = document.querySelector('.actions [aria-keyshortcuts=U]');
 const title = document.querySelector('.labelling h2')?.textContent;
 return save && !save.disabled && title !== before && title; }"""
 
@@ -125,3 +132,59 @@ def test_a_part_is_drawn_and_it_learns(page: Any, app_address: str) -> None:
     page.get_by_text("come next").wait_for()
     page.keyboard.press("1")
     page.get_by_text("Sounds like the one you chose").wait_for()
+
+
+@pytest.fixture
+def doubtful(app_project: Path, tmp_path: Path) -> Project:
+    """A project in which bob answered about nearly all, twice wrongly."""
+    shutil.copytree(app_project.parent, tmp_path / "all")
+    project = Project.open(tmp_path / "all" / app_project.name)
+    for number in range(7):
+        for kind in ("hum", "hiss", "sweep"):
+            said = "hiss" if (kind, number) in {("hum", 1), ("sweep", 5)} else kind
+            project.log.append(f"{kind}-{number}.wav", 0.0, 0.5, said, annotator="bob")
+    project.learn()
+    return project
+
+
+@pytest.fixture
+def doubting(app_browser: Any, doubtful: Project) -> Iterator[Any]:
+    from semisonic.apps.web.options import AppOptions
+    from semisonic.apps.web.studio import Studio
+
+    for address in serving(Studio(AppOptions(project=doubtful.folder, device="cpu"))):
+        yield from opened(app_browser, f"{address}#/label", DESK)
+
+
+def until_anns(project: Project, n: int) -> dict[str, Any]:
+    """What ann said of what became of doubts, once there are n answers of hers."""
+    limit = time.monotonic() + 20
+    while True:
+        mine = {one.file: one for one in project.log.in_force() if one.annotator == "ann"}
+        if len(mine) == n or time.monotonic() > limit:
+            assert len(mine) == n
+            return {file: one.more["review"] for file, one in mine.items()}
+        time.sleep(0.05)
+
+
+def test_suspicious_labels_are_kept_or_changed(doubting: Any, doubtful: Project) -> None:
+    page, found = doubting, [one.file for one in doubtful.doubted()]
+    assert len(found) >= 2
+    page.get_by_label("Your name").fill("ann")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Suspicious labels").click()
+    page.locator(".wrong .list button").first.click()
+    page.wait_for_function(IS_ASKED, arg=found[0])
+    page.keyboard.press("y")  # what the others say
+    page.wait_for_function(IS_ASKED, arg=found[1])
+    page.keyboard.press("k")
+    assert until_anns(doubtful, 2) == {found[0]: "changed", found[1]: "kept"}
+    of_bob = [one.file for one in doubtful.log.in_force() if one.annotator == "bob"]
+    assert found[0] not in of_bob
+    assert found[1] in of_bob
+    page.keyboard.press("z")
+    assert until_anns(doubtful, 1) == {found[0]: "changed"}
+    page.keyboard.press("z")
+    until_anns(doubtful, 0)
+    page.wait_for_function(N_LISTED, arg=len(found))
+    assert len(doubtful.log.in_force()) == 21

@@ -11,6 +11,7 @@ from semisonic.base.lazy import lazy_names
 
 if TYPE_CHECKING:
     from semisonic.labeling.clusters import Clusters, find_clusters
+    from semisonic.labeling.doubted import Doubted, doubted_answers
     from semisonic.labeling.embed_options import EmbedOptions
     from semisonic.labeling.embedder import Embedder, open_embedder
     from semisonic.labeling.estimate import Estimate, accuracy_by_random
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "clusters": ("Clusters", "find_clusters"),
+    "doubted": ("Doubted", "doubted_answers"),
     "embed_options": ("EmbedOptions",),
     "embedder": ("Embedder", "open_embedder"),
     "estimate": ("Estimate", "accuracy_by_random"),
@@ -69,6 +71,7 @@ _WHERE = {
 __all__ = [
     "Cluster",
     "Clusters",
+    "Doubted",
     "EmbedOptions",
     "EmbedResult",
     "Embedder",
@@ -93,6 +96,7 @@ __all__ = [
     "SuggestResult",
     "Suggestion",
     "accuracy_by_random",
+    "doubted_answers",
     "embed",
     "find_clusters",
     "learn_in_project",

@@ -26,13 +26,15 @@ from semisonic.data.answers import FORMAT, HEADER, Entry, in_utc, now
 from semisonic.data.events import POSITIVE
 from semisonic.data.journal import sync
 from semisonic.data.label_log import LogFile, last_entry, later, read_log
-from semisonic.data.standing import Current, in_force, replay
+from semisonic.data.standing import Current, in_force, replay, stretch
 
 try:
     import fcntl
 except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
+CORRECTS = "corrects"
+"""In an entry: the ids of those that took back what it stands in place of."""
 _TAIL = 1 << 20  # bytes from the end in which the last entry is looked for
 
 
@@ -106,6 +108,40 @@ class LabelLog:
     def extend(self, rows: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
         """Add several answers, all or none: mappings of the arguments of :meth:`append`."""
         return self._write([self._entry(**row) for row in rows])
+
+    def correct(
+        self, file: str | PathLike[str], start_time: float, end_time: float,
+        labels: Iterable[str] = (), *, annotator: str = "", presence: str = POSITIVE,
+        note: str = "", more: Mapping[str, Any] | None = None,
+    ) -> Entry:  # fmt: skip
+        """Answer anew about a stretch, in place of what others said of it; all or none.
+
+        What others said is taken back: else two opinions would stand against each other. The
+        answer keeps the source of the one before, so that a sample drawn by chance stays one.
+        :meth:`uncorrect` undoes all of it.
+        """
+        name = self.name_of(file)
+        key = stretch(name, start_time, end_time)
+        before = [
+            one for one in self.in_force()
+            if stretch(one.file, one.start_time, one.end_time) == key
+        ]  # fmt: skip
+        back = [
+            Entry(_new_id(), now(), annotator, "", 0.0, 0.0, undoes=one.id)
+            for one in before
+            if one.annotator != annotator
+        ]
+        anew = self._entry(
+            name, start_time, end_time, labels, annotator=annotator, presence=presence,
+            note=note, source=before[-1].source if before else "",
+            more={**(more or {}), CORRECTS: [one.id for one in back]},
+        )  # fmt: skip
+        return self._write([*back, anew])[-1]
+
+    def uncorrect(self, entry: Entry, *, annotator: str = "") -> None:
+        """Take a correction back; what it took back holds again."""
+        back = [entry.id, *entry.more.get(CORRECTS, ())]
+        self._write([Entry(_new_id(), now(), annotator, "", 0.0, 0.0, undoes=one) for one in back])
 
     def undo(self, entry_id: str, *, annotator: str = "", note: str = "") -> Entry:
         """Take an entry back; taking back what took something back restores that.

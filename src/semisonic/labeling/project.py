@@ -31,6 +31,7 @@ from semisonic.data.clips import Clips
 from semisonic.inference.modelfile import MODEL
 from semisonic.inference.verbs.runs import stamp
 from semisonic.labeling.clusters import nearest_to_centres
+from semisonic.labeling.doubted import Doubted, doubted_answers
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.history import Step, read_history
 from semisonic.labeling.index import EmbeddingIndex
@@ -154,6 +155,10 @@ class Project:
     def learn(self, options: LearnOptions | None = None) -> Round:
         """Learn from all answers; see :func:`train_again`."""
         return train_again(self.log, self.index, self.folder, options=options, seed=self.seed)
+
+    def doubted(self) -> tuple[Doubted, ...]:
+        """Answers that look wrong; see :func:`doubted_answers`."""
+        return doubted_answers(self.log, self.index, seed=self.seed)
 
     def clusters(self, n_typical: int = 3) -> tuple[Cluster, ...]:
         """Groups of stretches that sound alike, the largest first; for naming by listening.

@@ -7,15 +7,18 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from semisonic.apps.web.asked import Asked
+from semisonic.apps.web.reviewing import REVIEW, doubted, review
 from semisonic.base.errors import DataError
 from semisonic.data.answers import Entry
 from semisonic.data.events import POSITIVE
 from semisonic.data.standing import Stretch, stretch
+from semisonic.labeling.doubted import Doubted
+from semisonic.labeling.label_log import CORRECTS
 from semisonic.labeling.project import Project
 from semisonic.labeling.queue import Suggestion
 from semisonic.labeling.suggest_options import MIX
@@ -29,36 +32,6 @@ TYPICAL_SHOWN = 4
 """Sounds of a group that are listened to."""
 TOGETHER = "together"
 """In an entry: what answers that were given at once have in common."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """An answer as it comes from the page.
-
-    Attributes
-    ----------
-    file : str
-        As the log names it.
-    start_time, end_time : float
-        Seconds.
-    labels : tuple of str
-    presence : str
-    annotator, note, source : str
-    guess : str
-        The model's best guess when the question was asked; empty without a model.
-    guess_score : float
-    """
-
-    file: str
-    start_time: float
-    end_time: float
-    labels: tuple[str, ...]
-    presence: str
-    annotator: str
-    note: str = ""
-    source: str = ""
-    guess: str = ""
-    guess_score: float = 0.0
 
 
 class Desk:
@@ -130,6 +103,8 @@ class Desk:
 
     def answer(self, said: Asked) -> Entry:
         """Write an answer down; when this returns it is on the disk."""
+        if said.review:
+            return review(self.project.log, said)
         more = {"guess": said.guess, "guess_score": said.guess_score} if said.guess else {}
         entry = self.project.log.append(
             said.file, said.start_time, said.end_time, said.labels, annotator=said.annotator,
@@ -137,6 +112,10 @@ class Desk:
         )  # fmt: skip
         self.done(said.file, said.start_time, said.end_time)
         return entry
+
+    def doubted(self) -> list[Doubted]:
+        """Answers that look wrong and that nobody has looked at since."""
+        return doubted(self.project)
 
     def done(self, file: str, start: float, end: float) -> None:
         """Ask about a stretch no more."""
@@ -157,8 +136,13 @@ class Desk:
         if not mine:
             raise DataError("there is no answer of yours to take back")
         last = mine[-1]
-        for one in _with(last, mine):
-            self.project.log.undo(one, annotator=annotator)
+        if CORRECTS in last.more:
+            self.project.log.uncorrect(last, annotator=annotator)
+        else:
+            for one in _with(last, mine):
+                self.project.log.undo(one, annotator=annotator)
+        if REVIEW in last.more:
+            return last  # it is not asked about again, but doubted again
         again = Suggestion(
             last.file, last.start_time, last.end_time,
             last.source.rpartition(":")[2] or "again",

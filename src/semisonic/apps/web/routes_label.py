@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from semisonic.apps.web.desk import Asked, Desk
+from semisonic.apps.web.asked import Asked
+from semisonic.apps.web.desk import Desk
 from semisonic.apps.web.learning import Learning
 from semisonic.apps.web.studio import Studio
 from semisonic.base.errors import DataError
@@ -33,6 +34,7 @@ class Answer(BaseModel):
     guess: Name = ""
     guess_score: Annotated[float, Field(ge=0, le=1)] = 0.0
     asked: tuple[float, float] | None = None
+    review: Literal["", "kept", "changed"] = ""
 
 
 class Answers(BaseModel):
@@ -141,6 +143,10 @@ def routes(studio: Studio) -> APIRouter:
     @router.get("/wrong")
     def get_wrong() -> dict[str, Any]:
         return {"rows": desk().wrong()}
+
+    @router.get("/doubted")
+    def get_doubted() -> dict[str, Any]:
+        return {"rows": [asdict(one) for one in desk().doubted()]}
 
     @router.post("/open")
     def open_recording(place: Place) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import { h, percent } from "./dom.js";
 
 const KEYS = 9;
 
-export function answerPanel({ answer, undo, skip, similar }) {
-  let classes = [], guesses = [], picked = new Set(), several = false, waits = true, element;
+export function answerPanel({ answer, undo, skip, similar, keep }) {
+  let classes = [], guesses = [], picked = new Set(), several = false, waits = true, doubted = false, element;
   const guessed = h("div", { class: "guesses" }), buttons = h("div", { class: "answers", role: "group", "aria-label": "Labels" });
   const fresh = h("input", { type: "text", placeholder: "New label", "aria-label": "New label", maxlength: "60", autocomplete: "off" });
   const note = h("input", { type: "text", placeholder: "Note", "aria-label": "Note", maxlength: "500", autocomplete: "off" });
@@ -13,7 +13,8 @@ export function answerPanel({ answer, undo, skip, similar }) {
   const save = h("button", { type: "button", class: "main", hidden: true, onclick: () => give([...picked]) }, "Save");
   const hint = (key) => h("kbd", { "aria-hidden": "true" }, key);
   const act = (text, key, work) => h("button", { type: "button", onclick: work, "aria-keyshortcuts": key }, text, hint(key));
-  const actions = h("div", { class: "row actions" },
+  const keeps = act("Keep", "K", () => doubted && !waits && keep());
+  const actions = h("div", { class: "row actions" }, keeps,
     act("Yes", "Y", () => yes()), act("No", "N", () => no()), act("Unsure", "U", () => give([], "uncertain")),
     act("None of these", "0", () => give([], "negative")), act("Undo", "Z", undo), act("Skip", "S", skip), act("More like this", "F", similar));
   fresh.addEventListener("keydown", (event) => {
@@ -63,7 +64,8 @@ export function answerPanel({ answer, undo, skip, similar }) {
       "aria-keyshortcuts": number < KEYS ? String(number + 1) : undefined, onclick: () => pick(name),
     }, name, number < KEYS ? hint(String(number + 1)) : null)));
     if (focused) [...buttons.children].find((one) => one.dataset.label === focused)?.focus();
-    [...actions.children].forEach((one, i) => { one.disabled = waits || (i < 2 && !guesses.length); });
+    keeps.hidden = !doubted;
+    [...actions.children].forEach((one) => { one.disabled = waits || ("YN".includes(one.getAttribute("aria-keyshortcuts")) && !guesses.length); });
     element?.classList.toggle("waits", waits);
     save.disabled = waits || !picked.size;
   }
@@ -71,11 +73,11 @@ export function answerPanel({ answer, undo, skip, similar }) {
   return {
     element,
     setClasses(names) { classes = [...new Set([...names, ...classes.filter((name) => names.includes(name))])]; draw(); },
-    ask(found) { guesses = found ?? []; picked = new Set(); draw(); },
+    ask(found, isDoubted = false) { guesses = found ?? []; doubted = isDoubted; picked = new Set(); draw(); },
     wait(on) { waits = on; draw(); },
     key(key) {
       const number = Number(key), name = key >= "1" && key <= "9" ? known()[number - 1] : undefined;
-      const keys = { y: yes, n: no, u: () => give([], "uncertain"), 0: () => give([], "negative"), z: undo, s: skip, f: similar, m: toggleMany, Enter: () => several && give([...picked]), "/": () => fresh.focus(), e: () => note.focus() };
+      const keys = { k: () => doubted && !waits && keep(), y: yes, n: no, u: () => give([], "uncertain"), 0: () => give([], "negative"), z: undo, s: skip, f: similar, m: toggleMany, Enter: () => several && give([...picked]), "/": () => fresh.focus(), e: () => note.focus() };
       const work = name ? () => pick(name) : keys[key.length === 1 ? key.toLowerCase() : key];
       if (!work) return false;
       work();

@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
+import { Doubts } from "./doubts.js";
 import { clock, h, percent, say } from "./dom.js";
 import { groupsPage } from "./groups.js";
 import { Viewer } from "./viewer.js";
@@ -12,6 +13,7 @@ const WHY = {
   uncertain: "The model wavers here", diverse: "Unlike what is labelled", typical: "Typical of a group that sounds alike",
   random: "Drawn by chance, to measure", similar: "Sounds like the one you chose", again: "Once more",
 };
+const sameLabels = (one, other) => one.length === other.length && one.every((name) => other.includes(name));
 const ORDERS = { mix: "Mixed", uncertain: "Doubtful first", diverse: "Unlike the rest", typical: "Typical ones", random: "By chance" };
 const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400;
 
@@ -37,7 +39,8 @@ class Labelling {
     this.place = h("div", { class: "asked" });
     this.side = h("section", {});
     this.hint = h("p", { class: "note", hidden: true }, "Nothing is named yet. The quickest start: ", h("a", { href: "#/label/groups" }, "name the groups"), " that were found.");
-    this.panel = answerPanel({ answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar() });
+    this.doubts = new Doubts((found, doubt) => this.show(found, doubt));
+    this.panel = answerPanel({ keep: () => this.answer({ labels: this.doubt.labels, presence: "positive", note: "" }),  answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar() });
     main.append(h("div", { class: "row desk" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play at once"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
       h("div", { class: "labelling" }, h("section", {}, this.title, this.why, this.place, this.panel.element), this.side));
     this.keys = (event) => this.key(event);
@@ -80,7 +83,8 @@ class Labelling {
     }
   }
 
-  async show({ item, sound }) {
+  async show({ item, sound }, doubt = null) {
+    this.doubt = doubt;
     clearTimeout(this.waits);
     this.viewer?.close();
     this.viewer = null;
@@ -92,8 +96,9 @@ class Labelling {
       return;
     }
     this.title.textContent = item.file;
-    this.why.textContent = `${WHY[item.why] ?? item.why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
-    this.panel.ask(item.guesses);
+    const why = doubt ? `Labelled ${doubt.labels.join(", ")}; the other answers say otherwise` : WHY[item.why] ?? item.why;
+    this.why.textContent = `${why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
+    this.panel.ask(item.guesses, Boolean(doubt));
     await this.open(item, sound);
   }
 
@@ -121,8 +126,9 @@ class Labelling {
   }
 
   async answer({ labels, presence, note }) {
-    const { item, viewer } = this;
+    const { item, viewer, doubt } = this;
     if (!item) return;
+    if (doubt) { this.settle(doubt, labels, presence, note); return; }
     const chosen = viewer?.chosen ?? this.whole ?? [item.start_time, item.end_time];
     const isWhole = chosen === this.whole || (Math.abs(chosen[0] - this.whole[0]) < 0.02 && Math.abs(chosen[1] - this.whole[1]) < 0.02);
     const [start_time, end_time] = isWhole ? [item.start_time, item.end_time] : chosen.map((time) => Math.round(time * 1000) / 1000);
@@ -138,16 +144,36 @@ class Labelling {
     } catch (error) { say(`Not saved: ${error.message}`); this.panel.wait(false); }
   }
 
+  // What becomes of an answer that looked wrong. "No" to what it sounds like keeps the answer.
+  async settle({ file, start_time, end_time, ...doubt }, labels, presence, note) {
+    if (labels.length === 1 && labels[0] === doubt.suggested.join(", ")) labels = doubt.suggested;
+    const isKept = presence === "negative" && labels.length > 0;
+    const kept = isKept || (presence === "positive" && sameLabels(labels, doubt.labels));
+    const said = kept ? { labels: doubt.labels, presence: "positive", review: "kept" } : { labels, presence, review: "changed" };
+    this.panel.wait(true);
+    this.viewer?.player.pause();
+    try {
+      await post("label/answers", { file, start_time, end_time, note, annotator: this.who, ...said });
+      say(kept ? `Kept: ${doubt.labels.join(", ")}` : `Changed to ${labels.join(", ") || (presence === "negative" ? "none of them" : "unsure")}`);
+      this.state();
+      if (!this.doubts.drop(this.doubt)) await this.next();
+    } catch (error) { say(`Not saved: ${error.message}`); this.panel.wait(false); }
+  }
+
   async undo() {
     try {
       const { entry } = await post("label/undo", { annotator: this.who });
       say(`Taken back: ${entry.labels.join(", ") || entry.presence}`);
       this.state();
+      if (entry.more.review) { await this.doubts.load(); return; }
       await this.next();
     } catch (error) { say(error.message); }
   }
 
-  async skip() { await this.answer({ labels: [], presence: "uncertain", note: "" }); }
+  async skip() {
+    if (this.doubt) { this.next(); return; }
+    await this.answer({ labels: [], presence: "uncertain", note: "" });
+  }
 
   async similar() {
     if (!this.item) return;
@@ -180,7 +206,7 @@ class Labelling {
       if (last.accuracy !== null) parts.push(h("p", { class: "small" }, h("b", {}, percent(last.accuracy)), ` right of what was drawn by chance (${percent(last.low)} to ${percent(last.high)}, ${last.n_random} clips)`));
       else parts.push(h("p", { class: "small soft" }, "The accuracy is measured by clips drawn by chance, once some are answered."));
       parts.push(curve(learning.history));
-      parts.push(this.wrongButton());
+      parts.push(this.wrongButton(), this.doubts.element);
     } else parts.push(h("p", { class: "small soft" }, "Two classes are enough to begin. Learn again whenever you like; each time adds a point to the curve."));
     if (state.disagreements) parts.push(h("p", { class: "small" }, `${state.disagreements} stretches on which people differ`));
     this.side.replaceChildren(...parts);

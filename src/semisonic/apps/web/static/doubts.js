@@ -1,0 +1,49 @@
+// Answers that look wrong: a list to listen through, and what is kept or changed.
+
+import { get, post } from "./api.js";
+import { h, percent, say } from "./dom.js";
+
+export class Doubts {
+  constructor(show) {
+    this.show = show;  // is given what to show and the doubt
+    this.rows = [];
+    this.list = h("div", { class: "list" });
+    this.button = h("button", { type: "button", onclick: () => this.load() }, "Suspicious labels");
+    this.element = h("div", { class: "wrong" }, this.button, this.list);
+  }
+
+  async load() {
+    this.button.disabled = true;
+    this.list.replaceChildren(h("p", { class: "small soft", role: "status" }, "Judging each answer by the others …"));
+    try {
+      this.rows = (await get("label/doubted")).rows;
+      this.draw();
+    } catch (error) { this.list.replaceChildren(h("p", { class: "small soft" }, error.message)); }
+    this.button.disabled = false;
+  }
+
+  draw(current) {
+    const head = this.rows.length ? `${this.rows.length} ${this.rows.length === 1 ? "answer looks" : "answers look"} wrong, the worst first. A suspect is a question, not an error: listen, then keep (K) or change it.` : "No answer looks wrong.";
+    this.list.replaceChildren(h("p", { class: "small soft" }, head), ...this.rows.map((row) => h("button", { type: "button", "aria-current": row === current ? "true" : undefined, onclick: () => this.open(row) },
+      h("b", {}, row.labels.join(", ")), ` – sounds like ${row.suggested.join(", ") || "none of them"}, ${percent(row.suggested_score)}`)));
+  }
+
+  async open(row) {
+    this.draw(row);
+    try {
+      const found = await post("label/open", row);
+      found.item.guesses = row.suggested.length ? [[row.suggested.join(", "), row.suggested_score]] : [];
+      found.item.why = "doubted";
+      await this.show(found, row);
+    } catch (error) { say(error.message); }
+  }
+
+  // One was looked at; whether another one follows.
+  drop(row) {
+    this.rows = this.rows.filter((one) => one !== row);
+    this.draw();
+    if (!this.rows.length) return false;
+    this.open(this.rows[0]);
+    return true;
+  }
+}

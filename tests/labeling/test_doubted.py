@@ -1,0 +1,76 @@
+"""Answers that look wrong, and what stands after they were changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+from labeling_sounds import KINDS, RATE, sound
+
+from semisonic.base.errors import DataError
+from semisonic.labeling import LabelLog, Project, ProjectOptions, start_project
+
+
+@pytest.fixture
+def project(model: Path, tmp_path: Path) -> Project:
+    """30 recordings, all answered, three of them wrongly."""
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    for kind in KINDS:
+        for number in range(10):
+            sf.write(folder / f"{kind}-{number}.wav", sound(kind, number), RATE)
+    project = start_project(
+        ProjectOptions(folder, tmp_path / "project", encoder=str(model), clusters="3", workers=1)
+    ).project
+    wrong = {"hum-1.wav": "hiss", "hiss-4.wav": "sweep", "sweep-7.wav": "hum"}
+    for kind in KINDS:
+        for number in range(10):
+            name = f"{kind}-{number}.wav"
+            project.log.append(name, 0.0, 0.5, wrong.get(name, kind), annotator="ann")
+    return project
+
+
+def test_wrong_answers_are_doubted_first(project: Project) -> None:
+    found = project.doubted()
+    assert {one.file for one in found[:3]} == {"hum-1.wav", "hiss-4.wav", "sweep-7.wav"}
+    for one in found[:3]:
+        assert one.suggested == (one.file.partition("-")[0],)
+        assert one.score < 0.5 < one.suggested_score
+        assert one.labels != one.suggested
+
+
+def test_several_labels_a_clip_are_doubted_too(project: Project) -> None:
+    project.log.append("hum-2.wav", 0.0, 0.5, ["hum", "sweep"], annotator="ann")
+    project.log.append("hum-3.wav", 0.0, 0.5, ["hum", "hiss"], annotator="ann")
+    found = {one.file: one for one in project.doubted()}
+    assert {"hum-1.wav", "hiss-4.wav", "sweep-7.wav"} <= set(found)
+    assert found["hiss-4.wav"].suggested == ("hiss",)
+
+
+def test_too_few_answers_are_told(model: Path, project: Project, tmp_path: Path) -> None:
+    log = LabelLog(tmp_path / "other.jsonl", project.log.root)
+    log.append("hum-1.wav", 0.0, 0.5, "hum")
+    project.log = log
+    with pytest.raises(DataError, match="two classes"):
+        project.doubted()
+
+
+@pytest.mark.parametrize("by", ["ann", "bob"])
+def test_a_correction_stands_alone_and_can_be_taken_back(project: Project, by: str) -> None:
+    log = project.log
+    log.append("hum-1.wav", 0.0, 0.5, "hiss", annotator="eve", source="suggest:random")
+
+    def said() -> tuple[str, ...]:
+        clips = log.current().clips()
+        return tuple(clips.labels[clips.file.tolist().index("hum-1.wav")])
+
+    n = len(log.entries())
+    entry = log.correct("hum-1.wav", 0.0, 0.5, ["hum"], annotator=by)
+    assert said() == ("hum",)
+    assert entry.source == "suggest:random"
+    assert not [one for one in log.current().disagreements if one.file == "hum-1.wav"]
+    log.uncorrect(entry, annotator=by)
+    assert said() == ("hiss",)
+    assert {one.annotator for one in log.in_force() if one.file == "hum-1.wav"} == {"ann", "eve"}
+    assert len(log.entries()) > n + 2  # nothing is deleted
