@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from math import inf
 from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from semisonic.apps.web.side_by_side import clip_place, side_by_side
 from semisonic.apps.web.studio import Studio
 from semisonic.base.errors import DataError, ModelError
 from semisonic.inference import InfoOptions, info
@@ -23,6 +25,13 @@ class Named(BaseModel):
     """A run."""
 
     name: str
+
+
+class Clip(BaseModel):
+    """A clip that a run scored."""
+
+    run: str
+    clip: str
 
 
 def routes(studio: Studio) -> APIRouter:
@@ -53,6 +62,17 @@ def routes(studio: Studio) -> APIRouter:
     def take_model(named: Named) -> dict[str, Any]:
         studio.take_model(studio.runs.model(named.name))
         return studio.facts()
+
+    @router.get("/runs/compare")
+    def compare(a: str, b: str) -> dict[str, Any]:
+        return side_by_side(studio.runs, studio.places, a, b)
+
+    @router.post("/runs/clip")
+    def open_clip(asked: Clip) -> dict[str, Any]:
+        found = clip_place(studio.runs, studio.places, asked.run, asked.clip)
+        sound = studio.open_recording(found.path, found.name)
+        end = found.end_time if found.end_time < inf else None
+        return {"sound": sound.id, "start_time": found.start_time, "end_time": end}
 
     @router.get("/runs/page")
     def get_page(name: str, page: str) -> Response:

@@ -1,6 +1,7 @@
 // Models and runs: what there is, what each is, and two of them side by side.
 
 import { address, get, post } from "./api.js";
+import { SideBySide } from "./beside.js";
 import { h, say } from "./dom.js";
 
 const MOST_COMPARED = 2;
@@ -8,12 +9,12 @@ const MOST_COMPARED = 2;
 export async function modelsPage(main, changed) {
   const [studio, { runs, folder }] = await Promise.all([get("studio"), get("runs")]);
   const chosen = new Set();
-  const beside = h("section", { "aria-live": "polite" });
+  const beside = new SideBySide();
   main.replaceChildren(h("h1", {}, "Models and runs"), h("p", { class: "soft" }, `Below ${folder}.`));
   if (studio.model) main.append(current(studio.model));
   if (!runs.length) main.append(h("p", {}, "No run was found there. Train a model first, such as ", h("code", {}, "semisonic train path/to/labelled -o runs/model"), ", or start the app with ", h("code", {}, "--runs"), "."));
-  main.append(beside, h("h2", { class: "only-heard" }, "Runs"), h("div", { class: "runs" }, runs.map((run) => card(run, studio, chosen, beside, changed))));
-  return () => {};
+  main.append(beside.element, h("h2", { class: "only-heard" }, "Runs"), h("div", { class: "runs" }, runs.map((run) => card(run, studio, chosen, beside, changed))));
+  return () => beside.close();
 }
 
 function current(model) {
@@ -40,25 +41,11 @@ function card(run, studio, chosen, beside, changed) {
   const compare = h("label", { class: "small soft" }, h("input", { type: "checkbox", onchange: (event) => {
     if (event.target.checked) chosen.add(run.name); else chosen.delete(run.name);
     if (chosen.size > MOST_COMPARED) { event.target.checked = false; chosen.delete(run.name); say("Two runs can stand side by side."); }
-    sideBySide(beside, [...chosen]);
+    beside.show([...chosen]);
   } }), " compare");
   const reports = run.pages.map((page) => h("a", { class: "button", href: address("runs/page", { name: run.name, page }), target: "_blank", rel: "noopener" }, page.replace(/\.html$/, "")));
   place.append(h("div", {}, h("h2", {}, run.name), h("div", { class: "soft small" }, about)), h("div", { class: "row" }, compare, reports, more, use), details);
   return place;
-}
-
-async function sideBySide(place, names) {
-  place.replaceChildren();
-  if (names.length !== 2) return;
-  try {
-    const cards = await Promise.all(names.map((name) => get("runs/card", { name })));
-    const keys = [...new Set(cards.flatMap((one) => Object.keys(one.facts)))];
-    const differs = (key) => cards[0].facts[key] !== cards[1].facts[key];
-    const cell = (value) => h("td", {}, value === undefined ? "–" : String(value));
-    place.append(h("div", { class: "card" }, h("h2", {}, "Side by side"), h("table", {},
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "where they differ"), names.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, keys.filter(differs).map((key) => h("tr", {}, h("th", { scope: "row" }, key), cards.map((one) => cell(one.facts[key]))))))));
-  } catch (error) { say(error.message); }
 }
 
 const samePlace = (path, name) => path.replace(/\/model\.zip$/, "").endsWith(`/${name}`) || path === name;

@@ -10,8 +10,9 @@ const TALL = 92, POLL = 250;
 let sounding = null;  // one at a time
 
 export class Thumb {
-  constructor({ file, start_time, end_time }) {
-    Object.assign(this, { file, start_time, end_time });
+  // What to show; ask() gives the id of its sound, and may give its times.
+  constructor({ file, start_time, end_time }, ask = () => post("label/open", { file, start_time, end_time })) {
+    Object.assign(this, { file, start_time, end_time, ask });
     this.view = [start_time, end_time];
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.state = h("span", { class: "state" }, "…");
@@ -29,8 +30,12 @@ export class Thumb {
 
   async open() {
     try {
-      const { file, start_time, end_time } = this;
-      this.id ??= (await post("label/open", { file, start_time, end_time })).sound;
+      if (!this.id) {
+        const found = await this.ask();
+        this.id = found.sound;
+        this.start_time = found.start_time ?? this.start_time;
+        this.end_time = found.end_time ?? this.end_time;
+      }
       const sound = await get(`sounds/${this.id}`);
       if (this.closed) return;
       if (sound.state === "failed") { this.state.textContent = sound.reason; return; }
