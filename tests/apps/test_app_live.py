@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import ADDRESS, LIVE, RATE
+from app_helpers import ADDRESS, LIVE, RATE, wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
@@ -67,6 +67,25 @@ def test_scores_and_events_are_those_of_listen(
     assert events == [[m.get(key) for key in keys] for m in lines if m["event"] != "scores"]
     assert events
     assert "heard 3.0 s" in found[-1]["summary"]
+
+
+def test_missing_thresholds_are_told_on_the_page_and_not_each_time(
+    client: Any, app_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert client.get("/api/studio").json()["model"]["has_thresholds"] is False
+    samples, _ = sf.read(app_folder / "site" / "hum.wav", dtype="int16")
+    auto, half = streamed(client, samples), streamed(client, samples, threshold=0.5)
+    keys = ("event", "label", "start_time", "end_time", "threshold")
+    events = [
+        [[m.get(key) for key in keys] for m in found if m["kind"] == "event"]
+        for found in (auto, half)
+    ]
+    assert events[0] == events[1] != []
+    sound = client.post("/api/places", json={"folder": 0, "name": "site/hum.wav"}).json()["id"]
+    wait_for(client, sound)
+    for threshold in ("", "auto", "0.5"):
+        client.get(f"/api/sounds/{sound}/events", params={"threshold": threshold})
+    assert not [one for one in caplog.records if "thresholds" in one.getMessage()]
 
 
 @pytest.mark.parametrize(

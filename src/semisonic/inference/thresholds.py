@@ -38,13 +38,27 @@ def thresholds_for(model: SoundModel, option: str | float) -> NDArray[np.float64
     """
     own = _of_model(model)
     if str(option) == AUTO:
-        if not model.decision.thresholds:
+        if not has_thresholds(model):
             _log.warning("the model has no thresholds of its own: %g for all classes", DEFAULT)
         return own
     try:
         return np.full(len(own), _checked(float(option), "option 'threshold'"))
     except ValueError:
         return _of_file(model, Path(option), own)  # type: ignore[arg-type]
+
+
+def has_thresholds(model: SoundModel) -> bool:
+    """Whether a model brings thresholds of its own, as ``semisonic calibrate`` finds them."""
+    return bool(model.decision.thresholds)
+
+
+def settled(model: SoundModel, option: str | float) -> str:
+    """An option ``threshold`` with what "auto" stands for, where the model has no thresholds.
+
+    For those who tell people in another way than :func:`thresholds_for` does, and once.
+    """
+    is_default = str(option) == AUTO and not has_thresholds(model)
+    return f"{DEFAULT:g}" if is_default else str(option)
 
 
 def event_classes(

@@ -25,6 +25,8 @@ from semisonic.inference.detecting.hearing import Listener, hear
 from semisonic.inference.detecting.options import DetectOptions
 from semisonic.inference.detecting.recordings import Recording, list_recordings
 from semisonic.inference.detecting.score_store import Scores, ScoreStore, packed, unpacked
+from semisonic.inference.event_options import AUTO
+from semisonic.inference.thresholds import settled
 from semisonic.models import SoundModel
 
 TOP = 5
@@ -120,9 +122,9 @@ class Analysis:
         OptionError
             When one is wrong.
         """
-        options = from_mapping(
-            DetectOptions, {**settings, "model": Path(), "files": [self._sound.path]}
-        )
+        threshold = settled(self._model, settings.get("threshold", AUTO))
+        given = {**settings, "threshold": threshold, "model": Path(), "files": [self._sound.path]}
+        options = from_mapping(DetectOptions, given)
         rules = Rules.of(self._listener, options)
         recording = self._recording
         if recording is None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -21,6 +22,7 @@ from semisonic.apps.web import (
 from semisonic.apps.web.answers import speak_plainly
 from semisonic.apps.web.guard import Guard, Rules
 from semisonic.apps.web.studio import Studio
+from semisonic.apps.web.theme import NAME, theme
 
 STATIC = Path(__file__).parent / "static"
 UPLOADS = "/api/uploads"
@@ -53,6 +55,11 @@ def create_app(studio: Studio, host: str, port: int, token: str = "") -> ASGIApp
     app.include_router(routes_label.routes(studio))
     app.include_router(routes_projects.routes(studio))
     app.include_router(routes_live.routes(studio))
+
+    @app.get(f"/{NAME}")
+    def get_theme() -> Response:
+        return Response(theme(), media_type="text/css")
+
     app.mount("/", StaticFiles(directory=STATIC, html=True))
 
     def limit(path: str) -> int:

@@ -12,6 +12,8 @@ from semisonic.apps.web.live_source import BrowserSource
 from semisonic.base.errors import OptionError, SemisonicError
 from semisonic.base.options import from_mapping
 from semisonic.inference import TrackOptions, WindowScores, listen
+from semisonic.inference.event_options import AUTO
+from semisonic.inference.thresholds import settled
 from semisonic.models import SoundModel
 
 LIVE_OPTIONS = ("threshold", "smooth", "hysteresis", "min_duration", "off_delay")
@@ -44,8 +46,7 @@ class LiveSession:
         rate = _within("rate", hello.get("rate"), RATES)
         self._hop = _within("hop", hello.get("hop", 0.5), HOPS)
         track = {name: hello[name] for name in LIVE_OPTIONS if name in hello}
-        if "threshold" in track:
-            track["threshold"] = str(track["threshold"])
+        track["threshold"] = settled(model, track.get("threshold", AUTO))
         options = from_mapping(TrackOptions, track)
         self._model, self._tell = model, tell
         self._source = BrowserSource(round(rate))

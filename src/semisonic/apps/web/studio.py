@@ -24,6 +24,7 @@ from semisonic.apps.web.tiles import Tiles
 from semisonic.base.errors import DataError, ModelError, SemisonicError
 from semisonic.base.files import digest
 from semisonic.inference import open_model
+from semisonic.inference.thresholds import DEFAULT, has_thresholds
 from semisonic.labeling.project import Project
 from semisonic.labeling.project_options import ProjectOptions
 from semisonic.models import SoundModel
@@ -235,6 +236,8 @@ class Studio:
                 "name": self._model.name,
                 "path": str(self.model_path),
                 "classes": list(self._model.classes),
+                "has_thresholds": has_thresholds(self._model),
+                "default_threshold": DEFAULT,
                 "multi_label": self._model.multi_label,
                 "sample_rate": mel.sample_rate,
                 "duration": mel.duration,

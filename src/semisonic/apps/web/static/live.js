@@ -5,7 +5,7 @@ import { clock, colour, h, percent, say } from "./dom.js";
 import { area, sized } from "./drawing.js";
 import { openMicrophone } from "./microphone.js";
 import { Rolling } from "./rolling.js";
-import { rulesForm } from "./rules.js";
+import { rulesForm, thresholdNote } from "./rules.js";
 
 const HOP = 0.5, SECONDS = 20, PICTURE = 210, ROW = 24, SHOWN = 5, KEPT = 200;
 
@@ -24,7 +24,7 @@ export async function livePage(main) {
   const feed = h("ul", { class: "plain feed", "aria-live": "polite", "aria-label": "Events" });
   const bars = h("div", { class: "bars" });
   const form = rulesForm(studio.live, () => { if (session) say("New rules hold from the next start."); });
-  const rules = h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.first, form.rest));
+  const rules = h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.first, form.rest, thresholdNote(studio.model) ?? ""));
   const empty = h("li", { class: "soft" }, "Events stand here, the newest first.");
   feed.append(empty);
   main.append(h("p", { class: "soft" }, `Nothing leaves this machine. The model hears ${studio.model.duration} s at a time, twice a second.`),

@@ -3,7 +3,7 @@
 import { address, get, post, remove, upload } from "./api.js";
 import { clock, h, percent, say, waited } from "./dom.js";
 import { record } from "./recorder.js";
-import { rulesForm } from "./rules.js";
+import { rulesForm, thresholdNote } from "./rules.js";
 import { Viewer } from "./viewer.js";
 
 const FIRST_PAUSE = 120, LONGEST_PAUSE = 900, MOST_ROWS = 300;
@@ -94,7 +94,7 @@ function showSound(work, id, studio) {
   const links = h("div", { class: "row save" });
   const form = rulesForm(studio.rules, (given) => { values = { ...given }; askEvents(); });
   events.append(count, h("div", { class: "rules" }, form.first), list,
-    h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.rest)), links);
+    h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.rest, thresholdNote(studio.model) ?? "")), links);
 
   function showEvents({ n_events, events: rows }) {
     count.textContent = n_events === 1 ? "1 event" : `${n_events} events`;
