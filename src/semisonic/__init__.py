@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         load_clips,
         split,
     )
-    from semisonic.experiments import RunOptions, run_recipe
+    from semisonic.experiments import RunOptions, TuneOptions, run_recipe, tune
     from semisonic.features import MelOptions
     from semisonic.inference import (
         CalibrateOptions,
@@ -62,7 +62,7 @@ _ROOMS = {
         "load_clips",
         "split",
     ),
-    "experiments": ("RunOptions", "run_recipe"),
+    "experiments": ("RunOptions", "TuneOptions", "run_recipe", "tune"),
     "features": ("MelOptions",),
     "inference": (
         "CalibrateOptions",
@@ -114,6 +114,7 @@ __all__ = [
     "SoundClassifier",
     "TrackOptions",
     "TrainOptions",
+    "TuneOptions",
     "__version__",
     "calibrate",
     "cross_validate",
@@ -133,6 +134,7 @@ __all__ = [
     "split",
     "suggest",
     "train",
+    "tune",
 ]
 
 

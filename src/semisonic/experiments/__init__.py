@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from semisonic.base.lazy import lazy_names
 from semisonic.experiments.curve_options import CurveOptions
 from semisonic.experiments.options import RunOptions
+from semisonic.experiments.tune_options import TuneOptions
 
 if TYPE_CHECKING:
     from semisonic.experiments.curve import CurveResult, learning_curve
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from semisonic.experiments.run import ExperimentResult, run_recipe
     from semisonic.experiments.stages.recipe import Stage, StagesRecipe, read_stages
     from semisonic.experiments.stages.run import run_stages
+    from semisonic.experiments.tuning.run import TuneResult, tune
 
 __all__ = [
     "Budget",
@@ -29,12 +31,15 @@ __all__ = [
     "Setting",
     "Stage",
     "StagesRecipe",
+    "TuneOptions",
+    "TuneResult",
     "learning_curve",
     "read_recipe",
     "read_stages",
     "recipe_kind",
     "run_recipe",
     "run_stages",
+    "tune",
 ]
 
 _WHERE = {
@@ -44,6 +49,7 @@ _WHERE = {
     "run": ("ExperimentResult", "run_recipe"),
     "stages.recipe": ("Stage", "StagesRecipe", "read_stages"),
     "stages.run": ("run_stages",),
+    "tuning.run": ("TuneResult", "tune"),
 }
 
 __getattr__ = lazy_names(__name__, _WHERE)

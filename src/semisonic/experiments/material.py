@@ -152,6 +152,7 @@ def gather(
     seed: int,
     near_copies: bool = True,
     several: bool = False,
+    inner_folds: int = 0,
     workers: int | None = None,
     engine: Engine = LOCAL_ENGINE,
 ) -> Material:
@@ -171,6 +172,8 @@ def gather(
         clips stay in one. It decodes every clip once more.
     several : bool
         Let clips carry several labels.
+    inner_folds : int
+        If given, the labelled clips are training clips without folds, to be divided into so many.
     workers : int, optional
         Threads that decode.
     engine : Engine
@@ -228,9 +231,10 @@ def gather(
         )  # fmt: skip
     labelled, pool = labelled[whole[: len(labelled)]], pool[whole[len(labelled) :]]
     if not labelled.folds:
-        labelled, copies = _copies_together(labelled, near_copies, workers)
-        labelled = labelled.with_columns(fold=make_folds(labelled, 5, seed))
-        notes.append("The data have no official folds: five were made, by recording.")
+        labelled, copies = copies_together(labelled, near_copies, workers)
+        labelled = labelled.with_columns(fold=make_folds(labelled, inner_folds or 5, seed))
+        if not inner_folds:
+            notes.append("The data have no official folds: five were made, by recording.")
         notes += copies
     if named_by_file:
         notes.append(
@@ -265,7 +269,7 @@ def _checked(
     return labelled, pool, notes
 
 
-def _copies_together(labelled: Clips, near: bool, workers: int | None) -> tuple[Clips, list[str]]:
+def copies_together(labelled: Clips, near: bool, workers: int | None) -> tuple[Clips, list[str]]:
     """Clips that are the same sound as one recording, which no fold then parts."""
     found = find_duplicates(labelled, near=near, workers=workers)
     copies = {row for pair in found for row in (pair.first_row, pair.second_row)}

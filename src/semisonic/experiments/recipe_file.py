@@ -41,7 +41,7 @@ def read_recipe(
     kind = table.pop("kind", COMPARISON)
     if kind != COMPARISON:
         raise OptionError(f"{path}: found kind {kind!r}, expected {COMPARISON!r} here")
-    return _expand(table, str(path))
+    return expand(table, str(path))
 
 
 def recipe_kind(path: str | Path) -> str:
@@ -76,11 +76,11 @@ def load_table(
     fast = table.pop("quick", {})
     _check_tables({"quick": fast}, str(source))
     for key, value in {**(fast if quick else {}), **(changes or {})}.items():
-        _put(table, key, value)
+        put(table, key, value)
     return table
 
 
-def _put(table: dict[str, Any], dotted: str, value: Any) -> None:
+def put(table: dict[str, Any], dotted: str, value: Any) -> None:
     """Set ``table[a][b][c] = value`` for the key ``a.b.c``."""
     *path, last = dotted.replace("-", "_").split(".")
     for name in path:
@@ -93,7 +93,7 @@ def _put(table: dict[str, Any], dotted: str, value: Any) -> None:
 
 def _check_tables(table: Mapping[str, Any], where: str) -> None:
     """See that tables are tables and lists are lists, before anything is made of them."""
-    for name in ("setting", "control", "grid", "quick"):
+    for name in ("setting", "control", "grid", "quick", "tune"):
         if not isinstance(table.get(name, {}), dict):
             raise OptionError(f"{where}: '{name}': found {table[name]!r}, expected [{name}]")
     for name in ("settings", "budgets", "ensembles"):
@@ -105,8 +105,18 @@ def _check_tables(table: Mapping[str, Any], where: str) -> None:
             raise OptionError(f"{where}: 'grid.{key}': found {values!r}, expected a list of values")
 
 
-def _expand(table: dict[str, Any], where: str) -> Recipe:
+def expand(table: dict[str, Any], where: str) -> Recipe:
+    """The recipe that a file's tables describe; ``where`` is the file, for errors.
+
+    ``[tune]`` is for a search over settings and left out here. The tables are changed.
+
+    Raises
+    ------
+    OptionError
+        For an unknown key or a value out of range.
+    """
     _check_tables(table, where)
+    table.pop("tune", None)
     shared = table.pop("setting", {})
     control = table.pop("control", {})
     own = table.pop("settings", [{}])
@@ -188,11 +198,11 @@ def _setting(
 ) -> Setting:
     values = merged(merged({}, shared), changes)
     for key, value in point.items():
-        _put(values, key, value)
+        put(values, key, value)
     if "batch_size" in values:
         batch = values.pop("batch_size")
         for part in ("pretrain", "train"):
-            _put(values, f"{part}.batch_size", batch)
+            put(values, f"{part}.batch_size", batch)
     coordinates = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in point.items())
     if coordinates:
         name = values.get("name")

@@ -137,7 +137,7 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
             source=source.key if source else "",
         )  # fmt: skip
         _write_budgets(plan, material, run.folder)
-        starts = _synthetic_starts(plan, cache, str(device), options.workers)
+        starts = synthetic_starts(plan, cache, str(device), options.workers)
         if source is not None:
             run.add_data("source", source.key)
             trained = trained_files(
@@ -167,11 +167,30 @@ def material_of(
 
     ``several`` lets clips carry several labels.
     """
-    labelled, pool = load_data(options, synth, cache)
+    data = load_data(options, synth, cache)
+    return material_from(run, options, data, inputs, cache, engine, several=several)
+
+
+def material_from(
+    run: RunFolder,
+    options: RunOptions,
+    data: tuple[Clips, Clips | None],
+    inputs: Iterable[tuple[FrontOptions, SegmentOptions]],
+    cache: Path,
+    engine: Engine,
+    *,
+    several: bool = False,
+    inner_folds: int = 0,
+) -> tuple[Material, dict[str, dict[str, str]]]:
+    """As :func:`material_of`, of labelled clips and a pool that were loaded before.
+
+    ``inner_folds`` divides labelled clips without folds into so many.
+    """
+    labelled, pool = data
     material = gather(
         labelled, pool, inputs, cache,
         seed=options.seed, workers=options.workers, engine=engine, several=several,
-        near_copies=options.near_copies and str(options.data) != SYNTH,
+        near_copies=listens_for_copies(options), inner_folds=inner_folds,
     )  # fmt: skip
     hashes = {
         "labelled": recording_hashes(material.labelled, workers=options.workers),
@@ -182,6 +201,11 @@ def material_of(
     run.add_bad_files(material.failures)
     write_remarks(run, material.remarks)
     return material, hashes
+
+
+def listens_for_copies(options: RunOptions) -> bool:
+    """Whether clips are compared by their sound; the embedded set holds no copies."""
+    return options.near_copies and str(options.data) != SYNTH
 
 
 def load_data(
@@ -246,7 +270,7 @@ def all_jobs(plan: Plan) -> list[PretrainJob | TrainJob]:
     return [*plan.pretrain, *plan.train]
 
 
-def _synthetic_starts(
+def synthetic_starts(
     plan: Plan, cache: Path, device: str, workers: int | None
 ) -> dict[tuple[str, ...], Path]:
     """An encoder of made-up sounds for each network that starts from one."""

@@ -6,6 +6,8 @@ behind by a killed run. Where the system has no such locks (Windows) nothing is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,3 +55,13 @@ class FolderLock:
             (self.folder / NAME).unlink(missing_ok=True)
             self._stream.close()
             self._stream = None
+
+
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Wait until no other process is within a block for the same file; the file stays, empty."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as stream:
+        if fcntl is not None:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -57,6 +57,7 @@ VERBS = {
     "suspects": (f"{_VERBS}.suspects", "Find labels that look wrong, to be listened to."),
     "curve": (f"{_VERBS}.curve", "Tell how many labels are needed, and what the pool brings."),
     "run": (f"{_VERBS}.run", "Run a recipe: a whole experiment with its report."),
+    "tune": (f"{_VERBS}.tune", "Search over a recipe's options, on training clips alone."),
     "data": (f"{_VERBS}.data", "Look at recordings, check, decode, make or fetch them."),
     "app": (f"{_VERBS}.app", "A page in your browser: try, listen live, label, look at runs."),
     "info": (f"{_VERBS}.info", "Say what a model or a run is, and what this machine has."),

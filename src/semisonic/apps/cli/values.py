@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from semisonic.apps.cli.flags import Flag
+from semisonic.base.toml import toml_value
 
 _KINDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
 _METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
@@ -117,20 +117,9 @@ def as_toml(options: Any) -> str:
         elif value is None:
             plain.append(f"# {field.name}: not set\n")
         else:
-            plain.append(f"{field.name} = {_toml_value(value)}\n")
+            plain.append(f"{field.name} = {toml_value(value)}\n")
     return "".join(plain + tables)
 
 
 def _number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(map(_toml_value, value)) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return repr(value)
-    # The escapes of a JSON text are those of a TOML text.
-    return json.dumps(str(value), ensure_ascii=False)

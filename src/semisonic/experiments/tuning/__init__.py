@@ -1,0 +1,1 @@
+"""A search over a recipe's options, on training clips alone."""

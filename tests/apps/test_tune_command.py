@@ -1,0 +1,130 @@
+"""``semisonic tune`` from the command line: what it says, and how it ends."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from semisonic.apps.cli.main import main
+from semisonic.base import progress
+
+pytest.importorskip("optuna")
+
+RECIPE = """
+title = "tiny"
+validation = 0.0
+[setting]
+model = "(2)3c-4fc"
+pretraining = false
+pool = false
+[setting.mel]
+sample_rate = 8000
+duration = 1.0
+n_fft = 256
+hop_length = 128
+n_mels = 16
+[setting.train]
+epochs = 1
+[tune]
+setting.train.learning_rate = "1e-4..1e-1 log"
+[quick]
+"setting.train.epochs" = 100
+"""
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    yield
+    progress.show(False)
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tune") / "sounds"
+    size = ["--n-classes", "2", "--clips-per-class", "9", "--n-pool", "1", "--n-folds", "3"]
+    short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1"]
+    assert main(["data", "synth", str(folder), *size, *short, "-q"]) == 0
+    (folder / "tiny.toml").write_text(RECIPE)
+    return folder
+
+
+def arguments(sounds: Path, output: Path) -> list[str]:
+    return [
+        "tune", str(sounds / "tiny.toml"), "--data", str(sounds / "labels.csv"), "-o", str(output),
+        "--trials", "2", "--inner-folds", "2", "--workers", "1", "--device", "cpu",
+        "--no-near-copies",
+    ]  # fmt: skip
+
+
+def test_it_says_what_was_found_and_how_to_measure_it(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main([*arguments(sounds, run), "-q"]) == 0
+    said = capsys.readouterr().out
+    assert "train.learning_rate" in said
+    assert "optimistic" in said
+    assert f"report: {run / 'report.html'}" in said
+    command = said.splitlines()[-1].strip()
+    assert command.startswith(f"semisonic run {run / 'best.toml'} --data {sounds / 'labels.csv'}")
+    assert (run / "tables" / "trials.csv").is_file()
+    assert main([*command.split()[1:-1], str(tmp_path / "test"), "--dry-run"]) == 0
+
+
+def test_a_plan_trains_nothing(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main([*arguments(sounds, run), "--dry-run"]) == 0
+    said = capsys.readouterr()
+    assert "2 trials of 2 inner folds" in said.err
+    assert 'sampler = "tpe"' in said.out
+    assert not run.exists()
+
+
+def test_a_wrong_name_is_wrong_use(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = [*arguments(sounds, tmp_path / "run"), "--search", "setting.train.learningrate=0..1"]
+    assert main(wrong) == 2
+    assert "did you mean 'learning_rate'" in capsys.readouterr().err
+    assert main([*arguments(sounds, tmp_path / "run"), "--sampler", "grid"]) == 2
+    assert "a grid needs lists" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_read_gives_status_3(sounds: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(sounds, data)
+    lines = (data / "labels.csv").read_text().splitlines()
+    fold = lines[0].split(",").index("fold")
+    bad = next(line for line in lines[1:] if line.split(",")[fold] == "2").split(",")[0]
+    (data / bad).write_text("no sound")
+    assert main([*arguments(data, tmp_path / "run"), "-q"]) == 3
+    assert Path(bad).name in (tmp_path / "run" / "bad_files.csv").read_text()
+
+
+def test_an_interrupt_gives_130_and_the_same_command_goes_on(sounds: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    line = [*arguments(sounds, run), "--quick"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "semisonic", *line], stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (run / "default.json").is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "The same command goes on" in said
+    done = {file: file.stat().st_mtime_ns for file in run.glob("jobs/*/job.json")}
+    assert done
+    assert main([*line, "-q"]) == 0
+    assert all(file.stat().st_mtime_ns == then for file, then in done.items())
