@@ -57,6 +57,19 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         {"a": [0.1, 0.5, np.nan, 1], "b": [0.2, 1, np.nan, 0]}, CLASSES
     ),
     "recall, one arm": lambda: plots.class_recall({"a": RNG.random(50)}, ["x"] * 50),
+    "course": lambda: plots.search_course(
+        [0, 1, 2], [0.4, np.nan, 0.6], [True, False, True], default=0.5
+    ),
+    "course, all given up": lambda: plots.search_course([1.5], [0.4], [False], whole=False),
+    "slices": lambda: plots.search_slices(
+        [
+            plots.Slice("rate", [1e-3, 1e-2], log=True, default=1e-3),
+            plots.Slice("network", ["small", "cnn3"], ("small", "cnn3", "m5"), default="m5"),
+        ],
+        [0.4, 0.5],
+        [True, False],
+    ),
+    "importance": lambda: plots.option_importance({"dropout": 0.0, "rate": 0.7}),
     "spectrogram": lambda: plots.spectrogram(np.sin(np.arange(8000)), 8000),
     "spectrogram of silence": lambda: plots.spectrogram(np.zeros(10), 44100, "nothing"),
 }
@@ -135,6 +148,9 @@ def test_a_tone_is_where_it_should_be_in_the_picture() -> None:
         (lambda: plots.filters({"a": np.ones((3, 3))}), "'a'"),
         (lambda: plots.embedding_map({"a": (np.ones((3, 3)), [0, 1, 2])}, CLASSES), "'a'"),
         (lambda: plots.class_recall({"a": [1.0]}, CLASSES), "'a'"),
+        (lambda: plots.search_course([], [], []), "0 places"),
+        (lambda: plots.search_slices([], [], []), "a value of each option"),
+        (lambda: plots.option_importance({}), "nothing to draw"),
         (lambda: plots.comparison([]), "nothing"),
         (lambda: plots.picture(np.ones(9), 0), "sample rate"),
     ],

@@ -18,8 +18,7 @@ def toml_value(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return repr(value)
-    # The escapes of a JSON text are those of a TOML text.
-    return json.dumps(str(value), ensure_ascii=False)
+    return _text(str(value))
 
 
 def toml_tables(values: Mapping[str, Any], where: str = "") -> str:
@@ -47,4 +46,9 @@ def _is_table(value: Any) -> bool:
 
 
 def _key(name: str) -> str:
-    return name if _BARE.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+    return name if _BARE.fullmatch(name) else _text(name)
+
+
+def _text(value: str) -> str:
+    """The escapes of a JSON text are those of a TOML text, but for one that JSON leaves out."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -24,7 +24,7 @@ def option_importance(shares: Mapping[str, float], title: str = "") -> Figure:
         raise DataError("importance of options: nothing to draw")
     names = sorted(shares, key=lambda name: shares[name])
     values = np.array([shares[name] for name in names])
-    figure = new_figure(6.0, 0.9 + 0.34 * len(names))
+    figure = new_figure(6.0, max(2.2, 0.9 + 0.34 * len(names)))
     axes = figure.add_subplot()
     bars = axes.barh(names, values, color=TREATED, height=0.6)
     axes.bar_label(bars, [f"{100 * value:.0f} %" for value in values], padding=3, fontsize=9)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.base.errors import DataError
@@ -16,7 +17,6 @@ from semisonic.evaluation.plots.style import (
     CONTROL,
     OPEN,
     TREATED,
-    in_lines,
     new_figure,
     percent_axis,
     short,
@@ -98,10 +98,14 @@ def _draw(axes: Axes, one: Slice, y: NDArray[np.float64], done: NDArray[np.bool_
         x = np.array([float(value) for value in one.values])
         if one.log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.tick_params(axis="x", labelrotation=30)
         default = None if one.default is None else float(one.default)
     axes.scatter(x[done], y[done], s=20, color=TREATED, alpha=0.75, linewidth=0)
     axes.scatter(x[~done], y[~done], s=18, facecolors="none", edgecolors=OPEN)
     if default is not None and (not one.log or default > 0):
         axes.axvline(default, color=CONTROL, linewidth=1.2, linestyle="--", zorder=0)
     axes.grid(axis="y")
-    axes.set_title(in_lines(one.name, 24), fontsize=9.5)
+    axes.set_title(one.name, fontsize=9.5)

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from semisonic.base.options import to_dict
 from semisonic.base.toml import toml_tables
-from semisonic.experiments.recipe import Recipe, Setting, SourceTraining
+from semisonic.experiments.recipe import Budget, Recipe, Setting, SourceTraining
 from semisonic.experiments.recipe_file import put
 from semisonic.experiments.tune_options import TuneOptions
 from semisonic.experiments.tuning.space import Point
@@ -47,12 +46,12 @@ def best_recipe(target: Target, point: Point, test_folds: Sequence[int]) -> str:
         for place in (f"pretrain.{BATCH}", f"train.{BATCH}") if short == BATCH else (short,):
             put(control, place, _plain(value_of(base, place)))
     head = {
-        "title": f"{recipe.title}: tuned, and as it was",
+        "title": f"Tuned, and as it was: {recipe.title}",
         "question": "What a search over settings brought, on clips that it never heard.",
         "folds": list(test_folds),
         "arms": list(ARMS),
         **_of_recipe(recipe),
-        "budgets": [to_dict(budget) for budget in recipe.budgets],
+        "budgets": [_changed(budget, Budget()) for budget in recipe.budgets],
         "setting": setting,
         "control": control,
     }

@@ -16,8 +16,15 @@ from semisonic.evaluation.wording import duration, percent, points
 from semisonic.experiments.material import Material
 from semisonic.experiments.tune_options import TuneOptions
 from semisonic.experiments.tuning.outcome import COMPLETE, FAILED, PRUNED, Outcome, Trial
+from semisonic.experiments.tuning.plain import (
+    best_rows,
+    command_of,
+    short,
+    text_of,
+    values_of,
+)
 from semisonic.experiments.tuning.space import Choice, Space, label_of
-from semisonic.experiments.tuning.target import SETTING, Target, value_of
+from semisonic.experiments.tuning.target import Target, value_of
 from semisonic.training import RunFolder
 
 ONCE = (
@@ -83,43 +90,22 @@ def write_page(
     page.section("All trials")
     _trials(page, outcome, target.space)
     page.section("How it was made")
-    page.facts({_short(one.name): str(one) for one in target.space}, summary="What was searched")
+    page.facts({short(one.name): str(one) for one in target.space}, summary="What was searched")
     record = run.record
     page.facts(
         {**{key: str(record[key]) for key in ("commit", "machine", "started")}, **_plain(options)},
         summary="Options, machine and commit",
     )
-    page.data = values_of(target, outcome, command)
+    page.data = values_of(target, outcome)
     write_json(
         run.folder / "results.json",
         {
             **{key: record[key] for key in ("commit", "machine", "versions", "data", "started")},
-            "options": to_dict(options), "recipe": to_dict(recipe), **page.data,
+            "command": command_of(options), "seed": options.seed, "recipe": to_dict(recipe),
+            **page.data,
         },
     )  # fmt: skip
     return page.write(run.folder)
-
-
-def values_of(target: Target, outcome: Outcome, command: str) -> dict[str, Any]:
-    """The numbers of a search as plain values."""
-    chosen = outcome.chosen
-    return {
-        "space": {one.name: str(one) for one in target.space},
-        "default": _trial(outcome.default),
-        "best": _trial(outcome.best) if outcome.best else None,
-        "without_luck": [chosen.mean, chosen.low, chosen.high] if chosen else None,
-        "importance": dict(outcome.importance),
-        "trials": [_trial(one) for one in outcome.trials],
-        "measure_with": command,
-    }
-
-
-def best_rows(target: Target, best: Trial) -> list[tuple[str, str, str]]:
-    """Name, the recipe's value and the best one of each option that was searched."""
-    return [
-        (_short(one.name), _text(value_of(target.base, one.name)), _text(best.point[one.name]))
-        for one in target.space
-    ]
 
 
 def _claim(outcome: Outcome) -> str:
@@ -189,7 +175,7 @@ def _mattered(page: Page, outcome: Outcome, space: Space) -> None:
             f"{n} complete trials are too few, or too much alike, to say what mattered."
         )  # fmt: skip
         return
-    shares = {_short(name): share for name, share in outcome.importance.items()}
+    shares = {short(name): share for name, share in outcome.importance.items()}
     page.figure(
         option_importance(shares),
         "Functional ANOVA of the complete trials: the share of the variance of their scores that "
@@ -229,10 +215,10 @@ def _slices(outcome: Outcome, target: Target) -> Any:
         default = value_of(target.base, one.name)
         if isinstance(one, Choice):
             texts, text = [label_of(v) for v in values], _label(default, one)
-            slices.append(Slice(_short(one.name), texts, one.labels, default=text))
+            slices.append(Slice(short(one.name), texts, one.labels, default=text))
         else:
             slices.append(
-                Slice(_short(one.name), [float(v) for v in values], log=one.log,
+                Slice(short(one.name), [float(v) for v in values], log=one.log,
                       default=float(default))
             )  # fmt: skip
     return search_slices(
@@ -242,13 +228,13 @@ def _slices(outcome: Outcome, target: Target) -> Any:
 
 def _trials(page: Page, outcome: Outcome, space: Space) -> None:
     n_steps = max((len(one.accuracies) for one in (outcome.default, *outcome.trials)), default=0)
-    names = [_short(one.name) for one in space]
+    names = [short(one.name) for one in space]
     headers = ["trial", "ended", "inner accuracy", *names,
                *(f"part {i + 1}" for i in range(n_steps)), "seconds", "reason"]  # fmt: skip
     rows = [
         [
             one.number, one.state, one.score,
-            *(_text(one.point[d.name]) if d.name in one.point else None for d in space),
+            *(text_of(one.point[d.name]) if d.name in one.point else None for d in space),
             *one.accuracies, *[None] * (n_steps - len(one.accuracies)), round(one.seconds, 1),
             one.reason,
         ]
@@ -264,15 +250,6 @@ def _trials(page: Page, outcome: Outcome, space: Space) -> None:
     )  # fmt: skip
 
 
-def _trial(one: Trial) -> dict[str, Any]:
-    score = None if np.isnan(one.score) else one.score
-    return {
-        "number": one.number, "state": one.state, "score": score,
-        "accuracies": list(one.accuracies), "settings": dict(one.point),
-        "seconds": one.seconds, "reason": one.reason,
-    }  # fmt: skip
-
-
 def _plain(options: TuneOptions) -> dict[str, Any]:
     """Options, with the places of data named and not given."""
     values = to_dict(options)
@@ -286,16 +263,6 @@ def _plain(options: TuneOptions) -> dict[str, Any]:
 def _label(value: Any, one: Choice) -> str | None:
     text = label_of(list(value) if isinstance(value, tuple) else value)
     return text if text in one.labels else None
-
-
-def _short(name: str) -> str:
-    return name.removeprefix(SETTING)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return label_of(list(value) if isinstance(value, tuple) else value)
 
 
 def _folds(folds: Sequence[int]) -> str:

@@ -25,7 +25,8 @@ from semisonic.experiments.tune_options import AUTO, GRID, MEDIAN, NO_PRUNER, TR
 from semisonic.experiments.tuning.apart import Apart, set_apart
 from semisonic.experiments.tuning.best import FILE, best_recipe, measuring_command
 from semisonic.experiments.tuning.outcome import FAILED, Outcome, read_outcome
-from semisonic.experiments.tuning.page import ONCE, best_rows, write_page
+from semisonic.experiments.tuning.page import ONCE, write_page
+from semisonic.experiments.tuning.plain import best_rows
 from semisonic.experiments.tuning.space import Choice, grid_points
 from semisonic.experiments.tuning.study import add_trials, mend, open_study, optuna, unfinished
 from semisonic.experiments.tuning.target import Target, read_target

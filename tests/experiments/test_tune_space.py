@@ -1,0 +1,107 @@
+"""How a space is written: ranges, lists, and which of several places counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semisonic.base.errors import OptionError
+from semisonic.experiments import TuneOptions
+from semisonic.experiments.tuning.space import (
+    Choice,
+    Range,
+    dimension,
+    flat,
+    grid_points,
+    parse_search,
+)
+from semisonic.experiments.tuning.target import read_target, value_of
+
+NUMBERS = st.floats(1e-6, 1e6).map(lambda x: float(f"{x:.3g}"))
+
+
+@given(NUMBERS, NUMBERS, st.booleans())
+def test_a_range_reads_as_it_is_written(a: float, b: float, log: bool) -> None:
+    low, high = sorted((a, b))
+    text = f"{low!r}..{high!r}" + " log" * log
+    if low == high:
+        with pytest.raises(OptionError, match="lower end first"):
+            dimension("x", text, float)
+        return
+    found = dimension("x", text, float)
+    assert found == Range("x", low, high, log)
+    assert dimension("x", str(found), float) == found
+
+
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=4, unique=True),
+       st.lists(st.booleans(), min_size=2, max_size=2, unique=True))  # fmt: skip
+def test_a_grid_has_every_combination_once(a: list[int], b: list[bool]) -> None:
+    points = grid_points((Choice("a", tuple(a)), Choice("b", tuple(b))))
+    assert len(points) == len(a) * len(b) == len({tuple(p.values()) for p in points})
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "spec"),
+    [
+        ("a.b=1e-4..1e-2 log", "a.b", "1e-4..1e-2 log"),
+        ("a=0 .. 0.5 step 0.1", "a", "0 .. 0.5 step 0.1"),
+        ("a=small,base", "a", ["small", "base"]),
+        ("a=1,2.5,true", "a", [1, 2.5, True]),
+        ('a=["x,y", "z"]', "a", ["x,y", "z"]),
+        ("a=[[], [1]]", "a", [[], [1]]),
+        ("a=(4)3c-2p,(8)3c-2p", "a", ["(4)3c-2p", "(8)3c-2p"]),
+    ],
+)
+def test_what_is_given_on_the_command_line(text: str, name: str, spec: object) -> None:
+    assert parse_search(text) == (name, spec)
+
+
+def test_tables_within_tables_are_dotted_names() -> None:
+    table = {"setting": {"train": {"epochs": "1..3"}}, "setting.dropout": [0.0, 0.1]}
+    assert flat(table) == {"setting.train.epochs": "1..3", "setting.dropout": [0.0, 0.1]}
+
+
+def test_the_papers_grid_is_the_grid_of_its_recipe() -> None:
+    for name in ("cae-pretraining", "cae-grid"):
+        space = read_target(TuneOptions(recipe=name)).space
+        assert {one.name: one.values for one in space if isinstance(one, Choice)} == {
+            "setting.batch_size": (16, 32, 64), "setting.filters": (16, 32, 64),
+        }  # fmt: skip
+
+
+def test_batch_size_is_that_of_both_trainings() -> None:
+    target = read_target(TuneOptions(recipe="cae-grid"))
+    setting = target.at({"setting.batch_size": 64, "setting.filters": 16})
+    assert setting.train.batch_size == setting.pretrain.batch_size == 64
+    assert setting.architecture == "(16)5c-2p-(16)3c-2p-(16)3c-2p-128fc"
+    assert value_of(target.base, "setting.batch_size") == 32
+
+
+def test_what_the_command_line_gives_is_the_whole_space(tmp_path: Path) -> None:
+    file = tmp_path / "space.toml"
+    file.write_text('[tune]\nsetting.dropout = "0..0.3"\nsetting.train.batch_size = [8, 16]\n')
+    given_by = {"recipe": "tune-demo", "search": ("setting.dropout=0..0.5 step 0.25",)}
+    only = read_target(TuneOptions(**given_by)).space  # type: ignore[arg-type]
+    assert only == (Range("setting.dropout", 0.0, 0.5, step=0.25),)
+    both = read_target(TuneOptions(**given_by, space=file)).space  # type: ignore[arg-type]
+    assert [one.name for one in both] == ["setting.dropout", "setting.train.batch_size"]
+    assert str(both[0]) == "0..0.5 step 0.25"
+    file.write_text('[setting]\ndropout = "0..0.3"\n')
+    with pytest.raises(OptionError, match=r"expected one table, \[tune\]"):
+        read_target(TuneOptions(recipe="tune-demo", space=file))
+
+
+def test_a_recipe_without_a_space_asks_for_one() -> None:
+    with pytest.raises(OptionError, match="nothing to search"):
+        read_target(TuneOptions(recipe="demo"))
+
+
+def test_of_several_settings_one_is_named() -> None:
+    search = ("setting.dropout=0,0.5",)
+    with pytest.raises(OptionError, match="say which to search around with --setting"):
+        read_target(TuneOptions(recipe="mel-or-wave", search=search))
+    found = read_target(TuneOptions(recipe="mel-or-wave", search=search, setting="cnn3"))
+    assert found.base.model == "cnn3"
