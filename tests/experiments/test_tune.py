@@ -281,11 +281,11 @@ def test_front_ends_are_searched_too(recipe: Path, tiny_set: Path, tmp_path: Pat
     assert result.outcome.trials[1].accuracies == result.outcome.default.accuracies
 
 
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_a_hopeless_trial_is_given_up_after_its_first_fold(
-    recipe: Path, tiny_set: Path, tmp_path: Path
+    recipe: Path, tiny_set: Path, tmp_path: Path, pruner: str
 ) -> None:
-    """The median is asked from the sixth trial on."""
-    chosen = options(recipe, tiny_set / "labelled.csv", tmp_path / "p", trials=12, pruner="median",
+    chosen = options(recipe, tiny_set / "labelled.csv", tmp_path / "p", trials=12, pruner=pruner,
                      search=("setting.train.learning_rate=1e-7..1e-1 log",), sampler="random",
                      change=("setting.train.epochs=4",))  # fmt: skip
     outcome = tune(chosen).outcome
@@ -336,6 +336,35 @@ def test_the_pool_holds_nothing_of_the_test_fold(
     )  # fmt: skip
     result = tune(chosen)
     assert any("8 clips of the pool are copies" in note for note in result.notes)
+
+
+def test_every_draw_of_labels_counts_and_a_start_from_another_set_is_a_value(
+    tiny_set: Path, tmp_path: Path
+) -> None:
+    text = RECIPE[: RECIPE.index("[tune]")].replace(
+        "pool = false", 'pool = false\nstart = "trained"'
+    )
+    text = text.replace("validation = 0.0", "validation = 0.0\nbudgets = [{draws = 2}]")
+    text += "[source]\nvalidation = 0.25\n[source.fit]\nepochs = 2\nbatch_size = 4\n"
+    (tmp_path / "start.toml").write_text(text)
+    time_axis = np.arange(4000) / 8000
+    for name, pitch in (("a", 500.0), ("b", 3000.0)):
+        (tmp_path / "source" / name).mkdir(parents=True)
+        for i in range(6):
+            wave = 0.3 * np.sin(2 * np.pi * (pitch + 20 * i) * time_axis)
+            write(tmp_path / "source" / name / f"{name}{i}.wav", wave.astype(np.float32), 8000)
+    chosen = options(
+        tmp_path / "start.toml", tiny_set / "labelled.csv", tmp_path / "s", sampler="grid",
+        trials=None, search=("setting.start=fresh,trained",), source=tmp_path / "source",
+    )  # fmt: skip
+    result = tune(chosen)
+    fresh, trained = result.outcome.trials
+    assert len(fresh.accuracies) == len(trained.accuracies) == 2 * 2
+    assert trained.accuracies == result.outcome.default.accuracies
+    assert any("transferred" in note for note in result.notes)
+    assert f"--source {tmp_path / 'source'}" in result.command
+    assert read_recipe(result.recipe).source == read_recipe(tmp_path / "start.toml").source
+    assert read_recipe(result.recipe).budgets[0].draws == 2
 
 
 @pytest.mark.parametrize(
