@@ -244,12 +244,8 @@ def _run_jobs(plan: Plan, context: Context, workers: int | None, engine: Engine)
 def train_all(
     tasks: Sequence[Task], n_done: int, context: Context, workers: int | None, engine: Engine
 ) -> None:
-    """Run jobs: in as many processes as there are cores, one after the other on a GPU, or as many
-    as a cluster has room for.
-    """
-    at_once = workers or 0
-    if engine.is_local:
-        at_once = workers or (count_workers(None) if context.device == "cpu" else 1)
+    """Run jobs, each after those it waits for."""
+    at_once = tasks_at_once(workers, context.device, engine)
     n_all = len(tasks) + n_done
     _log.info("%d jobs, %d of them done, %d at once", n_all, n_done, at_once)
     if tasks:
@@ -263,6 +259,15 @@ def train_all(
             engine=engine,
             device=context.device,
         )
+
+
+def tasks_at_once(workers: int | None, device: str, engine: Engine) -> int:
+    """How many: as was asked for, else one a core, one on a GPU, and 0, all there is room for, on
+    a cluster.
+    """
+    if workers or not engine.is_local:
+        return workers or 0
+    return count_workers(None) if device == "cpu" else 1
 
 
 def all_jobs(plan: Plan) -> list[PretrainJob | TrainJob]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.base.options import option
+from semisonic.engines.options import EngineOptions
 from semisonic.experiments.options import COPIES, SYNTH, parse_change
 
 TPE, RANDOM, GRID = SAMPLERS = ("tpe", "random", "grid")
@@ -71,6 +72,7 @@ class TuneOptions:
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"
     )
+    where: EngineOptions = option(EngineOptions(), "engine")
 
     @property
     def changes(self) -> dict[str, Any]:

@@ -12,14 +12,20 @@ from semisonic.base.errors import OptionError
 from semisonic.base.files import write_text
 from semisonic.base.options import check, to_dict
 from semisonic.data.categories import categories_of
-from semisonic.data.workers import count_workers
+from semisonic.engines import Engine, open_engine
 from semisonic.evaluation.wording import percent
 from semisonic.experiments.engine import Task, run_tasks
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.precision import settle_precision
 from semisonic.experiments.results import text_table
-from semisonic.experiments.run import FREE, listens_for_copies, load_data, material_from
+from semisonic.experiments.run import (
+    FREE,
+    listens_for_copies,
+    load_data,
+    material_from,
+    tasks_at_once,
+)
 from semisonic.experiments.source import Source, load_source
 from semisonic.experiments.tune_options import AUTO, GRID, MEDIAN, NO_PRUNER, TRIALS, TuneOptions
 from semisonic.experiments.tuning.apart import Apart, set_apart
@@ -107,9 +113,12 @@ def tune(options: TuneOptions) -> TuneResult:
         "searched": {one.name: str(one) for one in target.space},
     }  # fmt: skip
     device = str(choose_device(options.device))
-    with RunFolder(options.output, "tune", asked, seeds=options.seed, free=free) as run:
-        search, apart = _prepare(run, options, target, device)
-        _run_trials(search, n_trials, points, options.workers)
+    with (
+        RunFolder(options.output, "tune", asked, seeds=options.seed, free=free) as run,
+        open_engine(options.where) as engine,
+    ):
+        search, apart = _prepare(run, options, target, device, engine)
+        _run_trials(search, n_trials, points, options.workers, engine)
         outcome = read_outcome(open_study(run.folder), search)
         return _report(run, options, search, apart, outcome)
 
@@ -134,7 +143,7 @@ def plan_trials(options: TuneOptions, target: Target) -> tuple[int, list[dict[st
 
 
 def _prepare(
-    run: RunFolder, options: TuneOptions, target: Target, device: str
+    run: RunFolder, options: TuneOptions, target: Target, device: str, engine: Engine
 ) -> tuple[SearchContext, Apart]:
     """Set the test folds apart, cut the inner folds and compute the features of all fronts."""
     cache, jobs = options.cache or run.folder / "cache", run.folder / "jobs"
@@ -146,8 +155,9 @@ def _prepare(
     )  # fmt: skip
     inputs = [(one.front, one.segments) for one in target.fronts()]
     material, hashes = material_from(
-        run, as_run, (apart.clips, apart.pool), inputs, cache, inner_folds=options.inner_folds
-    )
+        run, as_run, (apart.clips, apart.pool), inputs, cache, engine,
+        inner_folds=options.inner_folds,
+    )  # fmt: skip
     material = replace(material, notes=(*apart.notes, *material.notes))
     categories = categories_of(material.labelled.classes, dict(target.recipe.categories)) or {}
     # One number format for the whole search, probed with the recipe's own network.
@@ -178,8 +188,9 @@ def _source(options: RunOptions, target: Target, material: Material, cache: Path
 
 
 def _run_trials(
-    search: SearchContext, n_trials: int, points: list[dict[str, Any]], workers: int | None
-) -> None:
+    search: SearchContext, n_trials: int, points: list[dict[str, Any]], workers: int | None,
+    engine: Engine,
+) -> None:  # fmt: skip
     """Run what is not done yet: the recipe's own values first, then the trials in order."""
     mend(search.folder)
     study = open_study(search.folder)
@@ -188,12 +199,13 @@ def _run_trials(
     tasks = [Task(f"trial-{number}", run_trial, (number,)) for number in todo]
     if not (search.folder / DEFAULT).is_file():
         tasks.insert(0, Task("default", run_default, ()))
-    n_processes = workers or (count_workers(None) if search.jobs.device == "cpu" else 1)
-    _log.info("%d trials, %d of them to do, %d processes", n_trials, len(todo), n_processes)
+    at_once = tasks_at_once(workers, search.jobs.device, engine)
+    _log.info("%d trials, %d of them to do, %d at once", n_trials, len(todo), at_once)
     if tasks:
         run_tasks(
-            tasks, workers=min(n_processes, len(tasks)), label="trials",
-            done=n_trials + 1 - len(tasks), initializer=start, context=(search,),
+            tasks, workers=min(at_once, len(tasks)), label="trials",
+            done=n_trials + 1 - len(tasks), initializer=start, context=(search,), engine=engine,
+            device=search.jobs.device,
         )  # fmt: skip
 
 
