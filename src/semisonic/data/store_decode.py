@@ -203,5 +203,16 @@ def full_scale(x: NDArray[np.float32]) -> float:
 
 def quantise(x: NDArray[np.float32], scale: float) -> NDArray[np.int16]:
     """The nearest integers to ``x · 32768 / scale``."""
-    result: NDArray[np.int16] = np.rint(x * np.float32(32768.0 / scale)).astype(np.int16)
+    return _rounded(x, scale).astype(np.int16)
+
+
+def as_stored(x: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    """The samples as they come back from the store, without the way through integers."""
+    result = _rounded(x, scale)
+    result *= np.float32(scale / 32768.0)
     return result
+
+
+def _rounded(x: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    result = x * np.float32(32768.0 / scale)
+    return np.rint(result, out=result)

@@ -16,12 +16,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from semisonic.audio import MIN_DURATION, fit_length, read_blocks
 from semisonic.base.errors import AudioError
 from semisonic.data.clips import Clips
-from semisonic.data.store_decode import full_scale, quantise
+from semisonic.data.store_decode import as_stored, full_scale
 from semisonic.features import Extractor, MelOptions, make_extractor
 from semisonic.inference.windowing import cut_stream
 
@@ -63,10 +64,10 @@ def features_of_wave(
     wave: NDArray[np.float32], mel: MelOptions, extractor: Extractor
 ) -> NDArray[np.float32]:
     """One clip of at most ``mel.n_samples`` samples to (channel, mel, frame), as in training."""
-    scale = max(1.0, full_scale(wave))
-    stored = quantise(wave, scale) * np.float32(scale / 32768.0)
+    stored = as_stored(wave, max(1.0, full_scale(wave)))
     features = extractor(fit_length(stored, mel.n_samples))
-    return features.astype(np.float16).astype(np.float32)
+    rounded: NDArray[np.float32] = torch.from_numpy(features).half().float().numpy()
+    return rounded
 
 
 def stream_windows(

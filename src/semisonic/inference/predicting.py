@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from semisonic.data.clips import Clips
 from semisonic.inference.pipeline import Done, Item, Windows, stream_windows
-from semisonic.inference.scoring import BATCH_SIZE, compute_rows, decide, embed_rows
+from semisonic.inference.scoring import BATCH_SIZE, compute_rows, decide, embed_rows, settle
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
 
@@ -130,7 +130,7 @@ def _in_batches(
     embed: bool,
 ) -> Iterator[ClipScores]:
     place = choose_device(device)
-    model.to(place)
+    settle(model, place)
     items = stream_windows(clips, model.mel, hop=hop, workers=workers)
     opened: deque[_Open] = deque()
     for batch in _grouped(items, batch_size):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from semisonic.base.errors import DataError
 from semisonic.inference.predicting import ClipScores, embed_clips, score_clips
 from semisonic.inference.prepare import Prepared, prepare_waves
-from semisonic.inference.scoring import compute_rows, decide, embed_rows
+from semisonic.inference.scoring import compute_rows, decide, embed_rows, settle
 from semisonic.inference.sounds import Sounds
 from semisonic.models import SoundModel
 from semisonic.models.decision import Said
@@ -75,5 +75,5 @@ def _waves(
     waves = sounds.at_rate(model.mel.sample_rate).waves or ()
     prepared = prepare_waves(sounds.clips, waves, model.mel)
     place = choose_device(device)
-    model.to(place)
+    settle(model, place)
     return prepared, np.arange(len(prepared)), place

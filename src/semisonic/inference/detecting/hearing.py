@@ -17,7 +17,7 @@ from semisonic.inference.detecting.options import FRAMES, WINDOWS
 from semisonic.inference.detecting.recordings import Recording
 from semisonic.inference.event_options import AUTO
 from semisonic.inference.pipeline import Done, stream_windows
-from semisonic.inference.scoring import evaluating
+from semisonic.inference.scoring import evaluating, settle
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
 
@@ -61,7 +61,7 @@ class Listener:
                 f"{model.no_frames}; take 'windows', and a smaller hop for sharper times"
             )
         self.model, self.device = model, choose_device(device)
-        self.model.to(self.device).eval()
+        settle(self.model.eval(), self.device)
         self.with_frames = times != WINDOWS and not model.no_frames
         mel = model.mel
         wanted = HOP_SHARE * mel.duration if hop is None else hop

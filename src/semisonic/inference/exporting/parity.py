@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 
 from semisonic.base.errors import ModelError
-from semisonic.data.store_decode import full_scale, quantise
+from semisonic.data.store_decode import as_stored, full_scale
 from semisonic.evaluation import lwlrap
 from semisonic.features import make_extractor
 from semisonic.features.options import WAVE
@@ -149,7 +149,7 @@ class Comparison:
     def _apart(self, wave: NDArray[np.float32], found: NDArray[np.float32]) -> float:
         """How far the file's features of a window are from ours, before ours are rounded."""
         scale = max(1.0, full_scale(wave))
-        exact = self.extractor(quantise(wave, scale) * np.float32(scale / 32768.0))
+        exact = self.extractor(as_stored(wave, scale))
         difference = np.abs(found - exact)
         if self.model.mel.input != WAVE:
             difference = difference[audible(exact)]

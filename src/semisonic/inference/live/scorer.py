@@ -14,7 +14,7 @@ from semisonic.audio.live import LiveResampler
 from semisonic.base.errors import AudioError, OptionError
 from semisonic.features import make_extractor
 from semisonic.inference.pipeline import features_of_wave
-from semisonic.inference.scoring import score_rows
+from semisonic.inference.scoring import score_rows, settle
 from semisonic.inference.windowing import WindowCutter
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
@@ -72,7 +72,7 @@ class LiveScorer:
             raise OptionError(f"hop: found {hop}, expected above 0")
         self._model, self._mel = model, model.mel
         self._place = choose_device(device)
-        model.to(self._place)
+        settle(model, self._place)
         self._extractor = make_extractor(model.mel)
         self._rate_in, rate = int(sample_rate), model.mel.sample_rate
         self._resampler = LiveResampler(sample_rate, rate)
