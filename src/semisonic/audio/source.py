@@ -10,6 +10,8 @@ The rules, for every format:
   MPEG stream without a length) what decodes is what there is.
 - A part may end up to 0.1 s behind the recording (times in tables are rounded, MPEG
   lengths are estimates) and is then that much shorter.
+- Short Ogg Vorbis recordings that are whole may come from a faster decoder, if one is
+  installed (:mod:`semisonic.audio.vorbis`); all others, and all formats, from libsndfile.
 - NaN and infinite samples are errors; silence is not (see :func:`semisonic.audio.problems`).
 """
 
@@ -29,6 +31,7 @@ from numpy.typing import NDArray
 
 from semisonic.audio import mpeg
 from semisonic.audio.truncation import describe_truncation, missing_share
+from semisonic.audio.vorbis import VorbisStream, open_vorbis
 from semisonic.base.errors import AudioError
 
 BLOCK = 1 << 15
@@ -81,19 +84,23 @@ def probe(file: str | os.PathLike[str]) -> AudioInfo:
     AudioError
         If there is no such file, or it is not a recording, or holds no sample.
     """
-    with Source(file) as source:
+    with Source(file, decode=False) as source:
         return source.info
 
 
 class Source:
-    """An open recording, to be used in a ``with`` block."""
+    """An open recording, to be used in a ``with`` block.
 
-    def __init__(self, file: str | os.PathLike[str]) -> None:
+    Without ``decode`` it is opened for what its header says.
+    """
+
+    def __init__(self, file: str | os.PathLike[str], *, decode: bool = True) -> None:
         self.path = Path(file)
         _check_file(self.path)
         self._stream: mpeg.MpegStream | None = None
         self._lead = 0  # samples to pass over at the start of the decoder's output
-        self._handle = _open(self.path, self.path)
+        fast = open_vorbis(self.path) if decode else None
+        self._handle: sf.SoundFile | VorbisStream = fast or _open(self.path, self.path)
         try:
             self.info = self._inspect()
         except BaseException:
@@ -169,7 +176,7 @@ class Source:
         handle = self._handle
         kind, subtype, rate = handle.format, handle.subtype, int(handle.samplerate)
         n_channels, n_samples = handle.channels, handle.frames
-        share = missing_share(self.path, handle)
+        share = 0.0 if isinstance(handle, VorbisStream) else missing_share(self.path, handle)
         if subtype == "MPEG_LAYER_III":
             n_samples = self._measure_mpeg()
         if n_samples < 1:

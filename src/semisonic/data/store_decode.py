@@ -215,4 +215,5 @@ def as_stored(x: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
 
 def _rounded(x: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
     result = x * np.float32(32768.0 / scale)
-    return np.rint(result, out=result)
+    np.rint(result, out=result)
+    return result
