@@ -6,7 +6,8 @@
 #   make test        all tests
 #   make lint        style and types
 #   make docs        write docs/reference.md again
-#   make bench       speeds of the parts, into runs/bench (DATA=path for real recordings)
+#   make bench       speeds beside others' and the limits, into runs/bench; what became slower
+#                    than benchmarks/results/bench is named (DATA=path for real recordings)
 #   make clean       remove caches and built files; runs and .venv stay
 #
 # Variables:
@@ -58,10 +59,8 @@ docs: install
 	$(BIN)/python docs/make_reference.py
 
 bench: install
-	$(if $(filter synth,$(DATA)),$(BIN)/semisonic data synth $(BENCH)/sounds)
-	$(BIN)/python benchmarks/frontend.py -o $(BENCH)/frontend.json
-	$(BIN)/python benchmarks/store_throughput.py "$(if $(filter synth,$(DATA)),$(BENCH)/sounds,$(DATA))" -o $(BENCH)/store_throughput.json
-	$(BIN)/python benchmarks/loop_overhead.py -o $(BENCH)/loop_overhead.json
+	$(BIN)/python benchmarks/bench.py -o $(BENCH) $(if $(filter synth,$(DATA)),,--data "$(DATA)")
+	$(BIN)/python benchmarks/check.py $(BENCH)
 
 clean:
 	rm -rf build dist src/semisonic.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

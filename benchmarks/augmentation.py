@@ -7,20 +7,11 @@ and 216 frames in batches of 20 and of 80, samples at 22 050 Hz in batches of 20
 training step of the network ``small`` (float32, AdamW) on a batch of 20, for comparison.
 """
 
-# ruff: noqa: E402  (thread counts must be set before torch is imported)
 from __future__ import annotations
-
-import os
-
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_name] = "1"
 
 import argparse
 import json
-import platform
 import statistics
-import subprocess
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -30,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import measuring
+from semisonic.base.files import write_json
 from semisonic.features import LogMel, MelOptions
 from semisonic.features import augment as a
 from semisonic.features.augment import wave as w
@@ -72,15 +65,8 @@ WAVES: dict[str, nn.Module] = {
 
 def measure(calls: dict[str, Callable[[], Any]], n_clips: int, rounds: int) -> dict[str, float]:
     """Median microseconds of CPU time a clip; calls take turns."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    for _ in range(rounds):
-        for name, call in calls.items():
-            start = time.process_time()
-            call()
-            times[name].append((time.process_time() - start) / n_clips * 1e6)
-    return {name: round(statistics.median(values), 1) for name, values in times.items()}
+    times = measuring.take_turns(calls, rounds)
+    return {name: round(statistics.median(t) / n_clips * 1e6, 1) for name, t in times.items()}
 
 
 def training_step(x: Tensor, y: Tensor) -> Callable[[], None]:
@@ -101,20 +87,17 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="JSON file for the results")
     parser.add_argument("--rounds", type=int, default=31, help="rounds (default 31)")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     waves = 0.1 * torch.randn(80, MEL.n_samples)
     waves[::4, 22050:] = 0.0  # a quarter is padded, as in ESC-10
     features = LogMel(MEL)(waves)
     shares = torch.eye(len(CLASSES))[torch.randint(len(CLASSES), (80,))]
     result: dict[str, Any] = {
-        "what": "augmentations on one core, CPU time in microseconds a clip of 5 s",
-        "command": "python benchmarks/augmentation.py",
-        "rounds": arguments.rounds,
-        "seed": 0,
-        "commit": _commit(),
-        "machine": _processor(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        **measuring.record(
+            what="augmentations on one core, CPU time in microseconds a clip of 5 s",
+            rounds=arguments.rounds,
+            seed=0,
+        ),
         "spectrograms": {},
     }
     for n in (20, 80):
@@ -133,22 +116,7 @@ def main() -> None:
     result["step"] = measure({"small": step}, 20, max(3, arguments.rounds // 6))
     print(json.dumps(result, indent=2))
     if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-
-
-def _commit() -> str:
-    run = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return run.stdout.strip() or "unknown"
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+        write_json(arguments.output, result)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import librosa
+
 import limits
 import material
 import measuring
 from measuring import Row
-
 from semisonic.audio import read
 
 PART, RATE = "decode + resample", 22050

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import torch
+
 import alternatives
 import limits
 import material
 import measuring
-import numpy as np
-import torch
 from measuring import Row
-
 from semisonic.features import MelExtractor, MelOptions
 
 PART, N, WORST_DB = "front end", 24, 1e-3

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import material
-import measuring
 import soundfile as sf
 import soxr
 import torch
-from measuring import Row
 
+import material
+import measuring
+from measuring import Row
 from semisonic.features import MelOptions
 
 PART = "limits"

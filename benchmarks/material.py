@@ -11,8 +11,8 @@ import numpy as np
 import soundfile as sf
 
 from semisonic.audio import find_audio, fit_length, read
-from semisonic.data.readers import from_files
 from semisonic.data import Clips, synth
+from semisonic.data.readers import from_files
 
 RATE, SECONDS, N_CLIPS = 44100, 5.0, 24
 FORMATS = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}

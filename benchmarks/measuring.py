@@ -194,12 +194,12 @@ def table(rows: list[Row]) -> str:
     """The rows as text in columns."""
     lines = [f"{'what':46s} {'ours':>9s}  {'unit':11s} {'alternative':36s} {'theirs':>9s} "
              f"{'ratio':>6s} {'(quartiles)':>14s}  {'limit':28s} {'share':>5s}"]  # fmt: skip
-    for row in rows:
-        lines.append(
-            f"{row.part + ': ' + row.what:46s} {_number(row.ours):>9s}  {row.unit:11s} "
-            f"{row.alternative:36s} {_number(row.theirs):>9s} {_number(row.ratio):>6s} "
-            f"{_quartiles(row):>14s}  {row.limit:28s} {_percent(row.share):>5s}"
-        )
+    lines += [
+        f"{row.part + ': ' + row.what:46s} {_number(row.ours):>9s}  {row.unit:11s} "
+        f"{row.alternative:36s} {_number(row.theirs):>9s} {_number(row.ratio):>6s} "
+        f"{_quartiles(row):>14s}  {row.limit:28s} {_percent(row.share):>5s}"
+        for row in rows
+    ]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 import alternatives
 import limits
 import material
 import measuring
-import numpy as np
 from measuring import Row
-
 from semisonic.data import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.store import SampleStore

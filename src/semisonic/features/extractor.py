@@ -2,9 +2,10 @@
 
 Batches of spectra leave the cache and fall on fresh memory pages every time, which costs
 more than the transforms themselves. Here buffers are used again, some frames are transformed
-at a time (into memory just given back: ``out=`` would cost a copy), and each group of mel bands multiplies only the bins
-it touches. The squares of real and imaginary parts are not added first: each weight stands
-twice in the product instead, which is less work than another pass over the memory.
+at a time (into memory just given back: ``out=`` would cost a copy), and each group of mel bands
+multiplies only the bins it touches. The squares of real and imaginary parts are not added
+first: each weight stands twice in the product instead, which is less work than another pass
+over the memory.
 """
 
 from __future__ import annotations

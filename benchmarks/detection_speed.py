@@ -1,0 +1,65 @@
+"""Finding events in a recording of minutes, against a plain loop over windows.
+
+python benchmarks/detection_speed.py -o runs/bench/detection_speed.json
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import librosa
+import soundfile as sf
+import torch
+
+import alternatives
+import limits
+import material
+import measuring
+from measuring import Row
+from semisonic.features import MelOptions
+from semisonic.inference import DetectOptions, run_detect
+from semisonic.models import SoundModel, build, save
+
+PART, MEL, MINUTES = "detection", MelOptions(), 2
+HOP = 1.25  # s, what detect takes by itself
+
+
+@torch.inference_mode()
+def plain(model: SoundModel, path: Path) -> None:
+    """Decode all, cut windows, librosa's features, the network, a window at a time."""
+    wave, _ = librosa.load(path, sr=MEL.sample_rate)
+    step = round(HOP * MEL.sample_rate)
+    for start in range(0, len(wave) - MEL.n_samples + 1, step):
+        features = alternatives.librosa_mel(wave[start : start + MEL.n_samples], MEL)
+        model.from_features(torch.from_numpy(features)[None, None]).softmax(1)
+
+
+def measure(data: Path | None) -> list[Row]:
+    del data  # a long recording is made up
+    model = build("small", MEL, [f"class {i}" for i in range(10)], seed=0).eval()
+    with TemporaryDirectory() as place:
+        folder, long = Path(place), Path(place, "long.wav")
+        save(folder / "model.zip", model)
+        sf.write(long, material.noise(60 * MINUTES * material.RATE), material.RATE)
+        number = iter(range(1000))
+
+        def detect() -> None:
+            run_detect(DetectOptions(
+                folder / "model.zip", (long,), folder / f"run-{next(number)}", threshold="0.9",
+                players=0, device="cpu", workers=1,
+            ))  # fmt: skip
+
+        times = measuring.take_turns({
+            "ours": detect,
+            "librosa and plain PyTorch": lambda: plain(model, long),
+        }, 5)  # fmt: skip
+        return measuring.compare(
+            PART, "windows of 5 s every 1.25 s, wav", times, ours="ours", n=MINUTES,
+            against=("librosa and plain PyTorch",), unit="ms a minute",
+            limit=("decoding alone", limits.decoding([long])),
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    measuring.main(__doc__, measure)
