@@ -22,8 +22,8 @@ HELD_OUT = 0.9  # share of the clips that a pre-training epoch trains on
 
 
 def estimate() -> dict[str, Any]:
-    store = read_json(RESULTS / "store_throughput.json")
-    mel = read_json(RESULTS / "frontend.json")["settings"]["paper 28x36"]["ms_per_clip"]
+    store = _milliseconds("store_throughput", "store of samples, ogg")
+    mel = _milliseconds("frontend", "28 x 36 (the paper's)")
     jobs = read_json(RESULTS / "cae-decoders.json")["jobs"]
     seconds_per_clip = median(
         job["seconds"] / job["n_epochs"] / job["n_clips"]
@@ -35,14 +35,19 @@ def estimate() -> dict[str, Any]:
         for job in jobs
         if job["kind"] == "train" and not job["labels_per_class"]
     )
-    decode = N_CLIPS * store["results"]["store, 1 thread"]["cpu_ms_per_clip"] / 1e3
-    features = N_CLIPS * mel["extractor"] / 1e3
+    decode = N_CLIPS * store / 1e3
+    features = N_CLIPS * mel / 1e3
     return {
         "decode and resample, two cores": decode / 2 / 60,
         "log-mel 28 x 36, two cores": features / 2 / 60,
         "pre-train 50 epochs, one core": HELD_OUT * N_CLIPS * N_EPOCHS * seconds_per_clip / 60,
         "fine-tune 150 epochs on 1 280 clips, one core": N_TUNE * TUNE_EPOCHS * tune_per_clip / 60,
     }
+
+
+def _milliseconds(part: str, what: str) -> float:
+    rows = read_json(RESULTS / "bench" / f"{part}.json")["rows"]
+    return next(float(row["ours"]) for row in rows if row["what"] == what)
 
 
 def main() -> None:
