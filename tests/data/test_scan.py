@@ -272,3 +272,26 @@ def test_the_odd_files_of_real_life(shared_data: Path, tmp_path: Path) -> None:
     present = {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
     listed = {one.file for one in found.recordings} | {file for file, _ in found.bad_files}
     assert listed == present
+
+
+def test_recordings_of_nothing_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    root = tmp_path / "disk"
+    for i in range(3):
+        write(root / f"night{i}.wav", np.zeros(2 * RATE))
+        write(root / f"offset{i}.wav", np.full(2 * RATE, 0.1))
+    write(root / "a.wav", melody(0))
+    shutil.copy(root / "a.wav", root / "b.wav")
+    found = look(root, tmp_path / "run")
+    assert [(pair.first, pair.second) for pair in found.duplicates] == [("a.wav", "b.wav")]
+    assert any("nothing to hear that have the same bytes as another: 4" in n for n in found.notes)
+
+
+def test_a_second_that_two_recordings_share_makes_no_copies(tmp_path: Path) -> None:
+    """Two seconds of the same sound in eight of noise of their own."""
+    root, time = tmp_path / "disk", np.arange(8 * RATE) / RATE
+    for i in range(2):
+        noise = np.random.default_rng(i).normal(0, 0.1, len(time))
+        write(root / f"{i}.wav", noise * (time > 2) + 0.3 * melody(3, 8.0) * (time < 2))
+    found = look(root, tmp_path / "run")
+    assert found.duplicates == ()
+    assert any("share a second of sound and nothing else: 1" in note for note in found.notes)

@@ -16,6 +16,7 @@ from semisonic.base.errors import DataError
 from semisonic.data import describe_layout, load_clips
 from semisonic.data.labels import read_labels
 from semisonic.labeling import LabelLog
+from semisonic.labeling.naming import gather
 
 
 @pytest.fixture
@@ -153,3 +154,13 @@ def test_any_text_comes_back(
         log.append("a.wav", 0, 1, label, note=note)
     assert [(entry.labels[0], entry.note) for entry in log.entries()] == said
     assert not log.problems()
+
+
+def test_a_log_names_its_recordings_to_an_index(log: LabelLog, tmp_path: Path) -> None:
+    log.append("a.wav", 0, 0.5, "hum")
+    log.append("b.wav", 0.25, 0.5, "hiss")
+    clips, failures = gather([log.path], tmp_path / "index")
+    assert failures == ()
+    assert [Path(file).name for file in clips.file.tolist()] == ["a.wav", "b.wav"]
+    assert clips.labels == (("hum",), ("hiss",))
+    assert all(path.resolve().is_file() for path in clips.paths)

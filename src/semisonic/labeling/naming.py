@@ -12,6 +12,7 @@ import numpy as np
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.data.readers import load_clips
+from semisonic.data.readers.place import Place
 
 Failures = tuple[tuple[str, str], ...]
 
@@ -24,7 +25,7 @@ def gather(
     Parameters
     ----------
     paths : iterable of path
-        Recordings, folders, tables of clips.
+        Recordings, folders, tables of clips, files of labels, logs of answers.
     folder : Path
         What files are named from.
     labels, group : str
@@ -46,7 +47,8 @@ def gather(
     failures: list[tuple[str, str]] = []
     for path in map(Path, paths):
         try:
-            is_audio = path.is_file() and path.suffix.lower() not in (".csv", ".tsv")
+            place = Place(path)
+            is_audio = path.is_file() and not (place.is_text or place.is_log)
             how = "files" if is_audio else labels
             tables.append(load_clips(path, labels=how, group=group, allow_missing=True))
         except DataError as error:

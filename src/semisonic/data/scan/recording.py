@@ -56,6 +56,11 @@ class Recording:
     labels: tuple[str, ...]
 
     @property
+    def is_heard(self) -> bool:
+        """Whether it holds anything but silence or an offset."""
+        return self.remarks.isdisjoint(REMARKS[:2])
+
+    @property
     def remarks(self) -> frozenset[str]:
         """The keywords of what is wrong with it (:data:`REMARKS`)."""
         return frozenset(text.partition(":")[0] for text in self.measured.remarks)

@@ -24,6 +24,8 @@ from semisonic.data.windows import Header
 
 SILENCE_DB = -60.0
 NEAR_MOST = 5000
+LEAST_SCORE = 0.25
+"""Pairs that agree less share a tone or a second of sound; different recordings agree so little."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,23 @@ def scan(
     near = near_copies and len(prints) <= near_most
     if near_copies and not near:
         notes.append(
-            f"{len(prints)} recordings were compared by their bytes, not by their sound, because "
-            f"that takes long for more than {near_most}; --near-most {len(prints)} does it"
+            f"{len(prints)} recordings were compared by their bytes, not by their sound: the "
+            f"search for copies cut or encoded anew takes long for more than {near_most}; "
+            f"--near-most {len(prints)} does it"
         )
-    duplicates = search(clips, near=near, prints=prints, workers=workers).duplicates
+    found = search(clips, near=near, prints=prints, workers=workers).duplicates
+    heard = [pair for pair in found if recordings[pair.first_row].is_heard]
+    duplicates = [pair for pair in heard if pair.score >= LEAST_SCORE]
+    if len(heard) < len(found):
+        notes.append(
+            f"recordings with nothing to hear that have the same bytes as another: "
+            f"{len(found) - len(heard)}; they are not called copies"
+        )
+    if len(duplicates) < len(heard):
+        notes.append(
+            f"pairs of recordings that share a second of sound and nothing else: "
+            f"{len(heard) - len(duplicates)}; 'semisonic data check' names them"
+        )
     return Scan(
         root=root,
         recordings=tuple(recordings),

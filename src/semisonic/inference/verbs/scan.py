@@ -68,7 +68,11 @@ class ScanResult:
         odd = ", ".join(f"{name} {n}" for name, n in found["remarks"].items() if n)
         yield f"odd: {odd or 'none'}"
         near = found["n_near_identical_pairs"]
-        compared = f", {near} of the same sound" if self.scan.near_compared else ""
+        compared = (
+            f", {near} of the same sound"
+            if self.scan.near_compared
+            else ("; copies cut or encoded anew were not looked for")
+        )
         yield f"copies: {found['n_identical_pairs']} pairs of the same bytes{compared}"
         if found["n_different_labels"]:
             yield f"copies with different labels: {found['n_different_labels']} pairs"
