@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 from semisonic.base.calibration import ISOTONIC, TEMPERATURE, VECTOR, Calibration
 from semisonic.base.errors import ModelError
 from semisonic.features import MelOptions
-from semisonic.models import SoundModel, build, load, read_about, save
+from semisonic.models import SoundModel, build, container, load, read_about, save
 from semisonic.models.decision import Decision
 from semisonic.models.decision_module import DecisionModule
 from semisonic.models.unknown import Distance, Energy, Limit, Noise, Unknown
@@ -264,3 +264,51 @@ def test_the_module_for_export_gives_the_same_scores(
         module = DecisionModule(decision, multi_label=multi_label)
         found = module(torch.from_numpy(logits).float(), torch.from_numpy(embeddings).float())
         np.testing.assert_allclose(found.numpy(), expected, atol=2e-5)
+
+
+def of_statistics(made: SoundModel) -> Decision:
+    """A decision with a rule against noise on statistics that stand behind the embedding."""
+    n = made.statistics.out_features
+    rng = np.random.default_rng(3)
+    table = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+    widths = np.full(n, 0.002, np.float32)
+    noise = Noise(Limit(0.0, 1.0), widths, 0.02 * table(4, n), table(4), 0.25, behind=DIM)
+    return Decision(unknown=Unknown((Energy(Limit(4.0, 1.0)), noise), 0.95))
+
+
+def test_a_rule_on_statistics_lies_in_the_file_and_is_exported(tmp_path: Path) -> None:
+    made = model()
+    made.decision = of_statistics(made)
+    save(tmp_path / "a.zip", made)
+    back = load(tmp_path / "a.zip").decision
+    x = torch.randn(6, *MEL.shape) * 20 - 40
+    with torch.no_grad():
+        embedding = made.embed(x)
+        seen = torch.cat([embedding, made.statistics(x)], dim=1)
+        logits = made.head(embedding)
+    expected = made.decision.apply(logits.numpy(), seen.numpy(), multi_label=False)
+    for a, b in zip(
+        expected, back.apply(logits.numpy(), seen.numpy(), multi_label=False), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    assert np.unique(expected.known).size > 1
+    found = DecisionModule(made.decision, multi_label=False)(logits, seen)
+    np.testing.assert_allclose(found.numpy(), expected.scores, atol=2e-5)
+
+    with pytest.raises(ModelError, match="statistics behind the"):
+        back.apply(logits.numpy(), embedding.numpy(), multi_label=False)
+    assert back.of_embeddings.unknown.names == ("energy",)
+    back.of_embeddings.apply(logits.numpy(), embedding.numpy(), multi_label=False)
+
+
+def test_statistics_of_another_front_end_are_refused(tmp_path: Path) -> None:
+    made = model()
+    made.decision = of_statistics(made)
+    save(tmp_path / "a.zip", made)
+    content = container.read(tmp_path / "a.zip")
+    settings = {k: v for k, v in content.settings.items() if k not in ("format", "version")}
+    for of in ("embedding", "nothing"):
+        settings["decision"]["unknown"]["rules"]["noise"]["of"] = of
+        container.write(tmp_path / "b.zip", settings, content.weights, "")
+        with pytest.raises(ModelError, match=r"b\.zip: the decision cannot be used"):
+            load(tmp_path / "b.zip")

@@ -106,16 +106,23 @@ def compute_rows(
     Returns
     -------
     logits : ndarray of float64, shape (len(rows), n_classes)
-    embeddings : ndarray of float64, shape (len(rows), dim), or (len(rows), 0)
+    embeddings : ndarray of float64, shape (len(rows), dim)
+        Or (len(rows), dim + n_statistics), where a rule of the model's reads statistics of the
+        features: these stand behind. Or (len(rows), 0).
     """
+    beside = embeddings and model.decision.unknown.reads_statistics
 
     def both(x: Tensor) -> Tensor:
         embedding = model.embed(x)
-        logits = model.head(embedding)
-        return (torch.cat([logits, embedding], dim=1) if embeddings else logits).float()
+        parts = [model.head(embedding)]
+        if embeddings:
+            parts.append(embedding)
+        if beside:
+            parts.append(model.statistics(x))
+        return torch.cat(parts, dim=1).float()
 
     n = len(model.classes)
-    width = n + (model.neck.out_features if embeddings else 0)
+    width = n + embeddings * model.neck.out_features + beside * model.statistics.out_features
     table = _in_batches(model, both, features, rows, batch_size, device, width)
     return table[:, :n], table[:, n:]
 
@@ -169,6 +176,18 @@ def embed_rows(
 ) -> NDArray[np.float64]:
     """Embed some rows of features: what the last layer sees, shape (len(rows), dim)."""
     return _in_batches(model, model.embed, features, rows, batch_size, device, 0)
+
+
+def statistics_of_rows(
+    model: SoundModel,
+    features: Any,
+    rows: ArrayLike,
+    batch_size: int = BATCH_SIZE,
+    device: str | torch.device = "cpu",
+) -> NDArray[np.float64]:
+    """Statistics of some rows of features, for the rule against noise."""
+    width = model.statistics.out_features
+    return _in_batches(model, model.statistics, features, rows, batch_size, device, width)
 
 
 def mean_by(

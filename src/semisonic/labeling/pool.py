@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.inference.modelfile import encoder_file, open_model
-from semisonic.inference.scoring import decide, evaluating
+from semisonic.inference.scoring import evaluating
 from semisonic.labeling.embed_options import EmbedOptions
 from semisonic.labeling.embedder import Embedder, embedder_of, open_embedder
 from semisonic.labeling.index import ABOUT, EmbeddingIndex
@@ -102,13 +102,19 @@ def pool_of(
 
 
 def scores_of(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What a classifier says of vectors that its encoder made, shape (n, n_classes)."""
+    """What a classifier says of vectors that its encoder made, shape (n, n_classes).
+
+    The rule against noise is left out: it needs the features, of which no index is kept.
+    """
     parts = [np.zeros((0, len(model.classes)))]
     with evaluating(model):
         for start in range(0, len(vectors), _BLOCK):
             block = np.array(vectors[start : start + _BLOCK], np.float32)
             logits = model.head(torch.from_numpy(block)).double().numpy()
-            parts.append(decide(model, logits, block.astype(np.float64)).scores)
+            said = model.decision.of_embeddings.apply(
+                logits, block.astype(np.float64), multi_label=model.multi_label
+            )
+            parts.append(said.scores)
     return np.concatenate(parts)
 
 

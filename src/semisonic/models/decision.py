@@ -7,7 +7,7 @@ Numbers only, no torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from semisonic.base.calibration import Calibration, Table, numbers_of
 from semisonic.base.errors import ModelError
-from semisonic.models.unknown import Unknown
+from semisonic.models.unknown import Noise, Unknown
 
 KNOWN_FROM = 0.5
 """Sounds are unknown whose value of ``known`` is below this."""
@@ -59,6 +59,16 @@ class Decision:
     note: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def of_embeddings(self) -> Decision:
+        """Without rules that need statistics of features, for where embeddings alone were kept."""
+        parts = tuple(
+            part
+            for part in self.unknown.parts
+            if not (isinstance(part, Noise) and part.behind is not None)
+        )
+        return replace(self, unknown=replace(self.unknown, parts=parts))
+
+    @property
     def is_empty(self) -> bool:
         """Whether scores are those that the network learned to give."""
         return self.calibration == Calibration() and not self.thresholds and not self.unknown.parts
@@ -74,7 +84,9 @@ class Decision:
         ----------
         logits : ndarray, shape (n, n_classes)
         embedding : ndarray, shape (n, dim), optional
-            What the class layer saw; only some rules need it.
+            What the class layer saw; only some rules need it. The rule against noise needs
+            statistics behind it, (n, dim + n_statistics): see
+            :func:`semisonic.inference.scoring.compute_rows`.
         multi_label : bool
 
         Raises
@@ -141,14 +153,15 @@ class Decision:
         tensors: Mapping[str, NDArray[np.float32]],
         classes: Sequence[str],
         dim: int,
+        n_statistics: int = 0,
     ) -> Decision:
         """Read what :meth:`to_dict` and :meth:`tensors` wrote, wherever it comes from.
 
         Raises
         ------
         ModelError
-            For anything that is no decision of a model with these classes and embeddings of
-            ``dim`` numbers.
+            For anything that is no decision of a model with these classes, embeddings of ``dim``
+            numbers and ``n_statistics`` statistics of features.
         """
         if not isinstance(table, Mapping):
             raise ModelError(f"decision: found {type(table).__name__}, expected a mapping")
@@ -164,6 +177,6 @@ class Decision:
         return cls(
             Calibration.from_dict(table.get("calibration"), len(classes)),
             dict(zip(classes, values, strict=True)) if values else {},
-            Unknown.from_dict(table.get("unknown"), tensors, len(classes), dim),
+            Unknown.from_dict(table.get("unknown"), tensors, len(classes), dim, n_statistics),
             dict(note),
         )

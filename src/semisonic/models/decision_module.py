@@ -32,7 +32,7 @@ class DecisionModule(nn.Module):
         self.noise = _NoNoise(found[0]) if found else None
 
     def forward(self, logits: Tensor, embedding: Tensor) -> Tensor:
-        """Scores, shape (batch, n_classes)."""
+        """Scores, shape (batch, n_classes); the embedding may have statistics behind it."""
         moved = logits * self.get_buffer("scale") + self.get_buffer("offset")
         scores = torch.sigmoid(moved) if self.multi_label else torch.softmax(moved, dim=1)
         if len(self.curves):
@@ -71,11 +71,12 @@ class _NoNoise(nn.Module):
     def __init__(self, part: Noise) -> None:
         super().__init__()
         self.value, self.spread, self.moved = part.limit.value, part.limit.scale, part.offset
+        self.seen = part.seen
         for name in ("widths", "centres", "weights"):
             self.register_buffer(name, torch.from_numpy(getattr(part, name)))
 
     def forward(self, embedding: Tensor) -> Tensor:
-        centres, x = self.get_buffer("centres"), embedding * self.get_buffer("widths")
+        centres, x = self.get_buffer("centres"), self.seen(embedding) * self.get_buffer("widths")
         squares = (x * x).sum(dim=1, keepdim=True) + (centres * centres).sum(dim=1)
         kernels = torch.exp(-torch.relu(squares - 2.0 * x @ centres.T))
         strangeness = kernels @ self.get_buffer("weights") + self.moved

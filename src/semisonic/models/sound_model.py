@@ -14,6 +14,7 @@ from semisonic.models.catalogue import create
 from semisonic.models.decision import Decision
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
+from semisonic.models.moments import Moments
 from semisonic.models.necks import Neck
 from semisonic.models.plan import PatchStep, frame_grid
 from semisonic.models.registry import Body
@@ -34,6 +35,8 @@ class SoundModel(nn.Module):
         The map to one vector a clip, the embedding.
     head : nn.Sequential
         Dropout and the class layer.
+    statistics : Moments
+        Of features in dB, for the rule against noise; nothing in it is learned.
     classes : tuple of str
         Names in the order of the scores.
     multi_label : bool
@@ -62,6 +65,7 @@ class SoundModel(nn.Module):
         self.encoder: Encoder = body.encoder
         self.encoder.hear_at(frontend.options.sample_rate)
         self.neck: Neck = body.neck
+        self.statistics = Moments(frontend.options)
         self._set_head(classes, multi_label)
 
     @property

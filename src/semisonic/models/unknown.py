@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from semisonic.base.calibration import numbers_of, probabilities
 from semisonic.base.errors import ModelError
 
+EMBEDDING, STATISTICS = "embedding", "statistics"
+"""What a rule against noise is of."""
 Table = NDArray[np.float64]
 Vector = NDArray[np.float64]
 
@@ -91,7 +93,7 @@ class Distance:
         """Mahalanobis distance to the nearest class, shape (n,); 1 is usual of known sounds."""
         if embedding is None:
             raise ModelError("the distance rule of this model needs embeddings beside the logits")
-        x = np.asarray(embedding, np.float64)
+        x = np.asarray(embedding, np.float64)[:, : self.means.shape[1]]
         inside, outside = self.weights[:-1].astype(np.float64), float(self.weights[-1])
         directions = self.directions.astype(np.float64)
         nearest = np.full(len(x), np.inf)
@@ -107,17 +109,21 @@ class Distance:
 class Noise:
     """Strange is what is more like made-up noise and silence than like known sounds.
 
-    A support vector machine with Gaussian kernels (Cortes and Vapnik, 1995).
+    A support vector machine with Gaussian kernels (Cortes and Vapnik, 1995), on statistics of
+    features: see :class:`semisonic.models.moments.Moments`. That of earlier files is on embeddings.
 
     Attributes
     ----------
     widths : ndarray of float32, shape (dim,)
-        What embeddings are multiplied by.
+        What statistics are multiplied by.
     centres : ndarray of float32, shape (n, dim)
         Of the kernels, multiplied already.
     weights : ndarray of float32, shape (n,)
         Above 0 where a centre is noise.
     offset : float
+    behind : int or None
+        How many numbers of the embedding stand before the statistics; None for a rule on the
+        embedding itself.
     """
 
     limit: Limit
@@ -125,12 +131,24 @@ class Noise:
     centres: NDArray[np.float32]
     weights: NDArray[np.float32]
     offset: float
+    behind: int | None = None
+
+    def seen(self, embedding: Any) -> Any:
+        """The columns that it looks at, of an array or a tensor."""
+        first = self.behind or 0
+        if embedding.shape[1] < first + len(self.widths):
+            raise ModelError(
+                f"the noise rule of this model needs {len(self.widths)} statistics behind the "
+                f"{first} numbers of the embedding, found {embedding.shape[1]} numbers in all; "
+                "compute_rows() gives them"
+            )
+        return embedding[:, first : first + len(self.widths)]
 
     def strangeness(self, logits: Table, embedding: Table | None) -> Vector:
         """Shape (n,); the logits are not looked at."""
         if embedding is None:
-            raise ModelError("the noise rule of this model needs embeddings beside the logits")
-        x = np.asarray(embedding, np.float64) * self.widths.astype(np.float64)
+            raise ModelError("the noise rule of this model needs more than the logits")
+        x = self.seen(np.asarray(embedding, np.float64)) * self.widths.astype(np.float64)
         centres = self.centres.astype(np.float64)
         squares = (x * x).sum(axis=1)[:, None] + (centres * centres).sum(axis=1)
         kernels = np.exp(-np.maximum(squares - 2.0 * x @ centres.T, 0.0))
@@ -167,8 +185,19 @@ class Unknown:
         """Whether a part looks at embeddings."""
         return any(not isinstance(part, Energy) for part in self.parts)
 
+    @property
+    def reads_statistics(self) -> bool:
+        """Whether a part looks at statistics of features."""
+        return any(isinstance(part, Noise) and part.behind is not None for part in self.parts)
+
     def known(self, logits: Table, embedding: Table | None) -> tuple[Vector, Vector]:
         """How known sounds are, 0 to 1: below 0.5 is unknown. No probability.
+
+        Parameters
+        ----------
+        logits : ndarray, shape (n, n_classes)
+        embedding : ndarray, shape (n, dim), optional
+            With the statistics behind it, (n, dim + n_statistics), where a rule reads them.
 
         Returns
         -------
@@ -192,6 +221,8 @@ class Unknown:
             rules[NAMES[type(part)]] = {"limit": [part.limit.value, part.limit.scale]}
             if isinstance(part, Noise):
                 rules["noise"]["offset"] = part.offset
+                if part.behind is not None:
+                    rules["noise"]["of"] = STATISTICS
         return {"kept": self.kept, "rules": rules}
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
@@ -210,14 +241,19 @@ class Unknown:
 
     @classmethod
     def from_dict(
-        cls, table: Any, tensors: Mapping[str, NDArray[np.float32]], n_classes: int, dim: int
+        cls,
+        table: Any,
+        tensors: Mapping[str, NDArray[np.float32]],
+        n_classes: int,
+        dim: int,
+        n_statistics: int = 0,
     ) -> Unknown:
         """Read what :meth:`to_dict` and :meth:`tensors` wrote, wherever it comes from.
 
         Raises
         ------
         ModelError
-            For anything that is no rule for embeddings of ``dim`` numbers.
+            For anything that is no rule for embeddings of ``dim`` numbers and ``n_statistics``.
         """
         if not isinstance(table, Mapping) or not isinstance(table.get("rules"), Mapping):
             raise ModelError("unknown: found no mapping of rules")
@@ -232,7 +268,7 @@ class Unknown:
             if name == "energy":
                 parts.append(Energy(limit))
             elif name == "noise":
-                parts.append(_noise(limit, rule.get("offset"), tensors, dim))
+                parts.append(_noise(limit, rule, tensors, dim, n_statistics))
             else:
                 parts.append(_distance(limit, tensors, n_classes, dim))
         found = cls(tuple(parts), kept)
@@ -256,9 +292,19 @@ def _distance(
 
 
 def _noise(
-    limit: Limit, offset: Any, tensors: Mapping[str, NDArray[np.float32]], dim: int
+    limit: Limit,
+    rule: Mapping[str, Any],
+    tensors: Mapping[str, NDArray[np.float32]],
+    dim: int,
+    n_statistics: int,
 ) -> Noise:
-    (moved,) = numbers_of([offset], "unknown: the offset of 'noise'", 1)
+    (moved,) = numbers_of([rule.get("offset")], "unknown: the offset of 'noise'", 1)
+    of = rule.get("of", EMBEDDING)
+    if of not in (EMBEDDING, STATISTICS):
+        raise ModelError(f"unknown: 'noise' is of {of!r}, expected {EMBEDDING} or {STATISTICS}")
+    behind = dim if of == STATISTICS else None
+    if of == STATISTICS:
+        dim = n_statistics
     weights = _tensor(tensors, "noise.weights", None)
     if weights.ndim != 1 or not len(weights):
         raise ModelError("unknown: 'noise.weights' are not those of kernels")
@@ -268,6 +314,7 @@ def _noise(
         _tensor(tensors, "noise.centres", (len(weights), dim)),
         weights,
         moved,
+        behind,
     )
 
 

@@ -16,9 +16,9 @@ from semisonic.data.clips import Clips
 from semisonic.evaluation.calibrating import choose_calibration
 from semisonic.evaluation.class_thresholds import MISSED, SHOWN, ClassThreshold, class_thresholds
 from semisonic.inference.deciding import unknown as rules
-from semisonic.inference.deciding.noise_check import compute_noise
+from semisonic.inference.deciding.noise_check import features_of_noise
 from semisonic.inference.prepare import Prepared
-from semisonic.inference.scoring import compute_rows, mean_by
+from semisonic.inference.scoring import compute_rows, mean_by, statistics_of_rows
 from semisonic.inference.selection import targets_of
 from semisonic.models import SoundModel
 from semisonic.models.decision import Decision
@@ -35,7 +35,7 @@ class Held:
 
     Attributes
     ----------
-    logits, embeddings : ndarray, shape (n, n_classes) and (n, dim)
+    logits, embeddings, statistics : ndarray, shape (n, n_classes), (n, dim) and (n, n_statistics)
     clips : Clips
         The clips, with the model's classes in the model's order.
     owner : ndarray of int64, shape (n,)
@@ -46,6 +46,7 @@ class Held:
 
     logits: Table
     embeddings: Table
+    statistics: Table
     clips: Clips
     owner: NDArray[np.int64]
     silent: NDArray[np.bool_]
@@ -56,9 +57,11 @@ class Held:
     ) -> Held:
         """Run the network over some rows of features of a table of clips."""
         index = np.asarray(rows, np.int64)
-        logits, embeddings = compute_rows(model, prepared.features, index, device=device)
+        logits, found = compute_rows(model, prepared.features, index, device=device)
+        statistics = statistics_of_rows(model, prepared.features, index, device=device)
+        embeddings = found[:, : model.neck.out_features]
         used, owner = np.unique(prepared.source[index], return_inverse=True)
-        return cls(logits, embeddings, clips[used], owner, prepared.is_silent[index])
+        return cls(logits, embeddings, statistics, clips[used], owner, prepared.is_silent[index])
 
     def target(self, multi_label: bool) -> NDArray[Any]:
         """Of the clips: class numbers (n_clips,) or 0 and 1, (n_clips, n_classes)."""
@@ -141,7 +144,8 @@ def fit_decision(
     decision = Decision(chosen.calibration)
     known, no_noise = np.ones((2, len(held.owner)))
     if unknown != rules.NONE:
-        noise = compute_noise(model, seed=2 * seed, device=device)
+        made_up = features_of_noise(model.mel, seed=2 * seed)
+        noise = statistics_of_rows(model, made_up, np.arange(len(made_up)), device=device)
         heard = ~held.silent if not held.silent.all() else np.ones_like(held.silent)
         suited = rules.suited_rule(held.logits[heard])
         if unknown == rules.ENERGY != suited:
@@ -151,8 +155,8 @@ def fit_decision(
             )
         found, known[heard], no_noise[heard] = rules.fit_unknown(
             suited if unknown == AUTO else unknown,
-            held.logits[heard], held.embeddings[heard], target[heard], groups[heard], noise,
-            kept=kept, seed=seed,
+            held.logits[heard], held.embeddings[heard], target[heard], groups[heard],
+            (held.statistics[heard], noise), kept=kept, seed=seed,
         )  # fmt: skip
         decision = replace(decision, unknown=found)
     plain = Decision().apply(held.logits, multi_label=several).scores

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semisonic.features import make_extractor
+from semisonic.features import MelOptions, make_extractor
 from semisonic.inference.deciding.made_up_noise import BEYOND_DB, KINDS, make_noise
 from semisonic.inference.pipeline import features_of_wave
 from semisonic.inference.scoring import compute_rows, decide
@@ -16,8 +16,6 @@ from semisonic.models import SoundModel
 
 PER_KIND = 72
 """Stretches of each kind to fit a rule by, and as many others to check it."""
-
-Table = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -43,18 +41,12 @@ class NoiseRow:
     taken_for: str
 
 
-def compute_noise(
-    model: SoundModel,
-    *,
-    seed: int,
-    per_kind: int = PER_KIND,
-    device: str | torch.device = "cpu",
-    beyond_db: float = BEYOND_DB,
-) -> tuple[Table, Table]:
-    """Logits and embeddings of made-up noise, kind after kind, ``per_kind`` rows each."""
-    mel = model.mel
+def features_of_noise(
+    mel: MelOptions, *, seed: int, per_kind: int = PER_KIND, beyond_db: float = BEYOND_DB
+) -> NDArray[np.float32]:
+    """Features of made-up noise, kind after kind, ``per_kind`` rows each."""
     extractor = make_extractor(mel)
-    features = np.stack(
+    return np.stack(
         [
             features_of_wave(wave, mel, extractor)
             for kind in KINDS
@@ -63,17 +55,14 @@ def compute_noise(
             )
         ]
     )
-    return compute_rows(model, features, np.arange(len(features)), device=device)
 
 
 def check_noise(
     model: SoundModel, *, seed: int, per_kind: int = PER_KIND, device: str | torch.device = "cpu"
 ) -> tuple[NoiseRow, ...]:
     """What the model says of noise that no rule was fitted by, a row a kind."""
-    logits, embeddings = compute_noise(
-        model, seed=seed, per_kind=per_kind, device=device, beyond_db=0.0
-    )
-    said = decide(model, logits, embeddings)
+    features = features_of_noise(model.mel, seed=seed, per_kind=per_kind, beyond_db=0.0)
+    said = decide(model, *compute_rows(model, features, np.arange(len(features)), device=device))
     rows = []
     for number, kind in enumerate(KINDS):
         part = slice(number * per_kind, (number + 1) * per_kind)

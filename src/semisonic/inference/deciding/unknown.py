@@ -25,12 +25,9 @@ RULES = (ENERGY, DISTANCE)
 MOST_DIRECTIONS = 64
 LEAST_ENERGY = 1e-4
 """Energies of known sounds that differ by less say nothing."""
-NOISE_SHARES = (2.0, 0.5)
-"""The noise rule refuses at least half of the known sounds that may be refused, and, where that is
-what it takes to refuse noise, at most twice as many."""
 STRENGTH, WIDTH = 100.0, 0.3
 """Of the machine that tells noise: what a point on the wrong side costs, and its kernel's gamma
-for standardised embeddings, times their number."""
+for standardised statistics, times their number."""
 _OPEN = Limit(0.0, 1.0)
 
 Table = NDArray[np.float64]
@@ -61,10 +58,10 @@ def fit_unknown(
         Their classes (n,), or 0 and 1, (n, n_classes).
     groups : ndarray, shape (n,)
         The recording of each.
-    noise : tuple of ndarray
-        Logits and embeddings of made-up noise.
+    noise : tuple of ndarray, shape (n, n_statistics) and (n_noise, n_statistics)
+        Statistics of the features, of the known sounds and of made-up noise.
     kept : float
-        Share of known sounds that should pass both; a little less may, see ``NOISE_SHARES``.
+        Share of known sounds that should pass both.
 
     Returns
     -------
@@ -83,17 +80,17 @@ def fit_unknown(
             found[others] = fit(rows).strangeness(logits[others], embeddings[others])
         return found
 
-    strange, of_noise = np.zeros(len(logits)), np.zeros(len(noise[1]))
+    behind = embeddings.shape[1]
+    of_known, of_noise = np.zeros(len(noise[0])), np.zeros(len(noise[1]))
     part_of = np.arange(len(of_noise)) % len(splits)
     for number, (rows, others) in enumerate(splits):
-        part = _noise(embeddings[rows], noise[1][part_of != number])
-        strange[others] = part.strangeness(logits[others], embeddings[others])
         left = part_of == number
-        of_noise[left] = part.strangeness(noise[0][left], noise[1][left])
-    low, high = (limit_for(strange, max(1.0 - n * (1.0 - kept), 0.01)) for n in NOISE_SHARES)
-    limit = _limit(strange, min(max(float(of_noise.min()), low), high))
-    parts: list[Part] = [replace(_noise(embeddings, noise[1]), limit=limit)]
-    known = no_noise = limit.known(strange)
+        part = _noise(noise[0][rows], noise[1][~left])
+        of_known[others] = part.strangeness(logits[others], noise[0][others])
+        of_noise[left] = part.strangeness(logits[:0], noise[1][left])
+    limit = _limit(of_known, _between(of_known, of_noise, kept))
+    parts: list[Part] = [replace(_noise(*noise), limit=limit, behind=behind)]
+    known = no_noise = limit.known(of_known)
     if rule != NONE:
 
         def by_rule(rows: Rows) -> Part:
@@ -126,19 +123,30 @@ def _splits(groups: NDArray[Any], seed: int, folds: int = 5) -> list[tuple[Rows,
     return list(GroupKFold(n, shuffle=True, random_state=state).split(owner, groups=owner))
 
 
-def _noise(embeddings: Table, noise: Table) -> Noise:
+def _between(known: Vector, noise: Vector, kept: float) -> float:
+    """The limit: half-way where a gap lies between noise and known sounds.
+
+    Else the one that lets no noise pass, or as little as can be while ``kept`` of the known pass.
+    """
+    most, least = float(known.max()), float(noise.min())
+    if most < least:
+        return (most + least) / 2
+    return max(least, limit_for(known, kept))
+
+
+def _noise(known: Table, noise: Table) -> Noise:
     """A support vector machine of noise against known sounds, both counting alike."""
-    x = np.concatenate([embeddings, noise])
+    x = np.concatenate([known, noise])
     spread = x.std(axis=0)
     usable = spread > 1e-6 * spread.max() + 1e-12
-    gamma = WIDTH / x.shape[1]  # of standardised embeddings
+    gamma = WIDTH / x.shape[1]  # of standardised statistics
     widths = np.where(usable, np.sqrt(gamma) / np.where(usable, spread, 1.0), 0.0)
-    answers = np.r_[np.zeros(len(embeddings)), np.ones(len(noise))]
+    answers = np.r_[np.zeros(len(known)), np.ones(len(noise))]
     machine = SVC(C=STRENGTH, kernel="rbf", gamma=1.0, class_weight="balanced")
     machine.fit(x * widths, answers)
     return Noise(
         _OPEN, widths.astype(np.float32), machine.support_vectors_.astype(np.float32),
-        machine.dual_coef_[0].astype(np.float32), float(machine.intercept_[0]),
+        machine.dual_coef_[0].astype(np.float32), float(machine.intercept_[0])
     )  # fmt: skip
 
 

@@ -46,23 +46,28 @@ class Exportable(nn.Module):
         if kind == AUDIO:
             options = model.mel
             self.mel = Waveform(options) if options.input == WAVE else ConvolutionMel(options)
-        _write_out(self.model.encoder)
+        for part in (self.model.encoder, self.model.statistics):
+            _write_out(part)
         self.eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """The outputs in their order, scores of shape (batch, n_classes)."""
         features = self.mel(as_stored(x) if self.kind == AUDIO else x)
-        embedding = self.model.embed(features.half().float())
+        rounded = features.half().float()
+        embedding = self.model.embed(rounded)
+        seen = embedding
+        if self.model.decision.unknown.reads_statistics:
+            seen = torch.cat([embedding, self.model.statistics(rounded)], dim=1)
         found = {
-            SCORES: self.scores(self.model.head(embedding), embedding),
+            SCORES: self.scores(self.model.head(embedding), seen),
             EMBEDDINGS: embedding,
             LEVELS: features,
         }
         return tuple(found[name] for name in self.outputs)
 
-    def scores(self, logits: Tensor, embedding: Tensor) -> Tensor:
-        """From logits to scores, as prediction does; both shape (batch, n_classes)."""
-        found: Tensor = self.decision(logits, embedding)
+    def scores(self, logits: Tensor, seen: Tensor) -> Tensor:
+        """From logits, and what rules see, to scores, as prediction does."""
+        found: Tensor = self.decision(logits, seen)
         return found
 
     def example(self) -> Tensor:
@@ -73,9 +78,9 @@ class Exportable(nn.Module):
         return 0.1 * torch.randn(2, *shape, generator=numbers)
 
 
-def _write_out(encoder: nn.Module) -> None:
-    """Replace spectrograms within an encoder by those that can be written to a file."""
-    for part in list(encoder.modules()):
+def _write_out(whole: nn.Module) -> None:
+    """Replace spectrograms within a module by those that can be written to a file."""
+    for part in list(whole.modules()):
         for name, child in list(part.named_children()):
             if isinstance(child, LogMel):
                 setattr(part, name, ConvolutionMel(child.options))

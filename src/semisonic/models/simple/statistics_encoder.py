@@ -6,17 +6,16 @@ Log-mel features give the numbers of :func:`semisonic.features.mel_statistics`, 
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from scipy.fft import dct
 from torch import Tensor
 
 from semisonic.base.errors import ModelError
 from semisonic.features import LogMel, MelOptions
 from semisonic.features.cepstrum import HOP_LENGTH, N_FFT, N_MELS, TOP_DB
 from semisonic.features.options import N_CEPSTRUM_STATISTICS
-from semisonic.features.statistics import N_CEPSTRA, PERCENTILES, RANGE_DB
+from semisonic.features.statistics import N_CEPSTRA, PERCENTILES
 from semisonic.models.encoder import Encoder
+from semisonic.models.moments import cosines, mean_and_deviation, moments, within_range
 from semisonic.models.necks import Neck
 from semisonic.models.plan import Trace
 
@@ -73,16 +72,15 @@ class MelStatistics(StatisticsEncoder):
 
     def __init__(self, n_channels: int, n_mels: int) -> None:
         super().__init__(n_channels, 6 * n_mels + 3 * min(N_CEPSTRA, n_mels))
-        self.register_buffer("cosines", _cosines(n_mels, 0, N_CEPSTRA), persistent=False)
+        self.register_buffer("cosines", cosines(n_mels, 0, N_CEPSTRA), persistent=False)
 
     def statistics(self, x: Tensor) -> Tensor:
         """Shape (batch, 6 * mel + 3 * cepstra)."""
-        level = x[:, 0]
-        level = torch.maximum(level, level.amax(dim=(1, 2), keepdim=True) - RANGE_DB)
+        level = within_range(x[:, 0])
         cepstra = self.cosines @ level
         ordered = level.sort(dim=2).values
         bands = [_percentile(ordered, share / 100) for share in PERCENTILES]
-        return torch.cat([*_moments(level), *bands, *_moments(cepstra)], dim=1)
+        return torch.cat([*moments(level), *bands, *moments(cepstra)], dim=1)
 
 
 class CepstrumStatistics(StatisticsEncoder):
@@ -98,7 +96,7 @@ class CepstrumStatistics(StatisticsEncoder):
 
     def __init__(self, sample_rate: int = 44100) -> None:
         super().__init__(1, N_CEPSTRUM_STATISTICS)
-        self.register_buffer("cosines", _cosines(N_MELS, 1, _N_MFCC), persistent=False)
+        self.register_buffer("cosines", cosines(N_MELS, 1, _N_MFCC), persistent=False)
         self.hear_at(sample_rate)
 
     def hear_at(self, sample_rate: int) -> None:
@@ -118,7 +116,7 @@ class CepstrumStatistics(StatisticsEncoder):
         cepstra = self.cosines @ self.mel(wave)[:, 0]
         negative = wave.unfold(1, HOP_LENGTH, HOP_LENGTH) < 0
         crossings = (negative[:, :, 1:] != negative[:, :, :-1]).float().mean(dim=2)
-        both = [_mean_and_deviation(values) for values in (cepstra, crossings[:, None])]
+        both = [mean_and_deviation(values) for values in (cepstra, crossings[:, None])]
         means, deviations = zip(*both, strict=True)
         return torch.cat([*means, *deviations], dim=1)
 
@@ -148,12 +146,6 @@ class StatisticsNeck(Neck):
         return self.head(self.out_features, n_classes)
 
 
-def _cosines(n: int, first: int, last: int) -> Tensor:
-    """Rows ``first`` to ``last - 1`` of the orthonormal cosine transform of n bands."""
-    table = dct(np.eye(n), type=2, norm="ortho", axis=0)[first:last]
-    return torch.from_numpy(np.ascontiguousarray(table)).float()
-
-
 def _percentile(ordered: Tensor, share: float) -> Tensor:
     """Between neighbours of values in order, as numpy's; (batch, band, frame) to (batch, band)."""
     place = share * (ordered.shape[2] - 1)
@@ -161,17 +153,3 @@ def _percentile(ordered: Tensor, share: float) -> Tensor:
     above = min(below + 1, ordered.shape[2] - 1)
     low, high = ordered[:, :, below], ordered[:, :, above]
     return low + (high - low) * (place - below)
-
-
-def _mean_and_deviation(values: Tensor) -> tuple[Tensor, Tensor]:
-    mean = values.mean(dim=2)
-    return mean, (values - mean[:, :, None]).square().mean(dim=2).sqrt()
-
-
-def _moments(values: Tensor) -> list[Tensor]:
-    """Mean, deviation and deviation of changes over frames, each (batch, band)."""
-    if values.shape[2] > 1:
-        changes = values[:, :, 1:] - values[:, :, :-1]
-    else:
-        changes = torch.zeros_like(values)
-    return [*_mean_and_deviation(values), _mean_and_deviation(changes)[1]]

@@ -1,0 +1,167 @@
+"""What the rule against noise should look at: the network's embedding, or statistics of features.
+
+    python benchmarks/noise_rule.py path/to/esc10 -o benchmarks/results/noise_rule.json
+
+The rule was chosen by this, on folds that benchmarks/calibration.py does not test. For each of two
+folds and some draws a small network learns from three quarters of the other folds' recordings; the
+last quarter fits calibration and rules. Measured are the fold's clips, made-up noise like that of
+the fit, and noise of other kinds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt
+
+from score_networks import EPOCHS, MEL, features, network, rounded
+from semisonic import evaluation
+from semisonic.base.files import write_json
+from semisonic.base.options import to_dict
+from semisonic.base.seeds import generator
+from semisonic.data import fold_splits, load_clips
+from semisonic.data.synth.noise import coloured, to_level, white
+from semisonic.evaluation.calibrating import choose_calibration
+from semisonic.features import make_extractor
+from semisonic.inference.deciding.made_up_noise import KINDS
+from semisonic.inference.deciding.noise_check import PER_KIND, features_of_noise
+from semisonic.inference.deciding.unknown import ENERGY, fit_unknown
+from semisonic.inference.pipeline import features_of_wave
+from semisonic.inference.scoring import compute_rows, statistics_of_rows
+from semisonic.models import SoundModel
+from semisonic.models.decision import Decision
+from semisonic.training import commit, machine
+
+FOLDS, DRAWS = (2, 4), 3
+N_OTHERS = 40
+OTHERS = ("drifts slowly", "drifts fast", "one band", "rises with frequency", "room", "clicks")
+Table = NDArray[np.float64]
+
+
+def other_noise(kind: str, rng: np.random.Generator) -> Table:
+    """A stretch of noise that no rule is fitted by."""
+    n, rate = MEL.n_samples, MEL.sample_rate
+    time = np.arange(n) / rate
+    slope = (0.0, -30.0, -60.0)[rng.integers(3)]
+    plain = coloured(rng, n, rate, ((20.0, 0.0), (20480.0, slope))).astype(np.float64)
+    if kind.startswith("drifts"):
+        depth_db, turns = (3.0, 5) if kind == "drifts slowly" else (6.0, 20)
+        points = rng.normal(0, depth_db, turns + 2)
+        return plain * 10 ** (np.interp(time, np.linspace(0, time[-1], len(points)), points) / 20)
+    if kind == "one band":
+        low = rng.uniform(100, 2000)
+        band = [low, min(low * rng.uniform(1.5, 6), 0.48 * rate)]
+        return np.asarray(sosfilt(butter(2, band, "band", fs=rate, output="sos"), white(rng, n)))
+    if kind == "rises with frequency":
+        return np.diff(white(rng, n + 1).astype(np.float64))
+    if kind == "room":
+        fall = ((20.0, 0.0), (200.0, -10.0), (2000.0, -30.0), (20480.0, -60.0))
+        return coloured(rng, n, rate, fall) + 0.006 * np.sin(2 * np.pi * 100 * time)
+    plain /= plain.std()
+    plain[rng.integers(0, n, 5)] += rng.choice([-30.0, 30.0], 5)
+    return plain
+
+
+def other_features() -> NDArray[np.float32]:
+    """Features of such noise, kind after kind."""
+    extractor, rng = make_extractor(MEL), generator(0, "noise of other kinds")
+    waves = [
+        np.clip(to_level(other_noise(kind, rng), rng.uniform(-70, -10)), -1, 1).astype(np.float32)
+        for kind in OTHERS
+        for _ in range(N_OTHERS)
+    ]
+    return np.stack([features_of_wave(wave, MEL, extractor) for wave in waves])
+
+
+def looks(model: SoundModel, x: Any, rows: Any) -> Iterator[tuple[str, Table, Table, Table]]:
+    """Each thing to look at: its name, logits, embeddings, and what the rule looks at."""
+    logits, embeddings = compute_rows(model, x, rows)
+    yield "embedding", logits, embeddings, embeddings
+    yield "statistics", logits, embeddings, statistics_of_rows(model, x, rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path, help="ESC-10, or another set with official folds")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=Path("runs/calibration/cache"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    clips = load_clips(options.data)
+    prepared, others = features(clips, options.cache), other_features()
+    rows: list[dict[str, Any]] = []
+    for draw in range(DRAWS):
+        made_up = features_of_noise(MEL, seed=2 * draw)
+        again = features_of_noise(MEL, seed=draw + 1000, beyond_db=0.0)
+        for split in fold_splits(clips, validation=0.0, seed=draw):
+            if split.fold not in FOLDS:
+                continue
+            model, held = network(clips, split.train, prepared, seed=100 * draw + split.fold)
+            test = prepared.rows_of(split.test)
+            target = clips.target()[prepared.source[test]]
+            held_target, groups = held.target(False)[held.owner], held.clips.group[held.owner]
+            calibration = choose_calibration(
+                held.logits, held_target, groups, multi_label=False, seed=draw
+            ).calibration
+            row: dict[str, Any] = {"draw": draw, "fold": split.fold}
+            every = {
+                name: list(looks(model, x, index))
+                for name, x, index in (
+                    ("test", prepared.features, test),
+                    ("fit", made_up, np.arange(len(made_up))),
+                    ("noise", again, np.arange(len(again))),
+                    ("others", others, np.arange(len(others))),
+                )
+            }
+            heard = ~held.silent
+            for i, look in enumerate(("embedding", "statistics")):
+                own = (held.embeddings, held.statistics)[i][heard]
+                unknown, _, _ = fit_unknown(
+                    ENERGY, held.logits[heard], held.embeddings[heard], held_target[heard],
+                    groups[heard], (own, every["fit"][i][3]), seed=draw,
+                )  # fmt: skip
+                decision = Decision(calibration, unknown=unknown)
+                said = {}
+                for name, found in every.items():
+                    _, logits, embeddings, seen = found[i]
+                    both = np.concatenate([embeddings, seen], axis=1)
+                    said[name] = decision.apply(logits, both, multi_label=False)
+                refused = (said["noise"].known < 0.5).reshape(len(KINDS), PER_KIND).mean(axis=1)
+                strange = (said["others"].known < 0.5).reshape(len(OTHERS), N_OTHERS).mean(axis=1)
+                row[look] = {
+                    "calibration_error": evaluation.expected_calibration_error(
+                        target, said["test"].scores
+                    ),
+                    "known_that_pass": float((said["test"].known >= 0.5).mean()),
+                    **{f"refused {k}": float(v) for k, v in zip(KINDS, refused, strict=True)},
+                    **{f"refused {k}": float(v) for k, v in zip(OTHERS, strange, strict=True)},
+                }
+            plain = Decision(calibration).apply(every["test"][0][1], multi_label=False)
+            error = evaluation.expected_calibration_error(target, plain.scores)
+            row["no rule"] = {"calibration_error": error}
+            rows.append(row)
+            print(draw, split.fold, rounded(row["embedding"]), rounded(row["statistics"]))
+    means = {
+        look: {key: fmean(row[look][key] for row in rows) for key in rows[0][look]}
+        for look in ("no rule", "embedding", "statistics")
+    }
+    shown = "python benchmarks/noise_rule.py ESC-10 -o benchmarks/results/noise_rule.json"
+    write_json(
+        options.output,
+        {
+            "command": shown, "commit": commit(), "machine": machine(), "data": clips.name,
+            "network": "small", "epochs": EPOCHS, "front_end": to_dict(MEL),
+            "means": rounded(means), "rows": rounded(rows),
+        },
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Means, deviations and changes of a clip's bands: what tells noise and silence from sounds.
+
+They are taken of the features as they are, behind no network: a network learns to forget how
+steady a sound is where that does not tell its classes apart.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.fft import dct
+from torch import Tensor, nn
+from torch.nn import functional
+
+from semisonic.features import LogMel, MelOptions
+from semisonic.features.options import WAVE
+from semisonic.features.statistics import N_CEPSTRA, RANGE_DB
+
+_BANDS = 40
+"""Of waves, which have none of their own."""
+_N_FFT = 1024
+
+
+class Moments(nn.Module):
+    """Features to three numbers for each mel band and each of up to 20 cepstra.
+
+    Parameters
+    ----------
+    options : MelOptions
+        Of the front end; waves are looked at through mel bands of their own.
+
+    Attributes
+    ----------
+    out_features : int
+    """
+
+    cosines: Tensor
+
+    def __init__(self, options: MelOptions) -> None:
+        super().__init__()
+        bands = _BANDS if options.input == WAVE else options.n_mels
+        self.mel: LogMel | None = None
+        if options.input == WAVE:
+            rate = options.sample_rate
+            self.mel = LogMel(
+                MelOptions(
+                    sample_rate=rate, duration=2 * _N_FFT / rate, n_fft=_N_FFT,
+                    hop_length=_N_FFT // 2, n_mels=bands,
+                )
+            )  # fmt: skip
+        self.register_buffer("cosines", cosines(bands, 0, N_CEPSTRA), persistent=False)
+        self.out_features = 3 * (bands + min(N_CEPSTRA, bands))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (batch, out_features), of features (batch, channel, mel, frame) in dB, or waves."""
+        if self.mel is not None:
+            wave = x[:, 0, 0].float()
+            if wave.shape[1] <= _N_FFT // 2:
+                wave = functional.pad(wave, (0, _N_FFT // 2 + 1 - wave.shape[1]))
+            x = self.mel(wave)
+        level = within_range(x[:, 0])
+        return torch.cat([*moments(level), *moments(self.cosines @ level)], dim=1)
+
+
+def within_range(level: Tensor) -> Tensor:
+    """Levels (batch, mel, frame) without what is too far below the loudest cell of a clip."""
+    return torch.maximum(level, level.amax(dim=(1, 2), keepdim=True) - RANGE_DB)
+
+
+def cosines(n: int, first: int, last: int) -> Tensor:
+    """Rows ``first`` to ``last - 1`` of the orthonormal cosine transform of n bands."""
+    table = dct(np.eye(n), type=2, norm="ortho", axis=0)[first:last]
+    return torch.from_numpy(np.ascontiguousarray(table)).float()
+
+
+def mean_and_deviation(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Over the last dimension of three."""
+    mean = values.mean(dim=2)
+    return mean, (values - mean[:, :, None]).square().mean(dim=2).sqrt()
+
+
+def moments(values: Tensor) -> list[Tensor]:
+    """Mean, deviation and deviation of changes over frames, each (batch, band)."""
+    if values.shape[2] > 1:
+        changes = values[:, :, 1:] - values[:, :, :-1]
+    else:
+        changes = torch.zeros_like(values)
+    return [*mean_and_deviation(values), mean_and_deviation(changes)[1]]
