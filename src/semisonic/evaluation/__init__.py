@@ -32,6 +32,7 @@ from semisonic.evaluation.metrics import (
 )
 from semisonic.evaluation.outcome import ArmAccuracy, Comparison, DrawPair, FoldPair
 from semisonic.evaluation.results import Cell, Predictions
+from semisonic.evaluation.share_by_group import wilson_by_group
 from semisonic.evaluation.significance import (
     McNemar,
     ResampledT,
@@ -97,4 +98,5 @@ __all__ = [
     "tag_reliability",
     "top_k_accuracy",
     "wilson",
+    "wilson_by_group",
 ]

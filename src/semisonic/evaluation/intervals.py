@@ -34,12 +34,16 @@ def wilson(n_right: int, n: int, level: float = 0.95) -> Interval:
     """
     if n < 1 or not 0 <= n_right <= n:
         raise DataError(f"Wilson interval: found {n_right} of {n}, expected 0 <= right <= n, n > 0")
+    return wilson_of_share(n_right / n, n, level)
+
+
+def wilson_of_share(share: float, n: float, level: float = 0.95) -> Interval:
+    """The same for a share, 0 to 1, of so many clips: a number that need not be whole."""
     z = float(norm.ppf(0.5 + level / 2))
-    share = n_right / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low = 0.0 if n_right == 0 else float(middle - half)
-    high = 1.0 if n_right == n else float(middle + half)
+    low = 0.0 if share == 0 else float(middle - half)
+    high = 1.0 if share == 1 else float(middle + half)
     return Interval(low, high)
 
 

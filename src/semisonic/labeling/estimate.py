@@ -9,13 +9,13 @@ about before belongs to it all the same: else the sample would be short of hard 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.data.answers import Entry
 from semisonic.data.standing import Stretch, stretch
-from semisonic.evaluation.intervals import wilson
+from semisonic.evaluation.share_by_group import wilson_by_group
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.queue import RANDOM, SOURCE
 from semisonic.labeling.spreading import chance_key
@@ -32,8 +32,9 @@ class Estimate:
     accuracy : float
         0 to 1; NaN without clips.
     low, high : float
-        Wilson's 95 % interval. It takes clips for independent: where several are of one
-        recording it is too narrow.
+        Wilson's 95 % interval; clips of one recording are right or wrong together
+        (:func:`semisonic.evaluation.wilson_by_group`).
+    n_recordings : int
     """
 
     n_right: int
@@ -41,20 +42,24 @@ class Estimate:
     accuracy: float
     low: float
     high: float
+    n_recordings: int
 
     @classmethod
-    def of(cls, n_right: int, n: int) -> Estimate:
-        """From counts; nothing is claimed of no clips."""
+    def of(cls, right: Sequence[bool], groups: Sequence[str]) -> Estimate:
+        """From answers, and the recording of each; nothing is claimed of no clips."""
+        n, n_right = len(right), sum(right)
         if not n:
-            return cls(0, 0, float("nan"), 0.0, 1.0)
-        return cls(n_right, n, n_right / n, *wilson(n_right, n))
+            return cls(0, 0, float("nan"), 0.0, 1.0, 0)
+        ends = wilson_by_group(right, groups)
+        return cls(n_right, n, n_right / n, *ends, len(set(groups)))
 
     def __str__(self) -> str:
         if not self.n:
             return "unknown"
+        of = f", of {self.n_recordings} recordings" if self.n_recordings < self.n else ""
         return (
             f"{100 * self.accuracy:.0f} % ({100 * self.low:.0f} to {100 * self.high:.0f} %, "
-            f"{self.n_right} of {self.n})"
+            f"{self.n_right} of {self.n}{of})"
         )
 
 
@@ -92,7 +97,7 @@ def random_sample(entries: Iterable[Entry], root: Path, seed: int = 0) -> frozen
 def accuracy_by_random(
     log: LabelLog, predicted: Mapping[Stretch, tuple[str, ...]], *, seed: int = 0
 ) -> Estimate:
-    """Accuracy over the random sample of a log: Wilson's interval.
+    """Accuracy over the random sample of a log, with an interval over recordings.
 
     Parameters
     ----------
@@ -106,13 +111,14 @@ def accuracy_by_random(
     """
     sample = random_sample(log.in_force(), log.root, seed)
     clips = log.current().clips()
-    n = n_right = 0
+    right: list[bool] = []
+    groups: list[str] = []
     certain = clips.is_certain
     for row, labels in enumerate(clips.labels):
         key = stretch(
             str(clips.file[row]), float(clips.start_time[row]), float(clips.end_time[row])
         )
         if certain[row] and key in sample and key in predicted:
-            n += 1
-            n_right += set(predicted[key]) == set(labels)
-    return Estimate.of(n_right, n)
+            right.append(set(predicted[key]) == set(labels))
+            groups.append(str(clips.group[row]))
+    return Estimate.of(right, groups)

@@ -212,15 +212,16 @@ def _by_stretch(
 
 
 def _estimate(known: Known, predicted: list[tuple[str, ...] | None]) -> Estimate:
-    n = right = 0
+    right: list[bool] = []
+    groups: list[str] = []
     classes = known.answered.classes
     for row, guess in enumerate(predicted):
         if guess is None or not known.certain[row]:
             continue
         truth = {classes[k] for k in np.flatnonzero(known.answered.hot[row])}
-        n += 1
-        right += set(guess) == truth
-    return Estimate.of(right, n)
+        right.append(set(guess) == truth)
+        groups.append(str(known.answered.group[row]))
+    return Estimate.of(right, groups)
 
 
 def _save(
