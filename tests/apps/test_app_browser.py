@@ -119,3 +119,28 @@ def test_pages_fit_a_phone(app_browser: Any, app_address: str, name: str) -> Non
             page.get_by_role("button", name="Dog bark").tap()
             page.locator(".events h2, .viewer").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+PRESSED = """(button) => { const before = document.documentElement.outerHTML; button.click();
+return document.documentElement.outerHTML !== before; }"""
+
+
+@pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        ("try", ["Dark", "Footsteps", "site/hum.wav"]),
+        ("label", ["Unsure", "Undo", "More like this", "Learn from the answers", "Several labels"]),
+        ("models", ["Card"]),
+    ],
+)
+def test_a_press_is_answered_before_anything_is_awaited(
+    app_browser: Any, app_address: str, where: str, names: list[str]
+) -> None:
+    for name in names:
+        for page in opened(app_browser, f"{app_address}#/{where}", DESK):
+            button = page.locator("button:not(:disabled)", has_text=name).first
+            button.wait_for()
+            assert button.evaluate(PRESSED), name
+            page.wait_for_function("() => !document.documentElement.matches('.working')")
+            if name == "Learn from the answers":
+                page.get_by_role("button", name=name).wait_for()

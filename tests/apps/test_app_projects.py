@@ -82,7 +82,7 @@ def test_page_and_command_line_make_the_same(page: Any, place: Path) -> None:
     assert said.status_code == 200, said.text
     end = made(page)
     assert end["state"] == "done", end
-    assert end["steps"] == ["look", "vectors", "groups"]
+    assert end["plan"] == end["steps"] == ["look", "vectors", "groups"]
     assert end["found"]["n_recordings"] == 24
     answers = name_groups(page)
     page.post("/api/label/learn")

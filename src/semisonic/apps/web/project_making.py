@@ -14,7 +14,9 @@ from typing import Any
 
 from semisonic.base.errors import DataError
 from semisonic.base.options import to_dict
+from semisonic.inference.synthetic import SYNTH
 from semisonic.labeling.project_options import ProjectOptions
+from semisonic.labeling.starting import APART, AUTO, MADE_UP, STEPS
 
 RUNS, DONE, STOPPED, FAILED = "runs", "done", "stopped", "failed"
 _PATIENCE = 30.0
@@ -39,7 +41,7 @@ class Making:
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._state, self._reason = RUNS, ""
-        self._steps: list[str] = []
+        self._plan, self._steps = _planned(options), list[str]()
         self._at: dict[str, Any] = {}
         self._found: dict[str, Any] = {}
         self._said_stop = False
@@ -67,7 +69,7 @@ class Making:
         with self._lock:
             return {
                 "name": self.name, "state": self._state, "reason": self._reason,
-                "steps": list(self._steps), "at": dict(self._at), "found": dict(self._found),
+                "plan": self._plan, "steps": list(self._steps), "at": dict(self._at), "found": dict(self._found),
                 "seconds": time.monotonic() - self._began,
             }  # fmt: skip
 
@@ -145,3 +147,9 @@ class Making:
         with self._lock:
             self._state, self._reason = state, reason
             self._found = {k: v for k, v in last.items() if k != "done"} if state == DONE else {}
+
+
+def _planned(options: ProjectOptions) -> list[str]:
+    """The steps that there will be; one for which the recordings are too few is left out later."""
+    left_out = {AUTO: (), SYNTH: (APART,)}.get(options.encoder, (MADE_UP, APART))
+    return [step for step in STEPS if step not in left_out]

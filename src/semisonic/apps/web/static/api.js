@@ -4,11 +4,23 @@ export async function get(path, parameters = {}, options = {}) {
   return answer(await fetch(address(path, parameters), options));
 }
 
-export const post = async (path, body = {}) => answer(await fetch(`/api/${path}`, {
+export const post = (path, body = {}) => worked(fetch(`/api/${path}`, {
   method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
 }));
 
-export const remove = async (path) => answer(await fetch(`/api/${path}`, { method: "DELETE" }));
+export const remove = (path) => worked(fetch(`/api/${path}`, { method: "DELETE" }));
+
+// Shows that something was asked for until it is answered.
+let working = 0;
+async function worked(request) {
+  const root = document.documentElement.classList;
+  working += 1;
+  root.add("working");
+  try { return await answer(await request); } finally {
+    working -= 1;
+    if (!working) root.remove("working");
+  }
+}
 
 export async function bytes(path, parameters) {
   const found = await fetch(address(path, parameters));

@@ -41,7 +41,7 @@ export async function beginPage(main, studio) {
   }
 
   const bar = h("progress", { max: "1", "aria-label": "Making the project" }), left = h("p", { class: "soft small num", role: "status" });
-  function watch({ name, steps, at, seconds }) {
+  function watch({ name, plan, steps, at, seconds }) {
     let card = place.querySelector(".making");
     if (!card) {
       const cancel = h("button", { type: "button", onclick: async () => {
@@ -49,14 +49,18 @@ export async function beginPage(main, studio) {
         cancel.textContent = "Stopping …";
         try { await post("projects/cancel"); } catch (error) { say(error.message); }
       } }, "Cancel");
-      card = h("section", { class: "card making" }, h("h2", {}, `Making ${name}`), h("ol", { class: "plain steps" }), bar, left,
+      card = h("section", { class: "card making" }, h("h2", {}, `Making ${name}`), h("ul", { class: "plain steps" }), bar, left,
         h("div", { class: "row" }, cancel, h("span", { class: "soft small" }, "You may close the page. What is done is kept if it is cancelled or the app is stopped.")));
       place.replaceChildren(card);
     }
-    card.querySelector(".steps").replaceChildren(...steps.map((step, i) => h("li", { class: i + 1 < steps.length ? "over" : "now", "aria-current": i + 1 < steps.length ? undefined : "step" }, STEPS[step] ?? step)));
+    const reached = plan.indexOf(steps.at(-1));
+    card.querySelector(".steps").replaceChildren(...plan.filter((step, i) => i >= reached || steps.includes(step)).map((step) => {
+      const i = plan.indexOf(step);
+      return h("li", { class: i < reached ? "past" : i === reached ? "current" : "to-come", "aria-current": i === reached ? "step" : undefined }, STEPS[step]);
+    }));
     if (at.total) bar.value = Math.min(1, at.n / at.total); else bar.removeAttribute("value");
     const rest = at.seconds_left === null || at.seconds_left === undefined ? "" : ` · this part: ${about(at.seconds_left)} left`;
-    left.textContent = `${about(seconds)} so far${at.label ? ` · ${at.label}` : ""}${rest}`;
+    left.textContent = `${about(seconds)} so far${steps.length ? "" : " · starting"}${at.label ? ` · ${at.label}` : ""}${rest}`;
   }
 
   async function choose(making) {

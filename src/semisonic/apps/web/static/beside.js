@@ -76,12 +76,13 @@ export class SideBySide {
   }
 }
 
+const LEFT_OUT = ["level", "n_clips", "n_recordings", "window_s"];
 const p = (value) => (value < 0.001 ? "p < 0.001" : `p = ${value.toFixed(3)}`);
 const signed = (share) => `${share > 0 ? "+" : share < 0 ? "−" : "±"}${Math.abs(100 * share).toFixed(0)}`;
 
 function numbers(names, measures) {
   const shown = (name, value) => (value === null ? "–" : SHARES.includes(name) ? `${(100 * value).toFixed(1)} %` : Number.isInteger(value) ? value.toLocaleString("en") : value.toPrecision(3));
-  return table(["All its clips", ...names, "Difference"], measures.map(([name, a, b]) => [name.replaceAll("_", " "), shown(name, a), shown(name, b),
+  return table(["All its clips", ...names, "Difference"], measures.filter(([name, a, b]) => SHARES.includes(name) || (a !== b && !LEFT_OUT.includes(name))).map(([name, a, b]) => [name.replaceAll("_", " "), shown(name, a), shown(name, b),
     a === null || b === null || !SHARES.includes(name) ? "" : `${b >= a ? "+" : "−"}${Math.abs(100 * (b - a)).toFixed(1)}`]));
 }
 
