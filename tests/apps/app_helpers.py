@@ -17,7 +17,11 @@ import pytest
 RATE = 8000
 ADDRESS = "http://127.0.0.1:8765"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-PATIENCE = 15_000
+PATIENCE = 30_000
+PRESSED = """(button) => { const before = document.documentElement.outerHTML; button.click();
+return document.documentElement.outerHTML !== before; }"""
+"""Whether a press changes the page before anything is awaited."""
+ANSWERED = "() => !document.documentElement.matches('.working')"
 LIVE = "ws://127.0.0.1:8765/api/live"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_helpers import DESK, opened, serving
+from app_helpers import ANSWERED, DESK, PRESSED, opened, serving
 
 from semisonic.labeling import Project
 
@@ -188,3 +188,15 @@ def test_suspicious_labels_are_kept_or_changed(doubting: Any, doubtful: Project)
     until_anns(doubtful, 0)
     page.wait_for_function(N_LISTED, arg=len(found))
     assert len(doubtful.log.in_force()) == 21
+
+
+def test_a_press_is_answered_before_anything_is_awaited(doubting: Any) -> None:
+    names = ("More like this", "Several labels", "Unsure", "Undo", "Suspicious labels",
+             "Learn from the answers")  # fmt: skip
+    for name in names:
+        asked(doubting)
+        button = doubting.locator("button:not(:disabled)", has_text=name).first
+        button.wait_for()
+        assert button.evaluate(PRESSED), name
+        doubting.wait_for_function(ANSWERED)
+    doubting.get_by_role("button", name="Learn from the answers").wait_for()

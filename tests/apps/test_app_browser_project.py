@@ -99,13 +99,13 @@ def test_a_project_is_cancelled_and_goes_on(page: Any, app_browser: Any, address
     page.get_by_text("More").click()
     page.get_by_label("What turns sounds into vectors").select_option("synth")
     page.get_by_role("button", name="Start").click()
-    page.get_by_text("Learn from made-up sounds").wait_for(timeout=MOST_WAIT)
+    page.locator(".steps .current", has_text="made-up").wait_for(timeout=MOST_WAIT)
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Go on").wait_for(timeout=MOST_WAIT)
     for phone in opened(app_browser, f"{address}#/label", PHONE):
         phone.get_by_role("button", name="Go on").wait_for()
         assert phone.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     page.get_by_role("button", name="Go on").click()
-    page.get_by_text("Learn from made-up sounds").wait_for(timeout=MOST_WAIT)
+    page.locator(".steps .current", has_text="made-up").wait_for(timeout=MOST_WAIT)
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Go on").wait_for(timeout=MOST_WAIT)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 HOUR = 3600
 MOST_MORE = 50
-"""Megabytes more that an hour may take than a short recording; its samples take 58 to 115."""
+"""Megabytes that an hour may take beyond a short recording; its samples take 58 to 115."""
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,8 @@ class Making:
         with self._lock:
             return {
                 "name": self.name, "state": self._state, "reason": self._reason,
-                "plan": self._plan, "steps": list(self._steps), "at": dict(self._at), "found": dict(self._found),
+                "plan": self._plan, "steps": list(self._steps), "at": dict(self._at),
+                "found": dict(self._found),
                 "seconds": time.monotonic() - self._began,
             }  # fmt: skip
 
