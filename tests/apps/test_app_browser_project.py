@@ -73,10 +73,12 @@ def test_from_a_folder_to_a_first_classifier(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Name", exact=True).click()
     group(page, 2)
     page.keyboard.press("m")  # each by its own name, the last one not at all
+    assert "null" not in page.locator("main").inner_text()
     for number in (1, 2, 3):
         page.get_by_label(f"Name of sound {number}").fill(second)
     page.get_by_role("button", name="Save").click()
     third = group(page, 3)
+    assert "null" not in page.locator("main").inner_text()
     page.reload()
     assert group(page, 3) == third
     page.keyboard.press("s")

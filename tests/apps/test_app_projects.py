@@ -184,6 +184,24 @@ def test_a_project_is_opened_after_the_app_was_closed(page: Any, place: Path) ->
         assert other.get("/api/label").json()["stretches"] == 24
 
 
+def test_the_classifier_in_use_is_that_of_the_open_project(page: Any, place: Path) -> None:
+    page.post("/api/projects", json=NEW)
+    made(page)
+    shutil.copytree(place / "runs" / "mine", place / "runs" / "theirs")
+    for name in ("mine", "theirs"):
+        page.post("/api/projects/open", json={"name": name})
+        name_groups(page)
+        page.post("/api/label/learn")
+        while page.get("/api/label").json()["learning"]["runs"]:
+            time.sleep(0.02)
+        model = page.get("/api/studio").json()["model"]
+        assert model["path"] == str(place / "runs" / name / "model.zip")
+    page.post("/api/model", json={"name": "small"})  # one that was chosen stays
+    page.post("/api/projects/open", json={"name": "mine"})
+    model = page.get("/api/studio").json()["model"]
+    assert model["path"] == str(place / "runs" / "small")
+
+
 @pytest.mark.parametrize(
     "change",
     [

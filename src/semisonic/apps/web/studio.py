@@ -58,6 +58,7 @@ class Studio:
         self.making: Making | None = None
         self.shelf = Shelf(_ROOM * self.max_bytes)
         self._model: SoundModel | None = None
+        self._gives_way = True
         self.model_path: Path | None = None
         if options.model is not None:
             self.take_model(options.model)
@@ -89,8 +90,10 @@ class Studio:
         """Whether a model is open."""
         return self._model is not None
 
-    def take_model(self, path: Path) -> None:
+    def take_model(self, path: Path, *, of_project: bool = False) -> None:
         """Use another model; what was heard with the one before is heard again when asked for.
+
+        One of a project gives way to that of the next project; one that was chosen stays.
 
         Raises
         ------
@@ -98,13 +101,13 @@ class Studio:
             When it cannot be opened.
         """
         self._model = open_model(path).to(self.device)
-        self.model_path = path
+        self.model_path, self._gives_way = path, of_project
 
     def take_project(self, project: Project) -> None:
-        """Label in another project from now on; its classifier is used if no model is open."""
+        """Label in another project from now on; its classifier is used if no model was chosen."""
         self.desk, self.learning = Desk(project), Learning(project, self._learned)
-        if self._model is None and project.model is not None:
-            self.take_model(project.model)
+        if self._gives_way and project.model is not None:
+            self.take_model(project.model, of_project=True)
 
     def make_project(self, name: str, options: ProjectOptions) -> Making:
         """Begin or go on with a project in the background.
@@ -204,7 +207,9 @@ class Studio:
         """Use a project's new classifier, unless another model was chosen."""
         if self.desk is not None:
             self.desk.refresh()
-        if self.model_path is None or self.model_path.resolve() == path.resolve():
+        if self._gives_way or self.model_path is None:
+            self.take_model(path, of_project=True)
+        elif self.model_path.resolve() == path.resolve():
             self.take_model(path)
 
     def _prepare(self, sound: Sound) -> Generator[None, None, None]:

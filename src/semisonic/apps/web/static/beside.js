@@ -1,7 +1,7 @@
 // Two runs side by side: the test, numbers, classes, clips to hear, settings.
 
 import { get, post } from "./api.js";
-import { h, percent } from "./dom.js";
+import { fill, h, percent } from "./dom.js";
 import { Thumb } from "./thumb.js";
 
 const SHOWN = 12;
@@ -27,7 +27,7 @@ export class SideBySide {
     try { found = await get("runs/compare", { a: names[0], b: names[1] }); } catch (error) { reason = error.message; }
     const cards = await Promise.all(names.map((name) => get("runs/card", { name }).catch(() => ({ facts: {} }))));
     if (turn !== this.turn) return;
-    card.replaceChildren(h("h2", {}, "Side by side"), ...(found ? this.parts(found) : [h("p", { class: "note" }, reason)]), this.settings(names, found?.settings ?? [], cards));
+    fill(card, h("h2", {}, "Side by side"), (found ? this.parts(found) : [h("p", { class: "note" }, reason)]), this.settings(names, found?.settings ?? [], cards));
   }
 
   parts(found) {

@@ -9,9 +9,14 @@ export function h(name, attributes = {}, ...children) {
     else if (key in element && typeof value !== "string") element[key] = value;
     else element.setAttribute(key, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...there(children));
   return element;
 }
+
+const there = (children) => children.flat().filter((child) => child !== null && child !== undefined);
+
+// Puts these into an element in place of what it holds; nothing for null.
+export const fill = (element, ...children) => element.replaceChildren(...there(children));
 
 let hiding;
 export function say(text) {

@@ -1,7 +1,7 @@
 // Naming groups that sound alike by listening to a few of each; then the first classifier.
 
 import { get, post } from "./api.js";
-import { h, say } from "./dom.js";
+import { fill, h, say } from "./dom.js";
 import { Thumb } from "./thumb.js";
 
 const KEYS = 9, POLL = 400;
@@ -45,7 +45,7 @@ class Naming {
     this.showEnd();
     const group = this.groups[number];
     if (!group) {
-      this.place.replaceChildren(h("p", {}, this.groups.length ? "All groups are done." : "No groups were found: the recordings are too few, or too unlike each other. Answer one by one instead."),
+      fill(this.place, h("p", {}, this.groups.length ? "All groups are done." : "No groups were found: the recordings are too few, or too unlike each other. Answer one by one instead."),
         this.groups.length ? this.back() : null);
       return;
     }
@@ -68,7 +68,7 @@ class Naming {
     const answers = this.mixed
       ? [h("button", { type: "button", class: "main", onclick: () => this.saveMixed() }, "Save"), h("button", { type: "button", onclick: () => { this.mixed = false; this.draw(); } }, "One name after all")]
       : [this.name, h("button", { type: "button", class: "main", onclick: () => this.nameAll(this.name.value) }, "Name")];
-    this.body.replaceChildren(h("h2", {}, `Group ${this.number + 1} of ${this.groups.length}`, h("span", { class: "soft small" }, ` · ${group.size} stretches`)),
+    fill(this.body, h("h2", {}, `Group ${this.number + 1} of ${this.groups.length}`, h("span", { class: "soft small" }, ` · ${group.size} stretches`)),
       h("div", { class: "cells" }, cells), h("div", { class: "row" }, answers),
       this.mixed ? null : h("div", { class: "answers" }, this.classes.map((name, i) => h("button", { type: "button", "aria-keyshortcuts": i < KEYS ? String(i + 1) : undefined, onclick: () => this.nameAll(name) }, name, i < KEYS ? hint(String(i + 1)) : null))),
       h("div", { class: "row actions" }, act("Play", "Space", () => this.playNext()), this.mixed ? null : act("Mixed", "M", () => this.mix()), act("Skip", "S", () => this.skip()), this.back()));
