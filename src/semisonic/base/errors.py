@@ -18,7 +18,12 @@ class AudioError(SemisonicError):
     def __init__(self, file: object, reason: str, advice: str = "") -> None:
         self.file = str(file)
         self.reason = reason
+        self.advice = advice
         super().__init__(f"{self.file}: {reason}" + (f". {advice}" if advice else ""))
+
+    def __reduce__(self) -> tuple[type[AudioError], tuple[str, str, str]]:
+        """So that it comes whole out of another process."""
+        return AudioError, (self.file, self.reason, self.advice)
 
 
 class DataError(SemisonicError):

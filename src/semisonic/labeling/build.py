@@ -139,7 +139,8 @@ class _Build:
         make = partial(group_maker, self.embedder, replace(work, device=device, workers=1))
         with self.engine.calls(make, workers=work.workers, device=device) as calls:
             for entries, vectors in in_order(calls, groups):
-                write(vectors, end)
+                if len(vectors):
+                    write(vectors, end)
                 yield [replace(entry, first=end + entry.first) for entry in entries]
                 end += len(vectors)
                 update(len(entries))

@@ -1,0 +1,36 @@
+"""What the workers of the tests do; they import this file."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from semisonic.base.errors import AudioError, DataError
+
+
+def make_sleeper(log: Path, seconds: float) -> Callable[[int], tuple[int, bytes]]:
+    """Gives back its number and much to carry, and leaves a line when it begins."""
+
+    def sleep(number: int) -> tuple[int, bytes]:
+        with log.open("a") as stream:
+            stream.write(f"{number}\n")
+        time.sleep(seconds)
+        return number, bytes(300_000)
+
+    return sleep
+
+
+def make_failing() -> Callable[[str], None]:
+    return fail
+
+
+def fail(how: str) -> None:
+    if how == "ours":
+        raise DataError("the table is wrong")
+    if how == "sound":
+        raise AudioError("a.wav", "empty", "Record it again")
+    if how == "bug":
+        raise ZeroDivisionError("on purpose")
+    os._exit(9)
