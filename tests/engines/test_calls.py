@@ -115,10 +115,11 @@ def test_without_ray_the_command_says_what_to_install(
     assert "pip install 'semisonic[cluster]'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:1", "ray://127.0.0.1:1"])
 def test_an_address_where_nobody_answers_is_wrong_use(
-    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str
 ) -> None:
     pytest.importorskip("ray")
-    more = ["--engine", "ray", "--address", "nowhere"]
+    more = ["--engine", "ray", "--address", address]
     assert main(["detect", str(model), str(sounds), "-o", str(tmp_path), *more]) == 2
-    assert "no Ray cluster answers at 'nowhere'" in capsys.readouterr().err
+    assert f"no Ray cluster answers at '{address}'" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ RETRIES = 5
 CALLS_PER_CPU = 2
 """Calls under way or ready to begin, so that no processor waits for the driver."""
 _LOOK_EVERY = 5.0  # seconds between two looks at the size of the cluster, which may grow
+_KNOCK = 10.0  # seconds for a cluster to answer
 _GRACE = 60.0  # seconds that calls which are given up have to end, for a training to be saved
 
 
@@ -68,8 +70,9 @@ def connected(address: str | None) -> Iterator[RayEngine]:
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     more = {"include_dashboard": False} if where == "local" else {}
     try:
+        _knock(where)
         ray.init(address=where, log_to_driver=False, logging_level="ERROR", **more)
-    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
         raise OptionError(
             f"option 'address': no Ray cluster answers at '{where}' ({_first_line(error)}). "
             "'ray start --head' starts one; 'ray status' tells of one that is there"
@@ -78,6 +81,13 @@ def connected(address: str | None) -> Iterator[RayEngine]:
         yield RayEngine(ray)
     finally:
         ray.shutdown()
+
+
+def _knock(where: str) -> None:
+    """Raise OSError when nobody listens at HOST:PORT, which Ray would try for minutes."""
+    host, _, port = where.removeprefix("ray://").partition("/")[0].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), _KNOCK).close()
 
 
 class RayEngine:
