@@ -5,7 +5,7 @@ The room knows functions and their results, and nothing of sounds.
 
 from semisonic.engines.calls import Calls, Task, in_any_order, in_order, run_graph
 from semisonic.engines.engine import LOCAL_ENGINE, Engine, LocalEngine, open_engine
-from semisonic.engines.options import LOCAL, RAY, EngineOptions
+from semisonic.engines.options import LOCAL, RAY, EngineOptions, TrainEngineOptions
 
 __all__ = [
     "LOCAL",
@@ -16,6 +16,7 @@ __all__ = [
     "EngineOptions",
     "LocalEngine",
     "Task",
+    "TrainEngineOptions",
     "in_any_order",
     "in_order",
     "open_engine",

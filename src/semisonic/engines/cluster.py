@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from semisonic.base.errors import OptionError, SemisonicError
 from semisonic.engines import remote
 from semisonic.engines.calls import Calls, Task
+from semisonic.engines.together import run_together
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -119,6 +120,10 @@ class RayEngine:
     ) -> Calls[Task, Any]:
         """Tasks by Ray tasks."""
         return RayCalls(self._ray, remote.TaskMaker(initializer, context), workers, device)
+
+    def together(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
+        """One function in several processes."""
+        return run_together(self._ray, function, processes, on_card=device.startswith("cuda"))
 
 
 class RayCalls(Generic[T, R]):

@@ -70,6 +70,27 @@ class Engine(Protocol):
         device : str
         """
 
+    def together(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
+        """Call a function in several processes at once, which talk by torch.distributed.
+
+        Parameters
+        ----------
+        function : callable
+            Saves its work and goes on from it: it is called again when a process dies.
+        processes : int
+        device : str
+            ``cuda`` takes a card for each process.
+
+        Returns
+        -------
+        What the first process gives.
+
+        Raises
+        ------
+        OptionError
+            When there is no room for so many.
+        """
+
 
 class LocalEngine:
     """Threads and processes of this machine; see :class:`Engine`."""
@@ -101,6 +122,16 @@ class LocalEngine:
         from semisonic.engines.processes import ProcessCalls
 
         return ProcessCalls(initializer, context, workers)
+
+    def together(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
+        """Call the function here."""
+        if processes > 1:
+            raise OptionError(
+                f"option 'processes': found {processes} with the engine 'local'; several processes "
+                "that train one network are those of a cluster: add --engine ray (without "
+                "--address it is this machine)"
+            )
+        return function()
 
 
 LOCAL_ENGINE = LocalEngine()

@@ -21,3 +21,13 @@ class EngineOptions:
         None, "Ray cluster that is there: auto, HOST:PORT or ray://HOST:PORT; if not given, what "
         "the variable RAY_ADDRESS says, else a Ray of this machine, which ends with the command"
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainEngineOptions(EngineOptions):
+    """Where a training is done, and by how many processes."""
+
+    processes: int = option(
+        1, "processes that train the one network together (distributed data parallel), each with "
+        "its share of every batch; more than 1 need the engine ray", minimum=1,
+    )  # fmt: skip

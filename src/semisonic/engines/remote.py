@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -51,3 +53,45 @@ class TaskMaker:
 def perform(task: Any) -> None:
     """Do one task."""
     task.function(*task.arguments)
+
+
+def meeting_point() -> tuple[str, int]:
+    """The address of this node and a port that is free there now."""
+    util: Any = importlib.import_module("ray.util")
+    with socket.socket() as found:
+        found.bind(("", 0))
+        return util.get_node_ip_address(), found.getsockname()[1]
+
+
+def join_in(holder: list[Any], where: tuple[str, int], rank: int, size: int) -> Any:
+    """Call a function as one of several processes; what it gives in the first of them.
+
+    Parameters
+    ----------
+    holder : list of one ObjectRef
+        Of a folder and the function.
+    where : (str, int)
+        Where the first process listens.
+    rank, size : int
+    """
+    import ray
+    import torch
+    from torch import distributed
+
+    folder, function = ray.get(holder[0])
+    with contextlib.suppress(OSError):
+        os.chdir(folder)
+    own = {
+        "MASTER_ADDR": where[0], "MASTER_PORT": str(where[1]), "WORLD_SIZE": str(size),
+        "RANK": str(rank), "LOCAL_RANK": "0",  # Ray shows a process its own card only
+    }  # fmt: skip
+    torch.set_num_threads(1)
+    os.environ.update(own)
+    try:
+        result = function()
+        return result if rank == 0 else None
+    finally:
+        for name in own:  # Ray gives this process other work afterwards
+            del os.environ[name]
+        if distributed.is_initialized():
+            distributed.destroy_process_group()

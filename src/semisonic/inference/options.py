@@ -8,6 +8,7 @@ from pathlib import Path
 
 from semisonic.base.options import option
 from semisonic.data.readers import LABEL_CHOICES
+from semisonic.engines.options import TrainEngineOptions
 from semisonic.features import MelOptions
 from semisonic.inference.generated_options import GeneratedOptions
 from semisonic.inference.methods.advice import AUTO
@@ -158,6 +159,7 @@ class TrainOptions:
     fit: FitOptions = option(TRAIN_FIT, "training loop")
     pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
     pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
+    where: TrainEngineOptions = option(TrainEngineOptions(), "engine")
 
 
 @dataclass(frozen=True)

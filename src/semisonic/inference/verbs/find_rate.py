@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from semisonic.base.errors import OptionError
 from semisonic.base.files import replacing, write_csv
+from semisonic.engines import open_engine
 from semisonic.evaluation.plots import rate_sweep
 from semisonic.evaluation.report.media import figure_png
 from semisonic.inference.options import FindRateOptions
@@ -78,9 +80,14 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
     OptionError, DataError, ModelError
         As ``train`` does; and for the method probe.
     """
+    if options.where.processes > 1:
+        raise OptionError(
+            f"option 'processes': found {options.where.processes}, but rates are tried by one "
+            "process; leave it out"
+        )
     clips, chosen = data_of(options, "find-rate")
-    with open_run("find-rate", options) as run:
-        ready = make_ready(options, clips, chosen, run)
+    with open_run("find-rate", options) as run, open_engine(options.where) as engine:
+        ready = make_ready(options, clips, chosen, run, engine)
         sweep = sweep_model(
             ready.prepared.features, ready.target, ready.rows_train, ready.settings,
             options.sweep, **ready.more,

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.base.errors import OptionError
 from semisonic.base.files import write_csv
 from semisonic.base.options import check
 from semisonic.data.clips import Clips
 from semisonic.data.join import join
+from semisonic.engines import Engine
 from semisonic.features import MelOptions
 from semisonic.inference.datasets import load_data
 from semisonic.inference.learn import HELD_OUT_SHARE
 from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE
-from semisonic.inference.methods.options import NoisyOptions, check_noisy
+from semisonic.inference.methods.options import SOLVED, NoisyOptions, check_noisy
 from semisonic.inference.modelfile import ENCODER
 from semisonic.inference.networks import check_network, network_of
 from semisonic.inference.options import TrainOptions
@@ -105,7 +107,9 @@ def data_of(options: TrainOptions, command: str) -> tuple[Clips, Selection]:
     return clips, chosen
 
 
-def make_ready(options: TrainOptions, clips: Clips, chosen: Selection, run: RunFolder) -> Ready:
+def make_ready(
+    options: TrainOptions, clips: Clips, chosen: Selection, run: RunFolder, engine: Engine
+) -> Ready:
     """Decode, choose what is left to ``auto``, pre-train where that is asked for."""
     write_budget(run.path("budget.csv"), clips, chosen)
     table = clips[chosen.used]
@@ -118,11 +122,12 @@ def make_ready(options: TrainOptions, clips: Clips, chosen: Selection, run: RunF
     if noisy_of(options) is not None:
         check_noisy(options.method)
     options.generated.check_for(options.method)
+    _check_processes(options)
     start, whole = start_of(options, run), whole_of(options, clips.classes)
     name, mel = network_of(options.model, options.mel, start)
     parts = _parts(run, options, clips, chosen, pool)
     joined = table if pool is None else join(table, pool, clips.name)
-    prepared = prepare_in(run, joined, mel, options)
+    prepared = prepare_in(run, joined, mel, options, engine)
     heard = prepared.rows_of(
         np.setdiff1d(np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation))
     )
@@ -153,6 +158,17 @@ def make_ready(options: TrainOptions, clips: Clips, chosen: Selection, run: RunF
         options, table, prepared, target, rows_train, rows_noisy, rows_held, settings, more, parts,
         pretrained, notes + silence,
     )  # fmt: skip
+
+
+def _check_processes(options: TrainOptions) -> None:
+    """Refuse several processes where more than one fit, or none, makes the classifier."""
+    n, several = options.where.processes, (*SOLVED, "noisy-student")
+    if n > 1 and (options.method in several or options.generated.is_used):
+        what = f"the method '{options.method}'" if options.method in several else "a generator"
+        raise OptionError(
+            f"option 'processes': found {n} with {what}, which is not trained by several "
+            "processes; take 1, or another method"
+        )
 
 
 def write_budget(path: Path, clips: Clips, chosen: Selection) -> None:

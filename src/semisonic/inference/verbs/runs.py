@@ -11,13 +11,14 @@ from typing import Any
 from semisonic.base.files import write_csv
 from semisonic.base.options import to_dict
 from semisonic.data.clips import Clips
+from semisonic.engines import LOCAL_ENGINE, Engine
 from semisonic.features import MelOptions
 from semisonic.inference.prepare import Failures, Prepared, prepare
 from semisonic.inference.provenance import data_hash, recording_hashes
 from semisonic.training import RunFolder, commit, versions
 
 FREE = (
-    "output", "workers", "cache", "batch_size",
+    "output", "workers", "cache", "batch_size", "where",
     "fit.checkpoint_interval", "pretrain.checkpoint_interval",
 )  # fmt: skip
 """Options that no result depends on: a run goes on when they differ."""
@@ -36,9 +37,11 @@ def cache_of(options: Any, run: RunFolder) -> Path:
     return Path(options.cache) if options.cache is not None else run.path("cache")
 
 
-def prepare_in(run: RunFolder, clips: Clips, mel: MelOptions, options: Any) -> Prepared:
+def prepare_in(
+    run: RunFolder, clips: Clips, mel: MelOptions, options: Any, engine: Engine = LOCAL_ENGINE
+) -> Prepared:
     """The features of some clips, kept in the run; what is wrong with clips is listed there."""
-    prepared = prepare(clips, mel, cache_of(options, run), workers=options.workers)
+    prepared = prepare(clips, mel, cache_of(options, run), workers=options.workers, engine=engine)
     run.add_bad_files(prepared.failures)
     write_remarks(run, prepared.remarks)
     return prepared

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from semisonic import evaluation
 from semisonic.base.files import write_csv, write_json
 from semisonic.data.clips import Clips
+from semisonic.engines import open_engine
 from semisonic.evaluation.wording import percent
 from semisonic.inference.deciding.after_training import calibrate_by_validation
 from semisonic.inference.methods.advice import AUTO
@@ -123,13 +125,19 @@ def train(options: TrainOptions) -> TrainResult:
         When the encoder's file is damaged or fits neither ``model`` nor ``mel``.
     """
     clips, chosen = data_of(options, "train")
-    with open_run("train", options) as run:
-        ready = make_ready(options, clips, chosen, run)
+    with open_run("train", options) as run, open_engine(options.where) as engine:
+        ready = make_ready(options, clips, chosen, run, engine)
         options, prepared = ready.options, ready.prepared
-        outcome = train_model(
-            prepared.features, ready.target, ready.rows_train, ready.rows_held, ready.settings,
-            folder=run.path("training"), **ready.more,
+        training = partial(
+            train_model, prepared.features, ready.target, ready.rows_train, ready.rows_held,
+            ready.settings, folder=run.path("training"), **ready.more,
         )  # fmt: skip
+        processes = options.where.processes
+        if processes > 1:
+            device = "cpu" if options.device == "auto" else options.device
+            outcome = engine.together(partial(training, device=device), processes, device)
+        else:
+            outcome = training()
         notes = ready.notes
         if options.calibration == AUTO:
             notes += (
