@@ -30,6 +30,7 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from semisonic.audio import mpeg
+from semisonic.audio.remote import copy_of
 from semisonic.audio.truncation import describe_truncation, missing_share
 from semisonic.audio.vorbis import VorbisStream, open_vorbis
 from semisonic.base.errors import AudioError
@@ -96,11 +97,16 @@ class Source:
 
     def __init__(self, file: str | os.PathLike[str], *, decode: bool = True) -> None:
         self.path = Path(file)
-        _check_file(self.path)
+        self._copy = copy_of(self.path)
         self._stream: mpeg.MpegStream | None = None
         self._lead = 0  # samples to pass over at the start of the decoder's output
-        fast = open_vorbis(self.path) if decode else None
-        self._handle: sf.SoundFile | VorbisStream = fast or _open(self.path, self.path)
+        try:
+            _check_file(self._copy.path)
+            fast = open_vorbis(self._copy.path) if decode else None
+            self._handle: sf.SoundFile | VorbisStream = fast or _open(self.path, self._copy.path)
+        except BaseException:
+            self._copy.close()
+            raise
         try:
             self.info = self._inspect()
         except BaseException:
@@ -118,6 +124,7 @@ class Source:
         self._handle.close()
         if self._stream is not None:
             self._stream.close()
+        self._copy.close()
 
     def samples(
         self, start_time: float = 0.0, end_time: float | None = None
@@ -176,7 +183,8 @@ class Source:
         handle = self._handle
         kind, subtype, rate = handle.format, handle.subtype, int(handle.samplerate)
         n_channels, n_samples = handle.channels, handle.frames
-        share = 0.0 if isinstance(handle, VorbisStream) else missing_share(self.path, handle)
+        is_whole = isinstance(handle, VorbisStream)
+        share = 0.0 if is_whole else missing_share(self._copy.path, handle)
         if subtype == "MPEG_LAYER_III":
             n_samples = self._measure_mpeg()
         if n_samples < 1:
@@ -187,7 +195,7 @@ class Source:
 
     def _measure_mpeg(self) -> int:
         """Put a header before a stream without one; its length in samples."""
-        stream = mpeg.open_mpeg(self.path)
+        stream = mpeg.open_mpeg(self._copy.path)
         if stream is None:
             return int(self._handle.frames)
         self._stream = stream

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.audio.remote import stamp_of
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
 from semisonic.data.store_decode import SAMPLE_BYTES, Key, Place
@@ -33,8 +33,7 @@ def file_stamps(clips: Clips) -> NDArray[np.int64]:
     stamps: dict[str, Stamp] = {}
     for file in dict.fromkeys(clips.file.tolist()):
         try:
-            status = os.stat(clips.root / file)
-            stamps[file] = (status.st_size, status.st_mtime_ns)
+            stamps[file] = stamp_of(clips.root / file)
         except OSError:
             stamps[file] = (-1, -1)
     return np.array([stamps[file] for file in clips.file.tolist()], np.int64).reshape(-1, 2)

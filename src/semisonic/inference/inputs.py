@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from semisonic.audio.remote import shown, url_of
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.data.readers import load_clips
+from semisonic.data.remote import clips_at
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
@@ -48,7 +50,7 @@ def gather(
             failures.append((str(path), str(error).removeprefix(f"{path}: ")))
             continue
         for file, start, end in zip(found.file, found.start_time, found.end_time, strict=True):
-            name = (found.root / str(file)).as_posix()
+            name = shown(found.root / str(file))
             stop = None if np.isnan(end) else float(end)
             row = {"file": name, "start_time": float(start), "end_time": stop}
             rows[name, float(start), stop] = row
@@ -61,6 +63,9 @@ def gather(
 
 
 def _clips_of(path: Path) -> Clips:
+    url = url_of(path)
+    if url is not None:
+        return clips_at(url, labels="none")
     if path.is_dir():
         return load_clips(path, labels="files")
     if not path.exists():

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from semisonic.audio.remote import url_of
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.data.readers import load_clips
 from semisonic.data.readers.place import Place
+from semisonic.data.remote import clips_at
 
 Failures = tuple[tuple[str, str], ...]
 
@@ -47,6 +49,10 @@ def gather(
     failures: list[tuple[str, str]] = []
     for path in map(Path, paths):
         try:
+            url = url_of(path)
+            if url is not None:
+                tables.append(clips_at(url, labels=labels, group=group))
+                continue
             place = Place(path)
             is_audio = path.is_file() and not (place.is_text or place.is_log)
             how = "files" if is_audio else labels
@@ -96,6 +102,9 @@ def shown_names(files: Iterable[str]) -> dict[str, str]:
 
 
 def _from(root: Path, file: Path) -> str:
+    url = url_of(file)
+    if url is not None:
+        return url
     path = os.path.abspath(file)
     try:
         return Path(os.path.relpath(path, root)).as_posix()

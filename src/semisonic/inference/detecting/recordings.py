@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from semisonic.audio.remote import stamp_of, url_of
 from semisonic.base.errors import OptionError
 from semisonic.base.files import digest
 from semisonic.data.windows import read_headers
@@ -88,8 +89,7 @@ def list_recordings(
             failures.append((header.file, header.reason))
             continue
         path = clips.root / header.file
-        status = path.stat()
-        identity = digest(path.resolve(), status.st_size, status.st_mtime_ns)
+        identity = digest(url_of(path) or path.resolve(), *stamp_of(path))
         found.append(
             Recording(clips.root, header.file, identity, header.info.duration, header.reason)
         )

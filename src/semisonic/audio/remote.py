@@ -1,0 +1,203 @@
+"""Recordings in object storage, named by URLs such as ``s3://bucket/folder``, read by fsspec.
+
+A URL may stand wherever a recording is named. As a path it loses a slash (``s3:/bucket``), so a
+path is a URL when one of its parts is a scheme with a colon, and what stands before that part is
+left out. A recording is copied to a temporary file when it is opened; the last few copies of a
+process are kept, so that the parts of a long recording are not fetched one by one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from semisonic.audio.find import AUDIO_SUFFIXES
+from semisonic.base.errors import AudioError, DataError, OptionError
+
+COPIES = 4
+"""Temporary files that nobody reads any more and that are kept all the same."""
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
+
+
+def url_of(path: str | os.PathLike[str]) -> str | None:
+    """The URL that a path stands for; None for one of this machine.
+
+    >>> url_of("data/s3:/bucket/owl.wav")
+    's3://bucket/owl.wav'
+    >>> url_of("data/owl.wav") is None
+    True
+    """
+    text = os.fspath(path)
+    if ":" not in text:
+        return None
+    parts = Path(text).parts
+    for i, part in enumerate(parts):
+        if _SCHEME.fullmatch(part) and not os.path.lexists(Path(*parts[: i + 1])):
+            slashes = "///" if part == "file:" else "//"
+            return part + slashes + "/".join(parts[i + 1 :])
+    return None
+
+
+def shown(path: Path) -> str:
+    """A path as people write it: the URL, or with forward slashes."""
+    return url_of(path) or path.as_posix()
+
+
+def files_at(url: str) -> list[str]:
+    """The URLs of all recordings at a URL: itself, or what lies below it; sorted.
+
+    Raises
+    ------
+    DataError
+        When nothing is there, or it cannot be reached.
+    OptionError
+        When fsspec, or its part for this kind of storage, is not installed.
+    """
+    files, place = _storage(url)
+    try:
+        if files.isfile(place):
+            return [url]
+        names = files.find(place)
+    except Exception as error:  # each kind of storage has errors of its own
+        raise DataError(f"{url}: cannot be listed ({_reason(error)})") from error
+    base = place.rstrip("/")
+    below = sorted(name[len(base) :].lstrip("/") for name in names)
+    found = [
+        f"{url.rstrip('/')}/{name}"
+        for name in below
+        if Path(name).suffix.lower() in AUDIO_SUFFIXES
+        and not any(part.startswith(".") for part in name.split("/"))
+    ]
+    if not found:
+        raise DataError(f"{url}: found no recordings")
+    return found
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of change in ns of a file; of a URL what the storage knows.
+
+    Raises
+    ------
+    OSError
+        When it is not there.
+    """
+    url = url_of(path)
+    if url is None:
+        status = os.stat(path)
+        return status.st_size, status.st_mtime_ns
+    files, place = _storage(url)
+    try:
+        changed = files.modified(place)
+        return int(files.size(place)), round(changed.timestamp() * 1e9)
+    except NotImplementedError:
+        return int(files.size(place)), 0
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(_reason(error)) from error
+
+
+class Copy:
+    """A file of this machine with a recording's bytes, to be closed when it is read."""
+
+    def __init__(self, path: Path, url: str | None) -> None:
+        self.path, self._url = path, url
+
+    def close(self) -> None:
+        """Say that it is read no longer."""
+        if self._url is not None:
+            _store.give_back(self._url)
+            self._url = None
+
+
+def copy_of(path: Path) -> Copy:
+    """The file itself, or a copy of what its URL names.
+
+    Raises
+    ------
+    AudioError
+        When it cannot be fetched.
+    """
+    url = url_of(path)
+    if url is None:
+        return Copy(path, None)
+    return Copy(_store.take(url), url)
+
+
+class _Copies:
+    """The temporary files of this process; several threads may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._paths: OrderedDict[str, Path] = OrderedDict()
+        self._readers: dict[str, int] = {}
+        self._folder: Path | None = None
+
+    def take(self, url: str) -> Path:
+        with self._lock:
+            if url in self._paths:
+                self._readers[url] += 1
+                self._paths.move_to_end(url)
+                return self._paths[url]
+        fetched = self._fetch(url)
+        with self._lock:
+            if url in self._paths:  # another thread was quicker
+                fetched.unlink()
+            else:
+                self._paths[url] = fetched
+            self._readers[url] = self._readers.get(url, 0) + 1
+            return self._paths[url]
+
+    def give_back(self, url: str) -> None:
+        with self._lock:
+            self._readers[url] -= 1
+            idle = [one for one in self._paths if not self._readers[one]]
+            for one in idle[: max(0, len(idle) - COPIES)]:
+                self._paths.pop(one).unlink(missing_ok=True)
+                del self._readers[one]
+
+    def _fetch(self, url: str) -> Path:
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="semisonic-fetched-"))
+                atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        handle, name = tempfile.mkstemp(suffix=Path(url).suffix, dir=self._folder)
+        os.close(handle)
+        files, place = _storage(url)
+        try:
+            files.get_file(place, name)
+        except Exception as error:
+            os.unlink(name)
+            reason = "no such file" if isinstance(error, FileNotFoundError) else _reason(error)
+            raise AudioError(url, f"cannot be fetched ({reason})") from error
+        return Path(name)
+
+
+_store = _Copies()
+
+
+def _storage(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and what it calls the place."""
+    try:
+        import fsspec
+
+        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
+    except ImportError as error:
+        raise OptionError(
+            f"{url}: {_reason(error)}; URLs need fsspec, pip install 'semisonic[cluster]', and for "
+            "most kinds of storage a package more, such as s3fs or gcsfs"
+        ) from error
+    except ValueError as error:
+        raise OptionError(f"{url}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
