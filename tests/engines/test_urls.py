@@ -66,6 +66,35 @@ def test_embed(model: Path, sounds: Path, tmp_path: Path, bucket: Any, how: str)
     assert index["file"].str.startswith("memory://bucket/night/").all()
 
 
+def test_results_at_a_url(
+    model: Path, tmp_path: Path, bucket: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are those of a folder, and the same command goes on from them."""
+    for verb, names, more in (
+        ("detect", ["events.csv", "bad_files.csv", "scores/scores.bin"], ["--threshold", "0.2"]),
+        ("embed", ["embeddings.npy", "index.csv", "bad_files.csv"], ["--labels", "none"]),
+    ):
+        command = [verb, str(model), "memory://bucket/night", "--device", "cpu", *more, "-q", "-o"]
+        assert main([*command, str(tmp_path / verb)]) == 3
+        assert main([*command, f"memory://bucket/{verb}"]) == 3
+        said = capsys.readouterr().out
+        assert f"memory://bucket/{verb}" in said
+        for name in names:
+            there = bucket.cat_file(f"/bucket/{verb}/{name}")
+            assert there == (tmp_path / verb / name).read_bytes(), name
+        assert main([*command, f"memory://bucket/{verb}"]) == 3
+        again = capsys.readouterr().out
+        assert "faster than it plays" not in again  # nothing was heard
+        assert "16 were there" in again or verb == "detect"
+
+
+def test_an_index_at_a_url_names_urls(
+    model: Path, sounds: Path, tmp_path: Path, bucket: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["embed", str(model), str(sounds), "-q", "-o", "memory://bucket/index"]) == 2
+    assert "recordings by their URLs" in capsys.readouterr().err
+
+
 def test_a_url_that_holds_nothing_is_told(
     model: Path, tmp_path: Path, bucket: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

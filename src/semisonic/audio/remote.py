@@ -61,7 +61,7 @@ def files_at(url: str) -> list[str]:
     OptionError
         When fsspec, or its part for this kind of storage, is not installed.
     """
-    files, place = _storage(url)
+    files, place = storage(url)
     try:
         if files.isfile(place):
             return [url]
@@ -93,7 +93,7 @@ def stamp_of(path: Path) -> tuple[int, int]:
     if url is None:
         status = os.stat(path)
         return status.st_size, status.st_mtime_ns
-    files, place = _storage(url)
+    files, place = storage(url)
     try:
         changed = files.modified(place)
         return int(files.size(place)), round(changed.timestamp() * 1e9)
@@ -171,7 +171,7 @@ class _Copies:
                 atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
         handle, name = tempfile.mkstemp(suffix=Path(url).suffix, dir=self._folder)
         os.close(handle)
-        files, place = _storage(url)
+        files, place = storage(url)
         try:
             files.get_file(place, name)
         except Exception as error:
@@ -184,8 +184,14 @@ class _Copies:
 _store = _Copies()
 
 
-def _storage(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and what it calls the place."""
+def storage(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and what it calls the place.
+
+    Raises
+    ------
+    OptionError
+        When fsspec, or its part for this kind of storage, is not installed.
+    """
     try:
         import fsspec
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.files import read_json, replacing, write_csv, write_json
 from semisonic.data.clips import Clips
+from semisonic.data.outputs import refuse_url
 from semisonic.data.store_folder import StoreFolder, opened
 from semisonic.data.store_index import clip_keys
 from semisonic.engines import LOCAL, EngineOptions, open_engine
@@ -142,6 +143,7 @@ def embed(
         When the index was made with another model or other windows.
     """
     folder = Path(tempfile.mkdtemp(prefix="semisonic-")) if output is None else Path(output)
+    refuse_url(folder)
     named = [files] if isinstance(files, (str, PathLike)) else files
     if not isinstance(named, Clips):
         named = [Path(path) for path in named]

@@ -18,6 +18,7 @@ from semisonic.base.files import digest
 from semisonic.base.options import from_mapping, to_dict
 from semisonic.base.progress import bar
 from semisonic.data.events import Events
+from semisonic.data.outputs import refuse_url
 from semisonic.engines import LOCAL, Engine, EngineOptions, open_engine
 from semisonic.inference.detecting.afar import hear_afar
 from semisonic.inference.detecting.deciding import decision_key
@@ -90,6 +91,7 @@ def detect(
         },
     )  # fmt: skip
     if output is not None:
+        refuse_url(Path(output))
         return detect_with(opened, options, Path(output))
     with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
         return detect_with(opened, options, Path(place))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.audio.remote import shown
 from semisonic.data.events import Events
 from semisonic.evaluation.wording import duration
 from semisonic.inference.detecting.truth_scores import TruthScores
@@ -102,5 +103,5 @@ class DetectResult:
             lines += [f"  {name}: {reason}" for name, reason in self.failures[:_SHOWN]]
         if len(self.failures) > _SHOWN:
             lines.append(f"  and {len(self.failures) - _SHOWN} more: see bad_files.csv")
-        lines += [f"written: {file}" for file in self.files]
+        lines += [f"written: {shown(file)}" for file in self.files]
         return "\n".join(lines)

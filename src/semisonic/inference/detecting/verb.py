@@ -9,6 +9,7 @@ from pathlib import Path
 from semisonic.base.files import write_csv
 from semisonic.base.options import check
 from semisonic.data.labels import write_labels
+from semisonic.data.outputs import placed
 from semisonic.inference.detecting.detect import detect_with
 from semisonic.inference.detecting.options import CSV, SCORE_OPTIONS, DetectOptions
 from semisonic.inference.detecting.page import write_page
@@ -16,6 +17,7 @@ from semisonic.inference.detecting.result import DetectResult
 from semisonic.inference.detecting.truth import hold_against
 from semisonic.inference.detecting.truth_scores import COLUMNS
 from semisonic.inference.modelfile import open_model
+from semisonic.models import SoundModel
 from semisonic.training import RunFolder
 
 TABLE = "events.csv"
@@ -42,6 +44,13 @@ def run_detect(options: DetectOptions) -> DetectResult:
     """
     check(options)
     model = open_model(options.model)
+    with placed(options.output) as folder:
+        result = _run(model, dataclasses.replace(options, output=folder))
+        files = tuple(options.output / file.relative_to(folder) for file in result.files)
+    return dataclasses.replace(result, files=files)
+
+
+def _run(model: SoundModel, options: DetectOptions) -> DetectResult:
     with RunFolder(options.output, "detect", options, free=_FREE) as run:
         result = detect_with(model, options, run.path("scores"))
         run.path("bad_files.csv").unlink(missing_ok=True)  # of the run before this

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
+from semisonic.audio.remote import shown, url_of
+from semisonic.base.errors import OptionError
 from semisonic.base.options import check
+from semisonic.data.outputs import placed
 from semisonic.evaluation.wording import duration
 from semisonic.labeling.embed_options import EmbedOptions
 from semisonic.labeling.embedder import open_embedder
@@ -25,6 +30,8 @@ class EmbedResult:
         Clips named; those of them that were embedded now.
     failures : tuple of (str, str)
     seconds : float
+    place : Path
+        The folder of the index, or its URL; then ``index`` was read from a copy that is gone.
     """
 
     index: EmbeddingIndex
@@ -32,6 +39,7 @@ class EmbedResult:
     n_new: int
     failures: Failures
     seconds: float
+    place: Path
 
     def summary(self) -> str:
         """For a terminal."""
@@ -43,7 +51,7 @@ class EmbedResult:
         lines = [clips, f"{len(index)} rows of {index.dim} numbers, {files} recordings"]
         if self.failures:
             lines.append(f"{len(self.failures)} could not be read: see {BAD_FILES}")
-        lines.append(f"index: {index.folder}")
+        lines.append(f"index: {shown(self.place)}")
         return "\n".join(lines)
 
 
@@ -61,7 +69,15 @@ def run_embed(options: EmbedOptions) -> EmbedResult:
     """
     check(options)
     began = time.perf_counter()
-    made = make_index(open_embedder(options.model), options.files, options)
+    if url_of(options.output) and not all(map(url_of, options.files)):
+        raise OptionError(
+            "output: found a URL, but recordings of this machine, which an index names from its "
+            "folder; give a folder, or recordings by their URLs"
+        )
+    embedder = open_embedder(options.model)
+    with placed(options.output) as folder:
+        made = make_index(embedder, options.files, dataclasses.replace(options, output=folder))
     return EmbedResult(
-        made.index, made.n_clips, made.n_new, made.failures, time.perf_counter() - began
-    )
+        made.index, made.n_clips, made.n_new, made.failures, time.perf_counter() - began,
+        options.output,
+    )  # fmt: skip
