@@ -51,16 +51,16 @@ def cluster(nodes: Any) -> str:
 
 
 @pytest.fixture
-def doomed(nodes: Any) -> Iterator[Callable[[Callable[[], bool]], threading.Thread]]:
-    """A third node; call it with a condition, and the node is killed when that holds."""
+def doomed(nodes: Any) -> Iterator[Callable[[Callable[[str], bool]], threading.Thread]]:
+    """A third node; call it with a condition on its id, and the node is killed when that holds."""
     third = nodes.add_node(**node())
     nodes.wait_for_nodes()
     threads: list[threading.Thread] = []
     over = threading.Event()
 
-    def kill_when(condition: Callable[[], bool]) -> threading.Thread:
+    def kill_when(condition: Callable[[str], bool]) -> threading.Thread:
         def wait() -> None:
-            while not condition():
+            while not condition(third.node_id):
                 if over.wait(0.01):
                     return
             nodes.remove_node(third, allow_graceful=False)

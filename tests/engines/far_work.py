@@ -13,9 +13,13 @@ from semisonic.base.errors import AudioError, DataError
 def make_sleeper(log: Path, seconds: float) -> Callable[[int], tuple[int, bytes]]:
     """Gives back its number and much to carry, and leaves a line when it begins."""
 
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
+
     def sleep(number: int) -> tuple[int, bytes]:
         with log.open("a") as stream:
-            stream.write(f"{number}\n")
+            stream.write(f"{number} {node}\n")
         time.sleep(seconds)
         return number, bytes(300_000)
 

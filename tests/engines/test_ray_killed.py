@@ -66,7 +66,7 @@ def test_a_node(
 
     monkeypatch.setattr(journal, "FLUSH_INTERVAL", 0.01)
     monkeypatch.setattr(afar, "CALL_DURATION", 0.1)
-    killer = doomed(lambda: len(lines(tmp_path)) > 3)
+    killer = doomed(lambda _: len(lines(tmp_path)) > 3)
     more = ["--engine", "ray", "--address", cluster]
     assert main([*command(model, sounds, tmp_path), *more]) == 3
     killer.join(5)

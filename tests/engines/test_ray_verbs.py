@@ -147,7 +147,7 @@ def test_run(labelled: Path, tmp_path: Path, on: list[str], doomed: Callable[...
     command += ["--device", "cpu", "--no-near-copies", "-o"]
     here, there = tmp_path / "here", tmp_path / "there"
     assert main([*command, str(here), "-q", "--workers", "1"]) == 0
-    killer = doomed(lambda: any(there.glob("jobs/*/job.json")))
+    killer = doomed(lambda _: any(there.glob("jobs/*/job.json")))
     assert main([*command, str(there), *on]) == 0
     killer.join(5)
     assert not killer.is_alive()
