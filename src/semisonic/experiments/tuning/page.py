@@ -256,7 +256,7 @@ def _plain(options: TuneOptions) -> dict[str, Any]:
     return {
         name: value.name if isinstance(value, Path) else str(value)
         for name, value in values.items()
-        if name not in ("output", "cache") and value not in (None, "", [])
+        if name not in ("output", "cache", "where") and value not in (None, "", [])
     }
 
 

@@ -52,7 +52,7 @@ def command_of(options: TuneOptions) -> str:
     for field in fields(options):
         value = getattr(options, field.name)
         name = f"--{field.name.replace('_', '-')}"
-        skipped = field.name in ("recipe", "output", "cache", "device")
+        skipped = field.name in ("recipe", "output", "cache", "device", "where")
         if skipped or value == getattr(plain, field.name):
             continue
         if isinstance(value, bool):
