@@ -36,12 +36,15 @@ def one_fold(args: argparse.Namespace, sampler: str, fold: int) -> dict[str, Any
         )
     )  # fmt: skip
     measured = read_json(test / "results.json")["comparisons"][0]
+    chosen = found.outcome.chosen
+    assert chosen is not None, "two complete trials at least"
     states = [trial.state for trial in found.outcome.trials]
     return {
         "sampler": sampler, "fold": fold, "best": dict(found.best),
         "inner": {
             "best": found.score, "without_luck": found.without_luck,
             "default": found.default_score,
+            "gain_without_luck": [chosen.gain, chosen.gain_low, chosen.gain_high],
         },
         "test": {
             "tuned": measured["b"]["mean"], "default": measured["a"]["mean"],

@@ -36,6 +36,19 @@ def test_clips_of_one_recording_are_drawn_together() -> None:
     assert chosen_best(right, np.array(["a", "a", "b", "b"])).mean == 0.0
 
 
+def test_the_gain_is_measured_on_the_same_clips() -> None:
+    rng = np.random.default_rng(2)
+    guess = (rng.random((10, 200)) < 0.5).astype(float)
+    group = np.array([f"r{i}" for i in range(200)])
+    lucky = chosen_best(guess, group, against=np.ones(200))
+    assert lucky.gain == pytest.approx(lucky.mean - 1)
+    assert not lucky.is_gain
+    better = chosen_best(np.vstack([guess, np.ones(200)]), group, against=guess[0])
+    assert better.gain == pytest.approx(0.5, abs=0.06)
+    assert better.is_gain
+    assert np.isnan(chosen_best(guess, group).gain)
+
+
 def test_one_recording_is_not_enough() -> None:
     with pytest.raises(DataError, match="two recordings"):
         chosen_best(np.ones((2, 3)), np.array(["a", "a", "a"]))

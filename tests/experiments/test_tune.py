@@ -18,6 +18,7 @@ import pytest
 from semisonic.audio import write
 from semisonic.base.errors import DataError, OptionError
 from semisonic.data import load_clips
+from semisonic.engines.options import EngineOptions
 from semisonic.experiments import (
     RunOptions,
     TuneOptions,
@@ -413,3 +414,14 @@ def test_without_optuna_the_error_names_the_extra(
     with pytest.raises(OptionError, match=r"pip install 'semisonic\[tune\]'"):
         tune(options(recipe, tiny_set / "labelled.csv", tmp_path / "x"))
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_a_search_by_chance_is_the_same_on_ray(
+    recipe: Path, tiny_set: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    data, few = tiny_set / "labelled.csv", {"sampler": "random", "trials": 2}
+    tune(options(recipe, data, tmp_path / "here", **few))
+    tune(options(recipe, data, tmp_path / "there", **few, where=EngineOptions(engine="ray")))
+    assert trials(tmp_path / "there") == trials(tmp_path / "here")

@@ -37,6 +37,8 @@ what both are called::
     arms = ["no augmentation", "strong"]
     [control]
     how.augment = "none"
+
+``[tune]`` says what ``semisonic tune`` searches over; ``semisonic run`` leaves it out.
 """
 
 from __future__ import annotations

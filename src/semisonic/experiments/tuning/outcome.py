@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from semisonic.base.files import read_json
 from semisonic.evaluation.chosen import ChosenBest, chosen_best
+from semisonic.experiments.recipe import Setting
 from semisonic.experiments.tuning.space import Choice, Dimension, Space, label_of
 from semisonic.experiments.tuning.study import ACCURACIES, REASON, SECONDS, optuna, point_of
 from semisonic.experiments.tuning.trial import DEFAULT, SearchContext, answers_of, plan_for
@@ -96,7 +97,7 @@ def read_outcome(study: Any, search: SearchContext) -> Outcome:
     best = max(complete, key=lambda trial: (trial.score, -trial.number), default=None)
     return Outcome(
         tuple(found), default, best, _importance(complete, space, search.seed),
-        _without_luck(search, complete),
+        _without_luck(search, complete, default),
     )  # fmt: skip
 
 
@@ -145,22 +146,26 @@ def _on_its_scale(one: Dimension, value: Any) -> Any:
     return math.log10(value) if one.log else float(value)
 
 
-def _without_luck(search: SearchContext, complete: list[Trial]) -> ChosenBest | None:
+def _without_luck(
+    search: SearchContext, complete: list[Trial], default: Trial
+) -> ChosenBest | None:
     """The score of the best as if it were chosen on other clips than it is scored on."""
     if len(complete) < 2:
         return None
-    right = np.stack([right_answers(search, trial)[0] for trial in complete])
-    return chosen_best(right, right_answers(search, complete[0])[1], seed=search.seed)
+    settings = [search.target.at(trial.point) for trial in complete]
+    answers = [right_answers(search, setting) for setting in settings]
+    own = right_answers(search, search.target.base)[0] if default.state == COMPLETE else None
+    right = np.stack([one for one, _ in answers])
+    return chosen_best(right, answers[0][1], against=own, seed=search.seed)
 
 
 def right_answers(
-    search: SearchContext, trial: Trial
+    search: SearchContext, setting: Setting
 ) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
-    """Of each clip how often a complete trial was right, over draws; and its recording."""
-    plan = plan_for(search, search.target.at(trial.point))
+    """Of each clip how often a setting that was scored is right, over draws; and its recording."""
     by_clip: dict[str, list[bool]] = {}
     group: dict[str, str] = {}
-    for _, job in plan.cells:
+    for _, job in plan_for(search, setting).cells:
         answers = answers_of(search, job)
         for clip, name, right in zip(answers.clip, answers.group, answers.correct, strict=True):
             by_clip.setdefault(str(clip), []).append(bool(right))

@@ -65,7 +65,7 @@ def write_page(
         f"in {options.inner_folds} inner folds by recording; {n_test} clips of test "
         f"{_folds(options.test_folds)} were not heard",
     )
-    page.verdict(_claim(outcome), ONCE, outcome="open")
+    page.verdict(_claim(outcome), " ".join((*gain_in_words(outcome), ONCE)), outcome="open")
     page.numbers(_numbers(outcome))
     for note in notes:
         page.warning(note)
@@ -106,6 +106,20 @@ def write_page(
         },
     )  # fmt: skip
     return page.write(run.folder)
+
+
+def gain_in_words(outcome: Outcome) -> tuple[str, ...]:
+    """What is left of the gain without the luck of the choice; nothing where it is not known."""
+    chosen = outcome.chosen
+    if chosen is None or np.isnan(chosen.gain):
+        return ()
+    gain = points(chosen.gain, signed=True)
+    ends = f"{points(chosen.gain_low, signed=True)} to {points(chosen.gain_high, signed=True)}"
+    shown = "better than" if chosen.is_gain else "not shown to be better than"
+    return (
+        f"Without the luck of the choice the best is {shown} the recipe's own values: "
+        f"{gain} points ({ends}).",
+    )
 
 
 def _claim(outcome: Outcome) -> str:

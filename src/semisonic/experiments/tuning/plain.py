@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ def values_of(target: Target, outcome: Outcome) -> dict[str, Any]:
         "space": {one.name: str(one) for one in target.space},
         "default": _trial(outcome.default),
         "best": _trial(outcome.best) if outcome.best else None,
-        "without_luck": [chosen.mean, chosen.low, chosen.high] if chosen else None,
+        "without_luck": asdict(chosen) if chosen else None,
         "importance": dict(outcome.importance),
         "trials": [_trial(one) for one in outcome.trials],
     }

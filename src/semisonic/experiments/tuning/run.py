@@ -31,7 +31,7 @@ from semisonic.experiments.tune_options import AUTO, GRID, MEDIAN, NO_PRUNER, TR
 from semisonic.experiments.tuning.apart import Apart, set_apart
 from semisonic.experiments.tuning.best import FILE, best_recipe, measuring_command
 from semisonic.experiments.tuning.outcome import FAILED, Outcome, read_outcome
-from semisonic.experiments.tuning.page import ONCE, write_page
+from semisonic.experiments.tuning.page import ONCE, gain_in_words, write_page
 from semisonic.experiments.tuning.plain import best_rows
 from semisonic.experiments.tuning.space import Choice, grid_points
 from semisonic.experiments.tuning.study import add_trials, mend, open_study, optuna, unfinished
@@ -253,6 +253,7 @@ def _answers(outcome: Outcome, score: float, luck: float) -> tuple[str, ...]:
         said.append(f"the recipe's own values could not be trained: {default.reason}")
     if outcome.chosen is not None:
         said.append(f"without the luck of the choice about {percent(luck)}")
+    said += gain_in_words(outcome)
     failed = outcome.of(FAILED)
     if failed:
         said.append(f"{len(failed)} trials failed, the first: {failed[0].reason}")
