@@ -27,6 +27,7 @@ from semisonic.experiments import (
     run_recipe,
     tune,
 )
+from semisonic.experiments.tuning.best import ARMS
 
 pytest.importorskip("optuna")
 
@@ -248,6 +249,29 @@ def test_the_best_settings_are_a_recipe_that_measures_them_against_the_old_ones(
     jobs = json.loads((tmp_path / "test" / "results.json").read_text())["jobs"]
     assert [job["fold"] for job in jobs] == [1, 1]
     assert [job["n_train"] for job in jobs] == [16, 16]
+
+
+def test_the_best_recipe_reaches_on_the_inner_folds_what_its_trial_reached(
+    finished: tuple[TuneOptions, TuneResult], tiny_set: Path, tmp_path: Path
+) -> None:
+    """The written recipe is the trial, and its control the recipe's own values, to the digit."""
+    chosen, result = finished
+    fold_of = {row["clip"].partition("@")[0]: row["fold"] for row in _scored(chosen.output)}
+    lines = [line.split(",") for line in (tiny_set / "labelled.csv").read_text().splitlines()]
+    inner = [[*row[:3], fold_of[row[0]]] for row in lines[1:] if row[0] in fold_of]
+    assert len(inner) == 16
+    data = tiny_set / "inner.csv"
+    data.write_text("\n".join(",".join(row) for row in [lines[0], *inner]) + "\n")
+    run_recipe(
+        RunOptions(recipe=str(result.recipe), data=data, output=tmp_path / "again",
+                   change=("folds=[1,2]",), near_copies=False, device="cpu", workers=1)
+    )  # fmt: skip
+    data.unlink()
+    jobs = json.loads((tmp_path / "again" / "results.json").read_text())["jobs"]
+    found = {arm: [j["accuracy"] for j in jobs if j["arm"] == arm] for arm in ARMS}
+    best = max(result.outcome.of("complete"), key=lambda one: one.score)
+    assert found[ARMS[1]] == list(best.accuracies)
+    assert found[ARMS[0]] == list(result.outcome.default.accuracies)
 
 
 def test_a_grid_tries_every_combination_once(recipe: Path, tiny_set: Path, tmp_path: Path) -> None:
