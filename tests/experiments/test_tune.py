@@ -97,6 +97,8 @@ def test_numbers_of_results_page_and_python_agree(
     assert result.default_score == rows[0]["score"]
     assert (chosen.output / "tables" / "trials.csv").read_text().count("\n") == 5
     page = result.report.read_text(encoding="utf-8")
+    beaten = result.score <= result.default_score
+    assert ("does better on inner folds than the recipe" in page) == beaten
     assert "optimistic" in page
     assert "best.toml" in page
     for name in ("course", "options"):

@@ -127,6 +127,11 @@ def _claim(outcome: Outcome) -> str:
     if best is None:
         return "No trial came to its end"
     n_all = len(outcome.trials)
+    if default.state == COMPLETE and best.score <= default.score:
+        return (
+            f"None of {n_all} trials does better on inner folds than the recipe's own values: "
+            f"{percent(best.score)} against {percent(default.score)}"
+        )
     claim = f"The best of {n_all} trials reaches {percent(best.score)} on inner folds"
     if default.state == COMPLETE:
         claim += f", the recipe's own values {percent(default.score)}"
