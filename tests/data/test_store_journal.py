@@ -47,6 +47,22 @@ def test_nothing_is_written_when_the_data_cannot_be(tmp_path: Path) -> None:
     assert (tmp_path / "j").read_bytes() == b""
 
 
+def test_ctrl_c_while_the_disk_is_at_work_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presses = iter([KeyboardInterrupt])
+
+    def sync(_: int) -> None:
+        for press in presses:
+            raise press
+
+    monkeypatch.setattr(module, "sync", sync)
+    with pytest.raises(KeyboardInterrupt), Journal(tmp_path / "j", nothing) as journal:
+        journal.append([1])
+        journal.flush()
+    assert (tmp_path / "j").read_bytes() == b"[1]\n"
+
+
 def test_work_waits_for_a_moment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)

@@ -66,9 +66,9 @@ class Journal:
         if self._waiting:
             self._before()
             self._file.write("".join(self._waiting).encode())
+            self._waiting.clear()  # at once: Ctrl-C while the disk is at work must not double them
             self._file.flush()
             sync(self._file.fileno())
-            self._waiting.clear()
         self._written_at = time.monotonic()
 
     def close(self) -> None:

@@ -160,6 +160,8 @@ class RayCalls(Generic[T, R]):
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not self._ray.is_initialized():  # left late, and everything has ended already
+            return
         for ticket in self._open:
             self._ray.cancel(ticket, force=False)
         if self._open:

@@ -7,7 +7,8 @@ the same clips meet in the same batches as if nothing had happened, and every by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -110,16 +111,19 @@ class _Build:
     def _embed_rest(self, data: DataFile, journal: Journal, known: dict[Key, Entry]) -> int:
         rest = [row for row, key in enumerate(self.keys) if key not in known]
         end = _end(known)
-        with bar(len(self.keys), "embed", "clip", initial=len(self.keys) - len(rest)) as shown:
-            groups = map(self._group, self._groups(rest))
-            for entries in self._embedded(groups, data, end, shown.update):
+        groups = map(self._group, self._groups(rest))
+        with (
+            bar(len(self.keys), "embed", "clip", initial=len(self.keys) - len(rest)) as shown,
+            closing(self._embedded(groups, data, end, shown.update)) as embedded,
+        ):
+            for entries in embedded:
                 known.update((entry.key, entry) for entry in entries)
                 journal.append([entry.record() for entry in entries])
         return len(rest)
 
     def _embedded(
         self, groups: Iterator[Group], data: DataFile, end: int, update: Callable[[int], object]
-    ) -> Iterator[list[Entry]]:
+    ) -> Generator[list[Entry], None, None]:
         """The entries of each group, in order, whose vectors are written from row ``end`` on."""
 
         def write(vectors: Vectors, row: int) -> None:

@@ -6,7 +6,8 @@ import hashlib
 import math
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -182,8 +183,10 @@ def _hear(
     lengths = [(part.last - part.first) * listener.grid.frame for _, part in missing]
     done = n_parts - len(missing)
     label = f"detect ({done} of {n_parts} parts are there)" if done else "detect"
-    heard = _scores(listener, missing, options, engine)
-    with bar(math.ceil(sum(lengths)), label, "s of audio", scaled=True) as shown:
+    with (
+        closing(_scores(listener, missing, options, engine)) as heard,
+        bar(math.ceil(sum(lengths)), label, "s of audio", scaled=True) as shown,
+    ):
         for length, (recording, part), (scores, reason) in zip(
             lengths, missing, heard, strict=True
         ):
@@ -201,7 +204,7 @@ def _scores(
     missing: list[tuple[Recording, Stretch]],
     options: DetectOptions,
     engine: Engine,
-) -> Iterator[tuple[Scores, str]]:
+) -> Generator[tuple[Scores, str], None, None]:
     """The scores of each part, and why they end early, if they do; in the order of the parts."""
     if not engine.is_local:
         yield from hear_afar(engine, listener, missing, options)
