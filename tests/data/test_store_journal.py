@@ -57,7 +57,7 @@ def test_ctrl_c_while_the_disk_is_at_work_doubles_nothing(
             raise press
 
     monkeypatch.setattr(module, "sync", sync)
-    with pytest.raises(KeyboardInterrupt), Journal(tmp_path / "j", nothing) as journal:
+    with pytest.raises(KeyboardInterrupt), Journal(tmp_path / "j", nothing) as journal:  # noqa: PT012
         journal.append([1])
         journal.flush()
     assert (tmp_path / "j").read_bytes() == b"[1]\n"
