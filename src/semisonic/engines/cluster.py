@@ -76,7 +76,8 @@ def connected(address: str | None) -> Iterator[RayEngine]:
     except (OSError, RuntimeError, ValueError, ImportError) as error:
         raise OptionError(
             f"option 'address': no Ray cluster answers at '{where}' ({_first_line(error)}). "
-            "'ray start --head' starts one; 'ray status' tells of one that is there"
+            "'ray start --head' starts one; 'ray status' tells of one that is there; one that asks "
+            "for a token needs the variable RAY_AUTH_MODE=token and the file ~/.ray/auth_token"
         ) from error
     try:
         yield RayEngine(ray)
