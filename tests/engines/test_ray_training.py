@@ -70,6 +70,26 @@ def test_two_processes_train_as_one(labelled: Path, tmp_path: Path, cluster: str
     assert (together / "training" / "history.json").is_file()
 
 
+def test_two_processes_pretrain_as_one(labelled: Path, tmp_path: Path, cluster: str) -> None:
+    from semisonic.inference import open_encoder
+
+    fixed = (
+        "--model (4)3c-2p-(4)3c-2p-8fc --validation 0.2 --sample-rate 8000 --duration 0.5 "
+        "--n-fft 256 --hop-length 128 --n-mels 16 --epochs 2 --batch-size 6 --optimizer sgd "
+        "--learning-rate 0.01 --precision fp32 --channels-last off --device cpu -q"
+    )
+    command = ["pretrain", str(labelled), *fixed.split(), "-o"]
+    assert main([*command, str(tmp_path / "alone")]) == 0
+    more = ["--engine", "ray", "--address", cluster, "--processes", "2"]
+    assert main([*command, str(tmp_path / "together"), *more]) == 0
+    expected, found = (
+        dict(open_encoder(tmp_path / name).encoder.state_dict()) for name in ("alone", "together")
+    )
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, atol=2e-5, rtol=1e-3, msg=name)
+
+
 def test_without_a_cluster_several_processes_are_refused(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

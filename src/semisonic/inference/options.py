@@ -77,6 +77,7 @@ class PretrainOptions:
     mel: MelOptions = option(MelOptions(), "front end")
     pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
     fit: FitOptions = option(PRETRAIN_FIT, "training loop")
+    where: TrainEngineOptions = option(TrainEngineOptions(), "engine")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import check
 from semisonic.base.seeds import generator
 from semisonic.data.clips import Clips
+from semisonic.engines import open_engine
 from semisonic.inference.datasets import load_data
 from semisonic.inference.methods.advice import pretraining_fit
 from semisonic.inference.modelfile import ENCODER
@@ -43,6 +45,7 @@ from semisonic.inference.verbs.starting import (
     starting_note,
     with_start,
 )
+from semisonic.inference.verbs.together import trained
 from semisonic.learning import Spread
 from semisonic.models import AutoEncoder, save_encoder
 
@@ -111,16 +114,17 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         check_network(options.model, options.mel, learns=True)
     pool = load_data(options.data, "none", options.group, "pretrain").without_labels()
     fit = pretraining_fit(options.objective, options.fit, PRETRAIN_FIT)
-    with open_run("pretrain", options) as run:
+    with open_run("pretrain", options) as run, open_engine(options.where) as engine:
         pool = drawn(pool, options.limit, options.seed)
         start = start_of(options, run)
         name, mel = network_of(options.model, options.mel, start)
-        prepared = prepare_in(run, pool, mel, options)
+        prepared = prepare_in(run, pool, mel, options, engine)
         hashes = record_data(run, pool, options.workers)
         rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
         _log.info("%d clips to learn from, %d held out", len(kept), len(held))
-        outcome = pretrain_encoder(
+        training = partial(
+            pretrain_encoder,
             prepared.features,
             kept,
             held,
@@ -134,10 +138,10 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
             ),
             mel=mel,
             seed=options.seed,
-            device=options.device,
             folder=run.path("training"),
             start=start,
         )
+        outcome = trained(training, options.where, engine, options.device)
         heard = {"pretraining": Part.of(pool, hashes).to_dict()}
         parts = with_start(heard, options.encoder, run)
         file = save_pretrained(run.path(ENCODER), outcome, about("pretrain", options, **parts))

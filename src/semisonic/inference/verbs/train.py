@@ -28,6 +28,7 @@ from semisonic.inference.training import TrainOutcome, train_model
 from semisonic.inference.verbs.figures import write_curves
 from semisonic.inference.verbs.ready import data_of, make_ready
 from semisonic.inference.verbs.runs import about, open_run, plain, unreadable
+from semisonic.inference.verbs.together import trained
 from semisonic.models import save
 from semisonic.training import RunFolder
 
@@ -132,12 +133,7 @@ def train(options: TrainOptions) -> TrainResult:
             train_model, prepared.features, ready.target, ready.rows_train, ready.rows_held,
             ready.settings, folder=run.path("training"), **ready.more,
         )  # fmt: skip
-        processes = options.where.processes
-        if processes > 1:
-            device = "cpu" if options.device == "auto" else options.device
-            outcome = engine.together(partial(training, device=device), processes, device)
-        else:
-            outcome = training()
+        outcome = trained(training, options.where, engine, options.device)
         notes = ready.notes
         if options.calibration == AUTO:
             notes += (
