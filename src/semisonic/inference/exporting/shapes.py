@@ -12,6 +12,7 @@ from semisonic.inference.export_options import AUDIO, AUTO, FEATURES
 from semisonic.inference.exporting.convolution import LONGEST_WINDOW
 from semisonic.inference.scoring import evaluating
 from semisonic.models import SoundModel
+from semisonic.models.simple.statistics_encoder import MelStatistics
 
 
 def choose_input(mel: MelOptions, wanted: str) -> tuple[str, str]:
@@ -37,6 +38,8 @@ def one_length(model: SoundModel) -> str:
     """Why a model takes clips of one length only; empty if it takes longer ones as well."""
     if any(isinstance(module, nn.RNNBase) for module in model.modules()):
         return "recurrent layers are written out for one length"
+    if isinstance(model.encoder, MelStatistics):
+        return "percentiles over a clip are written out for one length"
     channels, rows, frames = model.mel.shape
     try:
         with evaluating(model):
