@@ -48,7 +48,7 @@ def studio_of(place: Path) -> Studio:
 NEW = {"folder": 0, "below": "site", "name": "mine", "encoder": "run:small", "clusters": "3"}
 
 
-def made(page: Any, patience: float = 60.0) -> dict[str, Any]:
+def made(page: Any, patience: float = 120.0) -> dict[str, Any]:
     """How the making ended."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
@@ -57,6 +57,15 @@ def made(page: Any, patience: float = 60.0) -> dict[str, Any]:
             return found
         time.sleep(0.05)
     raise AssertionError(f"still at work: {found}")
+
+
+def learn(page: Any, patience: float = 60.0) -> None:
+    """Learn from the answers."""
+    assert page.post("/api/label/learn").status_code == 200
+    deadline = time.monotonic() + patience
+    while page.get("/api/label").json()["learning"]["runs"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def kind(file: str) -> str:
@@ -85,9 +94,7 @@ def test_page_and_command_line_make_the_same(page: Any, place: Path) -> None:
     assert end["plan"] == end["steps"] == ["look", "vectors", "groups"]
     assert end["found"]["n_recordings"] == 24
     answers = name_groups(page)
-    page.post("/api/label/learn")
-    while page.get("/api/label").json()["learning"]["runs"]:
-        time.sleep(0.02)
+    learn(page)
 
     folder = place / "theirs"
     command = ["project", "new", str(place / "open" / "site"), "-o", str(folder)]
@@ -138,7 +145,8 @@ def test_groups_are_named_and_taken_back_at_once(page: Any, place: Path) -> None
 
 def test_a_cancelled_project_goes_on(page: Any, place: Path) -> None:
     page.post("/api/projects", json={**NEW, "encoder": "synth"})
-    while not page.get("/api/projects/making").json()["making"]["at"]:
+    while not (making := page.get("/api/projects/making").json()["making"])["at"]:
+        assert making["state"] == "runs", making
         time.sleep(0.02)
     again = page.post("/api/projects", json={**NEW, "name": "other"})
     assert again.status_code == 400
@@ -191,9 +199,7 @@ def test_the_classifier_in_use_is_that_of_the_open_project(page: Any, place: Pat
     for name in ("mine", "theirs"):
         page.post("/api/projects/open", json={"name": name})
         name_groups(page)
-        page.post("/api/label/learn")
-        while page.get("/api/label").json()["learning"]["runs"]:
-            time.sleep(0.02)
+        learn(page)
         model = page.get("/api/studio").json()["model"]
         assert model["path"] == str(place / "runs" / name / "model.zip")
     page.post("/api/model", json={"name": "small"})  # one that was chosen stays
