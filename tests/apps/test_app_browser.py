@@ -87,6 +87,9 @@ def test_a_recording_is_made(page: Any) -> None:
 
 def test_live_shows_scores_and_events(page: Any) -> None:
     page.get_by_role("link", name="Live").click()
+    start = page.get_by_role("button", name="Start listening")
+    start.wait_for()
+    assert start.bounding_box()["y"] < 500  # right below the picture
     page.get_by_text("Rules").click()
     page.locator(".threshold input").fill("0.2")
     page.get_by_role("button", name="Start listening").click()

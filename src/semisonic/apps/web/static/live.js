@@ -18,7 +18,7 @@ export async function livePage(main) {
   }
   let session = null;
   const canvas = h("canvas", { class: "dark", role: "img", "aria-label": "Spectrogram of the last 20 seconds" });
-  const lanes = h("canvas", { "aria-hidden": "true" });
+  const lanes = h("canvas", { "aria-hidden": "true", height: 0 });
   const button = h("button", { type: "button", class: "main", onclick: () => session ? stop() : start() }, "Start listening");
   const meters = h("div", { class: "meters" });
   const feed = h("ul", { class: "plain feed", "aria-live": "polite", "aria-label": "Events" });
