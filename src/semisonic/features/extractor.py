@@ -1,11 +1,10 @@
 """The fast way on a CPU: one clip at a time through buffers that stay in the cache.
 
 Batches of spectra leave the cache and fall on fresh memory pages every time, which costs
-more than the transforms themselves. Here buffers are used again, some frames are transformed
-at a time (into memory just given back: ``out=`` would cost a copy), and each group of mel bands
-multiplies only the bins it touches. The squares of real and imaginary parts are not added
-first: each weight stands twice in the product instead, which is less work than another pass
-over the memory.
+more than the transforms themselves. Here every buffer is allocated once, the transform
+writes into it some frames at a time, and each group of mel bands multiplies only the bins
+it touches. The squares of real and imaginary parts are not added first: each weight stands
+twice in the product instead, which is less work than another pass over the memory.
 """
 
 from __future__ import annotations
@@ -36,8 +35,10 @@ class _Block:
     samples: torch.Tensor  # (frame, window), into the padded wave
     windowed: torch.Tensor  # (frame, window), the middle of the next
     framed: torch.Tensor  # (frame, n_fft), zeros beside a short window
-    products: tuple[tuple[int, torch.Tensor, torch.Tensor], ...]
-    # first cell, weights (cell, band), result (frame, band)
+    spectrum: torch.Tensor  # (frame, bin), complex
+    parts: torch.Tensor  # (frame, 2 bin): real, imaginary, real ...; the same memory
+    products: tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], ...]
+    # squares or magnitudes (frame, cell), weights (cell, band), result (frame, band)
 
 
 class MelExtractor:
@@ -87,21 +88,17 @@ class MelExtractor:
         options = self.options
         with torch.inference_mode():
             for block in self._blocks:
-                self._transform(block)
+                torch.mul(block.samples, self._window, out=block.windowed)
+                torch.fft.rfft(block.framed, out=block.spectrum)
+                block.parts.square_()
+                if options.power != 2:
+                    _raise(block.parts, options.power / 2)
+                for cells, weights, result in block.products:
+                    torch.mm(cells, weights, out=result)
             level = to_decibel(self._mel, options, in_place=True).T  # (mel, frame)
             channels = (level, delta(level)) if options.deltas else (level,)
             features: NDArray[np.float32] = torch.stack(channels).numpy()
         return features
-
-    def _transform(self, block: _Block) -> None:
-        torch.mul(block.samples, self._window, out=block.windowed)
-        spectrum = torch.fft.rfft(block.framed)
-        parts = torch.view_as_real(spectrum).flatten(1)  # (frame, cell): real, imaginary, real ...
-        parts.square_()
-        if self.options.power != 2:
-            _raise(parts, self.options.power / 2)
-        for first, weights, result in block.products:
-            torch.mm(parts.narrow(1, first, len(weights)), weights, out=result)
 
     def _load(self, x: NDArray[np.float32]) -> None:
         """Put the clip into the padded buffer, mirrored at both ends."""
@@ -126,33 +123,39 @@ class MelExtractor:
 
     def _make_blocks(self) -> list[_Block]:
         options = self.options
+        n_bins = options.n_fft // 2 + 1
         samples = torch.from_numpy(self._wave).unfold(0, options.window, options.hop_length)
         most = max(_LEAST_FRAMES, _BLOCK_CELLS // options.n_fft)
         size = math.ceil(options.n_frames / math.ceil(options.n_frames / most))  # of equal length
         framed = torch.zeros(size, options.n_fft)
         before = (options.n_fft - options.window) // 2
         windowed = framed[:, before : before + options.window]
+        spectrum = torch.empty(size, n_bins, dtype=torch.complex64)
+        parts = torch.view_as_real(spectrum).view(size, 2 * n_bins)
         groups = _band_groups(options)
         blocks = []
         for start in range(0, options.n_frames, size):
             rows = slice(start, min(start + size, options.n_frames))
             n = rows.stop - rows.start
             products = tuple(
-                (first, weights, self._mel[rows, bands]) for bands, first, weights in groups
+                (parts[:n, cells], weights, self._mel[rows, bands])
+                for bands, cells, weights in groups
             )
-            blocks.append(_Block(samples[rows], windowed[:n], framed[:n], products))
+            blocks.append(
+                _Block(samples[rows], windowed[:n], framed[:n], spectrum[:n], parts[:n], products)
+            )
         return blocks
 
 
 def _raise(parts: torch.Tensor, exponent: float) -> None:
-    """Squares (frame, cell) to powers of the magnitude, in the first place of each two."""
+    """Squares (frame, 2 bin) to powers of the magnitude, in the first place of each two."""
     pairs = parts.view(len(parts), -1, 2)
     pairs[..., 0].add_(pairs[..., 1]).pow_(exponent)
     pairs[..., 1].zero_()
 
 
-def _band_groups(options: MelOptions) -> list[tuple[slice, int, torch.Tensor]]:
-    """Groups of neighbouring bands: which, the first cell they touch, weights (cell, band)."""
+def _band_groups(options: MelOptions) -> list[tuple[slice, slice, torch.Tensor]]:
+    """Groups of neighbouring bands: which, the cells they touch, weights (cell, band)."""
     filters = filters_of(options)
     n_groups = math.ceil(options.n_mels / _BANDS)
     groups = []
@@ -161,5 +164,5 @@ def _band_groups(options: MelOptions) -> list[tuple[slice, int, torch.Tensor]]:
         used = np.flatnonzero(filters[chosen].any(axis=0))
         first, last = int(used[0]), int(used[-1]) + 1
         weights = np.repeat(filters[chosen, first:last].T, 2, axis=0)
-        groups.append((chosen, 2 * first, torch.from_numpy(weights).float()))
+        groups.append((chosen, slice(2 * first, 2 * last), torch.from_numpy(weights).float()))
     return groups
