@@ -69,6 +69,14 @@ def test_shares_are_shown_in_percent(finished: tuple[RunOptions, Path]) -> None:
     assert "%</td>" in row.replace("\u00a0", " ")
 
 
+def test_features_of_the_batch_give_the_same_results(
+    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
+) -> None:
+    run_recipe(options(tiny_set, tmp_path / "run", in_batch="yes"))
+    assert not (tmp_path / "run" / "cache" / "features").exists()
+    assert accuracies(tmp_path / "run") == pytest.approx(accuracies(finished[1]), abs=0.1)
+
+
 def test_budgets_are_written_into_the_run(finished: tuple[RunOptions, Path]) -> None:
     lines = (finished[1] / "budgets.csv").read_text().splitlines()
     assert lines[0] == "labels_per_class,draw,fold,part,clip"

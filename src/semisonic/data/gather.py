@@ -20,7 +20,8 @@ class Gather:
 
     On the CPU the rows are copied out of the (mapped) array in the order in which they lie
     there, which is kinder to a disk, and converted in one go. On another device they are
-    taken from a copy that stays there, if it is not larger than ``resident_bytes``.
+    taken from a copy that stays there, if it is not larger than ``resident_bytes``; else they
+    are read into pinned memory, from which a graphics card fetches them by itself.
 
     Parameters
     ----------
@@ -56,13 +57,14 @@ class Gather:
         if self._kept is not None:
             place = torch.from_numpy(np.searchsorted(self._kept_rows, rows)).to(self._device)
             return self._kept[place].float()
-        return self._read(rows).to(self._device).float()
+        return self._read(rows).to(self._device, non_blocking=True).float()
 
     def _read(self, rows: NDArray[np.int64]) -> Tensor:
         part = np.empty((len(rows), *self._array.shape[1:]), self._array.dtype)
         for i in np.argsort(rows, kind="stable").tolist():
             part[i] = self._array[rows[i]]
-        return torch.from_numpy(part)
+        read = torch.from_numpy(part)
+        return read.pin_memory() if self._device.type == "cuda" else read
 
     def _copy_to_device(self) -> Tensor:
         kept = torch.from_numpy(np.empty(0, self._array.dtype)).to(self._device)

@@ -83,6 +83,8 @@ class SampleStore:
     ----------
     clips : Clips
         The rows of the store.
+    path : Path
+        The file of samples.
     sample_rate : int
         Hz.
     n_samples : ndarray of int64, shape (n,)
@@ -108,7 +110,7 @@ class SampleStore:
         self.n_samples = np.array([place.n_samples for place in places], np.int64)
         self.scale = np.array([place.scale for place in places], np.float64)
         self._offset = np.array([place.offset for place in places], np.int64)
-        self._path = path
+        self.path = path
         self._open()
 
     @classmethod
@@ -169,7 +171,7 @@ class SampleStore:
     def wave(self, row: int) -> NDArray[np.float32]:
         """All samples of a clip with full scale ±1, shape (n_samples,)."""
         n, offset = int(self.n_samples[row]), int(self._offset[row])
-        data = read_at(self._file.fileno(), self._path, n * SAMPLE_BYTES, offset * SAMPLE_BYTES)
+        data = read_at(self._file.fileno(), self.path, n * SAMPLE_BYTES, offset * SAMPLE_BYTES)
         return np.frombuffer(data, np.int16) * np.float32(self.scale[row] / 32768.0)
 
     def __repr__(self) -> str:
@@ -185,7 +187,7 @@ class SampleStore:
         self._open()
 
     def _open(self) -> None:
-        self._file = open(self._path, "rb")  # noqa: SIM115  (lives as long as the store)
+        self._file = open(self.path, "rb")  # noqa: SIM115  (lives as long as the store)
         empty = os.fstat(self._file.fileno()).st_size == 0
         mapped = np.empty(0, np.int16) if empty else np.memmap(self._file, np.int16, "r")
         self._data: NDArray[np.int16] = np.asarray(mapped)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from semisonic.base.errors import DataError, OptionError
 from semisonic.base.seeds import derive, generator
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.gather import RESIDENT_BYTES, Gather
+from semisonic.data.in_batch import InBatch
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -54,10 +56,11 @@ class Stream:
 
     Parameters
     ----------
-    features : FeatureStore or ndarray, shape (n, channel, mel, frame)
+    features : FeatureStore, InBatch or ndarray, shape (n, channel, mel, frame)
         float16 or float32. Read from the file on a CPU (the system keeps what fits into
         memory). On another device the rows used are kept on the device if they need no
-        more than ``resident_bytes``.
+        more than ``resident_bytes``. Those of an :class:`~semisonic.data.in_batch.InBatch` are
+        computed for each batch.
     rows : array of int
         The rows to use.
     batch_size : int
@@ -89,7 +92,7 @@ class Stream:
 
     def __init__(
         self,
-        features: FeatureStore | NDArray[np.floating],
+        features: FeatureStore | InBatch | NDArray[np.floating],
         rows: ArrayLike,
         *,
         batch_size: int,
@@ -103,8 +106,7 @@ class Stream:
         resident_bytes: int = RESIDENT_BYTES,
         missing_ok: bool = False,
     ) -> None:
-        array = features.array if isinstance(features, FeatureStore) else features
-        self.rows = check_rows(rows, len(array), name)
+        self.rows = check_rows(rows, len(features), name)
         if batch_size < 1:
             raise OptionError(f"batch_size of '{name}': found {batch_size}, expected 1 or more")
         self.batch_size, self.seed, self.name = batch_size, seed, name
@@ -112,8 +114,8 @@ class Stream:
         self.device = torch.device(device)
         self._target = target
         if target is not None:
-            self._target = check_target(target, len(array), self, missing_ok)
-        self._gather = Gather(array, self.rows, self.device, resident_bytes)
+            self._target = check_target(target, len(features), self, missing_ok)
+        self._gather = gather_of(features, self.rows, self.device, resident_bytes)
         self._starts = batch_starts(len(self.rows), batch_size, min_batch)
         self._smallest = min(np.diff([*self._starts, len(self.rows)]).tolist())
         self._order: tuple[int, NDArray[np.int64]] = (-1, self.rows)
@@ -180,7 +182,7 @@ class Stream:
 
 
 def batches(
-    features: FeatureStore | NDArray[np.floating],
+    features: FeatureStore | InBatch | NDArray[np.floating],
     rows: ArrayLike,
     batch_size: int,
     device: str | torch.device = "cpu",
@@ -192,16 +194,28 @@ def batches(
     features, rows, batch_size, device
         As for :class:`Stream`. The last batch may be smaller, and no rows give no batches.
     """
-    array = features.array if isinstance(features, FeatureStore) else features
     if batch_size < 1:
         raise OptionError(f"batch_size: found {batch_size}, expected 1 or more")
     if not np.size(rows):
         return
-    wanted = check_rows(rows, len(array), "evaluation")
-    gather = Gather(array, wanted, torch.device(device), resident_bytes=0)
+    wanted = check_rows(rows, len(features), "evaluation")
+    gather = gather_of(features, wanted, torch.device(device), 0)
     for start in range(0, len(wanted), batch_size):
         part = wanted[start : start + batch_size]
         yield Batch(gather(part), None, torch.from_numpy(part.copy()))
+
+
+def gather_of(
+    features: FeatureStore | InBatch | NDArray[np.floating],
+    rows: NDArray[np.int64],
+    device: torch.device,
+    resident_bytes: int,
+) -> Callable[[NDArray[np.int64]], Tensor]:
+    """What gives the features of some of these rows as a tensor on a device."""
+    if isinstance(features, InBatch):
+        return partial(features.batch, device=device)
+    array = features.array if isinstance(features, FeatureStore) else features
+    return Gather(array, rows, device, resident_bytes)
 
 
 def batch_starts(n: int, batch_size: int, min_batch: int) -> list[int]:

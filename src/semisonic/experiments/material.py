@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
@@ -15,6 +16,7 @@ from semisonic.base.files import digest
 from semisonic.data.checks import clean_pool, find_duplicates, group_duplicates
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
+from semisonic.data.in_batch import InBatch
 from semisonic.data.join import join
 from semisonic.data.splits import make_folds
 from semisonic.engines import LOCAL_ENGINE, Engine
@@ -38,7 +40,8 @@ class FeatureTable:
 
     ``source`` tells for each row of features the row of the joined table it belongs to, -1 for
     none; ``copy_of`` the labelled clip that it is a changed copy of, -1 for none; and ``stamp``
-    which file it was: its number on the disk and the time it was changed.
+    which file it was: its number on the disk and the time it was changed. With ``in_batch`` the
+    file holds samples, and features are computed from them as they are used.
     """
 
     mel: FrontOptions
@@ -48,19 +51,28 @@ class FeatureTable:
     source: NDArray[np.int64]
     copy_of: NDArray[np.int64]
     stamp: tuple[int, int] | None
+    in_batch: InBatch | None = None
 
     @classmethod
     def of(cls, prepared: Prepared) -> FeatureTable:
         """Where the features of a prepared table lie."""
-        if not isinstance(prepared.features, FeatureStore):
+        features, no_copies = prepared.features, np.full(len(prepared), -1, np.int64)
+        if isinstance(features, InBatch):
+            file = features.samples.path
+            return cls(
+                prepared.mel, file, 0, features.shape, prepared.source, no_copies, _stamp(file),
+                features,
+            )  # fmt: skip
+        if not isinstance(features, FeatureStore):
             raise DataError("features in memory cannot be shared by processes; prepare a table")
-        array: Any = prepared.features.array
+        array: Any = features.array
         file, offset = Path(str(array.filename)), int(array.offset)
-        stamp, no_copies = _stamp(file), np.full(len(prepared), -1, np.int64)
-        return cls(prepared.mel, file, offset, array.shape, prepared.source, no_copies, stamp)
+        return cls(
+            prepared.mel, file, offset, array.shape, prepared.source, no_copies, _stamp(file)
+        )
 
-    def open(self) -> NDArray[np.float16]:
-        """The features, (n, channel, mel, frame), read from disk as they are used.
+    def open(self) -> NDArray[np.float16] | InBatch:
+        """The features, (n, channel, mel, frame), read or computed as they are used.
 
         Raises
         ------
@@ -73,6 +85,8 @@ class FeatureTable:
                 "taken it away; start again, and give each run a --cache of "
                 "its own"
             )
+        if self.in_batch is not None:
+            return self.in_batch
         return np.memmap(self.file, np.float16, "r", self.offset, self.shape)
 
     def rows_of(self, source_rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -155,6 +169,7 @@ def gather(
     inner_folds: int = 0,
     workers: int | None = None,
     engine: Engine = LOCAL_ENGINE,
+    in_batch: torch.device | None = None,
 ) -> Material:
     """Decode both tables and compute the features of every front end, or find them cached.
 
@@ -178,6 +193,8 @@ def gather(
         Threads that decode.
     engine : Engine
         Where clips are decoded.
+    in_batch : torch.device, optional
+        Compute spectrograms there, as batches ask for them.
 
     Raises
     ------
@@ -199,7 +216,8 @@ def gather(
             table = join(joined, changed)
         hop = segments.hop or None
         part = prepare(
-            table, mel, cache, hop=hop, rest=segments.rest, workers=workers, engine=engine
+            table, mel, cache, hop=hop, rest=segments.rest, workers=workers, engine=engine,
+            in_batch=in_batch,
         )
         prepared.append(part)
         copied.append(source)

@@ -10,7 +10,7 @@ from typing import Any
 from semisonic.base.errors import OptionError
 from semisonic.base.options import option
 from semisonic.engines.options import EngineOptions
-from semisonic.inference.options import NEAR_COPIES
+from semisonic.inference.options import IN_BATCH, IN_BATCH_CHOICES, NEAR_COPIES
 
 COPIES = f"{NEAR_COPIES}; where folds are made, copies stay in one"
 
@@ -44,6 +44,7 @@ class RunOptions:
     )
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES, in_text=False)
     workers: int | None = option(
         None, "trainings at once; if not given one a core, or one on a GPU", minimum=1
     )

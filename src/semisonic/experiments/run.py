@@ -38,6 +38,7 @@ from semisonic.experiments.worker import (
     run_train,
     start,
 )
+from semisonic.inference.front_end_place import in_batch_device
 from semisonic.inference.prepare import FrontOptions
 from semisonic.inference.provenance import data_hash, recording_hashes
 from semisonic.inference.segment_options import SegmentOptions
@@ -48,7 +49,7 @@ from semisonic.training import RunFolder, choose_device
 
 _log = logging.getLogger(__name__)
 EXAMPLES = 3
-FREE = ("workers", "device", "cache", "output", "where")
+FREE = ("workers", "device", "in_batch", "cache", "output", "where")
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,7 @@ def material_from(
         labelled, pool, inputs, cache,
         seed=options.seed, workers=options.workers, engine=engine, several=several,
         near_copies=listens_for_copies(options), inner_folds=inner_folds,
+        in_batch=in_batch_device(options.in_batch, options.device),
     )  # fmt: skip
     hashes = {
         "labelled": recording_hashes(material.labelled, workers=options.workers),

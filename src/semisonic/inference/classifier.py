@@ -85,6 +85,9 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         :meth:`calibrate` for clips of their own, and for thresholds.
     seed : int
     device : str
+    in_batch : {"auto", "yes", "no"}
+        Compute the spectrograms of sounds in files in each batch, on the device, instead of
+        once before training. Auto: on a graphics card.
     workers : int, optional
         Threads that decode.
     folder : path, optional
@@ -142,6 +145,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         calibration: str = AUTO,
         seed: int = 0,
         device: str = "auto",
+        in_batch: str = "auto",
         workers: int | None = None,
         folder: str | PathLike[str] | None = None,
     ) -> None:
@@ -163,6 +167,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self.calibration = calibration
         self.seed = seed
         self.device = device
+        self.in_batch = in_batch
         self.workers = workers
         self.folder = folder
 
@@ -225,6 +230,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
                 mel=self.mel, start=start, validation=self.validation, seed=self.seed,
                 device=self.device, workers=self.workers, folder=place,
                 keep=self.folder is not None, calibrate=self.calibration == AUTO,
+                in_batch=self.in_batch,
             )  # fmt: skip
         self._take(learned)
         names = list(y) if y is not None else []

@@ -15,6 +15,7 @@ from semisonic.data.clips import Clips
 from semisonic.data.join import without_copies
 from semisonic.features import MelOptions
 from semisonic.inference.deciding.after_training import calibrate_by_validation
+from semisonic.inference.front_end_place import in_batch_device
 from semisonic.inference.methods.advice import (
     FRESH,
     GENERAL,
@@ -84,6 +85,7 @@ def learn(
     folder: Path,
     keep: bool,
     calibrate: bool = True,
+    in_batch: str = "auto",
 ) -> Learned:
     """Select, prepare, pre-train when there is a pool, train.
 
@@ -100,6 +102,8 @@ def learn(
         For decoded clips, and for checkpoints if ``keep``.
     calibrate : bool
         Whether the validation part calibrates the scores when it is large enough.
+    in_batch : {"auto", "yes", "no"}
+        Where spectrograms are computed; see :func:`in_batch_device`.
     """
     _check_unique(labelled.clips)
     asked = _asked(settings, pretraining, start)
@@ -131,7 +135,8 @@ def learn(
             device=device, workers=workers,
         )  # fmt: skip
     begin = start if isinstance(start, PretrainedEncoder) else None
-    prepared = joined.prepare(mel, folder / "cache", workers)
+    place = in_batch_device(in_batch, device)
+    prepared = joined.prepare(mel, folder / "cache", workers, place)
     train_rows = prepared.rows_of(chosen.train)
     check_classes(prepared.clips, train_rows)
     pretrained = None

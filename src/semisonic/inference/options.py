@@ -39,6 +39,11 @@ NEAR_COPIES = (
     "listen for copies of labelled clips in the pool, cut or encoded anew, and leave them out; "
     "decodes every clip once more"
 )
+IN_BATCH = (
+    "compute spectrograms in each batch, on the device, from samples that stay there, instead of "
+    "once before training; auto: on a GPU"
+)
+IN_BATCH_CHOICES = ("auto", "yes", "no")
 LICENCE = "on what terms the model may be used, as text for its file and card"
 
 PRETRAIN_FIT = FitOptions(epochs=50, patience=5, monitor="val_loss")
@@ -70,6 +75,7 @@ class PretrainOptions:
     limit: int = option(0, "use so many clips, drawn at random; 0: all", minimum=0)
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES, in_text=False)
     workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"
@@ -147,6 +153,7 @@ class TrainOptions:
     licence: str = option("", LICENCE, in_text=False)
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES, in_text=False)
     workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"

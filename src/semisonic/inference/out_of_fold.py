@@ -134,7 +134,7 @@ def statistics_judge(
         For all rows of features: class numbers (n,), or 0 and 1, (n, n_classes).
     """
     features = prepared.features
-    x = mel_statistics(features.array if isinstance(features, FeatureStore) else features)
+    x = mel_statistics(features.array if isinstance(features, FeatureStore) else features[:])
 
     def judge(train: Rows, _held: Rows, test: Rows, seed: int, _name: str) -> Scores:
         return learn_and_score(

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.audio import problems
@@ -23,11 +24,13 @@ from semisonic.base.errors import DataError
 from semisonic.base.files import digest
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
+from semisonic.data.in_batch import InBatch
 from semisonic.data.store import SampleStore
 from semisonic.engines import LOCAL_ENGINE, Engine
 from semisonic.features import (
     CepstrumOptions,
     Extractor,
+    Frontend,
     MelOptions,
     make_extractor,
     mfcc_statistics,
@@ -65,9 +68,10 @@ class Prepared:
     clips : Clips
         What row i of ``features`` was computed from: the clips that could be read, the long
         ones as windows.
-    features : FeatureStore or ndarray of float16
-        (n, channel, mel, frame) in dB, on disk or (from :func:`prepare_waves`) in memory. Of
-        :class:`CepstrumOptions` (n, 1, 26, 1), the statistics of a clip.
+    features : FeatureStore, InBatch or ndarray of float16
+        (n, channel, mel, frame) in dB, on disk, computed when they are asked for, or (from
+        :func:`prepare_waves`) in memory. Of :class:`CepstrumOptions` (n, 1, 26, 1), the
+        statistics of a clip.
     mel : MelOptions or CepstrumOptions
     failures : tuple of (str, str)
         Clip and reason of what could not be read.
@@ -80,7 +84,7 @@ class Prepared:
     """
 
     clips: Clips
-    features: FeatureStore | NDArray[np.float16]
+    features: FeatureStore | InBatch | NDArray[np.float16]
     mel: FrontOptions
     failures: Failures
     source: NDArray[np.int64]
@@ -163,6 +167,7 @@ def prepare(
     rest: bool = True,
     workers: int | None = None,
     engine: Engine = LOCAL_ENGINE,
+    in_batch: torch.device | None = None,
 ) -> Prepared:
     """Decode clips and compute their features, or find both where an earlier call left them.
 
@@ -181,6 +186,9 @@ def prepare(
         Threads; by default one for each processor core. On a cluster: calls at once.
     engine : Engine
         Where clips are decoded and features computed.
+    in_batch : torch.device, optional
+        Compute spectrograms there, when a batch asks for them, instead of now; see
+        :func:`in_batch_device`.
 
     Raises
     ------
@@ -201,16 +209,13 @@ def prepare(
         engine=engine,
     )
     _warn_of_padding(samples, mel)
-    features = FeatureStore.build(
-        samples,
-        cache / "features" / f"{place}-{mel.key()}{cut}",
-        extractor=partial(_extractor, mel),
-        key=mel.key(),
-        shape=mel.shape,
-        n_samples=mel.n_samples,
-        workers=workers,
-        engine=engine,
-    )
+    features: FeatureStore | InBatch
+    if in_batch is not None and isinstance(mel, MelOptions):
+        module = Frontend(mel, standardize="none").mel
+        features = InBatch(samples, module, mel.shape, mel.n_samples, in_batch)
+    else:
+        folder = cache / "features" / f"{place}-{mel.key()}{cut}"
+        features = _stored(samples, mel, folder, workers, engine)
     row_of = dict(zip(windows.ids, source.tolist(), strict=True))
     kept = np.array([row_of[clip] for clip in features.clips.ids], dtype=np.int64)
     all_failures = (*failures, *samples.report.failures)
@@ -218,6 +223,21 @@ def prepare(
         raise DataError(_nothing_left(clips, all_failures))
     remarks = samples.report.notes
     return Prepared(features.clips, features, mel, all_failures, kept, len(clips), remarks)
+
+
+def _stored(
+    samples: SampleStore, mel: FrontOptions, folder: Path, workers: int | None, engine: Engine
+) -> FeatureStore:
+    """The features of all clips, computed now or before, on disk."""
+    return FeatureStore.build(
+        samples,
+        folder,
+        extractor=partial(_extractor, mel),
+        key=mel.key(),
+        shape=mel.shape,
+        n_samples=mel.n_samples,
+        workers=workers,
+    )
 
 
 def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOptions) -> Prepared:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.audio import resample
@@ -56,10 +57,20 @@ class Sounds:
         waves = tuple(resample(wave, self.sample_rate, sample_rate) for wave in self.waves)
         return replace(self, waves=waves, sample_rate=sample_rate)
 
-    def prepare(self, mel: MelOptions, cache: Path, workers: int | None) -> Prepared:
-        """Features of all clips; files are cached below ``cache``."""
+    def prepare(
+        self,
+        mel: MelOptions,
+        cache: Path,
+        workers: int | None,
+        in_batch: torch.device | None = None,
+    ) -> Prepared:
+        """Features of all clips; files are cached below ``cache``.
+
+        ``in_batch``: see :func:`semisonic.inference.prepare.prepare`; of samples in memory the
+        features are computed now.
+        """
         if self.waves is None:
-            return prepare(self.clips, mel, cache, workers=workers)
+            return prepare(self.clips, mel, cache, workers=workers, in_batch=in_batch)
         return prepare_waves(self.clips, self.at_rate(mel.sample_rate).waves or (), mel)
 
     def joined(self, other: Sounds, mel: MelOptions) -> Sounds:

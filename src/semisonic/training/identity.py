@@ -22,7 +22,7 @@ from semisonic.training.options import FitOptions
 
 # Options that do not change what is computed. Number format and memory layout do, but are
 # often left to a probe: what the checkpoint says is used, or compared, when it is loaded.
-_FREE = ("checkpoint_interval", "precision", "channels_last")
+_FREE = ("checkpoint_interval", "precision", "channels_last", "compile")
 
 
 class BatchStream(Protocol):

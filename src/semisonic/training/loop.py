@@ -145,12 +145,10 @@ def train_step(t: Training, streams: Streams) -> None:
     names = t.objective.streams
     batches = {name: streams[name].at(t.step, t.world.rank, t.world.size) for name in names}
     rate = t.schedule.apply(t.optimizer, t.step)
-    model = t.model()
-    with t.plan.autocast(t.device):
-        terms = model(batches)
     n_rows = len(batches[names[0]].x)
+    share = t.world.share(n_rows, t.device)
     t.optimizer.zero_grad(set_to_none=True)
-    (terms["loss"] * t.world.share(n_rows, t.device)).backward()
+    terms = t.computing().step(batches, share)
     if t.options.clip_norm > 0:
         clip_grad_norm_(t.weights, t.options.clip_norm)
     t.optimizer.step()

@@ -69,7 +69,7 @@ class FitOptions:
     channels_last: str = option(
         "auto", "channels-last memory layout of weights", choices=("auto", "on", "off")
     )
-    # Names of jobs are older than the next two: they are left out of the options' text.
+    # Names of jobs are older than the next three: they are left out of the options' text.
     freeze_epochs: float = option(
         0.0, "first epochs in which the encoder stays as it is and only what stands on it is "
         "trained; as many as there are, or more: it is never trained", minimum=0.0,
@@ -78,6 +78,10 @@ class FitOptions:
     layer_decay: float = option(
         1.0, "each layer of the encoder learns at so many times the rate of the one above it; "
         "1: all at one rate", minimum=0.01, maximum=1.0, in_text=False,
+    )  # fmt: skip
+    compile: str = option(
+        "auto", "compile the step, on a GPU as CUDA graphs; auto: on a GPU, for trainings of 3000 "
+        "steps or more", choices=("auto", "on", "off"), in_text=False,
     )  # fmt: skip
     clip_norm: float = option(0.0, "largest norm of all gradients together; 0 is off", minimum=0.0)
     checkpoint_interval: float = option(

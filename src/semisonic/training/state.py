@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from semisonic.base.errors import OptionError
 from semisonic.base.files import write_json
 from semisonic.learning import Objective
 from semisonic.training.averaging import WeightAverage, put_weights, weights_of
 from semisonic.training.checkpoint import CheckpointClock, Identity, save_checkpoint
+from semisonic.training.compiled import Computing, wants_compiling
 from semisonic.training.distributed import World
 from semisonic.training.early_stopping import EarlyStopping
 from semisonic.training.freezing import Freezing
@@ -85,7 +85,7 @@ class Training:
         self.weights = [p for p in objective.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(objective, options, objective.body)
         self.freezing = Freezing(objective, options, steps_per_epoch)
-        self._model: nn.Module | None = None
+        self._computing: Computing | None = None
         self.schedule = Schedule(options, steps_per_epoch)
         decay = options.ema_decay
         self.average = WeightAverage(objective, decay) if decay > 0 else None
@@ -95,13 +95,17 @@ class Training:
         self.history: list[Row] = []
         self.begin_epoch()
 
-    def model(self) -> nn.Module:
-        """What computes the loss of the current step, frozen or not as the step asks for."""
+    def computing(self) -> Computing:
+        """What computes the current step, frozen or not as the step asks for."""
         if self.freezing.follow(self.step):
-            self._model = None  # processes agree anew on the weights that have gradients
-        if self._model is None:
-            self._model = self.world.wrap(self.objective)
-        return self._model
+            self._computing = None  # processes agree anew on the weights that have gradients
+        if self._computing is None:
+            n_steps = self.options.epochs * self.steps_per_epoch
+            self._computing = Computing(
+                self.world.wrap(self.objective), self.plan, self.device,
+                compiled=wants_compiling(self.options, n_steps, self.device),
+            )  # fmt: skip
+        return self._computing
 
     def begin_epoch(self) -> None:
         """Start to gather the numbers of an epoch."""
@@ -190,7 +194,7 @@ class Training:
             put_weights(self.objective, self.stopping.best_weights)
         elif self.average is not None:
             put_weights(self.objective, self.average.weights)
-        self._model = None
+        self._computing = None
         self.world.equalise(self.objective)
         Plan().lay_out(self.objective)
         self.objective.eval()

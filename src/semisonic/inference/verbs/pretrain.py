@@ -16,6 +16,7 @@ from semisonic.base.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.engines import open_engine
 from semisonic.inference.datasets import load_data
+from semisonic.inference.front_end_place import in_batch_device
 from semisonic.inference.methods.advice import pretraining_fit
 from semisonic.inference.modelfile import ENCODER
 from semisonic.inference.networks import check_network, network_of
@@ -118,7 +119,8 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         pool = drawn(pool, options.limit, options.seed)
         start = start_of(options, run)
         name, mel = network_of(options.model, options.mel, start)
-        prepared = prepare_in(run, pool, mel, options, engine)
+        place = in_batch_device(options.in_batch, options.device)
+        prepared = prepare_in(run, pool, mel, options, engine, place)
         hashes = record_data(run, pool, options.workers)
         rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)

@@ -18,6 +18,7 @@ from semisonic.data.join import join
 from semisonic.engines import Engine
 from semisonic.features import MelOptions
 from semisonic.inference.datasets import load_data
+from semisonic.inference.front_end_place import in_batch_device
 from semisonic.inference.learn import HELD_OUT_SHARE
 from semisonic.inference.methods.advice import AUTO, NO_OBJECTIVE
 from semisonic.inference.methods.options import SOLVED, NoisyOptions, check_noisy
@@ -127,7 +128,8 @@ def make_ready(
     name, mel = network_of(options.model, options.mel, start)
     parts = _parts(run, options, clips, chosen, pool)
     joined = table if pool is None else join(table, pool, clips.name)
-    prepared = prepare_in(run, joined, mel, options, engine)
+    place = in_batch_device(options.in_batch, options.device)
+    prepared = prepare_in(run, joined, mel, options, engine, place)
     heard = prepared.rows_of(
         np.setdiff1d(np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation))
     )

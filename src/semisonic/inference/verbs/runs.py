@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from semisonic.base.files import write_csv
 from semisonic.base.options import to_dict
 from semisonic.data.clips import Clips
@@ -38,10 +40,21 @@ def cache_of(options: Any, run: RunFolder) -> Path:
 
 
 def prepare_in(
-    run: RunFolder, clips: Clips, mel: MelOptions, options: Any, engine: Engine = LOCAL_ENGINE
+    run: RunFolder,
+    clips: Clips,
+    mel: MelOptions,
+    options: Any,
+    engine: Engine = LOCAL_ENGINE,
+    in_batch: torch.device | None = None,
 ) -> Prepared:
-    """The features of some clips, kept in the run; what is wrong with clips is listed there."""
-    prepared = prepare(clips, mel, cache_of(options, run), workers=options.workers, engine=engine)
+    """The features of some clips, kept in the run; what is wrong with clips is listed there.
+
+    ``engine``, ``in_batch``: see :func:`semisonic.inference.prepare.prepare`.
+    """
+    cache = cache_of(options, run)
+    prepared = prepare(
+        clips, mel, cache, workers=options.workers, engine=engine, in_batch=in_batch
+    )
     run.add_bad_files(prepared.failures)
     write_remarks(run, prepared.remarks)
     return prepared
