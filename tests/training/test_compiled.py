@@ -60,11 +60,14 @@ def test_what_cannot_be_compiled_is_trained_all_the_same(monkeypatch, caplog, wh
 
 def test_it_is_compiled_where_it_may_pay():
     card, cpu = torch.device("cuda"), torch.device("cpu")
-    assert wants_compiling(OPTIONS, LEAST_STEPS, card)
-    assert not wants_compiling(OPTIONS, LEAST_STEPS - 1, card)
-    assert not wants_compiling(OPTIONS, 10 * LEAST_STEPS, cpu)
-    assert wants_compiling(replace(OPTIONS, compile="on"), 1, cpu)
-    assert not wants_compiling(replace(OPTIONS, compile="off"), 10 * LEAST_STEPS, card)
+    steady, other = Classify(small_net()), Classify(small_net())
+    other.steady = False
+    assert not wants_compiling(other, OPTIONS, LEAST_STEPS, card)
+    assert wants_compiling(steady, OPTIONS, LEAST_STEPS, card)
+    assert not wants_compiling(steady, OPTIONS, LEAST_STEPS - 1, card)
+    assert not wants_compiling(steady, OPTIONS, 10 * LEAST_STEPS, cpu)
+    assert wants_compiling(steady, replace(OPTIONS, compile="on"), 1, cpu)
+    assert not wants_compiling(steady, replace(OPTIONS, compile="off"), 10 * LEAST_STEPS, card)
 
 
 def test_values_of_a_step_outlive_the_next(monkeypatch):

@@ -81,7 +81,7 @@ class Consistency(Supervised):
             "loss": loss,
             "labelled": labelled.detach(),
             "disagreement": disagreement.detach(),
-            "weight": torch.tensor(weight, device=x.device),
+            "weight": weight,
             **self.accuracy(own, target),
         }
 

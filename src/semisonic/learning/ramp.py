@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -32,12 +30,13 @@ class Ramp(nn.Module):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     @property
-    def value(self) -> float:
-        """The weight of the current step, 0 to 1."""
-        step = int(self.step)
-        if step >= self.n_steps:
-            return 1.0
-        return math.exp(-5.0 * (1.0 - step / self.n_steps) ** 2)
+    def value(self) -> Tensor:
+        """The weight of the current step, 0 to 1, a scalar on the device: reading it there stops
+        a graphics card until it has caught up."""
+        if not self.n_steps:
+            return torch.ones((), device=self.step.device)
+        share = (exact(self.step) / self.n_steps).clamp(max=1.0)
+        return torch.exp(-5.0 * (1.0 - share) ** 2).float()
 
     def advance(self) -> None:
         """Go on to the next step."""
@@ -46,3 +45,8 @@ class Ramp(nn.Module):
     def extra_repr(self) -> str:
         """What torch prints of it."""
         return f"n_steps={self.n_steps}"
+
+
+def exact(count: Tensor) -> Tensor:
+    """A count as float64, or as float32 where a device has nothing better."""
+    return count.float() if count.device.type == "mps" else count.double()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.base.errors import OptionError
+from semisonic.learning.ramp import exact
 
 
 class Teacher(nn.Module):
@@ -51,12 +52,12 @@ class Teacher(nn.Module):
     def follow(self, network: nn.Module) -> None:
         """Take in the weights of the network after a step."""
         self.n_updates += 1
-        n = int(self.n_updates)
-        decay = min(self.decay, (1 + n) / (10 + n))
+        n = exact(self.n_updates)
+        share = (1.0 - ((1 + n) / (10 + n)).clamp(max=self.decay)).float()
         mine, theirs = self.network.state_dict(), network.state_dict()
         for name, tensor in mine.items():
             if tensor.is_floating_point():
-                tensor.lerp_(theirs[name].to(tensor.dtype), 1.0 - decay)
+                tensor.lerp_(theirs[name].to(tensor.dtype), share.to(tensor.dtype))
             else:
                 tensor.copy_(theirs[name])
 

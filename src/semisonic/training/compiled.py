@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from semisonic.learning import BatchLike
+from semisonic.learning import BatchLike, Objective
 from semisonic.training.options import FitOptions
 from semisonic.training.precision import Plan
 
@@ -31,10 +31,12 @@ Terms = dict[str, Tensor]
 log = logging.getLogger(__name__)
 
 
-def wants_compiling(options: FitOptions, n_steps: int, device: torch.device) -> bool:
+def wants_compiling(
+    objective: Objective, options: FitOptions, n_steps: int, device: torch.device
+) -> bool:
     """Whether a training of so many steps shall be compiled."""
     if options.compile == "auto":
-        return device.type == "cuda" and n_steps >= LEAST_STEPS
+        return device.type == "cuda" and n_steps >= LEAST_STEPS and objective.steady
     return options.compile == "on"
 
 

@@ -103,7 +103,7 @@ class Training:
             n_steps = self.options.epochs * self.steps_per_epoch
             self._computing = Computing(
                 self.world.wrap(self.objective), self.plan, self.device,
-                compiled=wants_compiling(self.options, n_steps, self.device),
+                compiled=wants_compiling(self.objective, self.options, n_steps, self.device),
             )  # fmt: skip
         return self._computing
 
