@@ -8,8 +8,9 @@
 for ``small`` (64 x 216): features kept beforehand (``kept``), computed in the batch
 (``in batch``), and computed in the batch with a compiled step (``in batch, compiled``). The
 second of two epochs is timed, and the first, which holds the compiling and the choice of a number
-format, stands beside; rounds are interleaved, medians count. ``auto``: seconds of ``train --method auto`` for each fold, from files to a model,
-and the accuracy on the fold. ``table``: seconds of the recipe ``cae-pretraining`` on all folds.
+format, stands beside; rounds are interleaved, medians count. ``auto``: seconds of
+``train --method auto`` for each fold, from files to a model, and the accuracy on the fold.
+``table``: seconds of the recipe ``cae-pretraining`` on all folds.
 
 Without a card, or with ``--device cpu``, all three run on the processor.
 """

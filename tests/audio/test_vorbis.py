@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,22 @@ def test_long_recordings_are_left_to_libsndfile(
     monkeypatch.setattr(vorbis, "MOST_BYTES", 1000)
     assert open_vorbis(path) is None
     assert len(read(path)[0]) == 60000
+
+
+def test_a_small_part_of_a_recording_is_left_to_libsndfile(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.ogg", sound(22050 * 10))
+    assert open_vorbis(path, 6.0) is not None
+    for span in (4.0, 0.01, 0.0, -1.0, float("nan"), float("inf")):
+        assert open_vorbis(path, span) is None
+    expected = read(path)[0]
+    part = read(path, start_time=7.0, end_time=8.0)[0]
+    np.testing.assert_allclose(part, expected[7 * 22050 : 8 * 22050], atol=CLOSE)
+
+
+def test_a_member_of_a_shard_is_decoded_alike(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.ogg", sound(30000))
+    held = BytesIO(path.read_bytes())
+    fast = open_vorbis(held)
+    assert fast is not None
+    assert held.tell() == 0
+    np.testing.assert_array_equal(fast.read(30000), open_vorbis(path).read(30000))  # type: ignore[union-attr]

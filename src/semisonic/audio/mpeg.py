@@ -16,8 +16,12 @@ import io
 import mmap
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from semisonic.base.members import open_binary
 
 _V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -87,9 +91,9 @@ def open_mpeg(path: Path) -> MpegStream | None:
     None where libsndfile needs no help: the stream has its own header, or is not plain
     layer III.
     """
-    file = open(path, "rb")  # noqa: SIM115  (the stream closes it)
+    file = open_binary(path)  # the stream closes it
     try:
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with _content(file) as data:
             start, stop = _bounds(data)
             in_wav = start > 0 and data[:4] == b"RIFF"
             first, n_frames = count_frames(data, start, stop)
@@ -102,6 +106,16 @@ def open_mpeg(path: Path) -> MpegStream | None:
     except BaseException:
         file.close()
         raise
+
+
+@contextmanager
+def _content(file: BinaryIO) -> Iterator[mmap.mmap | bytes]:
+    """The bytes of a file without reading them, or those that are in memory already."""
+    if isinstance(file, io.BytesIO):
+        yield file.getvalue()
+        return
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
 
 
 def count_frames(data: mmap.mmap | bytes, start: int, stop: int) -> tuple[int, int]:
@@ -147,7 +161,7 @@ def _next_frame(
     return stop, kind
 
 
-def _bounds(data: mmap.mmap) -> tuple[int, int]:
+def _bounds(data: mmap.mmap | bytes) -> tuple[int, int]:
     """Where the stream lies in the file: a WAV file's data chunk, or between the tags."""
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
         at = 12
@@ -166,7 +180,7 @@ def _bounds(data: mmap.mmap) -> tuple[int, int]:
     return min(start, stop), stop
 
 
-def _has_header(data: mmap.mmap, first: int) -> bool:
+def _has_header(data: mmap.mmap | bytes, first: int) -> bool:
     """Whether the first frame already tells the length (Xing, Info or VBRI)."""
     at = first + 4 + _side_length(_word(data, first))
     return data[at : at + 4] in (b"Xing", b"Info") or data[first + 36 : first + 40] == b"VBRI"

@@ -50,7 +50,7 @@ def read(
         No such file, empty, not audio, damaged, truncated, NaN or infinite samples, a part
         that is not there, or too short to leave a sample at ``sample_rate``.
     """
-    with Source(file) as source:
+    with Source(file, span=None if end_time is None else end_time - start_time) as source:
         x = source.samples(start_time, end_time)
         rate = source.info.sample_rate
     if sample_rate is None or sample_rate == rate:
@@ -85,13 +85,8 @@ def read_start(
     AudioError
         As :func:`read`, as far as the recording is read.
     """
-    blocks = read_blocks(
-        file,
-        block_time=duration,
-        sample_rate=sample_rate,
-        start_time=start_time,
-        end_time=end_time,
-    )
+    _check_block_time(duration)
+    blocks = _read_blocks(file, duration, sample_rate, start_time, end_time, span=duration)
     first = next(blocks)
     blocks.close()
     return first
@@ -138,9 +133,14 @@ def read_blocks(
     AudioError
         As :func:`read`, when the iteration comes to it.
     """
+    _check_block_time(block_time)
+    span = None if end_time is None else end_time - start_time
+    return _read_blocks(file, block_time, sample_rate, start_time, end_time, span)
+
+
+def _check_block_time(block_time: float) -> None:
     if not 0.0 < block_time < float("inf"):
         raise OptionError(f"block_time: found {block_time!r} s, expected more than 0 s")
-    return _read_blocks(file, block_time, sample_rate, start_time, end_time)
 
 
 def _read_blocks(
@@ -149,8 +149,9 @@ def _read_blocks(
     sample_rate: int | None,
     start_time: float,
     end_time: float | None,
+    span: float | None,
 ) -> Generator[NDArray[np.float32], None, None]:
-    with Source(file) as source:
+    with Source(file, span=span) as source:
         rate_in = source.info.sample_rate
         rate_out = sample_rate or rate_in
         n_read = min(BLOCK, max(_SMALLEST_BLOCK, round(block_time * rate_in)))

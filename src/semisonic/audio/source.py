@@ -1,5 +1,7 @@
 """An open recording: what it is, and its samples, block by block.
 
+It is a file, or a member of a shard (:mod:`semisonic.base.members`), which is held in memory.
+
 The rules, for every format:
 
 - Channels are averaged. Full scale is ±1; 16-bit samples are read as integers and divided
@@ -17,13 +19,14 @@ The rules, for every format:
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile as sf
@@ -34,6 +37,7 @@ from semisonic.audio.remote import copy_of
 from semisonic.audio.truncation import describe_truncation, missing_share
 from semisonic.audio.vorbis import VorbisStream, open_vorbis
 from semisonic.base.errors import AudioError
+from semisonic.base.members import Member, member_of, read_member
 
 BLOCK = 1 << 15
 """Samples of a channel decoded at once: small, so that no fresh memory pages are needed."""
@@ -85,25 +89,28 @@ def probe(file: str | os.PathLike[str]) -> AudioInfo:
     AudioError
         If there is no such file, or it is not a recording, or holds no sample.
     """
-    with Source(file, decode=False) as source:
+    with Source(file, span=0.0) as source:
         return source.info
 
 
 class Source:
     """An open recording, to be used in a ``with`` block.
 
-    Without ``decode`` it is opened for what its header says.
+    Parameters
+    ----------
+    file : path
+    span : float, optional
+        Seconds that will be read, if it may be less than all; 0 for what the header says alone.
+        It chooses the decoder.
     """
 
-    def __init__(self, file: str | os.PathLike[str], *, decode: bool = True) -> None:
+    def __init__(self, file: str | os.PathLike[str], *, span: float | None = None) -> None:
         self.path = Path(file)
         self._copy = copy_of(self.path)
         self._stream: mpeg.MpegStream | None = None
         self._lead = 0  # samples to pass over at the start of the decoder's output
         try:
-            _check_file(self._copy.path)
-            fast = open_vorbis(self._copy.path) if decode else None
-            self._handle: sf.SoundFile | VorbisStream = fast or _open(self.path, self._copy.path)
+            self._handle = self._decoder(span)
         except BaseException:
             self._copy.close()
             raise
@@ -178,6 +185,15 @@ class Source:
             yield np.multiply(x.T, scale, order="C", dtype=np.float32)
             at += len(x)
         self._check_end(0, n_samples, at)
+
+    def _decoder(self, span: float | None) -> sf.SoundFile | VorbisStream:
+        member = member_of(self._copy.path)
+        held: Path | BinaryIO = self._copy.path
+        if member is None:
+            _check_file(self._copy.path)
+        else:
+            held = _bytes_of(self.path, member)
+        return open_vorbis(held, span) or _open(self.path, held)
 
     def _inspect(self) -> AudioInfo:
         handle = self._handle
@@ -308,6 +324,20 @@ def mix(x: NDArray[Any], result: NDArray[np.float32]) -> None:
     result *= scale
 
 
+def _bytes_of(path: Path, member: Member) -> BinaryIO:
+    """The bytes of a member of a shard, in memory; AudioError if there are none."""
+    try:
+        data = read_member(member)
+    except FileNotFoundError:
+        there = member.shard.exists()
+        raise AudioError(path, "no such member of the shard" if there else "no such file") from None
+    except OSError as error:
+        raise AudioError(path, f"cannot be opened ({error.strerror})") from None
+    if not data:
+        raise AudioError(path, "empty: the member has 0 bytes")
+    return io.BytesIO(data)
+
+
 def _check_file(path: Path) -> None:
     """Raise AudioError unless this is a regular file with something in it."""
     try:
@@ -326,7 +356,7 @@ def _check_file(path: Path) -> None:
         raise AudioError(path, "cannot be opened (Permission denied)")
 
 
-def _open(path: Path, file: Path | mpeg.MpegStream) -> sf.SoundFile:
+def _open(path: Path, file: Path | BinaryIO | mpeg.MpegStream) -> sf.SoundFile:
     try:
         # As bytes: soundfile cannot encode names that are no Unicode.
         return sf.SoundFile(os.fsencode(file) if isinstance(file, Path) else file)

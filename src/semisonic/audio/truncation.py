@@ -13,6 +13,8 @@ from pathlib import Path
 
 import soundfile as sf
 
+from semisonic.base.members import open_binary
+
 TOLERANCE = 0.01
 """Seconds that may be missing: some writers count their header as sound."""
 
@@ -71,8 +73,8 @@ def describe_truncation(duration: float, missing: float) -> str:
 
 def is_closed_ogg(path: Path) -> bool:
     """Whether the last page of an Ogg file is whole and marked as the end."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+    with open_binary(path) as file:
+        size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 2 * _LARGEST_PAGE))
         tail = file.read()
     page = tail.rfind(b"OggS")

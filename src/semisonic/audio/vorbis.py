@@ -10,11 +10,12 @@ is long, is left to libsndfile.
 from __future__ import annotations
 
 import importlib
+import math
 import struct
 import zlib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,12 @@ from numpy.typing import NDArray
 MOST_CHANNELS = 2  # of more, the decoders give another order
 MOST_BYTES = 4 << 20
 MOST_SAMPLES = 1 << 23  # of all channels together
+MOST_WASTE = 2.0  # times the part that is wanted
 
 _PAGE = struct.Struct("<4sBBqIIIB")  # mark, version, flags, position, serial, number, sum, segments
 _FIRST, _LAST = 2, 4  # flags
+_SHORTEST = 64  # bytes of an Ogg file
+_BYTES_PER_SECOND = 64_000  # more than nearly all recordings need
 _HEADER = struct.Struct("<7sIBI")  # of the first packet: mark, version, channels, Hz
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -60,24 +64,25 @@ class VorbisStream:
         self._samples = self._samples[:0]
 
 
-def open_vorbis(path: Path) -> VorbisStream | None:
-    """The recording decoded, or None where libsndfile is to read it."""
+def open_vorbis(file: Path | BinaryIO, span: float | None = None) -> VorbisStream | None:
+    """The recording decoded, or None where libsndfile is to read it.
+
+    ``span`` is as for :class:`semisonic.audio.source.Source`: libsndfile goes to the middle of a
+    recording, while this decoder begins at its start, so it is not for a small part of one.
+    """
     decoder = _decoder()
-    if decoder is None:
+    if decoder is None or (span is not None and not 0.0 < span < math.inf):
         return None
-    try:
-        with open(path, "rb") as file:
-            start = file.read(64)
-            if len(start) < 64 or start[:4] != b"OggS" or start[28:35] != b"\x01vorbis":
-                return None
-            data = start + file.read(MOST_BYTES)
-    except OSError:
+    data = _head_of(file, span)
+    if len(data) < _SHORTEST or data[:4] != b"OggS" or data[28:35] != b"\x01vorbis":
         return None
     _, version, n_channels, rate = _HEADER.unpack_from(data, 28)
     n_samples = count_samples(data)
     if version or not 1 <= n_channels <= MOST_CHANNELS or not rate:
         return None
     if not 0 < n_samples * n_channels <= MOST_SAMPLES:
+        return None
+    if span is not None and n_samples > MOST_WASTE * span * rate:
         return None
     try:
         found = decoder.decode(
@@ -92,6 +97,23 @@ def open_vorbis(path: Path) -> VorbisStream | None:
     if len(samples) != n_samples * n_channels:
         return None
     return VorbisStream(samples.reshape(n_samples, n_channels), rate)
+
+
+def _head_of(file: Path | BinaryIO, span: float | None) -> bytes:
+    """The whole file, or no more of it than tells that it is too long; what is read is given back."""
+    most = MOST_BYTES
+    if span is not None:
+        most = min(most, _SHORTEST + math.ceil(MOST_WASTE * span * _BYTES_PER_SECOND))
+    if isinstance(file, Path):
+        try:
+            with open(file, "rb") as stream:
+                start = stream.read(_SHORTEST)
+                return start if start[:4] != b"OggS" else start + stream.read(most)
+        except OSError:
+            return b""
+    data = file.read(most)
+    file.seek(0)
+    return data
 
 
 def count_samples(data: bytes) -> int:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from semisonic.base.members import member_of, read_member
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -69,6 +71,9 @@ def to_bytes(text: str) -> bytes:
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file's bytes."""
+    """The SHA-256 of the bytes of a file, or of a member of a shard."""
+    found = member_of(path)
+    if found is not None:
+        return hashlib.sha256(read_member(found)).hexdigest()
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

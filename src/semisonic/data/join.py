@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from semisonic.base.files import content_hash
+from semisonic.base.members import is_there, size_of
 from semisonic.data.clips import Clips
 
 
@@ -49,13 +50,13 @@ def without_copies(pool: Clips, of: Clips) -> tuple[Clips, list[str]]:
     """
     by_size: dict[int, list[Path]] = defaultdict(list)
     for path in dict.fromkeys(of.paths):
-        if path.is_file():
-            by_size[path.stat().st_size].append(path)
+        if is_there(path):
+            by_size[size_of(path)].append(path)
     hashes: dict[int, set[str]] = {}
     dropped = []
     for file in dict.fromkeys(pool.file.tolist()):
         path = pool.root / file
-        size = path.stat().st_size if path.is_file() else -1
+        size = size_of(path) if is_there(path) else -1
         if size not in by_size:
             continue
         if size not in hashes:

@@ -143,7 +143,7 @@ def store_clip(
     AudioError
         If it cannot be read, or is too short to hold a sound.
     """
-    with Source(path) as source:
+    with Source(path, span=None if end_time is None else end_time - start_time) as source:
         rate = source.info.sample_rate
         duration = (source.info.duration if end_time is None else end_time) - start_time
         if duration <= LONG_DURATION:

@@ -216,7 +216,13 @@ def gather(
             table = join(joined, changed)
         hop = segments.hop or None
         part = prepare(
-            table, mel, cache, hop=hop, rest=segments.rest, workers=workers, engine=engine,
+            table,
+            mel,
+            cache,
+            hop=hop,
+            rest=segments.rest,
+            workers=workers,
+            engine=engine,
             in_batch=in_batch,
         )
         prepared.append(part)

@@ -27,6 +27,7 @@ DATA_VERBS = {
     "check": (f"{_VERBS}.data_check", "Look for leaks between folds and for duplicates."),
     "build": (f"{_VERBS}.data_build", "Decode and resample all clips into a sample store."),
     "labels": (f"{_VERBS}.data_labels", "Convert label files of other tools, or cut windows."),
+    "shards": (f"{_VERBS}.data_shards", "Pack recordings into a few large files."),
     "mix": (f"{_VERBS}.data_mix", "Mix clips into background: windows to train a detector on."),
     "preview": (f"{_VERBS}.data_preview", "Look at and listen to every augmentation of a clip."),
     "get": (f"{_VERBS}.data_get", "Fetch a published data set."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from semisonic.apps.cli.session import Session
+from semisonic.base.members import is_there
 from semisonic.base.options import option
 from semisonic.data import LABEL_CHOICES, Clips, load_clips
 
@@ -45,4 +46,4 @@ def load(path: str, source: SourceOptions, session: Session) -> Clips:
 
 def has_audio(clips: Clips) -> bool:
     """Whether any recording lies where the table says; the reader's notes tell when not."""
-    return any(path.is_file() for path in clips.paths)
+    return any(is_there(path) for path in clips.paths)

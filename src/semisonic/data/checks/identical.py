@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from semisonic.base.files import content_hash
+from semisonic.base.members import open_binary, size_of
 from semisonic.base.progress import track
 from semisonic.data.checks.pair import Duplicate, Sound, make_pair, may_pair
 from semisonic.data.clips import Clips
@@ -61,7 +62,7 @@ def _content_names(files: set[Path]) -> dict[Path, str]:
     for file in sorted(files):
         names[file] = str(file)
         try:
-            by_size.setdefault(file.stat().st_size, []).append(file)
+            by_size.setdefault(size_of(file), []).append(file)
         except OSError:
             continue  # a missing file is like no other; reading it will report it
     doubtful = [file for same in by_size.values() if len(same) > 1 for file in same]
@@ -77,7 +78,7 @@ def _content_names(files: set[Path]) -> dict[Path, str]:
 
 def _sample(file: Path) -> bytes:
     """Size, beginning, middle and end of a file."""
-    with open(file, "rb") as stream:
+    with open_binary(file) as stream:
         size = stream.seek(0, os.SEEK_END)
         parts = [size.to_bytes(8, "little")]
         for start in (0, size // 2, max(0, size - _SAMPLE_BYTES)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from semisonic.base.errors import DataError
+from semisonic.base.members import is_there
 from semisonic.data.clips import Clips
 from semisonic.data.label_log import is_log, read_log
 from semisonic.data.readers.place import Place, ReadOptions
@@ -31,7 +32,7 @@ def read(place: Place, options: ReadOptions) -> Clips:
     found = read_log(place.path)
     current = Current(found.root, replay(found.entries), options.name or place.name)
     clips = current.clips(group=options.group)
-    missing = sorted({str(p) for p in set(clips.paths) if not p.is_file()})
+    missing = sorted({str(p) for p in set(clips.paths) if not is_there(p)})
     problems = [*found.problems, *((path, "no such recording") for path in missing)]
     if problems and not options.allow_missing:
         first = "; ".join(f"{where}: {reason}" for where, reason in problems[:_SHOWN])
@@ -39,6 +40,6 @@ def read(place: Place, options: ReadOptions) -> Clips:
             f"{place.path}: {len(problems)} places of the label log cannot be used: {first}"
         )
     if missing:
-        clips = clips[np.array([path.is_file() for path in clips.paths], np.bool_)]
+        clips = clips[np.array([is_there(path) for path in clips.paths], np.bool_)]
     notes = [f"{len(problems)} places of the log cannot be used"] if problems else []
     return clips.with_columns(notes=(*clips.notes, *notes))

@@ -22,6 +22,7 @@ from semisonic.data.readers import (
     label_files,
     label_log,
     plain,
+    shards,
     urbansound,
 )
 from semisonic.data.readers.place import Place, ReadOptions
@@ -64,6 +65,7 @@ LAYOUTS = (
     Layout("esc-us", "ESC-US, unlabelled", esc_us.recognise, esc_us.read),
     Layout("esc-folders", "ESC in its old layout", esc_folders.recognise, esc_folders.read),
     Layout("folders", "a folder of class folders", class_folders.recognise, class_folders.read),
+    Layout("shards", "shards", shards.recognise, shards.read),
     Layout("files", "recordings without labels", plain.recognise, plain.read),
 )
 # Parts of a data set, to be asked for by name.
@@ -151,7 +153,10 @@ def load_clips(
         raise OptionError(f"labels: found '{wanted}'; {nearest(wanted, LABEL_CHOICES)}")
     place = _place(path)
     options = ReadOptions(name, group, separator, merge_parts, allow_missing, label_column)
-    layout = _detect(place)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
+    if wanted == "files" and shards.recognise(place) is not None:
+        wanted, layout = "none", _BY_KIND["shards"]
+    else:
+        layout = _detect(place)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
     if place.is_audio_file and layout.kind != "files":
         raise DataError(f"{place.path}: one recording, expected a folder or a table for '{wanted}'")
     clips = layout.read(place, options)
@@ -206,10 +211,13 @@ def _place(path: str | os.PathLike[str]) -> Place:
     place = Place(Path(path))
     if not place.path.exists():
         raise DataError(f"{place.path}: no such file or folder; look at the spelling of the path")
-    if not (place.is_folder or place.is_text or place.is_log or place.is_audio_file):
+    if not (
+        place.is_folder or place.is_text or place.is_log or place.is_audio_file or place.is_shard
+    ):
         raise DataError(
             f"{place.path}: found a '{place.path.suffix or 'nameless'}' file, expected a folder "
-            "with recordings, a CSV or TSV table, a label file, a label log, or a recording"
+            "with recordings or shards, a CSV or TSV table, a label file, a label log, a shard "
+            "(.tar, .parquet), or a recording"
         )
     return place
 

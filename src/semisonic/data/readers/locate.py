@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from semisonic.base.errors import DataError
+from semisonic.base.members import is_there
 from semisonic.data.readers.place import base_name, relative_names
 
 _N_SHOWN = 5
@@ -41,7 +42,7 @@ def locate(
     """
     parent = table.parent
     roots = [f for f in (parent, parent / "audio", parent.parent / "audio") if f.is_dir()]
-    present = {root: [(root / file).is_file() for file in files] for root in roots}
+    present = {root: [is_there(root / file) for file in files] for root in roots}
     roots.sort(key=lambda folder: -sum(present[folder]))  # stable: the first one wins a tie
     root, placed, n_elsewhere = roots[0], list[str | None](files), 0
     if not all(present[root]):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from semisonic.audio import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio
 from semisonic.base.errors import DataError
+from semisonic.base.members import SHARD_SUFFIXES
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 LOG_SUFFIX = ".jsonl"
@@ -53,6 +54,11 @@ class Place:
         return self.path.is_file() and self.path.suffix.lower() in AUDIO_SUFFIXES
 
     @property
+    def is_shard(self) -> bool:
+        """Whether the path is a tar file or Parquet table of recordings."""
+        return self.path.is_file() and self.path.suffix.lower() in SHARD_SUFFIXES
+
+    @property
     def is_folder(self) -> bool:
         """Whether the path is a folder."""
         return self.path.is_dir()
@@ -68,6 +74,11 @@ class Place:
         if not self.is_folder:
             return ()
         return relative_names(self.path)
+
+    @cached_property
+    def shards(self) -> tuple[str, ...]:
+        """The shards below the folder: relative names with forward slashes, sorted."""
+        return relative_names(self.path, SHARD_SUFFIXES) if self.is_folder else ()
 
     @cached_property
     def tables(self) -> tuple[Path, ...]:
@@ -108,11 +119,11 @@ class Place:
         return self.audio
 
 
-def relative_names(folder: Path) -> tuple[str, ...]:
-    """The recordings below a folder, relative to it, with forward slashes, sorted."""
+def relative_names(folder: Path, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> tuple[str, ...]:
+    """The files of some endings below a folder, relative to it, with forward slashes, sorted."""
     # Plain text instead of Path.relative_to: four times faster on a quarter of a million files.
     base = folder.as_posix().rstrip("/") + "/"
-    names = (file.as_posix() for file in find_audio(folder))
+    names = (file.as_posix() for file in find_audio(folder, suffixes))
     if base == "./":
         return tuple(names)
     return tuple(name.removeprefix(base) for name in names)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from semisonic.base.errors import DataError
+from semisonic.base.members import is_there
 from semisonic.data.clips import Clips
 from semisonic.data.readers.groups import groups_of
 from semisonic.data.readers.place import Place, ReadOptions
@@ -42,7 +43,7 @@ def from_files(files: Iterable[str | os.PathLike[str]], name: str = "files") -> 
     paths = [Path(file) for file in files]
     if not paths:
         raise DataError("no files given, expected at least one recording")
-    missing = [str(path) for path in paths if not path.is_file()]
+    missing = [str(path) for path in paths if not is_there(path)]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(paths)} files do not exist: {', '.join(missing[:5])}"

@@ -52,9 +52,7 @@ def prepare_in(
     ``engine``, ``in_batch``: see :func:`semisonic.inference.prepare.prepare`.
     """
     cache = cache_of(options, run)
-    prepared = prepare(
-        clips, mel, cache, workers=options.workers, engine=engine, in_batch=in_batch
-    )
+    prepared = prepare(clips, mel, cache, workers=options.workers, engine=engine, in_batch=in_batch)
     run.add_bad_files(prepared.failures)
     write_remarks(run, prepared.remarks)
     return prepared
