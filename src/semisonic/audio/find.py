@@ -75,6 +75,16 @@ def find_audio(
         If the folder is missing, is not a folder, or one below it may not be listed (see
         ``unreadable``).
     """
+    return [Path(name) for name in find_names(folder, suffixes, unreadable=unreadable)]
+
+
+def find_names(
+    folder: str | os.PathLike[str],
+    suffixes: frozenset[str] = AUDIO_SUFFIXES,
+    *,
+    unreadable: list[tuple[str, str]] | None = None,
+) -> list[str]:
+    """As :func:`find_audio`, as text with forward slashes: a path takes five times the memory."""
     root = Path(folder)
     if not root.is_dir():
         found = "a file" if root.exists() else "nothing"
@@ -104,7 +114,9 @@ def find_audio(
                 links.append(entry.path)
             elif os.path.splitext(entry.name)[1].lower() in suffixes and _is_listed(entry):
                 files.append(entry.path)
-    return sorted((Path(file) for file in files), key=lambda path: path.as_posix())
+    if os.sep != "/":
+        files = [file.replace(os.sep, "/") for file in files]
+    return sorted(files)
 
 
 def _is_listed(entry: os.DirEntry[str]) -> bool:

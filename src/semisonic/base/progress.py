@@ -97,6 +97,12 @@ def bar(
     )
 
 
+def say(text: str) -> None:
+    """Write a line above the bars, where bars are shown."""
+    if _shown:
+        tqdm.write(text, file=sys.stderr)
+
+
 def track(
     items: Iterable[T], label: str, unit: str = "it", total: int | None = None
 ) -> Iterator[T]:

@@ -139,12 +139,57 @@ class Clips:
             notes=tuple(notes),
             label_type=np.array([row.get("label_type", POSITIVE) for row in table], np.str_),
         )
-        ids = clips.ids
-        if len(set(ids)) != len(ids):
-            seen: set[str] = set()
-            twice = next(i for i in ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+        twice = clips.standing_twice()
+        if twice:
             raise DataError(f"clip table '{name}': the clip {twice} stands twice")
         return clips
+
+    @classmethod
+    def from_files(
+        cls,
+        root: str | Path,
+        files: Sequence[str],
+        groups: Sequence[str],
+        name: str = "clips",
+        notes: Iterable[str] = (),
+    ) -> Clips:
+        """A table of whole files without labels, as of a large pool: a column at a time.
+
+        Files are relative, with forward slashes, each once; rows are sorted by them.
+        """
+        column = np.array(files, dtype=np.str_)
+        group = column if groups is files else np.array(groups, dtype=np.str_)
+        if (column[1:] < column[:-1]).any():
+            order = np.argsort(column, kind="stable")
+            column, group = column[order], group[order]
+        n = len(column)
+        clips = cls(
+            Path(root), column, np.zeros(n), np.full(n, np.nan), ((),) * n, group,
+            np.zeros(n, np.int64), name=name, notes=tuple(notes),
+        )  # fmt: skip
+        twice = clips.standing_twice()
+        if twice:
+            raise DataError(f"clip table '{name}': the clip {twice} stands twice")
+        return clips
+
+    def standing_twice(self) -> str:
+        """The first clip that stands in the table more than once; empty if there is none."""
+        file, start, end = self.file, self.start_time, np.nan_to_num(self.end_time, nan=-1.0)
+        if (file[1:] < file[:-1]).any():
+            order = np.argsort(file, kind="stable")
+            file, start, end = file[order], start[order], end[order]
+        else:
+            order = np.arange(len(self))
+        many = np.flatnonzero(file[1:] == file[:-1])
+        if not len(many):
+            return ""
+        seen: set[tuple[str, float, float]] = set()
+        for row in np.union1d(many, many + 1).tolist():
+            key = (str(file[row]), round(float(start[row]), 3), round(float(end[row]), 3))
+            if key in seen:
+                return self[order[row : row + 1]].ids[0]
+            seen.add(key)
+        return ""
 
     def __len__(self) -> int:
         return len(self.file)
@@ -260,7 +305,7 @@ class Clips:
 
 def all_positive(n: int) -> NDArray[np.str_]:
     """The label type of ``n`` clips whose labels somebody checked."""
-    return np.array([POSITIVE] * n, np.str_)
+    return np.full(n, POSITIVE, dtype=np.dtype(f"<U{len(POSITIVE)}"))
 
 
 def _place(row: dict[str, Any]) -> tuple[str, float, float]:

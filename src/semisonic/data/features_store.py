@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 
 from semisonic.audio import fit_length
 from semisonic.base.errors import DataError, OptionError
+from semisonic.base.forecast import Forecast
 from semisonic.base.progress import bar
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
 from semisonic.data.store import SampleStore, StoreReport, chunk_size
+from semisonic.data.room import need_room
 from semisonic.data.store_folder import DataFile, StoreFolder, opened
 from semisonic.data.store_index import clip_keys
 from semisonic.data.workers import count_workers
@@ -239,6 +241,8 @@ class _Build:
         rest = [row for row, identity in enumerate(self.wanted) if identity not in known]
         make = partial(self.work.into, data) if self.engine.is_local else self.work.alone
         n = len(self.wanted)
+        need_room(data.path.parent, len(rest) * self.row_bytes, f"features of {len(rest):,} clips")
+        forecast = Forecast("features", len(rest))
         with (
             one_torch_thread(),
             bar(n, "features", "clip", initial=len(known)) as shown,
@@ -252,6 +256,7 @@ class _Build:
                         data.write(features[i], row * self.row_bytes)
                     journal.append([*self.wanted[row], row])
                 shown.update(len(rows))
+                forecast.done(len(rows))
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.audio.resample import check_rate
+from semisonic.base.forecast import Forecast
 from semisonic.base.progress import bar
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
@@ -89,6 +90,8 @@ class SampleStore:
         Hz.
     n_samples : ndarray of int64, shape (n,)
         Length of each clip.
+    rows : ndarray of int64, shape (n,)
+        The row of the table given to :meth:`build` that each is.
     scale : ndarray of float64, shape (n,)
         What the integers of a clip must be multiplied with, over 32768: 1 except for clips
         that go beyond full scale.
@@ -105,7 +108,9 @@ class SampleStore:
         places: list[Place],
         stamps: NDArray[np.int64],
         report: StoreReport,
+        rows: NDArray[np.int64],
     ) -> None:
+        self.rows = rows
         self.clips, self.sample_rate, self.report, self.stamps = clips, sample_rate, report, stamps
         self.n_samples = np.array([place.n_samples for place in places], np.int64)
         self.scale = np.array([place.scale for place in places], np.float64)
@@ -157,7 +162,13 @@ class SampleStore:
             report = build.report(time.perf_counter() - started)
             places = [build.places[row] for row in rows.tolist()]
             return cls(
-                store.data_path, clips[rows], sample_rate, places, build.stamps[rows], report
+                store.data_path,
+                clips[rows],
+                sample_rate,
+                places,
+                build.stamps[rows],
+                report,
+                rows,
             )
 
     def __len__(self) -> int:
@@ -243,6 +254,7 @@ class _Build:
             bar(n, "decode", "clip", initial=self.n_reused) as shown,
             self.engine.calls(partial(_same, work), workers=self.workers) as calls,
         ):
+            forecast = Forecast("decode", len(rest))
             size = chunk_size(len(rest), calls, self.engine)
             chunks = (
                 [(row, self.keys[row]) for row in rest[i : i + size]]
@@ -258,6 +270,7 @@ class _Build:
                     self.places[row] = place
                     journal.append(to_record(self.keys[row], self.stamps[row].tolist(), place))
                 shown.update(len(found))
+                forecast.done(len(found))
 
 
 def _same(work: T) -> T:

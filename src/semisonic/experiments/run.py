@@ -195,8 +195,8 @@ def material_from(
         in_batch=in_batch_device(options.in_batch, options.device),
     )  # fmt: skip
     hashes = {
-        "labelled": recording_hashes(material.labelled, workers=options.workers),
-        "pool": recording_hashes(material.pool, workers=options.workers),
+        name: recording_hashes(table, workers=options.workers, cache=cache)
+        for name, table in (("labelled", material.labelled), ("pool", material.pool))
     }
     for name, found in hashes.items():
         run.add_data(name, data_hash(found.values()))

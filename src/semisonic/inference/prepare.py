@@ -9,7 +9,6 @@ windows and the scores of a clip's windows can be put together again.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,11 +21,15 @@ from numpy.typing import ArrayLike, NDArray
 from semisonic.audio import problems
 from semisonic.base.errors import DataError
 from semisonic.base.files import digest
+from semisonic.base.forecast import size
+from semisonic.base.progress import say
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.in_batch import InBatch
+from semisonic.data.room import need_room, taken
 from semisonic.data.store import SampleStore
 from semisonic.engines import LOCAL_ENGINE, Engine
+from semisonic.data.store_decode import SAMPLE_BYTES
 from semisonic.features import (
     CepstrumOptions,
     Extractor,
@@ -37,10 +40,13 @@ from semisonic.features import (
 )
 from semisonic.inference.pipeline import features_of_wave
 from semisonic.inference.scoring import mean_by
-from semisonic.inference.windowing import cut_clips, cut_stream
+from semisonic.inference.windowing import Cut, cut_measured, cut_stream
 
 MOSTLY_PADDED = 0.4
 """Median length, as a share of the window, below which it is said that clips are short."""
+
+WORTH_SAYING = 1 << 30
+"""Bytes from which on it is said before what will lie on the disk."""
 
 SILENT = ("silent", "constant")
 """How remarks about clips begin that hold nothing to hear; see :func:`semisonic.audio.problems`."""
@@ -195,15 +201,20 @@ def prepare(
     DataError
         When not a single clip could be read, with the reasons, or when one stands twice.
     """
-    if len(set(clips.ids)) != len(clips):
-        twice = Counter(clips.ids).most_common(1)[0][0]
+    twice = clips.standing_twice()
+    if twice:
         raise DataError(f"'{clips.name}': the clip {twice} stands twice; leave one of them out")
-    windows, source, failures = cut_clips(clips, mel.duration, hop, rest=rest, workers=workers)
+    cut_up = cut_measured(clips, mel.duration, hop, rest=rest, workers=workers, cache=cache)
+    windows, source, failures = cut_up.clips, cut_up.source, cut_up.failures
     place = digest(clips.root.resolve(), clips.name)
     cut = "" if hop is None and rest else f"-{digest(mel.duration, hop, rest)}"
+    of_samples = cache / "samples" / f"{digest(clips.root.resolve())}-{mel.sample_rate}{cut}"
+    of_features = cache / "features" / f"{place}-{mel.key()}{cut}"
+    kept_features = in_batch is None or not isinstance(mel, MelOptions)
+    _check_room(cut_up, mel, of_samples, of_features if kept_features else None)
     samples = SampleStore.build(
         windows,
-        cache / "samples" / f"{digest(clips.root.resolve())}-{mel.sample_rate}{cut}",
+        of_samples,
         sample_rate=mel.sample_rate,
         workers=workers,
         engine=engine,
@@ -214,10 +225,8 @@ def prepare(
         module = Frontend(mel, standardize="none").mel
         features = InBatch(samples, module, mel.shape, mel.n_samples, in_batch)
     else:
-        folder = cache / "features" / f"{place}-{mel.key()}{cut}"
-        features = _stored(samples, mel, folder, workers, engine)
-    row_of = dict(zip(windows.ids, source.tolist(), strict=True))
-    kept = np.array([row_of[clip] for clip in features.clips.ids], dtype=np.int64)
+        features = _stored(samples, mel, of_features, workers, engine)
+    kept = source[samples.rows]
     all_failures = (*failures, *samples.report.failures)
     if not len(kept):
         raise DataError(_nothing_left(clips, all_failures))
@@ -237,7 +246,29 @@ def _stored(
         shape=mel.shape,
         n_samples=mel.n_samples,
         workers=workers,
+        engine=engine,
     )
+
+
+def _check_room(cut: Cut, mel: FrontOptions, samples: Path, features: Path | None) -> None:
+    """See, before hours of work, that the disk can take what comes of it.
+
+    Raises
+    ------
+    DataError
+        When it cannot.
+    """
+    n_samples = round(cut.seconds * mel.sample_rate * SAMPLE_BYTES)
+    n_features = 0 if features is None else len(cut.clips) * 2 * int(np.prod(mel.shape))
+    folders = [samples] if features is None else [samples, features]
+    missing = n_samples + n_features - taken(folders)
+    what = f"samples ({size(n_samples)})"
+    if features is not None:
+        what += f" and features ({size(n_features)})"
+    what += f" of {len(cut.clips):,} clips"
+    need_room(samples, max(missing, 0), what)
+    if missing >= WORTH_SAYING:
+        say(f"{what} will lie in '{samples.parent.parent}'")
 
 
 def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOptions) -> Prepared:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 from semisonic.base.files import content_hash, digest
-from semisonic.base.progress import track
 from semisonic.data.clips import Clips
+from semisonic.data.file_facts import file_facts
 
 HASH_DIGITS = 12
 """Hex digits kept of a SHA-256. Packed, a quarter of a million recordings take 2 MB; that one
@@ -40,22 +40,24 @@ WITH_LABELS = (
 """Roles in which labels were seen: recordings of these are no test."""
 
 
-def recording_hashes(clips: Clips, *, workers: int | None = None) -> dict[str, str]:
+def recording_hashes(
+    clips: Clips, *, workers: int | None = None, cache: Path | None = None
+) -> dict[str, str]:
     """The content hash of each recording that occurs in a table, by its relative file name.
 
-    Recordings that cannot be opened are left out; they take part in nothing.
+    Recordings that cannot be opened are left out; they take part in nothing. With a ``cache``
+    folder, files that have not changed are not read again.
     """
     files = list(dict.fromkeys(clips.file.tolist()))
 
-    def hash_of(file: str) -> str:
+    def hash_of(path: Path) -> str | None:
         try:
-            return content_hash(clips.root / file)[:HASH_DIGITS]
+            return content_hash(path)[:HASH_DIGITS]
         except OSError:
-            return ""
+            return None
 
-    with ThreadPoolExecutor(workers) as pool:
-        found = list(track(pool.map(hash_of, files), "hash", "file", len(files)))
-    return {file: value for file, value in zip(files, found, strict=True) if value}
+    found = file_facts(clips, files, hash_of, "hash", workers=workers, cache=cache)
+    return {file: str(value) for file, value in zip(files, found, strict=True) if value}
 
 
 def data_hash(hashes: Iterable[str]) -> str:

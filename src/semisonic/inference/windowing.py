@@ -12,13 +12,17 @@ that people make: it keeps a rest of half a window as a shorter clip.)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.errors import OptionError
+from semisonic.audio import probe
+from semisonic.base.errors import AudioError, OptionError
 from semisonic.data.clips import Clips
-from semisonic.data.windows import read_headers
+from semisonic.data.file_facts import file_facts
 
 TOLERANCE = 0.1
 """Share of a window that the end of a recording may miss without a window of its own."""
@@ -56,6 +60,47 @@ def cut_clips(
     rest: bool = True,
     workers: int | None = None,
 ) -> tuple[Clips, NDArray[np.int64], tuple[tuple[str, str], ...]]:
+    """As :func:`cut_measured`, without the lengths.
+
+    Returns
+    -------
+    clips, source, failures
+    """
+    cut = cut_measured(clips, window, hop, rest=rest, workers=workers)
+    return cut.clips, cut.source, cut.failures
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Clips that were cut into windows.
+
+    Attributes
+    ----------
+    clips : Clips
+        In the order given; windows carry label, group and fold of their clip.
+    source : ndarray of int64
+        The row of the table given that each row was cut from.
+    failures : tuple of (str, str)
+        Clips whose file cannot be opened, and the reason; they are left out.
+    seconds : float
+        Length of all windows together.
+    """
+
+    clips: Clips
+    source: NDArray[np.int64]
+    failures: tuple[tuple[str, str], ...]
+    seconds: float
+
+
+def cut_measured(
+    clips: Clips,
+    window: float,
+    hop: float | None = None,
+    *,
+    rest: bool = True,
+    workers: int | None = None,
+    cache: Path | None = None,
+) -> Cut:
     """Cut the clips that are longer than a window; leave the others as they are.
 
     Parameters
@@ -67,36 +112,34 @@ def cut_clips(
         last one of a recording, which ends where the recording ends).
     rest : bool
         Without it the rest of a recording behind its last whole window is left out.
-
-    Returns
-    -------
-    clips : Clips
-        In the order given; windows carry label, group and fold of their clip.
-    source : ndarray of int64
-        The row of the table given that each row was cut from.
-    failures : tuple of (str, str)
-        Clips whose file cannot be opened, and the reason; they are left out.
+    cache : Path, optional
+        Keeps the lengths of files, so that their headers are read once.
     """
     hop = window if hop is None else hop
-    length, failures = _lengths(clips, workers)
-    rows: list[NDArray[np.int64]] = []
-    starts: list[NDArray[np.float64]] = []
-    ends: list[NDArray[np.float64]] = []
-    for row in range(len(clips)):
-        if np.isnan(length[row]):
-            continue
+    length, failures = _lengths(clips, workers, cache)
+    source = np.flatnonzero(~np.isnan(length))
+    long = length[source] > window
+    if not long.any():
+        return Cut(clips[source], source, tuple(failures), float(length[source].sum()))
+    # Of most clips there is one window, the clip itself; only long ones are looked at one by one.
+    rows, starts, ends = [source[~long]], [clips.start_time[source[~long]]], list[Any]()
+    ends.append(clips.end_time[source[~long]])
+    for row in source[long].tolist():
         found = window_starts(float(length[row]), window, hop, rest=rest)
         rows.append(np.full(len(found), row, np.int64))
         begin = clips.start_time[row]
         starts.append(begin + found)
         whole = len(found) == 1
         ends.append(clips.end_time[row : row + 1] if whole else begin + found + window)
-    source = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+    source = np.concatenate(rows)
+    order = np.argsort(source, kind="stable")
+    source = source[order]
     cut = clips[source].with_columns(
-        start_time=np.concatenate(starts) if starts else np.zeros(0),
-        end_time=np.concatenate(ends) if ends else np.zeros(0),
+        start_time=np.concatenate(starts)[order], end_time=np.concatenate(ends)[order]
     )
-    return cut, source, tuple(failures)
+    short = float(length[np.unique(source[length[source] <= window])].sum())
+    seconds = short + window * int((length[source] > window).sum())
+    return Cut(cut, source, tuple(failures), seconds)
 
 
 def cut_stream(
@@ -150,18 +193,35 @@ class WindowCutter:
 
 
 def _lengths(
-    clips: Clips, workers: int | None
+    clips: Clips, workers: int | None, cache: Path | None
 ) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
     """Length of each clip in seconds, NaN where the file cannot be used as a whole."""
     length = clips.end_time - clips.start_time
     unknown = np.flatnonzero(np.isnan(length))
-    files = list(dict.fromkeys(clips.file[unknown].tolist()))
-    headers = {header.file: header for header in read_headers(clips, files, workers)}
-    ids, failures = clips.ids, []
-    for row in unknown:
-        header = headers[str(clips.file[row])]
-        if header.info is None or header.reason:
-            failures.append((ids[row], header.reason))
-        else:
-            length[row] = header.info.duration - clips.start_time[row]
+    if not len(unknown):
+        return length, []
+    files, which = np.unique(clips.file[unknown], return_inverse=True)
+    reasons: dict[str, str] = {}
+
+    def measure(path: Path) -> float | None:
+        try:
+            info = probe(path)
+        except AudioError as error:
+            reasons[str(path)] = error.reason
+            return None
+        if info.damage:
+            reasons[str(path)] = info.damage
+            return None
+        return info.duration
+
+    names = files.tolist()
+    found = file_facts(clips, names, measure, "read headers", workers=workers, cache=cache)
+    seconds = np.array([np.nan if one is None else float(one) for one in found])
+    length[unknown] = seconds[which] - clips.start_time[unknown]
+    bad = unknown[np.isnan(length[unknown])]
+    ids = clips[bad].ids
+    failures = [
+        (name, reasons.get(str(clips.root / str(clips.file[row])), ""))
+        for name, row in zip(ids, bad.tolist(), strict=True)
+    ]
     return length, failures

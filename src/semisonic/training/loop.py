@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch.nn.utils import clip_grad_norm_
 
+from semisonic.base.forecast import Forecast
 from semisonic.base.options import check
 from semisonic.base.progress import bar
 from semisonic.base.seeds import derive
@@ -170,10 +171,16 @@ def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
     first = training.world.is_first
     shown = bar(total, label, "step", training.step) if first else nullcontext()
 
+    stoppable = training.options.patience > 0
+    at_most = " at most" if stoppable else ""
+    epochs = f"{training.options.epochs} epochs{at_most}"
+    forecast = Forecast(label, total - training.step, f"steps ({epochs})")
+
     def read() -> None:
         n_steps = training.meter.read()
         if progress is not None and n_steps:
             _show(progress, training, n_steps)
+            forecast.done(n_steps)
 
     def after_step(epoch_ended: bool = False) -> None:
         if training.meter.is_due() or training.step == training.epoch_end:

@@ -36,9 +36,7 @@ def recognise(place: Place) -> str | None:
 def read(place: Place, options: ReadOptions) -> Clips:
     """List the clips; the Freesound recording is the group where the name tells it."""
     files = place.need_audio()
-    names = [_FREESOUND.match(base_name(file)) for file in files]
-    known = [name[1] if name else file for name, file in zip(names, files, strict=True)]
+    known = [found[1] if (found := _FREESOUND.match(base_name(f))) else f for f in files]
     groups = known_or_given(files, known, options.group)
-    rows = [{"file": file, "group": group} for file, group in zip(files, groups, strict=True)]
-    note = f"{len(rows)} clips listed without opening them; ESC-US has no labels"
-    return Clips.from_rows(place.path, rows, name=options.name or "ESC-US", notes=[note])
+    note = f"{len(files)} clips listed without opening them; ESC-US has no labels"
+    return Clips.from_files(place.path, files, groups, options.name or "ESC-US", [note])

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from semisonic.audio import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio
+from semisonic.audio.find import find_names
 from semisonic.base.errors import DataError
 from semisonic.base.members import SHARD_SUFFIXES
 
@@ -123,10 +124,7 @@ def relative_names(folder: Path, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> t
     """The files of some endings below a folder, relative to it, with forward slashes, sorted."""
     # Plain text instead of Path.relative_to: four times faster on a quarter of a million files.
     base = folder.as_posix().rstrip("/") + "/"
-    names = (file.as_posix() for file in find_audio(folder, suffixes))
-    if base == "./":
-        return tuple(names)
-    return tuple(name.removeprefix(base) for name in names)
+    return tuple(name.removeprefix(base) for name in find_names(folder, suffixes))
 
 
 def first_folder(file: str) -> str:

@@ -28,8 +28,7 @@ def read(place: Place, options: ReadOptions) -> Clips:
         return from_files([place.path], options.name or place.name)
     files = place.need_audio()
     groups = groups_of(files, options.group)
-    rows = ({"file": f, "group": g} for f, g in zip(files, groups, strict=True))
-    return Clips.from_rows(place.path, rows, name=options.name or place.name)
+    return Clips.from_files(place.path, files, groups, options.name or place.name)
 
 
 def from_files(files: Iterable[str | os.PathLike[str]], name: str = "files") -> Clips:

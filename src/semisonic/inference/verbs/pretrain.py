@@ -34,6 +34,7 @@ from semisonic.inference.tables import plain_table
 from semisonic.inference.verbs.figures import write_curves
 from semisonic.inference.verbs.runs import (
     about,
+    cache_of,
     open_run,
     plain,
     prepare_in,
@@ -121,7 +122,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         name, mel = network_of(options.model, options.mel, start)
         place = in_batch_device(options.in_batch, options.device)
         prepared = prepare_in(run, pool, mel, options, engine, place)
-        hashes = record_data(run, pool, options.workers)
+        hashes = record_data(run, pool, options.workers, cache=cache_of(options, run))
         rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
         _log.info("%d clips to learn from, %d held out", len(kept), len(held))

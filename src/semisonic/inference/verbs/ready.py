@@ -39,7 +39,7 @@ from semisonic.inference.verbs.choosing import choose, select_for
 from semisonic.inference.verbs.noisy import noisy_of, parts_of
 from semisonic.inference.verbs.pool import pool_of
 from semisonic.inference.verbs.pretrain import check_objective, numbers_of, save_pretrained
-from semisonic.inference.verbs.runs import about, prepare_in, record_data
+from semisonic.inference.verbs.runs import about, cache_of, prepare_in, record_data
 from semisonic.inference.verbs.starting import (
     standardize_of,
     start_of,
@@ -189,13 +189,13 @@ def _parts(
     run: RunFolder, options: TrainOptions, clips: Clips, chosen: Selection, pool: Clips | None
 ) -> dict[str, Any]:
     """Who took which part in the making of the model, for its file; data go into the record."""
-    hashes = record_data(run, clips[chosen.used], options.workers)
+    hashes = record_data(run, clips[chosen.used], options.workers, cache=cache_of(options, run))
     parts = {
         "training": Part.of(clips[chosen.train], hashes).to_dict(),
         "validation": Part.of(clips[chosen.validation], hashes).to_dict(),
     }
     if pool is not None:
-        pool_hashes = record_data(run, pool, options.workers, "pool")
+        pool_hashes = record_data(run, pool, options.workers, "pool", cache_of(options, run))
         parts["pretraining"] = Part.of(pool, pool_hashes).to_dict()
     return with_start(parts, options.encoder, run)
 

@@ -84,13 +84,17 @@ def _clips(n: int) -> str:
 
 
 def record_data(
-    run: RunFolder, clips: Clips, workers: int | None, role: str = ""
+    run: RunFolder,
+    clips: Clips,
+    workers: int | None,
+    role: str = "",
+    cache: Path | None = None,
 ) -> dict[str, str]:
     """Write the hash of a data set into the run; the hash of each recording.
 
-    A ``role`` tells a pool from a labelled set of the same name.
+    A ``role`` tells a pool from a labelled set of the same name; ``cache`` keeps hashes.
     """
-    hashes = recording_hashes(clips, workers=workers)
+    hashes = recording_hashes(clips, workers=workers, cache=cache)
     run.add_data(f"{role}: {clips.name}" if role else clips.name, data_hash(hashes.values()))
     return hashes
 
