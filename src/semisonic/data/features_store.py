@@ -31,7 +31,6 @@ from semisonic.data.journal import Journal
 from semisonic.data.store import SampleStore, StoreReport, chunk_size
 from semisonic.data.room import need_room
 from semisonic.data.store_folder import DataFile, StoreFolder, opened
-from semisonic.data.store_index import clip_keys
 from semisonic.data.workers import count_workers
 from semisonic.engines import LOCAL_ENGINE, Engine, in_any_order
 
@@ -199,62 +198,79 @@ class _Build:
     def __init__(self, work: _Work, workers: int | None, engine: Engine) -> None:
         self.work, self.workers, self.engine = work, workers, engine
         self.row_bytes = work.row_bytes
-        keys = clip_keys(work.samples.clips)
-        stamps = work.samples.stamps.tolist()
-        self.wanted: list[Identity] = [(*k, *s) for k, s in zip(keys, stamps, strict=True)]
+        self.samples = work.samples
 
     def run(self, store: StoreFolder) -> int:
         """Compute what is missing; the number of rows that were there already."""
         with store.writing() as (data, journal):
-            known = self._read(journal, data.size())
-        if any(row >= len(self.wanted) or self.wanted[row] != i for i, row in known.items()):
-            known = self._rewrite(store, known)
+            there = self._in_place(journal, data.size())
+            known = {} if there is not None else dict(self._records(journal, data.size()))
+        if there is None:
+            there = self._rewrite(store, known)
+        n_there = int(there.sum())
         with store.writing() as (data, journal):
-            size = len(self.wanted) * self.row_bytes
+            size = len(there) * self.row_bytes
             if data.size() < size:
                 data.resize(size)
-            self._compute_rest(data, journal, known)
-        return len(known)
+            self._compute_rest(data, journal, there)
+        return n_there
 
-    def _read(self, journal: Journal, n_bytes: int) -> dict[Identity, int]:
-        """The row of each clip whose features are there."""
-        return {
-            tuple(record[:5]): record[5]
-            for record in journal.records()
-            if len(record) == 6 and (record[5] + 1) * self.row_bytes <= n_bytes
-        }
+    def identity(self, row: int) -> Identity:
+        """What tells the clip of a row and the state of its file."""
+        clips, (size, changed) = self.samples.clips, self.samples.stamps[row].tolist()
+        start, end = float(clips.start_time[row]), float(clips.end_time[row])
+        return (str(clips.file[row]), start, None if end != end else end, size, changed)
 
-    def _rewrite(self, store: StoreFolder, known: dict[Identity, int]) -> dict[Identity, int]:
-        """Copy the rows that are still good to their new places in a new file."""
-        kept: dict[Identity, int] = {}
+    def _records(self, journal: Journal, n_bytes: int) -> Iterator[tuple[Identity, int]]:
+        """The clips whose features are there, and their rows."""
+        for record in journal.records():
+            if len(record) == 6 and (record[5] + 1) * self.row_bytes <= n_bytes:
+                yield tuple(record[:5]), record[5]
+
+    def _in_place(self, journal: Journal, n_bytes: int) -> NDArray[np.bool_] | None:
+        """Which rows are there, (n,); None when the file holds rows of an older table.
+
+        So the common case holds no list of a quarter of a million clips.
+        """
+        there = np.zeros(len(self.samples), np.bool_)
+        for identity, row in self._records(journal, n_bytes):
+            if row >= len(there) or self.identity(row) != identity:
+                return None
+            there[row] = True
+        return there
+
+    def _rewrite(self, store: StoreFolder, known: dict[Identity, int]) -> NDArray[np.bool_]:
+        """Copy the rows that are still good to their new places in a new file; which are there."""
+        there = np.zeros(len(self.samples), np.bool_)
         with DataFile(store.data_path) as old, store.rewriting() as (data, journal):
-            data.resize(len(self.wanted) * self.row_bytes)
-            for row, identity in enumerate(self.wanted):
+            data.resize(len(there) * self.row_bytes)
+            for row in range(len(there)):
+                identity = self.identity(row)
                 if identity in known:
                     values = old.read(self.row_bytes, known[identity] * self.row_bytes)
                     data.write(np.frombuffer(values, np.uint8), row * self.row_bytes)
                     journal.append([*identity, row])
-                    kept[identity] = row
-        return kept
+                    there[row] = True
+        return there
 
-    def _compute_rest(self, data: DataFile, journal: Journal, known: dict[Identity, int]) -> None:
-        rest = [row for row, identity in enumerate(self.wanted) if identity not in known]
+    def _compute_rest(self, data: DataFile, journal: Journal, there: NDArray[np.bool_]) -> None:
+        rest = np.flatnonzero(~there)
         make = partial(self.work.into, data) if self.engine.is_local else self.work.alone
-        n = len(self.wanted)
+        n = len(there)
         need_room(data.path.parent, len(rest) * self.row_bytes, f"features of {len(rest):,} clips")
         forecast = Forecast("features", len(rest))
         with (
             one_torch_thread(),
-            bar(n, "features", "clip", initial=len(known)) as shown,
+            bar(n, "features", "clip", initial=n - len(rest)) as shown,
             self.engine.calls(make, workers=self.workers) as calls,
         ):
             size = chunk_size(len(rest), calls, self.engine)
-            chunks = (rest[i : i + size] for i in range(0, len(rest), size))
+            chunks = (rest[i : i + size].tolist() for i in range(0, len(rest), size))
             for rows, features in in_any_order(calls, chunks):
                 for i, row in enumerate(rows):
                     if features is not None:
                         data.write(features[i], row * self.row_bytes)
-                    journal.append([*self.wanted[row], row])
+                    journal.append([*self.identity(row), row])
                 shown.update(len(rows))
                 forecast.done(len(rows))
 

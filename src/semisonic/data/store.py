@@ -161,9 +161,10 @@ class SampleStore:
             rows = np.array(sorted(build.places), np.int64)
             report = build.report(time.perf_counter() - started)
             places = [build.places[row] for row in rows.tolist()]
+            kept = clips if len(rows) == len(clips) else clips[rows]
             return cls(
                 store.data_path,
-                clips[rows],
+                kept,
                 sample_rate,
                 places,
                 build.stamps[rows],

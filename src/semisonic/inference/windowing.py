@@ -120,7 +120,8 @@ def cut_measured(
     source = np.flatnonzero(~np.isnan(length))
     long = length[source] > window
     if not long.any():
-        return Cut(clips[source], source, tuple(failures), float(length[source].sum()))
+        uncut = clips if len(source) == len(clips) else clips[source]
+        return Cut(uncut, source, tuple(failures), float(length[source].sum()))
     # Of most clips there is one window, the clip itself; only long ones are looked at one by one.
     rows, starts, ends = [source[~long]], [clips.start_time[source[~long]]], list[Any]()
     ends.append(clips.end_time[source[~long]])
