@@ -42,7 +42,7 @@ from semisonic.base.seeds import generator
 IN_A_FOLDER = 1000
 N_SOUNDS = 4000
 N_MELS, N_FFT, HOP = 32, 256, 256
-NETWORK = "(8)3c-2p-(16)3c-2p-32fc"
+NETWORK = "(4)3c-2p-(8)3c-2p-16fc"
 PARTS = ("list", "store", "features", "again", "epoch")
 
 
@@ -120,7 +120,7 @@ def part(name: str, work: Path, seconds: float, rate: int, workers: int | None) 
             prepared = prepare(clips, mel, work / "cache", workers=workers, in_batch=in_batch)
         if name == "epoch":
             begun = time.perf_counter()
-            fit = FitOptions(epochs=1, batch_size=128, precision="fp32", channels_last="on")
+            fit = FitOptions(epochs=1, batch_size=256, precision="fp32", channels_last="on")
             rows = np.arange(len(prepared))
             kept, held = hold_out_recordings(prepared.clips, rows, 0.01, 0)
             pretrain_encoder(

@@ -28,8 +28,8 @@ from semisonic.base.forecast import Forecast
 from semisonic.base.progress import bar
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
-from semisonic.data.store import SampleStore, StoreReport, chunk_size
 from semisonic.data.room import need_room
+from semisonic.data.store import SampleStore, StoreReport, chunk_size
 from semisonic.data.store_folder import DataFile, StoreFolder, opened
 from semisonic.data.workers import count_workers
 from semisonic.engines import LOCAL_ENGINE, Engine, in_any_order

@@ -28,8 +28,8 @@ from semisonic.data.features_store import FeatureStore
 from semisonic.data.in_batch import InBatch
 from semisonic.data.room import need_room, taken
 from semisonic.data.store import SampleStore
-from semisonic.engines import LOCAL_ENGINE, Engine
 from semisonic.data.store_decode import SAMPLE_BYTES
+from semisonic.engines import LOCAL_ENGINE, Engine
 from semisonic.features import (
     CepstrumOptions,
     Extractor,
