@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,30 @@ def test_clips_much_shorter_than_the_window_are_pointed_out(
     long = MelOptions(sample_rate=8000, duration=4.0, n_fft=256, hop_length=128, n_mels=16)
     prepare(three[:3], long, tmp_path / "b", workers=1)
     assert "half of the clips" in caplog.text
+
+
+def test_a_disk_without_room_is_told_before_anything_is_decoded(
+    kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = load_clips(kinds)
+    usage = shutil.disk_usage(tmp_path)._replace(free=100_000)
+    monkeypatch.setattr("semisonic.data.room.shutil.disk_usage", lambda _: usage)
+    # 24 clips of half a second: 4000 samples and 16 x 32 cells of two bytes each
+    with pytest.raises(DataError, match=r"samples \(0 MB\) and features \(0 MB\) of 24 clips will"):
+        prepare(clips, MEL, tmp_path / "cache")
+    assert not list(tmp_path.rglob("data-*.bin"))
+    monkeypatch.undo()
+    first = prepare(clips, MEL, tmp_path / "cache")
+    monkeypatch.setattr("semisonic.data.room.shutil.disk_usage", lambda _: usage)
+    again = prepare(clips, MEL, tmp_path / "cache")
+    np.testing.assert_array_equal(first.features[np.arange(24)], again.features[np.arange(24)])
+
+
+def test_headers_are_read_once(
+    kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = load_clips(kinds)
+    first = prepare(clips, MEL, tmp_path / "cache")
+    monkeypatch.setattr("semisonic.inference.windowing.probe", lambda path: pytest.fail(str(path)))
+    again = prepare(clips, MEL, tmp_path / "cache")
+    np.testing.assert_array_equal(first.source, again.source)

@@ -1,0 +1,91 @@
+"""What was worked out of a file is kept as long as the file stays as it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from semisonic.base.errors import DataError
+from semisonic.data.clips import Clips
+from semisonic.data.file_facts import file_facts
+from semisonic.data.room import need_room, taken
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Clips:
+    root = tmp_path / "files"
+    root.mkdir()
+    for i in range(70):
+        (root / f"{i:02d}.wav").write_bytes(b"x" * i)
+    return Clips.from_rows(root, [{"file": f"{i:02d}.wav"} for i in range(70)])
+
+
+class Sizes:
+    """Counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, path: Path) -> float | None:
+        self.asked.append(path.name)
+        return float(path.stat().st_size) if path.exists() else None
+
+
+def facts(clips: Clips, cache: Path | None) -> tuple[list[float | str | None], list[str]]:
+    sizes = Sizes()
+    return file_facts(clips, clips.file.tolist(), sizes, "size", cache=cache), sorted(sizes.asked)
+
+
+def test_only_new_and_changed_files_are_opened(clips: Clips, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first, asked = facts(clips, cache)
+    assert first == list(range(70))
+    assert len(asked) == 70
+    assert facts(clips, cache) == (first, [])
+    (clips.root / "03.wav").write_bytes(b"longer")
+    os.utime(clips.root / "05.wav", ns=(1, 1))
+    (clips.root / "07.wav").unlink()
+    again, asked = facts(clips, cache)
+    assert asked == ["03.wav", "05.wav", "07.wav"]
+    assert again[3] == 6
+    assert again[5] == 5
+    assert again[7] is None
+    assert facts(clips, cache)[1] == ["07.wav"], "what cannot be worked out is tried again"
+
+
+def test_without_a_folder_nothing_is_kept(clips: Clips) -> None:
+    assert facts(clips, None) == facts(clips, None)
+    assert len(facts(clips, None)[1]) == 70
+
+
+def test_another_folder_of_recordings_has_facts_of_its_own(clips: Clips, tmp_path: Path) -> None:
+    facts(clips, tmp_path / "cache")
+    os.rename(clips.root, tmp_path / "moved")
+    moved = clips.with_columns(root=tmp_path / "moved")
+    assert len(facts(moved, tmp_path / "cache")[1]) == 70
+
+
+def test_a_torn_journal_costs_its_last_line(clips: Clips, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    facts(clips, cache)
+    (journal,) = (cache / "files").glob("*.jsonl")
+    journal.write_bytes(journal.read_bytes()[:-5])
+    found, asked = facts(clips, cache)
+    assert found == list(range(70))
+    assert len(asked) == 1
+
+
+def test_a_small_disk_is_told_before(tmp_path: Path) -> None:
+    need_room(tmp_path / "new" / "folder", 1000, "samples")
+    with pytest.raises(DataError, match=r"features of 5 clips will take 1000000.0 GB more, and"):
+        need_room(tmp_path / "new", 10**15, "features of 5 clips")
+    assert not (tmp_path / "new").exists()
+
+
+def test_holes_in_files_take_no_room(tmp_path: Path) -> None:
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(100 << 20)
+    (tmp_path / "full").write_bytes(os.urandom(1 << 20))
+    assert 1 << 20 <= taken([tmp_path, tmp_path / "none"]) < 2 << 20
