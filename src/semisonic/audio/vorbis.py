@@ -100,7 +100,7 @@ def open_vorbis(file: Path | BinaryIO, span: float | None = None) -> VorbisStrea
 
 
 def _head_of(file: Path | BinaryIO, span: float | None) -> bytes:
-    """The whole file, or no more of it than tells that it is too long; what is read is given back."""
+    """The whole file, or as much as tells that it is too long; a stream begins anew."""
     most = MOST_BYTES
     if span is not None:
         most = min(most, _SHORTEST + math.ceil(MOST_WASTE * span * _BYTES_PER_SECOND))
