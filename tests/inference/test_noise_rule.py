@@ -10,7 +10,8 @@ from semisonic.base.errors import OptionError
 from semisonic.features import MelOptions, make_extractor
 from semisonic.inference.deciding.noise_check import features_of_noise
 from semisonic.inference.deciding.unknown import DISTANCE, ENERGY, fit_unknown, suited_rule
-from semisonic.inference.scoring import compute_rows, statistics_of_rows
+from semisonic.inference.detecting.hearing import Listener
+from semisonic.inference.scoring import compute_rows, score_rows, statistics_of_rows
 from semisonic.models import build
 
 
@@ -56,6 +57,8 @@ def test_statistics_tell_noise_from_sounds_behind_any_network(waves: bool) -> No
     others = features_of_noise(mel, seed=1, per_kind=20)
     seen = compute_rows(model, others, np.arange(len(others)))
     assert (found.known(*seen)[1] < 0.5).mean() > 0.9
+    heard = Listener(model, times="windows", device="cpu").scores(others)  # as detect does
+    np.testing.assert_allclose(heard, score_rows(model, others, np.arange(len(others))), atol=1e-6)
     assert (found.known(*compute_rows(model, some, rows))[1] >= 0.5).mean() > 0.9
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -10,13 +11,25 @@ from semisonic.base.files import digest
 from semisonic.models import SoundModel
 
 
-def window_scores(model: SoundModel, embedding: Tensor) -> NDArray[np.float64]:
-    """Scores of windows, shape (n, n_classes), as ``predict`` gives them."""
+def window_scores(model: SoundModel, x: Tensor, embedding: Tensor) -> NDArray[np.float64]:
+    """Scores of windows, shape (n, n_classes), as ``predict`` gives them.
+
+    Parameters
+    ----------
+    model : SoundModel
+    x : Tensor, shape (n, channel, mel, frame)
+        Their features.
+    embedding : Tensor, shape (n, dim)
+        What the model makes of these.
+    """
     logits = model.head(embedding).float()
     decision = model.decision
     if decision.is_empty:
         return _table(model.scores(logits))
-    said = decision.apply(_table(logits), _table(embedding), multi_label=model.multi_label)
+    seen = embedding
+    if decision.unknown.reads_statistics:
+        seen = torch.cat([embedding, model.statistics(x)], dim=1)
+    said = decision.apply(_table(logits), _table(seen), multi_label=model.multi_label)
     return np.asarray(said.scores)
 
 

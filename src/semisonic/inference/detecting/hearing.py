@@ -91,9 +91,9 @@ class Listener:
         with evaluating(self.model):
             x = torch.from_numpy(features).to(self.device)
             if not self.with_frames:
-                return window_scores(self.model, self.model.embed(x))
+                return window_scores(self.model, x, self.model.embed(x))
             clip, frames = self.model.embed_along_time(x)
-            whole = window_scores(self.model, clip)[:, None]
+            whole = window_scores(self.model, x, clip)[:, None]
             return np.sqrt(whole * frame_scores(self.model, frames))
 
 
