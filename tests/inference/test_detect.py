@@ -22,6 +22,7 @@ from semisonic.inference import (
     open_model,
     run_detect,
 )
+from semisonic.models.unknown import Unknown
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +196,7 @@ class _Halved:
     """A decision that believes half of everything."""
 
     is_empty = False
+    unknown = Unknown()
     thresholds: ClassVar = {"hum": 0.3, "sweep": 0.45, "background": 0.5}
 
     @property
