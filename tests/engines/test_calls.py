@@ -73,6 +73,23 @@ def test_every_task_gives_one_result_and_few_are_under_way(
     assert taken == n
 
 
+def test_what_is_finished_beside_an_error_is_not_lost() -> None:
+    class Together(Slow):
+        def wait(self, tickets: Collection[int]) -> list[int]:
+            return sorted(tickets)
+
+        def result(self, ticket: int) -> int:
+            if ticket == 4:
+                raise ZeroDivisionError
+            return super().result(ticket)
+
+    found: list[int] = []
+    results = in_any_order(Together(4, []), range(100))
+    with pytest.raises(ZeroDivisionError):
+        found.extend(results)  # which keeps what came before the error
+    assert found == [0, 1, 2, 3, 5, 6, 7]
+
+
 def test_a_function_is_made_once_in_each_thread() -> None:
     made = []
 

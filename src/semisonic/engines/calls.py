@@ -36,7 +36,10 @@ class Calls(AbstractContextManager["Calls[Any, Any]"], Protocol[T_in, R_out]):
 
 
 def in_any_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
-    """Yield the results as they are finished. The first error is raised; nothing is begun then."""
+    """Yield the results as they are finished. The first error is raised; nothing is begun then.
+
+    What was finished together with the one that failed is yielded before the error is raised.
+    """
     source, running = iter(tasks), set[Any]()
     is_more = True
     while True:
@@ -49,9 +52,17 @@ def in_any_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
             running.add(calls.submit(task))
         if not running:
             return
+        failed: BaseException | None = None
         for ticket in calls.wait(running):
             running.discard(ticket)
-            yield calls.result(ticket)
+            try:
+                result = calls.result(ticket)
+            except BaseException as error:
+                failed = failed or error
+                continue
+            yield result
+        if failed is not None:
+            raise failed
 
 
 def in_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
