@@ -227,7 +227,8 @@ def main() -> None:
             arguments.output,
             {
                 "what": "parts of a pre-training on many clips",
-                "command": "python benchmarks/quarter_million.py " + " ".join(sys.argv[1:]),
+                "command": "python benchmarks/quarter_million.py --clips "
+                + " ".join(map(str, arguments.clips)) + " --kill" * arguments.kill,
                 "seconds_a_clip": arguments.seconds, "rate": arguments.rate,
                 "commit": commit(), "machine": machine(), "versions": versions(),
                 "load": os.getloadavg(), "clips": results, "bytes_a_clip": growth,
