@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from semisonic.audio.remote import stamp_of
 from semisonic.base.errors import DataError
 from semisonic.base.files import digest
-from semisonic.base.members import stamp_of
 from semisonic.base.progress import bar
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
