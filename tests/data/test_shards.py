@@ -212,6 +212,12 @@ def test_what_is_wrong_with_a_shard_is_said(files: Path, tmp_path: Path) -> None
     with pytest.raises(AudioError, match="no such file"):
         read(tmp_path / "none.tar::a.wav")
     (tmp_path / "cut.tar").write_bytes(whole.read_bytes()[:3000])
+    with tarfile.open(whole) as tar:
+        second = tar.getmembers()[1].offset
+    (tmp_path / "short.tar").write_bytes(whole.read_bytes()[:second])  # between two members
+    damaged = bytearray(whole.read_bytes())
+    damaged[second : second + 3] = b"zzz"
+    (tmp_path / "damaged.tar").write_bytes(damaged)
     with tarfile.open(tmp_path / "zip.tar", "w:gz") as tar:
         tar.add(files / "owl" / "0 ü.x.wav", "a.wav")
     (tmp_path / "text.parquet").write_text("no table")
@@ -219,7 +225,9 @@ def test_what_is_wrong_with_a_shard_is_said(files: Path, tmp_path: Path) -> None
     _tar(tmp_path / "empty.tar", {"a.md": b"#"})
     _tar(tmp_path / "bad.tar", {"a.wav": sound, "a.json": b"{"})
     for name, reason in (
-        ("cut.tar", "cut off"), ("zip.tar", "compressed"), ("text.parquet", "no Parquet"),
+        ("cut.tar", "cut off"), ("short.tar", "no end mark"),
+        ("damaged.tar", f"damaged: at byte {second}, behind 1 member"),
+        ("zip.tar", "compressed"), ("text.parquet", "no Parquet"),
         ("other.parquet", "found the columns x"), ("empty.tar", "no recordings in 1 shards"),
         ("bad.tar", "bad.tar::a.json: no label can be read"),
     ):  # fmt: skip

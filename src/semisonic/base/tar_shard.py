@@ -34,12 +34,13 @@ class TarShard:
                         name = posixpath.normpath(info.name)
                         self._places[name] = (info.offset_data, info.size)
                     tar.members.clear()  # it would keep an object for each member
+                behind = int(tar.offset)
         except tarfile.TarError as error:
             raise ValueError(
                 f"no tar file that can be read in place ({error}): it is cut off, or compressed. "
                 "Copy it again, or pack it without compression"
             ) from None
-        self._check_end()
+        self._check_end(behind)
 
     @property
     def names(self) -> list[str]:
@@ -69,9 +70,18 @@ class TarShard:
         """The size: the shard's time of change tells the rest."""
         return self.size(name)
 
-    def _check_end(self) -> None:
-        """ValueError for a file that ends within a member."""
-        length = os.path.getsize(self.path)
-        cut = [name for name, (offset, size) in self._places.items() if offset + size > length]
-        if cut or (length and length % _RECORD):
-            raise ValueError("the tar file is cut off: it ends within a member. Copy it again")
+    def _check_end(self, behind: int) -> None:
+        """ValueError unless an empty block, the end mark, stands behind the last member.
+
+        tarfile takes a damaged head of a member for the end, too.
+        """
+        with open(self.path, "rb") as file:
+            file.seek(behind)
+            block = file.read(_RECORD)
+        if len(block) < _RECORD:
+            raise ValueError("the tar file is cut off: it has no end mark. Copy it again")
+        if any(block):
+            raise ValueError(
+                f"the tar file is damaged: at byte {behind}, behind {len(self._places)} member(s), "
+                "stands neither another one nor an end mark. Copy it again"
+            )
