@@ -96,8 +96,11 @@ def open_mpeg(path: Path) -> MpegStream | None:
         with _content(file) as data:
             start, stop = _bounds(data)
             in_wav = start > 0 and data[:4] == b"RIFF"
-            first, n_frames = count_frames(data, start, stop)
-            if not n_frames or (not in_wav and _has_header(data, first)):
+            first, _ = _next_frame(data, start, stop, None)
+            n_frames = 0
+            if first < stop and (in_wav or not _has_header(data, first)):
+                first, n_frames = count_frames(data, first, stop)
+            if not n_frames:
                 file.close()
                 return None
             word = _word(data, first)

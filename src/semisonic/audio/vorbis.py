@@ -1,6 +1,6 @@
 """A faster decoder for short Ogg Vorbis recordings, where miniaudio (extra ``fast``) is installed.
 
-Its samples are those of libsndfile to within 4e-7 of full scale, in two thirds of the time. It
+Its samples are those of libsndfile to within 6e-7 of full scale, in two thirds of the time. It
 is less careful with damaged files, though, so it is given only what is known to be whole: every
 page must be there in order with its right check sum, the last must bear the end mark, and the
 samples that come out must be as many as that page counts. Anything else, and any recording that
