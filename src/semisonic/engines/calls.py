@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -41,15 +42,8 @@ def in_any_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
     What was finished together with the one that failed is yielded before the error is raised.
     """
     source, running = iter(tasks), set[Any]()
-    is_more = True
     while True:
-        while is_more and len(running) < calls.room:
-            try:
-                task = next(source)
-            except StopIteration:
-                is_more = False
-                break
-            running.add(calls.submit(task))
+        running.update(_begun(calls, source, len(running)))
         if not running:
             return
         failed: BaseException | None = None
@@ -71,20 +65,18 @@ def in_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
     Of results that wait for an earlier one there are at most as many as there is room for.
     """
     source, waiting = iter(tasks), deque[Any]()
-    is_more = True
     while True:
-        while is_more and len(waiting) < calls.room:
-            try:
-                task = next(source)
-            except StopIteration:
-                is_more = False
-                break
-            waiting.append(calls.submit(task))
+        waiting.extend(_begun(calls, source, len(waiting)))
         if not waiting:
             return
         ticket = waiting.popleft()
         calls.wait([ticket])
         yield calls.result(ticket)
+
+
+def _begun(calls: Calls[T, R], source: Iterator[T], n_open: int) -> Iterator[Any]:
+    """Begin as many calls as there is room for besides those that are open; their tickets."""
+    return map(calls.submit, islice(source, max(0, calls.room - n_open)))
 
 
 @dataclass(frozen=True)
