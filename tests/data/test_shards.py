@@ -238,6 +238,19 @@ def test_what_is_wrong_with_a_shard_is_said(files: Path, tmp_path: Path) -> None
     assert [name for name, _ in store.report.failures] == [f"whole.tar::{n}.wav" for n in "bcd"]
 
 
+def test_memory_for_parquet_does_not_grow_with_the_number_of_shards(tmp_path: Path) -> None:
+    rng, size = np.random.default_rng(0), 200_000
+    for number in range(16):
+        rows = [{"bytes": rng.bytes(size), "path": f"{i}.wav"} for i in range(2)]
+        table = pa.table({"audio": pa.array(rows)})
+        parquet.write_table(table, tmp_path / f"{number}.parquet", row_group_size=1)
+    before = pa.total_allocated_bytes()
+    for number in range(16):
+        shard = open_shard(tmp_path / f"{number}.parquet")
+        assert [len(shard.read(name)) for name in shard.names] == [size, size]
+    assert pa.total_allocated_bytes() - before < 12 * size
+
+
 def test_a_shard_that_changes_is_read_anew(files: Path, tmp_path: Path) -> None:
     sound = (files / "owl" / "0 ü.x.wav").read_bytes()
     shard = _tar(tmp_path / "a.tar", {"a.wav": sound})

@@ -1,7 +1,7 @@
 """A Parquet table with recordings as bytes: a column ``audio`` of bytes and path, or ``bytes``.
 
-As Hugging Face's data sets have it. Rows are read by row group, and the last few are kept: rows
-that are read in their order cost one reading of each group.
+As Hugging Face's data sets have it. Rows are read by row group, and the last few of all shards
+are kept: rows that are read in their order cost one reading of each group.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 
-_GROUPS_KEPT = 3
+_GROUPS_KEPT = 8
 _COLUMNS = ("audio", "bytes")
+_kept: OrderedDict[tuple[object, int], Any] = OrderedDict()
+"""Row groups of all shards of this process by shard and number, the last one used at the end."""
+_kept_lock = threading.Lock()
 
 
 class ParquetShard:
@@ -61,7 +64,6 @@ class ParquetShard:
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self._row_of = {name: row for row, name in enumerate(self._name_rows())}
         self._lock = threading.Lock()
-        self._groups: OrderedDict[int, Any] = OrderedDict()
         self._sizes: dict[int, Any] = {}
 
     @property
@@ -110,17 +112,21 @@ class ParquetShard:
         return values
 
     def _group(self, number: int) -> Any:
-        """The recordings of a row group, (rows,); the last few groups are kept."""
-        if number in self._groups:
-            self._groups.move_to_end(number)
-            return self._groups[number]
+        """The recordings of a row group, (rows,)."""
+        key = (self, number)
+        with _kept_lock:
+            if key in _kept:
+                _kept.move_to_end(key)
+                return _kept[key]
         leaf = f"{self.column}.bytes" if self._nested else self.column
         column = self._file.read_row_group(number, columns=[leaf]).column(self.column)
         column = column.combine_chunks()
-        self._groups[number] = column.field("bytes") if self._nested else column
-        if len(self._groups) > _GROUPS_KEPT:
-            self._groups.popitem(last=False)
-        return self._groups[number]
+        found = column.field("bytes") if self._nested else column
+        with _kept_lock:
+            _kept[key] = found
+            while len(_kept) > _GROUPS_KEPT:
+                _kept.popitem(last=False)
+        return found
 
     def _name_rows(self) -> list[str]:
         n = int(self._starts[-1])
