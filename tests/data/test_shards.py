@@ -140,6 +140,16 @@ def test_finished_shards_are_kept_and_others_written(files: Path, tmp_path: Path
     assert len(load_clips(tmp_path)) == 8
 
 
+def test_other_shards_in_the_folder_are_no_part_of_a_packing(files: Path, tmp_path: Path) -> None:
+    folder = packed(files, tmp_path / "shards", "tar", per_shard=3)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    for options in (ShardOptions(100, "tar"), ShardOptions(3, "parquet")):
+        with pytest.raises(DataError, match=r"holds 'shard-00000.\.tar'.*twice.*another folder"):
+            pack(load_clips(files), folder, options)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert len(load_clips(folder)) == len(load_clips(files))
+
+
 def test_shards_can_be_packed_anew_and_missing_files_are_listed(
     files: Path, tmp_path: Path
 ) -> None:

@@ -39,10 +39,8 @@ def pack_shards(options: ShardsOptions, session: Session) -> Status:
     packed = pack(load(options.data, options.source, session), output, options.shards)
     kept = f", {packed.n_kept} of them were there already" if packed.n_kept else ""
     size = sum(shard.stat().st_size for shard in packed.shards)
-    session.say(
-        f"{output}: {packed.n_files} recordings in {len(packed.shards)} shards, "
-        f"{size / 1e6:.1f} MB{kept}"
-    )
+    n_shards = "1 shard" if len(packed.shards) == 1 else f"{len(packed.shards)} shards"
+    session.say(f"{output}: {packed.n_files} recordings in {n_shards}, {size / 1e6:.1f} MB{kept}")
     return session.failed(packed.failures)
 
 

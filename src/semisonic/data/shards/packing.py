@@ -20,7 +20,7 @@ import numpy as np
 
 from semisonic.base.errors import DataError
 from semisonic.base.files import replacing, write_text
-from semisonic.base.members import member_of, open_binary, open_shard, stamp_of
+from semisonic.base.members import SHARD_SUFFIXES, member_of, open_binary, open_shard, stamp_of
 from semisonic.base.progress import bar
 from semisonic.data.clips import Clips
 from semisonic.data.readers.shards import CLASSES_FILE
@@ -63,9 +63,12 @@ def pack(clips: Clips, folder: Path, options: ShardOptions) -> Packed:
     Raises
     ------
     DataError
-        When the disk is full, or pyarrow is missing for Parquet.
+        When the disk is full, pyarrow is missing for Parquet, or the folder holds other shards.
     """
     _check_ending(clips)
+    starts = range(0, len(set(clips.file.tolist())), options.per_shard)
+    paths = [folder / f"shard-{n:06d}.{options.format}" for n in range(len(starts))]
+    _check_others(folder, paths)
     folder.mkdir(parents=True, exist_ok=True)
     if clips.classes:
         write_text(folder / CLASSES_FILE, "\n".join(clips.classes) + "\n")
@@ -75,9 +78,8 @@ def pack(clips: Clips, folder: Path, options: ShardOptions) -> Packed:
     rows = [order[a:b] for a, b in zip(first.tolist(), ends, strict=True)]
     shards, failures, n_files, n_kept = [], list[tuple[str, str]](), 0, 0
     with bar(len(names), "pack", "file") as shown:
-        for number, start in enumerate(range(0, len(names), options.per_shard)):
+        for shard, start in zip(paths, starts, strict=True):
             part = slice(start, start + options.per_shard)
-            shard = folder / f"shard-{number:06d}.{options.format}"
             found, bad = _readable(clips, names[part].tolist(), rows[part])
             failures += bad
             kept = bool(found) and _holds(shard, found)
@@ -224,6 +226,17 @@ def _part(clips: Clips, row: int) -> dict[str, Any]:
     if clips.label_type[row] != "positive":
         told["label_type"] = str(clips.label_type[row])
     return told
+
+
+def _check_others(folder: Path, paths: Sequence[Path]) -> None:
+    """DataError where shards would stay in the folder that this packing does not write."""
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    others = [file for file in there if file.suffix in SHARD_SUFFIXES and file not in paths]
+    if others:
+        raise DataError(
+            f"'{folder}' holds '{others[0].name}', which is none of the {len(paths)} shard(s) to "
+            "write: recordings could stand there twice. Take another folder, or delete it first"
+        )
 
 
 def _check_ending(clips: Clips) -> None:
