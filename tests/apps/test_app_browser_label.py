@@ -190,6 +190,33 @@ def test_suspicious_labels_are_kept_or_changed(doubting: Any, doubtful: Project)
     assert len(doubtful.log.in_force()) == 21
 
 
+def test_the_end_is_told_and_the_last_answer_can_be_taken_back(doubting: Any) -> None:
+    page, before = doubting, ""
+    for _ in range(3):
+        before = asked(page, before)
+        page.keyboard.press("1")
+    page.get_by_role("heading", name="All is answered").wait_for()
+    assert page.get_by_role("button", name="Unsure").is_disabled()
+    page.get_by_role("button", name="Undo").click()
+    assert asked(page, "All is answered") == before
+
+
+def test_what_needs_a_classifier_is_offered_once_there_is_one(
+    app_browser: Any, app_project: Path, doubting: Any, tmp_path: Path
+) -> None:
+    from semisonic.apps.web.options import AppOptions
+    from semisonic.apps.web.studio import Studio
+
+    shutil.copytree(app_project.parent, tmp_path / "new")
+    studio = Studio(AppOptions(project=tmp_path / "new" / app_project.name, device="cpu"))
+    for address in serving(studio):
+        for new in opened(app_browser, f"{address}#/label", DESK):
+            for place, is_off in ((new, True), (doubting, False)):
+                asked(place)
+                one = place.locator("option", has_text="Doubtful first").element_handle()
+                place.wait_for_function("([one, off]) => one.disabled === off", arg=[one, is_off])
+
+
 def test_a_press_is_answered_before_anything_is_awaited(doubting: Any) -> None:
     names = ("More like this", "Several labels", "Unsure", "Undo", "Suspicious labels",
              "Learn from the answers")  # fmt: skip

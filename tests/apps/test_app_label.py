@@ -67,6 +67,19 @@ def test_an_answer_stands_in_the_log_at_once(page: Any, project: Path) -> None:
     assert (state["answers"], state["classes"]) == (1, ["hum", "bird"])
 
 
+def test_nothing_is_asked_when_all_is_answered(page: Any) -> None:
+    item, n = asked(page), 0
+    while item is not None:
+        say(page, item, [kind(item)])
+        item, n = asked(page), n + 1
+    assert n == page.get("/api/label").json()["stretches"]
+    for strategy in ("mix", "random"):
+        answer = page.get("/api/label/next", params={"annotator": "bob", "strategy": strategy})
+        assert (answer.status_code, answer.json()) == (200, {"item": None})
+    page.post("/api/label/undo", json={"annotator": "ann"})
+    assert asked(page, "bob") is not None
+
+
 def test_the_last_answer_is_taken_back_and_asked_again(page: Any, project: Path) -> None:
     first, second = asked(page), None
     say(page, first, ["hum"])

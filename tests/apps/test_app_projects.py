@@ -181,6 +181,36 @@ def test_a_killed_app_leaves_a_project_that_goes_on(place: Path, page: Any) -> N
     assert len(page.get("/api/label/groups").json()["groups"]) == 3
 
 
+def test_a_relative_folder_is_the_same_when_it_goes_on(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    named = AppOptions(folder=(Path("open"),), runs=Path("runs"), device="cpu")
+    for page in browsing(Studio(named)):
+        page.post("/api/projects", json=NEW)
+        while not (place / "runs" / "mine" / "scan" / "run.json").is_file():
+            assert page.get("/api/projects/making").json()["making"]["state"] == "runs"
+            time.sleep(0.02)
+        page.post("/api/projects/cancel")
+        made(page)
+    for page in browsing(studio_of(place)):
+        assert page.post("/api/projects/again", json={"name": "mine"}).status_code == 200
+        end = made(page)
+        assert end["state"] == "done", end
+
+
+def test_a_name_whose_making_was_killed_at_once_is_free(page: Any, place: Path) -> None:
+    folder = place / "runs" / "mine"
+    folder.mkdir()
+    (folder / ".lock").touch()
+    (folder / ".begun.json.123.part").touch()
+    assert page.post("/api/projects", json=NEW).status_code == 200
+    assert made(page)["state"] == "done"
+    (place / "runs" / "notes").mkdir()
+    (place / "runs" / "notes" / "text.txt").touch()
+    assert page.post("/api/projects", json={**NEW, "name": "notes"}).status_code == 400
+
+
 def test_a_project_is_opened_after_the_app_was_closed(page: Any, place: Path) -> None:
     page.post("/api/projects", json=NEW)
     made(page)

@@ -40,6 +40,7 @@ from semisonic.labeling.naming import Failures
 from semisonic.labeling.project import ENCODER, INDEX, Project, write_about
 from semisonic.labeling.project_options import ProjectOptions
 from semisonic.training.compare import differences
+from semisonic.training.lock import NAME as LOCK
 from semisonic.training.lock import FolderLock
 
 BEGUN = "begun.json"
@@ -130,7 +131,7 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
     if recordings.is_dir():
         result = scan(
             ScanOptions(
-                data=recordings, output=folder / "scan", labels="none",
+                data=Path(os.path.abspath(recordings)), output=folder / "scan", labels="none",
                 silence_db=options.silence_db, workers=options.workers,
             )
         )  # fmt: skip
@@ -218,7 +219,7 @@ def _encoder(
     )
     tell(APART)
     rows = generator(options.seed, "pre-trained").choice(len(heard), n, replace=False)
-    table = folder / ENCODER / "heard.csv"
+    table = Path(os.path.abspath(folder)) / ENCODER / "heard.csv"
     _write_table(table, heard[np.sort(rows)])
     made = pretrain(
         PretrainOptions(
@@ -272,6 +273,16 @@ def _identity(options: ProjectOptions, recordings: Path) -> dict[str, object]:
     return {**own, "recordings": os.path.abspath(recordings)}
 
 
+def held_by_others(folder: Path) -> set[str]:
+    """Names in a folder without a project that do not come from one killed as it began."""
+    if not folder.exists():
+        return set()
+    return {
+        entry.name for entry in folder.iterdir()
+        if entry.name != LOCK and not entry.match(f".{BEGUN}.*.part")
+    }  # fmt: skip
+
+
 def _check_folder(folder: Path, options: ProjectOptions, recordings: Path) -> None:
     """Refuse a folder that is something else, or a project with other options."""
     if not folder.exists():
@@ -279,8 +290,8 @@ def _check_folder(folder: Path, options: ProjectOptions, recordings: Path) -> No
     if not folder.is_dir():
         raise DataError(f"{folder}: is a file, expected a folder for the project")
     begun = folder / BEGUN
-    names = {entry.name for entry in folder.iterdir()}
     if not begun.is_file():
+        names = held_by_others(folder)
         if names:
             raise DataError(
                 f"{folder}: holds '{min(names)}', but no project; choose a new or an empty folder"

@@ -52,6 +52,13 @@ MOST_LOOKED_AT = 50_000
 Rows = NDArray[np.int64]
 
 
+class AllAnswered(DataError):
+    """Nothing is left to ask about."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(f"all {n} stretches are answered: nothing is left to ask about")
+
+
 def suggest(
     model: Any,
     where: EmbeddingIndex | Clips | Pool | str | PathLike[str],
@@ -132,12 +139,10 @@ def choose(
     answered = exclude.current().clips() if isinstance(exclude, LabelLog) else exclude
     labelled = match(answered, pool.clips).rows if answered is not None else np.zeros(0, np.int64)
     free = np.setdiff1d(np.arange(len(pool)), labelled)
+    if not len(pool):
+        raise DataError("no recording could be read: nothing to ask about")
     if not len(free):
-        raise DataError(
-            f"all {len(pool)} stretches are answered: nothing is left to ask about"
-            if len(pool)
-            else "no recording could be read: nothing to ask about"
-        )
+        raise AllAnswered(len(pool))
     n = min(n, len(free))
     doubts = _doubts(pool, doubt)
     work = _Choice(pool, labelled, free, doubts, seed, apart)

@@ -22,6 +22,7 @@ from semisonic.labeling.label_log import CORRECTS
 from semisonic.labeling.project import Project
 from semisonic.labeling.queue import Suggestion
 from semisonic.labeling.suggest_options import MIX
+from semisonic.labeling.suggesting import AllAnswered
 
 HELD_SECONDS = 300.0
 """So long a stretch is kept for the one who was given it."""
@@ -66,7 +67,10 @@ class Desk:
             found = self._free(annotator)
             if found is None:
                 n = _BATCH + len(self._held)
-                self._queue = list(self.project.suggest(n, strategy=strategy))
+                try:
+                    self._queue = list(self.project.suggest(n, strategy=strategy))
+                except AllAnswered:
+                    return None
                 found = self._free(annotator)
             if found is not None:
                 self._held[_key(found)] = annotator, time.monotonic()

@@ -17,7 +17,7 @@ from semisonic.inference.modelfile import encoder_file
 from semisonic.inference.synthetic import SYNTH
 from semisonic.labeling.project import ABOUT, Project
 from semisonic.labeling.project_options import ProjectOptions
-from semisonic.labeling.starting import AUTO, BEGUN
+from semisonic.labeling.starting import AUTO, BEGUN, held_by_others
 
 _NAME = re.compile(r"\w[\w .-]{0,59}")
 _MOST = 200
@@ -86,7 +86,7 @@ class Projects:
         """
         recordings = self._places.folder_below(folder, below)
         output = self._output(name)
-        if output.exists() and any(output.iterdir()):
+        if held_by_others(output):
             raise DataError(f"'{name}' is there already; choose another name")
         return ProjectOptions(
             recordings, output, encoder=self._encoder_of(encoder), clusters=clusters or AUTO,

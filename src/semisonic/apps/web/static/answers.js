@@ -14,9 +14,10 @@ export function answerPanel({ answer, undo, skip, similar, keep }) {
   const hint = (key) => h("kbd", { "aria-hidden": "true" }, key);
   const act = (text, key, work) => h("button", { type: "button", onclick: work, "aria-keyshortcuts": key }, text, hint(key));
   const keeps = act("Keep", "K", () => doubted && !waits && keep());
+  const back = act("Undo", "Z", undo);  // also when nothing is asked
   const actions = h("div", { class: "row actions" }, keeps,
     act("Yes", "Y", () => yes()), act("No", "N", () => no()), act("Unsure", "U", () => give([], "uncertain")),
-    act("None of these", "0", () => give([], "negative")), act("Undo", "Z", undo), act("Skip", "S", skip), act("More like this", "F", similar));
+    act("None of these", "0", () => give([], "negative")), back, act("Skip", "S", skip), act("More like this", "F", similar));
   fresh.addEventListener("keydown", (event) => {
     if (event.key === "Escape") fresh.blur();
     if (event.key !== "Enter" || !fresh.value.trim() || waits) return;
@@ -65,7 +66,7 @@ export function answerPanel({ answer, undo, skip, similar, keep }) {
     }, name, number < KEYS ? hint(String(number + 1)) : null)));
     if (focused) [...buttons.children].find((one) => one.dataset.label === focused)?.focus();
     keeps.hidden = !doubted;
-    [...actions.children].forEach((one) => { one.disabled = waits || ("YN".includes(one.getAttribute("aria-keyshortcuts")) && !guesses.length); });
+    [...actions.children].forEach((one) => { one.disabled = (waits && one !== back) || ("YN".includes(one.getAttribute("aria-keyshortcuts")) && !guesses.length); });
     element?.classList.toggle("waits", waits);
     save.disabled = waits || !picked.size;
   }

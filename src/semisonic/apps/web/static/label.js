@@ -15,6 +15,7 @@ const WHY = {
 };
 const sameLabels = (one, other) => one.length === other.length && one.every((name) => other.includes(name));
 const ORDERS = { mix: "Mixed", uncertain: "Doubtful first", diverse: "Unlike the rest", typical: "Typical ones", random: "By chance" };
+const NEEDS_MODEL = ["uncertain"];
 const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400;
 
 export async function labelPage(main, part) {
@@ -62,6 +63,7 @@ class Labelling {
       this.count.textContent = `${state.answers} of ${state.stretches} answered`;
       this.hint.hidden = Boolean(state.answers || !state.clusters);
       this.panel.setClasses(state.classes);
+      for (const one of this.order.options) one.disabled = NEEDS_MODEL.includes(one.value) && !state.rounds;
       this.showSide(state);
       clearTimeout(this.timer);
       if (this.ran && !state.learning.runs) document.dispatchEvent(new Event("modelchange"));
@@ -93,6 +95,7 @@ class Labelling {
       this.title.textContent = "All is answered";
       this.why.textContent = "Nothing is left to listen to.";
       this.place.replaceChildren();
+      this.panel.ask([]);
       return;
     }
     this.title.textContent = item.file;
