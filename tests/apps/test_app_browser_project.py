@@ -100,7 +100,7 @@ def test_from_a_folder_to_a_first_classifier(page: Any, tmp_path: Path) -> None:
 
 def test_a_project_is_cancelled_and_goes_on(page: Any, app_browser: Any, address: str) -> None:
     page.get_by_text("More").click()
-    page.get_by_label("What turns sounds into vectors").select_option("synth")
+    page.get_by_label("What describes sounds by numbers").select_option("synth")
     page.get_by_role("button", name="Start").click()
     page.locator(".steps .current", has_text="made-up").wait_for(timeout=MOST_WAIT)
     page.get_by_role("button", name="Cancel").click()

@@ -275,19 +275,13 @@ def _identity(options: ProjectOptions, recordings: Path) -> dict[str, object]:
 
 def held_by_others(folder: Path) -> set[str]:
     """Names in a folder without a project that do not come from one killed as it began."""
-    if not folder.exists():
-        return set()
-    return {
-        entry.name for entry in folder.iterdir()
-        if entry.name != LOCK and not entry.match(f".{BEGUN}.*.part")
-    }  # fmt: skip
+    found = folder.iterdir() if folder.is_dir() else ()
+    return {one.name for one in found if one.name != LOCK and not one.match(f".{BEGUN}.*.part")}
 
 
 def _check_folder(folder: Path, options: ProjectOptions, recordings: Path) -> None:
     """Refuse a folder that is something else, or a project with other options."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: is a file, expected a folder for the project")
     begun = folder / BEGUN
     if not begun.is_file():

@@ -5,14 +5,14 @@ import { h, say } from "./dom.js";
 
 const STEPS = {
   look: "Look at all recordings", "made-up": "Learn from made-up sounds", apart: "Learn to tell the recordings apart",
-  vectors: "Turn all stretches into vectors", groups: "Find groups that sound alike",
+  vectors: "Describe each few seconds by numbers", groups: "Find groups that sound alike",
 };
 const POLL = 400;
 
 export async function beginPage(main, studio) {
   const place = h("div", { class: "begin" });
   let stopped = false, timer, seen = "";
-  main.append(h("p", {}, "A project holds vectors of your recordings, and your answers. The recordings stay where they are. From no label to a first classifier takes some minutes, most of them without you."), place);
+  main.append(h("p", {}, "A project keeps what was learned from your recordings, and your answers. The recordings stay where they are. From no label to a first classifier takes some minutes, most of them without you."), place);
 
   async function look() {
     try {
@@ -104,7 +104,7 @@ function form(folders, encoders, projects, begin) {
     event.preventDefault();
     begin("projects", { folder: Number(folder.value), below: below.value, name: name.value.trim(), encoder: encoder.value, clusters: clusters.value }, start);
   } }, h("h2", {}, "Start one from a folder"), field("Recordings", folder), field("Part of them", below), field("Name", name),
-  h("details", {}, h("summary", {}, "More"), field("What turns sounds into vectors", encoder), field("Groups", clusters)),
+  h("details", {}, h("summary", {}, "More"), field("What describes sounds by numbers", encoder), field("Groups", clusters)),
   h("div", { class: "row" }, start));
 }
 
