@@ -26,7 +26,7 @@ from semisonic.data import Clips
 from semisonic.inference import score_clips
 from store_throughput import features
 
-PART, N, ROUNDS, MANY = "two cores", 96, 5, 250_000
+PART, N, ROUNDS, MANY = "two cores", 384, 5, 250_000
 TRAINING = """
 import numpy as np, torch
 torch.set_num_threads(1)
