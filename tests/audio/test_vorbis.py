@@ -63,7 +63,7 @@ def test_reading_uses_it_and_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     part, _ = read(path, start_time=0.7, end_time=1.9)
     blocks = np.concatenate(list(read_blocks(path, block_time=0.3, sample_rate=16000)))
     opened: list[Path] = []
-    monkeypatch.setattr("semisonic.audio.source._open", lambda *a: opened.append(a[0]))
+    monkeypatch.setattr("semisonic.audio.opening.open_handle", lambda *a: opened.append(a[0]))
     read(path)
     assert not opened
     monkeypatch.undo()

@@ -19,25 +19,23 @@ The rules, for every format:
 
 from __future__ import annotations
 
-import io
 import math
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
 from semisonic.audio import mpeg
+from semisonic.audio.opening import open_handle, open_recording
 from semisonic.audio.remote import copy_of
 from semisonic.audio.truncation import describe_truncation, missing_share
-from semisonic.audio.vorbis import VorbisStream, open_vorbis
+from semisonic.audio.vorbis import VorbisStream
 from semisonic.base.errors import AudioError
-from semisonic.base.members import Member, member_of, read_member
 
 BLOCK = 1 << 15
 """Samples of a channel decoded at once: small, so that no fresh memory pages are needed."""
@@ -110,7 +108,7 @@ class Source:
         self._stream: mpeg.MpegStream | None = None
         self._lead = 0  # samples to pass over at the start of the decoder's output
         try:
-            self._handle = self._decoder(span)
+            self._handle = open_recording(self.path, self._copy.path, span)
         except BaseException:
             self._copy.close()
             raise
@@ -186,15 +184,6 @@ class Source:
             at += len(x)
         self._check_end(0, n_samples, at)
 
-    def _decoder(self, span: float | None) -> sf.SoundFile | VorbisStream:
-        member = member_of(self._copy.path)
-        held: Path | BinaryIO = self._copy.path
-        if member is None:
-            _check_file(self._copy.path)
-        else:
-            held = _bytes_of(self.path, member)
-        return open_vorbis(held, span) or _open(self.path, held)
-
     def _inspect(self) -> AudioInfo:
         handle = self._handle
         kind, subtype, rate = handle.format, handle.subtype, int(handle.samplerate)
@@ -216,7 +205,7 @@ class Source:
             return int(self._handle.frames)
         self._stream = stream
         self._handle.close()
-        self._handle = _open(self.path, stream)
+        self._handle = open_handle(self.path, stream)
         self._lead = max(0, self._handle.frames - stream.n_samples)
         return int(self._handle.frames) - self._lead
 
@@ -322,50 +311,3 @@ def mix(x: NDArray[Any], result: NDArray[np.float32]) -> None:
     for channel in range(1, x.shape[1]):
         result += x[:, channel]
     result *= scale
-
-
-def _bytes_of(path: Path, member: Member) -> BinaryIO:
-    """The bytes of a member of a shard, in memory; AudioError if there are none."""
-    try:
-        data = read_member(member)
-    except FileNotFoundError:
-        there = member.shard.exists()
-        raise AudioError(path, "no such member of the shard" if there else "no such file") from None
-    except OSError as error:
-        raise AudioError(path, f"cannot be opened ({error.strerror})") from None
-    if not data:
-        raise AudioError(path, "empty: the member has 0 bytes")
-    return io.BytesIO(data)
-
-
-def _check_file(path: Path) -> None:
-    """Raise AudioError unless this is a regular file with something in it."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise AudioError(path, "no such file") from None
-    except OSError as error:
-        raise AudioError(path, f"cannot be opened ({error.strerror})") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise AudioError(path, "a folder, not a file")
-    if not stat.S_ISREG(status.st_mode):
-        raise AudioError(path, "not a regular file")
-    if not status.st_size:
-        raise AudioError(path, "empty: the file has 0 bytes")
-    if not os.access(path, os.R_OK):
-        raise AudioError(path, "cannot be opened (Permission denied)")
-
-
-def _open(path: Path, file: Path | BinaryIO | mpeg.MpegStream) -> sf.SoundFile:
-    try:
-        # As bytes: soundfile cannot encode names that are no Unicode.
-        return sf.SoundFile(os.fsencode(file) if isinstance(file, Path) else file)
-    except sf.SoundFileError as error:
-        text = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        if not text or "not recognised" in text or "does not exist" in text:
-            text = "libsndfile does not recognise it"
-        raise AudioError(
-            path, f"not audio, or damaged: {text}", "Convert it to WAV or FLAC if it is a recording"
-        ) from None
-    except TypeError:
-        raise AudioError(path, "no header: raw samples say neither rate nor type") from None

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from semisonic.evaluation.report import GeneratedPatches, Heard
+from semisonic.experiments.job_folder import read_arrays
 from semisonic.experiments.jobs import TrainJob
 from semisonic.experiments.plan import Plan
-from semisonic.experiments.worker import N_PATCHES, read_arrays
+from semisonic.experiments.worker import N_PATCHES
 from semisonic.features import MelOptions
 from semisonic.features.inversion import mel_to_wave
 

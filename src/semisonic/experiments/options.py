@@ -19,25 +19,22 @@ SYNTH = "synth"
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """Run an experiment: every setting with and without pre-training, on all folds."""
+class ExperimentOptions:
+    """What every verb that runs a recipe reads."""
 
     recipe: str = option("demo", "recipe file, or the name of one that comes with the package")
     data: Path = option(
         Path(SYNTH), "labelled clips: a folder, a CSV, a data set, or 'synth' (made on the spot)"
     )
     unlabelled: Path | None = option(
-        None, "pool for pre-training besides the training folds: a folder or a CSV"
+        None, "pool for pre-training besides the training clips: a folder or a CSV"
     )
     source: Path | None = option(
-        None, "another labelled set, for recipes that begin from a classifier of it; made-up "
+        None, "another labelled set, for settings that begin from a classifier of it; made-up "
         "sounds if not given",
     )  # fmt: skip
     output: Path = option(Path("runs/experiment"), "run folder; an interrupted run goes on")
-    quick: bool = option(False, "the recipe's short version: a look in two minutes")
-    transductive: bool = option(
-        False, "let pre-training hear the test clips, without labels; the report says so"
-    )
+    quick: bool = option(False, "the recipe's short version: a look in minutes")
     near_copies: bool = option(True, COPIES)
     change: tuple[str, ...] = option(
         (), "change a key of the recipe, as in setting.train.epochs=20; may be repeated"
@@ -57,6 +54,15 @@ class RunOptions:
     def changes(self) -> dict[str, Any]:
         """The recipe's keys that are changed, with TOML values."""
         return dict(parse_change(text) for text in self.change)
+
+
+@dataclass(frozen=True)
+class RunOptions(ExperimentOptions):
+    """Run an experiment: every setting with and without pre-training, on all folds."""
+
+    transductive: bool = option(
+        False, "let pre-training hear the test clips, without labels; the report says so"
+    )
 
 
 def parse_change(text: str) -> tuple[str, Any]:

@@ -26,6 +26,7 @@ from semisonic.evaluation.report import (
     write_experiment_report,
 )
 from semisonic.experiments.generated import generated_patches
+from semisonic.experiments.job_folder import read_arrays
 from semisonic.experiments.jobs import TrainJob
 from semisonic.experiments.material import Material
 from semisonic.experiments.method_notes import method_notes
@@ -41,7 +42,6 @@ from semisonic.experiments.side_by_side import (
     side_by_side,
 )
 from semisonic.experiments.timing import timing_rows
-from semisonic.experiments.worker import read_arrays
 from semisonic.inference.pretext import WITHOUT_DECODER
 from semisonic.training import RunFolder
 

@@ -14,9 +14,9 @@ from semisonic.evaluation.ensembles import ensemble
 from semisonic.evaluation.outcome import Comparison
 from semisonic.evaluation.results import Predictions
 from semisonic.evaluation.setting_pairs import compare_setting_pairs
+from semisonic.experiments.job_folder import read_job, read_predictions
 from semisonic.experiments.plan import Plan, cell_name
 from semisonic.experiments.recipe import Recipe
-from semisonic.experiments.worker import read_job, read_predictions
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from semisonic.data.workers import count_workers
 from semisonic.engines import Engine, open_engine
 from semisonic.evaluation.outcome import Comparison
 from semisonic.experiments.engine import Task, run_tasks
+from semisonic.experiments.job_folder import MODEL, is_done, read_job
 from semisonic.experiments.jobs import PretrainJob, Rows, TrainJob
 from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
@@ -29,15 +30,7 @@ from semisonic.experiments.recipe_file import read_recipe
 from semisonic.experiments.report import write_report
 from semisonic.experiments.results import Outcome, collect, comparison_rows, text_table
 from semisonic.experiments.source import load_source, measured, network_key, trained_files
-from semisonic.experiments.worker import (
-    MODEL,
-    Context,
-    is_done,
-    read_job,
-    run_pretrain,
-    run_train,
-    start,
-)
+from semisonic.experiments.worker import Context, run_pretrain, run_train, start
 from semisonic.inference.front_end_place import in_batch_device
 from semisonic.inference.prepare import FrontOptions
 from semisonic.inference.provenance import data_hash, recording_hashes

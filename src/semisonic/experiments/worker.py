@@ -7,16 +7,22 @@ on from its checkpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semisonic.base.files import read_json, replacing, write_json
-from semisonic.evaluation.results import Predictions
+from semisonic.base.files import write_json
+from semisonic.experiments.job_folder import (
+    ENCODER,
+    MODEL,
+    PICTURES,
+    tidy,
+    write_arrays,
+)
 from semisonic.experiments.jobs import PretrainJob, Rows, TrainJob
 from semisonic.experiments.material import Material
 from semisonic.experiments.plan import pretraining_way
@@ -41,7 +47,6 @@ from semisonic.inference.training import (
     TrainSettings,
     train_model,
 )
-from semisonic.inference.training_work import GENERATOR
 from semisonic.inference.verbs.runs import plain
 from semisonic.models import (
     AutoEncoder,
@@ -53,17 +58,8 @@ from semisonic.models import (
     save_encoder,
 )
 
-ENCODER, MODEL, PICTURES = "encoder.zip", "model.zip", "pictures.npz"
 N_PATCHES = 2
 """Clips and generated patches of each class that are kept to be shown."""
-
-
-class Named(Protocol):
-    """A job, as far as its folder is concerned."""
-
-    @property
-    def name(self) -> str:
-        """Of the folder."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +85,6 @@ def start(context: Context) -> None:
     """Set what the jobs of this process share."""
     global _context
     _context = context
-
-
-def is_done(folder: Path, job: Named) -> bool:
-    """Whether an earlier run finished this job."""
-    return (folder / job.name / DONE).is_file()
 
 
 def run_pretrain(job: PretrainJob) -> None:
@@ -124,7 +115,7 @@ def run_pretrain(job: PretrainJob) -> None:
     about = {"fold": job.fold, "draw": job.draw, "seed": job.seed}
     save_encoder(folder / ENCODER, outcome.network, about=about)
     shown = np.asarray(features[table.rows_of(job.show)[:8]], np.float32)
-    _write_arrays(
+    write_arrays(
         folder / PICTURES, filters=_first_filters(outcome.network.encoder),
         **_repeated(outcome, shown),
     )  # fmt: skip
@@ -201,7 +192,7 @@ def run_train(job: TrainJob) -> None:
     first = job.draw == 0
     if first:
         save(folder / MODEL, outcome.model, about=_provenance(job, context))
-        _write_arrays(
+        write_arrays(
             folder / PICTURES, filters=_first_filters(outcome.model.encoder),
             points=embed_rows(outcome.model, features, rows),
             target=target[rows], **_patches(outcome, features, target, rows_train),
@@ -275,41 +266,6 @@ def _provenance(job: TrainJob, context: Context) -> dict[str, Any]:
     return about
 
 
-def read_job(folder: Path, job: Named) -> dict[str, Any]:
-    """What a finished job wrote of itself."""
-    record: dict[str, Any] = read_json(folder / job.name / DONE)
-    return record
-
-
-def read_predictions(folder: Path, job: TrainJob, setting: str) -> Predictions:
-    """The scored test clips of a finished job, under the names it has in this run: setting, arm,
-    draw and seed.
-
-    Equal work is done once, whatever it is called where.
-    """
-    file = folder / job.name / PREDICTIONS[job.setting.segments.voting]
-    # Where no clip has two segments, both votes are one.
-    table = Predictions.read(file if file.is_file() else file.with_name(PREDICTIONS[MEAN]))
-    n = len(table)
-    return replace(
-        table, setting=_all_of(setting, n), arm=_all_of(job.arm, n),
-        draw=np.full(n, job.draw, np.int64), seed=np.full(n, job.seed, np.int64),
-    )  # fmt: skip
-
-
-def _all_of(name: str, n: int) -> NDArray[np.str_]:
-    return np.full(n, name, dtype=np.dtype(f"<U{max(1, len(name))}"))
-
-
-def read_arrays(folder: Path, job: PretrainJob | TrainJob) -> dict[str, NDArray[Any]]:
-    """The arrays that figures of a finished job are drawn from; empty when it kept none."""
-    file = folder / job.name / PICTURES
-    if not file.is_file():
-        return {}
-    with np.load(file, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
-
-
 def here() -> Context:
     """What the jobs of this process share; :func:`start` has set it."""
     if _context is None:
@@ -324,11 +280,6 @@ def _first_filters(encoder: torch.nn.Module) -> NDArray[np.float32]:
             weights: NDArray[np.float32] = module.weight.detach().float().cpu().numpy()[:, 0]
             return weights
     return np.zeros((0, 1, 1), np.float32)
-
-
-def _write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
-    with replacing(path) as part, open(part, "wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
 def _repeated(outcome: PretrainOutcome, shown: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
@@ -361,12 +312,3 @@ def _patches(
 def first_of_each(target: Rows, n: int = N_PATCHES) -> Rows:
     """The first few rows of every class, classes in their order."""
     return np.concatenate([np.flatnonzero(target == one)[:n] for one in np.unique(target)])
-
-
-def tidy(folder: Path) -> None:
-    """Remove checkpoints: a finished job needs none, and they are by far its largest files."""
-    for place in (folder, *folder.glob("layer-*"), *folder.glob(GENERATOR)):
-        for name in ("checkpoint.pt", "timing.json", "history.json"):
-            (place / name).unlink(missing_ok=True)
-        if place != folder:
-            place.rmdir()

@@ -13,10 +13,10 @@ import numpy as np
 from semisonic.data.clips import Clips
 from semisonic.evaluation.outcome import ArmAccuracy, Comparison
 from semisonic.evaluation.tagging import TagScores, compare_tags, tag_arm
+from semisonic.experiments.job_folder import read_job
 from semisonic.experiments.stages.plan import StagesPlan
 from semisonic.experiments.stages.recipe import StagesRecipe
 from semisonic.experiments.stages.worker import DECISIONS, read_scores
-from semisonic.experiments.worker import read_job
 from semisonic.inference.methods.label_filter import Decision, read_decisions
 
 

@@ -13,6 +13,7 @@ from semisonic.data import synth
 from semisonic.engines import open_engine
 from semisonic.evaluation.wording import p_value, percent, points
 from semisonic.experiments.engine import Task
+from semisonic.experiments.job_folder import MODEL, is_done
 from semisonic.experiments.material import WHOLE, Material
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.precision import FILE, settled_fits
@@ -23,7 +24,7 @@ from semisonic.experiments.stages.recipe import StagesRecipe, read_stages
 from semisonic.experiments.stages.report import gain_rows, write_stages_report
 from semisonic.experiments.stages.results import StagesOutcome, collect_stages, true_labels
 from semisonic.experiments.stages.worker import run_filter, run_stage
-from semisonic.experiments.worker import MODEL, Context, is_done
+from semisonic.experiments.worker import Context
 from semisonic.recipes import find
 from semisonic.training import RunFolder, choose_device
 

@@ -16,10 +16,11 @@ from semisonic.base.errors import DataError
 from semisonic.base.files import write_json
 from semisonic.data.clips import Clips
 from semisonic.evaluation.tagging import TagScores
+from semisonic.experiments.job_folder import MODEL, tidy
 from semisonic.experiments.material import FeatureTable
 from semisonic.experiments.records import DONE, peak_memory
 from semisonic.experiments.stages.plan import FilterJob, Rows, StageJob
-from semisonic.experiments.worker import MODEL, Context, here, tidy
+from semisonic.experiments.worker import Context, here
 from semisonic.inference.methods.label_filter import (
     filter_labels,
     kept_labels,

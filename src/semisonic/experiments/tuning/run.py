@@ -16,7 +16,7 @@ from semisonic.engines import Engine, open_engine
 from semisonic.evaluation.wording import percent
 from semisonic.experiments.engine import Task, run_tasks
 from semisonic.experiments.material import Material
-from semisonic.experiments.options import RunOptions
+from semisonic.experiments.options import ExperimentOptions, RunOptions
 from semisonic.experiments.precision import settle_precision
 from semisonic.experiments.results import text_table
 from semisonic.experiments.run import (
@@ -262,5 +262,4 @@ def _answers(outcome: Outcome, score: float, luck: float) -> tuple[str, ...]:
 
 def _as_run(options: TuneOptions) -> RunOptions:
     """What both verbs read alike."""
-    same = {field.name for field in fields(RunOptions)} & {f.name for f in fields(TuneOptions)}
-    return RunOptions(**{name: getattr(options, name) for name in same})
+    return RunOptions(**{one.name: getattr(options, one.name) for one in fields(ExperimentOptions)})

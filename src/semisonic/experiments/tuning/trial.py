@@ -18,6 +18,7 @@ from semisonic.base.errors import ModelError, OptionError, TrainingError
 from semisonic.base.files import write_json
 from semisonic.evaluation.results import Predictions
 from semisonic.experiments import worker
+from semisonic.experiments.job_folder import MODEL, PICTURES, is_done, read_job, read_predictions
 from semisonic.experiments.jobs import PretrainJob, TrainJob
 from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.recipe import TRAINED, Setting
@@ -143,22 +144,22 @@ def _scores(search: SearchContext, setting: Setting) -> Iterator[tuple[float, fl
 
 def answers_of(search: SearchContext, job: TrainJob) -> Predictions:
     """The scored clips of a finished job's inner fold."""
-    return worker.read_predictions(search.jobs.folder, job, job.setting.name)
+    return read_predictions(search.jobs.folder, job, job.setting.name)
 
 
 def _done(search: SearchContext, job: PretrainJob | TrainJob) -> dict[str, Any]:
     """A job's record. Another process that wants the same job waits for it."""
     folder = search.jobs.folder
     with alone(folder / job.name / ".lock"):
-        if not worker.is_done(folder, job):
+        if not is_done(folder, job):
             if isinstance(job, PretrainJob):
                 worker.run_pretrain(job)
             else:
                 worker.run_train(job)
         if isinstance(job, TrainJob):  # nobody looks at the models of trials
-            for name in (worker.MODEL, worker.PICTURES):
+            for name in (MODEL, PICTURES):
                 (folder / job.name / name).unlink(missing_ok=True)
-    return worker.read_job(folder, job)
+    return read_job(folder, job)
 
 
 def _starts(search: SearchContext, plan: Plan) -> dict[tuple[str, ...], Path]:

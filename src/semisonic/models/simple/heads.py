@@ -78,16 +78,32 @@ class SimpleHead(nn.Module):
         raise ModelError("this classifier was never fitted; use train, or load a file")
 
 
-class LinearHead(SimpleHead):
+class StandardisedHead(SimpleHead):
+    """A head behind statistics that are standardised by the tables ``mean`` and ``scale``."""
+
+    mean: Tensor
+    scale: Tensor
+    bias: Tensor
+
+    def check(self) -> None:
+        """Raises ModelError for a scale that is not positive."""
+        if not (self.scale > 0).all():
+            self.refuse("'scale' holds deviations that are not positive")
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """Statistics (batch, feature) with mean 0 and deviation 1; ModelError before the fit."""
+        if not len(self.bias):
+            self.unfitted()
+        return (x.to(self.mean.dtype) - self.mean) / self.scale
+
+
+class LinearHead(StandardisedHead):
     """Logits linear in standardised statistics.
 
     Tables: ``mean`` and ``scale`` (feature,), ``weight`` (class, feature), ``bias`` (class,).
     """
 
-    mean: Tensor
-    scale: Tensor
     weight: Tensor
-    bias: Tensor
 
     def __init__(self, n_features: int, n_classes: int) -> None:
         super().__init__(n_features, n_classes)
@@ -99,32 +115,21 @@ class LinearHead(SimpleHead):
         d, k = self.n_features, self.n_classes
         return shapes == {"mean": (d,), "scale": (d,), "weight": (k, d), "bias": (k,)}
 
-    def check(self) -> None:
-        """Raises ModelError for a scale that is not positive."""
-        if not (self.scale > 0).all():
-            self.refuse("'scale' holds deviations that are not positive")
-
     def forward(self, x: Tensor) -> Tensor:
         """Logits, shape (batch, n_classes)."""
-        if not len(self.bias):
-            self.unfitted()
-        x = (x.to(self.mean.dtype) - self.mean) / self.scale
-        return x @ self.weight.T + self.bias
+        return self.standardised(x) @ self.weight.T + self.bias
 
 
-class PerceptronHead(SimpleHead):
+class PerceptronHead(StandardisedHead):
     """One hidden layer with ReLU behind standardised statistics.
 
     Tables: ``mean`` and ``scale`` (feature,), ``hidden_weight`` (hidden, feature), ``hidden_bias``
     (hidden,), ``weight`` (class, hidden), ``bias`` (class,).
     """
 
-    mean: Tensor
-    scale: Tensor
     hidden_weight: Tensor
     hidden_bias: Tensor
     weight: Tensor
-    bias: Tensor
 
     def __init__(self, n_features: int, n_classes: int) -> None:
         super().__init__(n_features, n_classes)
@@ -143,15 +148,7 @@ class PerceptronHead(SimpleHead):
         }  # fmt: skip
         return h > 0 and shapes == expected
 
-    def check(self) -> None:
-        """Raises ModelError for a scale that is not positive."""
-        if not (self.scale > 0).all():
-            self.refuse("'scale' holds deviations that are not positive")
-
     def forward(self, x: Tensor) -> Tensor:
         """Logits, shape (batch, n_classes)."""
-        if not len(self.bias):
-            self.unfitted()
-        x = (x.to(self.mean.dtype) - self.mean) / self.scale
-        x = torch.relu(x @ self.hidden_weight.T + self.hidden_bias)
+        x = torch.relu(self.standardised(x) @ self.hidden_weight.T + self.hidden_bias)
         return x @ self.weight.T + self.bias
