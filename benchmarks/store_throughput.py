@@ -10,6 +10,7 @@ One thread. The store is built anew in every round, front end and features after
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -41,7 +42,7 @@ def features(clips: Clips, workers: int = 1) -> None:
             clips, Path(folder, "samples"), sample_rate=MEL.sample_rate, workers=workers
         )
         FeatureStore.build(
-            samples, Path(folder, "features"), extractor=lambda: make_extractor(MEL), key="bench",
+            samples, Path(folder, "features"), extractor=partial(make_extractor, MEL), key="bench",
             shape=MEL.shape, n_samples=MEL.n_samples, workers=workers,
         )  # fmt: skip
 

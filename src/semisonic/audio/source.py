@@ -37,7 +37,7 @@ from semisonic.audio.truncation import describe_truncation, missing_share
 from semisonic.audio.vorbis import VorbisStream
 from semisonic.base.errors import AudioError
 
-BLOCK = 1 << 15
+BLOCK = 1 << 16
 """Samples of a channel decoded at once: small, so that no fresh memory pages are needed."""
 
 END_TOLERANCE = 0.1

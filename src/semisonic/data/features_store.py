@@ -32,11 +32,14 @@ from semisonic.data.room import need_room
 from semisonic.data.store import SampleStore, StoreReport, chunk_size
 from semisonic.data.store_folder import DataFile, StoreFolder, opened
 from semisonic.data.workers import count_workers
-from semisonic.engines import LOCAL_ENGINE, Engine, in_any_order
+from semisonic.engines import LOCAL_ENGINE, Engine, in_any_order, spread
 
 Shape = tuple[int, int, int]
 Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Identity = tuple[Any, ...]
+
+WORTH_PROCESSES = 20_000
+"""Clips from which on processes compute features sooner than threads."""
 
 
 class FeatureStore:
@@ -255,16 +258,17 @@ class _Build:
 
     def _compute_rest(self, data: DataFile, journal: Journal, there: NDArray[np.bool_]) -> None:
         rest = np.flatnonzero(~there)
-        make = partial(self.work.into, data) if self.engine.is_local else self.work.alone
+        engine = spread(self.engine, len(rest), WORTH_PROCESSES, self.workers)
+        make = partial(self.work.into, data) if engine.is_local else self.work.alone
         n = len(there)
         need_room(data.path.parent, len(rest) * self.row_bytes, f"features of {len(rest):,} clips")
         forecast = Forecast("features", len(rest))
         with (
             one_torch_thread(),
             bar(n, "features", "clip", initial=n - len(rest)) as shown,
-            self.engine.calls(make, workers=self.workers) as calls,
+            engine.calls(make, workers=self.workers) as calls,
         ):
-            size = chunk_size(len(rest), calls, self.engine)
+            size = chunk_size(len(rest), calls, engine)
             chunks = (rest[i : i + size].tolist() for i in range(0, len(rest), size))
             for rows, features in in_any_order(calls, chunks):
                 for i, row in enumerate(rows):

@@ -32,6 +32,8 @@ from semisonic.data.store_decode import (
     Job,
     Place,
     SampleWriter,
+    SharedWriter,
+    append,
     decode_clips,
     store_clips,
 )
@@ -45,12 +47,15 @@ from semisonic.data.store_index import (
     to_record,
 )
 from semisonic.data.workers import count_workers
-from semisonic.engines import LOCAL_ENGINE, Calls, Engine, in_any_order
+from semisonic.engines import LOCAL_ENGINE, Calls, Engine, in_any_order, spread
 
 T = TypeVar("T")
 
 CHUNK, CHUNK_AFAR = 8, 32
-"""Clips that a thread takes at once, and a call on a cluster."""
+"""Clips that a thread takes at once, and a call in another process."""
+
+WORTH_PROCESSES = 5000
+"""Clips from which on processes decode them sooner than threads."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,11 @@ class _Build:
         del known
         with store.writing() as (data, journal):
             data.resize(end * SAMPLE_BYTES)
-            self._decode_rest(journal, SampleWriter(data, end))
+            rest = [row for row in range(len(self.clips)) if row not in self.places]
+            engine = spread(self.engine, len(rest), WORTH_PROCESSES, self.workers)
+            shared = not engine.in_threads and engine.is_local
+            writer = SharedWriter(data) if shared else SampleWriter(data, end)
+            self._decode(rest, engine, journal, writer)
 
     def report(self, seconds: float) -> StoreReport:
         ids = self.clips.ids
@@ -244,25 +253,26 @@ class _Build:
         n_decoded = len(self.places) - self.n_reused
         return StoreReport(n_decoded, self.n_reused, tuple(failures), tuple(notes), seconds)
 
-    def _decode_rest(self, journal: Journal, writer: SampleWriter) -> None:
-        rest = [row for row in range(len(self.clips)) if row not in self.places]
+    def _decode(
+        self, rest: list[int], engine: Engine, journal: Journal, writer: SampleWriter | SharedWriter
+    ) -> None:
         root, n = self.clips.root, len(self.clips)
         work: Callable[[list[Job]], tuple[Found, NDArray[np.int16] | None]]
         work = partial(decode_clips, root, self.sample_rate)
-        if self.engine.is_local:
+        if engine.is_local:
             work = partial(store_clips, root, self.sample_rate, writer)
         with (
             bar(n, "decode", "clip", initial=self.n_reused) as shown,
-            self.engine.calls(partial(_same, work), workers=self.workers) as calls,
+            engine.calls(partial(_same, work), workers=self.workers) as calls,
         ):
             forecast = Forecast("decode", len(rest))
-            size = chunk_size(len(rest), calls, self.engine)
+            size = chunk_size(len(rest), calls, engine)
             chunks = (
                 [(row, self.keys[row]) for row in rest[i : i + size]]
                 for i in range(0, len(rest), size)
             )
             for found, samples in in_any_order(calls, chunks):
-                offset = writer.append(samples)
+                offset = append(writer, samples)
                 for row, result in found:
                     if isinstance(result, str):
                         self.failures[row] = result
@@ -281,4 +291,4 @@ def _same(work: T) -> T:
 
 def chunk_size(n: int, calls: Calls[Any, Any], engine: Engine) -> int:
     """Clips for one call, so that every worker has several calls to make."""
-    return max(1, min(CHUNK if engine.is_local else CHUNK_AFAR, n // (2 * calls.room)))
+    return max(1, min(CHUNK if engine.in_threads else CHUNK_AFAR, n // (2 * calls.room)))

@@ -59,13 +59,20 @@ class SampleWriter:
         """Write samples to a place."""
         self._data.write(values, offset * SAMPLE_BYTES)
 
-    def append(self, values: NDArray[np.int16] | None) -> int:
-        """Write samples that were decoded elsewhere; their offset, 0 where there are none."""
-        if values is None:
-            return 0
-        offset = self.reserve(len(values))
-        self.write(values, offset)
-        return offset
+
+class SharedWriter:
+    """The same for several processes: what was given out is what the file has grown by."""
+
+    def __init__(self, data: DataFile) -> None:
+        self._data = data
+
+    def reserve(self, n_samples: int) -> int:
+        """The offset of a new place, in samples."""
+        return self._data.grow(n_samples * SAMPLE_BYTES) // SAMPLE_BYTES
+
+    def write(self, values: NDArray[np.int16], offset: int) -> None:
+        """Write samples to a place."""
+        self._data.write(values, offset * SAMPLE_BYTES)
 
 
 class SampleBuffer:
@@ -100,6 +107,15 @@ class Writer(Protocol):
 
     def write(self, values: NDArray[np.int16], offset: int) -> None:
         """Write samples to a place."""
+
+
+def append(writer: Writer, values: NDArray[np.int16] | None) -> int:
+    """Write samples that were decoded elsewhere; their offset, 0 where there are none."""
+    if values is None:
+        return 0
+    offset = writer.reserve(len(values))
+    writer.write(values, offset)
+    return offset
 
 
 Key = tuple[str, float, float | None]

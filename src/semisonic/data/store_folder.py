@@ -82,7 +82,7 @@ class StoreFolder:
 
 
 class DataFile:
-    """A file that several threads write to, each at its own place."""
+    """A file that several threads or processes write to, each at its own place."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -93,6 +93,10 @@ class DataFile:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
+
+    def __reduce__(self) -> tuple[type[DataFile], tuple[Path]]:
+        """Another process opens the file itself, and has it open until it ends."""
+        return type(self), (self.path,)
 
     def write(self, values: NDArray[Any], offset: int) -> None:
         """Write an array at a place, in bytes; DataError if the disk refuses."""
@@ -118,6 +122,28 @@ class DataFile:
     def resize(self, n_bytes: int) -> None:
         """Cut the file, or let it grow by zeros that take no room."""
         os.ftruncate(self._descriptor, n_bytes)
+
+    def grow(self, n_bytes: int) -> int:
+        """Let the file grow; where it ended before. No other process does it at the same time.
+
+        Raises
+        ------
+        DataError
+            When the file system knows no locks.
+        """
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise DataError(
+                f"'{self.path}' cannot be locked ({error.strerror}), so only one process may write "
+                "it: use --workers 1, or another disk"
+            ) from error
+        try:
+            end = self.size()
+            self.resize(end + n_bytes)
+        finally:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+        return end
 
     def sync(self) -> None:
         """Bring the content to the disk."""

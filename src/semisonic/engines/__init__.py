@@ -4,8 +4,16 @@ The room knows functions and their results, and nothing of sounds.
 """
 
 from semisonic.engines.calls import Calls, Task, in_any_order, in_order, run_graph
-from semisonic.engines.engine import LOCAL_ENGINE, Engine, LocalEngine, open_engine
-from semisonic.engines.options import LOCAL, RAY, EngineOptions, TrainEngineOptions
+from semisonic.engines.engine import (
+    LOCAL_ENGINE,
+    Engine,
+    LocalEngine,
+    ProcessEngine,
+    allow_processes,
+    open_engine,
+    spread,
+)
+from semisonic.engines.options import LOCAL, RAY, EngineOptions, TrainEngineOptions, workers_option
 
 __all__ = [
     "LOCAL",
@@ -15,10 +23,14 @@ __all__ = [
     "Engine",
     "EngineOptions",
     "LocalEngine",
+    "ProcessEngine",
     "Task",
     "TrainEngineOptions",
+    "allow_processes",
     "in_any_order",
     "in_order",
     "open_engine",
     "run_graph",
+    "spread",
+    "workers_option",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,39 +18,40 @@ from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Any
 
+from semisonic.base.memory import keep_freed_memory
+
 _POLL = 0.5  # seconds between two looks at the parent
 _stop: Any = None
 _busy = False
+_function: Callable[[Any], Any] | None = None
 
 
-def begin(
-    parent: int, stop: Any, initializer: Callable[..., None], context: tuple[Any, ...]
-) -> None:
-    """Prepare this process for tasks; called once, before the first.
+def begin(parent: int, stop: Any, make: Callable[[], Callable[[Any], Any]]) -> None:
+    """Prepare this process for calls; called once, before the first.
 
     ``stop`` is a shared number (``RawValue``), 1 when the work is to stop: looking at it needs
     no lock, which a killed process could take with it.
     """
-    global _stop
+    global _stop, _function
     _stop = stop
     os.setpgrp()
     signal.signal(signal.SIGINT, _interrupt)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
-    import torch
+    keep_freed_memory()
+    _function = make()
+    if "torch" in sys.modules:  # sound is decoded without it, and it takes seconds to load
+        sys.modules["torch"].set_num_threads(1)
 
-    torch.set_num_threads(1)
-    initializer(*context)
 
-
-def perform(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Do one task, unless the work was stopped while it waited."""
+def call(task: Any) -> Any:
+    """Call the function, unless the work was stopped while the task waited."""
     global _busy
-    if _stop is not None and _stop.value:
+    if _function is None or _stop.value:
         return None
     _busy = True
     try:
-        return function(*arguments)
+        return _function(task)
     finally:
         _busy = False
 

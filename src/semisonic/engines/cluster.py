@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from semisonic.base.errors import OptionError, SemisonicError
 from semisonic.engines import remote
 from semisonic.engines.calls import Calls, Task
+from semisonic.engines.tasks import TaskMaker
 from semisonic.engines.together import run_together
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ def _knock(where: str) -> None:
 class RayEngine:
     """Calls on the cluster that this process is connected to; see :class:`Engine`."""
 
-    is_local = False
+    in_threads = is_local = False
 
     def __init__(self, ray: Any) -> None:
         self._ray = ray
@@ -120,7 +121,7 @@ class RayEngine:
         device: str = "cpu",
     ) -> Calls[Task, Any]:
         """Tasks by Ray tasks."""
-        return RayCalls(self._ray, remote.TaskMaker(initializer, context), workers, device)
+        return RayCalls(self._ray, TaskMaker(initializer, context), workers, device)
 
     def together(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
         """One function in several processes."""

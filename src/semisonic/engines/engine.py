@@ -10,7 +10,13 @@ from typing import Any, Protocol, TypeVar
 from semisonic.base.errors import OptionError
 from semisonic.engines.calls import Calls, Task
 from semisonic.engines.options import LOCAL, EngineOptions
-from semisonic.engines.threads import OwnCalls, ThreadCalls, count_workers
+from semisonic.engines.tasks import TaskMaker
+from semisonic.engines.threads import (
+    TASKS_PER_WORKER,
+    OwnCalls,
+    ThreadCalls,
+    count_workers,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,11 +27,15 @@ class Engine(Protocol):
 
     Attributes
     ----------
+    in_threads : bool
+        Whether functions run in threads of this process. They, tasks and results are pickled
+        otherwise.
     is_local : bool
-        Whether functions run in threads of this process, so that they may write into what it has
-        open. Elsewhere they give back what is to be written.
+        Whether functions run on this machine, so that they may write into its files. Elsewhere
+        they give back what is to be written.
     """
 
+    in_threads: bool
     is_local: bool
 
     def calls(
@@ -41,8 +51,7 @@ class Engine(Protocol):
         Parameters
         ----------
         make : callable
-            Called once in each thread or process that works; gives the function. Elsewhere than
-            here it, the tasks and the results are pickled.
+            Called once in each thread or process that works; gives the function.
         workers : int, optional
             Calls at once; by default as many as there are processors.
         device : str
@@ -95,7 +104,7 @@ class Engine(Protocol):
 class LocalEngine:
     """Threads and processes of this machine; see :class:`Engine`."""
 
-    is_local = True
+    in_threads = is_local = True
 
     def calls(
         self,
@@ -121,7 +130,8 @@ class LocalEngine:
             return OwnCalls(initializer, context)
         from semisonic.engines.processes import ProcessCalls
 
-        return ProcessCalls(initializer, context, workers)
+        # Few are handed over at a time, so that an interrupt has little to undo.
+        return ProcessCalls(TaskMaker(initializer, context), workers, room=workers + 1)
 
     def together(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
         """Call the function here."""
@@ -135,6 +145,59 @@ class LocalEngine:
 
 
 LOCAL_ENGINE = LocalEngine()
+
+
+class ProcessEngine(LocalEngine):
+    """As the local engine, with calls in processes of one thread each.
+
+    Worth its start of a second or two when there is much to do: short calls into libraries, of
+    which decoding consists, let threads wait for Python's lock.
+    """
+
+    in_threads = False
+
+    def calls(
+        self,
+        make: Callable[[], Callable[[T], R]],
+        *,
+        workers: int | None = None,
+        device: str = "cpu",
+        stop: Event | None = None,
+    ) -> Calls[T, R]:
+        """Calls in processes."""
+        from semisonic.engines.processes import ProcessCalls
+
+        n_workers = count_workers(workers)
+        return ProcessCalls(make, n_workers, room=TASKS_PER_WORKER * n_workers)
+
+
+_may_start_processes = False
+
+
+def allow_processes(on: bool = True) -> None:
+    """Let long work of the local engine go into processes, as the command line does.
+
+    A library must not: a process begins by importing the main script, and one that does its work
+    outside of ``if __name__ == "__main__"`` would begin it again.
+    """
+    global _may_start_processes
+    _may_start_processes = on
+
+
+def spread(engine: Engine, n: int, worth: int, workers: int | None = None) -> Engine:
+    """The engine for some work: processes in place of threads where that is worth their start.
+
+    Parameters
+    ----------
+    engine : Engine
+        The one asked for; any but the local one is kept.
+    n, worth : int
+        How much there is to do, and from how much on processes are faster.
+    workers : int, optional
+        As for :meth:`Engine.calls`.
+    """
+    gains = n >= worth and count_workers(workers) > 1
+    return ProcessEngine() if gains and engine.in_threads and _may_start_processes else engine
 
 
 @contextmanager

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from semisonic.base.options import option
 
 LOCAL, RAY = "local", "ray"
+
+
+def workers_option() -> Any:
+    """A field of options: how many decode at once."""
+    return option(
+        None, "threads that decode, or processes for long work; by default one a core", minimum=1
+    )
 
 
 @dataclass(frozen=True)

@@ -35,26 +35,6 @@ def call(holder: list[Any], task: Any) -> Any:
     return _made[key](task)
 
 
-class TaskMaker:
-    """Makes the function that does tasks, once the process is prepared for them."""
-
-    def __init__(self, initializer: Callable[..., None], context: tuple[Any, ...]) -> None:
-        self._initializer, self._context = initializer, context
-
-    def __call__(self) -> Callable[[Any], None]:
-        """Prepare this process."""
-        import torch
-
-        torch.set_num_threads(1)
-        self._initializer(*self._context)
-        return perform
-
-
-def perform(task: Any) -> None:
-    """Do one task."""
-    task.function(*task.arguments)
-
-
 def meeting_point() -> tuple[str, int]:
     """The address of this node and a port that is free there now."""
     util: Any = importlib.import_module("ray.util")

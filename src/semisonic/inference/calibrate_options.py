@@ -8,6 +8,7 @@ from pathlib import Path
 
 from semisonic.base.options import option
 from semisonic.data.readers import LABEL_CHOICES
+from semisonic.engines import workers_option
 from semisonic.inference.options import GROUP, LABELS, LICENCE
 
 CALIBRATIONS = ("auto", "temperature", "vector", "isotonic", "none")
@@ -52,7 +53,7 @@ class CalibrateOptions:
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    workers: int | None = workers_option()
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"
     )

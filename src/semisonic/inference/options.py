@@ -8,7 +8,7 @@ from pathlib import Path
 
 from semisonic.base.options import option
 from semisonic.data.readers import LABEL_CHOICES
-from semisonic.engines.options import TrainEngineOptions
+from semisonic.engines.options import TrainEngineOptions, workers_option
 from semisonic.features import MelOptions
 from semisonic.inference.generated_options import GeneratedOptions
 from semisonic.inference.methods.advice import AUTO
@@ -76,7 +76,7 @@ class PretrainOptions:
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES, in_text=False)
-    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    workers: int | None = workers_option()
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"
     )
@@ -154,7 +154,7 @@ class TrainOptions:
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES, in_text=False)
-    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    workers: int | None = workers_option()
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"
     )
@@ -204,7 +204,7 @@ class EvaluateOptions:
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    workers: int | None = workers_option()
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class PredictOptions:
     )
     batch_size: int = option(64, "windows scored at once", minimum=1)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    workers: int | None = workers_option()
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from semisonic.data.clips import Clips
+from semisonic.engines import LOCAL_ENGINE, Engine, in_order, spread
 from semisonic.inference.pipeline import Done, Item, Windows, stream_windows
 from semisonic.inference.scoring import BATCH_SIZE, compute_rows, decide, embed_rows, settle
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
 
 Table = NDArray[np.float64]
+
+WORTH_PROCESSES = 5000
+"""Clips from which on processes score them sooner than threads."""
+
+CALL_CLIPS = 64
+"""Clips that a process takes at once."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +85,15 @@ def score_clips(
     batch_size : int
         Windows scored at once, of several clips together.
     workers : int, optional
-        Threads that decode.
+        Threads that decode, or processes where there is much to score; by default one for each
+        processor.
 
     Yields
     ------
     ClipScores
         One for each row, in order; a clip that cannot be read has a reason and no scores.
     """
-    return _in_batches(model, clips, hop, batch_size, device, workers, embed=False)
+    return _scored(model, clips, hop, batch_size, device, workers, embed=False)
 
 
 def embed_clips(
@@ -97,7 +106,50 @@ def embed_clips(
     workers: int | None = None,
 ) -> Iterator[ClipScores]:
     """As :func:`score_clips`, with embeddings (what the last layer sees) for scores."""
-    return _in_batches(model, clips, hop, batch_size, device, workers, embed=True)
+    return _scored(model, clips, hop, batch_size, device, workers, embed=True)
+
+
+def _scored(
+    model: SoundModel,
+    clips: Clips,
+    hop: float | None,
+    batch_size: int,
+    device: str | torch.device,
+    workers: int | None,
+    embed: bool,
+) -> Iterator[ClipScores]:
+    place = choose_device(device)
+    if place.type == "cpu":
+        engine = spread(LOCAL_ENGINE, len(clips), WORTH_PROCESSES, workers)
+        if not engine.in_threads:
+            make = partial(_scorer, model, hop, batch_size, embed)
+            return _apart(engine, make, clips, workers)
+    return _in_batches(model, clips, hop, batch_size, place, workers, embed)
+
+
+def _apart(
+    engine: Engine,
+    make: Callable[[], Callable[[Clips], list[ClipScores]]],
+    clips: Clips,
+    workers: int | None,
+) -> Iterator[ClipScores]:
+    starts = range(0, len(clips), CALL_CLIPS)
+    parts = (clips[np.arange(start, min(start + CALL_CLIPS, len(clips)))] for start in starts)
+    with engine.calls(make, workers=workers) as calls:
+        for start, found in zip(starts, in_order(calls, parts), strict=True):
+            for one in found:
+                yield replace(one, row=start + one.row)
+
+
+def _scorer(
+    model: SoundModel, hop: float | None, batch_size: int, embed: bool
+) -> Callable[[Clips], list[ClipScores]]:
+    """What a process calls: scores of some clips."""
+
+    def scores(clips: Clips) -> list[ClipScores]:
+        return list(_in_batches(model, clips, hop, batch_size, "cpu", 1, embed))
+
+    return scores
 
 
 @dataclass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from semisonic.base.options import option
 from semisonic.data.readers import LABEL_CHOICES
+from semisonic.engines import workers_option
 from semisonic.features import MelOptions
 from semisonic.inference.options import GROUP, LABELS, TRAIN_FIT
 from semisonic.learning.losses import LossOptions
@@ -62,7 +63,7 @@ class SuspectsOptions:
     )
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    workers: int | None = workers_option()
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"
     )

@@ -20,14 +20,16 @@ from semisonic.data.journal import Journal
 from semisonic.data.store_decode import Key
 from semisonic.data.store_folder import DataFile, StoreFolder
 from semisonic.data.store_index import Stamp, clip_keys, file_stamps
-from semisonic.engines import LOCAL_ENGINE, Engine, in_order
+from semisonic.engines import LOCAL_ENGINE, Engine, in_order, spread
 from semisonic.labeling.embedder import Embedder, Vectors
 from semisonic.labeling.groups import Group, Work, embed_group, group_maker
 from semisonic.labeling.npy import HEADER_BYTES, header_of
 from semisonic.labeling.rows import Entry, known_entries
 from semisonic.labeling.rows import in_order as rows_in_order
+from semisonic.training import choose_device
 
 GROUP_CLIPS = 32
+WORTH_PROCESSES = 5000  # clips from which on processes embed them sooner than threads
 GROUP_BYTES = 64 << 20
 _BYTES_A_SECOND = 4 * 48000  # of a clip that is a part of its recording
 _PIECE = 1 << 22
@@ -111,18 +113,29 @@ class _Build:
     def _embed_rest(self, data: DataFile, journal: Journal, known: dict[Key, Entry]) -> int:
         rest = [row for row, key in enumerate(self.keys) if key not in known]
         end = _end(known)
-        groups = map(self._group, self._groups(rest))
+        groups, engine = map(self._group, self._groups(rest)), self._engine_for(rest)
         with (
             bar(len(self.keys), "embed", "clip", initial=len(self.keys) - len(rest)) as shown,
-            closing(self._embedded(groups, data, end, shown.update)) as embedded,
+            closing(self._embedded(groups, data, end, shown.update, engine)) as found,
         ):
-            for entries in embedded:
+            for entries in found:
                 known.update((entry.key, entry) for entry in entries)
                 journal.append([entry.record() for entry in entries])
         return len(rest)
 
+    def _engine_for(self, rest: list[int]) -> Engine:
+        """Processes for many clips on the processor; the engine asked for otherwise."""
+        on_processor = choose_device(self.work.device).type == "cpu"
+        worth = WORTH_PROCESSES if on_processor else len(rest) + 1
+        return spread(self.engine, len(rest), worth, self.work.workers)
+
     def _embedded(
-        self, groups: Iterator[Group], data: DataFile, end: int, update: Callable[[int], object]
+        self,
+        groups: Iterator[Group],
+        data: DataFile,
+        end: int,
+        update: Callable[[int], object],
+        engine: Engine,
     ) -> Generator[list[Entry], None, None]:
         """The entries of each group, in order, whose vectors are written from row ``end`` on."""
 
@@ -130,7 +143,7 @@ class _Build:
             data.write(vectors, self._place(row))
 
         work = self.work
-        if self.engine.is_local:
+        if engine.in_threads:
             for group in groups:
                 entries = []
                 for entry in embed_group(self.embedder, work, group, write, end):
@@ -141,7 +154,7 @@ class _Build:
             return
         device = "cpu" if work.device == "auto" else work.device
         make = partial(group_maker, self.embedder, replace(work, device=device, workers=1))
-        with self.engine.calls(make, workers=work.workers, device=device) as calls:
+        with engine.calls(make, workers=work.workers, device=device) as calls:
             for entries, vectors in in_order(calls, groups):
                 if len(vectors):
                     write(vectors, end)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from semisonic.base.options import option
 from semisonic.data.readers import LABEL_CHOICES
-from semisonic.engines.options import EngineOptions
+from semisonic.engines.options import EngineOptions, workers_option
 from semisonic.inference.options import GROUP
 
 UNITS = WINDOW, CLIP = ("window", "clip")
@@ -43,5 +43,5 @@ class EmbedOptions:
     group: str = option("auto", GROUP)
     batch_size: int = option(BATCH_SIZE, "windows embedded at once", minimum=1)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    workers: int | None = workers_option()
     where: EngineOptions = option(EngineOptions(), "engine")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import option
+from semisonic.engines import workers_option
 from semisonic.inference.options import GROUP
 from semisonic.labeling.learn_options import LearnOptions
 from semisonic.labeling.suggest_options import MIX, RANDOM_SHARE, SPREAD, STRATEGIES
@@ -37,7 +38,7 @@ class ProjectOptions:
     )  # fmt: skip
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    workers: int | None = workers_option()
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the project's if not given"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import option
+from semisonic.engines import workers_option
 
 MIX = "mix"
 STRATEGIES = (MIX, "uncertain", "diverse", "typical", "random")
@@ -60,4 +61,4 @@ class SuggestOptions:
     )
     seed: int = option(0, "seed of everything random; keep it from round to round", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    workers: int | None = workers_option()

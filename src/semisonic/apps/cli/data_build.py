@@ -11,7 +11,7 @@ from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.source import PATH_HELP, SourceOptions, load
 from semisonic.base.options import option
 from semisonic.data.store import SampleStore
-from semisonic.engines import EngineOptions, open_engine
+from semisonic.engines import EngineOptions, open_engine, workers_option
 
 NOTES_SHOWN = 10
 
@@ -23,7 +23,7 @@ class BuildOptions:
     data: str = option(dataclasses.MISSING, PATH_HELP)
     output: Path = option(Path("runs/store"), "folder of the store")
     sample_rate: int = option(22050, "rate of the stored samples", unit="Hz", minimum=1000)
-    workers: int | None = option(None, "threads that decode; by default one a core", minimum=1)
+    workers: int | None = workers_option()
     source: SourceOptions = field(default_factory=SourceOptions)
     where: EngineOptions = option(EngineOptions(), "engine")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 
 from semisonic.base import progress
+from semisonic.base.memory import keep_freed_memory
+from semisonic.engines import allow_processes
 
 FAILURES_SHOWN = 10
 
@@ -43,11 +45,13 @@ class Session:
         self.log: Path | None = None
 
     def start(self, *, resumes: bool) -> None:
-        """Turn on progress bars and messages as asked for."""
+        """Turn on progress bars and messages as asked for, and what makes long work faster."""
         if self.quiet and self.verbose:
             raise click.UsageError("-q and -v contradict each other: give one of them")
         self.resumes = resumes
         progress.show(not self.quiet)
+        keep_freed_memory()
+        allow_processes()
         level = logging.INFO if self.verbose else logging.WARNING
         _speak(logging.ERROR if self.quiet else level)
 

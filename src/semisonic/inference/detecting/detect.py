@@ -20,7 +20,7 @@ from semisonic.base.options import from_mapping, to_dict
 from semisonic.base.progress import bar
 from semisonic.data.events import Events
 from semisonic.data.outputs import refuse_url
-from semisonic.engines import LOCAL, Engine, EngineOptions, open_engine
+from semisonic.engines import LOCAL, Engine, EngineOptions, open_engine, spread
 from semisonic.inference.detecting.afar import hear_afar
 from semisonic.inference.detecting.deciding import decision_key
 from semisonic.inference.detecting.events_of import Rules
@@ -32,6 +32,9 @@ from semisonic.inference.detecting.result import DetectResult
 from semisonic.inference.detecting.score_store import Scores, ScoreStore, packed, unpacked
 from semisonic.inference.modelfile import open_model
 from semisonic.models import SoundModel
+
+WORTH_PROCESSES = 7200
+"""Seconds of sound from which on processes hear them sooner than threads."""
 
 _VERSION = 1  # raise when the same model and options give other scores
 _Broken = dict[tuple[str, int], tuple[Scores, str]]
@@ -206,7 +209,10 @@ def _scores(
     engine: Engine,
 ) -> Generator[tuple[Scores, str], None, None]:
     """The scores of each part, and why they end early, if they do; in the order of the parts."""
-    if not engine.is_local:
+    if listener.device.type == "cpu":
+        duration = sum(part.last - part.first for _, part in missing) * listener.grid.frame
+        engine = spread(engine, round(duration), WORTH_PROCESSES, options.workers)
+    if not engine.in_threads:
         yield from hear_afar(engine, listener, missing, options)
         return
     for heard in hear(listener, missing, workers=options.workers):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from semisonic.base.options import option
 from semisonic.data.labels import FORMATS
-from semisonic.engines.options import EngineOptions
+from semisonic.engines.options import EngineOptions, workers_option
 from semisonic.inference.event_options import AUTO, BACKGROUND, CLASSES, NO_EVENTS, THRESHOLD
 
 FRAMES, WINDOWS = "frames", "windows"
@@ -59,5 +59,5 @@ class DetectOptions:
     )  # fmt: skip
     players: int = option(1, "events of each class on the page, the surest first", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = option(None, "threads that decode; one a core if not given", minimum=1)
+    workers: int | None = workers_option()
     where: EngineOptions = option(EngineOptions(), "engine")
