@@ -1,127 +1,17 @@
 """How much faster two cores are than one: run it when nothing else does.
 
-    python benchmarks/two_cores.py --data path/to/esc10 -o benchmarks/results/two_cores.json
+    TMPDIR=/dev/shm python benchmarks/two_cores.py --data path/to/esc10 -o FILE
 
 Time on the wall, in turns, with the start of processes. Every recording stands under many names
 (hard links), so that the work is long enough for the processes that the command line uses then.
-The load of the machine is written down with the results and should be near 0 at the start. From
-the rates on two cores follow the minutes that 250 000 clips of 5 s take.
+The load of the machine is written down with the results and should be near 0 at the start. All
+files lie in memory there, as 250 000 clips are 55 GB of samples that a disk would have to write.
+From the rates on two cores follow the minutes that 250 000 clips of 5 s take.
 """
-
-from __future__ import annotations
-
-import os
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import material
-import measuring
-from measuring import Row
-from prediction_speed import network
-from semisonic.data import Clips
-from semisonic.data.readers import from_files
-from semisonic.engines import allow_processes
-from semisonic.inference import score_clips
-from store_throughput import features
-
-PART, N, ROUNDS, MANY = "two cores", 384, 3, 250_000
-NAMES = 24  # of each recording
-TRAINING = """
-import numpy as np, torch
-torch.set_num_threads(1)
-from semisonic.data.streams import Stream
-from semisonic.features import MelOptions
-from semisonic.training import FitOptions, fit
-from training_speed import CrossEntropy, _FromFeatures
-x = np.random.default_rng(0).standard_normal((192, *MelOptions().shape)).astype(np.float16)
-stream = Stream(x, np.arange(192), batch_size=32, seed=0, target=np.arange(192) % 10)
-fit(CrossEntropy(_FromFeatures("small", MelOptions())), {"labelled": stream},
-    FitOptions(epochs=10, precision="bf16", channels_last="on"), seed=0)
-"""
-
-
-@contextmanager
-def named_often(clips: Clips) -> Iterator[Clips]:
-    """The same recordings, each under many names."""
-    with TemporaryDirectory() as place:
-        links = [
-            Path(place, f"{i:03d}-{number:03d}{path.suffix}")
-            for number in range(NAMES)
-            for i, path in enumerate(clips.paths)
-        ]
-        for path, link in zip(clips.paths * NAMES, links, strict=True):
-            os.link(path, link)
-        yield from_files(links)
-
-
-def predict(clips: Clips, workers: int) -> None:
-    for _ in score_clips(network(), clips, workers=workers):
-        pass
-
-
-def trainings(at_once: int) -> None:
-    """Two trainings in processes, one after the other or at once."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path[1:]])
-    running: list[subprocess.Popen[bytes]] = []
-    for _ in range(2):
-        running.append(subprocess.Popen([sys.executable, "-c", TRAINING], env=environment))
-        if at_once == 1:
-            running[-1].wait()
-    if any(process.wait() for process in running):
-        raise SystemExit("a training failed")
-
-
-def wall(ways: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Seconds on the wall of each way in each round; a round before them warms up."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(-1, ROUNDS):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            if number >= 0:
-                found[name].append(time.perf_counter() - start)
-    return found
-
-
-def rows_of(what: str, times: dict[str, list[float]], n: int, unit: str) -> Row:
-    ratios = [one / two for one, two in zip(times["one"], times["two"], strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
-    one, two = (1e3 * statistics.median(times[name]) / n for name in ("one", "two"))
-    return Row(PART, what, unit, two, "one core", one, middle, low, high, "twice one core",
-               one / 2, middle / 2)  # fmt: skip
-
-
-def measure(data: Path | None) -> list[Row]:
-    rows = []
-    allow_processes()
-    with ExitStack() as stack:
-        stack.enter_context(measuring.one_core())
-        tables = stack.enter_context(material.clips(data, ("wav", "ogg"), N))
-        for kind, table in tables.items():
-            clips = stack.enter_context(named_often(table))
-            times = wall({
-                "one": lambda clips=clips: features(clips, 1),
-                "two": lambda clips=clips: features(clips, 2),
-            })  # fmt: skip
-            row = rows_of(f"store and features, {kind}", times, len(clips), "ms a clip")
-            minutes = MANY * row.ours / measuring.MILLI / 60
-            rows += [row, Row(PART, f"250 000 clips to features, {kind}", "minutes", minutes)]
-            times = wall({
-                "one": lambda clips=clips: predict(clips, 1),
-                "two": lambda clips=clips: predict(clips, 2),
-            })  # fmt: skip
-            rows.append(rows_of(f"prediction, {kind}", times, len(clips), "ms a clip"))
-    times = wall({"one": lambda: trainings(1), "two": lambda: trainings(2)})
-    rows.append(rows_of("two trainings, in processes", times, 2, "ms a training"))
-    return rows
-
 
 if __name__ == "__main__":
-    measuring.main(__doc__, measure)
+    # Here, as every process that is started imports this file: the command line is as light.
+    import core_scaling
+    import measuring
+
+    measuring.main(__doc__, core_scaling.measure)
