@@ -55,10 +55,17 @@ TARGETS = (
            "two cores: 250 000 clips to features, ogg / ", "ours", most=13),
     Target("250 000 clips to features from wav, two cores, minutes", "../two_cores",
            "two cores: 250 000 clips to features, wav / ", "ours", most=2.5),
-    Target("two cores, store and features from wav, times one", "../two_cores",
-           "two cores: store and features, wav / one core", least=1.8),
-    Target("two cores, two trainings, times one", "../two_cores",
-           "two cores: two trainings, in processes / one core", least=1.8),
+    *(
+        Target(f"two cores against one: {words}", "../two_cores", f"two cores: {row} / one core",
+               least=1.8)
+        for words, row in (
+            ("two trainings", "two trainings, in processes"),
+            ("from Ogg to features", "store and features, ogg"),
+            ("from wav to features", "store and features, wav"),
+            ("prediction from Ogg", "prediction, ogg"),
+            ("prediction from wav", "prediction, wav"),
+        )
+    ),
 )  # fmt: skip
 
 
