@@ -248,6 +248,31 @@ def test_what_is_wrong_with_a_shard_is_said(files: Path, tmp_path: Path) -> None
     assert [name for name, _ in store.report.failures] == [f"whole.tar::{n}.wav" for n in "bcd"]
 
 
+def test_a_damaged_shard_stops_no_other(
+    files: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = (files / "owl" / "0 ü.x.wav").read_bytes()
+    whole = _tar(tmp_path / "a.tar", {"a.wav": sound, "a.cls": b"owl", "b.wav": sound})
+    (tmp_path / "b.tar").write_bytes(whole.read_bytes()[:3000])
+    (tmp_path / "c.parquet").write_text("no table")
+    clips = load_clips(tmp_path)
+    assert clips.file.tolist() == ["a.tar::a.wav", "a.tar::b.wav", "b.tar", "c.parquet"]
+    assert clips.labels == (("owl",), (), (), ())
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "b.tar: " in caplog.text
+    store = SampleStore.build(clips, tmp_path / "store", sample_rate=RATE)
+    assert len(store) == 2
+    (tar, cut), (table, text) = store.report.failures
+    assert (tar, table) == ("b.tar", "c.parquet")
+    assert "cut off" in cut
+    assert "no Parquet" in text
+    with pytest.raises(AudioError, match="a shard, not a recording"):
+        read(whole)
+    whole.unlink()
+    with pytest.raises(DataError, match="cut off"):
+        load_clips(tmp_path)
+
+
 def test_memory_for_parquet_does_not_grow_with_the_number_of_shards(tmp_path: Path) -> None:
     rng, size = np.random.default_rng(0), 200_000
     for number in range(16):

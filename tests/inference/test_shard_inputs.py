@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from tiny_sounds import MEL, NOTATION, QUICK, QUICK_PRETRAIN
 
+from semisonic.base.members import SHARD_SUFFIXES
 from semisonic.data.readers import load_clips
 from semisonic.data.shards import ShardOptions, pack
 from semisonic.inference import PredictOptions, SoundClassifier, TrainOptions, predict, train
@@ -46,6 +48,20 @@ def test_scores_are_equal(trained: Path, others: Path, shards: Path, tmp_path: P
     one = predict(replace(options, files=(Path(whole.rows[3].file),)))
     assert one.rows[0].scores == pytest.approx(whole.rows[3].scores, abs=1e-6)
     assert len(predict(replace(options, files=(table,))).rows) == whole.n_rows
+
+
+def test_a_damaged_shard_is_listed(trained: Path, shards: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(shards, folder)
+    last = max(path for path in folder.iterdir() if path.suffix in SHARD_SUFFIXES)
+    last.write_bytes(last.read_bytes()[:600])
+    result = predict(PredictOptions(model=trained, files=(folder,), device="cpu", workers=1))
+    ((file, reason),) = result.failures
+    assert file == str(last)
+    assert "a shard that cannot be read" in reason
+    assert {Path(row.file.partition("::")[0]) for row in result.rows} == {
+        path for path in folder.iterdir() if path != last and path.suffix == last.suffix
+    }
 
 
 def test_a_classifier_learns_from_shards(

@@ -13,7 +13,13 @@ import soundfile as sf
 from semisonic.audio import mpeg
 from semisonic.audio.vorbis import VorbisStream, open_vorbis
 from semisonic.base.errors import AudioError
-from semisonic.base.members import Member, member_of, read_member
+from semisonic.base.members import (
+    SHARD_SUFFIXES,
+    Member,
+    member_of,
+    open_shard,
+    read_member,
+)
 
 
 def open_recording(path: Path, copy: Path, span: float | None) -> sf.SoundFile | VorbisStream:
@@ -37,6 +43,8 @@ def open_recording(path: Path, copy: Path, span: float | None) -> sf.SoundFile |
     held: Path | BinaryIO = copy
     if member is None:
         _check_file(copy)
+        if copy.suffix.lower() in SHARD_SUFFIXES:
+            _refuse_shard(path, copy)
     else:
         held = _bytes_of(path, member)
     return open_vorbis(held, span) or open_handle(path, held)
@@ -70,6 +78,15 @@ def _bytes_of(path: Path, member: Member) -> BinaryIO:
     if not data:
         raise AudioError(path, "empty: the member has 0 bytes")
     return io.BytesIO(data)
+
+
+def _refuse_shard(path: Path, copy: Path) -> None:
+    """Raise AudioError: a shard is no recording, and perhaps not even a shard."""
+    try:
+        open_shard(copy)
+    except (OSError, ValueError) as error:
+        raise AudioError(path, f"a shard that cannot be read: {error}") from None
+    raise AudioError(path, "a shard, not a recording", "Name one of its members, as SHARD::NAME")
 
 
 def _check_file(path: Path) -> None:

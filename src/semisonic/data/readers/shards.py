@@ -11,6 +11,7 @@ from 0, of ``classes.txt`` beside the shards, if that is there. In a Parquet tab
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ _COLUMNS = ("group", "fold", "start_time", "end_time", "label_type")
 
 Row = dict[str, Any]
 
+_log = logging.getLogger(__name__)
+
 
 def recognise(place: Place) -> str | None:
     """A shard, or a folder with shards and no recordings of their own."""
@@ -44,17 +47,31 @@ def recognise(place: Place) -> str | None:
 def read(place: Place, options: ReadOptions) -> Clips:
     """List the recordings in all shards with what is told of them; none is decoded.
 
+    Of several shards, one that cannot be read is a clip of its own without a label: whoever would
+    decode it says why it cannot be, and the others go on.
+
     Raises
     ------
     DataError
-        When a shard cannot be read, or no shard holds a recording.
+        When no shard can be read, or none holds a recording.
     """
     root = place.path.parent if place.is_shard else place.path
     shards = [place.path.name] if place.is_shard else list(place.shards)
     named = _class_names(root)
     rows: list[Row] = []
+    broken: dict[str, DataError] = {}
     for shard in track(shards, "list shards", "shard"):
-        rows += _rows(root, shard, named, options.separator)
+        try:
+            opened = _opened(root / shard)
+        except DataError as error:
+            broken[shard] = error
+            continue
+        rows += _rows(opened, root, shard, named, options.separator)
+    if not rows and broken:
+        raise next(iter(broken.values()))
+    for shard, reason in broken.items():
+        _log.warning("%s. Its recordings are missing; the other shards are read", reason)
+        rows.append({"file": shard})
     if not rows:
         raise DataError(
             f"{place.path}: no recordings in {len(shards)} shards. Looked for members with the "
@@ -67,22 +84,27 @@ def read(place: Place, options: ReadOptions) -> Clips:
     found = {label for row in rows for label in _as_list(row.get("labels"))}
     classes = [*named, *sorted(found - set(named))] if named else None
     n_shards = "1 shard" if len(shards) == 1 else f"{len(shards)} shards"
-    note = f"{len(rows)} clips listed in {n_shards}; nothing was unpacked"
-    return Clips.from_rows(root, rows, classes, options.name or place.name, [note])
+    n = len(rows) - len(broken)
+    notes = [f"{n} clips listed in {n_shards}; nothing was unpacked", *map(str, broken.values())]
+    return Clips.from_rows(root, rows, classes, options.name or place.name, notes)
 
 
-def _rows(root: Path, shard: str, named: Sequence[str], separator: str) -> Iterator[Row]:
-    path = root / shard
+def _opened(path: Path) -> Shard:
     try:
-        opened = open_shard(path)
+        return open_shard(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be opened ({error.strerror})") from error
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _rows(
+    opened: Shard, root: Path, shard: str, named: Sequence[str], separator: str
+) -> Iterator[Row]:
     if isinstance(opened, ParquetShard):
         yield from _table_rows(opened, shard, named, separator)
     else:
-        yield from _tar_rows(opened, path, shard, named, separator)
+        yield from _tar_rows(opened, root / shard, shard, named, separator)
 
 
 def _tar_rows(
