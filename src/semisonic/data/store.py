@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +48,6 @@ from semisonic.data.store_index import (
 )
 from semisonic.data.workers import count_workers
 from semisonic.engines import LOCAL_ENGINE, Calls, Engine, in_any_order, spread
-
-T = TypeVar("T")
 
 CHUNK, CHUNK_AFAR = 8, 32
 """Clips that a thread takes at once, and a call in another process."""
@@ -263,7 +261,7 @@ class _Build:
             work = partial(store_clips, root, self.sample_rate, writer)
         with (
             bar(n, "decode", "clip", initial=self.n_reused) as shown,
-            engine.calls(partial(_same, work), workers=self.workers) as calls,
+            engine.calls(partial(partial, work), workers=self.workers) as calls,
         ):
             forecast = Forecast("decode", len(rest))
             size = chunk_size(len(rest), calls, engine)
@@ -282,11 +280,6 @@ class _Build:
                     journal.append(to_record(self.keys[row], self.stamps[row].tolist(), place))
                 shown.update(len(found))
                 forecast.done(len(found))
-
-
-def _same(work: T) -> T:
-    """What every thread and process calls: they need nothing of their own."""
-    return work
 
 
 def chunk_size(n: int, calls: Calls[Any, Any], engine: Engine) -> int:

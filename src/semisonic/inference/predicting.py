@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -93,7 +93,7 @@ def score_clips(
     ClipScores
         One for each row, in order; a clip that cannot be read has a reason and no scores.
     """
-    return _scored(model, clips, hop, batch_size, device, workers, embed=False)
+    return _scored(_Work(model, hop, batch_size, choose_device(device), False), clips, workers)
 
 
 def embed_clips(
@@ -106,50 +106,40 @@ def embed_clips(
     workers: int | None = None,
 ) -> Iterator[ClipScores]:
     """As :func:`score_clips`, with embeddings (what the last layer sees) for scores."""
-    return _scored(model, clips, hop, batch_size, device, workers, embed=True)
+    return _scored(_Work(model, hop, batch_size, choose_device(device), True), clips, workers)
 
 
-def _scored(
-    model: SoundModel,
-    clips: Clips,
-    hop: float | None,
-    batch_size: int,
-    device: str | torch.device,
-    workers: int | None,
-    embed: bool,
-) -> Iterator[ClipScores]:
-    place = choose_device(device)
-    if place.type == "cpu":
-        engine = spread(LOCAL_ENGINE, len(clips), WORTH_PROCESSES, workers)
-        if not engine.in_threads:
-            make = partial(_scorer, model, hop, batch_size, embed)
-            return _apart(engine, make, clips, workers)
-    return _in_batches(model, clips, hop, batch_size, place, workers, embed)
+@dataclass(frozen=True)
+class _Work:
+    """How clips are scored, or embedded."""
+
+    model: SoundModel
+    hop: float | None
+    batch_size: int
+    place: torch.device
+    embed: bool
+
+    def __call__(self, clips: Clips) -> list[ClipScores]:
+        """All scores of some clips, in one thread."""
+        return list(_in_batches(self, clips, 1))
 
 
-def _apart(
-    engine: Engine,
-    make: Callable[[], Callable[[Clips], list[ClipScores]]],
-    clips: Clips,
-    workers: int | None,
-) -> Iterator[ClipScores]:
+def _scored(work: _Work, clips: Clips, workers: int | None) -> Iterator[ClipScores]:
+    engine: Engine = LOCAL_ENGINE
+    if work.place.type == "cpu":
+        engine = spread(engine, len(clips), WORTH_PROCESSES, workers)
+    if engine.in_threads:
+        return _in_batches(work, clips, workers)
+    return _apart(engine, work, clips, workers)
+
+
+def _apart(engine: Engine, work: _Work, clips: Clips, workers: int | None) -> Iterator[ClipScores]:
     starts = range(0, len(clips), CALL_CLIPS)
     parts = (clips[np.arange(start, min(start + CALL_CLIPS, len(clips)))] for start in starts)
-    with engine.calls(make, workers=workers) as calls:
+    with engine.calls(partial(partial, work), workers=workers) as calls:
         for start, found in zip(starts, in_order(calls, parts), strict=True):
             for one in found:
                 yield replace(one, row=start + one.row)
-
-
-def _scorer(
-    model: SoundModel, hop: float | None, batch_size: int, embed: bool
-) -> Callable[[Clips], list[ClipScores]]:
-    """What a process calls: scores of some clips."""
-
-    def scores(clips: Clips) -> list[ClipScores]:
-        return list(_in_batches(model, clips, hop, batch_size, "cpu", 1, embed))
-
-    return scores
 
 
 @dataclass
@@ -172,18 +162,10 @@ class _Open:
         )
 
 
-def _in_batches(
-    model: SoundModel,
-    clips: Clips,
-    hop: float | None,
-    batch_size: int,
-    device: str | torch.device,
-    workers: int | None,
-    embed: bool,
-) -> Iterator[ClipScores]:
-    place = choose_device(device)
+def _in_batches(work: _Work, clips: Clips, workers: int | None) -> Iterator[ClipScores]:
+    model, place, batch_size = work.model, work.place, work.batch_size
     settle(model, place)
-    items = stream_windows(clips, model.mel, hop=hop, workers=workers)
+    items = stream_windows(clips, model.mel, hop=work.hop, workers=workers)
     opened: deque[_Open] = deque()
     for batch in _grouped(items, batch_size):
         parts = [item for item in batch if isinstance(item, Windows)]
@@ -191,7 +173,7 @@ def _in_batches(
         if parts:
             features = np.concatenate([part.features for part in parts])
             rows, ends = np.arange(len(features)), np.cumsum([len(part.times) for part in parts])
-            if embed:
+            if work.embed:
                 found, known = embed_rows(model, features, rows, batch_size, place), np.zeros(0)
             else:
                 found, known = decide(
