@@ -83,7 +83,8 @@ def stream_windows(
     hop : float, optional
         Seconds from window to window; the window by default.
     workers : int, optional
-        Threads; by default one for each processor core.
+        Threads; by default one for each processor core. With one, everything is done in the
+        thread that asks, when it asks.
 
     Yields
     ------
@@ -92,6 +93,11 @@ def stream_windows(
         cannot be read ends with a reason, after the windows up to there, and disturbs no other.
     """
     n_workers = workers or os.cpu_count() or 1
+    if n_workers == 1:
+        own = make_extractor(mel)
+        for row in range(len(clips)):
+            yield from _windows_of(clips, row, mel, hop, lambda: own)
+        return
     stopped = threading.Event()
     local = threading.local()
 

@@ -171,7 +171,7 @@ class WindowCutter:
 
     def push(self, block: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """The windows that end within these samples; take all of them before the next push."""
-        self._buffer = np.concatenate([self._buffer, block])
+        self._buffer = np.concatenate([self._buffer, block]) if len(self._buffer) else block
         n_seen = self._first + len(self._buffer)
         while self._start + self._n_window <= n_seen:
             begin = self._start - self._first
