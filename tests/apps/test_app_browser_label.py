@@ -105,6 +105,30 @@ def test_answers_with_keys_undo_and_reload(page: Any, app_address: str) -> None:
     answers_reach(app_address, 4)
 
 
+def test_a_question_that_was_overtaken_is_not_opened_for_an_answer(page: Any) -> None:
+    asked(page)
+    sounds: list[Any] = []
+    questions: list[Any] = []
+    page.route("**/api/sounds/*", lambda route: sounds.append(route))
+    order = page.get_by_label("What is asked first")
+    order.select_option("typical")  # the next question, whose sound is on its way ...
+    while not sounds:
+        page.wait_for_timeout(20)
+    page.route("**/api/label/next*", lambda route: questions.append(route))
+    order.select_option("random")  # ... when another one is asked for
+    while not questions:
+        page.wait_for_timeout(20)
+    for sound in sounds:
+        sound.continue_()
+    page.unroute("**/api/sounds/*")
+    page.wait_for_timeout(500)
+    assert page.locator(".actions [aria-keyshortcuts=U]").is_disabled()
+    for question in questions:
+        question.continue_()
+    page.unroute("**/api/label/next*")
+    assert asked(page)
+
+
 def test_a_part_is_drawn_and_it_learns(page: Any, app_address: str) -> None:
     page.get_by_label("Your name").fill("bob")
     page.keyboard.press("Tab")

@@ -30,7 +30,8 @@ class Labelling {
     this.viewer = null;
     this.item = null;
     this.stopped = false;
-    this.turn = 0;  // grows with each question asked for; only the answer to the last is shown
+    this.turn = 0;  // grows with each question asked for and each answer; what belongs to an earlier one comes too late
+    this.states = 0;  // the same for the numbers
     this.name = h("input", { type: "text", value: localStorage.getItem("annotator") ?? "", maxlength: "60", autocomplete: "off", placeholder: "Your name", "aria-label": "Your name", onchange: () => { localStorage.setItem("annotator", this.who); this.next(); } });
     this.order = h("select", { "aria-label": "What is asked first", onchange: () => this.next() }, Object.entries(ORDERS).map(([value, text]) => h("option", { value }, text)));
     this.plays = h("input", { type: "checkbox", checked: localStorage.getItem("plays") !== "no", onchange: () => localStorage.setItem("plays", this.plays.checked ? "yes" : "no") });
@@ -40,7 +41,7 @@ class Labelling {
     this.place = h("div", { class: "asked" });
     this.side = h("section", {});
     this.hint = h("p", { class: "note", hidden: true }, "Nothing is named yet. The quickest start: ", h("a", { href: "#/label/groups" }, "name the groups"), " that were found.");
-    this.doubts = new Doubts((found, doubt) => this.show(found, doubt));
+    this.doubts = new Doubts((found, doubt) => this.choose(found, doubt));
     this.panel = answerPanel({ keep: () => this.answer({ labels: this.doubt.labels, presence: "positive", note: "" }),  answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar() });
     main.append(h("div", { class: "row desk" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play at once"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
       h("div", { class: "labelling" }, h("section", {}, this.title, this.why, this.place, this.panel.element), this.side));
@@ -57,9 +58,10 @@ class Labelling {
   }
 
   async state() {
+    const number = ++this.states;
     try {
       const state = await get("label");
-      if (this.stopped) return;
+      if (this.stopped || number !== this.states) return;
       this.count.textContent = `${state.answers} of ${state.stretches} answered`;
       this.hint.hidden = Boolean(state.answers || !state.clusters);
       this.panel.setClasses(state.classes);
@@ -85,6 +87,12 @@ class Labelling {
     }
   }
 
+  // What somebody chose to listen to, in place of what is being asked for.
+  choose(found, doubt = null) {
+    this.turn += 1;
+    return this.show(found, doubt);
+  }
+
   async show({ item, sound }, doubt = null) {
     this.doubt = doubt;
     clearTimeout(this.waits);
@@ -102,19 +110,19 @@ class Labelling {
     const why = doubt ? `Labelled ${doubt.labels.join(", ")}; the other answers say otherwise` : WHY[item.why] ?? item.why;
     this.why.textContent = `${why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
     this.panel.ask(item.guesses, Boolean(doubt));
-    await this.open(item, sound);
+    await this.open(item, sound, this.turn);
   }
 
-  async open(item, id) {
+  async open(item, id, turn) {
     const sound = await get(`sounds/${id}`);
-    if (this.stopped || item !== this.item) return;
+    if (this.stopped || item !== this.item || turn !== this.turn) return;
     if (sound.state === "failed") {
       this.place.replaceChildren(h("p", { class: "note" }, `It cannot be used: ${sound.reason}. Skip it.`));
       this.panel.wait(false);
       return;
     }
     if (sound.state !== "ready" || !sound.picture || !sound.picture.loudest) {
-      this.waits = setTimeout(() => this.open(item, id), POLL);
+      this.waits = setTimeout(() => this.open(item, id, turn), POLL);
       return;
     }
     this.viewer = new Viewer(sound);
@@ -152,6 +160,7 @@ class Labelling {
     if (labels.length === 1 && labels[0] === doubt.suggested.join(", ")) labels = doubt.suggested;
     const isKept = presence === "negative" && labels.length > 0;
     const kept = isKept || (presence === "positive" && sameLabels(labels, doubt.labels));
+    this.turn += 1;
     const said = kept ? { labels: doubt.labels, presence: "positive", review: "kept" } : { labels, presence, review: "changed" };
     this.panel.wait(true);
     this.viewer?.player.pause();
@@ -223,7 +232,7 @@ class Labelling {
         list.replaceChildren(...rows.length ? rows.map((row) => h("button", { type: "button", onclick: async () => {
           const found = await post("label/open", row);
           found.item.guesses = [[row.guess, row.score]];
-          this.show(found).catch((error) => say(error.message));
+          this.choose(found).catch((error) => say(error.message));
         } }, h("b", {}, row.labels.join(", ")), ` – it guessed ${row.guess}, ${percent(row.score)}`))
           : [h("p", { class: "small soft" }, "Of the answers since the first round it guessed all right.")]);
       } catch (error) { say(error.message); }
