@@ -26,6 +26,27 @@ def make_sleeper(log: Path, seconds: float) -> Callable[[int], tuple[int, bytes]
     return sleep
 
 
+def make_patient(log: Path) -> Callable[[float], None]:
+    """Sleeps for some seconds, and leaves a line when it begins and one when it ends."""
+
+    def sleep(seconds: float) -> None:
+        note(f"begun {seconds:g}")
+        try:
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:  # an interrupt is noticed between two steps
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            note(f"interrupted {seconds:g}")
+            raise
+        note(f"ended {seconds:g}")
+
+    def note(line: str) -> None:
+        with log.open("a") as stream:
+            stream.write(line + "\n")
+
+    return sleep
+
+
 def make_failing() -> Callable[[str], None]:
     return fail
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from far_work import make_failing, make_sleeper
+from far_work import make_failing, make_patient, make_sleeper
 
 from semisonic.base.errors import AudioError, DataError, OptionError, SemisonicError
 from semisonic.engines import Engine, EngineOptions, in_any_order, in_order, open_engine
@@ -64,6 +65,22 @@ def test_a_consumer_that_stops_gives_up_what_is_under_way(engine: Engine, tmp_pa
             assert found < 3
             break
     assert len(log.read_text().splitlines()) <= 6
+
+
+def test_of_what_is_given_up_short_calls_end_and_long_ones_are_interrupted(
+    engine: Engine, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    start = time.monotonic()
+    with engine.calls(partial(make_patient, log)) as calls:
+        for seconds in (60, 0.4):  # the second is under way when both are given up
+            calls.submit(seconds)
+            while f"begun {seconds}" not in log.read_text():
+                assert time.monotonic() - start < 30
+                time.sleep(0.01)
+    assert time.monotonic() - start < 30
+    assert log.read_text().splitlines() == ["begun 60", "begun 0.4", "ended 0.4", "interrupted 60"]
 
 
 def test_a_card_is_not_waited_for_where_there_is_none(engine: Engine) -> None:

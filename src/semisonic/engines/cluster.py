@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from semisonic.base.errors import OptionError, SemisonicError
 from semisonic.engines import remote
 from semisonic.engines.calls import Calls, Task
+from semisonic.engines.giving_up import give_up
 from semisonic.engines.tasks import TaskMaker
 from semisonic.engines.together import run_together
 
@@ -164,10 +165,7 @@ class RayCalls(Generic[T, R]):
     def __exit__(self, *_: object) -> None:
         if not self._ray.is_initialized():  # left late, and everything has ended already
             return
-        for ticket in self._open:
-            self._ray.cancel(ticket, force=False)
-        if self._open:
-            self._ray.wait(list(self._open), num_returns=len(self._open), timeout=_GRACE)
+        give_up(self._ray, self._open, _GRACE)
         self._open.clear()
         self._holder.clear()
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from semisonic.base.errors import OptionError, SemisonicError
 from semisonic.engines import remote
+from semisonic.engines.giving_up import give_up
 
 R = TypeVar("R")
 
@@ -103,9 +104,7 @@ def _once(ray: Any, held: Any, group: Any, bundle: dict[str, int], processes: in
             ray.wait(begun[:1], timeout=_SAVE)
         raise
     finally:
-        for one in begun:
-            ray.cancel(one, force=True)
-        ray.wait(begun, num_returns=len(begun), timeout=_SAVE) if begun else None
+        give_up(ray, begun, _SAVE, force=True)
 
 
 def _lost(ray: Any, begun: list[Any]) -> bool:
