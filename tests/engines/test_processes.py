@@ -22,7 +22,7 @@ from semisonic.data.features_store import FeatureStore
 from semisonic.data.store import SampleStore
 from semisonic.engines import (
     LOCAL_ENGINE,
-    ProcessEngine,
+    PROCESS_ENGINE,
     allow_processes,
     in_any_order,
     in_order,
@@ -61,7 +61,7 @@ def meet(folder: Path, x: int) -> tuple[int, int]:
 
 
 def test_calls_in_two_processes(tmp_path: Path) -> None:
-    with ProcessEngine().calls(partial(partial, meet, tmp_path), workers=2) as calls:
+    with PROCESS_ENGINE.calls(partial(partial, meet, tmp_path), workers=2) as calls:
         found = list(in_order(calls, range(40)))
     assert [x for x, _ in found] == list(range(40))
     assert os.getpid() not in {process for _, process in found}
@@ -70,7 +70,7 @@ def test_calls_in_two_processes(tmp_path: Path) -> None:
 def test_an_error_of_a_call_is_raised_here() -> None:
     with (
         pytest.raises(DataError, match="seven"),
-        ProcessEngine().calls(partial(partial, who, 0), workers=1) as calls,
+        PROCESS_ENGINE.calls(partial(partial, who, 0), workers=1) as calls,
     ):
         list(in_any_order(calls, range(20)))
 
@@ -78,17 +78,16 @@ def test_an_error_of_a_call_is_raised_here() -> None:
 def test_a_process_that_is_killed_is_an_error_with_advice() -> None:
     with (
         pytest.raises(SemisonicError, match="--workers 1"),
-        ProcessEngine().calls(partial(partial, who, 0), workers=1) as calls,
+        PROCESS_ENGINE.calls(partial(partial, who, 0), workers=1) as calls,
     ):
         list(in_any_order(calls, [8, *range(5)]))
 
 
 def test_processes_where_they_are_worth_it(allowed: None) -> None:
-    assert isinstance(spread(LOCAL_ENGINE, 100, 100, 2), ProcessEngine)
+    assert spread(LOCAL_ENGINE, 100, 100, 2) is PROCESS_ENGINE
     assert spread(LOCAL_ENGINE, 99, 100, 2) is LOCAL_ENGINE
     assert spread(LOCAL_ENGINE, 100, 100, 1) is LOCAL_ENGINE
-    own = ProcessEngine()
-    assert spread(own, 100, 100, 2) is own
+    assert spread(PROCESS_ENGINE, 1, 100, 2) is PROCESS_ENGINE
     allow_processes(False)
     assert spread(LOCAL_ENGINE, 100, 100, 2) is LOCAL_ENGINE
 
@@ -96,7 +95,7 @@ def test_processes_where_they_are_worth_it(allowed: None) -> None:
 def test_stores(sounds: Path, tmp_path: Path) -> None:
     clips = load_clips(sounds, labels="none")
     found = []
-    for name, engine in (("threads", LOCAL_ENGINE), ("processes", ProcessEngine())):
+    for name, engine in (("threads", LOCAL_ENGINE), ("processes", PROCESS_ENGINE)):
         samples = SampleStore.build(
             clips, tmp_path / name / "samples", sample_rate=RATE, workers=2, engine=engine
         )
@@ -137,9 +136,9 @@ def test_verbs(
     tables = {"detect": ("events.csv", "bad_files.csv"), "embed": ("embeddings.npy", "index.csv")}
     more = ["--threshold", "0.2"] if verb == "detect" else []
     made = []
-    engine_calls = ProcessEngine.calls
+    engine_calls = PROCESS_ENGINE.calls
     monkeypatch.setattr(
-        ProcessEngine, "calls", lambda *a, **k: (made.append(1), engine_calls(*a, **k))[1]
+        PROCESS_ENGINE, "calls", lambda *a, **k: (made.append(1), engine_calls(*a, **k))[1]
     )
     for name, worth in (("threads", math.inf), ("processes", 1)):
         monkeypatch.setattr(detect, "WORTH_PROCESSES", worth)
@@ -158,11 +157,11 @@ from pathlib import Path
 import sys
 from semisonic.data import journal, load_clips, store
 from semisonic.data.store import SampleStore
-from semisonic.engines import ProcessEngine
+from semisonic.engines import PROCESS_ENGINE
 if __name__ == "__main__":
     store.CHUNK_AFAR, journal.FLUSH_INTERVAL = 1, 0.001
     clips = load_clips(Path(sys.argv[1]), labels="none")
-    SampleStore.build(clips, sys.argv[2], sample_rate=8000, workers=2, engine=ProcessEngine())
+    SampleStore.build(clips, sys.argv[2], sample_rate=8000, workers=2, engine=PROCESS_ENGINE)
 """
 
 

@@ -6,9 +6,9 @@ The room knows functions and their results, and nothing of sounds.
 from semisonic.engines.calls import Calls, Task, in_any_order, in_order, run_graph
 from semisonic.engines.engine import (
     LOCAL_ENGINE,
+    PROCESS_ENGINE,
     Engine,
     LocalEngine,
-    ProcessEngine,
     allow_processes,
     open_engine,
     spread,
@@ -18,12 +18,12 @@ from semisonic.engines.options import LOCAL, RAY, EngineOptions, TrainEngineOpti
 __all__ = [
     "LOCAL",
     "LOCAL_ENGINE",
+    "PROCESS_ENGINE",
     "RAY",
     "Calls",
     "Engine",
     "EngineOptions",
     "LocalEngine",
-    "ProcessEngine",
     "Task",
     "TrainEngineOptions",
     "allow_processes",

@@ -102,9 +102,20 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Threads and processes of this machine; see :class:`Engine`."""
+    """Threads and processes of this machine; see :class:`Engine`.
 
-    in_threads = is_local = True
+    Parameters
+    ----------
+    in_threads : bool
+        Whether calls are made in threads. Processes of one thread each are worth their start of a
+        second or two when there is much to do: decoding consists of short calls into libraries,
+        between which threads wait for Python's lock.
+    """
+
+    is_local = True
+
+    def __init__(self, *, in_threads: bool = True) -> None:
+        self.in_threads = in_threads
 
     def calls(
         self,
@@ -114,8 +125,13 @@ class LocalEngine:
         device: str = "cpu",
         stop: Event | None = None,
     ) -> Calls[T, R]:
-        """Calls in threads."""
-        return ThreadCalls(make, count_workers(workers), stop)
+        """Calls in threads, or in processes."""
+        n_workers = count_workers(workers)
+        if self.in_threads:
+            return ThreadCalls(make, n_workers, stop)
+        from semisonic.engines.processes import ProcessCalls
+
+        return ProcessCalls(make, n_workers, room=TASKS_PER_WORKER * n_workers)
 
     def tasks(
         self,
@@ -145,30 +161,7 @@ class LocalEngine:
 
 
 LOCAL_ENGINE = LocalEngine()
-
-
-class ProcessEngine(LocalEngine):
-    """As the local engine, with calls in processes of one thread each.
-
-    Worth its start of a second or two when there is much to do: short calls into libraries, of
-    which decoding consists, let threads wait for Python's lock.
-    """
-
-    in_threads = False
-
-    def calls(
-        self,
-        make: Callable[[], Callable[[T], R]],
-        *,
-        workers: int | None = None,
-        device: str = "cpu",
-        stop: Event | None = None,
-    ) -> Calls[T, R]:
-        """Calls in processes."""
-        from semisonic.engines.processes import ProcessCalls
-
-        n_workers = count_workers(workers)
-        return ProcessCalls(make, n_workers, room=TASKS_PER_WORKER * n_workers)
+PROCESS_ENGINE = LocalEngine(in_threads=False)
 
 
 _may_start_processes = False
@@ -197,7 +190,7 @@ def spread(engine: Engine, n: int, worth: int, workers: int | None = None) -> En
         As for :meth:`Engine.calls`.
     """
     gains = n >= worth and count_workers(workers) > 1
-    return ProcessEngine() if gains and engine.in_threads and _may_start_processes else engine
+    return PROCESS_ENGINE if gains and engine.in_threads and _may_start_processes else engine
 
 
 @contextmanager
