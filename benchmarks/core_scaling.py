@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,7 +24,7 @@ from semisonic.inference import score_clips
 from store_throughput import features
 
 PART, N, ROUNDS, MANY = "two cores", 384, 3, 250_000
-NAMES = 24  # of each recording
+NAMES, MANY_NAMES = 24, 72  # of each recording; with many, features are worth processes too
 TRAINING = """
 import numpy as np, torch
 torch.set_num_threads(1)
@@ -40,15 +40,15 @@ fit(CrossEntropy(_FromFeatures("small", MelOptions())), {"labelled": stream},
 
 
 @contextmanager
-def named_often(clips: Clips) -> Iterator[Clips]:
-    """The same recordings, each under many names."""
+def named_often(clips: Clips, names: int) -> Iterator[Clips]:
+    """The same recordings, each under several names."""
     with TemporaryDirectory() as place:
         links = [
             Path(place, f"{i:03d}-{number:03d}{path.suffix}")
-            for number in range(NAMES)
+            for number in range(names)
             for i, path in enumerate(clips.paths)
         ]
-        for path, link in zip(clips.paths * NAMES, links, strict=True):
+        for path, link in zip(clips.paths * names, links, strict=True):
             os.link(path, link)
         yield from_files(links)
 
@@ -91,27 +91,30 @@ def rows_of(what: str, times: dict[str, list[float]], n: int, unit: str) -> Row:
                one / 2, middle / 2)  # fmt: skip
 
 
+def features_row(table: Clips, kind: str, names: int) -> Row:
+    with named_often(table, names) as clips:
+        times = wall({"one": lambda: features(clips, 1), "two": lambda: features(clips, 2)})
+        more = ", processes for both" if names == MANY_NAMES else ""
+        return rows_of(f"store and features, {kind}{more}", times, len(clips), "ms a clip")
+
+
+def prediction_row(table: Clips, kind: str) -> Row:
+    with named_often(table, NAMES) as clips:
+        times = wall({"one": lambda: predict(clips, 1), "two": lambda: predict(clips, 2)})
+        return rows_of(f"prediction, {kind}", times, len(clips), "ms a clip")
+
+
 def measure(data: Path | None) -> list[Row]:
     rows = []
     keep_freed_memory()  # this and the next as the command line does
     allow_processes()
-    with ExitStack() as stack:
-        stack.enter_context(measuring.one_core())
-        tables = stack.enter_context(material.clips(data, ("wav", "ogg"), N))
+    with measuring.one_core(), material.clips(data, ("wav", "ogg"), N) as tables:
         for kind, table in tables.items():
-            clips = stack.enter_context(named_often(table))
-            times = wall({
-                "one": lambda clips=clips: features(clips, 1),
-                "two": lambda clips=clips: features(clips, 2),
-            })  # fmt: skip
-            row = rows_of(f"store and features, {kind}", times, len(clips), "ms a clip")
-            minutes = MANY * row.ours / measuring.MILLI / 60
-            rows += [row, Row(PART, f"250 000 clips to features, {kind}", "minutes", minutes)]
-            times = wall({
-                "one": lambda clips=clips: predict(clips, 1),
-                "two": lambda clips=clips: predict(clips, 2),
-            })  # fmt: skip
-            rows.append(rows_of(f"prediction, {kind}", times, len(clips), "ms a clip"))
+            sizes = (NAMES, MANY_NAMES) if kind == "wav" else (NAMES,)
+            rows += [features_row(table, kind, names) for names in sizes]
+            minutes = MANY * rows[-1].ours / measuring.MILLI / 60
+            rows.append(Row(PART, f"250 000 clips to features, {kind}", "minutes", minutes))
+            rows.append(prediction_row(table, kind))
     times = wall({"one": lambda: trainings(1), "two": lambda: trainings(2)})
     rows.append(rows_of("two trainings, in processes", times, 2, "ms a training"))
     return rows
