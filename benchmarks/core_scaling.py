@@ -91,17 +91,20 @@ def rows_of(what: str, times: dict[str, list[float]], n: int, unit: str) -> Row:
                one / 2, middle / 2)  # fmt: skip
 
 
+def titled(what: str, kind: str, names: int) -> str:
+    return f"{what}, {kind}" + (", many clips" if names == MANY_NAMES else "")
+
+
 def features_row(table: Clips, kind: str, names: int) -> Row:
     with named_often(table, names) as clips:
         times = wall({"one": lambda: features(clips, 1), "two": lambda: features(clips, 2)})
-        more = ", processes for both" if names == MANY_NAMES else ""
-        return rows_of(f"store and features, {kind}{more}", times, len(clips), "ms a clip")
+        return rows_of(titled("store and features", kind, names), times, len(clips), "ms a clip")
 
 
-def prediction_row(table: Clips, kind: str) -> Row:
-    with named_often(table, NAMES) as clips:
+def prediction_row(table: Clips, kind: str, names: int) -> Row:
+    with named_often(table, names) as clips:
         times = wall({"one": lambda: predict(clips, 1), "two": lambda: predict(clips, 2)})
-        return rows_of(f"prediction, {kind}", times, len(clips), "ms a clip")
+        return rows_of(titled("prediction", kind, names), times, len(clips), "ms a clip")
 
 
 def measure(data: Path | None) -> list[Row]:
@@ -114,7 +117,7 @@ def measure(data: Path | None) -> list[Row]:
             rows += [features_row(table, kind, names) for names in sizes]
             minutes = MANY * rows[-1].ours / measuring.MILLI / 60
             rows.append(Row(PART, f"250 000 clips to features, {kind}", "minutes", minutes))
-            rows.append(prediction_row(table, kind))
+            rows += [prediction_row(table, kind, names) for names in sizes]
     times = wall({"one": lambda: trainings(1), "two": lambda: trainings(2)})
     rows.append(rows_of("two trainings, in processes", times, 2, "ms a training"))
     return rows

@@ -7,7 +7,6 @@ in prediction what it saw in training, whichever way the samples came.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections import deque
@@ -23,6 +22,7 @@ from semisonic.audio import MIN_DURATION, fit_length, read_blocks
 from semisonic.base.errors import AudioError
 from semisonic.data.clips import Clips
 from semisonic.data.store_decode import as_stored, full_scale
+from semisonic.data.workers import count_workers
 from semisonic.features import Extractor, MelOptions, make_extractor
 from semisonic.inference.windowing import cut_stream
 
@@ -83,7 +83,7 @@ def stream_windows(
     hop : float, optional
         Seconds from window to window; the window by default.
     workers : int, optional
-        Threads; by default one for each processor core. With one, everything is done in the
+        Threads; by default one for each processor this process may use. With one, everything is done in the
         thread that asks, when it asks.
 
     Yields
@@ -92,7 +92,7 @@ def stream_windows(
         For each clip in the order of the table: its windows, then its end. A clip that
         cannot be read ends with a reason, after the windows up to there, and disturbs no other.
     """
-    n_workers = workers or os.cpu_count() or 1
+    n_workers = count_workers(workers)
     if n_workers == 1:
         own = make_extractor(mel)
         for row in range(len(clips)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -17,6 +16,7 @@ from semisonic.data.checks.fingerprint import SAMPLE_RATE, fingerprint
 from semisonic.data.checks.match import candidates, compare
 from semisonic.data.checks.pair import Duplicate, Sound, make_pair, may_pair
 from semisonic.data.clips import Clips
+from semisonic.data.workers import count_workers
 
 MIN_SHARED = 1.0  # seconds of the same sound that make a pair at any score
 MAX_DURATION = 30.0  # seconds of a long clip that are looked at
@@ -75,7 +75,7 @@ def _fingerprints(
         except AudioError as error:
             return np.zeros((0, 1), np.int8), error.reason
 
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(count_workers(workers)) as pool:
         return list(track(pool.map(one, sounds), "fingerprint", "clip", len(sounds)))
 
 
