@@ -83,8 +83,8 @@ def stream_windows(
     hop : float, optional
         Seconds from window to window; the window by default.
     workers : int, optional
-        Threads; by default one for each processor this process may use. With one, everything is done in the
-        thread that asks, when it asks.
+        Threads; by default one for each processor this process may use. With one, everything
+        is done in the thread that asks, when it asks.
 
     Yields
     ------
