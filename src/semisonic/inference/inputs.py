@@ -48,7 +48,8 @@ def gather(
         try:
             found = _clips_of(path)
         except DataError as error:
-            failures.append((str(path), str(error).removeprefix(f"{path}: ")))
+            name = url_of(path) or str(path)
+            failures.append((name, str(error).removeprefix(f"{name}: ")))
             continue
         for file, start, end in zip(found.file, found.start_time, found.end_time, strict=True):
             name = shown(found.root / str(file))
