@@ -62,8 +62,10 @@ TARGETS = (
             ("two trainings", "two trainings, in processes"),
             ("from Ogg to features", "store and features, ogg"),
             ("from wav to features", "store and features, wav"),
+            ("from wav to features, many clips", "store and features, wav, many clips"),
             ("prediction from Ogg", "prediction, ogg"),
             ("prediction from wav", "prediction, wav"),
+            ("prediction from wav, many clips", "prediction, wav, many clips"),
         )
     ),
 )  # fmt: skip
@@ -86,7 +88,8 @@ def targets() -> str:
         value = getattr(rows[0], target.column)
         good = value >= target.least or value <= target.most
         wanted = f"≥ {target.least:g}" if target.least == target.least else f"≤ {target.most:g}"
-        found = f"**{_number(value)}**" if good else f"{_number(value)} (missed)"
+        shown = _number(value, 3)
+        found = f"**{shown}**" if good else f"{shown} (missed)"
         lines.append(f"| {target.words} | {wanted} | {found} |")
     return "\n".join(lines)
 
@@ -104,8 +107,10 @@ def parts() -> str:
     return "\n".join(lines)
 
 
-def _number(value: float) -> str:
-    return "" if value != value else f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}"
+def _number(value: float, digits: int = 2) -> str:
+    if value != value:
+        return ""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
 
 
 def main() -> None:
