@@ -1,5 +1,9 @@
 // The microphone as pieces of 16-bit samples, without the browser's own processing.
 
+import { say } from "./dom.js";
+
+const PATIENCE = 4000;  // ms without a sample before it is said that something is wrong
+
 export async function openMicrophone(take) {
   if (!navigator.mediaDevices) throw new Error("the browser gives it to this machine's own address or to https only");
   const stream = await navigator.mediaDevices.getUserMedia({
@@ -11,7 +15,8 @@ export async function openMicrophone(take) {
   const pieces = new AudioWorkletNode(context, "pcm", { numberOfOutputs: 1, channelCount: 1, channelCountMode: "explicit" });
   const silent = context.createGain();
   silent.gain.value = 0;
-  pieces.port.onmessage = ({ data }) => take(data);
+  const waits = setTimeout(() => say("Nothing comes from the microphone. Choose another one in the browser; some browsers need a sound output as well."), PATIENCE);
+  pieces.port.onmessage = ({ data }) => { clearTimeout(waits); take(data); };
   source.connect(pieces).connect(silent).connect(context.destination);
   const ended = stream.getAudioTracks()[0];
   return {
@@ -20,6 +25,7 @@ export async function openMicrophone(take) {
     source,
     onlost(lost) { ended.addEventListener("ended", lost); },
     close() {
+      clearTimeout(waits);
       pieces.port.onmessage = null;
       for (const track of stream.getTracks()) track.stop();
       return context.close();
