@@ -6,13 +6,13 @@ good as processes here and need no copies.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Generic, TypeVar
 
 from semisonic.base.errors import OptionError
+from semisonic.base.processors import n_processors
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,9 +23,7 @@ TASKS_PER_WORKER = 2
 def count_workers(workers: int | None) -> int:
     """The number asked for, or that of the processors this process may use."""
     if workers is None:
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return n_processors()
     if workers < 1:
         raise OptionError(f"workers: found {workers}, expected 1 or more")
     return workers

@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from semisonic.base.processors import n_processors
+
 _PACKAGES = ("semisonic", "torch", "numpy", "soundfile", "soxr", "scikit-learn", "scipy")
 
 
@@ -29,7 +31,7 @@ def machine() -> dict[str, Any]:
     return {
         "system": platform.platform(),
         "cpu": _processor(),
-        "cores": _cores(),
+        "cores": n_processors(),
         "memory_gib": _memory_gib(),
         "gpu": _cards(),
     }
@@ -70,12 +72,6 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory_gib() -> float | None:
