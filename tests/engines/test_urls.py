@@ -100,7 +100,7 @@ def test_a_url_that_holds_nothing_is_told(
 ) -> None:
     arguments = ["-o", str(tmp_path / "run"), "-q"]
     assert main(["detect", str(model), "memory://nowhere", *arguments]) == 2
-    assert "nothing to predict: memory://nowhere: found no" in capsys.readouterr().err
+    assert "nothing to hear: memory://nowhere: found no" in capsys.readouterr().err
 
 
 @pytest.mark.slow

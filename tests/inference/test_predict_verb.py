@@ -69,7 +69,7 @@ def test_failures_are_isolated(options: PredictOptions, others: Path, tmp_path: 
     assert result.n_clips == 4
     assert {Path(name).name for name, _ in result.failures} == {"bad.wav", "missing.wav", "empty"}
     assert "missing.wav" in result.summary()
-    with pytest.raises(DataError, match=r"nothing to predict: [^:]*: no such file or folder"):
+    with pytest.raises(DataError, match=r"nothing to hear: [^:]*: no such file or folder"):
         predict(replace(options, files=(tmp_path / "missing.wav",)))
 
 

@@ -58,8 +58,7 @@ def gather(
             rows[name, float(start), stop] = row
     if not rows:
         raise DataError(
-            "nothing to predict: "
-            + ("; ".join(map(": ".join, failures[:3])) or "no file was named")
+            "nothing to hear: " + ("; ".join(map(": ".join, failures[:3])) or "no file was named")
         )
     return Clips.from_rows(Path(), rows.values(), name="files"), tuple(failures)
 
