@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,16 @@ def test_copies_are_made_once_and_are_the_same_in_another_order(tmp_path: Path) 
     other, _ = augmented_copies(clips, kinds, tmp_path / "other", sample_rate=RATE, seed=0)
     for one, two in zip(copies.paths, other.paths, strict=True):
         assert Path(one).read_bytes() == Path(two).read_bytes()
+
+
+def test_a_set_that_was_copied_later_has_the_same_copies(tmp_path: Path) -> None:
+    made = []
+    for name in ("first", "later"):
+        folder = tmp_path / name
+        folder.mkdir()
+        clips = tones(folder)
+        for path in clips.paths:
+            os.utime(path, (len(made), len(made)))
+        copies, _ = augmented_copies(clips, ("pitch",), folder / "cache", sample_rate=RATE, seed=0)
+        made.append([Path(path).read_bytes() for path in copies.paths])
+    assert made[0] == made[1]

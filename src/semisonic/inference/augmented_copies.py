@@ -34,6 +34,7 @@ SEMITONES = 4.0
 FACTORS = (0.8, 1.2)
 SNR_DB = (10.0, 17.0)
 _NOTHING = np.zeros(0, np.float32)
+_VERSION = 2  # raise when the same clips and options give other copies
 
 _log = logging.getLogger(__name__)
 
@@ -67,13 +68,17 @@ def augmented_copies(
         The row that each copy was made from. A clip that cannot be read has no copies.
     """
     changes = {kind: _change(kind, clips, sample_rate) for kind in dict.fromkeys(kinds)}
-    folder = cache / "copies" / digest(clips.root.resolve(), sample_rate, seed, clips.classes)
+    folder = (
+        cache / "copies" / digest(clips.root.resolve(), sample_rate, seed, clips.classes, _VERSION)
+    )
     folder.mkdir(parents=True, exist_ok=True)
     target = clips.target()
     files: list[str] = []
     source: list[int] = []
+    numbered = _numbered(kinds)
     for row in track(range(len(clips)), "copies", "clip"):
-        names = _names(clips, row, kinds)
+        key = _key(clips, row)
+        names = [f"{key}-{one}.flac" for one in numbered]
         missing = [k for k, name in enumerate(names) if not (folder / name).is_file()]
         try:
             x = torch.from_numpy(_samples(clips, row, sample_rate) if missing else _NOTHING)[None]
@@ -83,7 +88,8 @@ def augmented_copies(
         for k in missing:
             # One clip is too little for several threads: they would wait for each other.
             with one_torch_thread(), torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive(seed, "copy", names[k]) % (1 << 31))
+                # Not of the key: a copy of the data set elsewhere has files of another time.
+                torch.manual_seed(derive(seed, "copy", clips.ids[row], numbered[k]) % (1 << 31))
                 changed = changes[kinds[k]](x, torch.tensor([target[row]]))
             write(folder / names[k], changed[0].numpy(), sample_rate, overload="scale")
         files += names
@@ -114,17 +120,21 @@ def _change(kind: str, clips: Clips, rate: int) -> Change:
     return lambda x, _: one(x)
 
 
-def _names(clips: Clips, row: int, kinds: Sequence[str]) -> list[str]:
-    """The files of a clip's copies: by its file, what is cut of it, its label and the kinds."""
+def _key(clips: Clips, row: int) -> str:
+    """Of a clip's copies: its file and when that changed, what is cut of it, and its label."""
     path = Path(clips.paths[row])
     changed = path.stat().st_mtime_ns if path.is_file() else 0
-    key = digest(clips.ids[row], clips.labels[row], changed)
+    return digest(clips.ids[row], clips.labels[row], changed)
+
+
+def _numbered(kinds: Sequence[str]) -> list[str]:
+    """The kinds, each with how often it stood there before."""
     seen: Counter[str] = Counter()
-    names = []
+    found = []
     for kind in kinds:
-        names.append(f"{key}-{kind}-{seen[kind]}.flac")
+        found.append(f"{kind}-{seen[kind]}")
         seen[kind] += 1
-    return names
+    return found
 
 
 def _samples(clips: Clips, row: int, rate: int) -> NDArray[np.float32]:
