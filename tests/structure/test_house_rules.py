@@ -1,4 +1,4 @@
-"""Rules of the house that a machine can check: sizes, options, packages, paths."""
+"""Rules of the house that a machine can check: options, packages, paths."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import importlib
 import importlib.metadata
 import re
 import shutil
-import statistics
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,24 +21,9 @@ CODE = sorted(
     for folder in ("src", "tests", "benchmarks", "examples", "docs")
     for file in (ROOT / folder).rglob("*.py")
 )
-MOST_LINES = 500
-MEDIAN_LINES = 150
 
 # They install beside the CPU build of torch and then fail at import, or bring gigabytes.
 FORBIDDEN = re.compile(r"^(torchaudio|torchvision|torchcodec|timm|lightning|nvidia[-_].*)$")
-
-
-def _n_lines(file: Path) -> int:
-    return len(file.read_text(encoding="utf-8").splitlines())
-
-
-def test_no_file_is_too_long() -> None:
-    long = [file.relative_to(ROOT).as_posix() for file in CODE if _n_lines(file) > MOST_LINES]
-    assert not long, "more than one idea: split them"
-
-
-def test_the_usual_file_is_short() -> None:
-    assert statistics.median(map(_n_lines, PACKAGE.rglob("*.py"))) < MEDIAN_LINES
 
 
 def test_no_package_that_breaks_beside_the_cpu_build_of_torch() -> None:
