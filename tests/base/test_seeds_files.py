@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from semisonic.base.files import content_hash, digest, read_json, replacing, write_json, write_text
@@ -27,6 +29,17 @@ def test_seeds_are_the_same_on_every_machine() -> None:
 def test_names_that_are_no_unicode_make_seeds_and_hashes() -> None:
     assert derive(0, "a\udcff") != derive(0, "a\udcfe")
     assert digest("a\udcff") != digest("a\udcfe")
+
+
+def test_a_hash_of_options_tells_every_field_and_of_an_object_is_refused():
+    @dataclass(frozen=True)
+    class Hidden:
+        n: int = field(default=1, repr=False)
+
+    assert digest(Hidden()) == digest(Hidden(1)) != digest(Hidden(2))
+    assert digest([Path("a"), np.int64(3)]) == digest([Path("a"), 3]) != digest([Path("b"), 3])
+    with pytest.raises(TypeError, match="object is no plain value"):
+        digest(object())
 
 
 def test_a_file_that_failed_leaves_the_old_one(tmp_path: Path) -> None:

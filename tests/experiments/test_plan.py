@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from changed_options import changed
 
 from semisonic.data.clips import Clips
 from semisonic.experiments.plan import Plan, make_plan
@@ -136,6 +137,40 @@ def test_names_follow_from_what_a_job_depends_on() -> None:
     other = make_plan(RECIPE, table(), POOL, seed=2)
     assert [job.name for job in one.train] == [job.name for job in again.train]
     assert not {job.name for job in one.train} & {job.name for job in other.train}
+
+
+ONE_FOLD = replace(RECIPE, settings=(Setting("x"),), controls=(), budgets=(Budget(),), folds=(1,))
+
+
+def jobs_of(**parts: object) -> tuple[str, str]:
+    """Names of the pre-training and of the training of a setting with other parts."""
+    setting = replace(Setting("x", method="fixmatch", objective="masked"), **parts)
+    found = make_plan(replace(ONE_FOLD, settings=(setting,), controls=(setting,)), table(), POOL)
+    return found.pretrain[0].name, found.train[0].name
+
+
+@pytest.mark.parametrize("part", ["train", "how", "loss"])
+def test_any_other_option_of_training_makes_another_job_of_the_same_start(part: str) -> None:
+    start, plain = jobs_of()
+    names = {plain}
+    for option, options in changed(getattr(Setting(), part)):
+        begun, name = jobs_of(**{part: options})
+        assert begun == start, option
+        assert name not in names, option
+        names.add(name)
+
+
+@pytest.mark.parametrize("part", ["pretrain", "mel", "pretext"])
+def test_any_other_option_of_pre_training_makes_another_start_and_another_job(part: str) -> None:
+    starts, names = ({name} for name in jobs_of())
+    for option, options in changed(getattr(Setting(), part)):
+        if part == "pretrain" and option in ("patience", "restore_best"):
+            continue  # they also say whether clips are held out, which the rows tell
+        begun, name = jobs_of(**{part: options})
+        assert begun not in starts, option
+        assert name not in names, option
+        starts.add(begun)
+        names.add(name)
 
 
 def test_draws_can_share_pre_trainings() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from changed_options import changed
 
 from semisonic import recipes
 from semisonic.base.errors import DataError, OptionError
@@ -170,3 +172,17 @@ def test_a_stage_may_have_a_network_of_its_own_which_those_after_it_share(tmp_pa
     recipe = read_stages(write(tmp_path, text + '[[stages]]\nname = "other"\n'))
     found = [recipe.network_of(stage).model for stage in recipe.stages]
     assert found == ["vgg"] * 5 + ["small"]
+
+
+@pytest.mark.parametrize("part", ["fit", "loss"])
+def test_stages_that_differ_in_one_option_are_two_jobs(
+    tmp_path: Path, clips: Clips, part: str
+) -> None:
+    recipe = read_stages(write(tmp_path, HEAD + '[[stages]]\nname = "a"\n'))
+    plain = recipe.stages[0]
+    stages = [plain]
+    for number, (_, options) in enumerate(changed(getattr(plain, part))):
+        stages.append(replace(plain, name=f"b{number}", **{part: options}))
+    plan = make_stages_plan(replace(recipe, draws=1, stages=stages), clips, no_pool(clips))
+    assert len(plan.jobs) == len(stages) * 3  # folds
+    assert len({job.name for job in plan.jobs}) == len(plan.jobs)

@@ -1,65 +1,61 @@
-"""The probe of number formats and memory layouts, and training in each."""
+"""Number formats and memory layouts: chosen by what the device can do, and training in each."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
-from training_standins import ArrayStream, Classify, same_weights, small_net, weights
+from training_standins import ArrayStream, Classify, small_net
 
 from semisonic.base.errors import OptionError
-from semisonic.training import FitOptions, Plan, Probe, fit, probe_precision
-from semisonic.training.precision import choose
+from semisonic.training import FitOptions, Plan, choose_plan, fit
 
-NAMES = ["fp32", "fp32+channels_last", "bf16", "bf16+channels_last"]
-
-
-@pytest.mark.parametrize(
-    ("times", "chosen"),
-    [
-        ([10, 9, 9, 9], "fp32"),  # nothing wins clearly
-        ([10, 8, 7.5, 3], "bf16+channels_last"),
-        ([10, 6, 5.9, 5.8], "fp32+channels_last"),  # bf16 adds too little to layout alone
-        ([10, 11, 30, 40], "fp32"),  # a processor without bf16
-        ([2, 1, 1, 0.5], "fp32"),  # too small to be worth it, and to be timed
-    ],
-)
-def test_the_plainer_way_is_kept_unless_another_wins_clearly(times, chosen):
-    assert choose(dict(zip(NAMES, times, strict=True))) == chosen
+CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
 
 
-def test_probe_times_each_and_leaves_no_trace():
-    objective = Classify(small_net(dropout=0.5, norm=True)).eval()
-    before = weights(objective)
-    torch.manual_seed(0)
-    state = torch.get_rng_state()
-    probe = probe_precision(objective, {"labelled": ArrayStream().at(0)})
-    assert list(probe.times) == NAMES
-    assert all(milliseconds > 0 for milliseconds in probe.times.values())
-    assert probe.choice in NAMES
-    assert same_weights(weights(objective), before)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert not objective.training
-    assert all(p.grad is None for p in objective.parameters())
+@pytest.fixture(params=[True, False], ids=["with bf16", "without bf16"])
+def able(request, monkeypatch) -> bool:
+    """A machine whose processor has, or has not, instructions for bf16."""
+    has = bool(request.param)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has, "avx2": True})
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: has)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    return has
 
 
-def test_options_narrow_what_is_tried():
-    objective, batches = Classify(small_net()), {"labelled": ArrayStream().at(0)}
-    fixed = FitOptions(precision="bf16", channels_last="on")
-    assert probe_precision(objective, batches, fixed) == Probe({}, "bf16+channels_last")
-    half = probe_precision(objective, batches, FitOptions(precision="fp32"))
-    assert list(half.times) == NAMES[:2]
+def test_auto_goes_by_what_the_processor_can_do(able):
+    assert choose_plan(FitOptions(), CPU) == Plan(bf16=able, channels_last=True)
 
 
-def test_choice_is_written_into_options():
-    fixed = Probe({}, "bf16+channels_last").fix(FitOptions(epochs=7))
-    assert (fixed.precision, fixed.channels_last, fixed.epochs) == ("bf16", "on", 7)
-    fixed = Probe({}, "fp32").fix(FitOptions())
-    assert (fixed.precision, fixed.channels_last) == ("fp32", "off")
+def test_auto_goes_by_what_the_card_can_do(able):
+    assert choose_plan(FitOptions(), CUDA) == Plan(bf16=able, channels_last=able)
+    assert choose_plan(FitOptions(), MPS) == Plan()
 
 
-@pytest.mark.parametrize("text", NAMES)
+def test_layout_is_plain_where_nothing_gains_by_another(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not choose_plan(FitOptions(), CPU).channels_last
+
+
+@pytest.mark.parametrize("fmt", ["fp32", "bf16"])
+@pytest.mark.parametrize("layout", ["on", "off"])
+def test_what_is_named_holds_on_every_processor(able, fmt, layout):
+    named = FitOptions(precision=fmt, channels_last=layout)
+    assert choose_plan(named, CPU) == Plan(fmt == "bf16", layout == "on")
+
+
+def test_training_computes_as_chosen_and_says_so(able, tmp_path):
+    streams = {"labelled": ArrayStream()}
+    result = fit(Classify(small_net()), streams, FitOptions(epochs=1), seed=0, folder=tmp_path)
+    assert result.precision == ("bf16" if able else "fp32") + "+channels_last"
+    assert json.loads((tmp_path / "timing.json").read_text())["precision"] == result.precision
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved["plan"] == result.precision
+
+
+@pytest.mark.parametrize("text", ["fp32", "fp32+channels_last", "bf16", "bf16+channels_last"])
 def test_plans_print_and_parse(text):
     assert str(Plan.parse(text)) == text
 
@@ -79,19 +75,6 @@ def test_every_format_trains_to_about_the_same(precision, layout):
         assert tensor.dtype in (torch.float32, torch.int64)
 
 
-def test_auto_is_probed_once_and_the_same_seed_repeats():
-    runs = [
-        fit(Classify(small_net()), {"labelled": ArrayStream()}, FitOptions(epochs=1), seed=0)
-        for _ in range(2)
-    ]
-    assert runs[0].precision == runs[1].precision
-    assert runs[0].history[0]["loss"] == runs[1].history[0]["loss"]
-
-
-def test_bf16_where_it_cannot_be_is_an_error(monkeypatch):
-    from semisonic.training.precision import allowed_plans
-
+def test_bf16_where_it_cannot_be_is_an_error():
     with pytest.raises(OptionError, match="'mps' cannot do"):
-        allowed_plans(FitOptions(precision="bf16"), torch.device("mps"))
-    found = allowed_plans(FitOptions(), torch.device("mps"))
-    assert found == [Plan(), Plan(channels_last=True)]
+        choose_plan(FitOptions(precision="bf16"), MPS)

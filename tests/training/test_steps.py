@@ -19,22 +19,41 @@ def train(**options):
 
 
 @given(st.integers(0, 5000), st.integers(0, 500), st.integers(1, 300), st.integers(1, 100))
-def test_an_epoch_is_whole_passes_and_the_steps_are_reached(steps, epoch_steps, a_pass, epochs):
+def test_an_epoch_is_whole_passes_and_the_steps_are_exact(steps, epoch_steps, a_pass, epochs):
     options = FitOptions(steps=steps, epoch_steps=epoch_steps, epochs=epochs)
-    n, per_epoch = options.rounds(a_pass)
+    per_epoch = options.steps_an_epoch(a_pass)
+    n, in_all = options.n_epochs(per_epoch), options.n_steps(per_epoch)
     assert per_epoch % a_pass == 0
     assert epoch_steps <= per_epoch < max(epoch_steps, 1) + a_pass
     if steps:
-        assert steps <= n * per_epoch < steps + per_epoch
+        assert in_all == steps
+        assert (n - 1) * per_epoch < steps <= n * per_epoch
     else:
-        assert n == epochs
+        assert (n, in_all) == (epochs, epochs * per_epoch)
 
 
 def test_steps_count_instead_of_epochs():
-    _, stream, result = train(steps=10, epochs=50)
-    assert result.n_steps == 12  # three steps a pass, four passes
+    _, stream, result = train(steps=10, epochs=50)  # three steps a pass
+    assert result.n_steps == 10
     assert [row["epoch"] for row in result.history] == [1, 2, 3, 4]
-    assert max(stream.asked) == 11
+    assert max(stream.asked) == 9
+    assert not result.stopped_early
+
+
+@pytest.mark.parametrize("stop_at", [4, 9])
+def test_a_training_that_ends_within_an_epoch_goes_on_to_the_same_weights(tmp_path, stop_at):
+    whole, _, _ = train(steps=11, epoch_steps=6)
+    options = FitOptions(**PLAIN, steps=11, epoch_steps=6, checkpoint_interval=0.0)
+    stream = ArrayStream(n=24, batch_size=8, fail_at={stop_at: KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        fit(Classify(small_net()), {"labelled": stream}, options, seed=0, folder=tmp_path)
+    again = Classify(small_net())
+    result = fit(
+        again, {"labelled": ArrayStream(n=24, batch_size=8)}, options, seed=0, folder=tmp_path
+    )
+    assert result.n_steps == 11
+    assert len(result.history) == 2
+    assert same_weights(weights(again), weights(whole))
 
 
 def test_long_epochs_train_as_short_ones_do():

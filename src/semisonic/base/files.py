@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -60,9 +61,32 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def digest(*parts: object) -> str:
-    """A short, stable hash (16 hex digits) of the text of some values."""
-    text = "\x1f".join(map(str, parts))
+    """A short, stable hash (16 hex digits) of plain values.
+
+    Options count with every field they have. What is no plain value has no hash: its text might
+    leave something out.
+
+    Raises
+    ------
+    TypeError
+        For anything but texts, numbers, paths, options, and lists and mappings of them.
+    """
+    text = "\x1f".join(
+        part if isinstance(part, str) else json.dumps(part, default=_plain) for part in parts
+    )
     return hashlib.sha256(to_bytes(text)).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it, for one that JSON does not know."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {type(value).__name__: fields}
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no plain value and cannot be hashed")
 
 
 def to_bytes(text: str) -> bytes:

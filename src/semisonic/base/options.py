@@ -32,13 +32,8 @@ def option(
     choices: Iterable[str] | None = None,
     minimum: float | None = None,
     maximum: float | None = None,
-    in_text: bool = True,
 ) -> Any:
-    """A dataclass field with what a user must know about it.
-
-    With ``in_text`` off the field is no part of the options' text (``repr``). Names of jobs are
-    made of that text, so an option that comes later keeps the names that jobs have.
-    """
+    """A dataclass field with what a user must know about it."""
     metadata = {
         "help": help,
         "unit": unit,
@@ -46,7 +41,7 @@ def option(
         "minimum": minimum,
         "maximum": maximum,
     }
-    return dataclasses.field(default=default, metadata=metadata, repr=in_text)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

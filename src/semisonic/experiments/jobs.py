@@ -73,6 +73,8 @@ def named_pretraining(job: PretrainJob, source: str) -> PretrainJob:
     reads = replace(
         setting, name="", dropout=plain.dropout, label_smoothing=plain.label_smoothing,
         method=plain.method, pool=plain.pool, how=plain.how, loss=plain.loss, train=plain.train,
+        classifier=plain.classifier, inputs=plain.inputs, group_first=plain.group_first,
+        generated=plain.generated,
         segments=replace(setting.segments, voting=plain.segments.voting),
     )  # fmt: skip
     name = digest(
@@ -105,6 +107,8 @@ def named_training(
     )  # fmt: skip
     if job.start is None:
         reads = replace(reads, decoder="unpool", objective=RECONSTRUCTION, pretext=PretextOptions())
+    if not setting.generated.is_used:
+        reads = replace(reads, generated=plain.generated)
     if setting.method in SOLVED:
         reads = replace(
             reads, train=plain.train, loss=plain.loss, dropout=plain.dropout,
@@ -120,7 +124,6 @@ def named_training(
     name = digest(
         "train", reads, job.fold, job.seed, job.train.tolist(), job.validation.tolist(),
         job.pool.tolist(), job.start.name if job.start else "", *_begun(setting, source),
-        *reads.train.by_layer, *([setting.generated] if setting.generated.is_used else []),
     )  # fmt: skip
     return replace(job, name=f"train-{name}")
 

@@ -41,7 +41,7 @@ class ExperimentOptions:
     )
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES, in_text=False)
+    in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
     workers: int | None = option(
         None, "trainings at once; if not given one a core, or one on a GPU", minimum=1
     )

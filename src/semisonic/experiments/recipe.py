@@ -70,7 +70,7 @@ from semisonic.inference.simple.inputs import (
     front_of,
 )
 from semisonic.learning.losses import LossOptions
-from semisonic.training.options import FitOptions
+from semisonic.training.options import PRECISIONS, FitOptions
 
 TRAINED = "trained"
 """A start from a classifier of another labelled set."""
@@ -126,17 +126,16 @@ class Setting:
         choices=(AUTO, *METHODS),
     )  # fmt: skip
     pool: bool = option(True, "let training hear the unlabelled clips")
-    # Names of jobs are older than the next four: they are left out of the setting's text.
     classifier: str = option(
         "", "a simple classifier in place of a network; empty: the network",
-        choices=("", *CLASSIFIERS), in_text=False,
+        choices=("", *CLASSIFIERS),
     )  # fmt: skip
-    inputs: str = option(CEPSTRUM, INPUTS_HELP, choices=INPUTS, in_text=False)
+    inputs: str = option(CEPSTRUM, INPUTS_HELP, choices=INPUTS)
     group_first: bool = option(
         False, "the classifier names the group of classes first, then a class of it by a model "
-        "of the group's own; see [categories]", in_text=False,
+        "of the group's own; see [categories]",
     )  # fmt: skip
-    generated: GeneratedOptions = field(default_factory=GeneratedOptions, repr=False)
+    generated: GeneratedOptions = field(default_factory=GeneratedOptions)
     how: MethodOptions = field(default_factory=MethodOptions)
     loss: LossOptions = field(default_factory=LossOptions)
     mel: MelOptions = field(default_factory=MelOptions)
@@ -217,6 +216,12 @@ class Recipe:
         "tested one, cyclic, as Piczak has it", choices=VALIDATION_FOLDS,
     )  # fmt: skip
     folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
+    precision: str = option(
+        "auto",
+        "number format of all trainings that do not name their own; auto: bf16 where the "
+        "device has instructions for it, so another machine may compute otherwise",
+        choices=PRECISIONS,
+    )
     arms: tuple[str, ...] = option(
         ("supervised", "pre-trained"), "names of the two arms: the control and what is tried"
     )

@@ -14,6 +14,7 @@ from semisonic.data.clips import Clips
 from semisonic.evaluation.results import Predictions
 from semisonic.experiments.jobs import Rows, TrainJob
 from semisonic.inference.segment_options import MAJORITY, MEAN
+from semisonic.training import FitResult
 
 DONE = "job.json"
 PREDICTIONS = {MEAN: "predictions.csv.gz", MAJORITY: "majority.csv.gz"}
@@ -44,13 +45,13 @@ def write_done(
     predictions: Predictions,
     *,
     seconds: float,
-    best_epoch: int = 0,
+    fit: FitResult | None = None,
     n_parameters: int | None = None,
-    history: list[dict[str, float]] | None = None,
     on_pool: dict[str, Any] | None = None,
     made: dict[str, Any] | None = None,
 ) -> None:
     """Write what a finished job says of itself; it is done from then on."""
+    course = course_of(fit) if fit is not None else {"best_epoch": 0, "history": []}
     write_json(
         folder / DONE,
         {
@@ -62,10 +63,20 @@ def write_done(
             "n_test": len(job.test), "n_pool": len(job.pool),
             "accuracy": float(predictions.correct.mean()), "on_pool": on_pool or {},
             **({"generated": made} if made else {}),
-            "n_parameters": n_parameters, "best_epoch": best_epoch, "seconds": seconds,
-            "peak_memory_mib": peak_memory(), "history": history or [],
+            "n_parameters": n_parameters, "seconds": seconds,
+            "peak_memory_mib": peak_memory(), **course,
         },
     )  # fmt: skip
+
+
+def course_of(fit: FitResult) -> dict[str, Any]:
+    """What the record of a job says of a training's course."""
+    return {
+        "n_steps": fit.n_steps,
+        "precision": fit.precision,
+        "best_epoch": fit.best_epoch,
+        "history": fit.history,
+    }
 
 
 def peak_memory() -> float | None:

@@ -319,6 +319,7 @@ def provenance_of(run: RunFolder, options: RunOptions) -> dict[str, Any]:
         "commit": record["commit"],
         "seed": options.seed,
         "machine": record["machine"],
+        "precision": record["notes"]["precision"],
         "versions": record["versions"],
         "data": record["data"],
         "started": record["started"],

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from semisonic.base.errors import DataError
 from semisonic.base.files import write_csv
 from semisonic.base.options import to_dict
@@ -24,7 +26,6 @@ from semisonic.experiments.jobs import PretrainJob, Rows, TrainJob
 from semisonic.experiments.material import Material, gather
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.plan import Plan, make_plan
-from semisonic.experiments.precision import settle_precision
 from semisonic.experiments.recipe import Recipe
 from semisonic.experiments.recipe_file import read_recipe
 from semisonic.experiments.report import write_report
@@ -38,7 +39,8 @@ from semisonic.inference.segment_options import SegmentOptions
 from semisonic.inference.synthetic import synthetic_file
 from semisonic.inference.verbs.runs import write_remarks
 from semisonic.recipes import find
-from semisonic.training import RunFolder, choose_device
+from semisonic.training import FitOptions, RunFolder, choose_device, choose_plan
+from semisonic.training.precision import with_plan
 
 _log = logging.getLogger(__name__)
 EXAMPLES = 3
@@ -114,6 +116,7 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
     """
     device = choose_device(options.device)
     asked = {**to_dict(options), "contents": to_dict(recipe)}
+    recipe = with_number_format(recipe, device)
     with (
         RunFolder(options.output, command, asked, seeds=options.seed, free=FREE) as run,
         open_engine(options.where) as engine,
@@ -122,7 +125,6 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
         inputs = [(one.front, one.segments) for one in (*recipe.settings, *recipe.controls)]
         material, hashes = material_of(run, options, recipe.synth, inputs, cache, engine)
         jobs = run.folder / "jobs"
-        recipe = settle_precision(recipe, material, jobs, str(device))
         categories = categories_of(material.labelled.classes, dict(recipe.categories))
         source = load_source(options, recipe, material.labelled, cache)
         plan = make_plan(
@@ -131,6 +133,8 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
             source=source.key if source else "",
         )  # fmt: skip
         _write_budgets(plan, material, run.folder)
+        fits = [job.setting.train for job in plan.train if not job.setting.classifier]
+        run.note(precision=plans_of([*fits, *(job.setting.pretrain for job in plan.pretrain)]))
         starts = synthetic_starts(plan, cache, str(device), options.workers)
         if source is not None:
             run.add_data("source", source.key)
@@ -145,6 +149,27 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
         seconds = _run_jobs(plan, context, options.workers, engine)
         outcome = collect(recipe, plan, jobs)
         yield Finished(run, recipe, plan, material, outcome, seconds)
+
+
+def with_number_format(recipe: Recipe, device: torch.device) -> Recipe:
+    """The recipe with the number format of every training written out, the same in both arms."""
+    settings, controls = (
+        tuple(
+            replace(
+                one,
+                pretrain=with_plan(one.pretrain, device, recipe.precision),
+                train=with_plan(one.train, device, recipe.precision),
+            )
+            for one in arm
+        )
+        for arm in (recipe.settings, recipe.controls)
+    )
+    return replace(recipe, settings=settings, controls=controls)
+
+
+def plans_of(fits: Iterable[FitOptions]) -> list[str]:
+    """Number format and layout of trainings whose options name both, each once."""
+    return sorted({str(choose_plan(fit, torch.device("cpu"))) for fit in fits})
 
 
 def material_of(

@@ -155,7 +155,7 @@ def _trained(
 ) -> Path:
     """The file of one classifier; made once, then found."""
     asked = recipe.source
-    # Number format and layout are those of the run, probed once.
+    # Number format and layout are those of the run.
     fit = replace(
         asked.fit, precision=setting.train.precision, channels_last=setting.train.channels_last
     )

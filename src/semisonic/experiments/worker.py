@@ -30,6 +30,7 @@ from semisonic.experiments.recipe import TRAINED
 from semisonic.experiments.records import (
     DONE,
     PREDICTIONS,
+    course_of,
     peak_memory,
     predictions_of,
     write_done,
@@ -130,8 +131,8 @@ def run_pretrain(job: PretrainJob) -> None:
             "dead_units": [asdict(layer) for layer in outcome.dead_units],
             "spread": asdict(outcome.spread),
             "n_parameters": count_parameters(outcome.network),
-            "best_epoch": outcome.fit.best_epoch, "seconds": outcome.seconds,
-            "peak_memory_mib": peak_memory(), "history": outcome.history,
+            "seconds": outcome.seconds, "peak_memory_mib": peak_memory(),
+            **course_of(outcome.fit),
         },
     )  # fmt: skip
     tidy(folder)
@@ -198,8 +199,8 @@ def run_train(job: TrainJob) -> None:
             target=target[rows], **_patches(outcome, features, target, rows_train),
         )  # fmt: skip
     write_done(
-        folder, job, predictions, seconds=outcome.seconds, best_epoch=outcome.best_epoch,
-        n_parameters=count_parameters(outcome.model), history=outcome.history,
+        folder, job, predictions, seconds=outcome.seconds, fit=outcome.fit,
+        n_parameters=count_parameters(outcome.model),
         on_pool=on_pool(outcome, features, target, pool, table.rows_of(job.train)),
         made=made_by(outcome),
     )  # fmt: skip

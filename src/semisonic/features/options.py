@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, fields
+from dataclasses import dataclass, fields
 from math import log10
-from typing import Any
 
 from semisonic.base.errors import OptionError
 from semisonic.base.files import digest
@@ -22,11 +21,6 @@ DELTA_WIDTH = 9
 """Frames that a delta looks at, as librosa's default."""
 
 _VERSION = 1  # raise when the same options give other numbers, so that old stores are rebuilt
-
-LATER = ("win_length", "mel_scale", "log_offset", "preemphasis")
-"""Options that came after stores, jobs and files were named by the others: left out of the key, of
-the text and of what a file must tell, while they are at their defaults."""
-
 
 LOG_MEL, WAVE = "log-mel", "wave"
 OF_A_WAVE = {"n_mels": 1, "hop_length": 1}
@@ -102,11 +96,6 @@ class MelOptions:
     preemphasis: float = option(
         0.0, "share of the sample before that is taken from each sample", minimum=0, maximum=1
     )
-
-    def __repr__(self) -> str:
-        """All options but later ones at their defaults, as names of jobs are made of this text."""
-        said = (f for f in fields(self) if not self._is_left_out(f))
-        return f"MelOptions({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in said)})"
 
     def __post_init__(self) -> None:
         check(self)
@@ -219,16 +208,10 @@ class MelOptions:
 
     def key(self) -> str:
         """A hash of all parameters, for naming stores of features."""
-        # A sentence of names and normal forms: 5 and 5.0 seconds are the same option.
-        parts = [
-            (f.name, _normal(getattr(self, f.name)))
-            for f in fields(self)
-            if f.name != "input" and not self._is_left_out(f)
-        ]
-        return digest(self.input, _VERSION, *parts)
-
-    def _is_left_out(self, field: Field[Any]) -> bool:
-        return field.name in LATER and getattr(self, field.name) == field.default
+        # 5 and 5.0 seconds are the same option.
+        return digest(
+            _VERSION, {field.name: _normal(getattr(self, field.name)) for field in fields(self)}
+        )
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class PretrainOptions:
     limit: int = option(0, "use so many clips, drawn at random; 0: all", minimum=0)
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES, in_text=False)
+    in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
     workers: int | None = workers_option()
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"
@@ -148,12 +148,12 @@ class TrainOptions:
     calibration: str = option(
         AUTO, "auto: calibrate the scores by the validation part, when it has 20 clips (one "
         "temperature, and a rule for unknown sounds); none: leave them as they are",
-        choices=(AUTO, "none"), in_text=False,
+        choices=(AUTO, "none"),
     )  # fmt: skip
-    licence: str = option("", LICENCE, in_text=False)
+    licence: str = option("", LICENCE)
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES, in_text=False)
+    in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
     workers: int | None = workers_option()
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"

@@ -148,7 +148,7 @@ class TrainingWork:
         def loss_of(chosen: LossOptions) -> nn.Module:
             return create_loss(
                 chosen, multi_label=model.multi_label, label_smoothing=settings.label_smoothing,
-                steps_per_epoch=options.rounds(streams["labelled"].steps_per_epoch)[1],
+                steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
             )  # fmt: skip
 
         beside, weight = settings.noisy.loss, settings.noisy.weight

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -15,12 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semisonic.base.errors import ModelError
+from semisonic.base.files import digest
 from semisonic.base.options import to_dict
 from semisonic.features import Frontend, MelOptions
 from semisonic.inference.modelfile import encoder_file, open_encoder, open_model
 from semisonic.inference.scoring import evaluating
 from semisonic.models import GlobalPoolNeck, PretrainedEncoder, SoundModel, read_about
 from semisonic.training import choose_device
+from semisonic.training.checkpoint import weights_digest
 
 Vectors = NDArray[np.float32]
 _KEPT = ("created", "command", "commit", "seed", "published")
@@ -153,9 +154,8 @@ def embedder_of(
 ) -> Embedder:
     """The embedder of a model in memory, which is left as it is."""
     network = Embedding(source).eval()
-    said = [network.name, network.classes, network.multi_label, to_dict(network.frontend.options)]
-    state = hashlib.sha256(repr(said).encode())
-    for name, value in sorted(network.state_dict().items()):
-        state.update(name.encode())
-        state.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return Embedder(network, state.hexdigest()[:16], file, made or {})
+    identity = digest(
+        network.name, network.classes, network.multi_label, network.frontend.options,
+        weights_digest(network),
+    )  # fmt: skip
+    return Embedder(network, identity, file, made or {})

@@ -35,9 +35,7 @@ class SearchOptions:
         False, "each window is a hit; otherwise neighbouring ones of a recording are one"
     )
     other_files: bool = option(False, "leave out hits in the recordings of the examples")
-    model: Path | None = option(
-        None, "model that the index was made with, if it was moved", in_text=False
-    )
+    model: Path | None = option(None, "model that the index was made with, if it was moved")
     output: Path | None = option(None, "run folder for the table and a page with players")
     players: int = option(20, "hits on the page with a player", minimum=0, maximum=200)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")

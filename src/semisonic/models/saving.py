@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from semisonic.base.errors import ModelError, SemisonicError
 from semisonic.base.options import from_mapping, to_dict
 from semisonic.features import Frontend, MelOptions
-from semisonic.features.options import LATER
 from semisonic.models import container
 from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.card import write_card
@@ -230,7 +229,7 @@ def _checked(path: object, settings: dict[str, Any], kind: str) -> dict[str, Any
 
 
 def _frontend(settings: dict[str, Any]) -> Frontend:
-    expected = {field.name for field in fields(MelOptions)} - {"input", *LATER}
+    expected = {field.name for field in fields(MelOptions)}
     missing = expected - set(settings["features"])
     if missing:
         raise ModelError(f"'features' lacks {', '.join(sorted(missing))}")

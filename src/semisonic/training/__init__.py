@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from semisonic.training.early_stopping import EarlyStopping, lower_is_better
     from semisonic.training.identity import BatchStream
     from semisonic.training.loop import fit
-    from semisonic.training.precision import Plan, Probe, probe_precision
+    from semisonic.training.precision import Plan, choose_plan
     from semisonic.training.provenance import commit, machine, versions
     from semisonic.training.rate_sweep import RateSweep, sweep_rate
     from semisonic.training.record import RunFolder
@@ -29,18 +29,17 @@ __all__ = [
     "FitOptions",
     "FitResult",
     "Plan",
-    "Probe",
     "RateSweep",
     "RunFolder",
     "Schedule",
     "SweepOptions",
     "WeightAverage",
     "choose_device",
+    "choose_plan",
     "commit",
     "fit",
     "lower_is_better",
     "machine",
-    "probe_precision",
     "sweep_rate",
     "versions",
 ]
@@ -51,7 +50,7 @@ _WHERE = {
     "early_stopping": ("EarlyStopping", "lower_is_better"),
     "identity": ("BatchStream",),
     "loop": ("fit",),
-    "precision": ("Plan", "Probe", "probe_precision"),
+    "precision": ("Plan", "choose_plan"),
     "provenance": ("commit", "machine", "versions"),
     "rate_sweep": ("RateSweep", "sweep_rate"),
     "record": ("RunFolder",),

@@ -20,8 +20,8 @@ from semisonic.learning import BatchLike, Objective
 from semisonic.training.checkpoint import Identity, tensors_digest, weights_digest
 from semisonic.training.options import FitOptions
 
-# Options that do not change what is computed. Number format and memory layout do, but are
-# often left to a probe: what the checkpoint says is used, or compared, when it is loaded.
+# Options that do not change what is computed. Number format and memory layout do, but may be
+# left to the device: what the checkpoint says is used, or compared, when it is loaded.
 _FREE = ("checkpoint_interval", "precision", "channels_last", "compile")
 
 

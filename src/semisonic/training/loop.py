@@ -95,8 +95,8 @@ def fit(
     check(options)
     place = choose_device(device)
     check_streams(objective, streams, place.type)
-    epochs, steps_per_epoch = options.rounds(streams[objective.streams[0]].steps_per_epoch)
-    options = replace(options, epochs=epochs, steps=0)
+    steps_per_epoch = options.steps_an_epoch(streams[objective.streams[0]].steps_per_epoch)
+    options = replace(options, epochs=options.n_epochs(steps_per_epoch))
     world = join(place)
     identity, found = {}, None
     if folder is not None:
@@ -116,7 +116,7 @@ def fit(
         seed=seed,
         device=place,
         world=world,
-        plan=_plan(objective, streams, options, world, found),
+        plan=_plan(options, place, world, found),
         validated=validate is not None,
         folder=folder,
         identity=identity,
@@ -167,7 +167,7 @@ def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
     That function reads the losses now and then, shows progress, writes checkpoints and
     acts on Ctrl-C, which waits for it so that a checkpoint never holds half a step.
     """
-    total = training.options.epochs * training.steps_per_epoch
+    total = training.n_steps
     first = training.world.is_first
     shown = bar(total, label, "step", training.step) if first else nullcontext()
 
@@ -209,15 +209,8 @@ def _show(progress: Any, training: Training, n_steps: int) -> None:
     progress.update(n_steps)
 
 
-def _plan(
-    objective: Objective,
-    streams: Streams,
-    options: FitOptions,
-    world: World,
-    found: Identity | None,
-) -> Plan:
-    """Number format and layout: the checkpoint's, else what the options say or a probe finds."""
+def _plan(options: FitOptions, device: torch.device, world: World, found: Identity | None) -> Plan:
+    """Number format and layout: the checkpoint's, else what the options and the device say."""
     if found is not None:
         return Plan.parse(found["plan"])
-    batches = {name: streams[name].at(0) for name in objective.streams}
-    return Plan.parse(world.tell(str(choose_plan(objective, batches, options))))
+    return Plan.parse(world.tell(str(choose_plan(options, device))))

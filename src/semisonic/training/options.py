@@ -8,6 +8,7 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import option
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
+PRECISIONS = ("auto", "fp32", "bf16")
 SCHEDULES = ("constant", "step", "cosine", "onecycle", "plateau")
 
 
@@ -20,8 +21,8 @@ class FitOptions:
 
     epochs: int = option(50, "passes over the primary stream at most", minimum=1)
     steps: int = option(
-        0, "steps of training instead of epochs: as many whole epochs as hold them; 0: epochs",
-        minimum=0,
+        0, "steps of training instead of epochs, exactly so many: the last epoch may be a shorter "
+        "one; 0: epochs", minimum=0,
     )  # fmt: skip
     epoch_steps: int = option(
         0, "an epoch has at least so many steps: few clips are passed over several times",
@@ -64,24 +65,24 @@ class FitOptions:
         0.0, "decay a step of the weights' moving average; 0 is off", minimum=0.0, maximum=0.99999
     )
     precision: str = option(
-        "auto", "number format of the forward pass", choices=("auto", "fp32", "bf16")
-    )
+        "auto", "number format of the forward pass; auto: bf16 where the device has instructions "
+        "for it", choices=PRECISIONS,
+    )  # fmt: skip
     channels_last: str = option(
-        "auto", "channels-last memory layout of weights", choices=("auto", "on", "off")
-    )
-    # Names of jobs are older than the next three: they are left out of the options' text.
+        "auto", "channels-last memory layout of weights; auto: on a processor, and on a card with "
+        "bf16", choices=("auto", "on", "off"),
+    )  # fmt: skip
     freeze_epochs: float = option(
         0.0, "first epochs in which the encoder stays as it is and only what stands on it is "
         "trained; as many as there are, or more: it is never trained", minimum=0.0,
-        in_text=False,
     )  # fmt: skip
     layer_decay: float = option(
         1.0, "each layer of the encoder learns at so many times the rate of the one above it; "
-        "1: all at one rate", minimum=0.01, maximum=1.0, in_text=False,
+        "1: all at one rate", minimum=0.01, maximum=1.0,
     )  # fmt: skip
     compile: str = option(
         "auto", "compile the step, on a GPU as CUDA graphs; auto: on a GPU, for trainings of 3000 "
-        "steps or more", choices=("auto", "on", "off"), in_text=False,
+        "steps or more", choices=("auto", "on", "off"),
     )  # fmt: skip
     clip_norm: float = option(0.0, "largest norm of all gradients together; 0 is off", minimum=0.0)
     checkpoint_interval: float = option(
@@ -98,16 +99,17 @@ class FitOptions:
         """Whether the encoder is told from what stands on it."""
         return self.freeze_epochs > 0 or self.layer_decay != 1.0
 
-    @property
-    def by_layer(self) -> tuple[float, ...]:
-        """The options that tell layers apart, for names made of the text; none when all are off."""
-        return (self.freeze_epochs, self.layer_decay) if self.needs_body else ()
+    def steps_an_epoch(self, steps_per_pass: int) -> int:
+        """Steps of an epoch when a pass over the clips takes so many: whole passes."""
+        return max(1, -(-self.epoch_steps // steps_per_pass)) * steps_per_pass
 
-    def rounds(self, steps_per_pass: int) -> tuple[int, int]:
-        """Epochs, and steps of an epoch, when a pass over the clips takes so many steps."""
-        passes = max(1, -(-self.epoch_steps // steps_per_pass))
-        steps_per_epoch = passes * steps_per_pass
-        return (-(-self.steps // steps_per_epoch) if self.steps else self.epochs), steps_per_epoch
+    def n_steps(self, steps_per_epoch: int) -> int:
+        """Steps of the whole training."""
+        return self.steps or self.epochs * steps_per_epoch
+
+    def n_epochs(self, steps_per_epoch: int) -> int:
+        """Epochs of the whole training; the last one may be a part."""
+        return -(-self.n_steps(steps_per_epoch) // steps_per_epoch)
 
 
 @dataclass(frozen=True)

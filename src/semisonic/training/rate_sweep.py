@@ -118,11 +118,10 @@ def sweep_rate(
         patience=0, schedule="constant", restore_best=False,
     )  # fmt: skip
     tried = copy.deepcopy(objective).to(place)
-    batches = {name: streams[name].at(0) for name in objective.streams}
     with kept_randomness(place):
         training = Training(
             tried, plain, 1, seed=seed, device=place, world=World(),
-            plan=choose_plan(tried, batches, options), validated=False, folder=None, identity={},
+            plan=choose_plan(options, place), validated=False, folder=None, identity={},
         )  # fmt: skip
         training.schedule = _Rise(plain, sweep)
         return _sweep(training, streams, sweep.sweep_steps, label)

@@ -30,7 +30,8 @@ class Schedule:
     Parameters
     ----------
     options : FitOptions
-        ``schedule``, ``learning_rate``, ``epochs`` and the fields named after a schedule.
+        ``schedule``, ``learning_rate``, ``epochs`` or ``steps``, and the fields named
+        after a schedule.
     steps_per_epoch : int
         Steps in one pass over the primary stream.
     """
@@ -38,7 +39,7 @@ class Schedule:
     def __init__(self, options: FitOptions, steps_per_epoch: int) -> None:
         self.options = options
         self.steps_per_epoch = steps_per_epoch
-        self.n_steps = options.epochs * steps_per_epoch
+        self.n_steps = options.n_steps(steps_per_epoch)
         self.n_warmup = min(round(options.warmup_epochs * steps_per_epoch), self.n_steps)
         self.n_falls = 0
         self.best = math.nan

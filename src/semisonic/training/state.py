@@ -80,6 +80,7 @@ class Training:
         self.options, self.seed, self.device, self.world = options, seed, device, world
         self.folder, self.identity, self.plan = folder, identity, plan
         self.steps_per_epoch = steps_per_epoch
+        self.n_steps = options.n_steps(steps_per_epoch)
         plan.lay_out(objective)
         self.objective = objective
         self.weights = [p for p in objective.parameters() if p.requires_grad]
@@ -100,10 +101,11 @@ class Training:
         if self.freezing.follow(self.step):
             self._computing = None  # processes agree anew on the weights that have gradients
         if self._computing is None:
-            n_steps = self.options.epochs * self.steps_per_epoch
             self._computing = Computing(
                 self.world.wrap(self.objective), self.plan, self.device,
-                compiled=wants_compiling(self.objective, self.options, n_steps, self.device),
+                compiled=wants_compiling(
+                    self.objective, self.options, self.n_steps, self.device
+                ),
             )  # fmt: skip
         return self._computing
 
@@ -116,7 +118,7 @@ class Training:
     @property
     def epoch_end(self) -> int:
         """The step with which the current epoch is over."""
-        return (len(self.history) + 1) * self.steps_per_epoch
+        return min((len(self.history) + 1) * self.steps_per_epoch, self.n_steps)
 
     @property
     def epoch_seconds(self) -> float:

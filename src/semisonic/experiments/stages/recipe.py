@@ -49,7 +49,7 @@ from semisonic.inference.methods.options import (
 )
 from semisonic.inference.options import STANDARDIZE
 from semisonic.learning.losses import LossOptions
-from semisonic.training.options import FitOptions
+from semisonic.training.options import PRECISIONS, FitOptions
 
 CURATED, NOISY, KEPT = PARTS = ("curated", "noisy", "kept")
 WAYS = tuple(method for method in METHODS if method not in SOLVED)
@@ -126,6 +126,12 @@ class StagesRecipe:
     )  # fmt: skip
     draws: int = option(3, "how often the held-out part and first weights are drawn", minimum=1)
     folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
+    precision: str = option(
+        "auto",
+        "number format of all trainings that do not name their own; auto: bf16 where the "
+        "device has instructions for it, so another machine may compute otherwise",
+        choices=PRECISIONS,
+    )
     network: Network = field(default_factory=Network)
     stages: tuple[Stage, ...] = option((), "the trainings, one a [[stages]] table")
     synth: SynthOptions = field(default_factory=SynthOptions)

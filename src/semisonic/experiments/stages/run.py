@@ -7,18 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from semisonic.base.errors import OptionError
-from semisonic.base.files import read_json, write_json
 from semisonic.base.options import to_dict
 from semisonic.data import synth
 from semisonic.engines import open_engine
 from semisonic.evaluation.wording import p_value, percent, points
 from semisonic.experiments.engine import Task
 from semisonic.experiments.job_folder import MODEL, is_done
-from semisonic.experiments.material import WHOLE, Material
+from semisonic.experiments.material import WHOLE
 from semisonic.experiments.options import SYNTH, RunOptions
-from semisonic.experiments.precision import FILE, settled_fits
 from semisonic.experiments.results import text_table
-from semisonic.experiments.run import EXAMPLES, FREE, ExperimentResult, material_of, train_all
+from semisonic.experiments.run import (
+    EXAMPLES,
+    FREE,
+    ExperimentResult,
+    material_of,
+    plans_of,
+    train_all,
+)
 from semisonic.experiments.stages.plan import FilterJob, StageJob, StagesPlan, make_stages_plan
 from semisonic.experiments.stages.recipe import StagesRecipe, read_stages
 from semisonic.experiments.stages.report import gain_rows, write_stages_report
@@ -27,6 +32,7 @@ from semisonic.experiments.stages.worker import run_filter, run_stage
 from semisonic.experiments.worker import Context
 from semisonic.recipes import find
 from semisonic.training import RunFolder, choose_device
+from semisonic.training.precision import with_plan
 
 _HEADERS = ("stage", "lwlrap", "mAP", "held against", "gain", "p", "earns its place")
 
@@ -49,8 +55,13 @@ def run_stages(options: RunOptions) -> ExperimentResult:
             "option 'source': a stage starts from random weights or from another stage; leave it "
             "out"
         )
-    device = str(choose_device(options.device))
+    place = choose_device(options.device)
+    device = str(place)
     asked = {**to_dict(options), "contents": to_dict(recipe)}
+    stages = (
+        replace(stage, fit=with_plan(stage.fit, place, recipe.precision)) for stage in recipe.stages
+    )
+    recipe = replace(recipe, stages=tuple(stages))
     with (
         RunFolder(options.output, "run", asked, seeds=options.seed, free=FREE) as run,
         open_engine(options.where) as engine,
@@ -60,8 +71,8 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         material, hashes = material_of(
             run, options, recipe.synth, inputs, cache, engine, several=True
         )
-        recipe = _settled(recipe, material, jobs, device)
         plan = make_stages_plan(recipe, material.labelled, material.pool, seed=options.seed)
+        run.note(precision=plans_of(stage.fit for stage in recipe.stages))
         todo = [_task(job) for job in plan.jobs if not is_done(jobs, job)]
         context = Context(jobs, material, device, hashes)
         train_all(todo, len(plan.jobs) - len(todo), context, options.workers, engine)
@@ -79,24 +90,6 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         failures=material.failures,
         notes=material.notes,
     )
-
-
-def _settled(recipe: StagesRecipe, material: Material, folder: Path, device: str) -> StagesRecipe:
-    """The recipe with one number format for all stages, probed once and kept for a later run."""
-    file = folder / FILE
-    chosen: dict[str, str] = read_json(file) if file.is_file() else {}
-    known = dict(chosen)
-    stages = []
-    for stage in recipe.stages:
-        network = recipe.network_of(stage)
-        (fit,) = settled_fits(
-            [stage.fit], network.model, network.mel, chosen, device, material,
-            batch_size=stage.fit.batch_size,
-        )  # fmt: skip
-        stages.append(replace(stage, fit=fit))
-    if chosen != known:
-        write_json(file, chosen)
-    return replace(recipe, stages=tuple(stages))
 
 
 def _task(job: StageJob | FilterJob) -> Task:

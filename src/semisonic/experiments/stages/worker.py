@@ -18,7 +18,7 @@ from semisonic.data.clips import Clips
 from semisonic.evaluation.tagging import TagScores
 from semisonic.experiments.job_folder import MODEL, tidy
 from semisonic.experiments.material import FeatureTable
-from semisonic.experiments.records import DONE, peak_memory
+from semisonic.experiments.records import DONE, course_of, peak_memory
 from semisonic.experiments.stages.plan import FilterJob, Rows, StageJob
 from semisonic.experiments.worker import Context, here
 from semisonic.inference.methods.label_filter import (
@@ -84,8 +84,7 @@ def run_stage(job: StageJob) -> None:
             "n_test": len(job.test), "lwlrap": scores.lwlrap,
             "mean_average_precision": scores.mean_average_precision,
             "n_parameters": count_parameters(outcome.model),
-            "best_epoch": outcome.best_epoch, "seconds": outcome.seconds,
-            "peak_memory_mib": peak_memory(), "history": outcome.history,
+            "seconds": outcome.seconds, "peak_memory_mib": peak_memory(), **course_of(outcome.fit),
         },
     )  # fmt: skip
     tidy(folder)

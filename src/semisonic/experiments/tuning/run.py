@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from semisonic.base.errors import OptionError
 from semisonic.base.files import write_text
 from semisonic.base.options import check, to_dict
@@ -17,7 +19,6 @@ from semisonic.evaluation.wording import percent
 from semisonic.experiments.engine import Task, run_tasks
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import ExperimentOptions, RunOptions
-from semisonic.experiments.precision import settle_precision
 from semisonic.experiments.results import text_table
 from semisonic.experiments.run import (
     FREE,
@@ -25,6 +26,7 @@ from semisonic.experiments.run import (
     load_data,
     material_from,
     tasks_at_once,
+    with_number_format,
 )
 from semisonic.experiments.source import Source, load_source
 from semisonic.experiments.tune_options import AUTO, GRID, MEDIAN, NO_PRUNER, TRIALS, TuneOptions
@@ -160,8 +162,9 @@ def _prepare(
     )  # fmt: skip
     material = replace(material, notes=(*apart.notes, *material.notes))
     categories = categories_of(material.labelled.classes, dict(target.recipe.categories)) or {}
-    # One number format for the whole search, probed with the recipe's own network.
-    target = replace(target, recipe=settle_precision(target.recipe, material, jobs, device))
+    # One number format for the whole search.
+    recipe = with_number_format(target.recipe, torch.device(device))
+    target = replace(target, recipe=recipe)
     source = _source(as_run, target, material, cache)
     if source is not None:
         run.add_data("source", source.key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import tempfile
 import time
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.files import digest
-from semisonic.base.options import from_mapping, to_dict
+from semisonic.base.options import from_mapping
 from semisonic.base.progress import bar
 from semisonic.data.events import Events
 from semisonic.data.outputs import refuse_url
@@ -32,6 +31,7 @@ from semisonic.inference.detecting.result import DetectResult
 from semisonic.inference.detecting.score_store import Scores, ScoreStore, packed, unpacked
 from semisonic.inference.modelfile import open_model
 from semisonic.models import SoundModel
+from semisonic.training.checkpoint import weights_digest
 
 WORTH_PROCESSES = 7200
 """Seconds of sound from which on processes hear them sooner than threads."""
@@ -222,12 +222,8 @@ def _scores(
 def _key(listener: Listener) -> str:
     """What scores depend on: weights, front end, grid."""
     model, grid = listener.model, listener.grid
-    weights = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        weights.update(name.encode())
-        weights.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest(
-        _VERSION, model.name, model.classes, model.multi_label, to_dict(model.mel),
-        weights.hexdigest(), decision_key(model), grid.n_window, grid.n_hop, grid.n_frame,
+        _VERSION, model.name, model.classes, model.multi_label, model.mel,
+        weights_digest(model), decision_key(model), grid.n_window, grid.n_hop, grid.n_frame,
         listener.with_frames,
     )  # fmt: skip

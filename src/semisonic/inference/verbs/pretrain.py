@@ -199,6 +199,7 @@ def numbers_of(outcome: PretrainOutcome) -> dict[str, object]:
     """What was measured in a pre-training, for records; what could not be is None."""
     numbers: dict[str, object] = {
         "objective": outcome.objective,
+        "precision": outcome.fit.precision,
         "held_out_error": outcome.error,
         "held_out_error_db2": outcome.error_db2,
         "best_epoch": outcome.fit.best_epoch,

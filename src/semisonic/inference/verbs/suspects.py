@@ -81,7 +81,7 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
 def labels_hash(clips: Clips) -> str:
     """One hash for which clip carries which label, whatever the order of rows."""
     rows = zip(clips.ids, clips.labels, clips.group.tolist(), clips.fold.tolist(), strict=True)
-    return digest(*sorted(repr(row) for row in rows))
+    return digest(sorted(rows))
 
 
 def write_list(path: Path, result: SuspectsResult) -> None:

@@ -154,7 +154,11 @@ def train(options: TrainOptions) -> TrainResult:
             ),
         )
         run.note(best_epoch=outcome.best_epoch, epochs=len(outcome.history), **_prefixed(metrics))
-        run.note(method=options.method, encoder=str(options.encoder or ""))
+        run.note(
+            method=options.method,
+            encoder=str(options.encoder or ""),
+            precision=outcome.fit.precision,
+        )
         if outcome.generated is not None:
             n_patches = len(outcome.generated.target)
             run.note(generated={"generator": options.generated.generator, "n_patches": n_patches})
