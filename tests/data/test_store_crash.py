@@ -132,9 +132,9 @@ def test_leftovers_of_a_killed_compaction_are_removed(root: Path, tmp_path: Path
     store = build(root, folder)
     assert store.report.n_reused == N
     assert sorted(p.name for p in folder.iterdir()) == [
+        ".lock",
         "data-1.bin",
         "journal-1.jsonl",
-        "lock",
         "store.json",
     ]
     check(store)

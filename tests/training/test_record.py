@@ -160,7 +160,6 @@ def test_second_process_is_refused_while_the_first_is_at_work(tmp_path):
     other.communicate()
     with run(tmp_path) as opened:
         assert not opened.resumed
-    assert not (tmp_path / ".lock").exists()
 
 
 def test_options_with_paths_and_tuples_compare_equal_when_read_back(tmp_path):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import tarfile
 from typing import Any
+
+from semisonic.base.files import read_at
 
 _RECORD = 512
 
@@ -54,12 +55,9 @@ class TarShard:
         """The bytes of a member; KeyError for another name."""
         offset, size = self._places[posixpath.normpath(name)]
         with open(self.path, "rb", buffering=0) as file:
-            data = os.pread(file.fileno(), size, offset)
-            while len(data) < size:
-                more = os.pread(file.fileno(), size - len(data), offset + len(data))
-                if not more:
-                    raise OSError(5, "the tar file ends within a member", self.path)
-                data += more
+            data = read_at(file.fileno(), size, offset)
+        if len(data) < size:
+            raise OSError(5, "the tar file ends within a member", self.path)
         return data
 
     def size(self, name: str) -> int:

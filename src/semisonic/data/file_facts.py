@@ -7,14 +7,14 @@ change of their file, so that only new and changed files are opened the next tim
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from semisonic.audio.remote import stamp_of
 from semisonic.base.errors import DataError
 from semisonic.base.files import digest
+from semisonic.base.lock import held
 from semisonic.base.progress import bar
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
@@ -86,19 +86,12 @@ def _journal(cache: Path | None, root: Path, what: str) -> Iterator[Journal | No
         return
     folder = cache / "files"
     name = f"{digest(root.resolve())}-{what.replace(' ', '-')}.jsonl"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / f"{name}.lock", "a")  # noqa: SIM115  (closed below)
-    except OSError as error:
-        raise DataError(f"'{folder}' cannot be written to ({error.strerror})") from error
-    with lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield None
-            return
-        with Journal(folder / name, _nothing) as journal:
-            yield journal
+            free = stack.enter_context(held(folder / f"{name}.lock", wait=False))
+        except OSError as error:
+            raise DataError(f"'{folder}' cannot be written to ({error.strerror})") from error
+        yield stack.enter_context(Journal(folder / name, _nothing)) if free else None
 
 
 def _nothing() -> None:

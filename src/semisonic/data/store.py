@@ -37,7 +37,7 @@ from semisonic.data.store_decode import (
     decode_clips,
     store_clips,
 )
-from semisonic.data.store_folder import StoreFolder, opened, read_at
+from semisonic.data.store_folder import StoreFolder, opened, read_whole
 from semisonic.data.store_index import (
     clip_keys,
     compact,
@@ -186,7 +186,7 @@ class SampleStore:
     def wave(self, row: int) -> NDArray[np.float32]:
         """All samples of a clip with full scale ±1, shape (n_samples,)."""
         n, offset = int(self.n_samples[row]), int(self._offset[row])
-        data = read_at(self._file.fileno(), self.path, n * SAMPLE_BYTES, offset * SAMPLE_BYTES)
+        data = read_whole(self._file.fileno(), self.path, n * SAMPLE_BYTES, offset * SAMPLE_BYTES)
         return np.frombuffer(data, np.int16) * np.float32(self.scale[row] / 32768.0)
 
     def __repr__(self) -> str:

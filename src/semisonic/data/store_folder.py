@@ -5,17 +5,15 @@ two other files counts: ``data-3.bin`` and ``journal-3.jsonl``. To rewrite a sto
 generation is written beside the present one, then the header is replaced in one step, then
 the old files go. A process that has the old data mapped goes on reading it undisturbed.
 
-One process works on a folder at a time; others wait. (POSIX only: ``fcntl``, ``pwrite``.)
+One process works on a folder at a time; others wait.
 """
 
 from __future__ import annotations
 
-import fcntl
-import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import read_json, write_json
+from semisonic.base.files import read_at, read_json, write_at, write_json
+from semisonic.base.lock import LOCK, alone
 from semisonic.data.journal import Journal, sync
 
 VERSION = 1
-_HEADER, _LOCK = "store.json", "lock"
+_HEADER, _GROWING = "store.json", ".growing.lock"
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows changes the ends of lines without it
 _OURS = re.compile(r"(data-(\d+)\.bin|journal-(\d+)\.jsonl)")
-
-log = logging.getLogger(__name__)
 
 
 class StoreFolder:
@@ -78,7 +76,8 @@ class StoreFolder:
         for path in self.path.iterdir():
             found = _OURS.fullmatch(path.name)
             if found and int(found[2] or found[3]) != self.header["generation"]:
-                path.unlink()
+                with suppress(PermissionError):  # Windows keeps what a process has mapped
+                    path.unlink()
 
 
 class DataFile:
@@ -86,7 +85,7 @@ class DataFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
 
     def __enter__(self) -> DataFile:
         return self
@@ -100,11 +99,8 @@ class DataFile:
 
     def write(self, values: NDArray[Any], offset: int) -> None:
         """Write an array at a place, in bytes; DataError if the disk refuses."""
-        view = np.ascontiguousarray(values).data.cast("B")
         try:
-            while view:
-                n = os.pwrite(self._descriptor, view, offset)
-                view, offset = view[n:], offset + n
+            write_at(self._descriptor, np.ascontiguousarray(values).data.cast("B"), offset)
         except OSError as error:
             raise DataError(
                 f"'{self.path}': writing failed ({error.strerror}). Make room on the disk and "
@@ -113,7 +109,7 @@ class DataFile:
 
     def read(self, n_bytes: int, offset: int) -> bytes:
         """The bytes at a place; DataError if the file is shorter."""
-        return read_at(self._descriptor, self.path, n_bytes, offset)
+        return read_whole(self._descriptor, self.path, n_bytes, offset)
 
     def size(self) -> int:
         """Bytes in the file."""
@@ -124,25 +120,10 @@ class DataFile:
         os.ftruncate(self._descriptor, n_bytes)
 
     def grow(self, n_bytes: int) -> int:
-        """Let the file grow; where it ended before. No other process does it at the same time.
-
-        Raises
-        ------
-        DataError
-            When the file system knows no locks.
-        """
-        try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
-        except OSError as error:
-            raise DataError(
-                f"'{self.path}' cannot be locked ({error.strerror}), so only one process may write "
-                "it: use --workers 1, or another disk"
-            ) from error
-        try:
+        """Let the file grow; where it ended before. No other process does it at the same time."""
+        with alone(self.path.with_name(_GROWING)):
             end = self.size()
             self.resize(end + n_bytes)
-        finally:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
         return end
 
     def sync(self) -> None:
@@ -150,14 +131,11 @@ class DataFile:
         sync(self._descriptor)
 
 
-def read_at(descriptor: int, path: Path, n_bytes: int, offset: int) -> bytes:
+def read_whole(descriptor: int, path: Path, n_bytes: int, offset: int) -> bytes:
     """Bytes of an open file without mapping it, so that reading adds no resident memory."""
-    data = os.pread(descriptor, n_bytes, offset)
-    while len(data) < n_bytes:
-        more = os.pread(descriptor, n_bytes - len(data), offset + len(data))
-        if not more:
-            raise DataError(f"'{path}': shorter than its journal says. Delete its folder")
-        data += more
+    data = read_at(descriptor, n_bytes, offset)
+    if len(data) < n_bytes:
+        raise DataError(f"'{path}': shorter than its journal says. Delete its folder")
     return data
 
 
@@ -175,11 +153,12 @@ def opened(
     """
     path = Path(folder)
     _check_foreign(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"folder '{path}' cannot be made ({error.strerror})") from error
-    with _locked(path / _LOCK):
+    with ExitStack() as stack:
+        told = f"waiting for another process that works on '{path}'"
+        try:
+            stack.enter_context(alone(path / LOCK, told=told))
+        except OSError as error:
+            raise DataError(f"'{path}' cannot be written to ({error.strerror})") from error
         header_path = path / _HEADER
         wanted = {"kind": kind, "version": VERSION, "options": dict(options)}
         if not header_path.exists():
@@ -207,25 +186,7 @@ def _check_foreign(path: Path) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name in (_HEADER, _LOCK) or name[0] == "." or bool(_OURS.fullmatch(name))
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock; the system lets go of it when the process ends, however it ends."""
-    try:
-        file = open(path, "a")  # noqa: SIM115  (closed below)
-    except OSError as error:
-        raise DataError(f"'{path.parent}' cannot be written to ({error.strerror})") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("waiting for another process that works on '%s'", path.parent)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:
-            log.warning("'%s' cannot be locked: use it from one process only", path.parent)
-        yield
+    return name == _HEADER or name[0] == "." or bool(_OURS.fullmatch(name))
 
 
 def _read_header(path: Path) -> dict[str, Any]:

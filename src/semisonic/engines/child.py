@@ -7,6 +7,7 @@ it was told, once. A training then finishes its step and writes its checkpoint.
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
@@ -34,9 +35,10 @@ def begin(parent: int, stop: Any, make: Callable[[], Callable[[Any], Any]]) -> N
     """
     global _stop, _function
     _stop = stop
-    os.setpgrp()
     signal.signal(signal.SIGINT, _interrupt)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if hasattr(os, "setpgrp"):  # not on Windows, where nothing is blocked either
+        os.setpgrp()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_watch, args=(parent, stop), daemon=True).start()
     keep_freed_memory()
     _function = make()
@@ -62,6 +64,9 @@ def born_quiet() -> Iterator[None]:
 
     For this process it waits until the block is left: to start a worker takes seconds.
     """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows: a call is interrupted while it runs
+        yield
+        return
     resource_tracker.ensure_running()  # or it would let signals through when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -81,6 +86,9 @@ def _watch(parent: int, stop: Any) -> None:
     while os.getppid() == parent:
         if not told and stop.value and _busy:
             told = True
-            os.kill(os.getpid(), signal.SIGINT)
+            if os.name == "nt":  # where os.kill would end the process at once
+                _thread.interrupt_main()
+            else:
+                os.kill(os.getpid(), signal.SIGINT)
         time.sleep(_POLL)
     os._exit(1)

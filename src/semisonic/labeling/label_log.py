@@ -1,7 +1,7 @@
 """``LabelLog``: what people answered, in a file that only grows.
 
 One line of JSON an answer (see :class:`Entry`), after a first line that names the folder of the
-recordings. Several processes may append at once: each takes a lock on the file, writes its
+recordings. Several processes may append at once: each takes a lock beside the file, writes its
 lines in one piece and brings them to the disk before it returns. A last line that was torn by a
 crash is cut off by the next one who appends, and passed over by who reads. No recording is
 moved or changed.
@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from os import PathLike
@@ -22,16 +22,12 @@ from typing import IO, Any
 
 from semisonic.audio import probe
 from semisonic.base.errors import DataError
+from semisonic.base.lock import alone
 from semisonic.data.answers import FORMAT, HEADER, Entry, in_utc, now
 from semisonic.data.events import POSITIVE
 from semisonic.data.journal import sync
 from semisonic.data.label_log import LogFile, last_entry, later, read_log
 from semisonic.data.standing import Current, in_force, replay, stretch
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows
-    fcntl = None  # type: ignore[assignment]
 
 CORRECTS = "corrects"
 """In an entry: the ids of those that took back what it stands in place of."""
@@ -223,8 +219,10 @@ class LabelLog:
         """Append entries in one piece, with times after those that stand there."""
         if not entries:
             return ()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self.path) as stream:
+        with (
+            alone(self.path.with_name(f".{self.path.name}.lock")),
+            open(self.path, "a+b") as stream,
+        ):
             begun, newest = _mend(stream, self.path)
             written = []
             for entry in entries:
@@ -243,15 +241,6 @@ class LabelLog:
         with suppress(ValueError):  # on another drive
             root = Path(os.path.relpath(self.root, here)).as_posix()
         return json.dumps({"log": HEADER, "format": FORMAT, "root": root}, ensure_ascii=False)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[IO[bytes]]:
-    """The file, open for appending, while no other process appends."""
-    with open(path, "a+b") as stream:
-        if fcntl is not None:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield stream  # closing gives the lock back
 
 
 def _mend(stream: IO[bytes], path: Path) -> tuple[bool, str]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.files import read_json, replacing, write_csv, write_json
+from semisonic.base.lock import LOCK, FolderLock
 from semisonic.base.options import check, to_dict
 from semisonic.base.seeds import generator
 from semisonic.data import group_duplicates, load_clips, windows
@@ -40,8 +41,6 @@ from semisonic.labeling.naming import Failures
 from semisonic.labeling.project import ENCODER, INDEX, Project, write_about
 from semisonic.labeling.project_options import ProjectOptions
 from semisonic.training.compare import differences
-from semisonic.training.lock import NAME as LOCK
-from semisonic.training.lock import FolderLock
 
 BEGUN = "begun.json"
 AUTO = "auto"

@@ -23,10 +23,9 @@ from typing import Any
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.files import read_json, write_json, write_text
+from semisonic.base.lock import LOCK, FolderLock
 from semisonic.base.options import to_dict
 from semisonic.training.compare import differences
-from semisonic.training.lock import NAME as LOCK
-from semisonic.training.lock import FolderLock
 from semisonic.training.provenance import commit, machine, versions
 
 RECORD, LOG, BAD_FILES = "run.json", "log.txt", "bad_files.csv"

@@ -16,6 +16,7 @@ import numpy as np
 
 from semisonic.base.errors import ModelError, OptionError, TrainingError
 from semisonic.base.files import write_json
+from semisonic.base.lock import LOCK, alone
 from semisonic.evaluation.results import Predictions
 from semisonic.experiments import worker
 from semisonic.experiments.job_folder import MODEL, PICTURES, is_done, read_job, read_predictions
@@ -35,7 +36,6 @@ from semisonic.experiments.tuning.study import (
     take,
 )
 from semisonic.experiments.tuning.target import Target
-from semisonic.training.lock import alone
 
 DEFAULT = "default.json"
 """What the recipe's own values reach, in the run folder."""
@@ -150,7 +150,7 @@ def answers_of(search: SearchContext, job: TrainJob) -> Predictions:
 def _done(search: SearchContext, job: PretrainJob | TrainJob) -> dict[str, Any]:
     """A job's record. Another process that wants the same job waits for it."""
     folder = search.jobs.folder
-    with alone(folder / job.name / ".lock"):
+    with alone(folder / job.name / LOCK):
         if not is_done(folder, job):
             if isinstance(job, PretrainJob):
                 worker.run_pretrain(job)
