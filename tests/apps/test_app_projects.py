@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile as sf
 from app_helpers import browsing
 
 pytest.importorskip("fastapi")
@@ -122,6 +123,18 @@ def test_page_and_command_line_make_the_same(page: Any, place: Path) -> None:
     )  # fmt: skip
     np.testing.assert_equal(a, b)
     np.testing.assert_allclose(ours.pool().scores, theirs.pool().scores, atol=1e-9)
+
+
+def test_a_copy_is_in_the_group_of_its_original(page: Any, place: Path) -> None:
+    site = place / "open" / "site"
+    wave, rate = sf.read(site / "hiss-0.wav")
+    sf.write(site / "a-copy.wav", 0.5 * wave, rate)
+    assert page.post("/api/projects", json=NEW).status_code == 200
+    assert made(page)["state"] == "done"
+    clips = Project.open(place / "runs" / "mine").index.clips
+    group = {Path(file).name: name for file, name in zip(clips.file, clips.group, strict=True)}
+    assert group["a-copy.wav"] == group["hiss-0.wav"]
+    assert group["hiss-1.wav"] != group["hiss-0.wav"]
 
 
 def test_groups_are_named_and_taken_back_at_once(page: Any, place: Path) -> None:

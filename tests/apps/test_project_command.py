@@ -125,6 +125,53 @@ def test_a_project_from_nothing_to_a_classifier(
     assert "labels.jsonl, line 14" in capsys.readouterr().err
 
 
+def test_copies_of_a_recording_are_one_group_in_a_project(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Copies at another level or cut are left out together when answers are left out in turn."""
+    folder, project = tmp_path / "sounds", tmp_path / "project"
+    folder.mkdir()
+    for number in range(6):
+        rng = np.random.default_rng(number)
+        time = np.arange(4 * RATE) / RATE
+        noise = rng.normal(0, 0.2, len(time))
+        level = np.interp(time, np.arange(0, 4.5, 0.5), rng.uniform(0.1, 1.0, 9))
+        sf.write(folder / f"noise{number}.wav", noise * level, RATE)
+        chirp = np.sin(2 * np.pi * np.cumsum(np.repeat(rng.uniform(300, 3000, 16), 2000)) / RATE)
+        sf.write(folder / f"tone{number}.wav", 0.3 * chirp + 0.05 * noise, RATE)
+    for number in (0, 1):  # named before their originals, and after them
+        for kind, name in (("noise", "a-copy"), ("tone", "z-copy")):
+            wave, _ = sf.read(folder / f"{kind}{number}.wav")
+            sf.write(folder / f"{name}{number}.wav", 0.5 * wave[2400:], RATE)
+    new = ["project", "new", str(folder), "--encoder", str(model), "-o", str(project)]
+    assert main([*new, "--hop", "4", "-q"]) == 0
+    with (project / "index" / "index.csv").open(newline="") as stream:
+        group = {Path(row["file"]).name: row["group"] for row in csv.DictReader(stream)}
+    for number in (0, 1):
+        assert group[f"a-copy{number}.wav"] == group[f"noise{number}.wav"]
+        assert group[f"z-copy{number}.wav"] == group[f"tone{number}.wav"]
+    assert len(set(group.values())) == 12
+
+    ask = ["project", "suggest", str(project), "-n", "16", "--strategy", "random", "-q"]
+    assert main(ask) == 0
+    table = project / "queue.csv"
+    rows = fill_in(table)
+    copied = {"a-copy": "noise", "z-copy": "tone"}
+    with table.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows({**row, "label": copied.get(row["label"], row["label"])} for row in rows)
+    capsys.readouterr()
+    assert main(["project", "learn", str(project), "--answers", str(table), "-q"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    by_chance, left_out = (
+        next(line for line in told if line.startswith(f"accuracy on {of}"))
+        for of in ("stretches", "all answers")
+    )
+    assert "of 16, of 12 recordings" in left_out
+    assert "of 16, of 12 recordings" in by_chance
+
+
 def test_a_project_says_what_is_missing(
     tmp_path: Path, sounds: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

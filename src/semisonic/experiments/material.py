@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
 from semisonic.base.files import digest
-from semisonic.data.checks import clean_pool, find_duplicates, group_duplicates
+from semisonic.data.checks import clean_pool, copies_together, unnamed_note
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.in_batch import InBatch
@@ -203,7 +203,7 @@ def gather(
         silence in the pool.
     """
     labelled, pool, notes = _checked(labelled, pool, near_copies, several, workers)
-    named_by_file = len(set(labelled.group.tolist())) == len(labelled)
+    nameless = unnamed_note(labelled)
     joined = join(labelled, pool)
     distinct = {table_key(*one): one for one in inputs}
     prepared, copied = [], []
@@ -255,16 +255,13 @@ def gather(
         )  # fmt: skip
     labelled, pool = labelled[whole[: len(labelled)]], pool[whole[len(labelled) :]]
     if not labelled.folds:
-        labelled, copies = copies_together(labelled, near_copies, workers)
+        together = copies_together(labelled, near=near_copies, workers=workers, cache=cache)
+        labelled = together.clips
         labelled = labelled.with_columns(fold=make_folds(labelled, inner_folds or 5, seed))
         if not inner_folds:
             notes.append("The data have no official folds: five were made, by recording.")
-        notes += copies
-    if named_by_file:
-        notes.append(
-            "No clip names the recording it was cut from, so each counts as its own: if "
-            "some share one, the results are too good."
-        )
+        notes += together.notes
+    notes += nameless
     return Material(labelled, pool, tables, failures, tuple(notes), remarks)
 
 
@@ -293,24 +290,13 @@ def _checked(
     return labelled, pool, notes
 
 
-def copies_together(labelled: Clips, near: bool, workers: int | None) -> tuple[Clips, list[str]]:
-    """Clips that are the same sound as one recording, which no fold then parts."""
-    found = find_duplicates(labelled, near=near, workers=workers)
-    copies = {row for pair in found for row in (pair.first_row, pair.second_row)}
-    if not copies:
-        return labelled, []
-    return group_duplicates(labelled, found), [
-        f"{len(copies)} labelled clips are copies of one another; copies stay in one fold."
-    ]
-
-
 def _with_own_names(pool: Clips, labelled: Clips) -> Clips:
     """The pool with recordings that are named by their file told from the labelled ones.
 
     ``1.wav`` here and ``1.wav`` there are two recordings. A name that a data set gave, such as
     a number at Freesound, is one recording in both.
     """
-    by_file = (pool.group == pool.file) & np.isin(pool.group, labelled.group)
+    by_file = np.isin(pool.group, pool.file) & np.isin(pool.group, labelled.group)
     group = [
         f"pool: {name}" if rename else name
         for name, rename in zip(pool.group.tolist(), by_file.tolist(), strict=True)

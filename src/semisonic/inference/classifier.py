@@ -83,6 +83,10 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     calibration : {"auto", "none"}
         Whether the held-out share calibrates the scores when it has 20 clips; see
         :meth:`calibrate` for clips of their own, and for thresholds.
+    near_copies : bool
+        Listen for copies of sounds in files, cut or encoded anew, besides comparing bytes: those
+        of labelled sounds among the unlabelled ones are left out, and those among labelled sounds
+        stay on one side of the split, unless their recordings are known.
     seed : int
     device : str
     in_batch : {"auto", "yes", "no"}
@@ -143,6 +147,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         label_smoothing: float = 0.0,
         validation: float = 0.15,
         calibration: str = AUTO,
+        near_copies: bool = True,
         seed: int = 0,
         device: str = "auto",
         in_batch: str = "auto",
@@ -165,6 +170,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self.label_smoothing = label_smoothing
         self.validation = validation
         self.calibration = calibration
+        self.near_copies = near_copies
         self.seed = seed
         self.device = device
         self.in_batch = in_batch
@@ -230,7 +236,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
                 mel=self.mel, start=start, validation=self.validation, seed=self.seed,
                 device=self.device, workers=self.workers, folder=place,
                 keep=self.folder is not None, calibrate=self.calibration == AUTO,
-                in_batch=self.in_batch,
+                near_copies=self.near_copies, in_batch=self.in_batch,
             )  # fmt: skip
         self._take(learned)
         names = list(y) if y is not None else []

@@ -3,6 +3,7 @@ heard nothing of its recording."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,12 @@ from semisonic.base.progress import track
 from semisonic.data.splits import fold_splits
 from semisonic.evaluation.wording import percent
 from semisonic.inference.classifier import SoundClassifier
+from semisonic.inference.learn import clean_sounds, with_recordings
 from semisonic.inference.measuring import Measurement, measure
 from semisonic.inference.sounds import as_sounds
 from semisonic.inference.tables import plain_table
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,9 @@ def cross_validate(
         Cloned for each fold; this one is not fitted.
     clips, y, sample_rate, groups
         As for :meth:`SoundClassifier.fit`. The set's own folds are used where it has some; else
-        folds are made by recording.
+        folds are made by recording, and copies of one sound stay in one fold.
     unlabelled : as ``clips``, optional
-        Heard in each fold. Give nothing that is tested: copies of bytes are left out, and
-        recordings that merely sound alike are not recognised.
+        Heard in each fold. Copies of what is tested or trained on are left out (of files).
     n_folds : int
         How many folds to make where the set has none.
     seed : int
@@ -102,15 +105,25 @@ def cross_validate(
     >>> sorted(found.by_fold)
     [1, 2]
     """
+    near, workers = classifier.near_copies, classifier.workers
     sounds = as_sounds(clips, y, sample_rate=sample_rate, groups=groups)
+    if not sounds.clips.folds:
+        sounds = with_recordings(sounds, near=near, workers=workers)
+    pool = unlabelled
+    if unlabelled is not None:
+        heard = as_sounds(unlabelled, sample_rate=sample_rate, labels="none", name="pool")
+        pool, left_out = clean_sounds(heard, sounds, near=near, workers=workers)
+        for note in left_out:
+            _log.warning("%s", note)
     table = sounds.clips
     multi_label = table.is_multi_label
     splits = fold_splits(table, validation=0.0, seed=seed, n_folds=n_folds)
     scores = np.zeros((len(table), len(table.classes)))
     fold = np.zeros(len(table), np.int64)
     column = {name: i for i, name in enumerate(table.classes)}
+    once = clone(classifier).set_params(near_copies=False)  # copies have been dealt with
     for split in track(splits, "cross-validation", "fold", len(splits)):
-        fitted = clone(classifier).fit(sounds[split.train], unlabelled=unlabelled,
+        fitted = clone(once).fit(sounds[split.train], unlabelled=pool,
                                        sample_rate=sample_rate)  # fmt: skip
         found = fitted.predict_proba(sounds[split.test])
         where = np.array([column[str(name)] for name in fitted.model_.classes])

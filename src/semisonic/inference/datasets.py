@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, OptionError
+from semisonic.data.checks.recordings import AUTO, COPIES
 from semisonic.data.clips import Clips
 from semisonic.data.readers import load_clips
 
@@ -17,6 +18,9 @@ Rows = NDArray[np.int64]
 
 def load_data(path: Path | None, labels: str, group: str, verb: str) -> Clips:
     """Read the data set that the option ``data`` of a verb names.
+
+    Before clips are split, :func:`semisonic.inference.verbs.runs.recordings_in` keeps copies
+    together.
 
     Raises
     ------
@@ -29,7 +33,8 @@ def load_data(path: Path | None, labels: str, group: str, verb: str) -> Clips:
             f"option 'data' is missing: name a folder or a CSV, as in 'semisonic {verb} "
             f"{before}FOLDER'"
         )
-    return load_clips(path, labels=labels, group=group)
+    rule = AUTO if group == COPIES else group  # known_recordings looks for them, with a cache
+    return load_clips(path, labels=labels, group=rule)
 
 
 def in_fold(clips: Clips, fold: int) -> Rows:

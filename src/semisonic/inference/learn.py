@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
+from semisonic.data.checks import clean_pool, known_recordings
 from semisonic.data.clips import Clips
-from semisonic.data.join import without_copies
 from semisonic.features import MelOptions
 from semisonic.inference.deciding.after_training import calibrate_by_validation
 from semisonic.inference.front_end_place import in_batch_device
@@ -85,6 +85,7 @@ def learn(
     folder: Path,
     keep: bool,
     calibrate: bool = True,
+    near_copies: bool = True,
     in_batch: str = "auto",
 ) -> Learned:
     """Select, prepare, pre-train when there is a pool, train.
@@ -94,23 +95,28 @@ def learn(
     labelled : Sounds
         Rows without a label are passed over.
     pool : Sounds, optional
-        To learn from without labels, together with the training part of ``labelled``. Files
-        that are in ``labelled`` or ``held``, too, are passed over.
+        To learn from without labels, together with the training part of ``labelled``. Copies of
+        sounds of ``labelled`` or ``held`` are passed over.
     held : Sounds, optional
         Labelled sounds to choose the epoch by, instead of a share of ``labelled``.
     folder : Path
         For decoded clips, and for checkpoints if ``keep``.
     calibrate : bool
         Whether the validation part calibrates the scores when it is large enough.
+    near_copies : bool
+        Whether copies are told by their sound, besides their bytes.
     in_batch : {"auto", "yes", "no"}
         Where spectrograms are computed; see :func:`in_batch_device`.
     """
     _check_unique(labelled.clips)
     asked = _asked(settings, pretraining, start)
-    chosen = select(labelled.clips, validation=0.0 if held else validation, seed=seed)
+    chosen = select(labelled.clips, validation=0.0, seed=seed)
     per_class = sum(map(len, labelled.clips.labels)) / max(len(labelled.clips.classes), 1)
     share = validation_share(asked, validation, VALIDATION, per_class)
-    if held is None and share != validation:
+    if held is None and share:
+        labelled = with_recordings(
+            labelled, near=near_copies, workers=workers, cache=folder / "cache"
+        )
         chosen = select(labelled.clips, validation=share, seed=seed)
     given = start if isinstance(start, PretrainedEncoder) else None
     name, mel = network_of(settings.model, mel, given)
@@ -122,7 +128,10 @@ def learn(
         joined = joined.joined(held, mel)
     n_labelled = len(joined)
     if pool is not None:
-        joined = joined.joined(_unlabelled(pool, joined), mel)
+        pool, left_out = clean_sounds(pool, joined, near=near_copies, workers=workers)
+        for note in left_out:
+            _log.warning("%s", note)
+        joined = joined.joined(pool, mel)
     n_pool, several = len(joined) - n_labelled, joined.clips.is_multi_label
     situation = Situation(per_class, len(chosen.train), n_pool, several)
     way = settle(asked, situation)
@@ -242,12 +251,29 @@ def _with_classes(held: Sounds, labelled: Clips) -> Sounds:
     return replace(held, clips=held.clips.with_columns(classes=labelled.classes))
 
 
-def _unlabelled(pool: Sounds, labelled: Sounds) -> Sounds:
-    """The pool without labels and, of files, without those that are labelled as well."""
-    clips = pool.clips.without_labels()
-    if pool.waves is None and labelled.waves is None:
-        clips, _ = without_copies(clips, labelled.clips)
-    return replace(pool, clips=clips)
+def with_recordings(
+    sounds: Sounds, *, near: bool = True, workers: int | None = None, cache: Path | None = None
+) -> Sounds:
+    """Sounds of files with copies in one group, where nobody says what a recording is.
+
+    Arrays are recordings of their own unless ``groups`` says otherwise.
+    """
+    if sounds.waves is not None:
+        return sounds
+    found = known_recordings(sounds.clips, near=near, workers=workers, cache=cache)
+    for note in found.notes:
+        _log.info("%s", note)
+    return replace(sounds, clips=found.clips)
+
+
+def clean_sounds(
+    pool: Sounds, labelled: Sounds, *, near: bool, workers: int | None = None
+) -> tuple[Sounds, list[str]]:
+    """The pool without labels and, of files, without copies of labelled ones; what to say of it."""
+    if pool.waves is not None or labelled.waves is not None:
+        return replace(pool, clips=pool.clips.without_labels()), []
+    clean = clean_pool(pool.clips, labelled.clips, near=near, workers=workers)
+    return replace(pool, clips=clean.clips), clean.notes()
 
 
 def _check_unique(clips: Clips) -> None:

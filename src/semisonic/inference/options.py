@@ -28,7 +28,8 @@ DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
 STANDARDIZE = ("global", "mel", "none")
 GROUP = (
     "what a recording is: auto, file, folder, site or day (told by names of field recordings), a "
-    "column of the table, or a pattern"
+    "column of the table, a pattern whose first bracket is it, or copies: auto, and clips that are "
+    "the same sound are one recording. Where labelled clips name none, auto looks for copies, too"
 )
 LABELS = "where labels come from; auto looks at the layout"
 ENCODER = (
@@ -36,8 +37,9 @@ ENCODER = (
     "front end; or 'synth', one that first learns to name made-up sounds"
 )
 NEAR_COPIES = (
-    "listen for copies of labelled clips in the pool, cut or encoded anew, and leave them out; "
-    "decodes every clip once more"
+    "listen for copies, cut or encoded anew, besides comparing bytes: those of labelled clips in "
+    "the pool are left out, those among labelled clips stay on one side of a split; decodes every "
+    "clip once more"
 )
 IN_BATCH = (
     "compute spectrograms in each batch, on the device, from samples that stay there, instead of "

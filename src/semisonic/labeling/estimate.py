@@ -95,7 +95,11 @@ def random_sample(entries: Iterable[Entry], root: Path, seed: int = 0) -> frozen
 
 
 def accuracy_by_random(
-    log: LabelLog, predicted: Mapping[Stretch, tuple[str, ...]], *, seed: int = 0
+    log: LabelLog,
+    predicted: Mapping[Stretch, tuple[str, ...]],
+    *,
+    groups: Mapping[Stretch, str] | None = None,
+    seed: int = 0,
 ) -> Estimate:
     """Accuracy over the random sample of a log, with an interval over recordings.
 
@@ -106,13 +110,16 @@ def accuracy_by_random(
         What a classifier that has not learned the answer says; a stretch without a prediction,
         or without one certain answer, does not count. With several labels a clip all of them must
         be right.
+    groups : mapping of stretch to str, optional
+        The recording of each, where an index knows it; else each file is one.
     seed : int
         That of the queues.
     """
+    known = groups or {}
     sample = random_sample(log.in_force(), log.root, seed)
     clips = log.current().clips()
     right: list[bool] = []
-    groups: list[str] = []
+    recordings: list[str] = []
     certain = clips.is_certain
     for row, labels in enumerate(clips.labels):
         key = stretch(
@@ -120,5 +127,5 @@ def accuracy_by_random(
         )
         if certain[row] and key in sample and key in predicted:
             right.append(set(predicted[key]) == set(labels))
-            groups.append(str(clips.group[row]))
-    return Estimate.of(right, groups)
+            recordings.append(known.get(key, str(clips.group[row])))
+    return Estimate.of(right, recordings)

@@ -7,11 +7,12 @@ not there, and depends on log and index alone: after a kill the same call does t
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,8 @@ from semisonic.labeling.proposals import with_proposals
 from semisonic.models import SoundModel, read_about, save
 from semisonic.models.decision import Decision
 from semisonic.models.saving import PUBLISHED_WEIGHTS, published_in
+
+T = TypeVar("T")
 
 FEWEST_CALIBRATED = 20
 """Answers from which on scores are calibrated by those of classifiers that did not learn them."""
@@ -142,7 +145,12 @@ def train_again(
     model = classifier_from(probe, encoder.network, several=known.answered.several)
     model.decision = _decision(known, held_out)
     predicted = _predicted(known, held_out.logits)
-    by_random = accuracy_by_random(log, _by_stretch(known, index, predicted), seed=seed)
+    by_random = accuracy_by_random(
+        log,
+        _by_stretch(known, predicted),
+        groups=_by_stretch(known, known.answered.group.tolist()),
+        seed=seed,
+    )
     left_out = _estimate(known, predicted)
     place.mkdir(parents=True, exist_ok=True)
     _save(place / MODEL, model, known, index, encoder, how, seed)
@@ -191,23 +199,22 @@ def _predicted(known: Known, held_out: NDArray[np.float64]) -> list[tuple[str, .
     return found
 
 
-def _by_stretch(
-    known: Known, index: EmbeddingIndex, predicted: list[tuple[str, ...] | None]
-) -> dict[Stretch, tuple[str, ...]]:
-    """Predictions by the stretches that the log speaks of, as it names them."""
-    rows = dict(zip(known.answered.rows.tolist(), predicted, strict=True))
+def _by_stretch(known: Known, values: Sequence[T | None]) -> dict[Stretch, T]:
+    """Values of labelled rows by the stretches that the log speaks of, as it names them."""
+    rows = dict(zip(known.answered.rows.tolist(), values, strict=True))
     answers = known.answers
-    found: dict[Stretch, tuple[str, ...]] = {}
+    found: dict[Stretch, T] = {}
     for row, its in zip(known.asked.tolist(), known.spoken, strict=True):
-        guess = rows.get(row)
-        if guess is None:
+        value = rows.get(row)
+        if value is None:
             continue
         for number in its:
             key = stretch(
-                str(answers.file[number]), float(answers.start_time[number]),
+                str(answers.file[number]),
+                float(answers.start_time[number]),
                 float(answers.end_time[number]),
-            )  # fmt: skip
-            found[key] = guess
+            )
+            found[key] = value
     return found
 
 

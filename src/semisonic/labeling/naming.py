@@ -66,15 +66,20 @@ def gather(
 
 
 def named_from(folder: Path, tables: Iterable[Clips]) -> Clips:
-    """Clips of several tables as one, named from a folder and sorted; each clip once."""
+    """Clips of several tables as one, named from a folder and sorted; each clip once.
+
+    A group that is called after a file gets that file's new name, whichever row it stands in, so
+    that clips of one group stay together.
+    """
     root = folder.resolve()
     rows: dict[tuple[str, float, float | None], dict[str, object]] = {}
     classes: dict[str, None] = {}
     for clips in tables:
         classes |= dict.fromkeys(clips.classes)
-        for i, file in enumerate(clips.file.tolist()):
-            name = _from(root, clips.root / file)
-            own = str(clips.group[i]) == file
+        files = clips.file.tolist()
+        new_name = {file: _from(root, clips.root / file) for file in dict.fromkeys(files)}
+        for i, (file, group) in enumerate(zip(files, clips.group.tolist(), strict=True)):
+            name = new_name[file]
             end = None if np.isnan(clips.end_time[i]) else float(clips.end_time[i])
             start = float(clips.start_time[i])
             rows[name, start, end] = {
@@ -82,7 +87,7 @@ def named_from(folder: Path, tables: Iterable[Clips]) -> Clips:
                 "start_time": start,
                 "end_time": end,
                 "labels": clips.labels[i],
-                "group": name if own else str(clips.group[i]),
+                "group": new_name.get(group, group),
                 "fold": int(clips.fold[i]),
                 "label_type": str(clips.label_type[i]),
             }

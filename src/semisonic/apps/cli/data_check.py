@@ -75,12 +75,26 @@ def _print(report: CheckReport, audio: bool, session: Session) -> None:
     if not audio:
         return
     rest = tuple(pair for pair in report.duplicates if not pair.across)
-    for title, pairs in (("across splits", report.leaks), ("on the same side", rest)):
+    apart = (
+        "in different folds"
+        if report.n_folds
+        else "that count as recordings of their own, or stand in the pool"
+        if any(pair.in_pool for pair in report.leaks)
+        else "that count as recordings of their own"
+    )
+    for title, pairs in ((apart, report.leaks), ("of one recording or fold", rest)):
         session.say(f"identical or near-identical clips {title}: {len(pairs) or 'none'}")
         for pair in pairs[:PAIRS_SHOWN]:
             session.say(f"  {pair}")
         if len(pairs) > PAIRS_SHOWN:
             session.say(f"  and {len(pairs) - PAIRS_SHOWN} more; --json lists all")
+    if any(not pair.in_pool for pair in report.leaks) and not report.n_folds:
+        session.say(
+            "next: --group copies keeps the two of each pair together; train, evaluate, calibrate "
+            "and suspects do so by themselves where no recording is named"
+        )
+    if any(pair.in_pool for pair in report.leaks):
+        session.say("verbs that learn from the pool leave its copies out, and say so")
 
 
 def _as_json(report: CheckReport, audio: bool) -> dict[str, object]:

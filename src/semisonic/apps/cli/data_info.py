@@ -12,6 +12,7 @@ from semisonic.apps.cli.session import Session, Status, table
 from semisonic.apps.cli.source import PATH_HELP, SourceOptions, has_audio, load
 from semisonic.base.options import option
 from semisonic.data import Summary, describe, describe_layout
+from semisonic.data.checks.recordings import AUTO, unnamed_note
 
 VALUES_SHOWN = 6
 
@@ -32,6 +33,9 @@ class InfoOptions:
 def show_info(options: InfoOptions, session: Session) -> Status:
     """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
     clips = load(options.data, options.source, session)
+    if options.source.group == AUTO and clips.is_labelled.any():
+        for text in unnamed_note(clips):
+            session.note(text)
     fast = options.fast or not has_audio(clips)
     found = describe(clips, fast=fast, workers=options.workers)
     if options.json:

@@ -20,6 +20,8 @@ from semisonic.data.clips import Clips
 
 THRESHOLD = 0.6
 MAX_OFFSET = 2.5  # seconds
+NEAR_MOST = 5000
+"""Clips above which comparing all with all takes so long that it has to be asked for."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ class CheckReport:
     ----------
     name : str
         The data set.
+    n_folds : int
+        Official folds; 0 for none.
     straddling : tuple of str
         Recordings that stand in several official folds.
     duplicates : tuple of Duplicate
@@ -27,6 +29,7 @@ class CheckReport:
     """
 
     name: str
+    n_folds: int
     straddling: tuple[str, ...]
     duplicates: tuple[Duplicate, ...] = ()
     failures: tuple[tuple[str, str], ...] = ()
@@ -72,5 +75,9 @@ def check(
     if audio:
         found = search(clips, pool, threshold=threshold, max_offset=max_offset, workers=workers)
     return CheckReport(
-        clips.name, tuple(straddling_groups(clips)), found.duplicates, found.failures
+        clips.name,
+        len(clips.folds),
+        tuple(straddling_groups(clips)),
+        found.duplicates,
+        found.failures,
     )

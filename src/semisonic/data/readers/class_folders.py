@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from semisonic.data.clips import Clips
-from semisonic.data.readers.groups import groups_of
+from semisonic.data.readers.groups import groups_by_name
 from semisonic.data.readers.place import Place, ReadOptions, first_folder
 
 UNLABELLED_FOLDERS = frozenset({"unlabelled", "unlabeled"})
@@ -30,8 +30,9 @@ def read(place: Place, options: ReadOptions) -> Clips:
     files = place.need_audio()
     folders = {first_folder(file) for file in files}
     label_of, notes = _labels_of_folders(folders, options.merge_parts)
-    groups = groups_of(files, options.group, class_folders=True)
     labels = [label_of[first_folder(file)] for file in files]
+    groups, told = groups_by_name(files, options.group, labels, class_folders=True)
+    notes += told
     bare = labels.count("")
     if bare:
         notes.append(f"{bare} recordings outside class folders have no label")

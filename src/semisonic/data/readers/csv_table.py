@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from semisonic.base.errors import DataError
-from semisonic.data.clips import LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
+from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
 from semisonic.data.events import NEGATIVE, PRESENCES
 from semisonic.data.readers.columns import Columns, find_columns, looks_like_labels
 from semisonic.data.readers.esc_us import UNVERIFIED_TABLE
-from semisonic.data.readers.groups import groups_of
+from semisonic.data.readers.groups import groups_by_name
 from semisonic.data.readers.locate import locate
 from semisonic.data.readers.place import Place, ReadOptions
 from semisonic.data.readers.table_file import Row, TableFile, normalise, read_header, read_table
@@ -91,7 +91,9 @@ def read(place: Place, options: ReadOptions) -> Clips:
     classes = _class_order(table, columns, entries, notes)
     if group_column(table, columns, options.group) is None:
         # After the files were found: a bare name may lie in a folder.
-        groups = groups_of(found.files, options.group)
+        labels = [LABEL_SEPARATOR.join(entry.labels) for entry in entries]
+        groups, told = groups_by_name(found.files, options.group, labels)
+        notes += told
     else:
         groups = [entry.group for entry in entries]
     rows = [

@@ -5,7 +5,8 @@ recording (a site, a deployment); files directly in a class folder, or in the ro
 own. ``"site"``: where it was made, as a recorder's name or the folders tell, and ``"day"``: site
 and day (:mod:`semisonic.data.recorder_names`). Anything else is a regular expression on the
 relative name, whose first bracket is the recording: ``r"(\\d{8})_"`` puts all
-files of one day together.
+files of one day together. "copies" is read as "auto" and acted upon afterwards
+(:mod:`semisonic.data.checks.recordings`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from semisonic.base.errors import DataError
 from semisonic.data.recorder_names import day_of, read_names, site_of
+from semisonic.data.recording_names import named_recordings
 
 RECORDER_RULES = {"site": site_of, "day": day_of}
 """What names of field recordings tell."""
@@ -43,14 +45,14 @@ def group_rule(group: str, *, class_folders: bool = False) -> Callable[[str], st
     except re.error as error:
         raise DataError(
             f"group rule '{group}': not a regular expression ({error}); "
-            "expected 'file', 'folder', 'site', 'day', a column of the table, or a pattern such "
-            "as '(\\d+)_'"
+            "expected 'file', 'folder', 'site', 'day', 'copies', a column of the table, or a "
+            "pattern such as '(\\d+)_'"
         ) from error
     if pattern.groups < 1:
         raise DataError(
             f"group rule '{group}': no such column, and as a regular expression it has no bracket. "
-            "Expected 'file', 'folder', 'site', 'day', a column of the table, or a pattern whose "
-            "first bracket is the recording, such as '(\\d+)_'"
+            "Expected 'file', 'folder', 'site', 'day', 'copies', a column of the table, or a "
+            "pattern whose first bracket is the recording, such as '(\\d+)_'"
         )
 
     def by_pattern(file: str) -> str:
@@ -103,6 +105,23 @@ def known_or_given(
     if group == "auto":
         return list(known)
     return groups_of(files, group, class_folders=class_folders)
+
+
+def groups_by_name(
+    files: Sequence[str],
+    group: str,
+    labels: Sequence[str] = (),
+    *,
+    class_folders: bool = False,
+) -> tuple[list[str], list[str]]:
+    """The recordings where only names can tell them, and notes about what they told.
+
+    With "auto" the names of known data sets tell them
+    (:func:`semisonic.data.recording_names.named_recordings`).
+    """
+    if group == "auto":
+        return named_recordings(files, labels)
+    return groups_of(files, group, class_folders=class_folders), []
 
 
 def _folder_or_file(file: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import nearest
+from semisonic.data.checks.recordings import COPIES, known_recordings
 from semisonic.data.clips import Clips
 from semisonic.data.readers import (
     class_folders,
@@ -105,7 +106,7 @@ def load_clips(
     allow_missing: bool = False,
     label_column: str | None = None,
 ) -> Clips:
-    """Read a data set as a table of clips. No audio is opened.
+    """Read a data set as a table of clips. No audio is opened, unless copies are looked for.
 
     Parameters
     ----------
@@ -124,7 +125,8 @@ def load_clips(
     group : str
         What a recording is: "auto" (what the data set says, else each file), "file", "folder",
         "site" or "day" (told by names of field recordings), a column of the table, or a
-        regular expression whose first bracket is the recording.
+        regular expression whose first bracket is the recording. "copies" is "auto", and clips
+        that are the same sound are one recording: all are decoded and compared.
     separator : str
         What joins several labels in one cell of a table.
     merge_parts : bool
@@ -152,7 +154,8 @@ def load_clips(
     if wanted not in LABEL_CHOICES:
         raise OptionError(f"labels: found '{wanted}'; {nearest(wanted, LABEL_CHOICES)}")
     place = _place(path)
-    options = ReadOptions(name, group, separator, merge_parts, allow_missing, label_column)
+    rule = "auto" if group == COPIES else group
+    options = ReadOptions(name, rule, separator, merge_parts, allow_missing, label_column)
     if wanted == "files" and shards.recognise(place) is not None:
         wanted, layout = "none", _BY_KIND["shards"]
     else:
@@ -160,6 +163,9 @@ def load_clips(
     if place.is_audio_file and layout.kind != "files":
         raise DataError(f"{place.path}: one recording, expected a folder or a table for '{wanted}'")
     clips = layout.read(place, options)
+    if group == COPIES:
+        found = known_recordings(clips, group)
+        clips = found.clips.with_columns(notes=(*clips.notes, *found.notes))
     for note in clips.notes:
         _log.info("%s: %s", clips.name, note)
     return clips.without_labels() if wanted == "none" else clips

@@ -9,7 +9,7 @@ from pathlib import Path
 from semisonic.base.errors import DataError
 from semisonic.base.members import is_there
 from semisonic.data.clips import Clips
-from semisonic.data.readers.groups import groups_of
+from semisonic.data.readers.groups import groups_by_name
 from semisonic.data.readers.place import Place, ReadOptions
 
 
@@ -27,8 +27,8 @@ def read(place: Place, options: ReadOptions) -> Clips:
     if place.is_audio_file:
         return from_files([place.path], options.name or place.name)
     files = place.need_audio()
-    groups = groups_of(files, options.group)
-    return Clips.from_files(place.path, files, groups, options.name or place.name)
+    groups, notes = groups_by_name(files, options.group)
+    return Clips.from_files(place.path, files, groups, options.name or place.name, notes)
 
 
 def from_files(files: Iterable[str | os.PathLike[str]], name: str = "files") -> Clips:

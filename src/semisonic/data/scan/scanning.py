@@ -9,7 +9,7 @@ import numpy as np
 
 from semisonic.audio import AudioInfo, find_audio
 from semisonic.audio.find import OTHER_SUFFIXES
-from semisonic.data.checks.duplicates import search
+from semisonic.data.checks.duplicates import NEAR_MOST, search
 from semisonic.data.checks.pair import Duplicate
 from semisonic.data.clips import Clips
 from semisonic.data.readers.place import Place
@@ -23,7 +23,6 @@ from semisonic.data.summary import Summary, describe
 from semisonic.data.windows import Header
 
 SILENCE_DB = -60.0
-NEAR_MOST = 5000
 LEAST_SCORE = 0.25
 """Pairs that agree less share a tone or a second of sound; different recordings agree so little."""
 

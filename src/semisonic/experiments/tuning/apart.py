@@ -14,10 +14,9 @@ import numpy as np
 
 from semisonic.base.errors import OptionError
 from semisonic.base.files import replacing
-from semisonic.data.checks import clean_pool
+from semisonic.data.checks import clean_pool, copies_together
 from semisonic.data.clips import Clips
 from semisonic.data.splits import make_folds
-from semisonic.experiments.material import copies_together
 
 N_FOLDS = 5
 FOLDS = "folds.csv"
@@ -80,15 +79,14 @@ def set_apart(
     notes: list[str] = []
     folds_file = None
     if not labelled.folds:
-        known_rows = labelled.is_labelled
-        together, copies = copies_together(labelled[known_rows], near_copies, workers)
-        group = labelled.group.astype(object)
-        group[known_rows] = together.group
-        labelled = labelled.with_columns(group=group.astype(np.str_))
+        together = copies_together(
+            labelled, near=near_copies, workers=workers, cache=folder / "cache"
+        )
+        labelled = together.clips
         labelled = labelled.with_columns(fold=make_folds(labelled, N_FOLDS, seed))
         folds_file = folder / FOLDS
         _write(labelled, folds_file)
-        notes += ["The data have no official folds: five were made, by recording.", *copies]
+        notes += ["The data have no official folds: five were made, by recording.", *together.notes]
     known = sorted({int(fold) for fold in labelled.fold[labelled.is_labelled]} - {0})
     wrong = [fold for fold in test_folds if fold not in known]
     if wrong or not test_folds:

@@ -199,8 +199,9 @@ def check_freezing(fit: FitOptions, has_start: bool) -> None:
 def validation_share(asked: Way, share: float, default: float, labels_per_class: float) -> float:
     """The share of labels to validate on.
 
-    ``auto`` trains for a fixed time, so a validation part only measures; where labels are few
-    they are all learned from, unless a part was asked for.
+    ``auto`` trains for a fixed time, and methods that solve for a class layer have no epoch to
+    choose, so a validation part only measures; where labels are few they are all learned from,
+    unless a part was asked for.
     """
-    spare = asked.method in (AUTO, FITTED) and share == default and labels_per_class <= FEW
+    spare = asked.method in (AUTO, *SOLVED) and share == default and labels_per_class <= FEW
     return 0.0 if spare else share

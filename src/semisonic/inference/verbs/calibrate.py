@@ -27,6 +27,7 @@ from semisonic.inference.verbs.runs import (
     plain,
     prepare_in,
     record_data,
+    recordings_in,
     stamp,
 )
 from semisonic.models import SoundModel, read_about, save
@@ -58,6 +59,8 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
         hashes = record_data(run, clips, options.workers)
         found = [o for o in overlaps(clips, hashes, made) if o.role != ROLE]
         refuse_seen(found, allowed=options.allow_seen, because=SEEN)
+        together = recordings_in(run, clips, options)
+        clips = together.clips
         prepared = prepare_in(run, clips, model.mel, options)
         place = choose_device(options.device)
         model.to(place)
@@ -77,7 +80,7 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
         save(run.path(MODEL), model, about={**made, **part, **licence})
         result = CalibrateResult(
             fitted, noise, run.folder / MODEL, run.folder / "report.html", prepared.failures,
-            prepared.remarks, tuple(unknown), model.multi_label,
+            prepared.remarks, tuple(unknown), model.multi_label, together.notes,
         )  # fmt: skip
         write_thresholds(run.path("thresholds.csv"), model, fitted)
         numbers = numbers_of(result)

@@ -36,6 +36,8 @@ class CalibrateResult:
     failures, remarks : tuple of (str, str)
     unknown : tuple of str
         Labels left out because the model does not know them.
+    notes : tuple of str
+        What is known of the recordings that the clips were cut from.
     """
 
     fitted: Fitted
@@ -46,6 +48,7 @@ class CalibrateResult:
     remarks: Failures
     unknown: tuple[str, ...]
     multi_label: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def reliability(self) -> tuple[Reliability, Reliability]:
@@ -84,6 +87,7 @@ class CalibrateResult:
             )
         if self.unknown:
             lines.append(f"left out, not known to the model: {', '.join(self.unknown)}")
+        lines += self.notes
         lines += unreadable(self.failures, self.remarks)
         lines += [f"model: {self.model}", f"report: {self.report}"]
         return "\n".join(lines)

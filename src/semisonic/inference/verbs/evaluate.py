@@ -32,7 +32,7 @@ from semisonic.inference.published import Origin
 from semisonic.inference.tables import plain_table
 from semisonic.inference.verbs.evaluation_page import write_page
 from semisonic.inference.verbs.parts_section import CELLS, rows_of
-from semisonic.inference.verbs.runs import open_run, plain, record_data, unreadable
+from semisonic.inference.verbs.runs import open_run, plain, record_data, recordings_in, unreadable
 from semisonic.models import SoundModel, count_macs, count_parameters, read_about
 from semisonic.models.saving import published_in
 
@@ -60,6 +60,8 @@ class EvaluateResult:
         Published weights that the model starts from.
     parts : mapping of str to sequence of Part
         How good it is on each part, by each way of parting that was asked for.
+    notes : tuple of str
+        What is known of the recordings that the clips were cut from.
     """
 
     measurement: Measurement
@@ -69,6 +71,7 @@ class EvaluateResult:
     report: Path
     origin: Origin | None = None
     parts: Mapping[str, Sequence[Part]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -102,6 +105,7 @@ class EvaluateResult:
         lines += [f"warning: {overlap.text()}" for overlap in self.overlaps]
         if self.unknown:
             lines.append(f"left out, not known to the model: {', '.join(self.unknown)}")
+        lines += self.notes
         lines += unreadable(self.failures)
         lines.append(f"report: {self.report}")
         return "\n".join(lines)
@@ -141,6 +145,8 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         hashes = record_data(run, clips, options.workers)
         found = overlaps(clips, hashes, made)
         refuse_seen(found, allowed=options.allow_seen)
+        together = recordings_in(run, clips, options, cache=run.path("cache"))
+        clips = together.clips
         started = time.perf_counter()
         scores, rows, failures, heard = score_all(model, clips, options)
         seconds = time.perf_counter() - started
@@ -163,12 +169,12 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         )
         result = EvaluateResult(
             measurement, tuple(found), tuple(unknown), failures, run.folder / "report.html",
-            Origin.of(made), parts,
+            Origin.of(made), parts, together.notes,
         )  # fmt: skip
         write_page(
             run.folder, result.measurement, model, made,
-            overlaps=found, unknown=unknown, failures=failures, seconds=seconds, heard=heard,
-            n_mistakes=options.mistakes, model_file=file, parts=parts,
+            overlaps=found, unknown=unknown, failures=failures, notes=together.notes,
+            seconds=seconds, heard=heard, n_mistakes=options.mistakes, model_file=file, parts=parts,
         )  # fmt: skip
     return result
 

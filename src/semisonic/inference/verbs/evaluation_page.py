@@ -51,6 +51,7 @@ def write_page(
     overlaps: Sequence[Overlap],
     unknown: Sequence[str],
     failures: Failures,
+    notes: Sequence[str],
     seconds: float,
     heard: float,
     n_mistakes: int,
@@ -76,6 +77,8 @@ def write_page(
         page.warning(f"{overlap.text()}. The numbers flatter the model.")
     if unknown:
         page.warning(f"Left out, since the model does not know them: {', '.join(unknown)}.")
+    for note in notes:
+        page.warning(note)
     if failures:
         page.warning(f"{len(failures)} clips could not be read; bad_files.csv lists them.")
     _ranks(page, m)

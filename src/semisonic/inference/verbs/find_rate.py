@@ -85,9 +85,9 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
             f"option 'processes': found {options.where.processes}, but rates are tried by one "
             "process; leave it out"
         )
-    clips, chosen = data_of(options, "find-rate")
+    clips = data_of(options, "find-rate")
     with open_run("find-rate", options) as run, open_engine(options.where) as engine:
-        ready = make_ready(options, clips, chosen, run, engine)
+        ready = make_ready(options, clips, run, engine)
         sweep = sweep_model(
             ready.prepared.features, ready.target, ready.rows_train, ready.settings,
             options.sweep, **ready.more,

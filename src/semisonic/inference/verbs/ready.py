@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from semisonic.base.errors import OptionError
 from semisonic.base.files import write_csv
 from semisonic.base.options import check
+from semisonic.data.checks import COPIES
 from semisonic.data.clips import Clips
 from semisonic.data.join import join
 from semisonic.engines import Engine
@@ -39,7 +40,7 @@ from semisonic.inference.verbs.choosing import choose, select_for
 from semisonic.inference.verbs.noisy import noisy_of, parts_of
 from semisonic.inference.verbs.pool import pool_of
 from semisonic.inference.verbs.pretrain import check_objective, numbers_of, save_pretrained
-from semisonic.inference.verbs.runs import about, cache_of, prepare_in, record_data
+from semisonic.inference.verbs.runs import about, cache_of, prepare_in, record_data, recordings_in
 from semisonic.inference.verbs.starting import (
     standardize_of,
     start_of,
@@ -79,6 +80,8 @@ class Ready:
     pretrained : PretrainOutcome or None
         When the encoder was pre-trained in this run.
     notes : tuple of str
+    chosen : Selection
+        Rows of the data set: what is learned from, and what is not.
     """
 
     options: TrainOptions
@@ -93,10 +96,11 @@ class Ready:
     parts: dict[str, Any]
     pretrained: PretrainOutcome | None
     notes: tuple[str, ...]
+    chosen: Selection
 
 
-def data_of(options: TrainOptions, command: str) -> tuple[Clips, Selection]:
-    """The data set that the options name, and which clips of it take part."""
+def data_of(options: TrainOptions, command: str) -> Clips:
+    """The data set that the options name, when something can be learned from it."""
     check(options)
     if options.objective != AUTO:
         check_objective(options)
@@ -105,19 +109,22 @@ def data_of(options: TrainOptions, command: str) -> tuple[Clips, Selection]:
     clips = load_data(options.data, options.labels, options.group, command)
     chosen = select_for(options, clips)
     parts_of(options, clips, chosen)  # refused before anything is written
-    return clips, chosen
+    return clips
 
 
-def make_ready(
-    options: TrainOptions, clips: Clips, chosen: Selection, run: RunFolder, engine: Engine
-) -> Ready:
-    """Decode, choose what is left to ``auto``, pre-train where that is asked for."""
+def make_ready(options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine) -> Ready:
+    """Split, decode, choose what is left to ``auto``, pre-train where that is asked for."""
+    chosen, said = select_for(options, clips), tuple[str, ...]()
+    if len(chosen.validation) or options.labels_per_class or options.group == COPIES:
+        together = recordings_in(run, clips, options, near=options.near_copies)
+        clips, said = together.clips, together.notes
+        chosen = select_for(options, clips)
     write_budget(run.path("budget.csv"), clips, chosen)
     table = clips[chosen.used]
     clean = pool_of(options, clips, chosen)
     pool = clean.clips if clean is not None else None
     options, because = choose(options, clips, chosen, len(pool) if pool is not None else 0)
-    notes = (*([because] if because else []), *(clean.notes() if clean is not None else ()))
+    notes = (*said, *([because] if because else []), *(clean.notes() if clean is not None else ()))
     check_objective(options)
     notes += starting_note(options.encoder)
     if noisy_of(options) is not None:
@@ -158,7 +165,7 @@ def make_ready(
     target = targets_of(prepared.clips, multi_label=clips.is_multi_label)
     return Ready(
         options, table, prepared, target, rows_train, rows_noisy, rows_held, settings, more, parts,
-        pretrained, notes + silence,
+        pretrained, notes + silence, chosen,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import torch
 
 from semisonic.base.files import write_csv
 from semisonic.base.options import to_dict
+from semisonic.data.checks import Together, known_recordings
 from semisonic.data.clips import Clips
 from semisonic.engines import LOCAL_ENGINE, Engine
 from semisonic.features import MelOptions
@@ -81,6 +82,16 @@ def unreadable(failures: Failures, remarks: Failures = ()) -> list[str]:
 
 def _clips(n: int) -> str:
     return "1 clip" if n == 1 else f"{n} clips"
+
+
+def recordings_in(
+    run: RunFolder, clips: Clips, options: Any, *, near: bool = True, cache: Path | None = None
+) -> Together:
+    """The clips as a run splits and counts them: see :func:`known_recordings`."""
+    return known_recordings(
+        clips, options.group, near=near, workers=options.workers,
+        cache=cache_of(options, run) if cache is None else cache,
+    )  # fmt: skip
 
 
 def record_data(

@@ -23,7 +23,7 @@ from semisonic.inference.prepare import Prepared
 from semisonic.inference.selection import targets_of
 from semisonic.inference.suspects_options import STATISTICS, SuspectsOptions
 from semisonic.inference.training import TrainSettings
-from semisonic.inference.verbs.runs import open_run, prepare_in, record_data
+from semisonic.inference.verbs.runs import open_run, prepare_in, record_data, recordings_in
 from semisonic.inference.verbs.suspects_page import write_suspects_page
 from semisonic.inference.verbs.suspects_result import SuspectsResult
 from semisonic.models import create
@@ -53,6 +53,8 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
         started = time.perf_counter()
         record_data(run, clips, options.workers)
         run.add_data("labels", labels_hash(clips))
+        together = recordings_in(run, clips, options)
+        clips = together.clips
         prepared = prepare_in(run, clips, options.mel, options)
         scored = out_of_fold(
             clips, prepared, _judge(options, run, clips, prepared),
@@ -67,6 +69,7 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
         result = SuspectsResult(
             table, scored.scores, found, listed, scored.n_folds, options.model,
             run.folder / TABLE, run.folder / "report.html", prepared.failures, prepared.remarks,
+            together.notes,
         )  # fmt: skip
         write_list(run.path(TABLE), result)
         write_all_scores(run.path(SCORES), result)

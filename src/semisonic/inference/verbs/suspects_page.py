@@ -62,6 +62,8 @@ def _top(page: Page, result: SuspectsResult) -> None:
     )
     if result.caution:
         page.warning(result.caution)
+    for note in result.notes:
+        page.warning(note)
     if result.failures:
         page.warning(f"{len(result.failures)} clips could not be read; bad_files.csv lists them.")
     page.data = {

@@ -39,6 +39,8 @@ class SuspectsResult:
     table, report : Path
         The list as CSV, and the page.
     failures, remarks : tuple of (str, str)
+    notes : tuple of str
+        What is known of the recordings that the clips were cut from.
     """
 
     clips: Clips
@@ -51,6 +53,7 @@ class SuspectsResult:
     report: Path
     failures: Failures
     remarks: Failures = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def agreement(self) -> float:
@@ -118,6 +121,7 @@ class SuspectsResult:
         if self.caution:
             lines.append(self.caution)
         lines.append("a suspect is a question, not an error: listen before you change a label")
+        lines += self.notes
         lines += unreadable(self.failures, self.remarks)
         lines += [f"list: {self.table}", f"report: {self.report}"]
         return "\n".join(lines)

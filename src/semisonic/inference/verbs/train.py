@@ -14,6 +14,7 @@ from semisonic import evaluation
 from semisonic.base.files import write_csv, write_json
 from semisonic.data.clips import Clips
 from semisonic.engines import open_engine
+from semisonic.evaluation.share_by_group import wilson_by_group
 from semisonic.evaluation.wording import percent
 from semisonic.inference.deciding.after_training import calibrate_by_validation
 from semisonic.inference.methods.advice import AUTO
@@ -91,7 +92,9 @@ class TrainResult:
         if self.metrics:
             flatters = "" if probed else " (it chose the epoch, so it flatters)"
             lines.append(f"validation{flatters}: {headline(self.metrics)}")
-        elif not probed:
+        elif probed:
+            lines.append("no validation clips: all labels were learned from, nothing was measured")
+        else:
             lines.append("no validation clips: all epochs were run and the last weights kept")
         if len(self.selection.test):
             lines.append(
@@ -125,9 +128,9 @@ def train(options: TrainOptions) -> TrainResult:
     ModelError
         When the encoder's file is damaged or fits neither ``model`` nor ``mel``.
     """
-    clips, chosen = data_of(options, "train")
+    clips = data_of(options, "train")
     with open_run("train", options) as run, open_engine(options.where) as engine:
-        ready = make_ready(options, clips, chosen, run, engine)
+        ready = make_ready(options, clips, run, engine)
         options, prepared = ready.options, ready.prepared
         training = partial(
             train_model, prepared.features, ready.target, ready.rows_train, ready.rows_held,
@@ -166,7 +169,7 @@ def train(options: TrainOptions) -> TrainResult:
             run.note(notes=list(notes))
         write_curves(run.folder, outcome.history, "Training")
     return TrainResult(
-        outcome, ready.pretrained, run.folder / MODEL, chosen, metrics, prepared.failures,
+        outcome, ready.pretrained, run.folder / MODEL, ready.chosen, metrics, prepared.failures,
         prepared.n_clips(np.concatenate([ready.rows_train, ready.rows_noisy])),
         prepared.n_clips(ready.rows_held), prepared.remarks, notes, options.method,
     )  # fmt: skip
@@ -185,6 +188,10 @@ def validate(
     clips = table[owner]
     target = clips.targets() if outcome.model.multi_label else clips.target()
     metrics = evaluation.summary(target, scores, outcome.model.classes)
+    metrics["n_recordings"] = len(set(clips.group.tolist()))
+    if not outcome.model.multi_label:
+        right = scores.argmax(axis=1) == target
+        metrics["accuracy_interval"] = list(wilson_by_group(right, clips.group))
     write_json(run.path("metrics.json"), {"validation": plain(metrics)})
     best = scores.argmax(axis=1)
     write_csv(
@@ -204,10 +211,20 @@ def short(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """The main numbers of a summary in one line."""
+    """The main numbers of a validation in one line, and of how many clips they are."""
     main = ("accuracy", "balanced_accuracy", "macro_f1", "lwlrap", "mean_average_precision")
     found = short(metrics)
-    return ", ".join(f"{n.replace('_', ' ')} {percent(found[n])}" for n in main if n in found)
+    said = {n: f"{n.replace('_', ' ')} {percent(found[n])}" for n in main if n in found}
+    n_clips, n_recordings = int(found["n_clips"]), int(found["n_recordings"])
+    of = f"{n_clips} clip{'s' * (n_clips != 1)}"
+    if n_recordings < n_clips:
+        of += f" of {n_recordings} recording{'s' * (n_recordings != 1)}"
+    if "accuracy" in said:
+        low, high = metrics["accuracy_interval"]
+        n_right = round(found["accuracy"] * n_clips)
+        said["accuracy"] += f" ({n_right} of {of}; 95 % interval {percent(low)} to {percent(high)})"
+        return ", ".join(said.values())
+    return f"{', '.join(said.values())} ({of})"
 
 
 def _prefixed(metrics: Mapping[str, Any]) -> dict[str, float]:
