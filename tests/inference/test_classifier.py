@@ -3,10 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.pipeline import Pipeline
 from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK, QUICK_PRETRAIN, RATE, sound
 
 from semisonic.base.errors import DataError, OptionError
@@ -124,6 +127,40 @@ def test_scikit_learn_can_validate_and_search(kinds: Path) -> None:
     assert cross_val_score(clf, files, labels, cv=2).mean() > 0.5
     search = GridSearchCV(clf, {"training__epochs": [1, 4]}, cv=2).fit(files, labels)
     assert search.best_params_["training__epochs"] in (1, 4)
+
+
+def test_scikit_learn_needs_nothing_more_for_sounds_in_arrays() -> None:
+    short = FitOptions(epochs=4, learning_rate=5e-3, **PLAIN)
+    clf = make(training=short, validation=0, sample_rate=RATE)
+    sounds, labels = np.stack(X), np.array(Y)
+    groups = np.arange(24) // 3
+    scores = cross_val_score(clf, sounds, labels, cv=GroupKFold(2), groups=groups)
+    assert scores.shape == (2,)
+    assert scores.mean() > 0.5  # NaN where a fit or a score failed
+    pipeline = Pipeline([("classifier", clf)])
+    search = GridSearchCV(pipeline, {"classifier__training__epochs": [1, 4]}, cv=2)
+    assert search.fit(sounds, labels).predict(sounds).shape == (24,)
+    assert not np.isnan(search.cv_results_["mean_test_score"]).any()
+
+
+def test_a_frame_of_somebody_elses_table_is_learned_from(kinds: Path) -> None:
+    paths = load_clips(kinds).paths
+    frame = pd.DataFrame({"path": paths, "species": [path.parent.name for path in paths]})
+    whole = make().fit(frame)
+    columns = make().fit(frame.path, frame.species)
+    assert whole.classes_.tolist() == columns.classes_.tolist() == sorted(KINDS)
+    assert [row["loss"] for row in whole.history_] == [row["loss"] for row in columns.history_]
+    assert whole.predict(frame).tolist() == whole.predict(frame.path).tolist()
+
+
+def test_one_sound_as_it_was_loaded_is_answered(fitted: SoundClassifier) -> None:
+    wave = sound("hum", 71)
+    assert fitted.predict(wave, sample_rate=RATE).tolist() == ["hum"]
+    whole = (wave * 32767).astype(np.int16)
+    assert fitted.predict(np.stack([whole, whole], axis=1), sample_rate=RATE).tolist() == ["hum"]
+    assert fitted.embed(torch.from_numpy(wave), sample_rate=RATE).shape == (1, 16)
+    with pytest.raises(DataError, match="need their rate"):
+        fitted.predict(wave)
 
 
 def test_labels_that_are_numbers_stay_numbers() -> None:

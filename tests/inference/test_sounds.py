@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile as sf
+import torch
 from tiny_sounds import MEL, RATE, sound
 
 from semisonic.base.errors import DataError
@@ -40,8 +42,57 @@ def test_a_frame_is_read_by_its_columns(kinds: Path) -> None:
     assert clips.labels == (("a",), ("a", "b"))
     assert clips.group.tolist() == ["7", "7"]
     assert clips.start_time.tolist() == [0.0, 0.2]
-    with pytest.raises(DataError, match="expected 'file'"):
+    with pytest.raises(DataError, match="no column for the audio file: found the columns label"):
         as_sounds(frame.drop(columns="file"))
+
+
+def test_a_frame_has_the_columns_that_tables_of_labels_have(kinds: Path) -> None:
+    files = [kinds / "hum" / "00.wav", kinds / "hiss" / "00.wav", kinds / "hiss" / "01.wav"]
+    frame = pd.DataFrame(
+        {"Path": files, "species": ["hum", ["hiss", "hum"], None], "fold": [2, 1, np.nan]}
+    )
+    clips = as_sounds(frame).clips
+    assert clips.paths == files
+    assert clips.labels == (("hum",), ("hiss", "hum"), ())
+    assert clips.fold.tolist() == [2, 1, 0]
+    assert as_sounds(frame["Path"], pd.Series(["a", "b", np.nan])).clips.labels == (
+        ("a",), ("b",), (),
+    )  # fmt: skip
+
+
+def test_whole_numbers_are_scaled_as_in_files(tmp_path: Path) -> None:
+    wave = sound("hum", 1)
+    sf.write(tmp_path / "hum.wav", wave, RATE, subtype="PCM_16")
+    as_read, _ = sf.read(tmp_path / "hum.wav", dtype="float32")
+    for kind in ("int16", "int32"):
+        whole, _ = sf.read(tmp_path / "hum.wav", dtype=kind)
+        found = as_sounds([whole], sample_rate=RATE).waves
+        assert found is not None
+        assert np.array_equal(found[0], as_read)
+    quiet = as_sounds([np.full(9, 128, np.uint8)], sample_rate=RATE).waves
+    assert quiet is not None
+    assert not quiet[0].any()
+
+
+def test_channels_are_mixed_whichever_way_they_stand() -> None:
+    left, right = sound("hum", 1), sound("hiss", 1)
+    mono = (left.astype(np.float64) + right) / 2
+    stereo = np.stack([left, right])
+    for one in ([stereo], [stereo.T], stereo.T, [torch.from_numpy(stereo)], stereo[None]):
+        found = as_sounds(one, sample_rate=RATE).waves
+        assert found is not None
+        assert len(found) == 1
+        assert np.allclose(found[0], mono, atol=1e-6)
+    assert len(as_sounds(stereo, sample_rate=RATE)) == 2  # as in scikit-learn: two sounds
+
+
+def test_one_array_is_one_sound() -> None:
+    wave = sound("hum", 1)
+    for one in (wave, torch.from_numpy(wave), wave.tolist(), pd.Series(wave), wave[None]):
+        found = as_sounds(one, sample_rate=RATE).waves
+        assert found is not None
+        assert len(found) == 1
+        assert np.array_equal(found[0], wave)
 
 
 def test_arrays_need_a_rate_and_are_resampled() -> None:
@@ -59,8 +110,10 @@ def test_arrays_need_a_rate_and_are_resampled() -> None:
 @pytest.mark.parametrize(
     ("x", "words"),
     [
-        ([np.zeros((2, 5))], "mono"),
-        ([np.zeros(5, np.int16)], "floating-point"),
+        ([np.zeros((9, 50))], "at most 8 channels"),
+        ([np.zeros((2, 2, 50))], "at most 8 channels"),
+        ([np.zeros(5, np.int64)], "type int64, expected floating-point"),
+        ({"a": 1}, "found dict"),
         ([np.array([0.0, np.nan])], "NaN"),
         ([np.zeros(0)], "shape"),
         (7, "expected a clip table"),

@@ -30,7 +30,7 @@ from semisonic.inference.options import DEFAULT_MODEL, PRETRAIN_FIT, TRAIN_FIT
 from semisonic.inference.pretext import PretextOptions
 from semisonic.inference.pretraining import PretrainSettings
 from semisonic.inference.sound_scores import embed_sounds, say_of
-from semisonic.inference.sounds import as_sounds
+from semisonic.inference.sounds import Sounds, as_sounds
 from semisonic.inference.synthetic import SYNTH
 from semisonic.inference.training import TrainSettings
 from semisonic.learning.losses import LossOptions
@@ -87,6 +87,8 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         Listen for copies of sounds in files, cut or encoded anew, besides comparing bytes: those
         of labelled sounds among the unlabelled ones are left out, and those among labelled sounds
         stay on one side of the split, unless their recordings are known.
+    sample_rate : int, optional
+        Hz, of sounds given as arrays. The methods take another one for a call.
     seed : int
     device : str
     in_batch : {"auto", "yes", "no"}
@@ -148,6 +150,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         validation: float = 0.15,
         calibration: str = AUTO,
         near_copies: bool = True,
+        sample_rate: int | None = None,
         seed: int = 0,
         device: str = "auto",
         in_batch: str = "auto",
@@ -171,6 +174,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self.validation = validation
         self.calibration = calibration
         self.near_copies = near_copies
+        self.sample_rate = sample_rate
         self.seed = seed
         self.device = device
         self.in_batch = in_batch
@@ -191,8 +195,9 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
         Parameters
         ----------
-        clips : Clips, path of a data set, paths, pandas frame, or arrays
-            See :func:`semisonic.inference.sounds.as_sounds`.
+        clips : Clips, path of a data set, paths, pandas frame, arrays or tensors
+            See :func:`semisonic.inference.sounds.as_sounds` for the columns of a frame and the
+            shapes of arrays.
         y : sequence, optional
             Labels, where ``clips`` holds none. A sequence of labels for each sound makes a
             classifier of several labels.
@@ -216,14 +221,16 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         DataError
             For sounds without labels, too few classes, or nothing that can be read.
         """
-        labelled = as_sounds(clips, y, sample_rate=sample_rate, groups=groups)
+        y = None if y is None else list(y)
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        labelled = as_sounds(clips, y, sample_rate=rate, groups=groups)
         pool = None
         if unlabelled is not None:
-            pool = as_sounds(unlabelled, sample_rate=sample_rate, labels="none", name="pool")
+            pool = as_sounds(unlabelled, sample_rate=rate, labels="none", name="pool")
         held = None
         if validation is not None:
             held_x, held_y = validation if isinstance(validation, tuple) else (validation, None)
-            held = as_sounds(held_x, held_y, sample_rate=sample_rate, name="validation")
+            held = as_sounds(held_x, held_y, sample_rate=rate, name="validation")
         start: PretrainedEncoder | str | None = None
         if isinstance(self.encoder, PretrainedEncoder) or self.encoder == SYNTH:
             start = self.encoder
@@ -239,8 +246,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
                 near_copies=self.near_copies, in_batch=self.in_batch,
             )  # fmt: skip
         self._take(learned)
-        names = list(y) if y is not None else []
-        numbers = bool(names) and all(isinstance(name, (int, np.integer)) for name in names)
+        numbers = bool(y) and all(isinstance(name, (int, np.integer)) for name in y or ())
         self.classes_ = np.array(
             [int(c) for c in self.model_.classes] if numbers else list(self.model_.classes)
         )
@@ -331,7 +337,8 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
             than two recordings.
         """
         self._check_fitted()
-        sounds = as_sounds(clips, y, sample_rate=sample_rate, groups=groups)
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        sounds = as_sounds(clips, y, sample_rate=rate, groups=groups)
         with self._place() as place:
             calibrate_model(
                 self.model_, sounds, self.about_, cache=place / "cache", method=method,
@@ -359,7 +366,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     def embed(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
         """What the class layer sees of each sound, shape (n, dim); the mean over windows."""
         self._check_fitted()
-        sounds = as_sounds(clips, sample_rate=sample_rate, labels="none")
+        sounds = self._heard(clips, sample_rate)
         return embed_sounds(self.model_, sounds, device=self.device, workers=self.workers)
 
     def score(
@@ -377,7 +384,9 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         DataError
             When a label is none of ``classes_``, or a sound has none.
         """
-        sounds = as_sounds(clips, y, sample_rate=sample_rate)
+        self._check_fitted()
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        sounds = as_sounds(clips, y, sample_rate=rate)
         scores = self.predict_proba(sounds)
         columns = {name: i for i, name in enumerate(self.model_.classes)}
         for row, labels in enumerate(sounds.clips.labels):
@@ -425,8 +434,13 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     def _say(self, x: Any, sample_rate: int | None) -> Said:
         self._check_fitted()
-        sounds = as_sounds(x, sample_rate=sample_rate, labels="none")
+        sounds = self._heard(x, sample_rate)
         return say_of(self.model_, sounds, device=self.device, workers=self.workers)
+
+    def _heard(self, x: Any, sample_rate: int | None) -> Sounds:
+        """Sounds to answer for, whose labels are not looked at."""
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        return as_sounds(x, sample_rate=rate, labels="none")
 
     def _settings(self) -> TrainSettings:
         return TrainSettings(

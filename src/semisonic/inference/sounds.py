@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,10 +18,19 @@ from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.data.join import join
 from semisonic.data.readers import load_clips
+from semisonic.data.readers.columns import FILE, find_columns
+from semisonic.data.readers.table_file import normalise
 from semisonic.features import MelOptions
 from semisonic.inference.prepare import Prepared, prepare, prepare_waves
 
 Wave = NDArray[np.float32]
+MAX_CHANNELS = 8
+_SCALES = {
+    np.dtype(np.uint8): (128, 128.0),
+    np.dtype(np.int16): (0, 32768.0),
+    np.dtype(np.int32): (0, 2147483648.0),
+}
+"""The middle and the range of samples that are whole numbers, as files hold them."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +117,11 @@ def as_sounds(
 
     Parameters
     ----------
-    x : Clips, path, sequence of paths, pandas frame, array or sequence of arrays
-        A path is a data set (see :func:`load_clips`). A frame has the column ``file`` and
-        may have ``label``, ``start_time``, ``end_time``, ``group``. Arrays are mono waves
-        within -1 to 1, shape (n, n_samples) or a sequence of (n_samples,).
+    x : Clips, path, paths, pandas frame, array, tensor, or several arrays or tensors
+        A path by itself is a data set (see :func:`load_clips`). A frame has a row a sound and
+        the columns that tables of labels have: ``file`` (or ``path``, ``filename`` ...) and, as
+        far as known, ``label`` (``species``, ``category`` ...), ``start_time``, ``end_time``,
+        ``group``, ``fold``. Arrays are read as the notes say.
     y : sequence, optional
         A label for each, or a sequence of labels for each; wins over labels in ``x``.
     sample_rate : int, optional
@@ -124,6 +135,15 @@ def as_sounds(
     ------
     DataError
         For anything else, or lengths that differ.
+
+    Notes
+    -----
+    One sound is an array of shape (n_samples,), (channels, n_samples) or (n_samples, channels);
+    the shorter side is the channels, at most 8, and their mean is heard. An array by itself is
+    one sound if it has one dimension or two columns (as ``soundfile.read`` gives stereo);
+    otherwise its first axis counts the sounds, as in scikit-learn. So a single sound of
+    shape (2, n_samples) is given in a list. Whole numbers are scaled as ``soundfile`` does:
+    int16 by 1 / 32768; floating-point samples are taken as they are, within -1 to 1.
     """
     sounds = _take(x, sample_rate, labels, name)
     clips = sounds.clips
@@ -144,13 +164,9 @@ def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
         return Sounds(x)
     if isinstance(x, (str, os.PathLike)):
         return Sounds(load_clips(x, labels=labels))
-    if hasattr(x, "columns") and hasattr(x, "iterrows"):
+    if isinstance(x, pd.DataFrame):
         return Sounds(_from_frame(x, name))
-    items = list(x) if isinstance(x, (Sequence, np.ndarray)) else None
-    if items is None:
-        raise DataError(
-            f"found {type(x).__name__}, expected a clip table, paths, a frame or arrays of samples"
-        )
+    items = _several(x)
     if all(isinstance(item, (str, os.PathLike)) for item in items):
         return Sounds(_table([Path(item).as_posix() for item in items], name))
     if sample_rate is None or sample_rate <= 0:
@@ -159,48 +175,110 @@ def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
     return Sounds(_table(_names(len(waves)).tolist(), name), waves, int(sample_rate))
 
 
-def _from_frame(frame: Any, name: str) -> Clips:
-    if "file" not in frame.columns:
+def _several(x: Any) -> list[Any]:
+    """The sounds of an array or of anything that can be gone through."""
+    if isinstance(x, torch.Tensor):
+        x = x.detach().cpu().numpy()
+    if isinstance(x, np.ndarray) and x.dtype.kind in "fiu":
+        is_one = x.ndim == 1 or (x.ndim == 2 and x.shape[1] == 2)
+        return [x] if is_one else list(x)
+    if isinstance(x, (bytes, Mapping)) or not isinstance(x, Iterable):
         raise DataError(
-            f"frame: found the columns {', '.join(map(str, frame.columns))}; expected 'file' and, "
-            "as far as known, 'label', 'start_time', 'end_time', 'group'"
+            f"found {type(x).__name__}, expected a clip table, paths, a frame or arrays of samples"
         )
-    clips = _table([Path(file).as_posix() for file in frame["file"]], name)
+    items = list(x)
+    if items and all(isinstance(item, (int, float, np.number)) for item in items):
+        return [np.asarray(items)]  # the samples of one sound, as a list or a column
+    return items
+
+
+def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
+    """The rows of a frame, one a sound, in their order."""
+    given = {normalise(str(column)): column for column in frame.columns}
+    if not given.keys() & set(FILE):
+        raise DataError(
+            "the frame has no column for the audio file: found the columns "
+            f"{', '.join(map(str, frame.columns)) or '(none)'}; expected one of {', '.join(FILE)}"
+        )
+    known = find_columns(Path("the frame"), list(given))
+
+    def column(own: str | None) -> pd.Series[Any] | None:
+        return None if own is None else frame[given[own]]
+
+    clips = _table([Path(file).as_posix() for file in frame[given[known.file]]], name)
     columns: dict[str, Any] = {}
-    for column in ("start_time", "end_time"):
-        if column in frame.columns:
-            columns[column] = frame[column].to_numpy(dtype=np.float64)
-    if "group" in frame.columns:
-        columns["group"] = frame["group"].to_numpy().astype(str)
+    if (start := column(known.start)) is not None:
+        columns["start_time"] = start.fillna(0).to_numpy(dtype=np.float64)
+    if (end := column(known.end)) is not None:
+        columns["end_time"] = end.to_numpy(dtype=np.float64)
+    if (group := column(known.group)) is not None:
+        columns["group"] = group.to_numpy().astype(str)
+    if (fold := column(known.fold)) is not None:
+        columns["fold"] = fold.fillna(0).to_numpy(dtype=np.int64)
     clips = clips.with_columns(**columns)
-    if "label" not in frame.columns:
+    if (label := column(known.label)) is None:
         return clips
-    return _labelled(clips, [str(v).split(";") if v == v and v else () for v in frame["label"]])
+    return _labelled(clips, [_labels_in(cell) for cell in label])
+
+
+def _labels_in(cell: Any) -> Any:
+    """The labels in a cell of a frame: text may hold several, with ';' between them."""
+    if isinstance(cell, str):
+        return tuple(part.strip() for part in cell.split(";") if part.strip())
+    return None if cell is pd.NA else cell
 
 
 def _labelled(clips: Clips, y: list[Any]) -> Clips:
     if len(y) != len(clips):
         raise DataError(f"labels: found {len(y)} for {len(clips)} clips, expected one for each")
-    single = all(isinstance(item, (str, int, np.integer, np.str_)) for item in y)
-    rows = [(str(item),) if single else tuple(map(str, item)) for item in y]
-    kinds = {item for row in y for item in ([row] if single else row)}
+    rows = [_labels_of(item, row) for row, item in enumerate(y)]
+    kinds = {label for row in rows for label in row}
     try:
-        order = [str(item) for item in sorted(kinds)]
+        order = [str(label) for label in sorted(kinds)]
     except TypeError:
         order = sorted(map(str, kinds))
-    return clips.with_columns(labels=tuple(rows), classes=tuple(order))
+    labels = tuple(tuple(map(str, row)) for row in rows)
+    return clips.with_columns(labels=labels, classes=tuple(order))
+
+
+def _labels_of(item: Any, row: int) -> tuple[Any, ...]:
+    """The labels of one sound: a name or a number, several of them, or none (None, NaN)."""
+    if isinstance(item, (str, int, np.integer)):
+        return (item,)
+    if item is None or (isinstance(item, (float, np.floating)) and np.isnan(item)):
+        return ()
+    if isinstance(item, Iterable):
+        return tuple(item)
+    raise DataError(
+        f"labels, row {row}: found {item!r} ({type(item).__name__}), expected a name, a whole "
+        "number, several of them, or None"
+    )
 
 
 def _wave(item: Any, number: int) -> Wave:
-    wave = np.asarray(item)
-    if wave.ndim != 1 or not len(wave) or wave.dtype.kind != "f":
+    """One sound as mono samples within -1 to 1."""
+    found = item.detach().cpu().numpy() if isinstance(item, torch.Tensor) else np.asarray(item)
+    wave = found
+    if wave.ndim == 2 and wave.size:
+        wave = wave if wave.shape[0] > wave.shape[1] else wave.T  # (n_samples, channels)
+    channels = wave.shape[1] if wave.ndim == 2 else 1
+    if wave.ndim not in (1, 2) or not wave.size or channels > MAX_CHANNELS:
         raise DataError(
-            f"wave {number}: found shape {wave.shape} of {wave.dtype}, expected (n_samples,) of "
-            "floating-point samples within -1 to 1, mono"
+            f"wave {number}: found shape {found.shape}, expected (n_samples,), (channels, "
+            f"n_samples) or (n_samples, channels) with at most {MAX_CHANNELS} channels"
         )
+    if wave.dtype not in _SCALES and wave.dtype.kind != "f":
+        raise DataError(
+            f"wave {number}: found samples of type {wave.dtype}, expected floating-point samples "
+            f"within -1 to 1, or one of {', '.join(map(str, _SCALES))}"
+        )
+    if wave.dtype in _SCALES:
+        middle, scale = _SCALES[wave.dtype]
+        wave = (wave.astype(np.float64) - middle) / scale
     if not np.isfinite(wave).all():
         raise DataError(f"wave {number}: holds samples that are NaN or infinite")
-    return wave.astype(np.float32)
+    mono: Wave = (wave.mean(axis=1) if wave.ndim == 2 else wave).astype(np.float32)
+    return mono
 
 
 def _names(n: int, first: int = 0) -> NDArray[np.str_]:
