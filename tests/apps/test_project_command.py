@@ -14,6 +14,7 @@ from semisonic.apps.cli.main import main
 from semisonic.base import progress
 from semisonic.data import load_clips
 from semisonic.features import MelOptions
+from semisonic.inference import open_model
 from semisonic.models import build, save
 
 RATE = 8000
@@ -170,6 +171,38 @@ def test_copies_of_a_recording_are_one_group_in_a_project(
     )
     assert "of 16, of 12 recordings" in left_out
     assert "of 16, of 12 recordings" in by_chance
+
+
+def test_a_clip_carries_one_label_until_the_project_says_otherwise(
+    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "project"
+    new = ["project", "new", str(sounds), "--encoder", str(model), "-o", str(project), "-q"]
+    assert main(new) == 0
+    assert main(["project", "suggest", str(project), "-n", "8", "-q"]) == 0
+    table = project / "queue.csv"
+    fill_in(table)
+    text = table.read_text()
+    table.write_text(text.replace(",tone", ",tone;bird", 1))
+    learn = ["project", "learn", str(project), "--answers", str(table), "-q"]
+    capsys.readouterr()
+    assert main(learn) == 2
+    told = capsys.readouterr().err
+    assert "queue.csv, row" in told
+    assert "tone, bird, expected one" in told
+    assert "--several-labels" in told
+    assert not (project / "labels.jsonl").exists()  # all or none
+    assert main([*learn, "--several-labels"]) == 0
+    assert "8 new answers" in capsys.readouterr().out
+    assert open_model(project / "model.zip").multi_label
+    (sounds / "tone8.wav").write_bytes((sounds / "tone7.wav").read_bytes())
+    assert main(new) == 0  # takes in what came since; what was changed stays
+    assert main(["project", "learn", str(project), "-q"]) == 0
+    assert open_model(project / "model.zip").multi_label
+    capsys.readouterr()
+    assert main(["project", "learn", str(project), "--no-several-labels", "-q"]) == 0
+    assert "1 stretch has several labels and is not learned from" in capsys.readouterr().out
+    assert not open_model(project / "model.zip").multi_label
 
 
 def test_a_project_says_what_is_missing(

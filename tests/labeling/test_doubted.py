@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile as sf
 from labeling_sounds import KINDS, RATE, sound
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from semisonic.base.errors import DataError
 from semisonic.labeling import LabelLog, Project, ProjectOptions, start_project
@@ -41,6 +44,7 @@ def test_wrong_answers_are_doubted_first(project: Project) -> None:
 
 
 def test_several_labels_a_clip_are_doubted_too(project: Project) -> None:
+    project.set_several_labels(True)
     project.log.append("hum-2.wav", 0.0, 0.5, ["hum", "sweep"], annotator="ann")
     project.log.append("hum-3.wav", 0.0, 0.5, ["hum", "hiss"], annotator="ann")
     found = {one.file: one for one in project.doubted()}
@@ -74,3 +78,29 @@ def test_a_correction_stands_alone_and_can_be_taken_back(project: Project, by: s
     assert said() == ("hiss",)
     assert {one.annotator for one in log.in_force() if one.file == "hum-1.wav"} == {"ann", "eve"}
     assert len(log.entries()) > n + 2  # nothing is deleted
+
+
+@pytest.mark.parametrize("what", ["learn", "doubted"])
+def test_solvers_do_not_wait_for_each_other_at_every_small_product(
+    project: Project, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    seen: list[int] = []
+    fit = LogisticRegression.fit
+
+    def n_threads() -> list[int]:
+        pools = ThreadpoolController().info()
+        return [pool["num_threads"] for pool in pools if pool["user_api"] == "blas"]
+
+    def watched(self: LogisticRegression, *given: Any, **named: Any) -> LogisticRegression:
+        seen.extend(n_threads())
+        return fit(self, *given, **named)
+
+    monkeypatch.setattr(LogisticRegression, "fit", watched)
+    told: list[tuple[int, int]] = []
+    with threadpool_limits(2, user_api="blas"):
+        before = n_threads()
+        assert 2 in before
+        getattr(project, what)(tell=lambda n, total: told.append((n, total)))
+        assert n_threads() == before
+    assert set(seen) == {1}
+    assert told == [(number, 10) for number in range(10)]

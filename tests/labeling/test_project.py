@@ -114,13 +114,13 @@ def test_rounds_end_in_a_classifier_that_knows_the_kinds(
     first = project.learn()
     assert set(first.known.counts) == set(KINDS)
     assert sum(first.known.counts.values()) == 6
-    assert first.by_random.n == 0  # nothing was drawn by chance before there was a classifier
+    assert first.step.by_random.n == 0  # nothing was drawn by chance before there was a classifier
     answer(project, 10, random_share=0.5)
     second = project.learn()
     assert second.step.n_answers == 16
-    assert second.left_out.accuracy == 1.0
-    assert second.by_random.n >= 5
-    assert second.by_random.accuracy == 1.0
+    assert second.step.left_out.accuracy == 1.0
+    assert second.step.by_random.n >= 5
+    assert second.step.by_random.accuracy == 1.0
     assert [step.n_answers for step in project.history] == [6, 16]
     assert project.classes == KINDS
     new = [sound(kind, 90) for kind in KINDS]
@@ -177,7 +177,7 @@ def test_scores_are_calibrated_by_answers_that_were_left_out(
     project = start_project(options).project
     answer(project, 19)
     made = project.learn()
-    assert any("not calibrated: that takes 20 answers" in note for note in made.notes)
+    assert any("not calibrated: that takes 20 answers" in note for note in made.step.notes)
     assert open_model(made.model).decision.is_empty
     answer(project, 1)
     decision = open_model(project.learn().model).decision
@@ -211,6 +211,7 @@ def test_a_table_that_was_filled_in_gives_answers_once(project: Project) -> None
 
 
 def test_several_labels_a_clip(project: Project) -> None:
+    project.set_several_labels(True)
     for row in project.suggest(18):
         kind = truth(row)
         labels = {"hiss": ("hiss", "noise"), "hum": ("hum",), "sweep": ()}[kind]
@@ -220,9 +221,30 @@ def test_several_labels_a_clip(project: Project) -> None:
     assert made.known.counts == {"hiss": 6, "hum": 6, "noise": 6}
     model = open_model(made.model)
     assert model.multi_label
-    assert made.left_out.accuracy > 0.5
+    assert made.step.left_out.accuracy > 0.5
     queue = project.suggest(5) if len(made.known.asked) < 18 else None
     assert queue is None
+
+
+def test_one_answer_with_two_labels_leaves_a_project_of_one_label_as_it_is(
+    project: Project,
+) -> None:
+    answer(project, 12)
+    before = project.learn()
+    (row,) = project.suggest(1)
+    project.log.append(row.file, row.start_time, row.end_time, ["hum", "hiss"], annotator="ann")
+    after = project.learn()
+    assert not open_model(after.model).multi_label
+    assert after.known.counts == before.known.counts
+    assert after.step.left_out == before.step.left_out
+    assert any("1 stretch has several labels" in note for note in after.step.notes)
+    assert "1 stretch has several labels" in after.summary()
+    project.set_several_labels(True)
+    assert Project.open(project.folder).several_labels
+    several = project.learn()
+    assert open_model(several.model).multi_label
+    assert [step.several_labels for step in project.history] == [False, False, True]
+    assert [step.notes for step in project.history] == [step.notes for step in several.history]
 
 
 def test_clusters_are_named_by_what_is_answered_in_them(project: Project) -> None:
@@ -238,7 +260,7 @@ def test_clusters_are_named_by_what_is_answered_in_them(project: Project) -> Non
     assert plain.step.n_answers == 6  # an answer labels its stretch and nothing else
     spread = project.learn(LearnOptions(cluster_weight=0.5))
     assert spread.step.n_answers == 6
-    assert "12 stretches learned as their cluster's answers say" in spread.notes
+    assert "12 stretches learned as their cluster's answers say" in spread.step.notes
 
 
 def test_too_few_answers_are_told(project: Project) -> None:

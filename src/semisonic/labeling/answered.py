@@ -38,6 +38,8 @@ class Known:
         The answers, a clip each.
     n_unmatched : int
         Answers that speak of no row of the index.
+    n_mixed : int
+        Rows with several labels, left out because a clip may carry one.
     """
 
     answered: Answered
@@ -46,6 +48,7 @@ class Known:
     spoken: tuple[tuple[int, ...], ...]
     answers: Clips
     n_unmatched: int
+    n_mixed: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -56,12 +59,12 @@ class Known:
         )  # fmt: skip
 
 
-def known_rows(log: LabelLog, index: EmbeddingIndex) -> Known:
+def known_rows(log: LabelLog, index: EmbeddingIndex, *, several_labels: bool = False) -> Known:
     """Which rows of an index a log labels.
 
     An answer that only says what is not heard labels nothing: something else may be. Where none of
     the classes is heard the row is of the class "background", or with several labels a clip of
-    no class.
+    no class. Where a clip carries one label, rows of which answers name several label nothing.
     """
     current = log.current()
     answers = current.clips()
@@ -75,9 +78,10 @@ def known_rows(log: LabelLog, index: EmbeddingIndex) -> Known:
         ],
         np.bool_,
     )  # fmt: skip
-    several = any(len(names) > 1 for names in labels)
+    mixed = np.array([len(names) > 1 for names in labels], np.bool_) & keep & (not several_labels)
+    keep &= ~mixed
     used = [names for names, kept in zip(labels, keep, strict=True) if kept]
-    classes = _classes(used, several)
+    classes = _classes(used, several_labels)
     column = {name: number for number, name in enumerate(classes)}
     hot = np.zeros((len(used), len(classes)), np.float32)
     for row, names in enumerate(used):
@@ -86,9 +90,18 @@ def known_rows(log: LabelLog, index: EmbeddingIndex) -> Known:
                 hot[row, column[name]] = 1.0
     rows = found.rows[keep]
     answered = Answered(
-        rows, hot, np.where(certain[keep], 1.0, UNSURE), index.clips.group[rows], classes, several
+        rows, hot, np.where(certain[keep], 1.0, UNSURE), index.clips.group[rows], classes,
+        several_labels,
+    )  # fmt: skip
+    return Known(
+        answered,
+        certain[keep],
+        found.rows,
+        found.answers,
+        answers,
+        found.n_unmatched,
+        int(mixed.sum()),
     )
-    return Known(answered, certain[keep], found.rows, found.answers, answers, found.n_unmatched)
 
 
 def require_classes(known: Known) -> None:
@@ -103,12 +116,25 @@ def require_classes(known: Known) -> None:
     if n >= 2:
         return
     said = f"{len(known.answers)} answers of {n} class{'es' if n != 1 else ''}"
-    more = f"; {known.n_unmatched} of them speak of no stretch of the pool" * bool(
-        known.n_unmatched
-    )
+    more = [
+        f"{known.n_unmatched} of them speak of no stretch of the pool" * bool(known.n_unmatched),
+        mixed_note(known),
+    ]
     raise DataError(
-        f"the log: found {said}{more}; expected at least two classes ('none of the classes' counts "
-        "as one). Answer more of the queue first"
+        f"the log: found {'; '.join([said, *filter(None, more)])}; expected at "
+        "least two classes ('none of the classes' counts as one). Answer more of the queue first"
+    )
+
+
+def mixed_note(known: Known) -> str:
+    """What is said of clips with several labels where a clip may carry one; empty without any."""
+    if not known.n_mixed:
+        return ""
+    one = known.n_mixed == 1
+    return (
+        f"{known.n_mixed} {'stretch has' if one else 'stretches have'} several labels and "
+        f"{'is' if one else 'are'} not learned from, as a clip of this project carries one; "
+        "--several-labels changes that"
     )
 
 

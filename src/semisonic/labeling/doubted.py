@@ -16,7 +16,7 @@ from scipy.special import expit, softmax
 from semisonic.evaluation.suspects import Suspects, find_suspects, find_suspects_multi
 from semisonic.labeling.answered import Known, known_rows, require_classes
 from semisonic.labeling.index import EmbeddingIndex
-from semisonic.labeling.kept_probe import out_of_fold
+from semisonic.labeling.kept_probe import Tell, out_of_fold
 from semisonic.labeling.label_log import LabelLog
 
 
@@ -47,20 +47,30 @@ class Doubted:
     suggested_score: float
 
 
-def doubted_answers(log: LabelLog, index: EmbeddingIndex, *, seed: int = 0) -> tuple[Doubted, ...]:
+def doubted_answers(
+    log: LabelLog,
+    index: EmbeddingIndex,
+    *,
+    seed: int = 0,
+    several_labels: bool = False,
+    tell: Tell | None = None,
+) -> tuple[Doubted, ...]:
     """Answers that look wrong, the most suspicious first.
 
     Answers that nobody is sure of, and classes that other recordings do not have, are not judged.
+    ``several_labels`` and ``tell`` are those of :func:`semisonic.labeling.train_again`.
 
     Raises
     ------
     DataError
         With answers of fewer than two classes.
     """
-    known = known_rows(log, index)
+    known = known_rows(log, index, several_labels=several_labels)
     require_classes(known)
     pool = np.setdiff1d(np.arange(len(index)), known.asked)
-    held_out = out_of_fold(index.vectors, known.answered, pool, index.clips.group, seed=seed)
+    held_out = out_of_fold(
+        index.vectors, known.answered, pool, index.clips.group, seed=seed, tell=tell
+    )
     finite = np.isfinite(held_out.logits).all(axis=1)
     rows = np.flatnonzero(known.certain & held_out.learned & finite)
     hot = known.answered.hot[rows] > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,23 @@ NONE_HEARD, PASSED_OVER = "-", "?"
 """Typed for "none of the classes" and for "cannot tell"."""
 
 
-def take_answers(log: LabelLog, path: Path, *, annotator: str = "") -> tuple[Entry, ...]:
+def take_answers(
+    log: LabelLog,
+    path: Path,
+    *,
+    annotator: str = "",
+    check: Callable[[Sequence[str]], None] = lambda labels: None,
+) -> tuple[Entry, ...]:
     """Append the filled-in rows of a queue to a log.
 
     Several labels are joined by ';'. ``-`` says that none of the classes is heard, ``?`` that one
     cannot tell; an empty cell is no answer. What the log holds already from the same annotator
-    is not added again.
+    is not added again. ``check`` is given the labels of each row and raises when they will not do.
 
     Raises
     ------
     DataError
-        When the table is no queue.
+        When the table is no queue, or an answer will not do; then none is taken.
     """
     queue = Queue.read(path)
     labels = _column(path)
@@ -40,11 +47,15 @@ def take_answers(log: LabelLog, path: Path, *, annotator: str = "") -> tuple[Ent
         for entry in log.in_force()
     }  # fmt: skip
     rows: list[dict[str, Any]] = []
-    for row, text in zip(queue, labels, strict=True):
+    for number, (row, text) in enumerate(zip(queue, labels, strict=True), start=2):
         found = _answer(text)
         if found is None:
             continue
         names, presence = found
+        try:
+            check(names)
+        except DataError as error:
+            raise DataError(f"{path}, row {number}: {error}") from error
         file = log.name_of(os.path.abspath(queue.path_of(row)))
         key = (annotator, stretch(file, row.start_time, row.end_time))
         if held.get(key) == (tuple(sorted(names)), presence):

@@ -30,6 +30,8 @@ THRESHOLD = 0.7
 """How sure a guess must be, as the recommended way has it."""
 
 Rows = NDArray[np.int64]
+Tell = Callable[[int, int], None]
+"""Is told how many parts of so many are done."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def out_of_fold(
     *,
     extend: Callable[[Answered], Answered] = lambda known: known,
     seed: int = 0,
+    tell: Tell | None = None,
 ) -> LeftOut:
     """Logits of each answered row by probes that heard nothing of its recording.
 
@@ -149,6 +152,8 @@ def out_of_fold(
         The recording of each row of ``vectors``.
     extend : callable
         What follows from answers for other rows; called for the answers of each part.
+    tell : callable, optional
+        Is told after each part how many of how many are done.
 
     Notes
     -----
@@ -163,7 +168,9 @@ def out_of_fold(
         return LeftOut(logits, learned)
     parts = min(n_groups, 10 if len(known) < 200 else 5)
     splitter = GroupKFold(parts, shuffle=True, random_state=seed)
-    for train, test in splitter.split(known.rows, groups=known.group):
+    for number, (train, test) in enumerate(splitter.split(known.rows, groups=known.group)):
+        if tell is not None:
+            tell(number, parts)
         keep = np.isin(np.arange(len(known)), train)
         unheard = np.isin(group, known.group[test])
         left = extend(known.part(keep))

@@ -25,7 +25,7 @@ from semisonic.inference.methods.options import PROBE
 from semisonic.inference.modelfile import MODEL
 from semisonic.inference.provenance import Part, chained, recording_hashes
 from semisonic.inference.verbs.runs import stamp
-from semisonic.labeling.answered import Known, known_rows, require_classes
+from semisonic.labeling.answered import Known, known_rows, mixed_note, require_classes
 from semisonic.labeling.embedder import Embedder
 from semisonic.labeling.estimate import Estimate, accuracy_by_random
 from semisonic.labeling.history import Step, read_history, write_history
@@ -33,6 +33,7 @@ from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.kept_probe import (
     Answered,
     LeftOut,
+    Tell,
     classifier_from,
     learn_probe,
     out_of_fold,
@@ -61,24 +62,16 @@ class Round:
         The classifier's file.
     known : Known
         What was learned from.
-    by_random : Estimate
-        Accuracy over the random sample: the number to believe.
-    left_out : Estimate
-        Accuracy over all answers, each by a classifier that learned from other recordings.
     step : Step
-        The row of the history.
+        The row of the history: what was measured, and what has to be said beside it.
     history : tuple of Step
         All rows, this one the last.
-    notes : tuple of str
     """
 
     model: Path
     known: Known
-    by_random: Estimate
-    left_out: Estimate
     step: Step
     history: tuple[Step, ...]
-    notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """For a terminal."""
@@ -86,9 +79,9 @@ class Round:
         lines = [
             f"learned from {self.step.n_answers} answers of {self.step.n_classes} classes in "
             f"{self.step.seconds:.1f} s: {counts}",
-            f"accuracy on stretches drawn by chance: {self.by_random}",
-            f"accuracy on all answers, each left out in turn: {self.left_out}",
-            *self.notes,
+            f"accuracy on stretches drawn by chance: {self.step.by_random}",
+            f"accuracy on all answers, each left out in turn: {self.step.left_out}",
+            *self.step.notes,
             f"model: {self.model}",
         ]
         return "\n".join(lines)
@@ -102,6 +95,8 @@ def train_again(
     options: LearnOptions | None = None,
     embedder: Embedder | None = None,
     seed: int = 0,
+    several_labels: bool = False,
+    tell: Tell | None = None,
 ) -> Round:
     """Learn from all answers that hold now; write the classifier and a row of the history.
 
@@ -117,6 +112,11 @@ def train_again(
         The encoder, if it is at hand; else the index knows its file.
     seed : int
         That of the queues, so that their random parts are known.
+    several_labels : bool
+        Whether a clip may carry several labels at once. With one, stretches of which answers name
+        several are left out, and a note says how many.
+    tell : callable, optional
+        Is told how many parts of so many are done.
 
     Raises
     ------
@@ -128,9 +128,9 @@ def train_again(
     began = time.perf_counter()
     how = options or LearnOptions()
     place = Path(folder)
-    known = known_rows(log, index)
+    known = known_rows(log, index, several_labels=several_labels)
     require_classes(known)
-    state = _state(log, index, how, seed)
+    state = _state(log, index, how, seed, several_labels)
     encoder = embedder or index.embedder()
     pool = np.setdiff1d(np.arange(len(index)), known.asked)
 
@@ -138,7 +138,13 @@ def train_again(
         return with_proposals(part, index.cluster, index.clips.group, known.asked, how)
 
     held_out = out_of_fold(
-        index.vectors, known.answered, pool, index.clips.group, extend=extend, seed=seed
+        index.vectors,
+        known.answered,
+        pool,
+        index.clips.group,
+        extend=extend,
+        seed=seed,
+        tell=tell,
     )
     extended = extend(known.answered)
     probe = learn_probe(index.vectors, extended, pool, seed=seed)
@@ -154,22 +160,30 @@ def train_again(
     left_out = _estimate(known, predicted)
     place.mkdir(parents=True, exist_ok=True)
     _save(place / MODEL, model, known, index, encoder, how, seed)
+    notes = _notes(known, len(extended) - len(known.answered), model)
     step = Step(
-        datetime.now(UTC).isoformat(timespec="seconds"), len(known.answered),
-        len(known.answered.classes), by_random.accuracy, by_random.low, by_random.high,
-        by_random.n, left_out.accuracy, time.perf_counter() - began, state,
-    )  # fmt: skip
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        len(known.answered),
+        len(known.answered.classes),
+        several_labels,
+        by_random,
+        left_out,
+        time.perf_counter() - began,
+        state,
+        notes,
+    )
     history = read_history(place)
     if history and history[-1].state == state:
         history = history[:-1]
     write_history(place, [*history, step])
-    notes = _notes(known, len(extended) - len(known.answered), model)
-    return Round(place / MODEL, known, by_random, left_out, step, (*history, step), notes)
+    return Round(place / MODEL, known, step, (*history, step))
 
 
-def _state(log: LabelLog, index: EmbeddingIndex, how: LearnOptions, seed: int) -> str:
+def _state(
+    log: LabelLog, index: EmbeddingIndex, how: LearnOptions, seed: int, several_labels: bool
+) -> str:
     answers = sorted(entry.id for entry in log.in_force())
-    return digest(*answers, index.about["model"]["hash"], len(index), how, seed)
+    return digest(*answers, index.about["model"]["hash"], len(index), how, seed, several_labels)
 
 
 def _decision(known: Known, held_out: LeftOut) -> Decision:
@@ -256,9 +270,10 @@ def _save(
 
 
 def _notes(known: Known, n_proposed: int, model: SoundModel) -> tuple[str, ...]:
-    notes = []
+    notes: list[str] = []
     if known.n_unmatched:
         notes.append(f"{known.n_unmatched} answers speak of no stretch of the pool")
+    notes += filter(None, [mixed_note(known)])
     if n_proposed:
         notes.append(f"{n_proposed} stretches learned as their cluster's answers say")
     once = [name for name, n in known.counts.items() if n < 2]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -35,6 +36,7 @@ from semisonic.labeling.doubted import Doubted, doubted_answers
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.history import Step, read_history
 from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.kept_probe import Tell
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.learn_options import LearnOptions
 from semisonic.labeling.loop import Round, train_again
@@ -48,7 +50,7 @@ from semisonic.labeling.suggesting import choose
 ABOUT, LOG, INDEX, ENCODER, QUEUE = (
     "project.json", "labels.jsonl", "index", "encoder", "queue.csv",
 )  # fmt: skip
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,22 @@ class Project:
     encoder : Path
         The file of what makes vectors.
     seed : int
+    several_labels : bool
+        Whether a clip may carry several labels at once; :meth:`set_several_labels` changes it.
     log : LabelLog
     """
 
-    def __init__(self, folder: Path, recordings: Path, encoder: Path, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        recordings: Path,
+        encoder: Path,
+        seed: int = 0,
+        *,
+        several_labels: bool = False,
+    ) -> None:
         self.folder, self.recordings, self.encoder, self.seed = folder, recordings, encoder, seed
+        self.several_labels = several_labels
         base = recordings if recordings.is_dir() else recordings.parent
         self.log = LabelLog(folder / LOG, base)
 
@@ -113,7 +126,13 @@ class Project:
         recordings, encoder = (
             Path(os.path.abspath(place / about[name])) for name in ("recordings", "encoder")
         )
-        return cls(place, recordings, encoder, int(about["seed"]))
+        return cls(
+            place,
+            recordings,
+            encoder,
+            int(about["seed"]),
+            several_labels=bool(about["several_labels"]),
+        )
 
     @cached_property
     def index(self) -> EmbeddingIndex:
@@ -152,13 +171,47 @@ class Project:
         queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share, apart)
         return self._named(queue)
 
-    def learn(self, options: LearnOptions | None = None) -> Round:
+    def learn(self, options: LearnOptions | None = None, *, tell: Tell | None = None) -> Round:
         """Learn from all answers; see :func:`train_again`."""
-        return train_again(self.log, self.index, self.folder, options=options, seed=self.seed)
+        return train_again(
+            self.log,
+            self.index,
+            self.folder,
+            options=options,
+            seed=self.seed,
+            several_labels=self.several_labels,
+            tell=tell,
+        )
 
-    def doubted(self) -> tuple[Doubted, ...]:
+    def doubted(self, *, tell: Tell | None = None) -> tuple[Doubted, ...]:
         """Answers that look wrong; see :func:`doubted_answers`."""
-        return doubted_answers(self.log, self.index, seed=self.seed)
+        return doubted_answers(
+            self.log, self.index, seed=self.seed, several_labels=self.several_labels, tell=tell
+        )
+
+    def set_several_labels(self, several_labels: bool) -> None:
+        """Say from now on whether a clip may carry several labels; no answer is changed.
+
+        Back with one label a clip, clips that were given several are not learned from.
+        """
+        about = read_json(self.folder / ABOUT)
+        write_json(self.folder / ABOUT, {**about, "several_labels": several_labels})
+        self.several_labels = several_labels
+
+    def require_fit(self, labels: Sequence[str]) -> None:
+        """See that an answer has no more labels than a clip of this project may carry.
+
+        Raises
+        ------
+        DataError
+            When it has several and a clip carries one.
+        """
+        if len(labels) > 1 and not self.several_labels:
+            raise DataError(
+                f"found the labels {', '.join(labels)}, expected one: a clip of this project "
+                "carries one label. Give one, or let clips carry several first: on the page under "
+                "'Label', or with 'semisonic project learn --several-labels'"
+            )
 
     def clusters(self, n_typical: int = 3) -> tuple[Cluster, ...]:
         """Groups of stretches that sound alike, the largest first; for naming by listening.
@@ -187,6 +240,7 @@ class Project:
             "recordings": str(self.recordings),
             "stretches": len(self.index),
             "clusters": int(self.index.cluster.max(initial=-1)) + 1,
+            "several_labels": self.several_labels,
             "answers": len(current),
             "classes": list(current.classes),
             "disagreements": len(current.disagreements),
@@ -213,8 +267,9 @@ def _typical(clips: Clips, row: int, cluster: int) -> Suggestion:
 
 
 def write_about(folder: Path, options: ProjectOptions, recordings: Path, encoder: Path) -> None:
-    """Write ``project.json``, the last step of making a project."""
+    """Write ``project.json``, the last step of making a project; what was changed later stays."""
     here = os.path.abspath(folder)
+    before = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
     write_json(
         folder / ABOUT,
         {
@@ -222,6 +277,7 @@ def write_about(folder: Path, options: ProjectOptions, recordings: Path, encoder
             "recordings": _seen_from(here, recordings),
             "encoder": _seen_from(here, encoder),
             "seed": options.seed,
+            "several_labels": before.get("several_labels", options.several_labels),
             "made": stamp("project new", options),
         },
     )

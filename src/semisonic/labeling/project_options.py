@@ -32,6 +32,10 @@ class ProjectOptions:
     most_pretrained: int = option(
         10_000, "windows that the encoder learns to tell apart at most, drawn by chance", minimum=2
     )
+    several_labels: bool = option(
+        False, "a clip may carry several labels at once; else an answer has one, and 'project "
+        "learn --several-labels' changes that later",
+    )  # fmt: skip
     silence_db: float = option(
         -60.0, "recordings all below this RMS level are left out", unit="dBFS", minimum=-200,
         maximum=0,
@@ -75,4 +79,8 @@ class ProjectLearnOptions:
         None, "a queue whose column 'label' was filled in: its answers go into the log first"
     )
     annotator: str = option("", "who filled it in")
+    several_labels: bool | None = option(
+        None, "from now on a clip of the project may carry several labels at once, or with "
+        "--no-several-labels one; as the project has it if not given",
+    )  # fmt: skip
     learn: LearnOptions = option(LearnOptions(), "how answers become a classifier")

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from semisonic.base.processors import one_blas_thread
 from semisonic.models import SoundModel
 
 STRENGTH = 0.1
@@ -44,7 +45,7 @@ class ClassLine:
         if n_classes == 2:
             w, b = _binary(x, target, weights)
             return cls(np.stack([-w, w]) / 2, np.array([-b, b]) / 2, several)
-        found = LogisticRegression(C=STRENGTH, max_iter=MAX_ITERATIONS).fit(x, target, weights)
+        found = _solved(x, target, weights)
         weight = np.zeros((n_classes, x.shape[1]))
         bias = np.full(n_classes, found.intercept_.min() - ABSENT)
         weight[found.classes_], bias[found.classes_] = found.coef_, found.intercept_
@@ -79,5 +80,10 @@ def _binary(x: Array, answers: NDArray[Any], weights: Array) -> tuple[Array, flo
     yes = float(answers @ weights)
     if not 0 < yes < weights.sum():
         return np.zeros(x.shape[1]), float(np.log((yes + 0.5) / (weights.sum() - yes + 0.5)))
-    line = LogisticRegression(C=STRENGTH, max_iter=MAX_ITERATIONS).fit(x, answers, weights)
+    line = _solved(x, answers, weights)
     return line.coef_[0], float(line.intercept_[0])
+
+
+def _solved(x: Array, target: NDArray[Any], weights: Array) -> LogisticRegression:
+    with one_blas_thread():
+        return LogisticRegression(C=STRENGTH, max_iter=MAX_ITERATIONS).fit(x, target, weights)

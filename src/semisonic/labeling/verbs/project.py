@@ -65,8 +65,17 @@ def learn_in_project(options: ProjectLearnOptions) -> LearnResult:
     """
     check(options)
     project = Project.open(options.project)
+    if options.several_labels is not None:
+        project.set_several_labels(options.several_labels)
     taken = 0
     if options.answers is not None:
-        taken = len(take_answers(project.log, options.answers, annotator=options.annotator))
+        taken = len(
+            take_answers(
+                project.log,
+                options.answers,
+                annotator=options.annotator,
+                check=project.require_fit,
+            )
+        )
     found = project.learn(options.learn)
     return LearnResult(found, taken, project.log.problems())
