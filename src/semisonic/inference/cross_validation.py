@@ -13,8 +13,8 @@ from sklearn.base import clone
 
 from semisonic import evaluation
 from semisonic.base.progress import track
+from semisonic.base.wording import percent
 from semisonic.data.splits import fold_splits
-from semisonic.evaluation.wording import percent
 from semisonic.inference.classifier import SoundClassifier
 from semisonic.inference.measuring import Measurement, measure
 from semisonic.inference.sounds import as_sounds
