@@ -96,7 +96,6 @@ def main() -> None:
         **measuring.record(
             what="augmentations on one core, CPU time in microseconds a clip of 5 s",
             rounds=arguments.rounds,
-            seed=0,
         ),
         "spectrograms": {},
     }

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from measuring import head
 from score_networks import EPOCHS, MEL, features, network, rounded
 from semisonic import evaluation
 from semisonic.base.files import write_json
@@ -28,7 +29,6 @@ from semisonic.inference.deciding.noise_check import check_noise
 from semisonic.inference.scoring import compute_rows, decide, score_rows
 from semisonic.models import SoundModel
 from semisonic.models.decision import Decision
-from semisonic.training import commit, machine
 
 FOLDS, DRAWS = (1, 3, 5), 2
 METHODS = ("none", "temperature", "vector", "isotonic", "auto")
@@ -121,13 +121,18 @@ def main() -> None:
     write_json(
         options.output,
         {
-            "command": shown, "commit": commit(), "machine": machine(),
-            "processor_seconds": round(process_time() - started), "data": clips.name,
-            "network": "small", "epochs": EPOCHS, "front_end": to_dict(MEL),
+            **head(shown, list(range(DRAWS))),
+            "processor_seconds": round(process_time() - started),
+            "data": clips.name,
+            "network": "small",
+            "epochs": EPOCHS,
+            "front_end": to_dict(MEL),
             "means": rounded(means),
-            "noise": rounded(kinds), "pooled": rounded(pooled), "rows": rounded(rows),
+            "noise": rounded(kinds),
+            "pooled": rounded(pooled),
+            "rows": rounded(rows),
         },
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

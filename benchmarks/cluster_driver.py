@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from measuring import head
 from semisonic.base.files import write_json
 from semisonic.data import load_clips
 from semisonic.data.store import SampleStore
@@ -28,7 +29,6 @@ from semisonic.features import MelOptions
 from semisonic.inference import detect
 from semisonic.labeling import embed
 from semisonic.models import SoundModel, build
-from semisonic.training import commit, machine, versions
 
 Way = Callable[[Engine, str, Path], bytes]
 
@@ -94,14 +94,18 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     rows = measure(asked.data, asked.address, asked.rounds)
-    write_json(asked.output, {
-        "what": "processor milliseconds a clip: of all the work on one thread, and of the driver "
-        "alone when a Ray cluster does the work (medians of interleaved rounds)",
-        "command": f"python benchmarks/cluster_driver.py DATA --rounds {asked.rounds} -o FILE",
-        "commit": commit(), "machine": machine(), "versions": versions(),
-        "clips": len(load_clips(asked.data, labels="none")), "network": "small",
-        "sample_rate": 22050, "rows": rows,
-    })  # fmt: skip
+    write_json(
+        asked.output,
+        {
+            "what": "processor milliseconds a clip: of all the work on one thread, and of the "
+            "driver alone when a Ray cluster does the work (medians of interleaved rounds)",
+            **head(f"python benchmarks/cluster_driver.py DATA --rounds {asked.rounds} -o FILE", 0),
+            "clips": len(load_clips(asked.data, labels="none")),
+            "network": "small",
+            "sample_rate": 22050,
+            "rows": rows,
+        },
+    )
 
 
 if __name__ == "__main__":

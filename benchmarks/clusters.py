@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from measuring import head
 from semisonic.base.files import write_json
 from semisonic.labeling import EmbeddingIndex, find_clusters
 from semisonic.labeling.clusters import agreement
-from semisonic.training import commit, machine
 
 SEEDS = (0, 1, 2)
 
@@ -42,11 +42,13 @@ def main() -> None:
             print(rows[-1], flush=True)
     model = index.about["model"]
     record = {
-        "command": "python benchmarks/clusters.py INDEX -o FILE", "commit": commit(),
-        "machine": machine(), "network": model["network"],
-        "published": bool(model["made"].get("published")), "rows_of_index": len(index),
-        "classes": len(index.clips.classes), "rows": rows,
-    }  # fmt: skip
+        **head("python benchmarks/clusters.py INDEX -o FILE", list(SEEDS)),
+        "network": model["network"],
+        "published": bool(model["made"].get("published")),
+        "rows_of_index": len(index),
+        "classes": len(index.clips.classes),
+        "rows": rows,
+    }
     write_json(options.output, record)
 
 

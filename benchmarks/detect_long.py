@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detect_sounds import RATE, RULES, WINDOW, write_recording, write_training
+from measuring import head
 from semisonic.base.files import write_json
 from semisonic.base.seeds import generator
 from semisonic.data import Clips, find_duplicates, group_duplicates, load_clips
@@ -38,7 +39,6 @@ from semisonic.evaluation.events import score_events, score_overlaps
 from semisonic.features import MelOptions
 from semisonic.inference import SoundClassifier, detect
 from semisonic.training import FitOptions
-from semisonic.training.provenance import commit, machine
 
 MEL = MelOptions(sample_rate=RATE, duration=WINDOW, n_fft=512, hop_length=160)
 KINDS = ("placed+background", "clean+background", "clean")
@@ -169,12 +169,13 @@ def main() -> None:
     data = group_duplicates(data, find_duplicates(data, workers=1))
     sounds, _ = cut_sounds(data, RATE, RULES)
     rows: list[dict[str, Any]] = []
-    head = {
-        "command": "python benchmarks/detect_long.py CLIPS -o FILE"
-        + (f" --draws {options.draws}" if options.draws != DRAWS else "")
-        + (f" --steps {options.steps}" if options.steps != STEPS else ""),
-        "commit": commit(),
-        "machine": machine(),
+    about = {
+        **head(
+            "python benchmarks/detect_long.py CLIPS -o FILE"
+            + (f" --draws {options.draws}" if options.draws != DRAWS else "")
+            + (f" --steps {options.steps}" if options.steps != STEPS else ""),
+            [int(draw) for draw in options.draws.split(",")],
+        ),
         "data": {"name": options.clips.name, "n_events": len(sounds)},
     }
     for draw in map(int, options.draws.split(",")):
@@ -182,7 +183,7 @@ def main() -> None:
             rows += run_draw(data, sounds, draw, options.steps, Path(place))
         seconds = round(time.process_time() - began, 1)
         done = {"cpu_seconds": seconds, "summary": summary(rows), "draws": rows}
-        write_json(options.output, head | done)
+        write_json(options.output, about | done)
 
 
 if __name__ == "__main__":

@@ -27,11 +27,11 @@ import numpy as np
 import soundfile as sf
 import torch
 
+from measuring import head
 from semisonic.base.files import write_json
 from semisonic.base.seeds import generator
 from semisonic.features import MelOptions
 from semisonic.models import build, save
-from semisonic.training import commit, machine, versions
 
 RATE = 16_000
 CLASSES = tuple(f"class {i}" for i in range(10))
@@ -100,10 +100,7 @@ def main() -> None:
             write_json(
                 options.output,
                 {
-                    "command": " ".join(["python", *sys.argv]),
-                    "commit": commit(),
-                    "machine": machine(),
-                    "versions": versions(),
+                    **head(" ".join(["python", *sys.argv]), 0),
                     "rows": rows,
                 },
             )

@@ -21,6 +21,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from measuring import head
 from semisonic.base.errors import SemisonicError
 from semisonic.base.files import read_json, write_json
 from semisonic.base.seeds import generator
@@ -30,7 +31,6 @@ from semisonic.inference.pipeline import features_of_wave
 from semisonic.inference.simple.training import fit_simple
 from semisonic.models import SoundModel, build, names
 from semisonic.models.simple.names import SIMPLE
-from semisonic.training import commit, machine
 
 CLASSES = ("a", "b", "c")
 MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=64, n_mels=32)
@@ -121,11 +121,11 @@ def main() -> None:
         write_json(
             options.output,
             {
-                "command": shown, "commit": commit(), "machine": machine(),
+                **head(shown, 1),
                 "not_exported": [n for n, row in done.items() if not row["exported"]],
                 "networks": dict(sorted(done.items())),
             },
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from measuring import head
 from semisonic.base.files import write_csv, write_json
 from semisonic.data import Clips, load_clips
 from semisonic.features import MelOptions
@@ -26,7 +27,7 @@ from semisonic.inference import ExportOptions, TrainOptions, train
 from semisonic.inference.exporting.result import ExportResult
 from semisonic.inference.verbs.export import export_file
 from semisonic.models.notation import PAPER
-from semisonic.training import FitOptions, commit, machine, versions
+from semisonic.training import FitOptions
 
 NETWORKS = {
     "small": ("small", MelOptions()),
@@ -87,11 +88,13 @@ def main() -> None:
     record = {
         "what": "exported files against the model: MB, ms a clip of 5 s on one thread (medians of "
         "interleaved rounds), differences of scores, accuracy on fold 5 after a quick training",
-        "command": "python benchmarks/export_speed.py DATA -o FILE",
-        "commit": commit(), "seed": SEED, "machine": machine(), "versions": versions(),
-        "data": clips.name, "epochs": FIT.epochs, "test_clips": len(test),
-        "seconds_of_processor": round(process_time() - begun), "rows": rows,
-    }  # fmt: skip
+        **head("python benchmarks/export_speed.py DATA -o FILE", SEED),
+        "data": clips.name,
+        "epochs": FIT.epochs,
+        "test_clips": len(test),
+        "seconds_of_processor": round(process_time() - begun),
+        "rows": rows,
+    }
     write_json(options.output, record)
 
 

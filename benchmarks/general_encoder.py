@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from measuring import head
 from semisonic.base.files import write_json
 from semisonic.data import fold_splits, label_budget, load_clips
 from semisonic.inference import open_encoder
@@ -32,7 +33,6 @@ from semisonic.inference.prepare import prepare
 from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.inference.scoring import embed_rows, mean_by
 from semisonic.models import build, transfer
-from semisonic.training import commit, machine
 
 BUDGETS = (1, 2, 4, 5, 10, 0)  # labels a class; 0: all
 DRAWS = 5
@@ -116,9 +116,13 @@ def main() -> None:
             print(f"{labels or 'all'} labels, {arm}: {100 * rows[-1]['accuracy']:.1f}", flush=True)
     shown = " ".join(["python", "benchmarks/general_encoder.py", "ENCODER", "DATA", "-o", "FILE"])
     record = {
-        "command": shown, "commit": commit(), "machine": machine(),
-        "from_scratch": False, **said, "data": clips.name, "clips": len(clips), "rows": rows,
-    }  # fmt: skip
+        **head(shown, list(range(DRAWS))),
+        "from_scratch": False,
+        **said,
+        "data": clips.name,
+        "clips": len(clips),
+        "rows": rows,
+    }
     write_json(options.output, record)
 
 

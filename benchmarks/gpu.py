@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from measuring import head
 from semisonic.audio import write
 from semisonic.base.files import write_json
 from semisonic.base.seeds import generator
@@ -42,7 +43,7 @@ from semisonic.inference import EvaluateOptions, TrainOptions, evaluate, train
 from semisonic.inference.prepare import Prepared, prepare
 from semisonic.learning import Objective
 from semisonic.models import build
-from semisonic.training import FitOptions, choose_device, commit, fit, machine, versions
+from semisonic.training import FitOptions, choose_device, fit
 
 PAPER = MelOptions(
     sample_rate=44100, duration=5.0, n_fft=12288, hop_length=6144, n_mels=28, reference="max",
@@ -213,11 +214,8 @@ def main() -> None:
     found = {"steps": steps, "auto": auto, "table": table}[arguments.what](arguments)
     result = {
         "what": arguments.what,
-        "command": "python benchmarks/gpu.py " + " ".join(sys.argv[1:]),
+        **head("python benchmarks/gpu.py " + " ".join(sys.argv[1:]), 0),
         "device": str(choose_device(arguments.device)),
-        "commit": commit(),
-        "machine": machine(),
-        "versions": versions(),
         "results": found,
     }
     if arguments.output:

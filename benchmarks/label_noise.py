@@ -34,6 +34,7 @@ from label_noise_jobs import (
     run,
     start,
 )
+from measuring import head
 from semisonic.base import progress
 from semisonic.base.files import digest, write_json
 from semisonic.data import Clips
@@ -47,7 +48,6 @@ from semisonic.evaluation import (
 )
 from semisonic.evaluation.suspects import RANKINGS, RULES
 from semisonic.experiments.engine import Task, run_tasks
-from semisonic.training import commit, machine, versions
 
 
 def jobs_of(data: DataSet, args: argparse.Namespace) -> list[Job]:
@@ -233,11 +233,13 @@ def main() -> None:
         write_json(
             args.output,
             {
-                "command": command, "commit": commit(), "machine": machine(),
-                "versions": versions(), "settings": settings, "n_trainings": len(every),
-                "n_missing": n_missing, "results": results,
+                **head(command, list(range(args.draws))),
+                "settings": settings,
+                "n_trainings": len(every),
+                "n_missing": n_missing,
+                "results": results,
             },
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from measuring import head
 from semisonic.base.files import read_json, write_json
 from semisonic.base.progress import track
 from semisonic.data import Clips, find_duplicates, group_duplicates, load_clips, make_folds
@@ -33,7 +34,6 @@ from semisonic.labeling.learn_options import LearnOptions
 from semisonic.labeling.pool import Pool
 from semisonic.labeling.proposals import with_proposals
 from semisonic.labeling.suggesting import choose
-from semisonic.training import commit, machine
 
 BATCH = 10
 BUDGETS = (10, 20, 40, 80)
@@ -154,15 +154,21 @@ def record(clips: Clips, results: dict, options: argparse.Namespace, seconds: fl
                 }
         means[arm] = entry
     return {
-        "command": "python benchmarks/labeling_loop.py DATA -o FILE", "commit": commit(),
-        "machine": machine(), "data": clips.name, "clips": len(clips),
-        "classes": len(clips.classes), "folds": options.folds, "seeds": options.seeds,
-        "encoder": "small, made-up sounds", "batch": BATCH, "core_seconds": round(seconds),
-        "means": means, "accuracy_by_seed_and_fold": {
+        **head("python benchmarks/labeling_loop.py DATA -o FILE", list(range(options.seeds))),
+        "data": clips.name,
+        "clips": len(clips),
+        "classes": len(clips.classes),
+        "folds": options.folds,
+        "seeds": options.seeds,
+        "encoder": "small, made-up sounds",
+        "batch": BATCH,
+        "core_seconds": round(seconds),
+        "means": means,
+        "accuracy_by_seed_and_fold": {
             arm: {budget: str(by_fold(rows, budget).round(4).tolist()) for budget in BUDGETS}
             for arm, rows in results.items()
         },
-    }  # fmt: skip
+    }
 
 
 def draw(found: dict, path: Path) -> None:

@@ -28,12 +28,12 @@ import numpy as np
 import soundfile as sf
 import torch
 
+from measuring import head
 from semisonic.audio.live import BLOCK_TIME, Playback
 from semisonic.base.files import write_json
 from semisonic.features import MelOptions
 from semisonic.inference import LiveScorer, TrackOptions, listen
 from semisonic.models import SoundModel, build
-from semisonic.training import commit, machine
 from semisonic.training.provenance import versions
 
 PAPER = "(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"
@@ -114,10 +114,7 @@ def main() -> None:
             print(label, json.dumps(found[label], indent=2))
     result = {
         "what": "listening on one core: work a window, and latency from capture to score",
-        "command": "python benchmarks/live_latency.py",
-        "seed": options.seed,
-        "commit": commit(),
-        "machine": machine(),
+        **head("python benchmarks/live_latency.py", options.seed),
         "load_average_of_the_machine": [round(load, 1) for load in os.getloadavg()],
         "versions": versions(),
         "sample_rate_of_the_stream": RATE,

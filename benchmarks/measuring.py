@@ -13,7 +13,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -153,22 +153,38 @@ def compare(
     return rows or [Row(**base)]
 
 
-def record(**about: Any) -> dict[str, Any]:
-    """Command, commit, machine, versions and load, for the head of a result file."""
+def head(command: str, seed: int | Sequence[int]) -> dict[str, Any]:
+    """What every result file begins with: how to make it again, from which code, and where.
+
+    Parameters
+    ----------
+    command : str
+        As it is typed, with words in capitals for what lies elsewhere on another machine.
+    seed : int or sequence of int
+        All seeds that something was drawn from; 0 where a benchmark has no choice of them.
+    """
     found = versions()
     for name in OTHERS:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+    return {
+        "command": command,
+        "commit": commit(),
+        "seed": seed if isinstance(seed, int) else list(seed),
+        "machine": machine(),
+        "versions": found,
+    }
+
+
+def record(**about: Any) -> dict[str, Any]:
+    """The head of a file of speeds, with the load of the machine."""
     name = Path(sys.argv[0]).name
     return {
         **about,
-        "command": f"python benchmarks/{name} -o FILE",
-        "commit": commit(),
-        "machine": machine(),
+        **head(f"python benchmarks/{name} -o FILE", 0),
         "load_average": [round(load, 1) for load in os.getloadavg()],
-        "versions": found,
     }
 
 

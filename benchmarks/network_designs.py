@@ -33,12 +33,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+from measuring import head
 from network_accuracy import Material, Run, train
 from network_speed import Record, group_of, measure, too_slow
 from network_summary import summarise
 from semisonic.base.files import read_json, write_json
 from semisonic.models.designs import DESIGNS
-from semisonic.training import commit, machine, versions
 
 
 def accuracy(args: argparse.Namespace, record: Record) -> None:
@@ -127,8 +127,9 @@ def main() -> None:
     if args.what != "show":
         words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv]
         command = " ".join(["python", *words])
-        record.setdefault("commands", []).append({"command": command, "commit": commit()})
-        record |= {"machine": machine(), "versions": versions()}
+        now = head(command, list(range(args.seeds)))
+        record |= now
+        record.setdefault("commands", []).append({k: now[k] for k in ("command", "commit")})
         missing = [n for n in args.designs or DESIGNS if n not in record["timings"]]
         again = (args.designs or list(DESIGNS)) if args.what == "time" else missing
         if again:  # small again, too, as others are compared with it

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
+from measuring import head
 from score_networks import EPOCHS, MEL, features, network, rounded
 from semisonic import evaluation
 from semisonic.base.files import write_json
@@ -37,7 +38,6 @@ from semisonic.inference.pipeline import features_of_wave
 from semisonic.inference.scoring import compute_rows, statistics_of_rows
 from semisonic.models import SoundModel
 from semisonic.models.decision import Decision
-from semisonic.training import commit, machine
 
 FOLDS, DRAWS = (2, 4), 3
 N_OTHERS = 40
@@ -156,11 +156,15 @@ def main() -> None:
     write_json(
         options.output,
         {
-            "command": shown, "commit": commit(), "machine": machine(), "data": clips.name,
-            "network": "small", "epochs": EPOCHS, "front_end": to_dict(MEL),
-            "means": rounded(means), "rows": rounded(rows),
+            **head(shown, list(range(DRAWS))),
+            "data": clips.name,
+            "network": "small",
+            "epochs": EPOCHS,
+            "front_end": to_dict(MEL),
+            "means": rounded(means),
+            "rows": rounded(rows),
         },
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

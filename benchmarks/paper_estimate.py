@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from measuring import head
 from semisonic.base.files import read_json, write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -62,7 +63,9 @@ def main() -> None:
         write_json(
             args.output,
             {
-                "command": "python benchmarks/paper_estimate.py",
+                **head("python benchmarks/paper_estimate.py -o FILE", 0),
+                "note": "Worked out from bench/store_throughput.json, bench/frontend.json and "
+                "cae-decoders.json, each with the machine it was measured on.",
                 "minutes": minutes,
                 "together": sum(minutes.values()),
             },

@@ -214,7 +214,7 @@ def main() -> None:
         )
         write_json(arguments.work / f"{arguments.part}.json", found)
         return
-    from semisonic.training import commit, machine, versions
+    from measuring import head
 
     results = {}
     for n_clips in arguments.clips:
@@ -227,13 +227,19 @@ def main() -> None:
             arguments.output,
             {
                 "what": "parts of a pre-training on many clips",
-                "command": "python benchmarks/quarter_million.py --clips "
-                + " ".join(map(str, arguments.clips)) + " --kill" * arguments.kill,
-                "seconds_a_clip": arguments.seconds, "rate": arguments.rate,
-                "commit": commit(), "machine": machine(), "versions": versions(),
-                "load": os.getloadavg(), "clips": results, "bytes_a_clip": growth,
+                **head(
+                    "python benchmarks/quarter_million.py --clips "
+                    + " ".join(map(str, arguments.clips))
+                    + " --kill" * arguments.kill,
+                    0,
+                ),
+                "seconds_a_clip": arguments.seconds,
+                "rate": arguments.rate,
+                "load": os.getloadavg(),
+                "clips": results,
+                "bytes_a_clip": growth,
             },
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

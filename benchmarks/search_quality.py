@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from measuring import head
 from semisonic import embed
 from semisonic.base.files import write_json
 from semisonic.data import Clips, load_clips
@@ -31,7 +32,7 @@ from semisonic.inference import TrainOptions, train
 from semisonic.inference.prepare import prepare
 from semisonic.inference.scoring import mean_by
 from semisonic.labeling.nearest import nearest
-from semisonic.training import FitOptions, commit, machine
+from semisonic.training import FitOptions
 
 AT = (1, 5, 10)
 EPOCHS = 30
@@ -131,12 +132,15 @@ def main() -> None:
                 rows.append({"vectors": arm, "looked_in": where, **found})
                 print(rows[-1], flush=True)
     record = {
-        "command": "python benchmarks/search_quality.py DATA --encoder ENCODER -o FILE",
-        "commit": commit(), "machine": machine(), "seed": SEED, "epochs": EPOCHS,
-        "data": clips.name, "clips": len(clips), "queries": len(clips),
+        **head("python benchmarks/search_quality.py DATA --encoder ENCODER -o FILE", SEED),
+        "epochs": EPOCHS,
+        "data": clips.name,
+        "clips": len(clips),
+        "queries": len(clips),
         "published_encoder": None if options.encoder is None else options.encoder.name,
-        "processor_minutes": round((process_time() - begun) / 60, 1), "rows": rows,
-    }  # fmt: skip
+        "processor_minutes": round((process_time() - begun) / 60, 1),
+        "rows": rows,
+    }
     write_json(options.output, record)
 
 

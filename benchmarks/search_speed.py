@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from measuring import head
 from semisonic.base.files import write_json
 from semisonic.labeling.approximate import nearest_by_graph, open_graph
 from semisonic.labeling.nearest import nearest
-from semisonic.training import commit, machine
 
 K = 10
 QUERIES = 30
@@ -135,10 +135,12 @@ def main() -> None:
         ]
     record = {
         "what": f"search for the {K} nearest vectors by cosine, processor time",
-        "command": "python benchmarks/search_speed.py -o FILE", "commit": commit(),
-        "machine": machine(), "usearch": version("usearch"), "queries": QUERIES,
-        "exact": exact, "approximate": graphs,
-    }  # fmt: skip
+        **head("python benchmarks/search_speed.py -o FILE", [0, 1]),
+        "usearch": version("usearch"),
+        "queries": QUERIES,
+        "exact": exact,
+        "approximate": graphs,
+    }
     write_json(options.output, record)
 
 

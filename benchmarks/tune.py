@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from measuring import head
 from semisonic import RunOptions, TuneOptions, run_recipe, tune
 from semisonic.base.files import read_json, write_json
-from semisonic.training import commit, machine, versions
 
 
 def one_fold(args: argparse.Namespace, sampler: str, fold: int) -> dict[str, Any]:
@@ -89,10 +89,10 @@ def main() -> None:
         write_json(
             args.output,
             {
-                "command": command, "commit": commit(), "machine": machine(),
-                "versions": versions(), "results": results,
+                **head(command, 0),
+                "results": results,
             },
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

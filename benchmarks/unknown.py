@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from measuring import head
 from score_networks import EPOCHS, MEL, features, network, rounded
 from semisonic import evaluation
 from semisonic.base.files import write_json
@@ -29,7 +30,6 @@ from semisonic.evaluation.strangers import tell_apart
 from semisonic.inference.deciding.fitting import fit_decision
 from semisonic.inference.scoring import compute_rows
 from semisonic.models.decision import Decision
-from semisonic.training import commit, machine
 
 DRAWS, LEFT_OUT = 10, 3
 RULES = ("energy", "distance")
@@ -94,13 +94,17 @@ def main() -> None:
     write_json(
         options.output,
         {
-            "command": shown, "commit": commit(), "machine": machine(),
-            "processor_seconds": round(process_time() - started), "data": every.name,
-            "network": "small", "epochs": EPOCHS, "front_end": to_dict(MEL),
+            **head(shown, list(range(DRAWS))),
+            "processor_seconds": round(process_time() - started),
+            "data": every.name,
+            "network": "small",
+            "epochs": EPOCHS,
+            "front_end": to_dict(MEL),
             "note": "known_that_pass and unknown_that_pass: of the rule with its rule for noise",
-            "means": rounded(means), "rows": rounded(rows),
+            "means": rounded(means),
+            "rows": rounded(rows),
         },
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from measuring import head
 from semisonic.base.files import write_json
 from semisonic.data import fold_splits, load_clips
 from semisonic.data.join import join
@@ -31,7 +32,7 @@ from semisonic.inference.pretraining import PretrainSettings, pretrain_encoder
 from semisonic.inference.training import TrainSettings, train_model
 from semisonic.models import PAPER
 from semisonic.recipes import find
-from semisonic.training import FitOptions, commit, machine, versions
+from semisonic.training import FitOptions
 
 FAST = {"precision": "bf16", "channels_last": "on"}
 
@@ -115,10 +116,10 @@ def main() -> None:
         write_json(
             args.output,
             {
-                "command": command, "commit": commit(), "machine": machine(),
-                "versions": versions(), "results": results,
+                **head(command, list(range(args.seeds))),
+                "results": results,
             },
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

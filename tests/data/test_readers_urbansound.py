@@ -1,12 +1,16 @@
-"""UrbanSound8K: exactly its folders, names and columns, and what can be wrong with them."""
+"""UrbanSound8K and UrbanSound: exactly their folders, names and columns, and what can be wrong."""
 
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile as sf
 
+from semisonic.apps.cli.main import main
 from semisonic.base.errors import DataError
 from semisonic.data import describe_layout, fold_splits, load_clips
 
@@ -152,3 +156,124 @@ def test_broken_tables(tmp_path: Path) -> None:
         load_clips(root)
     with pytest.raises(DataError, match=r"not UrbanSound8K, expected metadata/UrbanSound8K\.csv"):
         load_clips(tmp_path, labels="urbansound8k")
+
+
+# UrbanSound itself: recordings with the times of their events, in folders of the classes.
+
+EVENTS = {
+    "dog_bark/4912.wav": "0.500000,3.250000,1,dog_bark\n7.1,7.9,2,dog_bark\n",
+    "dog_bark/7389.mp3": "12.0,16.5,1,dog_bark\n",
+    "air_conditioner/13230.aif": "0,29.9,2,air_conditioner\n",
+    "street_music/14384.flac": "3.25,44.0,1,street_music\n",
+    "siren/4912.wav": "20,31,1,siren\n",
+}
+
+
+def make_urbansound(root: Path, events: dict[str, str] | None = None) -> Path:
+    """``UrbanSound`` as it is unpacked: recording, Freesound's words about it, and its events."""
+    for name, text in (EVENTS if events is None else events).items():
+        file = root / "UrbanSound" / "data" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"not audio")
+        file.with_suffix(".json").write_text(f'{{"id": {file.stem}}}', encoding="utf-8")
+        file.with_suffix(".csv").write_text(text, encoding="utf-8")
+    for name in ("UrbanSound_README.txt", "FREESOUNDCREDITS.txt"):
+        (root / "UrbanSound" / name).write_text("UrbanSound\n", encoding="utf-8")
+    return root / "UrbanSound"
+
+
+@pytest.mark.parametrize("where", ["", "data", ".."])
+def test_urbansound_has_a_clip_for_each_event(tmp_path: Path, where: str) -> None:
+    root = make_urbansound(tmp_path) / where
+    assert "UrbanSound" in describe_layout(root)
+    clips = load_clips(root)
+    assert clips.name == "UrbanSound"
+    assert clips.classes == ("air_conditioner", "dog_bark", "siren", "street_music")
+    assert all(path.is_file() for path in clips.paths)
+    found = {
+        (Path(file).name, label[0], start, end, group)
+        for file, label, start, end, group in zip(
+            clips.file.tolist(),
+            clips.labels,
+            clips.start_time.tolist(),
+            clips.end_time.tolist(),
+            clips.group.tolist(),
+            strict=True,
+        )
+    }
+    assert found == {
+        ("4912.wav", "dog_bark", 0.5, 3.25, "4912"),
+        ("4912.wav", "dog_bark", 7.1, 7.9, "4912"),
+        ("7389.mp3", "dog_bark", 12.0, 16.5, "7389"),
+        ("13230.aif", "air_conditioner", 0.0, 29.9, "13230"),
+        ("14384.flac", "street_music", 3.25, 44.0, "14384"),
+        ("4912.wav", "siren", 20.0, 31.0, "4912"),
+    }, "one Freesound recording in two classes is one group"
+    assert any("2 events in the background" in note for note in clips.notes)
+
+
+def test_urbansound_s_foreground_can_be_asked_for(tmp_path: Path) -> None:
+    clips = load_clips(make_urbansound(tmp_path), labels="urbansound-foreground")
+    assert len(clips) == 4
+    assert "air_conditioner" not in clips.classes
+    assert any("left out" in note for note in clips.notes)
+
+
+def test_urbansound_is_told_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = {"dog_bark/4912.wav": "0.5,1.5,1,dog_bark\n", "siren/14.wav": "0,1,1,siren\n"}
+    root = make_urbansound(tmp_path, events)
+    for name in events:
+        sf.write(root / "data" / name, np.zeros(16000), 8000)
+    assert main(["data", "info", str(root)]) == 0
+    said = capsys.readouterr().out
+    assert "UrbanSound" in said
+    assert re.search(r"^dog_bark +1 +1$", said, re.MULTILINE)
+    assert re.search(r"^siren +1 +1$", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1.0,2.0,1", r"dog_bark/9\.csv, row 1: found 3 values, expected four"),
+        ("one,2.0,1,dog_bark", r"dog_bark/9\.csv, row 1: found the times 'one' and '2\.0'"),
+        ("1.0,2.0,3,dog_bark", r"dog_bark/9\.csv, row 1: found salience '3', expected 1 "),
+        ("1.0,2.0,1,dog", r"dog_bark/9\.csv, row 1: found the class 'dog', expected one of air_"),
+    ],
+)
+def test_broken_events_of_urbansound_name_file_and_row(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    root = make_urbansound(tmp_path, {**EVENTS, "dog_bark/9.wav": line + "\n"})
+    with pytest.raises(DataError, match=message):
+        load_clips(root)
+
+
+def test_recordings_of_urbansound_that_are_left_out_are_said(tmp_path: Path) -> None:
+    root = make_urbansound(tmp_path, {**EVENTS, "siren/8.m4a": "1,2,1,siren\n3,3,1,siren\n"})
+    (root / "data" / "siren" / "77.wav").write_bytes(b"")
+    with (root / "data" / "siren" / "4912.csv").open("a") as stream:
+        stream.write("40.5,40.5,1,siren\n")
+    notes = " ".join(load_clips(root).notes)
+    assert "1 recording without a file of events left out" in notes
+    assert "1 recording in a format that is not read left out" in notes
+    assert "1 event without a length left out" in notes
+    (root / "data" / "dog_bark" / "7389.mp3").unlink()
+    with pytest.raises(DataError, match="1 of 6 files of events have no recording"):
+        load_clips(root)
+    assert len(load_clips(root, allow_missing=True)) == 5
+
+
+def test_a_part_of_the_real_urbansound8k(shared_data: Path) -> None:
+    place = shared_data / "urbansound8k_part"
+    if not place.is_dir():
+        pytest.skip(f"no recordings of UrbanSound8K in {place}")
+    clips = load_clips(place)
+    assert clips.folds == [1, 2, 10]
+    assert len(clips.classes) == 10
+    assert all(path.is_file() for path in clips.paths)
+    folds: dict[str, set[int]] = {}
+    for group, fold in zip(clips.group.tolist(), clips.fold.tolist(), strict=True):
+        folds.setdefault(group, set()).add(fold)
+    assert all(len(found) == 1 for found in folds.values()), "a recording stands in one fold"

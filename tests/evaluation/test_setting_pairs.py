@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Callable
 from html import escape
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -86,6 +89,41 @@ def test_the_report_holds_pairs_and_the_study(predictions: Predictions) -> None:
         assert escape(row.system) in html
     assert "ours: wave, pre-trained" in html
     assert compare(predictions, *ARMS, setting="mel").a.mean == comparisons[0].a.mean
+
+
+def test_a_report_on_urbansound8k_has_what_was_published_on_it(predictions: Predictions) -> None:
+    page, _ = build_page(
+        ExperimentContent(
+            "t", predictions, with_published=False, data="UrbanSound8K", study="piczak"
+        )
+    )
+    rows = re.findall(r"<tr([^>]*)>(.*?)</tr>", page.html(), re.DOTALL)
+    known = {
+        value: marks
+        for marks, cells in rows
+        for value in ("73.1", "63.0", "78.5")
+        if "Piczak" in cells and value in cells
+    }
+    assert "soft" in known["78.5"], "ESC-10 is other data"
+    assert "soft" not in known["73.1"], "Piczak's own"
+    assert "soft" not in known["63.0"], "built again by students"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "study"),
+    [
+        ("piczak-cnn", "piczak"),
+        ("piczak-published", "piczak"),
+        ("mel-or-wave", "mel-or-wave"),
+        ("augmentation-study", "augmentation"),
+        ("transfer", "transfer"),
+        ("fsd2019-stages", "stages"),
+        ("fsd2019-networks", "stages"),
+    ],
+)
+def test_recipes_that_repeat_a_study_name_it(recipe: str, study: str) -> None:
+    text = resources.files("semisonic.recipes").joinpath(f"{recipe}.toml").read_text("utf-8")
+    assert tomllib.loads(text)["published"] == study
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from semisonic.base.wording import p_text, points
 from semisonic.evaluation.intervals import Interval
 from semisonic.evaluation.plain import plain
 from semisonic.evaluation.significance import McNemar
-from semisonic.evaluation.wording import p_text, points
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from semisonic.evaluation.published import PICZAK, Published
+from semisonic.evaluation.published import PICZAK, PICZAK_AGAIN, PICZAK_URBAN, Published
 
 _RANDOM_SPLITS = "5 runs on one random split"
 _UNOFFICIAL = "5 folds, not the official ones"
@@ -48,12 +48,14 @@ class Study:
 STUDIES = {
     "piczak": Study(
         "Piczak, Environmental sound classification with CNNs, IEEE MLSP 2015",
-        PICZAK,
+        (*PICZAK, *PICZAK_URBAN, *PICZAK_AGAIN),
         (
             "Dense layers of 5 000 units and ten changed copies a clip (ESC-50: four), 300 or 150 "
             "epochs of SGD; the recipe's own sizes are in the options below.",
             "Segments below a limit of silence were thrown away, so that a clip could be left "
             "without any; here every clip keeps one.",
+            "Piczak's CNN built again: a course project for UrbanSound8K with another level of "
+            "silence; its numbers leave out the clips that were without any segment.",
         ),
     ),
     "mel-or-wave": Study(

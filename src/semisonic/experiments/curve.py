@@ -9,6 +9,7 @@ from pathlib import Path
 from semisonic.base.errors import OptionError
 from semisonic.base.files import write_json
 from semisonic.base.options import check, to_dict
+from semisonic.base.wording import percent
 from semisonic.data.synth import SynthOptions
 from semisonic.evaluation.learning_curve import (
     CurvePoint,
@@ -21,7 +22,6 @@ from semisonic.evaluation.outcome import ArmAccuracy, Comparison
 from semisonic.evaluation.plots import label_curve
 from semisonic.evaluation.published import human_accuracy
 from semisonic.evaluation.report import Page
-from semisonic.evaluation.wording import percent
 from semisonic.experiments.curve_options import CurveOptions
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.recipe import Budget, Recipe, Setting

@@ -14,8 +14,8 @@ from sklearn.base import clone
 
 from semisonic import evaluation
 from semisonic.base.progress import track
+from semisonic.base.wording import percent
 from semisonic.data.splits import fold_splits
-from semisonic.evaluation.wording import percent
 from semisonic.inference.classifier import SoundClassifier
 from semisonic.inference.learn import clean_sounds, with_recordings
 from semisonic.inference.measuring import Measurement, measure

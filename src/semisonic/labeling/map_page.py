@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import AudioError
+from semisonic.base.wording import percent
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Page
-from semisonic.evaluation.wording import percent
 from semisonic.labeling.clusters import Agreement, Clusters, nearest_to_centres
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.map_block import SoundMap

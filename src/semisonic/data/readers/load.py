@@ -25,6 +25,7 @@ from semisonic.data.readers import (
     plain,
     shards,
     urbansound,
+    urbansound_events,
 )
 from semisonic.data.readers.place import Place, ReadOptions
 
@@ -50,6 +51,7 @@ LAYOUTS = (
     Layout("log", "a label log", label_log.recognise, label_log.read),
     Layout("esc50", "ESC-50 with meta/esc50.csv", esc_meta.recognise, esc_meta.read),
     Layout("urbansound8k", "UrbanSound8K", urbansound.recognise, urbansound.read),
+    Layout("urbansound", "UrbanSound", urbansound_events.recognise, urbansound_events.read),
     Layout("fsdkaggle2018", "FSDKaggle2018", fsdkaggle2018.recognise, fsdkaggle2018.read),
     Layout("fsdkaggle2019", "FSDKaggle2019", fsdkaggle2019.recognise, fsdkaggle2019.read),
     _label_files("birdnet", "tables of BirdNET-Analyzer"),
@@ -72,6 +74,12 @@ LAYOUTS = (
 # Parts of a data set, to be asked for by name.
 PARTS = (
     Layout("esc10", "the ESC-10 part of ESC-50", esc_meta.recognise, esc_meta.read_esc10),
+    Layout(
+        "urbansound-foreground",
+        "the foreground events of UrbanSound",
+        urbansound_events.recognise,
+        urbansound_events.read_foreground,
+    ),
     Layout(
         "fsdkaggle2018-verified",
         "the verified clips of FSDKaggle2018",

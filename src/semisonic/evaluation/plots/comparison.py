@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from semisonic.base.errors import DataError
+from semisonic.base.wording import p_text, points
 from semisonic.evaluation.outcome import Comparison
 from semisonic.evaluation.plots.style import (
     CONTROL,
@@ -20,7 +21,6 @@ from semisonic.evaluation.plots.style import (
     points_axis,
     styled,
 )
-from semisonic.evaluation.wording import p_text, points
 
 _COLOURS = {
     "better": TREATED,

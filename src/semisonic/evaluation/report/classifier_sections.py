@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.base.wording import percent, points
 from semisonic.evaluation import plots, published
 from semisonic.evaluation.comparison import arm_accuracy
 from semisonic.evaluation.metrics import confusion, per_class
@@ -17,7 +18,6 @@ from semisonic.evaluation.report.detail_sections import player_of, spaced
 from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Page
 from semisonic.evaluation.results import Predictions
-from semisonic.evaluation.wording import percent, points
 
 LISTENERS = "listeners"
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.base.wording import duration, percent
 from semisonic.evaluation import plots
 from semisonic.evaluation.metrics import confusion, per_class
 from semisonic.evaluation.outcome import Comparison
@@ -16,7 +17,6 @@ from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.content import ExperimentContent, Mistake
 from semisonic.evaluation.report.page import Page
-from semisonic.evaluation.wording import duration, percent
 
 _MOST_OPEN_ROWS = 15
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from semisonic.evaluation.wording import MISSING, percent
+from semisonic.base.wording import MISSING, percent
 
 _NEGATIVE = re.compile(r"(?<![\w\-.])-(?=\d)")
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|points|s|min|h|Hz|dB|kB|MB)(?![\w]))")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from semisonic.base.wording import p_value, points
 from semisonic.evaluation import plots
 from semisonic.evaluation.report.content import ExperimentContent
 from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Page
 from semisonic.evaluation.report.results_sections import OUTCOMES
 from semisonic.evaluation.significance import holm
-from semisonic.evaluation.wording import p_value, points
 
 
 def add_setting_pairs(page: Page, content: ExperimentContent) -> None:

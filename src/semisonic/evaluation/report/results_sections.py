@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from semisonic.base.wording import p_text, p_value, percent, points
 from semisonic.evaluation import plots, published
 from semisonic.evaluation.comparison import arm_accuracy
 from semisonic.evaluation.outcome import ArmAccuracy, Comparison
@@ -14,7 +15,6 @@ from semisonic.evaluation.report.content import ExperimentContent
 from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Number, Page
 from semisonic.evaluation.significance import holm
-from semisonic.evaluation.wording import p_text, p_value, percent, points
 
 
 def add_answer(page: Page, content: ExperimentContent, main: Comparison) -> None:

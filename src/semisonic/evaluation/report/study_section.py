@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from semisonic.base.wording import percent
 from semisonic.evaluation.published import same_data
 from semisonic.evaluation.published_studies import STUDIES
 from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Page
-from semisonic.evaluation.wording import percent
 
 
 def add_study(

@@ -10,6 +10,7 @@ import numpy as np
 
 from semisonic.base.files import write_json
 from semisonic.base.options import to_dict
+from semisonic.base.wording import duration, p_value, percent, points
 from semisonic.evaluation.outcome import Comparison
 from semisonic.evaluation.plain import plain
 from semisonic.evaluation.plots import comparison as comparison_plot
@@ -18,7 +19,6 @@ from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.report import Measured, Number, Page
 from semisonic.evaluation.report.study_section import add_study
 from semisonic.evaluation.significance import holm
-from semisonic.evaluation.wording import duration, p_value, percent, points
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.report import QUICK, provenance_of, without_history

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from semisonic.base.errors import OptionError
 from semisonic.base.options import to_dict
+from semisonic.base.wording import p_value, percent, points
 from semisonic.data import synth
 from semisonic.engines import open_engine
-from semisonic.evaluation.wording import p_value, percent, points
 from semisonic.experiments.engine import Task
 from semisonic.experiments.job_folder import MODEL, is_done
 from semisonic.experiments.material import WHOLE

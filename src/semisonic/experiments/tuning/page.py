@@ -10,9 +10,9 @@ import numpy as np
 
 from semisonic.base.files import write_json
 from semisonic.base.options import to_dict
+from semisonic.base.wording import duration, percent, points
 from semisonic.evaluation.plots import Slice, option_importance, search_course, search_slices
 from semisonic.evaluation.report import Number, Page
-from semisonic.evaluation.wording import duration, percent, points
 from semisonic.experiments.material import Material
 from semisonic.experiments.tune_options import TuneOptions
 from semisonic.experiments.tuning.outcome import COMPLETE, FAILED, PRUNED, Outcome, Trial

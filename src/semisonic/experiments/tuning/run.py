@@ -13,9 +13,9 @@ import torch
 from semisonic.base.errors import OptionError
 from semisonic.base.files import write_text
 from semisonic.base.options import check, to_dict
+from semisonic.base.wording import percent
 from semisonic.data.categories import categories_of
 from semisonic.engines import Engine, open_engine
-from semisonic.evaluation.wording import percent
 from semisonic.experiments.engine import Task, run_tasks
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import ExperimentOptions, RunOptions

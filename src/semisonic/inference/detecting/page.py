@@ -10,10 +10,10 @@ import numpy as np
 from semisonic.audio import read
 from semisonic.base.errors import AudioError
 from semisonic.base.files import write_text
+from semisonic.base.wording import duration
 from semisonic.evaluation.plots import clock, timeline
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Number, Page
-from semisonic.evaluation.wording import duration
 from semisonic.inference.detecting.options import DetectOptions
 from semisonic.inference.detecting.result import DetectResult
 from semisonic.inference.detecting.truth_scores import TruthScores

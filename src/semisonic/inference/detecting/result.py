@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.audio.remote import shown
+from semisonic.base.wording import duration
 from semisonic.data.events import Events
-from semisonic.evaluation.wording import duration
 from semisonic.inference.detecting.truth_scores import TruthScores
 from semisonic.inference.prepare import Failures
 from semisonic.inference.tables import plain_table

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from semisonic import evaluation
+from semisonic.base.wording import percent
 from semisonic.evaluation.class_thresholds import clips_needed
 from semisonic.evaluation.plots import precision_recall, reliability_diagram
 from semisonic.evaluation.report.page import Number, Page
-from semisonic.evaluation.wording import percent
 from semisonic.inference.calibrate_options import CalibrateOptions
 from semisonic.inference.verbs.calibrate_result import CalibrateResult
 from semisonic.models import SoundModel

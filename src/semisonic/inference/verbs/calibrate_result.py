@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from semisonic import evaluation
+from semisonic.base.wording import percent
 from semisonic.evaluation.calibration import Reliability
 from semisonic.evaluation.class_thresholds import SHOWN
-from semisonic.evaluation.wording import percent
 from semisonic.inference.deciding.fitting import Fitted
 from semisonic.inference.deciding.noise_check import NoiseRow
 from semisonic.inference.prepare import Failures

@@ -16,10 +16,10 @@ from semisonic.base.errors import DataError
 from semisonic.base.files import content_hash, write_csv, write_json
 from semisonic.base.options import check
 from semisonic.base.progress import track
+from semisonic.base.wording import percent
 from semisonic.data.clips import Clips
 from semisonic.data.readers.load import require_labels
 from semisonic.data.select import certain_labels
-from semisonic.evaluation.wording import percent
 from semisonic.inference.by_part import Part, by_part
 from semisonic.inference.datasets import as_classes_of, in_fold, load_data
 from semisonic.inference.measuring import Measurement, measure

@@ -12,12 +12,12 @@ import numpy as np
 from semisonic import evaluation
 from semisonic.audio import read_start
 from semisonic.base.errors import AudioError
+from semisonic.base.wording import duration, percent
 from semisonic.evaluation.plots import class_recall, confusion_matrix, reliability_diagram
 from semisonic.evaluation.published import listeners
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Number, Page
-from semisonic.evaluation.wording import duration, percent
 from semisonic.inference.by_part import Part as TestPart
 from semisonic.inference.measuring import Measurement
 from semisonic.inference.prepare import Failures

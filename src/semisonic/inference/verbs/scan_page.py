@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from semisonic.audio.levels import decibel
+from semisonic.base.wording import MISSING, duration, percent
 from semisonic.data.scan import REMARKS, Recording, Scan, Share, by_group, by_label, calendar
 from semisonic.data.scan.counts import share_of, shares_by
 from semisonic.evaluation.plots import histogram, recording_hours
 from semisonic.evaluation.report.page import Number, Page
-from semisonic.evaluation.wording import MISSING, duration, percent
 from semisonic.inference.scan_options import ScanOptions
 from semisonic.inference.verbs.scan_sheet import HIGHEST_RATE, SHOWN, choose, players
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from semisonic.audio import read, resample
 from semisonic.base.errors import AudioError
 from semisonic.base.progress import track
+from semisonic.base.wording import duration
 from semisonic.data.scan import Recording
 from semisonic.evaluation.report.blocks import Player
-from semisonic.evaluation.wording import duration
 
 SHOWN = 10.0
 """Seconds of a recording that are shown: from its middle, which no hand has touched."""

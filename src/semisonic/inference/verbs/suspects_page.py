@@ -10,9 +10,9 @@ import numpy as np
 
 from semisonic.audio import read
 from semisonic.base.errors import AudioError
+from semisonic.base.wording import duration, percent
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Number, Page
-from semisonic.evaluation.wording import duration, percent
 from semisonic.inference.suspects_options import STATISTICS, SuspectsOptions
 from semisonic.inference.verbs.suspects_result import SuspectsResult
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.base.wording import percent
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.evaluation.suspects import Suspects
-from semisonic.evaluation.wording import percent
 from semisonic.inference.prepare import Failures
 from semisonic.inference.verbs.runs import unreadable
 

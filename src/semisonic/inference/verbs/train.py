@@ -12,10 +12,10 @@ import numpy as np
 
 from semisonic import evaluation
 from semisonic.base.files import write_csv, write_json
+from semisonic.base.wording import percent
 from semisonic.data.clips import Clips
 from semisonic.engines import open_engine
 from semisonic.evaluation.share_by_group import wilson_by_group
-from semisonic.evaluation.wording import percent
 from semisonic.inference.deciding.after_training import calibrate_by_validation
 from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.methods.options import FITTED, PROTOTYPE, SOLVED

@@ -10,8 +10,8 @@ from pathlib import Path
 from semisonic.audio.remote import shown, url_of
 from semisonic.base.errors import OptionError
 from semisonic.base.options import check
+from semisonic.base.wording import duration
 from semisonic.data.outputs import placed
-from semisonic.evaluation.wording import duration
 from semisonic.labeling.embed_options import EmbedOptions
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import EmbeddingIndex

@@ -12,7 +12,7 @@ import numpy as np
 from semisonic.base.errors import OptionError
 from semisonic.base.files import read_json
 from semisonic.base.options import check, to_dict
-from semisonic.evaluation.wording import percent
+from semisonic.base.wording import percent
 from semisonic.labeling.clusters import Agreement, Clusters, agreement, find_clusters
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.map_options import MapOptions

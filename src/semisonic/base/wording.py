@@ -1,10 +1,15 @@
-"""Numbers as they stand in sentences and tables. A value is rounded once, at the end."""
+"""Numbers and counts as they stand in sentences and tables. A value is rounded once, at the end."""
 
 from __future__ import annotations
 
 import math
 
 MISSING = "–"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number of things, as "1 recording", "2 recordings" or, with ``many``, "2 copies"."""
+    return f"{n} {one}" if n == 1 else f"{n} {many or one + 's'}"
 
 
 def percent(share: float, digits: int = 1) -> str:

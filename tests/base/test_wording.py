@@ -6,7 +6,19 @@ import math
 
 import pytest
 
-from semisonic.evaluation.wording import duration, p_text, p_value, percent, points
+from semisonic.base.wording import counted, duration, p_text, p_value, percent, points
+
+
+@pytest.mark.parametrize(
+    ("n", "text"), [(0, "0 recordings"), (1, "1 recording"), (2, "2 recordings")]
+)
+def test_one_thing_is_not_several(n: int, text: str) -> None:
+    assert counted(n, "recording") == text
+
+
+def test_words_with_another_plural() -> None:
+    assert counted(1, "copy", "copies") == "1 copy"
+    assert counted(3, "copy", "copies") == "3 copies"
 
 
 @pytest.mark.parametrize(
