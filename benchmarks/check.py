@@ -54,7 +54,7 @@ def compare(
 
 
 def _name(row: Row) -> str:
-    """The key, without the number format that a probe chooses for the machine."""
+    """The key, without the number format, which goes by the machine."""
     return row.key.partition(", bf16")[0].partition(", fp32+")[0]
 
 

@@ -9,9 +9,8 @@ import torch
 
 from semisonic.features import MelOptions
 from semisonic.models import build, count_macs, count_parameters
-from semisonic.training import FitOptions, Plan
+from semisonic.training import FitOptions, Plan, choose_plan
 from semisonic.training.optimisers import make_optimizer
-from semisonic.training.precision import allowed_plans, choose
 
 BATCH, CLASSES = 20, [f"class {i}" for i in range(10)]
 LIMIT = 2.0
@@ -64,7 +63,8 @@ class Trial:
 def measure(designs: list[str], rounds: int) -> dict[str, Record]:
     """Size and speed of each design."""
     torch.set_num_threads(1)
-    plans = allowed_plans(FIT, torch.device("cpu"))
+    plans = [Plan(bf16, last) for bf16 in (False, True) for last in (False, True)]
+    chosen = str(choose_plan(FIT, torch.device("cpu")))
     trials = {name: {str(plan): Trial(name, plan) for plan in plans} for name in designs}
     steps: dict[tuple[str, str], list[float]] = {}
     forwards: dict[tuple[str, int], list[float]] = {}
@@ -74,11 +74,10 @@ def measure(designs: list[str], rounds: int) -> dict[str, Record]:
                 ms = min(trial.step(), trial.step())  # the second finds warm caches
                 if number >= 0:  # the first rounds warm up
                     steps.setdefault((name, plan), []).append(ms)
-    chosen = {n: choose({p: min(steps[n, p]) for p in by}) for n, by in trials.items()}
     for number in range(-2, rounds):
         for name, by_plan in trials.items():
             for n in (1, BATCH):
-                ms = min(by_plan[chosen[name]].forward(n) for _ in range(3))
+                ms = min(by_plan[chosen].forward(n) for _ in range(3))
                 if number >= 0:
                     forwards.setdefault((name, n), []).append(ms)
     rows = {}
@@ -87,8 +86,8 @@ def measure(designs: list[str], rounds: int) -> dict[str, Record]:
         rows[name] = {
             "parameters": count_parameters(model),
             "million_macs": round(count_macs(model, MelOptions().shape) / 1e6, 2),
-            "plan": chosen[name],
-            "step_ms": round(min(steps[name, chosen[name]]), 2),
+            "plan": chosen,
+            "step_ms": round(min(steps[name, chosen]), 2),
             "step_ms_by_plan": {p: round(min(steps[name, p]), 2) for p in by_plan},
             "forward_ms_one_clip": round(min(forwards[name, 1]), 3),
             "forward_ms_a_clip_of_20": round(min(forwards[name, BATCH]), 3),

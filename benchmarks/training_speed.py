@@ -2,8 +2,8 @@
 
     python benchmarks/training_speed.py -o runs/bench/training_speed.json
 
-Ours is ``fit`` as it is used: a shuffled stream of float16 features, the number format that a
-probe finds. The plain loop reads float32 features through PyTorch's ``DataLoader``. The third
+Ours is ``fit`` as it is used: a shuffled stream of float16 features, the number format of the
+machine. The plain loop reads float32 features through PyTorch's ``DataLoader``. The third
 alternative computes its features in the data set with librosa, from wav files, as many programs
 do. "Loop and loader" compares ``fit`` with a loop by hand in the same number format on batches
 made beforehand: the rest is what our loop and loader cost.
@@ -29,8 +29,7 @@ from semisonic.features import MelOptions
 from semisonic.learning import BatchLike, Objective
 from semisonic.models import build, count_macs
 from semisonic.models.notation import PAPER
-from semisonic.training import FitOptions, Plan, fit
-from semisonic.training.precision import probe_precision
+from semisonic.training import FitOptions, Plan, choose_plan, fit
 
 PART, N, BATCH, CLASSES = "training step", 192, 32, 10
 N_STEPS = N // BATCH
@@ -93,9 +92,8 @@ def measure_one(name: str, network: str, mel: MelOptions, wavs: list[Path]) -> l
     def net() -> nn.Module:
         return _FromFeatures(network, mel)
 
-    with measuring.one_core():
-        probe = probe_precision(CrossEntropy(net()), {"labelled": stream.at(0)})
-    plan, options = Plan.parse(probe.choice), probe.fix(FitOptions(epochs=1))
+    options = FitOptions(epochs=1)
+    plan = choose_plan(options, torch.device("cpu"))
     ready = list(zip(x.split(BATCH), y.split(BATCH), strict=True))
     loader = DataLoader(TensorDataset(x, y), batch_size=BATCH, shuffle=True)
     slow = DataLoader(FromFiles(wavs, mel), batch_size=BATCH)

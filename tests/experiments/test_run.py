@@ -4,14 +4,26 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from semisonic import recipes
+from semisonic.apps.cli.main import main
 from semisonic.base.errors import DataError, OptionError
 from semisonic.evaluation.results import Predictions
-from semisonic.experiments import RunOptions, run_recipe
+from semisonic.experiments import (
+    RunOptions,
+    read_recipe,
+    read_stages,
+    recipe_kind,
+    run_recipe,
+)
 from semisonic.experiments.options import parse_change
+from semisonic.experiments.recipe import Recipe, Setting
+from semisonic.experiments.run import with_number_format
 
 
 def options(tiny_set: Path, output: Path, **changes: object) -> RunOptions:
@@ -194,3 +206,53 @@ def test_a_method_is_tried_against_its_own_control_under_other_names(
     assert {job["arm"]: job["n_pool"] > 0 for job in jobs} == {"without": False, "with": True}
     known = [job["on_pool"] for job in jobs if job["arm"] == "with"]
     assert all(0 <= one["accuracy"] <= 1 for one in known)
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
+    tiny_set: Path,
+    tiny_recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has_bf16: bool,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
+    text = (
+        tiny_recipe.read_text()
+        .partition("[[settings]]")[0]
+        .replace("[setting]\n", "[setting]\npretraining = false\npool = false\n")
+    )
+    text += (
+        '[[settings]]\nname = "copies"\nsegments.copies = ["white"]\n'
+        "[control.segments]\ncopies = []\n"
+        '[quick]\n"setting.train.steps" = 7\n"setting.train.batch_size" = 3\nfolds = [1]\n'
+        "budgets = [{}]\n"
+    )
+    file, out = tmp_path / "steps.toml", tmp_path / "run"
+    file.write_text(text, encoding="utf-8")
+    where = ["--data", str(tiny_set / "labelled.csv"), "-o", str(out), "--device", "cpu"]
+    assert main(["run", str(file), "--quick", "--workers", "1", *where]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert {job["arm"] for job in results["jobs"]} == {"supervised", "pre-trained"}
+    assert [job["n_steps"] for job in results["jobs"]] == [7, 7]
+    computed = ("bf16" if has_bf16 else "fp32") + "+channels_last"
+    assert {job["precision"] for job in results["jobs"]} == {computed}
+    assert json.loads((out / "run.json").read_text())["notes"]["precision"] == [computed]
+    assert results["precision"] == [computed]
+    assert computed in (out / "report.html").read_text().replace("&#43;", "+")
+
+
+@pytest.mark.parametrize("name", [one for one in recipes.names() if one != "esc-baselines"])
+def test_every_recipe_of_a_network_names_its_number_format(name: str) -> None:
+    file = recipes.find(name)
+    read = read_stages if recipe_kind(file) == "stages" else read_recipe
+    assert read(file).precision == "fp32"
+
+
+def test_a_recipe_sets_the_number_format_of_all_its_trainings() -> None:
+    processor = torch.device("cpu")
+    named = replace(Setting().train, precision="bf16")
+    recipe = Recipe(precision="fp32", settings=(Setting(), Setting("other", train=named)))
+    settled = with_number_format(recipe, processor)
+    found = [(one.pretrain.precision, one.train.precision) for one in settled.settings]
+    assert found == [("fp32", "fp32"), ("fp32", "bf16")]

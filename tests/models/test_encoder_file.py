@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ import torch
 
 from semisonic.base.errors import ModelError
 from semisonic.features import MelOptions
-from semisonic.features.options import LATER
 from semisonic.models import (
     AutoEncoder,
     PretrainedEncoder,
@@ -85,19 +82,3 @@ def test_it_is_no_classifier_and_needs_a_front_end(
     encoder.frontend = None
     with pytest.raises(ModelError, match="build_encoder"):
         save_encoder(tmp_path / "f", encoder)
-
-
-def test_a_file_from_before_the_later_options_is_read(
-    encoder: PretrainedEncoder, tmp_path: Path
-) -> None:
-    save_encoder(tmp_path / "e", encoder)
-    with zipfile.ZipFile(tmp_path / "e") as new, zipfile.ZipFile(tmp_path / "old", "w") as old:
-        for name in new.namelist():
-            data = new.read(name)
-            if name == "model.json":
-                settings = json.loads(data)
-                for later in LATER:
-                    del settings["features"][later]
-                data = json.dumps(settings).encode()
-            old.writestr(zipfile.ZipInfo(name), data)
-    assert torch.equal(load_encoder(tmp_path / "old").encode(noise(3)), encoder.encode(noise(3)))
