@@ -22,7 +22,7 @@ _URBANSOUND = re.compile(r"^(\d{3,})-(\d)-\d+-\d+$")
 
 PATTERNS = (
     r"(.+?)(?:[ _-]+\d+(?:\.\d+)?s?){2}\.[^./]+$",
-    r"(.+?)(?:[ _-]+(?:clip|cut|part|seg|segment|slice|take|chunk)?[ _-]?\d+)?\.[^./]+$",
+    r"(.+?)(?:[ _-]+[a-z]*\d+)?\.[^./]+$",
     r"(.+?)(?:[ _-]+[A-Za-z])?\.[^./]+$",
 )
 """What may stand behind the name of a recording: begin and end, a counter, a letter."""
@@ -77,7 +77,8 @@ def named_recordings(
             for one, label in zip(found, labels, strict=False)
             if one and one[2] and label
         }
-        if labels and not _one_to_one(numbers):
+        # Of UrbanSound8K's names only the class number shows that they are no dates.
+        if (labels and not _one_to_one(numbers)) or (scheme is _URBANSOUND and not numbers):
             continue
         groups = [one[1] if one else file for one, file in zip(found, files, strict=True)]
         n = len(set(groups))
