@@ -194,3 +194,19 @@ def test_a_method_is_tried_against_its_own_control_under_other_names(
     assert {job["arm"]: job["n_pool"] > 0 for job in jobs} == {"without": False, "with": True}
     known = [job["on_pool"] for job in jobs if job["arm"] == "with"]
     assert all(0 <= one["accuracy"] <= 1 for one in known)
+
+
+def test_trainings_that_hear_each_clip_less_than_once_say_so_first(
+    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
+) -> None:
+    changes = ("setting.train.steps=1", "setting.train.batch_size=2", "setting.pretrain.steps=1")
+    changes += ("setting.pretrain.batch_size=2", "folds=[1]", "settings=[{name='one'}]")
+    short = options(tiny_set, tmp_path / "short", change=changes)
+    result = run_recipe(short)
+    before, training = (note for note in result.notes if "Too few steps" in note)
+    assert "the pre-training for 'one' hears 2 windows of" in before
+    assert "hears 2 windows of 4 clips (1 step of 2)" in training
+    assert "setting.train.steps=NUMBER" in training
+    page = (short.output / "report.html").read_text(encoding="utf-8")
+    assert page.index("Too few steps") < page.index("<h2")
+    assert "Too few steps" not in (finished[1] / "report.html").read_text(encoding="utf-8")

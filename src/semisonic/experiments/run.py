@@ -22,6 +22,7 @@ from semisonic.experiments.engine import Task, run_tasks
 from semisonic.experiments.job_folder import MODEL, is_done, read_job
 from semisonic.experiments.jobs import PretrainJob, Rows, TrainJob
 from semisonic.experiments.material import Material, gather
+from semisonic.experiments.method_notes import short_trainings
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.precision import settle_precision
@@ -130,6 +131,7 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
             transductive=options.transductive, categories=categories,
             source=source.key if source else "",
         )  # fmt: skip
+        material = warned(material, short_trainings(recipe, plan))
         _write_budgets(plan, material, run.folder)
         starts = synthetic_starts(plan, cache, str(device), options.workers)
         if source is not None:
@@ -145,6 +147,13 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
         seconds = _run_jobs(plan, context, options.workers, engine)
         outcome = collect(recipe, plan, jobs)
         yield Finished(run, recipe, plan, material, outcome, seconds)
+
+
+def warned(material: Material, warnings: Sequence[str]) -> Material:
+    """The material with warnings before its own notes, told now and in the report's first lines."""
+    for warning in warnings:
+        _log.warning("%s", warning)
+    return replace(material, notes=(*warnings, *material.notes))
 
 
 def material_of(

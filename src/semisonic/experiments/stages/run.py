@@ -15,10 +15,18 @@ from semisonic.engines import open_engine
 from semisonic.experiments.engine import Task
 from semisonic.experiments.job_folder import MODEL, is_done
 from semisonic.experiments.material import WHOLE, Material
+from semisonic.experiments.method_notes import too_few_steps
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.precision import FILE, settled_fits
 from semisonic.experiments.results import text_table
-from semisonic.experiments.run import EXAMPLES, FREE, ExperimentResult, material_of, train_all
+from semisonic.experiments.run import (
+    EXAMPLES,
+    FREE,
+    ExperimentResult,
+    material_of,
+    train_all,
+    warned,
+)
 from semisonic.experiments.stages.plan import FilterJob, StageJob, StagesPlan, make_stages_plan
 from semisonic.experiments.stages.recipe import StagesRecipe, read_stages
 from semisonic.experiments.stages.report import gain_rows, write_stages_report
@@ -62,6 +70,7 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         )
         recipe = _settled(recipe, material, jobs, device)
         plan = make_stages_plan(recipe, material.labelled, material.pool, seed=options.seed)
+        material = warned(material, _short_stages(plan))
         todo = [_task(job) for job in plan.jobs if not is_done(jobs, job)]
         context = Context(jobs, material, device, hashes)
         train_all(todo, len(plan.jobs) - len(todo), context, options.workers, engine)
@@ -97,6 +106,14 @@ def _settled(recipe: StagesRecipe, material: Material, folder: Path, device: str
     if chosen != known:
         write_json(file, chosen)
     return replace(recipe, stages=tuple(stages))
+
+
+def _short_stages(plan: StagesPlan) -> list[str]:
+    """A warning where stages end before each of their clips was heard once."""
+    stages = (
+        (name, job.stage.whole_fit, len(job.curated) + len(job.noisy)) for name, job in plan.cells
+    )
+    return too_few_steps("the stage", "stage.fit.steps", stages)
 
 
 def _task(job: StageJob | FilterJob) -> Task:
