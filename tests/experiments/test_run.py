@@ -256,3 +256,19 @@ def test_a_recipe_sets_the_number_format_of_all_its_trainings() -> None:
     settled = with_number_format(recipe, processor)
     found = [(one.pretrain.precision, one.train.precision) for one in settled.settings]
     assert found == [("fp32", "fp32"), ("fp32", "bf16")]
+
+
+def test_trainings_that_hear_each_clip_less_than_once_say_so_first(
+    finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
+) -> None:
+    changes = ("setting.train.steps=1", "setting.train.batch_size=2", "setting.pretrain.steps=1")
+    changes += ("setting.pretrain.batch_size=2", "folds=[1]", "settings=[{name='one'}]")
+    short = options(tiny_set, tmp_path / "short", change=changes)
+    result = run_recipe(short)
+    before, training = (note for note in result.notes if "Too few steps" in note)
+    assert "the pre-training for 'one' hears 2 windows of" in before
+    assert "hears 2 windows of 4 clips (1 step of 2)" in training
+    assert "setting.train.steps=NUMBER" in training
+    page = (short.output / "report.html").read_text(encoding="utf-8")
+    assert page.index("Too few steps") < page.index("<h2")
+    assert "Too few steps" not in (finished[1] / "report.html").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -284,3 +285,25 @@ def test_a_dry_run_says_how_large_it_is(
     assert code == 0
     assert "3 stages, 2 draws" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_stages_that_hear_each_clip_less_than_once_say_so_first(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "x"
+    command = ["run", str(folder / "tiny.toml"), "--data", str(folder), "-o", str(output)]
+    command += ["--change", "draws=1", "--change", "stage.fit.steps=2"]
+    command += ["--change", "stage.fit.batch_size=4", "--device", "cpu", "--workers", "1"]
+    assert main([*command, "--no-near-copies"]) == 0
+    said = capsys.readouterr()
+    found = re.search(r"hears 8 windows of \d+ clips \(2 steps of 4\)", said.err)
+    assert found
+    log = (output / "log.txt").read_text(encoding="utf-8")
+    assert log.index(found.group()) < log.index("jobs, 0 of them done")
+    assert "--change stage.fit.steps=NUMBER" in said.err
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert page.index(found.group()) < page.index("<h2"), "before the first section of the report"
+
+
+def test_stages_that_hear_every_clip_have_no_such_warning(finished: Path) -> None:
+    assert "Too few steps" not in (finished / "report.html").read_text(encoding="utf-8")

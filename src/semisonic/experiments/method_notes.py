@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from semisonic.base.wording import counted
 from semisonic.experiments.plan import Plan
 from semisonic.experiments.recipe import TRAINED, Recipe
 from semisonic.inference.methods.advice import AUTO
-from semisonic.inference.methods.options import PROBE, PROTOTYPE, WITHOUT_POOL
+from semisonic.inference.methods.options import PROBE, PROTOTYPE, SOLVED, WITHOUT_POOL
+from semisonic.training import FitOptions
 
 SIMPLE = (
     "Simple classifiers learn from the labelled training clips alone: they hear no pool and choose "
@@ -36,6 +40,53 @@ def method_notes(recipe: Recipe, plan: Plan) -> list[str]:
             "clips of each draw are in budgets.csv."
         )
     return notes
+
+
+def short_trainings(recipe: Recipe, plan: Plan) -> list[str]:
+    """A warning where trainings of a recipe hear fewer windows than there are clips."""
+    notes = too_few_steps(
+        "the pre-training for",
+        "setting.pretrain.steps",
+        ((job.setting.name, job.setting.pretrain, len(job.rows)) for job in plan.pretrain),
+    )
+    trained = (
+        (f"{job.setting.name}, {job.arm}".removeprefix(", "), job.setting.train, len(job.train))
+        for job in plan.train
+        if job.setting.has_encoder and job.setting.method not in SOLVED
+    )
+    return notes + too_few_steps("the training of", "setting.train.steps", trained)
+
+
+def too_few_steps(
+    what: str, key: str, trainings: Iterable[tuple[str, FitOptions, int]]
+) -> list[str]:
+    """A warning where a training ends before each of its clips was heard once.
+
+    Parameters
+    ----------
+    what : str
+        What the names are of, as "the stage".
+    key : str
+        The recipe's key that asks for more steps.
+    trainings : iterable of (name, how it is trained, clips it learns from)
+    """
+    short = [
+        (fit.steps * fit.batch_size, n_clips, name, fit)
+        for name, fit, n_clips in trainings
+        if fit.steps and fit.steps * fit.batch_size < n_clips
+    ]
+    if not short:
+        return []
+    windows, n_clips, name, fit = min(short, key=lambda one: one[0] / one[1])
+    others = len({one[2] for one in short} - {name})
+    return [
+        f"Too few steps for these data: {what} '{name}' hears {windows} windows of {n_clips} "
+        f"clips ({counted(fit.steps, 'step')} of {fit.batch_size}), so at least "
+        f"{n_clips - windows} of them are never heard"
+        + (f", and {others} more do likewise" if others else "")
+        + ". The numbers say what so short a training reaches, and little of the methods. One pass "
+        f"over the clips takes {-(-n_clips // fit.batch_size)} steps: --change {key}=NUMBER."
+    ]
 
 
 def _differences(recipe: Recipe) -> list[str]:

@@ -24,6 +24,7 @@ from semisonic.experiments.engine import Task, run_tasks
 from semisonic.experiments.job_folder import MODEL, is_done, read_job
 from semisonic.experiments.jobs import PretrainJob, Rows, TrainJob
 from semisonic.experiments.material import Material, gather
+from semisonic.experiments.method_notes import short_trainings
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.recipe import Recipe
@@ -132,6 +133,7 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
             transductive=options.transductive, categories=categories,
             source=source.key if source else "",
         )  # fmt: skip
+        material = warned(material, short_trainings(recipe, plan))
         _write_budgets(plan, material, run.folder)
         fits = [job.setting.train for job in plan.train if not job.setting.classifier]
         run.note(precision=plans_of([*fits, *(job.setting.pretrain for job in plan.pretrain)]))
@@ -170,6 +172,13 @@ def with_number_format(recipe: Recipe, device: torch.device) -> Recipe:
 def plans_of(fits: Iterable[FitOptions]) -> list[str]:
     """Number format and layout of trainings whose options name both, each once."""
     return sorted({str(choose_plan(fit, torch.device("cpu"))) for fit in fits})
+
+
+def warned(material: Material, warnings: Sequence[str]) -> Material:
+    """The material with warnings before its own notes, told now and in the report's first lines."""
+    for warning in warnings:
+        _log.warning("%s", warning)
+    return replace(material, notes=(*warnings, *material.notes))
 
 
 def material_of(

@@ -14,6 +14,7 @@ from semisonic.engines import open_engine
 from semisonic.experiments.engine import Task
 from semisonic.experiments.job_folder import MODEL, is_done
 from semisonic.experiments.material import WHOLE
+from semisonic.experiments.method_notes import too_few_steps
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.results import text_table
 from semisonic.experiments.run import (
@@ -23,6 +24,7 @@ from semisonic.experiments.run import (
     material_of,
     plans_of,
     train_all,
+    warned,
 )
 from semisonic.experiments.stages.plan import FilterJob, StageJob, StagesPlan, make_stages_plan
 from semisonic.experiments.stages.recipe import StagesRecipe, read_stages
@@ -73,6 +75,7 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         )
         plan = make_stages_plan(recipe, material.labelled, material.pool, seed=options.seed)
         run.note(precision=plans_of(stage.fit for stage in recipe.stages))
+        material = warned(material, _short_stages(plan))
         todo = [_task(job) for job in plan.jobs if not is_done(jobs, job)]
         context = Context(jobs, material, device, hashes)
         train_all(todo, len(plan.jobs) - len(todo), context, options.workers, engine)
@@ -90,6 +93,14 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         failures=material.failures,
         notes=material.notes,
     )
+
+
+def _short_stages(plan: StagesPlan) -> list[str]:
+    """A warning where stages end before each of their clips was heard once."""
+    stages = (
+        (name, job.stage.whole_fit, len(job.curated) + len(job.noisy)) for name, job in plan.cells
+    )
+    return too_few_steps("the stage", "stage.fit.steps", stages)
 
 
 def _task(job: StageJob | FilterJob) -> Task:
