@@ -30,7 +30,7 @@ parser.add_argument("--seed", type=int, default=0, help="as for 'semisonic data 
 options = parser.parse_args()
 rate, rng = options.sample_rate, generator(options.seed, "long recording")
 
-clips = load_clips(options.clips)
+clips = load_clips(options.clips, group="copies")
 folds = make_folds(clips, options.n_folds, options.seed)  # the same that 'data mix' makes
 sounds, _ = cut_sounds(clips[folds == options.fold], rate)
 chosen: list[Cut] = []

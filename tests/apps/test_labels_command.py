@@ -52,6 +52,36 @@ def test_from_each_format_to_each_and_back(night: Path) -> None:
         assert sorted(events.end_time.tolist()) == [3.5, 11.0]
 
 
+def test_windows_in_which_a_program_found_nothing_are_not_checked(
+    night: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text in night.rglob("*.txt"):
+        text.unlink()
+    birdnet = night / "found.BirdNET.results.csv"
+    head = "Start (s),End (s),Scientific name,Common name,Confidence,File"
+    birdnet.write_text(f"{head}\n3.0,6.0,Strix aluco,Tawny Owl,0.81,s1/a.WAV\n")
+    table = night.parent / "windows.csv"
+    assert main(["data", "labels", str(birdnet), "-o", str(table), "--windows", "3"]) == 0
+    told = capsys.readouterr().err
+    assert "3 windows without any: of the class 'background' with uncertain labels" in told
+    assert "1 events carry the score of a program" in told
+    with table.open(newline="") as stream:
+        kind = {row["label"]: row["label_type"] for row in csv.DictReader(stream)}
+    assert kind == {"Tawny Owl": "positive", "background": "uncertain"}
+
+
+def test_labels_under_their_programs_own_name_get_the_way_out(
+    night: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = night.parent / "one"
+    folder.mkdir()
+    (night / "s2" / "a.wav").rename(folder / "night.wav")
+    (folder / "Label Track.txt").write_text("1.25\t3.5\towl\n")
+    assert main(["data", "labels", str(folder), "-o", str(night / "out.csv")]) == 2
+    told = capsys.readouterr().err
+    assert "rename the labels to 'night.txt'" in told
+
+
 def test_windows_to_train_on(night: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = night.parent / "windows.csv"
     assert main(["data", "labels", str(night), "-o", str(table), "--windows", "3"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,22 @@ def test_wrong_use(birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "mine" / "letter.txt").write_text("dear diary")
     assert main(quick(birds, tmp_path / "mine")) == 2
     assert "Choose another one" in capsys.readouterr().err
+
+
+def test_copies_are_in_one_fold(birds: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    for label in ("robin", "wren"):
+        for i in range(6):
+            level = np.interp(np.arange(RATE), np.linspace(0, RATE, 9), rng.uniform(0.1, 1, 9))
+            wave = 0.2 * rng.standard_normal(RATE) * level
+            soundfile.write(birds / label / f"a{i}.wav", wave, RATE)
+            soundfile.write(birds / label / f"z{'uvwxyz'[i]}.wav", 0.5 * wave[400:], RATE)
+    output = tmp_path / "windows"
+    assert main([*quick(birds, output), "--n-folds", "3"]) == 0
+    with (output / "labels.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["source"]]
+    fold = {Path(row["source"]).with_suffix("").as_posix(): row["fold"] for row in rows}
+    for label in ("robin", "wren"):
+        pairs = [(fold[f"{label}/a{i}"], fold[f"{label}/z{'uvwxyz'[i]}"]) for i in range(6)]
+        assert all(a == b for a, b in pairs)
+        assert len({a for a, _ in pairs}) > 1

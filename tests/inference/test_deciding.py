@@ -85,7 +85,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     train(
         TrainOptions(
             data=found["train"], output=found["run"], model=NOTATION, mel=MEL, fit=FIT,
-            method="supervised", device="cpu", validation=0.34,
+            method="supervised", device="cpu", group="file", validation=0.34,
         )
     )  # fmt: skip
     return found
@@ -133,7 +133,7 @@ def test_without_it_noise_is_named_with_confidence(material: dict[str, Path]) ->
     train(
         TrainOptions(
             data=material["train"], output=output, model=NOTATION, mel=MEL, fit=FIT,
-            method="supervised", device="cpu", validation=0.34, calibration="none",
+            method="supervised", device="cpu", group="file", validation=0.34, calibration="none",
         )
     )  # fmt: skip
     model = open_model(output)

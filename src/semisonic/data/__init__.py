@@ -16,6 +16,7 @@ from semisonic.data.folds import make_folds
 from semisonic.data.hold_out import hold_out, split
 from semisonic.data.readers import (
     LABEL_CHOICES,
+    TableOptions,
     describe_layout,
     from_files,
     load_clips,
@@ -36,6 +37,7 @@ __all__ = [
     "Durations",
     "Split",
     "Summary",
+    "TableOptions",
     "budget_ids",
     "certain_labels",
     "check",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from semisonic.audio.source import END_TOLERANCE
 from semisonic.data.clips import Clips
 from semisonic.data.windows import Header, read_headers
 
@@ -49,7 +50,8 @@ class Summary:
     sample_rates, channels, formats : dict to int
         How many files have each; formats such as "WAV PCM_16".
     bad_files : tuple of (str, str)
-        Files that cannot be read, or not as a whole, with the reason.
+        Files that cannot be read, or not as a whole, and clips that are no part of their file,
+        with the reason.
     notes : tuple of str
         What the reader decided.
     fast : bool
@@ -159,7 +161,10 @@ def describe(
         sample_rates=_most_common(info.sample_rate for info in good),
         channels=_most_common(info.n_channels for info in good),
         formats=_most_common(f"{info.format} {info.subtype}" for info in good),
-        bad_files=tuple((header.file, header.reason) for header in headers if header.reason),
+        bad_files=(
+            *((header.file, header.reason) for header in headers if header.reason),
+            *_beyond(clips, headers),
+        ),
         notes=clips.notes,
         fast=fast,
     )
@@ -204,6 +209,19 @@ def _durations(clips: Clips, headers: Sequence[Header]) -> Durations | None:
         longest=float(length.max()),
         total_hours=float(length.sum()) / 3600,
     )
+
+
+def _beyond(clips: Clips, headers: Sequence[Header]) -> list[tuple[str, str]]:
+    """The clips that end after their file does, or begin there."""
+    known = {header.file: header.info.duration for header in headers if header.info is not None}
+    length = np.array([known.get(file, np.nan) for file in clips.file.tolist()], np.float64)
+    with np.errstate(invalid="ignore"):
+        late = (clips.end_time > length + END_TOLERANCE) | (clips.start_time >= length)
+    rows = np.flatnonzero(late)
+    return [
+        (name, f"a part beyond the end of its recording, which is {length[row]:.2f} s long")
+        for row, name in zip(rows.tolist(), clips[rows].ids, strict=True)
+    ]
 
 
 def _most_common(values: Iterable[Any]) -> dict[Any, int]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import option
+from semisonic.data.readers import TableOptions
 from semisonic.engines.options import EngineOptions
 from semisonic.experiments.options import COPIES
 from semisonic.features import MelOptions
 from semisonic.inference.methods.advice import AUTO
 from semisonic.inference.methods.options import METHODS
-from semisonic.inference.options import DEFAULT_MODEL
+from semisonic.inference.options import DEFAULT_MODEL, GROUP, TABLE
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class CurveOptions:
         "steps of each training, which a probe does not have; 0: as many as the method asks for",
         minimum=0,
     )
+    group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
     near_copies: bool = option(True, COPIES)
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")

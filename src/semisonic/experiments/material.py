@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
 from semisonic.base.files import digest
-from semisonic.data.checks import clean_pool, copies_together, unnamed_note
+from semisonic.data.checks import COPIES, Together, clean_pool, copies_together, unnamed_note
+from semisonic.data.checks.recordings import AUTO
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.in_batch import InBatch
@@ -164,6 +165,7 @@ def gather(
     cache: Path,
     *,
     seed: int,
+    group: str = AUTO,
     near_copies: bool = True,
     several: bool = False,
     inner_folds: int = 0,
@@ -181,6 +183,8 @@ def gather(
     cache : Path
     seed : int
         Of folds, where the data have none.
+    group : str
+        How recordings were told: where the user said it, no copies are looked for.
     near_copies : bool
         Listen for copies that were encoded anew or cut, besides comparing bytes: those of
         labelled clips in the pool are left out, and where folds are made those among labelled
@@ -203,7 +207,7 @@ def gather(
         silence in the pool.
     """
     labelled, pool, notes = _checked(labelled, pool, near_copies, several, workers)
-    nameless = unnamed_note(labelled)
+    nameless = unnamed_note(labelled, group)
     joined = join(labelled, pool)
     distinct = {table_key(*one): one for one in inputs}
     prepared, copied = [], []
@@ -255,7 +259,9 @@ def gather(
         )  # fmt: skip
     labelled, pool = labelled[whole[: len(labelled)]], pool[whole[len(labelled) :]]
     if not labelled.folds:
-        together = copies_together(labelled, near=near_copies, workers=workers, cache=cache)
+        together = Together(labelled)
+        if group in (AUTO, COPIES):
+            together = copies_together(labelled, near=near_copies, workers=workers, cache=cache)
         labelled = together.clips
         labelled = labelled.with_columns(fold=make_folds(labelled, inner_folds or 5, seed))
         if not inner_folds:

@@ -9,8 +9,9 @@ from typing import Any
 
 from semisonic.base.errors import OptionError
 from semisonic.base.options import option
+from semisonic.data.readers import TableOptions
 from semisonic.engines.options import EngineOptions
-from semisonic.inference.options import IN_BATCH, IN_BATCH_CHOICES, NEAR_COPIES
+from semisonic.inference.options import GROUP, IN_BATCH, IN_BATCH_CHOICES, NEAR_COPIES, TABLE
 
 COPIES = f"{NEAR_COPIES}; where folds are made, copies stay in one"
 
@@ -35,6 +36,8 @@ class ExperimentOptions:
     )  # fmt: skip
     output: Path = option(Path("runs/experiment"), "run folder; an interrupted run goes on")
     quick: bool = option(False, "the recipe's short version: a look in minutes")
+    group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
     near_copies: bool = option(True, COPIES)
     change: tuple[str, ...] = option(
         (), "change a key of the recipe, as in setting.train.epochs=20; may be repeated"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -218,7 +219,7 @@ def material_from(
     material = gather(
         labelled, pool, inputs, cache,
         seed=options.seed, workers=options.workers, engine=engine, several=several,
-        near_copies=listens_for_copies(options), inner_folds=inner_folds,
+        group=options.group, near_copies=listens_for_copies(options), inner_folds=inner_folds,
         in_batch=in_batch_device(options.in_batch, options.device),
     )  # fmt: skip
     hashes = {
@@ -248,14 +249,15 @@ def load_data(
         synth.make(folder, synth_options)
         labelled, pool = synth.load(folder)
     else:
-        labelled, pool = load_clips(options.data), None
+        how = dataclasses.asdict(options.table)
+        labelled, pool = load_clips(options.data, group=options.group, **how), None
         if not labelled.is_labelled.any():
             raise DataError(
                 f"{options.data}: found recordings without labels, expected labelled ones, such "
                 "as a folder of class folders; give the unlabelled ones with --unlabelled"
             )
     if options.unlabelled is not None:
-        pool = load_clips(options.unlabelled, labels="none")
+        pool = load_clips(options.unlabelled, labels="none", **dataclasses.asdict(options.table))
     return labelled, pool
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import option
-from semisonic.data.readers import LABEL_CHOICES
+from semisonic.data.readers import LABEL_CHOICES, TableOptions
 from semisonic.engines import workers_option
-from semisonic.inference.options import GROUP, LABELS, LICENCE
+from semisonic.inference.options import GROUP, LABELS, LICENCE, TABLE
 
 CALIBRATIONS = ("auto", "temperature", "vector", "isotonic", "none")
 UNKNOWN_RULES = ("auto", "energy", "distance", "none")
@@ -24,6 +24,7 @@ class CalibrateOptions:
     output: Path = option(Path("runs/calibrate"), "run folder; the new model lies in it")
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
     group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
     fold: int = option(0, "only the clips of this official fold; 0: all", minimum=0)
     method: str = option(
         "auto",

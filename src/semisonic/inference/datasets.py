@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 from semisonic.base.errors import DataError, OptionError
 from semisonic.data.checks.recordings import AUTO, COPIES
 from semisonic.data.clips import Clips
-from semisonic.data.readers import load_clips
+from semisonic.data.readers import TableOptions, load_clips
 
 Rows = NDArray[np.int64]
 
 
-def load_data(path: Path | None, labels: str, group: str, verb: str) -> Clips:
+def load_data(path: Path | None, labels: str, group: str, verb: str, table: TableOptions) -> Clips:
     """Read the data set that the option ``data`` of a verb names.
 
     Before clips are split, :func:`semisonic.inference.verbs.runs.recordings_in` keeps copies
@@ -34,7 +35,7 @@ def load_data(path: Path | None, labels: str, group: str, verb: str) -> Clips:
             f"{before}FOLDER'"
         )
     rule = AUTO if group == COPIES else group  # known_recordings looks for them, with a cache
-    return load_clips(path, labels=labels, group=rule)
+    return load_clips(path, labels=labels, group=rule, **dataclasses.asdict(table))
 
 
 def in_fold(clips: Clips, fold: int) -> Rows:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import option
-from semisonic.data.readers import LABEL_CHOICES
+from semisonic.data.readers import LABEL_CHOICES, TableOptions
 from semisonic.engines.options import TrainEngineOptions, workers_option
 from semisonic.features import MelOptions
 from semisonic.inference.generated_options import GeneratedOptions
@@ -31,6 +31,7 @@ GROUP = (
     "column of the table, a pattern whose first bracket is it, or copies: auto, and clips that are "
     "the same sound are one recording. Where labelled clips name none, auto looks for copies, too"
 )
+TABLE = "tables and folders"
 LABELS = "where labels come from; auto looks at the layout"
 ENCODER = (
     "what to start from: a pre-trained encoder or a classifier, which bring their network and "
@@ -64,6 +65,7 @@ class PretrainOptions:
     data: Path | None = option(None, "recordings without labels: a folder, a CSV or a data set")
     output: Path = option(Path("runs/pretrain"), "run folder")
     group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
     encoder: Path | None = option(None, ENCODER)
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
     objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=OBJECTIVES)
@@ -96,6 +98,7 @@ class TrainOptions:
     output: Path = option(Path("runs/train"), "run folder")
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
     group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
     unlabelled: Path | None = option(None, "recordings without labels, to learn from as well")
     near_copies: bool = option(True, NEAR_COPIES)
     method: str = option(
@@ -193,6 +196,7 @@ class EvaluateOptions:
     output: Path = option(Path("runs/evaluate"), "run folder")
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
     group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
     fold: int = option(0, "only the clips of this official fold; 0: all", minimum=0)
     batch_size: int = option(64, "clips scored at once", minimum=1)
     bootstrap: int = option(1000, "resamples for the intervals", minimum=100)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import option
-from semisonic.data.readers import LABEL_CHOICES
+from semisonic.data.readers import LABEL_CHOICES, TableOptions
 from semisonic.engines import workers_option
 from semisonic.features import MelOptions
-from semisonic.inference.options import GROUP, LABELS, TRAIN_FIT
+from semisonic.inference.options import GROUP, LABELS, TABLE, TRAIN_FIT
 from semisonic.learning.losses import LossOptions
 from semisonic.training.options import FitOptions
 
@@ -29,6 +29,7 @@ class SuspectsOptions:
     output: Path = option(Path("runs/suspects"), "run folder")
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
     group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
     model: str = option(
         STATISTICS,
         "what judges the labels: 'statistics' (simple models on statistics of spectrograms, "

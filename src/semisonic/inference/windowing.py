@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.audio import probe
+from semisonic.audio.source import END_TOLERANCE
 from semisonic.base.errors import AudioError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.data.file_facts import file_facts
@@ -116,7 +117,7 @@ def cut_measured(
         Keeps the lengths of files, so that their headers are read once.
     """
     hop = window if hop is None else hop
-    length, failures = _lengths(clips, workers, cache)
+    length, failures = _lengths(clips, window, workers, cache)
     source = np.flatnonzero(~np.isnan(length))
     long = length[source] > window
     if not long.any():
@@ -194,14 +195,18 @@ class WindowCutter:
 
 
 def _lengths(
-    clips: Clips, workers: int | None, cache: Path | None
+    clips: Clips, window: float, workers: int | None, cache: Path | None
 ) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
-    """Length of each clip in seconds, NaN where the file cannot be used as a whole."""
+    """Length of each clip in seconds, NaN where the file cannot be used as a whole.
+
+    A long clip that ends after its recording is one failure, before it is cut into windows.
+    """
     length = clips.end_time - clips.start_time
-    unknown = np.flatnonzero(np.isnan(length))
-    if not len(unknown):
+    unknown = np.isnan(length)
+    looked_at = np.flatnonzero(unknown | (length > window))
+    if not len(looked_at):
         return length, []
-    files, which = np.unique(clips.file[unknown], return_inverse=True)
+    files, which = np.unique(clips.file[looked_at], return_inverse=True)
     reasons: dict[str, str] = {}
 
     def measure(path: Path) -> float | None:
@@ -217,12 +222,17 @@ def _lengths(
 
     names = files.tolist()
     found = file_facts(clips, names, measure, "read headers", workers=workers, cache=cache)
-    seconds = np.array([np.nan if one is None else float(one) for one in found])
-    length[unknown] = seconds[which] - clips.start_time[unknown]
-    bad = unknown[np.isnan(length[unknown])]
-    ids = clips[bad].ids
-    failures = [
-        (name, reasons.get(str(clips.root / str(clips.file[row])), ""))
-        for name, row in zip(ids, bad.tolist(), strict=True)
-    ]
+    failures: list[tuple[str, str]] = []
+    ids = clips.ids
+    for row, seconds in zip(looked_at.tolist(), (found[i] for i in which), strict=True):
+        name, start, end = ids[row], clips.start_time[row], clips.end_time[row]
+        if unknown[row]:
+            length[row] = np.nan if seconds is None else float(seconds) - start
+            if seconds is None:
+                failures.append((name, reasons.get(str(clips.root / str(clips.file[row])), "")))
+        elif seconds is not None and end > float(seconds) + END_TOLERANCE:
+            length[row] = np.nan
+            failures.append(
+                (name, f"bad part: {start:g} s to {end:g} s; the recording is {seconds:.3f} s long")
+            )
     return length, failures

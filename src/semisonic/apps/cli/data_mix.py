@@ -11,6 +11,7 @@ from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.source import PATH_HELP, SourceOptions, load
 from semisonic.base.errors import OptionError
 from semisonic.base.options import option
+from semisonic.data.checks import known_recordings
 from semisonic.data.mixing import MixOptions
 from semisonic.data.mixing import mix as work
 
@@ -40,6 +41,11 @@ def mix(options: MixVerbOptions, session: Session) -> Status:
             "as such the next time; expected another place"
         )
     clips = load(options.data, options.source, session)
+    if options.mix.n_folds and not clips.folds:
+        together = known_recordings(clips, options.source.group)
+        clips = together.clips
+        for note in together.notes:
+            session.note(note)
     made = work(clips, output, options.mix)
     for note in made.notes:
         session.note(note)

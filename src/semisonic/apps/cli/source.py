@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from semisonic.apps.cli.session import Session
 from semisonic.base.members import is_there
 from semisonic.base.options import option
-from semisonic.data import LABEL_CHOICES, Clips, load_clips
+from semisonic.data import LABEL_CHOICES, Clips, TableOptions, load_clips
 
 PATH_HELP = "a folder of recordings or a CSV table"
 
@@ -22,11 +23,10 @@ class SourceOptions:
     group: str = option(
         "auto",
         "what is one recording: auto, file, folder, site or day (told by names of field "
-        "recordings), a column of the table, or a regular expression whose first bracket is it",
+        "recordings), a column of the table, a regular expression whose first bracket is it, or "
+        "copies: auto, and clips that are the same sound are one recording",
     )
-    separator: str = option(";", "what joins several labels in a cell of a table")
-    merge_parts: bool = option(True, "read folders such as Cat-Part1 and Cat-Part2 as one class")
-    allow_missing: bool = option(False, "accept a table that names files which are not there")
+    table: TableOptions = option(TableOptions(), "tables and folders")
 
 
 def load(path: str, source: SourceOptions, session: Session) -> Clips:
@@ -35,9 +35,7 @@ def load(path: str, source: SourceOptions, session: Session) -> Clips:
         path,
         labels=source.labels,
         group=source.group,
-        separator=source.separator,
-        merge_parts=source.merge_parts,
-        allow_missing=source.allow_missing,
+        **dataclasses.asdict(source.table),
     )
     for text in clips.notes:
         session.note(f"{clips.name}: {text}")

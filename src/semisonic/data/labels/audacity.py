@@ -23,7 +23,8 @@ from semisonic.data.labels.form import (
 )
 from semisonic.data.labels.numbers import number, written
 from semisonic.data.labels.rows import LabelFile, Marked, marked
-from semisonic.data.labels.text import Head, lines_of, read_text, write_tabs
+from semisonic.data.labels.text import Head, lines_of, write_tabs
+from semisonic.data.readers.table_file import read_text
 
 _CONTINUED = "\\"
 _UNDRAWN = Decimal(-1)

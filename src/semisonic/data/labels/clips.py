@@ -159,6 +159,17 @@ def events_from_clips(clips: Clips, *, durations: Mapping[str, float] | None = N
     )
 
 
+def scored_note(events: Events) -> list[str]:
+    """What to say of events that a program found."""
+    n = int((~np.isnan(events.score)).sum())
+    if not n:
+        return []
+    return [
+        f"{n} events carry the score of a program; where nobody checked them, results measured by "
+        "them say how alike two programs are"
+    ]
+
+
 def _gather(
     events: Events, point_duration: float
 ) -> tuple[dict[tuple[str, str, str], _Stretch], int]:

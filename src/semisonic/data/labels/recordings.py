@@ -83,7 +83,12 @@ class Recordings:
                     # 'labels/a.txt' may stand beside 'audio/a.wav'.
                     kept = [part for part in above if not _LABEL_FOLDER.search(part)]
                     return self._best(hits, [*kept, stem], label_file, in_stem=in_stem)
-        raise ValueError(f"no recording below {self.root} has the name of '{name}'")
+        cure = ""
+        if len(self.files) == 1:
+            only = base_name(self.files[0])
+            cure = f"; there is one, {only}: if they belong together, rename the labels to "
+            cure += f"'{stem_of(only)}.txt'"
+        raise ValueError(f"no recording below {self.root} has the name of '{name}'{cure}")
 
     def _best(
         self, candidates: list[str], parts: list[str], said: str, *, in_stem: bool = False

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from semisonic.base.errors import DataError
 from semisonic.base.files import write_text
-from semisonic.data.readers.table_file import delimiter_of, normalise
-
-HEAD_BYTES = 1 << 18
+from semisonic.data.readers.table_file import HEAD_BYTES, delimiter_of, normalise, read_text
 
 
 @dataclass(frozen=True)
@@ -43,34 +41,6 @@ class Table:
     def find(self, *names: str) -> str | None:
         """The first of these columns that the table has."""
         return next((name for name in names if name in self.columns), None)
-
-
-def read_text(path: Path, limit: int | None = None) -> str:
-    """The text of a label file: UTF-8 or UTF-16 with its mark, else Windows-1252 for ``.txt``.
-
-    Raises
-    ------
-    DataError
-        When it cannot be read as text.
-    """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read() if limit is None else stream.read(limit)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        whole = data[: len(data) // 2 * 2]
-        return whole.decode("utf-16", "replace" if limit else "strict")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if limit is not None and b"\0" not in data:
-            return data.decode("utf-8-sig", "replace")  # enough to tell a format by
-        if path.suffix.lower() == ".txt" and b"\0" not in data:
-            return data.decode("cp1252", "replace")  # what Raven writes on Windows
-        raise DataError(
-            f"{path}: not UTF-8 text (byte {error.start}); save the table as 'CSV UTF-8'"
-        ) from error
 
 
 def lines_of(text: str) -> list[tuple[int, str]]:

@@ -14,7 +14,7 @@ from semisonic.data.clips import POSITIVE as CHECKED
 from semisonic.data.clips import UNCERTAIN as UNCHECKED
 from semisonic.data.clips import Clips
 from semisonic.data.events import NEGATIVE, UNCERTAIN, Events
-from semisonic.data.labels.clips import BACKGROUND
+from semisonic.data.labels.clips import BACKGROUND, scored_note
 from semisonic.data.readers.groups import groups_of
 from semisonic.data.windows import clip_durations, windows
 
@@ -64,7 +64,8 @@ def label_windows(
     by ``min_share`` of the event. A window that no event touches is of the class ``background``.
     One that an event touches by less, or that holds an event without a name, is neither, and stands
     in the table without a label. Labels are uncertain where one of the events is. Events that say
-    what is not there change nothing, as the whole recording was listened to.
+    what is not there change nothing, as the whole recording was listened to. Where all events carry
+    the score of a program nobody did, so labels of windows without events are uncertain.
 
     Parameters
     ----------
@@ -109,7 +110,9 @@ def label_windows(
         if events.presence[row] != NEGATIVE:
             at = place_of[file]
             _mark(events, row, cut.start_time[at], cut.end_time[at], found[at], rules)
-    return _as_clips(cut, found, rules)
+    by_program = bool(len(events)) and not np.isnan(events.score).any()
+    clips = _as_clips(cut, found, rules, by_program)
+    return clips.with_columns(notes=(*clips.notes, *scored_note(events)))
 
 
 def recording_durations(
@@ -158,8 +161,12 @@ def _mark(
             (found[k].unsure if unsure else found[k].sure).add(label)
 
 
-def _as_clips(cut: Clips, found: list[_Window], rules: WindowRules) -> Clips:
-    """The windows with their labels, and notes on how many there are of each kind."""
+def _as_clips(cut: Clips, found: list[_Window], rules: WindowRules, by_program: bool) -> Clips:
+    """The windows with their labels, and notes on how many there are of each kind.
+
+    What a program did not find somewhere may be there all the same: labels of windows without
+    events are uncertain then.
+    """
     labels: list[tuple[str, ...]] = []
     for one in found:
         none = not one.is_touched and rules.background is not None
@@ -177,10 +184,18 @@ def _as_clips(cut: Clips, found: list[_Window], rules: WindowRules) -> Clips:
     notes = [f"{sum(map(bool, events_of))} windows of {rules.duration:g} s with events"]
     if silent:
         what = f"of the class '{rules.background}'" if rules.background else "left out"
+        if by_program and rules.background:
+            what += " with uncertain labels, as a program found nothing there and nobody listened"
         notes.append(f"{silent} windows without any: {what}")
     if unclear:
         notes.append(f"{unclear} windows with too little of an event: without a label")
-    types = np.array([UNCHECKED if one.unsure else CHECKED for one in found], np.str_)
+    types = np.array(
+        [
+            UNCHECKED if one.unsure or (by_program and not one.is_touched) else CHECKED
+            for one in found
+        ],
+        np.str_,
+    )
     table = cut.with_columns(
         labels=tuple(labels), classes=tuple(classes), label_type=types, notes=tuple(notes)
     )

@@ -7,10 +7,12 @@ from semisonic.data.readers.load import (
     load_clips,
     require_labels,
 )
+from semisonic.data.readers.place import TableOptions
 from semisonic.data.readers.plain import from_files
 
 __all__ = [
     "LABEL_CHOICES",
+    "TableOptions",
     "describe_layout",
     "from_files",
     "load_clips",

@@ -15,7 +15,7 @@ from pathlib import Path
 from semisonic.base.errors import DataError
 from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
 from semisonic.data.events import NEGATIVE, PRESENCES
-from semisonic.data.readers.columns import Columns, find_columns, looks_like_labels
+from semisonic.data.readers.columns import LABEL, Columns, find_columns, looks_like_labels
 from semisonic.data.readers.esc_us import UNVERIFIED_TABLE
 from semisonic.data.readers.groups import groups_by_name
 from semisonic.data.readers.locate import locate
@@ -37,6 +37,7 @@ class _Entry:
     fold: int
     labels: list[str] = field(default_factory=list)
     label_type: str = POSITIVE
+    n_rows: int = 1
 
 
 def recognise(place: Place) -> str | None:
@@ -88,6 +89,11 @@ def read(place: Place, options: ReadOptions) -> Clips:
         allow_missing=options.allow_missing,
     )
     notes += found.notes + _hints(entries, options.separator)
+    if columns.label is None:
+        notes.append(
+            f"no column for labels: found {', '.join(table.columns)}; known are "
+            f"{', '.join(LABEL)}. Rename the column that holds them to 'label'"
+        )
     classes = _class_order(table, columns, entries, notes)
     if group_column(table, columns, options.group) is None:
         # After the files were found: a bare name may lie in a folder.
@@ -154,7 +160,13 @@ def _gather(
         notes.append(f"{n_uncertain} clips with {UNCERTAIN} labels: they only train")
     joined = len(table.rows) - left_out - len(entries)
     if joined:
-        notes.append(f"{joined} rows name further labels of a clip in another row")
+        some = next(e for e in entries.values() if len(e.labels) > 1 and e.n_rows > 1)
+        notes.append(
+            f"{joined} rows name a further label of a clip in another row, such as {some.file}: "
+            f"{' and '.join(some.labels)}. Such a clip has several labels, and so may every answer "
+            "of a model that learns from it; where a clip can be of one class only, remove the "
+            "wrong rows"
+        )
     if not entries:
         raise DataError(f"{table.path}: no row is left of {len(table.rows)}: {notes[0]}")
     return list(entries.values()), notes
@@ -229,6 +241,7 @@ def _join(table: TableFile, kept: _Entry, more: _Entry) -> None:
             f"'{kept.group}' in one, fold {more.fold} and '{more.group}' in the other"
         )
     kept.labels += more.labels
+    kept.n_rows += 1
     # What is partly uncertain cannot be measured by.
     kept.label_type = max(kept.label_type, more.label_type, key=LABEL_TYPES.index)
 
@@ -259,5 +272,5 @@ def _hints(entries: list[_Entry], separator: str) -> list[str]:
             if other in label and all(part.strip() in labels for part in label.split(other))
         ]
         if other != separator and joined:
-            return [f"'{joined[0]}' looks like several labels; if so, set the separator '{other}'"]
+            return [f"'{joined[0]}' looks like several labels; if so, say --separator '{other}'"]
     return []

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
-from semisonic.data.labels.clips import clips_from_events
+from semisonic.data.labels.clips import clips_from_events, scored_note
 from semisonic.data.labels.formats import format_of, recognise
 from semisonic.data.labels.read import LabelSet, collect_labels
 from semisonic.data.readers.csv_table import table_in
@@ -63,12 +61,7 @@ def reader(kind: str) -> Callable[[Place, ReadOptions], Clips]:
                 f"{len(silent)} recordings without any event give no clips; 'semisonic data labels "
                 "--windows' makes windows without events of them"
             )
-        scored = int((~np.isnan(found.events.score)).sum())
-        if scored:
-            notes.append(
-                f"{scored} events carry the score of a program; where nobody checked them, results "
-                "measured by them say how alike two programs are"
-            )
+        notes += scored_note(found.events)
         return clips_from_events(
             found.events, found.root, classes=found.classes or None, notes=notes,
             name=options.name or place.name, group=options.group,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import nearest
@@ -174,9 +175,41 @@ def load_clips(
     if group == COPIES:
         found = known_recordings(clips, group)
         clips = found.clips.with_columns(notes=(*clips.notes, *found.notes))
+    clips = clips.with_columns(notes=(*clips.notes, *_unread(place), *_alike(clips.classes)))
     for note in clips.notes:
         _log.info("%s: %s", clips.name, note)
     return clips.without_labels() if wanted == "none" else clips
+
+
+def _unread(place: Place) -> list[str]:
+    """A note about recordings that are left out as nothing reads their formats."""
+    counts = Counter(PurePosixPath(name).suffix.lower() for name in place.unread)
+    if not counts:
+        return []
+    n = counts.total()
+    formats = ", ".join(f"{suffix} ({many})" for suffix, many in counts.most_common())
+    return [
+        f"{n} file{'s' * (n > 1)} left out, in formats that are not read: {formats}; convert to "
+        "WAV or FLAC"
+    ]
+
+
+def _alike(classes: Sequence[str]) -> list[str]:
+    """A note about classes whose names differ by letter case or blanks only."""
+    spellings: dict[str, list[str]] = {}
+    for name in classes:
+        spellings.setdefault(" ".join(name.casefold().split()), []).append(name)
+    same = [
+        " and ".join(f"'{name}'" for name in names)
+        for names in spellings.values()
+        if len(names) > 1
+    ]
+    if not same:
+        return []
+    return [
+        f"classes that differ in letter case or blanks only: {'; '.join(same)}; if they are one "
+        "class, give them one name"
+    ]
 
 
 def describe_layout(path: str | os.PathLike[str]) -> str:

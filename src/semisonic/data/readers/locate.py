@@ -7,6 +7,7 @@ and Linux disagree about are forgiven when there is no doubt which file is meant
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from semisonic.base.members import is_there
 from semisonic.data.readers.place import base_name, relative_names
 
 _N_SHOWN = 5
+_OF_A_MACHINE = re.compile(r"(?:[A-Za-z]:)?/")
+"""How a whole path begins."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +47,19 @@ def locate(
     roots = [f for f in (parent, parent / "audio", parent.parent / "audio") if f.is_dir()]
     present = {root: [is_there(root / file) for file in files] for root in roots}
     roots.sort(key=lambda folder: -sum(present[folder]))  # stable: the first one wins a tie
-    root, placed, n_elsewhere = roots[0], list[str | None](files), 0
+    root, found = roots[0], [[file] for file in files]
     if not all(present[root]):
         tried = [_search(folder, files, present[folder]) for folder in roots]
-        best = min(range(len(roots)), key=lambda i: tried[i][0].count(None))
-        root, (placed, n_elsewhere) = roots[best], tried[best]
-    still = [i for i, place in enumerate(placed) if place is None]
-    names = [file if place is None else place for file, place in zip(files, placed, strict=True)]
+        best = min(range(len(roots)), key=lambda i: sum(len(hits) != 1 for hits in tried[i]))
+        root, found = roots[best], tried[best]
+    n_elsewhere = sum(len(hits) == 1 for hits in found) - sum(present[root])
+    still = [i for i, hits in enumerate(found) if len(hits) != 1]
+    names = [hits[0] if len(hits) == 1 else file for file, hits in zip(files, found, strict=True)]
     notes = []
     if n_elsewhere:
         notes.append(f"{n_elsewhere} files found by name in folders below {root.name or root}")
     if still and not allow_missing:
-        shown = ", ".join(f"{files[i]} (row {row_numbers[i]})" for i in still[:_N_SHOWN])
-        raise DataError(
-            f"{table}: {len(still)} of {len(files)} files are missing: {shown}"
-            f"{', ...' if len(still) > _N_SHOWN else ''}. Looked in "
-            f"{', '.join(str(folder) for folder in roots)} and below. "
-            "Names are relative to the table's folder or to an 'audio' folder beside it; "
-            "correct the names, add the files, or remove the rows"
-        )
+        raise DataError(_not_found(table, files, row_numbers, found, roots))
     if still:
         notes.append(f"{len(still)} of {len(files)} files are missing; the table alone was read")
     return Located(root, names, len(still), notes)
@@ -84,23 +81,64 @@ def locate_all_or_none(
     return found
 
 
-def _search(
-    root: Path, files: Sequence[str], present: Sequence[bool]
-) -> tuple[list[str | None], int]:
-    """Look below ``root`` for files not present, forgiving case, accents and folders if unique."""
+def _not_found(
+    table: Path,
+    files: Sequence[str],
+    row_numbers: Sequence[int],
+    found: Sequence[Sequence[str]],
+    roots: Sequence[Path],
+) -> str:
+    """What is wrong with the names that fit no file, or more than one."""
+
+    def shown(rows: Sequence[int]) -> str:
+        named = [
+            f"{files[i]} (row {row_numbers[i]})"
+            + (f" fits {' and '.join(found[i][:_N_SHOWN])}" if found[i] else "")
+            for i in rows[:_N_SHOWN]
+        ]
+        return ", ".join(named) + (", ..." if len(rows) > _N_SHOWN else "")
+
+    missing = [i for i, hits in enumerate(found) if not hits]
+    several = [i for i, hits in enumerate(found) if len(hits) > 1]
+    text = f"{table}: "
+    if several:
+        text += (
+            f"{len(several)} of {len(files)} names fit several files: {shown(several)}. Write the "
+            "folder before the name. "
+        )
+    if missing:
+        text += (
+            f"{len(missing)} of {len(files)} files are missing: {shown(missing)}. Looked in "
+            f"{', '.join(str(folder) for folder in roots)} and below. "
+            "Names are relative to the table's folder or to an 'audio' folder beside it; "
+            "correct the names, add the files, remove the rows, or say --allow-missing to leave "
+            "these clips out"
+        )
+    return text.rstrip(". ")
+
+
+def _search(root: Path, files: Sequence[str], present: Sequence[bool]) -> list[list[str]]:
+    """What below ``root`` each name may mean: case, accents and folders are forgiven.
+
+    The path of another machine, with a drive or a slash before it, counts as the bare name; where
+    several files have it, those whose folders fit as well.
+    """
     by_path: dict[str, set[str]] = {}
     by_name: dict[str, set[str]] = {}
     for name in relative_names(root):
         by_path.setdefault(_plain(name), set()).add(name)
         by_name.setdefault(_plain(base_name(name)), set()).add(name)
-    placed: list[str | None] = []
+    found: list[list[str]] = []
     for file, there in zip(files, present, strict=True):
+        plain = _plain(file)
+        hits = {file} if there else by_path.get(plain, set())
         # A bare name may lie in any folder; a name with folders must not land elsewhere.
-        loose = by_name.get(_plain(file), set()) if "/" not in file else set()
-        hits = {file} if there else by_path.get(_plain(file), set()) or loose
-        placed.append(next(iter(hits)) if len(hits) == 1 else None)
-    n_found = sum(place is not None for place in placed) - sum(present)
-    return placed, n_found
+        if not hits and ("/" not in file or _OF_A_MACHINE.match(file)):
+            hits = by_name.get(base_name(plain), set())
+            fitting = {name for name in hits if plain.endswith("/" + _plain(name))}
+            hits = fitting if len(fitting) == 1 else hits
+        found.append(sorted(hits))
+    return found
 
 
 def _plain(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,22 @@ from semisonic.audio import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio
 from semisonic.audio.find import find_names
 from semisonic.base.errors import DataError
 from semisonic.base.members import SHARD_SUFFIXES
+from semisonic.base.options import option
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 LOG_SUFFIX = ".jsonl"
 TEXT_SUFFIXES = TABLE_SUFFIXES | {".txt"}
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How tables and folders of clips are read, by every verb that reads labelled ones."""
+
+    separator: str = option(";", "what joins several labels in a cell of a table")
+    merge_parts: bool = option(True, "read folders such as Cat-Part1 and Cat-Part2 as one class")
+    allow_missing: bool = option(
+        False, "accept a table that names files which are not there; their clips are left out"
+    )
 
 
 @dataclass(frozen=True)
@@ -72,9 +85,16 @@ class Place:
     @cached_property
     def audio(self) -> tuple[str, ...]:
         """The recordings below the folder: relative names with forward slashes, sorted."""
-        if not self.is_folder:
-            return ()
-        return relative_names(self.path)
+        return tuple(name for name in self._sounds if _suffix(name) in AUDIO_SUFFIXES)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The recordings below the folder in formats that are not read."""
+        return tuple(name for name in self._sounds if _suffix(name) in OTHER_SUFFIXES)
+
+    @cached_property
+    def _sounds(self) -> tuple[str, ...]:
+        return relative_names(self.path, AUDIO_SUFFIXES | OTHER_SUFFIXES) if self.is_folder else ()
 
     @cached_property
     def shards(self) -> tuple[str, ...]:
@@ -110,7 +130,7 @@ class Place:
             When there are none, saying what was looked for.
         """
         if not self.audio:
-            others = len(find_audio(self.path, OTHER_SUFFIXES)) if self.is_folder else 0
+            others = len(self.unread)
             raise DataError(
                 f"{self.path}: no audio found. Looked in this folder and all folders below it for "
                 f"{', '.join(sorted(AUDIO_SUFFIXES))} (upper or lower case). "
@@ -125,6 +145,10 @@ def relative_names(folder: Path, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> t
     # Plain text instead of Path.relative_to: four times faster on a quarter of a million files.
     base = folder.as_posix().rstrip("/") + "/"
     return tuple(name.removeprefix(base) for name in find_names(folder, suffixes))
+
+
+def _suffix(name: str) -> str:
+    return posixpath.splitext(name)[1].lower()
 
 
 def first_folder(file: str) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.errors import DataError
+
+HEAD_BYTES = 1 << 18
+"""Of a file that is only looked at, to tell what it is."""
 
 
 @dataclass(frozen=True)
@@ -36,42 +40,59 @@ def normalise(column: str) -> str:
     return "_".join(kept.split())
 
 
-def read_header(path: Path) -> tuple[str, ...]:
-    """The normalised column names of a table; empty when the file cannot be one."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            line = stream.readline()
-            return tuple(
-                normalise(c) for c in next(csv.reader([line], delimiter=delimiter_of(line)))
-            )
-    except (UnicodeDecodeError, csv.Error, StopIteration, OSError):
-        return ()
-
-
-def read_table(path: Path) -> TableFile:
-    """Read a UTF-8 table with a header; separated by comma, semicolon or tab.
+def read_text(path: Path, limit: int | None = None) -> str:
+    """The text of a table: UTF-8, UTF-16 with its mark, or for ``.txt`` Windows-1252.
 
     Raises
     ------
     DataError
-        When it is not UTF-8 text, has no header or no rows, a column stands twice, or a row has
-        more values than there are columns.
+        When it cannot be read as text.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            first = stream.readline()
-            stream.seek(0)
-            reader = csv.reader(stream, delimiter=delimiter_of(first), strict=True)
-            lines = [(reader.line_num, line) for line in reader]
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not UTF-8 text (byte {error.start}), expected a CSV file; "
-            "save the table as 'CSV UTF-8'"
-        ) from error
-    except csv.Error as error:
-        raise DataError(f"{path}, row {reader.line_num}: broken CSV ({error})") from error
+        with path.open("rb") as stream:
+            data = stream.read() if limit is None else stream.read(limit)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        whole = data[: len(data) // 2 * 2]
+        return whole.decode("utf-16", "replace" if limit else "strict")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if limit is not None and b"\0" not in data:
+            return data.decode("utf-8-sig", "replace")  # enough to tell a format by
+        if path.suffix.lower() == ".txt" and b"\0" not in data:
+            return data.decode("cp1252", "replace")  # what Raven writes on Windows
+        raise DataError(
+            f"{path}: not UTF-8 text (byte {error.start}); save the table as 'CSV UTF-8'"
+        ) from error
+
+
+def read_header(path: Path) -> tuple[str, ...]:
+    """The normalised column names of a table; empty when the file cannot be one."""
+    try:
+        line = read_text(path, HEAD_BYTES).lstrip("\r\n").partition("\n")[0]
+        return tuple(normalise(c) for c in next(csv.reader([line], delimiter=delimiter_of(line))))
+    except (DataError, csv.Error, StopIteration):
+        return ()
+
+
+def read_table(path: Path) -> TableFile:
+    """Read a table with a header; separated by comma, semicolon or tab.
+
+    Raises
+    ------
+    DataError
+        When it is no text, has no header or no rows, a column stands twice, or a row has more
+        values than there are columns.
+    """
+    text = read_text(path)
+    first = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(first), strict=True)
+    try:
+        lines = [(reader.line_num, line) for line in reader]
+    except csv.Error as error:
+        raise DataError(f"{path}, row {reader.line_num}: broken CSV ({error})") from error
     lines = [(number, line) for number, line in lines if any(value.strip() for value in line)]
     if not lines:
         raise DataError(f"{path}: empty, expected a header such as 'file,label' and rows")

@@ -14,7 +14,8 @@ import numpy as np
 
 from semisonic.base.errors import OptionError
 from semisonic.base.files import replacing
-from semisonic.data.checks import clean_pool, copies_together
+from semisonic.data.checks import COPIES, Together, clean_pool, copies_together
+from semisonic.data.checks.recordings import AUTO
 from semisonic.data.clips import Clips
 from semisonic.data.splits import make_folds
 
@@ -55,6 +56,7 @@ def set_apart(
     *,
     seed: int,
     near_copies: bool,
+    group: str = AUTO,
     workers: int | None = None,
 ) -> Apart:
     """Take the test folds out of a labelled set and out of what goes with it.
@@ -70,6 +72,8 @@ def set_apart(
         Of folds, where the data have none.
     near_copies : bool
         Listen for copies besides comparing bytes.
+    group : str
+        How recordings were told: where the user said it, no copies are looked for.
 
     Raises
     ------
@@ -79,9 +83,11 @@ def set_apart(
     notes: list[str] = []
     folds_file = None
     if not labelled.folds:
-        together = copies_together(
-            labelled, near=near_copies, workers=workers, cache=folder / "cache"
-        )
+        together = Together(labelled)
+        if group in (AUTO, COPIES):
+            together = copies_together(
+                labelled, near=near_copies, workers=workers, cache=folder / "cache"
+            )
         labelled = together.clips
         labelled = labelled.with_columns(fold=make_folds(labelled, N_FOLDS, seed))
         folds_file = folder / FOLDS

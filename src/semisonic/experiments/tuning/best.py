@@ -82,6 +82,12 @@ def measuring_command(
     for name in ("unlabelled", "source"):
         if getattr(options, name) is not None:
             parts += [f"--{name}", getattr(options, name)]
+    if folds_file is None and options.group != "auto":
+        parts += ["--group", options.group]
+    if options.table.separator != ";":
+        parts += ["--separator", options.table.separator]
+    parts += ["--no-merge-parts"] * (not options.table.merge_parts)
+    parts += ["--allow-missing"] * options.table.allow_missing
     parts += ["--no-near-copies"] * (not options.near_copies)
     parts += ["--seed", options.seed] if options.seed else []
     return shlex.join(str(part) for part in [*parts, "-o", output])

@@ -153,7 +153,7 @@ def _prepare(
     labelled, pool = load_data(as_run, target.recipe.synth, cache)
     apart = set_apart(
         labelled, pool, options.test_folds, run.folder, seed=options.seed,
-        near_copies=listens_for_copies(as_run), workers=options.workers,
+        near_copies=listens_for_copies(as_run), group=options.group, workers=options.workers,
     )  # fmt: skip
     inputs = [(one.front, one.segments) for one in target.fronts()]
     material, hashes = material_from(

@@ -80,7 +80,8 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
         save(run.path(MODEL), model, about={**made, **part, **licence})
         result = CalibrateResult(
             fitted, noise, run.folder / MODEL, run.folder / "report.html", prepared.failures,
-            prepared.remarks, tuple(unknown), model.multi_label, together.notes,
+            prepared.remarks, tuple(unknown), model.multi_label,
+            (*clips.notes, *together.notes),
         )  # fmt: skip
         write_thresholds(run.path("thresholds.csv"), model, fitted)
         numbers = numbers_of(result)
@@ -91,7 +92,7 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
 
 
 def _clips(options: CalibrateOptions, model: SoundModel) -> tuple[Clips, list[str]]:
-    clips = load_data(options.data, options.labels, options.group, "calibrate")
+    clips = load_data(options.data, options.labels, options.group, "calibrate", options.table)
     require_labels(clips, "a calibration")
     if options.fold:
         clips = clips[in_fold(clips, options.fold)]

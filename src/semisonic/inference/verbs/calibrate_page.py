@@ -32,8 +32,7 @@ def write_calibrate_page(
         f"{len(model.classes)} classes",
     )
     _top(page, result)
-    for note in result.notes:
-        page.warning(note)
+    page.notes(result.notes)
     if result.failures:
         page.warning(f"{len(result.failures)} clips could not be read; bad_files.csv lists them.")
     if result.unknown:

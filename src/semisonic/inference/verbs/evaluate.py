@@ -126,7 +126,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     check(options)
     file = find_file(options.model, MODEL)
     model, made = open_model(file), read_about(file)["about"]
-    clips = load_data(options.data, options.labels, options.group, "evaluate")
+    clips = load_data(options.data, options.labels, options.group, "evaluate", options.table)
     require_labels(clips, "an evaluation")
     if options.fold:
         clips = clips[in_fold(clips, options.fold)]
@@ -169,11 +169,11 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         )
         result = EvaluateResult(
             measurement, tuple(found), tuple(unknown), failures, run.folder / "report.html",
-            Origin.of(made), parts, together.notes,
+            Origin.of(made), parts, (*clips.notes, *together.notes),
         )  # fmt: skip
         write_page(
             run.folder, result.measurement, model, made,
-            overlaps=found, unknown=unknown, failures=failures, notes=together.notes,
+            overlaps=found, unknown=unknown, failures=failures, notes=result.notes,
             seconds=seconds, heard=heard, n_mistakes=options.mistakes, model_file=file, parts=parts,
         )  # fmt: skip
     return result

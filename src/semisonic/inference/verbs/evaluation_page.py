@@ -77,8 +77,7 @@ def write_page(
         page.warning(f"{overlap.text()}. The numbers flatter the model.")
     if unknown:
         page.warning(f"Left out, since the model does not know them: {', '.join(unknown)}.")
-    for note in notes:
-        page.warning(note)
+    page.notes(notes)
     if failures:
         page.warning(f"{len(failures)} clips could not be read; bad_files.csv lists them.")
     _ranks(page, m)

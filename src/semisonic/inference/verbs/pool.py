@@ -22,7 +22,7 @@ def pool_of(options: TrainOptions, clips: Clips, chosen: Selection) -> CleanPool
     """
     if options.unlabelled is None:
         return None
-    pool = load_data(options.unlabelled, "none", options.group, "train")
+    pool = load_data(options.unlabelled, "none", options.group, "train", options.table)
     if pool.root.resolve() == clips.root.resolve():
         # Other clips of recordings that are tested, or that choose the epoch.
         apart = np.concatenate([chosen.test, chosen.validation])

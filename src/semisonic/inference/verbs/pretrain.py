@@ -13,6 +13,7 @@ import numpy as np
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import check
 from semisonic.base.seeds import generator
+from semisonic.data.checks import COPIES
 from semisonic.data.clips import Clips
 from semisonic.engines import open_engine
 from semisonic.inference.datasets import load_data
@@ -39,6 +40,7 @@ from semisonic.inference.verbs.runs import (
     plain,
     prepare_in,
     record_data,
+    recordings_in,
     unreadable,
 )
 from semisonic.inference.verbs.starting import (
@@ -114,9 +116,13 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     check_objective(options)
     if options.encoder is None:
         check_network(options.model, options.mel, learns=True)
-    pool = load_data(options.data, "none", options.group, "pretrain").without_labels()
+    pool = load_data(
+        options.data, "none", options.group, "pretrain", options.table
+    ).without_labels()
     fit = pretraining_fit(options.objective, options.fit, PRETRAIN_FIT)
     with open_run("pretrain", options) as run, open_engine(options.where) as engine:
+        if options.group == COPIES:
+            pool = recordings_in(run, pool, options).clips
         pool = drawn(pool, options.limit, options.seed)
         start = start_of(options, run)
         name, mel = network_of(options.model, options.mel, start)
@@ -150,7 +156,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         file = save_pretrained(run.path(ENCODER), outcome, about("pretrain", options, **parts))
         run.note(**numbers_of(outcome))
         write_curves(run.folder, outcome.history, "Pre-training")
-    notes = (*starting_note(options.encoder), *silence)
+    notes = (*pool.notes, *starting_note(options.encoder), *silence)
     return PretrainResult(
         outcome, file, len(kept), len(held), prepared.failures, prepared.remarks, notes
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from semisonic.base.errors import OptionError
 from semisonic.base.files import write_csv
 from semisonic.base.options import check
-from semisonic.data.checks import COPIES
+from semisonic.data.checks import COPIES, CleanPool
 from semisonic.data.clips import Clips
 from semisonic.data.join import join
 from semisonic.engines import Engine
@@ -106,7 +106,7 @@ def data_of(options: TrainOptions, command: str) -> Clips:
         check_objective(options)
     if options.encoder is None:
         check_network(options.model, options.mel)
-    clips = load_data(options.data, options.labels, options.group, command)
+    clips = load_data(options.data, options.labels, options.group, command, options.table)
     chosen = select_for(options, clips)
     parts_of(options, clips, chosen)  # refused before anything is written
     return clips
@@ -124,7 +124,8 @@ def make_ready(options: TrainOptions, clips: Clips, run: RunFolder, engine: Engi
     clean = pool_of(options, clips, chosen)
     pool = clean.clips if clean is not None else None
     options, because = choose(options, clips, chosen, len(pool) if pool is not None else 0)
-    notes = (*said, *([because] if because else []), *(clean.notes() if clean is not None else ()))
+    of_pool = _of_pool(clean) if clean is not None else []
+    notes = (*clips.notes, *said, *([because] if because else []), *of_pool)
     check_objective(options)
     notes += starting_note(options.encoder)
     if noisy_of(options) is not None:
@@ -167,6 +168,11 @@ def make_ready(options: TrainOptions, clips: Clips, run: RunFolder, engine: Engi
         options, table, prepared, target, rows_train, rows_noisy, rows_held, settings, more, parts,
         pretrained, notes + silence, chosen,
     )  # fmt: skip
+
+
+def _of_pool(clean: CleanPool) -> list[str]:
+    """What to say of a pool: how it was read, and what was left out of it."""
+    return [*(f"{clean.clips.name}: {note}" for note in clean.clips.notes), *clean.notes()]
 
 
 def _check_processes(options: TrainOptions) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ FREE = (
 
 
 REMARKS = "remarks.csv"
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def open_run(command: str, options: Any) -> RunFolder:
@@ -69,7 +71,13 @@ def unreadable(failures: Failures, remarks: Failures = ()) -> list[str]:
     """The lines of a summary about clips that are bad or odd, if there are any."""
     lines = []
     if failures:
-        lines.append(f"{_clips(len(failures))} could not be read: see bad_files.csv")
+        reasons = Counter(_NUMBER.sub("…", reason) for _, reason in failures)
+        kind, n = reasons.most_common(1)[0]
+        name, example = next(one for one in failures if _NUMBER.sub("…", one[1]) == kind)
+        lines.append(
+            f"{_clips(len(failures))} could not be read, {n} of them like {name} ({example}): see "
+            "bad_files.csv"
+        )
     if remarks:
         kinds = Counter(text.partition(":")[0] for _, text in remarks)
         counted = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common())

@@ -48,7 +48,9 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
     check(options)
     if options.model != STATISTICS:
         create(options.model, options.mel.shape)  # a wrong name is named before anything is read
-    clips = _labelled(load_data(options.data, options.labels, options.group, "suspects"))
+    clips = _labelled(
+        load_data(options.data, options.labels, options.group, "suspects", options.table)
+    )
     with open_run("suspects", options) as run:
         started = time.perf_counter()
         record_data(run, clips, options.workers)
@@ -69,7 +71,7 @@ def suspects(options: SuspectsOptions) -> SuspectsResult:
         result = SuspectsResult(
             table, scored.scores, found, listed, scored.n_folds, options.model,
             run.folder / TABLE, run.folder / "report.html", prepared.failures, prepared.remarks,
-            together.notes,
+            (*clips.notes, *together.notes),
         )  # fmt: skip
         write_list(run.path(TABLE), result)
         write_all_scores(run.path(SCORES), result)

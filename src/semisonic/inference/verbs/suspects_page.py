@@ -62,8 +62,7 @@ def _top(page: Page, result: SuspectsResult) -> None:
     )
     if result.caution:
         page.warning(result.caution)
-    for note in result.notes:
-        page.warning(note)
+    page.notes(result.notes)
     if result.failures:
         page.warning(f"{len(result.failures)} clips could not be read; bad_files.csv lists them.")
     page.data = {

@@ -1,0 +1,185 @@
+"""Every verb reads labelled data alike, and says what is odd about them and what to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from semisonic.apps.cli.main import main
+from semisonic.base import progress
+from semisonic.data import TableOptions, load_clips
+from semisonic.experiments.curve_options import CurveOptions
+from semisonic.experiments.options import RunOptions
+from semisonic.experiments.tune_options import TuneOptions
+from semisonic.inference.calibrate_options import CalibrateOptions
+from semisonic.inference.options import (
+    EvaluateOptions,
+    FindRateOptions,
+    PretrainOptions,
+    TrainOptions,
+)
+from semisonic.inference.suspects_options import SuspectsOptions
+
+RATE = 8000
+TRAIN = [
+    "--method", "supervised", "--model", "(4)3c-2p-8fc", "--epochs", "1", "--batch-size", "8",
+    "--sample-rate", "8000", "--duration", "0.5", "--n-mels", "16", "--device", "cpu",
+    "--precision", "fp32", "--group", "file", "-q",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def quiet_again() -> Iterator[None]:
+    yield
+    progress.show(False)
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> Path:
+    """Class folders of eight sounds of half a second each."""
+    rng = np.random.default_rng(0)
+    for kind, level in (("loud", 0.3), ("soft", 0.03)):
+        (tmp_path / "sounds" / kind).mkdir(parents=True)
+        for number in range(8):
+            wave = rng.normal(0, level, RATE // 2)
+            sf.write(tmp_path / "sounds" / kind / f"{kind}{number}.wav", wave, RATE)
+    return tmp_path / "sounds"
+
+
+def table(folder: Path, rows: list[str], encoding: str = "utf-8") -> Path:
+    path = folder / "labels.csv"
+    path.write_text("\n".join(rows) + "\n", encoding=encoding)
+    return path
+
+
+def named(folder: Path, prefix: str = "") -> list[str]:
+    """A row for each sound; the label is its folder."""
+    return [
+        f"{prefix}{kind}/{kind}{number}.wav,{kind}"
+        for kind in ("loud", "soft")
+        for number in range(8)
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        TrainOptions, FindRateOptions, PretrainOptions, EvaluateOptions, CalibrateOptions,
+        SuspectsOptions, RunOptions, CurveOptions, TuneOptions,
+    ],
+)  # fmt: skip
+def test_all_verbs_with_labelled_data_have_the_options_of_reading(options: type) -> None:
+    default = {field.name: field.default for field in fields(options)}
+    assert default["table"] == TableOptions()
+    assert default["group"] == "auto"
+
+
+def test_missing_files_are_left_out_where_that_is_said(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = table(sounds, ["file,label", *named(sounds), "loud/gone.wav,loud"])
+    command = ["train", str(path), "-o", str(tmp_path / "run"), *TRAIN]
+    assert main(command) == 2
+    assert "--allow-missing" in capsys.readouterr().err
+    assert main([*command, "--allow-missing"]) == 3
+    told = capsys.readouterr()
+    assert "1 clip could not be read" in told.out
+    assert "gone.wav" in told.out
+
+
+def test_labels_are_parted_as_said(sounds: Path, tmp_path: Path) -> None:
+    rows = [f"{row}|{'even' if i % 2 else 'odd'}" for i, row in enumerate(named(sounds))]
+    path = table(sounds, ["file,label", *rows])
+    command = ["train", str(path), "-o", str(tmp_path / "run"), "--separator", "|", *TRAIN]
+    assert main(command) == 0
+    from semisonic import SoundClassifier
+
+    found = SoundClassifier.load(tmp_path / "run" / "model.zip")
+    assert list(found.classes_) == ["even", "loud", "odd", "soft"]
+
+
+def test_files_that_no_one_reads_are_counted_by_info_and_train(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.m4a", "b.M4A", "c.mp4"):
+        (sounds / "loud" / name).write_bytes(b"not read")
+    said = "3 files left out, in formats that are not read: .m4a (2), .mp4 (1); convert to WAV"
+    assert main(["data", "info", str(sounds)]) == 0
+    assert said in capsys.readouterr().err
+    assert main(["train", str(sounds), "-o", str(tmp_path / "run"), *TRAIN]) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_classes_that_differ_by_case_are_named(
+    sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = named(sounds)
+    path = table(sounds, ["file,label", *rows[:4], *(row[:-4] + "Loud" for row in rows[4:8])])
+    assert main(["data", "info", str(path)]) == 0
+    assert "'Loud' and 'loud'" in capsys.readouterr().err
+
+
+def test_a_table_without_labels_names_its_columns(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = table(sounds, ["wav,what is it", *named(sounds)])
+    assert main(["data", "info", str(path)]) == 0
+    said = "no column for labels: found wav, what_is_it; known are label, labels, category"
+    assert said in capsys.readouterr().err
+    assert main(["train", str(path), "-o", str(tmp_path / "run"), *TRAIN]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_with_two_labels_is_said_to_make_several(
+    sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = table(sounds, ["file,label", *named(sounds), "loud/loud3.wav,soft"])
+    assert main(["data", "info", str(path)]) == 0
+    told = capsys.readouterr().err
+    assert "such as loud/loud3.wav: loud and soft" in told
+    assert "remove the wrong rows" in told
+
+
+def test_parts_beyond_the_end_are_found_by_info_and_named_once_by_train(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{row},0,{500 + i if i % 4 == 0 else 0.5}" for i, row in enumerate(named(sounds))]
+    path = table(sounds, ["file,label,start,end", *rows])
+    assert main(["data", "info", str(path)]) == 3
+    told = capsys.readouterr()
+    assert "loud/loud0.wav@0.000-500.000: a part beyond the end" in told.out + told.err
+    assert "which is 0.50 s long" in told.out + told.err
+    assert main(["train", str(path), "-o", str(tmp_path / "run"), *TRAIN]) == 3
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "not be read" in one]
+    assert line.startswith("4 clips could not be read, 4 of them like loud/loud0.wav@0.000-500.000")
+    assert "the recording is 0.500 s long" in line
+
+
+def test_tables_of_other_machines_are_read(sounds: Path) -> None:
+    rows = [row.replace("/", "\\") for row in named(sounds, prefix="C:/old/place/")]
+    path = table(sounds, ["file,label", *rows], encoding="utf-16")
+    clips = load_clips(path)
+    assert len(clips) == 16
+    assert all(file.is_file() for file in clips.paths)
+    assert all(labels == (str(file.parent.name),) for file, labels in
+               zip(clips.paths, clips.labels, strict=True))  # fmt: skip
+    shutil.copy(sounds / "loud" / "loud1.wav", sounds / "soft" / "loud1.wav")
+    assert load_clips(path).file.tolist() == clips.file.tolist()  # the folder tells which
+
+
+def test_a_name_that_fits_two_files_is_not_called_missing(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(sounds / "loud" / "loud1.wav", sounds / "soft" / "loud1.wav")
+    path = table(sounds, ["file,label", "loud1.wav,loud", "soft2.wav,soft"])
+    assert main(["train", str(path), "-o", str(tmp_path / "run"), *TRAIN]) == 2
+    told = capsys.readouterr().err
+    assert "1 of 2 names fit several files" in told
+    assert "loud1.wav (row 2) fits loud/loud1.wav and soft/loud1.wav" in told
+    assert "missing:" not in told
