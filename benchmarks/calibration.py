@@ -26,7 +26,7 @@ from semisonic.base.options import to_dict
 from semisonic.data import fold_splits, load_clips
 from semisonic.inference.deciding.fitting import fit_decision
 from semisonic.inference.deciding.noise_check import check_noise
-from semisonic.inference.scoring import compute_rows, decide, score_rows
+from semisonic.inference.scoring import answer_rows, score_rows
 from semisonic.models import SoundModel
 from semisonic.models.decision import Decision
 
@@ -36,7 +36,7 @@ METHODS = ("none", "temperature", "vector", "isotonic", "auto")
 
 def measured(model: SoundModel, prepared: Any, rows: Any, target: Any) -> dict[str, float]:
     """The numbers of a model with the decision it has now."""
-    said = decide(model, *compute_rows(model, prepared.features, rows))
+    said = answer_rows(model, prepared.features, rows)
     return {
         "calibration_error": evaluation.expected_calibration_error(target, said.scores),
         "log_loss": evaluation.log_loss(target, said.scores),

@@ -29,15 +29,16 @@ from semisonic.base.options import to_dict
 from semisonic.base.seeds import generator
 from semisonic.data import fold_splits, load_clips
 from semisonic.data.synth.noise import coloured, to_level, white
-from semisonic.evaluation.calibrating import choose_calibration
 from semisonic.features import make_extractor
+from semisonic.inference.deciding.calibrating import choose_calibration
 from semisonic.inference.deciding.made_up_noise import KINDS
 from semisonic.inference.deciding.noise_check import PER_KIND, features_of_noise
 from semisonic.inference.deciding.unknown import ENERGY, fit_unknown
 from semisonic.inference.pipeline import features_of_wave
-from semisonic.inference.scoring import compute_rows, statistics_of_rows
+from semisonic.inference.scoring import Scored, compute_rows
 from semisonic.models import SoundModel
 from semisonic.models.decision import Decision
+from semisonic.models.decision_module import DecisionModule
 
 FOLDS, DRAWS = (2, 4), 3
 N_OTHERS = 40
@@ -82,9 +83,15 @@ def other_features() -> NDArray[np.float32]:
 
 def looks(model: SoundModel, x: Any, rows: Any) -> Iterator[tuple[str, Table, Table, Table]]:
     """Each thing to look at: its name, logits, embeddings, and what the rule looks at."""
-    logits, embeddings = compute_rows(model, x, rows)
+    logits, embeddings, statistics = compute_rows(model, x, rows)
     yield "embedding", logits, embeddings, embeddings
-    yield "statistics", logits, embeddings, statistics_of_rows(model, x, rows)
+    yield "statistics", logits, embeddings, statistics
+
+
+def scored(decision: Decision, *tables: Table) -> Scored:
+    """What a decision makes of logits, and of what its rules look at."""
+    found = DecisionModule(decision, multi_label=False)(*map(torch.from_numpy, tables))
+    return Scored(*(one.numpy() for one in found))
 
 
 def main() -> None:
@@ -131,8 +138,7 @@ def main() -> None:
                 said = {}
                 for name, found in every.items():
                     _, logits, embeddings, seen = found[i]
-                    both = np.concatenate([embeddings, seen], axis=1)
-                    said[name] = decision.apply(logits, both, multi_label=False)
+                    said[name] = scored(decision, logits, embeddings, seen)
                 refused = (said["noise"].known < 0.5).reshape(len(KINDS), PER_KIND).mean(axis=1)
                 strange = (said["others"].known < 0.5).reshape(len(OTHERS), N_OTHERS).mean(axis=1)
                 row[look] = {
@@ -143,7 +149,7 @@ def main() -> None:
                     **{f"refused {k}": float(v) for k, v in zip(KINDS, refused, strict=True)},
                     **{f"refused {k}": float(v) for k, v in zip(OTHERS, strange, strict=True)},
                 }
-            plain = Decision(calibration).apply(every["test"][0][1], multi_label=False)
+            plain = scored(Decision(calibration), every["test"][0][1])
             error = evaluation.expected_calibration_error(target, plain.scores)
             row["no rule"] = {"calibration_error": error}
             rows.append(row)

@@ -28,8 +28,9 @@ from semisonic.base.seeds import generator
 from semisonic.data import fold_splits, load_clips
 from semisonic.evaluation.strangers import tell_apart
 from semisonic.inference.deciding.fitting import fit_decision
-from semisonic.inference.scoring import compute_rows
+from semisonic.inference.scoring import compute_rows, decide
 from semisonic.models.decision import Decision
+from semisonic.models.decision_module import Rule
 
 DRAWS, LEFT_OUT = 10, 3
 RULES = ("energy", "distance")
@@ -64,21 +65,19 @@ def main() -> None:
             "unknown": len(unknown),
             "accuracy": evaluation.accuracy(target, ours[0].argmax(axis=1)),
         }  # fmt: skip
-        plain = [
-            Decision().apply(x[0], multi_label=False).scores.max(axis=1) for x in (ours, theirs)
-        ]
+        model.decision = Decision()
+        plain = [decide(model, x).scores.max(axis=1) for x in (ours, theirs)]
         row["highest score"] = tell_apart(-plain[0], -plain[1])._asdict()
         for rule in RULES:
             model.decision = Decision()
             fitted = fit_decision(model, held, unknown=rule, thresholds=False, seed=draw)
             part = fitted.decision.unknown.parts[0]
-            telling = tell_apart(part.strangeness(*ours), part.strangeness(*theirs))
+            strange_by = [
+                Rule(part)(*map(torch.from_numpy, computed)).numpy() for computed in (ours, theirs)
+            ]
+            telling = tell_apart(*strange_by)
             model.decision = fitted.decision
-            seen = (
-                compute_rows(model, prepared.features, prepared.rows_of(split.test)),
-                compute_rows(model, unknown.features, np.arange(len(unknown))),
-            )
-            passes = [fitted.decision.unknown.known(*x)[0] >= 0.5 for x in seen]
+            passes = [decide(model, x).known >= 0.5 for x in (ours, theirs)]
             row[rule] = {
                 **telling._asdict(),
                 "known_that_pass": float(passes[0].mean()),

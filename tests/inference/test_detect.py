@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import soundfile as sf
 from detecting_sounds import EVENTS, long_wave, write_long
 from tiny_sounds import RATE
 
+from semisonic.base.calibration import TEMPERATURE, Calibration
 from semisonic.base.errors import DataError, OptionError
 from semisonic.evaluation.events import score_events, score_overlaps
 from semisonic.inference import (
@@ -22,7 +22,7 @@ from semisonic.inference import (
     open_model,
     run_detect,
 )
-from semisonic.models.unknown import Unknown
+from semisonic.models.decision import Decision
 
 
 @pytest.fixture(scope="module")
@@ -192,44 +192,16 @@ def test_a_model_in_memory_gives_a_frame(detector: Path, recording: Path) -> Non
     assert hums.label.tolist() == ["hum", "hum"]
 
 
-class _Halved:
-    """A decision that believes half of everything."""
-
-    is_empty = False
-    unknown = Unknown()
-    thresholds: ClassVar = {"hum": 0.3, "sweep": 0.45, "background": 0.5}
-
-    @property
-    def calibration(self) -> _Halved:
-        return self
-
-    def apply(self, logits: np.ndarray, *_: object, multi_label: bool) -> Any:
-        assert not multi_label
-        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return (raised / raised.sum(axis=1, keepdims=True) / 2).view(_Said)
-
-    def to_dict(self) -> dict[str, object]:
-        return {"halved": True}
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        return {"table": np.ones(2)}
-
-
-class _Said(np.ndarray):
-    @property
-    def scores(self) -> np.ndarray:
-        return np.asarray(self)
-
-
 def test_the_model_decides_where_it_can(detector: Path, recording: Path, tmp_path: Path) -> None:
-    plain = open_model(detector)
-    before = detect(plain, recording, output=tmp_path, device="cpu")
+    before = detect(open_model(detector), recording, output=tmp_path, device="cpu")
     model = open_model(detector)
-    model.decision = _Halved()
+    own = {"hum": 0.3, "sweep": 0.45, "background": 0.5}
+    model.decision = Decision(Calibration(TEMPERATURE, (0.5,), (0.0,)), own)
     found = detect(model, recording, output=tmp_path, device="cpu")
     assert found.heard > 0, "scores of a model with another decision were used"
     assert dict(zip(found.labels, found.thresholds, strict=True)) == {"hum": 0.3, "sweep": 0.45}
-    assert found.events.label.tolist() == before.events.label.tolist()
-    np.testing.assert_allclose(found.events.score, before.events.score / 2, atol=1e-4)
-    assert detect(model, recording, output=tmp_path, device="cpu", threshold=0.6).summary()
-    assert not len(detect(model, recording, device="cpu", threshold=0.6).events)
+    assert found.events.score.max() < before.events.score.max()
+    model.decision = replace(model.decision, thresholds={})
+    again = detect(model, recording, output=tmp_path, device="cpu", threshold=0.9)
+    assert again.heard == 0, "thresholds change no score"
+    assert len(again.events) < len(found.events)

@@ -64,7 +64,7 @@ def test_samples_give_the_scores_and_embeddings_of_prediction(
 def test_longer_audio_is_scored_as_a_whole(model: SoundModel, file: Path) -> None:
     x = sound("sweep", 3, 1.23)[None]
     with torch.inference_mode():
-        exact = model.scores(model(torch.from_numpy(x))).numpy()
+        exact = model.probabilities(model(torch.from_numpy(x))).numpy()
     np.testing.assert_allclose(run(file, audio=x)["scores"], exact, atol=1e-3)
 
 
@@ -128,7 +128,7 @@ def test_a_window_too_long_for_the_file_takes_features_and_says_so(tmp_path: Pat
     x = -40 + np.random.default_rng(0).normal(0, 20, (2, *model.mel.shape))
     x = x.astype(np.float16).astype(np.float32)
     with torch.inference_mode():
-        exact = model.scores(model.from_features(torch.from_numpy(x))).numpy()
+        exact = model.probabilities(model.from_features(torch.from_numpy(x))).numpy()
     np.testing.assert_allclose(run(tmp_path / "m.onnx", features=x)["scores"], exact, atol=1e-5)
     with pytest.raises(OptionError, match="window of 4000 samples"):
         export(model, tmp_path / "n.onnx", input="audio")

@@ -58,7 +58,7 @@ def test_features_agree_with_the_front_end_of_the_model(model: SoundModel, other
     clips = load_clips(others)
     waves = torch.stack([torch.from_numpy(sf.read(p, dtype="float32")[0]) for p in clips.paths])
     with torch.no_grad():
-        whole = model.scores(model(waves)).numpy()
+        whole = model.probabilities(model(waves)).numpy()
     assert np.allclose(means(model, clips), whole, atol=0.01)
 
 

@@ -44,7 +44,7 @@ def test_it_learns_and_its_file_gives_the_same_scores(tmp_path: Path) -> None:
     assert again.mel == MEL
     np.testing.assert_array_equal(score_rows(again, features, np.arange(45, N)), scores)
     wave = torch.from_numpy(np.stack(waves[45:]))
-    np.testing.assert_allclose(again.scores(again(wave)).detach().numpy(), scores, atol=0.01)
+    np.testing.assert_allclose(again.probabilities(again(wave)).detach().numpy(), scores, atol=0.01)
 
 
 def test_views_to_be_compared_are_of_spectrograms() -> None:

@@ -30,7 +30,7 @@ class Linear(nn.Module):
     def from_features(self, x):
         return self.layer(self.norm(x.flatten(1))).to(self.dtype)
 
-    def scores(self, logits):
+    def probabilities(self, logits):
         return logits.sigmoid() if self.multi_label else logits.softmax(1)
 
 

@@ -26,6 +26,7 @@ from semisonic.models.unknown import Distance, Energy, Limit, Noise, Unknown
 MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
 CLASSES = ("rain", "Hund", "пила")
 DIM = 8
+N_STATISTICS = 3 * (16 + 16)
 FILES = Path(__file__).parent / "files"
 
 ISO = Calibration(ISOTONIC, knots=(((0.0, 0.4, 1.0), (0.1, 0.2, 0.9)),) * 3)
@@ -44,13 +45,28 @@ def whole() -> Decision:
     table = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
     directions = np.linalg.qr(rng.normal(size=(DIM, 2)))[0].astype(np.float32)
     distance = Distance(Limit(3.0, 0.5), table(3, DIM), directions, np.abs(table(3)))
-    noise = Noise(Limit(0.0, 1.0), np.abs(table(DIM)), table(4, DIM), table(4), 0.25)
+    widths = np.full(N_STATISTICS, 0.002, np.float32)
+    noise = Noise(Limit(0.0, 1.0), widths, 0.02 * table(4, N_STATISTICS), table(4), 0.25)
     return Decision(
         CALIBRATIONS[2],
         dict(zip(CLASSES, (0.5, 0.25, 0.75), strict=True)),
         Unknown((Energy(Limit(4.0, 1.0)), distance, noise), 0.95),
         {"clips": 12},
     )
+
+
+def scored(
+    decision: Decision,
+    logits: np.ndarray,
+    embeddings: np.ndarray | None = None,
+    statistics: np.ndarray | None = None,
+    *,
+    multi_label: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores, and how known each sound is."""
+    tables = [None if x is None else torch.from_numpy(x) for x in (logits, embeddings, statistics)]
+    scores, known = DecisionModule(decision, multi_label=multi_label)(*tables)
+    return scores.numpy(), known.numpy()
 
 
 def model() -> SoundModel:
@@ -66,13 +82,13 @@ def model() -> SoundModel:
 def test_scores_are_probabilities(
     calibration: Calibration, multi_label: bool, logits: np.ndarray
 ) -> None:
-    scores = calibration.apply(logits, multi_label=multi_label)
+    scores, _ = scored(Decision(calibration), logits, multi_label=multi_label)
     assert (scores >= 0).all()
     assert (scores <= 1).all()
     if not multi_label:
         np.testing.assert_allclose(scores.sum(axis=1), 1.0)
     if calibration.method in ("none", TEMPERATURE):
-        raw = Calibration().apply(logits, multi_label=multi_label)
+        raw, _ = scored(Decision(), logits, multi_label=multi_label)
         rows = np.arange(len(logits))
         best = scores[rows, raw.argmax(axis=1)]  # scores may be equal in floating point
         np.testing.assert_allclose(best, scores.max(axis=1), rtol=1e-9)
@@ -88,32 +104,53 @@ def test_noise_claims_little_and_keeps_its_order() -> None:
     logits = np.array([[9.0, 1.0, 0.0], [4.0, 1.0, 0.0]])
     centre, one = np.ones((1, DIM), np.float32), np.ones(1, np.float32)
     noise = Noise(Limit(0.5, 0.1), np.ones(DIM, np.float32), centre, one, 0.0)
-    embeddings = np.stack([np.zeros(DIM), np.ones(DIM)])  # the second is the centre of noise
+    statistics = np.stack([np.zeros(DIM), np.ones(DIM)])  # the second is the centre of noise
     rule = Unknown((noise,), 0.95)
-    scores, known = Decision(unknown=rule).apply(logits, embeddings, multi_label=False)
+    scores, known = scored(Decision(unknown=rule), logits, None, statistics)
     assert known[0] > 0.9
     assert known[1] < 0.5
     np.testing.assert_allclose(scores.sum(axis=1), 1.0)
     assert scores[0, 0] > 0.99
     assert 1 / 3 < scores[1, 0] < 0.5
     assert (np.diff(scores[1]) < 0).all()
-    several = Decision(unknown=rule).apply(logits, embeddings, multi_label=True).scores
+    several, _ = scored(Decision(unknown=rule), logits, None, statistics, multi_label=True)
     assert several[1].max() < 0.25
 
 
 def test_other_unknown_sounds_keep_their_scores() -> None:
     logits = np.array([[9.0, 1.0, 0.0], [2.0, 1.0, 0.0]])
     rule = Unknown((Energy(Limit(-5.0, 0.5)),), 0.95)
-    scores, known = Decision(unknown=rule).apply(logits, multi_label=False)
+    scores, known = scored(Decision(unknown=rule), logits)
     np.testing.assert_array_equal(known >= 0.5, [True, False])
-    plain = Decision().apply(logits, multi_label=False).scores
+    plain, _ = scored(Decision(), logits)
     np.testing.assert_allclose(scores, plain, rtol=1e-9, atol=1e-12)
 
 
-def test_rules_that_read_embeddings_say_so() -> None:
-    with pytest.raises(ModelError, match="needs embeddings"):
-        whole().apply(np.zeros((1, 3)), multi_label=False)
-    assert whole().unknown.reads_embedding
+def test_rules_say_what_they_need() -> None:
+    with pytest.raises(ModelError, match="needs embeddings; found none"):
+        scored(whole(), np.zeros((1, 3)))
+    with pytest.raises(ModelError, match="needs statistics of features; found none"):
+        scored(whole(), np.zeros((1, 3)), np.zeros((1, DIM)))
+    assert whole().unknown.reads_statistics
+
+
+def test_a_row_without_any_probability_stays_what_it_was() -> None:
+    nothing = Calibration(ISOTONIC, knots=(((0.0, 1.0), (0.0, 0.0)),) * 3)
+    scores, _ = scored(Decision(nothing), np.array([[2.0, 1.0, 0.0]]))
+    np.testing.assert_array_equal(scores, scored(Decision(), np.array([[2.0, 1.0, 0.0]]))[0])
+
+
+@given(
+    st.lists(st.integers(0, 10**6), min_size=1, max_size=9, unique=True).map(sorted),
+    st.lists(st.floats(0, 1), min_size=9, max_size=9).map(sorted),
+    arrays(np.float64, 7, elements=st.floats(-0.2, 1.2)),
+)
+def test_a_curve_is_that_of_numpy(knots: list[int], y: list[float], at: np.ndarray) -> None:
+    x = tuple(knot / 10**6 for knot in knots)
+    values = tuple(y[: len(x)])
+    module = DecisionModule(Decision(Calibration(ISOTONIC, knots=((x, values),))), multi_label=True)
+    found = module.curves[0](torch.from_numpy(at)).numpy()
+    np.testing.assert_allclose(found, np.interp(at, x, values), atol=1e-12)
 
 
 def test_a_model_file_keeps_the_decision(tmp_path: Path) -> None:
@@ -122,12 +159,8 @@ def test_a_model_file_keeps_the_decision(tmp_path: Path) -> None:
     save(tmp_path / "a.zip", made, about={"licence": "CC BY 4.0"})
     back = load(tmp_path / "a.zip").decision
     rng = np.random.default_rng(1)
-    logits, embeddings = rng.normal(size=(6, 3)), rng.normal(size=(6, DIM))
-    for a, b in zip(
-        made.decision.apply(logits, embeddings, multi_label=False),
-        back.apply(logits, embeddings, multi_label=False),
-        strict=True,
-    ):
+    tables = [rng.normal(size=(6, n)) for n in (3, DIM, N_STATISTICS)]
+    for a, b in zip(scored(made.decision, *tables), scored(back, *tables), strict=True):
         np.testing.assert_array_equal(a, b)
     assert back.thresholds == made.decision.thresholds
     assert back.note == {"clips": 12}
@@ -159,7 +192,7 @@ def test_a_file_of_release_0_1_gives_the_scores_it_gave() -> None:
     time = torch.arange(4000) / 8000
     waves = torch.stack([0.3 * torch.sin(6.2832 * f * time) for f in (220.0, 1500.0, 3000.0)])
     with torch.inference_mode():
-        scores = made.scores(made(waves)).numpy()
+        scores = made.probabilities(made(waves)).numpy()
     recorded = json.loads((FILES / "model-0.1.json").read_text())
     np.testing.assert_allclose(scores, recorded, atol=2e-4)
 
@@ -253,62 +286,42 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path, tables: dict[str, An
 
 @pytest.mark.parametrize("multi_label", [False, True])
 @pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda c: c.method)
-def test_the_module_for_export_gives_the_same_scores(
+def test_in_the_precision_of_files_the_scores_are_the_same(
     calibration: Calibration, multi_label: bool
 ) -> None:
     rng = np.random.default_rng(0)
-    logits, embeddings = rng.normal(0, 3, (40, 3)), rng.normal(size=(40, DIM))
+    tables = [rng.normal(0, 3, (40, n)) for n in (3, DIM, N_STATISTICS)]
     for unknown in (Unknown(), whole().unknown):
         decision = Decision(calibration, unknown=unknown)
-        expected = decision.apply(logits, embeddings, multi_label=multi_label).scores
-        module = DecisionModule(decision, multi_label=multi_label)
-        found = module(torch.from_numpy(logits).float(), torch.from_numpy(embeddings).float())
+        expected, _ = scored(decision, *tables, multi_label=multi_label)
+        module = DecisionModule(decision, multi_label=multi_label, dtype=torch.float32)
+        found, _ = module(*(torch.from_numpy(table).float() for table in tables))
+        assert found.dtype == torch.float32
         np.testing.assert_allclose(found.numpy(), expected, atol=2e-5)
 
 
-def of_statistics(made: SoundModel) -> Decision:
-    """A decision with a rule against noise on statistics that stand behind the embedding."""
-    n = made.statistics.out_features
-    rng = np.random.default_rng(3)
-    table = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
-    widths = np.full(n, 0.002, np.float32)
-    noise = Noise(Limit(0.0, 1.0), widths, 0.02 * table(4, n), table(4), 0.25, behind=DIM)
-    return Decision(unknown=Unknown((Energy(Limit(4.0, 1.0)), noise), 0.95))
-
-
-def test_a_rule_on_statistics_lies_in_the_file_and_is_exported(tmp_path: Path) -> None:
+def test_a_rule_on_statistics_lies_in_the_file(tmp_path: Path) -> None:
     made = model()
-    made.decision = of_statistics(made)
+    assert made.statistics.out_features == N_STATISTICS
+    made.decision = Decision(unknown=Unknown(whole().unknown.parts[::2], 0.95))
+    assert made.decision.unknown.names == ("energy", "noise")
     save(tmp_path / "a.zip", made)
-    back = load(tmp_path / "a.zip").decision
     x = torch.randn(6, *MEL.shape) * 20 - 40
-    with torch.no_grad():
-        embedding = made.embed(x)
-        seen = torch.cat([embedding, made.statistics(x)], dim=1)
-        logits = made.head(embedding)
-    expected = made.decision.apply(logits.numpy(), seen.numpy(), multi_label=False)
-    for a, b in zip(
-        expected, back.apply(logits.numpy(), seen.numpy(), multi_label=False), strict=True
-    ):
-        np.testing.assert_array_equal(a, b)
-    assert np.unique(expected.known).size > 1
-    found = DecisionModule(made.decision, multi_label=False)(logits, seen)
-    np.testing.assert_allclose(found.numpy(), expected.scores, atol=2e-5)
-
-    with pytest.raises(ModelError, match="statistics behind the"):
-        back.apply(logits.numpy(), embedding.numpy(), multi_label=False)
-    assert back.of_embeddings.unknown.names == ("energy",)
-    back.of_embeddings.apply(logits.numpy(), embedding.numpy(), multi_label=False)
+    with torch.inference_mode():
+        expected, found = made.score(x), load(tmp_path / "a.zip").score(x)
+    for a, b in zip(expected, found, strict=True):
+        torch.testing.assert_close(a, b)
+    assert expected[1].unique().numel() > 1
 
 
 def test_statistics_of_another_front_end_are_refused(tmp_path: Path) -> None:
     made = model()
-    made.decision = of_statistics(made)
+    made.decision = whole()
     save(tmp_path / "a.zip", made)
     content = container.read(tmp_path / "a.zip")
     settings = {k: v for k, v in content.settings.items() if k not in ("format", "version")}
-    for of in ("embedding", "nothing"):
-        settings["decision"]["unknown"]["rules"]["noise"]["of"] = of
-        container.write(tmp_path / "b.zip", settings, content.weights, "")
-        with pytest.raises(ModelError, match=r"b\.zip: the decision cannot be used"):
-            load(tmp_path / "b.zip")
+    weights = dict(content.weights)
+    weights["decision.noise.widths"] = weights["decision.noise.widths"][:-1]
+    container.write(tmp_path / "b.zip", settings, weights, "")
+    with pytest.raises(ModelError, match=r"b\.zip: the decision cannot be used"):
+        load(tmp_path / "b.zip")

@@ -67,8 +67,8 @@ def test_scores_are_probabilities() -> None:
     logits = noise(4, 3)
     one = build(LITTLE, SHORT, CLASSES)
     many = build(LITTLE, SHORT, CLASSES, multi_label=True)
-    torch.testing.assert_close(one.scores(logits).sum(1), torch.ones(4))
-    assert torch.equal(many.scores(logits), torch.sigmoid(logits))
+    torch.testing.assert_close(one.probabilities(logits).sum(1), torch.ones(4))
+    assert torch.equal(many.probabilities(logits), torch.sigmoid(logits))
 
 
 def test_small_keeps_its_promises() -> None:

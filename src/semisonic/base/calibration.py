@@ -1,7 +1,7 @@
 """From a network's logits to probabilities that mean what they say: plain numbers, no torch.
 
-The functions that fit these numbers are in :mod:`semisonic.evaluation.calibrating`; a model
-file carries the numbers, and every way to scores applies them.
+The functions that fit these numbers are in :mod:`semisonic.inference.deciding.calibrating`; a
+model file carries the numbers, and :mod:`semisonic.models.decision_module` applies them.
 """
 
 from __future__ import annotations
@@ -11,32 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from semisonic.base.errors import ModelError
 
-Table = NDArray[np.float64]
 Knots = tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
 
 NONE, TEMPERATURE, VECTOR, ISOTONIC = "none", "temperature", "vector", "isotonic"
 METHODS = (TEMPERATURE, VECTOR, ISOTONIC)
 """The simplest first."""
 MOST_KNOTS = 4096
-
-
-def probabilities(logits: Table, *, multi_label: bool) -> Table:
-    """Softmax over the classes or, where a clip may have several, the sigmoid of each.
-
-    Parameters
-    ----------
-    logits : ndarray, shape (n, n_classes)
-    """
-    logits = np.asarray(logits, np.float64)
-    if multi_label:
-        small = np.exp(-np.abs(logits))
-        return np.asarray(np.where(logits >= 0, 1.0, small) / (1.0 + small))
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -64,20 +47,6 @@ class Calibration:
     def temperature(self) -> float:
         """What logits are divided by, where that is all that is done."""
         return 1.0 / self.scale[0] if self.method == TEMPERATURE else 1.0
-
-    def apply(self, logits: Table, *, multi_label: bool) -> Table:
-        """Probabilities of logits, both shape (n, n_classes)."""
-        logits = np.asarray(logits, np.float64)
-        if self.scale:
-            logits = logits * np.asarray(self.scale) + np.asarray(self.offset)
-        scores = probabilities(logits, multi_label=multi_label)
-        if not self.knots:
-            return scores
-        columns = [
-            np.interp(column, x, y) for column, (x, y) in zip(scores.T, self.knots, strict=True)
-        ]
-        table = np.stack(columns, axis=1)
-        return table if multi_label else _to_sum_one(table, scores)
 
     def text(self) -> str:
         """A few words for people."""
@@ -156,9 +125,3 @@ def _knots(pair: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if (np.diff(x) <= 0).any() or (np.diff(y) < 0).any() or min(y) < 0 or max(y) > 1:
         raise ModelError("calibration: 'knots' do not rise from 0 to 1")
     return x, y
-
-
-def _to_sum_one(table: Table, scores: Table) -> Table:
-    """Rows divided by their sums; a row without any probability stays what it was."""
-    total = table.sum(axis=1, keepdims=True)
-    return np.where(total > 0, table / np.where(total > 0, total, 1.0), scores)

@@ -29,13 +29,13 @@ from semisonic.inference.nested_params import NestedParams
 from semisonic.inference.options import DEFAULT_MODEL, PRETRAIN_FIT, TRAIN_FIT
 from semisonic.inference.pretext import PretextOptions
 from semisonic.inference.pretraining import PretrainSettings
+from semisonic.inference.scoring import Scored
 from semisonic.inference.sound_scores import embed_sounds, say_of
 from semisonic.inference.sounds import Sounds, as_sounds
 from semisonic.inference.synthetic import SYNTH
 from semisonic.inference.training import TrainSettings
 from semisonic.learning.losses import LossOptions
 from semisonic.models import PretrainedEncoder, SoundModel, read_about, save
-from semisonic.models.decision import Said
 from semisonic.training import FitOptions
 
 if TYPE_CHECKING:
@@ -432,7 +432,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
-    def _say(self, x: Any, sample_rate: int | None) -> Said:
+    def _say(self, x: Any, sample_rate: int | None) -> Scored:
         self._check_fitted()
         sounds = self._heard(x, sample_rate)
         return say_of(self.model_, sounds, device=self.device, workers=self.workers)

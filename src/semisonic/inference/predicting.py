@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from semisonic.data.clips import Clips
 from semisonic.engines import LOCAL_ENGINE, Engine, in_order, spread
 from semisonic.inference.pipeline import Done, Item, Windows, stream_windows
-from semisonic.inference.scoring import BATCH_SIZE, compute_rows, decide, embed_rows, settle
+from semisonic.inference.scoring import BATCH_SIZE, answer_rows, embed_rows, settle
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
 
@@ -176,9 +176,7 @@ def _in_batches(work: _Work, clips: Clips, workers: int | None) -> Iterator[Clip
             if work.embed:
                 found, known = embed_rows(model, features, rows, batch_size, place), np.zeros(0)
             else:
-                found, known = decide(
-                    model, *compute_rows(model, features, rows, batch_size, place)
-                )
+                found, known = answer_rows(model, features, rows, batch_size, place)
             results = list(zip(np.split(found, ends[:-1]), np.split(known, ends[:-1]), strict=True))
         waiting = iter(results)
         for item in batch:

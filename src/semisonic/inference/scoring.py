@@ -1,14 +1,10 @@
-"""Features to scores and embeddings, in batches, in order.
-
-This is the one place where logits become the scores that people are given: the model's
-``decision`` is applied here, so every way to scores agrees.
-"""
+"""Features to scores and embeddings, in batches, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,10 +15,11 @@ from semisonic.base.errors import OptionError
 from semisonic.base.options import nearest
 from semisonic.data.streams import batches
 from semisonic.models import SoundModel
-from semisonic.models.decision import Said
 
 BATCH_SIZE = 64
 """Clips scored at once unless a caller says otherwise."""
+
+Table = NDArray[np.float64]
 
 POOLINGS = ("scores", "logits")
 """What the mean over the windows of a clip is taken of."""
@@ -51,14 +48,56 @@ def settle(model: nn.Module, place: torch.device) -> None:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+class Scored(NamedTuple):
+    """What a model says of some rows.
+
+    Attributes
+    ----------
+    scores : ndarray of float64, shape (n, n_classes)
+        Calibrated probabilities; they sum to one unless multi-label.
+    known : ndarray of float64, shape (n,)
+        0 to 1: unknown below 0.5. No probability. All 1 without a rule.
+    """
+
+    scores: Table
+    known: Table
+
+
+class Computed(NamedTuple):
+    """What a network computes of some rows, before it becomes scores.
+
+    Attributes
+    ----------
+    logits : ndarray of float64, shape (n, n_classes)
+    embeddings : ndarray of float64, shape (n, dim)
+    statistics : ndarray of float64, shape (n, n_statistics)
+        Of the features, for the rule against noise.
+    """
+
+    logits: Table
+    embeddings: Table
+    statistics: Table
+
+
 def score_rows(
     model: SoundModel,
     features: Any,
     rows: ArrayLike,
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
-) -> NDArray[np.float64]:
-    """Score some rows of features.
+) -> Table:
+    """Scores of some rows of features, shape (len(rows), n_classes): see :func:`answer_rows`."""
+    return answer_rows(model, features, rows, batch_size, device).scores
+
+
+def answer_rows(
+    model: SoundModel,
+    features: Any,
+    rows: ArrayLike,
+    batch_size: int = BATCH_SIZE,
+    device: str | torch.device = "cpu",
+) -> Scored:
+    """What a model says of some rows of features.
 
     Parameters
     ----------
@@ -70,19 +109,24 @@ def score_rows(
 
     Returns
     -------
-    ndarray of float64, shape (len(rows), n_classes)
-        Probabilities in the order of ``rows``, calibrated if the model is.
+    Scored
+        In the order of ``rows``.
     """
-    needed = bool(model.decision.unknown.parts)
-    found = compute_rows(model, features, rows, batch_size, device, embeddings=needed)
-    return decide(model, *found).scores
+
+    def both(x: Tensor) -> Tensor:
+        scores, known = model.score(x)
+        return torch.cat([scores, known[:, None]], dim=1)
+
+    n = len(model.classes)
+    table = _in_batches(model, both, features, rows, batch_size, device, n + 1)
+    return Scored(table[:, :n], table[:, n])
 
 
-def decide(
-    model: SoundModel, logits: NDArray[np.float64], embeddings: NDArray[np.float64] | None
-) -> Said:
-    """What the model says, of what its network has computed: scores, and how known each row is."""
-    return model.decision.apply(logits, embeddings, multi_label=model.multi_label)
+def decide(model: SoundModel, computed: Computed) -> Scored:
+    """Scores of what the network has computed."""
+    with torch.inference_mode():
+        found = model.decide(*(torch.from_numpy(table) for table in computed))
+    return Scored(*(one.numpy() for one in found))
 
 
 def compute_rows(
@@ -91,40 +135,24 @@ def compute_rows(
     rows: ArrayLike,
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
-    *,
-    embeddings: bool = True,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> Computed:
     """What the network computes of some rows, before anything is decided (see :func:`decide`).
 
     Parameters
     ----------
     model, features, rows, batch_size, device
-        As for :func:`score_rows`.
-    embeddings : bool
-        Whether to keep them: many rows of large ones take much memory.
-
-    Returns
-    -------
-    logits : ndarray of float64, shape (len(rows), n_classes)
-    embeddings : ndarray of float64, shape (len(rows), dim)
-        Or (len(rows), dim + n_statistics), where a rule of the model's reads statistics of the
-        features: these stand behind. Or (len(rows), 0).
+        As for :func:`answer_rows`.
     """
-    beside = embeddings and model.decision.unknown.reads_statistics
 
-    def both(x: Tensor) -> Tensor:
+    def every(x: Tensor) -> Tensor:
         embedding = model.embed(x)
-        parts = [model.head(embedding)]
-        if embeddings:
-            parts.append(embedding)
-        if beside:
-            parts.append(model.statistics(x))
-        return torch.cat(parts, dim=1).float()
+        return torch.cat([model.head(embedding), embedding, model.statistics(x)], dim=1).float()
 
-    n = len(model.classes)
-    width = n + embeddings * model.neck.out_features + beside * model.statistics.out_features
-    table = _in_batches(model, both, features, rows, batch_size, device, width)
-    return table[:, :n], table[:, n:]
+    ends = np.cumsum(
+        [len(model.classes), model.neck.out_features, model.statistics.out_features]
+    ).tolist()
+    table = _in_batches(model, every, features, rows, batch_size, device, ends[-1])
+    return Computed(*np.split(table, ends[:-1], axis=1))
 
 
 def score_owners(
@@ -162,9 +190,10 @@ def score_owners(
     if pooling == "scores":
         return mean_by(owner, score_rows(model, features, rows, device=device))
 
-    logits, embeddings = compute_rows(model, features, rows, device=device)
-    owners, means = mean_by(owner, logits)
-    return owners, decide(model, means, mean_by(owner, embeddings)[1]).scores
+    computed = compute_rows(model, features, rows, device=device)
+    owners = np.unique(np.asarray(owner, np.int64))
+    means = Computed(*(mean_by(owner, table)[1] for table in computed))
+    return owners, decide(model, means).scores
 
 
 def embed_rows(
@@ -226,7 +255,7 @@ def _in_batches(
         return np.zeros((0, width))
     with evaluating(model):
         parts = [
-            function(batch.x).double().cpu().numpy()
+            function(batch.x).cpu().double().numpy()
             for batch in batches(features, index, batch_size, device)
         ]
     return np.concatenate(parts)

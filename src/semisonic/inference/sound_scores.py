@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from semisonic.base.errors import DataError
 from semisonic.inference.predicting import ClipScores, embed_clips, score_clips
 from semisonic.inference.prepare import Prepared, prepare_waves
-from semisonic.inference.scoring import compute_rows, decide, embed_rows, settle
+from semisonic.inference.scoring import Scored, answer_rows, embed_rows, settle
 from semisonic.inference.sounds import Sounds
 from semisonic.models import SoundModel
-from semisonic.models.decision import Said
 from semisonic.training import choose_device
 
 
 def say_of(
     model: SoundModel, sounds: Sounds, *, device: str = "cpu", workers: int | None = None
-) -> Said:
+) -> Scored:
     """Scores, shape (n, n_classes), and how known each sound is: means over windows.
 
     Raises
@@ -31,12 +30,12 @@ def say_of(
     _check(sounds)
     if sounds.waves is not None:
         prepared, rows, place = _waves(model, sounds, device)
-        said = decide(model, *compute_rows(model, prepared.features, rows, device=place))
+        said = answer_rows(model, prepared.features, rows, device=place)
         known = prepared.per_clip(said.known[:, None], rows)[0][:, 0]
-        return Said(prepared.per_clip(said.scores, rows)[0], known)
+        return Scored(prepared.per_clip(said.scores, rows)[0], known)
     clips = list(_read(score_clips(model, sounds.clips, device=device, workers=workers), sounds))
     known = np.array([clip.mean_known for clip in clips])
-    return Said(np.stack([clip.mean for clip in clips]), known)
+    return Scored(np.stack([clip.mean for clip in clips]), known)
 
 
 def embed_sounds(

@@ -12,7 +12,7 @@ from semisonic.data.clips import Clips
 from semisonic.inference.pipeline import Item, Windows, stream_windows
 from semisonic.labeling.embedder import Embedder, Vectors
 
-Embedded = tuple[Item, Vectors, NDArray[np.float32]]
+Embedded = tuple[Item, Vectors, NDArray[np.float64]]
 
 
 def embedded_windows(
@@ -34,7 +34,7 @@ def embedded_windows(
     item : Windows or Done
         Windows of a clip, then the end of that clip, as :func:`stream_windows` gives them.
     vectors : ndarray of float32, shape (n_windows, dim)
-    scores : ndarray of float32, shape (n_windows, n_classes)
+    scores : ndarray of float64, shape (n_windows, n_classes)
         Of no class for an encoder.
     """
     waiting: list[Item] = []
@@ -56,7 +56,7 @@ def _apply(embedder: Embedder, batch: list[Item], device: str | torch.device) ->
     if parts:
         vectors, scores = embedder(np.concatenate(parts), device)
     if scores is None:
-        scores = np.zeros((len(vectors), 0), np.float32)
+        scores = np.zeros((len(vectors), 0))
     at = 0
     for item in batch:
         rows = slice(at, at + _size(item))

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.labeling.embedder import Vectors
-
-Told = tuple[float, float, int, float]
-"""Start, end, number of the best class, its score: see :data:`semisonic.labeling.rows.ROW`."""
+from semisonic.labeling.rows import Scores, pack
 
 
 class Collected:
@@ -23,24 +21,17 @@ class Collected:
     def __init__(self, is_mean: bool) -> None:
         self.is_mean = is_mean
         self.n_windows = 0
-        self._told: list[Told] = []
+        self._times: list[NDArray[np.float64]] = []
+        self._scores: list[Scores] = []
         self._vector: NDArray[np.float64] = np.zeros(0)
-        self._scores: NDArray[np.float64] = np.zeros(0)
 
-    def add(
-        self, times: NDArray[np.float64], vectors: Vectors, scores: NDArray[np.float32]
-    ) -> None:
+    def add(self, times: NDArray[np.float64], vectors: Vectors, scores: Scores) -> None:
         """Add windows: times (n, 2), vectors (n, dim), scores (n, class)."""
-        if not self.is_mean:
-            self._told += [
-                (float(start), float(end), *_best(row))
-                for (start, end), row in zip(times, scores, strict=True)
-            ]
-        else:
-            start = self._told[0][0] if self._told else float(times[0, 0])
-            self._told = [(start, float(times[:, 1].max()), -1, np.nan)]
-            self._vector = _added(self._vector, vectors)
-            self._scores = _added(self._scores, scores)
+        self._times.append(times)
+        self._scores.append(scores)
+        if self.is_mean:
+            more = vectors.sum(axis=0, dtype=np.float64)
+            self._vector = self._vector + more if self.n_windows else more
         self.n_windows += len(times)
 
     @property
@@ -48,21 +39,17 @@ class Collected:
         """The mean of the vectors, shape (1, dim)."""
         return np.asarray(self._vector / self.n_windows, np.float32)[None]
 
-    def told(self) -> list[Told]:
-        """What is known of each row."""
-        if not self.is_mean:
-            return self._told
-        start, end = self._told[0][:2]
-        return [(start, end, *_best(self._scores / self.n_windows))]
+    @property
+    def n_rows(self) -> int:
+        """Rows of the clip."""
+        return 1 if self.is_mean and self.n_windows else self.n_windows
 
-
-def _added(total: NDArray[np.float64], rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    more: NDArray[np.float64] = rows.sum(axis=0, dtype=np.float64)
-    return more if not len(total) else total + more
-
-
-def _best(scores: NDArray[np.floating]) -> tuple[int, float]:
-    if not len(scores):
-        return -1, np.nan
-    best = int(scores.argmax())
-    return best, float(scores[best])
+    def packed(self) -> str:
+        """What is known of the rows, as :class:`semisonic.labeling.rows.Entry` keeps it."""
+        if not self.n_windows:
+            return ""
+        times, scores = np.concatenate(self._times), np.concatenate(self._scores)
+        if self.is_mean:
+            times = np.array([[times[0, 0], times[:, 1].max()]])
+            scores = scores.mean(axis=0, keepdims=True)
+        return pack(times, scores)

@@ -28,7 +28,7 @@ _KEPT = ("created", "command", "commit", "seed", "published")
 
 
 class Embedding(nn.Module):
-    """An encoder with what makes one vector of its map, and a class layer if there is one.
+    """An encoder with what makes one vector of its map.
 
     The embedding of a classifier is what its class layer sees. An encoder without a neck of its
     own gives mean plus maximum over the frames of its map.
@@ -42,20 +42,11 @@ class Embedding(nn.Module):
         self.encoder = source.encoder
         neck = source.neck or GlobalPoolNeck(source.encoder.out_channels)
         self.neck, self.name = neck, source.name
-        self.head: nn.Module | None = None
-        self.classes: tuple[str, ...] = ()
-        self.multi_label = False
-        if isinstance(source, SoundModel):
-            self.head, self.classes = source.head, source.classes
-            self.multi_label = source.multi_label
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Vectors (batch, dim) and scores (batch, class) or None, of features in dB."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Vectors (batch, dim) of features in dB."""
         vectors: Tensor = self.neck(self.encoder(self.frontend.standardize(x)), None)
-        if self.head is None:
-            return vectors, None
-        logits = self.head(vectors)
-        return vectors, torch.sigmoid(logits) if self.multi_label else logits.softmax(dim=1)
+        return vectors
 
 
 @dataclass(frozen=True)
@@ -65,9 +56,11 @@ class Embedder:
     Attributes
     ----------
     network : Embedding
+    classifier : SoundModel or None
+        What scores the vectors; None for an encoder.
     hash : str
-        Of everything a vector depends on: network, front end, weights. A file written anew from
-        the same weights has the same.
+        Of everything vectors and scores depend on: network, front end, weights, calibration. A
+        file written anew from the same has the same.
     file : Path or None
         Where it was read from.
     made : mapping
@@ -75,6 +68,7 @@ class Embedder:
     """
 
     network: Embedding
+    classifier: SoundModel | None
     hash: str
     file: Path | None = None
     made: Mapping[str, Any] = field(default_factory=dict)
@@ -87,7 +81,7 @@ class Embedder:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes; none for an encoder."""
-        return self.network.classes
+        return () if self.classifier is None else self.classifier.classes
 
     @property
     def dim(self) -> int:
@@ -96,27 +90,33 @@ class Embedder:
 
     def __call__(
         self, features: NDArray[np.float32], device: str | torch.device = "cpu"
-    ) -> tuple[Vectors, NDArray[np.float32] | None]:
+    ) -> tuple[Vectors, NDArray[np.float64] | None]:
         """Embed features (n, channel, mel, frame) in dB, all at once.
 
         Returns
         -------
         vectors : ndarray of float32, shape (n, dim)
-        scores : ndarray of float32, shape (n, n_classes), or None for an encoder
+        scores : ndarray of float64, shape (n, n_classes), or None for an encoder
+            As ``predict`` gives them.
 
         Raises
         ------
         ModelError
             When a vector is not finite.
         """
-        network = self.network.to(choose_device(device))
-        with evaluating(network):
-            x = torch.from_numpy(np.ascontiguousarray(features)).to(choose_device(device))
-            vectors, scores = network(x)
+        place = choose_device(device)
+        whole: nn.Module = self.network if self.classifier is None else self.classifier
+        whole.to(place)
+        scores: NDArray[np.float64] | None = None
+        with evaluating(whole):
+            x = torch.from_numpy(np.ascontiguousarray(features)).to(place)
+            vectors = self.network(x)
+            if self.classifier is not None:
+                scores = self.classifier.score(x, vectors)[0].numpy()
         found: Vectors = vectors.float().cpu().numpy()
         if not np.isfinite(found).all():
             raise ModelError(f"the model '{self.network.name}' gave a vector that is not finite")
-        return found, None if scores is None else scores.float().cpu().numpy()
+        return found, scores
 
     def told(self) -> dict[str, Any]:
         """What an index keeps of its model."""
@@ -154,8 +154,11 @@ def embedder_of(
 ) -> Embedder:
     """The embedder of a model in memory, which is left as it is."""
     network = Embedding(source).eval()
-    identity = digest(
-        network.name, network.classes, network.multi_label, network.frontend.options,
-        weights_digest(network),
-    )  # fmt: skip
-    return Embedder(network, identity, file, made or {})
+    classifier = source if isinstance(source, SoundModel) else None
+    scoring: tuple[object, ...] = ()
+    if classifier is not None:
+        classifier.eval()
+        scoring = (classifier.classes, classifier.multi_label, classifier.decision.key)
+    weights = weights_digest(classifier or network)
+    identity = digest(network.name, network.frontend.options, *scoring, weights)
+    return Embedder(network, classifier, identity, file, made or {})

@@ -19,7 +19,7 @@ from semisonic.labeling.batching import embedded_windows
 from semisonic.labeling.collecting import Collected
 from semisonic.labeling.embed_options import CLIP
 from semisonic.labeling.embedder import Embedder, Vectors
-from semisonic.labeling.rows import Entry, described, pack
+from semisonic.labeling.rows import Entry, described
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,19 @@ def embed_group(
             clip.add(item.times, vectors, scores)
             continue
         reason = item.reason or ("" if clip.n_windows else "holds no sound")
-        told = [] if reason else clip.told()
-        if clip.is_mean and told:
+        n_rows, told = (0, "") if reason else (clip.n_rows, clip.packed())
+        if clip.is_mean and n_rows:
             write(clip.mean, end)
         yield Entry(
-            group.keys[item.row], group.stamps[item.row], end, len(told), pack(told), reason,
+            group.keys[item.row],
+            group.stamps[item.row],
+            end,
+            n_rows,
+            told,
+            reason,
             **described(group.clips, item.row),
-        )  # fmt: skip
-        end += len(told)
+        )
+        end += n_rows
         clip = Collected(clip.is_mean)
 
 

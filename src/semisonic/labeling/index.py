@@ -25,6 +25,7 @@ from semisonic.labeling.search_options import COSINE
 from semisonic.labeling.table import Table, read_table, write_table
 
 VECTORS, TABLE, ABOUT = "embeddings.npy", "index.csv", "embedding.json"
+SCORES = "scores.npy"
 STORE = "store"
 
 
@@ -125,6 +126,32 @@ class EmbeddingIndex:
     def score(self) -> NDArray[np.float64]:
         """The score of the best class; NaN for an encoder."""
         return self._table.score
+
+    @property
+    def scores(self) -> NDArray[np.float32] | None:
+        """What a classifier says of each row, shape (n, n_classes), mapped; None for an encoder.
+
+        They are the scores of ``predict``, to 16 bits.
+
+        Raises
+        ------
+        DataError
+            When the file is missing or of another index.
+        """
+        n_classes = len(self.about["model"]["classes"])
+        if not n_classes or not len(self):
+            return np.zeros((0, n_classes), np.float32) if n_classes else None
+        file = self.folder / SCORES
+        try:
+            found: NDArray[np.float32] = np.load(file, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file}: cannot be read: {error}") from error
+        if found.shape != (len(self), n_classes):
+            raise DataError(
+                f"{file}: found shape {found.shape}, expected {(len(self), n_classes)}; run the "
+                "same 'semisonic embed' again"
+            )
+        return found
 
     @property
     def cluster(self) -> NDArray[np.int64]:

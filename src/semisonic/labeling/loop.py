@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from semisonic.base.calibration import TEMPERATURE
 from semisonic.base.files import digest
 from semisonic.data.standing import Stretch, stretch
-from semisonic.evaluation.calibrating import fit_calibration
+from semisonic.inference.deciding.calibrating import fit_calibration
 from semisonic.inference.methods.options import PROBE
 from semisonic.inference.modelfile import MODEL
 from semisonic.inference.provenance import Part, chained, recording_hashes

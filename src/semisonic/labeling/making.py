@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, OptionError
@@ -21,12 +22,13 @@ from semisonic.data.outputs import refuse_url
 from semisonic.data.store_folder import StoreFolder, opened
 from semisonic.data.store_index import clip_keys
 from semisonic.engines import LOCAL, EngineOptions, open_engine
+from semisonic.inference.detecting.score_store import unpacked
 from semisonic.inference.verbs.runs import stamp
 from semisonic.labeling.build import Built, build
 from semisonic.labeling.embed_options import BATCH_SIZE, WINDOW, EmbedOptions
 from semisonic.labeling.embedder import Embedder, embedder_of, open_embedder
 from semisonic.labeling.groups import Work
-from semisonic.labeling.index import ABOUT, STORE, TABLE, VECTORS, EmbeddingIndex
+from semisonic.labeling.index import ABOUT, SCORES, STORE, TABLE, VECTORS, EmbeddingIndex
 from semisonic.labeling.naming import Failures, gather, named_from
 from semisonic.labeling.rows import in_order
 from semisonic.labeling.table import read_table, write_entries
@@ -209,6 +211,8 @@ def _publish(
     with replacing(folder / VECTORS) as part:
         _same_file(store.data_path, part)
     n_rows = write_entries(folder / TABLE, in_order(built.known), embedder.classes, clusters)
+    if embedder.classes and n_rows:
+        _write_scores(folder / SCORES, built, (n_rows, len(embedder.classes)))
     bad = sorted((key[0], entry.reason) for key, entry in built.known.items() if entry.reason)
     write_csv(folder / BAD_FILES, ["file", "reason"], bad)
     said = stamp("embed", options)
@@ -222,6 +226,17 @@ def _publish(
         **{name: said[name] for name in ("created", "versions", "commit")},
     }
     write_json(folder / ABOUT, about)
+
+
+def _write_scores(path: Path, built: Built, shape: tuple[int, int]) -> None:
+    with replacing(path) as part:
+        table = open_memmap(part, "w+", np.float32, shape)
+        row = 0
+        for entry in in_order(built.known):
+            table[row : row + entry.n] = unpacked(entry.rows["scores"])
+            row += entry.n
+        table.flush()
+        del table
 
 
 def _same_file(data: Path, path: Path) -> None:

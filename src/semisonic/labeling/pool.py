@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
 from semisonic.data.clips import Clips
-from semisonic.inference.modelfile import encoder_file, open_model
+from semisonic.inference.modelfile import encoder_file
 from semisonic.inference.scoring import evaluating
 from semisonic.labeling.embed_options import EmbedOptions
 from semisonic.labeling.embedder import Embedder, embedder_of, open_embedder
@@ -84,59 +84,75 @@ def pool_of(
             raise DataError(
                 f"{where}: no index, and no model to make one with; name a model or an encoder"
             )
-        return _as_pool(index, None)
-    embedder, classifier, base = _opened(model)
+        return _as_pool(index, None, None)
+    embedder, base = _opened(model)
+    classifier = embedder.classifier
+    made_by = "" if index is None else index.about["model"]["hash"]
+    if (
+        index is not None
+        and classifier is not None
+        and made_by == base != embedder.hash
+        and not classifier.decision.unknown.reads_statistics  # which are no part of an index
+    ):
+        return _as_pool(index, classifier, scores_of(classifier, index.vectors))
     failures: Failures = ()
-    if index is None or index.about["model"]["hash"] not in (embedder.hash, base):
+    if index is None or made_by != embedder.hash:
         named = index.clips if index is not None else where
         made = make_index(
             embedder,
             named if isinstance(named, Clips) else [Path(named)],  # type: ignore[arg-type]
             EmbedOptions(
-                Path(), (), folder / embedder.hash, labels="none", device=device, workers=workers,
+                Path(),
+                (),
+                folder / embedder.hash,
+                labels="none",
+                device=device,
+                workers=workers,
                 per="window" if index is None else "clip",
             ),
-        )  # fmt: skip
+        )
         index, failures = made.index, made.failures
-    return _as_pool(index, classifier, failures)
+    scores = None if classifier is None else index.scores
+    return _as_pool(index, classifier, scores, failures)
 
 
 def scores_of(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     """What a classifier says of vectors that its encoder made, shape (n, n_classes).
 
-    The rule against noise is left out: it needs the features, of which no index is kept.
+    Raises
+    ------
+    ModelError
+        When the model has a rule against noise, which needs the features.
     """
     parts = [np.zeros((0, len(model.classes)))]
     with evaluating(model):
         for start in range(0, len(vectors), _BLOCK):
-            block = np.array(vectors[start : start + _BLOCK], np.float32)
-            logits = model.head(torch.from_numpy(block)).double().numpy()
-            said = model.decision.of_embeddings.apply(
-                logits, block.astype(np.float64), multi_label=model.multi_label
-            )
-            parts.append(said.scores)
+            block = torch.from_numpy(np.array(vectors[start : start + _BLOCK], np.float32))
+            parts.append(model.decide(model.head(block), block)[0].numpy())
     return np.concatenate(parts)
 
 
-def _as_pool(index: EmbeddingIndex, classifier: SoundModel | None, failures: Failures = ()) -> Pool:
-    scores = None if classifier is None else scores_of(classifier, index.vectors)
+def _as_pool(
+    index: EmbeddingIndex,
+    classifier: SoundModel | None,
+    scores: NDArray[Any] | None,
+    failures: Failures = (),
+) -> Pool:
     classes = () if classifier is None else classifier.classes
     several = classifier is not None and classifier.multi_label
-    return Pool(index.clips, index.vectors, scores, classes, several, index.cluster, failures)
+    table = None if scores is None else np.asarray(scores, np.float64)
+    return Pool(index.clips, index.vectors, table, classes, several, index.cluster, failures)
 
 
-def _opened(model: Any) -> tuple[Embedder, SoundModel | None, str]:
-    """What embeds, what classifies, and the hash of the model that made its vectors before."""
+def _opened(model: Any) -> tuple[Embedder, str]:
+    """What embeds and classifies, and the hash of the model that made its vectors before."""
     if isinstance(model, (str, PathLike)):
         file = encoder_file(model)
-        about = read_about(file)
-        if about["kind"] != "classifier":
-            return open_embedder(file), None, ""
-        return open_embedder(file), open_model(file), str(about["about"].get(INDEX_OF, ""))
+        return open_embedder(file), str(read_about(file)["about"].get(INDEX_OF, ""))
     found = getattr(model, "model_", model)
     if not isinstance(found, (SoundModel, PretrainedEncoder)):
         raise DataError(f"model: found {type(model).__name__}, expected a classifier or an encoder")
-    return embedder_of(found), found if isinstance(found, SoundModel) else None, ""
+    return embedder_of(found), ""
 
 
 def _index_at(where: Any) -> EmbeddingIndex | None:

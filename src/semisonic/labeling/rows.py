@@ -14,9 +14,14 @@ from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
 from semisonic.data.store_decode import Key
 from semisonic.data.store_index import Stamp
+from semisonic.inference.detecting.score_store import packed
 
-ROW = np.dtype([("start", "<f8"), ("end", "<f8"), ("predicted", "<i4"), ("score", "<f4")])
-"""Of each row: seconds in its recording, number of the best class (-1: none) and its score."""
+Scores = NDArray[np.float64]
+
+
+def row_type(n_classes: int) -> np.dtype[np.void]:
+    """Of each row: seconds in its recording, and the score of each class as 16 bits."""
+    return np.dtype([("start", "<f8"), ("end", "<f8"), ("scores", "<u2", (n_classes,))])
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Entry:
     first, n : int
         Its rows; none when it could not be read.
     packed : str
-        What is known of them: an array of ``ROW``, in base64.
+        What is known of them: an array of :func:`row_type`, in base64.
     reason : str
         Why it could not be read, empty if it could.
     labels, group, fold, label_type
@@ -51,8 +56,10 @@ class Entry:
 
     @property
     def rows(self) -> NDArray[np.void]:
-        """What is known of the rows, shape (n,) of ``ROW``."""
-        return np.frombuffer(b64decode(self.packed), ROW)
+        """What is known of the rows, shape (n,) of :func:`row_type`."""
+        content = b64decode(self.packed)
+        n_classes = (len(content) // self.n - row_type(0).itemsize) // 2 if self.n else 0
+        return np.frombuffer(content, row_type(n_classes))
 
     def record(self) -> list[Any]:
         """The entry as JSON holds it."""
@@ -84,9 +91,12 @@ def described(clips: Clips, row: int) -> dict[str, Any]:
     }
 
 
-def pack(rows: list[tuple[float, float, int, float]]) -> str:
-    """Start, end, best class and score of each row, as text."""
-    return b64encode(np.array(rows, ROW).tobytes()).decode("ascii")
+def pack(times: NDArray[np.float64], scores: Scores) -> str:
+    """Start and end, shape (n, 2), and scores, (n, n_classes), of rows as text."""
+    rows = np.zeros(len(times), row_type(scores.shape[1]))
+    rows["start"], rows["end"] = times.T
+    rows["scores"] = packed(scores)
+    return b64encode(rows.tobytes()).decode("ascii")
 
 
 def known_entries(journal: Journal, n_rows: int) -> dict[Key, Entry]:

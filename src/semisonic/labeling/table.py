@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from semisonic.base.errors import DataError
 from semisonic.base.files import replacing
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.inference.detecting.score_store import unpacked
 from semisonic.labeling.rows import Entry
 
 COLUMNS = (
@@ -53,13 +54,24 @@ def write_entries(
     number = 0
     with _writing(path) as write:
         for entry in entries:
-            for start, end, best, score in entry.rows.tolist():
+            rows = entry.rows
+            table = unpacked(rows["scores"])
+            for start, end, scores in zip(rows["start"], rows["end"], table, strict=True):
                 cluster = clusters[number] if number < len(clusters) else NO_CLUSTER
+                best = int(scores.argmax()) if len(scores) else None
                 write(
-                    number, entry.key[0], start, end, entry.labels,
-                    classes[best] if best >= 0 else "", score, int(cluster), entry.group,
-                    entry.fold, entry.label_type,
-                )  # fmt: skip
+                    number,
+                    entry.key[0],
+                    start,
+                    end,
+                    entry.labels,
+                    "" if best is None else classes[best],
+                    np.nan if best is None else scores[best],
+                    int(cluster),
+                    entry.group,
+                    entry.fold,
+                    entry.label_type,
+                )
                 number += 1
     return number
 

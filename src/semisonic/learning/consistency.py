@@ -74,7 +74,7 @@ class Consistency(Supervised):
         logits = self.model.from_features(torch.cat([x, strong])).float()
         own, others = logits[: len(x)], logits[len(x) :]
         labelled = self.loss_of(own, target, batches)
-        disagreement = (self.model.scores(others) - wanted).square().mean()
+        disagreement = (self.model.probabilities(others) - wanted).square().mean()
         weight = self.weight * self.ramp.value
         loss = labelled + weight * disagreement
         return {

@@ -138,7 +138,7 @@ class FixMatch(Supervised):
         with full_precision(u):
             views = torch.cat([self.weak(x), self.weak(u)]) if relative else self.weak(u)
         with at_rest(network):
-            scores = self.model.scores(network.from_features(views).float())
+            scores = self.model.probabilities(network.from_features(views).float())
         own, scores = scores[: len(scores) - len(u)], scores[-len(u) :]
         self.align.observe(target, scores)
         aligned: Tensor = self.align(scores)

@@ -43,7 +43,7 @@ class MeanTeacher(Consistency):
     @torch.no_grad()
     def answer(self, x: Tensor) -> Tensor:
         """The teacher's scores for the weak view."""
-        scores: Tensor = self.model.scores(self.teacher.network.from_features(x).float())
+        scores: Tensor = self.model.probabilities(self.teacher.network.from_features(x).float())
         return scores
 
     def after_step(self) -> None:

@@ -24,5 +24,5 @@ class PiModel(Consistency):
     @torch.no_grad()
     def answer(self, x: Tensor) -> Tensor:
         """The network's scores for the weak view."""
-        scores: Tensor = self.model.scores(self.model.from_features(x).float())
+        scores: Tensor = self.model.probabilities(self.model.from_features(x).float())
         return scores

@@ -1,41 +1,27 @@
-"""What a classifier says, made of what its network computes: probabilities, thresholds, unknown.
+"""The numbers by which a classifier makes scores of what its network computes.
 
-It is fitted after training, on clips that were not trained on, and lies in the model file.
-Numbers only, no torch.
+They are fitted after training, on clips that were not trained on, and lie in the model file.
+:class:`semisonic.models.decision_module.DecisionModule` applies them, and nothing else does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.calibration import Calibration, Table, numbers_of
+from semisonic.base.calibration import Calibration, numbers_of
 from semisonic.base.errors import ModelError
-from semisonic.models.unknown import Noise, Unknown
+from semisonic.base.files import digest
+from semisonic.models.unknown import Unknown
 
 KNOWN_FROM = 0.5
 """Sounds are unknown whose value of ``known`` is below this."""
 MOST_LEFT = KNOWN_FROM / 2
 """Share of a score's way from nothing that is left to what seems noise, at most."""
-
-
-class Said(NamedTuple):
-    """What is said of sounds.
-
-    Attributes
-    ----------
-    scores : ndarray of float64, shape (n, n_classes)
-        Calibrated probabilities; they sum to one unless multi-label.
-    known : ndarray of float64, shape (n,)
-        0 to 1: unknown below 0.5. No probability. All 1 without a rule.
-    """
-
-    scores: Table
-    known: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -59,54 +45,17 @@ class Decision:
     note: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def of_embeddings(self) -> Decision:
-        """Without rules that need statistics of features, for where embeddings alone were kept."""
-        parts = tuple(
-            part
-            for part in self.unknown.parts
-            if not (isinstance(part, Noise) and part.behind is not None)
-        )
-        return replace(self, unknown=replace(self.unknown, parts=parts))
-
-    @property
     def is_empty(self) -> bool:
         """Whether scores are those that the network learned to give."""
         return self.calibration == Calibration() and not self.thresholds and not self.unknown.parts
 
-    def apply(self, logits: Table, embedding: Table | None = None, *, multi_label: bool) -> Said:
-        """Scores of logits.
-
-        Little is claimed of what seems mere noise: its scores keep at most a quarter of their way
-        from one over the number of classes (or, with several labels a clip, from 0), and less the
-        surer that is. Their order stays. Other unknown sounds keep their scores.
-
-        Parameters
-        ----------
-        logits : ndarray, shape (n, n_classes)
-        embedding : ndarray, shape (n, dim), optional
-            What the class layer saw; only some rules need it. The rule against noise needs
-            statistics behind it, (n, dim + n_statistics): see
-            :func:`semisonic.inference.scoring.compute_rows`.
-        multi_label : bool
-
-        Raises
-        ------
-        ModelError
-            Without embeddings where a rule needs them.
-        """
-        scores = self.calibration.apply(logits, multi_label=multi_label)
-        if not self.unknown.parts:
-            return Said(scores, np.ones(len(scores)))
-        known, no_noise = self.unknown.known(logits, embedding)
-        return Said(self.tempered(scores, no_noise, multi_label=multi_label), known)
-
-    @staticmethod
-    def tempered(scores: Table, no_noise: NDArray[np.float64], *, multi_label: bool) -> Table:
-        """Scores of which little is left where a sound seems noise; see :meth:`apply`."""
-        left = no_noise * MOST_LEFT / KNOWN_FROM
-        share = np.where(no_noise >= KNOWN_FROM, 1.0, left)[:, None]
-        nothing = 0.0 if multi_label else 1.0 / scores.shape[1]
-        return np.asarray(nothing + share * (scores - nothing))
+    @property
+    def key(self) -> str:
+        """A hash of what scores depend on beside the network; empty without a decision."""
+        if self.is_empty:
+            return ""
+        tables = [(name, table.tobytes().hex()) for name, table in sorted(self.tensors().items())]
+        return digest(self.calibration.to_dict(), self.unknown.to_dict(), tables)
 
     def least_threshold(self, n_classes: int, *, multi_label: bool) -> float:
         """What thresholds must be above, so that nothing that seems noise reaches one.

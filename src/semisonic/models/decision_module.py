@@ -1,52 +1,204 @@
-"""A decision as a module of torch, for files that other programs run: numbers in, scores out."""
+"""From what a network computes to scores: the one place where this is done.
+
+Every way to scores calls it through :meth:`semisonic.models.SoundModel.score` or ``decide``, and it
+is what is written to files for other programs.
+"""
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from semisonic.base.errors import ModelError
 from semisonic.models.decision import KNOWN_FROM, MOST_LEFT, Decision
-from semisonic.models.unknown import Noise
+from semisonic.models.unknown import Distance, Limit, Noise, Part
 
 
 class DecisionModule(nn.Module):
-    """The scores of :meth:`Decision.apply`, computed by torch in operations that can be exported.
-
-    How known a sound is, is not given: it does not change scores but for noise.
+    """A decision, in operations that can be exported.
 
     Parameters
     ----------
     decision : Decision
     multi_label : bool
+    dtype : torch.dtype
+        What it computes in; float32 for files. Curves are always double, as steps are steep.
     """
 
-    def __init__(self, decision: Decision, *, multi_label: bool) -> None:
+    def __init__(
+        self, decision: Decision, *, multi_label: bool, dtype: torch.dtype = torch.float64
+    ) -> None:
         super().__init__()
-        self.multi_label = multi_label
+        self.multi_label, self.dtype = multi_label, dtype
         calibration = decision.calibration
-        self.register_buffer("scale", _numbers(calibration.scale or (1.0,)))
-        self.register_buffer("offset", _numbers(calibration.offset or (0.0,)))
+        self.register_buffer("scale", _numbers(calibration.scale or (1.0,), dtype))
+        self.register_buffer("offset", _numbers(calibration.offset or (0.0,), dtype))
         self.curves = nn.ModuleList(_Curve(x, y) for x, y in calibration.knots)
-        found = [part for part in decision.unknown.parts if isinstance(part, Noise)]
-        self.noise = _NoNoise(found[0]) if found else None
+        self.rules = nn.ModuleList(Rule(part, dtype) for part in decision.unknown.parts)
 
-    def forward(self, logits: Tensor, embedding: Tensor) -> Tensor:
-        """Scores, shape (batch, n_classes); the embedding may have statistics behind it."""
-        moved = logits * self.get_buffer("scale") + self.get_buffer("offset")
-        scores = torch.sigmoid(moved) if self.multi_label else torch.softmax(moved, dim=1)
-        if len(self.curves):
-            columns = [curve(scores[:, i]) for i, curve in enumerate(self.curves)]
-            scores = torch.stack(columns, dim=1)
-            if not self.multi_label:
-                scores = scores / scores.sum(dim=1, keepdim=True)
-        if self.noise is None:
+    def forward(
+        self, logits: Tensor, embedding: Tensor | None = None, statistics: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Scores, and how known each sound is.
+
+        Little is claimed of what seems mere noise: its scores keep at most a quarter of their way
+        from one over the number of classes (or, with several labels a clip, from 0), and less the
+        surer that is. Their order stays. Other unknown sounds keep their scores.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (batch, n_classes)
+        embedding : Tensor, shape (batch, dim), optional
+            What the class layer saw; the rule of distances needs it.
+        statistics : Tensor, shape (batch, n_statistics), optional
+            Of the features; the rule against noise needs them.
+
+        Returns
+        -------
+        scores : Tensor, shape (batch, n_classes)
+            Calibrated probabilities; they sum to one unless multi-label.
+        known : Tensor, shape (batch,)
+            0 to 1: unknown below 0.5, by the strictest rule. No probability. All 1 without a rule.
+
+        Raises
+        ------
+        ModelError
+            Without what a rule needs.
+        """
+        scores = self.calibrated(logits)
+        known = torch.ones_like(scores[:, 0])
+        for rule in map(_as_rule, self.rules):
+            one = rule.known(logits.to(self.dtype), embedding, statistics)
+            known = torch.minimum(known, one)
+            if rule.is_of_noise:
+                scores = self.tempered(scores, one)
+        return scores, known
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Probabilities without the rules for unknown sounds, shape (..., n_classes)."""
+        moved = logits.to(self.dtype) * self.get_buffer("scale") + self.get_buffer("offset")
+        scores = probabilities(moved, multi_label=self.multi_label)
+        if not len(self.curves):
             return scores
-        no_noise = self.noise(embedding)
+        columns = [curve(scores[..., i]) for i, curve in enumerate(self.curves)]
+        table = torch.stack(columns, dim=-1).to(self.dtype)
+        if self.multi_label:
+            return table
+        total = table.sum(dim=-1, keepdim=True)
+        # A row without any probability stays what it was.
+        return torch.where(total > 0, table / torch.where(total > 0, total, 1.0), scores)
+
+    def tempered(self, scores: Tensor, no_noise: Tensor) -> Tensor:
+        """Scores of which little is left where a sound seems noise; see :meth:`forward`."""
         left = no_noise * (MOST_LEFT / KNOWN_FROM)
         share = torch.where(no_noise >= KNOWN_FROM, torch.ones_like(left), left).unsqueeze(1)
         nothing = 0.0 if self.multi_label else 1.0 / scores.shape[1]
         return nothing + share * (scores - nothing)
+
+
+def probabilities(logits: Tensor, *, multi_label: bool) -> Tensor:
+    """Softmax over the classes or, where a clip may have several, the sigmoid of each."""
+    return torch.sigmoid(logits) if multi_label else torch.softmax(logits, dim=-1)
+
+
+class Rule(nn.Module):
+    """One rule for unknown sounds: how strange a sound is, and whether that is too much.
+
+    Parameters
+    ----------
+    part : Energy, Distance or Noise
+    dtype : torch.dtype
+    """
+
+    def __init__(self, part: Part, dtype: torch.dtype = torch.float64) -> None:
+        super().__init__()
+        self.limit, self.dtype = part.limit, dtype
+        self.is_of_noise = isinstance(part, Noise)
+        self.measure: _Energy | _Distance | _Noise
+        if isinstance(part, Noise):
+            self.measure = _Noise(part, dtype)
+        else:
+            self.measure = _Distance(part, dtype) if isinstance(part, Distance) else _Energy()
+
+    def forward(
+        self,
+        logits: Tensor | None = None,
+        embedding: Tensor | None = None,
+        statistics: Tensor | None = None,
+    ) -> Tensor:
+        """Strangeness, shape (batch,): of energy, distance or likeness to noise."""
+        needs: dict[type, tuple[str, Tensor | None]] = {
+            _Energy: ("logits", logits),
+            _Distance: ("embeddings", embedding),
+            _Noise: ("statistics of features", statistics),
+        }
+        name, seen = needs[type(self.measure)]
+        if seen is None:
+            raise ModelError(f"a rule for unknown sounds of this model needs {name}; found none")
+        strangeness: Tensor = self.measure(seen.to(self.dtype))
+        return strangeness
+
+    def known(
+        self, logits: Tensor, embedding: Tensor | None = None, statistics: Tensor | None = None
+    ) -> Tensor:
+        """How known sounds are, 0 to 1, shape (batch,): 0.5 at the limit."""
+        return known_within(self.limit, self(logits, embedding, statistics))
+
+
+def _as_rule(module: nn.Module) -> Rule:
+    return cast(Rule, module)
+
+
+def known_within(limit: Limit, strangeness: Tensor) -> Tensor:
+    """How known sounds of this strangeness are, 0 to 1: 0.5 at the limit."""
+    return torch.sigmoid(torch.clamp((limit.value - strangeness) / limit.scale, -10.0, 10.0))
+
+
+class _Energy(nn.Module):
+    """Strange is what no logit is high for."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return -torch.logsumexp(logits, dim=1)
+
+
+class _Distance(nn.Module):
+    """Mahalanobis distance to the nearest class; 1 is usual of known sounds."""
+
+    def __init__(self, part: Distance, dtype: torch.dtype) -> None:
+        super().__init__()
+        for name in ("means", "directions", "weights"):
+            self.register_buffer(name, _numbers(getattr(part, name), dtype))
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        means, weights = self.get_buffer("means"), self.get_buffer("weights")
+        found: list[Tensor] = []
+        for mean in means:
+            step = embedding - mean
+            along = (step @ self.get_buffer("directions")).square()
+            rest = torch.relu(step.square().sum(dim=1) - along.sum(dim=1))
+            found.append(along @ weights[:-1] + weights[-1] * rest)
+        nearest = torch.stack(found).amin(dim=0)
+        return (nearest / means.shape[1]).sqrt()
+
+
+class _Noise(nn.Module):
+    """How much more a sound is like made-up noise than like known sounds."""
+
+    def __init__(self, part: Noise, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.moved = part.offset
+        for name in ("widths", "centres", "weights"):
+            self.register_buffer(name, _numbers(getattr(part, name), dtype))
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        centres, x = self.get_buffer("centres"), statistics * self.get_buffer("widths")
+        squares = (x * x).sum(dim=1, keepdim=True) + (centres * centres).sum(dim=1)
+        kernels = torch.exp(-torch.relu(squares - 2.0 * x @ centres.T))
+        return kernels @ self.get_buffer("weights") + self.moved
 
 
 class _Curve(nn.Module):
@@ -54,35 +206,21 @@ class _Curve(nn.Module):
 
     def __init__(self, x: tuple[float, ...], y: tuple[float, ...]) -> None:
         super().__init__()
-        slopes = np.diff(y) / np.diff(x)
-        turns = np.diff(slopes, prepend=0.0, append=0.0) if len(x) > 1 else np.zeros(1)
-        self.start = float(y[0])
-        self.register_buffer("x", torch.tensor(x, dtype=torch.float64))
-        self.register_buffer("turns", torch.from_numpy(np.asarray(turns, np.float64)))
+        if len(x) == 1:
+            x, y = (x[0], x[0] + 1.0), (y[0], y[0])
+        self.register_buffer("x", _numbers(x))
+        self.register_buffer("y", _numbers(y))
 
     def forward(self, scores: Tensor) -> Tensor:
-        beyond = torch.relu(scores.double().unsqueeze(1) - self.get_buffer("x"))
-        return (self.start + (beyond * self.get_buffer("turns")).sum(dim=1)).float()
+        x, y, at = self.get_buffer("x"), self.get_buffer("y"), scores.double()
+        behind = (at.unsqueeze(-1) >= x).sum(dim=-1)
+        left = torch.clamp(behind - 1, 0, len(x) - 2)
+        share = torch.clamp((at - x[left]) / (x[left + 1] - x[left]), 0.0, 1.0)
+        return y[left] + share * (y[left + 1] - y[left])
 
 
-class _NoNoise(nn.Module):
-    """How far a sound is from noise, as the rule against noise says."""
-
-    def __init__(self, part: Noise) -> None:
-        super().__init__()
-        self.value, self.spread, self.moved = part.limit.value, part.limit.scale, part.offset
-        self.seen = part.seen
-        for name in ("widths", "centres", "weights"):
-            self.register_buffer(name, torch.from_numpy(getattr(part, name)))
-
-    def forward(self, embedding: Tensor) -> Tensor:
-        centres, x = self.get_buffer("centres"), self.seen(embedding) * self.get_buffer("widths")
-        squares = (x * x).sum(dim=1, keepdim=True) + (centres * centres).sum(dim=1)
-        kernels = torch.exp(-torch.relu(squares - 2.0 * x @ centres.T))
-        strangeness = kernels @ self.get_buffer("weights") + self.moved
-        steps = torch.clamp((self.value - strangeness) / self.spread, -10.0, 10.0)
-        return torch.sigmoid(steps)
-
-
-def _numbers(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32)
+def _numbers(
+    values: tuple[float, ...] | NDArray[np.float32], dtype: torch.dtype = torch.float64
+) -> Tensor:
+    # By name, as models are built on the device "meta" before their weights are read.
+    return torch.tensor(values, dtype=dtype, device="cpu")

@@ -12,6 +12,7 @@ from semisonic.base.errors import ModelError
 from semisonic.features import Frontend, MelOptions
 from semisonic.models.catalogue import create
 from semisonic.models.decision import Decision
+from semisonic.models.decision_module import DecisionModule, probabilities
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.moments import Moments
@@ -44,7 +45,7 @@ class SoundModel(nn.Module):
     name : str
         The registered name or the architecture.
     decision : Decision
-        What is said, made of what the network computes; empty unless it was fitted.
+        How scores are made of what the network computes; empty unless it was fitted.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class SoundModel(nn.Module):
         self.encoder: Encoder = body.encoder
         self.encoder.hear_at(frontend.options.sample_rate)
         self.neck: Neck = body.neck
+        self._decision: Decision
+        self._decide: DecisionModule
         self.statistics = Moments(frontend.options)
         self._set_head(classes, multi_label)
 
@@ -155,13 +158,67 @@ class SoundModel(nn.Module):
         frame = mel.hop_length / mel.sample_rate
         return middle + frame * (first + step * torch.arange(n_frames, dtype=torch.float64))
 
-    def scores(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Tensor) -> Tensor:
         """Probabilities as they are learned, shape (..., n_classes), for training.
 
-        They sum to one unless multi-label. What is said of a sound comes from ``decision``: see
-        :func:`semisonic.inference.scoring.decide`.
+        They sum to one unless multi-label. Those that people are given come from :meth:`score`.
         """
-        return torch.sigmoid(logits) if self.multi_label else torch.softmax(logits, dim=-1)
+        return probabilities(logits, multi_label=self.multi_label)
+
+    def score(self, x: Tensor, embedding: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Scores of features, by the model's decision.
+
+        Parameters
+        ----------
+        x : Tensor, shape (batch, channel, mel, frame)
+            In dB.
+        embedding : Tensor, shape (batch, dim), optional
+            What :meth:`embed` made of them, where that is at hand.
+
+        Returns
+        -------
+        scores, known : Tensor
+            As :meth:`decide` gives them.
+        """
+        embedding = self.embed(x) if embedding is None else embedding
+        statistics = self.statistics(x) if self.decision.unknown.reads_statistics else None
+        return self.decide(self.head(embedding), embedding, statistics)
+
+    def decide(
+        self, logits: Tensor, embedding: Tensor | None = None, statistics: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of logits: the one way to scores, see :class:`DecisionModule`.
+
+        Parameters
+        ----------
+        logits, embedding, statistics : Tensor, shape (batch, ...)
+            On any device. Rules for unknown sounds need the latter two.
+
+        Returns
+        -------
+        scores : Tensor of float64, shape (batch, n_classes)
+            On the CPU. They sum to one unless multi-label.
+        known : Tensor of float64, shape (batch,)
+            How known each sound is, 0 to 1: unknown below 0.5.
+        """
+        tables = [None if one is None else one.cpu() for one in (embedding, statistics)]
+        found: tuple[Tensor, Tensor] = self._decide(logits.cpu(), *tables)
+        return found
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Scores without the rules for unknown sounds, shape (..., n_classes), on the CPU."""
+        return self._decide.calibrated(logits.cpu())
+
+    @property
+    def decision(self) -> Decision:
+        """How scores are made of what the network computes."""
+        return self._decision
+
+    @decision.setter
+    def decision(self, decision: Decision) -> None:
+        self._decision = decision
+        # No part of the module: it stays in double precision on the CPU, wherever the network is.
+        self.__dict__["_decide"] = DecisionModule(decision, multi_label=self.multi_label)
 
     def with_head(
         self, classes: Sequence[str], *, multi_label: bool | None = None, seed: int = 0

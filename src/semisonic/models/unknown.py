@@ -4,9 +4,10 @@ Energy: Liu et al., "Energy-based out-of-distribution detection", NeurIPS 2020. 
 al., "A simple unified framework for detecting out-of-distribution samples and adversarial
 attacks", NeurIPS 2018 (class means with one covariance; here on the embedding only). Noise: a rule
 between known sounds and made-up noise, in the manner of Hendrycks et al., "Deep anomaly detection
-with outlier exposure", ICLR 2019, but fitted to finished embeddings.
+with outlier exposure", ICLR 2019, but fitted to statistics of features.
 
-Numbers only, no torch; :mod:`semisonic.inference.deciding` fits them.
+The tables of each rule; :mod:`semisonic.models.decision_module` applies them, and
+:mod:`semisonic.inference.deciding` fits them.
 """
 
 from __future__ import annotations
@@ -18,13 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.calibration import numbers_of, probabilities
+from semisonic.base.calibration import numbers_of
 from semisonic.base.errors import ModelError
-
-EMBEDDING, STATISTICS = "embedding", "statistics"
-"""What a rule against noise is of."""
-Table = NDArray[np.float64]
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,11 +33,6 @@ class Limit:
 
     value: float
     scale: float
-
-    def known(self, strangeness: Vector) -> Vector:
-        """How known sounds of this strangeness are, shape (n,)."""
-        steps = np.clip((self.value - strangeness) / self.scale, -10.0, 10.0)
-        return probabilities(steps, multi_label=True)
 
     @classmethod
     def from_list(cls, values: Any, what: str) -> Limit:
@@ -63,13 +54,6 @@ class Energy:
 
     limit: Limit
 
-    def strangeness(self, logits: Table, embedding: Table | None) -> Vector:
-        """Shape (n,); the embedding is not looked at."""
-        logits = np.asarray(logits, np.float64)
-        top = logits.max(axis=1)
-        energy: Vector = -(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)))
-        return energy
-
 
 @dataclass(frozen=True, eq=False)
 class Distance:
@@ -89,28 +73,13 @@ class Distance:
     directions: NDArray[np.float32]
     weights: NDArray[np.float32]
 
-    def strangeness(self, logits: Table, embedding: Table | None) -> Vector:
-        """Mahalanobis distance to the nearest class, shape (n,); 1 is usual of known sounds."""
-        if embedding is None:
-            raise ModelError("the distance rule of this model needs embeddings beside the logits")
-        x = np.asarray(embedding, np.float64)[:, : self.means.shape[1]]
-        inside, outside = self.weights[:-1].astype(np.float64), float(self.weights[-1])
-        directions = self.directions.astype(np.float64)
-        nearest = np.full(len(x), np.inf)
-        for mean in self.means.astype(np.float64):
-            step = x - mean
-            along = (step @ directions) ** 2
-            rest = np.maximum((step * step).sum(axis=1) - along.sum(axis=1), 0.0)
-            nearest = np.minimum(nearest, along @ inside + outside * rest)
-        return np.asarray(np.sqrt(nearest / x.shape[1]))
-
 
 @dataclass(frozen=True, eq=False)
 class Noise:
     """Strange is what is more like made-up noise and silence than like known sounds.
 
     A support vector machine with Gaussian kernels (Cortes and Vapnik, 1995), on statistics of
-    features: see :class:`semisonic.models.moments.Moments`. That of earlier files is on embeddings.
+    features: see :class:`semisonic.models.moments.Moments`.
 
     Attributes
     ----------
@@ -121,9 +90,6 @@ class Noise:
     weights : ndarray of float32, shape (n,)
         Above 0 where a centre is noise.
     offset : float
-    behind : int or None
-        How many numbers of the embedding stand before the statistics; None for a rule on the
-        embedding itself.
     """
 
     limit: Limit
@@ -131,29 +97,6 @@ class Noise:
     centres: NDArray[np.float32]
     weights: NDArray[np.float32]
     offset: float
-    behind: int | None = None
-
-    def seen(self, embedding: Any) -> Any:
-        """The columns that it looks at, of an array or a tensor."""
-        first = self.behind or 0
-        if embedding.shape[1] < first + len(self.widths):
-            raise ModelError(
-                f"the noise rule of this model needs {len(self.widths)} statistics behind the "
-                f"{first} numbers of the embedding, found {embedding.shape[1]} numbers in all; "
-                "compute_rows() gives them"
-            )
-        return embedding[:, first : first + len(self.widths)]
-
-    def strangeness(self, logits: Table, embedding: Table | None) -> Vector:
-        """Shape (n,); the logits are not looked at."""
-        if embedding is None:
-            raise ModelError("the noise rule of this model needs more than the logits")
-        x = self.seen(np.asarray(embedding, np.float64)) * self.widths.astype(np.float64)
-        centres = self.centres.astype(np.float64)
-        squares = (x * x).sum(axis=1)[:, None] + (centres * centres).sum(axis=1)
-        kernels = np.exp(-np.maximum(squares - 2.0 * x @ centres.T, 0.0))
-        found: Vector = kernels @ self.weights.astype(np.float64) + self.offset
-        return found
 
 
 Part = Energy | Distance | Noise
@@ -181,38 +124,9 @@ class Unknown:
         return tuple(NAMES[type(part)] for part in self.parts)
 
     @property
-    def reads_embedding(self) -> bool:
-        """Whether a part looks at embeddings."""
-        return any(not isinstance(part, Energy) for part in self.parts)
-
-    @property
     def reads_statistics(self) -> bool:
         """Whether a part looks at statistics of features."""
-        return any(isinstance(part, Noise) and part.behind is not None for part in self.parts)
-
-    def known(self, logits: Table, embedding: Table | None) -> tuple[Vector, Vector]:
-        """How known sounds are, 0 to 1: below 0.5 is unknown. No probability.
-
-        Parameters
-        ----------
-        logits : ndarray, shape (n, n_classes)
-        embedding : ndarray, shape (n, dim), optional
-            With the statistics behind it, (n, dim + n_statistics), where a rule reads them.
-
-        Returns
-        -------
-        known : ndarray, shape (n,)
-            By all parts: the least of them.
-        no_noise : ndarray, shape (n,)
-            By the rule against noise alone.
-        """
-        found, no_noise = np.ones(len(logits)), np.ones(len(logits))
-        for part in self.parts:
-            one = part.limit.known(part.strangeness(logits, embedding))
-            found = np.minimum(found, one)
-            if isinstance(part, Noise):
-                no_noise = one
-        return found, no_noise
+        return any(isinstance(part, Noise) for part in self.parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the tables are in :meth:`tensors`."""
@@ -221,8 +135,6 @@ class Unknown:
             rules[NAMES[type(part)]] = {"limit": [part.limit.value, part.limit.scale]}
             if isinstance(part, Noise):
                 rules["noise"]["offset"] = part.offset
-                if part.behind is not None:
-                    rules["noise"]["of"] = STATISTICS
         return {"kept": self.kept, "rules": rules}
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
@@ -268,7 +180,7 @@ class Unknown:
             if name == "energy":
                 parts.append(Energy(limit))
             elif name == "noise":
-                parts.append(_noise(limit, rule, tensors, dim, n_statistics))
+                parts.append(_noise(limit, rule, tensors, n_statistics))
             else:
                 parts.append(_distance(limit, tensors, n_classes, dim))
         found = cls(tuple(parts), kept)
@@ -295,26 +207,18 @@ def _noise(
     limit: Limit,
     rule: Mapping[str, Any],
     tensors: Mapping[str, NDArray[np.float32]],
-    dim: int,
     n_statistics: int,
 ) -> Noise:
     (moved,) = numbers_of([rule.get("offset")], "unknown: the offset of 'noise'", 1)
-    of = rule.get("of", EMBEDDING)
-    if of not in (EMBEDDING, STATISTICS):
-        raise ModelError(f"unknown: 'noise' is of {of!r}, expected {EMBEDDING} or {STATISTICS}")
-    behind = dim if of == STATISTICS else None
-    if of == STATISTICS:
-        dim = n_statistics
     weights = _tensor(tensors, "noise.weights", None)
     if weights.ndim != 1 or not len(weights):
         raise ModelError("unknown: 'noise.weights' are not those of kernels")
     return Noise(
         limit,
-        _tensor(tensors, "noise.widths", (dim,)),
-        _tensor(tensors, "noise.centres", (len(weights), dim)),
+        _tensor(tensors, "noise.widths", (n_statistics,)),
+        _tensor(tensors, "noise.centres", (len(weights), n_statistics)),
         weights,
         moved,
-        behind,
     )
 
 

@@ -10,18 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semisonic.base.calibration import METHODS
+from semisonic.base.calibration import METHODS, Calibration
 from semisonic.base.errors import OptionError
 from semisonic.data.clips import Clips
-from semisonic.evaluation.calibrating import choose_calibration
 from semisonic.evaluation.class_thresholds import MISSED, SHOWN, ClassThreshold, class_thresholds
 from semisonic.inference.deciding import unknown as rules
+from semisonic.inference.deciding.calibrating import calibrated, choose_calibration
 from semisonic.inference.deciding.noise_check import features_of_noise
 from semisonic.inference.prepare import Prepared
 from semisonic.inference.scoring import compute_rows, mean_by, statistics_of_rows
 from semisonic.inference.selection import targets_of
 from semisonic.models import SoundModel
 from semisonic.models.decision import Decision
+from semisonic.models.decision_module import DecisionModule
 
 AUTO = "auto"
 MIN_CLIPS = 20
@@ -57,11 +58,9 @@ class Held:
     ) -> Held:
         """Run the network over some rows of features of a table of clips."""
         index = np.asarray(rows, np.int64)
-        logits, found = compute_rows(model, prepared.features, index, device=device)
-        statistics = statistics_of_rows(model, prepared.features, index, device=device)
-        embeddings = found[:, : model.neck.out_features]
+        computed = compute_rows(model, prepared.features, index, device=device)
         used, owner = np.unique(prepared.source[index], return_inverse=True)
-        return cls(logits, embeddings, statistics, clips[used], owner, prepared.is_silent[index])
+        return cls(*computed, clips[used], owner, prepared.is_silent[index])
 
     def target(self, multi_label: bool) -> NDArray[Any]:
         """Of the clips: class numbers (n_clips,) or 0 and 1, (n_clips, n_classes)."""
@@ -159,9 +158,13 @@ def fit_decision(
             (held.statistics[heard], noise), kept=kept, seed=seed,
         )  # fmt: skip
         decision = replace(decision, unknown=found)
-    plain = Decision().apply(held.logits, multi_label=several).scores
+    plain = calibrated(Calibration(), held.logits, multi_label=several)
     before = mean_by(held.owner, plain)[1]
-    of_windows = decision.tempered(chosen.scores, no_noise, multi_label=several)
+    of_windows = (
+        DecisionModule(decision, multi_label=several)
+        .tempered(torch.from_numpy(chosen.scores), torch.from_numpy(no_noise))
+        .numpy()
+    )
     after = mean_by(held.owner, of_windows)[1]
     clip_known = mean_by(held.owner, known[:, None])[1][:, 0]
     limits: tuple[ClassThreshold, ...] = ()

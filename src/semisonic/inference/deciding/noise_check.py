@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from semisonic.features import MelOptions, make_extractor
 from semisonic.inference.deciding.made_up_noise import BEYOND_DB, KINDS, make_noise
 from semisonic.inference.pipeline import features_of_wave
-from semisonic.inference.scoring import compute_rows, decide
+from semisonic.inference.scoring import answer_rows
 from semisonic.models import SoundModel
 
 PER_KIND = 72
@@ -62,7 +62,7 @@ def check_noise(
 ) -> tuple[NoiseRow, ...]:
     """What the model says of noise that no rule was fitted by, a row a kind."""
     features = features_of_noise(model.mel, seed=seed, per_kind=per_kind, beyond_db=0.0)
-    said = decide(model, *compute_rows(model, features, np.arange(len(features)), device=device))
+    said = answer_rows(model, features, np.arange(len(features)), device=device)
     rows = []
     for number, kind in enumerate(KINDS):
         part = slice(number * per_kind, (number + 1) * per_kind)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import GroupKFold
@@ -18,6 +19,7 @@ from sklearn.svm import SVC
 
 from semisonic.base.seeds import derive
 from semisonic.evaluation.strangers import limit_for
+from semisonic.models.decision_module import Rule, known_within
 from semisonic.models.unknown import Distance, Energy, Limit, Noise, Part, Unknown
 
 ENERGY, DISTANCE, NONE = "energy", "distance", "none"
@@ -77,20 +79,19 @@ def fit_unknown(
     def crossed(fit: Callable[[Rows], Part]) -> Vector:
         found = np.zeros(len(logits))
         for rows, others in splits:
-            found[others] = fit(rows).strangeness(logits[others], embeddings[others])
+            found[others] = _strangeness(fit(rows), logits[others], embeddings[others])
         return found
 
-    behind = embeddings.shape[1]
     of_known, of_noise = np.zeros(len(noise[0])), np.zeros(len(noise[1]))
     part_of = np.arange(len(of_noise)) % len(splits)
     for number, (rows, others) in enumerate(splits):
         left = part_of == number
         part = _noise(noise[0][rows], noise[1][~left])
-        of_known[others] = part.strangeness(logits[others], noise[0][others])
-        of_noise[left] = part.strangeness(logits[:0], noise[1][left])
+        of_known[others] = _strangeness(part, statistics=noise[0][others])
+        of_noise[left] = _strangeness(part, statistics=noise[1][left])
     limit = _limit(of_known, _between(of_known, of_noise, kept))
-    parts: list[Part] = [replace(_noise(*noise), limit=limit, behind=behind)]
-    known = no_noise = limit.known(of_known)
+    parts: list[Part] = [replace(_noise(*noise), limit=limit)]
+    known = no_noise = _known(limit, of_known)
     if rule != NONE:
 
         def by_rule(rows: Rows) -> Part:
@@ -103,7 +104,7 @@ def fit_unknown(
         share = min(1.0, kept / max(float(passing.mean()), 1e-9))
         limit = _limit(strange, limit_for(strange[passing], share) if passing.any() else np.inf)
         parts.insert(0, replace(by_rule(np.arange(len(logits))), limit=limit))
-        known = np.minimum(known, limit.known(strange))
+        known = np.minimum(known, _known(limit, strange))
     return Unknown(tuple(parts), kept), known, no_noise
 
 
@@ -112,8 +113,29 @@ def suited_rule(logits: Table) -> str:
 
     Those of trees and neighbours are: their energy is 0 for any sound.
     """
-    energy = Energy(_OPEN).strangeness(logits, None)
+    energy = _strangeness(Energy(_OPEN), logits)
     return ENERGY if float(np.ptp(energy)) > LEAST_ENERGY else DISTANCE
+
+
+def _strangeness(
+    part: Part,
+    logits: Table | None = None,
+    embeddings: Table | None = None,
+    statistics: Table | None = None,
+) -> Vector:
+    """How strange sounds are by a rule, shape (n,), as a model that has it computes it."""
+    tables = [
+        None if table is None else torch.tensor(np.asarray(table, np.float64))
+        for table in (logits, embeddings, statistics)
+    ]
+    with torch.no_grad():
+        found: Vector = Rule(part)(*tables).numpy()
+    return found
+
+
+def _known(limit: Limit, strangeness: Vector) -> Vector:
+    known: Vector = known_within(limit, torch.from_numpy(strangeness)).numpy()
+    return known
 
 
 def _splits(groups: NDArray[Any], seed: int, folds: int = 5) -> list[tuple[Rows, Rows]]:

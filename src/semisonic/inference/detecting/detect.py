@@ -21,7 +21,6 @@ from semisonic.data.events import Events
 from semisonic.data.outputs import refuse_url
 from semisonic.engines import LOCAL, Engine, EngineOptions, open_engine, spread
 from semisonic.inference.detecting.afar import hear_afar
-from semisonic.inference.detecting.deciding import decision_key
 from semisonic.inference.detecting.events_of import Rules
 from semisonic.inference.detecting.grid import Stretch
 from semisonic.inference.detecting.hearing import Listener, hear
@@ -224,6 +223,6 @@ def _key(listener: Listener) -> str:
     model, grid = listener.model, listener.grid
     return digest(
         _VERSION, model.name, model.classes, model.multi_label, model.mel,
-        weights_digest(model), decision_key(model), grid.n_window, grid.n_hop, grid.n_frame,
+        weights_digest(model), model.decision.key, grid.n_window, grid.n_hop, grid.n_frame,
         listener.with_frames,
     )  # fmt: skip

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from semisonic.base.errors import OptionError
 from semisonic.data.clips import Clips
-from semisonic.inference.detecting.deciding import frame_scores, window_scores
 from semisonic.inference.detecting.grid import Average, Grid, Stretch
 from semisonic.inference.detecting.options import FRAMES, WINDOWS
 from semisonic.inference.detecting.recordings import Recording
@@ -77,7 +76,7 @@ class Listener:
         """A place for the scores of a part."""
         return Average(self.grid, part, len(self.model.classes), self._times)
 
-    def scores(self, features: NDArray[np.float32]) -> Table:
+    def scores(self, features: NDArray[np.float32]) -> tuple[Table, Table | None]:
         """Scores of windows.
 
         Parameters
@@ -86,15 +85,20 @@ class Listener:
 
         Returns
         -------
-        ndarray of float64, shape (n, n_classes), or (n, n_points, n_classes) with frames
+        whole : ndarray of float64, shape (n, n_classes)
+            As ``predict`` gives them.
+        along : ndarray of float64, shape (n, n_points, n_classes), or None
+            With frames.
         """
-        with evaluating(self.model):
+        model = self.model
+        with evaluating(model):
             x = torch.from_numpy(features).to(self.device)
             if not self.with_frames:
-                return window_scores(self.model, x, self.model.embed(x))
-            clip, frames = self.model.embed_along_time(x)
-            whole = window_scores(self.model, x, clip)[:, None]
-            return np.sqrt(whole * frame_scores(self.model, frames))
+                return model.score(x)[0].numpy(), None
+            embedding, frames = model.embed_along_time(x)
+            whole = model.score(x, embedding)[0]
+            along = torch.sqrt(whole[:, None] * model.calibrated(model.head(frames)))
+            return whole.numpy(), along.numpy()
 
 
 @dataclass(frozen=True)
@@ -138,10 +142,10 @@ def hear(
             yield Heard(recording, part, average.mean(), item.reason)
             average = None
             continue
-        for (start, end), scores in zip(
-            item.times.tolist(), listener.scores(item.features), strict=True
-        ):
-            average.add(start, end, scores)
+        whole, along = listener.scores(item.features)
+        scores = whole if along is None else along
+        for (start, end), one in zip(item.times.tolist(), scores, strict=True):
+            average.add(start, end, one)
 
 
 def _row(recording: Recording, part: Stretch, grid: Grid) -> dict[str, object]:

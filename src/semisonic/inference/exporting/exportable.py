@@ -40,7 +40,9 @@ class Exportable(nn.Module):
     def __init__(self, model: SoundModel, kind: str, outputs: tuple[str, ...] = (SCORES,)) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).cpu().float().eval()
-        self.decision = DecisionModule(model.decision, multi_label=model.multi_label)
+        self.decision = DecisionModule(
+            model.decision, multi_label=model.multi_label, dtype=torch.float32
+        )
         self.kind, self.outputs = kind, outputs
         self.mel: nn.Module = nn.Identity()
         if kind == AUDIO:
@@ -55,20 +57,19 @@ class Exportable(nn.Module):
         features = self.mel(as_stored(x) if self.kind == AUDIO else x)
         rounded = features.half().float()
         embedding = self.model.embed(rounded)
-        seen = embedding
-        if self.model.decision.unknown.reads_statistics:
-            seen = torch.cat([embedding, self.model.statistics(rounded)], dim=1)
+        reads_statistics = self.model.decision.unknown.reads_statistics
+        statistics = self.model.statistics(rounded) if reads_statistics else None
         found = {
-            SCORES: self.scores(self.model.head(embedding), seen),
+            SCORES: self.scores(self.model.head(embedding), embedding, statistics),
             EMBEDDINGS: embedding,
             LEVELS: features,
         }
         return tuple(found[name] for name in self.outputs)
 
-    def scores(self, logits: Tensor, seen: Tensor) -> Tensor:
-        """From logits, and what rules see, to scores, as prediction does."""
-        found: Tensor = self.decision(logits, seen)
-        return found
+    def scores(self, logits: Tensor, embedding: Tensor, statistics: Tensor | None) -> Tensor:
+        """From logits to scores, as prediction does."""
+        scores: Tensor = self.decision(logits, embedding, statistics)[0]
+        return scores
 
     def example(self) -> Tensor:
         """An input for two clips, to be traced with; its numbers do not matter."""

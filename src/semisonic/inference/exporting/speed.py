@@ -76,7 +76,7 @@ def measure(
 
     def eager() -> object:
         found = features_of_wave(wave, model.mel, extractor) if kind == AUDIO else features
-        return model.scores(model.from_features(torch.from_numpy(found[None])))
+        return model.score(torch.from_numpy(found[None]))
 
     def of(run: Runner) -> Work:
         return lambda: run(x)

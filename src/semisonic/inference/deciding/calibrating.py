@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
@@ -28,13 +30,15 @@ from semisonic.base.calibration import (
     VECTOR,
     Calibration,
     Knots,
-    Table,
-    probabilities,
 )
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import nearest
 from semisonic.base.seeds import derive
 from semisonic.evaluation.checked import as_classes, as_scores, as_targets, same_length
+from semisonic.models.decision import Decision
+from semisonic.models.decision_module import DecisionModule
+
+Table = NDArray[np.float64]
 
 FOLDS = 5
 _TEMPERATURES = (0.05, 50.0)
@@ -101,6 +105,14 @@ def fit_calibration(
     raise OptionError(f"calibration: found '{method}'; {nearest(method, (NONE, *METHODS))}")
 
 
+def calibrated(calibration: Calibration, logits: ArrayLike, *, multi_label: bool) -> Table:
+    """Scores by a calibration, shape (n, n_classes), as the model that has it gives them."""
+    module = DecisionModule(Decision(calibration), multi_label=multi_label)
+    with torch.no_grad():
+        scores: Table = module.calibrated(torch.tensor(np.asarray(logits, np.float64))).numpy()
+    return scores
+
+
 def choose_calibration(
     logits: ArrayLike,
     target: ArrayLike,
@@ -133,7 +145,7 @@ def choose_calibration(
     owner = np.unique(np.asarray(groups), return_inverse=True)[1]
     same_length(logits=table, groups=owner)
     weight = np.ones(len(table)) if weights is None else np.asarray(weights, np.float64)
-    found: dict[str, Table] = {NONE: Calibration().apply(table, multi_label=multi_label)}
+    found: dict[str, Table] = {NONE: calibrated(Calibration(), table, multi_label=multi_label)}
     splits = _splits(truth, owner, multi_label, seed)
     for method in methods:
         if method == NONE:
@@ -143,7 +155,7 @@ def choose_calibration(
             fitted = fit_calibration(
                 method, table[rows], truth[rows], multi_label=multi_label, weights=weight[rows]
             )
-            scores[others] = fitted.apply(table[others], multi_label=multi_label)
+            scores[others] = calibrated(fitted, table[others], multi_label=multi_label)
         found[method] = scores
     loss = {name: _losses(scores, truth, multi_label) for name, scores in found.items()}
     best = methods[0] if len(methods) == 1 else _best(loss, owner, weight)
@@ -205,7 +217,7 @@ def _total_loss(z: Table, soft: Table, weight: Any, multi_label: bool) -> tuple[
     else:
         top = z.max(axis=1, keepdims=True)
         loss = (top + np.log(np.exp(z - top).sum(axis=1, keepdims=True)) - z) * soft
-    slope = weight[:, None] * (probabilities(z, multi_label=multi_label) - soft)
+    slope = weight[:, None] * ((expit(z) if multi_label else softmax(z, axis=1)) - soft)
     return float((weight[:, None] * loss).sum()), slope
 
 
@@ -239,7 +251,7 @@ def _vector(
 
 
 def _isotonic(table: Table, truth: Any, weight: Any, multi_label: bool) -> Knots:
-    scores = probabilities(table, multi_label=multi_label)
+    scores = calibrated(Calibration(), table, multi_label=multi_label)
     least = 1.0 / (weight.sum() + 2.0)
     knots = []
     for column, values in enumerate(scores.T):

@@ -13,9 +13,9 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from semisonic import evaluation
-from semisonic.base.calibration import METHODS, Calibration, probabilities
+from semisonic.base.calibration import METHODS, Calibration
 from semisonic.base.errors import DataError, OptionError
-from semisonic.evaluation.calibrating import choose_calibration, fit_calibration
+from semisonic.inference.deciding.calibrating import calibrated, choose_calibration, fit_calibration
 
 N = 3000
 
@@ -24,7 +24,7 @@ def drawn(too_sure: float, n: int = N, seed: int = 0) -> tuple[np.ndarray, np.nd
     """Logits that are too large by a factor, and classes drawn from what they should say."""
     rng = np.random.default_rng(seed)
     true = rng.normal(0, 2, (n, 4))
-    table = probabilities(true, multi_label=False)
+    table = calibrated(Calibration(), true, multi_label=False)
     target = (table.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
     return true * too_sure, target
 
@@ -32,7 +32,7 @@ def drawn(too_sure: float, n: int = N, seed: int = 0) -> tuple[np.ndarray, np.nd
 def tags(too_sure: float, n: int = N, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     true = rng.normal(-1, 2, (n, 3))
-    return true * too_sure, rng.random((n, 3)) < probabilities(true, multi_label=True)
+    return true * too_sure, rng.random((n, 3)) < calibrated(Calibration(), true, multi_label=True)
 
 
 class _Logits(ClassifierMixin, BaseEstimator):
@@ -51,7 +51,7 @@ class _Logits(ClassifierMixin, BaseEstimator):
         return x.argmax(axis=1)
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        return probabilities(x, multi_label=False)
+        return calibrated(Calibration(), x, multi_label=False)
 
 
 @pytest.mark.parametrize("too_sure", [0.5, 1.0, 3.0])
@@ -69,14 +69,14 @@ def test_temperature_agrees_with_scikit_learn() -> None:
     logits, target = drawn(2.0)
     theirs = CalibratedClassifierCV(FrozenEstimator(_Logits()), method="temperature")
     theirs.fit(logits, target)
-    ours = fit_calibration("temperature", logits, target).apply(logits, multi_label=False)
+    ours = calibrated(fit_calibration("temperature", logits, target), logits, multi_label=False)
     np.testing.assert_allclose(ours, theirs.predict_proba(logits), atol=2e-3)
 
 
 def test_isotonic_agrees_with_scikit_learn_class_by_class() -> None:
     logits, target = drawn(2.0)
     found = fit_calibration("isotonic", logits, target)
-    scores = probabilities(logits, multi_label=False)
+    scores = calibrated(Calibration(), logits, multi_label=False)
     least = 1 / (N + 2)
     other = np.stack(
         [
@@ -87,7 +87,7 @@ def test_isotonic_agrees_with_scikit_learn_class_by_class() -> None:
     )
     other = np.clip(other, least, 1 - least)
     other /= other.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found.apply(logits, multi_label=False), other, atol=1e-6)
+    np.testing.assert_allclose(calibrated(found, logits, multi_label=False), other, atol=1e-6)
 
 
 def test_vector_scaling_of_tags_agrees_with_logistic_regression() -> None:
@@ -104,8 +104,8 @@ def test_scores_of_other_clips_come_to_mean_what_they_say(method: str) -> None:
     logits, target = drawn(3.0)
     half = N // 2
     found = fit_calibration(method, logits[:half], target[:half])
-    before = probabilities(logits[half:], multi_label=False)
-    after = found.apply(logits[half:], multi_label=False)
+    before = calibrated(Calibration(), logits[half:], multi_label=False)
+    after = calibrated(found, logits[half:], multi_label=False)
     error = evaluation.expected_calibration_error
     assert error(target[half:], before) > 0.12
     assert error(target[half:], after) < 0.05
@@ -143,7 +143,7 @@ def test_few_right_clips_do_not_make_it_certain() -> None:
     logits = 5.0 * np.eye(4)[np.arange(20) % 4]
     for method in METHODS:
         found = fit_calibration(method, logits, np.arange(20) % 4)
-        assert found.apply(logits, multi_label=False).max() < 0.98
+        assert calibrated(found, logits, multi_label=False).max() < 0.98
 
 
 def test_a_class_without_clips_does_not_disturb() -> None:
@@ -151,7 +151,7 @@ def test_a_class_without_clips_does_not_disturb() -> None:
     rows = target != 3
     for method in METHODS:
         found = fit_calibration(method, logits[rows], target[rows])
-        assert np.isfinite(found.apply(logits, multi_label=False)).all()
+        assert np.isfinite(calibrated(found, logits, multi_label=False)).all()
 
 
 def test_wrong_use() -> None:
