@@ -78,7 +78,7 @@ def app_project(app_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         sounds = {
             "hum": 0.4 * np.sin(2 * np.pi * pitch * time_s),
             "hiss": rng.normal(0, 0.15, len(time_s)),
-            "sweep": 0.4 * np.sin(2 * np.pi * (5 * pitch + 2000 * time_s) * time_s),
+            "sweep": 0.4 * np.sin(2 * np.pi * (5 * pitch + (500 + 300 * number) * time_s) * time_s),
         }
         for name, wave in sounds.items():
             sf.write(folder / "recordings" / f"{name}-{number}.wav", wave, RATE)

@@ -86,6 +86,35 @@ def test_a_recording_is_made(page: Any) -> None:
     page.locator(".viewer").wait_for()
 
 
+@pytest.mark.parametrize("how", ["another page", "hidden"])
+def test_leaving_the_page_turns_the_microphone_off_and_keeps_the_take(
+    app_browser: Any, app_address: str, how: str
+) -> None:
+    for page in opened(app_browser, app_address, DESK):
+        page.evaluate(
+            """() => { const devices = navigator.mediaDevices;
+            const open = devices.getUserMedia.bind(devices);
+            devices.getUserMedia = async (wanted) => { const stream = await open(wanted);
+            window.tracks = stream.getTracks(); return stream; } }"""
+        )
+        page.get_by_role("button", name="Record").click()
+        page.get_by_role("button", name="Stop, 0:01").wait_for()
+        assert page.evaluate("window.tracks.every((track) => track.readyState === 'live')")
+        with page.expect_response("**/api/uploads*") as sent:
+            if how == "hidden":
+                page.evaluate(
+                    """() => { Object.defineProperty(document, 'hidden', { get: () => true });
+                    document.dispatchEvent(new Event('visibilitychange')); }"""
+                )
+            else:
+                page.get_by_role("link", name="Models", exact=True).click()
+        page.wait_for_function("window.tracks.every((track) => track.readyState === 'ended')")
+        kept = sent.value.json()
+        page.goto(f"{app_address}#/try/{kept['id']}")
+        page.get_by_role("heading", name=kept["name"]).wait_for()
+        page.locator(".viewer").wait_for()
+
+
 def test_live_shows_scores_and_events(page: Any) -> None:
     page.get_by_role("link", name="Live").click()
     start = page.get_by_role("button", name="Start listening")

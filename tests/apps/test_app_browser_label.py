@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 import urllib.request
@@ -88,7 +89,12 @@ def test_answers_with_keys_undo_and_reload(page: Any, app_address: str) -> None:
     assert asked(page, third) == second
     answers_reach(app_address, 1)
 
-    page.keyboard.press("m")  # several labels
+    page.keyboard.press("m")  # several labels, which the project has to allow first
+    page.get_by_text("A clip of this project carries one label").wait_for()
+    assert answers(app_address)["several_labels"] is False
+    page.get_by_role("button", name="Let clips carry several").click()
+    page.locator("button[aria-pressed=true]", has_text="Several labels").wait_for()
+    assert answers(app_address)["several_labels"] is True
     page.keyboard.press("1")
     page.keyboard.press("/")
     page.keyboard.type("other")
@@ -103,6 +109,57 @@ def test_answers_with_keys_undo_and_reload(page: Any, app_address: str) -> None:
     page.keyboard.press("0")
     asked(page, fifth)
     answers_reach(app_address, 4)
+
+
+def test_two_browsers_without_a_name_are_two_people(
+    app_browser: Any, app_project: Path, tmp_path: Path
+) -> None:
+    from semisonic.apps.web.options import AppOptions
+    from semisonic.apps.web.studio import Studio
+
+    shutil.copytree(app_project.parent, tmp_path / "all")
+    project = Project.open(tmp_path / "all" / app_project.name)
+    for address in serving(Studio(AppOptions(project=project.folder, device="cpu"))):
+        for one in opened(app_browser, f"{address}#/label", DESK):
+            for other in opened(app_browser, f"{address}#/label", DESK):
+                names = [asked(place) for place in (one, other)]
+                assert names[0] != names[1]  # nobody is asked what the other one is asked
+                for place, label, before in zip((one, other), ("hum", "hiss"), names, strict=True):
+                    place.keyboard.press("/")
+                    place.keyboard.type(label)
+                    place.keyboard.press("Enter")
+                    asked(place, before)
+                said = {entry.file: entry for entry in project.log.in_force()}
+                assert set(said) == set(names)
+                guests = [said[name].annotator for name in names]
+                assert guests[0] != guests[1]
+                shown = [place.get_by_label("Your name") for place in (one, other)]
+                for field, guest in zip(shown, guests, strict=True):
+                    assert guest in field.get_attribute("placeholder")
+                now = asked(other)
+                other.keyboard.press("z")
+                assert asked(other, now) == names[1]
+                assert [entry.file for entry in project.log.in_force()] == [names[0]]
+                one.reload()
+                asked(one)
+                assert guests[0] in one.get_by_label("Your name").get_attribute("placeholder")
+
+
+def test_skipping_is_no_answer(doubting: Any, doubtful: Project) -> None:
+    first = asked(doubting)
+    doubting.keyboard.press("s")
+    second = asked(doubting, first)
+    doubting.keyboard.press("z")
+    assert asked(doubting, second) == first
+    doubting.keyboard.press("s")
+    asked(doubting, first)
+    assert len(doubtful.log.in_force()) == 21
+
+
+def test_what_is_said_beside_the_accuracy_is_shown_with_it(doubting: Any) -> None:
+    side = doubting.locator(".labelling > section").nth(1)
+    side.get_by_text("each left out in turn").wait_for()
+    assert re.search(r"\d+ of 21", side.inner_text())
 
 
 def test_a_question_that_was_overtaken_is_not_opened_for_an_answer(page: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,6 +12,8 @@ from typing import Any
 
 import pytest
 from app_helpers import DESK, PHONE, opened, serving
+
+from semisonic.labeling import LabelLog
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
@@ -49,7 +53,32 @@ def group(page: Any, number: int) -> str:
     return f"kind {number}"
 
 
-def test_from_a_folder_to_a_first_classifier(page: Any, tmp_path: Path) -> None:
+def _full_disk(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_cannot_be_read_is_told_before_the_first_question(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "recordings" / "broken.wav").write_bytes(b"RIFF")
+    odd = os.fsencode(tmp_path / "recordings") + b"/bad\xff\xfe.wav"
+    shutil.copy(tmp_path / "recordings" / "hum-0.wav", odd)
+    page.get_by_label("Recordings", exact=True).wait_for()
+    page.get_by_role("button", name="Start").click()
+    page.get_by_role("heading", name="24 of 26 recordings are used").wait_for(timeout=MOST_WAIT)
+    told = page.locator(".failures li")
+    assert told.count() == 1
+    assert re.match(r"broken\.wav .+", told.inner_text())
+    page.get_by_text("1 copies of others left out").wait_for()
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("heading", name=re.compile("Groups that sound alike")).wait_for()
+    page.get_by_role("link", name="Try it").click()
+    page.get_by_role("button", name="bad\ufffd\ufffd.wav").click()
+    page.get_by_role("heading", name="bad\ufffd\ufffd.wav").wait_for()
+    page.locator(".viewer").wait_for()
+
+
+def test_from_a_folder_to_a_first_classifier(
+    page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page.get_by_label("Recordings", exact=True).wait_for()
     assert page.get_by_label("Name", exact=True).input_value() == "recordings"
     page.get_by_label("Name", exact=True).fill("mine")
@@ -83,13 +112,20 @@ def test_from_a_folder_to_a_first_classifier(page: Any, tmp_path: Path) -> None:
     page.reload()
     assert group(page, 3) == third
     page.keyboard.press("s")
-    page.get_by_text("All groups are done").wait_for()
-    page.keyboard.press("z")
+    page.get_by_text("All other groups are done").wait_for()
+    log = LabelLog(tmp_path / "runs" / "mine" / "labels.jsonl")
+    n_answers = len(log.in_force())
+    page.keyboard.press("z")  # nothing was written down, and nothing is taken back
     group(page, 3)
+    assert len(log.in_force()) == n_answers == 7
     page.get_by_label("Name of the group").fill(third)
     page.keyboard.press("Enter")
 
-    page.get_by_role("button", name="Make the first classifier").click()
+    with monkeypatch.context() as broken:
+        broken.setattr("semisonic.labeling.project.train_again", _full_disk)
+        page.get_by_role("button", name="Make the first classifier").click()
+        page.get_by_text("Nothing was learned: the disk is full").wait_for()
+    page.get_by_role("button", name="Try again").click()
     page.get_by_role("heading", name="There is a first classifier").wait_for(timeout=MOST_WAIT)
     page.get_by_text(re.compile(r"3 classes from \d+ answers")).wait_for()
     page.get_by_role("link", name="Go on").click()

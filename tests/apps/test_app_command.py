@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import signal
 import socket
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -32,7 +34,12 @@ def test_it_runs_until_it_is_stopped(app_model: Path, number: int) -> None:
 
 
 def test_another_address_needs_the_token_that_is_printed() -> None:
-    with running("--host", "0.0.0.0") as (_, address):
+    with running("--host", "0.0.0.0") as (process, address):
+        assert process.stdout is not None
+        assert socket.gethostname() in process.stdout.readline()  # and by its name
+        host = urllib.parse.urlsplit(address).hostname
+        assert host is not None
+        assert ipaddress.ip_address(host)  # which other machines know
         token = re.search(r":(\d+)/\?token=([\w-]{20,})$", address)
         assert token, address
         here = f"http://127.0.0.1:{token[1]}"
@@ -68,6 +75,8 @@ def test_what_is_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "none.zip" in capsys.readouterr().err
     assert main(["app", "--folder", str(tmp_path / "none"), "--port", "0"]) == 2
     assert "is no folder" in capsys.readouterr().err
+    assert main(["app", "--token", "only15letters!!", "--port", "0"]) == 2
+    assert "found 15 letters, expected 16" in capsys.readouterr().err
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

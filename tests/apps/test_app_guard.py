@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from app_helpers import ADDRESS, LIVE, browsing
@@ -14,11 +16,15 @@ pytest.importorskip("httpx")
 
 from starlette.websockets import WebSocketDisconnect
 
+from semisonic.apps.web.guard import Attempts, Guard, Rules
+
+TOKEN = "open sesame, please"
+
 
 @pytest.fixture
 def outside(studio: Any) -> Iterator[Any]:
     """A browser that does not know the token."""
-    yield from browsing(studio, token="open sesame")
+    yield from browsing(studio, token=TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +98,12 @@ def test_without_the_token_there_is_nothing(outside: Any) -> None:
 
 
 def test_the_token_becomes_a_cookie(outside: Any) -> None:
-    answer = outside.get("/?token=open%20sesame", follow_redirects=False)
+    answer = outside.get(f"/?token={quote(TOKEN)}", follow_redirects=False)
     assert answer.status_code == 303
     assert answer.headers["location"] == "/"
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
-    assert "samesite=strict" in cookie
+    assert "samesite=lax" in cookie
     assert "sesame" not in cookie
     assert outside.get("/api/studio").status_code == 200
 
@@ -149,3 +155,90 @@ def test_static_files_are_those_of_the_page(client: Any, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code in (400, 404)
     assert "dataclass" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "host", ["x;script-src *;y@127.0.0.1:8765", "user@127.0.0.1:8765", "127.0.0.1:8765/x"]
+)
+def test_a_host_with_anything_but_name_and_port_is_refused(client: Any, host: str) -> None:
+    answer = client.get("/api/studio", headers={"Host": host, "Origin": f"http://{host}"})
+    assert answer.status_code == 403
+    assert "script-src *" not in answer.headers["content-security-policy"]
+
+
+class Clock:
+    """Time that goes on when somebody sleeps, and not else."""
+
+    def __init__(self) -> None:
+        self.now, self.slept = 1000.0, 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept += seconds
+
+
+def test_wrong_tokens_are_slowed_down_and_the_right_one_still_opens() -> None:
+    clock = Clock()
+    guard = Guard(_page, Rules("0.0.0.0", 8765, TOKEN, lambda _: 0), Attempts(clock, clock.sleep))
+    answers = [_asked(guard, "10.0.0.1", f"guess {number}") for number in range(10)]
+    assert (set(answers), clock.slept) == ({401}, 0.0)
+    assert _asked(guard, "10.0.0.2", TOKEN) == 303  # another address does not wait
+    assert clock.slept == 0.0
+    for number in range(20):
+        assert _asked(guard, "10.0.0.1", f"more {number}") == 401
+    assert clock.slept == pytest.approx(20.0)  # one a second
+    assert _asked(guard, "10.0.0.1", TOKEN) == 303
+    clock.now += 60.0
+    before = clock.slept
+    assert _asked(guard, "10.0.0.1", TOKEN) == 303
+    assert clock.slept == before  # forgotten
+
+
+def test_tries_that_wait_are_few() -> None:
+    async def work() -> list[bool]:
+        gate = asyncio.Event()
+
+        async def sleep(_: float) -> None:
+            await gate.wait()
+
+        attempts = Attempts(lambda: 0.0, sleep)
+        for _ in range(10):
+            attempts.wrong("a")
+        tries = [asyncio.create_task(attempts.turn("a")) for _ in range(8)]
+        done, _ = await asyncio.wait(tries, return_when=asyncio.FIRST_COMPLETED)
+        assert [one.result() for one in done] == [False] * len(done)
+        assert await attempts.turn("b")
+        gate.set()
+        return await asyncio.gather(*tries)
+
+    assert sorted(asyncio.run(work())) == [False] * 3 + [True] * 5
+
+
+async def _page(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError("the page was reached")
+
+
+def _asked(guard: Guard, address: str, token: str) -> int:
+    """The status of opening the link with a token."""
+    found: list[int] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            found.append(message["status"])
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "query_string": f"token={quote(token)}".encode(),
+        "headers": [(b"host", b"10.0.0.9:8765")],
+        "client": (address, 5000),
+    }
+    asyncio.run(guard(scope, receive, send))
+    return found[0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -18,7 +21,8 @@ pytest.importorskip("httpx")
 
 from semisonic.apps.web.options import AppOptions
 from semisonic.apps.web.studio import Studio
-from semisonic.labeling import LabelLog
+from semisonic.inference import open_model
+from semisonic.labeling import LabelLog, ProjectOptions, start_project
 
 
 @pytest.fixture
@@ -30,7 +34,10 @@ def project(app_project: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(project: Path) -> Iterator[Any]:
-    yield from browsing(Studio(AppOptions(project=project, runs=project.parent, device="cpu")))
+    options = AppOptions(project=project, runs=project.parent, device="cpu")
+    for found in browsing(Studio(options)):
+        found.folder = project.parent / "recordings"
+        yield found
 
 
 def asked(page: Any, name: str = "ann", **more: str) -> dict[str, Any]:
@@ -53,6 +60,7 @@ def kind(item: dict[str, Any]) -> str:
 
 
 def test_an_answer_stands_in_the_log_at_once(page: Any, project: Path) -> None:
+    assert page.post("/api/label/several", json={"several": True}).status_code == 200
     item = asked(page)
     assert asked(page) == item  # also after a reload
     said = say(page, item, ["hum", "bird"], note="far away", guess="hiss", guess_score=0.7)
@@ -167,7 +175,7 @@ def test_a_part_of_a_stretch_is_an_answer_to_it(page: Any, project: Path) -> Non
 
 
 def test_what_is_asked_is_shown_but_not_listed(page: Any) -> None:
-    answer = page.get("/api/label/next").json()
+    answer = page.get("/api/label/next", params={"annotator": "ann"}).json()
     facts = wait_for(page, answer["sound"], "picture")
     assert facts["name"] == answer["item"]["file"]
     assert "heard" not in facts
@@ -191,7 +199,9 @@ def test_no_recording_outside_the_project_is_opened(page: Any, project: Path, na
     for file in (name, str(secret)):
         assert page.post("/api/label/open", json={"file": file, **place}).status_code == 400
         said = {"file": file, **place, "labels": ["hum"], "presence": "positive"}
-        assert page.post("/api/label/answers", json=said).status_code == 400
+        answer = page.post("/api/label/answers", json={**said, "annotator": "ann"})
+        assert answer.status_code == 400
+        assert page.post("/api/label/skip", json={**said, "annotator": "ann"}).status_code == 400
         assert page.post("/api/label/similar", json={"file": file, **place}).status_code == 400
     assert not (project / "labels.jsonl").exists()
 
@@ -207,16 +217,175 @@ def test_no_recording_outside_the_project_is_opened(page: Any, project: Path, na
         {"labels": "hum"},
         {"labels": []},
         {"guess_score": 7},
+        {"end_time": 99_999.0},
+        {"end_time": 1e300},
+        {"start_time": 0.0, "end_time": 0.6},
+        {"labels": ["-"]},
+        {"labels": ["?"]},
+        {"labels": ["hum\0"]},
+        {"labels": ["hum\nhiss"]},
+        {"labels": ["\u202ehum"]},
+        {"labels": [f"hum {number}" for number in range(5000)]},
+        {"labels": ["hum", "hiss"]},
+        {"annotator": ""},
+        {"note": "\ud800"},
+        {"labels": ["\ud800"]},
+        {"file": "\ud800.wav"},
+        {"file": "///x"},
     ],
 )
 def test_an_impossible_answer_is_refused(page: Any, project: Path, change: dict[str, Any]) -> None:
     item = asked(page)
     said = {"labels": ["hum"], "presence": "positive", "source": item["source"]}
-    said |= {key: item[key] for key in ("file", "start_time", "end_time")}
-    answer = page.post("/api/label/answers", json={**said, **change})
-    assert answer.status_code in (400, 422)
-    assert answer.json()["error"]
+    said |= {key: item[key] for key in ("file", "start_time", "end_time")} | {"annotator": "ann"}
+    for path, body in (("answers", {**said, **change}), ("together", {"answers": [said | change]})):
+        text = json.dumps(body)  # as it is sent: a lone surrogate too
+        headers = {"Content-Type": "application/json"}
+        answer = page.post(f"/api/label/{path}", content=text, headers=headers)
+        assert answer.status_code in (400, 422), answer.text
+        assert answer.json()["error"]
     assert not (project / "labels.jsonl").exists()
+
+
+def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
+    app_project: Path, app_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "odd"
+    shutil.copytree(app_project.parent / "recordings", folder)
+    for number, name in enumerate((b"bad\xff\xfe.wav", b"\xe9t\xe9.wav")):
+        os.rename(folder / f"hum-{number}.wav", os.fsencode(folder) + b"/" + name)
+    options = ProjectOptions(
+        folder, tmp_path / "project", encoder=str(app_model), clusters="3", silence_db=-120.0,
+        device="cpu",
+    )  # fmt: skip
+    started = start_project(options)
+    studio = Studio(AppOptions(project=tmp_path / "project", runs=tmp_path, device="cpu"))
+    odd = {}
+    for page in browsing(studio):
+        n_asked = 0
+        while (answer := page.get("/api/label/next", params={"annotator": "ann"}).json())["item"]:
+            item, n_asked = answer["item"], n_asked + 1
+            if item["file"].startswith("///"):
+                facts = wait_for(page, answer["sound"], "picture")
+                odd[item["file"]] = facts["name"]
+                assert facts["state"] == "ready"
+            say(page, item, ["hum" if item["file"].startswith("///") else kind(item)])
+        assert n_asked == len(started.project.index) == 24
+        assert page.get("/api/label/groups").status_code == 200
+        page.post("/api/label/learn")
+        assert _learned(page)["reason"] == ""
+        assert page.get("/api/label/doubted").status_code == 200
+        undone = page.post("/api/label/undo", json={"annotator": "ann"})
+        assert undone.status_code == 200
+        assert page.get("/api/projects").status_code == 200
+    assert odd == {
+        "///bad%FF%FE.wav": "bad\ufffd\ufffd.wav",
+        "///%E9t%E9.wav": "\ufffdt\ufffd.wav",
+    }
+
+
+def test_a_project_of_one_label_a_clip_stays_one(page: Any, project: Path) -> None:
+    item = asked(page)
+    two = {key: item[key] for key in ("file", "start_time", "end_time", "source")} | {
+        "labels": ["hum", "bird"], "presence": "positive", "annotator": "ann",
+    }  # fmt: skip
+    refused = page.post("/api/label/answers", json=two)
+    assert refused.status_code == 400
+    assert "hum, bird, expected one" in refused.json()["error"]
+    assert page.get("/api/label").json()["several_labels"] is False
+    assert page.post("/api/label/several", json={"several": True}).status_code == 200
+    assert page.post("/api/label/answers", json=two).status_code == 200
+    assert page.get("/api/label").json()["several_labels"] is True
+    for _ in range(6):
+        item = asked(page)
+        say(page, item, [kind(item)])
+    page.post("/api/label/learn")
+    assert _learned(page)["history"][-1]["several_labels"] is True
+    page.post("/api/label/several", json={"several": False})
+    page.post("/api/label/learn")
+    (first, last) = _learned(page)["history"]
+    assert (first["several_labels"], last["several_labels"]) == (True, False)
+    assert last["n_answers"] == 6
+    assert any("1 stretch has several labels" in note for note in last["notes"])
+    assert not open_model(project / "model.zip").multi_label
+
+
+def test_what_is_said_beside_a_number_comes_with_it(page: Any) -> None:
+    for _ in range(7):
+        item = asked(page)
+        say(page, item, [kind(item)])
+    item = asked(page)
+    say(page, item, ["owl"])
+    page.post("/api/label/learn")
+    last = _learned(page)["history"][-1]
+    assert "of 8" in last["said"]["left_out"]
+    assert any("classes with one answer" in note and "owl" in note for note in last["notes"])
+
+
+def test_what_is_skipped_is_no_answer_and_comes_last(page: Any, project: Path) -> None:
+    first = asked(page)
+    skip = {key: first[key] for key in ("file", "start_time", "end_time")} | {"annotator": "ann"}
+    assert page.post("/api/label/skip", json=skip).status_code == 200
+    assert not (project / "labels.jsonl").exists()
+    assert asked(page, "bob")["file"] == first["file"]  # others are asked all the same
+    page.post("/api/label/skip", json={**skip, "annotator": "bob"})
+    seen = []
+    while (item := asked(page))["file"] != first["file"]:
+        seen.append(item["file"])
+        say(page, item, [kind(item)])
+        assert len(seen) < 24
+    assert len(seen) == 23
+    state = page.get("/api/label").json()
+    assert (state["answers"], state["stretches"]) == (23, 24)
+    say(page, first, ["hum"])
+    assert asked(page) is None
+
+
+def test_nameless_people_must_be_told_apart(page: Any) -> None:
+    assert page.get("/api/label/next", params={"annotator": ""}).status_code == 422
+    assert page.get("/api/label/next").status_code == 422
+    assert page.post("/api/label/undo", json={"annotator": ""}).status_code == 422
+
+
+def test_a_full_disk_is_told_in_plain_words(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = asked(page)
+    say(page, item, [kind(item)])
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("semisonic.labeling.label_log.sync", full)
+    item = asked(page)
+    said = {key: item[key] for key in ("file", "start_time", "end_time", "source")}
+    answer = page.post(
+        "/api/label/answers",
+        json={**said, "labels": ["hum"], "presence": "positive", "annotator": "ann"},
+    )
+    assert answer.status_code == 507
+    assert answer.json()["error"].startswith("the disk is full")
+    monkeypatch.setattr("semisonic.labeling.project.train_again", full)
+    page.post("/api/label/learn")
+    assert _learned(page)["reason"].startswith("the disk is full")
+
+
+def test_many_recordings_may_be_open_while_labelling(
+    page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semisonic.apps.web.shelf.MOST_LISTED", 3)
+    monkeypatch.setattr("semisonic.apps.web.shelf.MOST_UNLISTED", 2)
+    wave = (Path(page.folder) / "hum-0.wav").read_bytes()
+    ids = [
+        page.post(f"/api/uploads?name={number}.wav", content=wave).json()["id"]
+        for number in range(5)
+    ]
+    page.get(f"/api/sounds/{ids[2]}")  # used again, so it stays
+    ids.append(page.post("/api/uploads?name=last.wav", content=wave).json()["id"])
+    is_open = [page.get(f"/api/sounds/{one}").status_code == 200 for one in ids]
+    assert is_open == [False, False, True, False, True, True]
+    for _ in range(6):
+        item = asked(page)
+        say(page, item, [kind(item)])
+    assert page.get(f"/api/sounds/{ids[2]}").status_code == 200
 
 
 def test_without_a_project_it_says_how_to_get_one(client: Any) -> None:

@@ -93,6 +93,7 @@ def test_missing_thresholds_are_told_on_the_page_and_not_each_time(
     [
         ("not json", "JSON"),
         ("[]", "JSON"),
+        ("[" * 100_000, "JSON"),
         ("{}", "rate"),
         ('{"rate": "fast"}', "rate"),
         ('{"rate": 1e9}', "rate"),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import subprocess
+import tempfile
+import urllib.request
 import wave
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import RATE, wait_for
+from app_helpers import RATE, browsing, running, wait_for
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,8 +23,11 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 from semisonic.apps.cli.main import main
-from semisonic.apps.web.checking import check_file
+from semisonic.apps.web.checking import Checker
+from semisonic.apps.web.options import AppOptions
+from semisonic.apps.web.shelf import Shelf
 from semisonic.apps.web.sound import Sound
+from semisonic.apps.web.studio import Studio
 from semisonic.apps.web.tiles import COLUMNS, Tiles
 from semisonic.audio import AUDIO_SUFFIXES
 from semisonic.audio.picture import N_BANDS
@@ -136,8 +143,36 @@ def test_a_decoder_that_takes_too_long_is_given_up(
     app_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("semisonic.apps.web.checking._START_SECONDS", 0.01)
+    checker = Checker()
     with pytest.raises(AudioError, match="to decode"):
-        check_file(app_folder / "hiss.wav", "hiss.wav", 0.1)
+        checker.check(app_folder / "hiss.wav", "hiss.wav", 0.1)
+    checker.close()
+
+
+def test_one_process_checks_all_and_one_that_was_killed_is_followed_by_another(
+    app_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Any] = []
+    begin = subprocess.Popen
+
+    def watched(*given: Any, **named: Any) -> Any:
+        begun.append(begin(*given, **named))
+        return begun[-1]
+
+    monkeypatch.setattr("semisonic.apps.web.checking.subprocess.Popen", watched)
+    checker = Checker()
+    for _ in range(3):
+        checker.check(app_folder / "hiss.wav", "hiss.wav", 10.0)
+    with pytest.raises(AudioError, match="not audio"):
+        checker.check(app_folder / "notes.txt", "notes.txt", 10.0)
+    checker.check(app_folder / "hiss.wav", "hiss.wav", 10.0)
+    assert len(begun) == 1
+    begun[0].kill()
+    begun[0].wait()
+    checker.check(app_folder / "hiss.wav", "hiss.wav", 10.0)
+    assert len(begun) == 2
+    checker.close()
+    assert begun[1].poll() is not None
 
 
 def test_it_plays_what_is_in_the_file(client: Any, app_folder: Path) -> None:
@@ -251,3 +286,60 @@ def test_an_example_is_made_once(client: Any, studio: Any) -> None:
     assert client.post("/api/examples/dog_bark").json()["id"] == first
     assert studio.shelf.used() == used
     assert client.post("/api/examples/unicorn").status_code == 400
+
+
+def test_a_name_that_is_no_utf8_stops_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    wave = np.random.default_rng(0).normal(0, 0.1, RATE)
+    sf.write(folder / "good.wav", wave, RATE)
+    os.rename(folder / "good.wav", os.fsencode(folder) + b"/bad\xff\xfe.wav")
+    sf.write(folder / "good.wav", wave, RATE)
+    studio = Studio(AppOptions(folder=(folder,), runs=tmp_path, device="cpu"))
+    for page in browsing(studio):
+        names = page.get("/api/folders/0").json()["files"]
+        assert sorted(names) == ["///bad%FF%FE.wav", "good.wav"]
+        found = page.post("/api/places", json={"folder": 0, "name": "///bad%FF%FE.wav"}).json()
+        assert found["name"] == "bad\ufffd\ufffd.wav"
+        assert wait_for(page, found["id"], "picture")["state"] == "ready"
+        played = page.get(f"/api/sounds/{found['id']}/audio.wav", headers={"Range": "bytes=0-9"})
+        assert played.status_code == 206
+
+
+def test_a_text_that_is_no_unicode_is_refused(client: Any) -> None:
+    headers = {"Content-Type": "application/json"}
+    for name in ("\\ud800.wav", "///bad%GG"):
+        body = f'{{"folder": 0, "name": "{name}"}}'
+        answer = client.post("/api/places", content=body, headers=headers)
+        assert answer.status_code in (400, 422)
+        assert answer.json()["error"]
+
+
+def test_what_a_killed_app_left_is_removed_at_the_next_start(
+    app_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+    def folders() -> set[Path]:
+        return set(tmp_path.glob("semisonic-app-*"))
+
+    with running() as (process, address):
+        wave = (app_folder / "hiss.wav").read_bytes()
+        request = urllib.request.Request(
+            f"{address}api/uploads?name=a.wav", wave, {"Origin": address.rstrip("/")}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+        (left,) = folders()
+        alive = Shelf(1000)  # another app, while the first one runs
+        assert folders() == {left, Path(alive.new_file("x")[2]).parent}
+        process.kill()
+        process.wait()
+    assert left in folders()
+    after = Shelf(1000)
+    assert left not in folders()
+    assert len(folders()) == 2
+    alive.close()
+    after.close()
+    assert folders() == set()

@@ -14,6 +14,7 @@ from labeling_sounds import RATE, sound
 
 from semisonic.base.errors import DataError
 from semisonic.data import describe_layout, load_clips
+from semisonic.data.answers import label_fault
 from semisonic.data.labels import read_labels
 from semisonic.labeling import LabelLog
 from semisonic.labeling.naming import gather
@@ -149,11 +150,32 @@ def test_any_text_comes_back(
     tmp_path_factory: pytest.TempPathFactory, texts: list[tuple[str, str]]
 ) -> None:
     log = LabelLog(tmp_path_factory.mktemp("log") / "labels.jsonl")
-    said = [(label.strip(), note) for label, note in texts if label.strip()]
+    said = [(label.strip(), note) for label, note in texts if not label_fault(label.strip())]
     for label, note in said:
         log.append("a.wav", 0, 1, label, note=note)
     assert [(entry.labels[0], entry.note) for entry in log.entries()] == said
     assert not log.problems()
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["-"], "means none of the classes"),
+        (["?"], "means passed over"),
+        (["dog;cat"], "stands between labels"),
+        (["dog\0"], "readable characters"),
+        (["dog\ncat"], "readable characters"),
+        (["\u202edog"], "readable characters"),
+        (["dog\udcff"], "readable characters"),
+        ([f"dog {number}" for number in range(101)], "101 labels, expected 100 at most"),
+    ],
+)
+def test_what_can_be_no_label_is_refused(log: LabelLog, labels: list[str], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        log.append("a.wav", 0, 1, labels)
+    assert log.entries() == ()
+    with pytest.raises(DataError, match="readable characters"):
+        log.append("a.wav", 0, 1, "dog", annotator="ann\0")
 
 
 def test_a_log_names_its_recordings_to_an_index(log: LabelLog, tmp_path: Path) -> None:

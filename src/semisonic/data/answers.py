@@ -9,15 +9,24 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from semisonic.data.clips import LABEL_SEPARATOR
 from semisonic.data.events import NEGATIVE, POSITIVE, PRESENCES, UNCERTAIN
 
 HEADER = "semisonic label log"
 FORMAT = 1
+NONE_HEARD, PASSED_OVER = "-", "?"
+"""In the column ``label`` of a table: none of the classes is heard; cannot tell. No labels."""
+MOST_LABELS = 100
+"""Labels of one answer."""
+_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that change the direction in which what follows is shown."""
 
 
 @dataclass(frozen=True)
@@ -140,14 +149,40 @@ def fault(entry: Entry) -> str:
         return f"found start {start:g} s and end {end:g} s, expected 0 <= start < end"
     if entry.presence not in PRESENCES:
         return f"found presence '{entry.presence}', expected one of {', '.join(PRESENCES)}"
-    if "" in entry.labels:
-        return "found a label without a name"
+    if len(entry.labels) > MOST_LABELS:
+        return f"found {len(entry.labels)} labels, expected {MOST_LABELS} at most"
+    for label in entry.labels:
+        if reason := label_fault(label):
+            return reason
+    if _unreadable(entry.annotator):
+        return f"found the name {entry.annotator!r}, expected readable characters in UTF-8"
     if entry.presence == POSITIVE and not entry.labels:
         return (
             f"found no label; expected one, or the presence {NEGATIVE} (none of the classes is "
             f"heard) or {UNCERTAIN} (passed over)"
         )
     return ""
+
+
+def label_fault(label: str) -> str:
+    """Why a text can be no label; empty when it can."""
+    if not label:
+        return "found a label without a name"
+    if label in (NONE_HEARD, PASSED_OVER):
+        return (
+            f"found the label '{label}', which in a table of answers means "
+            f"{'none of the classes' if label == NONE_HEARD else 'passed over'}; choose another"
+        )
+    if LABEL_SEPARATOR in label:
+        return f"found the label '{label}': '{LABEL_SEPARATOR}' stands between labels; leave it out"
+    if _unreadable(label):
+        return f"found the label {label!r}, expected readable characters in UTF-8"
+    return ""
+
+
+def _unreadable(text: str) -> bool:
+    """Whether a text has characters that are not shown, break a line or turn what follows."""
+    return any(unicodedata.category(c) in _CONTROLS or c in _TURNING for c in text)
 
 
 def now() -> str:

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.base.errors import DataError
-from semisonic.data.answers import Entry
+from semisonic.data.answers import NONE_HEARD, PASSED_OVER, Entry
 from semisonic.data.clips import LABEL_SEPARATOR
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN
 from semisonic.data.standing import stretch
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.queue import Queue
-
-NONE_HEARD, PASSED_OVER = "-", "?"
-"""Typed for "none of the classes" and for "cannot tell"."""
 
 
 def take_answers(

@@ -60,6 +60,9 @@ class Started:
     ----------
     project : Project
     n_recordings, n_clusters : int
+        Recordings that are used, and groups.
+    n_found : int
+        Recordings that were found, those that cannot be used among them.
     scan : Scan or None
         Of a folder; a table is not scanned.
     failures : tuple of (str, str)
@@ -73,6 +76,7 @@ class Started:
     scan: Scan | None
     failures: Failures
     notes: tuple[str, ...]
+    n_found: int
 
     def summary(self) -> str:
         """For a terminal."""
@@ -127,6 +131,11 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
     failures: Failures = ()
     notes: list[str] = []
     clips = load_clips(recordings, labels="none", group=options.group)
+    base = recordings if recordings.is_dir() else recordings.parent
+    found = {
+        Path(os.path.relpath(clips.root / file, base)).as_posix()
+        for file in set(clips.file.tolist())
+    }
     if recordings.is_dir():
         result = scan(
             ScanOptions(
@@ -157,11 +166,13 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
     number = _clusters(made.index.vectors, options)
     made.index.set_clusters(number)
     write_about(folder, options, recordings, encoder)
-    known = dict(failures)
-    failures = (*failures, *((f, why) for f, why in made.failures if f not in known))
+    unread = dict(reversed(failures))  # one that also failed to be embedded is told once
+    for file, why in made.failures:
+        unread.setdefault(Path(os.path.relpath(folder / INDEX / file, base)).as_posix(), why)
+    failures = tuple(sorted(unread.items()))
     return Started(
         Project.open(folder), len(set(clips.file.tolist())), int(number.max(initial=-1)) + 1,
-        scanned, failures, (*notes, *more),
+        scanned, failures, (*notes, *more), n_found=len({*found, *unread}),
     )  # fmt: skip
 
 

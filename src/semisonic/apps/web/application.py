@@ -23,6 +23,7 @@ from semisonic.apps.web.answers import speak_plainly
 from semisonic.apps.web.guard import Guard, Rules
 from semisonic.apps.web.studio import Studio
 from semisonic.apps.web.theme import NAME, theme
+from semisonic.apps.web.wire import Json
 
 STATIC = Path(__file__).parent / "static"
 UPLOADS = "/api/uploads"
@@ -47,7 +48,13 @@ def create_app(studio: Studio, host: str, port: int, token: str = "") -> ASGIApp
         yield
         studio.close()
 
-    app = FastAPI(lifespan=closing, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        lifespan=closing,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        default_response_class=Json,
+    )
     speak_plainly(app)
     app.include_router(routes_studio.routes(studio))
     app.include_router(routes_sounds.routes(studio))

@@ -1,15 +1,19 @@
-"""A file from somewhere is decoded once in a process of its own, before anything else reads it.
+"""A file from somewhere is decoded once in another process, before anything else reads it.
 
-What makes a decoder crash, hang or fill the memory ends that process, not the app.
-Run as ``python -m semisonic.apps.web.checking FILE MAX_SECONDS``.
+What makes a decoder crash, hang or fill the memory ends that process, not the app. The process is
+started for the first recording and then stays ready, as starting Python takes longer than most
+recordings. ``python -m semisonic.apps.web.checking`` reads a line of JSON a recording and writes
+one; it ends with its input.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import queue
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,36 +26,87 @@ _REAL_TIME_FACTOR = 50.0
 _BLOCK = 1 << 15
 
 
-def check_file(path: Path, name: str, max_seconds: float) -> None:
-    """Decode a recording in another process.
+class Checker:
+    """Decodes recordings in another process, one after another."""
 
-    Parameters
-    ----------
-    path : Path
-    name : str
-        What to call it in errors.
-    max_seconds : float
-        Longest recording that is taken.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._is_closed = False
+        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    Raises
-    ------
-    AudioError
-        When it is no recording, damaged, too long, or makes the decoder fail in any way.
-    """
-    command = [sys.executable, "-m", __name__, str(path), str(max_seconds)]
-    limit = _START_SECONDS + max_seconds / _REAL_TIME_FACTOR
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise AudioError(name, f"took more than {limit:.0f} s to decode") from None
-    try:
-        said: dict[str, Any] = json.loads(done.stdout or b"")
-    except ValueError:
-        raise AudioError(name, "not audio, or damaged: the decoder failed") from None
-    if said["reason"]:
-        raise AudioError(name, said["reason"])
+    def check(self, path: Path, name: str, max_seconds: float) -> None:
+        """Decode a recording.
+
+        Parameters
+        ----------
+        path : Path
+        name : str
+            What to call it in errors.
+        max_seconds : float
+            Longest recording that is taken.
+
+        Raises
+        ------
+        AudioError
+            When it is no recording, damaged, too long, or makes the decoder fail in any way.
+        """
+        limit = _START_SECONDS + max_seconds / _REAL_TIME_FACTOR
+        with self._lock:
+            try:
+                self._ask({"path": str(path), "max_seconds": max_seconds})
+                said: dict[str, Any] = json.loads(self._answers.get(timeout=limit))
+            except queue.Empty:
+                self._end()
+                raise AudioError(name, f"took more than {limit:.0f} s to decode") from None
+            except (OSError, ValueError):
+                self._end()
+                raise AudioError(name, "not audio, or damaged: the decoder failed") from None
+        if said["reason"]:
+            raise AudioError(name, said["reason"])
+
+    def close(self) -> None:
+        """End the process, with what it decodes; nothing is checked after that."""
+        self._is_closed = True
+        self._end()
+
+    def _ask(self, what: dict[str, Any]) -> None:
+        process = self._process
+        if self._is_closed:
+            raise ValueError("closed")
+        if process is None or process.poll() is not None:  # not yet, or it was killed
+            self._answers = queue.SimpleQueue()
+            process = self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                encoding="utf-8",
+            )
+            reading = threading.Thread(target=_read, args=(process, self._answers), daemon=True)
+            reading.start()
+        if process.stdin is not None:
+            process.stdin.write(json.dumps(what) + "\n")
+            process.stdin.flush()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
+def _read(process: subprocess.Popen[str], answers: queue.SimpleQueue[str]) -> None:
+    """Hand on each line, and an empty one at the end."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in process.stdout or ():
+            answers.put(line)
+    answers.put("")
+    for stream in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            if stream is not None:
+                stream.close()
 
 
 def _decode(path: str, max_seconds: float) -> str:
@@ -83,4 +138,8 @@ def _limit() -> None:
 
 if __name__ == "__main__":
     _limit()
-    sys.stdout.write(json.dumps({"reason": _decode(sys.argv[1], float(sys.argv[2]))}))
+    for line in sys.stdin:
+        asked = json.loads(line)
+        said = {"reason": _decode(asked["path"], asked["max_seconds"])}
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()

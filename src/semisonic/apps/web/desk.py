@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import time
@@ -13,7 +14,8 @@ import numpy as np
 
 from semisonic.apps.web.asked import Asked
 from semisonic.apps.web.reviewing import REVIEW, doubted, review
-from semisonic.base.errors import DataError
+from semisonic.audio import probe
+from semisonic.base.errors import AudioError, DataError
 from semisonic.data.answers import Entry
 from semisonic.data.events import POSITIVE
 from semisonic.data.standing import Stretch, stretch
@@ -44,6 +46,9 @@ class Desk:
         self._queue: list[Suggestion] = []
         self._held: dict[Stretch, tuple[str, float]] = {}
         self._strategy = MIX
+        self._skipped: dict[str, dict[Stretch, None]] = {}
+        self.judging: float | None = None
+        """Share of the answers that are judged, while suspicious ones are looked for."""
 
     def require(self, file: str) -> None:
         """See that a recording is one of the project.
@@ -53,25 +58,46 @@ class Desk:
         DataError
             When it is not: the page may read no other.
         """
-        if file not in self._files:
+        if file not in self._ends:
             raise DataError(f"'{file}' is not among the recordings of the project")
+
+    def require_fit(self, said: Asked) -> None:
+        """See that an answer is about a recording of the project, within it, and fits its labels.
+
+        Raises
+        ------
+        DataError
+            When it is not or does not.
+        """
+        self.require(said.file)
+        self.project.require_fit(said.labels)
+        end = self._ends[said.file]
+        if said.end_time > end + _CLOSE:  # a rest too short for a stretch may follow the last one
+            with contextlib.suppress(AudioError):
+                end = max(end, probe(self.project.log.root / said.file).duration)
+        if said.end_time > end + _CLOSE:
+            raise DataError(
+                f"'{said.file}': found an answer about {said.start_time:g} to "
+                f"{said.end_time:g} s, but it ends at {end:g} s"
+            )
 
     def next(self, annotator: str, strategy: str = MIX) -> Suggestion | None:
         """What somebody is to listen to now: the same until it is answered; None if all is done.
 
-        A stretch that another one was given in the last minutes is not given twice.
+        A stretch that another one was given in the last minutes is not given twice. What somebody
+        skipped comes again when nothing else is left for them, the first one first.
         """
         with self._lock:
             if strategy != self._strategy:
                 self._queue, self._strategy = [], strategy
             found = self._free(annotator)
             if found is None:
-                n = _BATCH + len(self._held)
+                n = _BATCH + len(self._held) + len(self._skipped.get(annotator, ()))
                 try:
                     self._queue = list(self.project.suggest(n, strategy=strategy))
                 except AllAnswered:
                     return None
-                found = self._free(annotator)
+                found = self._free(annotator) or self._free(annotator, is_again=True)
             if found is not None:
                 self._held[_key(found)] = annotator, time.monotonic()
             return found
@@ -106,7 +132,14 @@ class Desk:
         return len(found[:n])
 
     def answer(self, said: Asked) -> Entry:
-        """Write an answer down; when this returns it is on the disk."""
+        """Write an answer down; when this returns it is on the disk.
+
+        Raises
+        ------
+        DataError
+            When it does not fit: see :meth:`require_fit`.
+        """
+        self.require_fit(said)
         if said.review:
             return review(self.project.log, said)
         more = {"guess": said.guess, "guess_score": said.guess_score} if said.guess else {}
@@ -119,13 +152,28 @@ class Desk:
 
     def doubted(self) -> list[Doubted]:
         """Answers that look wrong and that nobody has looked at since."""
-        return doubted(self.project)
+        self.judging = 0.0
+        try:
+            return doubted(self.project, self._judged)
+        finally:
+            self.judging = None
+
+    def skip(self, annotator: str, file: str, start: float, end: float) -> None:
+        """Ask somebody about a stretch later; nothing is written down, as it is no answer."""
+        key = stretch(file, start, end)
+        with self._lock:
+            own = self._skipped.setdefault(annotator, {})
+            own.pop(key, None)
+            own[key] = None  # to the end
+            self._held.pop(key, None)
 
     def done(self, file: str, start: float, end: float) -> None:
         """Ask about a stretch no more."""
         key = stretch(file, start, end)
         with self._lock:
             self._held.pop(key, None)
+            for skipped in self._skipped.values():
+                skipped.pop(key, None)
             self._queue = [one for one in self._queue if _key(one) != key]
 
     def undo(self, annotator: str) -> Entry:
@@ -177,7 +225,15 @@ class Desk:
         ]  # fmt: skip
 
     def answer_together(self, several: Sequence[Asked]) -> tuple[Entry, ...]:
-        """Write several answers down, all or none; one undo takes them back."""
+        """Write several answers down, all or none; one undo takes them back.
+
+        Raises
+        ------
+        DataError
+            When one of them does not fit: see :meth:`require_fit`.
+        """
+        for said in several:
+            self.require_fit(said)
         batch = uuid.uuid4().hex
         entries = self.project.log.extend(
             {"file": said.file, "start_time": said.start_time, "end_time": said.end_time,
@@ -210,13 +266,20 @@ class Desk:
         ]  # fmt: skip
         return sorted(found, key=lambda row: -float(str(row["score"])))
 
-    def _free(self, annotator: str) -> Suggestion | None:
+    def _free(self, annotator: str, *, is_again: bool = False) -> Suggestion | None:
+        """What somebody may be given; of what they skipped only if ``is_again``."""
         answered, now = self._answered(), time.monotonic()
         self._held = {k: v for k, v in self._held.items() if now - v[1] < HELD_SECONDS}
         free = [one for one in self._queue if _key(one) not in answered]
         self._queue = free
         of_others = {key for key, (who, _) in self._held.items() if who != annotator}
         open_ones = [one for one in free if _key(one) not in of_others]
+        skipped = self._skipped.get(annotator, {})
+        if is_again:
+            order = {key: number for number, key in enumerate(skipped)}
+            open_ones.sort(key=lambda one: order.get(_key(one), -1))
+        else:
+            open_ones = [one for one in open_ones if _key(one) not in skipped]
         own = [one for one in open_ones if _key(one) in self._held]
         return next(iter(own or open_ones), None)
 
@@ -226,9 +289,16 @@ class Desk:
         }
 
     @functools.cached_property
-    def _files(self) -> frozenset[str]:
+    def _ends(self) -> dict[str, float]:
+        """Where the last stretch of each recording ends, in seconds."""
         clips, log = self.project.index.clips, self.project.log
-        return frozenset(log.name_of(clips.root / str(name)) for name in set(clips.file.tolist()))
+        ends: dict[str, float] = {}
+        for name, end in zip(clips.file.tolist(), clips.end_time.tolist(), strict=True):
+            ends[name] = max(end, ends.get(name, 0.0))
+        return {log.name_of(clips.root / name): end for name, end in ends.items()}
+
+    def _judged(self, n: int, total: int) -> None:
+        self.judging = n / total
 
     def _row(self, file: str, start: float, end: float) -> int:
         """The row of the index that has most of a stretch."""

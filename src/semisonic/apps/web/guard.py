@@ -8,11 +8,14 @@ machine's own a token must be known.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
+import re
 import secrets
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
@@ -23,6 +26,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+SHORTEST_TOKEN = 16
+"""Letters of a token: fewer can be guessed."""
+MOST_WRONG = 10
+"""Wrong tokens of one address that are answered at once."""
+WAIT_SECONDS = 1.0
+"""After those, an address is given one try in so many seconds."""
+_MOST_WAITING = 5
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
 OWN_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE = frozenset({"GET", "HEAD"})
 _POLICY = (
@@ -87,6 +98,9 @@ class Rules:
 
 
 def _split(netloc: str) -> tuple[str, int]:
+    """Name and port; a Host that has anything else, such as a user, names nobody."""
+    if not _HOST.fullmatch(netloc):
+        return "", -1
     try:
         parts = urlsplit(f"//{netloc}")
         return (parts.hostname or "").lower(), 80 if parts.port is None else parts.port
@@ -102,11 +116,57 @@ def _is_address(name: str) -> bool:
     return True
 
 
+class Attempts:
+    """Slows down who tries one token after another; no address waits for another one.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds.
+    sleep : callable
+        Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
+        self._used: dict[str, float] = {}
+        """For each address the time at which all its wrong tokens will be forgotten."""
+        self._waiting: dict[str, int] = {}
+
+    async def turn(self, address: str) -> bool:
+        """Wait for the turn of an address; False when too many of it are waiting already."""
+        now = self._clock()
+        self._used = {one: until for one, until in self._used.items() if until > now}
+        over = self._used.get(address, now) - now - MOST_WRONG * WAIT_SECONDS
+        if over <= -WAIT_SECONDS:
+            return True
+        if self._waiting.get(address, 0) >= _MOST_WAITING:
+            return False
+        self._waiting[address] = self._waiting.get(address, 0) + 1
+        try:
+            await self._sleep((self._waiting[address] - 1) * WAIT_SECONDS + over + WAIT_SECONDS)
+        finally:
+            self._waiting[address] -= 1
+            if not self._waiting[address]:
+                del self._waiting[address]
+        return True
+
+    def wrong(self, address: str) -> None:
+        """Count a wrong token."""
+        now = self._clock()
+        self._used[address] = max(now, self._used.get(address, now)) + WAIT_SECONDS
+
+
 class Guard:
     """ASGI middleware that lets through what the rules allow."""
 
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+    def __init__(self, app: ASGIApp, rules: Rules, attempts: Attempts | None = None) -> None:
         self.app, self.rules = app, rules
+        self._attempts = attempts or Attempts()
         self._pass = hmac.new(secrets.token_bytes(32), rules.token.encode(), sha256).hexdigest()
         self._cookie = f"semisonic_{rules.port}"
 
@@ -117,6 +177,8 @@ class Guard:
             return
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
+        if refusal is None and self.rules.token:
+            refusal = await self._without_token(scope, headers)
         if scope["type"] == "websocket":
             if refusal is not None:
                 await receive()
@@ -143,18 +205,29 @@ class Guard:
                 return _refused(403, "the request came from another page")
         if headers.get("sec-fetch-site") == "cross-site" and scope["path"] != "/":
             return _refused(403, "the request came from another site")
-        return self._without_token(scope, headers) if self.rules.token else None
+        return None
 
-    def _without_token(self, scope: Scope, headers: Headers) -> Response | None:
-        """The answer to who does not know the token; a right one is put into a cookie."""
+    async def _without_token(self, scope: Scope, headers: Headers) -> Response | None:
+        """The answer to who does not know the token; a right one is put into a cookie.
+
+        The cookie is sent when somebody follows a link from a mail or another site (``Lax``);
+        what may change something must name this page as its origin all the same.
+        """
         if hmac.compare_digest(self._cookie_of(headers).encode(), self._pass.encode()):
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        is_right = hmac.compare_digest(given.encode(), self.rules.token.encode())
-        if is_right and scope["type"] == "http" and scope["path"] == "/":
-            answer = RedirectResponse("/", 303)
-            answer.set_cookie(self._cookie, self._pass, httponly=True, samesite="strict")
-            return answer
+        if given and scope["type"] == "http" and scope["path"] == "/":
+            address = str((scope.get("client") or ("",))[0])
+            if not await self._attempts.turn(address):
+                return PlainTextResponse(
+                    "Too many wrong tokens came from your address. Wait a minute and try again.",
+                    429,
+                )
+            if hmac.compare_digest(given.encode(), self.rules.token.encode()):
+                answer = RedirectResponse("/", 303)
+                answer.set_cookie(self._cookie, self._pass, httponly=True, samesite="lax")
+                return answer
+            self._attempts.wrong(address)
         if scope["path"] == "/":
             return PlainTextResponse(
                 "Semisonic needs its token: open the whole address that the terminal shows.", 401

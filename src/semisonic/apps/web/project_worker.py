@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from semisonic.apps.web.words import in_words
 from semisonic.base import progress
 from semisonic.base.errors import SemisonicError
 from semisonic.base.options import from_mapping
@@ -42,16 +43,15 @@ def main() -> None:
         started = start_project(
             from_mapping(ProjectOptions, {**asked, **paths}), tell=lambda step: _say(step=step)
         )
-    except SemisonicError as error:
-        _say(error=str(error))
-    except OSError as error:
-        _say(error=f"{error.filename or 'the disk'}: {error.strerror or error}")
+    except (SemisonicError, OSError) as error:
+        _say(error=in_words(error))
     except KeyboardInterrupt:
         _say(stopped=True)
     else:
         _say(
             done=True, n_recordings=started.n_recordings, n_clusters=started.n_clusters,
             notes=list(started.notes), failures=[list(one) for one in started.failures],
+            n_found=started.n_found,
         )  # fmt: skip
 
 

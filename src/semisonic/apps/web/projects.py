@@ -74,7 +74,13 @@ class Projects:
         ]  # fmt: skip
 
     def new(
-        self, folder: int, below: str, name: str, encoder: str, clusters: str
+        self,
+        folder: int,
+        below: str,
+        name: str,
+        encoder: str,
+        clusters: str,
+        several_labels: bool = False,
     ) -> ProjectOptions:
         """The options of a new project.
 
@@ -89,9 +95,13 @@ class Projects:
         if held_by_others(output):
             raise DataError(f"'{name}' is there already; choose another name")
         return ProjectOptions(
-            recordings, output, encoder=self._encoder_of(encoder), clusters=clusters or AUTO,
+            recordings,
+            output,
+            encoder=self._encoder_of(encoder),
+            clusters=clusters or AUTO,
+            several_labels=several_labels,
             device=self._device,
-        )  # fmt: skip
+        )
 
     def again(self, name: str) -> ProjectOptions:
         """The options of a project that was begun, to go on.

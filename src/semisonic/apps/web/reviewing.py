@@ -6,6 +6,7 @@ from semisonic.apps.web.asked import Asked
 from semisonic.data.answers import Entry
 from semisonic.data.standing import stretch
 from semisonic.labeling.doubted import Doubted
+from semisonic.labeling.kept_probe import Tell
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.project import Project
 
@@ -14,7 +15,7 @@ REVIEW = "review"
 KEPT, CHANGED = "kept", "changed"
 
 
-def doubted(project: Project) -> list[Doubted]:
+def doubted(project: Project, tell: Tell | None = None) -> list[Doubted]:
     """Answers that look wrong and that nobody has looked at since, the most suspicious first."""
     seen = {
         stretch(one.file, one.start_time, one.end_time)
@@ -23,7 +24,7 @@ def doubted(project: Project) -> list[Doubted]:
     }
     return [
         one
-        for one in project.doubted()
+        for one in project.doubted(tell=tell)
         if stretch(one.file, one.start_time, one.end_time) not in seen
     ]
 

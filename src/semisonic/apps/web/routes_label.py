@@ -6,29 +6,38 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from semisonic.apps.web.asked import Asked
 from semisonic.apps.web.desk import Desk
 from semisonic.apps.web.learning import Learning
 from semisonic.apps.web.studio import Studio
+from semisonic.apps.web.wire import Body, FileName, to_page
 from semisonic.base.errors import DataError
-from semisonic.data.answers import Entry
+from semisonic.data.answers import MOST_LABELS, Entry
 from semisonic.labeling.queue import Suggestion
 from semisonic.labeling.suggest_options import MIX, STRATEGIES
 
 Name = Annotated[str, Field(max_length=100)]
+Who = Annotated[str, Field(min_length=1, max_length=100)]
+"""A name, or what the browser of somebody without one calls itself: else two are one."""
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Answer(BaseModel):
+class Place(Body):
+    """A stretch of a recording."""
+
+    file: FileName
+    start_time: Seconds
+    end_time: Seconds
+
+
+class Answer(Place):
     """What somebody says of a stretch."""
 
-    file: Annotated[str, Field(max_length=4000)]
-    start_time: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    end_time: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    labels: list[Name]
+    labels: Annotated[list[Name], Field(max_length=MOST_LABELS)]
     presence: Literal["positive", "negative", "uncertain"]
-    annotator: Name = ""
+    annotator: Who
     note: Annotated[str, Field(max_length=2000)] = ""
     source: Name = ""
     guess: Name = ""
@@ -37,24 +46,26 @@ class Answer(BaseModel):
     review: Literal["", "kept", "changed"] = ""
 
 
-class Answers(BaseModel):
+class Answers(Body):
     """Answers that are given at once."""
 
     answers: Annotated[list[Answer], Field(min_length=1, max_length=100)]
 
 
-class Somebody(BaseModel):
+class Somebody(Body):
     """Who asks."""
 
-    annotator: Name = ""
+    annotator: Who
 
 
-class Place(BaseModel):
-    """A stretch of a recording."""
+class Skipped(Place, Somebody):
+    """What somebody skips."""
 
-    file: str
-    start_time: float
-    end_time: float
+
+class PerClip(Body):
+    """Whether a clip of the project may carry several labels."""
+
+    several: bool
 
 
 def routes(studio: Studio) -> APIRouter:
@@ -82,22 +93,29 @@ def routes(studio: Studio) -> APIRouter:
         desk().require(found.file)
         sound = studio.open_recording(desk().project.log.root / found.file, found.file)
         item = {
-            "file": found.file, "start_time": found.start_time, "end_time": found.end_time,
-            "why": found.why, "source": found.source, "guesses": found.guesses,
-        }  # fmt: skip
+            "file": to_page(found.file),
+            "start_time": found.start_time,
+            "end_time": found.end_time,
+            "why": found.why,
+            "source": found.source,
+            "guesses": found.guesses,
+        }
         return {"item": item, "sound": sound.id}
 
     @router.get("")
     def get_state() -> dict[str, Any]:
         at = desk()
         return {
-            **at.project.describe(), "classes": at.classes(), "strategies": STRATEGIES,
+            **at.project.describe(),
+            "classes": at.classes(),
+            "strategies": STRATEGIES,
             "learning": learning().facts(),
-        }  # fmt: skip
+            "judging": at.judging,
+        }
 
     @router.get("/next")
     def get_next(
-        annotator: Annotated[str, Query(max_length=100)] = "",
+        annotator: Annotated[str, Query(min_length=1, max_length=100)],
         strategy: Annotated[str, Query(max_length=20)] = MIX,
     ) -> dict[str, Any]:
         if strategy not in STRATEGIES:
@@ -111,7 +129,6 @@ def routes(studio: Studio) -> APIRouter:
     @router.post("/answers")
     def post_answer(answer: Answer) -> dict[str, Any]:
         at = desk()
-        at.require(answer.file)
         entry = at.answer(_asked(answer))
         if (
             answer.asked is not None
@@ -122,13 +139,14 @@ def routes(studio: Studio) -> APIRouter:
     @router.get("/groups")
     def get_groups() -> dict[str, Any]:
         at = desk()
-        return {"groups": at.groups(), "classes": at.classes()}
+        groups = at.groups()
+        for group in groups:
+            group["sounds"] = [_named(sound) for sound in group["sounds"]]
+        return {"groups": groups, "classes": at.classes()}
 
     @router.post("/together")
     def post_answers(said: Answers) -> dict[str, Any]:
         at = desk()
-        for answer in said.answers:
-            at.require(answer.file)
         at.answer_together([_asked(answer) for answer in said.answers])
         return {"answers": len(at.project.log.current()), "classes": at.classes()}
 
@@ -136,17 +154,30 @@ def routes(studio: Studio) -> APIRouter:
     def undo(who: Somebody) -> dict[str, Any]:
         return {"entry": _entry(desk().undo(who.annotator))}
 
+    @router.post("/skip")
+    def skip(what: Skipped) -> dict[str, Any]:
+        at = desk()
+        at.require(what.file)
+        at.skip(what.annotator, what.file, what.start_time, what.end_time)
+        return {}
+
+    @router.post("/several")
+    def set_several(wanted: PerClip) -> dict[str, Any]:
+        at = desk()
+        at.project.set_several_labels(wanted.several)
+        return {"several_labels": at.project.several_labels}
+
     @router.post("/similar")
     def similar(place: Place) -> dict[str, Any]:
         return {"n": desk().ask_similar(place.file, place.start_time, place.end_time)}
 
     @router.get("/wrong")
     def get_wrong() -> dict[str, Any]:
-        return {"rows": desk().wrong()}
+        return {"rows": [_named(row) for row in desk().wrong()]}
 
     @router.get("/doubted")
     def get_doubted() -> dict[str, Any]:
-        return {"rows": [asdict(one) for one in desk().doubted()]}
+        return {"rows": [_named(asdict(one)) for one in desk().doubted()]}
 
     @router.post("/open")
     def open_recording(place: Place) -> dict[str, Any]:
@@ -166,4 +197,9 @@ def _asked(answer: Answer) -> Asked:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    return {**asdict(entry), "labels": list(entry.labels), "more": dict(entry.more)}
+    return _named({**asdict(entry), "labels": list(entry.labels), "more": dict(entry.more)})
+
+
+def _named(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its file as the page calls it."""
+    return {**row, "file": to_page(row["file"])}

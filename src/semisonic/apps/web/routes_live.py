@@ -52,7 +52,7 @@ async def _listen(socket: WebSocket, studio: Studio) -> None:
         if not isinstance(hello, dict):
             raise ValueError("not a mapping")
         session = await run_in_threadpool(LiveSession, studio.model, hello, tell, studio.device)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         await _refuse(socket, "expected a JSON text first, then samples")
         return
     except SemisonicError as error:

@@ -5,25 +5,27 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from semisonic.apps.web.studio import Studio
+from semisonic.apps.web.wire import Body, FileName, to_page
 from semisonic.base.errors import DataError
 
 Text = Annotated[str, Field(max_length=500)]
 
 
-class New(BaseModel):
+class New(Body):
     """What a project is to be made of."""
 
     folder: int
-    below: Text = ""
+    below: FileName = ""
     name: Text
     encoder: Text = "auto"
     clusters: Annotated[str, Field(max_length=10)] = ""
+    several_labels: bool = False
 
 
-class Named(BaseModel):
+class Named(Body):
     """A project."""
 
     name: Text
@@ -47,7 +49,7 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.get("/parts")
     def get_parts(folder: int) -> dict[str, Any]:
-        return {"parts": studio.places.parts(folder)}
+        return {"parts": [to_page(part) for part in studio.places.parts(folder)]}
 
     @router.post("")
     def start(new: New) -> dict[str, Any]:

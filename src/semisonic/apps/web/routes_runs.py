@@ -7,11 +7,11 @@ from math import inf
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from semisonic.apps.web.side_by_side import clip_place, side_by_side
 from semisonic.apps.web.studio import Studio
+from semisonic.apps.web.wire import Body
 from semisonic.base.errors import DataError, ModelError
 from semisonic.inference import InfoOptions, info
 
@@ -21,13 +21,13 @@ _POLICY = (
 )
 
 
-class Named(BaseModel):
+class Named(Body):
     """A run."""
 
     name: str
 
 
-class Clip(BaseModel):
+class Clip(Body):
     """A clip that a run scored."""
 
     run: str

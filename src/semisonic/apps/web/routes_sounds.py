@@ -18,6 +18,7 @@ from semisonic.apps.web.studio import Studio
 from semisonic.apps.web.tables import TABLES, event_table, score_table
 from semisonic.apps.web.tiles import FINEST, WIDEST
 from semisonic.apps.web.wav import PlayedFile
+from semisonic.apps.web.wire import shown
 from semisonic.audio.picture import band_edges
 from semisonic.base.errors import DataError
 from semisonic.base.options import nearest
@@ -150,6 +151,8 @@ def _file(name: str, text: str, kind: str) -> Response:
     from urllib.parse import quote
 
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
-    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+    disposition = (
+        f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(shown(name), safe='')}"
+    )
     headers = {"Content-Disposition": disposition}
     return Response(text.encode("utf-8", "surrogateescape"), headers=headers, media_type=kind)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
 from semisonic.apps.web.analysis import RULES
 from semisonic.apps.web.examples import RATE, examples, make_example
@@ -13,16 +12,17 @@ from semisonic.apps.web.forms import fields_of
 from semisonic.apps.web.live_session import LIVE_OPTIONS
 from semisonic.apps.web.sound import Sound
 from semisonic.apps.web.studio import Studio
+from semisonic.apps.web.wire import Body, FileName, to_page
 from semisonic.audio import write
 from semisonic.inference import TrackOptions
 from semisonic.inference.detecting.options import DetectOptions
 
 
-class Place(BaseModel):
+class Place(Body):
     """A recording of an opened folder."""
 
     folder: int
-    name: str
+    name: FileName
 
 
 def routes(studio: Studio) -> APIRouter:
@@ -42,7 +42,7 @@ def routes(studio: Studio) -> APIRouter:
     @router.get("/folders/{number}")
     def get_folder(number: int) -> dict[str, Any]:
         files, n_files = studio.places.listing(number)
-        return {"files": files, "n_files": n_files}
+        return {"files": [to_page(file) for file in files], "n_files": n_files}
 
     @router.post("/places")
     def open_place(place: Place) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -9,7 +10,7 @@ import threading
 import webbrowser
 from collections.abc import Callable
 
-from semisonic.apps.web.guard import is_own
+from semisonic.apps.web.guard import SHORTEST_TOKEN, is_own
 from semisonic.apps.web.options import AppOptions
 from semisonic.base import progress
 from semisonic.base.errors import OptionError
@@ -42,6 +43,12 @@ def serve(options: AppOptions, say: Say) -> None:
         ) from None
     from semisonic.apps.web.studio import Studio
 
+    if options.token and len(options.token) < SHORTEST_TOKEN:
+        raise OptionError(
+            f"option 'token': found {len(options.token)} letters, expected {SHORTEST_TOKEN} or "
+            "more, as a short one can be guessed; leave it out and one is made"
+        )
+
     progress.show(False)  # progress is shown on the page
     token = options.token or ("" if is_own(options.host) else secrets.token_urlsafe(24))
     bound = _bind(options.host, options.port)
@@ -53,8 +60,10 @@ def serve(options: AppOptions, say: Say) -> None:
             ws="websockets-sansio", ws_max_size=1 << 20, timeout_graceful_shutdown=2,
             limit_concurrency=256,
         )  # fmt: skip
-        address = _address(options.host, port, token)
+        address, *others = (_address(host, port, token) for host in _hosts(options.host))
         say(f"Semisonic is at {address}")
+        for other in others:
+            say(f"or at {other}")
         say("Ctrl-C stops it.")
         if options.browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
@@ -65,9 +74,21 @@ def serve(options: AppOptions, say: Say) -> None:
 
 
 def _address(host: str, port: int, token: str) -> str:
-    shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
-    shown = f"[{shown}]" if ":" in shown else shown
+    shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _hosts(host: str) -> list[str]:
+    """What the app is called by others: for all addresses this machine's own and its name."""
+    if host not in ("0.0.0.0", "::"):
+        return [host]
+    family = socket.AF_INET if host == "0.0.0.0" else socket.AF_INET6
+    found = [socket.gethostname()]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        # Nothing is sent: it is asked which address would be used (RFC 5737, RFC 3849).
+        probe.connect(("192.0.2.1" if family == socket.AF_INET else "2001:db8::1", 9))
+        found.insert(0, str(probe.getsockname()[0]))
+    return found
 
 
 def _bind(host: str, port: int) -> socket.socket:

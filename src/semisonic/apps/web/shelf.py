@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import shutil
 import tempfile
 import threading
 from pathlib import Path, PurePath
@@ -10,8 +12,11 @@ from pathlib import Path, PurePath
 from semisonic.apps.web.sound import Sound
 from semisonic.audio import AUDIO_SUFFIXES
 from semisonic.base.errors import DataError
+from semisonic.base.lock import LOCK, FolderLock, held
 
-MOST_OPEN = 200
+MOST_LISTED, MOST_UNLISTED = 200, 64
+"""Recordings that stay open: those that the page lists, and those that are only labelled."""
+_PREFIX = "semisonic-app-"
 _LONGEST_NAME = 120
 
 
@@ -26,9 +31,10 @@ class Shelf:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="semisonic-app-", ignore_cleanup_errors=True
-        )
+        _clear_left_over()
+        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+        self._alive = FolderLock(Path(self._folder.name))
+        self._alive.acquire()
         self._sounds: dict[str, Sound] = {}
         self._lock = threading.Lock()
 
@@ -50,20 +56,16 @@ class Shelf:
         return Path(self._folder.name) / f"{sound.id}.made"
 
     def add(self, sound: Sound) -> Sound:
-        """Put a recording on the shelf; the one that was there under its id, if any, stays.
-
-        Raises
-        ------
-        DataError
-            When too many are open.
-        """
+        """Put a recording on the shelf; the one that was there under its id, if any, stays."""
         with self._lock:
-            if sound.id in self._sounds:
-                return self._sounds[sound.id]
-            if len(self._sounds) >= MOST_OPEN:
-                raise DataError(f"{MOST_OPEN} recordings are open; close some of them first")
-            self._sounds[sound.id] = sound
-            return sound
+            return self._used(self._sounds.setdefault(sound.id, sound))
+
+    def too_many(self, kept: Sound) -> list[Sound]:
+        """Those of a recording's kind, listed or not, that have to go: the least recently used."""
+        most = MOST_LISTED if kept.is_listed else MOST_UNLISTED
+        with self._lock:
+            alike = [one for one in self._sounds.values() if one.is_listed == kept.is_listed]
+        return alike[: max(0, len(alike) - most)]
 
     def has(self, identity: str) -> bool:
         """Whether a recording is open."""
@@ -81,22 +83,37 @@ class Shelf:
         with self._lock:
             if identity not in self._sounds:
                 raise DataError("this recording is not open any more")
-            return self._sounds[identity]
+            return self._used(self._sounds[identity])
 
     def all(self) -> list[Sound]:
-        """All of them, the newest first."""
+        """All of them, the last one used first."""
         with self._lock:
             return list(self._sounds.values())[::-1]
 
     def remove(self, identity: str) -> None:
         """Close a recording."""
-        sound = self.get(identity)
         with self._lock:
-            self._sounds.pop(identity, None)
-        sound.close()
+            sound = self._sounds.pop(identity, None)
+        if sound is not None:
+            sound.close()
 
     def close(self) -> None:
         """Close all, and remove what was given to us."""
         for sound in self.all():
             sound.close()
+        self._alive.release()
         self._folder.cleanup()
+
+    def _used(self, sound: Sound) -> Sound:
+        self._sounds[sound.id] = self._sounds.pop(sound.id)  # to the end
+        return sound
+
+
+def _clear_left_over() -> None:
+    """Remove what killed apps left: folders of ours that no process holds."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        if folder.is_symlink() or not (folder / LOCK).is_file():
+            continue
+        with contextlib.suppress(OSError), held(folder / LOCK, wait=False) as is_free:
+            if is_free:
+                shutil.rmtree(folder)

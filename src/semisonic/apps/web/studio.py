@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.apps.web.analysis import Analysis
-from semisonic.apps.web.checking import check_file
+from semisonic.apps.web.checking import Checker
 from semisonic.apps.web.desk import Desk
 from semisonic.apps.web.learning import Learning
 from semisonic.apps.web.options import AppOptions
@@ -21,7 +21,8 @@ from semisonic.apps.web.shelf import Shelf
 from semisonic.apps.web.sound import FAILED, READY, Sound
 from semisonic.apps.web.steps import Steps
 from semisonic.apps.web.tiles import Tiles
-from semisonic.base.errors import DataError, ModelError, SemisonicError
+from semisonic.apps.web.words import in_words
+from semisonic.base.errors import DataError, ModelError
 from semisonic.base.files import digest
 from semisonic.inference import open_model
 from semisonic.inference.thresholds import DEFAULT, has_thresholds
@@ -30,8 +31,6 @@ from semisonic.labeling.project_options import ProjectOptions
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
 
-_RECENT = 64
-"""Recordings to be labelled that stay open."""
 _ROOM = 4
 """How many of the largest files fit on the shelf."""
 
@@ -66,10 +65,10 @@ class Studio:
         self.learning: Learning | None = None
         if options.project is not None:
             self.take_project(Project.open(options.project))
-        self._recent: list[Sound] = []
         self._tiles: dict[str, Tiles] = {}
         self._analyses: dict[str, tuple[SoundModel, Analysis]] = {}
         self._lock = threading.Lock()
+        self._checker = Checker()
         self._looking, self._listening = Steps("looking"), Steps("listening")
 
     @property
@@ -131,6 +130,8 @@ class Studio:
     def open(self, sound: Sound) -> Sound:
         """Put a recording on the shelf; check it, then look at it and listen, in the background."""
         kept = self.shelf.add(sound)
+        for old in self.shelf.too_many(kept):
+            self.forget(old)
         if kept is sound:
             self._looking.add(self._prepare(sound), lambda error: self._failed(sound, error))
         return kept
@@ -149,13 +150,7 @@ class Studio:
             status = path.stat()
             made = status.st_size, status.st_mtime_ns
         identity = digest("label", path, *made)
-        sound = self.open(Sound(name, path, identity, is_own=False, is_listed=False))
-        with self._lock:
-            self._recent = [one for one in self._recent if one is not sound] + [sound]
-            old, self._recent = self._recent[:-_RECENT], self._recent[-_RECENT:]
-        for one in old:
-            self.forget(one)
-        return sound
+        return self.open(Sound(name, path, identity, is_own=False, is_listed=False))
 
     def tiles(self, sound: Sound) -> Tiles | None:
         """The picture of a recording, once it has been checked."""
@@ -176,7 +171,7 @@ class Studio:
             self._analyses[sound.id] = model, analysis
 
         def failed(error: BaseException) -> None:
-            analysis.reason, analysis.is_done = _said(error), True
+            analysis.reason, analysis.is_done = in_words(error), True
 
         self._listening.add(analysis.work(), failed)
         return analysis
@@ -194,6 +189,7 @@ class Studio:
         """End the work and remove what was given to us."""
         if self.making is not None:
             self.making.close()
+        self._checker.close()
         self._looking.stop()
         self._listening.stop()
         for _, analysis in list(self._analyses.values()):
@@ -213,7 +209,7 @@ class Studio:
             self.take_model(path)
 
     def _prepare(self, sound: Sound) -> Generator[None, None, None]:
-        check_file(sound.path, sound.name, self.max_seconds)
+        self._checker.check(sound.path, sound.name, self.max_seconds)
         info = sound.open()
         tiles = Tiles(sound, info.duration, info.sample_rate)
         with self._lock:
@@ -224,7 +220,7 @@ class Studio:
 
     def _failed(self, sound: Sound, error: BaseException) -> None:
         if sound.state != FAILED:
-            sound.fail(_said(error))
+            sound.fail(in_words(error))
 
     def facts(self) -> dict[str, Any]:
         """What the page shows at the top."""
@@ -248,10 +244,3 @@ class Studio:
                 "duration": mel.duration,
             }
         return facts
-
-
-def _said(error: BaseException) -> str:
-    """An error in words for the page."""
-    if isinstance(error, SemisonicError):
-        return str(getattr(error, "reason", "") or error)
-    return f"failed: {type(error).__name__}: {error}"

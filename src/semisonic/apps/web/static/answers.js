@@ -4,12 +4,15 @@ import { h, percent } from "./dom.js";
 
 const KEYS = 9;
 
-export function answerPanel({ answer, undo, skip, similar, keep }) {
-  let classes = [], guesses = [], picked = new Set(), several = false, waits = true, doubted = false, element;
+export function answerPanel({ answer, undo, skip, similar, keep, setSeveral }) {
+  let classes = [], guesses = [], picked = new Set(), several = false, waits = true, doubted = false, mayBeSeveral = false, element;
   const guessed = h("div", { class: "guesses" }), buttons = h("div", { class: "answers", role: "group", "aria-label": "Labels" });
   const fresh = h("input", { type: "text", placeholder: "New label", "aria-label": "New label", maxlength: "60", autocomplete: "off" });
   const note = h("input", { type: "text", placeholder: "Note", "aria-label": "Note", maxlength: "500", autocomplete: "off" });
   const many = h("button", { type: "button", class: "quiet", "aria-pressed": "false", title: "Several labels for one clip; Enter saves (M)", onclick: () => toggleMany() }, "Several labels");
+  const ask = h("div", { class: "note", hidden: true, role: "group", "aria-label": "Several labels" }), sure = h("span", {}), change = h("button", { type: "button", onclick: async () => { ask.hidden = true; await setSeveral(!mayBeSeveral); if (mayBeSeveral) toggleMany(); } });
+  ask.append(sure, h("div", { class: "row" }, change, h("button", { type: "button", onclick: () => { ask.hidden = true; } }, "Leave it")));
+  const kind = h("button", { type: "button", class: "quiet", hidden: true, title: "Whether a clip of this project may carry several labels", onclick: () => askSeveral() }, "One label a clip …");
   const save = h("button", { type: "button", class: "main", hidden: true, onclick: () => give([...picked]) }, "Save");
   const hint = (key) => h("kbd", { "aria-hidden": "true" }, key);
   const act = (text, key, work) => h("button", { type: "button", onclick: work, "aria-keyshortcuts": key }, text, hint(key));
@@ -28,7 +31,7 @@ export function answerPanel({ answer, undo, skip, similar, keep }) {
     pick(name);
   });
   note.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === "Escape") note.blur(); });
-  element = h("div", { class: "answering" }, guessed, actions, buttons, h("div", { class: "row" }, fresh, note, many, save));
+  element = h("div", { class: "answering" }, guessed, actions, buttons, h("div", { class: "row" }, fresh, note, many, save, kind), ask);
 
   const known = () => [...new Set([...classes, ...guesses.map(([name]) => name)])];
 
@@ -48,7 +51,18 @@ export function answerPanel({ answer, undo, skip, similar, keep }) {
   const yes = () => guesses.length && give([guesses[0][0]]);
   const no = () => guesses.length && give([guesses[0][0]], "negative");
 
+  // What it means is said before the project is changed; no answer changes it by itself.
+  function askSeveral() {
+    sure.textContent = mayBeSeveral
+      ? "Clips of this project may carry several labels. With one label a clip, those that were given several are not learned from, and the learning curve begins anew."
+      : "A clip of this project carries one label. If clips may carry several, each label becomes a yes-or-no question of its own, for all clips, and the learning curve begins anew.";
+    change.textContent = mayBeSeveral ? "One label a clip" : "Let clips carry several";
+    ask.hidden = false;
+    change.focus();
+  }
+
   function toggleMany() {
+    if (!several && !mayBeSeveral) { askSeveral(); return; }
     several = !several;
     picked = new Set();
     many.setAttribute("aria-pressed", String(several));
@@ -75,6 +89,12 @@ export function answerPanel({ answer, undo, skip, similar, keep }) {
     element,
     setClasses(names) { classes = [...new Set([...names, ...classes.filter((name) => names.includes(name))])]; draw(); },
     ask(found, isDoubted = false) { guesses = found ?? []; doubted = isDoubted; picked = new Set(); draw(); },
+    setSeveral(on) {
+      if (on === mayBeSeveral) return;
+      mayBeSeveral = on;
+      kind.hidden = !on;
+      if (!on && several) toggleMany();
+    },
     wait(on) { waits = on; draw(); },
     key(key) {
       const number = Number(key), name = key >= "1" && key <= "9" ? known()[number - 1] : undefined;

@@ -1,6 +1,6 @@
 // Starting a project from an opened folder, watching it being made, or opening one that is there.
 
-import { get, post } from "./api.js";
+import { get, post, shownName } from "./api.js";
 import { h, say } from "./dom.js";
 
 const STEPS = {
@@ -19,7 +19,7 @@ export async function beginPage(main, studio) {
       const { making } = await get("projects/making");
       if (stopped) return;
       if (making?.state === "runs") { seen = making.name; watch(making); timer = setTimeout(look, POLL); return; }
-      if (making?.state === "done" && seen === making.name) { await open(making.name, "#/label/groups"); return; }
+      if (making?.state === "done" && seen === making.name) { told(making); return; }
       await choose(making);
     } catch (error) {
       if (stopped) return;
@@ -38,6 +38,18 @@ export async function beginPage(main, studio) {
   async function begin(path, body, button) {
     button.disabled = true;
     try { watch((await post(path, body)).making); seen = body.name; clearTimeout(timer); timer = setTimeout(look, POLL); } catch (error) { say(error.message); button.disabled = false; }
+  }
+
+  // What became of the recordings, before the first question; with nothing to tell it goes on at once.
+  function told({ name, found }) {
+    const { n_recordings: n, n_found: all, failures = [], notes = [] } = found;
+    const go = () => open(name, "#/label/groups");
+    if (!failures.length && n === all) { go(); return; }
+    place.replaceChildren(h("section", { class: "card made" }, h("h2", {}, `${n} of ${all} recordings are used`),
+      failures.length ? h("p", {}, `${failures.length} could not be read, or not as a whole:`) : null,
+      failures.length ? h("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": "Recordings that cannot be used" }, h("ul", { class: "plain failures" }, failures.map(([file, why]) => h("li", {}, h("b", {}, file), h("span", { class: "soft" }, ` ${why}`))))) : null,
+      notes.length ? h("ul", { class: "small soft notes" }, notes.map((note) => h("li", {}, note))) : null,
+      h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: go }, "Go on: name the groups"))));
   }
 
   const bar = h("progress", { max: "1", "aria-label": "Making the project" }), left = h("p", { class: "soft small num", role: "status" });
@@ -89,22 +101,23 @@ function form(folders, encoders, projects, begin) {
   const below = h("select", {}), name = h("input", { type: "text", maxlength: "60", autocomplete: "off", required: true });
   const encoder = h("select", {}, encoders.map(({ value, title }) => h("option", { value }, title)));
   const clusters = h("input", { type: "number", min: "2", max: "500", placeholder: "as many as there are" });
+  const several = h("input", { type: "checkbox" });
   const start = h("button", { type: "submit", class: "main" }, "Start");
   const taken = new Set(projects.map((one) => one.name));
   const proposed = (text) => { let found = text.replace(/[^\p{L}\p{N}_ .-]/gu, "-").replace(/^[^\p{L}\p{N}_]+/u, "") || "project"; while (taken.has(found)) found += "-2"; return found; };
   async function fill() {
     below.replaceChildren(h("option", { value: "" }, "All of it"));
     name.value = proposed(folders[Number(folder.value)]);
-    try { below.append(...(await get("projects/parts", { folder: folder.value })).parts.map((part) => h("option", { value: part }, part))); } catch (error) { say(error.message); }
+    try { below.append(...(await get("projects/parts", { folder: folder.value })).parts.map((part) => h("option", { value: part }, shownName(part)))); } catch (error) { say(error.message); }
   }
-  below.addEventListener("change", () => { name.value = proposed(below.value || folders[Number(folder.value)]); });
+  below.addEventListener("change", () => { name.value = proposed(shownName(below.value) || folders[Number(folder.value)]); });
   fill();
   const field = (text, input) => { input.setAttribute("aria-label", text); return h("label", {}, h("span", {}, text), input); };
   return h("form", { class: "card start", onsubmit: (event) => {
     event.preventDefault();
-    begin("projects", { folder: Number(folder.value), below: below.value, name: name.value.trim(), encoder: encoder.value, clusters: clusters.value }, start);
+    begin("projects", { folder: Number(folder.value), below: below.value, name: name.value.trim(), encoder: encoder.value, clusters: clusters.value, several_labels: several.checked }, start);
   } }, h("h2", {}, "Start one from a folder"), field("Recordings", folder), field("Part of them", below), field("Name", name),
-  h("details", {}, h("summary", {}, "More"), field("What describes sounds by numbers", encoder), field("Groups", clusters)),
+  h("details", {}, h("summary", {}, "More"), field("What describes sounds by numbers", encoder), field("Groups", clusters), h("label", { class: "check small" }, several, " A clip may carry several labels at once")),
   h("div", { class: "row" }, start));
 }
 

@@ -20,18 +20,18 @@ export function curve(history) {
       draw("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, percent(share)));
   }
   picture.append(draw("text", { x: WIDE - RIGHT, y: TALL - 6, "text-anchor": "end" }, `${most} answers`));
-  const lines = [["accuracy", "by-chance", "accuracy"], ["left_out", "left-out", "left_out"]];
+  const lines = [["by_random", "by-chance"], ["left_out", "left-out"]];
   for (const [key, style] of lines) {
-    const points = history.filter((step) => step[key] !== null);
-    if (points.length > 1) picture.append(draw("polyline", { points: points.map((step) => `${x(step.n_answers)},${y(step[key])}`).join(" "), class: style }));
+    const points = history.filter((step) => step[key].n);
+    if (points.length > 1) picture.append(draw("polyline", { points: points.map((step) => `${x(step.n_answers)},${y(step[key].accuracy)}`).join(" "), class: style }));
     for (const step of points) {
-      if (key === "accuracy") picture.append(draw("line", { x1: x(step.n_answers), x2: x(step.n_answers), y1: y(step.low), y2: y(step.high), class: style }));
-      picture.append(draw("circle", { cx: x(step.n_answers), cy: y(step[key]), r: 3.5, class: style }));
+      if (key === "by_random") picture.append(draw("line", { x1: x(step.n_answers), x2: x(step.n_answers), y1: y(step[key].low), y2: y(step[key].high), class: style }));
+      picture.append(draw("circle", { cx: x(step.n_answers), cy: y(step[key].accuracy), r: 3.5, class: style }));
     }
   }
-  const cell = (value) => h("td", { class: "n" }, value === null ? "–" : percent(value));
+  const cell = (value) => h("td", { class: "n" }, value.n ? `${percent(value.accuracy)} of ${value.n}` : "–");
   return h("figure", { class: "learned" }, picture,
     h("figcaption", { class: "small soft" }, h("span", { class: "key by-chance" }), "by chance, the number to believe ", h("span", { class: "key left-out" }), "all answers, each left out"),
     h("details", {}, h("summary", {}, "Values"), h("table", {}, h("thead", {}, h("tr", {}, ["Answers", "By chance", "Left out"].map((text) => h("th", { class: "n", scope: "col" }, text)))),
-      h("tbody", {}, history.map((step) => h("tr", {}, h("td", { class: "n" }, String(step.n_answers)), cell(step.accuracy), cell(step.left_out)))))));
+      h("tbody", {}, history.map((step) => h("tr", {}, h("td", { class: "n" }, String(step.n_answers)), cell(step.by_random), cell(step.left_out)))))));
 }

@@ -3,6 +3,8 @@
 import { get, post } from "./api.js";
 import { h, percent, say } from "./dom.js";
 
+const POLL = 500;
+
 export class Doubts {
   constructor(show) {
     this.show = show;  // is given what to show and the doubt
@@ -14,11 +16,14 @@ export class Doubts {
 
   async load() {
     this.button.disabled = true;
-    this.list.replaceChildren(h("p", { class: "small soft", role: "status" }, "Judging each answer by the others …"));
+    const bar = h("progress", { max: "1", value: "0", "aria-label": "Judging" });
+    this.list.replaceChildren(h("p", { class: "small soft", role: "status" }, "Judging each answer by the others …"), bar);
+    const timer = setInterval(() => get("label").then(({ judging }) => { bar.value = judging ?? bar.value; }).catch(() => {}), POLL);
     try {
       this.rows = (await get("label/doubted")).rows;
       this.draw();
     } catch (error) { this.list.replaceChildren(h("p", { class: "small soft" }, error.message)); }
+    clearInterval(timer);
     this.button.disabled = false;
   }
 

@@ -1,5 +1,6 @@
 // Naming groups that sound alike by listening to a few of each; then the first classifier.
 
+import { annotator, nameField } from "./annotator.js";
 import { get, post } from "./api.js";
 import { fill, h, say } from "./dom.js";
 import { Thumb } from "./thumb.js";
@@ -14,12 +15,14 @@ export async function groupsPage(main) {
 class Naming {
   constructor(main) {
     this.thumbs = [];
-    this.who = h("input", { type: "text", value: localStorage.getItem("annotator") ?? "", maxlength: "60", autocomplete: "off", placeholder: "Your name", "aria-label": "Your name", onchange: () => localStorage.setItem("annotator", this.who.value.trim()) });
+    this.who = nameField();
+    this.passed = new Set();  // numbers of groups that were skipped
+    this.skipped = null;  // the place of the last one, until something else is done
     this.count = h("span", { class: "soft small num", role: "status" });
     this.known = h("datalist", { id: "labels" });
     this.place = h("div", {});
     this.end = h("div", { class: "card first" });
-    main.append(h("p", { class: "soft" }, "Listen to a few sounds of each group and name what you hear. Your answer is about these sounds alone; what is mixed may be skipped."),
+    main.append(h("p", { class: "soft" }, "Listen to a few sounds of each group and name what you hear. Your answer is about these sounds alone; what is mixed is named sound by sound, and what you cannot tell is skipped: that is no answer."),
       h("div", { class: "row desk" }, this.who, this.count, h("a", { href: "#/label" }, "Ask me one by one")), this.known, this.place, this.end);
     this.keys = (event) => this.key(event);
   }
@@ -28,7 +31,7 @@ class Naming {
     this.groups = groups;
     this.classes = classes;
     document.addEventListener("keydown", this.keys);
-    this.show(this.groups.findIndex((group) => !isDone(group)));
+    this.show(this.open()[0] ?? -1);
     this.watch();
     return () => { this.stopped = true; clearTimeout(this.timer); document.removeEventListener("keydown", this.keys); this.clear(); };
   }
@@ -40,13 +43,14 @@ class Naming {
     this.number = number;
     this.mixed = false;
     const n = this.groups.filter(isDone).length;
-    this.count.textContent = `${n} of ${this.groups.length} groups done`;
+    this.count.textContent = `${n} of ${this.groups.length} groups done${this.passed.size ? `, ${this.passed.size} skipped` : ""}`;
     this.known.replaceChildren(...this.classes.map((value) => h("option", { value })));
     this.showEnd();
     const group = this.groups[number];
     if (!group) {
-      fill(this.place, h("p", {}, this.groups.length ? "All groups are done." : "No groups were found: the recordings are too few, or too unlike each other. Answer one by one instead."),
-        this.groups.length ? this.back() : null);
+      fill(this.place, h("p", {}, this.passed.size ? "All other groups are done." : this.groups.length ? "All groups are done." : "No groups were found: the recordings are too few, or too unlike each other. Answer one by one instead."),
+        h("div", { class: "row" }, this.passed.size ? h("button", { type: "button", onclick: () => { this.passed.clear(); this.show(this.open()[0] ?? -1); } }, `Those that were skipped (${this.passed.size})`) : null,
+          this.groups.length ? this.back() : null));
       return;
     }
     this.thumbs = group.sounds.map((sound) => new Thumb(sound));
@@ -56,7 +60,7 @@ class Naming {
     this.body = h("div", { class: "card group" });
     this.place.replaceChildren(this.body);
     this.draw();
-    const next = this.groups.slice(number + 1).find((one) => !isDone(one));
+    const next = this.groups[this.open().find((one) => one > number)];
     for (const { file, start_time, end_time } of next?.sounds ?? []) post("label/open", { file, start_time, end_time }).catch(() => {});  // checked meanwhile
   }
 
@@ -98,7 +102,7 @@ class Naming {
 
   said(i, labels) {
     const { file, start_time, end_time, source } = this.groups[this.number].sounds[i];
-    return { file, start_time, end_time, source, labels, presence: labels.length ? "positive" : "uncertain", annotator: this.who.value.trim() };
+    return { file, start_time, end_time, source, labels, presence: "positive", annotator: annotator() };
   }
 
   nameAll(text) {
@@ -109,12 +113,24 @@ class Naming {
     this.save(inside.map((i) => this.said(i, [name])), name);
   }
 
-  saveMixed() { this.save(this.fields.map((field, i) => this.said(i, field.value.trim() ? [field.value.trim()] : [])), "Mixed"); }
-  skip() { this.save(this.thumbs.map((_, i) => this.said(i, [])), "Skipped"); }
+  // A sound without a name gets no answer.
+  saveMixed() {
+    const named = this.fields.map((field, i) => [i, field.value.trim()]).filter(([, name]) => name);
+    if (!named.length) { say("No sound has a name: write one, or skip the group."); return; }
+    this.save(named.map(([i, name]) => this.said(i, [name])), `${named.length} ${named.length === 1 ? "answer" : "answers"} saved`);
+  }
+
+  skip() {
+    this.passed.add(this.groups[this.number].number);
+    this.skipped = this.number;
+    say("Skipped: not an answer");
+    this.show(this.nextOpen(this.number + 1));
+  }
 
   async save(answers, text) {
     if (this.saving) return;
     this.saving = true;
+    this.skipped = null;
     this.body.inert = true;
     try {
       await post("label/together", { answers });
@@ -125,9 +141,16 @@ class Naming {
   }
 
   async undo() {
+    if (this.skipped !== null) {  // nothing was written down
+      const number = this.skipped;
+      this.skipped = null;
+      this.passed.delete(this.groups[number].number);
+      this.show(number);
+      return;
+    }
     try {
-      const { entry } = await post("label/undo", { annotator: this.who.value.trim() });
-      say(`Taken back: ${entry.labels.join(", ") || "skipped"}`);
+      const { entry } = await post("label/undo", { annotator: annotator() });
+      say(`Taken back: ${entry.labels.join(", ") || entry.presence}`);
       await this.refresh(this.groups.findIndex((group) => group.sounds.some((sound) => sound.file === entry.file && sound.start_time === entry.start_time)));
     } catch (error) { say(error.message); }
   }
@@ -137,21 +160,30 @@ class Naming {
     const { groups, classes } = await get("label/groups");
     if (this.stopped) return;
     Object.assign(this, { groups, classes });
-    const open = groups.map((group, i) => (isDone(group) ? -1 : i)).filter((i) => i >= 0);
-    this.show(open.find((i) => i >= from) ?? open[0] ?? -1);
+    this.show(this.nextOpen(from));
   }
+
+  // The places of groups that are neither done nor skipped.
+  open() { return this.groups.map((group, i) => (isDone(group) || this.passed.has(group.number) ? -1 : i)).filter((i) => i >= 0); }
+
+  nextOpen(from) { const open = this.open(); return open.find((i) => i >= from) ?? open[0] ?? -1; }
 
   showEnd(learning) {
     this.end.hidden = this.classes.length < 2;
     if (learning?.runs) {
-      this.end.replaceChildren(h("h2", {}, `Learning, ${learning.seconds.toFixed(0)} s`), h("progress", { "aria-label": "Learning" }));
+      this.end.replaceChildren(h("h2", {}, `Learning, ${learning.seconds.toFixed(0)} s`), h("progress", { "aria-label": "Learning", max: "1", value: String(learning.share ?? 0) }));
       return;
     }
-    if (learning?.reason) { this.end.replaceChildren(h("p", { class: "note" }, learning.reason)); return; }
+    if (learning?.reason) {
+      this.end.replaceChildren(h("p", { class: "note" }, `Nothing was learned: ${learning.reason}`),
+        h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: () => this.learn() }, "Try again")));
+      return;
+    }
     if (learning?.done) {
       const last = learning.history.at(-1);
       this.end.replaceChildren(h("h2", {}, "There is a first classifier"),
-        h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers. ${last.left_out === null ? "" : `Of these, each left out in turn, it names ${Math.round(100 * last.left_out)} % right. `}Those are typical sounds: how good it is on all others, answers drawn by chance will tell.`),
+        h("p", {}, `It knows ${last.n_classes} classes from ${last.n_answers} answers. ${last.left_out.n ? `Right of these, each left out in turn: ${last.said.left_out}. ` : ""}Those are typical sounds: how good it is on all others, answers drawn by chance will tell.`),
+        last.notes.length ? h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))) : "",
         h("a", { class: "button main", href: "#/label" }, "Go on: ask me what it doubts"));
       return;
     }

@@ -1,6 +1,7 @@
 // Label: listen to what is asked, answer with a key; take back, look for more, learn again.
 
-import { get, post } from "./api.js";
+import { annotator, nameField } from "./annotator.js";
+import { get, post, shownName } from "./api.js";
 import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
@@ -30,9 +31,10 @@ class Labelling {
     this.viewer = null;
     this.item = null;
     this.stopped = false;
+    this.skipped = null;  // what was skipped last, until something else is answered
     this.turn = 0;  // grows with each question asked for and each answer; what belongs to an earlier one comes too late
     this.states = 0;  // the same for the numbers
-    this.name = h("input", { type: "text", value: localStorage.getItem("annotator") ?? "", maxlength: "60", autocomplete: "off", placeholder: "Your name", "aria-label": "Your name", onchange: () => { localStorage.setItem("annotator", this.who); this.next(); } });
+    this.name = nameField(() => this.next());
     this.order = h("select", { "aria-label": "What is asked first", onchange: () => this.next() }, Object.entries(ORDERS).map(([value, text]) => h("option", { value }, text)));
     this.plays = h("input", { type: "checkbox", checked: localStorage.getItem("plays") !== "no", onchange: () => localStorage.setItem("plays", this.plays.checked ? "yes" : "no") });
     this.count = h("span", { class: "soft small num", role: "status" });
@@ -42,13 +44,13 @@ class Labelling {
     this.side = h("section", {});
     this.hint = h("p", { class: "note", hidden: true }, "Nothing is named yet. The quickest start: ", h("a", { href: "#/label/groups" }, "name the groups"), " that were found.");
     this.doubts = new Doubts((found, doubt) => this.choose(found, doubt));
-    this.panel = answerPanel({ keep: () => this.answer({ labels: this.doubt.labels, presence: "positive", note: "" }),  answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar() });
+    this.panel = answerPanel({ keep: () => this.answer({ labels: this.doubt.labels, presence: "positive", note: "" }),  answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar(), setSeveral: (on) => this.setSeveral(on) });
     main.append(h("div", { class: "row desk" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play at once"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
       h("div", { class: "labelling" }, h("section", {}, this.title, this.why, this.place, this.panel.element), this.side));
     this.keys = (event) => this.key(event);
   }
 
-  get who() { return this.name.value.trim(); }
+  get who() { return annotator(); }
 
   begin() {
     document.addEventListener("keydown", this.keys);
@@ -65,6 +67,7 @@ class Labelling {
       this.count.textContent = `${state.answers} of ${state.stretches} answered`;
       this.hint.hidden = Boolean(state.answers || !state.clusters);
       this.panel.setClasses(state.classes);
+      this.panel.setSeveral(state.several_labels);
       for (const one of this.order.options) one.disabled = NEEDS_MODEL.includes(one.value) && !state.rounds;
       this.showSide(state);
       clearTimeout(this.timer);
@@ -106,7 +109,7 @@ class Labelling {
       this.panel.ask([]);
       return;
     }
-    this.title.textContent = item.file;
+    this.title.textContent = shownName(item.file);
     const why = doubt ? `Labelled ${doubt.labels.join(", ")}; the other answers say otherwise` : WHY[item.why] ?? item.why;
     this.why.textContent = `${why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
     this.panel.ask(item.guesses, Boolean(doubt));
@@ -140,6 +143,7 @@ class Labelling {
     const { item, viewer, doubt } = this;
     if (!item) return;
     if (doubt) { this.settle(doubt, labels, presence, note); return; }
+    this.skipped = null;
     const chosen = viewer?.chosen ?? this.whole ?? [item.start_time, item.end_time];
     const isWhole = chosen === this.whole || (Math.abs(chosen[0] - this.whole[0]) < 0.02 && Math.abs(chosen[1] - this.whole[1]) < 0.02);
     const [start_time, end_time] = isWhole ? [item.start_time, item.end_time] : chosen.map((time) => Math.round(time * 1000) / 1000);
@@ -173,7 +177,14 @@ class Labelling {
   }
 
   async undo() {
+    const { skipped } = this;
+    this.skipped = null;
     try {
+      if (skipped) {  // nothing was written down
+        const { sound } = await post("label/open", skipped);
+        await this.choose({ item: skipped, sound });
+        return;
+      }
       const { entry } = await post("label/undo", { annotator: this.who });
       say(`Taken back: ${entry.labels.join(", ") || entry.presence}`);
       this.state();
@@ -182,9 +193,27 @@ class Labelling {
     } catch (error) { say(error.message); }
   }
 
+  // No answer: nothing is written down, and it is asked again when nothing else is left.
   async skip() {
-    if (this.doubt) { this.next(); return; }
-    await this.answer({ labels: [], presence: "uncertain", note: "" });
+    const { item } = this;
+    if (this.doubt || !item) { this.next(); return; }
+    this.turn += 1;
+    this.panel.wait(true);
+    this.viewer?.player.pause();
+    try {
+      await post("label/skip", { file: item.file, start_time: item.start_time, end_time: item.end_time, annotator: this.who });
+      this.skipped = item;
+      say("Skipped: not an answer; it comes again at the end");
+      await this.next();
+    } catch (error) { say(error.message); this.panel.wait(false); }
+  }
+
+  async setSeveral(several) {
+    try {
+      await post("label/several", { several });
+      say(several ? "A clip may carry several labels from now on" : "A clip carries one label from now on");
+      await this.state();
+    } catch (error) { say(error.message); }
   }
 
   async similar() {
@@ -209,15 +238,17 @@ class Labelling {
       learn.disabled = true;
       try { await post("label/learn"); } catch (error) { say(error.message); }
       this.state();
-    } }, learning.runs ? `Learning, ${learning.seconds.toFixed(0)} s` : "Learn from the answers");
+    } }, learning.runs ? `Learning, ${learning.seconds.toFixed(0)} s` : learning.reason ? "Try again" : "Learn from the answers");
     const parts = [h("h2", {}, "The model"), h("div", { class: "row" }, learn)];
-    if (learning.runs) parts.push(h("progress", { "aria-label": "Learning" }));
-    if (learning.reason) parts.push(h("p", { class: "note" }, learning.reason));
+    if (learning.runs) parts.push(h("progress", { "aria-label": "Learning", max: "1", value: String(learning.share) }));
+    if (learning.reason) parts.push(h("p", { class: "note" }, `Nothing was learned: ${learning.reason}`));
     if (learning.history.length) {
       const last = learning.history.at(-1);
-      if (last.accuracy !== null) parts.push(h("p", { class: "small" }, h("b", {}, percent(last.accuracy)), ` right of what was drawn by chance (${percent(last.low)} to ${percent(last.high)}, ${last.n_random} clips)`));
+      if (last.by_random.n) parts.push(h("p", { class: "small" }, h("b", {}, "Right of what was drawn by chance: "), last.said.by_random));
       else parts.push(h("p", { class: "small soft" }, "The accuracy is measured by clips drawn by chance, once some are answered."));
-      parts.push(curve(learning.history));
+      if (last.left_out.n) parts.push(h("p", { class: "small" }, "Right of all answers, each left out in turn: ", last.said.left_out));
+      if (last.notes.length) parts.push(h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))));
+      parts.push(curve(learning.history.filter((step) => step.several_labels === last.several_labels)));
       parts.push(this.wrongButton(), this.doubts.element);
     } else parts.push(h("p", { class: "small soft" }, "Two classes are enough to begin. Learn again whenever you like; each time adds a point to the curve."));
     if (state.disagreements) parts.push(h("p", { class: "small" }, `${state.disagreements} stretches on which people differ`));

@@ -1,6 +1,6 @@
 // Try it: open a sound, look at it, hear what the model hears.
 
-import { address, get, post, remove, upload } from "./api.js";
+import { address, get, post, remove, shownName, upload } from "./api.js";
 import { clock, h, percent, say, waited } from "./dom.js";
 import { record } from "./recorder.js";
 import { rulesForm, thresholdNote } from "./rules.js";
@@ -11,7 +11,8 @@ const FIRST_PAUSE = 120, LONGEST_PAUSE = 900, MOST_ROWS = 300;
 export async function tryPage(main, id) {
   const studio = await get("studio");
   const work = h("div", {});
-  const page = h("div", { class: id ? "try" : "try empty" }, side(studio, id), work);
+  const recording = recordButton();
+  const page = h("div", { class: id ? "try" : "try empty" }, side(studio, id, recording.element), work);
   main.replaceChildren(h("h1", { class: "only-heard" }, "Try it"), page);
   if (!id) {
     work.append(h("h1", {}, studio.model ? "What is there to hear?" : "Look at a sound"),
@@ -19,12 +20,13 @@ export async function tryPage(main, id) {
         ? `Open a sound: the model says which of its ${studio.model.classes.length} classes it hears, and when.`
         : "No model is open, so sounds are shown but not named. Choose one under Models."));
     if (studio.model) work.append(h("ul", { class: "plain known", "aria-label": "Classes" }, studio.model.classes.map((name) => h("li", {}, name))));
-    return () => {};
+    return recording.leave;
   }
-  return showSound(work, id, studio);
+  const leave = showSound(work, id, studio);
+  return () => { recording.leave(); leave(); };
 }
 
-function side(studio, id) {
+function side(studio, id, recording) {
   const open = async (work) => { try { location.hash = `#/try/${(await work()).id}`; } catch (error) { say(error.message); } };
   const bar = h("progress", { max: "1", value: "0", hidden: true, "aria-label": "Upload" });
   const send = (file, name = file.name) => open(async () => {
@@ -38,7 +40,7 @@ function side(studio, id) {
   for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
   drop.addEventListener("drop", (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) send(event.dataTransfer.files[0]); });
   const parts = [
-    h("div", {}, drop, recordButton(send)),
+    h("div", {}, drop, recording),
     h("section", {}, h("h2", {}, "Examples"), h("div", { class: "chips" }, studio.examples.map((one) =>
       h("button", { type: "button", onclick: () => open(() => post(`examples/${one.name}`)) }, one.title)))),
   ];
@@ -48,15 +50,40 @@ function side(studio, id) {
   return h("div", { class: "side" }, parts);
 }
 
-function recordButton(send) {
-  let running = null;
-  const button = h("button", { type: "button", onclick: async () => {
-    if (running) { const take = running; running = null; button.textContent = "Record"; const file = await take.stop(); return send(file, file.name); }
+// Whoever leaves the page or hides it has stopped: the microphone goes off, and the take is kept.
+function recordButton() {
+  let running = null, hasLeft = false;
+  const button = h("button", { type: "button", onclick: () => (running ? stop() : start()) }, "Record");
+
+  async function start() {
+    button.disabled = true;
     try {
-      running = await record((seconds) => { button.textContent = `Stop, ${clock(seconds)}`; });
+      const take = await record((seconds) => { button.textContent = `Stop, ${clock(seconds)}`; });
+      if (hasLeft) { await take.stop(); return; }  // left while the browser asked for the microphone
+      running = take;
+      document.addEventListener("visibilitychange", hidden);
+      addEventListener("beforeunload", ask);
     } catch (error) { say(`No microphone: ${error.message}`); }
-  } }, "Record");
-  return h("div", { class: "row", id: "recording" }, button);
+    button.disabled = false;
+  }
+
+  async function stop() {
+    const take = running;
+    if (!take) return;
+    running = null;
+    document.removeEventListener("visibilitychange", hidden);
+    button.textContent = "Record";
+    try {
+      const file = await take.stop();
+      const { id } = await upload(file, file.name, () => {});
+      if (hasLeft) say(`The recording was kept: ${file.name}, under Try it`); else location.hash = `#/try/${id}`;
+    } catch (error) { say(`The recording could not be kept: ${error.message}`); }
+    removeEventListener("beforeunload", ask);
+  }
+
+  const hidden = () => { if (document.hidden) stop(); };
+  const ask = (event) => event.preventDefault();  // closing now would lose it: the browser asks
+  return { element: h("div", { class: "row", id: "recording" }, button), leave() { hasLeft = true; stop(); } };
 }
 
 function folder(name, number, open) {
@@ -66,9 +93,9 @@ function folder(name, number, open) {
     head.textContent = `${name} (${n_files})`;
     const filter = h("input", { type: "search", placeholder: "Find", "aria-label": `Find in ${name}`, oninput: () => fill() });
     const fill = () => {
-      const found = files.filter((file) => file.toLowerCase().includes(filter.value.toLowerCase()));
+      const found = files.filter((file) => shownName(file).toLowerCase().includes(filter.value.toLowerCase()));
       list.replaceChildren(...found.slice(0, MOST_ROWS).map((file) =>
-        h("button", { type: "button", onclick: () => open(() => post("places", { folder: number, name: file })) }, file)));
+        h("button", { type: "button", onclick: () => open(() => post("places", { folder: number, name: file })) }, shownName(file))));
       if (found.length > MOST_ROWS) list.append(h("span", { class: "soft small" }, `and ${found.length - MOST_ROWS} more`));
     };
     if (files.length > 12) list.before(filter);
