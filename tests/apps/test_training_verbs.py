@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -185,8 +186,33 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     answer = capsys.readouterr()
     assert "labels_per_class = 0" in answer.out
     assert "read as a table of files and labels" in answer.err
+    assert (
+        "# method: probe or prototype on an encoder that has learned made-up sounds" in answer.out
+    )
+    assert "made-up sounds: make 2,000, train the encoder for 2,000 steps" in answer.out
+    assert re.search(r"decode \d+ clips: less than a minute", answer.out)
+    assert re.search(r"all of it: about \d+ min .* about [\d.]+ [MG]B in '.*cache'", answer.out)
     assert not folder.exists()
     assert main(["pretrain", str(tmp_path / "nothing"), "--dry-run"]) == 2
+
+
+def test_what_is_going_to_be_done_is_said_before_it_is(
+    sounds: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from semisonic.inference.verbs import ready
+
+    def work(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ready, "start_of", work)
+    labels, run = str(sounds / "labels.csv"), str(tmp_path / "run")
+    assert main(["train", labels, "-o", run, *SMALL, "--epochs", "3"]) == 130
+    said = capsys.readouterr().err
+    assert "method: supervised from an encoder that has learned made-up sounds" in said
+    assert re.search(r"train \(supervised\), \d+ steps of 20 clips", said)
 
 
 def test_the_word_synth_is_the_embedded_set(

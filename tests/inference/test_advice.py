@@ -12,9 +12,18 @@ from hypothesis import strategies as st
 
 from semisonic.base.errors import OptionError
 from semisonic.base.options import check
-from semisonic.inference.methods.advice import FRESH, GIVEN, SYNTHETIC, Situation, advise, followed
-from semisonic.inference.methods.options import METHODS, MethodOptions
-from semisonic.inference.methods.way import Way, check_read, settle, validation_share
+from semisonic.inference.methods.advice import (
+    DRAWN,
+    FRESH,
+    GENERAL,
+    GIVEN,
+    SYNTHETIC,
+    Situation,
+    advise,
+    followed,
+)
+from semisonic.inference.methods.options import LEFT_OUT, METHODS, SOLVED, MethodOptions
+from semisonic.inference.methods.way import Way, asks_training, check_read, settle, validation_share
 from semisonic.inference.options import PRETRAIN_FIT, TRAIN_FIT
 from semisonic.learning.losses import LossOptions
 from semisonic.training import FitOptions
@@ -25,7 +34,7 @@ SITUATIONS = st.builds(
     st.integers(2, 10_000),
     st.integers(0, 100_000),
     st.booleans(),
-    st.sampled_from([FRESH, GIVEN, SYNTHETIC]),
+    st.sampled_from([FRESH, GIVEN, DRAWN, SYNTHETIC, GENERAL]),
     st.sampled_from(["auto", "none", "simclr", "masked"]),
 )
 
@@ -33,12 +42,12 @@ SITUATIONS = st.builds(
 @given(SITUATIONS)
 def test_a_choice_can_be_carried_out_and_is_explained(situation: Situation) -> None:
     choice = advise(situation)
-    assert choice.method in METHODS
+    assert choice.method in (*METHODS, LEFT_OUT)
     check(choice.how)
     check(choice.fit)
-    assert (choice.fit.steps > 0) == (choice.method != "probe")  # which has none
+    assert (choice.fit.steps > 0) == (choice.method not in SOLVED)  # which has none
     assert choice.because.startswith(choice.method)
-    assert "labels a class" in choice.because
+    assert "labels per class" in choice.because or choice.start == GENERAL
     choice.how.check_for(choice.method)
     if situation.start != FRESH:
         assert choice.start == situation.start
@@ -51,7 +60,7 @@ def test_few_labels_choose_among_what_was_learned_without_any() -> None:
     assert (few.method, few.objective, few.start) == ("probe", "simclr", SYNTHETIC)
     assert "320 clips apart (280 without labels)" in few.because
     alone = advise(Situation(4, 40, 0))
-    assert (alone.method, alone.objective, alone.start) == ("probe", "none", SYNTHETIC)
+    assert (alone.method, alone.objective, alone.start) == (LEFT_OUT, "none", SYNTHETIC)
     assert "40 clips are too few" in alone.because
     many = advise(Situation(200, 2000, 5000))
     assert (many.method, many.objective) == ("supervised", "simclr")
@@ -81,8 +90,12 @@ def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
     given_encoder = settle(Way(start=GIVEN), Situation(4, 40, 280))
     assert (given_encoder.method, given_encoder.objective) == ("probe", "simclr")
     assert given_encoder.start == GIVEN
-    as_it_is = settle(Way(start=GIVEN), Situation(4, 40))  # who knows what it can tell apart?
-    assert (as_it_is.method, as_it_is.objective) == ("supervised", "none")
+    as_it_is = settle(Way(start=GIVEN), Situation(4, 40))
+    assert (as_it_is.method, as_it_is.objective) == (LEFT_OUT, "none")
+    assert settle(Way(start=GIVEN), Situation(4, 40, multi_label=True)).method == "probe"
+    drawn = settle(Way(start=DRAWN), Situation(4, 40))  # reconstruction tells little apart
+    assert (drawn.method, drawn.objective) == ("supervised", "none")
+    assert settle(Way(start=GIVEN), Situation(40, 400)).method == "supervised"
     assert settle(Way(objective="masked"), Situation(4, 40, 280)).method == "supervised"
     objective = settle(Way(objective="vicreg"), Situation(4, 40, 280))
     assert objective.method == "probe"
@@ -135,11 +148,27 @@ def test_an_option_of_another_method_is_refused(
         settle(Way(method, how=how), Situation(4, 40, 280))
 
 
-def test_auto_refuses_an_option_that_its_choice_does_not_read() -> None:
-    how = MethodOptions(threshold=0.8)
-    assert settle(Way(how=how), Situation(4, 40, 280)).how.threshold == 0.8
-    with pytest.raises(OptionError, match="'supervised' does not read it"):
-        settle(Way(how=how), Situation(200, 2000, 280))
+def test_auto_takes_the_method_that_reads_what_was_given() -> None:
+    threshold = settle(Way(how=MethodOptions(threshold=0.8)), Situation(200, 2000, 280))
+    assert (threshold.method, threshold.how.threshold) == ("probe", 0.8)
+    assert "option 'threshold' is for it" in threshold.because
+    mixed = settle(Way(how=MethodOptions(augment="strong")), Situation(4, 40))
+    assert (mixed.method, mixed.how.augment) == ("supervised", "strong")
+    assert "option 'augment' asks for" in mixed.because
+    fit = replace(TRAIN_FIT, epochs=50)
+    trains = asks_training(fit, LossOptions(), 0.0, 0.0)
+    trained = settle(Way(fit=fit, trains=trains), Situation(4, 40, 280, start=GENERAL))
+    assert (trained.method, trained.fit.epochs, trained.fit.steps) == ("supervised", 50, 0)
+    assert "option 'epochs' asks for" in trained.because
+    assert asks_training(TRAIN_FIT, LossOptions(), 0.0, 0.0) == ""
+
+
+def test_auto_refuses_options_of_methods_that_exclude_each_other() -> None:
+    both = MethodOptions(threshold=0.8, mixup=0.4)
+    with pytest.raises(OptionError, match=r"'mixup' and 'threshold'.*leave one of them out"):
+        settle(Way(how=both), Situation(4, 40, 280))
+    with pytest.raises(OptionError, match=r"'pool_ratio'.*it is for joint"):
+        settle(Way(how=MethodOptions(pool_ratio=3.0)), Situation(4, 40, 280))
 
 
 def test_every_option_has_a_method_that_reads_it() -> None:

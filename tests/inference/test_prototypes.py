@@ -15,6 +15,7 @@ from semisonic.base.errors import OptionError
 from semisonic.data.clips import Clips
 from semisonic.inference import TrainOutcome, TrainSettings, prepare_waves, score_rows, train_model
 from semisonic.inference.methods.advice import Situation
+from semisonic.inference.methods.leaving_out import compare
 from semisonic.inference.methods.options import MethodOptions
 from semisonic.inference.methods.prototypes import OWN_SCORE
 from semisonic.inference.methods.way import Way, settle
@@ -57,6 +58,28 @@ def test_the_answer_is_the_nearest_class_mean(features: np.ndarray, n_each: int)
     scores = score_rows(outcome.model, features, TEST)
     np.testing.assert_array_equal(scores.argmax(axis=1), nearest.predict(x[TEST]))
     np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_the_better_class_layer_is_found_by_leaving_recordings_out() -> None:
+    rng = np.random.default_rng(0)
+    owner = np.arange(40) % 2
+    hot = np.eye(2)[owner]
+    recordings = np.arange(40).astype(str)
+    apart = rng.normal(0, 1, (40, 8)) + np.where(owner, 3.0, -3.0)[:, None]
+    same = compare(apart, hot, recordings)
+    assert (same.n, same.probe, same.prototype, same.method) == (40, 40, 40, "probe")
+    of_class = np.repeat(np.arange(20), 2)  # two examples of each of many classes
+    many = rng.normal(0, 1, (20, 64))[of_class] + 1.2 * rng.normal(0, 1, (40, 64))
+    found = compare(many, np.eye(20)[of_class], recordings)
+    assert found.method == "prototype"
+    assert found.prototype > found.probe + 3
+    # copies of a recording do not vouch for each other
+    noise = np.repeat(rng.normal(0, 1, (10, 50)), 4, axis=0)
+    labels = np.eye(2)[np.repeat(np.arange(10) % 2, 4)]
+    leaked = compare(noise, labels, recordings)
+    honest = compare(noise, labels, np.repeat(np.arange(10), 4).astype(str))
+    assert leaked.probe == 40 > honest.probe
+    assert compare(apart, hot, np.array(["one"] * 40)).n == 0
 
 
 def test_scores_fall_with_the_squared_distance(features: np.ndarray) -> None:

@@ -28,6 +28,7 @@ from semisonic.inference import (
 from semisonic.inference.methods.options import MethodOptions
 from semisonic.inference.pretext import PretextOptions
 from semisonic.inference.provenance import Part
+from semisonic.inference.verbs.planning import plan_training
 from semisonic.models import read_about
 
 OPTIONS = TrainOptions(
@@ -332,13 +333,35 @@ def test_auto_chooses_says_why_and_lets_options_win(
     assert result.outcome.guesses
     assert not len(result.selection.validation)
     assert result.notes[0] == (
-        "probe on a fresh encoder, pre-trained on 48 clips (vicreg): 8 labels a class are too few "
-        "to change what it has learned"
+        "probe on a fresh encoder, pre-trained on 48 clips (vicreg): 8 labels per class are too "
+        "few to change what it has learned"
     )
     assert result.notes[0] in result.summary()
     epochs = replace(options, fit=replace(QUICK, epochs=2), output=tmp_path / "other")
-    with pytest.raises(OptionError, match="'epochs': found 2, but the method 'probe'"):
-        train(epochs)
+    trained = train(epochs)
+    assert (trained.method, len(trained.outcome.history)) == ("supervised", 2)
+    assert "as option 'epochs' asks for" in trained.summary()
+
+
+def test_auto_keeps_an_encoder_that_tells_sounds_apart(
+    kinds: Path, trained: Path, encoder: Path, tmp_path: Path
+) -> None:
+    """Four labels a class are not enough to change it, whatever file it comes from."""
+    options = TrainOptions(
+        data=kinds, encoder=trained, labels_per_class=4, device="cpu", workers=1,
+        output=tmp_path / "given",
+    )  # fmt: skip
+    result = train(options)
+    assert result.method in ("probe", "prototype")
+    assert "of 12 labelled clips, each named by the other recordings" in result.summary()
+    before = open_model(trained).encoder.state_dict()
+    after = result.outcome.model.encoder.state_dict()
+    assert all((after[name] == before[name]).all() for name in before)
+    record = json.loads((tmp_path / "given" / "run.json").read_text())
+    assert record["notes"]["method"] == result.method
+    drawn = replace(options, encoder=encoder, fit=replace(TrainOptions().fit, batch_size=12))
+    assert "which has learned to draw spectrograms" in plan_training(drawn).because
+    assert plan_training(drawn).because.startswith("supervised")
 
 
 def test_silence_in_the_pool_is_left_out_and_told(kinds: Path, pool: Path, tmp_path: Path) -> None:

@@ -171,3 +171,9 @@ def test_a_rate_is_found_and_drawn(trained: Path, kinds: Path, tmp_path: Path) -
         find_rate(
             replace(options, method="probe", fit=TrainOptions().fit, output=tmp_path / "probe")
         )
+    assert not (tmp_path / "probe").exists()  # refused before anything is decoded
+    few = replace(
+        options, method="auto", fit=TrainOptions().fit, labels_per_class=4,
+        output=tmp_path / "few",
+    )  # fmt: skip
+    assert "supervised from the encoder given" in find_rate(few).notes[0]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from semisonic.base.files import digest
 from semisonic.experiments.recipe import TRAINED, Budget, Setting
-from semisonic.inference.methods.options import PROTOTYPE, SOLVED, MethodOptions
+from semisonic.inference.methods.options import LEFT_OUT, PROTOTYPE, SOLVED, MethodOptions
 from semisonic.inference.pretext import RECONSTRUCTION, PretextOptions
 from semisonic.inference.simple.classifiers import CLASSIFIERS
 from semisonic.inference.simple.inputs import EMBEDDING
@@ -114,7 +114,7 @@ def named_training(
             reads, train=plain.train, loss=plain.loss, dropout=plain.dropout,
             label_smoothing=plain.label_smoothing,
         )  # fmt: skip
-    if setting.method == PROTOTYPE:
+    if setting.method in (PROTOTYPE, LEFT_OUT):
         reads, job = replace(reads, how=plain.how), replace(job, pool=job.pool[:0])
     if setting.method == "supervised":
         reads = replace(reads, how=_without_pool(setting.how))

@@ -125,7 +125,8 @@ def _differences(recipe: Recipe) -> list[str]:
         notes.append(
             "The method probe, which auto chooses where labels are few, learns a linear layer on "
             "the encoder's embeddings and leaves the encoder as it is. It has no epochs: its "
-            "curves show rounds of guesses about the pool."
+            "curves show rounds of guesses about the pool. Without a pool auto takes prototypes "
+            "instead where these name labelled clips that were left out clearly better."
         )
     if PROTOTYPE in methods:
         notes.append(

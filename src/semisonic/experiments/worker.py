@@ -181,6 +181,7 @@ def run_train(job: TrainJob) -> None:
         start=_start_of(job, context),
         rows_pool=pool,
         truth=target,
+        groups=np.append(labelled.group, "")[np.minimum(owner, len(labelled))],
     )
     rows = sounding(features, table.rows_of(job.test), owner, segments.silence_db)
     scores = score_rows(outcome.model, features, rows)

@@ -17,6 +17,7 @@ from semisonic.features import MelOptions
 from semisonic.inference.deciding.after_training import calibrate_by_validation
 from semisonic.inference.front_end_place import in_batch_device
 from semisonic.inference.methods.advice import (
+    DRAWN,
     FRESH,
     GENERAL,
     GIVEN,
@@ -27,6 +28,7 @@ from semisonic.inference.methods.advice import (
 from semisonic.inference.methods.way import (
     Way,
     asked_method,
+    asks_training,
     check_read,
     settle,
     validation_share,
@@ -45,7 +47,7 @@ from semisonic.inference.selection import check_classes, select, targets_of
 from semisonic.inference.sounds import Sounds
 from semisonic.inference.synthetic import synthetic_encoder
 from semisonic.inference.training import TrainOutcome, TrainSettings, train_model
-from semisonic.models import PretrainedEncoder
+from semisonic.models import AutoEncoder, PretrainedEncoder
 from semisonic.models.saving import PUBLISHED_WEIGHTS
 
 _log = logging.getLogger(__name__)
@@ -179,6 +181,7 @@ def learn(
         folder=folder / "training" if keep else None,
         start=begin,
         rows_pool=heard if pool is not None else (),
+        groups=prepared.clips.group,
     )  # fmt: skip
     if calibrate:
         said = calibrate_by_validation(
@@ -186,8 +189,11 @@ def learn(
         )
         _log.info("%s", said)
     about: dict[str, Any] = {
-        "command": "SoundClassifier.fit", "seed": seed, "method": way.method, "start": way.start,
-    }  # fmt: skip
+        "command": "SoundClassifier.fit",
+        "seed": seed,
+        "method": outcome.method,
+        "start": way.start,
+    }
     if begin is not None and begin.published:
         about[PUBLISHED_WEIGHTS] = dict(begin.published)
     if labelled.waves is None:
@@ -203,12 +209,17 @@ def _asked(
 ) -> Way:
     """The way to learn that was asked for."""
     if isinstance(start, PretrainedEncoder):
-        begin = GENERAL if start.published else GIVEN
+        begin = DRAWN if isinstance(start, AutoEncoder) else GIVEN
+        if start.published:
+            begin = GENERAL
     else:
         begin = FRESH if start is None else SYNTHETIC
     return Way(
         asked_method(settings.model, settings.method), pretraining.objective, begin,
         settings.how, settings.fit, pretraining.fit, settings.dropout,
+        trains=asks_training(
+            settings.fit, settings.loss, settings.dropout, settings.label_smoothing
+        ),
     )  # fmt: skip
 
 

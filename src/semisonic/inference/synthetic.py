@@ -105,8 +105,7 @@ def synthetic_file(
         For :func:`semisonic.models.load_encoder`.
     """
     sounds = sounds_for(mel)
-    key = digest(model, mel.key(), standardize, seed, sounds, FIT, HOW, DROPOUT)
-    file = cache / "synthetic" / f"encoder-{key}.zip"
+    file = encoder_place(model, mel, cache=cache, standardize=standardize, seed=seed)
     if file.is_file():
         return file
     folder = cache / "synthetic" / f"sounds-{digest(sounds)}"
@@ -123,7 +122,7 @@ def synthetic_file(
         classes=clips.classes,
         seed=seed,
         device=device,
-        folder=cache / "synthetic" / f"training-{key}",
+        folder=file.with_name(file.stem.replace("encoder", "training")),
         label="synthetic start",
     )
     trained = outcome.model
@@ -131,6 +130,14 @@ def synthetic_file(
     about = {"command": "synthetic start", "seed": seed, "sounds": len(clips)}
     save_encoder(file, encoder, about=about)
     return file
+
+
+def encoder_place(
+    model: str, mel: MelOptions, *, cache: Path, standardize: str = "global", seed: int = 0
+) -> Path:
+    """Where the encoder's file lies, or would; see :func:`synthetic_file`."""
+    key = digest(model, mel.key(), standardize, seed, sounds_for(mel), FIT, HOW, DROPOUT)
+    return cache / "synthetic" / f"encoder-{key}.zip"
 
 
 def sounds_for(mel: MelOptions) -> SynthOptions:

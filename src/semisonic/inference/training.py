@@ -54,6 +54,7 @@ def train_model(
     rows_pool: ArrayLike = (),
     rows_noisy: ArrayLike = (),
     truth: NDArray[np.int64] | None = None,
+    groups: Sequence[str] | NDArray[np.str_] | None = None,
     label: str = "train",
 ) -> TrainOutcome:
     """Train a classifier on some rows of features.
@@ -92,6 +93,9 @@ def train_model(
     truth : ndarray of int64, shape (n,), optional
         Class numbers of all rows, -1 where unknown, to record how often guesses about the pool
         are right. For measuring: training does not depend on it.
+    groups : sequence of str, optional
+        The recording of each row of ``features``, for a method that leaves recordings out; each
+        row its own if not given.
     label : str
         What the progress bar is called.
 
@@ -106,7 +110,7 @@ def train_model(
     work = TrainingWork.of(
         features, target, rows_train, rows_validation, settings, mel=mel, classes=classes,
         device=device, start=start, standardize=standardize, rows_pool=rows_pool,
-        rows_noisy=rows_noisy, truth=truth, label=label,
+        rows_noisy=rows_noisy, truth=truth, groups=groups, label=label,
     )  # fmt: skip
     work = work.with_patches(seed, folder)
     train, pool = work.labelled, work.pool
@@ -125,6 +129,20 @@ def train_model(
         seed=seed, folder=folder, device=work.device,
     )  # fmt: skip
     return replace(outcomes[-1], teachers=tuple(o.fit for o in outcomes[:-1]), guesses=guesses)
+
+
+def check_has_rate(method: str) -> None:
+    """Refuse a method that has no learning rate.
+
+    Raises
+    ------
+    OptionError
+    """
+    if method in SOLVED:
+        raise OptionError(
+            f"option 'method': '{method}' solves for its linear layer and has no learning rate; "
+            "choose a method that trains, such as 'supervised'"
+        )
 
 
 def sweep_model(
@@ -147,11 +165,7 @@ def sweep_model(
     OptionError
         For a method that has no learning rate, such as probe.
     """
-    if settings.method in SOLVED:
-        raise OptionError(
-            f"option 'method': '{settings.method}' solves for its linear layer and has no learning "
-            "rate; choose a method that trains, such as 'supervised'"
-        )
+    check_has_rate(settings.method)
     work = TrainingWork.of(features, target, rows_train, [], settings, **more)
     work = work.with_patches(seed, None)
     objective, streams, options = work.parts(work.fresh_model(seed), target, work.labelled, seed)

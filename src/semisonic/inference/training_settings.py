@@ -54,6 +54,8 @@ class TrainOutcome:
         On the CPU, in evaluation mode; with the weights of the best epoch when there were
         rows to validate on, else with the last ones.
     fit : FitResult
+    method : str
+        How it learned, where several were compared: the one that was taken.
     teachers : tuple of FitResult
         Of the rounds before the last one, for the method noisy-student.
     guesses : list of PseudoLabels
@@ -61,13 +63,17 @@ class TrainOutcome:
         learned beside the labels.
     generated : Generated or None
         The patches that were learned from beside the labelled clips.
+    because : str
+        How compared methods did; empty where none were compared.
     """
 
     model: SoundModel
     fit: FitResult
+    method: str
     teachers: tuple[FitResult, ...] = ()
     guesses: Sequence[PseudoLabels] = ()
     generated: Generated | None = None
+    because: str = ""
 
     @property
     def history(self) -> list[dict[str, float]]:

@@ -16,10 +16,12 @@ from semisonic.base.errors import DataError, OptionError
 from semisonic.data.streams import Stream
 from semisonic.features import MelOptions, Standardize
 from semisonic.inference.generating import Generated, generate
-from semisonic.inference.methods import linear_probe, prototypes
+from semisonic.inference.methods import leaving_out, linear_probe, prototypes
+from semisonic.inference.methods.noisy_student import one_hot
 from semisonic.inference.methods.objective import make_objective, reads_pool
 from semisonic.inference.methods.options import (
     FITTED,
+    LEFT_OUT,
     PROTOTYPE,
     WITHOUT_POOL,
     check_noisy,
@@ -28,7 +30,7 @@ from semisonic.inference.methods.pseudo_labels import PseudoLabels
 from semisonic.inference.methods.way import check_freezing
 from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.inference.pretraining import feature_parts, without_validation
-from semisonic.inference.scoring import score_rows
+from semisonic.inference.scoring import embed_rows, score_rows
 from semisonic.inference.simple.training import fit_simple
 from semisonic.inference.training_checks import (
     check_rows,
@@ -71,6 +73,7 @@ class TrainingWork:
     standardize: Standardize | None
     truth: NDArray[np.int64] | None
     label: str
+    groups: NDArray[np.str_]
     patches: Generated | None = None
 
     @classmethod
@@ -90,6 +93,7 @@ class TrainingWork:
         rows_pool: ArrayLike = (),
         rows_noisy: ArrayLike = (),
         truth: NDArray[np.int64] | None = None,
+        groups: Sequence[str] | NDArray[np.str_] | None = None,
         label: str = "train",
     ) -> TrainingWork:
         """The work that the arguments of :func:`train_model` ask for, if it can be done."""
@@ -115,6 +119,7 @@ class TrainingWork:
         return cls(
             features, target, train, held_out, pool, noisy, settings, mel, tuple(classes),
             choose_device(device), start, standardize, truth, label,
+            np.arange(len(target)).astype(str) if groups is None else np.asarray(groups, str),
         )  # fmt: skip
 
     def with_patches(self, seed: int, folder: Path | None) -> TrainingWork:
@@ -177,17 +182,22 @@ class TrainingWork:
             label=self.label,
         )
         model.cpu().eval()
-        return TrainOutcome(model, result, generated=self.patches)
+        return TrainOutcome(model, result, self.settings.method, generated=self.patches)
 
     def solve(self, seed: int) -> TrainOutcome:
         """Find the class layer alone."""
         if self.settings.method == FITTED:
             return replace(self, device=torch.device("cpu"))._fitted(seed)
         model = self.fresh_model(seed).to(self.device)
-
+        method, said = self.settings.method, ""
+        if method == LEFT_OUT:
+            hot = one_hot(self.target, len(self.classes))[self.labelled]
+            x = embed_rows(model, self.features, self.labelled, device=self.device)
+            found = leaving_out.compare(x, hot, self.groups[self.labelled])
+            method, said = found.method, found.text()
         check = self.validation_of(model)
         guesses: Sequence[PseudoLabels] = ()
-        if self.settings.method == PROTOTYPE:
+        if method == PROTOTYPE:
             result = prototypes.fit_prototypes(
                 model, self.features, self.target, self.labelled, device=self.device, validate=check
             )
@@ -197,14 +207,14 @@ class TrainingWork:
                 device=self.device, truth=self.truth, validate=check,
             )  # fmt: skip
         model.cpu().eval()
-        return TrainOutcome(model, result, guesses=guesses)
+        return TrainOutcome(model, result, method, guesses=guesses, because=said)
 
     def _fitted(self, seed: int) -> TrainOutcome:
         """A simple classifier; it is fitted on the processor, in double precision."""
         model = self.fresh_model(seed).eval()
         check = self.validation_of(model)
         result = fit_simple(model, self.features, self.target, self.labelled, seed, check)
-        return TrainOutcome(model, result)
+        return TrainOutcome(model, result, FITTED)
 
     def validation_of(self, model: SoundModel) -> Callable[[], Mapping[str, float]] | None:
         """What measures a model on the held-out rows; None without any."""

@@ -23,7 +23,8 @@ from semisonic.models.simple.heads import SimpleHead
 from semisonic.models.sound_model import SoundModel
 
 M = TypeVar("M", bound=nn.Module)
-ENCODERS = ("autoencoder", "encoder")
+AUTOENCODER = "autoencoder"
+ENCODERS = (AUTOENCODER, "encoder")
 _OF_DECISION = f"{container.DECISION}."
 """Begins the names of tables that are no weights of the network."""
 PUBLISHED_WEIGHTS = "published"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status
-from semisonic.apps.cli.training_verbs import begin, finish
+from semisonic.apps.cli.training_verbs import begin, finish, say_plan
 from semisonic.inference import FindRateOptions
 
 
@@ -16,7 +16,7 @@ def find_rate(options: FindRateOptions, session: Session) -> Status:
     """
     options = begin(options, session, labelled="data", pool="unlabelled")
     if session.dry_run:
-        return Status.OK
+        return say_plan(options, session)
     from semisonic.inference import find_rate as work
 
     return finish(work(options), options.output, session)

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from semisonic.apps.cli.session import Session, Status
 from semisonic.data import describe_layout, synth
 from semisonic.data.synth import SynthOptions
+from semisonic.inference import TrainOptions
 
 T = TypeVar("T")
 SYNTH = "synth"
@@ -50,6 +51,18 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
     synth.make(folder, SynthOptions())
     paths = {name: folder / part for name, part in made.items()}
     return dataclasses.replace(options, **paths)  # type: ignore[type-var]
+
+
+def say_plan(options: TrainOptions, session: Session) -> Status:
+    """Say the method, its steps, the time and the disk; nothing is written."""
+    if SYNTH in map(str, (options.data, options.unlabelled)):
+        session.note("the synthetic data set would be made first; what is learned depends on it")
+        return Status.OK
+    from semisonic.inference.verbs.planning import plan_training
+
+    for line in plan_training(options).lines():
+        session.say(f"# {line}")
+    return Status.OK
 
 
 def finish(result: Result, output: Path, session: Session) -> Status:

@@ -2,7 +2,8 @@
 
 First the encoder learns what sounds are, without labels: made-up sounds, then telling all clips
 at hand apart. Where labels are few they choose among what it has learned (a linear probe); where
-they are many they train it further.
+they are many they train it further. An encoder that was given keeps its weights where few labels
+meet one that was made by telling sounds apart: its file says how it was made.
 
 The settings come from trials on inner validation parts of ESC-10's training folds. Where few
 labels end (:data:`FEW`) and how few clips are worth telling apart (:data:`LEAST_HEARD`) are
@@ -15,14 +16,16 @@ import dataclasses
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from semisonic.inference.methods.options import PROBE, MethodOptions
+from semisonic.inference.methods.options import LEFT_OUT, PROBE, MethodOptions
 from semisonic.inference.pretext import SIMCLR, WITHOUT_DECODER
 from semisonic.training.options import FitOptions
 
 T = TypeVar("T")
-FRESH, GIVEN, SYNTHETIC, GENERAL = "fresh", "given", "synthetic", "general"
-"""What the encoder starts from: random weights, an encoder, one of made-up sounds, or one of a
-published general network."""
+FRESH, GIVEN, DRAWN = "fresh", "given", "drawn"
+SYNTHETIC, GENERAL = "synthetic", "general"
+"""What the encoder starts from: random weights; an encoder that learned to tell sounds apart (that
+of a classifier, or one pre-trained by comparing views); one that learned to draw spectrograms; one
+of made-up sounds; or one of a published general network."""
 
 AUTO = "auto"
 NO_OBJECTIVE = "none"
@@ -51,7 +54,8 @@ FINE_TUNE = replace(FIT, steps=4000, learning_rate=1e-3)
 DROPOUT = 0.3
 BEGUN = {
     FRESH: "a fresh encoder",
-    GIVEN: "the encoder given",
+    GIVEN: "the encoder given, which has learned to tell sounds apart",
+    DRAWN: "the encoder given, which has learned to draw spectrograms",
     SYNTHETIC: "an encoder that has learned made-up sounds",
     GENERAL: "a published general encoder",
 }
@@ -69,10 +73,12 @@ class Situation:
     n_pool : int
         Unlabelled clips beside them.
     multi_label : bool
-    start : {"fresh", "given", "synthetic", "general"}
+    start : {"fresh", "given", "drawn", "synthetic", "general"}
         What the encoder was asked to start from.
     objective : str
         What pre-training was asked to be; ``auto`` where that is left open.
+    trains, keeps : str
+        The option that asks for the encoder to be trained, or to be kept; empty without one.
     """
 
     labels_per_class: float
@@ -81,6 +87,8 @@ class Situation:
     multi_label: bool = False
     start: str = FRESH
     objective: str = AUTO
+    trains: str = ""
+    keeps: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ class Choice:
     Attributes
     ----------
     method : str
-    start : {"fresh", "given", "synthetic", "general"}
+    start : {"fresh", "given", "drawn", "synthetic", "general"}
     objective : str
         What the encoder is pre-trained by on all clips; or ``none``.
     how : MethodOptions
@@ -113,10 +121,11 @@ class Choice:
 def advise(situation: Situation) -> Choice:
     """The recommended way to learn.
 
-    A probe is for encoders that are known to tell sounds apart; one that was given, or trained
-    to draw spectrograms again, is trained further also with few labels. A published general
-    encoder has heard thousands of times more than is at hand: it is never changed, unless an
-    objective was asked for.
+    A probe is for encoders that are known to tell sounds apart; one that learned to draw
+    spectrograms is trained further also with few labels. A published general encoder has heard
+    thousands of times more than is at hand: it is not changed, unless an objective or an option
+    of the training was asked for. Without a pool to guess about, few labels choose between probe
+    and prototype themselves.
     """
     few = situation.labels_per_class <= FEW
     n_heard = situation.n_labelled + situation.n_pool
@@ -135,21 +144,30 @@ def advise(situation: Situation) -> Choice:
         begun += f", pre-trained on {n_heard} clips ({objective})"
     elif situation.objective == AUTO and start != GENERAL:
         begun += f", as {n_heard} clips are too few to be told apart"
-    if start == GENERAL:
-        heard_more = f"probe on {begun}: it has learned from far more clips than there are here"
-        return Choice(
-            PROBE, start, objective, MethodOptions(threshold=0.7), FitOptions(), 0.0, heard_more
-        )
-    labels = f"{situation.labels_per_class:.3g} labels a class are "
-    tells_apart = start == SYNTHETIC and objective == NO_OBJECTIVE
-    if few and (tells_apart or objective in WITHOUT_DECODER):
-        because = f"probe on {begun}: {labels}too few to change what it has learned"
-        how = MethodOptions(threshold=0.7)
-        return Choice(PROBE, start, objective, how, FitOptions(), 0.0, because)
-    how = MethodOptions(augment="mixed" if few else "strong", mixup=0.4)
-    because = f"supervised from {begun}: {labels}" + (
-        "few, but nobody knows what it can tell apart" if few else "enough to train it further"
+    labels = f"{situation.labels_per_class:.3g} labels per class are "
+    tells_apart = (
+        start == GENERAL
+        or (start in (SYNTHETIC, GIVEN) and objective == NO_OBJECTIVE)
+        or objective in WITHOUT_DECODER
     )
+    keeps = (few or start == GENERAL) and tells_apart
+    if (keeps or situation.keeps) and not situation.trains:
+        compares = few and not (situation.n_pool or situation.multi_label or situation.keeps)
+        method = LEFT_OUT if compares else PROBE
+        because = f"{method} on {begun}: {labels}too few to change what it has learned"
+        if situation.keeps:
+            because = f"{method} on {begun}: option '{situation.keeps}' is for it ({labels}given)"
+        elif start == GENERAL:
+            because = f"{method} on {begun}: it has learned from far more clips than there are here"
+        how = MethodOptions() if compares else MethodOptions(threshold=0.7)
+        return Choice(method, start, objective, how, FitOptions(), 0.0, because)
+    how = MethodOptions(augment="mixed" if few else "strong", mixup=0.4)
+    why = "enough to train it further"
+    if situation.trains:
+        why = f"learned by training it, as option '{situation.trains}' asks for"
+    elif few:
+        why = "few, but it may not tell sounds apart yet"
+    because = f"supervised from {begun}: {labels}{why}"
     fit = FIT if few else FINE_TUNE
     return Choice("supervised", start, objective, how, fit, DROPOUT, because)
 

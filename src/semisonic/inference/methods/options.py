@@ -16,9 +16,11 @@ METHODS = (
 PROBE, PROTOTYPE = METHODS[1:3]
 FITTED = "fitted"
 """What happens to simple classifiers; it goes with the model and is not asked for."""
-SOLVED = (PROBE, PROTOTYPE, FITTED)
+LEFT_OUT = "probe or prototype"
+"""The better of both, by leaving labelled recordings out; ``auto`` chooses it."""
+SOLVED = (PROBE, PROTOTYPE, LEFT_OUT, FITTED)
 """Methods that leave the encoder as it is and solve for the class layer."""
-WITHOUT_POOL = (*METHODS[:3], FITTED)
+WITHOUT_POOL = (*METHODS[:3], LEFT_OUT, FITTED)
 """The others need a pool; the second uses one if there is one."""
 WITH_NOISY = ("supervised", "pi-model", "mean-teacher", "noisy-student")
 """Methods that take clips whose labels nobody checked as a part of their own."""
@@ -93,6 +95,14 @@ class MethodOptions:
         2, "noisy-student: students after the first teacher; probe: rounds of guesses", minimum=1
     )
 
+    def readers(self) -> dict[str, tuple[str, ...]]:
+        """Options given otherwise than by default that not all methods read, with those that do."""
+        return {
+            field.name: _READERS[field.name]
+            for field in dataclasses.fields(self)
+            if field.name in _READERS and getattr(self, field.name) != field.default
+        }
+
     def check_for(self, method: str) -> None:
         """Refuse an option that the method does not read.
 
@@ -101,13 +111,11 @@ class MethodOptions:
         OptionError
             With its name, and the methods that do read it.
         """
-        for field in dataclasses.fields(self):
-            readers = _READERS.get(field.name)
-            value = getattr(self, field.name)
-            if readers and value != field.default and method not in readers:
+        for name, readers in self.readers().items():
+            if method not in readers:
                 raise OptionError(
-                    f"option '{field.name}': found {value}, but the method '{method}' does not "
-                    f"read it; it is for {', '.join(readers)}"
+                    f"option '{name}': found {getattr(self, name)}, but the method '{method}' does "
+                    f"not read it; it is for {', '.join(readers)}"
                 )
 
     def weight_for(self, method: str) -> float:

@@ -77,7 +77,7 @@ def fit_prototypes(
     x = scale.fit_transform(embed_rows(model, features, train, device=device))
     several = target.ndim == 2
     wanted = target[train] if several else one_hot(target, len(model.classes))[train]
-    line = _present(x, wanted) if several else _nearest(x, wanted)
+    line = _present(x, wanted) if several else nearest_means(x, wanted)
     history = [{"epoch": 1.0, **line.fit_to(x, wanted)}]
     line.put_into(model, scale)
     if validate is not None:
@@ -85,8 +85,8 @@ def fit_prototypes(
     return FitResult(history, 1, 1, perf_counter() - begun, "fp32", False)
 
 
-def _nearest(x: Array, shares: NDArray[Any]) -> ClassLine:
-    """Classes that exclude each other."""
+def nearest_means(x: Array, shares: NDArray[Any]) -> ClassLine:
+    """The class layer of classes that exclude each other, behind standardised embeddings."""
     owner = shares.argmax(axis=1)
     n = shares.sum(axis=0)
     seen = np.flatnonzero(n)

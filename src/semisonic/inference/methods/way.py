@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from semisonic.base.errors import OptionError
@@ -19,6 +20,7 @@ from semisonic.inference.methods.advice import (
 )
 from semisonic.inference.methods.options import (
     FITTED,
+    PROBE,
     PROTOTYPE,
     SOLVED,
     WITHOUT_POOL,
@@ -41,7 +43,7 @@ class Way:
         One of ``METHODS``, or ``auto``.
     objective : str
         What the encoder is pre-trained by on all clips that are heard; ``none``, or ``auto``.
-    start : {"fresh", "given", "synthetic", "general"}
+    start : {"fresh", "given", "drawn", "synthetic", "general"}
     how : MethodOptions
     fit : FitOptions
     pretrain : FitOptions
@@ -49,6 +51,8 @@ class Way:
     dropout : float
     because : str
         What ``auto`` chose and why; empty where nothing was left to it.
+    trains : str
+        An option or a verb that asks for the encoder to be trained; empty without one.
     """
 
     method: str = AUTO
@@ -59,6 +63,7 @@ class Way:
     pretrain: FitOptions = field(default_factory=lambda: PRETRAIN_FIT)
     dropout: float = 0.0
     because: str = ""
+    trains: str = ""
 
 
 def settle(
@@ -123,7 +128,12 @@ def _settled(asked: Way, situation: Situation, default: FitOptions) -> Way:
     if asked.method == FITTED:
         return _fitted(asked, situation)
     if asked.method == AUTO:
-        choice = advise(replace(situation, start=asked.start, objective=asked.objective))
+        trains, keeps = _wanted(asked)
+        choice = advise(
+            replace(
+                situation, start=asked.start, objective=asked.objective, trains=trains, keeps=keeps
+            )
+        )
         asked.how.check_for(choice.method)
         return Way(
             choice.method,
@@ -150,6 +160,46 @@ def _settled(asked: Way, situation: Situation, default: FitOptions) -> Way:
     return asked
 
 
+def _wanted(asked: Way) -> tuple[str, str]:
+    """An option for a training of the encoder, and one for a probe; empty where none is given.
+
+    Raises
+    ------
+    OptionError
+        When both are given.
+    """
+    readers = asked.how.readers().items()
+    trains = [name for name, of in readers if "supervised" in of and PROBE not in of]
+    keeps = [name for name, of in readers if PROBE in of and "supervised" not in of]
+    trains = [*([asked.trains] if asked.trains else []), *trains]
+    if trains and keeps:
+        raise OptionError(
+            f"options '{trains[0]}' and '{keeps[0]}': the first asks for a training, the second is "
+            "for a method that keeps the encoder; leave one of them out, or give a method"
+        )
+    return (trains or [""])[0], (keeps or [""])[0]
+
+
+def asks_training(
+    fit: FitOptions, loss: LossOptions, dropout: float, label_smoothing: float
+) -> str:
+    """The first option given otherwise than by default that only a training reads; or nothing."""
+    return next((name for name, _ in _of_training(fit, loss, dropout, label_smoothing)), "")
+
+
+def _of_training(
+    fit: FitOptions, loss: LossOptions, dropout: float, label_smoothing: float
+) -> Iterator[tuple[str, object]]:
+    """Options of a training that are given otherwise than by default, with their values."""
+    for given, plain in ((fit, TRAIN_FIT), (loss, LossOptions())):
+        for one in dataclasses.fields(given):
+            if getattr(given, one.name) != getattr(plain, one.name):
+                yield one.name, getattr(given, one.name)
+    for name, value in (("dropout", dropout), ("label_smoothing", label_smoothing)):
+        if value:
+            yield name, value
+
+
 def check_read(
     method: str, fit: FitOptions, loss: LossOptions, dropout: float, label_smoothing: float
 ) -> None:
@@ -162,23 +212,17 @@ def check_read(
     """
     if method not in SOLVED:
         return
-    found = {"dropout": dropout, "label_smoothing": label_smoothing}
-    default = dict.fromkeys(found, 0.0)
-    for given, plain in ((fit, TRAIN_FIT), (loss, LossOptions())):
-        found |= dataclasses.asdict(given)
-        default |= dataclasses.asdict(plain)
-    for name, value in found.items():
-        if value != default[name] and method == FITTED:
+    for name, value in _of_training(fit, loss, dropout, label_smoothing):
+        if method == FITTED:
             raise OptionError(
                 f"option '{name}': found {value}, but a simple classifier is fitted at once and "
                 "does not read it; leave the option out, or choose a network as model"
             )
-        if value != default[name]:
-            raise OptionError(
-                f"option '{name}': found {value}, but the method '{method}' only chooses among "
-                "what the encoder has learned and does not read it; to train the encoder give the "
-                "method 'supervised'"
-            )
+        raise OptionError(
+            f"option '{name}': found {value}, but the method '{method}' only chooses among "
+            "what the encoder has learned and does not read it; to train the encoder give the "
+            "method 'supervised'"
+        )
 
 
 def check_freezing(fit: FitOptions, has_start: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from semisonic.data.clips import Clips
 from semisonic.inference.methods.advice import (
+    DRAWN,
     FRESH,
     GENERAL,
     GIVEN,
@@ -17,16 +18,20 @@ from semisonic.inference.methods.advice import (
 from semisonic.inference.methods.way import (
     Way,
     asked_method,
+    asks_training,
     check_freezing,
     check_read,
     settle,
     validation_share,
 )
-from semisonic.inference.options import TrainOptions
-from semisonic.inference.published import origin_of
+from semisonic.inference.modelfile import encoder_file
+from semisonic.inference.options import FindRateOptions, TrainOptions
+from semisonic.inference.published import Origin
 from semisonic.inference.selection import Selection, select
 from semisonic.inference.synthetic import SYNTH
 from semisonic.inference.verbs.starting import is_synth
+from semisonic.models import read_about
+from semisonic.models.saving import AUTOENCODER
 
 
 def select_for(options: TrainOptions, clips: Clips) -> Selection:
@@ -68,14 +73,20 @@ def choose(
 
 def asked_way(options: TrainOptions) -> Way:
     """The way to learn that the options ask for."""
-    start = FRESH if options.encoder is None else GIVEN
+    start = FRESH
     if is_synth(options.encoder):
         start = SYNTHETIC
-    elif options.encoder is not None and origin_of(options.encoder) is not None:
-        start = GENERAL
+    elif options.encoder is not None:
+        said = read_about(encoder_file(options.encoder))
+        start = DRAWN if said["kind"] == AUTOENCODER else GIVEN
+        if Origin.of(said["about"]) is not None:
+            start = GENERAL
+    trains = asks_training(options.fit, options.loss, options.dropout, options.label_smoothing)
+    if isinstance(options, FindRateOptions):
+        trains = "find-rate"
     return Way(
         asked_method(options.model, options.method), options.objective, start, options.how,
-        options.fit, options.pretrain, options.dropout,
+        options.fit, options.pretrain, options.dropout, trains=trains,
     )  # fmt: skip
 
 

@@ -10,9 +10,10 @@ from semisonic.base.files import replacing, write_csv
 from semisonic.engines import open_engine
 from semisonic.evaluation.plots import rate_sweep
 from semisonic.evaluation.report.media import figure_png
+from semisonic.inference.methods.way import asked_method
 from semisonic.inference.options import FindRateOptions
 from semisonic.inference.prepare import Failures
-from semisonic.inference.training import sweep_model
+from semisonic.inference.training import check_has_rate, sweep_model
 from semisonic.inference.verbs.ready import data_of, make_ready
 from semisonic.inference.verbs.runs import open_run, unreadable
 from semisonic.training import RateSweep
@@ -73,6 +74,8 @@ class FindRateResult:
 def find_rate(options: FindRateOptions) -> FindRateResult:
     """Train for some steps with a rising learning rate, keep the losses and no weights.
 
+    The method ``auto`` is a training here.
+
     ``rates.csv`` and ``rates.png`` are written into the run folder.
 
     Raises
@@ -85,6 +88,7 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
             f"option 'processes': found {options.where.processes}, but rates are tried by one "
             "process; leave it out"
         )
+    check_has_rate(asked_method(options.model, options.method))
     clips = data_of(options, "find-rate")
     with open_run("find-rate", options) as run, open_engine(options.where) as engine:
         ready = make_ready(options, clips, run, engine)

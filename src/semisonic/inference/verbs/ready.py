@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from semisonic.base.errors import OptionError
 from semisonic.base.files import write_csv
 from semisonic.base.options import check
+from semisonic.base.progress import say
 from semisonic.data.checks import COPIES, CleanPool
 from semisonic.data.clips import Clips
 from semisonic.data.join import join
@@ -38,6 +39,7 @@ from semisonic.inference.selection import Selection, check_classes, targets_of
 from semisonic.inference.training import TrainSettings
 from semisonic.inference.verbs.choosing import choose, select_for
 from semisonic.inference.verbs.noisy import noisy_of, parts_of
+from semisonic.inference.verbs.planning import plan_of
 from semisonic.inference.verbs.pool import pool_of
 from semisonic.inference.verbs.pretrain import check_objective, numbers_of, save_pretrained
 from semisonic.inference.verbs.runs import about, cache_of, prepare_in, record_data, recordings_in
@@ -124,6 +126,8 @@ def make_ready(options: TrainOptions, clips: Clips, run: RunFolder, engine: Engi
     clean = pool_of(options, clips, chosen)
     pool = clean.clips if clean is not None else None
     options, because = choose(options, clips, chosen, len(pool) if pool is not None else 0)
+    for line in plan_of(options, because, clips, chosen, pool).lines():
+        say(line)
     of_pool = _of_pool(clean) if clean is not None else []
     notes = (*clips.notes, *said, *([because] if because else []), *of_pool)
     check_objective(options)
@@ -161,7 +165,7 @@ def make_ready(options: TrainOptions, clips: Clips, run: RunFolder, engine: Engi
     more = {
         "mel": mel, "classes": clips.classes, "seed": options.seed, "device": options.device,
         "start": start if whole is None else whole, "rows_noisy": rows_noisy,
-        "rows_pool": heard if pool is not None else (),
+        "rows_pool": heard if pool is not None else (), "groups": prepared.clips.group,
     }  # fmt: skip
     target = targets_of(prepared.clips, multi_label=clips.is_multi_label)
     return Ready(

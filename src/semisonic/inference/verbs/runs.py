@@ -39,7 +39,12 @@ def open_run(command: str, options: Any) -> RunFolder:
 
 def cache_of(options: Any, run: RunFolder) -> Path:
     """Where decoded clips go: beside the other results, unless the user says otherwise."""
-    return Path(options.cache) if options.cache is not None else run.path("cache")
+    return cache_in(options.cache, run.folder)
+
+
+def cache_in(cache: Path | None, output: Path) -> Path:
+    """The same, of a run folder that need not be there yet."""
+    return Path(cache) if cache is not None else output / "cache"
 
 
 def prepare_in(

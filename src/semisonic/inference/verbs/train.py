@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,8 @@ def train(options: TrainOptions) -> TrainResult:
             ready.settings, folder=run.path("training"), **ready.more,
         )  # fmt: skip
         outcome = trained(training, options.where, engine, options.device)
-        notes = ready.notes
+        options = replace(options, method=outcome.method)
+        notes = ready.notes + ((outcome.because,) if outcome.because else ())
         if options.calibration == AUTO:
             notes += (
                 calibrate_by_validation(
