@@ -192,7 +192,7 @@ def test_the_advice_to_a_refused_start_can_be_followed(
 ) -> None:
     with pytest.raises(DataError, match="say --allow-seen"):
         evaluate(options_for(trained, kinds, tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "run.json").exists()
     evaluate(options_for(trained, kinds, tmp_path / "run", allow_seen=True))
     assert (tmp_path / "run" / "report.html").is_file()
 

@@ -189,7 +189,7 @@ def test_a_refused_start_gives_its_folder_back(tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(DataError):
         end_by(DataError("no such thing"), folder)
-    assert not folder.exists()
+    assert {path.name for path in folder.iterdir()} <= {".lock"}
     with run(folder, VerbOptions(labels_per_class=3)):
         pass
     assert record(folder)["options"]["labels_per_class"] == 3

@@ -15,7 +15,6 @@ import json
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -86,14 +85,12 @@ class RunFolder:
         self.finished = False
         self.record: dict[str, Any] = {}
         self._start = 0.0
-        self._made = False
         self._lock = FolderLock(self.folder)
         self._handler: logging.Handler | None = None
         self._level_before = logging.NOTSET
 
     def __enter__(self) -> RunFolder:
         self._earlier()  # refused before anything is written
-        self._made = not self.folder.exists()
         self._lock.acquire()
         try:
             return self._begin(self._earlier())
@@ -150,9 +147,6 @@ class RunFolder:
         if isinstance(error, SemisonicError):
             self._give_back()
         self._lock.release()
-        if error is not None and self._made:
-            with suppress(OSError):  # it holds something
-                self.folder.rmdir()
 
     def path(self, *parts: str) -> Path:
         """A place below the folder; the folders on the way are made."""

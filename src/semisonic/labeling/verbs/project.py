@@ -55,7 +55,14 @@ def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
     table: Path = options.output or own
     taken = 0
     if os.path.abspath(table) == os.path.abspath(own) and own.is_file():
-        taken = len(take_answers(project.log, own, annotator=options.annotator, by_anyone=True))
+        found = take_answers(
+            project.log,
+            own,
+            annotator=options.annotator,
+            by_anyone=True,
+            check=project.require_fit,
+        )
+        taken = len(found)
     else:
         check_table(table)
     queue = project.suggest(
