@@ -128,6 +128,22 @@ def test_build_decodes_once_and_names_what_failed(
     assert "6 were there already" in capsys.readouterr().out
 
 
+def test_build_says_what_a_store_is_for_and_info_what_it_holds(
+    birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "store"
+    assert main(["data", "build", str(birds), "-o", str(store), "--sample-rate", "8000"]) in (0, 3)
+    said = capsys.readouterr()
+    assert f"semisonic data info {store}" in said.err
+    n = int(said.out.split(": ")[1].split(" clips")[0])
+    assert main(["data", "info", str(store)]) == 0
+    said = capsys.readouterr()
+    assert f"a store of samples: {n} entries" in said.out
+    assert "sample_rate: 8000" in said.out
+    assert main(["data", "info", str(store), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["store"]["entries"] == n
+
+
 def test_synth_makes_a_set_that_info_reads(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

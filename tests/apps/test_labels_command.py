@@ -17,6 +17,8 @@ from semisonic.data import load_clips
 from semisonic.data.labels import FORMATS, read_labels
 
 RATE = 8000
+ENDS = {"audacity": "", "raven": "", "raven-combined": ".txt"}
+"""How the name of what is written ends, where it is no CSV table."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ def night(tmp_path: Path) -> Path:
 
 def test_from_each_format_to_each_and_back(night: Path) -> None:
     for form in FORMATS:
-        output = night.parent / f"{form}.out"
+        output = night.parent / f"{form}.out{ENDS.get(form, '.csv')}"
         arguments = ["--recordings", str(night), "--format", form]
         assert main(["data", "labels", str(night), "-o", str(output), *arguments]) == 0
         again = night.parent / f"{form}.again.csv"

@@ -74,7 +74,7 @@ def test_wrong_use(birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear diary")
     assert main(quick(birds, tmp_path / "mine")) == 2
-    assert "Choose another one" in capsys.readouterr().err
+    assert "choose a new or an empty folder" in capsys.readouterr().err
 
 
 def test_copies_are_in_one_fold(birds: Path, tmp_path: Path) -> None:

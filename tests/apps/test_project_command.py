@@ -82,8 +82,120 @@ def test_suggest_writes_a_table_to_fill_in_and_train_from(
     asked = {row["file"] for row in rows}
     assert not asked & {row["file"] for row in fill_in(then)}
     (sounds / "broken.wav").write_bytes(b"RIFF")
-    assert main([*arguments, "--strategy", "random"]) == 3
+    assert main([*arguments[:-2], str(tmp_path / "more.csv"), "--strategy", "random"]) == 3
     assert "broken.wav" in capsys.readouterr().err
+
+
+def start(sounds: Path, model: Path, project: Path) -> Path:
+    """A project with its first queue; the queue."""
+    new = ["project", "new", str(sounds), "--encoder", str(model), "-o", str(project), "-q"]
+    assert main([*new, "--clusters", "2"]) == 0
+    assert main(["project", "suggest", str(project), "-n", "6", "-q"]) == 0
+    return project / "queue.csv"
+
+
+def test_answers_in_a_queue_outlive_the_next_suggest(
+    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = start(sounds, model, tmp_path / "project")
+    asked = {row["file"] for row in fill_in(table)}
+    again = ["project", "suggest", str(tmp_path / "project"), "-n", "6", "-q"]
+    assert main(again) == 0
+    assert "6 new answers of the queue before went into the log" in capsys.readouterr().out
+    with table.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert not asked & {row["file"] for row in rows}
+    assert len((tmp_path / "project" / "labels.jsonl").read_text().splitlines()) == 7
+    assert main(again) == 0  # nothing is filled in: another queue may take its place
+    assert "new answer" not in capsys.readouterr().out
+    assert main(["project", "learn", str(tmp_path / "project"), "-q"]) == 0
+    assert "learned from 6 answers" in capsys.readouterr().out
+
+
+def test_answers_that_were_learned_are_not_taken_twice(
+    model: Path, sounds: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    table = start(sounds, model, project)
+    fill_in(table)
+    learn = ["project", "learn", str(project), "--answers", str(table), "--annotator", "ali"]
+    assert main([*learn, "-q"]) == 0
+    before = (project / "labels.jsonl").read_text()
+    assert main(["project", "suggest", str(project), "-n", "6", "-q"]) == 0
+    assert (project / "labels.jsonl").read_text() == before
+
+
+def test_suggest_does_not_write_over_answers(
+    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "queue.csv"
+    arguments = ["suggest", str(model), str(sounds), "-n", "3", "-o", str(table), "-q"]
+    assert main(arguments) == 0
+    assert main(arguments) == 0
+    fill_in(table)
+    filled = table.read_bytes()
+    assert main(arguments) == 2
+    assert "holds 3 answers, which would be lost" in capsys.readouterr().err
+    assert table.read_bytes() == filled
+    over = ["--log", str(table), "-q"]
+    assert main([*arguments, *over]) == 2
+    assert main([*arguments[:-2], str(tmp_path / "next.csv"), *over]) == 0
+    start(sounds, model, tmp_path / "project")
+    into = ["project", "suggest", str(tmp_path / "project"), "-o", str(table), "-q"]
+    assert main(into) == 2
+    assert table.read_bytes() == filled
+
+
+def saved_by_a_spreadsheet(table: Path, kind: str) -> None:
+    """What programs make of a table when it is saved."""
+    with table.open(newline="") as stream:
+        header, *rows = list(csv.reader(stream))
+    mark, encoding = ",", "utf-8"
+    if kind == "semicolons":
+        mark = ";"
+    elif kind == "decimal commas":
+        mark = ";"
+        rows = [[c.replace(".", ",") if c[:1].isdigit() else c for c in row] for row in rows]
+    elif kind == "UTF-16 with tabs":
+        mark, encoding = "\t", "utf-16"
+    elif kind == "UTF-8 with its mark":
+        encoding = "utf-8-sig"
+    elif kind == "numbers with a point":
+        where = [header.index(name) for name in ("order", "cluster")]
+        rows = [[f"{c}.0" if k in where and c else c for k, c in enumerate(r)] for r in rows]
+    elif kind == "other columns":
+        header = [*header[::-1], "remark"]
+        rows = [[*row[::-1], "heard twice"] for row in rows]
+    with table.open("w", newline="", encoding=encoding) as stream:
+        csv.writer(stream, delimiter=mark).writerows([header, *rows])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "semicolons",
+        "decimal commas",
+        "UTF-16 with tabs",
+        "UTF-8 with its mark",
+        "numbers with a point",
+        "other columns",
+    ],
+)
+def test_a_queue_that_a_spreadsheet_saved_is_read(
+    kind: str, model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = start(sounds, model, tmp_path / "project")
+    asked = fill_in(table)
+    saved_by_a_spreadsheet(table, kind)
+    learn = ["project", "learn", str(tmp_path / "project"), "--answers", str(table), "-q"]
+    assert main(learn) == 0
+    assert "6 new answers from the table" in capsys.readouterr().out
+    clips = load_clips(table)
+    assert sorted(Path(name).name for name in clips.file.tolist()) == sorted(
+        Path(row["file"]).name for row in asked
+    )
+    assert set(clips.end_time.tolist()) == {0.5}
+    assert clips.is_labelled.all()
 
 
 def test_suggest_refuses_what_cannot_be(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from semisonic import audio
 from semisonic.audio import probe, read, read_blocks
+from semisonic.audio.complaints import hearing
 from semisonic.audio.mpeg import count_frames, frame_length
 
 RATES = [44100, 22050, 11025]
@@ -97,3 +100,47 @@ def test_the_odd_file_that_lost_a_fifth(shared_data: Path) -> None:
     x, rate = read(shared_data / "odd_files" / "inek_62.wav")
     assert (len(x), rate) == (24192, 16000)
     assert np.sqrt(np.mean(x[20533:] ** 2)) > 0.1
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """An MP3 file with bytes in the middle that are others, in no header of a frame."""
+    path = tmp_path / "damaged.mp3"
+    noise = 0.1 * np.random.default_rng(0).normal(size=16000 * 10)
+    sf.write(path, noise, 16000, format="MP3")
+    data = bytearray(path.read_bytes())
+    starts = [at for at in range(len(data) - 1) if data[at] == 0xFF and data[at + 1] & 0xE0 == 0xE0]
+    for start in starts[len(starts) // 2 :][:20]:
+        for at in range(start + 6, min(start + 20, len(data))):
+            if data[at] ^ 0x55 != 0xFF:
+                data[at] ^= 0x55
+    path.write_bytes(data)
+    return path
+
+
+def test_what_the_decoder_prints_is_told_of_the_file_and_not_shown(
+    damaged: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    wave, _ = audio.read(damaged)
+    assert len(wave) > 150000
+    assert capfd.readouterr().err == ""
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"{damaged}: damaged: after ")
+
+
+def test_what_others_print_meanwhile_comes_out(capfd: pytest.CaptureFixture[str]) -> None:
+    with hearing() as heard:
+        os.write(2, b"another line\n[src/libmpg123/layer3.c:part():7] error: too large\nlast")
+    assert heard == ["too large"]
+    assert capfd.readouterr().err == "another line\nlast"
+
+
+def test_a_whole_file_that_is_read_in_parts_gets_no_warning(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = 0.1 * np.random.default_rng(0).normal(size=16000 * 10)
+    sf.write(tmp_path / "good.mp3", noise, 16000, format="MP3")
+    for start in (7.7, 1.3, 5.1):
+        audio.read(tmp_path / "good.mp3", start_time=start, end_time=start + 1)
+    assert not caplog.records
+    assert capfd.readouterr().err == ""

@@ -148,7 +148,7 @@ def test_silence_is_read(tmp_path: Path) -> None:
 def test_one_sample_is_read_unless_the_rate_leaves_none(tmp_path: Path) -> None:
     path = save(tmp_path / "a.wav", np.array([0.5]), 48000)
     assert read(path)[0].tolist() == [0.5]
-    assert reason(path, sample_rate=8000).startswith("too short: 1 sample")
+    assert reason(path, sample_rate=8000).startswith("too short: 0.0208 ms (samples: 1)")
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a.ogg", "a.flac", "a.raw"])

@@ -233,7 +233,7 @@ def test_a_broken_off_call_is_continued(clips: Clips, quiet: Path, tmp_path: Pat
 
 def test_other_folders_are_refused(clips: Clips, quiet: Path, tmp_path: Path) -> None:
     options = replace(SMALL, background=quiet)
-    with pytest.raises(DataError, match="no folder of mixed windows"):
+    with pytest.raises(OptionError, match="not the folder of mixed windows"):
         mix(clips, clips.root, options)
     mix(clips, tmp_path / "w", options)
     with pytest.raises(DataError, match=r"another copies \(found 3, asked for 1\)"):

@@ -222,14 +222,14 @@ def test_another_rate_in_the_same_folder_is_an_error(
 
 def test_a_folder_of_something_else_is_left_alone(recordings: Path, tmp_path: Path) -> None:
     before = sorted(recordings.iterdir())
-    with pytest.raises(DataError, match="no store"):
+    with pytest.raises(OptionError, match="not the folder of a store"):
         SampleStore.build(table(recordings, "000.wav"), recordings, sample_rate=RATE)
     assert sorted(recordings.iterdir()) == before
-    with pytest.raises(DataError, match="cannot be written to"):
+    with pytest.raises(OptionError, match="is a file and no folder"):
         SampleStore.build(
             table(recordings, "000.wav"), recordings / "000.wav" / "s", sample_rate=RATE
         )
-    with pytest.raises(DataError, match="is a file"):
+    with pytest.raises(OptionError, match="is a file"):
         SampleStore.build(table(recordings, "000.wav"), recordings / "000.wav", sample_rate=RATE)
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "store.json").write_text("[]")

@@ -119,7 +119,7 @@ def test_other_options_are_refused_by_name(small: Path) -> None:
 
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "holiday.txt").write_text("mine")
-    with pytest.raises(DataError, match="no synth set"):
+    with pytest.raises(OptionError, match="not the folder of a synth set"):
         synth.make(tmp_path, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.txt"]
 

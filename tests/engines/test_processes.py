@@ -118,7 +118,7 @@ def test_scores(model: Path, sounds: Path, allowed: None, monkeypatch: pytest.Mo
     clips = load_clips(sounds, labels="none")
     here = list(score_clips(opened, clips, workers=2))
     monkeypatch.setattr(predicting, "WORTH_PROCESSES", 2)
-    monkeypatch.setattr(predicting, "CALL_CLIPS", 3)
+    monkeypatch.setattr(predicting, "BLOCK_CLIPS", 3)
     monkeypatch.setattr(predicting, "stream_windows", None)  # nothing is scored in this process
     there = list(score_clips(opened, clips, workers=2))
     assert [one.row for one in there] == list(range(len(clips)))

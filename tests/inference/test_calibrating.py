@@ -154,6 +154,13 @@ def test_a_class_without_clips_does_not_disturb() -> None:
         assert np.isfinite(calibrated(found, logits, multi_label=False)).all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_class_of_few_clips_is_no_reason_to_warn() -> None:
+    logits = np.random.default_rng(0).normal(size=(24, 2))
+    target = np.array([0] * 20 + [1] * 4)
+    choose_calibration(logits, target, groups=np.arange(24))
+
+
 def test_wrong_use() -> None:
     logits, target = drawn(1.0, n=10)
     with pytest.raises(DataError, match="1 recording"):

@@ -10,7 +10,7 @@ import pytest
 import soundfile as sf
 from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound, write_kinds
 
-from semisonic.base.errors import DataError, ModelError
+from semisonic.base.errors import DataError, ModelError, OptionError
 from semisonic.inference import EvaluateOptions, TrainOptions, evaluate, train
 
 
@@ -185,3 +185,28 @@ def test_each_part_is_measured_by_itself(trained: Path, tmp_path: Path) -> None:
 def test_parts_that_no_name_tells_are_an_error(trained: Path, others: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no file name tells a time"):
         evaluate(options_for(trained, others, tmp_path / "run", by=("hour",)))
+
+
+def test_the_advice_to_a_refused_start_can_be_followed(
+    trained: Path, kinds: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="say --allow-seen"):
+        evaluate(options_for(trained, kinds, tmp_path / "run"))
+    assert not (tmp_path / "run" / "run.json").exists()
+    evaluate(options_for(trained, kinds, tmp_path / "run", allow_seen=True))
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_a_report_is_made_anew_in_the_folder_of_its_run(trained: Path, tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 2, first=300)
+    for number, path in enumerate(sorted(data.rglob("*.wav"))):
+        path.rename(path.with_name(f"SITE{number % 2}_20240601_04{number:02d}00.wav"))
+    evaluate(options_for(trained, data, tmp_path / "run"))
+    assert not (tmp_path / "run" / "parts.csv").exists()
+    before = (tmp_path / "run" / "scores.csv").read_bytes()
+    found = evaluate(options_for(trained, data, tmp_path / "run", by=("site",), level=0.9))
+    assert set(found.parts) == {"site"}
+    assert "SITE1" in (tmp_path / "run" / "parts.csv").read_text()
+    assert (tmp_path / "run" / "scores.csv").read_bytes() == before
+    with pytest.raises(OptionError, match="belongs to another run"):
+        evaluate(options_for(trained, data, tmp_path / "run", allow_unknown=True))

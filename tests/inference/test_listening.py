@@ -284,6 +284,16 @@ def test_the_sound_of_events_is_saved(model: SoundModel, file: Path, tmp_path: P
     assert len(saved) == pytest.approx(len(expected), abs=1)
 
 
+def test_no_file_of_another_listening_is_written_over(
+    model: SoundModel, file: Path, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        list(listen(model, file, QUICK, hop=0.1, began=BEGAN, save_clips=tmp_path / "clips"))
+        names = sorted(path.name for path in (tmp_path / "clips").iterdir())
+    assert len(names) == 4
+    assert sum(name.endswith("_2.wav") for name in names) == 2
+
+
 def test_of_a_long_event_the_beginning_is_saved(
     model: SoundModel, scene: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -184,7 +184,7 @@ def test_another_model_or_a_foreign_folder_is_refused(
     save_encoder(tmp_path / "enc.zip", build_encoder("(8)3c-2p", MEL, standardize="none"))
     with pytest.raises(OptionError, match="'model' was"):
         run_embed(options(tmp_path / "enc.zip", kinds, output=output))
-    with pytest.raises(DataError, match="no index"):
+    with pytest.raises(OptionError, match="not the folder of an index"):
         run_embed(options(model, kinds, output=kinds))
     with pytest.raises(DataError, match="expected the folder of an index"):
         EmbeddingIndex.open(kinds)

@@ -277,7 +277,7 @@ def test_folders_of_something_else_and_other_options_are_refused(
 ) -> None:
     with pytest.raises(OptionError, match="'clusters' was 3, now 2"):
         start_project(replace(options, clusters="2"))
-    with pytest.raises(DataError, match="no project; choose a new"):
+    with pytest.raises(OptionError, match="not the folder of a project; choose a new"):
         start_project(replace(options, output=kinds))
     with pytest.raises(DataError, match="'semisonic project new"):
         Project.open(tmp_path)

@@ -113,7 +113,7 @@ def test_a_queue_is_read_as_it_was_written(pool: Pool, tmp_path: Path) -> None:
     clips = load_clips(path)
     assert clips.is_labelled.sum() == sum(row.why == "uncertain" for row in queue)
     (tmp_path / "other.csv").write_text("file,label\na.wav,dog\n")
-    with pytest.raises(DataError, match="row 2: not a row of a queue"):
+    with pytest.raises(DataError, match="no column 'start_time'; expected a table"):
         Queue.read(tmp_path / "other.csv")
 
 

@@ -84,7 +84,7 @@ def test_refuses_a_folder_of_another_run(tmp_path, change, named):
 
 def test_refuses_what_is_not_a_run(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(OptionError, match=r"holds files, but no run\.json"), run(tmp_path):
+    with pytest.raises(OptionError, match=r"holds 'thesis\.txt', but is not"), run(tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     with pytest.raises(OptionError, match="is a file"), run(tmp_path / "thesis.txt"):
@@ -174,3 +174,42 @@ def test_machine_and_commit_never_fail():
     assert set(machine()) == {"system", "cpu", "cores", "memory_gib", "gpu"}
     found = commit()
     assert found is None or len(found.rstrip("+")) == 40
+
+
+def end_by(error, folder, file=None):
+    """A run that writes a file, perhaps, and ends by an error."""
+    with run(folder) as opened:
+        opened.add_data("pool", "1")
+        if file is not None:
+            opened.path(*file.split("/")).write_text("of the run")
+        raise error
+
+
+def test_a_refused_start_gives_its_folder_back(tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(DataError):
+        end_by(DataError("no such thing"), folder)
+    assert {path.name for path in folder.iterdir()} <= {".lock"}
+    with run(folder, VerbOptions(labels_per_class=3)):
+        pass
+    assert record(folder)["options"]["labels_per_class"] == 3
+
+
+@pytest.mark.parametrize("file", ["cache/samples", "bad_files.csv"])
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyboardInterrupt(), DataError("wrong")])
+def test_what_ended_before_a_result_blocks_no_other_command(tmp_path, error, file):
+    with pytest.raises(type(error)):
+        end_by(error, tmp_path, file)
+    with run(tmp_path, VerbOptions(labels_per_class=3)) as opened:
+        assert not opened.resumed
+        assert opened.bad_files() == []
+    assert (tmp_path / "cache").exists() == (file == "cache/samples")
+
+
+def test_what_ended_with_a_result_keeps_its_folder(tmp_path):
+    with pytest.raises(DataError):
+        end_by(DataError("too late"), tmp_path, "model.zip")
+    with pytest.raises(OptionError, match="belongs to another"):
+        run(tmp_path, VerbOptions(labels_per_class=3)).__enter__()
+    with run(tmp_path) as opened:
+        assert opened.resumed

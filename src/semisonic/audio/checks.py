@@ -63,8 +63,7 @@ def problems_of(levels: Levels, sample_rate: int) -> list[str]:
         return [f"non-finite: {levels.n_bad} of {levels.n} samples are NaN or infinite"]
     found = []
     if levels.n < MIN_DURATION * sample_rate:
-        milliseconds = 1000 * levels.n / sample_rate
-        found.append(f"too short: {milliseconds:.3g} ms (samples: {levels.n})")
+        found.append(too_short(levels.n, sample_rate))
     if decibel(levels.swing) < SILENCE_DB:
         if decibel(abs(levels.mean)) < SILENCE_DB:
             found.append(f"silent: peak {decibel(levels.peak):.1f} dBFS")
@@ -77,6 +76,11 @@ def problems_of(levels: Levels, sample_rate: int) -> list[str]:
     if share >= CLIPPED_SHARE:
         found.append(f"clipped: {100 * share:.1f} % of the samples are in flat tops")
     return found
+
+
+def too_short(n_samples: int, sample_rate: int) -> str:
+    """The reason that a recording is too short, of its length as it was recorded."""
+    return f"too short: {1000 * n_samples / sample_rate:.3g} ms (samples: {n_samples})"
 
 
 def is_silent(x: NDArray[np.float32]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.audio.checks import too_short
 from semisonic.audio.resample import resample, stream
 from semisonic.audio.source import BLOCK, Source
 from semisonic.base.errors import AudioError, OptionError
@@ -98,9 +99,7 @@ def resample_part(
     """The samples at another rate; AudioError if none is left."""
     y = resample(x, rate_in, rate_out)
     if not len(y):
-        raise AudioError(
-            file, f"too short: {len(x)} samples at {rate_in} Hz leave none at {rate_out} Hz"
-        )
+        raise AudioError(file, too_short(len(x), rate_in))
     return y
 
 
@@ -155,13 +154,19 @@ def _read_blocks(
         rate_in = source.info.sample_rate
         rate_out = sample_rate or rate_in
         n_read = min(BLOCK, max(_SMALLEST_BLOCK, round(block_time * rate_in)))
-        blocks = source.blocks(start_time, end_time, n_read)
-        n_out = 0
-        for block in _regular(_resampled(blocks, rate_in, rate_out), block_time, rate_out):
+        n_in = n_out = 0
+
+        def blocks() -> Iterator[NDArray[np.float32]]:
+            nonlocal n_in
+            for block in source.blocks(start_time, end_time, n_read):
+                n_in += len(block)
+                yield block
+
+        for block in _regular(_resampled(blocks(), rate_in, rate_out), block_time, rate_out):
             n_out += len(block)
             yield block
         if not n_out:
-            raise AudioError(file, f"too short: no sample is left at {rate_out} Hz")
+            raise AudioError(file, too_short(n_in, rate_in))
 
 
 def _resampled(

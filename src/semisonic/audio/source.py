@@ -19,9 +19,11 @@ The rules, for every format:
 
 from __future__ import annotations
 
+import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from semisonic.audio import mpeg
+from semisonic.audio.complaints import hearing
 from semisonic.audio.opening import open_handle, open_recording
 from semisonic.audio.remote import copy_of
 from semisonic.audio.truncation import describe_truncation, missing_share
@@ -46,6 +49,9 @@ END_TOLERANCE = 0.1
 # libsndfile lands a little off when it seeks into the last page of an Ogg stream; a page of
 # its encoders never holds more than this.
 _OGG_LAST_PAGE = 1 << 18
+
+_MPEG = frozenset({".mp3", ".mp2"})
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,8 +113,10 @@ class Source:
         self._copy = copy_of(self.path)
         self._stream: mpeg.MpegStream | None = None
         self._lead = 0  # samples to pass over at the start of the decoder's output
+        self._is_warned = False
         try:
-            self._handle = open_recording(self.path, self._copy.path, span)
+            with hearing() if self.path.suffix.lower() in _MPEG else nullcontext():
+                self._handle = open_recording(self.path, self._copy.path, span)
         except BaseException:
             self._copy.close()
             raise
@@ -205,7 +213,8 @@ class Source:
             return int(self._handle.frames)
         self._stream = stream
         self._handle.close()
-        self._handle = open_handle(self.path, stream)
+        with hearing():
+            self._handle = open_handle(self.path, stream)
         self._lead = max(0, self._handle.frames - stream.n_samples)
         return int(self._handle.frames) - self._lead
 
@@ -291,7 +300,12 @@ class Source:
 
     def _call(self, at: int, function: Any, *arguments: Any, **options: Any) -> Any:
         try:
-            return function(*arguments, **options)
+            if not self.info.subtype.startswith("MPEG"):
+                return function(*arguments, **options)
+            with hearing() as heard:
+                found = function(*arguments, **options)
+            self._warn(heard, at)
+            return found
         except sf.SoundFileError as error:
             rate, text = self.info.sample_rate, str(error).strip().rstrip(".")
             raise AudioError(
@@ -299,6 +313,17 @@ class Source:
                 f"damaged or truncated: decoding fails after {at / rate:.2f} s of "
                 f"{self.info.duration:.2f} s" + (f" ({text})" if text else ""),
             ) from None
+
+    def _warn(self, heard: Sequence[str], at: int) -> None:
+        """Say once of a file what its decoder finds wrong with it."""
+        if heard and not self._is_warned:
+            self._is_warned = True
+            _log.warning(
+                "%s: damaged: after %.2f s the decoder found '%s'; what it makes of it is used",
+                self.path,
+                at / self.info.sample_rate,
+                heard[0],
+            )
 
 
 def mix(x: NDArray[Any], result: NDArray[np.float32]) -> None:

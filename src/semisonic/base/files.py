@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,17 +19,29 @@ from semisonic.base.members import member_of, read_member
 
 _position = threading.Lock()
 """Held while threads share the one position that a file has where there is no ``pread``."""
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; move it there when the block succeeds."""
+    """Give a temporary name beside ``path``; move it there when the block succeeds.
+
+    What the system refuses, such as more bytes on a full disk, is told of ``path``.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    end = f".{os.getpid()}.part"
+    # A name may have 255 bytes; a name of so many still gets a temporary one.
+    start = target.name.encode("utf-8", "surrogateescape")[: 254 - len(end)]
+    temporary = target.with_name(f".{start.decode('utf-8', 'ignore')}{end}")
     try:
         yield temporary
         os.replace(temporary, target)
+    except OSError as error:
+        if error.filename in (None, str(temporary), temporary):
+            error.filename, error.filename2 = str(target), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -49,14 +62,54 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def write_csv(
-    path: str | os.PathLike[str], headers: Sequence[str], rows: Iterable[Iterable[object]]
+    path: str | os.PathLike[str],
+    headers: Sequence[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    errors: str = "backslashreplace",
 ) -> None:
-    """Write a CSV file atomically: a line of headers, then the rows."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(headers)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    """Write a CSV file atomically: a line of headers, then the rows; see :func:`csv_line`.
+
+    What is no Unicode in a file's name is written as ``\\udcff``; with ``errors=
+    "surrogateescape"`` it keeps its bytes.
+    """
+    with (
+        replacing(path) as part,
+        part.open("w", encoding="utf-8", errors=errors, newline="") as stream,
+    ):
+        stream.write(csv_line(headers))
+        stream.writelines(map(csv_line, rows))
+
+
+def csv_line(cells: Iterable[object]) -> str:
+    """A line of CSV, with its end; no cell of it is a formula to a spreadsheet.
+
+    A text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return gets a ``'`` in
+    front, as a spreadsheet's own mark of a text. Numbers stay as they are.
+    """
+    line = io.StringIO()
+    # So that a cell with a carriage return is quoted, too.
+    csv.writer(line, lineterminator="\r\n").writerow(map(guarded, cells))
+    return line.getvalue()[:-2] + "\n"
+
+
+def guarded(cell: object) -> object:
+    """A cell as it is written: see :func:`csv_line`."""
+    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
+
+
+def unguarded(cell: str) -> str:
+    """A cell as it was before :func:`guarded`."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """The rows of a file of :func:`write_csv`, by column; a short row has empty cells."""
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        rows = csv.DictReader(stream, restval="")
+        return [{unguarded(k): unguarded(cell) for k, cell in row.items() if k} for row in rows]
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

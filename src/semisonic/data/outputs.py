@@ -1,14 +1,188 @@
-"""Results whose place is a URL: made in a folder of this machine, then copied there."""
+"""Where results go: what may be written over, and what never is.
+
+One rule for every verb. A file is written over only when the same verb wrote it and nobody has
+changed it since: a hidden list beside it (``.semisonic-outputs``) holds the hashes of what was
+written. Recordings, models and whatever else somebody made stay as they are. A folder is new,
+empty, or one of the same kind.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES
 from semisonic.audio.remote import storage, url_of
 from semisonic.base.errors import DataError, OptionError
+from semisonic.base.files import content_hash, replacing
+
+LIST = ".semisonic-outputs"
+"""Beside results that are single files: a line of JSON for each time one was written."""
+
+
+def check_file(
+    output: Path,
+    verb: str,
+    suffixes: Collection[str],
+    *,
+    inputs: Iterable[Path | str] = (),
+    again: bool = True,
+) -> None:
+    """Refuse a place where a verb must not write a file; called before the work.
+
+    Parameters
+    ----------
+    output : Path
+        The file to write.
+    verb : str
+        Whose output it is, such as "predict".
+    suffixes : collection of str
+        How its name may end, in lower case.
+    inputs : iterable of path
+        What is read, and never written over.
+    again : bool
+        Whether the verb may write its own file again; models are never written over.
+
+    Raises
+    ------
+    OptionError
+        For a URL, a folder, the name of a recording or of another kind of file, one of the
+        inputs, and a file that this verb did not write or that was changed since.
+    """
+    refuse_url(output, "file")
+    name = f"output: found '{output}'"
+    ends = " or ".join(f"'{suffix}'" for suffix in suffixes)
+    if output.is_dir():
+        inside = output / f"{verb.split()[-1]}{next(iter(suffixes))}"
+        raise OptionError(f"{name}, a folder; expected a file such as '{inside}'")
+    _check_way(output)
+    suffix = output.suffix.lower()
+    if suffix in AUDIO_SUFFIXES | OTHER_SUFFIXES:
+        what = "a recording" if output.exists() else "the name of a recording"
+        raise OptionError(
+            f"{name}, {what}; recordings are never written. Expected a name that ends in {ends}"
+        )
+    if any(_is_same(output, Path(one)) for one in inputs):
+        raise OptionError(f"{name}, which is read by the same command; expected another name")
+    if suffix not in suffixes:
+        raise OptionError(f"{name}, expected a name that ends in {ends}")
+    if output.exists() and not again:
+        raise OptionError(f"{name}, which is there already. Give another name, or move it away")
+    if output.exists() and not is_own(output, verb):
+        raise OptionError(
+            f"{name}, a file that 'semisonic {verb}' did not write, or that was changed since. "
+            "Give another name, or move it away"
+        )
+
+
+def is_own(output: Path, verb: str) -> bool:
+    """Whether a file is as this verb wrote it."""
+    written = ("", "")
+    try:
+        lines = output.with_name(LIST).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    for line in lines:
+        try:
+            found = json.loads(line)
+            if found["file"] == output.name:
+                written = found["verb"], found["sha256"]
+        except (ValueError, KeyError, TypeError):
+            continue  # torn by a full disk
+    return written[0] == verb and written[1] == content_hash(output)
+
+
+@contextmanager
+def writing(output: Path, verb: str) -> Iterator[Path]:
+    """Give a temporary name; move it to ``output`` when the block succeeds, and note it."""
+    with replacing(output) as part:
+        yield part
+    note_written(output, verb)
+
+
+def note_written(output: Path, verb: str) -> None:
+    """Note that a verb wrote a file as it is now."""
+    line = {"file": output.name, "verb": verb, "sha256": content_hash(output)}
+    with output.with_name(LIST).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")  # lines of two processes do not mix
+
+
+@contextmanager
+def writing_several(output: Path, verb: str) -> Iterator[Path]:
+    """Give a temporary place like ``output``, a file or a folder; all below it is moved at once.
+
+    What else is written beside the place (in its folder) is moved to beside ``output``.
+
+    Raises
+    ------
+    OptionError
+        At the end, before anything is moved, when one of the files is in the way of what this
+        verb did not write.
+    """
+    _check_way(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".semisonic-", dir=output.parent) as parent:
+        yield Path(parent) / output.name
+        found = sorted(path for path in Path(parent).rglob("*") if path.is_file())
+        targets = [output.parent / path.relative_to(parent) for path in found]
+        for target in targets:
+            check_file(target, verb, {target.suffix.lower()})
+        for path, target in zip(found, targets, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+            note_written(target, verb)
+
+
+def check_folder(
+    folder: Path, kind: str, marks: Collection[str], *, remains: Collection[str] = ()
+) -> None:
+    """Refuse a folder that holds what a verb did not write; called before the work.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder to write into.
+    kind : str
+        What it becomes, such as "a run".
+    marks : collection of str
+        Names of files that only such a folder holds.
+    remains : collection of str
+        Names that count as nothing, as hidden files do.
+
+    Raises
+    ------
+    OptionError
+        For a URL or a file, and when it holds anything, but none of the marks.
+    """
+    refuse_url(folder)
+    _check_way(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"output: '{folder}' is a file, expected the folder of {kind}")
+    names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    shown = [name for name in names if name not in remains and not name.startswith(".")]
+    if shown and not set(marks) & set(names):
+        raise OptionError(
+            f"output: '{folder}' holds '{shown[0]}', but is not the folder of {kind}; "
+            "choose a new or an empty folder"
+        )
+
+
+def _check_way(output: Path) -> None:
+    """Refuse a place below a file."""
+    there = next((folder for folder in output.parents if folder.exists()), None)
+    if there is not None and not there.is_dir():
+        raise OptionError(f"output: found '{output}', but '{there}' is a file and no folder")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return os.path.abspath(one) == os.path.abspath(other)
 
 
 @contextmanager
@@ -47,8 +221,8 @@ def placed(output: Path) -> Iterator[Path]:
                 raise DataError(f"{url}: cannot be written ({error})") from error
 
 
-def refuse_url(output: Path) -> None:
-    """Raise OptionError when an output is a URL that has to be a folder."""
+def refuse_url(output: Path, kind: str = "folder") -> None:
+    """Raise OptionError when an output is a URL that has to be a folder or a file."""
     url = url_of(output)
     if url is not None:
-        raise OptionError(f"output: found '{url}', expected a folder of this machine")
+        raise OptionError(f"output: found '{url}', expected a {kind} of this machine")

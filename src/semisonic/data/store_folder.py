@@ -10,6 +10,7 @@ One process works on a folder at a time; others wait.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from semisonic.base.errors import DataError
 from semisonic.base.files import read_at, read_json, write_at, write_json
 from semisonic.base.lock import LOCK, alone
 from semisonic.data.journal import Journal, sync
+from semisonic.data.outputs import check_folder
 
 VERSION = 1
 _HEADER, _GROWING = "store.json", ".growing.lock"
@@ -152,7 +154,7 @@ def opened(
         of work are not thrown away because of a mistyped option.
     """
     path = Path(folder)
-    _check_foreign(path)
+    check_folder(path, "a store", {_HEADER})
     with ExitStack() as stack:
         told = f"waiting for another process that works on '{path}'"
         try:
@@ -175,18 +177,28 @@ def opened(
         yield store
 
 
-def _check_foreign(path: Path) -> None:
-    """Raise DataError, before anything is written, if this is somebody else's folder."""
-    if path.exists() and not path.is_dir():
-        raise DataError(f"'{path}' is a file, expected a folder for a store")
-    names = sorted(p.name for p in path.iterdir()) if path.exists() else []
-    foreign = [name for name in names if not _is_ours(name)]
-    if foreign and _HEADER not in names:
-        raise DataError(f"'{path}' is no store, but holds '{foreign[0]}'. Name an empty folder")
+def facts_of(folder: Path) -> dict[str, Any] | None:
+    """What a store holds, for people; None for a folder that is no store. Nothing is locked.
 
-
-def _is_ours(name: str) -> bool:
-    return name == _HEADER or name[0] == "." or bool(_OURS.fullmatch(name))
+    ``kind``, the options it was made with, ``entries`` (clips, once each) and ``bytes``.
+    """
+    if not (folder / _HEADER).is_file():
+        return None
+    header = _read_header(folder / _HEADER)
+    store = StoreFolder(folder, header)
+    entries = set()
+    with suppress(OSError):
+        journal = folder / f"journal-{header['generation']}.jsonl"
+        for line in journal.read_bytes().splitlines():
+            with suppress(ValueError, TypeError):
+                entries.add(tuple(json.loads(line)[:3]))
+    size = store.data_path.stat().st_size if store.data_path.exists() else 0
+    return {
+        "kind": header.get("kind"),
+        **header.get("options", {}),
+        "entries": len(entries),
+        "bytes": size,
+    }
 
 
 def _read_header(path: Path) -> dict[str, Any]:

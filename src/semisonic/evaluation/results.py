@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import replacing
+from semisonic.base.files import guarded, replacing, unguarded
 from semisonic.evaluation.checked import as_classes, as_scores
 
 _TEXT = ("clip", "group", "setting", "arm")
@@ -241,7 +241,7 @@ class Predictions:
         source = Path(path)
         try:
             with _open(source, "r", _zipped(source)) as stream:
-                table = list(csv.reader(stream))
+                table = [list(map(unguarded, row)) for row in csv.reader(stream)]
         except (OSError, EOFError, csv.Error) as error:
             raise DataError(f"predictions: {source} cannot be read: {error}") from error
         n = len(_COLUMNS)
@@ -296,7 +296,7 @@ def _check_once(cell: Cell, clips: list[str], wanted: set[str]) -> None:
 def _csv_line(row: list[Any]) -> str:
     """One line of CSV. Every text is quoted, so that any character survives."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerow(row)
+    csv.writer(line, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerow(map(guarded, row))
     return line.getvalue()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import replacing
+from semisonic.base.files import csv_line, replacing, unguarded
 from semisonic.evaluation.checked import as_scores, as_targets
 from semisonic.evaluation.comparison import cautions_of, hull, t_test_of_folds
 from semisonic.evaluation.intervals import Interval, bootstrap_difference, bootstrap_interval
@@ -108,16 +107,14 @@ class TagScores:
 
     def write(self, path: str | Path) -> Path:
         """Write a gzipped CSV file: a row a clip, a column a class; it reads back equal."""
-        text = io.StringIO(newline="")
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow([*_COLUMNS, *(_SCORE + name for name in self.classes)])
+        lines = [csv_line([*_COLUMNS, *(_SCORE + name for name in self.classes)])]
         names = zip(self.clip.tolist(), self.group.tolist(), strict=True)
         for (clip, group), row, scores in zip(names, self.targets, self.scores, strict=True):
             labels = _SEPARATOR.join(str(k) for k in np.flatnonzero(row))
-            table.writerow([clip, group, labels, *map(repr, scores.tolist())])
+            lines.append(csv_line([clip, group, labels, *map(repr, scores.tolist())]))
         target = Path(path)
         with replacing(target) as part:
-            part.write_bytes(gzip.compress(text.getvalue().encode("utf-8"), mtime=0))
+            part.write_bytes(gzip.compress("".join(lines).encode("utf-8"), mtime=0))
         return target
 
     @classmethod
@@ -131,7 +128,7 @@ class TagScores:
         """
         try:
             with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
-                header, *rows = list(csv.reader(stream))
+                header, *rows = [list(map(unguarded, row)) for row in csv.reader(stream)]
             if tuple(header[:3]) != _COLUMNS:
                 raise ValueError(f"columns {header[:3]}")
             classes = tuple(name.removeprefix(_SCORE) for name in header[3:])

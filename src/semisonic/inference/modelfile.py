@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from os import PathLike
 from pathlib import Path
 
+import torch
+
 from semisonic.base.errors import ModelError
+from semisonic.base.files import digest
+from semisonic.base.options import to_dict
 from semisonic.models import (
     PUBLISHED,
     PretrainedEncoder,
@@ -68,3 +73,23 @@ def encoder_file(path: str | PathLike[str]) -> Path:
     if place.is_dir() and (place / MODEL).is_file():
         return place / MODEL
     return find_file(place, ENCODER)
+
+
+def model_key(model: SoundModel) -> str:
+    """What its scores depend on: weights, front end, classes, and what it decides by."""
+    weights = hashlib.sha256()
+    for name, value in sorted({**model.state_dict(), **_tables(model)}.items()):
+        weights.update(name.encode())
+        weights.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest(
+        model.name,
+        model.classes,
+        model.multi_label,
+        to_dict(model.mel),
+        model.decision.to_dict(),
+        weights.hexdigest(),
+    )
+
+
+def _tables(model: SoundModel) -> dict[str, torch.Tensor]:
+    return {f"decision.{k}": torch.from_numpy(v) for k, v in model.decision.tensors().items()}

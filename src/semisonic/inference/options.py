@@ -221,7 +221,7 @@ class PredictOptions:
     files: tuple[Path, ...] = option(
         dataclasses.MISSING, "recordings, folders of recordings, or a CSV of clips"
     )
-    output: Path | None = option(None, "CSV file for the table")
+    output: Path | None = option(None, "CSV file for the table; an interrupted run goes on with it")
     top: int = option(3, "best classes given for each row", minimum=1)
     unknown: bool = option(
         False, "answer 'unknown' for sounds that are like nothing the model has learned"

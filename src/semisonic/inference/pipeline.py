@@ -7,6 +7,7 @@ in prediction what it saw in training, whichever way the samples came.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections import deque
@@ -18,7 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semisonic.audio import MIN_DURATION, fit_length, read_blocks
+from semisonic.audio import MIN_DURATION, fit_length, probe, read_blocks
+from semisonic.audio.checks import too_short
 from semisonic.base.errors import AudioError
 from semisonic.data.clips import Clips
 from semisonic.data.store_decode import as_stored, full_scale
@@ -149,7 +151,7 @@ def _windows_of(
         )
         for start, wave in cut_stream(blocks, mel.n_samples, n_hop):
             if len(wave) < MIN_DURATION * rate:
-                yield Done(row, f"too short: {1000 * len(wave) / rate:.3g} ms")
+                yield Done(row, _too_short(clips, row))
                 return
             times.append((begin + start / rate, begin + (start + len(wave)) / rate))
             features.append(features_of_wave(wave, mel, extractor()))
@@ -161,6 +163,14 @@ def _windows_of(
     if features:
         yield Windows(row, np.array(times), np.stack(features))
     yield Done(row, reason)
+
+
+def _too_short(clips: Clips, row: int) -> str:
+    """The reason in words, as training gives it: of the samples that were recorded."""
+    info = probe(clips.root / str(clips.file[row]))
+    begin, end = float(clips.start_time[row]), float(clips.end_time[row])
+    last = info.n_samples if math.isnan(end) else round(end * info.sample_rate)
+    return too_short(min(last, info.n_samples) - round(begin * info.sample_rate), info.sample_rate)
 
 
 def _put(out: queue.Queue[Item], item: Item, stopped: threading.Event) -> bool:

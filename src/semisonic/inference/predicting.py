@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -23,8 +23,28 @@ Table = NDArray[np.float64]
 WORTH_PROCESSES = 5000
 """Clips from which on processes score them sooner than threads."""
 
-CALL_CLIPS = 64
-"""Clips that a process takes at once."""
+BLOCK_CLIPS, BLOCK_WINDOWS = 64, 1024
+"""A block of a table ends with so many clips (also what a process takes at once), or with the clip
+that makes so many windows."""
+
+
+class Blocks:
+    """Where the blocks of a table end.
+
+    No batch goes beyond the end of a block, so scores that begin with one are the same to the last
+    bit, whether what is before it was scored by the same call, by another process, or earlier.
+    """
+
+    def __init__(self) -> None:
+        self._windows = 0
+
+    def ends_with(self, row: int, n_windows: int) -> bool:
+        """Whether a block ends with this row; to be asked for each row, in order."""
+        self._windows += n_windows
+        if (row + 1) % BLOCK_CLIPS and self._windows < BLOCK_WINDOWS:
+            return False
+        self._windows = 0
+        return True
 
 
 @dataclass(frozen=True)
@@ -44,6 +64,8 @@ class ClipScores:
     known : ndarray, shape (n_windows,)
         How known each window is, 0 to 1: unknown below 0.5; all 1 where the model has no rule.
         Empty from :func:`embed_clips`.
+    n_windows : int
+        Windows that were read, also of a clip that then broke off.
     """
 
     row: int
@@ -51,6 +73,7 @@ class ClipScores:
     windows: Table
     reason: str = ""
     known: Table = field(default_factory=lambda: np.zeros(0))
+    n_windows: int = 0
 
     @property
     def mean(self) -> Table:
@@ -72,6 +95,7 @@ def score_clips(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
     workers: int | None = None,
+    first: int = 0,
 ) -> Iterator[ClipScores]:
     """Score every clip of a table, reading recordings block by block.
 
@@ -87,13 +111,16 @@ def score_clips(
     workers : int, optional
         Threads that decode, or processes where there is much to score; by default one for each
         processor.
+    first : int
+        The row to begin with: 0, or one behind the end of a block.
 
     Yields
     ------
     ClipScores
         One for each row, in order; a clip that cannot be read has a reason and no scores.
     """
-    return _scored(_Work(model, hop, batch_size, choose_device(device), False), clips, workers)
+    work = _Work(model, hop, batch_size, choose_device(device), False)
+    return _scored(work, clips, workers, first)
 
 
 def embed_clips(
@@ -106,7 +133,8 @@ def embed_clips(
     workers: int | None = None,
 ) -> Iterator[ClipScores]:
     """As :func:`score_clips`, with embeddings (what the last layer sees) for scores."""
-    return _scored(_Work(model, hop, batch_size, choose_device(device), True), clips, workers)
+    work = _Work(model, hop, batch_size, choose_device(device), True)
+    return _scored(work, clips, workers, 0)
 
 
 @dataclass(frozen=True)
@@ -119,27 +147,30 @@ class _Work:
     place: torch.device
     embed: bool
 
-    def __call__(self, clips: Clips) -> list[ClipScores]:
-        """All scores of some clips, in one thread."""
-        return list(_in_batches(self, clips, 1))
+    def __call__(self, part: tuple[Clips, int]) -> list[ClipScores]:
+        """All scores of a part of a table that begins with this row, in one thread."""
+        clips, first = part
+        return list(_in_batches(self, clips, 1, first))
 
 
-def _scored(work: _Work, clips: Clips, workers: int | None) -> Iterator[ClipScores]:
+def _scored(work: _Work, clips: Clips, workers: int | None, first: int) -> Iterator[ClipScores]:
     engine: Engine = LOCAL_ENGINE
     if work.place.type == "cpu":
-        engine = spread(engine, len(clips), WORTH_PROCESSES, workers)
+        engine = spread(engine, len(clips) - first, WORTH_PROCESSES, workers)
     if engine.in_threads:
-        return _in_batches(work, clips, workers)
-    return _apart(engine, work, clips, workers)
+        return _in_batches(work, clips[first:], workers, first)
+    return _apart(engine, work, clips, workers, first)
 
 
-def _apart(engine: Engine, work: _Work, clips: Clips, workers: int | None) -> Iterator[ClipScores]:
-    starts = range(0, len(clips), CALL_CLIPS)
-    parts = (clips[np.arange(start, min(start + CALL_CLIPS, len(clips)))] for start in starts)
+def _apart(
+    engine: Engine, work: _Work, clips: Clips, workers: int | None, first: int
+) -> Iterator[ClipScores]:
+    starts = [first, *range(first - first % BLOCK_CLIPS + BLOCK_CLIPS, len(clips), BLOCK_CLIPS)]
+    ends = [*starts[1:], len(clips)]
+    parts = ((clips[a:b], a) for a, b in zip(starts, ends, strict=True))
     with engine.calls(partial(partial, work), workers=workers) as calls:
-        for start, found in zip(starts, in_order(calls, parts), strict=True):
-            for one in found:
-                yield replace(one, row=start + one.row)
+        for found in in_order(calls, parts):
+            yield from found
 
 
 @dataclass
@@ -154,20 +185,27 @@ class _Open:
     is_complete: bool = False
 
     def closed(self, width: int) -> ClipScores:
+        n = sum(map(len, self.times))
         if self.reason or not self.results:
-            return ClipScores(self.row, np.zeros((0, 2)), np.zeros((0, width)), self.reason)
+            nothing = np.zeros((0, 2)), np.zeros((0, width))
+            return ClipScores(self.row, *nothing, self.reason, n_windows=n)
         known = np.concatenate(self.known)
         return ClipScores(
-            self.row, np.concatenate(self.times), np.concatenate(self.results), known=known
+            self.row,
+            np.concatenate(self.times),
+            np.concatenate(self.results),
+            known=known,
+            n_windows=n,
         )
 
 
-def _in_batches(work: _Work, clips: Clips, workers: int | None) -> Iterator[ClipScores]:
+def _in_batches(work: _Work, clips: Clips, workers: int | None, first: int) -> Iterator[ClipScores]:
+    """Scores of a part of a table, whose first row is ``first``."""
     model, place, batch_size = work.model, work.place, work.batch_size
     settle(model, place)
     items = stream_windows(clips, model.mel, hop=work.hop, workers=workers)
     opened: deque[_Open] = deque()
-    for batch in _grouped(items, batch_size):
+    for batch in _grouped(items, batch_size, first):
         parts = [item for item in batch if isinstance(item, Windows)]
         results: list[tuple[Table, Table]] = []
         if parts:
@@ -180,8 +218,8 @@ def _in_batches(work: _Work, clips: Clips, workers: int | None) -> Iterator[Clip
             results = list(zip(np.split(found, ends[:-1]), np.split(known, ends[:-1]), strict=True))
         waiting = iter(results)
         for item in batch:
-            if not opened or opened[-1].row != item.row:
-                opened.append(_Open(item.row))
+            if not opened or opened[-1].row != first + item.row:
+                opened.append(_Open(first + item.row))
             if isinstance(item, Done):
                 opened[-1].reason, opened[-1].is_complete = item.reason, True
             else:
@@ -193,14 +231,19 @@ def _in_batches(work: _Work, clips: Clips, workers: int | None) -> Iterator[Clip
             yield opened.popleft().closed(len(model.classes))
 
 
-def _grouped(items: Iterable[Item], n_windows: int) -> Iterator[list[Item]]:
-    """Items until there are so many windows, again and again."""
+def _grouped(items: Iterable[Item], n_windows: int, first: int) -> Iterator[list[Item]]:
+    """Items until there are so many windows or a block ends, again and again."""
     group: list[Item] = []
-    count = 0
+    count = of_clip = 0
+    blocks = Blocks()
     for item in items:
         group.append(item)
-        count += len(item.times) if isinstance(item, Windows) else 0
-        if count >= n_windows or len(group) >= 4 * n_windows:
+        is_end = False
+        if isinstance(item, Windows):
+            count, of_clip = count + len(item.times), of_clip + len(item.times)
+        else:
+            is_end, of_clip = blocks.ends_with(first + item.row, of_clip), 0
+        if is_end or count >= n_windows:
             yield group
             group, count = [], 0
     if group:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import read_json
+from semisonic.base.files import read_csv, read_json
 from semisonic.data.clips import LABEL_SEPARATOR
 from semisonic.inference.modelfile import MODEL
 
@@ -123,8 +122,7 @@ def measured_in(model: Path, others: Iterable[Path]) -> list[Path]:
 
 
 def _clips(table: Path) -> dict[str, ScoredClip]:
-    with table.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_csv(table)
     found = {}
     try:
         for row in rows:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from semisonic.base.errors import OptionError
+from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import nearest
+from semisonic.data.readers.table_file import read_table
 from semisonic.inference.event_options import AUTO
 from semisonic.models import SoundModel
 
@@ -97,19 +97,21 @@ def _of_file(model: SoundModel, path: Path, own: NDArray[np.float64]) -> NDArray
             "CSV file with the columns label and threshold"
         )
     try:
-        table = pd.read_csv(path, dtype={"label": str})
-    except ValueError as error:  # also what pandas cannot parse or decode
-        raise OptionError(f"{path}: not a CSV table ({error})") from error
+        table = read_table(path)
+    except DataError as error:
+        raise OptionError(f"{error}; expected a table with label and threshold") from error
     if not set(_COLUMNS) <= set(table.columns):
         raise OptionError(
-            f"{path}: found the columns {', '.join(map(str, table.columns))}; expected label and "
-            "threshold"
+            f"{path}: found the columns {', '.join(table.names)}; expected label and threshold"
         )
     result = own.copy()
-    for label, value in zip(table["label"], table["threshold"], strict=True):
+    for row in table.rows:
+        label = row["label"]
         if label not in model.classes:
             raise OptionError(f"{path}: unknown class '{label}'; {nearest(label, model.classes)}")
-        result[model.classes.index(label)] = _checked(value, f"{path}, class '{label}'")
+        result[model.classes.index(label)] = _checked(
+            row["threshold"].replace(",", "."), f"{path}, class '{label}'"
+        )
     return result
 
 

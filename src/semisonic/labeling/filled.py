@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from semisonic.data.clips import LABEL_SEPARATOR
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN
 from semisonic.data.standing import stretch
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.queue import Queue
+from semisonic.labeling.queue import read_filled
 
 
 def take_answers(
@@ -22,27 +21,31 @@ def take_answers(
     path: Path,
     *,
     annotator: str = "",
+    by_anyone: bool = False,
     check: Callable[[Sequence[str]], None] = lambda labels: None,
 ) -> tuple[Entry, ...]:
     """Append the filled-in rows of a queue to a log.
 
     Several labels are joined by ';'. ``-`` says that none of the classes is heard, ``?`` that one
     cannot tell; an empty cell is no answer. What the log holds already from the same annotator
-    is not added again. ``check`` is given the labels of each row and raises when they will not do.
+    (or, with ``by_anyone``, from any) is not added again. ``check`` is given the labels of each
+    row and raises when they will not do.
 
     Raises
     ------
     DataError
         When the table is no queue, or an answer will not do; then none is taken.
     """
-    queue = Queue.read(path)
-    labels = _column(path)
+    queue, labels = read_filled(path)
     held = {
-        (entry.annotator, stretch(entry.file, entry.start_time, entry.end_time)): (
-            tuple(sorted(entry.labels)), entry.presence,
+        (
+            "" if by_anyone else entry.annotator,
+            stretch(entry.file, entry.start_time, entry.end_time),
+            tuple(sorted(entry.labels)),
+            entry.presence,
         )
         for entry in log.in_force()
-    }  # fmt: skip
+    }
     rows: list[dict[str, Any]] = []
     for number, (row, text) in enumerate(zip(queue, labels, strict=True), start=2):
         found = _answer(text)
@@ -54,8 +57,9 @@ def take_answers(
         except DataError as error:
             raise DataError(f"{path}, row {number}: {error}") from error
         file = log.name_of(os.path.abspath(queue.path_of(row)))
-        key = (annotator, stretch(file, row.start_time, row.end_time))
-        if held.get(key) == (tuple(sorted(names)), presence):
+        who = "" if by_anyone else annotator
+        place = stretch(file, row.start_time, row.end_time)
+        if (who, place, tuple(sorted(names)), presence) in held:
             continue
         rows.append(
             {
@@ -78,11 +82,3 @@ def _answer(text: str) -> tuple[tuple[str, ...], str] | None:
         return (), UNCERTAIN
     names = (name.strip() for name in said.split(LABEL_SEPARATOR))
     return tuple(dict.fromkeys(name for name in names if name)), POSITIVE
-
-
-def _column(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        table = csv.DictReader(stream)
-        if "label" not in (table.fieldnames or ()):
-            raise DataError(f"{path}: no column 'label'; expected a queue that was filled in")
-        return [row["label"] or "" for row in table]

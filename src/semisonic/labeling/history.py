@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import replacing
+from semisonic.base.files import read_csv, write_csv
 from semisonic.labeling.estimate import Estimate
 
 HISTORY = "history.csv"
@@ -65,10 +64,8 @@ def read_history(folder: Path) -> tuple[Step, ...]:
     path = folder / HISTORY
     if not path.exists():
         return ()
-    with path.open(encoding="utf-8", newline="") as stream:
-        table = list(csv.DictReader(stream))
     steps = []
-    for number, cells in enumerate(table, start=2):
+    for number, cells in enumerate(read_csv(path), start=2):
         try:
             steps.append(
                 Step(
@@ -90,11 +87,8 @@ def read_history(folder: Path) -> tuple[Step, ...]:
 
 def write_history(folder: Path, steps: Sequence[Step]) -> Path:
     """Write the whole history, or nothing."""
-    with replacing(folder / HISTORY) as part, part.open("w", encoding="utf-8", newline="") as out:
-        rows = [_row(step) for step in steps]
-        writer = csv.DictWriter(out, rows[0].keys() if rows else (), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = [_row(step) for step in steps]
+    write_csv(folder / HISTORY, list(rows[0]) if rows else [], [row.values() for row in rows])
     return folder / HISTORY
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from semisonic.base.errors import DataError, OptionError
+from semisonic.base.errors import OptionError
 from semisonic.base.files import read_json, replacing, write_csv, write_json
 from semisonic.data.clips import Clips
-from semisonic.data.outputs import refuse_url
+from semisonic.data.outputs import check_folder, refuse_url
 from semisonic.data.store_folder import StoreFolder, opened
 from semisonic.data.store_index import clip_keys
 from semisonic.engines import LOCAL, EngineOptions, open_engine
@@ -67,12 +67,12 @@ def make_index(
     Raises
     ------
     DataError
-        When no file is found, or the folder holds something else.
+        When no file is found.
     OptionError
-        When the index was made with another model or other windows.
+        When the folder holds something else, or an index of another model or other windows.
     """
     folder = options.output
-    check_folder(folder)
+    check_folder(folder, "an index", {STORE})
     missing: Failures = ()
     if isinstance(files, Clips):
         clips = named_from(folder, [files])
@@ -140,9 +140,9 @@ def embed(
     Raises
     ------
     DataError
-        When no file is found, or the folder holds something else.
+        When no file is found.
     OptionError
-        When the index was made with another model or other windows.
+        When the folder holds something else, or an index of another model or other windows.
     """
     folder = Path(tempfile.mkdtemp(prefix="semisonic-")) if output is None else Path(output)
     refuse_url(folder)
@@ -154,23 +154,6 @@ def embed(
         EngineOptions(engine, address),
     )  # fmt: skip
     return make_index(_embedder(model), named, options).index
-
-
-def check_folder(folder: Path) -> None:
-    """See that a folder is new, empty or an index's.
-
-    Raises
-    ------
-    DataError
-        When it holds something else.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: is a file, expected a folder for the index")
-    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-    if names and STORE not in names:
-        raise DataError(
-            f"{folder}: holds '{min(names)}', but no index; choose a new or an empty folder"
-        )
 
 
 def _embedder(model: Any) -> Embedder:

@@ -54,6 +54,7 @@ class ProjectSuggestOptions:
 
     project: Path = option(Path("runs/project"), "folder of the project")
     output: Path | None = option(None, "the table; queue.csv in the project if not given")
+    annotator: str = option("", "who filled in the queue before")
     n: int = option(20, "stretches in the queue", minimum=1, maximum=10_000)
     strategy: str = option(
         MIX,

@@ -6,15 +6,18 @@ and trains from the table. The names of recordings are relative to the table's f
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from semisonic.base.errors import DataError
-from semisonic.base.files import replacing
+from semisonic.base.errors import DataError, OptionError
+from semisonic.base.files import write_csv
+from semisonic.data.labels.numbers import number, to_float
+from semisonic.data.outputs import check_file, is_own, writing
+from semisonic.data.readers.table_file import Row, read_table
 
 GUESSES = 3
 """Guesses of a row that a table has columns for."""
@@ -24,11 +27,15 @@ a group of recordings that sound alike."""
 SOURCE = "suggest:"
 """How the source of an answer from a queue begins; the reason follows."""
 
+VERB = "suggest"
+"""Whose output a queue is, in a project too."""
+
 _COLUMNS = (
     "order", "file", "start_time", "end_time", "label", "why",
     *(f"{name}_{k + 1}" for k in range(GUESSES) for name in ("guess", "score")),
     "uncertainty", "cluster", "group",
 )  # fmt: skip
+_NEEDED = ("file", "start_time", "end_time", "label", "why")
 
 
 @dataclass(frozen=True)
@@ -96,44 +103,38 @@ class Queue:
         return self.root / row.file
 
     def write(self, path: str | PathLike[str]) -> Path:
-        """Write the table, whole or not at all."""
+        """Write the table, whole or not at all.
+
+        Raises
+        ------
+        OptionError
+            When something else is in the way, such as a queue that somebody filled in.
+        """
         target = Path(path)
-        here = os.path.abspath(target.parent)
-        with (
-            replacing(target) as part,
-            part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
-        ):
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(_COLUMNS)
-            for order, row in enumerate(self.seen_from(here), start=1):
-                writer.writerow(_cells(order, row))
+        check_table(target)
+        return self._write(target)
+
+    def write_over(self, path: Path) -> Path:
+        """Write the table in the place of a queue whose answers are in a log."""
+        return self._write(path)
+
+    def _write(self, target: Path) -> Path:
+        seen = self.seen_from(os.path.abspath(target.parent))
+        rows = (_cells(order, row) for order, row in enumerate(seen, start=1))
+        with writing(target, VERB) as part:
+            write_csv(part, _COLUMNS, rows, errors="surrogateescape")
         return target
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Queue:
-        """Read what :meth:`write` wrote.
+        """Read what :meth:`write` wrote, also after a spreadsheet has saved it.
 
         Raises
         ------
         DataError
             When it is no queue.
         """
-        source = Path(path)
-        try:
-            with source.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-                table = list(csv.DictReader(stream))
-        except OSError as error:
-            raise DataError(f"{source}: cannot be read: {error.strerror}") from error
-        rows = []
-        for number, cells in enumerate(table, start=2):
-            try:
-                rows.append(_row(cells))
-            except (KeyError, ValueError, TypeError) as error:
-                raise DataError(
-                    f"{source}, row {number}: not a row of a queue ({error}); expected a table "
-                    "that 'semisonic suggest' wrote"
-                ) from error
-        return cls(Path(os.path.abspath(source.parent)), tuple(rows))
+        return read_filled(path)[0]
 
     def seen_from(self, root: str | PathLike[str]) -> Queue:
         """The same queue with files relative to another folder, such as a log's root."""
@@ -167,14 +168,76 @@ def _cells(order: int, row: Suggestion) -> list[object]:
     ]  # fmt: skip
 
 
-def _row(cells: dict[str, str]) -> Suggestion:
-    guesses = (
-        (cells[f"guess_{k + 1}"], float(cells[f"score_{k + 1}"]))
-        for k in range(GUESSES)
-        if cells[f"guess_{k + 1}"]
-    )
+def _row(cells: Row) -> Suggestion:
+    guesses = []
+    for k in range(GUESSES):
+        name, score = cells[f"guess_{k + 1}"], number(cells[f"score_{k + 1}"], "score")
+        if name:
+            guesses.append((name, to_float(score)))
+    start, end = (number(cells[name], name) for name in ("start_time", "end_time"))
+    cluster = number(cells["cluster"], "cluster")
+    if not cells["file"] or start is None or end is None:
+        raise ValueError("no file, start_time or end_time")
     return Suggestion(
-        cells["file"], float(cells["start_time"]), float(cells["end_time"]), cells["why"],
-        tuple(guesses), float(cells["uncertainty"] or "nan"), int(cells["cluster"] or -1),
+        cells["file"],
+        float(start),
+        float(end),
+        cells["why"],
+        tuple(guesses),
+        to_float(number(cells["uncertainty"], "uncertainty")),
+        -1 if cluster is None else int(cluster),
         cells["group"],
-    )  # fmt: skip
+    )
+
+
+def read_filled(path: str | PathLike[str]) -> tuple[Queue, tuple[str, ...]]:
+    """A queue, and what was typed into the column ``label`` of each row.
+
+    Raises
+    ------
+    DataError
+        When it is no queue.
+    """
+    source = Path(path)
+    table = read_table(source, errors="surrogateescape")
+    missing = [name for name in _NEEDED if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"{source}: no column '{missing[0]}'; expected a table that 'semisonic suggest' wrote"
+        )
+    rows = []
+    for cells in table.rows:
+        try:
+            cells["label"].encode()
+            rows.append(_row(cells))
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{table.where(cells)}: the label is not UTF-8 text; save the table as 'CSV UTF-8'"
+            ) from error
+        except ValueError as error:
+            raise DataError(
+                f"{table.where(cells)}: not a row of a queue ({error}); expected a table that "
+                "'semisonic suggest' wrote"
+            ) from error
+    queue = Queue(Path(os.path.abspath(source.parent)), tuple(rows))
+    return queue, tuple(cells["label"] for cells in table.rows)
+
+
+def check_table(output: Path, *, inputs: Iterable[Path | str] = ()) -> None:
+    """Refuse a place where no queue can be written; called before the work.
+
+    Raises
+    ------
+    OptionError
+        As :func:`semisonic.data.outputs.check_file`, and for a queue that was filled in.
+    """
+    n_filled = 0
+    if output.is_file() and not is_own(output, VERB):
+        with suppress(DataError):
+            n_filled = sum(map(bool, read_filled(output)[1]))
+    if n_filled:
+        raise OptionError(
+            f"output: '{output}' holds {n_filled} answers, which would be lost. Give another "
+            f"name; with '--log {output}' they are not asked again"
+        )
+    check_file(output, VERB, (".csv",), inputs=inputs)

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.files import read_json, replacing, write_csv, write_json
-from semisonic.base.lock import LOCK, FolderLock
+from semisonic.base.lock import FolderLock
 from semisonic.base.options import check, to_dict
 from semisonic.base.seeds import generator
 from semisonic.data import group_duplicates, load_clips, windows
 from semisonic.data.clips import Clips
+from semisonic.data.outputs import check_folder
 from semisonic.data.scan import Scan
 from semisonic.features import MelOptions
 from semisonic.inference.methods.advice import LEAST_HEARD, PRETRAIN
@@ -283,23 +284,11 @@ def _identity(options: ProjectOptions, recordings: Path) -> dict[str, object]:
     return {**own, "recordings": os.path.abspath(recordings)}
 
 
-def held_by_others(folder: Path) -> set[str]:
-    """Names in a folder without a project that do not come from one killed as it began."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    return {one.name for one in found if one.name != LOCK and not one.match(f".{BEGUN}.*.part")}
-
-
 def _check_folder(folder: Path, options: ProjectOptions, recordings: Path) -> None:
     """Refuse a folder that is something else, or a project with other options."""
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: is a file, expected a folder for the project")
+    check_folder(folder, "a project", {BEGUN})
     begun = folder / BEGUN
     if not begun.is_file():
-        names = held_by_others(folder)
-        if names:
-            raise DataError(
-                f"{folder}: holds '{min(names)}', but no project; choose a new or an empty folder"
-            )
         return
     changed = differences(read_json(begun), _identity(options, recordings))
     if changed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import replacing
+from semisonic.base.files import csv_line, replacing, unguarded
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.inference.detecting.score_store import unpacked
 from semisonic.labeling.rows import Entry
@@ -109,6 +108,9 @@ def read_table(path: Path, root: Path, name: str) -> Table:
     if missing or frame["row"].tolist() != list(range(len(frame))):
         what = f"no column '{missing[0]}'" if missing else "rows that are not numbered in order"
         raise DataError(f"{path}: found {what}; 'semisonic embed' writes the table anew")
+    for column in text:
+        cells = [unguarded(cell) for cell in frame[column]]
+        frame[column] = pd.Series(cells, dtype=object)
     labels = tuple(tuple(filter(None, cell.split(LABEL_SEPARATOR))) for cell in frame["label"])
     clips = Clips(
         root=root,
@@ -137,17 +139,16 @@ def _writing(path: Path) -> Iterator[Callable[..., None]]:
         replacing(path) as part,
         part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
     ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        stream.write(csv_line(COLUMNS))
 
         def write(
             number: int, file: str, start: float, end: float, labels: Sequence[str], best: str,
             score: float, cluster: int, group: str, fold: int, kind: str,
         ) -> None:  # fmt: skip
-            writer.writerow([
+            stream.write(csv_line([
                 number, file, f"{start:.3f}", f"{end:.3f}", LABEL_SEPARATOR.join(labels), best,
                 f"{score:.4f}" if best else "", "" if cluster == NO_CLUSTER else cluster, group,
                 fold or "", kind,
-            ])  # fmt: skip
+            ]))  # fmt: skip
 
         yield write

@@ -29,7 +29,14 @@ _OF_DECISION = f"{container.DECISION}."
 """Begins the names of tables that are no weights of the network."""
 PUBLISHED_WEIGHTS = "published"
 """The entry of ``about`` that says which published weights a model began with."""
-_KINDS = {"classifier": "load", **dict.fromkeys(ENCODERS, "load_encoder")}
+_OF_ENCODERS = (
+    "holds an encoder, which names no sounds yet, expected a classifier; train one from it: "
+    "semisonic train DATA --encoder {}"
+)
+_OTHER_KINDS = {
+    "classifier": "holds a classifier, expected an encoder",
+    **dict.fromkeys(ENCODERS, _OF_ENCODERS),
+}
 
 
 def save(
@@ -216,8 +223,8 @@ def _checked(path: object, settings: dict[str, Any], kind: str) -> dict[str, Any
     """The settings, if they are of this kind and every value has its type."""
     found = settings.get("kind")
     if found != kind:
-        if isinstance(found, str) and found in _KINDS:
-            raise ModelError(f"{path}: holds a model of kind '{found}'; use {_KINDS[found]}()")
+        if isinstance(found, str) and found in _OTHER_KINDS:
+            raise ModelError(f"{path}: {_OTHER_KINDS[found].format(path)}")
         raise ModelError(f"{path}: found a model of unknown kind {found!r}")
     expected = {"model": str, "features": dict, "standardize": str, "about": dict, **_TYPES[kind]}
     for name, types in expected.items():

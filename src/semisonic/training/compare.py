@@ -22,4 +22,8 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any], where: str 
 
 
 def _short(value: Any) -> str:
-    return f"{len(value)} options" if isinstance(value, Mapping) else str(value)
+    if isinstance(value, Mapping):
+        return f"{len(value)} options"
+    if isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        return f"a list of {len(value)}"
+    return str(value)

@@ -3,15 +3,14 @@
 ``run.json`` holds the command, options, seeds, versions, commit, machine, hashes of the
 data, times and status; ``log.txt`` what was logged; ``bad_files.csv`` the recordings that
 could not be used. A folder belongs to one command with one set of options: the same again
-goes on with it, another is refused, so nothing is ever overwritten. Two processes cannot
-write into one folder at the same time.
+goes on with it, another is refused, so nothing is ever overwritten. A run that ended before
+there was a result gives its folder back: the corrected command may have it. Two processes
+cannot write into one folder at the same time.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import logging
 import time
@@ -21,14 +20,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import read_json, write_json, write_text
-from semisonic.base.lock import LOCK, FolderLock
+from semisonic.base.errors import DataError, OptionError, SemisonicError
+from semisonic.base.files import read_csv, read_json, write_csv, write_json
+from semisonic.base.lock import FolderLock
 from semisonic.base.options import to_dict
+from semisonic.data.outputs import check_folder
 from semisonic.training.compare import differences
 from semisonic.training.provenance import commit, machine, versions
 
-RECORD, LOG, BAD_FILES = "run.json", "log.txt", "bad_files.csv"
+RECORD, LOG, BAD_FILES, REMARKS = "run.json", "log.txt", "bad_files.csv", "remarks.csv"
+CACHE = "cache"
+"""The folder of decoded clips, which any run may use."""
+_NO_RESULTS = frozenset({RECORD, LOG, BAD_FILES, REMARKS, CACHE})
 _log = logging.getLogger("semisonic")
 
 
@@ -97,6 +100,9 @@ class RunFolder:
 
     def _begin(self, earlier: dict[str, Any] | None) -> RunFolder:
         self.resumed = earlier is not None
+        if not self.resumed:
+            for name in (BAD_FILES, REMARKS):  # of a run that gave its folder back
+                (self.folder / name).unlink(missing_ok=True)
         self.finished = earlier is not None and earlier["status"] == "done"
         self._start = time.monotonic()
         now = _now()
@@ -138,6 +144,8 @@ class RunFolder:
         self._write()
         _log.info("%s after %.1f s", status, self.record["seconds"])
         self._close_log()
+        if isinstance(error, SemisonicError):
+            self._give_back()
         self._lock.release()
 
     def path(self, *parts: str) -> Path:
@@ -175,11 +183,7 @@ class RunFolder:
         """
         table = dict(self.bad_files())
         table.update((_text(file), _text(reason)) for file, reason in rows)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["file", "reason"])
-        writer.writerows(sorted(table.items()))
-        write_text(self.folder / BAD_FILES, text.getvalue())
+        write_csv(self.folder / BAD_FILES, ["file", "reason"], sorted(table.items()))
         return len(table)
 
     def bad_files(self) -> list[tuple[str, str]]:
@@ -187,20 +191,13 @@ class RunFolder:
         path = self.folder / BAD_FILES
         if not path.exists():
             return []
-        with path.open(encoding="utf-8", newline="") as stream:
-            return [(row["file"], row["reason"]) for row in csv.DictReader(stream)]
+        return [(row["file"], row["reason"]) for row in read_csv(path)]
 
     def _earlier(self) -> dict[str, Any] | None:
         """The record of the run to go on with, or None for a new one."""
         path = self.folder / RECORD
-        if self.folder.exists() and not self.folder.is_dir():
-            raise OptionError(f"{self.folder}: is a file, expected a folder for the run")
+        check_folder(self.folder, "a run", {RECORD}, remains={CACHE})
         if not path.exists():
-            if self.folder.is_dir() and any(entry.name != LOCK for entry in self.folder.iterdir()):
-                raise OptionError(
-                    f"{self.folder}: holds files, but no {RECORD} of a run; "
-                    "choose a new or an empty folder"
-                )
             return None
         try:
             earlier = read_json(path)
@@ -211,12 +208,32 @@ class RunFolder:
             ) from error
         wanted = {"command": self.command, "options": self.options, "seeds": self.seeds}
         changed = differences(_without(found, self.free), _without(wanted, self.free))
+        if changed and self._is_given_back(earlier):
+            return None
         if changed:
             raise OptionError(
                 f"{self.folder}: belongs to another run: {_few(changed)}. "
                 "Choose another folder, or the same options to go on"
             )
         return dict(earlier)
+
+    def _is_given_back(self, record: Mapping[str, Any]) -> bool:
+        """Whether a run ended before there was a result, so that another may have its folder."""
+        return record.get("status") != "done" and all(
+            entry.name in _NO_RESULTS or entry.name.startswith(".")
+            for entry in self.folder.iterdir()
+        )
+
+    def _give_back(self) -> None:
+        """Remove the record of a run that was refused before there was a result."""
+        if (
+            self.finished
+            or not self._is_given_back(self.record)
+            or (self.folder / BAD_FILES).exists()
+        ):
+            return  # the error may speak of the list; the next run takes it away
+        for name in (RECORD, LOG, REMARKS):
+            (self.folder / name).unlink(missing_ok=True)
 
     def _write(self) -> None:
         self.record["seconds"] = round(self._seconds_before + time.monotonic() - self._start, 3)

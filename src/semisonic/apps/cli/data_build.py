@@ -31,7 +31,9 @@ class BuildOptions:
 def build_store(options: BuildOptions, session: Session) -> Status:
     """Decode and resample all clips once, into one file that later work reads from.
 
-    Only what is new or changed is decoded. An interrupted build goes on where it stopped.
+    Only what is new or changed is decoded. An interrupted build goes on where it stopped. The
+    store is for programs of your own (semisonic.data.store.SampleStore); training and the other
+    verbs keep such stores in their --cache.
     """
     clips = load(options.data, options.source, session)
     with open_engine(options.where) as engine:
@@ -47,6 +49,11 @@ def build_store(options: BuildOptions, session: Session) -> Status:
         f"{options.output}: {len(store)} clips, {length / 60:.1f} min at {store.sample_rate} Hz "
         f"({report.n_decoded} decoded in {report.seconds:.1f} s{speed}; "
         f"{report.n_reused} were there already)"
+    )
+    session.note(
+        "A store is for programs of your own: SampleStore.build(clips, folder, sample_rate=...) of "
+        "semisonic.data.store opens it. Training and the other verbs keep theirs in --cache. "
+        f"Next: semisonic data info {options.output}"
     )
     for clip, note in report.notes[:NOTES_SHOWN]:
         session.note(f"{clip}: {note}")

@@ -6,6 +6,8 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status, table
@@ -13,6 +15,7 @@ from semisonic.apps.cli.source import PATH_HELP, SourceOptions, has_audio, load
 from semisonic.base.options import option
 from semisonic.data import Summary, describe, describe_layout
 from semisonic.data.checks.recordings import AUTO, unnamed_note
+from semisonic.data.store_folder import facts_of
 
 VALUES_SHOWN = 6
 
@@ -32,6 +35,9 @@ class InfoOptions:
 
 def show_info(options: InfoOptions, session: Session) -> Status:
     """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
+    store = facts_of(Path(options.data))
+    if store is not None:
+        return _show_store(store, options, session)
     clips = load(options.data, options.source, session)
     if options.source.group == AUTO and clips.is_labelled.any():
         for text in unnamed_note(clips):
@@ -46,6 +52,18 @@ def show_info(options: InfoOptions, session: Session) -> Status:
         for line in lines(found):
             session.say(line)
     return session.failed(found.bad_files)
+
+
+def _show_store(store: Mapping[str, Any], options: InfoOptions, session: Session) -> Status:
+    """What a store is, which holds samples or features and no recordings."""
+    if options.json:
+        session.say(json.dumps({"store": store}, indent=2))
+        return Status.OK
+    session.say(f"a store of {store['kind']}: {store['entries']} entries, {store['bytes']:,} bytes")
+    for name in store.keys() - {"kind", "entries", "bytes"}:
+        session.say(f"{name}: {store[name]}")
+    session.say("It holds no recordings: give 'data info' the data set that it was made from.")
+    return Status.OK
 
 
 def lines(found: Summary) -> Iterator[str]:

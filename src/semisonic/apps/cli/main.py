@@ -6,6 +6,7 @@ at once.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -192,7 +193,10 @@ def _bug(session: Session, error: Exception) -> Status:
     if isinstance(error, OSError) and error.strerror:
         # A full disk, a missing permission: nothing that a look into our code could mend.
         where = f"{error.filename}: " if error.filename else ""
-        return _failed(session, f"{where}{error.strerror}", Status.WRONG_USE)
+        advice = ""
+        if error.errno == errno.ENOSPC:
+            advice = ". Make room on the disk, and give the same command again"
+        return _failed(session, f"{where}{error.strerror}{advice}", Status.WRONG_USE)
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = f"this is a bug of ours: {type(error).__name__}: {error} ({last.filename}:{last.lineno})"
     if session.log is not None and session.log.is_file():

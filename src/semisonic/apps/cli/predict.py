@@ -11,6 +11,7 @@ def predict(options: PredictOptions, session: Session) -> Status:
     """Say what is heard in recordings of any length."""
     from semisonic.inference import predict as work
 
+    session.resumes = options.output is not None
     result = work(options)
     session.say(result.summary())
     return Status.SOME_FAILED if result.failures else Status.OK

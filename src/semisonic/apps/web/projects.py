@@ -10,14 +10,15 @@ from typing import Any
 
 from semisonic.apps.web.places import Places
 from semisonic.apps.web.runs import Runs
-from semisonic.base.errors import DataError
+from semisonic.base.errors import DataError, OptionError
 from semisonic.base.files import read_json
 from semisonic.base.options import from_mapping
+from semisonic.data.outputs import check_folder
 from semisonic.inference.modelfile import encoder_file
 from semisonic.inference.synthetic import SYNTH
 from semisonic.labeling.project import ABOUT, Project
 from semisonic.labeling.project_options import ProjectOptions
-from semisonic.labeling.starting import AUTO, BEGUN, held_by_others
+from semisonic.labeling.starting import AUTO, BEGUN
 
 _NAME = re.compile(r"\w[\w .-]{0,59}")
 _MOST = 200
@@ -92,8 +93,10 @@ class Projects:
         """
         recordings = self._places.folder_below(folder, below)
         output = self._output(name)
-        if held_by_others(output):
-            raise DataError(f"'{name}' is there already; choose another name")
+        try:
+            check_folder(output, "a project", ())
+        except OptionError as error:
+            raise DataError(f"'{name}' is there already; choose another name") from error
         return ProjectOptions(
             recordings,
             output,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from semisonic.apps.web.analysis import Analysis
 from semisonic.base.errors import DataError
+from semisonic.base.files import csv_line
 from semisonic.data.events import Events
 from semisonic.data.labels import write_labels
 
@@ -34,15 +33,12 @@ def event_table(events: Events, kind: str, folder: Path) -> tuple[str, str]:
 
 def score_table(analysis: Analysis, classes: tuple[str, ...]) -> Iterator[str]:
     """Lines of a CSV of scores along time: start, end and a column a class."""
-    line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\n")
-    writer.writerow(["start_time", "end_time", *classes])
+    yield csv_line(["start_time", "end_time", *classes])
     frame, number = analysis.frame, 0
     for part in analysis.parts():
+        lines = []
         for row in part.tolist():
             times = (number * frame, (number + 1) * frame)
-            writer.writerow([f"{t:.3f}" for t in times] + [f"{score:.4f}" for score in row])
+            lines.append(csv_line([f"{t:.3f}" for t in times] + [f"{score:.4f}" for score in row]))
             number += 1
-        yield line.getvalue()
-        line.seek(0)
-        line.truncate()
+        yield "".join(lines)

@@ -57,7 +57,7 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
 def write(events: Events, output: Path, writing: Writing) -> list[Path]:
     """Write a track for each recording that has events, in a tree like that of the recordings."""
     del writing
-    paths = track_paths(events, output, ".txt")
+    paths = track_paths(events, output, FORMAT.suffix)
     for file, its in by_recording(events):
         _write_track(its, paths[file])
     return list(paths.values())
@@ -115,5 +115,12 @@ def _number_or_none(text: str) -> Decimal | None:
 
 
 FORMAT = Format(
-    "audacity", "Audacity label tracks", frozenset({BAND, SEMICOLON}), True, recognise, read, write
+    "audacity",
+    "Audacity label tracks",
+    frozenset({BAND, SEMICOLON}),
+    True,
+    recognise,
+    read,
+    write,
+    suffix=".txt",
 )

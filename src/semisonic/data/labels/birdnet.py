@@ -15,7 +15,8 @@ from semisonic.data.events import Events
 from semisonic.data.labels.form import SCORE, SEMICOLON, TABS, Format, Writing, label_columns
 from semisonic.data.labels.numbers import number, written
 from semisonic.data.labels.rows import LabelFile, Marked, marked
-from semisonic.data.labels.text import Head, Row, read_table
+from semisonic.data.labels.text import Head
+from semisonic.data.readers.table_file import Row, read_table
 
 _HEADER = ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
 
@@ -35,11 +36,11 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
     DataError
         When the text cannot be read, or has not the label column asked for.
     """
-    table = read_table(path)
+    table = read_table(path, lenient=True)
     names = table.find("common_name", "scientific_name")
     label = label_columns(label_column, table.names, path) or names
     result = LabelFile(path, problems=list(table.problems))
-    result.add(table.rows, lambda where, row: _parse(where, row, label))
+    result.add(table.numbered, lambda where, row: _parse(where, row, label))
     return result
 
 

@@ -16,6 +16,8 @@ from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.clips import UNCERTAIN as UNCHECKED
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, Events
 from semisonic.data.label_log import is_log, read_log
+from semisonic.data.labels.form import Format
+from semisonic.data.labels.formats import format_of
 from semisonic.data.labels.numbers import written
 from semisonic.data.labels.read import LabelSet, collect_labels
 from semisonic.data.labels.windows import (
@@ -25,8 +27,10 @@ from semisonic.data.labels.windows import (
     recording_durations,
 )
 from semisonic.data.labels.write import losses, unwritable, write_labels
+from semisonic.data.outputs import check_file, is_own, writing_several
 
 _TABLES = ("csv", "csv-wide")
+VERB = "data labels"
 BAD_ROWS = ".bad_rows.csv"
 
 
@@ -92,6 +96,7 @@ def convert_labels(
         raise OptionError(
             f"output: found the labels themselves, {labels}; expected another file or folder"
         )
+    _check_place(output, format_of(format), labels)
     found, root = _read(labels, read_as, label_column, recordings, output)
     failures, notes = list(found.problems), list(found.notes)
     if len(found.formats) > 1:
@@ -114,20 +119,28 @@ def convert_labels(
     if not len(found.events) and not found.recordings:
         place, reason = failures[0] if failures else (f"{labels}", "no events")
         raise DataError(f"{labels}: nothing can be used. {place}: {reason}")
-    if rules is not None:
-        clips = label_windows(found.events, found.root, durations, rules)
-        notes += clips.notes
-        paths = _write_windows(clips, output, format, rules.background)
-        what = f"{len(clips)} windows"
+    with writing_several(output, VERB) as draft:
+        if rules is not None:
+            clips = label_windows(found.events, found.root, durations, rules)
+            notes += clips.notes
+            paths = _write_windows(clips, output, draft, format, rules.background)
+            what = f"{len(clips)} windows"
+        else:
+            kept, refused = _keep(found.events, format)
+            failures += refused
+            notes += [f"{format} does not hold: {lost}" for lost in losses(kept, format)]
+            if format in _TABLES and root is not None:
+                kept = replace(kept, file=_beside(kept.file.tolist(), found.root, output))
+            paths = write_labels(kept, draft, format, root=_absolute(root), durations=durations)
+            what = f"{len(kept)} events"
+        bad_rows = _write_failures(failures, draft)
+    paths = [output.parent / path.relative_to(draft.parent) for path in paths]
+    if bad_rows is not None:
+        bad_rows = output.with_name(bad_rows.name)
     else:
-        kept, refused = _keep(found.events, format)
-        failures += refused
-        notes += [f"{format} does not hold: {lost}" for lost in losses(kept, format)]
-        if format in _TABLES and root is not None:
-            kept = replace(kept, file=_beside(kept.file.tolist(), found.root, output))
-        paths = write_labels(kept, output, format, root=_absolute(root), durations=durations)
-        what = f"{len(kept)} events"
-    bad_rows = _write_failures(failures, output)
+        earlier = output.with_name(output.name + BAD_ROWS)
+        if is_own(earlier, VERB):
+            earlier.unlink()
     files = f"{paths[0]}" if len(paths) == 1 else f"{len(paths)} files in {output}"
     if format == "raven-combined":
         files = " and ".join(map(str, paths))
@@ -138,6 +151,17 @@ def convert_labels(
         notes=tuple(notes),
         bad_rows=bad_rows,
     )
+
+
+def _check_place(output: Path, form: Format, labels: Path) -> None:
+    """Refuse an output that cannot be written, before anything is read."""
+    if not form.per_recording:
+        check_file(output, VERB, (form.suffix,), inputs=[labels])
+    elif output.exists() and not output.is_dir():
+        raise OptionError(
+            f"output: '{output}' is a file, expected a folder: {form.title} are one file a "
+            "recording"
+        )
 
 
 def _read(
@@ -204,21 +228,22 @@ def _beside(files: list[str], root: Path, output: Path) -> np.ndarray:
 def _write_windows(
     clips: Clips,
     output: Path,
+    draft: Path,
     form: str,
     background: str | None,
 ) -> list[Path]:
-    """Write windows as a table of clips, or with a column for each class."""
+    """Write windows as a table of clips, or with a column for each class, named from ``output``."""
     table = clips.with_columns(file=_beside(clips.file.tolist(), clips.root, output))
     if form == "csv-wide":
-        return write_labels(Events.from_rows(_wide(table, background)), output, form)
+        return write_labels(Events.from_rows(_wide(table, background)), draft, form)
     rows = (
         [str(table.file[i]), written(float(table.start_time[i])), written(float(table.end_time[i])),
          LABEL_SEPARATOR.join(table.labels[i]), str(table.group[i]), str(table.label_type[i])]
         for i in range(len(table))
     )  # fmt: skip
     names = ("file", "start_time", "end_time", "label", "group", "label_type")
-    write_csv(output, names, rows)
-    return [output]
+    write_csv(draft, names, rows)
+    return [draft]
 
 
 def _wide(clips: Clips, background: str | None) -> Iterator[dict[str, object]]:
@@ -241,7 +266,6 @@ def _wide(clips: Clips, background: str | None) -> Iterator[dict[str, object]]:
 def _write_failures(failures: list[tuple[str, str]], output: Path) -> Path | None:
     path = output.with_name(output.name + BAD_ROWS)
     if not failures:
-        path.unlink(missing_ok=True)
         return None
     write_csv(path, ("place", "reason"), failures)
     return path

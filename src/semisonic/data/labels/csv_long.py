@@ -17,8 +17,9 @@ from semisonic.data.events import POSITIVE, Events
 from semisonic.data.labels.form import BAND, PRESENCE, SCORE, TABS, Format, Writing, label_columns
 from semisonic.data.labels.numbers import number, written
 from semisonic.data.labels.rows import LabelFile, Marked, marked
-from semisonic.data.labels.text import Head, Row, read_table
+from semisonic.data.labels.text import Head
 from semisonic.data.readers.columns import Columns, find_columns, looks_like_labels
+from semisonic.data.readers.table_file import Row, read_table
 
 LABEL_SEPARATOR = ";"
 _SCORES = ("score", "confidence")
@@ -39,12 +40,12 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
     DataError
         When it has no column for the file, or not the label column asked for.
     """
-    table = read_table(path)
+    table = read_table(path, lenient=True)
     columns = find_columns(path, table.columns)
     label = label_columns(label_column, table.names, path) or columns.label
     others = (table.find(*_SCORES), table.find(*_LOW), table.find(*_HIGH))
     result = LabelFile(path, problems=list(table.problems))
-    result.add(table.rows, lambda where, row: _parse(where, row, columns, label, others))
+    result.add(table.numbered, lambda where, row: _parse(where, row, columns, label, others))
     return result
 
 

@@ -17,7 +17,7 @@ from semisonic.data.events import NEGATIVE, POSITIVE, Events
 from semisonic.data.labels.form import Format, Writing
 from semisonic.data.labels.numbers import number, written
 from semisonic.data.labels.rows import LabelFile, Marked, marked
-from semisonic.data.labels.text import Head, Row, read_table
+from semisonic.data.labels.text import Head
 from semisonic.data.readers.columns import (
     END,
     FILE,
@@ -27,7 +27,7 @@ from semisonic.data.readers.columns import (
     find_columns,
     looks_like_labels,
 )
-from semisonic.data.readers.table_file import normalise
+from semisonic.data.readers.table_file import Row, normalise, read_table
 
 _TIMES = ("file", "start_time", "end_time")
 _KNOWN = frozenset(
@@ -59,7 +59,7 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
     DataError
         When it has no column for the file or none for a class.
     """
-    table = read_table(path, unique=False)
+    table = read_table(path, unique=False, lenient=True)
     columns = find_columns(path, table.columns)
     taken = {columns.file, columns.start, columns.end, *_KNOWN}
     classes = {
@@ -71,7 +71,7 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
         wanted = f"a column '{label_column}'" if label_column else "a column for each class"
         raise DataError(f"{path}, row 1: found {', '.join(table.names)}, expected {wanted}")
     result = LabelFile(path, problems=list(table.problems), classes=list(classes.values()))
-    result.add(table.rows, lambda where, row: list(_parse(where, row, columns, classes)))
+    result.add(table.numbered, lambda where, row: list(_parse(where, row, columns, classes)))
     return result
 
 

@@ -50,6 +50,8 @@ class Format:
         Events into a file or a folder; gives what was written.
     refuses : callable
         Whether a label cannot be written for a reason of the format's own.
+    suffix : str
+        How the name of its file ends, or of the file of each recording.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Format:
     read: Callable[[Path, str | None], LabelFile]
     write: Callable[[Events, Path, Writing], list[Path]]
     refuses: Callable[[str], bool] = lambda _: False
+    suffix: str = ".csv"
 
 
 def by_recording(events: Events) -> Iterator[tuple[str, Events]]:

@@ -21,7 +21,8 @@ from semisonic.data.events import Events
 from semisonic.data.labels.form import BAND, SCORE, SEMICOLON, TABS, Format, Writing, label_columns
 from semisonic.data.labels.numbers import exact, minus, number, plus, written
 from semisonic.data.labels.rows import LabelFile, Marked, marked
-from semisonic.data.labels.text import Head, Row, Table, read_table
+from semisonic.data.labels.text import Head
+from semisonic.data.readers.table_file import Row, TableFile, read_table
 
 _FOUND = ("auto_id", "top1match", "common_name", "scientific_name")
 _MANUAL = "manual_id"
@@ -40,7 +41,7 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
     DataError
         When the text cannot be read, or has not the label column asked for.
     """
-    table = read_table(path)
+    table = read_table(path, lenient=True)
     label = label_columns(label_column, table.names, path)
     found = table.find(*_FOUND)
     score = _score_column(table)
@@ -59,7 +60,7 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
             fmax_hz=number(row["fmax"], "Fmax") if has_band else None,
         )  # fmt: skip
 
-    result.add(table.rows, parse)
+    result.add(table.numbered, parse)
     return result
 
 
@@ -84,7 +85,7 @@ def write(events: Events, output: Path, writing: Writing) -> list[Path]:
     return [output]
 
 
-def _score_column(table: Table) -> str | None:
+def _score_column(table: TableFile) -> str | None:
     if "confidence" in table.columns:
         return "confidence"
     if "match_ratio" in table.columns:

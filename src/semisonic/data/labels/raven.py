@@ -18,7 +18,8 @@ from semisonic.base.errors import DataError
 from semisonic.data.labels.form import label_columns
 from semisonic.data.labels.numbers import minus, number, plus
 from semisonic.data.labels.rows import LabelFile, Marked, marked
-from semisonic.data.labels.text import Head, Row, Table, read_table
+from semisonic.data.labels.text import Head
+from semisonic.data.readers.table_file import Row, TableFile, read_table
 
 BEGIN, END = "begin_time_s", "end_time_s"
 LABEL_NAMES = (
@@ -55,7 +56,7 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
         When times are missing, when the label column is not there or not to be told from others,
         or when times over several recordings cannot be told from times in each.
     """
-    table = read_table(path)
+    table = read_table(path, lenient=True)
     missing = [name for name in (BEGIN, END) if name not in table.columns]
     if missing:
         raise DataError(
@@ -80,7 +81,7 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
     return result
 
 
-def _label_column(path: Path, table: Table) -> str | None:
+def _label_column(path: Path, table: TableFile) -> str | None:
     """The column of labels: of a usual name, else the only one that is none of Raven's own."""
     usual = table.find(*LABEL_NAMES)
     if usual:
@@ -98,10 +99,10 @@ def _label_column(path: Path, table: Table) -> str | None:
     return others[0] if others else None
 
 
-def _selections(table: Table, label: str | None) -> Iterator[tuple[int, Row]]:
+def _selections(table: TableFile, label: str | None) -> Iterator[tuple[int, Row]]:
     """Each selection once, as the spectrogram view of it where there is one."""
     kept: dict[tuple[str, ...], tuple[int, Row]] = {}
-    for i, row in table.rows:
+    for i, row in table.numbered:
         same = tuple(row[c] for c in ("selection", BEGIN, END, "begin_path", "begin_file", label))
         key = same if row["selection"].strip() else (*same, str(i))
         if key not in kept or (
@@ -141,7 +142,7 @@ def _check_times(path: Path, rows: Iterable[tuple[int, Row]]) -> None:
         )
 
 
-def _score_column(rows: list[tuple[int, Row]], table: Table, result: LabelFile) -> str | None:
+def _score_column(rows: list[tuple[int, Row]], table: TableFile, result: LabelFile) -> str | None:
     """The column of scores from 0 to 1, if it holds such."""
     column = table.find(*_SCORES)
     if column is None:

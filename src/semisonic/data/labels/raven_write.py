@@ -33,7 +33,7 @@ _BAND = ("Low Freq (Hz)", "High Freq (Hz)")
 def write(events: Events, output: Path, writing: Writing) -> list[Path]:
     """Write ``NAME.Table.1.selections.txt`` for each recording, in a tree like the recordings'."""
     del writing
-    paths = track_paths(events, output, ".Table.1.selections.txt")
+    paths = track_paths(events, output, FORMAT.suffix)
     for file, its in by_recording(events):
         name = [file.rpartition("/")[2]] * len(its)
         times = [(exact(a), exact(b)) for a, b in zip(its.start_time, its.end_time, strict=True)]
@@ -118,8 +118,17 @@ def _recognise_combined(head: Head) -> bool:
     return recognise(head) and "file_offset_s" in head.columns and "begin_path" in head.columns
 
 
-FORMAT = Format("raven", "Raven selection tables", _HOLDS, True, recognise, read, write)
+FORMAT = Format(
+    "raven",
+    "Raven selection tables",
+    _HOLDS,
+    True,
+    recognise,
+    read,
+    write,
+    suffix=".Table.1.selections.txt",
+)
 COMBINED = Format(
     "raven-combined", "a Raven selection table over several recordings",
-    _HOLDS, False, _recognise_combined, read, write_combined,
+    _HOLDS, False, _recognise_combined, read, write_combined, suffix=".txt",
 )  # fmt: skip

@@ -9,11 +9,22 @@ import numpy as np
 
 from semisonic.base.errors import DataError
 from semisonic.data.events import POSITIVE, UNCERTAIN, Events
-from semisonic.data.labels.form import BAND, PRESENCE, SCORE, SEMICOLON, TABS, Writing
+from semisonic.data.labels.form import (
+    BAND,
+    PRESENCE,
+    SCORE,
+    SEMICOLON,
+    TABS,
+    Format,
+    Writing,
+    track_paths,
+)
 from semisonic.data.labels.formats import format_of
 
 _LINE_BREAKS = "\n\r\x00"
 _SHOWN = 5
+NAME_BYTES = 255
+"""Bytes that the name of a file may have on the usual file systems."""
 
 
 def write_labels(
@@ -89,6 +100,11 @@ def unwritable(events: Events, format: str) -> dict[int, tuple[str, str]]:  # no
             refused[row] = f"its label or file has {bad[0]!r}, which {form.title} cannot hold"
         elif form.refuses(label):
             refused[row] = f"'{label}' means something else in {form.title}"
+    for row, length in _too_long(events, form).items():
+        refused[row] = (
+            f"its recording's name is too long: the label file's would have {length} bytes, and "
+            f"a system takes {NAME_BYTES} at most; rename the recording"
+        )
     return {
         row: (
             f"{events.file[row]}, {events.start_time[row]:g} to {events.end_time[row]:g} s, "
@@ -97,6 +113,18 @@ def unwritable(events: Events, format: str) -> dict[int, tuple[str, str]]:  # no
         )
         for row, reason in sorted(refused.items())
     }
+
+
+def _too_long(events: Events, form: Format) -> dict[int, int]:
+    """The events whose recording has no label file of a name that can be, and its length."""
+    if not form.per_recording:
+        return {}
+    names = track_paths(events, Path(), form.suffix)
+    lengths = {
+        file: len(path.name.encode("utf-8", "surrogatepass")) for file, path in names.items()
+    }
+    found = enumerate(events.file.tolist())
+    return {row: lengths[file] for row, file in found if lengths[file] > NAME_BYTES}
 
 
 def losses(events: Events, format: str) -> list[str]:  # noqa: A002

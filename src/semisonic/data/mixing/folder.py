@@ -15,6 +15,7 @@ from semisonic.data.journal import Journal
 from semisonic.data.mixing.backgrounds import Source
 from semisonic.data.mixing.options import MixOptions
 from semisonic.data.mixing.windows import Made
+from semisonic.data.outputs import check_folder
 
 ABOUT, JOURNAL, TABLE = "mix.json", "journal.jsonl", "labels.csv"
 BAD_FILES, LEFT_OUT = "bad_files.csv", "left_out.csv"
@@ -36,12 +37,8 @@ def claim(root: Path, options: MixOptions, clips: Clips, sources: list[Source]) 
         "clips": digest(*zip(clips.ids, clips.labels, clips.group, clips.fold, strict=True)),
         "background": digest(*((source.name, source.duration) for source in sources)),
     }
+    check_folder(root, "mixed windows", {ABOUT})
     if not (root / ABOUT).exists():
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise DataError(
-                f"{root}: found something that is no folder of mixed windows (no {ABOUT}), "
-                "expected a new or empty folder. Choose another one"
-            )
         write_json(root / ABOUT, wanted)
         return
     try:

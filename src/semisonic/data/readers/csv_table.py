@@ -8,13 +8,13 @@ of that type. A negative one says what is not heard; it is left out, and a note 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from semisonic.base.errors import DataError
 from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
 from semisonic.data.events import NEGATIVE, PRESENCES
+from semisonic.data.labels.numbers import number
 from semisonic.data.readers.columns import LABEL, Columns, find_columns, looks_like_labels
 from semisonic.data.readers.esc_us import UNVERIFIED_TABLE
 from semisonic.data.readers.groups import groups_by_name
@@ -191,22 +191,17 @@ def _entry(table: TableFile, columns: Columns, row: Row, separator: str) -> _Ent
 
 
 def _number(table: TableFile, row: Row, column: str | None) -> float | None:
-    text = row.values[column] if column else ""
-    if not text or text.lower() == "nan":
+    if column is None:
         return None
     try:
-        value = float(text)
-    except ValueError:
-        value = math.inf
-    if not math.isfinite(value):
-        raise DataError(
-            f"{table.where(row)}: found '{text}' as {column}, expected seconds such as 2.5"
-        )
-    return value
+        value = number(row[column], column)
+    except ValueError as error:
+        raise DataError(f"{table.where(row)}: {error}, in seconds") from error
+    return None if value is None else float(value)
 
 
 def _fold(table: TableFile, row: Row, column: str | None) -> int:
-    text = row.values[column] if column else ""
+    text = row[column].removesuffix(".0")  # as pandas writes where some rows have none
     if not text:
         return 0
     if not text.isdecimal() or int(text) < 1:

@@ -1,37 +1,74 @@
-"""A CSV or TSV file as rows of text that know their place in the file."""
+"""A table of text: CSV of any program, as rows that know their place in the file.
+
+The one reader of tables that people or other programs may have written: in UTF-8, or UTF-16 with
+its mark; separated by comma, semicolon or tab, as the header is. Columns are found by their names
+in one spelling, whatever their order.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.errors import DataError
-
-HEAD_BYTES = 1 << 18
-"""Of a file that is only looked at, to tell what it is."""
+from semisonic.base.files import unguarded
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: ``values`` by normalised column name, ``number`` as an editor counts lines."""
+    """One row.
+
+    Attributes
+    ----------
+    number : int
+        As an editor counts lines.
+    values : dict of str to str
+        Text by normalised column name, without blanks around it.
+    cells : tuple of str
+        The same by place, as it stands in the file.
+    """
 
     number: int
     values: dict[str, str]
+    cells: tuple[str, ...] = ()
+
+    def __getitem__(self, column: str | None) -> str:
+        """The text of a cell; empty for a column that the table does not have."""
+        return self.values.get(column, "") if column else ""
+
+    def at(self, place: int) -> str:
+        """The text of a cell by its place; empty where the row is shorter."""
+        return self.cells[place] if place < len(self.cells) else ""
 
 
 @dataclass(frozen=True)
 class TableFile:
-    """A table: its normalised column names in order, and its rows."""
+    """A table: its column names as written and normalised, in order, and its rows.
+
+    ``problems`` are rows with too many cells, as (place, reason), where they are let through.
+    """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    names: tuple[str, ...] = ()
+    problems: tuple[tuple[str, str], ...] = ()
 
     def where(self, row: Row) -> str:
         """The file and row, for errors."""
         return f"{self.path}, row {row.number}"
+
+    def find(self, *names: str) -> str | None:
+        """The first of these columns that the table has."""
+        return next((name for name in names if name in self.columns), None)
+
+    @property
+    def numbered(self) -> Iterator[tuple[int, Row]]:
+        """The rows with their numbers."""
+        return ((row.number, row) for row in self.rows)
 
 
 def normalise(column: str) -> str:
@@ -40,8 +77,16 @@ def normalise(column: str) -> str:
     return "_".join(kept.split())
 
 
-def read_text(path: Path, limit: int | None = None) -> str:
-    """The text of a table: UTF-8, UTF-16 with its mark, or for ``.txt`` Windows-1252.
+def read_text(path: Path, limit: int | None = None, errors: str = "strict") -> str:
+    """The text of a file: UTF-8 or UTF-16 with its mark, else Windows-1252 for ``.txt``.
+
+    Parameters
+    ----------
+    path : Path
+    limit : int, optional
+        So many bytes of it, to tell a format by; what they cut off does not matter.
+    errors : str
+        What becomes of bytes that are no UTF-8, as for :meth:`bytes.decode`.
 
     Raises
     ------
@@ -57,10 +102,10 @@ def read_text(path: Path, limit: int | None = None) -> str:
         whole = data[: len(data) // 2 * 2]
         return whole.decode("utf-16", "replace" if limit else "strict")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig", errors)
     except UnicodeDecodeError as error:
         if limit is not None and b"\0" not in data:
-            return data.decode("utf-8-sig", "replace")  # enough to tell a format by
+            return data.decode("utf-8-sig", "replace")
         if path.suffix.lower() == ".txt" and b"\0" not in data:
             return data.decode("cp1252", "replace")  # what Raven writes on Windows
         raise DataError(
@@ -71,44 +116,79 @@ def read_text(path: Path, limit: int | None = None) -> str:
 def read_header(path: Path) -> tuple[str, ...]:
     """The normalised column names of a table; empty when the file cannot be one."""
     try:
-        line = read_text(path, HEAD_BYTES).lstrip("\r\n").partition("\n")[0]
-        return tuple(normalise(c) for c in next(csv.reader([line], delimiter=delimiter_of(line))))
-    except (DataError, csv.Error, StopIteration):
+        lines = read_text(path, HEAD_BYTES).splitlines()
+        header = lines[0] if lines else ""
+        cells = next(csv.reader([header], delimiter=delimiter_of(header)))
+        return tuple(map(normalise, cells))
+    except (DataError, UnicodeError, csv.Error, StopIteration):
         return ()
 
 
-def read_table(path: Path) -> TableFile:
+HEAD_BYTES = 1 << 18
+"""Bytes that are enough to tell a format by."""
+
+
+def read_table(
+    path: Path, *, unique: bool = True, lenient: bool = False, errors: str = "strict"
+) -> TableFile:
     """Read a table with a header; separated by comma, semicolon or tab.
+
+    Quotes are part of the text in a table separated by tabs, unless its header is quoted: Raven
+    writes none, R does.
+
+    Parameters
+    ----------
+    path : Path
+    unique : bool
+        Refuse a column that stands twice; else the first counts.
+    lenient : bool
+        Let quotes stand anywhere, and take a row with too many cells for a problem of that row
+        alone.
+    errors : str
+        See :func:`read_text`.
 
     Raises
     ------
     DataError
-        When it is no text, has no header or no rows, a column stands twice, or a row has more
-        values than there are columns.
+        When it is no text, has no header, a column stands twice, or a row has more values than
+        there are columns.
     """
-    text = read_text(path)
-    first = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(first), strict=True)
+    text = read_text(path, errors=errors)
+    first = text.lstrip("\r\n").partition("\n")[0]
+    separator = delimiter_of(first)
+    raw = separator == "\t" and not first.startswith('"')
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        quoting=csv.QUOTE_NONE if raw else csv.QUOTE_MINIMAL,
+        strict=not lenient,
+    )
     try:
-        lines = [(reader.line_num, line) for line in reader]
+        lines = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
     except csv.Error as error:
         raise DataError(f"{path}, row {reader.line_num}: broken CSV ({error})") from error
-    lines = [(number, line) for number, line in lines if any(value.strip() for value in line)]
     if not lines:
         raise DataError(f"{path}: empty, expected a header such as 'file,label' and rows")
-    columns = tuple(normalise(column) for column in lines[0][1])
-    _check_columns(path, columns)
-    return TableFile(path, columns, tuple(_row(path, columns, n, v) for n, v in lines[1:]))
-
-
-def _row(path: Path, columns: tuple[str, ...], number: int, values: list[str]) -> Row:
-    if any(value.strip() for value in values[len(columns) :]):
-        raise DataError(
-            f"{path}, row {number}: found {len(values)} values, expected {len(columns)} "
-            f"({', '.join(columns)}); put text that holds the separator in double quotes"
-        )
-    padded = values + [""] * (len(columns) - len(values))
-    return Row(number, {c: v.strip() for c, v in zip(columns, padded, strict=False) if c})
+    names = tuple(unguarded(name.strip()) for name in lines[0][1])
+    columns = tuple(map(normalise, names))
+    if unique:
+        _check_columns(path, columns)
+    rows, problems = [], []
+    for number, cells in lines[1:]:
+        if any(cell.strip() for cell in cells[len(columns) :]):
+            reason = f"found {len(cells)} values, expected {len(columns)} ({', '.join(names)})"
+            problems.append((f"{path}, row {number}", reason))
+            continue
+        plain = tuple(map(unguarded, cells))
+        by_name = dict.fromkeys(columns, "")
+        for column, cell in zip(reversed(columns[: len(plain)]), reversed(plain), strict=True):
+            by_name[column] = cell.strip()
+        by_name.pop("", None)
+        rows.append(Row(number, by_name, plain))
+    if problems and not lenient:
+        where, reason = problems[0]
+        raise DataError(f"{where}: {reason}; put text that holds the separator in double quotes")
+    return TableFile(path, columns, tuple(rows), names, tuple(problems))
 
 
 def _check_columns(path: Path, columns: tuple[str, ...]) -> None:

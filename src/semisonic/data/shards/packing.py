@@ -19,13 +19,16 @@ from typing import Any
 import numpy as np
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import replacing, write_text
+from semisonic.base.files import replacing, write_json, write_text
 from semisonic.base.members import SHARD_SUFFIXES, member_of, open_binary, open_shard, stamp_of
 from semisonic.base.progress import bar
 from semisonic.data.clips import Clips
+from semisonic.data.outputs import check_folder
 from semisonic.data.readers.shards import CLASSES_FILE
 from semisonic.data.shards.options import ShardOptions
 
+ABOUT = "shards.json"
+"""Tells the folder of shards from others."""
 _GROUP_BYTES = 16 << 20
 """Recordings of a row group of Parquet: what must be read to have one of them."""
 
@@ -64,12 +67,19 @@ def pack(clips: Clips, folder: Path, options: ShardOptions) -> Packed:
     ------
     DataError
         When the disk is full, pyarrow is missing for Parquet, or the folder holds other shards.
+    OptionError
+        When the folder holds something else.
     """
     _check_ending(clips)
     starts = range(0, len(set(clips.file.tolist())), options.per_shard)
     paths = [folder / f"shard-{n:06d}.{options.format}" for n in range(len(starts))]
     _check_others(folder, paths)
-    folder.mkdir(parents=True, exist_ok=True)
+    about = {
+        "format": options.format,
+        "per_shard": options.per_shard,
+        "recordings": len(set(clips.file.tolist())),
+    }
+    write_json(folder / ABOUT, about)
     if clips.classes:
         write_text(folder / CLASSES_FILE, "\n".join(clips.classes) + "\n")
     order = np.argsort(clips.file, kind="stable")
@@ -230,6 +240,7 @@ def _part(clips: Clips, row: int) -> dict[str, Any]:
 
 def _check_others(folder: Path, paths: Sequence[Path]) -> None:
     """DataError where shards would stay in the folder that this packing does not write."""
+    check_folder(folder, "shards", {ABOUT})
     there = sorted(folder.iterdir()) if folder.is_dir() else []
     others = [file for file in there if file.suffix in SHARD_SUFFIXES and file not in paths]
     if others:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 from typing import Any
 
 from semisonic.base.errors import DataError
+from semisonic.base.files import read_csv
 from semisonic.data.clips import LABEL_SEPARATOR, UNCERTAIN, Clips
 from semisonic.data.synth.writer import NOISY, read_about
 
@@ -69,5 +69,4 @@ def _table(file: Path) -> list[dict[str, str]]:
             f"{file}: not there, so the synth set was not finished. Make it again with the same "
             "options; what is done is kept"
         )
-    with open(file, encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    return read_csv(file)

@@ -16,8 +16,6 @@ it has no label noise, and in ``pool.csv`` it names what a learner must not see.
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import os
 import time
@@ -30,9 +28,10 @@ import soundfile
 
 from semisonic.base import progress
 from semisonic.base.errors import DataError
-from semisonic.base.files import read_json, replacing, write_json, write_text
+from semisonic.base.files import csv_line, read_json, replacing, write_json, write_text
 from semisonic.base.options import to_dict
 from semisonic.data.clips import LABEL_SEPARATOR
+from semisonic.data.outputs import check_folder
 from semisonic.data.synth.options import SynthOptions, checked
 from semisonic.data.synth.plan import Item, labelled_items, noisy_items, pool_items
 from semisonic.data.workers import count_workers, in_threads
@@ -106,12 +105,8 @@ def _claim(root: Path, options: SynthOptions) -> None:
         "options": to_dict(options),
         "classes": list(options.classes),
     }
+    check_folder(root, "a synth set", {about.name})
     if not about.exists():
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise DataError(
-                f"{root}: found something that is no synth set (no synth.json), expected a new "
-                "or empty folder. Choose another one"
-            )
         write_json(about, wanted)
         return
     found = read_about(root)
@@ -190,9 +185,6 @@ def _cell(labels: tuple[str, ...]) -> str:
 
 
 def _write_table(file: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(header)
-    table.writerows(rows)
-    if not file.exists() or file.read_text(encoding="utf-8") != text.getvalue():
-        write_text(file, text.getvalue())
+    text = "".join(map(csv_line, (header, *rows)))
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        write_text(file, text)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from semisonic.base.errors import DataError
+from semisonic.base.files import csv_line
 from semisonic.evaluation.report.markup import (
     Format,
     Measured,
@@ -198,20 +197,20 @@ class Table(Block):
         wide = [
             any(isinstance(row[i], Measured) for row in self.rows) for i in range(len(self.headers))
         ]
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(
-            name
-            for header, three in zip(self.headers, wide, strict=True)
-            for name in ([header, f"{header} low", f"{header} high"] if three else [header])
-        )
+        lines = [
+            csv_line(
+                name
+                for header, three in zip(self.headers, wide, strict=True)
+                for name in ([header, f"{header} low", f"{header} high"] if three else [header])
+            )
+        ]
         for row in self.rows:
             flat: list[Any] = []
             for value, three in zip(row, wide, strict=True):
                 many = [value, None, None] if three else [value]
                 flat += list(value) if isinstance(value, Measured) else many
-            writer.writerow(flat)
-        return out.getvalue().encode("utf-8", "replace").decode("utf-8")
+            lines.append(csv_line(flat))
+        return "".join(lines).encode("utf-8", "replace").decode("utf-8")
 
     def plain(self) -> dict[str, Any]:
         """Headers and raw rows."""

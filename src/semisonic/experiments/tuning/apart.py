@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from semisonic.base.errors import OptionError
-from semisonic.base.files import replacing
+from semisonic.base.files import write_csv
 from semisonic.data.checks import COPIES, Together, clean_pool, copies_together
 from semisonic.data.checks.recordings import AUTO
 from semisonic.data.clips import Clips
@@ -132,5 +132,5 @@ def _write(clips: Clips, path: Path) -> None:
     """A table that reads back as these clips, wherever it lies."""
     table = clips.to_frame()
     table["file"] = [str(file.resolve()) for file in clips.paths]
-    with replacing(path) as part:
-        table.to_csv(part, index=False)
+    table = table.astype(object).where(table.notna(), "")
+    write_csv(path, [str(name) for name in table], table.itertuples(index=False))

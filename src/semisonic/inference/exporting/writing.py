@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.base.errors import ModelError, OptionError
-from semisonic.base.files import replacing, write_text
+from semisonic.base.files import write_text
+from semisonic.data.outputs import check_file, writing
 from semisonic.features.options import WAVE
 from semisonic.inference.export_options import INT8, SUFFIXES, ExportOptions
 from semisonic.inference.exporting.makers import Made, MadeOnnx, MadeTorch, calibration_inputs
@@ -21,6 +22,8 @@ from semisonic.inference.exporting.sounds import Heard, Recordings, made_up
 from semisonic.inference.exporting.speed import measure
 from semisonic.inference.exporting.telling import card_of, facts_of
 from semisonic.models import SoundModel
+
+VERB = "export"
 
 
 def write_export(
@@ -42,7 +45,8 @@ def write_export(
     Raises
     ------
     OptionError
-        For options that contradict each other, or a library that is missing.
+        For options that contradict each other, a library that is missing, or a file or card in
+        the way that was not written by an export.
     DataError
         For recordings to compare or calibrate on that are not there.
     ModelError
@@ -50,6 +54,9 @@ def write_export(
         file is left then.
     """
     target = target_of(options)
+    card = target.with_name(f"{target.name}.md")
+    check_file(target, VERB, {target.suffix.lower()})
+    check_file(card, VERB, {".md"})
     kind, note = choose_input(model.mel, options.input)
     ranges = _recordings(options.calibrate_on, model, options)
     trial = _recordings(options.check_on, model, options)
@@ -68,14 +75,14 @@ def write_export(
         licence=options.licence,
     )  # fmt: skip
     parity = None
-    with replacing(target) as part:
+    with writing(target, VERB) as part:
         made.save(part, facts, card_of(model, facts, about, None))
         if options.check:
             sounds = trial or ranges
             heard = sounds.heard("compare") if sounds else made_up(model.mel)
             parity = compared(model, kind, made, made.open(part), heard, options)
-    card = target.with_name(f"{target.name}.md")
-    write_text(card, card_of(model, facts, about, parity))
+    with writing(card, VERB) as part:
+        write_text(part, card_of(model, facts, about, parity))
     files: dict[str, tuple[Runner, int]] = {
         **made.beside, target.name: (made.open(target), target.stat().st_size)
     }  # fmt: skip

@@ -6,6 +6,7 @@ import logging
 import re
 from collections import deque
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,9 @@ class ClipSaver:
     def _save(self, event: LiveEvent, end: float) -> str:
         moment = "" if event.start_at is None else event.start_at.strftime("%Y%m%dT%H%M%S_")
         label = re.sub(r"[^\w-]+", "_", event.label)[:60]
-        file = self._folder / f"{moment}{label}_{event.id:04d}.wav"
+        name = f"{moment}{label}_{event.id:04d}"
+        names = (f"{name}{more}.wav" for more in chain([""], (f"_{i}" for i in count(2))))
+        file = next(one for one in map(self._folder.joinpath, names) if not one.exists())
         sound = self._cut(event.start_time - PADDING, end + PADDING)
         try:
             write(file, sound, self._rate, overload="scale")

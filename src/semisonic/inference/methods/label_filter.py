@@ -11,7 +11,6 @@ added, and a clip that has none left is an unlabelled one. Each decision is a ro
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import write_text
+from semisonic.base.files import unguarded, write_csv
 from semisonic.base.options import option
 
 _COLUMNS = ("clip", "label", "kept", "reason", "rank", "score")
@@ -134,12 +133,11 @@ def kept_labels(decisions: Sequence[Decision]) -> dict[str, tuple[str, ...]]:
 
 def write_decisions(path: Path, decisions: Sequence[Decision]) -> None:
     """Write a CSV file with a row a label; :func:`read_decisions` gives the same back."""
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(_COLUMNS)
-    for one in decisions:
-        table.writerow([one.clip, one.label, _YES[one.kept], one.reason, one.rank, repr(one.score)])
-    write_text(path, text.getvalue())
+    rows = (
+        [one.clip, one.label, _YES[one.kept], one.reason, one.rank, repr(one.score)]
+        for one in decisions
+    )
+    write_csv(path, _COLUMNS, rows)
 
 
 def read_decisions(path: Path) -> list[Decision]:
@@ -151,7 +149,7 @@ def read_decisions(path: Path) -> list[Decision]:
         With the row, for a file that is something else.
     """
     with open(path, encoding="utf-8", newline="") as stream:
-        header, *rows = list(csv.reader(stream)) or [[]]
+        header, *rows = [list(map(unguarded, row)) for row in csv.reader(stream)] or [[]]
     if tuple(header) != _COLUMNS:
         raise DataError(f"{path}: found columns {header}, expected {', '.join(_COLUMNS)}")
     return [_decision(path, number, row) for number, row in enumerate(rows, start=2)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import check
+from semisonic.data.outputs import check_file
 from semisonic.inference.options import ConvertOptions
 from semisonic.inference.published import Origin
 from semisonic.inference.verbs.runs import stamp
@@ -50,8 +51,13 @@ def convert(options: ConvertOptions) -> ConvertResult:
     ------
     ModelError
         When the file is missing, damaged, needs code to be run, or is that of another network.
+    OptionError
+        When there is a file of the output's name.
     """
     check(options)
+    check_file(
+        options.output, "convert", (".encoder", ".zip"), inputs=[options.weights], again=False
+    )
     network = convert_published(options.network, options.weights, duration=options.duration)
     save_encoder(options.output, network, about=stamp("convert", options))
     return ConvertResult(network, options.output, Origin.told(network.published))

@@ -111,6 +111,10 @@ class EvaluateResult:
         return "\n".join(lines)
 
 
+REPORTED = ("by", "level", "bootstrap", "mistakes")
+"""Options that shape the report alone: with others the report of the same run is made anew."""
+
+
 def evaluate(options: EvaluateOptions) -> EvaluateResult:
     """Score every labelled clip once and write the report.
 
@@ -140,7 +144,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             f"'{clips.name}': some clips carry several labels, but the model chooses one; train "
             "on such a data set, or keep one label a clip"
         )
-    with open_run("evaluate", options) as run:
+    with open_run("evaluate", options, free=REPORTED) as run:
         run.add_data("model", content_hash(file)[:16])
         hashes = record_data(run, clips, options.workers)
         found = overlaps(clips, hashes, made)
@@ -160,8 +164,10 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             by: by_part(measurement, by, n_resamples=options.bootstrap, seed=options.seed)
             for by in options.by
         }
+        table = run.path("parts.csv")
+        table.unlink(missing_ok=True)  # of a report with other parts
         if parts:
-            write_csv(run.path("parts.csv"), CELLS, rows_of(parts))
+            write_csv(table, CELLS, rows_of(parts))
         origin = {"published_weights": published_in(made)} if published_in(made) else {}
         needs = cost(model, len(rows), heard, seconds)
         write_json(

@@ -9,7 +9,7 @@ from typing import Any
 from semisonic.base.options import check
 from semisonic.inference.export_options import ExportOptions
 from semisonic.inference.exporting.result import ExportResult
-from semisonic.inference.exporting.writing import write_export
+from semisonic.inference.exporting.writing import target_of, write_export
 from semisonic.inference.modelfile import MODEL, find_file, open_model
 from semisonic.models import SoundModel, read_about
 
@@ -58,5 +58,6 @@ def export(
 def export_file(options: ExportOptions) -> ExportResult:
     """The same for a model's file, with all options in one object."""
     check(options)
+    target_of(options)
     file = find_file(options.model, MODEL)
     return write_export(open_model(file), read_about(file)["about"], options, file.stat().st_size)

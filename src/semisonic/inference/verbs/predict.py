@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from semisonic.base.files import replacing
+from semisonic.audio.remote import stamp_of, url_of
+from semisonic.base.files import csv_line, digest
 from semisonic.base.options import check
 from semisonic.base.progress import track
 from semisonic.data.clips import Clips
+from semisonic.data.journal import Journal
+from semisonic.data.outputs import check_file, writing
 from semisonic.inference.answers import UNKNOWN, Rule
 from semisonic.inference.inputs import gather
-from semisonic.inference.modelfile import open_model
+from semisonic.inference.modelfile import model_key, open_model
 from semisonic.inference.options import PredictOptions
-from semisonic.inference.predicting import ClipScores, score_clips
+from semisonic.inference.predicting import Blocks, ClipScores, score_clips
 from semisonic.inference.prepare import Failures
 from semisonic.inference.scoring import BATCH_SIZE
 from semisonic.inference.tables import plain_table
 from semisonic.models import SoundModel
 
+VERB, SUFFIXES = "predict", (".csv",)
 SHOWN = 20
 """Rows kept for the summary when the table goes to a file."""
 
@@ -130,6 +133,8 @@ def predict(options: PredictOptions) -> PredictResult:
         thresholds although they were asked for.
     """
     check(options)
+    if options.output is not None:
+        check_file(options.output, VERB, SUFFIXES, inputs=[options.model, *options.files])
     return predict_files(
         open_model(options.model), options.files, top=options.top, windows=options.windows,
         unknown=options.unknown, threshold=options.threshold,
@@ -169,13 +174,18 @@ def predict_files(
     hop : float, optional
         Seconds between windows; the model's clip length by default.
     output : Path, optional
-        A CSV file that rows are written to as they come.
+        A CSV file for the rows. What an interrupted call with the same output, files and
+        settings has done is not done again, and the file becomes the same to the byte.
 
     Raises
     ------
     DataError
         When none of the files exists.
+    OptionError
+        When the output would be written over something else.
     """
+    if output is not None:
+        check_file(output, VERB, SUFFIXES)
     began = time.perf_counter()
     rule = Rule.of(model, unknown, threshold)
     clips, missing = (files, ()) if isinstance(files, Clips) else gather(files)
@@ -183,25 +193,128 @@ def predict_files(
     failures = list(missing)
     kept: list[Prediction] = []
     n_rows, n_clips, heard = 0, 0, 0.0
-    scored = score_clips(
-        model, clips, hop=hop, batch_size=batch_size, device=device, workers=workers
-    )
     with ExitStack() as stack:
-        writer = _writer(stack, output, min(top, len(model.classes)), rule.is_asked)
-        for clip in track(scored, "predict", "clip", len(clips)):
-            if clip.reason:
-                failures.append((ids[clip.row], clip.reason))
+        writer = journal = None
+        if output is not None:
+            key = digest(model_key(model), top, windows, unknown, threshold, hop, batch_size)
+            journal = stack.enter_context(_Kept(output, key, clips))
+            writer = _writer(stack, output, min(top, len(model.classes)), rule.is_asked)
+        first = journal.first if journal else 0
+        scored = score_clips(
+            model, clips, hop=hop, batch_size=batch_size, device=device, workers=workers,
+            first=first,
+        )  # fmt: skip
+        again = journal.broken if journal else []
+        scored_again = score_clips(
+            model, clips[again], hop=hop, batch_size=batch_size, device=device, workers=workers
+        )
+        label = f"{VERB} ({first} of {len(clips)} clips are there)" if first else VERB
+        for row in track(range(len(clips)), label, "clip"):
+            answer = journal.get(row) if journal else None
+            if answer is None or answer.reason:
+                clip = next(scored if row >= first else scored_again)
+                clip = replace(clip, row=row)
+                answer = _Answer(
+                    tuple(predictions_of(model, clips, clip, top, windows=windows, rule=rule))
+                    if not clip.reason
+                    else (),
+                    clip.n_windows, clip.reason,
+                )  # fmt: skip
+                heard += float(np.diff(clip.times).sum())
+                if journal:
+                    journal.put(row, answer)
+            if answer.reason:
+                failures.append((ids[row], answer.reason))
                 continue
             n_clips += 1
-            heard += float(np.diff(clip.times).sum())
-            for row in predictions_of(model, clips, clip, top, windows=windows, rule=rule):
+            for prediction in answer.rows:
                 n_rows += 1
                 if writer is not None:
-                    writer.writerow(row.cells(reasons=rule.is_asked))
+                    writer.write(csv_line(prediction.cells(reasons=rule.is_asked)))
                 if writer is None or len(kept) < SHOWN:
-                    kept.append(row)
+                    kept.append(prediction)
     seconds = time.perf_counter() - began
     return PredictResult(tuple(kept), n_rows, n_clips, tuple(failures), output, seconds, heard)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What became of a clip: its rows, or why it could not be read."""
+
+    rows: tuple[Prediction, ...]
+    n_windows: int
+    reason: str
+
+
+class _Kept:
+    """The answers of a call, in a journal beside its output until that is whole.
+
+    Attributes
+    ----------
+    first : int
+        The row to go on with: whole blocks before it were answered by an earlier call.
+    broken : list of int
+        Rows before it that could not be read then, to be tried again.
+    """
+
+    def __init__(self, output: Path, key: str, clips: Clips) -> None:
+        self._path = output.with_name(f".{output.name}.semisonic-journal")
+        self._key, self._clips = key, clips
+        output.parent.mkdir(parents=True, exist_ok=True)
+        self._journal = Journal(self._path, before=lambda: None)
+        known = {record[1]: record[2:] for record in self._journal.records() if record[0] == key}
+        self._answers: list[_Answer] = []
+        self.first = 0
+        blocks = Blocks()
+        for row in range(len(clips) if known else 0):
+            found = known.get(self._identity(row))
+            if found is None:
+                break
+            reason, n_windows, rows = found
+            file = str(clips.file[row])
+            predictions = (Prediction(file, *map(_tuples, cells)) for cells in rows)
+            self._answers.append(_Answer(tuple(predictions), n_windows, reason))
+            if blocks.ends_with(row, n_windows) or row + 1 == len(clips):
+                self.first = row + 1
+        del self._answers[self.first :]
+        self.broken = [row for row, answer in enumerate(self._answers) if answer.reason]
+
+    def __enter__(self) -> _Kept:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._journal.close()
+        if kind is None or not self._path.stat().st_size:
+            self._path.unlink()
+
+    def get(self, row: int) -> _Answer | None:
+        """What an earlier call answered."""
+        return self._answers[row] if row < self.first else None
+
+    def put(self, row: int, answer: _Answer) -> None:
+        """Keep an answer."""
+        rows = [
+            [one.start_time, one.end_time, one.labels, one.scores, one.known, one.reason]
+            for one in answer.rows
+        ]
+        identity = self._identity(row)
+        self._journal.append([self._key, identity, answer.reason, answer.n_windows, rows])
+
+    def _identity(self, row: int) -> str:
+        """Changes when a clip, or the size or the time of change of its file, does."""
+        clips = self._clips
+        path = clips.root / str(clips.file[row])
+        try:
+            stamp = stamp_of(path)
+        except OSError:
+            stamp = (0, 0)
+        times = float(clips.start_time[row]), float(clips.end_time[row])
+        return digest(url_of(path) or path.resolve(), *stamp, *times)
+
+
+def _tuples(value: Any) -> Any:
+    """A list from JSON as it was."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def predictions_of(
@@ -227,16 +340,15 @@ def predictions_of(
         yield Prediction(file, start, end, tuple(labels), tuple(values), sure, reason)
 
 
-def _writer(stack: ExitStack, output: Path | None, top: int, reasons: bool) -> Any:
-    """A CSV writer whose file takes its place when all rows are written."""
+def _writer(stack: ExitStack, output: Path | None, top: int, reasons: bool) -> IO[str] | None:
+    """A CSV file that takes its place when all rows are written."""
     if output is None:
         return None
-    part = stack.enter_context(replacing(output))
+    part = stack.enter_context(writing(output, VERB))
     stream = stack.enter_context(
         part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
     )
-    writer = csv.writer(stream, lineterminator="\n")
     more = [name for i in range(2, top + 1) for name in (f"label_{i}", f"score_{i}")]
     more += ["known", "reason"] if reasons else []
-    writer.writerow(["file", "start_time", "end_time", "label", "score", *more])
-    return writer
+    stream.write(csv_line(["file", "start_time", "end_time", "label", "score", *more]))
+    return stream

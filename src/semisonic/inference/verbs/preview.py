@@ -9,8 +9,10 @@ from pathlib import Path
 import torch
 
 from semisonic import audio
+from semisonic.base.files import write_json
 from semisonic.base.options import check
 from semisonic.base.progress import track
+from semisonic.data.outputs import check_folder
 from semisonic.features import MelOptions
 from semisonic.features.augment import AugmentOptions, suited
 from semisonic.inference.previewing.choosing import choose
@@ -20,7 +22,9 @@ from semisonic.inference.previewing.pairs import pair_examples
 from semisonic.inference.previewing.spectrogram import named_set, spectrogram_examples
 from semisonic.inference.previewing.waves import wave_examples
 from semisonic.inference.verbs.preview_page import write_page
+from semisonic.inference.verbs.runs import stamp
 
+ABOUT = "preview.json"
 SETS = ("weak", "strong")
 
 
@@ -63,9 +67,10 @@ def preview(options: PreviewOptions) -> PreviewResult:
     DataError
         When there is no clip to show.
     OptionError
-        When an augmentation cannot work with the front end.
+        When an augmentation cannot work with the front end, or the folder holds something else.
     """
     check(options)
+    check_folder(options.output, "a preview", {ABOUT})
     clip = choose(options)
     augment, remark = fitted(options.augment, clip.mel)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -76,6 +81,7 @@ def preview(options: PreviewOptions) -> PreviewResult:
             "Samples": wave_examples(clip, augment, options.seed),
         }
         found = {name: list(track(make, name.lower(), "example")) for name, make in makers.items()}
+    write_json(options.output / ABOUT, stamp("data preview", options))
     sounds = _write_sounds(options.output, clip, [e for part in found.values() for e in part])
     remarks = [remark] * bool(remark)
     if not len(clip.others):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from semisonic.features import MelOptions
 from semisonic.inference.prepare import Failures, Prepared, prepare
 from semisonic.inference.provenance import data_hash, recording_hashes
 from semisonic.training import RunFolder, commit, versions
+from semisonic.training.record import CACHE, REMARKS
 
 FREE = (
     "output", "workers", "cache", "batch_size", "where",
@@ -28,13 +30,15 @@ FREE = (
 """Options that no result depends on: a run goes on when they differ."""
 
 
-REMARKS = "remarks.csv"
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
-def open_run(command: str, options: Any) -> RunFolder:
-    """The run folder that the options name, to be used as a context manager."""
-    return RunFolder(options.output, command, options, seeds=options.seed, free=FREE)
+def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFolder:
+    """The run folder that the options name, to be used as a context manager.
+
+    ``free`` are more options that may differ when the run goes on.
+    """
+    return RunFolder(options.output, command, options, seeds=options.seed, free=(*FREE, *free))
 
 
 def cache_of(options: Any, run: RunFolder) -> Path:
@@ -44,7 +48,7 @@ def cache_of(options: Any, run: RunFolder) -> Path:
 
 def cache_in(cache: Path | None, output: Path) -> Path:
     """The same, of a run folder that need not be there yet."""
-    return Path(cache) if cache is not None else output / "cache"
+    return Path(cache) if cache is not None else output / CACHE
 
 
 def prepare_in(

@@ -11,10 +11,10 @@ from semisonic.audio.remote import shown, url_of
 from semisonic.base.errors import OptionError
 from semisonic.base.options import check
 from semisonic.base.wording import duration
-from semisonic.data.outputs import placed
+from semisonic.data.outputs import check_folder, placed
 from semisonic.labeling.embed_options import EmbedOptions
 from semisonic.labeling.embedder import open_embedder
-from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.index import STORE, EmbeddingIndex
 from semisonic.labeling.making import BAD_FILES, make_index
 from semisonic.labeling.naming import Failures
 
@@ -61,11 +61,11 @@ def run_embed(options: EmbedOptions) -> EmbedResult:
     Raises
     ------
     DataError
-        When no file is found, or the folder holds something else.
+        When no file is found.
     ModelError
         When the model file is missing or damaged.
     OptionError
-        When the index was made with another model or other windows.
+        When the folder holds something else, or an index of another model or other windows.
     """
     check(options)
     began = time.perf_counter()
@@ -74,6 +74,8 @@ def run_embed(options: EmbedOptions) -> EmbedResult:
             "output: found a URL, but recordings of this machine, which an index names from its "
             "folder; give a folder, or recordings by their URLs"
         )
+    if not url_of(options.output):
+        check_folder(options.output, "an index", {STORE})
     embedder = open_embedder(options.model)
     with placed(options.output) as folder:
         made = make_index(embedder, options.files, dataclasses.replace(options, output=folder))

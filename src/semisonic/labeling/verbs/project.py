@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from semisonic.labeling.filled import take_answers
 from semisonic.labeling.loop import Round
 from semisonic.labeling.project import QUEUE, Project
 from semisonic.labeling.project_options import ProjectLearnOptions, ProjectSuggestOptions
+from semisonic.labeling.queue import check_table
 from semisonic.labeling.verbs.suggest import SuggestResult
 
 
@@ -37,22 +39,38 @@ class LearnResult:
 
 
 def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
-    """Write the next queue of a project.
+    """Write the next queue of a project; answers in the one before go into the log first.
 
     Raises
     ------
     DataError
-        When there is no project, or nothing is left to ask about.
+        When there is no project, nothing is left to ask about, or the queue that is there cannot
+        be read.
+    OptionError
+        When another table is in the way.
     """
     check(options)
     project = Project.open(options.project)
+    own = project.folder / QUEUE
+    table: Path = options.output or own
+    taken = 0
+    if os.path.abspath(table) == os.path.abspath(own) and own.is_file():
+        found = take_answers(
+            project.log,
+            own,
+            annotator=options.annotator,
+            by_anyone=True,
+            check=project.require_fit,
+        )
+        taken = len(found)
+    else:
+        check_table(table)
     queue = project.suggest(
         options.n, strategy=options.strategy, random_share=options.random_share,
         apart=options.apart,
     )  # fmt: skip
-    table: Path = options.output or project.folder / QUEUE
-    queue.write(table)
-    return SuggestResult(queue, table, len(project.index))
+    queue.write_over(table)
+    return SuggestResult(queue, table, len(project.index), n_taken=taken)
 
 
 def learn_in_project(options: ProjectLearnOptions) -> LearnResult:

@@ -16,7 +16,7 @@ from semisonic.inference.synthetic import SYNTH, synthetic_file
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.naming import Failures
 from semisonic.labeling.pool import pool_of
-from semisonic.labeling.queue import Queue
+from semisonic.labeling.queue import Queue, check_table
 from semisonic.labeling.suggest_options import SuggestOptions
 from semisonic.labeling.suggesting import choose
 
@@ -35,16 +35,23 @@ class SuggestResult:
         Stretches that there were to choose from.
     failures : tuple of (str, str)
         Recordings that could not be read.
+    n_taken : int
+        Answers in the queue before, of a project, that went into its log.
     """
 
     queue: Queue
     table: Path
     n_pool: int
     failures: Failures = ()
+    n_taken: int = 0
 
     def summary(self) -> str:
         """For a terminal."""
-        return said_of(self.queue, self.table, self.n_pool)
+        said = said_of(self.queue, self.table, self.n_pool)
+        if self.n_taken:
+            answers = "1 new answer" if self.n_taken == 1 else f"{self.n_taken} new answers"
+            said = f"{answers} of the queue before went into the log\n{said}"
+        return said
 
 
 def run_suggest(options: SuggestOptions) -> SuggestResult:
@@ -60,6 +67,8 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
         When the model's file is missing or damaged.
     """
     check(options)
+    named = (options.log, options.model, options.data)
+    check_table(options.output, inputs=[one for one in named if one is not None])
     answered = _answered(options.log)
     table = options.output
     cache = options.cache or table.with_name(table.name + CACHE)

@@ -1,0 +1,343 @@
+"""What a verb writes over: its own, unchanged output, and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from semisonic.apps.cli.main import main
+from semisonic.base import progress
+from semisonic.features import MelOptions
+from semisonic.inference import predicting
+from semisonic.inference.exporting import makers
+from semisonic.inference.verbs import predict as predict_verb
+from semisonic.labeling import ProjectOptions, start_project
+from semisonic.models import build, build_encoder, save, save_encoder
+
+RATE = 8000
+MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+FORMULAS = ('=HYPERLINK("http://evil","x")', "tone")
+
+
+@pytest.fixture(autouse=True)
+def quiet_again() -> Iterator[None]:
+    yield
+    progress.show(False)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with recordings, models, an index, a project and labels, to be copied."""
+    place = tmp_path_factory.mktemp("made")
+    rng = np.random.default_rng(0)
+    for kind, folder in enumerate(("noise", "tone")):
+        (place / "sounds" / folder).mkdir(parents=True)
+        for number in range(4):
+            wave = rng.normal(0, 0.1, RATE // 2)
+            wave += kind * np.sin(np.arange(RATE // 2) * 0.3)
+            sf.write(place / "sounds" / folder / f"{number}.wav", 0.2 * wave, RATE)
+    for name, classes in (("model", ("noise", "tone")), ("formula", FORMULAS)):
+        network = build("(8)3c-2p-gp", MEL, classes, standardize="none")
+        save(place / f"{name}.zip", network, about={"seed": 0})
+    save_encoder(place / "encoder.zip", build_encoder("(8)3c-2p", MEL, standardize="none"))
+    (place / "labels.csv").write_text("file,label\nsounds/noise/0.wav,mine\n")
+    (place / "track.txt").write_text("0.1\t0.3\tnoise\n")
+    (place / "foreign").mkdir()
+    (place / "foreign" / "thesis.txt").write_text("mine")
+    encoder = str(place / "encoder.zip")
+    index = [*words("embed", encoder, place / "sounds"), "-o", str(place / "index"), "-q"]
+    assert main(index) == 0
+    options = ProjectOptions(
+        place / "sounds",
+        place / "project",
+        encoder=str(place / "model.zip"),
+        clusters="2",
+        device="cpu",
+    )
+    start_project(options)
+    return place
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, as the current folder."""
+    folder = tmp_path / "place"
+    shutil.copytree(made, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def words(*parts: object) -> list[str]:
+    return [str(part) for part in parts]
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """The hash of every file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+FILES = {
+    "predict": "predict model.zip sounds",
+    "export": "export model.zip",
+    "convert": "convert yamnet track.txt",
+    "suggest": "suggest model.zip sounds -n 2",
+    "project suggest": "project suggest project -n 2",
+    "data labels": "data labels track.txt",
+}
+"""Verbs that write one file."""
+
+FOLDERS = {
+    "scan": "scan sounds",
+    "train": "train sounds",
+    "pretrain": "pretrain sounds",
+    "find-rate": "find-rate sounds",
+    "evaluate": "evaluate model.zip sounds",
+    "calibrate": "calibrate model.zip sounds",
+    "detect": "detect model.zip sounds",
+    "embed": "embed encoder.zip sounds",
+    "search": "search index --row 0",
+    "map": "map index",
+    "suspects": "suspects sounds",
+    "curve": "curve sounds",
+    "run": "run demo",
+    "tune": "tune tune-demo",
+    "project new": "project new sounds --encoder model.zip",
+    "data build": "data build sounds",
+    "data mix": "data mix sounds/../labels.csv",
+    "data shards": "data shards sounds",
+    "data preview": "data preview sounds",
+    "data labels": "data labels track.txt --format audacity --recordings sounds",
+}
+"""Verbs that write a folder."""
+
+TARGETS = {
+    "a recording that is read": "sounds/noise/0.wav",
+    "a model": "model.zip",
+    "a table of somebody": "labels.csv",
+}
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+@pytest.mark.parametrize("command", [*FILES.values(), *FOLDERS.values()], ids=[*FILES, *FOLDERS])
+def test_nothing_else_is_written_over(
+    command: str, target: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tree(place)
+    assert main([*command.split(), "-o", target, "-q"]) == 2
+    said = capsys.readouterr().err
+    assert target in said
+    assert "output" in said
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize("command", FILES.values(), ids=FILES)
+def test_a_folder_is_no_file(command: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree(place)
+    assert main([*command.split(), "-o", "foreign", "-q"]) == 2
+    assert "'foreign'" in capsys.readouterr().err
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize(
+    "command", [command for name, command in FOLDERS.items() if name != "data labels"]
+)
+def test_a_folder_of_something_else_is_left_alone(
+    command: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tree(place)
+    assert main([*command.split(), "-o", "foreign", "-q"]) == 2
+    assert "holds 'thesis.txt'" in capsys.readouterr().err
+    assert tree(place) == before
+
+
+def test_the_synthetic_set_takes_no_other_place(place: Path) -> None:
+    before = tree(place)
+    for target in (*TARGETS.values(), "foreign"):
+        assert main(["data", "synth", target, "-q"]) == 2
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (FILES["predict"], "x.xlsx"),
+        (FILES["predict"], "table"),
+        (FILES["predict"], "new.wav"),
+        (FILES["suggest"], "x.xlsx"),
+        (FILES["data labels"], "x.tsv"),
+        (FILES["convert"], "x.csv"),
+        (FILES["export"], "x.zip"),
+        (FILES["predict"], "labels.csv/x.csv"),
+    ],
+)
+def test_a_kind_of_file_that_is_not_written_is_refused(
+    command: str, name: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tree(place)
+    assert main([*command.split(), "-o", name, "-q"]) == 2
+    assert f"found '{name}'" in capsys.readouterr().err
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize("command", [FILES["predict"], FILES["data labels"], FILES["suggest"]])
+def test_a_verb_writes_over_its_own_file_until_somebody_changes_it(
+    command: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*command.split(), "-o", "x.csv", "-q"]
+    if "labels" in command:
+        arguments += ["--recordings", "sounds"]
+        (place / "sounds" / "track.wav").write_bytes(
+            (place / "sounds" / "tone" / "0.wav").read_bytes()
+        )
+    table = place / "x.csv"
+    assert main(arguments) == 0
+    first = table.read_bytes()
+    assert main(arguments) == 0
+    assert table.read_bytes() == first
+    changed = first + b"corrected,by,hand\n"
+    table.write_bytes(changed)
+    assert main(arguments) == 2
+    assert "changed since" in capsys.readouterr().err
+    assert table.read_bytes() == changed
+    assert main([*words("embed", "encoder.zip", "sounds"), "-o", "x.csv", "-q"]) == 2
+
+
+def test_an_export_that_finds_a_full_disk_names_its_file(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(makers, "save_program", full)
+    assert main(["export", "model.zip", "--to", "torch", "-o", "out.pt2", "-q"]) == 2
+    said = capsys.readouterr().err
+    assert "out.pt2: No space left on device. Make room on the disk" in said
+    assert not (place / "out.pt2").exists()
+
+
+def interrupted_after(n: int, scored: list[int]) -> Callable[..., Iterator[predicting.ClipScores]]:
+    """``score_clips`` that stops as by Ctrl-C; what it gave is added to ``scored``."""
+
+    def score(*args: object, **options: object) -> Iterator[predicting.ClipScores]:
+        for number, one in enumerate(predicting.score_clips(*args, **options)):  # type: ignore[arg-type]
+            if number == n:
+                raise KeyboardInterrupt
+            scored.append(one.row)
+            yield one
+
+    return score
+
+
+@pytest.mark.parametrize("windows", [[], ["--windows", "--hop", "0.1"]])
+def test_predict_goes_on_where_it_was_interrupted(
+    windows: list[str],
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(predicting, "BLOCK_CLIPS", 2)
+    (place / "sounds" / "noise" / "0.wav").write_text("broken")
+    command = [*words("predict", "model.zip", "sounds"), *windows]
+    assert main([*command, "-o", "whole.csv"]) == 3
+    scored: list[int] = []
+    monkeypatch.setattr(predict_verb, "score_clips", interrupted_after(5, scored))
+    assert main([*command, "-o", "parts.csv"]) == 130
+    assert "The same command goes on where it stopped" in capsys.readouterr().err
+    assert not (place / "parts.csv").exists()
+    assert scored == [0, 1, 2, 3, 4]
+    scored.clear()
+    monkeypatch.setattr(predict_verb, "score_clips", interrupted_after(99, scored))
+    assert main([*command, "-o", "parts.csv"]) == 3
+    assert sorted(scored) == [0, 4, 5, 6, 7]  # what was broken is tried again
+    assert (place / "parts.csv").read_bytes() == (place / "whole.csv").read_bytes()
+    assert not [path for path in place.iterdir() if "journal" in path.name]
+
+
+def test_predict_does_not_take_answers_of_other_settings(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predicting, "BLOCK_CLIPS", 2)
+    command = words("predict", "model.zip", "sounds", "-o", "x.csv", "-q")
+    with monkeypatch.context() as patch:
+        patch.setattr(predict_verb, "score_clips", interrupted_after(5, []))
+        assert main(command) == 130
+    wave, rate = sf.read(place / "sounds" / "noise" / "1.wav")
+    sf.write(place / "sounds" / "noise" / "1.wav", np.concatenate([wave, -wave]), rate)
+    assert main(command) == 0
+    with (place / "x.csv").open(newline="") as stream:
+        ends = [row["end_time"] for row in csv.DictReader(stream)]
+    assert ends[:3] == ["0.500", "1.000", "0.500"]
+    with monkeypatch.context() as patch:
+        patch.setattr(predict_verb, "score_clips", interrupted_after(5, []))
+        assert main(command) == 130
+    assert main([*command, "--top", "1"]) == 0
+    assert (place / "x.csv").read_text().splitlines()[0] == "file,start_time,end_time,label,score"
+
+
+def test_no_cell_is_a_formula_and_all_are_read_back(place: Path) -> None:
+    os.rename(place / "sounds" / "noise" / "0.wav", place / "sounds" / "@noise.wav")
+    os.chdir(place / "sounds")
+    assert main(words("predict", "../formula.zip", "@noise.wav", "-o", "x.csv", "-q")) == 0
+    options = ["--threshold", "0.01", "--format", "csv,birdnet,kaleidoscope,csv-wide"]
+    assert main(words("detect", "../formula.zip", "@noise.wav", "-o", "d", *options, "-q")) == 0
+    tables = [place / "sounds" / "x.csv", *(place / "sounds" / "d").rglob("*.csv")]
+    assert len(tables) >= 5
+    for table in tables:
+        with table.open(newline="") as stream:
+            cells = [cell for row in csv.reader(stream) for cell in row]
+        assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))], table
+    assert main(words("data", "labels", "d/events.csv", "-o", "again.csv", "-q")) == 0
+    assert main(words("data", "labels", "again.csv", "-o", "back.csv", "-q")) == 0
+    from semisonic.data.labels import read_labels
+
+    events = read_labels(place / "sounds" / "back.csv")
+    assert FORMULAS[0] in events.label.tolist()
+    assert set(events.file.tolist()) == {"@noise.wav"}
+
+
+def test_a_recording_of_a_very_long_name_does_not_stop_the_others(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "n" * 240 + ".wav"
+    for name in (long, "short.wav"):
+        shutil.copy(place / "sounds" / "tone" / "0.wav", place / "foreign" / name)
+    (place / "foreign" / "events.csv").write_text(
+        f"file,start_time,end_time,label\n{long},0.1,0.2,a\nshort.wav,0.1,0.2,b\n"
+    )
+    command = words("data", "labels", "foreign/events.csv", "-o", "tables", "--format")
+    assert main([*command, "raven"]) == 3
+    assert "name is too long" in capsys.readouterr().err
+    assert [path.name for path in (place / "tables").iterdir() if path.suffix] == [
+        "short.Table.1.selections.txt"
+    ]
+
+
+def test_predict_by_an_encoder_names_the_command_that_makes_a_classifier(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words("predict", "encoder.zip", "sounds")) == 2
+    assert "semisonic train DATA --encoder encoder.zip" in capsys.readouterr().err
+
+
+def test_a_recording_that_is_too_short_has_one_reason(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sf.write(place / "foreign" / "short.wav", [0.5, -0.5], 44100)
+    reason = "too short: 0.0454 ms (samples: 2)"
+    assert main(words("predict", "model.zip", "foreign/short.wav")) == 3
+    assert reason in capsys.readouterr().out
+    assert main(words("data", "build", "foreign", "-o", "store", "--sample-rate", RATE)) in (0, 3)
+    assert reason in capsys.readouterr().err
