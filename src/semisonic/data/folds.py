@@ -36,7 +36,8 @@ def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
     if len(found.names) < n_folds:
         raise DataError(
             f"'{clips.name}': {len(found.names)} labelled recordings, expected at least {n_folds}, "
-            "one for each fold; ask for fewer folds, or look at what counts as a recording"
+            "one for each fold; ask for fewer folds, or say with --group what a recording is "
+            "('file': copies of one sound do not count as one)"
         )
     _check_recordings(clips, found)
     order = shuffled(found.names, seed, "folds")
@@ -62,6 +63,7 @@ def _check_recordings(clips: Clips, found: Recordings) -> None:
         raise DataError(
             f"'{clips.name}': {len(single)} classes have one recording only: "
             f"{', '.join(single[:10])}{', ...' if len(single) > 10 else ''}. Expected at least 2, "
-            "one to learn from and one to test; add recordings, look at what counts as a "
-            "recording, or leave these classes out (keep_classes)"
+            "one to learn from and one to test; add recordings, say with --group what a recording "
+            "is ('file': copies of one sound do not count as one), or leave these classes out "
+            "(keep_classes)"
         )

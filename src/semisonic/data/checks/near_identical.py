@@ -13,7 +13,7 @@ from semisonic import audio
 from semisonic.base.errors import AudioError
 from semisonic.base.progress import track
 from semisonic.data.checks.fingerprint import SAMPLE_RATE, fingerprint
-from semisonic.data.checks.match import candidates, compare
+from semisonic.data.checks.match import Comparison, candidates, compare
 from semisonic.data.checks.pair import Duplicate, Sound, make_pair, may_pair
 from semisonic.data.clips import Clips
 from semisonic.data.workers import count_workers
@@ -61,7 +61,7 @@ def near_identical(
         pairs += [(kept[0][i], kept[1][j]) for i, j in across]
         pairs += [(a, twin) for a, b in pairs if b.table for twin in copies_of[b]]
     pairs = [(a, b) for a, b in pairs if may_pair(tables, a, b)]
-    return _verify(tables, pairs, threshold, max_offset)
+    return _verify(tables, pairs, threshold, max_offset, workers)
 
 
 def _fingerprints(
@@ -84,14 +84,20 @@ def _verify(
     pairs: Sequence[tuple[Sound, Sound]],
     threshold: float,
     max_offset: float,
+    workers: int | None,
 ) -> list[Duplicate]:
     """The candidates whose waveforms agree."""
     decode: Callable[[Sound], NDArray[np.float32]] = lru_cache(_CACHED_SOUNDS)(
         lambda sound: _decode(tables[sound.table], sound.row)
     )
+
+    def heard(pair: tuple[Sound, Sound]) -> Comparison:
+        return compare(decode(pair[0]), decode(pair[1]), max_offset=max_offset)
+
     duplicates = []
-    for a, b in track(pairs, "compare sounds", "pair"):
-        result = compare(decode(a), decode(b), max_offset=max_offset)
+    with ThreadPoolExecutor(count_workers(workers)) as pool:
+        results = list(track(pool.map(heard, pairs), "compare sounds", "pair", len(pairs)))
+    for (a, b), result in zip(pairs, results, strict=True):
         if result.score >= threshold or result.shared_time >= MIN_SHARED:
             numbers = (result.score, result.offset_time, result.shared_time)
             duplicates.append(make_pair("near-identical", tables, a, b, numbers))
