@@ -80,7 +80,7 @@ def test_what_cannot_be_used_is_told(page: Any, tmp_path: Path) -> None:
 
 
 def test_a_recording_is_made(page: Any) -> None:
-    page.get_by_role("button", name="Record").click()
+    page.get_by_role("button", name="Record", exact=True).click()
     page.get_by_role("button", name="Stop, 0:01").click()
     page.get_by_role("heading", name="Recording 2").wait_for()
     page.locator(".viewer").wait_for()
@@ -97,7 +97,7 @@ def test_leaving_the_page_turns_the_microphone_off_and_keeps_the_take(
             devices.getUserMedia = async (wanted) => { const stream = await open(wanted);
             window.tracks = stream.getTracks(); return stream; } }"""
         )
-        page.get_by_role("button", name="Record").click()
+        page.get_by_role("button", name="Record", exact=True).click()
         page.get_by_role("button", name="Stop, 0:01").wait_for()
         assert page.evaluate("window.tracks.every((track) => track.readyState === 'live')")
         with page.expect_response("**/api/uploads*") as sent:
