@@ -51,7 +51,7 @@ def wait_for(client: Any, identity: str, what: str = "heard", patience: float = 
     raise AssertionError(f"nothing after {patience} s: {facts}")
 
 
-def serving(studio: Any) -> Iterator[str]:
+def serving(studio: Any, token: str = "") -> Iterator[str]:
     """The address of a running app."""
     import uvicorn
 
@@ -61,7 +61,7 @@ def serving(studio: Any) -> Iterator[str]:
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     port = bound.getsockname()[1]
-    app = create_app(studio, "127.0.0.1", port)
+    app = create_app(studio, "127.0.0.1", port, token)
     server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-from app_helpers import ANSWERED, DESK, PHONE, PRESSED, opened
+from app_helpers import ANSWERED, DESK, PHONE, PRESSED, opened, serving
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
@@ -80,7 +84,7 @@ def test_what_cannot_be_used_is_told(page: Any, tmp_path: Path) -> None:
 
 
 def test_a_recording_is_made(page: Any) -> None:
-    page.get_by_role("button", name="Record").click()
+    page.get_by_role("button", name="Record", exact=True).click()
     page.get_by_role("button", name="Stop, 0:01").click()
     page.get_by_role("heading", name="Recording 2").wait_for()
     page.locator(".viewer").wait_for()
@@ -97,7 +101,7 @@ def test_leaving_the_page_turns_the_microphone_off_and_keeps_the_take(
             devices.getUserMedia = async (wanted) => { const stream = await open(wanted);
             window.tracks = stream.getTracks(); return stream; } }"""
         )
-        page.get_by_role("button", name="Record").click()
+        page.get_by_role("button", name="Record", exact=True).click()
         page.get_by_role("button", name="Stop, 0:01").wait_for()
         assert page.evaluate("window.tracks.every((track) => track.readyState === 'live')")
         with page.expect_response("**/api/uploads*") as sent:
@@ -113,6 +117,33 @@ def test_leaving_the_page_turns_the_microphone_off_and_keeps_the_take(
         page.goto(f"{app_address}#/try/{kept['id']}")
         page.get_by_role("heading", name=kept["name"]).wait_for()
         page.locator(".viewer").wait_for()
+
+
+def test_the_link_with_the_token_opens_from_another_site(
+    app_browser: Any, app_model: Path, tmp_path: Path
+) -> None:
+    from semisonic.apps.web.options import AppOptions
+    from semisonic.apps.web.studio import Studio
+
+    token = "sixteen letters!"
+    link = tmp_path / "mail.html"
+    served = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    studio = Studio(AppOptions(model=app_model, runs=tmp_path, device="cpu"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), served) as mail:
+        threading.Thread(target=mail.serve_forever, daemon=True).start()
+        for address in serving(studio, token):
+            link.write_text(f'<a href="{address}?token={quote(token)}">Listen with me</a>')
+            elsewhere = f"http://localhost:{mail.server_address[1]}/{link.name}"
+            context = app_browser.new_context()
+            page = context.new_page()
+            page.goto(elsewhere)
+            page.get_by_role("link", name="Listen with me").click()
+            page.get_by_role("heading", name="What is there to hear?").wait_for()
+            assert "token" not in page.url
+            page.reload()
+            page.get_by_role("heading", name="What is there to hear?").wait_for()
+            context.close()
+        mail.shutdown()
 
 
 def test_live_shows_scores_and_events(page: Any) -> None:

@@ -18,7 +18,7 @@ from semisonic.labeling import LabelLog
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
 
-MOST_WAIT = 60_000
+MOST_WAIT = 300_000
 PLAYABLE = """() => { const all = [...document.querySelectorAll('.thumb')];
 return all.length && all.every((one) => !one.disabled); }"""
 

@@ -27,7 +27,7 @@ def test_it_runs_until_it_is_stopped(app_model: Path, number: int) -> None:
         with urllib.request.urlopen(f"{address}api/studio", timeout=10) as answer:
             assert b'"hiss"' in answer.read()
         process.send_signal(number)
-        out, err = process.communicate(timeout=15)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "Stopped." in out
     assert err == ""
@@ -65,7 +65,7 @@ def test_half_an_upload_and_a_broken_line_leave_it_alone(app_model: Path) -> Non
         with urllib.request.urlopen(f"{address}api/studio", timeout=10) as answer:
             assert json.load(answer)["open"] == []
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=15)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "Traceback" not in err
 

@@ -10,7 +10,7 @@ from semisonic.labeling import ProjectLearnOptions
 def learn(options: ProjectLearnOptions, session: Session) -> Status:
     """Learn from all answers so far, and measure.
 
-    Takes about a second. Writes model.zip, and a row of history.csv with the accuracy on
+    Takes a second or two. Writes model.zip, and a row of history.csv with the accuracy on
     stretches that were drawn by chance.
     """
     from semisonic.labeling import learn_in_project
