@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +71,41 @@ def test_numbers_of_labels_are_given_once(tiny_set: Path, tmp_path: Path) -> Non
         learning_curve(options(tiny_set, tmp_path, labels=(2, 2)))
 
 
-def test_a_class_with_fewer_labels_than_asked_for_is_named(tiny_set: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="50"):
+def test_numbers_of_labels_that_are_not_there_are_left_out_and_told(
+    tiny_set: Path, tmp_path: Path
+) -> None:
+    result = learning_curve(options(tiny_set, tmp_path / "run", labels=(2, 50, 0), draws=1))
+    assert result.curves[0].labels == (2.0, 8.0)
+    assert any("numbers of labels: 50, as the class" in note for note in result.notes)
+    text = result.report.read_text(encoding="utf-8")
+    assert "Left out of the numbers of labels: 50" in text
+    headline = re.search(r"\([\d.]+\s%\sto\s[\d.]+\s%\) with 2 labels per class.*", text)
+    assert headline
+    assert re.search(r"of \d+ test clips of \d+ recordings", headline[0])
+    assert re.search(r"of \d+ test clips of \d+ recordings", result.answers[0])
+
+
+def test_the_numbers_by_default_serve_four_labels_a_class(tiny_set: Path, tmp_path: Path) -> None:
+    rows = [
+        r for name in ("low", "high") for r in [f"clips/{name}{i}.wav,{name}" for i in range(4)]
+    ]
+    (tiny_set / "few.csv").write_text("\n".join(["file,label", *rows]) + "\n", encoding="utf-8")
+    plain = options(tiny_set, tmp_path / "run", labels=CurveOptions().labels, draws=1)
+    result = learning_curve(replace(plain, data=tiny_set / "few.csv"))
+    assert result.curves[0].labels[:2] == (1.0, 2.0)
+    assert any("labels: 4, 8, 16, as the class" in note for note in result.notes)
+
+
+def test_when_no_number_is_left_the_option_is_named(tiny_set: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"option 'labels': found 50, but .* up to 8"):
         learning_curve(options(tiny_set, tmp_path / "run", labels=(50,)))
+
+
+def test_another_run_in_the_folder_is_told_by_the_option(tiny_set: Path, tmp_path: Path) -> None:
+    learning_curve(options(tiny_set, tmp_path / "run", labels=(2,), draws=1))
+    with pytest.raises(OptionError, match=r"options.labels") as found:
+        learning_curve(options(tiny_set, tmp_path / "run", labels=(2, 4), draws=1))
+    assert "{" not in str(found.value)
 
 
 def test_the_made_up_start_is_made_once(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from semisonic.base.errors import OptionError
+from semisonic.base.errors import DataError, OptionError
 from semisonic.base.files import write_json
 from semisonic.base.options import check, to_dict
 from semisonic.base.wording import percent
@@ -23,7 +23,9 @@ from semisonic.evaluation.plots import label_curve
 from semisonic.evaluation.published import human_accuracy
 from semisonic.evaluation.report import Page
 from semisonic.experiments.curve_options import CurveOptions
+from semisonic.experiments.material import Material
 from semisonic.experiments.options import RunOptions
+from semisonic.experiments.plan import labels_there
 from semisonic.experiments.recipe import Budget, Recipe, Setting
 from semisonic.experiments.results import comparison_rows, text_table
 from semisonic.experiments.run import Finished, conduct
@@ -67,17 +69,19 @@ def learning_curve(options: CurveOptions) -> CurveResult:
     OptionError
         For numbers of labels given twice, or options of another run in the same folder.
     DataError
-        When a class has fewer labels than asked for in some training fold.
+        When every number of labels is more than a class has in some training fold; fewer are left
+        out, and the notes say so.
     """
     check(options)
     recipe = recipe_of(options)
     same = {field.name for field in fields(RunOptions)} & {f.name for f in fields(CurveOptions)}
     run = RunOptions(recipe="curve", **{name: getattr(options, name) for name in same})
-    with conduct("curve", recipe, run) as done:
+    with conduct("curve", recipe, run, asked=options, fitted=_with_labels_there) as done:
         curves = _curves(done)
-        answers = _answers(curves, done.outcome.comparisons, options)
+        measured = _measured(done.outcome.comparisons)
+        answers = [f"Accuracies are {measured}.", *_answers(curves, done, options)]
         headers, rows = comparison_rows(done.outcome)
-        page = _page(options, done, curves, answers, headers, rows)
+        page = _page(options, done, curves, answers, measured, headers, rows)
         return CurveResult(
             curves, text_table(headers, rows), tuple(answers), page,
             done.material.failures, done.material.notes,
@@ -119,6 +123,52 @@ def recipe_of(options: CurveOptions) -> Recipe:
     )
 
 
+def _with_labels_there(recipe: Recipe, material: Material) -> tuple[Recipe, list[str]]:
+    """The recipe without numbers of labels that are more than there are, and what to say of it.
+
+    Raises
+    ------
+    DataError
+        When no number is left.
+    """
+    there = labels_there(recipe, material.labelled)
+    least, rarest, _ = min(there)
+    has_all = any(not one.labels_per_class for one in recipe.budgets)
+    most = min(mean for *_, mean in there) if has_all else math.inf
+    kept = [
+        one
+        for one in recipe.budgets
+        if one.labels_per_class <= least and one.labels_per_class < most
+    ]
+    left_out = [one.labels_per_class for one in recipe.budgets if one not in kept]
+    if not left_out:
+        return recipe, []
+    numbers = ", ".join(map(str, left_out))
+    why = f"the class '{rarest}' has {count_labels(least)} in the smallest training part"
+    if not kept:
+        raise DataError(
+            f"option 'labels': found {numbers}, but {why}; give numbers up to {least}, give 0 for "
+            "all labels, or label more clips of this class"
+        )
+    rest = "; all labels are tried" if has_all else ""
+    return replace(recipe, budgets=tuple(kept)), [
+        f"Left out of the numbers of labels: {numbers}, as {why}{rest}."
+    ]
+
+
+def _measured(comparisons: tuple[Comparison, ...]) -> str:
+    """What the accuracies were measured on, in words."""
+    clips = {one.n_clips for one in comparisons}
+    recordings = max(one.n_recordings for one in comparisons)
+    n = max(clips)
+    return f"of {n:,} test {'clip' if n == 1 else 'clips'} of {recordings:,} recordings"
+
+
+def _with_interval(point: CurvePoint) -> str:
+    low, high = point.accuracy.interval.low, point.accuracy.interval.high
+    return f"{percent(point.accuracy.mean)} ({percent(low)} to {percent(high)})"
+
+
 def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:
     """The curves of both arms; all labels stand at their mean number a class."""
     n_all = _all_labels(done)
@@ -144,10 +194,11 @@ def _all_labels(done: Finished) -> float:
 
 def _answers(
     curves: tuple[LearningCurve, LearningCurve],
-    comparisons: tuple[Comparison, ...],
+    done: Finished,
     options: CurveOptions,
 ) -> list[str]:
     """The questions people ask, answered from the curves."""
+    comparisons = done.outcome.comparisons
     alone, pool = curves
     said = [sentence for curve in curves for sentence in say_needed(curve, options.goals)]
     for labels, needed in worth_in_labels(pool, alone):
@@ -176,6 +227,7 @@ def _page(
     done: Finished,
     curves: tuple[LearningCurve, LearningCurve],
     answers: list[str],
+    measured: str,
     headers: list[str],
     rows: list[list[str]],
 ) -> Path:
@@ -189,8 +241,8 @@ def _page(
     best = max(curves[1].points, key=lambda point: point.accuracy.mean)
     first = curves[1].points[0]
     page.verdict(
-        f"{percent(first.accuracy.mean)} with {count_labels(first.labels_per_class)} a class and "
-        f"the pool, {percent(best.accuracy.mean)} with {best.labels_per_class:.3g}",
+        f"{_with_interval(first)} with {count_labels(first.labels_per_class)} per class and the "
+        f"pool, {_with_interval(best)} with {best.labels_per_class:.3g}; {measured}",
         outcome="open",
     )
     for note in done.material.notes:

@@ -26,7 +26,10 @@ class CurveOptions:
     )  # fmt: skip
     output: Path = option(Path("runs/curve"), "run folder; an interrupted run goes on")
     labels: tuple[int, ...] = option(
-        (1, 2, 4, 8, 16, 0), "labels a class to try; 0: all there are", minimum=0
+        (1, 2, 4, 8, 16, 0),
+        "labels per class to try; 0: all there are. Numbers that are more than the rarest class "
+        "has are left out",
+        minimum=0,
     )
     draws: int = option(3, "how often labels are drawn for each of them", minimum=1)
     folds: tuple[int, ...] = option((), "test folds to run; all if not given", minimum=1)

@@ -154,6 +154,16 @@ def one_of_each_class(labelled: Clips, rows: Rows) -> Rows:
     return rows[np.sort(np.unique(target, return_index=True)[1])]
 
 
+def labels_there(recipe: Recipe, labelled: Clips, seed: int = 0) -> list[tuple[int, str, float]]:
+    """Of each training part: clips of the rarest class, its name, and the mean over classes."""
+    found = []
+    for split in _wanted(recipe, labelled, seed):
+        counts = np.bincount(labelled.target()[split.train], minlength=len(labelled.classes))
+        rarest = int(counts.argmin())
+        found.append((int(counts[rarest]), labelled.classes[rarest], float(counts.mean())))
+    return found
+
+
 def _wanted(recipe: Recipe, labelled: Clips, seed: int) -> Sequence[Split]:
     way: Any = recipe.validation_fold
     splits = fold_splits(labelled, validation=recipe.validation, seed=seed, validation_fold=way)

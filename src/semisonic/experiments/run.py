@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -111,13 +112,32 @@ def run_recipe(options: RunOptions) -> ExperimentResult:
 
 
 @contextmanager
-def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finished]:
+def conduct(
+    command: str,
+    recipe: Recipe,
+    options: RunOptions,
+    *,
+    asked: Any = None,
+    fitted: Callable[[Recipe, Material], tuple[Recipe, list[str]]] | None = None,
+) -> Iterator[Finished]:
     """Run all jobs of a recipe in the options' run folder, or those not done yet.
 
     Within the block the run is still open: what is written there belongs to it.
+
+    Parameters
+    ----------
+    command : str
+    recipe : Recipe
+    options : RunOptions
+    asked : options, optional
+        What the run's record holds and a second call must repeat; the options and the recipe if
+        not given.
+    fitted : callable, optional
+        From the recipe and the data to the recipe that these allow, and what to say of it.
     """
     device = choose_device(options.device)
-    asked = {**to_dict(options), "contents": to_dict(recipe)}
+    if asked is None:
+        asked = {**to_dict(options), "contents": to_dict(recipe)}
     recipe = with_number_format(recipe, device)
     with (
         RunFolder(options.output, command, asked, seeds=options.seed, free=FREE) as run,
@@ -126,6 +146,9 @@ def conduct(command: str, recipe: Recipe, options: RunOptions) -> Iterator[Finis
         cache = options.cache or run.folder / "cache"
         inputs = [(one.front, one.segments) for one in (*recipe.settings, *recipe.controls)]
         material, hashes = material_of(run, options, recipe.synth, inputs, cache, engine)
+        if fitted is not None:
+            recipe, said = fitted(recipe, material)
+            material = replace(material, notes=(*material.notes, *said))
         jobs = run.folder / "jobs"
         categories = categories_of(material.labelled.classes, dict(recipe.categories))
         source = load_source(options, recipe, material.labelled, cache)
