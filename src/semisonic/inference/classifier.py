@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -51,12 +51,12 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     ----------
     model : str
         Registered name or architecture notation.
-    mel : MelOptions
+    mel : MelOptions or dict
         Front end: sample rate, clip length (s), mel bands. Shorter sounds are padded, longer
         ones cut into windows whose scores are averaged.
-    training : FitOptions
+    training : FitOptions or dict
         Loop of the training on labels.
-    pretraining : FitOptions
+    pretraining : FitOptions or dict
         Loop of the pre-training on unlabelled sounds.
     encoder : path or PretrainedEncoder, optional
         Pre-trained encoder to start from; brings its network and front end.
@@ -64,14 +64,14 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         How labels and unlabelled sounds are learned from: one of
         ``semisonic.inference.methods.options.METHODS``, or "auto", which chooses by their
         number. What "auto" chooses yields to options given otherwise than by default.
-    how : MethodOptions
+    how : MethodOptions or dict
         Options of the method.
-    loss : LossOptions
+    loss : LossOptions or dict
         Loss of labelled sounds.
     objective : str
         What pre-training asks of the encoder: reconstruction, denoising, masked, layer-wise,
         byol, vicreg or simclr.
-    pretext : PretextOptions
+    pretext : PretextOptions or dict
         Options of the objective.
     decoder : str
         Way back up in pre-training: auto, unpool, upsample, subpixel or unet.
@@ -114,19 +114,21 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     Notes
     -----
-    Options inside ``mel``, ``how``, ``loss``, ``training``, ``pretraining`` and ``pretext`` can
-    be searched over by name, as in ``set_params(mel__n_mels=40, training__epochs=20)``.
+    ``mel``, ``how``, ``loss``, ``training``, ``pretraining`` and ``pretext`` are groups of
+    options: a dict names those that differ from the default, as in ``training={"epochs": 20}``.
+    Options inside can be searched over by name, as in ``set_params(mel__n_mels=40)``. All
+    parameters are looked at in ``fit``, as scikit-learn's are.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> noise = [rng.normal(0, 0.1, 4000) for _ in range(6)]
     >>> tones = [np.sin(0.3 * np.arange(4000) + i) for i in range(6)]
-    >>> mel = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
-    >>> fit = FitOptions(epochs=3)
-    >>> clf = SoundClassifier("(4)3c-2p", mel=mel, training=fit, method="supervised")
-    >>> clf = clf.fit(noise + tones, ["noise"] * 6 + ["tone"] * 6, sample_rate=8000)
-    >>> clf.predict_proba(noise[:1], sample_rate=8000).shape
+    >>> mel = dict(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+    >>> clf = SoundClassifier("(4)3c-2p", mel=mel, training={"epochs": 3}, method="supervised",
+    ...                       sample_rate=8000)
+    >>> clf = clf.fit(noise + tones, ["noise"] * 6 + ["tone"] * 6)
+    >>> clf.predict_proba(noise[:1]).shape
     (1, 2)
     """
 
@@ -134,15 +136,15 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self,
         model: str = DEFAULT_MODEL,
         *,
-        mel: MelOptions = MelOptions(),  # noqa: B008  (frozen)
-        training: FitOptions = TRAIN_FIT,
-        pretraining: FitOptions = PRETRAIN_FIT,
+        mel: MelOptions | Mapping[str, Any] = MelOptions(),  # noqa: B008  (frozen)
+        training: FitOptions | Mapping[str, Any] = TRAIN_FIT,
+        pretraining: FitOptions | Mapping[str, Any] = PRETRAIN_FIT,
         encoder: str | PathLike[str] | PretrainedEncoder | None = None,
         method: str = AUTO,
-        how: MethodOptions = MethodOptions(),  # noqa: B008  (frozen)
-        loss: LossOptions = LossOptions(),  # noqa: B008  (frozen)
+        how: MethodOptions | Mapping[str, Any] = MethodOptions(),  # noqa: B008  (frozen)
+        loss: LossOptions | Mapping[str, Any] = LossOptions(),  # noqa: B008  (frozen)
         objective: str = AUTO,
-        pretext: PretextOptions = PretextOptions(),  # noqa: B008  (frozen)
+        pretext: PretextOptions | Mapping[str, Any] = PretextOptions(),  # noqa: B008  (frozen)
         decoder: str = "auto",
         standardize: str = "global",
         dropout: float = 0.0,
@@ -240,7 +242,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
             learned = learn(
                 labelled, pool, held,
                 self._settings(), self._pretrain_settings(),
-                mel=self.mel, start=start, validation=self.validation, seed=self.seed,
+                mel=self.group("mel"), start=start, validation=self.validation, seed=self.seed,
                 device=self.device, workers=self.workers, folder=place,
                 keep=self.folder is not None, calibrate=self.calibration == AUTO,
                 near_copies=self.near_copies, in_batch=self.in_batch,
@@ -449,15 +451,15 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
             self.dropout,
             self.label_smoothing,
             self.method,
-            self.how,
-            self.loss,
-            self.training,
+            self.group("how"),
+            self.group("loss"),
+            self.group("training"),
         )
 
     def _pretrain_settings(self) -> PretrainSettings:
         return PretrainSettings(
-            self.model, self.decoder, self.standardize, self.pretraining, self.objective,
-            self.pretext,
+            self.model, self.decoder, self.standardize, self.group("pretraining"),
+            self.objective, self.group("pretext"),
         )  # fmt: skip
 
     @contextmanager
