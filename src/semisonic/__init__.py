@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         split,
     )
     from semisonic.features import MelOptions
+    from semisonic.features.augment import register_augmentation
     from semisonic.inference import (
         EventTracker,
         LiveScorer,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     )
     from semisonic.labeling import EmbeddingIndex, LabelLog, Project, embed, suggest
     from semisonic.learning.losses import LossOptions
+    from semisonic.models import register
     from semisonic.training import FitOptions
 
     __version__: str
@@ -85,6 +87,7 @@ _ROOMS = {
         "split",
     ),
     "features": ("MelOptions",),
+    "features.augment": ("register_augmentation",),
     "inference": (
         "EventTracker",
         "LiveScorer",
@@ -105,6 +108,7 @@ _ROOMS = {
         "suggest",
     ),
     "learning.losses": ("LossOptions",),
+    "models": ("register",),
     "training": ("FitOptions",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
@@ -145,6 +149,8 @@ __all__ = [
     "load_clips",
     "predict",
     "pretrain",
+    "register",
+    "register_augmentation",
     "run_recipe",
     "scan",
     "split",

@@ -18,13 +18,26 @@ import numbers
 import os
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from semisonic.base.errors import OptionError
 
 T = TypeVar("T")
+
+
+class OpenChoices(Sequence[str]):
+    """Choices to which others are added while the program runs: ``more`` is looked at each time."""
+
+    def __init__(self, names: Iterable[str], more: Collection[str]) -> None:
+        self._names, self._more = tuple(names), more
+
+    def __len__(self) -> int:
+        return len(self._names) + len(self._more)
+
+    def __getitem__(self, place: Any) -> Any:
+        return (*self._names, *self._more)[place]
 
 
 def option(
@@ -40,7 +53,7 @@ def option(
     metadata = {
         "help": help,
         "unit": unit,
-        "choices": tuple(choices) if choices is not None else None,
+        "choices": tuple(choices) if not isinstance(choices, OpenChoices | None) else choices,
         "minimum": minimum,
         "maximum": maximum,
     }

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
+from torch import nn
 
 from semisonic import evaluation
 from semisonic.base.errors import DataError
 from semisonic.features import MelOptions
+from semisonic.features.augment import own as augment
 from semisonic.inference.answers import UNKNOWN, Rule
 from semisonic.inference.deciding.sounds import calibrate_model
 from semisonic.inference.detecting.detect import detect
@@ -35,7 +37,7 @@ from semisonic.inference.sounds import Sounds, as_sounds
 from semisonic.inference.synthetic import SYNTH
 from semisonic.inference.training import TrainSettings
 from semisonic.learning.losses import LossOptions
-from semisonic.models import PretrainedEncoder, SoundModel, read_about, save
+from semisonic.models import PretrainedEncoder, SoundModel, name_of, read_about, save
 from semisonic.training import FitOptions
 
 if TYPE_CHECKING:
@@ -49,8 +51,9 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     Parameters
     ----------
-    model : str
-        Registered name or architecture notation.
+    model : str or nn.Module
+        Registered name, architecture notation, or a network of your own: see
+        :func:`semisonic.register`. An object is copied, with its weights.
     mel : MelOptions or dict
         Front end: sample rate, clip length (s), mel bands. Shorter sounds are padded, longer
         ones cut into windows whose scores are averaged.
@@ -65,14 +68,15 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         ``semisonic.inference.methods.options.METHODS``, or "auto", which chooses by their
         number. What "auto" chooses yields to options given otherwise than by default.
     how : MethodOptions or dict
-        Options of the method.
+        Options of the method. For ``augment`` and ``pool_augment`` a module or a function of
+        your own may stand: see :func:`semisonic.register_augmentation`.
     loss : LossOptions or dict
         Loss of labelled sounds.
     objective : str
         What pre-training asks of the encoder: reconstruction, denoising, masked, layer-wise,
         byol, vicreg or simclr.
     pretext : PretextOptions or dict
-        Options of the objective.
+        Options of the objective; ``views`` may be a module or a function of your own, too.
     decoder : str
         Way back up in pre-training: auto, unpool, upsample, subpixel or unet.
     standardize : {"global", "mel", "none"}
@@ -134,7 +138,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str | nn.Module = DEFAULT_MODEL,
         *,
         mel: MelOptions | Mapping[str, Any] = MelOptions(),  # noqa: B008  (frozen)
         training: FitOptions | Mapping[str, Any] = TRAIN_FIT,
@@ -419,16 +423,36 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         return export(self, path, **options)
 
     @classmethod
-    def load(cls: type[C], path: str | PathLike[str]) -> C:
-        """A fitted classifier from a model file or a run folder of ``semisonic train``."""
+    def load(cls: type[C], path: str | PathLike[str], model: nn.Module | None = None) -> C:
+        """A fitted classifier from a model file or a run folder of ``semisonic train``.
+
+        Parameters
+        ----------
+        path : path
+        model : nn.Module, optional
+            The network, where ``fit`` was given one as an object: of the same layers; the
+            weights are the file's.
+
+        Raises
+        ------
+        ModelError
+            When the file is missing or damaged, or its network is not known here.
+        """
         file = find_file(path, MODEL)
-        model = open_model(file)
-        standardize = model.frontend.standardize.kind
-        fitted = cls(model.name, mel=model.mel, standardize=standardize, dropout=model.dropout)
-        fitted.model_ = model
-        fitted.classes_ = np.array(model.classes)
+        about = read_about(file)
+        if model is not None:
+            name_of(model, about["model"])
+        found = open_model(file)
+        fitted = cls(
+            found.name if model is None else model,
+            mel=found.mel,
+            standardize=found.frontend.standardize.kind,
+            dropout=found.dropout,
+        )
+        fitted.model_ = found
+        fitted.classes_ = np.array(found.classes)
         fitted.history_, fitted.pretraining_history_ = [], []
-        fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), read_about(file)["about"]
+        fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), about["about"]
         return fitted
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -444,9 +468,17 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         rate = self.sample_rate if sample_rate is None else sample_rate
         return as_sounds(x, sample_rate=rate, labels="none")
 
+    def named(self, value: Any) -> Any:
+        """The name of an augmentation that is given as an object."""
+        return augment.name_of(value) if callable(value) else value
+
+    def _network(self) -> str:
+        """The name of the network."""
+        return self.model if isinstance(self.model, str) else name_of(self.model)
+
     def _settings(self) -> TrainSettings:
         return TrainSettings(
-            self.model,
+            self._network(),
             self.standardize,
             self.dropout,
             self.label_smoothing,
@@ -458,7 +490,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     def _pretrain_settings(self) -> PretrainSettings:
         return PretrainSettings(
-            self.model, self.decoder, self.standardize, self.group("pretraining"),
+            self._network(), self.decoder, self.standardize, self.group("pretraining"),
             self.objective, self.group("pretext"),
         )  # fmt: skip
 

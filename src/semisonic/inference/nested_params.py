@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from semisonic.base.errors import OptionError
-from semisonic.base.options import check, from_mapping, nearest
+from semisonic.base.options import from_mapping, nearest
 
 S = TypeVar("S", bound="NestedParams")
 
@@ -60,14 +60,17 @@ class NestedParams:
             For an unknown option or a wrong value.
         """
         default, given = self._groups()[name], getattr(self, name)
-        if isinstance(given, Mapping):
-            return from_mapping(type(default), {**_values(default), **given}, f"{name}.")
-        if not isinstance(given, type(default)):
+        if not isinstance(given, Mapping | type(default)):
             raise OptionError(
                 f"{type(self).__name__}, parameter '{name}': found {given!r}, expected a dict of "
                 f"options or {type(default).__name__}(...)"
             )
-        return check(given, f"{name}.")
+        found = {key: self.named(value) for key, value in _values(given).items()}
+        return from_mapping(type(default), {**_values(default), **found}, f"{name}.")
+
+    def named(self, value: Any) -> Any:
+        """What stands in options for a value that is given as an object."""
+        return value
 
     @classmethod
     def _groups(cls) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""``-q``, ``-v`` and ``--traceback``: how a call speaks; before or after the verb."""
+"""``-q``, ``-v``, ``--traceback`` and ``--plugin``: for every verb; before or after it."""
 
 from __future__ import annotations
 
 import click
 
 from semisonic.apps.cli.session import Session
+from semisonic.base import plugins
 
 _FLAGS = (
     (("-q", "--quiet"), "results and errors only"),
@@ -15,10 +16,22 @@ _FLAGS = (
 
 def manner() -> list[click.Parameter]:
     """The options, for a verb or for what stands before it."""
-    return [
+    flags: list[click.Parameter] = [
         click.Option(names, is_flag=True, expose_value=False, callback=_remember, help=text)
         for names, text in _FLAGS
     ]
+    plugin = click.Option(
+        ["--plugin"], multiple=True, metavar="MODULE", expose_value=False, is_eager=True,
+        callback=_load,
+        help="import a Python file or module that registers networks or augmentations; may be "
+        "given several times",
+    )  # fmt: skip
+    return [*flags, plugin]
+
+
+def _load(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
+    for name in names:
+        plugins.load(name)
 
 
 def _remember(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
