@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from semisonic.apps.cli.session import Session
-from semisonic.base import plugins
 
 _FLAGS = (
     (("-q", "--quiet"), "results and errors only"),
@@ -21,17 +20,15 @@ def manner() -> list[click.Parameter]:
         for names, text in _FLAGS
     ]
     plugin = click.Option(
-        ["--plugin"], multiple=True, metavar="MODULE", expose_value=False, is_eager=True,
-        callback=_load,
+        ["--plugin"], multiple=True, metavar="MODULE", expose_value=False, callback=_plug,
         help="import a Python file or module that registers networks or augmentations; may be "
         "given several times",
     )  # fmt: skip
     return [*flags, plugin]
 
 
-def _load(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
-    for name in names:
-        plugins.load(name)
+def _plug(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
+    ctx.ensure_object(Session).plugins += names
 
 
 def _remember(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
