@@ -150,6 +150,11 @@ def test_scikit_learn_needs_nothing_more_for_sounds_in_arrays() -> None:
     scores = cross_val_score(clf, sounds, labels, cv=GroupKFold(2), groups=groups)
     assert scores.shape == (2,)
     assert scores.mean() > 0.5  # NaN where a fit or a score failed
+    to_fit = cross_val_score(
+        make(training=short, sample_rate=RATE), sounds, labels, cv=GroupKFold(2), groups=groups,
+        params={"groups": groups},
+    )  # fmt: skip
+    assert not np.isnan(to_fit).any()
     pipeline = Pipeline([("classifier", clf)])
     search = GridSearchCV(pipeline, {"classifier__training__epochs": [1, 4]}, cv=2)
     assert search.fit(sounds, labels).predict(sounds).shape == (24,)
