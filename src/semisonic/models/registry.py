@@ -95,11 +95,12 @@ def register(name: str, *, waves: bool = False) -> Callable[[F], F]:
 
     Examples
     --------
+    >>> import semisonic
     >>> from torch import nn
     >>> @semisonic.register("two-layers")
     ... def two_layers(shape):
     ...     return nn.Sequential(nn.Conv2d(shape[0], 8, 3, stride=2), nn.ReLU())
-    >>> clf = SoundClassifier("two-layers")
+    >>> clf = semisonic.SoundClassifier("two-layers")
     """
 
     def keep(factory: F) -> F:

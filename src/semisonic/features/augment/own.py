@@ -37,11 +37,11 @@ def register_augmentation(name: str) -> Callable[[F], F]:
 
     Examples
     --------
-    >>> import torch
+    >>> import semisonic, torch
     >>> @semisonic.register_augmentation("louder")
     ... def louder(x):
     ...     return x + 6 * torch.rand(len(x), 1, 1, 1, device=x.device)
-    >>> clf = SoundClassifier(how={"augment": "louder"})
+    >>> clf = semisonic.SoundClassifier(how={"augment": "louder"})
     """
     if name in PRESETS or name == "mixed":
         raise OptionError(f"augmentation: the name '{name}' is taken; choose another")
