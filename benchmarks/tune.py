@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from measuring import head
-from semisonic import RunOptions, TuneOptions, run_recipe, tune
 from semisonic.base.files import read_json, write_json
+from semisonic.experiments import RunOptions, TuneOptions, run_recipe, tune
 
 
 def one_fold(args: argparse.Namespace, sampler: str, fold: int) -> dict[str, Any]:

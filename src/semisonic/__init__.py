@@ -10,6 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from semisonic.apps.python import (
+        calibrate,
+        convert,
+        curve,
+        evaluate,
+        find_rate,
+        predict,
+        pretrain,
+        run_recipe,
+        scan,
+        suspects,
+        train,
+        tune,
+    )
     from semisonic.audio.live import Microphone, Pipe, Playback
     from semisonic.base.errors import SemisonicError
     from semisonic.data import (
@@ -21,37 +35,47 @@ if TYPE_CHECKING:
         load_clips,
         split,
     )
-    from semisonic.experiments import RunOptions, TuneOptions, run_recipe, tune
     from semisonic.features import MelOptions
+    from semisonic.features.augment import register_augmentation
     from semisonic.inference import (
-        CalibrateOptions,
-        DetectOptions,
-        EvaluateOptions,
         EventTracker,
-        ExportOptions,
         LiveScorer,
-        PredictOptions,
-        PretrainOptions,
+        MethodOptions,
+        PretextOptions,
         SoundClassifier,
         TrackOptions,
-        TrainOptions,
-        calibrate,
         cross_validate,
         detect,
-        evaluate,
         export,
         listen,
-        predict,
-        pretrain,
-        train,
     )
     from semisonic.labeling import EmbeddingIndex, LabelLog, Project, embed, suggest
+    from semisonic.learning.losses import LossOptions
+    from semisonic.models import register
     from semisonic.training import FitOptions
 
     __version__: str
 
 _ROOMS = {
-    "audio.live": ("Microphone", "Pipe", "Playback"),
+    "apps.python": (
+        "calibrate",
+        "convert",
+        "curve",
+        "evaluate",
+        "find_rate",
+        "predict",
+        "pretrain",
+        "run_recipe",
+        "scan",
+        "suspects",
+        "train",
+        "tune",
+    ),
+    "audio.live": (
+        "Microphone",
+        "Pipe",
+        "Playback",
+    ),
     "base.errors": ("SemisonicError",),
     "data": (
         "Clips",
@@ -62,77 +86,76 @@ _ROOMS = {
         "load_clips",
         "split",
     ),
-    "experiments": ("RunOptions", "TuneOptions", "run_recipe", "tune"),
     "features": ("MelOptions",),
+    "features.augment": ("register_augmentation",),
     "inference": (
-        "CalibrateOptions",
-        "DetectOptions",
-        "EvaluateOptions",
         "EventTracker",
         "LiveScorer",
-        "ExportOptions",
-        "PredictOptions",
-        "PretrainOptions",
+        "MethodOptions",
+        "PretextOptions",
         "SoundClassifier",
         "TrackOptions",
-        "TrainOptions",
-        "calibrate",
         "cross_validate",
         "detect",
-        "evaluate",
-        "listen",
         "export",
-        "predict",
-        "pretrain",
-        "train",
+        "listen",
     ),
-    "labeling": ("EmbeddingIndex", "LabelLog", "Project", "embed", "suggest"),
+    "labeling": (
+        "EmbeddingIndex",
+        "LabelLog",
+        "Project",
+        "embed",
+        "suggest",
+    ),
+    "learning.losses": ("LossOptions",),
+    "models": ("register",),
     "training": ("FitOptions",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
-    "CalibrateOptions",
     "Clips",
-    "DetectOptions",
     "EmbeddingIndex",
-    "EvaluateOptions",
     "EventTracker",
-    "ExportOptions",
     "FitOptions",
     "LabelLog",
     "LiveScorer",
+    "LossOptions",
     "MelOptions",
+    "MethodOptions",
     "Microphone",
     "Pipe",
     "Playback",
-    "PredictOptions",
-    "PretrainOptions",
+    "PretextOptions",
     "Project",
-    "RunOptions",
     "SemisonicError",
     "SoundClassifier",
     "TrackOptions",
-    "TrainOptions",
-    "TuneOptions",
     "__version__",
     "calibrate",
+    "convert",
     "cross_validate",
+    "curve",
     "describe",
     "detect",
     "embed",
     "evaluate",
     "export",
     "find_duplicates",
+    "find_rate",
     "fold_splits",
     "label_budget",
     "listen",
     "load_clips",
     "predict",
     "pretrain",
+    "register",
+    "register_augmentation",
     "run_recipe",
+    "scan",
     "split",
     "suggest",
+    "suspects",
     "train",
     "tune",
 ]
@@ -149,4 +172,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return list(__all__)

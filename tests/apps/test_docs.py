@@ -10,7 +10,9 @@ from pathlib import Path
 from types import ModuleType
 
 import click
+import numpy as np
 import pytest
+import soundfile as sf
 
 from semisonic import recipes
 from semisonic.apps.cli.main import command
@@ -61,6 +63,39 @@ def test_a_command_of_the_docs_is_understood(line: str) -> None:
 def test_a_wrong_command_would_be_seen() -> None:
     with pytest.raises(click.UsageError):
         parse("semisonic data info folder --no-such-option")
+
+
+@pytest.mark.slow
+def test_the_page_on_python_runs_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_sounds(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "docs/python.md", "exec"), names)
+    assert {"birds.model", "mine.model", "sure.model"} <= {f.name for f in tmp_path.iterdir()}
+    assert len(names["found"].to_frame()) == 4  # type: ignore[attr-defined]
+
+
+def _write_sounds(folder: Path) -> None:
+    """What the page on Python speaks of: class folders, a table of them, and recordings."""
+    rng = np.random.default_rng(0)
+    time = np.arange(8000) / 8000
+    rows = ["path,species"]
+    for number in range(8):
+        for kind, pitch in (("owl", 400), ("wren", 2500)):
+            path = folder / "labelled" / kind / f"{number // 2}-{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            wave = 0.3 * np.sin(2 * np.pi * (pitch + 20 * number) * time)
+            sf.write(path, wave + rng.normal(0, 0.01, len(time)), 8000)
+            rows.append(f"{path.relative_to(folder).as_posix()},{kind}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    (folder / "recordings").mkdir()
+    for name in "abcd":
+        sf.write(folder / "recordings" / f"{name}.wav", rng.normal(0, 0.1, 8000), 8000)
 
 
 def test_targets_of_the_docs_are_in_the_makefile() -> None:

@@ -247,7 +247,7 @@ def test_the_best_settings_are_a_recipe_that_measures_them_against_the_old_ones(
         RunOptions(recipe=words[2], data=Path(words[words.index("--data") + 1]),
                    output=tmp_path / "test", near_copies=False, device="cpu", workers=1)
     )  # fmt: skip
-    assert "tuned" in measured.table
+    assert "tuned" in str(measured.table)
     jobs = json.loads((tmp_path / "test" / "results.json").read_text())["jobs"]
     assert [job["fold"] for job in jobs] == [1, 1]
     assert [job["n_train"] for job in jobs] == [16, 16]

@@ -173,7 +173,7 @@ def test_auto_refuses_options_of_methods_that_exclude_each_other() -> None:
 
 def test_every_option_has_a_method_that_reads_it() -> None:
     other = MethodOptions(
-        "weak", 0.2, 3.0, 0.5, 10, 0.5, 0.8, "relative", 0.5, 0.5, 3,
+        "weak", "weak", 0.2, 3.0, 0.5, 10, 0.5, 0.8, "relative", 0.5, 0.5, 3,
     )  # fmt: skip
     for field in dataclasses.fields(MethodOptions):
         value = getattr(other, field.name)

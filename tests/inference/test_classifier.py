@@ -111,12 +111,25 @@ def test_a_clone_is_unfitted_and_equal(fitted: SoundClassifier) -> None:
 def test_options_inside_options_have_names() -> None:
     clf = make()
     clf.set_params(mel__n_mels=20, training__epochs=3, dropout=0.1)
-    assert (clf.mel.n_mels, clf.training.epochs, clf.dropout) == (20, 3, 0.1)
-    assert clf.get_params()["mel__sample_rate"] == RATE
+    params = clf.get_params()
+    assert [params[n] for n in ("mel__n_mels", "training__epochs", "dropout")] == [20, 3, 0.1]
+    assert params["mel__sample_rate"] == RATE
     clf.set_params(mel__n_mels=24, mel=MelOptions())
-    assert (clf.mel.n_mels, clf.mel.sample_rate) == (24, 22050)
+    params = clf.get_params()
+    assert (params["mel__n_mels"], params["mel__sample_rate"]) == (24, 22050)
     with pytest.raises(OptionError, match="did you mean 'dropout'"):
         clf.set_params(dropot=0.5)
+
+
+def test_a_group_of_options_may_be_a_dict_of_those_that_differ() -> None:
+    clf = make(training={"epochs": 2, "batch_size": 8}, validation=0, how={"augment": "weak"})
+    params = clone(clf).get_params()
+    assert (params["training__epochs"], params["training__patience"]) == (2, 15)
+    assert len(clf.fit(X, Y, sample_rate=RATE).history_) == 2
+    with pytest.raises(OptionError, match=r"option 'training\.epochs': found 'many'"):
+        make(training={"epochs": "many"}).fit(X, Y, sample_rate=RATE)
+    with pytest.raises(OptionError, match="parameter 'how': found 'fixmatch', expected a dict"):
+        make(how="fixmatch").fit(X, Y, sample_rate=RATE)
 
 
 def test_scikit_learn_can_validate_and_search(kinds: Path) -> None:
@@ -137,6 +150,11 @@ def test_scikit_learn_needs_nothing_more_for_sounds_in_arrays() -> None:
     scores = cross_val_score(clf, sounds, labels, cv=GroupKFold(2), groups=groups)
     assert scores.shape == (2,)
     assert scores.mean() > 0.5  # NaN where a fit or a score failed
+    to_fit = cross_val_score(
+        make(training=short, sample_rate=RATE), sounds, labels, cv=GroupKFold(2), groups=groups,
+        params={"groups": groups},
+    )  # fmt: skip
+    assert not np.isnan(to_fit).any()
     pipeline = Pipeline([("classifier", clf)])
     search = GridSearchCV(pipeline, {"classifier__training__epochs": [1, 4]}, cv=2)
     assert search.fit(sounds, labels).predict(sounds).shape == (24,)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile as sf
 from labeling_sounds import KINDS, MEL, RATE, sound
@@ -28,6 +29,7 @@ from semisonic.labeling import (
     run_embed,
     run_map,
     run_search,
+    suggest,
 )
 from semisonic.models import build_encoder, save_encoder
 
@@ -247,3 +249,42 @@ def test_any_file_name_comes_through(model: Path, tmp_path: Path) -> None:
     assert len(embed(model, folder, tmp_path / "index", device="cpu", workers=1)) == 4
     run_map(MapOptions(index.folder, projection="pca", sounds="link"))
     run_search(SearchOptions(index.folder, (), (0,), output=tmp_path / "found", device="cpu"))
+
+
+def test_vectors_of_another_encoder_are_searched_drawn_and_asked_about(
+    kinds: Path, tmp_path: Path
+) -> None:
+    files = sorted(kinds.rglob("*.wav"))
+    number = [KINDS.index(file.parent.name) for file in files]
+    rng = np.random.default_rng(0)
+    vectors = np.eye(4)[number] + 0.05 * rng.normal(size=(len(files), 4))
+    table = pd.DataFrame({"path": files, "species": [file.parent.name for file in files]})
+    index = EmbeddingIndex.from_vectors(vectors, table, tmp_path / "own", model="BirdNET")
+    assert [path.resolve() for path in index.clips.paths] == [file.resolve() for file in files]
+    assert index.clips.end_time.tolist() == [pytest.approx(sf.info(f).duration) for f in files]
+    again = EmbeddingIndex.open(tmp_path / "own")
+    assert {again.clips.labels[hit.row] for hit in again.search(0, k=5)} == {again.clips.labels[0]}
+    assert again.search(vectors[7], k=1)[0].row == 7
+    frame = again.to_frame()
+    assert frame["label"].tolist() == table.species.tolist()
+    assert np.allclose(frame[[0, 1, 2, 3]], vectors, atol=1e-6)
+    drawn = run_map(MapOptions(tmp_path / "own", clusters="3"))
+    assert drawn.agreement is not None
+    assert drawn.agreement.purity == 1.0
+    assert "BirdNET" in drawn.report.read_text(encoding="utf-8")
+    assert len(suggest(None, again, 6)) == 6
+    with pytest.raises(ModelError, match="made elsewhere \\(BirdNET\\)"):
+        again.search(files[0])
+    with pytest.raises(DataError, match=r"found shape \(18, 4\) for 17 clips"):
+        EmbeddingIndex.from_vectors(vectors, files[1:], tmp_path / "b")
+    with pytest.raises(DataError, match="is there already"):
+        EmbeddingIndex.from_vectors(vectors, table, tmp_path / "own")
+    with pytest.raises(DataError, match="whose rows have no order"):
+        EmbeddingIndex.from_vectors(vectors, str(kinds), tmp_path / "b")
+
+
+def test_a_recording_is_an_example_by_its_name(model: Path, kinds: Path, tmp_path: Path) -> None:
+    index = embed(model, kinds, tmp_path / "index", device="cpu", workers=1)
+    file = kinds / "hum" / "3.wav"
+    (best,) = index.search(str(file), k=1)
+    assert index.clips.paths[best.row].resolve() == file.resolve()

@@ -10,8 +10,8 @@ from learning_standins import Linear, Plus
 from sklearn.metrics import log_loss
 from torch import nn
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.learning import Supervised
+from semisonic.base.errors import DataError, ModelError, OptionError
+from semisonic.learning import FixMatch, Supervised
 from semisonic.learning.losses import CrossEntropy
 
 
@@ -102,3 +102,11 @@ def test_clips_are_augmented_then_mixed(x):
 def test_targets_of_another_shape_are_an_error(x, y):
     with pytest.raises(DataError, match="expected class numbers"):
         Supervised(Linear())({"labelled": Labelled(x, y)})
+
+
+def test_a_plain_module_is_told_what_it_lacks():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    with pytest.raises(ModelError, match="found a Sequential, expected a SoundModel"):
+        Supervised(network)
+    with pytest.raises(ModelError, match="found a Sequential, expected a SoundModel"):
+        FixMatch(network, weak=nn.Identity(), strong=nn.Identity())

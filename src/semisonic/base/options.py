@@ -14,14 +14,30 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import numbers
+import os
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from semisonic.base.errors import OptionError
 
 T = TypeVar("T")
+
+
+class OpenChoices(Sequence[str]):
+    """Choices to which others are added while the program runs: ``more`` is looked at each time."""
+
+    def __init__(self, names: Iterable[str], more: Collection[str]) -> None:
+        self._names, self._more = tuple(names), more
+
+    def __len__(self) -> int:
+        return len(self._names) + len(self._more)
+
+    def __getitem__(self, place: Any) -> Any:
+        return (*self._names, *self._more)[place]
 
 
 def option(
@@ -37,7 +53,7 @@ def option(
     metadata = {
         "help": help,
         "unit": unit,
-        "choices": tuple(choices) if choices is not None else None,
+        "choices": tuple(choices) if not isinstance(choices, OpenChoices | None) else choices,
         "minimum": minimum,
         "maximum": maximum,
     }
@@ -90,12 +106,31 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
         hint = hints[name]
         if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
             value = from_mapping(typing.cast(type, hint), value, f"{where}{name}.")
-        elif typing.get_origin(hint) is tuple and isinstance(value, list):
-            value = tuple(value)
-        elif hint is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        arguments[name] = value
+        arguments[name] = _taken(value, hint)
     return check(cls(**arguments), where)
+
+
+def _taken(value: Any, hint: Any) -> Any:
+    """A value as the field's type has it, where that changes nothing of what it says.
+
+    Text is taken as a path where a path is expected, a whole number as a number, one value or
+    any sequence of them as a list, and numpy's numbers as Python's.
+    """
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+        return _taken(value, kinds[0]) if len(kinds) == 1 and value is not None else value
+    if typing.get_origin(hint) is tuple:
+        several = isinstance(value, Iterable) and not isinstance(value, (str, Mapping))
+        inner = typing.get_args(hint)[0]
+        return tuple(_taken(item, inner) for item in (value if several else [value]))
+    if hint is Path and isinstance(value, (str, os.PathLike)):
+        return Path(value)
+    if hint in (int, float) and not isinstance(value, bool):
+        if isinstance(value, numbers.Integral):
+            return hint(value)
+        if isinstance(value, numbers.Real) and hint is float:
+            return float(value)
+    return value
 
 
 def to_dict(options: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from threading import Event
 from typing import Any, Generic, TypeVar
 
 from semisonic.base.errors import OptionError, SemisonicError
+from semisonic.base.plugins import with_plugins
 from semisonic.engines import remote
 from semisonic.engines.calls import Calls, Task
 from semisonic.engines.giving_up import give_up
@@ -136,7 +137,9 @@ class RayCalls(Generic[T, R]):
         self, ray: Any, make: Callable[[], Callable[[T], R]], workers: int | None, device: str
     ) -> None:
         self._ray, self._workers = ray, workers
-        self._holder = [ray.put((os.getcwd(), make))]  # paths mean there what they mean here
+        self._holder = [
+            ray.put((os.getcwd(), with_plugins(make)))
+        ]  # paths mean there what they mean here
         self._on_card = device.startswith("cuda")
         if self._on_card and not ray.cluster_resources().get("GPU"):
             raise OptionError(

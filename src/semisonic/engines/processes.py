@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Generic, TypeVar
 
 from semisonic.base.errors import SemisonicError
+from semisonic.base.plugins import with_plugins
 from semisonic.engines import child
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class ProcessCalls(Generic[T, R]):
             workers,
             mp_context=processes,
             initializer=child.begin,
-            initargs=(os.getpid(), self._stop, make),
+            initargs=(os.getpid(), self._stop, with_plugins(make)),
         )
 
     def __enter__(self) -> ProcessCalls[T, R]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.files import write_json
 from semisonic.base.options import check, to_dict
+from semisonic.base.result import Result
 from semisonic.base.wording import percent
 from semisonic.data.synth import SynthOptions
 from semisonic.evaluation.learning_curve import (
@@ -27,24 +29,27 @@ from semisonic.experiments.material import Material
 from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import labels_there
 from semisonic.experiments.recipe import Budget, Recipe, Setting
-from semisonic.experiments.results import comparison_rows, text_table
+from semisonic.experiments.results import Table, comparison_rows
 from semisonic.experiments.run import Finished, conduct
 from semisonic.inference.methods.advice import AUTO, DROPOUT, FIT, PRETRAIN
 from semisonic.inference.methods.options import PROBE, SOLVED, MethodOptions
 from semisonic.inference.pretext import SIMCLR
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 ARMS = ("labels alone", "labels and pool")
 
 
 @dataclass(frozen=True)
-class CurveResult:
+class CurveResult(Result):
     """What ``curve`` found.
 
     Attributes
     ----------
     curves : tuple of LearningCurve
         Labels alone, and labels with the pool.
-    table : str
+    table : Table
         For a terminal.
     answers : tuple of str
         How many labels are needed, and what the pool is worth, in words.
@@ -54,11 +59,19 @@ class CurveResult:
     """
 
     curves: tuple[LearningCurve, LearningCurve]
-    table: str
+    table: Table
     answers: tuple[str, ...]
     report: Path
     failures: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+
+    def summary(self) -> str:
+        """For a terminal."""
+        return "\n".join([str(self.table), *self.answers, *self.notes, f"report: {self.report}"])
+
+    def to_frame(self) -> pd.DataFrame:
+        """The main table: a row a number of labels."""
+        return self.table.to_frame()
 
 
 def learning_curve(options: CurveOptions) -> CurveResult:
@@ -83,7 +96,7 @@ def learning_curve(options: CurveOptions) -> CurveResult:
         headers, rows = comparison_rows(done.outcome)
         page = _page(options, done, curves, answers, measured, headers, rows)
         return CurveResult(
-            curves, text_table(headers, rows), tuple(answers), page,
+            curves, Table(headers, rows), tuple(answers), page,
             done.material.failures, done.material.notes,
         )  # fmt: skip
 

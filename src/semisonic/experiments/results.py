@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from semisonic.evaluation.setting_pairs import compare_setting_pairs
 from semisonic.experiments.job_folder import read_job, read_predictions
 from semisonic.experiments.plan import Plan, cell_name
 from semisonic.experiments.recipe import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -94,16 +97,34 @@ def comparison_rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     return headers, rows
 
 
-def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An aligned table for a terminal; the first column is left-aligned."""
-    widths = [max(len(row[i]) for row in [headers, *rows]) for i in range(len(headers))]
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts under headers; as text aligned for a terminal, the first column to the left."""
 
-    def line(row: Sequence[str]) -> str:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        return "  ".join(cells).rstrip()
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
-    return "\n".join([line(headers), line(["-" * width for width in widths]), *map(line, rows)])
+    def __str__(self) -> str:
+        widths = [max(len(row[i]) for row in [self.headers, *self.rows]) for i in range(self.width)]
+
+        def line(row: Sequence[str]) -> str:
+            cells = [row[0].ljust(widths[0])]
+            cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+            return "  ".join(cells).rstrip()
+
+        ruler = ["-" * width for width in widths]
+        return "\n".join([line(self.headers), line(ruler), *map(line, self.rows)])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return len(self.headers)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The same for pandas."""
+        import pandas as pd
+
+        return pd.DataFrame([list(row) for row in self.rows], columns=list(self.headers))
 
 
 def _arm(arm: Any) -> str:

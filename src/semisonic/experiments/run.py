@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from semisonic.base.errors import DataError
 from semisonic.base.files import write_csv
 from semisonic.base.options import to_dict
+from semisonic.base.result import Result
 from semisonic.data.categories import categories_of
 from semisonic.data.clips import Clips
 from semisonic.data.readers import load_clips
@@ -32,7 +33,7 @@ from semisonic.experiments.plan import Plan, make_plan
 from semisonic.experiments.recipe import Recipe
 from semisonic.experiments.recipe_file import read_recipe
 from semisonic.experiments.report import write_report
-from semisonic.experiments.results import Outcome, collect, comparison_rows, text_table
+from semisonic.experiments.results import Outcome, Table, collect, comparison_rows
 from semisonic.experiments.source import load_source, measured, network_key, trained_files
 from semisonic.experiments.worker import Context, run_pretrain, run_train, start
 from semisonic.inference.front_end_place import in_batch_device
@@ -45,18 +46,21 @@ from semisonic.recipes import find
 from semisonic.training import FitOptions, RunFolder, choose_device, choose_plan
 from semisonic.training.precision import with_plan
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _log = logging.getLogger(__name__)
 EXAMPLES = 3
 FREE = ("workers", "device", "in_batch", "cache", "output", "where")
 
 
 @dataclass(frozen=True)
-class ExperimentResult:
+class ExperimentResult(Result):
     """What an experiment leaves.
 
     Attributes
     ----------
-    table : str
+    table : Table
         The main table for a terminal.
     verdicts : tuple of str
         One honest sentence a setting.
@@ -71,13 +75,21 @@ class ExperimentResult:
     notes : tuple of str
     """
 
-    table: str
+    table: Table
     verdicts: tuple[str, ...]
     report: Path
     model: Path | None
     examples: Clips
     failures: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+
+    def summary(self) -> str:
+        """For a terminal."""
+        return "\n".join([str(self.table), *self.verdicts, *self.notes, f"report: {self.report}"])
+
+    def to_frame(self) -> pd.DataFrame:
+        """The main table: what was compared."""
+        return self.table.to_frame()
 
 
 @dataclass(frozen=True)
@@ -380,7 +392,7 @@ def _result(
     ]
     shown = networks[-1] if networks else plan.cells[0][1]
     return ExperimentResult(
-        table=text_table(headers, rows),
+        table=Table(headers, rows),
         verdicts=tuple(_verdict(c, recipe) for c in outcome.comparisons),
         report=report,
         model=folder / shown.name / MODEL if networks else None,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from semisonic.inference.live.options import ListenOptions, TrackOptions
     from semisonic.inference.live.scorer import LiveScorer, WindowScores
     from semisonic.inference.live.tracker import EventTracker
+    from semisonic.inference.methods.options import MethodOptions
     from semisonic.inference.modelfile import open_encoder, open_model
     from semisonic.inference.options import (
         ConvertOptions,
@@ -89,6 +90,7 @@ _WHERE = {
     "live.options": ("ListenOptions", "TrackOptions"),
     "live.scorer": ("LiveScorer", "WindowScores"),
     "live.tracker": ("EventTracker",),
+    "methods.options": ("MethodOptions",),
     "modelfile": ("open_encoder", "open_model"),
     "options": (
         "ConvertOptions",
@@ -154,6 +156,7 @@ __all__ = [
     "Listening",
     "LiveEvent",
     "LiveScorer",
+    "MethodOptions",
     "Overlap",
     "Part",
     "PredictOptions",

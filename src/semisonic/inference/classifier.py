@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
+from torch import nn
 
 from semisonic import evaluation
 from semisonic.base.errors import DataError
 from semisonic.features import MelOptions
+from semisonic.features.augment import own as augment
 from semisonic.inference.answers import UNKNOWN, Rule
 from semisonic.inference.deciding.sounds import calibrate_model
 from semisonic.inference.detecting.detect import detect
@@ -35,7 +37,7 @@ from semisonic.inference.sounds import Sounds, as_sounds
 from semisonic.inference.synthetic import SYNTH
 from semisonic.inference.training import TrainSettings
 from semisonic.learning.losses import LossOptions
-from semisonic.models import PretrainedEncoder, SoundModel, read_about, save
+from semisonic.models import PretrainedEncoder, SoundModel, name_of, read_about, save
 from semisonic.training import FitOptions
 
 if TYPE_CHECKING:
@@ -49,14 +51,15 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     Parameters
     ----------
-    model : str
-        Registered name or architecture notation.
-    mel : MelOptions
+    model : str or nn.Module
+        Registered name, architecture notation, or a network of your own: see
+        :func:`semisonic.register`. An object is copied, with its weights.
+    mel : MelOptions or dict
         Front end: sample rate, clip length (s), mel bands. Shorter sounds are padded, longer
         ones cut into windows whose scores are averaged.
-    training : FitOptions
+    training : FitOptions or dict
         Loop of the training on labels.
-    pretraining : FitOptions
+    pretraining : FitOptions or dict
         Loop of the pre-training on unlabelled sounds.
     encoder : path or PretrainedEncoder, optional
         Pre-trained encoder to start from; brings its network and front end.
@@ -64,15 +67,16 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         How labels and unlabelled sounds are learned from: one of
         ``semisonic.inference.methods.options.METHODS``, or "auto", which chooses by their
         number. What "auto" chooses yields to options given otherwise than by default.
-    how : MethodOptions
-        Options of the method.
-    loss : LossOptions
+    how : MethodOptions or dict
+        Options of the method. For ``augment`` and ``pool_augment`` a module or a function of
+        your own may stand: see :func:`semisonic.register_augmentation`.
+    loss : LossOptions or dict
         Loss of labelled sounds.
     objective : str
         What pre-training asks of the encoder: reconstruction, denoising, masked, layer-wise,
         byol, vicreg or simclr.
-    pretext : PretextOptions
-        Options of the objective.
+    pretext : PretextOptions or dict
+        Options of the objective; ``views`` may be a module or a function of your own, too.
     decoder : str
         Way back up in pre-training: auto, unpool, upsample, subpixel or unet.
     standardize : {"global", "mel", "none"}
@@ -114,35 +118,37 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     Notes
     -----
-    Options inside ``mel``, ``how``, ``loss``, ``training``, ``pretraining`` and ``pretext`` can
-    be searched over by name, as in ``set_params(mel__n_mels=40, training__epochs=20)``.
+    ``mel``, ``how``, ``loss``, ``training``, ``pretraining`` and ``pretext`` are groups of
+    options: a dict names those that differ from the default, as in ``training={"epochs": 20}``.
+    Options inside can be searched over by name, as in ``set_params(mel__n_mels=40)``. All
+    parameters are looked at in ``fit``, as scikit-learn's are.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> noise = [rng.normal(0, 0.1, 4000) for _ in range(6)]
     >>> tones = [np.sin(0.3 * np.arange(4000) + i) for i in range(6)]
-    >>> mel = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
-    >>> fit = FitOptions(epochs=3)
-    >>> clf = SoundClassifier("(4)3c-2p", mel=mel, training=fit, method="supervised")
-    >>> clf = clf.fit(noise + tones, ["noise"] * 6 + ["tone"] * 6, sample_rate=8000)
-    >>> clf.predict_proba(noise[:1], sample_rate=8000).shape
+    >>> mel = dict(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+    >>> clf = SoundClassifier("(4)3c-2p", mel=mel, training={"epochs": 3}, method="supervised",
+    ...                       sample_rate=8000)
+    >>> clf = clf.fit(noise + tones, ["noise"] * 6 + ["tone"] * 6)
+    >>> clf.predict_proba(noise[:1]).shape
     (1, 2)
     """
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str | nn.Module = DEFAULT_MODEL,
         *,
-        mel: MelOptions = MelOptions(),  # noqa: B008  (frozen)
-        training: FitOptions = TRAIN_FIT,
-        pretraining: FitOptions = PRETRAIN_FIT,
+        mel: MelOptions | Mapping[str, Any] = MelOptions(),  # noqa: B008  (frozen)
+        training: FitOptions | Mapping[str, Any] = TRAIN_FIT,
+        pretraining: FitOptions | Mapping[str, Any] = PRETRAIN_FIT,
         encoder: str | PathLike[str] | PretrainedEncoder | None = None,
         method: str = AUTO,
-        how: MethodOptions = MethodOptions(),  # noqa: B008  (frozen)
-        loss: LossOptions = LossOptions(),  # noqa: B008  (frozen)
+        how: MethodOptions | Mapping[str, Any] = MethodOptions(),  # noqa: B008  (frozen)
+        loss: LossOptions | Mapping[str, Any] = LossOptions(),  # noqa: B008  (frozen)
         objective: str = AUTO,
-        pretext: PretextOptions = PretextOptions(),  # noqa: B008  (frozen)
+        pretext: PretextOptions | Mapping[str, Any] = PretextOptions(),  # noqa: B008  (frozen)
         decoder: str = "auto",
         standardize: str = "global",
         dropout: float = 0.0,
@@ -240,7 +246,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
             learned = learn(
                 labelled, pool, held,
                 self._settings(), self._pretrain_settings(),
-                mel=self.mel, start=start, validation=self.validation, seed=self.seed,
+                mel=self.group("mel"), start=start, validation=self.validation, seed=self.seed,
                 device=self.device, workers=self.workers, folder=place,
                 keep=self.folder is not None, calibrate=self.calibration == AUTO,
                 near_copies=self.near_copies, in_batch=self.in_batch,
@@ -417,16 +423,36 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         return export(self, path, **options)
 
     @classmethod
-    def load(cls: type[C], path: str | PathLike[str]) -> C:
-        """A fitted classifier from a model file or a run folder of ``semisonic train``."""
+    def load(cls: type[C], path: str | PathLike[str], model: nn.Module | None = None) -> C:
+        """A fitted classifier from a model file or a run folder of ``semisonic train``.
+
+        Parameters
+        ----------
+        path : path
+        model : nn.Module, optional
+            The network, where ``fit`` was given one as an object: of the same layers; the
+            weights are the file's.
+
+        Raises
+        ------
+        ModelError
+            When the file is missing or damaged, or its network is not known here.
+        """
         file = find_file(path, MODEL)
-        model = open_model(file)
-        standardize = model.frontend.standardize.kind
-        fitted = cls(model.name, mel=model.mel, standardize=standardize, dropout=model.dropout)
-        fitted.model_ = model
-        fitted.classes_ = np.array(model.classes)
+        about = read_about(file)
+        if model is not None:
+            name_of(model, about["model"])
+        found = open_model(file)
+        fitted = cls(
+            found.name if model is None else model,
+            mel=found.mel,
+            standardize=found.frontend.standardize.kind,
+            dropout=found.dropout,
+        )
+        fitted.model_ = found
+        fitted.classes_ = np.array(found.classes)
         fitted.history_, fitted.pretraining_history_ = [], []
-        fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), read_about(file)["about"]
+        fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), about["about"]
         return fitted
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -442,22 +468,30 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         rate = self.sample_rate if sample_rate is None else sample_rate
         return as_sounds(x, sample_rate=rate, labels="none")
 
+    def named(self, value: Any) -> Any:
+        """The name of an augmentation that is given as an object."""
+        return augment.name_of(value) if callable(value) else value
+
+    def _network(self) -> str:
+        """The name of the network."""
+        return self.model if isinstance(self.model, str) else name_of(self.model)
+
     def _settings(self) -> TrainSettings:
         return TrainSettings(
-            self.model,
+            self._network(),
             self.standardize,
             self.dropout,
             self.label_smoothing,
             self.method,
-            self.how,
-            self.loss,
-            self.training,
+            self.group("how"),
+            self.group("loss"),
+            self.group("training"),
         )
 
     def _pretrain_settings(self) -> PretrainSettings:
         return PretrainSettings(
-            self.model, self.decoder, self.standardize, self.pretraining, self.objective,
-            self.pretext,
+            self._network(), self.decoder, self.standardize, self.group("pretraining"),
+            self.objective, self.group("pretext"),
         )  # fmt: skip
 
     @contextmanager

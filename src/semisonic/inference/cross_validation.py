@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ from sklearn.base import clone
 
 from semisonic import evaluation
 from semisonic.base.progress import track
+from semisonic.base.result import Result
 from semisonic.base.wording import percent
 from semisonic.data.splits import fold_splits
 from semisonic.inference.classifier import SoundClassifier
@@ -23,10 +24,12 @@ from semisonic.inference.sounds import as_sounds
 from semisonic.inference.tables import plain_table
 
 _log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
-class CrossValidation:
+class CrossValidation(Result):
     """What cross-validation found.
 
     Attributes
@@ -47,6 +50,10 @@ class CrossValidation:
     def measure(self) -> str:
         """What ``by_fold`` holds."""
         return "lwlrap" if self.measurement.multi_label else "accuracy"
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a sound: labels, recording, best class, the score of each class, and its fold."""
+        return self.measurement.to_frame().assign(fold=self.fold)
 
     def summary(self) -> str:
         """For a terminal."""

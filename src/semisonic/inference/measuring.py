@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semisonic import evaluation
 from semisonic.base.seeds import generator
-from semisonic.data.clips import Clips
+from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.evaluation import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OF_RANKS = ("top_3_accuracy", "mean_average_precision", "lwlrap")
 """Numbers of a summary that heed all classes' scores, and not the best one alone."""
@@ -65,6 +68,20 @@ class Measurement:
         """The best class of each clip, shape (n,)."""
         best: NDArray[np.int64] = self.scores.argmax(axis=1)
         return best
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a clip: labels, recording, best class, and the score of each class."""
+        import pandas as pd
+
+        names = self.clips.classes
+        table = {
+            "clip": self.clips.ids,
+            "label": [LABEL_SEPARATOR.join(row) for row in self.clips.labels],
+            "group": self.clips.group.astype(object),
+            "predicted": [names[best] for best in self.predicted],
+        }
+        scores = pd.DataFrame(self.scores, columns=list(names))
+        return pd.concat([pd.DataFrame(table), scores], axis=1)
 
     @property
     def confusion(self) -> NDArray[np.int64] | None:

@@ -9,7 +9,8 @@ import dataclasses
 from dataclasses import dataclass
 
 from semisonic.base.errors import OptionError
-from semisonic.base.options import check, option
+from semisonic.base.options import OpenChoices, check, option
+from semisonic.features.augment.own import OWN
 
 RECONSTRUCTION, DENOISING, MASKED = "reconstruction", "denoising", "masked"
 LAYERWISE, BYOL, VICREG, SIMCLR = "layer-wise", "byol", "vicreg", "simclr"
@@ -41,7 +42,7 @@ class PretextOptions:
     together: bool = option(True, "layer-wise: train the whole auto-encoder after its layers")
     views: str = option(
         "strong", "byol, vicreg, simclr: how the views of a clip are changed",
-        choices=("none", "weak", "strong"),
+        choices=OpenChoices(("none", "weak", "strong"), OWN),
     )  # fmt: skip
     view_share: float = option(
         0.5, "byol, vicreg, simclr: length of a view as a share of the clip, cut at random; 1: "

@@ -8,7 +8,7 @@ from torch import nn
 
 from semisonic.base.errors import ModelError, OptionError
 from semisonic.features import Frontend, MelOptions
-from semisonic.features.augment import TimeCrop, augmenter, preset
+from semisonic.features.augment import OWN, OwnView, TimeCrop, augmenter, preset
 from semisonic.features.options import WAVE
 from semisonic.inference import pretext
 from semisonic.inference.pretext import PretextOptions
@@ -113,14 +113,16 @@ def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
             "network hears the waveform; give the objective 'none' and the method 'supervised'"
         )
     low, high = BACKGROUND_SNR_DB
+    own = options.views in OWN
     changes = dataclasses.replace(
-        preset(options.views, mel),
+        preset("none" if own else options.views, mel),
         background=options.view_background,
         snr_min_db=low,
         snr_max_db=high,
         crop_bands=int(options.view_crop * mel.n_mels),
     )
-    steps: list[nn.Module] = [augmenter(changes, mel)]
+    steps: list[nn.Module] = [OwnView(options.views)] if own else []
+    steps.append(augmenter(changes, mel))
     if options.view_share < 1:
         steps.insert(0, TimeCrop(mel, options.view_share * mel.duration))
     return nn.Sequential(*steps)

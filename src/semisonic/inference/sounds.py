@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,6 +21,9 @@ from semisonic.data.readers.columns import FILE, find_columns
 from semisonic.data.readers.table_file import normalise
 from semisonic.features import MelOptions
 from semisonic.inference.prepare import Prepared, prepare, prepare_waves
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Wave = NDArray[np.float32]
 MAX_CHANNELS = 8
@@ -164,7 +166,7 @@ def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
         return Sounds(x)
     if isinstance(x, (str, os.PathLike)):
         return Sounds(load_clips(x, labels=labels))
-    if isinstance(x, pd.DataFrame):
+    if hasattr(x, "columns") and hasattr(x, "iterrows"):
         return Sounds(_from_frame(x, name))
     items = _several(x)
     if all(isinstance(item, (str, os.PathLike)) for item in items):
@@ -225,7 +227,7 @@ def _labels_in(cell: Any) -> Any:
     """The labels in a cell of a frame: text may hold several, with ';' between them."""
     if isinstance(cell, str):
         return tuple(part.strip() for part in cell.split(";") if part.strip())
-    return None if cell is pd.NA else cell
+    return None if type(cell).__name__ == "NAType" else cell  # pandas has a third word for none
 
 
 def _labelled(clips: Clips, y: list[Any]) -> Clips:

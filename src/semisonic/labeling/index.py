@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from semisonic.audio import read
 from semisonic.base.errors import DataError, ModelError
-from semisonic.base.files import read_json
+from semisonic.base.files import digest, read_json, replacing, write_json
 from semisonic.data.clips import Clips
+from semisonic.data.windows import clip_durations
 from semisonic.features import make_extractor
 from semisonic.inference.pipeline import features_of_wave
 from semisonic.inference.sounds import as_sounds
 from semisonic.inference.windowing import cut_stream
 from semisonic.labeling.approximate import graph_file, nearest_by_graph, open_graph
+from semisonic.labeling.embed_options import WINDOW
 from semisonic.labeling.embedder import Embedder, open_embedder
 from semisonic.labeling.hits import Hit, find_hits
+from semisonic.labeling.naming import name_from
 from semisonic.labeling.nearest import Nearest, nearest
 from semisonic.labeling.search_options import COSINE
-from semisonic.labeling.table import Table, read_table, write_table
+from semisonic.labeling.table import NO_CLUSTER, Table, read_table, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VECTORS, TABLE, ABOUT = "embeddings.npy", "index.csv", "embedding.json"
 SCORES = "scores.npy"
@@ -117,6 +125,99 @@ class EmbeddingIndex:
         """What each row is."""
         return self._table.clips
 
+    @classmethod
+    def from_vectors(
+        cls,
+        vectors: ArrayLike,
+        clips: Any,
+        folder: str | PathLike[str],
+        *,
+        model: str = "elsewhere",
+    ) -> EmbeddingIndex:
+        """An index of vectors that another encoder made, such as BirdNET's or Perch's.
+
+        It can be searched by a row or a vector, drawn as a map, clustered, and asked by
+        :func:`semisonic.suggest` what to listen to. New sounds cannot be embedded here.
+
+        Parameters
+        ----------
+        vectors : array of float, shape (n, dim)
+        clips : Clips, frame or paths
+            The stretch that each vector is of, in the same order; see
+            :meth:`semisonic.SoundClassifier.fit` for the columns of a frame. Without times a
+            vector is of a whole recording.
+        folder : path
+            Where the index is written: a new or an empty folder.
+        model : str
+            What made the vectors, for people.
+
+        Raises
+        ------
+        DataError
+            When vectors and clips are not as many, a number is not finite, a recording cannot
+            be opened to know its length, or the folder is not empty.
+
+        Examples
+        --------
+        ::
+
+            index = EmbeddingIndex.from_vectors(birdnet, table, "runs/birdnet", model="BirdNET")
+            index.search(0, k=5)
+        """
+        if isinstance(clips, (str, PathLike)):
+            raise DataError(
+                f"clips: found the path {clips}, whose rows have no order that vectors could "
+                "follow; give a frame, such as pandas.read_csv(path), or a list of recordings"
+            )
+        found, rows = np.asarray(vectors, np.float32), as_sounds(clips).clips
+        if found.ndim != 2 or len(found) != len(rows) or not len(rows):
+            raise DataError(
+                f"vectors: found shape {found.shape} for {len(rows)} clips, expected a row for each"
+            )
+        if not np.isfinite(found).all():
+            raise DataError("vectors: found numbers that are NaN or infinite")
+        lengths = clip_durations(rows)
+        if np.isnan(lengths).any():
+            file = rows.paths[int(np.isnan(lengths).argmax())]
+            raise DataError(f"{file}: cannot be opened to know its length; give end_time")
+        place = Path(folder)
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            raise DataError(f"{place}: is there already; choose a new or an empty folder")
+        place.mkdir(parents=True, exist_ok=True)
+        names = [name_from(place.resolve(), path) for path in rows.paths]
+        whole = rows.group == rows.file
+        named = rows.with_columns(
+            root=place.resolve(),
+            file=np.array(names, dtype=np.str_),
+            group=np.array(np.where(whole, names, rows.group), dtype=np.str_),
+            end_time=rows.start_time + lengths,
+        )
+        n = len(rows)
+        table = Table(named, np.full(n, ""), np.full(n, np.nan), np.full(n, NO_CLUSTER))
+        write_table(place / TABLE, table)
+        with replacing(place / VECTORS) as part, part.open("wb") as stream:
+            np.save(stream, found)
+        said = {
+            "hash": digest(found.tobytes()), "file": None, "network": model,
+            "dim": found.shape[1], "features": None, "classes": [], "made": {},
+        }  # fmt: skip
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        about = {
+            "format": 1, "rows": n, "generation": 0, "model": said, "per": WINDOW, "hop": None,
+            "created": created,
+        }  # fmt: skip
+        write_json(place / ABOUT, about)
+        return cls.open(place)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a vector: file, times, label, best class and score, cluster, and the numbers."""
+        import pandas as pd
+
+        known = self.clips.to_frame().assign(
+            predicted=self.predicted.astype(object), score=self.score, cluster=self.cluster
+        )
+        return pd.concat([known, pd.DataFrame(np.asarray(self.vectors))], axis=1)
+
     @property
     def predicted(self) -> NDArray[np.str_]:
         """The best class of each row; empty for an encoder."""
@@ -187,6 +288,12 @@ class EmbeddingIndex:
             When it is gone, or not the same.
         """
         told = self.about["model"]
+        if told["features"] is None:
+            raise ModelError(
+                f"{self.folder}: its vectors were made elsewhere ({told['network']}), so that "
+                "sounds cannot be embedded for it here; search by a row, or by a vector of the "
+                "same encoder"
+            )
         if model is None and self._embedder is not None:
             return self._embedder
         file = told["file"] if model is None else model
@@ -248,7 +355,7 @@ class EmbeddingIndex:
 
     def search(
         self,
-        query: ArrayLike | int,
+        query: ArrayLike | PathLike[str] | int,
         k: int = 10,
         *,
         sample_rate: int | None = None,
@@ -261,9 +368,9 @@ class EmbeddingIndex:
 
         Parameters
         ----------
-        query : int, or array of float
-            A row of the index, which is then no hit itself; a vector, shape (dim,); or with
-            ``sample_rate`` a wave, shape (n_samples,).
+        query : int, path, or array of float
+            A row of the index, which is then no hit itself; a recording; a vector, shape
+            (dim,); or with ``sample_rate`` a wave, shape (n_samples,).
         k : int
             Hits.
         by : {"cosine", "euclidean"}
@@ -280,6 +387,8 @@ class EmbeddingIndex:
             When the query does not fit the index.
         """
         left_out = np.isin(self.clips.file, without_files)
+        if isinstance(query, (str, PathLike)):
+            query, sample_rate = read(query)
         if isinstance(query, (int, np.integer)):
             vector = self.row(int(query))
             left_out[int(query)] = True

@@ -77,7 +77,7 @@ def named_from(folder: Path, tables: Iterable[Clips]) -> Clips:
     for clips in tables:
         classes |= dict.fromkeys(clips.classes)
         files = clips.file.tolist()
-        new_name = {file: _from(root, clips.root / file) for file in dict.fromkeys(files)}
+        new_name = {file: name_from(root, clips.root / file) for file in dict.fromkeys(files)}
         for i, (file, group) in enumerate(zip(files, clips.group.tolist(), strict=True)):
             name = new_name[file]
             end = None if np.isnan(clips.end_time[i]) else float(clips.end_time[i])
@@ -106,7 +106,8 @@ def shown_names(files: Iterable[str]) -> dict[str, str]:
     return {name: "/".join(name.split("/")[shared:]) for name in names}
 
 
-def _from(root: Path, file: Path) -> str:
+def name_from(root: Path, file: Path) -> str:
+    """A file as it is called from a folder; a URL stays as it is."""
     url = url_of(file)
     if url is not None:
         return url

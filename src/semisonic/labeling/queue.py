@@ -7,17 +7,22 @@ and trains from the table. The names of recordings are relative to the table's f
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.files import write_csv
 from semisonic.data.labels.numbers import number, to_float
 from semisonic.data.outputs import check_file, is_own, writing
 from semisonic.data.readers.table_file import Row, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GUESSES = 3
 """Guesses of a row that a table has columns for."""
@@ -95,8 +100,22 @@ class Queue:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __repr__(self) -> str:
+        why = ", ".join(f"{n} {name}" for name, n in Counter(row.why for row in self).items())
+        return f"<Queue: {len(self)} rows ({why})>"
+
     def __iter__(self) -> Iterator[Suggestion]:
         return iter(self.rows)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table that :meth:`write` writes, for pandas."""
+        import pandas as pd
+
+        rows = [_cells(order, row) for order, row in enumerate(self.rows, start=1)]
+        frame = pd.DataFrame(rows, columns=list(_COLUMNS))
+        texts = ("file", "label", "why", "group")
+        numbers = [n for n in _COLUMNS if n not in texts and not n.startswith("guess")]
+        return frame.assign(**{name: pd.to_numeric(frame[name]) for name in numbers})
 
     def path_of(self, row: Suggestion) -> Path:
         """Where a row's recording lies."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semisonic.base.errors import DataError, OptionError
+from semisonic.base.errors import DataError, ModelError, OptionError
 from semisonic.learning.base import BatchLike, Objective, full_precision, targets_of
 from semisonic.learning.losses import CrossEntropy
 
@@ -77,6 +77,12 @@ class Supervised(Objective):
         super().__init__()
         if not noisy_weight >= 0:
             raise OptionError(f"option 'noisy_weight': found {noisy_weight}, expected at least 0")
+        if not hasattr(model, "from_features"):
+            raise ModelError(
+                f"found a {type(model).__name__}, expected a SoundModel, which has front end and "
+                "class layer: register the network (semisonic.register) and build one of it, "
+                "semisonic.models.build(name, mel, classes)"
+            )
         self.model = model
         self.noisy_loss, self.noisy_weight = noisy_loss, noisy_weight
         if noisy_loss is not None:

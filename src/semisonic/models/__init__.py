@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from semisonic.models.general.published import PUBLISHED, Published
     from semisonic.models.inspection import DeadUnits, count_macs, count_parameters, dead_units
     from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
+    from semisonic.models.own import name_of
     from semisonic.models.pretrained import PretrainedEncoder, build_encoder
     from semisonic.models.registry import Body
     from semisonic.models.saving import load, load_encoder, read_about, save, save_encoder
@@ -59,6 +60,7 @@ __all__ = [
     "load",
     "load_encoder",
     "max_unpool",
+    "name_of",
     "names",
     "parse",
     "read_about",
@@ -79,6 +81,7 @@ _WHERE = {
     "general.published": ("PUBLISHED", "Published"),
     "inspection": ("DeadUnits", "count_macs", "count_parameters", "dead_units"),
     "necks": ("FlattenNeck", "GlobalPoolNeck", "Neck"),
+    "own": ("name_of",),
     "pretrained": ("PretrainedEncoder", "build_encoder"),
     "registry": ("Body",),
     "saving": ("load", "load_encoder", "read_about", "save", "save_encoder"),

@@ -16,6 +16,7 @@ from semisonic.models.designs import DESIGNS
 from semisonic.models.general import efficientat, panns, yamnet  # noqa: F401 (they register)
 from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
 from semisonic.models.notation import PAPER, looks_like_notation, parse
+from semisonic.models.own import body_of
 from semisonic.models.registry import Body, Shape, find, register, register_scaled, registered
 from semisonic.models.simple.bodies import simple_body
 from semisonic.models.simple.names import SIMPLE
@@ -59,7 +60,7 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Body:
         return simple_body(name, shape)
     factory = find(name)
     if factory is not None:
-        return factory(shape)
+        return body_of(name, factory(shape), shape)
     if looks_like_notation(name):
         return from_notation(name, shape, n_classes)
     raise ModelError(

@@ -15,7 +15,8 @@ class Encoder(nn.Module):
     its steps down are max-pools whose positions it records), and overrides :meth:`walk`. One
     that can be trained layer by layer overrides :attr:`part_plans` and :meth:`run_part`
     instead. Where no decoder can mirror the plan, ``no_decoder`` says why; where a frame of the
-    code hears more than its own time and what lies around it, ``no_frames`` says why.
+    code hears more than its own time and what lies around it, ``no_frames`` says why. With
+    ``keeps_weights`` the first weights are those that its own code drew.
 
     Attributes
     ----------
@@ -27,6 +28,7 @@ class Encoder(nn.Module):
     out_channels: int
     plan: tuple[Step, ...]
     has_switches = False
+    keeps_weights = False
     no_decoder = ""
     no_frames = ""
 

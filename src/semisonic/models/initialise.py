@@ -15,14 +15,19 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from semisonic.base.seeds import torch_generator
+from semisonic.base.seeds import derive, torch_generator
 from semisonic.models.decoders.subpixel import SubPixelConv
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Build layers inside this block without moving torch's global generator (CPU)."""
+def undisturbed(seed: int | None = None) -> Iterator[None]:
+    """Build layers inside this block without moving torch's global generator (CPU).
+
+    With a seed, what layers draw of themselves depends on it alone.
+    """
     with torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.manual_seed(derive(seed, "layers") % (1 << 31))
         yield
 
 
@@ -40,8 +45,11 @@ def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
 
     Convolutions: He et al. (2015), uniform with variance 2 / inputs, as ReLU follows.
     Dense and recurrent layers: Glorot and Bengio (2010), uniform. Biases are zero,
-    normalisations one. A layer that has a method ``draw_weights`` draws its own.
+    normalisations one. A layer that has a method ``draw_weights`` draws its own. An encoder of
+    somebody else's code stays as that code made it.
     """
+    if getattr(module, "keeps_weights", False):
+        return
     for name, layer in module.named_modules():
         if isinstance(layer, OwnWeights):
             layer.draw_weights(torch_generator(seed, "weights", f"{prefix}{name}"))

@@ -85,7 +85,7 @@ def build_encoder(
     ModelError
         For a network that does not fit the features.
     """
-    with undisturbed():
+    with undisturbed(seed):
         body = create(name_or_notation, mel.shape)
         initialise(body.encoder, seed, "encoder.")
         frontend = Frontend(mel, standardize)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
 
 from semisonic.base.errors import ModelError
 from semisonic.models.encoder import Encoder
@@ -28,8 +34,10 @@ class Body:
     neck: Neck
 
 
-Factory = Callable[[Shape], Body]
+Factory = Callable[[Shape], Any]
+"""Gives a :class:`Body`, or an ``nn.Module``: see :mod:`semisonic.models.own`."""
 ScaledFactory = Callable[[Shape, float], Body]
+F = TypeVar("F", bound=Factory)
 
 
 @dataclass(frozen=True)
@@ -41,25 +49,61 @@ class Entry:
     waves: bool = False
     scaled: bool = False
 
+    @property
+    def module(self) -> str:
+        """Where its factory is defined."""
+        inner = self.factory.func if isinstance(self.factory, partial) else self.factory
+        return str(getattr(inner, "__module__", ""))
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is not from this package."""
+        return not self.module.startswith("semisonic.") or self.is_given
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is an object, which no code makes again."""
+        return self.name in _GIVEN
+
+
+_GIVEN: set[str] = set()
 _FACTORIES: dict[str, Entry] = {}
 
 
-def register(name: str, *, waves: bool = False) -> Callable[[Factory], Factory]:
-    """Make a network known under a name.
+def register(name: str, *, waves: bool = False) -> Callable[[F], F]:
+    """Make a network known under a name; a decorator of a function or of a module's class.
 
-    The decorated function takes the shape (channel, mel, frame) of the features and gives
-    a :class:`Body`. Its initial weights do not matter; they are drawn by name afterwards.
+    What is decorated takes the shape (channel, mel, frame) of the features and gives an
+    ``nn.Module`` that takes standardised features (batch, channel, mel, frame) and gives one
+    vector a clip, (batch, dim), or a map, (batch, channel, fewer mel, fewer frames). Semisonic
+    puts pooling and the class layer on it. Its first weights are those it draws itself, with a
+    seed set before. A function may also give a :class:`Body`, whose weights are drawn by name.
 
     Parameters
     ----------
     name : str
+        No architecture, so it begins with a letter, and none of the package's names. A name of
+        one's own may be registered again: the last one counts.
     waves : bool
         Whether it reads samples, of shape (1, 1, time): one channel, one row, a frame a
         sample. Else it reads log-mel features, which have more rows than one.
+
+    Raises
+    ------
+    ModelError
+        For a name that is taken or reads like an architecture.
+
+    Examples
+    --------
+    >>> import semisonic
+    >>> from torch import nn
+    >>> @semisonic.register("two-layers")
+    ... def two_layers(shape):
+    ...     return nn.Sequential(nn.Conv2d(shape[0], 8, 3, stride=2), nn.ReLU())
+    >>> clf = semisonic.SoundClassifier("two-layers")
     """
 
-    def keep(factory: Factory) -> Factory:
+    def keep(factory: F) -> F:
         _add(Entry(name, factory, waves))
         return factory
 
@@ -80,6 +124,26 @@ def register_scaled(name: str, *, waves: bool = False) -> Callable[[ScaledFactor
 
     _check_free(name)
     return keep
+
+
+def give(name: str, factory: Factory) -> None:
+    """Make a network known that was given as an object."""
+    _GIVEN.add(name)
+    _add(Entry(name, factory))
+
+
+def defined_in(name: str) -> str | None:
+    """Where a network that is not from this package is defined; None for one that is.
+
+    The name of a module or of the script; empty for an object.
+    """
+    entry = _FACTORIES.get(name)
+    if entry is None or not entry.is_own:
+        return None
+    if entry.is_given:
+        return ""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(script).name if entry.module == "__main__" and script else entry.module
 
 
 def scaled_name(family: str, width: float) -> str:
@@ -116,7 +180,7 @@ def find(name: str) -> Factory | None:
     return None if entry is None else partial(_make, entry, width)
 
 
-def _make(entry: Entry, width: float, shape: Shape) -> Body:
+def _make(entry: Entry, width: float, shape: Shape) -> Any:
     """The network, after a look at the features."""
     found = " x ".join(map(str, shape))
     if entry.waves and shape[:2] != (1, 1):
@@ -133,7 +197,9 @@ def _make(entry: Entry, width: float, shape: Shape) -> Body:
         )
     if entry.scaled:
         return entry.factory(shape, width)  # type: ignore[call-arg]
-    return entry.factory(shape)  # type: ignore[call-arg]
+    # Somebody's code is tried out with real numbers, also where a file is read without any.
+    with torch.device("cpu") if entry.is_own else nullcontext():
+        return entry.factory(shape)  # type: ignore[call-arg]
 
 
 def _digits(width: float) -> str:
@@ -141,7 +207,8 @@ def _digits(width: float) -> str:
 
 
 def _check_free(name: str) -> None:
-    if name in _FACTORIES or looks_like_notation(name):
+    taken = name in _FACTORIES and not _FACTORIES[name].is_own
+    if taken or looks_like_notation(name):
         raise ModelError(f"the name '{name}' is taken or reads like an architecture")
 
 

@@ -19,6 +19,7 @@ from semisonic.models.card import write_card
 from semisonic.models.catalogue import create
 from semisonic.models.decision import Decision
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.registry import defined_in, find
 from semisonic.models.simple.heads import SimpleHead
 from semisonic.models.sound_model import SoundModel
 
@@ -29,6 +30,8 @@ _OF_DECISION = f"{container.DECISION}."
 """Begins the names of tables that are no weights of the network."""
 PUBLISHED_WEIGHTS = "published"
 """The entry of ``about`` that says which published weights a model began with."""
+DEFINED_IN = "defined_in"
+"""The entry that says where a network is defined that is not from this package."""
 _OF_ENCODERS = (
     "holds an encoder, which names no sounds yet, expected a classifier; train one from it: "
     "semisonic train DATA --encoder {}"
@@ -81,6 +84,7 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> So
     """
     content = container.read(path)
     settings = _checked(path, content.settings, "classifier")
+    _require_network(path, settings)
     tables = {k: v for k, v in content.weights.items() if k.startswith(_OF_DECISION)}
     weights = {k: v for k, v in content.weights.items() if k not in tables}
     try:
@@ -157,6 +161,7 @@ def load_encoder(
     content = container.read(path)
     kind = "encoder" if content.settings.get("kind") == "encoder" else "autoencoder"
     settings = _checked(path, content.settings, kind)
+    _require_network(path, settings)
     try:
         with torch.device("meta"):
             frontend = _frontend(settings)
@@ -204,12 +209,33 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _common(name: str, frontend: Frontend, about: Mapping[str, Any] | None) -> dict[str, Any]:
+    place = defined_in(name)
     return {
         "model": name,
+        **({} if place is None else {DEFINED_IN: place}),
         "features": to_dict(frontend.options),
         "standardize": frontend.standardize.kind,
         "about": dict(about or {}),
     }
+
+
+def _require_network(path: object, settings: Mapping[str, Any]) -> None:
+    """See that the code of a network is there that is not from this package.
+
+    Nothing is imported: a file cannot bring code to be run.
+    """
+    name, place = settings["model"], settings.get(DEFINED_IN)
+    if not isinstance(place, str) or find(name) is not None:
+        return
+    if not place:
+        raise ModelError(
+            f"{path}: its network '{name}' was given as an object, of which a file keeps the "
+            "weights alone; give one of the same layers: SoundClassifier.load(path, model=...)"
+        )
+    raise ModelError(
+        f"{path}: its network '{name}' is not from Semisonic; it was registered in '{place}'. "
+        f"Import that before (on the command line: --plugin {place}, or the path of its file)"
+    )
 
 
 _TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {

@@ -315,7 +315,7 @@ def build(
     ModelError
         For an unknown name, a wrong architecture, or features too small for it.
     """
-    with undisturbed():
+    with undisturbed(seed):
         body = create(name_or_notation, mel.shape, len(classes))
         frontend = Frontend(mel, standardize)
         model = SoundModel(frontend, body, classes, multi_label=multi_label, dropout=dropout)

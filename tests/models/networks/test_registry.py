@@ -52,8 +52,9 @@ def test_a_family_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build("mine-0.5", MelOptions(), "ab")
     assert (model.name, model.neck.out_features) == ("mine-0.5", 4)
     assert build("mine", MelOptions(), "ab").neck.out_features == 8
+    register_scaled("mine")(mine)  # one's own may be defined again, as in a notebook
     with pytest.raises(ModelError, match="taken"):
-        register_scaled("mine")
+        register_scaled("aclnet-sc")(mine)
 
 
 def test_what_networks_read_is_known() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -24,8 +25,24 @@ def read_config(file: Path, flags: Sequence[Flag]) -> dict[tuple[str, ...], Any]
     OptionError
         When the file cannot be read or holds a key that is no option, with the nearest.
     """
+    return values_of(_load(file), flags, f"--config {file}: ")
+
+
+def values_of(
+    table: Mapping[str, Any], flags: Sequence[Flag], where: str = ""
+) -> dict[tuple[str, ...], Any]:
+    """The values in a mapping, by the path of their flag.
+
+    Keys are as in :func:`read_config`; for a whole group its options object may stand.
+    ``where`` begins errors.
+
+    Raises
+    ------
+    OptionError
+        For a key that is no option, with the nearest.
+    """
     values: dict[tuple[str, ...], Any] = {}
-    _collect(_load(file), (), flags, file, values)
+    _collect(table, (), flags, where, values)
     return values
 
 
@@ -50,37 +67,27 @@ def _collect(
     table: Mapping[str, Any],
     above: tuple[str, ...],
     flags: Sequence[Flag],
-    file: Path,
+    where: str,
     values: dict[tuple[str, ...], Any],
 ) -> None:
     tables = {flag.path[: i + 1] for flag in flags for i in range(len(flag.path) - 1)}
     for key, value in table.items():
         name = str(key).replace("-", "_")
         path = (*above, name)
+        if path in tables and dataclasses.is_dataclass(value):
+            value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         if path in tables and isinstance(value, Mapping):
-            _collect(value, path, flags, file, values)
+            _collect(value, path, flags, where, values)
             continue
         flag = next((f for f in flags if path in (f.path, (f.name,))), None)
         if flag is None:
             known = [
                 f.path[-1] if above else f.name for f in flags if f.path[: len(above)] == above
             ]
-            where = "".join(f"{part}." for part in above)
+            place = "".join(f"{part}." for part in above)
             raise OptionError(
-                f"--config {file}: unknown option '{where}{key}': "
+                f"{where}unknown option '{place}{key}': "
                 f"{nearest(name, known + [t[-1] for t in tables if not above])}"
             )
-        values[flag.path] = _plain(value, flag)
-
-
-def _plain(value: Any, flag: Flag) -> Any:
-    """What a file can hold, as the field wants it: lists, whole numbers, paths, 'none'."""
-    if value == "none" and flag.may_be_none:
-        return None
-    if isinstance(value, list):
-        return tuple(_plain(item, flag) for item in value)
-    if flag.kind is Path and isinstance(value, str):
-        return Path(value)
-    if flag.kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    return value
+        none = isinstance(value, str) and value == "none" and flag.may_be_none
+        values[flag.path] = None if none else value

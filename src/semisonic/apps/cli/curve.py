@@ -24,10 +24,7 @@ def curve(options: CurveOptions, session: Session) -> Status:
     from semisonic.experiments import learning_curve
 
     result = learning_curve(options)
-    session.say(result.table)
-    for line in (*result.answers, *result.notes):
-        session.say(line)
-    session.say(f"report: {result.report}")
+    session.say(result.summary())
     return session.failed(result.failures, options.output / "bad_files.csv")
 
 

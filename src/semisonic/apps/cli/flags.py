@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from semisonic.base.options import field_types
+from semisonic.base.options import field_types, from_mapping
 
 MAIN_GROUP = "Options"
 
@@ -91,6 +91,27 @@ def flags_of(
             )
         )
     return flags
+
+
+def options_of(
+    options_class: type, flags: Sequence[Flag], values: Mapping[tuple[str, ...], Any]
+) -> Any:
+    """The options that some values give, by the path of their flag; the rest is as by default.
+
+    Raises
+    ------
+    OptionError
+        For a value of the wrong type, choice or range.
+    """
+    tree: dict[str, Any] = {}
+    # The outer class may set other defaults than the nested class has.
+    inner = {flag.path: flag.default for flag in flags if len(flag.path) > 1}
+    for path, value in {**inner, **values}.items():
+        here = tree
+        for part in path[:-1]:
+            here = here.setdefault(part, {})
+        here[path[-1]] = value
+    return from_mapping(options_class, tree)
 
 
 def place_of(flag: Flag) -> str:

@@ -1,4 +1,4 @@
-"""``-q``, ``-v`` and ``--traceback``: how a call speaks; before or after the verb."""
+"""``-q``, ``-v``, ``--traceback`` and ``--plugin``: for every verb; before or after it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,20 @@ _FLAGS = (
 
 def manner() -> list[click.Parameter]:
     """The options, for a verb or for what stands before it."""
-    return [
+    flags: list[click.Parameter] = [
         click.Option(names, is_flag=True, expose_value=False, callback=_remember, help=text)
         for names, text in _FLAGS
     ]
+    plugin = click.Option(
+        ["--plugin"], multiple=True, metavar="MODULE", expose_value=False, callback=_plug,
+        help="import a Python file or module that registers networks or augmentations; may be "
+        "given several times",
+    )  # fmt: skip
+    return [*flags, plugin]
+
+
+def _plug(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
+    ctx.ensure_object(Session).plugins += names
 
 
 def _remember(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:

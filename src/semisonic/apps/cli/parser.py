@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,10 @@ from click.core import ParameterSource
 
 from semisonic.apps.cli import help as help_text
 from semisonic.apps.cli.config import read_config
-from semisonic.apps.cli.flags import Flag, flags_of, place_of
+from semisonic.apps.cli.flags import Flag, flags_of, options_of, place_of
 from semisonic.apps.cli.manner import manner
 from semisonic.apps.cli.session import Session
 from semisonic.apps.cli.values import FlagType, as_toml, describe, gathered, metavar
-from semisonic.base.options import from_mapping
 
 SHORT = {"output": "-o", "k": "-k", "n": "-n"}
 
@@ -66,10 +65,7 @@ class Verb(click.Command):
                 raise click.UsageError(
                     f"{flag.name.upper()} is missing: {flag.rule.get('help', '')}", ctx
                 )
-            if len(flag.path) > 1:
-                # The outer class may set other defaults than the nested class has.
-                values.setdefault(flag.path, flag.default)
-        return from_mapping(self.options_class, _nested(values))
+        return options_of(self.options_class, self.flags, values)
 
     def _start(self, *, config: Path | None, dry_run: bool = False, **_: Any) -> int:
         ctx = click.get_current_context()
@@ -181,13 +177,3 @@ def _common(plans: bool) -> list[click.Parameter]:
 
 def _hyphens(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, value in values.items():
-        here = tree
-        for part in path[:-1]:
-            here = here.setdefault(part, {})
-        here[path[-1]] = value
-    return tree

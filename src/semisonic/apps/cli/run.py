@@ -25,10 +25,7 @@ def run(options: RunOptions, session: Session) -> Status:
 
     in_stages = recipe_kind(recipes.find(options.recipe)) == STAGES
     result = run_stages(options) if in_stages else run_recipe(options)
-    session.say(result.table)
-    for line in (*result.verdicts, *result.notes):
-        session.say(line)
-    session.say(f"report: {result.report}")
+    session.say(result.summary())
     if result.model is not None:
         _predict(result, result.model, session)
     return session.failed(result.failures, options.output / "bad_files.csv")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from semisonic.base import progress
+from semisonic.base import plugins, progress
 from semisonic.base.memory import keep_freed_memory
 from semisonic.engines import allow_processes
 
@@ -38,11 +38,14 @@ class Session:
         Whether the same command goes on after an interruption.
     log : Path or None
         Where the run's log lies, once a verb has a run folder; errors point there.
+    plugins : list of str
+        Modules to import before anything is done.
     """
 
     def __init__(self) -> None:
         self.quiet = self.verbose = self.dry_run = self.traceback = self.resumes = False
         self.log: Path | None = None
+        self.plugins: list[str] = []
 
     def start(self, *, resumes: bool) -> None:
         """Turn on progress bars and messages as asked for, and what makes long work faster."""
@@ -54,6 +57,8 @@ class Session:
         allow_processes()
         level = logging.INFO if self.verbose else logging.WARNING
         _speak(logging.ERROR if self.quiet else level)
+        for name in self.plugins:
+            plugins.load(name)
 
     def say(self, text: str = "") -> None:
         """Print a line of the answer."""

@@ -44,12 +44,23 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
         for name in given.keys() - made.keys():
             session.note(describe_layout(given[name][0]))
         return options
-    if not made:
+    if made:
+        session.note(f"the embedded sounds are in {output.parent / SYNTH}")
+    return with_synth(options, labelled, pool)
+
+
+def with_synth(options: T, labelled: str = "", pool: str = "") -> T:
+    """The options with the embedded sounds, made beside the run folder, for the word 'synth'."""
+    parts = {labelled: "labels.csv", pool: "pool"}
+    folder = Path(getattr(options, "output")).parent / SYNTH  # noqa: B009
+    paths = {
+        name: folder / part
+        for name, part in parts.items()
+        if name and str(getattr(options, name)) == SYNTH
+    }
+    if not paths:
         return options
-    folder = output.parent / SYNTH
-    session.note(f"the embedded sounds are in {folder}")
     synth.make(folder, SynthOptions())
-    paths = {name: folder / part for name, part in made.items()}
     return dataclasses.replace(options, **paths)  # type: ignore[type-var]
 
 

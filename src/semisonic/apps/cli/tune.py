@@ -21,11 +21,7 @@ def tune(options: TuneOptions, session: Session) -> Status:
     from semisonic.experiments import tune as search
 
     result = search(options)
-    session.say(result.table)
-    for line in (*result.answers, *result.notes):
-        session.say(line)
-    session.say(f"report: {result.report}")
-    session.say(f"To measure it on the test folds, once:\n  {result.command}")
+    session.say(result.summary())
     return session.failed(result.failures, options.output / "bad_files.csv")
 
 

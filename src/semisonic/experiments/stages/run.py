@@ -16,7 +16,7 @@ from semisonic.experiments.job_folder import MODEL, is_done
 from semisonic.experiments.material import WHOLE
 from semisonic.experiments.method_notes import too_few_steps
 from semisonic.experiments.options import SYNTH, RunOptions
-from semisonic.experiments.results import text_table
+from semisonic.experiments.results import Table
 from semisonic.experiments.run import (
     EXAMPLES,
     FREE,
@@ -129,7 +129,7 @@ def _leave_models(plan: StagesPlan, folder: Path) -> None:
             (folder / job.name / MODEL).unlink(missing_ok=True)
 
 
-def _table(outcome: StagesOutcome) -> str:
+def _table(outcome: StagesOutcome) -> Table:
     """All stages with their numbers, and below each what it is held against."""
     gains = {(row[0], row[1]): row[2:] for row in gain_rows(outcome)}
     rows = []
@@ -143,4 +143,4 @@ def _table(outcome: StagesOutcome) -> str:
         for line in lines or [[""] * 4]:
             rows.append([*head, *line])
             head = [""] * len(head)
-    return text_table(_HEADERS, rows)
+    return Table(_HEADERS, rows)

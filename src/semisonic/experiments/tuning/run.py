@@ -6,20 +6,21 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from semisonic.base.errors import OptionError
 from semisonic.base.files import write_text
 from semisonic.base.options import check, to_dict
+from semisonic.base.result import Result
 from semisonic.base.wording import percent
 from semisonic.data.categories import categories_of
 from semisonic.engines import Engine, open_engine
 from semisonic.experiments.engine import Task, run_tasks
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import ExperimentOptions, RunOptions
-from semisonic.experiments.results import text_table
+from semisonic.experiments.results import Table
 from semisonic.experiments.run import (
     FREE,
     listens_for_copies,
@@ -48,11 +49,14 @@ from semisonic.experiments.tuning.trial import (
 from semisonic.experiments.worker import Context
 from semisonic.training import RunFolder, choose_device
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TuneResult:
+class TuneResult(Result):
     """What a search leaves.
 
     Attributes
@@ -71,7 +75,7 @@ class TuneResult:
         The best settings as a recipe, against the recipe's own.
     command : str
         What measures them on the test folds.
-    table : str
+    table : Table
         The best values for a terminal.
     answers : tuple of str
         What was found, in words.
@@ -87,11 +91,27 @@ class TuneResult:
     outcome: Outcome
     recipe: Path
     command: str
-    table: str
+    table: Table
     answers: tuple[str, ...]
     report: Path
     failures: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+
+    def summary(self) -> str:
+        """For a terminal."""
+        return "\n".join(
+            [
+                str(self.table),
+                *self.answers,
+                *self.notes,
+                f"report: {self.report}",
+                f"To measure it on the test folds, once:\n  {self.command}",
+            ]
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """The main table: a row an option, with its best value."""
+        return self.table.to_frame()
 
 
 def tune(options: TuneOptions) -> TuneResult:
@@ -240,7 +260,7 @@ def _report(
     return TuneResult(
         best=best.point, score=best.score, default_score=default.score, without_luck=luck,
         outcome=outcome, recipe=file, command=command,
-        table=text_table(["option", "recipe", "best"], best_rows(target, best)),
+        table=Table(["option", "recipe", "best"], best_rows(target, best)),
         answers=_answers(outcome, best.score, luck), report=report,
         failures=search.jobs.material.failures, notes=notes,
     )  # fmt: skip

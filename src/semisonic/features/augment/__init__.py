@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from semisonic.base.lazy import lazy_names
 from semisonic.features.augment.options import PRESETS, AugmentOptions, preset, suited
+from semisonic.features.augment.own import OWN, register_augmentation
 
 if TYPE_CHECKING:
     from semisonic.features.augment.background import Background
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from semisonic.features.augment.band_mask import BandMask
     from semisonic.features.augment.base import Augmentation
     from semisonic.features.augment.between_class import BetweenClass, mix_by_loudness
-    from semisonic.features.augment.builder import Chain, augmenter
+    from semisonic.features.augment.builder import Chain, OwnView, augmenter
     from semisonic.features.augment.gain import Gain
     from semisonic.features.augment.mixing import PairMixing, mix_targets, other_rows
     from semisonic.features.augment.mixup import Mixup, blend
@@ -38,7 +39,7 @@ _WHERE = {
     "band_gain": ("BandGain",),
     "band_mask": ("BandMask",),
     "between_class": ("BetweenClass", "mix_by_loudness"),
-    "builder": ("Chain", "augmenter"),
+    "builder": ("Chain", "OwnView", "augmenter"),
     "gain": ("Gain",),
     "mixup": ("Mixup", "blend"),
     "mixing": ("PairMixing", "mix_targets", "other_rows"),
@@ -52,6 +53,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "OWN",
     "PRESETS",
     "AugmentOptions",
     "Augmentation",
@@ -62,6 +64,7 @@ __all__ = [
     "Chain",
     "Gain",
     "Mixup",
+    "OwnView",
     "PairMixing",
     "PinkNoise",
     "PitchShift",
@@ -77,6 +80,7 @@ __all__ = [
     "mix_targets",
     "other_rows",
     "preset",
+    "register_augmentation",
     "suited",
 ]
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
+from semisonic.base.errors import DataError
 from semisonic.base.options import check
 from semisonic.features.augment.background import Background
 from semisonic.features.augment.band_gain import BandGain
 from semisonic.features.augment.band_mask import BandMask
-from semisonic.features.augment.base import Augmentation
+from semisonic.features.augment.base import Augmentation, full_precision
 from semisonic.features.augment.gain import Gain
 from semisonic.features.augment.noise import PinkNoise, WhiteNoise
 from semisonic.features.augment.options import AugmentOptions
+from semisonic.features.augment.own import OWN
 from semisonic.features.augment.pitch_shift import PitchShift
 from semisonic.features.augment.resized_crop import ResizedCrop
 from semisonic.features.augment.stretch import Stretch
@@ -41,6 +45,47 @@ class Chain(Augmentation):
         for step in self.steps:
             x = cast(Augmentation, step).once(x)
         return x
+
+
+class OwnView(nn.Module):
+    """An augmentation that is not from this package; nothing in ``eval()``, nothing learned.
+
+    Parameters
+    ----------
+    name : str
+        As it was registered: see :func:`semisonic.register_augmentation`.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        change = OWN[name]
+        self.name = name
+        self.change = copy.deepcopy(change) if isinstance(change, nn.Module) else change
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Changed features in training, the same ones otherwise.
+
+        Raises
+        ------
+        DataError
+            When something else than features of the same shape comes out.
+        """
+        if not self.training:
+            return x
+        with torch.no_grad(), full_precision(x):
+            found: object = self.change(x.float())
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        if not isinstance(found, Tensor) or shape != tuple(x.shape):
+            raise DataError(
+                f"the augmentation '{self.name}' gives {shape} for features of shape "
+                f"{tuple(x.shape)} (batch, channel, mel, frame), expected the same shape"
+            )
+        return found.to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """What torch prints of it beside its modules."""
+        return self.name
 
 
 def augmenter(options: AugmentOptions, mel: MelOptions) -> nn.Module:

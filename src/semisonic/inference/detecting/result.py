@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.audio.remote import shown
+from semisonic.base.result import Result
 from semisonic.base.wording import duration
 from semisonic.data.events import Events
 from semisonic.inference.detecting.truth_scores import TruthScores
@@ -19,8 +21,12 @@ from semisonic.inference.tables import plain_table
 _SHOWN = 10
 
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 @dataclass(frozen=True)
-class DetectResult:
+class DetectResult(Result):
     """The answer of ``detect``.
 
     Attributes
@@ -77,6 +83,10 @@ class DetectResult:
                 rate = len(mine) / self.hours
                 rows.append((label, len(mine), total, rate, float(mine.score.max())))
         return sorted(rows, key=lambda row: -row[1])
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row an event: recording, times, class, largest and mean score."""
+        return self.events.to_frame().assign(mean_score=self.mean_scores)
 
     def summary(self) -> str:
         """For a terminal."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from semisonic.base.result import Result
 from semisonic.inference.export_options import AUDIO
 from semisonic.inference.exporting.parity import Parity
 from semisonic.inference.exporting.speed import Form
@@ -14,8 +16,12 @@ from semisonic.models import SoundModel
 _HEADS = ("form", "MB", "ms a clip", "x real time")
 
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 @dataclass(frozen=True)
-class ExportResult:
+class ExportResult(Result):
     """A file and what is known of it.
 
     Attributes
@@ -44,6 +50,15 @@ class ExportResult:
     forms: tuple[Form, ...]
     notes: tuple[str, ...]
     failures: tuple[tuple[str, str], ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a form, the model itself and its files: size and speed; empty if not measured."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [(one.name, one.n_bytes, one.milliseconds, one.real_time) for one in self.forms],
+            columns=["name", "n_bytes", "milliseconds", "real_time"],
+        )
 
     def summary(self) -> str:
         """For a terminal."""

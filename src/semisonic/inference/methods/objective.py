@@ -71,7 +71,7 @@ def make_objective(
     if noisy_loss is not None:
         check_noisy(method)
         shared |= {"noisy_loss": noisy_loss, "noisy_weight": noisy_weight}
-    views = {"weak": view("weak", mel), "strong": view("strong", mel)}
+    views = {"weak": view("weak", mel), "strong": view(options.pool_augment, mel)}
     weight, decay = options.weight_for(method), options.decay_for(method)
     ramp = options.ramp_steps
     if method in CLASSIFYING:

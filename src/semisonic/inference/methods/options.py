@@ -6,7 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 
 from semisonic.base.errors import OptionError
-from semisonic.base.options import option
+from semisonic.base.options import OpenChoices, option
+from semisonic.features.augment.own import OWN
 from semisonic.learning.losses.options import LossOptions
 
 METHODS = (
@@ -31,6 +32,7 @@ _GUESSING = ("probe", "fixmatch", "noisy-student")
 _READERS = {
     "augment": _TRAINING,
     "mixup": _TRAINING,
+    "pool_augment": ("pi-model", "mean-teacher", "fixmatch"),
     "pool_ratio": _WITH_POOL,
     "pool_weight": ("probe", *_WITH_POOL),
     "ramp_steps": ("pi-model", "mean-teacher"),
@@ -53,8 +55,14 @@ class MethodOptions:
 
     augment: str = option(
         "none", "random changes of labelled clips in training; mixed: weak or strong ones",
-        choices=VIEWS,
+        choices=OpenChoices(VIEWS, OWN),
     )  # fmt: skip
+    pool_augment: str = option(
+        "strong",
+        "pi-model, mean-teacher, fixmatch: random changes of unlabelled clips, in the view that "
+        "is learned from",
+        choices=OpenChoices(VIEWS, OWN),
+    )
     mixup: float = option(
         0.0, "blend pairs of clips, shares from Beta(x, x); 0 is off", minimum=0.0, maximum=10.0
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 from torch import nn
 
 from semisonic.features import MelOptions
-from semisonic.features.augment import Mixup, augmenter, preset
+from semisonic.features.augment import OWN, Mixup, OwnView, augmenter, preset
 from semisonic.features.augment.either import Either
 from semisonic.features.augment.wave import wave_view
 from semisonic.features.options import WAVE
 
 
 def view(name: str, mel: MelOptions) -> nn.Module:
-    """A view by name: none, weak, strong, or mixed (each clip draws weak or strong)."""
+    """A view by name: none, weak, strong, mixed (each clip draws weak or strong), or one's own."""
+    if name in OWN:
+        return OwnView(name)
     if mel.input == WAVE:
         return wave_view(name, mel)
     if name == "mixed":

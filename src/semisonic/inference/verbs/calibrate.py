@@ -20,7 +20,11 @@ from semisonic.inference.deciding.sounds import ROLE, check_enough
 from semisonic.inference.modelfile import MODEL, find_file, open_model
 from semisonic.inference.provenance import Part, overlaps
 from semisonic.inference.verbs.calibrate_page import write_calibrate_page
-from semisonic.inference.verbs.calibrate_result import CalibrateResult, numbers_of
+from semisonic.inference.verbs.calibrate_result import (
+    THRESHOLD_COLUMNS,
+    CalibrateResult,
+    numbers_of,
+)
 from semisonic.inference.verbs.evaluate import refuse_seen
 from semisonic.inference.verbs.runs import (
     open_run,
@@ -81,6 +85,7 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
         result = CalibrateResult(
             fitted, noise, run.folder / MODEL, run.folder / "report.html", prepared.failures,
             prepared.remarks, tuple(unknown), model.multi_label,
+            model.classes,
             (*clips.notes, *together.notes),
         )  # fmt: skip
         write_thresholds(run.path("thresholds.csv"), model, fitted)
@@ -110,7 +115,7 @@ def write_thresholds(path: Path, model: SoundModel, fitted: Fitted) -> None:
     """A row a class: threshold, whether the wanted precision is shown, and what was reached."""
     write_csv(
         path,
-        ["class", "threshold", "outcome", "precision", "lower_bound", "recall", "clips", "named"],
+        THRESHOLD_COLUMNS,
         [
             [name, f"{t.value:.4f}", t.outcome, f"{t.precision:.4f}", f"{t.low:.4f}",
              f"{t.recall:.4f}", t.n_clips, t.n_named]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semisonic import evaluation
+from semisonic.base.result import Result
 from semisonic.base.wording import percent
 from semisonic.evaluation.calibration import Reliability
 from semisonic.evaluation.class_thresholds import SHOWN
@@ -19,9 +20,16 @@ from semisonic.inference.prepare import Failures
 from semisonic.inference.verbs.runs import unreadable
 from semisonic.models.decision import KNOWN_FROM
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+THRESHOLD_COLUMNS = (
+    "class", "threshold", "outcome", "precision", "lower_bound", "recall", "clips", "named",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
-class CalibrateResult:
+class CalibrateResult(Result):
     """What ``calibrate`` made and found.
 
     Attributes
@@ -38,6 +46,8 @@ class CalibrateResult:
         Labels left out because the model does not know them.
     notes : tuple of str
         What is known of the recordings that the clips were cut from.
+    classes : tuple of str
+        Of the model.
     """
 
     fitted: Fitted
@@ -48,6 +58,7 @@ class CalibrateResult:
     remarks: Failures
     unknown: tuple[str, ...]
     multi_label: bool
+    classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -58,6 +69,18 @@ class CalibrateResult:
         target = self.fitted.held.target(self.multi_label)[rows]
         measure = evaluation.tag_reliability if self.multi_label else evaluation.reliability
         return measure(target, self.fitted.before[rows]), measure(target, self.fitted.after[rows])
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a class: threshold, what it reaches, and on how many clips."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                (name, t.value, t.outcome, t.precision, t.low, t.recall, t.n_clips, t.n_named)
+                for name, t in zip(self.classes, self.fitted.thresholds, strict=True)
+            ],
+            columns=list(THRESHOLD_COLUMNS),
+        )
 
     def summary(self) -> str:
         """For a terminal."""

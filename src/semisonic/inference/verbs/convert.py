@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semisonic.base.options import check
+from semisonic.base.result import Result
 from semisonic.data.outputs import check_file
 from semisonic.inference.options import ConvertOptions
 from semisonic.inference.published import Origin
 from semisonic.inference.verbs.runs import stamp
 from semisonic.models import PretrainedEncoder, convert_published, count_parameters, save_encoder
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True)
-class ConvertResult:
+class ConvertResult(Result):
     """What ``convert`` made.
 
     Attributes
@@ -28,6 +33,18 @@ class ConvertResult:
     network: PretrainedEncoder
     encoder: Path
     origin: Origin
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: the network, its parameters, its file."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "network": [self.network.name],
+                "parameters": [count_parameters(self.network)],
+                "encoder": [str(self.encoder)],
+            }
+        )
 
     @property
     def failures(self) -> tuple[tuple[str, str], ...]:

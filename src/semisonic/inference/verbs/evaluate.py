@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from semisonic.base.errors import DataError
 from semisonic.base.files import content_hash, write_csv, write_json
 from semisonic.base.options import check
 from semisonic.base.progress import track
+from semisonic.base.result import Result
 from semisonic.base.wording import percent
 from semisonic.data.clips import Clips
 from semisonic.data.readers.load import require_labels
@@ -41,8 +42,12 @@ PARTS_SHOWN = 3
 """The worst parts that are named on the terminal; the page has them all."""
 
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 @dataclass(frozen=True)
-class EvaluateResult:
+class EvaluateResult(Result):
     """What ``evaluate`` found.
 
     Attributes
@@ -77,6 +82,10 @@ class EvaluateResult:
     def metrics(self) -> Mapping[str, Any]:
         """As :func:`semisonic.evaluation.summary` gives them."""
         return self.measurement.metrics
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a clip: labels, recording, best class, and the score of each class."""
+        return self.measurement.to_frame()
 
     def summary(self) -> str:
         """For a terminal."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semisonic.base.errors import OptionError
 from semisonic.base.files import replacing, write_csv
+from semisonic.base.result import Result
 from semisonic.engines import open_engine
 from semisonic.evaluation.plots import rate_sweep
 from semisonic.evaluation.report.media import figure_png
@@ -21,8 +23,12 @@ from semisonic.training import RateSweep
 TABLE, FIGURE = "rates.csv", "rates.png"
 
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 @dataclass(frozen=True)
-class FindRateResult:
+class FindRateResult(Result):
     """What ``find-rate`` found.
 
     Attributes
@@ -45,6 +51,14 @@ class FindRateResult:
     notes: tuple[str, ...]
     failures: Failures
     remarks: Failures
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a step: the learning rate, the loss, and its moving average."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"rate": self.sweep.rates, "loss": self.sweep.losses, "smoothed": self.sweep.smoothed}
+        )
 
     def summary(self) -> str:
         """For a terminal."""

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from semisonic.audio.remote import stamp_of, url_of
 from semisonic.base.files import csv_line, digest
 from semisonic.base.options import check
 from semisonic.base.progress import track
+from semisonic.base.result import Result
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
 from semisonic.data.outputs import check_file, writing
@@ -28,6 +29,9 @@ from semisonic.inference.prepare import Failures
 from semisonic.inference.scoring import BATCH_SIZE
 from semisonic.inference.tables import plain_table
 from semisonic.models import SoundModel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VERB, SUFFIXES = "predict", (".csv",)
 SHOWN = 20
@@ -61,6 +65,13 @@ class Prediction:
     known: float = 1.0
     reason: str = ""
 
+    def values(self, *, reasons: bool = False) -> list[object]:
+        """The row of a table; with ``reasons`` two values more, ``known`` and ``reason``."""
+        row: list[object] = [self.file, self.start_time, self.end_time]
+        for pair in zip(self.labels, self.scores, strict=True):
+            row += pair
+        return [*row, self.known, self.reason] if reasons else row
+
     def cells(self, *, reasons: bool = False) -> list[str]:
         """The row of the CSV; with ``reasons`` two cells more, ``known`` and ``reason``."""
         cells = [self.file, f"{self.start_time:.3f}", f"{self.end_time:.3f}"]
@@ -78,7 +89,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class PredictResult:
+class PredictResult(Result):
     """The answer of ``predict``.
 
     Attributes
@@ -93,6 +104,8 @@ class PredictResult:
         The CSV file.
     seconds, audio_seconds : float
         Time taken and time of the windows scored.
+    columns : tuple of str
+        Of the table, as :meth:`to_frame` gives it.
     """
 
     rows: tuple[Prediction, ...]
@@ -102,6 +115,26 @@ class PredictResult:
     output: Path | None
     seconds: float
     audio_seconds: float
+    columns: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        where = f", in {self.output}" if self.output is not None else ""
+        return f"<PredictResult: {self.n_rows} rows, {self.n_clips} clips{where}>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """All rows, with the columns of the CSV file; read from it if there is one."""
+        import pandas as pd
+
+        texts = [name for name in self.columns if name.startswith(("file", "label", "reason"))]
+        if self.output is None:
+            reasons = "reason" in self.columns
+            rows = [row.values(reasons=reasons) for row in self.rows]
+            return pd.DataFrame(rows, columns=list(self.columns))
+        return pd.read_csv(
+            self.output, keep_default_na=False, dtype=dict.fromkeys(texts, str),
+            na_values={name: [""] for name in self.columns if name not in texts},
+            encoding_errors="surrogateescape",
+        )  # fmt: skip
 
     def summary(self) -> str:
         """The table and what went wrong, for a terminal."""
@@ -193,12 +226,13 @@ def predict_files(
     failures = list(missing)
     kept: list[Prediction] = []
     n_rows, n_clips, heard = 0, 0, 0.0
+    columns = _columns(min(top, len(model.classes)), rule.is_asked)
     with ExitStack() as stack:
         writer = journal = None
         if output is not None:
             key = digest(model_key(model), top, windows, unknown, threshold, hop, batch_size)
             journal = stack.enter_context(_Kept(output, key, clips))
-            writer = _writer(stack, output, min(top, len(model.classes)), rule.is_asked)
+            writer = _writer(stack, output, columns)
         first = journal.first if journal else 0
         scored = score_clips(
             model, clips, hop=hop, batch_size=batch_size, device=device, workers=workers,
@@ -234,7 +268,9 @@ def predict_files(
                 if writer is None or len(kept) < SHOWN:
                     kept.append(prediction)
     seconds = time.perf_counter() - began
-    return PredictResult(tuple(kept), n_rows, n_clips, tuple(failures), output, seconds, heard)
+    return PredictResult(
+        tuple(kept), n_rows, n_clips, tuple(failures), output, seconds, heard, columns
+    )
 
 
 @dataclass(frozen=True)
@@ -336,11 +372,18 @@ def predictions_of(
         labels, values = [model.classes[i] for i in best], scores[best].tolist()
         reason = rule.reason(scores, sure, multi_label=several)
         if reason:
-            labels, values = [UNKNOWN, *labels][:top], [float("nan"), *values][:top]
+            labels, values = [UNKNOWN, *labels[:-1]], [float("nan"), *values[:-1]]
         yield Prediction(file, start, end, tuple(labels), tuple(values), sure, reason)
 
 
-def _writer(stack: ExitStack, output: Path | None, top: int, reasons: bool) -> IO[str] | None:
+def _columns(top: int, reasons: bool) -> tuple[str, ...]:
+    """The names of the table's columns."""
+    more = [name for i in range(2, top + 1) for name in (f"label_{i}", f"score_{i}")]
+    more += ["known", "reason"] if reasons else []
+    return ("file", "start_time", "end_time", "label", "score", *more)
+
+
+def _writer(stack: ExitStack, output: Path | None, columns: tuple[str, ...]) -> IO[str] | None:
     """A CSV file that takes its place when all rows are written."""
     if output is None:
         return None
@@ -348,7 +391,5 @@ def _writer(stack: ExitStack, output: Path | None, top: int, reasons: bool) -> I
     stream = stack.enter_context(
         part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
     )
-    more = [name for i in range(2, top + 1) for name in (f"label_{i}", f"score_{i}")]
-    more += ["known", "reason"] if reasons else []
-    stream.write(csv_line(["file", "start_time", "end_time", "label", "score", *more]))
+    stream.write(csv_line(columns))
     return stream

@@ -7,11 +7,13 @@ import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import check
+from semisonic.base.result import Result
 from semisonic.base.seeds import generator
 from semisonic.data.checks import COPIES
 from semisonic.data.clips import Clips
@@ -56,8 +58,12 @@ from semisonic.models import AutoEncoder, save_encoder
 _log = logging.getLogger(__name__)
 
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 @dataclass(frozen=True)
-class PretrainResult:
+class PretrainResult(Result):
     """What ``pretrain`` made.
 
     Attributes
@@ -81,6 +87,12 @@ class PretrainResult:
     failures: Failures
     remarks: Failures = ()
     notes: tuple[str, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row an epoch: losses, learning rate, what was held out."""
+        import pandas as pd
+
+        return pd.DataFrame(self.outcome.history)
 
     def summary(self) -> str:
         """For a terminal."""

@@ -6,13 +6,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semisonic.base.errors import OptionError
 from semisonic.base.files import write_json
 from semisonic.base.options import check
+from semisonic.base.result import Result
 from semisonic.data.scan import Scan, counts, write_tables
 from semisonic.data.scan import scan as look_at
+from semisonic.data.scan.recording import COLUMNS
 from semisonic.inference.scan_options import ScanOptions
 from semisonic.inference.verbs.runs import plain
 from semisonic.inference.verbs.scan_page import write_scan_page
@@ -28,8 +30,12 @@ FREE = (
 a file not to be decoded again."""
 
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 @dataclass(frozen=True)
-class ScanResult:
+class ScanResult(Result):
     """What ``scan`` found.
 
     Attributes
@@ -52,6 +58,12 @@ class ScanResult:
     def failures(self) -> tuple[tuple[str, str], ...]:
         """Files that cannot be used, or not as a whole."""
         return self.scan.bad_files
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a recording, as in recordings.csv."""
+        import pandas as pd
+
+        return pd.DataFrame([one.row() for one in self.scan.recordings], columns=list(COLUMNS))
 
     def summary(self) -> str:
         """What ``data info`` does not say, for a terminal."""

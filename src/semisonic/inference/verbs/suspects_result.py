@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.base.result import Result
 from semisonic.base.wording import percent
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.evaluation.suspects import Suspects
@@ -20,8 +22,12 @@ LOW_AGREEMENT = 0.6
 """Below this share of labels that the judge would have given too, its doubts are worth little."""
 
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 @dataclass(frozen=True)
-class SuspectsResult:
+class SuspectsResult(Result):
     """What ``suspects`` found.
 
     Attributes
@@ -100,6 +106,21 @@ class SuspectsResult:
         turned = said != (self.clips.targets()[row] > 0)
         answers = np.where(said, self.scores[row], 1.0 - self.scores[row])
         return float((answers[turned] if turned.any() else answers).max())
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a listed clip, the most suspicious first."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "clip": [self.clips.ids[row] for row in self.listed],
+                "label": [self.label(row) for row in self.listed],
+                "suggestion": [self.suggestion(row) for row in self.listed],
+                "score": self.found.quality[self.listed],
+                "support": [self.support(row) for row in self.listed],
+                "group": self.clips.group[self.listed].astype(object),
+            }
+        )
 
     def summary(self) -> str:
         """For a terminal."""

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semisonic import evaluation
 from semisonic.base.files import write_csv, write_json
+from semisonic.base.result import Result
 from semisonic.base.wording import percent
 from semisonic.data.clips import Clips
 from semisonic.engines import open_engine
@@ -33,9 +34,12 @@ from semisonic.inference.verbs.together import trained
 from semisonic.models import save
 from semisonic.training import RunFolder
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True)
-class TrainResult:
+class TrainResult(Result):
     """What ``train`` made.
 
     Attributes
@@ -72,6 +76,12 @@ class TrainResult:
     remarks: Failures = ()
     notes: tuple[str, ...] = ()
     method: str = "supervised"
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row an epoch: losses, learning rate, validation."""
+        import pandas as pd
+
+        return pd.DataFrame(self.outcome.history)
 
     def summary(self) -> str:
         """For a terminal."""

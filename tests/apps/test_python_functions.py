@@ -1,0 +1,126 @@
+"""The verbs as Python functions: paths as texts, options by their names, tables and short reprs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+import semisonic
+from semisonic.base.errors import OptionError
+
+RATE = 8000
+SMALL = {
+    "mel": {"sample_rate": RATE, "duration": 0.5, "n_fft": 256, "hop_length": 128, "n_mels": 16},
+    "model": "(4)3c-2p", "epochs": 3, "batch_size": 8, "precision": "fp32", "device": "cpu",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten recordings of noise and ten of tones, in class folders."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    time = np.arange(RATE // 2) / RATE
+    for number in range(10):
+        tone = 0.4 * np.sin(2 * np.pi * (200 + 20 * number) * time)
+        for kind, wave in (("noise", rng.normal(0, 0.1, len(time))), ("tone", tone)):
+            (folder / kind).mkdir(exist_ok=True)
+            sf.write(folder / kind / f"{number}.wav", wave, RATE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The run folder of a training."""
+    folder = str(tmp_path_factory.mktemp("run") / "train")
+    result = semisonic.train(str(sounds), folder, method="supervised", validation=0, **SMALL)
+    assert repr(result).startswith("<TrainResult: trained '(4)3c-2p' on 20 clips")
+    assert len(repr(result).splitlines()) == 1
+    assert result.to_frame()["epoch"].tolist() == [1, 2, 3]
+    return folder
+
+
+def test_predict_takes_texts_and_gives_a_frame(run: str, sounds: Path, tmp_path: Path) -> None:
+    result = semisonic.predict(run, [str(sounds / "tone"), str(sounds / "noise")], top=2)
+    frame = result.to_frame()
+    assert list(frame.columns) == [
+        "file", "start_time", "end_time", "label", "score", "label_2", "score_2",
+    ]  # fmt: skip
+    assert len(frame) == 20
+    assert frame["score"].between(0.5, 1).all()
+    assert repr(result) == "<PredictResult: 20 rows, 20 clips>"
+    written = semisonic.predict(run, str(sounds), output=str(tmp_path / "table.csv"), top=2)
+    from_file = written.to_frame()
+    assert from_file.dtypes.equals(frame.dtypes)
+    assert np.allclose(sorted(from_file["score"]), sorted(frame["score"]), atol=1e-4)
+
+
+def test_predict_takes_a_classifier_and_a_table_of_clips(run: str, sounds: Path) -> None:
+    clf = semisonic.SoundClassifier.load(run)
+    table = semisonic.load_clips(sounds)
+    by_file = semisonic.predict(run, str(sounds), top=1, threshold=0.0).to_frame()
+    for model, files in ((clf, str(sounds)), (clf.model_, table), (run, table)):
+        found = semisonic.predict(model, files, top=1, threshold=0.0).to_frame()
+        assert sorted(found["score"]) == sorted(by_file["score"])
+
+
+def test_the_verbs_of_training_take_the_options_of_the_command_line(
+    run: str, sounds: Path, tmp_path: Path
+) -> None:
+    others = tmp_path / "others"
+    shutil.copytree(sounds, others)
+    rng = np.random.default_rng(1)
+    for file in others.rglob("*.wav"):
+        wave, _ = sf.read(file)
+        sf.write(file, wave + rng.normal(0, 0.001, len(wave)), RATE)
+    found = semisonic.evaluate(run, str(others), str(tmp_path / "e"), bootstrap=100)
+    assert len(found.to_frame()) == 20
+    assert set(found.to_frame().columns) >= {"clip", "label", "predicted", "noise", "tone"}
+    made = semisonic.calibrate(run, str(others), str(tmp_path / "c"), unknown="none")
+    assert made.to_frame()["class"].tolist() == ["noise", "tone"]
+    encoder = semisonic.pretrain(
+        str(others), str(tmp_path / "p"), objective="denoising", noise_db=3.0, **SMALL
+    )
+    assert len(encoder.to_frame()) == 3
+    rates = semisonic.find_rate(
+        str(others), str(tmp_path / "r"), method="supervised", sweep_steps=20, **SMALL
+    )
+    assert list(rates.to_frame().columns) == ["rate", "loss", "smoothed"]
+    for result in (found, made, encoder, rates):
+        assert repr(result).startswith(f"<{type(result).__name__}: ")
+        assert "\n" not in repr(result)
+
+
+def test_scan_gives_a_row_a_recording(sounds: Path, tmp_path: Path) -> None:
+    frame = semisonic.scan(str(sounds), str(tmp_path / "scan")).to_frame()
+    assert len(frame) == 20
+    assert frame["sample_rate"].unique().tolist() == [RATE]
+
+
+def test_the_folder_of_a_run_is_found_by_the_same_call(run: str, sounds: Path) -> None:
+    again = semisonic.train(str(sounds), run, method="supervised", validation=0, **SMALL)
+    assert again.model.parent == Path(run)
+
+
+def test_a_group_of_options_may_be_an_object(sounds: Path, tmp_path: Path) -> None:
+    options = {**SMALL, "mel": semisonic.MelOptions(**SMALL["mel"])}  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="option 'n_mels': found 0, expected at least 1"):
+        semisonic.train(str(sounds), tmp_path / "a", **{**options, "n_mels": 0})
+    done = semisonic.train(
+        str(sounds), tmp_path / "b", method="supervised", validation=0, **options
+    )
+    assert done.outcome.model.mel.n_mels == 16
+
+
+def test_wrong_calls_are_explained(run: str, sounds: Path) -> None:
+    with pytest.raises(OptionError, match="unknown option 'epoch': did you mean 'epochs'"):
+        semisonic.train(str(sounds), epoch=3)
+    with pytest.raises(OptionError, match="option 'top': found 'all', expected a whole number"):
+        semisonic.predict(run, str(sounds), top="all")
+    clf = semisonic.SoundClassifier.load(run)
+    with pytest.raises(OptionError, match=r"found a SoundClassifier in memory.*score\(\)"):
+        semisonic.evaluate(clf, str(sounds))  # type: ignore[arg-type]
