@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from semisonic.inference.detecting.options import DetectOptions
     from semisonic.inference.detecting.result import DetectResult
     from semisonic.inference.detecting.verb import run_detect
+    from semisonic.inference.event_options import EventOptions
     from semisonic.inference.export_options import ExportOptions
     from semisonic.inference.exporting.result import ExportResult
     from semisonic.inference.inputs import gather
     from semisonic.inference.live.events import LiveEvent
     from semisonic.inference.live.listening import Listening, listen
-    from semisonic.inference.live.options import ListenOptions, TrackOptions
+    from semisonic.inference.live.options import ListenOptions
     from semisonic.inference.live.scorer import LiveScorer, WindowScores
-    from semisonic.inference.live.tracker import EventTracker
+    from semisonic.inference.live.tracker import LiveTracker
     from semisonic.inference.modelfile import open_encoder, open_model
     from semisonic.inference.options import (
         ConvertOptions,
@@ -86,9 +87,10 @@ _WHERE = {
     "inputs": ("gather",),
     "live.events": ("LiveEvent",),
     "live.listening": ("Listening", "listen"),
-    "live.options": ("ListenOptions", "TrackOptions"),
+    "event_options": ("EventOptions",),
+    "live.options": ("ListenOptions",),
     "live.scorer": ("LiveScorer", "WindowScores"),
-    "live.tracker": ("EventTracker",),
+    "live.tracker": ("LiveTracker",),
     "modelfile": ("open_encoder", "open_model"),
     "options": (
         "ConvertOptions",
@@ -142,7 +144,7 @@ __all__ = [
     "DetectResult",
     "EvaluateOptions",
     "EvaluateResult",
-    "EventTracker",
+    "EventOptions",
     "ExportOptions",
     "ExportResult",
     "FindRateOptions",
@@ -154,6 +156,7 @@ __all__ = [
     "Listening",
     "LiveEvent",
     "LiveScorer",
+    "LiveTracker",
     "Overlap",
     "Part",
     "PredictOptions",
@@ -171,7 +174,6 @@ __all__ = [
     "SoundClassifier",
     "SuspectsOptions",
     "SuspectsResult",
-    "TrackOptions",
     "TrainOptions",
     "TrainOutcome",
     "TrainResult",
