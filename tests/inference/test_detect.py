@@ -203,6 +203,6 @@ def test_the_model_decides_where_it_can(detector: Path, recording: Path, tmp_pat
     assert dict(zip(found.labels, found.thresholds, strict=True)) == {"hum": 0.3, "sweep": 0.45}
     assert found.events.score.max() < before.events.score.max()
     model.decision = replace(model.decision, thresholds={})
-    again = detect(model, recording, output=tmp_path, device="cpu", threshold=0.95)
+    again = detect(model, recording, output=tmp_path, device="cpu", threshold=1.0)
     assert again.heard == 0, "thresholds change no score"
     assert len(again.events) == 0
