@@ -32,7 +32,7 @@ from measuring import head
 from semisonic.audio.live import BLOCK_TIME, Playback
 from semisonic.base.files import write_json
 from semisonic.features import MelOptions
-from semisonic.inference import LiveScorer, TrackOptions, listen
+from semisonic.inference import EventOptions, LiveScorer, listen
 from semisonic.models import SoundModel, build
 from semisonic.training.provenance import versions
 
@@ -52,7 +52,7 @@ def made(name: str, mel: MelOptions) -> SoundModel:
 
 def work(model: SoundModel, sound: np.ndarray) -> dict[str, float]:
     """Processing alone: blocks as a microphone gives them, one after the other."""
-    scorer = LiveScorer(model, RATE, hop=HOP)
+    scorer = LiveScorer(model, RATE, EventOptions(hop=HOP))
     scorer.warm_up()
     n_block = round(BLOCK_TIME * RATE)
     with_window: list[float] = []
@@ -78,7 +78,7 @@ def work(model: SoundModel, sound: np.ndarray) -> dict[str, float]:
 
 def latency(model: SoundModel, file: Path) -> dict[str, float]:
     """A file played in real time, through the whole path."""
-    listening = listen(model, Playback(file, 1.0), TrackOptions(threshold="0.5"), hop=HOP)
+    listening = listen(model, Playback(file, 1.0), EventOptions(threshold="0.5", hop=HOP))
     for _ in listening:
         pass
     meter = listening.meter

@@ -47,12 +47,12 @@ def test_scores_and_events_are_those_of_listen(
     client: Any, app_model: Path, app_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = app_folder / "site" / "hum.wav"
-    rules = ["--threshold", "0.3", "--hop", "0.25", "--smooth", "0"]
+    rules = ["--threshold", "0.3", "--hop", "0.25", "--merge-gap", "0"]
     command = ["listen", str(app_model), "--input", str(file), "--speed", "0", "--scores", "-q"]
     assert main([*command, *rules]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     samples, _ = sf.read(file, dtype="int16")
-    found = streamed(client, samples, threshold=0.3, hop=0.25, smooth=0.0)
+    found = streamed(client, samples, threshold=0.3, hop=0.25, merge_gap=0.0)
 
     expected = [line for line in lines if line["event"] == "scores"]
     scores = [message for message in found if message["kind"] == "scores"]
@@ -99,7 +99,7 @@ def test_missing_thresholds_are_told_on_the_page_and_not_each_time(
         ('{"rate": 1e9}', "rate"),
         ('{"rate": 8000, "hop": 0}', "hop"),
         ('{"rate": 8000, "threshold": 7}', "threshold"),
-        ('{"rate": 8000, "smooth": "x"}', "smooth"),
+        ('{"rate": 8000, "merge_gap": "x"}', "merge_gap"),
     ],
 )
 def test_a_wrong_beginning_is_told_why(client: Any, first: str, reason: str) -> None:

@@ -157,7 +157,7 @@ def test_a_command_that_fails_gives_status_3(
         (["--input", "-"], "--rate 16000"),
         (["--input", "-", "--rate", "8000", "--device-name", "x"], "means nothing"),
         (["--speed", "0"], "means nothing for the microphone"),
-        (["--hop", "0"], "at least 0.01 s"),
+        (["--hop", "0"], "at least 0.001 s"),
     ],
 )
 def test_wrong_use_gives_status_2(

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from semisonic.inference.detecting.options import DetectOptions
     from semisonic.inference.detecting.result import DetectResult
     from semisonic.inference.detecting.verb import run_detect
+    from semisonic.inference.event_options import EventOptions
     from semisonic.inference.export_options import ExportOptions
     from semisonic.inference.exporting.result import ExportResult
     from semisonic.inference.inputs import gather
     from semisonic.inference.live.events import LiveEvent
     from semisonic.inference.live.listening import Listening, listen
-    from semisonic.inference.live.options import ListenOptions, TrackOptions
+    from semisonic.inference.live.options import ListenOptions
     from semisonic.inference.live.scorer import LiveScorer, WindowScores
-    from semisonic.inference.live.tracker import EventTracker
+    from semisonic.inference.live.tracker import LiveTracker
     from semisonic.inference.methods.options import MethodOptions
     from semisonic.inference.modelfile import open_encoder, open_model
     from semisonic.inference.options import (
@@ -87,10 +88,11 @@ _WHERE = {
     "inputs": ("gather",),
     "live.events": ("LiveEvent",),
     "live.listening": ("Listening", "listen"),
-    "live.options": ("ListenOptions", "TrackOptions"),
+    "event_options": ("EventOptions",),
+    "live.options": ("ListenOptions",),
     "live.scorer": ("LiveScorer", "WindowScores"),
-    "live.tracker": ("EventTracker",),
     "methods.options": ("MethodOptions",),
+    "live.tracker": ("LiveTracker",),
     "modelfile": ("open_encoder", "open_model"),
     "options": (
         "ConvertOptions",
@@ -144,7 +146,7 @@ __all__ = [
     "DetectResult",
     "EvaluateOptions",
     "EvaluateResult",
-    "EventTracker",
+    "EventOptions",
     "ExportOptions",
     "ExportResult",
     "FindRateOptions",
@@ -156,6 +158,7 @@ __all__ = [
     "Listening",
     "LiveEvent",
     "LiveScorer",
+    "LiveTracker",
     "MethodOptions",
     "Overlap",
     "Part",
@@ -174,7 +177,6 @@ __all__ = [
     "SoundClassifier",
     "SuspectsOptions",
     "SuspectsResult",
-    "TrackOptions",
     "TrainOptions",
     "TrainOutcome",
     "TrainResult",

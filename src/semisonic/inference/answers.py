@@ -11,9 +11,10 @@ from semisonic.base.errors import ModelError, OptionError
 from semisonic.models import SoundModel
 from semisonic.models.decision import KNOWN_FROM
 
-UNKNOWN = "unknown"
+UNKNOWN, SILENCE = "unknown", "silence"
 AUTO = "auto"
 STRANGE, UNSURE = "like nothing learned", "below threshold"
+NOTHING = "digital silence"
 
 
 @dataclass(frozen=True)

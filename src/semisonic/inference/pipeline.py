@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semisonic.audio import MIN_DURATION, fit_length, probe, read_blocks
+from semisonic.audio import MIN_DURATION, fit_length, is_silent, probe, read_blocks
 from semisonic.audio.checks import too_short
 from semisonic.base.errors import AudioError
 from semisonic.data.clips import Clips
@@ -44,11 +44,17 @@ class Windows:
     times : ndarray, shape (n, 2)
         Start and end in the recording, seconds.
     features : ndarray of float32, shape (n, channel, mel, frame)
+    is_silent : ndarray of bool, shape (n,)
+        Which hold nothing but digital silence: see :func:`semisonic.audio.is_silent`.
     """
 
     row: int
     times: NDArray[np.float64]
     features: NDArray[np.float32]
+    is_silent: NDArray[np.bool_]
+
+    def __getitem__(self, rows: slice) -> Windows:
+        return Windows(self.row, self.times[rows], self.features[rows], self.is_silent[rows])
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,12 @@ def _windows_of(
     n_hop = mel.n_samples if hop is None else max(1, round(hop * rate))
     times: list[tuple[float, float]] = []
     features: list[NDArray[np.float32]] = []
+    silent: list[bool] = []
     reason = ""
+
+    def windows() -> Windows:
+        return Windows(row, np.array(times), np.stack(features), np.array(silent))
+
     try:
         blocks = read_blocks(
             clips.root / str(clips.file[row]),
@@ -155,13 +166,14 @@ def _windows_of(
                 return
             times.append((begin + start / rate, begin + (start + len(wave)) / rate))
             features.append(features_of_wave(wave, mel, extractor()))
+            silent.append(is_silent(wave))
             if len(features) == _CHUNK:
-                yield Windows(row, np.array(times), np.stack(features))
-                times, features = [], []
+                yield windows()
+                times, features, silent = [], [], []
     except AudioError as error:
         reason = error.reason
     if features:
-        yield Windows(row, np.array(times), np.stack(features))
+        yield windows()
     yield Done(row, reason)
 
 

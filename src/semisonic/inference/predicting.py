@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from semisonic.data.clips import Clips
 from semisonic.engines import LOCAL_ENGINE, Engine, in_order, spread
 from semisonic.inference.pipeline import Done, Item, Windows, stream_windows
-from semisonic.inference.scoring import BATCH_SIZE, answer_rows, embed_rows, settle
+from semisonic.inference.scoring import BATCH_SIZE, answer_rows, counting, embed_rows, settle
 from semisonic.models import SoundModel
 from semisonic.training import choose_device
 
@@ -66,6 +66,8 @@ class ClipScores:
         Empty from :func:`embed_clips`.
     n_windows : int
         Windows that were read, also of a clip that then broke off.
+    silent : ndarray of bool, shape (n_windows,)
+        Windows of digital silence; means leave them out, as long as there are others.
     """
 
     row: int
@@ -74,17 +76,27 @@ class ClipScores:
     reason: str = ""
     known: Table = field(default_factory=lambda: np.zeros(0))
     n_windows: int = 0
+    silent: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing to hear in any window."""
+        return bool(self.silent.all())
 
     @property
     def mean(self) -> Table:
-        """Mean over the windows, shape (n_classes,)."""
-        mean: Table = self.windows.mean(axis=0)
+        """Mean over the windows with something to hear, shape (n_classes,)."""
+        mean: Table = self.windows[self._counting].mean(axis=0)
         return mean
 
     @property
     def mean_known(self) -> float:
-        """Mean over the windows: the clip is unknown below 0.5."""
-        return float(self.known.mean())
+        """The same mean of ``known``: the clip is unknown below 0.5."""
+        return float(self.known[self._counting].mean())
+
+    @property
+    def _counting(self) -> NDArray[np.bool_]:
+        return counting(self.silent)
 
 
 def score_clips(
@@ -181,6 +193,7 @@ class _Open:
     times: list[Table] = field(default_factory=list)
     results: list[Table] = field(default_factory=list)
     known: list[Table] = field(default_factory=list)
+    silent: list[NDArray[np.bool_]] = field(default_factory=list)
     reason: str = ""
     is_complete: bool = False
 
@@ -189,13 +202,13 @@ class _Open:
         if self.reason or not self.results:
             nothing = np.zeros((0, 2)), np.zeros((0, width))
             return ClipScores(self.row, *nothing, self.reason, n_windows=n)
-        known = np.concatenate(self.known)
         return ClipScores(
             self.row,
             np.concatenate(self.times),
             np.concatenate(self.results),
-            known=known,
+            known=np.concatenate(self.known),
             n_windows=n,
+            silent=np.concatenate(self.silent),
         )
 
 
@@ -224,6 +237,7 @@ def _in_batches(work: _Work, clips: Clips, workers: int | None, first: int) -> I
                 opened[-1].reason, opened[-1].is_complete = item.reason, True
             else:
                 opened[-1].times.append(item.times)
+                opened[-1].silent.append(item.is_silent)
                 result, known = next(waiting)
                 opened[-1].results.append(result)
                 opened[-1].known.append(known)

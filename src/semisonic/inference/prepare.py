@@ -113,7 +113,7 @@ class Prepared:
     def per_clip(
         self, scores: NDArray[np.float64], rows: ArrayLike
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Mean of the scores of each clip's windows.
+        """Mean of the scores of each clip's windows, without silent ones where there are others.
 
         Parameters
         ----------
@@ -127,7 +127,10 @@ class Prepared:
         source_rows : ndarray of int64, shape (n_clips,)
             Rows of the table given to :func:`prepare`, in rising order.
         """
-        owner, means = mean_by(self.source[np.asarray(rows)], scores)
+        index = np.asarray(rows, np.int64)
+        of, heard = self.source[index], ~self.is_silent[index]
+        used = heard | ~np.isin(of, of[heard])
+        owner, means = mean_by(of[used], scores[used])
         return means, owner
 
     @property

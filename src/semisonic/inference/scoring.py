@@ -219,6 +219,16 @@ def statistics_of_rows(
     return _in_batches(model, model.statistics, features, rows, batch_size, device, width)
 
 
+def counting(silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which windows of a clip count in its means: those with something to hear, if there are any.
+
+    Parameters
+    ----------
+    silent : ndarray of bool, shape (n_windows,)
+    """
+    return np.ones_like(silent) if silent.all() else ~silent
+
+
 def mean_by(
     owner: ArrayLike, scores: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

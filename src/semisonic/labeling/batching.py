@@ -69,9 +69,7 @@ def _split(items: list[Item], n: int) -> tuple[list[Item], list[Item]]:
     first: list[Item] = []
     for i, item in enumerate(items):
         if isinstance(item, Windows) and len(item.times) > n:
-            head = Windows(item.row, item.times[:n], item.features[:n])
-            tail = Windows(item.row, item.times[n:], item.features[n:])
-            return [*first, head], [tail, *items[i + 1 :]]
+            return [*first, item[:n]], [item[n:], *items[i + 1 :]]
         first.append(item)
         n -= _size(item)
     return first, []

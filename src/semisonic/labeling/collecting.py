@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.inference.pipeline import Windows
+from semisonic.inference.scoring import counting
 from semisonic.labeling.embedder import Vectors
 from semisonic.labeling.rows import Scores, pack
 
@@ -23,21 +25,29 @@ class Collected:
         self.n_windows = 0
         self._times: list[NDArray[np.float64]] = []
         self._scores: list[Scores] = []
-        self._vector: NDArray[np.float64] = np.zeros(0)
+        self._silent: list[NDArray[np.bool_]] = []
+        self._vectors: list[NDArray[np.float64]] = []  # sums: of silent windows, of the others
 
-    def add(self, times: NDArray[np.float64], vectors: Vectors, scores: Scores) -> None:
-        """Add windows: times (n, 2), vectors (n, dim), scores (n, class)."""
-        self._times.append(times)
+    def add(self, item: Windows, vectors: Vectors, scores: Scores) -> None:
+        """Add windows: vectors (n, dim), scores (n, class)."""
+        self._times.append(item.times)
         self._scores.append(scores)
+        self._silent.append(item.is_silent)
         if self.is_mean:
-            more = vectors.sum(axis=0, dtype=np.float64)
-            self._vector = self._vector + more if self.n_windows else more
-        self.n_windows += len(times)
+            sums = [
+                vectors[rows].sum(axis=0, dtype=np.float64)
+                for rows in (item.is_silent, ~item.is_silent)
+            ]
+            before = self._vectors or [np.zeros(vectors.shape[1])] * 2
+            self._vectors = [old + new for old, new in zip(before, sums, strict=True)]
+        self.n_windows += len(item.times)
 
     @property
     def mean(self) -> Vectors:
-        """The mean of the vectors, shape (1, dim)."""
-        return np.asarray(self._vector / self.n_windows, np.float32)[None]
+        """The mean of the vectors that count, shape (1, dim): see :func:`counting`."""
+        silent = np.concatenate(self._silent)
+        total = self._vectors[0 if silent.all() else 1]
+        return np.asarray(total / counting(silent).sum(), np.float32)[None]
 
     @property
     def n_rows(self) -> int:
@@ -49,7 +59,9 @@ class Collected:
         if not self.n_windows:
             return ""
         times, scores = np.concatenate(self._times), np.concatenate(self._scores)
+        silent = np.concatenate(self._silent)
         if self.is_mean:
             times = np.array([[times[0, 0], times[:, 1].max()]])
-            scores = scores.mean(axis=0, keepdims=True)
-        return pack(times, scores)
+            scores = scores[counting(silent)].mean(axis=0, keepdims=True)
+            silent = np.array([silent.all()])
+        return pack(times, scores, silent)

@@ -59,7 +59,7 @@ def embed_group(
         if not isinstance(item, Done):
             if not clip.is_mean:
                 write(vectors, end + clip.n_windows)
-            clip.add(item.times, vectors, scores)
+            clip.add(item, vectors, scores)
             continue
         reason = item.reason or ("" if clip.n_windows else "holds no sound")
         n_rows, told = (0, "") if reason else (clip.n_rows, clip.packed())

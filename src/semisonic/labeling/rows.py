@@ -20,8 +20,10 @@ Scores = NDArray[np.float64]
 
 
 def row_type(n_classes: int) -> np.dtype[np.void]:
-    """Of each row: seconds in its recording, and the score of each class as 16 bits."""
-    return np.dtype([("start", "<f8"), ("end", "<f8"), ("scores", "<u2", (n_classes,))])
+    """Of each row: seconds in its recording, if it is silent, each class's score as 16 bits."""
+    return np.dtype(
+        [("start", "<f8"), ("end", "<f8"), ("silent", "?"), ("scores", "<u2", (n_classes,))]
+    )
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,11 @@ def described(clips: Clips, row: int) -> dict[str, Any]:
     }
 
 
-def pack(times: NDArray[np.float64], scores: Scores) -> str:
-    """Start and end, shape (n, 2), and scores, (n, n_classes), of rows as text."""
+def pack(times: NDArray[np.float64], scores: Scores, silent: NDArray[np.bool_]) -> str:
+    """Start and end, shape (n, 2), scores, (n, n_classes), and silence of rows as text."""
     rows = np.zeros(len(times), row_type(scores.shape[1]))
     rows["start"], rows["end"] = times.T
-    rows["scores"] = packed(scores)
+    rows["scores"], rows["silent"] = packed(scores), silent
     return b64encode(rows.tobytes()).decode("ascii")
 
 

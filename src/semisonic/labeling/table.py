@@ -33,7 +33,7 @@ class Table:
     clips : Clips
         A row a vector.
     predicted : ndarray of str, shape (n,)
-        The best class; empty where the model names none.
+        The best class; empty where the model names none, and in digital silence.
     score : ndarray of float64, shape (n,)
         Its score, 0 to 1; NaN where there is none.
     cluster : ndarray of int64, shape (n,)
@@ -55,9 +55,10 @@ def write_entries(
         for entry in entries:
             rows = entry.rows
             table = unpacked(rows["scores"])
-            for start, end, scores in zip(rows["start"], rows["end"], table, strict=True):
+            columns = rows["start"], rows["end"], rows["silent"], table
+            for start, end, silent, scores in zip(*columns, strict=True):
                 cluster = clusters[number] if number < len(clusters) else NO_CLUSTER
-                best = int(scores.argmax()) if len(scores) else None
+                best = int(scores.argmax()) if len(scores) and not silent else None
                 write(
                     number,
                     entry.key[0],

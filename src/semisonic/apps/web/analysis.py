@@ -19,14 +19,14 @@ from semisonic.base.errors import AudioError
 from semisonic.base.options import from_mapping
 from semisonic.data.events import Events
 from semisonic.inference import predict_files
-from semisonic.inference.detecting.events_of import Rules
+from semisonic.inference.answers import NOTHING
 from semisonic.inference.detecting.grid import Stretch
 from semisonic.inference.detecting.hearing import Listener, hear
-from semisonic.inference.detecting.options import DetectOptions
 from semisonic.inference.detecting.recordings import Recording, list_recordings
 from semisonic.inference.detecting.score_store import Scores, ScoreStore, packed, unpacked
-from semisonic.inference.event_options import AUTO
+from semisonic.inference.event_options import AUTO, EventOptions
 from semisonic.inference.thresholds import settled
+from semisonic.inference.tracking import EventRules
 from semisonic.models import SoundModel
 
 TOP = 5
@@ -42,7 +42,9 @@ class Analysis:
     Attributes
     ----------
     top : tuple of (str, float)
-        The best classes over the whole recording; empty for a long one.
+        The best classes over the whole recording; empty for a long or a silent one.
+    is_silent : bool
+        Whether the whole recording holds nothing but digital silence; False for a long one.
     progress : float
         Share that was heard.
     is_done : bool
@@ -53,7 +55,7 @@ class Analysis:
     def __init__(self, model: SoundModel, sound: Sound, folder: Path, device: str) -> None:
         self._model, self._sound, self._folder, self._device = model, sound, folder, device
         self.top: tuple[tuple[str, float], ...] = ()
-        self.is_done, self.reason = False, ""
+        self.is_done, self.is_silent, self.reason = False, False, ""
         self._listener = Listener(model, device=device)
         self._lock = threading.Lock()
         self._recording: Recording | None = None
@@ -115,7 +117,7 @@ class Analysis:
         Parameters
         ----------
         settings : mapping
-            Some of ``RULES``, as :class:`DetectOptions` takes them.
+            Some of ``RULES``, as :class:`EventOptions` takes them.
 
         Raises
         ------
@@ -123,20 +125,13 @@ class Analysis:
             When one is wrong.
         """
         threshold = settled(self._model, settings.get("threshold", AUTO))
-        given = {**settings, "threshold": threshold, "model": Path(), "files": [self._sound.path]}
-        options = from_mapping(DetectOptions, given)
-        rules = Rules.of(self._listener, options)
+        options = from_mapping(EventOptions, {**settings, "threshold": threshold})
+        rules = EventRules.of(self._listener, options)
         recording = self._recording
         if recording is None:
             return Events.from_rows([])
-        rows = [
-            {"file": self._sound.name,
-             "start_time": round(one.first * rules.frame, 3),
-             "end_time": round(min(one.last * rules.frame, recording.duration), 3),
-             "label": self._model.classes[one.column], "score": one.score}
-            for one in rules.events(self._heard())
-        ]  # fmt: skip
-        return Events.from_rows(rows)
+        rows = rules.rows(self._heard(), self._sound.name, recording.duration)
+        return Events.from_rows([row for row, _ in rows])
 
     def scores(self, start: float, end: float, n: int) -> NDArray[np.float64]:
         """The largest scores in each of ``n`` stretches of a time, shape (n, n_classes).
@@ -185,4 +180,7 @@ class Analysis:
         if result.failures:
             raise AudioError(self._sound.name, result.failures[0][1])
         row = result.rows[0]
+        self.is_silent = row.reason == NOTHING
+        if self.is_silent:
+            return ()
         return tuple(zip(row.labels, row.scores, strict=True))

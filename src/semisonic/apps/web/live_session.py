@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from semisonic.apps.web.analysis import RULES
 from semisonic.apps.web.live_source import BrowserSource
 from semisonic.base.errors import OptionError, SemisonicError
 from semisonic.base.options import from_mapping
-from semisonic.inference import TrackOptions, WindowScores, listen
+from semisonic.inference import EventOptions, WindowScores, listen
 from semisonic.inference.event_options import AUTO
 from semisonic.inference.thresholds import settled
 from semisonic.models import SoundModel
 
-LIVE_OPTIONS = ("threshold", "smooth", "hysteresis", "min_duration", "off_delay")
 RATES = (8_000, 192_000)
 HOPS = (0.05, 5.0)
 _log = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ class LiveSession:
     ----------
     model : SoundModel
     hello : mapping
-        What the browser says first: ``rate`` (Hz), ``hop`` (s) and any of ``LIVE_OPTIONS``.
+        What the browser says first: ``rate`` (Hz), ``hop`` (s) if not the usual one, and any
+        of ``RULES``.
     tell : callable
         Is given each message for the browser, from the session's thread.
 
@@ -44,15 +45,17 @@ class LiveSession:
         self, model: SoundModel, hello: Mapping[str, Any], tell: Tell, device: str = "cpu"
     ) -> None:
         rate = _within("rate", hello.get("rate"), RATES)
-        self._hop = _within("hop", hello.get("hop", 0.5), HOPS)
-        track = {name: hello[name] for name in LIVE_OPTIONS if name in hello}
-        track["threshold"] = settled(model, track.get("threshold", AUTO))
-        options = from_mapping(TrackOptions, track)
+        events = {name: hello[name] for name in RULES if name in hello}
+        events["threshold"] = settled(model, events.get("threshold", AUTO))
+        if "hop" in hello:
+            events["hop"] = _within("hop", hello["hop"], HOPS)
+        options = from_mapping(EventOptions, events)
         self._model, self._tell = model, tell
         self._source = BrowserSource(round(rate))
         self._listening = listen(
-            model, self._source, options, hop=self._hop, on_scores=self._say_scores, device=device
+            model, self._source, options, on_scores=self._say_scores, device=device
         )
+        self._hop = self._listening.meter.hop
         self._thread = threading.Thread(target=self._run, name="live", daemon=True)
 
     def start(self) -> None:

@@ -60,9 +60,13 @@ def routes(studio: Studio) -> APIRouter:
         analysis = studio.analysis(sound)
         if analysis is not None:
             facts["heard"] = {
-                "progress": analysis.progress, "is_done": analysis.is_done,
-                "reason": analysis.reason, "top": analysis.top, "frame": analysis.frame,
-            }  # fmt: skip
+                "progress": analysis.progress,
+                "is_done": analysis.is_done,
+                "reason": analysis.reason,
+                "top": analysis.top,
+                "is_silent": analysis.is_silent,
+                "frame": analysis.frame,
+            }
         return facts
 
     @router.delete("/sounds/{identity}")

@@ -9,13 +9,11 @@ from fastapi import APIRouter
 from semisonic.apps.web.analysis import RULES
 from semisonic.apps.web.examples import RATE, examples, make_example
 from semisonic.apps.web.forms import fields_of
-from semisonic.apps.web.live_session import LIVE_OPTIONS
 from semisonic.apps.web.sound import Sound
 from semisonic.apps.web.studio import Studio
 from semisonic.apps.web.wire import Body, FileName, to_page
 from semisonic.audio import write
-from semisonic.inference import TrackOptions
-from semisonic.inference.detecting.options import DetectOptions
+from semisonic.inference import EventOptions
 
 
 class Place(Body):
@@ -34,8 +32,7 @@ def routes(studio: Studio) -> APIRouter:
         return {
             **studio.facts(),
             "examples": examples(),
-            "rules": fields_of(DetectOptions, RULES),
-            "live": fields_of(TrackOptions, LIVE_OPTIONS),
+            "rules": fields_of(EventOptions, RULES),
             "open": [sound.facts() for sound in studio.shelf.all() if sound.is_listed],
         }
 

@@ -37,7 +37,7 @@ def hear_afar(
         The device "auto" is the processor.
     """
     device = "cpu" if options.device == "auto" else options.device
-    make = partial(_hearer, listener.model, options.hop, options.times, device)
+    make = partial(_hearer, listener.model, options.events.hop, options.events.times, device)
     with engine.calls(make, workers=options.workers, device=device) as calls:
         for heard in in_order(calls, _together(parts, listener.grid.frame)):
             yield from heard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import tempfile
 import time
@@ -21,21 +22,22 @@ from semisonic.data.events import Events
 from semisonic.data.outputs import refuse_url
 from semisonic.engines import LOCAL, Engine, EngineOptions, open_engine, spread
 from semisonic.inference.detecting.afar import hear_afar
-from semisonic.inference.detecting.events_of import Rules
 from semisonic.inference.detecting.grid import Stretch
 from semisonic.inference.detecting.hearing import Listener, hear
 from semisonic.inference.detecting.options import DetectOptions
 from semisonic.inference.detecting.recordings import Recording, list_recordings
 from semisonic.inference.detecting.result import DetectResult
 from semisonic.inference.detecting.score_store import Scores, ScoreStore, packed, unpacked
+from semisonic.inference.event_options import EventOptions
 from semisonic.inference.modelfile import open_model
+from semisonic.inference.tracking import EventRules
 from semisonic.models import SoundModel
 from semisonic.training.checkpoint import weights_digest
 
 WORTH_PROCESSES = 7200
 """Seconds of sound from which on processes hear them sooner than threads."""
 
-_VERSION = 1  # raise when the same model and options give other scores
+_VERSION = 2  # raise when the same model and options give other scores
 _Broken = dict[tuple[str, int], tuple[Scores, str]]
 
 
@@ -64,8 +66,9 @@ def detect(
     address : str, optional
         Of the Ray cluster: see :class:`semisonic.engines.EngineOptions`.
     **settings
-        Options of :class:`DetectOptions`: ``threshold``, ``hop``, ``times``, ``edge``,
-        ``merge_gap``, ``min_duration``, ``classes``, ``background``, ``device``, ``workers``.
+        Options of :class:`EventOptions` (``threshold``, ``hop``, ``times``, ``edge``,
+        ``merge_gap``, ``min_duration``, ``classes``, ``background``) and of
+        :class:`DetectOptions` (``device``, ``workers``).
 
     Returns
     -------
@@ -86,13 +89,18 @@ def detect(
     values = {name: list(v) if isinstance(v, tuple) else v for name, v in settings.items()}
     if "threshold" in values:
         values["threshold"] = str(values["threshold"])
+    own = {field.name for field in dataclasses.fields(DetectOptions)}
+    of_events = {name: value for name, value in values.items() if name not in own}
     options = from_mapping(
         DetectOptions,
         {
-            **values, "model": Path(), "files": [Path(path) for path in paths],
+            **{name: value for name, value in values.items() if name in own},
+            "events": from_mapping(EventOptions, of_events),
+            "model": Path(),
+            "files": [Path(path) for path in paths],
             "where": EngineOptions(engine, address),
         },
-    )  # fmt: skip
+    )
     if output is not None:
         refuse_url(Path(output))
         return detect_with(opened, options, Path(output))
@@ -111,8 +119,8 @@ def _detect(
 ) -> DetectResult:
     began = time.perf_counter()
     device = options.device if engine.is_local else "cpu"  # of this process
-    listener = Listener(model, options.hop, options.times, device)
-    rules = Rules.of(listener, options)
+    listener = Listener(model, options.events.hop, options.events.times, device)
+    rules = EventRules.of(listener, options.events)
     recordings, failures = list_recordings(options.files, options.workers, engine)
     grid = listener.grid
     places = {one: grid.parts(one.n_samples(grid.sample_rate)) for one in recordings}
@@ -127,15 +135,9 @@ def _detect(
         durations, reasons = {}, list(failures)
         for one in recordings:
             heard = _Heard(store, broken, one, places[one])
-            for event in rules.events(heard):
-                label = model.classes[event.column]
-                start, end = event.first * rules.frame, event.last * rules.frame
-                rows.append(
-                    {"file": one.file, "start_time": round(start, 3),
-                     "end_time": round(min(end, one.duration), 3),
-                     "label": label, "score": event.score}
-                )  # fmt: skip
-                means.append(event.mean)
+            for row, mean in rules.rows(heard, one.file, one.duration):
+                rows.append(row)
+                means.append(mean)
             reached = heard.n_frames * rules.frame if heard.reason else one.duration
             durations[one.file] = min(one.duration, reached)
             if heard.reason or one.damage:

@@ -120,28 +120,34 @@ class Grid:
 
 
 class Average:
-    """The mean of what overlapping windows say of each frame of a part.
+    """The mean of what overlapping windows say of each frame.
 
     Parameters
     ----------
     grid : Grid
-    part : Stretch
     n_classes : int
     times : ndarray of float64, shape (n_points,), optional
         Times within a window, s, at which it gives scores; without it a window gives one
         answer for all of its length.
+    part : Stretch, optional
+        Frames outside it are left out; all frames are wanted by default.
     """
 
     def __init__(
-        self, grid: Grid, part: Stretch, n_classes: int, times: NDArray[np.float64] | None = None
+        self,
+        grid: Grid,
+        n_classes: int,
+        times: NDArray[np.float64] | None = None,
+        part: Stretch | None = None,
     ) -> None:
-        self.grid, self.part, self.times = grid, part, times
-        n = part.last - part.first
-        self._sum = np.zeros((n, n_classes))
-        self._count = np.zeros(n, np.int64)
+        self.grid, self.times = grid, times
+        self._first = 0 if part is None else part.first
+        self._last = None if part is None else part.last
+        self._sum = np.zeros((0, n_classes))
+        self._count = np.zeros(0, np.int64)
 
     def add(self, start_time: float, end_time: float, scores: NDArray[np.float64]) -> None:
-        """Add a window.
+        """Add a window; it may begin with that before it, but not earlier.
 
         Parameters
         ----------
@@ -149,22 +155,37 @@ class Average:
             In the recording, s.
         scores : ndarray, shape (n_classes,), or (n_points, n_classes) with ``times``
         """
-        frame, first = self.grid.frame, self.part.first
-        n = len(self._count)
-        low = min(max(round(start_time / frame) - first, 0), n)
-        high = min(max(int(np.ceil(end_time / frame - 1e-6)) - first, low), n)
+        low = max(self.frame_of(start_time), self._first)
+        high = int(np.ceil(end_time / self.grid.frame - 1e-6))
+        high = max(low, high if self._last is None else min(high, self._last))
+        more = high - self._first - len(self._count)
+        if more > 0:
+            self._sum = np.concatenate([self._sum, np.zeros((more, self._sum.shape[1]))])
+            self._count = np.concatenate([self._count, np.zeros(more, np.int64)])
+        rows = slice(low - self._first, high - self._first)
         if self.times is None:
-            self._sum[low:high] += scores
+            self._sum[rows] += scores
         else:
-            at = self.grid.middles(first + low, first + high) - start_time
-            self._sum[low:high] += _between(self.times, scores, at)
-        self._count[low:high] += 1
+            at = self.grid.middles(low, high) - start_time
+            self._sum[rows] += _between(self.times, scores, at)
+        self._count[rows] += 1
 
-    def mean(self) -> NDArray[np.float64]:
-        """Scores, shape (n, n_classes), of the frames from the first on that were heard."""
-        unheard = np.flatnonzero(self._count == 0)
-        n = int(unheard[0]) if len(unheard) else len(self._count)
-        mean: NDArray[np.float64] = self._sum[:n] / self._count[:n, None]
+    def frame_of(self, start_time: float) -> int:
+        """The first frame of a window."""
+        return round(start_time / self.grid.frame)
+
+    def take(self, before: int | None = None) -> NDArray[np.float64]:
+        """Scores, shape (n, n_classes), of the next frames up to the last that was heard.
+
+        Parameters
+        ----------
+        before : int, optional
+            Only frames before this one, which no later window may reach.
+        """
+        n = len(self._count) if before is None else before - self._first
+        n = min(max(n, 0), len(self._count))
+        mean: NDArray[np.float64] = self._sum[:n] / np.maximum(self._count[:n], 1)[:, None]
+        self._sum, self._count, self._first = self._sum[n:], self._count[n:], self._first + n
         return mean
 
 

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from semisonic.base.errors import OptionError
 from semisonic.data.clips import Clips
 from semisonic.inference.detecting.grid import Average, Grid, Stretch
-from semisonic.inference.detecting.options import FRAMES, WINDOWS
 from semisonic.inference.detecting.recordings import Recording
-from semisonic.inference.event_options import AUTO
+from semisonic.inference.event_options import AUTO, FRAMES, WINDOWS
 from semisonic.inference.pipeline import Done, stream_windows
 from semisonic.inference.scoring import evaluating, settle
 from semisonic.models import SoundModel
@@ -72,9 +71,9 @@ class Listener:
             per_hop = max(1, round(FRAMES_A_STEP * wanted / step))
         self.grid = Grid.of(mel.sample_rate, mel.n_samples, wanted, per_hop)
 
-    def average(self, part: Stretch) -> Average:
-        """A place for the scores of a part."""
-        return Average(self.grid, part, len(self.model.classes), self._times)
+    def average(self, part: Stretch | None = None) -> Average:
+        """A place for the scores of a part, or of a stream."""
+        return Average(self.grid, len(self.model.classes), self._times, part)
 
     def scores(self, features: NDArray[np.float32]) -> tuple[Table, Table | None]:
         """Scores of windows.
@@ -139,11 +138,12 @@ def hear(
         recording, part = parts[item.row]
         average = average or listener.average(part)
         if isinstance(item, Done):
-            yield Heard(recording, part, average.mean(), item.reason)
+            yield Heard(recording, part, average.take(), item.reason)
             average = None
             continue
         whole, along = listener.scores(item.features)
         scores = whole if along is None else along
+        scores[item.is_silent] = 0.0  # nothing is heard in them
         for (start, end), one in zip(item.times.tolist(), scores, strict=True):
             average.add(start, end, one)
 

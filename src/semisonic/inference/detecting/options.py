@@ -9,13 +9,10 @@ from pathlib import Path
 from semisonic.base.options import option
 from semisonic.data.labels import FORMATS
 from semisonic.engines.options import EngineOptions, workers_option
-from semisonic.inference.event_options import AUTO, BACKGROUND, CLASSES, NO_EVENTS, THRESHOLD
+from semisonic.inference.event_options import EventOptions
 
-FRAMES, WINDOWS = "frames", "windows"
-TIMES = (AUTO, FRAMES, WINDOWS)
-EDGE_OF_FRAMES, EDGE_OF_WINDOWS = 0.6, 0.8
 CSV = "csv"
-SCORE_OPTIONS = ("model", "hop", "times")
+SCORE_OPTIONS = ("model", "events.hop", "events.times")
 """Options that scores depend on; with others, scores that are there are used again."""
 
 
@@ -28,27 +25,7 @@ class DetectOptions:
         dataclasses.MISSING, "recordings of any length, or folders of recordings"
     )
     output: Path = option(Path("runs/detect"), "run folder")
-    threshold: str = option(AUTO, THRESHOLD)
-    hop: float | None = option(
-        None, "step between windows; a quarter of the model's clip length if not given",
-        unit="s", minimum=0.001,
-    )  # fmt: skip
-    times: str = option(
-        AUTO, "what times come from: frames, the network's answer along time, which is sharper; "
-        "windows, its answers to whole windows; auto: frames where the network has them",
-        choices=TIMES,
-    )  # fmt: skip
-    edge: float | None = option(
-        None, "an event reaches as far as its score is at least this share of its largest; if not "
-        "given 0.6 with frames, 0.8 with windows",
-        minimum=0.05, maximum=1.0,
-    )  # fmt: skip
-    merge_gap: float = option(
-        0.3, "events of a class with at most this between them are one", unit="s", minimum=0.0
-    )
-    min_duration: float = option(0.1, "shorter events are left out", unit="s", minimum=0.0)
-    classes: tuple[str, ...] = option((), CLASSES)
-    background: tuple[str, ...] = option(BACKGROUND, NO_EVENTS)
+    events: EventOptions = option(EventOptions(), "events")
     format: tuple[str, ...] = option(
         (CSV,), "files of events: csv is events.csv; those for other programs lie below labels",
         choices=FORMATS,

@@ -175,6 +175,7 @@ def _table(page: Page, result: DetectResult) -> None:
 
 def _method(page: Page, result: DetectResult, options: DetectOptions) -> None:
     page.section("How they were found")
+    events = options.events
     times = (
         "The network's answers along time, weighed by its answer to the whole window, are averaged "
         "over overlapping windows."
@@ -193,10 +194,10 @@ def _method(page: Page, result: DetectResult, options: DetectOptions) -> None:
     page.facts(
         {
             "model": str(options.model),
-            "threshold": options.threshold,
-            "step between windows": f"{options.hop:g} s" if options.hop else "chosen by the model",
-            "largest gap within an event": f"{options.merge_gap:g} s",
-            "shortest event": f"{options.min_duration:g} s",
+            "threshold": events.threshold,
+            "step between windows": f"{events.hop:g} s" if events.hop else "chosen by the model",
+            "largest gap within an event": f"{events.merge_gap:g} s",
+            "shortest event": f"{events.min_duration:g} s",
             "time": duration(result.seconds),
         }
     )

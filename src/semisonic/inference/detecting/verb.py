@@ -16,6 +16,7 @@ from semisonic.inference.detecting.page import write_page
 from semisonic.inference.detecting.result import DetectResult
 from semisonic.inference.detecting.truth import hold_against
 from semisonic.inference.detecting.truth_scores import COLUMNS
+from semisonic.inference.event_options import EventOptions
 from semisonic.inference.modelfile import open_model
 from semisonic.models import SoundModel
 from semisonic.training import RunFolder
@@ -24,7 +25,11 @@ TABLE = "events.csv"
 OF_RECORDINGS = ("audacity", "raven")
 """Formats with a file for each recording."""
 _SUFFIXES = {"raven-combined": ".txt"}
-_FREE = tuple(f.name for f in dataclasses.fields(DetectOptions) if f.name not in SCORE_OPTIONS)
+_NAMES = (
+    *(f.name for f in dataclasses.fields(DetectOptions) if f.name != "events"),
+    *(f"events.{f.name}" for f in dataclasses.fields(EventOptions)),
+)
+_FREE = tuple(name for name in _NAMES if name not in SCORE_OPTIONS)
 
 
 def run_detect(options: DetectOptions) -> DetectResult:

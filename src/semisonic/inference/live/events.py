@@ -10,6 +10,8 @@ from typing import Any
 START, END = "start", "end"
 QUIET, GAP, ENDED, STOPPED = "quiet", "gap", "end of stream", "stopped"
 """Why an event ended: the score fell, sound was missing, the stream was over, a person stopped."""
+TOO_SHORT = "too short"
+"""Why an event was none after all: what followed was so much surer that little of it is left."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +25,17 @@ class LiveEvent:
         The same for both; counts from 1.
     label : str
     start_time : float
-        Seconds since the stream began.
+        Seconds since the stream began. At the start as far as it is known then: the line of the
+        end has the time that holds.
     score : float
-        At the start the score that counted, at the end the highest; 0 to 1.
+        The highest, at the start that so far; 0 to 1.
     threshold : float
         Of the class.
     end_time : float or None
         Seconds since the stream began; None at the start.
     reason : str
-        At the end: "quiet", "gap", "end of stream" or "stopped".
+        At the end: "quiet", "gap", "end of stream", "stopped", or "too short" for an event
+        that was none after all.
     start_at, end_at, said_at : datetime or None
         The same two times, and that of this line, by the clock on the wall.
     clip : str

@@ -16,17 +16,16 @@ from numpy.typing import NDArray
 from semisonic.audio import is_silent
 from semisonic.audio.live import Block, Gap, LiveSource, Playback
 from semisonic.base.options import check
+from semisonic.inference.event_options import EventOptions
 from semisonic.inference.live.capture import Capture, Ended
 from semisonic.inference.live.clock import StreamClock
 from semisonic.inference.live.events import ENDED, GAP, START, STOPPED, LiveEvent
 from semisonic.inference.live.meter import Meter
-from semisonic.inference.live.options import TrackOptions
 from semisonic.inference.live.pace import Pace
 from semisonic.inference.live.saving import ClipSaver
 from semisonic.inference.live.scorer import LiveScorer, WindowScores
-from semisonic.inference.live.tracker import EventTracker
+from semisonic.inference.live.tracker import LiveTracker
 from semisonic.inference.modelfile import open_model
-from semisonic.inference.thresholds import event_classes, thresholds_for
 from semisonic.models import SoundModel
 
 STALLED_AFTER = 5.0
@@ -45,9 +44,8 @@ AnyPath = str | PathLike[str]
 def listen(
     model: SoundModel | AnyPath,
     source: LiveSource | AnyPath,
-    options: TrackOptions | None = None,
+    options: EventOptions | None = None,
     *,
-    hop: float = 0.5,
     began: datetime | None = None,
     max_lag: float = 2.0,
     on_scores: Callable[[WindowScores, datetime], None] | None = None,
@@ -65,10 +63,8 @@ def listen(
     source : LiveSource or path
         A microphone, a pipe, a file that is played, or anything of your own that gives blocks;
         a path is a file that is taken as fast as possible.
-    options : TrackOptions, optional
-        When events begin and end.
-    hop : float
-        Seconds from window to window.
+    options : EventOptions, optional
+        When events begin and end; as for :func:`semisonic.detect`.
     began : datetime, optional
         Date of the first sample; by default that of its capture.
     max_lag : float
@@ -94,7 +90,7 @@ def listen(
     opened = model if isinstance(model, SoundModel) else open_model(model)
     heard = Playback(source, speed=0.0) if isinstance(source, str | PathLike) else source
     return Listening(
-        opened, heard, options or TrackOptions(), hop=hop, began=began, max_lag=max_lag,
+        opened, heard, options or EventOptions(), began=began, max_lag=max_lag,
         on_scores=on_scores, save_clips=save_clips, device=device,
     )  # fmt: skip
 
@@ -113,9 +109,8 @@ class Listening:
         self,
         model: SoundModel,
         source: LiveSource,
-        options: TrackOptions,
+        options: EventOptions,
         *,
-        hop: float,
         began: datetime | None = None,
         max_lag: float = 2.0,
         on_scores: Callable[[WindowScores, datetime], None] | None = None,
@@ -123,20 +118,18 @@ class Listening:
         device: str = "cpu",
     ) -> None:
         check(options)
-        limits = thresholds_for(model, options.threshold)
-        wanted = event_classes(model, options.classes, options.background)
-        chosen = np.array([name in wanted for name in model.classes])
         self._source, self._on_scores = source, on_scores
-        self._scorer = LiveScorer(model, source.sample_rate, hop=hop, device=device)
-        self._tracker = EventTracker(model.classes, limits, hop, options, chosen)
+        self._scorer = LiveScorer(model, source.sample_rate, options, device=device)
+        self._tracker = LiveTracker(self._scorer.listener, options)
+        hop = self._scorer.listener.grid.hop
         self._clock = StreamClock(source.speed, began)
         self._pace = Pace(self._clock, source.speed, hop, max_lag)
         self.meter = Meter(hop, source.speed)
         self.saver: ClipSaver | None = None
         if save_clips is not None:
-            memory = model.mel.duration + options.smooth + options.off_delay + options.min_duration
-            self.saver = ClipSaver(save_clips, source.sample_rate, memory + hop)
-        self._start_of: dict[int, datetime] = {}  # of events that are open
+            memory = model.mel.duration + 2 * hop + options.merge_gap + options.min_duration
+            self.saver = ClipSaver(save_clips, source.sample_rate, memory)
+        self._start_of: dict[int, tuple[float, datetime]] = {}  # of events that are open
         self._last_captured: float | None = None
         self._in_gap = False
         self._silent_since: float | None = 0.0
@@ -151,7 +144,7 @@ class Listening:
     def stop(self) -> list[LiveEvent]:
         """Listen no more; the ends of the events that were open."""
         self._events.close()
-        return list(self._dated(self._tracker.finish(STOPPED)))
+        return list(self._dated(self._tracker.finish(STOPPED, self._scorer.position)))
 
     def _run(self) -> Generator[LiveEvent, None, None]:
         self._scorer.warm_up()
@@ -226,8 +219,9 @@ class Listening:
 
     def _end(self, reason: str) -> Iterator[LiveEvent]:
         began = time.perf_counter()
-        said = self._track(self._scorer.finish(self._pace.wants), began)
-        yield from self._dated([*said, *self._tracker.finish(reason)])
+        windows = self._scorer.finish(self._pace.wants)
+        said = self._track(windows, began)
+        yield from self._dated([*said, *self._tracker.finish(reason, self._scorer.position)])
 
     def _track(self, windows: list[WindowScores], began: float) -> list[LiveEvent]:
         latencies = [self._clock.lag(window.end_time) for window in windows]
@@ -246,10 +240,12 @@ class Listening:
         for event in said:
             if event.kind == START:
                 self.meter.n_events += 1
-                self._start_of[event.id] = self._clock.at(event.start_time)
-                start_at = self._start_of[event.id]
+                start_at = self._clock.at(event.start_time)
+                self._start_of[event.id] = event.start_time, start_at
             elif event.id in self._start_of:
-                start_at = self._start_of.pop(event.id)
+                said_time, said_at = self._start_of.pop(event.id)
+                later = self._clock.at(event.start_time) - self._clock.at(said_time)
+                start_at = said_at + later
             else:
                 continue  # stopped before its start was said
             end_at = None if event.end_time is None else self._clock.at(event.end_time)

@@ -6,33 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.base.options import option
-from semisonic.inference.event_options import AUTO, BACKGROUND, CLASSES, NO_EVENTS, THRESHOLD
+from semisonic.inference.event_options import EventOptions
 
 FORMATS = ("s16le", "f32le")
 """Those of :mod:`semisonic.audio.live`, whose import needs numpy."""
-
-
-@dataclass(frozen=True)
-class TrackOptions:
-    """When an event begins and ends."""
-
-    threshold: str = option(AUTO, THRESHOLD)
-    classes: tuple[str, ...] = option((), CLASSES)
-    background: tuple[str, ...] = option(BACKGROUND, NO_EVENTS)
-    smooth: float = option(
-        1.0, "scores are the mean over the windows of so long; 0: each window alone",
-        unit="s", minimum=0.0,
-    )  # fmt: skip
-    hysteresis: float = option(
-        0.2, "share of its threshold by which a score must fall below it to end an event",
-        minimum=0.0, maximum=1.0,
-    )  # fmt: skip
-    min_duration: float = option(
-        0.0, "events that last less are not reported; so long an alarm waits", unit="s", minimum=0.0
-    )
-    off_delay: float = option(
-        1.0, "an event goes on through pauses shorter than this", unit="s", minimum=0.0
-    )
 
 
 @dataclass(frozen=True)
@@ -65,8 +42,7 @@ class ListenOptions:
     began: str = option(
         "", "file and standard input: date and time of the first sample, ISO 8601; now if not given"
     )
-    hop: float = option(0.5, "step between windows", unit="s", minimum=0.01)
-    track: TrackOptions = option(TrackOptions(), "events")
+    events: EventOptions = option(EventOptions(), "events")
     scores: bool = option(False, "also a line with the scores of each window")
     on_event: str = option(
         "", "command called at each start and end of an event, without a shell, with the event "

@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from semisonic.audio import MIN_DURATION, is_silent
 from semisonic.audio.live import LiveResampler
 from semisonic.base.errors import AudioError, OptionError
 from semisonic.features import make_extractor
+from semisonic.inference.detecting.hearing import Listener
+from semisonic.inference.event_options import EventOptions
 from semisonic.inference.pipeline import features_of_wave
-from semisonic.inference.scoring import score_rows, settle
 from semisonic.inference.windowing import WindowCutter
 from semisonic.models import SoundModel
-from semisonic.training import choose_device
 
 Wanted = Callable[[float], bool]
 
@@ -34,19 +33,22 @@ class WindowScores:
         Probabilities.
     is_silent : bool
         Whether there was nothing to hear: a peak below -80 dB of full scale.
+    along : ndarray of float64, shape (n_points, n_classes), or None
+        Scores along the window's time, where the network has them.
     """
 
     start_time: float
     end_time: float
     scores: NDArray[np.float64]
     is_silent: bool
+    along: NDArray[np.float64] | None = None
 
 
 class LiveScorer:
     """Scores the windows of a stream of samples.
 
     Windows have the model's clip length and start every ``hop``, and take the very steps of
-    :func:`semisonic.inference.predict`: the scores are the same.
+    :func:`semisonic.predict` and :func:`semisonic.detect`: the scores are the same.
 
     Parameters
     ----------
@@ -54,11 +56,13 @@ class LiveScorer:
         Moved to ``device``.
     sample_rate : int
         Of the samples that will be pushed, Hz.
-    hop : float
-        Seconds from window to window.
+    options : EventOptions, optional
+        ``hop``, seconds from window to window, and ``times`` are read.
 
     Attributes
     ----------
+    listener : Listener
+        The model, and the grid of the windows.
     position : float
         Seconds of the stream so far, gaps included.
     n_skipped : int
@@ -66,17 +70,20 @@ class LiveScorer:
     """
 
     def __init__(
-        self, model: SoundModel, sample_rate: int, *, hop: float = 0.5, device: str = "cpu"
+        self,
+        model: SoundModel,
+        sample_rate: int,
+        options: EventOptions | None = None,
+        *,
+        device: str = "cpu",
     ) -> None:
-        if not hop > 0:
-            raise OptionError(f"hop: found {hop}, expected above 0")
-        self._model, self._mel = model, model.mel
-        self._place = choose_device(device)
-        settle(model, self._place)
+        how = options or EventOptions()
+        self.listener = Listener(model, how.hop, how.times, device)
+        self._mel = model.mel
         self._extractor = make_extractor(model.mel)
         self._rate_in, rate = int(sample_rate), model.mel.sample_rate
         self._resampler = LiveResampler(sample_rate, rate)
-        self._cutter = WindowCutter(model.mel.n_samples, max(1, round(hop * rate)))
+        self._cutter = WindowCutter(model.mel.n_samples, self.listener.grid.n_hop)
         self._began = 0.0  # stream seconds of the segment's first sample
         self._n_in = 0  # samples pushed since then
         self.n_skipped = 0
@@ -148,13 +155,15 @@ class LiveScorer:
         features = np.stack(
             [features_of_wave(wave, self._mel, self._extractor) for _, wave in waves]
         )
-        place: torch.device = self._place
-        scores = score_rows(self._model, features, np.arange(len(waves)), device=place)
+        whole, along = self.listener.scores(features)
         rate = self._mel.sample_rate
         return [
             WindowScores(
-                self._began + start / rate, self._began + (start + len(wave)) / rate, row,
+                self._began + start / rate,
+                self._began + (start + len(wave)) / rate,
+                whole[row],
                 is_silent(wave),
+                None if along is None else along[row],
             )
-            for (start, wave), row in zip(waves, scores, strict=True)
-        ]  # fmt: skip
+            for row, (start, wave) in enumerate(waves)
+        ]

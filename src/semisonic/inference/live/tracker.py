@@ -1,128 +1,112 @@
-"""Scores of windows to events. No thread and no clock: a server may use it."""
+"""Scores of windows to starts and ends of events. No thread and no clock: a server may use it."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.errors import OptionError
-from semisonic.inference.live.events import END, ENDED, QUIET, START, LiveEvent
-from semisonic.inference.live.options import TrackOptions
+from semisonic.inference.detecting.hearing import Listener
+from semisonic.inference.detecting.score_store import packed, unpacked
+from semisonic.inference.event_options import EventOptions
+from semisonic.inference.live.events import END, ENDED, QUIET, START, TOO_SHORT, LiveEvent
 from semisonic.inference.live.scorer import WindowScores
-from semisonic.inference.live.smoothing import RecentMean
-
-_TINY = 1e-6
+from semisonic.inference.tracking import EventRules, EventTracker, TrackedEvent
 
 
-@dataclass
-class _Open:
-    """A class that is heard: since when, until when, how surely; ``id`` 0 until it is said."""
+class LiveTracker:
+    """Says when events begin and end in a stream.
 
-    start: float
-    end: float
-    best: float
-    id: int = 0
-
-
-class EventTracker:
-    """Follows each class through the windows of a stream.
-
-    A window speaks for the ``hop`` around its centre (the first and the last one also for the
-    edges), so that an event lies where its sound was and not a clip length around it. A class
-    becomes heard when its mean score (:class:`RecentMean`) reaches its threshold. It goes on
-    while the score stays above the threshold less ``hysteresis``, and ends when that was not so
-    for ``off_delay``; the end is where it was last above.
+    Events are those that :func:`semisonic.detect` finds in the same sound, as both put scores on
+    one grid and follow them by one :class:`EventTracker`. What is said of a moment is final when
+    a window came that begins behind it, so an event is told about a clip length late.
 
     Parameters
     ----------
-    classes : sequence of str
-    thresholds : array of float, shape (n_classes,)
-    hop : float
-        Seconds from window to window.
-    options : TrackOptions
-        ``threshold``, ``classes`` and ``background`` are not read: they are ``thresholds`` and
-        ``chosen``.
-    chosen : array of bool, shape (n_classes,), optional
-        Classes that are followed; all by default.
+    listener : Listener
+        That of the scorer.
+    options : EventOptions, optional
+        ``hop`` and ``times`` are not read: they are the listener's.
     """
 
-    def __init__(
-        self,
-        classes: Sequence[str],
-        thresholds: NDArray[np.float64],
-        hop: float,
-        options: TrackOptions | None = None,
-        chosen: NDArray[np.bool_] | None = None,
-    ) -> None:
-        if len(thresholds) != len(classes):
-            raise OptionError(f"found {len(thresholds)} thresholds for {len(classes)} classes")
-        self._classes, self._hop = tuple(classes), hop
-        self._thresholds = np.maximum(thresholds, _TINY)  # a score of 0 is never heard
-        self._options = options or TrackOptions()
-        n = len(self._classes)
-        self._followed = np.flatnonzero(np.ones(n, bool) if chosen is None else chosen)
-        self._release = np.maximum(self._thresholds * (1 - self._options.hysteresis), _TINY)
-        self._mean = RecentMean(self._options.smooth)
-        self._open: dict[int, _Open] = {}
-        self._last: tuple[float, float] | None = None  # ends of the last window and its extent
+    def __init__(self, listener: Listener, options: EventOptions | None = None) -> None:
+        self._listener = listener
+        self._rules = EventRules.of(listener, options or EventOptions())
+        self._label = dict(zip(self._rules.columns, self._rules.labels, strict=True))
+        limits = self._rules.thresholds.tolist()
+        self._threshold = dict(zip(self._rules.columns, limits, strict=True))
         self._n_events = 0
+        self._told: dict[int, int] = {}  # number of the open event of a class, once it was told
+        self._origin: float | None = None  # stream seconds of the first window of the stretch
+        self._begin()
 
     def push(self, window: WindowScores) -> list[LiveEvent]:
         """Take the next window; the starts and ends that follow from it."""
-        centre, scores = self._mean.push(window)
-        half = min(self._hop, window.end_time - window.start_time) / 2
-        start = window.start_time if self._last is None else centre - half
-        end = centre + half
-        self._last = (window.end_time, end)
-        said: list[LiveEvent] = []
-        for k in self._followed.tolist():
-            said += self._follow(k, float(scores[k]), start, end)
+        if self._origin is None:
+            self._origin = window.start_time
+        start, self._end = window.start_time - self._origin, window.end_time
+        scores = window.scores if window.along is None else window.along
+        if window.is_silent:
+            scores = np.zeros_like(scores)  # nothing is heard in it
+        self._average.add(start, window.end_time - self._origin, scores)
+        return self._follow(self._average.take(self._average.frame_of(start)), QUIET)
+
+    def finish(self, reason: str = ENDED, end_time: float | None = None) -> list[LiveEvent]:
+        """End all events, as the stream does or at a gap; what comes next is a new stretch.
+
+        Parameters
+        ----------
+        reason : str
+            What the ends say.
+        end_time : float, optional
+            Where the sound ends, stream seconds; where the last window does by default.
+        """
+        if end_time is not None and self._origin is not None:
+            self._end = max(self._end, end_time)
+        said = self._follow(self._average.take(), QUIET)
+        said += self._ended(self._tracker.finish(), reason)
+        self._begin()
         return said
 
-    def finish(self, reason: str = ENDED) -> list[LiveEvent]:
-        """End all events, as the stream does or at a gap; what comes next is a new stretch."""
-        said: list[LiveEvent] = []
-        for k, event in sorted(self._open.items()):
-            if self._last is not None and event.end >= self._last[1] - _TINY:
-                event.end = max(event.end, self._last[0])
-            said += self._announced(k, event, event.best)
-            if event.id:
-                said.append(self._ended(k, event, reason))
-        self._open.clear()
-        self._mean.clear()
-        self._last = None
+    def _begin(self) -> None:
+        self._average = self._listener.average()
+        self._tracker = EventTracker(self._rules)
+        self._origin = None
+        self._end = 0.0
+
+    def _follow(self, scores: NDArray[np.float64], reason: str) -> list[LiveEvent]:
+        over = self._tracker.push(unpacked(packed(scores)))  # as ``detect`` keeps them
+        said = self._ended(over, reason)
+        for event in self._tracker.open():
+            if event.column not in self._told and not event.is_short:
+                said.append(self._started(event))
         return said
 
-    def _follow(self, k: int, score: float, start: float, end: float) -> list[LiveEvent]:
-        event = self._open.get(k)
-        if event is None:
-            if score < self._thresholds[k]:
-                return []
-            event = self._open[k] = _Open(start, end, score)
-        elif score >= self._release[k]:
-            event.end, event.best = end, max(event.best, score)
-        elif end - event.end >= self._options.off_delay - _TINY:
-            del self._open[k]
-            return [self._ended(k, event, QUIET)] if event.id else []
-        return self._announced(k, event, score)
+    def _ended(self, over: list[TrackedEvent], reason: str) -> list[LiveEvent]:
+        said: list[LiveEvent] = []
+        for event in sorted(over, key=lambda one: (one.first, one.last, one.column)):
+            if event.column not in self._told:
+                if event.is_short:
+                    continue
+                said.append(self._started(event))
+            number = self._told.pop(event.column)
+            why = TOO_SHORT if event.is_short else reason
+            said.append(self._live(END, number, event, why))
+        return said
 
-    def _announced(self, k: int, event: _Open, score: float) -> list[LiveEvent]:
-        """The start of an event, once it has lasted long enough and was not said before."""
-        if event.id or event.end - event.start < self._options.min_duration - _TINY:
-            return []
+    def _started(self, event: TrackedEvent) -> LiveEvent:
         self._n_events += 1
-        event.id = self._n_events
-        return [
-            LiveEvent(
-                START, event.id, self._classes[k], event.start, score, float(self._thresholds[k])
-            )
-        ]
+        self._told[event.column] = self._n_events
+        return self._live(START, self._n_events, event)
 
-    def _ended(self, k: int, event: _Open, reason: str) -> LiveEvent:
+    def _live(self, kind: str, number: int, event: TrackedEvent, reason: str = "") -> LiveEvent:
+        origin, frame = self._origin or 0.0, self._rules.frame
         return LiveEvent(
-            END, event.id, self._classes[k], event.start, event.best,
-            float(self._thresholds[k]), event.end, reason,
-        )  # fmt: skip
+            kind,
+            number,
+            self._label[event.column],
+            origin + event.first * frame,
+            event.score,
+            self._threshold[event.column],
+            min(origin + event.last * frame, self._end) if kind == END else None,
+            reason,
+        )

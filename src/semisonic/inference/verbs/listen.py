@@ -65,7 +65,7 @@ def listen_to(options: ListenOptions, say: Say, note: Say) -> ListenResult:
         say(json.dumps(scores_line(model.classes, window, at), ensure_ascii=False))
 
     listening = listen(
-        model, source, options.track, hop=options.hop, began=began, max_lag=options.max_lag,
+        model, source, options.events, began=began, max_lag=options.max_lag,
         on_scores=say_scores if options.scores else None, save_clips=options.save_clips,
         device=options.device,
     )  # fmt: skip

@@ -20,7 +20,7 @@ from semisonic.base.result import Result
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
 from semisonic.data.outputs import check_file, writing
-from semisonic.inference.answers import UNKNOWN, Rule
+from semisonic.inference.answers import NOTHING, SILENCE, UNKNOWN, Rule
 from semisonic.inference.inputs import gather
 from semisonic.inference.modelfile import model_key, open_model
 from semisonic.inference.options import PredictOptions
@@ -50,11 +50,11 @@ class Prediction:
     labels : tuple of str
         The best classes, the best first.
     scores : tuple of float
-        Their scores, 0 to 1; NaN for "unknown", which is no class.
+        Their scores, 0 to 1; NaN for "unknown" and "silence", which are no classes.
     known : float
         How known the sound is, 0 to 1: unknown below 0.5. No probability.
     reason : str
-        Why the first label is "unknown"; empty if a class is named.
+        Why the first label is "unknown" or "silence"; empty if a class is named.
     """
 
     file: str
@@ -81,11 +81,11 @@ class Prediction:
 
     def shown(self) -> list[str]:
         """Labels with their scores, for a terminal."""
-        pairs = zip(self.labels, self.scores, strict=True)
-        return [
-            f"{label} ({self.reason})" if np.isnan(score) else f"{label} {score:.2f}"
-            for label, score in pairs
-        ]
+        texts = {
+            label: f"{label} ({self.reason})" if np.isnan(score) else f"{label} {score:.2f}"
+            for label, score in zip(self.labels, self.scores, strict=True)
+        }
+        return [texts[label] if label else "" for label in self.labels]
 
 
 @dataclass(frozen=True)
@@ -367,9 +367,17 @@ def predictions_of(
     table = clip.windows if windows else clip.mean[None]
     known = clip.known if windows else np.array([clip.mean_known])
     times = clip.times if windows else np.array([[clip.times[0, 0], clip.times[:, 1].max()]])
-    for (start, end), scores, sure in zip(times.tolist(), table, known.tolist(), strict=True):
+    silent = clip.silent if windows else np.array([clip.is_silent])
+    for (start, end), scores, sure, nothing in zip(
+        times.tolist(), table, known.tolist(), silent.tolist(), strict=True
+    ):
         best = rule.order(scores, multi_label=several)[:top]
         labels, values = [model.classes[i] for i in best], scores[best].tolist()
+        if nothing:  # no class is heard, whatever a network that must choose one would say
+            blank = len(labels) - 1
+            names, missing = (SILENCE, *[""] * blank), (float("nan"),) * (blank + 1)
+            yield Prediction(file, start, end, names, missing, sure, NOTHING)
+            continue
         reason = rule.reason(scores, sure, multi_label=several)
         if reason:
             labels, values = [UNKNOWN, *labels[:-1]], [float("nan"), *values[:-1]]

@@ -7,7 +7,7 @@ import { openMicrophone } from "./microphone.js";
 import { Rolling } from "./rolling.js";
 import { rulesForm, thresholdNote } from "./rules.js";
 
-const HOP = 0.5, SECONDS = 20, PICTURE = 210, ROW = 24, SHOWN = 5, KEPT = 200;
+const SECONDS = 20, PICTURE = 210, ROW = 24, SHOWN = 5, KEPT = 200;
 
 export async function livePage(main) {
   const studio = await get("studio");
@@ -23,11 +23,11 @@ export async function livePage(main) {
   const meters = h("div", { class: "meters" });
   const feed = h("ul", { class: "plain feed", "aria-live": "polite", "aria-label": "Events" });
   const bars = h("div", { class: "bars" });
-  const form = rulesForm(studio.live, () => { if (session) say("New rules hold from the next start."); });
+  const form = rulesForm(studio.rules, () => { if (session) say("New rules hold from the next start."); });
   const rules = h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.first, form.rest, thresholdNote(studio.model) ?? ""));
   const empty = h("li", { class: "soft" }, "Events stand here, the newest first.");
   feed.append(empty);
-  main.append(h("p", { class: "soft" }, `Nothing leaves this machine. The model hears ${studio.model.duration} s at a time, twice a second.`),
+  main.append(h("p", { class: "soft" }, `Nothing leaves this machine. The model hears ${studio.model.duration} s at a time; an event is told about so much later.`),
     h("div", { class: "live" }, canvas, lanes), h("div", { class: "row" }, button), meters,
     h("div", { class: "now" }, h("section", {}, h("h2", {}, "Events"), feed), h("section", {}, h("h2", {}, "Now"), bars, rules)));
   const rolling = new Rolling(canvas, SECONDS, PICTURE);
@@ -50,7 +50,7 @@ export async function livePage(main) {
     const { protocol, host } = location;
     state.socket = new WebSocket(`${protocol === "https:" ? "wss" : "ws"}://${host}/api/live`);
     state.socket.onopen = () => state.socket.send(JSON.stringify({
-      rate: state.microphone.rate, hop: HOP,
+      rate: state.microphone.rate,
       ...Object.fromEntries(Object.entries(form.values).map(([name, value]) => [name, name === "threshold" ? value : Number(value)])),
     }));
     state.socket.onmessage = ({ data }) => take(state, JSON.parse(data));
@@ -79,7 +79,7 @@ export async function livePage(main) {
   const streamTime = (state) => state.zero === undefined ? 0 : (performance.now() - state.zero) / 1000;
 
   function take(state, message) {
-    if (message.kind === "ready") state.isReady = true;
+    if (message.kind === "ready") { state.isReady = true; state.hop = message.hop; }
     else if (message.kind === "error") { say(message.error); stop(); }
     else if (message.kind === "scores") takeScores(state, message);
     else if (message.kind === "event") takeEvent(state, message);
@@ -89,7 +89,7 @@ export async function livePage(main) {
   function takeScores(state, message) {
     const delay = Math.max(0, streamTime(state) - message.end_time);
     state.scores.push(message);
-    while (state.scores.length > 2 * SECONDS + 4) state.scores.shift();
+    while (state.scores.length > SECONDS / state.hop + 4) state.scores.shift();
     const order = message.scores.map((score, k) => [state.classes[k], score]).sort((a, b) => b[1] - a[1]).slice(0, SHOWN);
     bars.replaceChildren(...order.map(([label, score]) => {
       const share = h("i", {});
@@ -103,6 +103,11 @@ export async function livePage(main) {
   }
 
   function takeEvent(state, message) {
+    if (message.reason === "too short") { // none after all
+      state.events.get(message.id)?.line.remove();
+      state.events.delete(message.id);
+      return;
+    }
     empty.remove();
     const text = [new Date(message.start ?? message.time).toLocaleTimeString(), message.label,
       message.event === "start" ? "now" : `${(message.end_time - message.start_time).toFixed(1)} s, ${message.score.toFixed(2)}`];
@@ -133,7 +138,7 @@ export async function livePage(main) {
       context.globalAlpha = 0.5;
       context.fillStyle = accent;
       if (state.scores.length)
-        area(context, state.scores.map((one) => one.scores[k]), x(state.scores[0].end_time - HOP), (HOP / SECONDS) * width, bottom, ROW - 5);
+        area(context, state.scores.map((one) => one.scores[k]), x(state.scores[0].end_time - state.hop), (state.hop / SECONDS) * width, bottom, ROW - 5);
       context.globalAlpha = 1;
       context.fillStyle = control;
       for (const one of state.events.values())

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 const WORDS = {
   threshold: "Threshold", merge_gap: "Join events closer than", min_duration: "Leave out shorter than",
-  edge: "Edge, share of the best score", smooth: "Mean over", hysteresis: "Hysteresis", off_delay: "Ends after a pause of",
+  edge: "Edge, share of the best score",
 };
 
 // What "auto" means for a model that has no thresholds of its own; null if it has.

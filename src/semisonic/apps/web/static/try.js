@@ -140,6 +140,7 @@ function showSound(work, id, studio) {
 
   function showTop(rows) {
     top.hidden = false;
+    if (!rows.length) return top.replaceChildren(h("h2", {}, "All of it"), h("p", { class: "soft" }, "Digital silence: there is nothing to hear."));
     top.replaceChildren(h("h2", {}, "All of it"), h("div", { class: "bars" }, rows.map(([label, score]) => {
       const share = h("i", {});
       share.style.setProperty("--share", `${100 * score}%`);
@@ -184,7 +185,7 @@ function showSound(work, id, studio) {
     }
     viewer.update(sound);
     if (!heard) return;
-    if (heard.top.length && top.hidden) showTop(heard.top);
+    if ((heard.top.length || heard.is_silent) && top.hidden) showTop(heard.top);
     if (heard.progress > 0 && heard.progress !== ready.heard) {
       ready.heard = heard.progress;
       events.hidden = false;

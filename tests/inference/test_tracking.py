@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.base.errors import OptionError
-from semisonic.inference.detecting.finding import LOW, EventFinder
 from semisonic.inference.detecting.grid import Average, Grid
+from semisonic.inference.tracking import LOW, EventRules, EventTracker
 
 Event = tuple[int, int, float]
 
@@ -57,10 +57,18 @@ def test_parts_of_any_size_give_what_the_whole_gives(
     values: list[float], cuts: list[int], threshold: float, edge: float, gap: int, shortest: int
 ) -> None:
     scores = np.array(values)
-    finder = EventFinder(4, threshold, edge, gap, shortest)
-    found = [one for part in np.split(scores, sorted(cuts)) for one in finder.feed(part)]
-    found += finder.finish()
-    assert [(f.first, f.last, f.score) for f in found] == plain(
+    table = np.zeros((len(scores), 5))
+    table[:, 4] = scores
+    rules = EventRules((1, 4), ("a", "b"), np.full(2, threshold), edge, gap, shortest, 1.0)
+    tracker = EventTracker(rules)
+    found = []
+    for part in np.split(table, sorted(cuts)):
+        found += tracker.push(part)
+        for one in tracker.open():
+            assert one.score >= threshold
+            assert not found or one.first >= found[-1].last
+    found += tracker.finish()
+    assert [(f.first, f.last, f.score) for f in found if not f.is_short] == plain(
         scores, threshold, edge, gap, shortest
     )
     for one in found:
@@ -82,28 +90,33 @@ def test_every_frame_of_every_part_is_heard_by_all_windows_that_touch_it(
         return
     grid = Grid(1, n_window, n_frame * per_hop, n_frame)
     wave = np.arange(n_samples, dtype=np.float32)
-    whole = Average(grid, grid._part(0, 0, grid.n_frames(n_samples), n_samples), 1)
+    whole = Average(grid, 1)
     for start, window in cut_stream([wave], n_window, grid.n_hop):
         whole.add(start, start + len(window), np.array([float(start)]))
-    expected = whole.mean()
+    expected = whole.take()
     joined = []
     total = grid.n_frames(n_samples)
     size = part_frames * per_hop
     for number, first in enumerate(range(0, total, size)):
         part = grid._part(number, first, min(first + size, total), n_samples)
-        average = Average(grid, part, 1)
+        average = Average(grid, 1, part=part)
         for start, window in cut_stream([wave[part.start : part.end]], n_window, grid.n_hop):
             begin = part.start + start
             average.add(begin, begin + len(window), np.array([float(begin)]))
-        joined.append(average.mean())
+        joined.append(average.take())
     np.testing.assert_allclose(np.concatenate(joined), expected)
+    stream, taken = Average(grid, 1), []
+    for start, window in cut_stream([wave], n_window, grid.n_hop):
+        stream.add(start, start + len(window), np.array([float(start)]))
+        taken.append(stream.take(stream.frame_of(start)))
+    np.testing.assert_allclose(np.concatenate([*taken, stream.take()]), expected)
 
 
 def test_points_within_a_window_are_joined_by_lines() -> None:
     grid = Grid.of(100, 400, 1.0, 10)
-    average = Average(grid, grid.parts(400)[0], 1, np.array([0.5, 1.5, 2.5, 3.5]))
+    average = Average(grid, 1, np.array([0.5, 1.5, 2.5, 3.5]))
     average.add(0.0, 4.0, np.array([[0.0], [1.0], [0.0], [1.0]]))
-    mean = average.mean()[:, 0]
+    mean = average.take()[:, 0]
     assert mean[:5] == pytest.approx(np.zeros(5))
     assert mean[9] == pytest.approx(0.45)
     assert mean[14:16] == pytest.approx([0.95, 0.95])

@@ -1,0 +1,240 @@
+"""One model and one recording: the same events, and nothing in silence, in every way."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from app_helpers import ADDRESS, LIVE, RATE, browsing, wait_for
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import semisonic
+from semisonic.apps.cli.main import main
+from semisonic.audio.live import Block
+from semisonic.features import MelOptions, make_extractor
+from semisonic.inference import EventOptions, listen, open_model
+from semisonic.inference.pipeline import features_of_wave
+from semisonic.models import SoundModel, build, save
+
+MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+CLASSES = ("hiss", "hum", "sweep")
+RULES = {"threshold": "0.6", "merge_gap": "0.2", "min_duration": "0.15", "edge": "0.7"}
+Events = list[tuple[str, float, float, float]]
+
+
+def heard_model() -> SoundModel:
+    """A network that nobody trained, whose class layer is turned to what differs in the scene."""
+    model = build("(4)3c-4p-gp", MEL, CLASSES, seed=2)
+    model.frontend.standardize.mean.fill_(-45.0)
+    model.frontend.standardize.std.fill_(20.0)
+    model.eval()
+    extract = make_extractor(MEL)
+    parts = scene()[: 14 * MEL.n_samples].astype(np.float32).reshape(14, MEL.n_samples)
+    features = torch.from_numpy(np.stack([features_of_wave(one, MEL, extract) for one in parts]))
+    with torch.no_grad():
+        layer = model.head[-1]
+        logits = model.from_features(features)
+        scale = 3.0 / logits.std(dim=0)
+        layer.bias.copy_((layer.bias - logits.mean(dim=0)) * scale)
+        layer.weight.mul_(scale[:, None])
+    return model
+
+
+def scene() -> np.ndarray:
+    """Hums, hiss and a second of digital silence, 7.3 s."""
+    rng = np.random.default_rng(0)
+    wave = rng.normal(0, 0.002, round(7.3 * RATE))
+    for start, length, hz in ((0.6, 0.8, 220.0), (2.1, 0.3, 300.0), (5.9, 1.1, 180.0)):
+        at, n = round(start * RATE), round(length * RATE)
+        wave[at : at + n] += 0.4 * np.sin(2 * np.pi * hz * np.arange(n) / RATE)
+    wave[3 * RATE : 4 * RATE] += rng.normal(0, 0.2, RATE)
+    wave[round(4.2 * RATE) : round(5.6 * RATE)] = 0.0
+    return wave
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, a recording, and one of digital silence."""
+    place = tmp_path_factory.mktemp("events")
+    save(place / "model.zip", heard_model())
+    (place / "sounds").mkdir()
+    sf.write(place / "sounds" / "a.wav", scene(), RATE)
+    sf.write(place / "sounds" / "nothing.wav", np.zeros(2 * RATE), RATE)
+    return place
+
+
+@pytest.fixture
+def client(folder: Path) -> Iterator[Any]:
+    pytest.importorskip("fastapi")
+    from semisonic.apps.web.options import AppOptions
+    from semisonic.apps.web.studio import Studio
+
+    sounds = folder / "sounds"
+    studio = Studio(
+        AppOptions(model=folder / "model.zip", folder=(sounds,), runs=folder, device="cpu")
+    )
+    yield from browsing(studio)
+    studio.close()
+
+
+def flags() -> list[str]:
+    return [
+        text for name, value in RULES.items() for text in (f"--{name.replace('_', '-')}", value)
+    ]
+
+
+def by_detect(folder: Path, name: str, *more: str) -> Events:
+    output = folder / f"detect-{name}{''.join(more)}"
+    command = ["detect", str(folder / "model.zip"), str(folder / "sounds" / name), "-q"]
+    assert main([*command, "-o", str(output), "--device", "cpu", *flags(), *more]) == 0
+    with (output / "events.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    return sorted(
+        (r["label"], float(r["start_time"]), float(r["end_time"]), float(r["score"])) for r in rows
+    )
+
+
+def of_lines(lines: list[dict[str, Any]]) -> Events:
+    return sorted(
+        (one["label"], one["start_time"], one["end_time"], one["score"])
+        for one in lines
+        if one["event"] == "end" and one["reason"] != "too short"
+    )
+
+
+def by_listen(folder: Path, name: str, capsys: pytest.CaptureFixture[str], *more: str) -> Events:
+    capsys.readouterr()
+    sound = str(folder / "sounds" / name)
+    command = ["listen", str(folder / "model.zip"), "--input", sound, "--speed", "0", "-q"]
+    assert main([*command, *flags(), *more]) == 0
+    return of_lines([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+
+
+def by_page(client: Any, name: str) -> Events:
+    sound = client.post("/api/places", json={"folder": 0, "name": name}).json()["id"]
+    wait_for(client, sound)
+    found = client.get(f"/api/sounds/{sound}/events", params=RULES).json()["events"]
+    return sorted((label, start, end, score) for start, end, label, score in found)
+
+
+def by_live_page(client: Any, folder: Path, name: str) -> Events:
+    samples, _ = sf.read(folder / "sounds" / name, dtype="int16")
+    lines = []
+    with client.websocket_connect(LIVE, headers={"Origin": ADDRESS}) as socket:
+        rules = {k: v if k == "threshold" else float(v) for k, v in RULES.items()}
+        socket.send_json({"rate": RATE, **rules})
+        assert socket.receive_json()["kind"] == "ready"
+        for start in range(0, len(samples), 700):
+            socket.send_bytes(samples[start : start + 700].astype("<i2").tobytes())
+        socket.send_text("end")
+        while (message := socket.receive_json())["kind"] != "end":
+            lines.append(message)
+    return of_lines([line for line in lines if line["kind"] == "event"])
+
+
+def assert_same(found: Events, expected: Events) -> None:
+    assert [one[:3] for one in found] == [one[:3] for one in expected]
+    np.testing.assert_allclose([one[3] for one in found], [one[3] for one in expected], atol=1e-4)
+
+
+def test_every_way_finds_the_same_events(
+    folder: Path, client: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = by_detect(folder, "a.wav")
+    assert len(expected) >= 3
+    assert len({label for label, *_ in expected}) >= 2
+    assert_same(by_listen(folder, "a.wav", capsys), expected)
+    assert_same(by_page(client, "a.wav"), expected)
+    assert_same(by_live_page(client, folder, "a.wav"), expected)
+
+
+@pytest.mark.parametrize("more", [("--times", "windows"), ("--hop", "0.1"), ("--classes", "hum")])
+def test_options_mean_the_same_in_a_stream(
+    folder: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, str]
+) -> None:
+    expected = by_detect(folder, "a.wav", *more)
+    assert expected
+    assert_same(by_listen(folder, "a.wav", capsys, *more), expected)
+
+
+class Cut:
+    """A recording as a source that gives it in pieces of any size."""
+
+    name, sample_rate, speed = "pieces", RATE, 0.0
+
+    def __init__(self, wave: np.ndarray, cuts: list[int]) -> None:
+        self.pieces = np.split(wave.astype(np.float32), sorted(cuts))
+
+    def blocks(self) -> Iterator[Block]:
+        for piece in self.pieces:
+            yield Block(piece, time.monotonic())
+
+
+MODEL = heard_model()
+N = len(scene())
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(0, N), max_size=12), st.sampled_from([0, 0, N // 3, 4001, 1500]))
+def test_how_a_stream_is_cut_changes_no_event(cuts: list[int], end: int) -> None:
+    wave = scene()[: end or N]
+    options = EventOptions(
+        threshold=RULES["threshold"],
+        **{name: float(value) for name, value in RULES.items() if name != "threshold"},
+    )
+    whole, parts = (list(listen(MODEL, Cut(wave, sizes), options)) for sizes in ([], cuts))
+    assert [(e.kind, e.label, e.start_time, e.end_time, e.reason) for e in parts] == [
+        (e.kind, e.label, e.start_time, e.end_time, e.reason) for e in whole
+    ]
+    np.testing.assert_allclose([e.score for e in parts], [e.score for e in whole], atol=1e-4)
+
+
+def test_in_digital_silence_there_is_nothing(
+    folder: Path, client: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder / "sounds" / "nothing.wav"
+    with torch.inference_mode():
+        assert heard_model().score(torch.full((1, 1, *MEL.shape[1:]), -100.0))[0].max() > 0.4
+    table = folder / "nothing.csv"
+    model = str(folder / "model.zip")
+    assert main(["predict", model, str(file), "-o", str(table), "--top", "2", "-q"]) == 0
+    with table.open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["label"], row["score"], row["label_2"], row["score_2"]) == ("silence", "", "", "")
+    capsys.readouterr()
+    assert main(["predict", model, str(file)]) == 0
+    assert "silence (digital silence)" in capsys.readouterr().out
+
+    rules = dict(RULES, threshold="0.01")
+    assert len(semisonic.detect(model, file, threshold=0.01, device="cpu").events) == 0
+    assert by_listen(folder, "nothing.wav", capsys, "--threshold", "0.01") == []
+    sound = client.post("/api/places", json={"folder": 0, "name": "nothing.wav"}).json()["id"]
+    heard = wait_for(client, sound)["heard"]
+    assert (heard["top"], heard["is_silent"]) == ([], True)
+    assert client.get(f"/api/sounds/{sound}/events", params=rules).json()["n_events"] == 0
+    assert by_live_page(client, folder, "nothing.wav") == []
+    index = semisonic.embed(model, [file], device="cpu")
+    assert set(index.predicted.tolist()) == {""}
+
+
+def test_silent_windows_do_not_count_in_the_answer_for_a_recording(folder: Path) -> None:
+    from semisonic.inference import predict_files
+
+    part = scene()[6 * RATE : 6 * RATE + 4000]
+    files = [folder / "sound.wav", folder / "mostly_silent.wav"]
+    sf.write(files[0], part, RATE)
+    sf.write(files[1], np.concatenate([part, np.zeros(5 * 4000)]), RATE)
+    rows = predict_files(open_model(folder / "model.zip"), files, top=3).rows
+    assert rows[0].labels == rows[1].labels
+    np.testing.assert_allclose(rows[0].scores, rows[1].scores, atol=1e-6)
+    windows = predict_files(open_model(folder / "model.zip"), files[1:], windows=True).rows
+    assert [row.labels[0] == "silence" for row in windows] == [False] + 5 * [True]
