@@ -106,6 +106,15 @@ def test_names_and_folders_tell_times_and_sites(disk: Path, tmp_path: Path) -> N
     assert {one.group for one in days.recordings} >= {"pond 2024-06-01", "HILL 2024-06-02"}
 
 
+def test_copies_are_one_recording_where_that_is_asked_for(disk: Path, tmp_path: Path) -> None:
+    plain, asked = (scan(disk, tmp_path / rule, group=rule) for rule in ("auto", "copies"))
+    group = {one.file: one.group for one in plain.recordings}
+    assert group["quieter.ogg"] != group["notes.flac"]
+    group = {one.file: one.group for one in asked.recordings}
+    assert group["quieter.ogg"] == group["notes.flac"]
+    assert asked.summary.n_recordings < plain.summary.n_recordings
+
+
 def test_a_calendar_splits_recordings_at_full_hours(tmp_path: Path) -> None:
     root = tmp_path / "disk"
     write(root / "A_20240601_235959.wav", melody(0))

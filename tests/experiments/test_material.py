@@ -57,6 +57,18 @@ def test_a_cache_that_another_run_wrote_anew_is_not_read(tmp_path: Path) -> None
         first.open()
 
 
+def test_it_is_said_where_no_clip_names_its_recording_and_only_there(tmp_path: Path) -> None:
+    nameless = "No clip names the recording"
+    bare = [{"file": f"{i}.wav", "labels": "ab"[i % 2], "fold": 1 + i // 4} for i in range(8)]
+    named = [{**row, "group": f"freesound{i}"} for i, row in enumerate(bare)]  # all of their own
+    for rows, said in ((bare, True), (named, False)):
+        labelled = table(tmp_path / f"said-{said}", rows, seed=1)
+        material = gather(labelled, None, [INPUT], tmp_path / f"cache-{said}", seed=0)
+        assert any(nameless in note for note in material.notes) == said
+    material = gather(labelled, None, [INPUT], tmp_path / "cache", seed=0, group="file")
+    assert not any(nameless in note for note in material.notes)
+
+
 def test_copies_stay_in_one_fold_where_folds_are_made(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
         {"file": f"{i:02d}.wav", "labels": "ab"[i % 2]} for i in range(20)

@@ -24,7 +24,8 @@ class ScanOptions:
     group: str = option(
         "auto",
         "what a recording is: auto (what the data set says, else the site), file, folder, site, "
-        "day, a column of the table of labels, or a pattern",
+        "day, a column of the table of labels, a pattern, or copies (auto, and recordings that are "
+        "the same sound are one)",
     )
     silence_db: float = option(
         -60.0,

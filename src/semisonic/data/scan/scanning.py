@@ -9,8 +9,9 @@ import numpy as np
 
 from semisonic.audio import AudioInfo, find_audio
 from semisonic.audio.find import OTHER_SUFFIXES
-from semisonic.data.checks.duplicates import NEAR_MOST, search
+from semisonic.data.checks.duplicates import NEAR_MOST, group_duplicates, search
 from semisonic.data.checks.pair import Duplicate
+from semisonic.data.checks.recordings import AUTO, COPIES
 from semisonic.data.clips import Clips
 from semisonic.data.readers.place import Place
 from semisonic.data.recorder_names import read_names, site_of
@@ -109,7 +110,8 @@ def scan(
     if not files and not others:
         Place(root).need_audio()
     names = read_names(files)
-    labelled = label_files(root, files, names, labels, group)
+    rule = AUTO if group == COPIES else group
+    labelled = label_files(root, files, names, labels, rule)
     done = run_pass(root, files, journal, silence_db=silence_db, workers=workers)
     recordings = []
     for i, (file, name) in enumerate(zip(files, names, strict=True)):
@@ -121,7 +123,7 @@ def scan(
             if name.recorded_at or done.measured[file].recorded_at else "",
             group=labelled.groups[i], labels=labelled.labels[i],
         )  # fmt: skip
-        recordings.append(_grouped_by_device(one) if group == "auto" else one)
+        recordings.append(_grouped_by_device(one) if rule == AUTO else one)
     bad = _bad_files(done, labelled, others, unreadable)
     clips = _clips(root, recordings, labelled)
     notes = list(labelled.notes)
@@ -146,6 +148,12 @@ def scan(
     found = search(clips, near=near, prints=prints, workers=workers).duplicates
     heard = [pair for pair in found if recordings[pair.first_row].is_heard]
     duplicates = [pair for pair in heard if pair.score >= LEAST_SCORE]
+    if group == COPIES:
+        clips = group_duplicates(clips, duplicates)
+        recordings = [
+            replace(one, group=name)
+            for one, name in zip(recordings, clips.group.tolist(), strict=True)
+        ]
     if len(heard) < len(found):
         notes.append(
             f"recordings with nothing to hear that have the same bytes as another: "
