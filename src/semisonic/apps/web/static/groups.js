@@ -168,7 +168,9 @@ class Naming {
 
   nextOpen(from) { const open = this.open(); return open.find((i) => i >= from) ?? open[0] ?? -1; }
 
-  showEnd(learning) {
+  // How learning stands; without an argument as it was shown last, with the classes there are now.
+  showEnd(learning = this.learning) {
+    this.learning = learning;
     this.end.hidden = this.classes.length < 2;
     if (learning?.runs) {
       this.end.replaceChildren(h("h2", {}, `Learning, ${learning.seconds.toFixed(0)} s`), h("progress", { "aria-label": "Learning", max: "1", value: String(learning.share ?? 0) }));
@@ -203,7 +205,8 @@ class Naming {
       const { learning } = await get("label");
       if (this.stopped) return;
       if (learning.runs) { this.asked = true; this.showEnd(learning); this.timer = setTimeout(() => this.watch(), POLL); return; }
-      if (this.asked) { this.showEnd({ ...learning, done: true }); document.dispatchEvent(new Event("modelchange")); }
+      this.showEnd({ ...learning, done: learning.history.length > 0 });
+      if (this.asked) document.dispatchEvent(new Event("modelchange"));
       this.asked = false;
     } catch (error) { say(error.message); }
   }
