@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from semisonic.apps.cli.main import main
 from semisonic.base import progress
+from waiting import LONG, until
 
 SMALL = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--sample-rate", "8000", "--duration", "1"]
 QUICK = ["--epochs", "1", "--batch-size", "8", "--device", "cpu", "--precision", "fp32", "-q"]
@@ -263,12 +263,9 @@ def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds: Path, tmp_path: Path) ->
     process = subprocess.Popen(
         [sys.executable, "-m", "semisonic", *arguments], stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 60
-    while not list(run.glob("training/*")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(0.5)
+    until((run / "training" / "history.json").exists, process)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=LONG)
     assert process.returncode == 130
     assert error == "\nInterrupted. The same command goes on where it stopped.\n"
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
