@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -270,3 +271,31 @@ def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds: Path, tmp_path: Path) ->
     assert error == "\nInterrupted. The same command goes on where it stopped.\n"
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
     assert list(run.glob("training/*"))
+
+
+def test_a_verb_ends_with_what_comes_next(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder, model = tmp_path / "encoder", tmp_path / "model"
+    loud = [*SMALL, *QUICK[:-1]]
+    assert main(["pretrain", str(sounds / "pool"), "-o", str(encoder), *loud]) == 0
+    assert f"next: semisonic train LABELLED --encoder {encoder}" in capsys.readouterr().err
+    line = ["train", str(sounds / "labels.csv"), "--method", "supervised", "-o", str(model), *loud]
+    assert main(line) == 0
+    assert f"semisonic predict {model} RECORDINGS" in capsys.readouterr().err
+    assert main(["embed", str(model), str(sounds / "pool"), "-o", str(tmp_path / "index")]) == 0
+    assert f"next: semisonic map {tmp_path / 'index'}" in capsys.readouterr().err
+    assert main(["predict", str(model), str(sounds / "pool"), "-q"]) == 0
+    assert "next:" not in capsys.readouterr().err
+
+
+def test_one_thing_is_told_as_one(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = tmp_path / "one"
+    alone.mkdir()
+    shutil.copy(next((sounds / "pool").rglob("*.flac")), alone)
+    assert main(["data", "info", str(alone)]) == 0
+    said = capsys.readouterr()
+    assert "1 recording directly in the folder" in said.err
+    assert "1 recordings" not in said.err + said.out
