@@ -7,20 +7,23 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from waiting import until
+
 RATE = 8000
 ADDRESS = "http://127.0.0.1:8765"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-PATIENCE = 30_000
+PATIENCE = 120_000
 PRESSED = """(button) => { const before = document.documentElement.outerHTML; button.click();
 return document.documentElement.outerHTML !== before; }"""
 """Whether a press changes the page before anything is awaited."""
+SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Drawn again after what was done last."""
 ANSWERED = "() => !document.documentElement.matches('.working')"
 LIVE = "ws://127.0.0.1:8765/api/live"
 
@@ -38,17 +41,15 @@ def browsing(studio: Any, token: str = "", **options: Any) -> Iterator[Any]:
         yield found
 
 
-def wait_for(client: Any, identity: str, what: str = "heard", patience: float = 20.0) -> Any:
+def wait_for(client: Any, identity: str, what: str = "heard") -> Any:
     """The facts of a recording once it is ready and heard, or has failed."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
+
+    def settled() -> Any:
         facts = client.get(f"/api/sounds/{identity}").json()
-        if facts["state"] == "failed":
-            return facts
-        if facts["state"] == "ready" and (what != "heard" or facts["heard"]["is_done"]):
-            return facts
-        time.sleep(0.02)
-    raise AssertionError(f"nothing after {patience} s: {facts}")
+        is_ready = facts["state"] == "ready" and (what != "heard" or facts["heard"]["is_done"])
+        return facts if is_ready or facts["state"] == "failed" else None
+
+    return until(settled)
 
 
 def serving(studio: Any, token: str = "") -> Iterator[str]:
@@ -65,8 +66,7 @@ def serving(studio: Any, token: str = "") -> Iterator[str]:
     server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
+    until(lambda: server.started)
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from app_helpers import ANSWERED, DESK, PRESSED, opened, serving
+from app_helpers import ANSWERED, DESK, PRESSED, SETTLED, opened, serving
 
 from semisonic.labeling import Project
+from waiting import LONG, until
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
@@ -38,30 +38,26 @@ def asked(page: Any, before: str = "") -> str:
 
 
 def answers(address: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{address}api/label", timeout=10) as answer:
+    with urllib.request.urlopen(f"{address}api/label", timeout=LONG) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
 
 
 def answers_reach(address: str, n: int) -> dict[str, Any]:
     """What the server holds once it has n answers: the page moves on before they are kept."""
-    limit = time.monotonic() + 20
-    while (state := answers(address))["answers"] != n and time.monotonic() < limit:
-        time.sleep(0.05)
-    assert state["answers"] == n
-    return state
+    return until(lambda: found if (found := answers(address))["answers"] == n else {})
 
 
 def draw(page: Any, start: float, end: float) -> None:
     """Mark a part of the sound; again where the page still moved under the pointer."""
-    for _ in range(5):
+    for _ in range(50):
         page.locator(".stage canvas").first.wait_for()
         box = page.locator(".stage").bounding_box()
         page.mouse.move(box["x"] + box["width"] * start, box["y"] + 80)
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] * end, box["y"] + 80, steps=4)
         page.mouse.up()
-        page.wait_for_timeout(300)
+        page.evaluate(SETTLED)
         if (
             page.locator(".stage .chosen").is_visible()
             and page.locator(".stage").bounding_box() == box
@@ -170,15 +166,16 @@ def test_a_question_that_was_overtaken_is_not_opened_for_an_answer(page: Any) ->
     order = page.get_by_label("What is asked first")
     order.select_option("typical")  # the next question, whose sound is on its way ...
     while not sounds:
-        page.wait_for_timeout(20)
+        page.evaluate(SETTLED)
     page.route("**/api/label/next*", lambda route: questions.append(route))
     order.select_option("random")  # ... when another one is asked for
     while not questions:
-        page.wait_for_timeout(20)
+        page.evaluate(SETTLED)
     for sound in sounds:
-        sound.continue_()
+        with page.expect_response("**/api/sounds/*"):
+            sound.continue_()
     page.unroute("**/api/sounds/*")
-    page.wait_for_timeout(500)
+    page.evaluate(SETTLED)
     assert page.locator(".actions [aria-keyshortcuts=U]").is_disabled()
     for question in questions:
         question.continue_()
@@ -239,13 +236,12 @@ def doubting(app_browser: Any, doubtful: Project) -> Iterator[Any]:
 
 def until_anns(project: Project, n: int) -> dict[str, Any]:
     """What ann said of what became of doubts, once there are n answers of hers."""
-    limit = time.monotonic() + 20
-    while True:
-        mine = {one.file: one for one in project.log.in_force() if one.annotator == "ann"}
-        if len(mine) == n or time.monotonic() > limit:
-            assert len(mine) == n
-            return {file: one.more["review"] for file, one in mine.items()}
-        time.sleep(0.05)
+
+    def hers() -> dict[str, Any]:
+        return {one.file: one for one in project.log.in_force() if one.annotator == "ann"}
+
+    until(lambda: len(hers()) == n)
+    return {file: one.more["review"] for file, one in hers().items()}
 
 
 def test_suspicious_labels_are_kept_or_changed(doubting: Any, doubtful: Project) -> None:

@@ -18,7 +18,6 @@ from semisonic.labeling import LabelLog
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
 
-MOST_WAIT = 300_000
 PLAYABLE = """() => { const all = [...document.querySelectorAll('.thumb')];
 return all.length && all.every((one) => !one.disabled); }"""
 
@@ -63,7 +62,7 @@ def test_what_cannot_be_read_is_told_before_the_first_question(page: Any, tmp_pa
     shutil.copy(tmp_path / "recordings" / "hum-0.wav", odd)
     page.get_by_label("Recordings", exact=True).wait_for()
     page.get_by_role("button", name="Start").click()
-    page.get_by_role("heading", name="24 of 26 recordings are used").wait_for(timeout=MOST_WAIT)
+    page.get_by_role("heading", name="24 of 26 recordings are used").wait_for()
     told = page.locator(".failures li")
     assert told.count() == 1
     assert re.match(r"broken\.wav .+", told.inner_text())
@@ -88,7 +87,7 @@ def test_from_a_folder_to_a_first_classifier(
     page.get_by_role("heading", name="Making mine").wait_for()
     page.reload()  # in the middle
     heading = page.get_by_role("heading", name=re.compile("Groups that sound alike"))
-    heading.wait_for(timeout=MOST_WAIT)
+    heading.wait_for()
 
     first = group(page, 1)
     page.keyboard.press("Space")  # plays
@@ -126,7 +125,7 @@ def test_from_a_folder_to_a_first_classifier(
         page.get_by_role("button", name="Make the first classifier").click()
         page.get_by_text("Nothing was learned: the disk is full").wait_for()
     page.get_by_role("button", name="Try again").click()
-    page.get_by_role("heading", name="There is a first classifier").wait_for(timeout=MOST_WAIT)
+    page.get_by_role("heading", name="There is a first classifier").wait_for()
     page.get_by_text(re.compile(r"3 classes from \d+ answers")).wait_for()
     page.get_by_role("link", name="Go on").click()
     page.locator(".curve circle").first.wait_for()
@@ -138,13 +137,13 @@ def test_a_project_is_cancelled_and_goes_on(page: Any, app_browser: Any, address
     page.get_by_text("More").click()
     page.get_by_label("What describes sounds by numbers").select_option("synth")
     page.get_by_role("button", name="Start").click()
-    page.locator(".steps .current", has_text="made-up").wait_for(timeout=MOST_WAIT)
+    page.locator(".steps .current", has_text="made-up").wait_for()
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Go on").wait_for(timeout=MOST_WAIT)
+    page.get_by_role("button", name="Go on").wait_for()
     for phone in opened(app_browser, f"{address}#/label", PHONE):
         phone.get_by_role("button", name="Go on").wait_for()
         assert phone.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     page.get_by_role("button", name="Go on").click()
-    page.locator(".steps .current", has_text="made-up").wait_for(timeout=MOST_WAIT)
+    page.locator(".steps .current", has_text="made-up").wait_for()
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Go on").wait_for(timeout=MOST_WAIT)
+    page.get_by_role("button", name="Go on").wait_for()

@@ -19,15 +19,16 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
 from semisonic.apps.cli.main import main
+from waiting import LONG
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_runs_until_it_is_stopped(app_model: Path, number: int) -> None:
     with running(str(app_model)) as (process, address):
-        with urllib.request.urlopen(f"{address}api/studio", timeout=10) as answer:
+        with urllib.request.urlopen(f"{address}api/studio", timeout=LONG) as answer:
             assert b'"hiss"' in answer.read()
         process.send_signal(number)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=LONG)
     assert process.returncode == 0
     assert "Stopped." in out
     assert err == ""
@@ -44,10 +45,10 @@ def test_another_address_needs_the_token_that_is_printed() -> None:
         assert token, address
         here = f"http://127.0.0.1:{token[1]}"
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{here}/api/studio", timeout=10)
+            urllib.request.urlopen(f"{here}/api/studio", timeout=LONG)
         assert refused.value.code == 401
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        with opener.open(f"{here}/?token={token[2]}", timeout=10) as answer:
+        with opener.open(f"{here}/?token={token[2]}", timeout=LONG) as answer:
             assert b"Semisonic" in answer.read()
             assert "token" not in answer.url
 
@@ -60,12 +61,12 @@ def test_half_an_upload_and_a_broken_line_leave_it_alone(app_model: Path) -> Non
             f"Origin: http://127.0.0.1:{port}\r\nContent-Length: 100000\r\n\r\n"
         )
         for content in (head.encode() + b"x" * 5000, b"\x00\xff\r\n\r\n", head.encode()[:40]):
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+            with socket.create_connection(("127.0.0.1", port), timeout=LONG) as line:
                 line.sendall(content)
-        with urllib.request.urlopen(f"{address}api/studio", timeout=10) as answer:
+        with urllib.request.urlopen(f"{address}api/studio", timeout=LONG) as answer:
             assert json.load(answer)["open"] == []
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=LONG)
     assert process.returncode == 0
     assert "Traceback" not in err
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import DESK, RATE, opened, running
+from app_helpers import DESK, RATE, SETTLED, opened, running
+
+from waiting import LONG, until
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -48,7 +49,7 @@ def ask(address: str, path: str, body: bytes | None = None, kind: str = "applica
     """An answer of the app."""
     headers = {"Origin": address.rstrip("/"), "Content-Type": kind}
     request = urllib.request.Request(f"{address}api/{path}", body, headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=LONG) as answer:
         content = answer.read()
         return json.loads(content) if answer.headers.get_content_subtype() == "json" else content
 
@@ -60,17 +61,17 @@ def open_place(address: str, name: str) -> str:
 
 def followed(address: str, sound: str) -> tuple[dict[str, Any], list[float]]:
     """The facts of a recording once it was heard, and how far it was on the way."""
-    limit, seen = time.monotonic() + 120, []
-    while time.monotonic() < limit:
-        facts = ask(address, f"sounds/{sound}")
+    seen: list[float] = []
+
+    def finished() -> dict[str, Any]:
+        facts: dict[str, Any] = ask(address, f"sounds/{sound}")
         assert facts["state"] != "failed", facts["reason"]
         heard = facts.get("heard")
-        if heard:
-            seen.append(heard["progress"])
-            if heard["is_done"] and facts["picture"]["progress"] == 1:
-                return facts, seen
-        time.sleep(0.02)
-    raise AssertionError(f"not heard to its end: {facts}")
+        seen.extend([heard["progress"]] if heard else [])
+        is_done = heard and heard["is_done"] and facts["picture"]["progress"] == 1
+        return facts if is_done else {}
+
+    return until(finished), seen
 
 
 def most_megabytes(process: Any) -> float:
@@ -115,13 +116,13 @@ def test_an_hour_is_looked_through(app_browser: Any, app: tuple[Any, str]) -> No
         page.get_by_role("button", name="hour.wav").click()
         page.locator(".viewer").wait_for()
         assert "of 1:00:00" in page.locator(".bar .num").inner_text()
-        for _ in range(10):  # again where the page was still busy with the picture of the whole
+        for _ in range(100):  # again where the page was still busy with the picture of the whole
             page.locator(".stage").focus()
             page.keyboard.press("End")
             for _ in range(6):
                 page.keyboard.press("+")
-                page.wait_for_timeout(50)
-            page.wait_for_timeout(1000)
+                page.evaluate(SETTLED)
+            page.evaluate(SETTLED)
             if any(url.endswith("/tile?level=5&number=112") for url in asked):
                 break  # the last half minute, alone
             page.keyboard.press("Home")

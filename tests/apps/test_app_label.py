@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from semisonic.apps.web.options import AppOptions
 from semisonic.apps.web.studio import Studio
 from semisonic.inference import open_model
 from semisonic.labeling import LabelLog, ProjectOptions, start_project
+from waiting import until
 
 
 @pytest.fixture
@@ -132,13 +132,12 @@ def test_it_learns_again_and_the_curve_grows(page: Any, project: Path) -> None:
 
 
 def _learned(page: Any) -> dict[str, Any]:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        found: dict[str, Any] = page.get("/api/label").json()["learning"]
-        if not found["runs"]:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it learned for too long")
+    def found() -> dict[str, Any]:
+        learning: dict[str, Any] = page.get("/api/label").json()["learning"]
+        return learning
+
+    until(lambda: not found()["runs"])
+    return found()
 
 
 def test_more_like_this_comes_next(page: Any) -> None:

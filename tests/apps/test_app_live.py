@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from semisonic.apps.cli.main import main
 from semisonic.apps.web.live_source import BrowserSource
 from semisonic.audio.live import Block, Gap
 from semisonic.base.errors import AudioError
+from waiting import until
 
 PIECE = 320
 
@@ -130,8 +130,8 @@ def test_a_closed_socket_leaves_the_app_alone(client: Any, said: list[str | byte
             for one in said:
                 socket.send_bytes(one) if isinstance(one, bytes) else socket.send_text(one)
             socket.close()
-    time.sleep(0.1)
-    assert streamed(client, np.zeros(RATE, np.int16))[-1]["kind"] == "end"
+    # A place is free once the app has noticed that a page went.
+    until(lambda: streamed(client, np.zeros(RATE, np.int16))[-1]["kind"] == "end")
 
 
 def test_a_page_too_many_waits(client: Any) -> None:

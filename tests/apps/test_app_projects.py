@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +24,7 @@ from semisonic.apps.cli.main import main
 from semisonic.apps.web.options import AppOptions
 from semisonic.apps.web.studio import Studio
 from semisonic.labeling import LabelLog, Project, Queue
+from waiting import until
 
 
 @pytest.fixture
@@ -49,24 +49,22 @@ def studio_of(place: Path) -> Studio:
 NEW = {"folder": 0, "below": "site", "name": "mine", "encoder": "run:small", "clusters": "3"}
 
 
-def made(page: Any, patience: float = 120.0) -> dict[str, Any]:
+def making(page: Any) -> dict[str, Any]:
+    """How far a making is."""
+    found: dict[str, Any] = page.get("/api/projects/making").json()["making"]
+    return found
+
+
+def made(page: Any) -> dict[str, Any]:
     """How the making ended."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        found: dict[str, Any] = page.get("/api/projects/making").json()["making"]
-        if found["state"] != "runs":
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"still at work: {found}")
+    until(lambda: making(page)["state"] != "runs")
+    return making(page)
 
 
-def learn(page: Any, patience: float = 60.0) -> None:
+def learn(page: Any) -> None:
     """Learn from the answers."""
     assert page.post("/api/label/learn").status_code == 200
-    deadline = time.monotonic() + patience
-    while page.get("/api/label").json()["learning"]["runs"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: not page.get("/api/label").json()["learning"]["runs"])
 
 
 def kind(file: str) -> str:
@@ -158,9 +156,10 @@ def test_groups_are_named_and_taken_back_at_once(page: Any, place: Path) -> None
 
 def test_a_cancelled_project_goes_on(page: Any, place: Path) -> None:
     page.post("/api/projects", json={**NEW, "encoder": "synth"})
-    while not (making := page.get("/api/projects/making").json()["making"])["at"]:
-        assert making["state"] == "runs", making
-        time.sleep(0.02)
+    begun = until(
+        lambda: found if (found := making(page))["at"] or found["state"] != "runs" else {}
+    )
+    assert begun["state"] == "runs", begun
     again = page.post("/api/projects", json={**NEW, "name": "other"})
     assert again.status_code == 400
     assert "is being made" in again.json()["error"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from semisonic.apps.cli.session import Session, Status, table
 from semisonic.base import progress
 from semisonic.base.errors import AudioError, DataError
 from semisonic.base.options import option
+from waiting import LONG
 
 
 @dataclass(frozen=True)
@@ -160,18 +160,14 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"semisonic {__version__}\n"
 
 
-def test_help_is_quick_and_imports_no_library() -> None:
+def test_help_imports_no_library() -> None:
     code = (
         "import sys; from semisonic.apps.cli.main import main; main(['--help']); "
-        "heavy = {'torch', 'numpy', 'pandas', 'matplotlib'} & set(sys.modules); "
+        "heavy = {'torch', 'numpy', 'scipy', 'sklearn', 'pandas', 'matplotlib', 'soundfile'}; "
+        "heavy &= set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    seconds = []
-    for _ in range(3):  # the quickest of three: another process may be busy
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 1.0
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_a_table_is_aligned() -> None:
@@ -188,6 +184,6 @@ def test_the_output_may_be_closed_early() -> None:
     )
     shell = f'{sys.executable} -c "{code}" | head -n 1; exit ${{PIPESTATUS[0]}}'
     done = subprocess.run(
-        ["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", shell], capture_output=True, text=True, timeout=LONG, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")

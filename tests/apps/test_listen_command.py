@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from semisonic.base import progress
 from semisonic.base.seeds import generator
 from semisonic.features import MelOptions
 from semisonic.models import build, save
+from waiting import LONG
 
 RATE = 8000
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
@@ -126,9 +126,8 @@ def test_a_signal_ends_it_in_order(
     os.write(process.stdin.fileno(), (noise * 32768).astype("<i2").tobytes())
     first = json.loads(process.stdout.readline())  # each line is there at once
     assert first["event"] == "start"
-    time.sleep(0.1)
     process.send_signal(number)
-    rest, errors = process.communicate(timeout=120)
+    rest, errors = process.communicate(timeout=LONG)
     (end,) = lines(rest)
     assert (end["id"], end["reason"]) == (1, "stopped")
     assert "1 events" in errors

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 
 from semisonic.apps.cli.main import main
 from semisonic.base import progress
+from waiting import LONG, until
 
 SMALL = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--sample-rate", "8000", "--duration", "1"]
 QUICK = ["--epochs", "1", "--batch-size", "8", "--device", "cpu", "--precision", "fp32", "-q"]
@@ -263,13 +264,38 @@ def test_ctrl_c_is_calm_and_leaves_a_checkpoint(sounds: Path, tmp_path: Path) ->
     process = subprocess.Popen(
         [sys.executable, "-m", "semisonic", *arguments], stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 60
-    while not list(run.glob("training/*")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(0.5)
+    until((run / "training" / "history.json").exists, process)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=LONG)
     assert process.returncode == 130
     assert error == "\nInterrupted. The same command goes on where it stopped.\n"
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
     assert list(run.glob("training/*"))
+
+
+def test_a_verb_ends_with_what_comes_next(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder, model = tmp_path / "encoder", tmp_path / "model"
+    loud = [*SMALL, *QUICK[:-1]]
+    assert main(["pretrain", str(sounds / "pool"), "-o", str(encoder), *loud]) == 0
+    assert f"next: semisonic train LABELLED --encoder {encoder}" in capsys.readouterr().err
+    line = ["train", str(sounds / "labels.csv"), "--method", "supervised", "-o", str(model), *loud]
+    assert main(line) == 0
+    assert f"semisonic predict {model} RECORDINGS" in capsys.readouterr().err
+    assert main(["embed", str(model), str(sounds / "pool"), "-o", str(tmp_path / "index")]) == 0
+    assert f"next: semisonic map {tmp_path / 'index'}" in capsys.readouterr().err
+    assert main(["predict", str(model), str(sounds / "pool"), "-q"]) == 0
+    assert "next:" not in capsys.readouterr().err
+
+
+def test_one_thing_is_told_as_one(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = tmp_path / "one"
+    alone.mkdir()
+    shutil.copy(next((sounds / "pool").rglob("*.flac")), alone)
+    assert main(["data", "info", str(alone)]) == 0
+    said = capsys.readouterr()
+    assert "1 recording directly in the folder" in said.err
+    assert "1 recordings" not in said.err + said.out

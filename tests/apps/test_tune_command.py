@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from semisonic.apps.cli.main import main
 from semisonic.base import progress
+from waiting import LONG, until
 
 pytest.importorskip("optuna")
 
@@ -117,11 +117,9 @@ def test_an_interrupt_gives_130_and_the_same_command_goes_on(sounds: Path, tmp_p
         [sys.executable, "-m", "semisonic", *line], stderr=subprocess.PIPE, text=True,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not (run / "default.json").is_file() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until((run / "default.json").is_file, process)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=LONG)[1]
     assert process.returncode == 130
     assert "The same command goes on" in said
     done = {file: file.stat().st_mtime_ns for file in run.glob("jobs/*/job.json")}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from semisonic.base.files import read_json
+from waiting import LONG
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +22,7 @@ def test_every_part_is_measured(tmp_path: Path) -> None:
     words += ["--work", str(tmp_path), "-o", str(output)]
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "quarter_million.py"), *words],
-        capture_output=True, text=True, timeout=300, check=False,
+        capture_output=True, text=True, timeout=LONG, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

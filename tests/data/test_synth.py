@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from semisonic.base.files import content_hash
 from semisonic.data import synth
 from semisonic.data.readers.load import load_clips
 from semisonic.data.synth.plan import labelled_items, pool_items
+from waiting import until
 
 SMALL = synth.SynthOptions(
     n_classes=3, clips_per_class=6, n_folds=3, n_pool=8, duration=1.0, sample_rate=16000, seed=3
@@ -188,9 +188,7 @@ def test_a_killed_make_goes_on(tmp_path: Path) -> None:
         " n_pool=400, duration=1.0, sample_rate=16000, seed=3), workers=2)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(folder)])
-    deadline = time.monotonic() + 60
-    while len(list(folder.rglob("*.flac"))) < 20 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: len(list(folder.rglob("[!.]*.flac"))) >= 20, process)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     done = {path: path.stat().st_mtime_ns for path in folder.rglob("*.flac") if path.name[0] != "."}

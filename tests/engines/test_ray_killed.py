@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from semisonic.apps.cli.main import main
 from semisonic.inference.detecting import afar
+from waiting import LONG, until
 
 pytestmark = pytest.mark.slow
 
@@ -79,13 +79,9 @@ def test_the_driver(model: Path, sounds: Path, tmp_path: Path, cluster: str, her
     start = [sys.executable, "-c", SCRIPT, *command(model, sounds, tmp_path), *more]
     for how, status, n in ((signal.SIGINT, 130, 3), (signal.SIGKILL, -9, 7)):
         with subprocess.Popen(start, stderr=subprocess.PIPE, text=True) as process:
-            deadline = time.monotonic() + 90
-            while len(lines(tmp_path)) <= n:
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
+            until(lambda n=n: len(lines(tmp_path)) > n, process)
             process.send_signal(how)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=LONG)
             assert process.returncode == status, said
             assert "Traceback" not in said
     there = len(lines(tmp_path))
@@ -114,10 +110,7 @@ def test_a_ray_of_this_machine_ends_with_the_command(
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     start = [sys.executable, "-c", SCRIPT, *command(model, sounds, tmp_path), "--engine", "ray"]
     environment["SEMISONIC_MARK"] = mark
-    done = subprocess.run(start, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(start, env=environment, capture_output=True, text=True, timeout=LONG)
     assert done.returncode == 3, done.stderr
     check(tmp_path, here)
-    deadline = time.monotonic() + 20
-    while _marked(mark):
-        assert time.monotonic() < deadline, _marked(mark)
-        time.sleep(0.1)
+    until(lambda: not _marked(mark))

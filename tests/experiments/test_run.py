@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from semisonic.experiments import (
 from semisonic.experiments.options import parse_change
 from semisonic.experiments.recipe import Recipe, Setting
 from semisonic.experiments.run import with_number_format
+from waiting import until
 
 
 def options(tiny_set: Path, output: Path, **changes: object) -> RunOptions:
@@ -133,9 +133,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_result(
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    deadline = time.monotonic() + 120
-    while len(list(output.glob("jobs/*/job.json"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: len(list(output.glob("jobs/*/job.json"))) >= 3, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     done = {f: f.stat().st_mtime_ns for f in output.glob("jobs/*/job.json")}

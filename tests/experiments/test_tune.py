@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ from semisonic.experiments import (
     tune,
 )
 from semisonic.experiments.tuning.best import ARMS
+from waiting import until
 
 pytest.importorskip("optuna")
 
@@ -200,9 +200,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_search(
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    deadline = time.monotonic() + 60
-    while len(list(output.glob("jobs/*/job.json"))) < 5 and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: len(list(output.glob("jobs/*/job.json"))) >= 5, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     done = {file: file.stat().st_mtime_ns for file in output.glob("jobs/*/job.json")}

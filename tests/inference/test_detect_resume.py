@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,8 @@ import pytest
 import soundfile as sf
 from detecting_sounds import long_wave
 from tiny_sounds import RATE
+
+from waiting import until
 
 # Parts of two seconds, each slowed down, so that there is a middle to be killed in.
 SCRIPT = """
@@ -58,15 +59,12 @@ def test_kill_9_at_any_time(
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     journal = killed / "scores" / "journal"
-    n_parts = 0
     for limit in (3, 8):
         process = start(detector, recordings, killed, 0.15)
-        deadline = time.monotonic() + 60
-        while n_parts < limit:
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            n_parts = journal.read_bytes().count(b"\n") - 1 if journal.exists() else 0
-            time.sleep(0.005)
+        until(
+            lambda limit=limit: journal.exists() and journal.read_bytes().count(b"\n") > limit,
+            process,
+        )
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
     monkeypatch.setattr(grid, "PART", 2.0)

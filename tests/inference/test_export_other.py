@@ -24,6 +24,7 @@ from semisonic.inference.exporting.parity import Parity
 from semisonic.inference.exporting.speed import in_turn
 from semisonic.inference.inputs import gather
 from semisonic.inference.predicting import score_clips
+from waiting import LONG
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/onnx_without_semisonic.py"
@@ -125,7 +126,7 @@ def test_the_example_says_what_prediction_says(tmp_path: Path) -> None:
         (hidden / f"{name}.py").write_text("raise ImportError('not here')\n")
     done = subprocess.run(
         [sys.executable, EXAMPLE, tmp_path / "m.onnx", *files],
-        check=True, capture_output=True, text=True, timeout=120,
+        check=True, capture_output=True, text=True, timeout=LONG,
         env={**os.environ, "PYTHONPATH": str(hidden)},
     )  # fmt: skip
     clips, _ = gather(files)

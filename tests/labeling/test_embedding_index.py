@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from semisonic.labeling import (
     suggest,
 )
 from semisonic.models import build_encoder, save_encoder
+from waiting import until
 
 
 def options(model: Path, *files: Path, output: Path) -> EmbedOptions:
@@ -160,12 +160,8 @@ def test_a_killed_run_goes_on_and_every_byte_is_the_same(
     output = tmp_path / "killed"
     command = [sys.executable, "-c", SCRIPT, str(model), str(kinds), str(output)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
     journal = output / "store" / "journal-1.jsonl"
-    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 2):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (output / "index.csv").exists()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import LONG
+
 PACKAGE = Path(__file__).parents[2] / "src" / "semisonic"
 
 LOW = {"base"}
@@ -98,7 +100,7 @@ def _loaded_after(*modules: str) -> set[str]:
     """The modules in memory after an import, in a process of its own."""
     code = f"import sys, {', '.join(modules)}; print('\\n'.join(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=LONG
     )
     return set(done.stdout.split())
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from waiting import LONG
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
@@ -21,7 +23,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=LONG,
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from waiting import LONG
+
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 RESULTS = BENCHMARKS / "results" / "bench"
@@ -27,7 +29,7 @@ def measuring(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def check(new: Path, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCHMARKS / "check.py"), str(new), *more]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONG)
 
 
 def slower(folder: Path, part: str, row: int, factor: float) -> Path:

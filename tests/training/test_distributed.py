@@ -16,6 +16,7 @@ from training_standins import ArrayStream, Classify, small_net, weights, without
 
 from semisonic.training import FitOptions, fit
 from semisonic.training.distributed import World, join
+from waiting import LONG
 
 OPTIONS = FitOptions(
     epochs=3,
@@ -27,10 +28,11 @@ OPTIONS = FitOptions(
 )
 N_CLIPS = 43  # the last batch is uneven: two clips and one
 
+HERE = Path(__file__).parent
 CHILD = """
     import os, sys
     from pathlib import Path
-    sys.path.insert(0, {here!r})
+    sys.path[:0] = [{here!r}, {above!r}]
     import torch
     torch.set_num_threads(1)
     from {module} import run
@@ -61,7 +63,7 @@ def launch(folder, n=2, module="test_distributed"):
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     script = textwrap.dedent(
-        CHILD.format(here=str(Path(__file__).parent), folder=str(folder), module=module)
+        CHILD.format(here=str(HERE), above=str(HERE.parent), folder=str(folder), module=module)
     )
     world = {"WORLD_SIZE": str(n), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     children = [
@@ -71,7 +73,7 @@ def launch(folder, n=2, module="test_distributed"):
         )
         for rank in range(n)
     ]
-    assert [child.wait(timeout=120) for child in children] == [0] * n
+    assert [child.wait(timeout=LONG) for child in children] == [0] * n
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from training_standins import (
 
 from semisonic.base.errors import ModelError, OptionError
 from semisonic.training import FitOptions, fit
+from waiting import until
 
 FULL = FitOptions(
     epochs=5,
@@ -209,10 +210,11 @@ def test_checkpoint_that_would_run_code_is_refused(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+HERE = Path(__file__).parent
 CHILD = """
     import sys, time
     from pathlib import Path
-    sys.path.insert(0, {here!r})
+    sys.path[:0] = [{here!r}, {above!r}]
     import torch
     torch.set_num_threads(1)
     from training_standins import ArrayStream
@@ -220,7 +222,7 @@ CHILD = """
 
     class Slow(ArrayStream):
         def at(self, step, rank=0, world=1):
-            time.sleep(120 if step == 25 else 0.03)  # never gets to its end
+            time.sleep(3600 if step == 25 else 0.03)  # never gets to its end
             return super().at(step, rank, world)
 
     train(Path({folder!r}), stream=Slow())
@@ -229,17 +231,17 @@ CHILD = """
 
 @pytest.mark.slow
 def test_goes_on_bit_for_bit_after_kill_9(tmp_path, whole):
-    script = textwrap.dedent(CHILD.format(here=str(Path(__file__).parent), folder=str(tmp_path)))
-    child = subprocess.Popen([sys.executable, "-c", script])
+    script = textwrap.dedent(
+        CHILD.format(here=str(HERE), above=str(HERE.parent), folder=str(tmp_path))
+    )
+    child, checkpoint = subprocess.Popen([sys.executable, "-c", script]), tmp_path / "checkpoint.pt"
     try:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "history.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.3)
+        until(checkpoint.exists, child)
+        until(lambda: torch.load(checkpoint, weights_only=True)["step"] >= 6, child)
     finally:
         child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    step = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"]
+    step = torch.load(checkpoint, weights_only=True)["step"]
     assert 6 <= step <= 25
     objective, result, stream = train(tmp_path)
     agrees(objective, result, whole)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.base.files import content_hash, digest
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.file_facts import file_facts
 
@@ -141,10 +142,16 @@ class Overlap:
         """One line for people."""
         what = []
         if self.files:
-            what.append(f"{len(self.files)} recordings ({_some(self.files)})")
+            what.append(f"{counted(len(self.files), 'recording')} ({_some(self.files)})")
         if self.groups:
-            what.append(f"other clips of {len(self.groups)} recordings ({_some(self.groups)})")
-        return f"the model was {ROLES[self.role]} {' and '.join(what)}"
+            what.append(
+                f"other clips of {counted(len(self.groups), 'recording')} ({_some(self.groups)})"
+            )
+        role, shared = ROLES[self.role], " and ".join(what)
+        heard, is_heard, how = role.partition("heard ")
+        if is_heard and not heard:
+            return f"the model heard {shared} {how}"
+        return f"the model was {role} {shared}"
 
 
 def overlaps(clips: Clips, hash_of: Mapping[str, str], about: Mapping[str, Any]) -> list[Overlap]:

@@ -20,7 +20,12 @@ def calibrate(options: CalibrateOptions, session: Session) -> Status:
         return Status.OK
     from semisonic.inference import calibrate as work
 
-    return finish(work(options), options.output, session)
+    return finish(
+        work(options),
+        options.output,
+        session,
+        f"semisonic predict {options.output} RECORDINGS --unknown",
+    )
 
 
 command = command_from(

@@ -53,6 +53,7 @@ def mix(options: MixVerbOptions, session: Session) -> Status:
         f"{output}: {made.n_sounds} windows of {options.mix.window:g} s with sounds of "
         f"{made.n_clips} clips, and {made.n_background} of background"
     )
+    session.note(f"next: semisonic train {output / 'labels.csv'}")
     return session.failed(made.failures, output / "bad_files.csv")
 
 

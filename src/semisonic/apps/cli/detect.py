@@ -18,6 +18,10 @@ def detect(options: DetectOptions, session: Session) -> Status:
 
     result = work(options)
     session.say(result.summary())
+    session.note(
+        f"next: open {options.output / 'detections.html'}; the same command with another "
+        "--threshold takes seconds"
+    )
     return Status.SOME_FAILED if result.failures else Status.OK
 
 

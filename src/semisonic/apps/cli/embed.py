@@ -18,6 +18,9 @@ def embed(options: EmbedOptions, session: Session) -> Status:
 
     result = run_embed(options)
     session.say(result.summary())
+    session.note(
+        f"next: semisonic map {options.output}, or semisonic search {options.output} RECORDING"
+    )
     return session.failed(result.failures)
 
 

@@ -14,6 +14,8 @@ def predict(options: PredictOptions, session: Session) -> Status:
     session.resumes = options.output is not None
     result = work(options)
     session.say(result.summary())
+    if options.output is None:
+        session.note("next: -o predictions.csv writes all rows into a table")
     return Status.SOME_FAILED if result.failures else Status.OK
 
 

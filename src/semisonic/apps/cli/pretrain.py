@@ -20,7 +20,12 @@ def pretrain(options: PretrainOptions, session: Session) -> Status:
         return Status.OK
     from semisonic.inference import pretrain as work
 
-    return finish(work(options), options.output, session)
+    return finish(
+        work(options),
+        options.output,
+        session,
+        f"semisonic train LABELLED --encoder {options.output}",
+    )
 
 
 command = command_from(

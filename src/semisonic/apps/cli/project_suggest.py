@@ -16,6 +16,9 @@ def suggest(options: ProjectSuggestOptions, session: Session) -> Status:
     from semisonic.labeling import suggest_in_project
 
     session.say(suggest_in_project(options).summary())
+    session.note(
+        f"next: fill in the column 'label', then semisonic project learn {options.project}"
+    )
     return Status.OK
 
 

@@ -17,6 +17,10 @@ def suggest(options: SuggestOptions, session: Session) -> Status:
 
     result = run_suggest(options)
     session.say(result.summary())
+    session.note(
+        f"next: fill in the column 'label' of {options.output}, then "
+        f"semisonic train {options.output}"
+    )
     return session.failed(result.failures)
 
 

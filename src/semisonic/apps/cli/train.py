@@ -20,7 +20,13 @@ def train(options: TrainOptions, session: Session) -> Status:
         return say_plan(options, session)
     from semisonic.inference import train as work
 
-    return finish(work(options), options.output, session)
+    return finish(
+        work(options),
+        options.output,
+        session,
+        f"semisonic evaluate {options.output} LABELLED for clips it has not heard, or "
+        f"semisonic predict {options.output} RECORDINGS",
+    )
 
 
 command = command_from(

@@ -76,8 +76,10 @@ def say_plan(options: TrainOptions, session: Session) -> Status:
     return Status.OK
 
 
-def finish(result: Result, output: Path, session: Session) -> Status:
-    """Print the summary; the exit status tells whether files failed."""
+def finish(result: Result, output: Path, session: Session, then: str = "") -> Status:
+    """Print the summary and what comes next; the exit status tells whether files failed."""
     session.say(result.summary())
     session.note(f"run folder: {output}")
+    if then:
+        session.note(f"next: {then}")
     return Status.SOME_FAILED if result.failures else Status.OK

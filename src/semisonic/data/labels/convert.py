@@ -12,6 +12,7 @@ import numpy as np
 from semisonic.audio import find_audio
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.files import write_csv
+from semisonic.base.wording import counted
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.clips import UNCERTAIN as UNCHECKED
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, Events
@@ -187,7 +188,8 @@ def _counted(found: LabelSet) -> str:
     events = found.events
     n_labels = len(set(events.label.tolist()) - {""})
     return (
-        f"{len(events)} events, {n_labels} labels, {len(found.recordings)} recordings "
+        f"{counted(len(events), 'event')}, {counted(n_labels, 'label')}, "
+        f"{counted(len(found.recordings), 'recording')} "
         f"({', '.join(found.formats)})"
     )
 

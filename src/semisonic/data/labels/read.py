@@ -14,6 +14,7 @@ import numpy as np
 from semisonic.audio import find_audio, probe
 from semisonic.base.errors import AudioError, DataError
 from semisonic.base.progress import track
+from semisonic.base.wording import counted
 from semisonic.data.events import Events
 from semisonic.data.label_log import is_log, read_log
 from semisonic.data.labels.form import Format
@@ -101,7 +102,7 @@ def read_labels(
         first = "; ".join(f"{where}: {reason}" for where, reason in found.problems[:_SHOWN])
         more = len(found.problems) - _SHOWN
         raise DataError(
-            f"{path}: {len(found.problems)} places cannot be used: {first}"
+            f"{path}: {counted(len(found.problems), 'place')} cannot be used: {first}"
             + (f"; and {more} more" if more > 0 else "")
         )
     for note in found.notes:

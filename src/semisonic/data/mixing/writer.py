@@ -26,6 +26,7 @@ import numpy as np
 from semisonic.base import progress
 from semisonic.base.errors import AudioError, DataError, OptionError
 from semisonic.base.files import write_csv
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.folds import make_folds
 from semisonic.data.journal import Journal
@@ -133,7 +134,9 @@ def mix(clips: Clips, folder: str | os.PathLike[str], options: MixOptions | None
             f"the first: {left_out[0][0]}: {left_out[0][1]}"
         )
     if n_scaled:
-        notes.append(f"{n_scaled} windows made quieter as a whole, so that nothing is clipped")
+        notes.append(
+            f"{counted(n_scaled, 'window')} made quieter as a whole, so that nothing is clipped"
+        )
     n_clips = len({row["source"] for row in sounds})
     return Mixed(
         root, len(sounds), len(table) - len(sounds), n_clips, tuple(left_out), tuple(failed),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from semisonic.base.errors import DataError
+from semisonic.base.wording import counted
 from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
 from semisonic.data.events import NEGATIVE, PRESENCES
 from semisonic.data.labels.numbers import number
@@ -154,7 +155,9 @@ def _gather(
             entries[key] = entry
     notes = []
     if left_out:
-        notes.append(f"{left_out} rows left out: their {columns.label_type} is {NEGATIVE}")
+        notes.append(
+            f"{counted(left_out, 'row')} left out: their {columns.label_type} is {NEGATIVE}"
+        )
     n_uncertain = sum(entry.label_type == UNCERTAIN for entry in entries.values())
     if n_uncertain:
         notes.append(f"{n_uncertain} clips with {UNCERTAIN} labels: they only train")

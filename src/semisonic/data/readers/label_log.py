@@ -6,6 +6,7 @@ import numpy as np
 
 from semisonic.base.errors import DataError
 from semisonic.base.members import is_there
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.label_log import is_log, read_log
 from semisonic.data.readers.place import Place, ReadOptions
@@ -37,9 +38,10 @@ def read(place: Place, options: ReadOptions) -> Clips:
     if problems and not options.allow_missing:
         first = "; ".join(f"{where}: {reason}" for where, reason in problems[:_SHOWN])
         raise DataError(
-            f"{place.path}: {len(problems)} places of the label log cannot be used: {first}"
+            f"{place.path}: {counted(len(problems), 'place')} of the label log cannot be used: "
+            f"{first}"
         )
     if missing:
         clips = clips[np.array([is_there(path) for path in clips.paths], np.bool_)]
-    notes = [f"{len(problems)} places of the log cannot be used"] if problems else []
+    notes = [f"{counted(len(problems), 'place')} of the log cannot be used"] if problems else []
     return clips.with_columns(notes=(*clips.notes, *notes))

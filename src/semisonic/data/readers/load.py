@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import nearest
+from semisonic.base.wording import counted
 from semisonic.data.checks.recordings import COPIES, known_recordings
 from semisonic.data.clips import Clips
 from semisonic.data.readers import (
@@ -285,4 +286,6 @@ def _detect(place: Place) -> tuple[Layout, str]:
             "Expected times and labels with tabs between them, or columns with names"
         )
     place.need_audio()
-    return _BY_KIND["files"], f"{len(place.audio)} recordings and nothing that labels them"
+    return _BY_KIND[
+        "files"
+    ], f"{counted(len(place.audio), 'recording')} and nothing that labels them"

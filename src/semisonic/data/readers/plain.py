@@ -8,6 +8,7 @@ from pathlib import Path
 
 from semisonic.base.errors import DataError
 from semisonic.base.members import is_there
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.readers.groups import groups_by_name
 from semisonic.data.readers.place import Place, ReadOptions
@@ -18,7 +19,9 @@ def recognise(place: Place) -> str | None:
     if place.is_audio_file:
         return "one recording"
     if place.audio and not any("/" in file for file in place.audio):
-        return f"{len(place.audio)} recordings directly in the folder, no folders, no table"
+        return (
+            f"{counted(len(place.audio), 'recording')} directly in the folder, no folders, no table"
+        )
     return None
 
 

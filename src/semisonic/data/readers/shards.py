@@ -22,6 +22,7 @@ from semisonic.base.errors import DataError
 from semisonic.base.members import Shard, member_path, open_shard
 from semisonic.base.parquet_shard import ParquetShard
 from semisonic.base.progress import track
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.readers.groups import known_or_given
 from semisonic.data.readers.place import Place, ReadOptions
@@ -40,7 +41,7 @@ def recognise(place: Place) -> str | None:
     if place.is_shard:
         return "one shard"
     if place.shards and not place.audio:
-        return f"{len(place.shards)} shards and no recordings beside them"
+        return f"{counted(len(place.shards), 'shard')} and no recordings beside them"
     return None
 
 

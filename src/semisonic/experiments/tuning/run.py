@@ -14,7 +14,7 @@ from semisonic.base.errors import OptionError
 from semisonic.base.files import write_text
 from semisonic.base.options import check, to_dict
 from semisonic.base.result import Result
-from semisonic.base.wording import percent
+from semisonic.base.wording import counted, percent
 from semisonic.data.categories import categories_of
 from semisonic.engines import Engine, open_engine
 from semisonic.experiments.engine import Task, run_tasks
@@ -269,8 +269,9 @@ def _report(
 def _answers(outcome: Outcome, score: float, luck: float) -> tuple[str, ...]:
     default = outcome.default
     said = [
-        f"inner accuracy: {percent(score)} for the best of {len(outcome.trials)} trials, "
-        f"{percent(default.score)} for the recipe's own values"
+        f"inner accuracy: {percent(score)} for the best of "
+        f"{counted(len(outcome.trials), 'trial')}, {percent(default.score)} for the recipe's "
+        "own values"
     ]
     if default.state == FAILED:
         said.append(f"the recipe's own values could not be trained: {default.reason}")

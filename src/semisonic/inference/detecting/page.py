@@ -10,7 +10,7 @@ import numpy as np
 from semisonic.audio import read
 from semisonic.base.errors import AudioError
 from semisonic.base.files import write_text
-from semisonic.base.wording import duration
+from semisonic.base.wording import counted, duration
 from semisonic.evaluation.plots import clock, timeline
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Number, Page
@@ -32,7 +32,7 @@ def write_page(
 ) -> Path:
     """Write the page into a run folder; its size is bounded whatever was found."""
     n = len(result.durations)
-    recordings = "1 recording" if n == 1 else f"{n} recordings"
+    recordings = counted(n, "recording")
     page = Page("Sounds found", f"{recordings}, {duration(3600 * result.hours)} of audio")
     _top(page, result, recordings)
     _truth(page, truth)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from semisonic.audio.remote import shown
 from semisonic.base.result import Result
-from semisonic.base.wording import duration
+from semisonic.base.wording import counted, duration
 from semisonic.data.events import Events
 from semisonic.inference.detecting.truth_scores import TruthScores
 from semisonic.inference.prepare import Failures
@@ -91,7 +91,7 @@ class DetectResult(Result):
     def summary(self) -> str:
         """For a terminal."""
         n, n_files = len(self.events), len(self.durations)
-        recordings = "1 recording" if n_files == 1 else f"{n_files} recordings"
+        recordings = counted(n_files, "recording")
         lines = [f"{n} events in {recordings}, {duration(3600 * self.hours)} of audio"]
         if self.heard and self.seconds:
             lines[0] += f" ({self.heard / self.seconds:.0f} times faster than it plays)"

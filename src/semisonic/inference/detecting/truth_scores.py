@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from semisonic.base.wording import counted
 from semisonic.evaluation.events import EventCounts, EventScores
 
 COLUMNS = ("label", "true", "found", "precision", "recall", "f1", "f1_placed")
@@ -48,7 +49,8 @@ class TruthScores:
         if not c.n_true:
             return f"held against labels: no event is marked, {c.n_found} were found"
         text = (
-            f"held against labels ({c.n_true} events, {self.n_recordings} recordings): precision "
+            f"held against labels ({counted(c.n_true, 'event')}, "
+            f"{counted(self.n_recordings, 'recording')}): precision "
             f"{c.precision:.2f}, recall {c.recall:.2f}, F1 {c.f1:.2f}; placed within 0.2 s: F1 "
             f"{placed.f1:.2f}; {c.false_alarms_per_hour:.1f} false alarms an hour"
         )

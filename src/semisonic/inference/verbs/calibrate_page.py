@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from semisonic import evaluation
-from semisonic.base.wording import percent
+from semisonic.base.wording import counted, percent
 from semisonic.evaluation.class_thresholds import clips_needed
 from semisonic.evaluation.plots import precision_recall, reliability_diagram
 from semisonic.evaluation.report.page import Number, Page
@@ -28,7 +28,8 @@ def write_calibrate_page(
     n_recordings = len(set(held.clips.group.tolist()))
     page = Page(
         f"Whether the scores of '{model.name}' mean what they say",
-        f"{len(held.clips)} clips of {n_recordings} recordings of {held.clips.name}, "
+        f"{counted(len(held.clips), 'clip')} of {counted(n_recordings, 'recording')} of "
+        f"{held.clips.name}, "
         f"{len(model.classes)} classes",
     )
     _top(page, result)

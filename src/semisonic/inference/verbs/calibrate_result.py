@@ -11,7 +11,7 @@ import numpy as np
 
 from semisonic import evaluation
 from semisonic.base.result import Result
-from semisonic.base.wording import percent
+from semisonic.base.wording import counted, percent
 from semisonic.evaluation.calibration import Reliability
 from semisonic.evaluation.class_thresholds import SHOWN
 from semisonic.inference.deciding.fitting import Fitted
@@ -87,7 +87,8 @@ class CalibrateResult(Result):
         f, (before, after) = self.fitted, self.reliability
         decision, n = f.decision, len(f.held.clips)
         lines = [
-            f"calibrated by {n} clips of {len(set(f.held.clips.group.tolist()))} recordings: "
+            f"calibrated by {counted(n, 'clip')} of "
+            f"{counted(len(set(f.held.clips.group.tolist())), 'recording')}: "
             f"{decision.calibration.text()}",
             f"scores and truth lie {percent(after.error)} apart (calibration error), "
             f"{percent(before.error)} before; of clips called known, recordings left out in turn",

@@ -17,7 +17,7 @@ from semisonic.base.files import content_hash, write_csv, write_json
 from semisonic.base.options import check
 from semisonic.base.progress import track
 from semisonic.base.result import Result
-from semisonic.base.wording import percent
+from semisonic.base.wording import counted, percent
 from semisonic.data.clips import Clips
 from semisonic.data.readers.load import require_labels
 from semisonic.data.select import certain_labels
@@ -95,7 +95,8 @@ class EvaluateResult(Result):
             for name, (low, high) in m.intervals.items()
         ]
         lines = [
-            f"{len(m.clips)} clips of {len(set(m.clips.group.tolist()))} recordings, "
+            f"{counted(len(m.clips), 'clip')} of "
+            f"{counted(len(set(m.clips.group.tolist())), 'recording')}, "
             f"{len(m.clips.classes)} classes",
             plain_table(["measure", "value", f"{100 * m.level:g} % interval"], rows),
         ]

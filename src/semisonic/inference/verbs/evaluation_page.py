@@ -12,7 +12,7 @@ import numpy as np
 from semisonic import evaluation
 from semisonic.audio import read_start
 from semisonic.base.errors import AudioError
-from semisonic.base.wording import duration, percent
+from semisonic.base.wording import counted, duration, percent
 from semisonic.evaluation.plots import class_recall, confusion_matrix, reliability_diagram
 from semisonic.evaluation.published import listeners
 from semisonic.evaluation.report.blocks import Player
@@ -62,7 +62,8 @@ def write_page(
     n, n_recordings = len(m.clips), len(set(m.clips.group.tolist()))
     page = Page(
         f"How well '{model.name}' names the sounds of {m.clips.name}",
-        f"{n} clips of {n_recordings} recordings, {len(m.clips.classes)} classes",
+        f"{counted(n, 'clip')} of {counted(n_recordings, 'recording')}, "
+        f"{len(m.clips.classes)} classes",
     )
     page.data = {
         "metrics": dict(m.metrics),

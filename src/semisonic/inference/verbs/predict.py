@@ -17,6 +17,7 @@ from semisonic.base.files import csv_line, digest
 from semisonic.base.options import check
 from semisonic.base.progress import track
 from semisonic.base.result import Result
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.journal import Journal
 from semisonic.data.outputs import check_file, writing
@@ -145,9 +146,9 @@ class PredictResult(Result):
         headers = ["file", "start s", "end s", "best", *["next"] * (top - 1)]
         lines = [plain_table(headers, cells)] if cells else []
         if self.n_rows > len(self.rows):
-            lines.append(f"... and {self.n_rows - len(self.rows)} rows more")
+            lines.append(f"... and {counted(self.n_rows - len(self.rows), 'row')} more")
         if self.output is not None:
-            lines.append(f"{self.n_rows} rows in {self.output}")
+            lines.append(f"{counted(self.n_rows, 'row')} in {self.output}")
         if self.failures:
             lines.append(f"{len(self.failures)} could not be read:")
             lines += [f"  {name}: {reason}" for name, reason in self.failures[:SHOWN]]

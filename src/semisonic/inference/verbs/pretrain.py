@@ -15,6 +15,7 @@ from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import check
 from semisonic.base.result import Result
 from semisonic.base.seeds import generator
+from semisonic.base.wording import counted
 from semisonic.data.checks import COPIES
 from semisonic.data.clips import Clips
 from semisonic.engines import open_engine
@@ -99,7 +100,7 @@ class PretrainResult(Result):
         o = self.outcome
         lines = [
             f"pre-trained '{o.network.name}' by {_how(o)} on {self.n_train} clips, "
-            f"{self.n_held_out} held out: best of {len(o.history)} epochs is "
+            f"{self.n_held_out} held out: best of {counted(len(o.history), 'epoch')} is "
             f"{o.fit.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}",
             _held_out_line(o),
             _spread_line(o.spread),

@@ -13,7 +13,7 @@ import numpy as np
 from semisonic import evaluation
 from semisonic.base.files import write_csv, write_json
 from semisonic.base.result import Result
-from semisonic.base.wording import percent
+from semisonic.base.wording import counted, percent
 from semisonic.data.clips import Clips
 from semisonic.engines import open_engine
 from semisonic.evaluation.share_by_group import wilson_by_group
@@ -87,9 +87,11 @@ class TrainResult(Result):
         """For a terminal."""
         o = self.outcome
         probed = self.method in SOLVED
-        how = f"best of {len(o.history)} epochs is {o.best_epoch}"
+        how = f"best of {counted(len(o.history), 'epoch')} is {o.best_epoch}"
         if probed:
-            how = f"a linear layer in {len(o.history)} rounds, the encoder stays as it is"
+            how = (
+                f"a linear layer in {counted(len(o.history), 'round')}, the encoder stays as it is"
+            )
         if self.method == PROTOTYPE:
             how = "the mean of each class, the encoder stays as it is"
         if self.method == FITTED:
