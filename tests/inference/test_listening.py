@@ -294,7 +294,7 @@ def test_no_file_of_another_listening_is_written_over(
     model: SoundModel, file: Path, tmp_path: Path
 ) -> None:
     for _ in range(2):
-        list(listen(model, file, QUICK, hop=0.1, began=BEGAN, save_clips=tmp_path / "clips"))
+        list(listen(model, file, QUICK, began=BEGAN, save_clips=tmp_path / "clips"))
         names = sorted(path.name for path in (tmp_path / "clips").iterdir())
     assert len(names) == 4
     assert sum(name.endswith("_2.wav") for name in names) == 2
