@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from os import PathLike
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from semisonic.audio import read
 from semisonic.base.errors import DataError, ModelError
-from semisonic.base.files import digest, read_json, replacing, write_json
+from semisonic.base.files import read_json, replacing, write_json
 from semisonic.data.clips import Clips
 from semisonic.data.windows import clip_durations
 from semisonic.features import make_extractor
@@ -184,12 +185,14 @@ class EmbeddingIndex:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
             raise DataError(f"{place}: is there already; choose a new or an empty folder")
         place.mkdir(parents=True, exist_ok=True)
-        names = [name_from(place.resolve(), path) for path in rows.paths]
-        whole = rows.group == rows.file
+        root = place.resolve()
+        new_name = dict(
+            zip(rows.file.tolist(), (name_from(root, p) for p in rows.paths), strict=True)
+        )
         named = rows.with_columns(
-            root=place.resolve(),
-            file=np.array(names, dtype=np.str_),
-            group=np.array(np.where(whole, names, rows.group), dtype=np.str_),
+            root=root,
+            file=np.array([new_name[file] for file in rows.file.tolist()], dtype=np.str_),
+            group=np.array([new_name.get(g, g) for g in rows.group.tolist()], dtype=np.str_),
             end_time=rows.start_time + lengths,
         )
         n = len(rows)
@@ -198,8 +201,8 @@ class EmbeddingIndex:
         with replacing(place / VECTORS) as part, part.open("wb") as stream:
             np.save(stream, found)
         said = {
-            "hash": digest(found.tobytes()), "file": None, "network": model,
-            "dim": found.shape[1], "features": None, "classes": [], "made": {},
+            "hash": hashlib.sha256(found.tobytes()).hexdigest()[:16], "file": None,
+            "network": model, "dim": found.shape[1], "features": None, "classes": [], "made": {},
         }  # fmt: skip
         created = datetime.now(UTC).isoformat(timespec="seconds")
         about = {
