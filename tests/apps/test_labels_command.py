@@ -66,7 +66,7 @@ def test_windows_in_which_a_program_found_nothing_are_not_checked(
     assert main(["data", "labels", str(birdnet), "-o", str(table), "--windows", "3"]) == 0
     told = capsys.readouterr().err
     assert "3 windows without any: of the class 'background' with uncertain labels" in told
-    assert "1 events carry the score of a program" in told
+    assert "1 event with the score of a program" in told
     with table.open(newline="") as stream:
         kind = {row["label"]: row["label_type"] for row in csv.DictReader(stream)}
     assert kind == {"Tawny Owl": "positive", "background": "uncertain"}

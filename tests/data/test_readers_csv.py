@@ -77,7 +77,7 @@ def test_several_labels_in_rows(folder: Path) -> None:
         "a.wav@5.000-10.000": ("dog",),
         "c.wav@0.000-5.000": ("dog",),
     }
-    assert any("1 rows left out" in note for note in clips.notes)
+    assert any("1 row left out" in note for note in clips.notes)
 
 
 def test_uncertain_labels_are_kept_as_such(folder: Path) -> None:

@@ -140,7 +140,7 @@ def test_recordings_that_the_table_does_not_name_are_said(tmp_path: Path) -> Non
     (root / "audio" / "fold3" / "1-1-1-1.wav").write_bytes(b"")
     clips = load_clips(root)
     assert len(clips) == 160
-    assert any("1 recordings are not in the table" in note for note in clips.notes)
+    assert any("1 recording not in the table" in note for note in clips.notes)
 
 
 def test_broken_tables(tmp_path: Path) -> None:

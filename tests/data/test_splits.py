@@ -221,7 +221,7 @@ def test_straddling_recordings_can_be_kept_or_refused() -> None:
     rest = np.concatenate([kept[1].train, kept[1].validation])
     assert "x" in groups(clips, rest)
     assert sum(len(s.dropped) for s in kept.values()) == 0
-    with pytest.raises(DataError, match=r"1 recordings stand in several folds: x\. .*'drop'"):
+    with pytest.raises(DataError, match=r"1 recording in several folds: x\. .*'drop'"):
         fold_splits(clips, straddling="error")
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.options import nearest
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.folds import make_folds
 from semisonic.data.hold_out import hold_out
@@ -104,7 +105,7 @@ def fold_splits(
         fold = make_folds(clips, n_folds, seed)
     elif straddling == "error" and (groups := straddling_groups(clips)):
         raise DataError(
-            f"'{clips.name}': {len(groups)} recordings stand in several folds: "
+            f"'{clips.name}': {counted(len(groups), 'recording')} in several folds: "
             f"{', '.join(groups[:10])}{', ...' if len(groups) > 10 else ''}. Expected each in one; "
             "choose 'drop', 'move' or 'keep' for straddling recordings"
         )

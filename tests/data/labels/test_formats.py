@@ -300,7 +300,7 @@ def test_a_bad_row_is_named_and_the_others_are_kept(tmp_path: Path, line: str, r
     assert found.events.label.tolist() == ["good"]
     assert reason in ": ".join(found.problems[0])
     assert "row 3" in found.problems[0][0]
-    with pytest.raises(DataError, match="1 places cannot be used"):
+    with pytest.raises(DataError, match="1 place cannot be used"):
         read_labels(path)
 
 

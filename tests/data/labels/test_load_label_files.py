@@ -69,7 +69,7 @@ def test_a_folder_with_label_files(
         assert clips.classes == ("fox", "owl")
     assert f"labels '{kind}'" in describe_layout(folder)
     assert kind in LABEL_CHOICES
-    has_scores = any("carry the score of a program" in note for note in clips.notes)
+    has_scores = any("with the score of a program" in note for note in clips.notes)
     assert has_scores == (kind == "birdnet")
     if "/" not in name:
         assert found(load_clips(path)) == expected

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from semisonic.base.errors import DataError
+from semisonic.base.wording import counted
 from semisonic.data.clips import POSITIVE as CHECKED
 from semisonic.data.clips import UNCERTAIN as UNCHECKED
 from semisonic.data.clips import Clips
@@ -165,8 +166,8 @@ def scored_note(events: Events) -> list[str]:
     if not n:
         return []
     return [
-        f"{n} events carry the score of a program; where nobody checked them, results measured by "
-        "them say how alike two programs are"
+        f"{counted(n, 'event')} with the score of a program; where nobody checked them, results "
+        "measured by them say how alike two programs are"
     ]
 
 

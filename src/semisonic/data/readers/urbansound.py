@@ -16,6 +16,7 @@ import re
 from pathlib import Path
 
 from semisonic.base.errors import DataError
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.readers.locate import locate_all_or_none
 from semisonic.data.readers.named import (
@@ -130,4 +131,4 @@ def _extra(place: Place, table: TableFile) -> list[str]:
     if not extra:
         return []
     shown = ", ".join(extra[:3]) + (", ..." if len(extra) > 3 else "")
-    return [f"{len(extra)} recordings are not in the table and are left out: {shown}"]
+    return [f"{counted(len(extra), 'recording')} not in the table, left out: {shown}"]
