@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
+from measuring import head
 from semisonic.base.files import write_json
 from semisonic.base.seeds import generator
 from semisonic.data.clips import Clips
@@ -29,7 +30,6 @@ from semisonic.labeling import EmbeddingIndex, Project
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.table import Table
 from semisonic.models import build, save
-from semisonic.training import commit, machine
 
 DIM, RATE, SECONDS = 128, 8000, 5.0
 
@@ -103,13 +103,10 @@ def main() -> None:
             process.wait()
     told = {
         "what": "seconds of a project's learning, suspicious labels and next questions",
-        "command": " ".join(["python benchmarks/project_learning.py", *sys.argv[1:]]),
-        "commit": commit(),
-        "machine": machine(),
+        **head(" ".join(["python benchmarks/project_learning.py", *sys.argv[1:]]), how.seed),
         "load_before": round(os.getloadavg()[0], 2),
         "clips": how.clips, "classes": how.classes, "answers": how.answers, "dim": DIM,
         "busy_processes_beside": how.load,
-        "seed": how.seed,
         "seconds": found,
     }  # fmt: skip
     print(json.dumps(told, indent=2))
