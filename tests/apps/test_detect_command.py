@@ -170,7 +170,7 @@ def test_the_sound_of_each_event_is_cut_out_for_review(
     (other / "mine.txt").write_text("mine")
     args[4] = str(other)
     assert main([*args, "-o", str(tmp_path / "third")]) == 2
-    assert "holds other files" in capsys.readouterr().err
+    assert "is not the folder of clips of events" in capsys.readouterr().err
     assert [file.name for file in other.iterdir()] == ["mine.txt"]
 
 

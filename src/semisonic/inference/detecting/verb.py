@@ -9,12 +9,12 @@ import shutil
 from pathlib import Path
 
 from semisonic.audio import read
-from semisonic.base.errors import AudioError, OptionError
+from semisonic.base.errors import AudioError
 from semisonic.base.files import write_csv
 from semisonic.base.options import check
 from semisonic.base.progress import track
 from semisonic.data.labels import write_labels
-from semisonic.data.outputs import placed, refuse_url
+from semisonic.data.outputs import check_folder, placed
 from semisonic.inference.detecting.detect import detect_with
 from semisonic.inference.detecting.options import CSV, SCORE_OPTIONS, DetectOptions
 from semisonic.inference.detecting.origins import HourRow, Origin, by_hour
@@ -61,7 +61,7 @@ def run_detect(options: DetectOptions) -> DetectResult:
     """
     check(options)
     if options.save_clips is not None:
-        _check_clips(options.save_clips)
+        check_folder(options.save_clips, "clips of events", {CLIPS})
     model = open_model(options.model)
     with placed(options.output) as folder:
         result = _run(model, dataclasses.replace(options, output=folder))
@@ -155,22 +155,6 @@ def write_hours(path: Path, result: DetectResult, hours: list[HourRow]) -> list[
         ],
     )
     return [path]
-
-
-def _check_clips(folder: Path) -> None:
-    """Refuse a folder with anything else than the clips of an earlier run.
-
-    Raises
-    ------
-    OptionError
-    """
-    refuse_url(folder)
-    if folder.exists() and not folder.is_dir():
-        raise OptionError(f"option 'save_clips': '{folder}' is a file, expected a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CLIPS).is_file():
-        raise OptionError(
-            f"option 'save_clips': the folder '{folder}' holds other files; name a new or empty one"
-        )
 
 
 def save_clips(folder: Path, result: DetectResult) -> tuple[str, ...]:
