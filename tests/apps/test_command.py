@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 
 from semisonic.apps.cli import main as command_module
-from semisonic.apps.cli.main import DATA_VERBS, VERBS, main
-from semisonic.apps.cli.parser import command_from
+from semisonic.apps.cli.main import DATA_VERBS, VERBS, Verbs, main
+from semisonic.apps.cli.parser import Verb, command_from
 from semisonic.apps.cli.session import Session, Status, table
 from semisonic.base import progress
 from semisonic.base.errors import AudioError, DataError
@@ -187,3 +189,63 @@ def test_the_output_may_be_closed_early() -> None:
         ["bash", "-c", shell], capture_output=True, text=True, timeout=LONG, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def every_verb(group: Verbs) -> Iterator[Verb]:
+    for name in group.verbs:
+        found = group.get_command(click.Context(group), name)
+        yield from every_verb(found) if isinstance(found, Verbs) else [found]
+
+
+def test_every_example_of_every_help_is_understood(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its verb, its options and their values; the work itself is not done."""
+    from semisonic.apps.cli.main import command as semisonic
+
+    monkeypatch.chdir(tmp_path)
+    n_examples = 0
+    for verb in every_verb(semisonic):
+        if verb.options_class is AskOptions:  # of these tests
+            continue
+        begun: list[object] = []
+        monkeypatch.setattr(verb, "function", lambda options, _, to=begun: to.append(options))
+        assert verb.examples, verb.name
+        for line in verb.examples:
+            program, *arguments = shlex.split(line)
+            assert (program, main(arguments)) == ("semisonic", 0), capsys.readouterr().err
+            n_examples += 1
+        assert len(begun) == len(verb.examples), verb.name  # and by this verb, no other
+    assert n_examples > 50
+
+
+def test_what_is_missing_or_misspelled_is_said_before_torch_is_loaded() -> None:
+    script = """
+import sys
+from semisonic.apps.cli.main import main
+for arguments in (["run"], ["run", "dmo"], ["evaluate", "runs/x", "nofolder"], ["run", "--list"]):
+    main(arguments)
+    assert "torch" not in sys.modules, arguments
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "RECIPE is missing" in done.stderr
+    assert "run --list" in done.stderr
+    assert "did you mean 'demo'? Known are: all-labels" in done.stderr
+    assert "nofolder: no such file or folder" in done.stderr
+    assert "Do unlabelled recordings help" in done.stdout
+
+
+def test_help_and_version_are_verbs_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out.startswith("semisonic ")
+    assert main(["help"]) == 0
+    assert "Verbs" in capsys.readouterr().out
+    assert main(["help", "train"]) == 0
+    assert "semisonic train" in capsys.readouterr().out
+    assert main(["train", "labelled", "pool"]) == 2
+    assert "(pool); recordings without labels are given with --unlabelled" in (
+        capsys.readouterr().err
+    )

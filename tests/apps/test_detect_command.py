@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +55,7 @@ def test_it_writes_a_table_and_a_page(
     assert "events in 2 recordings, 10 s of audio" in said
     assert "events.csv" in said
     lines = (tmp_path / "run" / "events.csv").read_text().splitlines()
-    assert lines[0] == "file,start_time,end_time,label,score,mean_score"
+    assert lines[0] == "file,start_time,end_time,label,score,mean_score,recorded_at,site"
     assert {line.split(",")[3] for line in lines[1:]} <= {"hum", "hiss"}
     assert (tmp_path / "run" / "detections.html").is_file()
     assert run(place, tmp_path / "run", "--classes", "hum", "--merge-gap", "5") == 0
@@ -104,3 +107,76 @@ def test_wrong_use_gives_status_2(
 ) -> None:
     assert run(place, tmp_path / "run", *more) == 2
     assert text in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def nights(place: Path) -> Path:
+    """Four recordings of two sites, one of which runs into the next hour."""
+    folder = place / "nights"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for name in ("SITE1_20240601_043000", "SITE1_20240601_045958", "SITE1_20240602_043000",
+                 "SITE2_20240601_043000"):  # fmt: skip
+        sf.write(folder / f"{name}.wav", rng.normal(0, 0.1, 4 * RATE), RATE)
+    return folder
+
+
+def test_events_keep_the_date_the_hour_and_the_site(
+    place: Path, nights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["detect", str(place / "model.zip"), str(nights), "--threshold", "0.2", "-q"]
+    assert main([*args, "-o", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert "recorded: 2024-06-01 04:30 to 2024-06-02 04:30 at 2 sites" in said
+    rows = list(csv.DictReader((tmp_path / "run" / "events.csv").open(encoding="utf-8")))
+    assert {row["site"] for row in rows} == {"SITE1", "SITE2"}
+    for row in rows:
+        began = datetime.strptime(Path(row["file"]).stem.partition("_")[2], "%Y%m%d_%H%M%S")
+        heard = datetime.fromisoformat(row["recorded_at"])
+        assert heard == (began + timedelta(seconds=float(row["start_time"]))).replace(microsecond=0)
+    hours = list(csv.DictReader((tmp_path / "run" / "hours.csv").open(encoding="utf-8")))
+    assert sum(int(row["events"]) for row in hours) == len(rows)
+    heard_s = {(row["site"], row["hour"]): float(row["hours_of_audio"]) * 3600 for row in hours}
+    expected = {("SITE1", "4"): 10.0, ("SITE1", "5"): 2.0, ("SITE2", "4"): 4.0}
+    assert heard_s == pytest.approx(expected, abs=0.5)
+    page = (tmp_path / "run" / "detections.html").read_text(encoding="utf-8")
+    assert "Hours of the day" in page
+    days = re.findall(r"(SITE\d), (2024-06-0\d): \d+ events in \d recording", page)
+    assert set(days) == {
+        ("SITE1", "2024-06-01"), ("SITE1", "2024-06-02"), ("SITE2", "2024-06-01"),
+    }  # fmt: skip
+
+
+def test_the_sound_of_each_event_is_cut_out_for_review(
+    place: Path, nights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = tmp_path / "clips"
+    args = ["detect", str(place / "model.zip"), str(nights), "--save-clips", str(clips), "-q"]
+    assert main([*args, "--threshold", "0.2", "-o", str(tmp_path / "run")]) == 0
+    rows = list(csv.DictReader((tmp_path / "run" / "events.csv").open(encoding="utf-8")))
+    for row in rows:
+        sound, rate = sf.read(clips / row["clip"])
+        around = min(4.0, float(row["end_time"]) + 1) - max(0.0, float(row["start_time"]) - 1)
+        assert len(sound) / rate == pytest.approx(around, abs=0.01)
+    assert len(list(clips.glob("*.wav"))) == len(rows)
+    assert main([*args, "--threshold", "0.2", "--classes", "hum", "-o", str(tmp_path / "run")]) == 0
+    assert not any("hiss" in file.name for file in clips.glob("*.wav"))  # of the run before
+    listed = list(csv.DictReader((clips / "clips.csv").open(encoding="utf-8")))
+    assert {row["clip"] for row in listed} == {file.name for file in clips.glob("*.wav")}
+    assert {row["site"] for row in listed} <= {"SITE1", "SITE2"}
+    capsys.readouterr()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("mine")
+    args[4] = str(other)
+    assert main([*args, "-o", str(tmp_path / "third")]) == 2
+    assert "is not the folder of clips of events" in capsys.readouterr().err
+    assert [file.name for file in other.iterdir()] == ["mine.txt"]
+
+
+def test_progress_is_in_minutes_of_audio(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, sounds = str(place / "model.zip"), str(place / "sounds")
+    assert main(["detect", model, sounds, "-o", str(tmp_path / "run")]) == 0
+    assert re.search(r"1/1 \[.*min of audio", capsys.readouterr().err)

@@ -173,7 +173,7 @@ def test_a_run_folder_belongs_to_one_model(detector: Path, recording: Path, tmp_
     options = DetectOptions(model=detector, files=(recording,), output=tmp_path, device="cpu")
     found = run_detect(options)
     lines = (tmp_path / "events.csv").read_text().splitlines()
-    assert lines[0] == "file,start_time,end_time,label,score,mean_score"
+    assert lines[0] == "file,start_time,end_time,label,score,mean_score,recorded_at,site"
     assert len(lines) == len(found.events) + 1
     assert [float(line.split(",")[1]) for line in lines[1:]] == found.events.start_time.tolist()
     page = (tmp_path / "detections.html").read_text()

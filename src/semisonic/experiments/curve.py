@@ -253,9 +253,10 @@ def _page(
     )
     best = max(curves[1].points, key=lambda point: point.accuracy.mean)
     first = curves[1].points[0]
+    more = f", {_with_interval(best)} with {best.labels_per_class:.3g}" if best is not first else ""
     page.verdict(
         f"{_with_interval(first)} with {count_labels(first.labels_per_class)} per class and the "
-        f"pool, {_with_interval(best)} with {best.labels_per_class:.3g}; {measured}",
+        f"pool{more}; {measured}",
         outcome="open",
     )
     for note in done.material.notes:

@@ -23,7 +23,10 @@ SYNTH = "synth"
 class ExperimentOptions:
     """What every verb that runs a recipe reads."""
 
-    recipe: str = option("demo", "recipe file, or the name of one that comes with the package")
+    recipe: str = option(
+        "demo",
+        "recipe file, or the name of one that comes with the package: see semisonic run --list",
+    )
     data: Path = option(
         Path(SYNTH), "labelled clips: a folder, a CSV, a data set, or 'synth' (made on the spot)"
     )

@@ -7,6 +7,7 @@ this one.
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 from semisonic.base.errors import OptionError
@@ -41,8 +42,17 @@ def find(recipe: str | Path) -> Path:
     own_name = path.parent.as_posix() in (".", "recipes") and path.suffix in ("", ".toml")
     if own_name and (FOLDER / f"{path.stem}.toml").is_file():
         return FOLDER / f"{path.stem}.toml"
-    raise OptionError(f"no recipe '{recipe}': no such file, and {_advice(path.stem)}")
+    close = nearest(path.stem, names())
+    known = "" if close.startswith("known") else f" Known are: {', '.join(names())}"
+    raise OptionError(
+        f"no recipe '{recipe}': no such file, and no recipe of the package has this name; "
+        f"{close}{known}"
+    )
 
 
-def _advice(name: str) -> str:
-    return f"no recipe of the package has this name; {nearest(name, names())}"
+def titles() -> dict[str, str]:
+    """What each recipe of the package asks, by its name."""
+    return {
+        name: tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8")).get("title", "")
+        for name in names()
+    }

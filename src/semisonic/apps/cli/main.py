@@ -88,6 +88,14 @@ class Verbs(click.Group):
         command: click.Command = importlib.import_module(self.verbs[cmd_name][0]).command
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take 'help VERB' for 'VERB --help', and 'version' for '--version'."""
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
+        elif args == ["version"] and ctx.parent is None:
+            args = ["--version"]
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -54,6 +54,17 @@ class Verb(click.Command):
         """Write arguments, options in their groups, and the examples."""
         help_text.write(self.flags, self.examples, ctx, formatter)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; a path too many is most often the pool."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            has_pool = any(flag.name == "unlabelled" for flag in self.flags)
+            if not (has_pool and "unexpected extra argument" in error.message):
+                raise
+            advice = "recordings without labels are given with --unlabelled"
+            raise click.UsageError(f"{error.message}; {advice}", ctx) from error
+
     def options_from(self, ctx: click.Context, config: Path | None) -> Any:
         """Build the options: the command line wins over the file, the file over defaults."""
         values = read_config(config, self.flags) if config else {}

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
 
 from semisonic import recipes
 from semisonic.apps.cli.parser import command_from
-from semisonic.apps.cli.session import Session, Status
+from semisonic.apps.cli.session import Session, Status, table
 from semisonic.apps.cli.training_verbs import SYNTH
 from semisonic.base import progress
 from semisonic.data import describe_layout
-from semisonic.experiments import ExperimentResult, RunOptions
+from semisonic.experiments import RunOptions
+
+if TYPE_CHECKING:
+    from semisonic.experiments import ExperimentResult
 
 STAGES = "stages"
 """The kind of recipe that is run by stages."""
@@ -21,9 +27,10 @@ def run(options: RunOptions, session: Session) -> Status:
     session.log = options.output / "log.txt"
     if session.dry_run:
         return _plan(options, session)
+    file = recipes.find(options.recipe)
     from semisonic.experiments import recipe_kind, run_recipe, run_stages
 
-    in_stages = recipe_kind(recipes.find(options.recipe)) == STAGES
+    in_stages = recipe_kind(file) == STAGES
     result = run_stages(options) if in_stages else run_recipe(options)
     session.say(result.summary())
     if result.model is not None:
@@ -44,9 +51,9 @@ def _predict(result: ExperimentResult, model: Path, session: Session) -> None:
 
 def _plan(options: RunOptions, session: Session) -> Status:
     """Read the recipe, which finds wrong keys, and say how large the experiment is."""
+    file = recipes.find(options.recipe)
     from semisonic.experiments import read_recipe, read_stages, recipe_kind
 
-    file = recipes.find(options.recipe)
     if recipe_kind(file) == STAGES:
         stages = read_stages(file, quick=options.quick, changes=options.changes)
         size = f"{len(stages.stages)} stages, {stages.draws} draws"
@@ -61,6 +68,12 @@ def _plan(options: RunOptions, session: Session) -> Status:
     return Status.OK
 
 
+def _list(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(table(["recipe", "what it asks"], list(recipes.titles().items())))
+        ctx.exit()
+
+
 command = command_from(
     RunOptions,
     run,
@@ -73,4 +86,14 @@ command = command_from(
     ],
     resumes=True,
     plans=True,
+)
+command.params.append(
+    click.Option(
+        ["--list"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_list,
+        help="list the recipes that come with the package, and end",
+    )
 )

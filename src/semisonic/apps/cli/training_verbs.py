@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from semisonic.apps.cli.session import Session, Status
+from semisonic.audio.remote import url_of
+from semisonic.base.members import member_of
 from semisonic.data import describe_layout, synth
 from semisonic.data.synth import SynthOptions
 from semisonic.inference import TrainOptions
@@ -44,6 +46,10 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
         for name in given.keys() - made.keys():
             session.note(describe_layout(given[name][0]))
         return options
+    for name in given.keys() - made.keys():
+        path = given[name][0]
+        if not path.exists() and member_of(path) is None and url_of(path) is None:
+            describe_layout(path)  # which says what is wrong, before torch is loaded
     if made:
         session.note(f"the embedded sounds are in {output.parent / SYNTH}")
     return with_synth(options, labelled, pool)

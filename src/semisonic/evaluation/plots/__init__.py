@@ -13,7 +13,7 @@ from semisonic.evaluation.plots.option_importance import option_importance
 from semisonic.evaluation.plots.patches import patches
 from semisonic.evaluation.plots.rate_sweep import rate_sweep
 from semisonic.evaluation.plots.reconstructions import reconstructions
-from semisonic.evaluation.plots.recording_hours import recording_hours
+from semisonic.evaluation.plots.recording_hours import hour_counts, recording_hours
 from semisonic.evaluation.plots.reliability import reliability_diagram
 from semisonic.evaluation.plots.search_course import search_course
 from semisonic.evaluation.plots.search_slices import Slice, search_slices
@@ -34,6 +34,7 @@ __all__ = [
     "filters",
     "fold_values",
     "histogram",
+    "hour_counts",
     "label_curve",
     "option_importance",
     "patches",

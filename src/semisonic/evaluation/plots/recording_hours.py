@@ -1,16 +1,16 @@
-"""When was recorded: a field for each hour of each day."""
+"""By hour of the day: when was recorded, day by day, and when events began, class by class."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from semisonic.base.errors import DataError
-from semisonic.evaluation.plots.style import LINE, SEQUENTIAL, new_figure, styled
+from semisonic.evaluation.plots.style import LINE, SEQUENTIAL, new_figure, short, styled
 
 MOST_ROWS = 92
 """Days that have a row each; more are put together."""
@@ -45,6 +45,32 @@ def recording_hours(days: Sequence[date], hours: ArrayLike, title: str = "") -> 
     unit = "hours"
     if rows.max() < 1.0:
         rows, unit = 60 * rows, "minutes"
+    shown = range(0, n_rows, max(1, -(-n_rows // _N_LABELS)))
+    names = {row: date.fromordinal(first + row * step).isoformat() for row in shown}
+    return _by_hour(
+        rows, names, f"{unit} of sound" + (f" in {step} days" if step > 1 else ""), title
+    )
+
+
+@styled
+def hour_counts(labels: Sequence[str], counts: ArrayLike, title: str = "") -> Figure:
+    """Classes from top to bottom, hours of the day from left to right; the darker, the more.
+
+    Parameters
+    ----------
+    labels : sequence of str
+    counts : array, shape (label, 24)
+        Events that began in each hour.
+    """
+    table = np.asarray(counts, np.float64)
+    if table.shape != (len(labels), 24) or not len(labels):
+        raise DataError(f"hour counts: {len(labels)} labels and a table of shape {table.shape}")
+    return _by_hour(table, dict(enumerate(short(labels))), "events", title)
+
+
+def _by_hour(rows: NDArray[np.float64], names: Mapping[int, str], what: str, title: str) -> Figure:
+    """A field for each row and hour; ``names`` are those of some rows."""
+    n_rows = len(rows)
     figure = new_figure(7.6, 1.3 + max(0.8, min(0.2 * n_rows, 9.0)))
     axes = figure.add_subplot()
     image = axes.pcolormesh(
@@ -55,11 +81,7 @@ def recording_hours(days: Sequence[date], hours: ArrayLike, title: str = "") -> 
     axes.set_ylim(n_rows, 0)
     axes.set_xlim(0, 24)
     axes.set_xticks(range(0, 25, 3), [f"{hour}" for hour in range(0, 25, 3)])
-    shown = range(0, n_rows, max(1, -(-n_rows // _N_LABELS)))
-    axes.set_yticks(
-        [row + 0.5 for row in shown],
-        [date.fromordinal(first + row * step).isoformat() for row in shown],
-    )
+    axes.set_yticks([row + 0.5 for row in names], list(names.values()))
     axes.tick_params(axis="y", length=0)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
@@ -68,5 +90,5 @@ def recording_hours(days: Sequence[date], hours: ArrayLike, title: str = "") -> 
     bar = figure.colorbar(image, ax=axes, pad=0.015, aspect=18)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8)
-    bar.set_label(f"{unit} of sound" + (f" in {step} days" if step > 1 else ""), fontsize=8.5)
+    bar.set_label(what, fontsize=8.5)
     return figure

@@ -25,6 +25,7 @@ from semisonic.inference.detecting.afar import hear_afar
 from semisonic.inference.detecting.grid import Stretch
 from semisonic.inference.detecting.hearing import Listener, hear
 from semisonic.inference.detecting.options import DetectOptions
+from semisonic.inference.detecting.origins import origins_of
 from semisonic.inference.detecting.recordings import Recording, list_recordings
 from semisonic.inference.detecting.result import DetectResult
 from semisonic.inference.detecting.score_store import Scores, ScoreStore, packed, unpacked
@@ -146,6 +147,7 @@ def _detect(
     return DetectResult(
         Events.from_rows(rows), np.array(means, np.float64), durations, rules.labels,
         rules.thresholds, listener.with_frames, tuple(reasons), time.perf_counter() - began, audio,
+        origins=origins_of(durations),
     )  # fmt: skip
 
 
@@ -189,8 +191,9 @@ def _hear(
     label = f"detect ({done} of {n_parts} parts are there)" if done else "detect"
     with (
         closing(_scores(listener, missing, options, engine)) as heard,
-        bar(math.ceil(sum(lengths)), label, "s of audio", scaled=True) as shown,
+        bar(math.ceil(sum(lengths) / 60), label, "min of audio") as shown,
     ):
+        heard_s = 0.0
         for length, (recording, part), (scores, reason) in zip(
             lengths, missing, heard, strict=True
         ):
@@ -199,7 +202,8 @@ def _hear(
                 broken[place] = scores, reason
             else:
                 store.put(*place, scores)
-            shown.update(length)
+            heard_s += length
+            shown.update(math.ceil(heard_s / 60) - shown.n)
     return broken
 
 

@@ -34,6 +34,10 @@ class DetectOptions:
         None, "label file of these recordings, or a folder of them: says how many events were "
         "found, and how many are none",
     )  # fmt: skip
+    save_clips: Path | None = option(
+        None, "folder to cut the sound of each event into, with a second before and after, for "
+        "review; clips.csv there lists them",
+    )  # fmt: skip
     players: int = option(1, "events of each class on the page, the surest first", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = workers_option()

@@ -11,15 +11,17 @@ from semisonic.audio import read
 from semisonic.base.errors import AudioError
 from semisonic.base.files import write_text
 from semisonic.base.wording import counted, duration
-from semisonic.evaluation.plots import clock, timeline
+from semisonic.evaluation.plots import clock, hour_counts, timeline
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Number, Page
 from semisonic.inference.detecting.options import DetectOptions
+from semisonic.inference.detecting.origins import by_day, by_hour, hour_table
 from semisonic.inference.detecting.result import DetectResult
 from semisonic.inference.detecting.truth_scores import TruthScores
 
 PAGE = "detections.html"
 _MOST_TIMELINES, _MOST_PLAYERS, _MOST_ROWS, _OPEN_ROWS = 12, 40, 200, 20
+_MOST_CLASSES, _CLASSES_IN_TABLE = 24, 6
 _AROUND, _LONGEST = 1.0, 8.0  # seconds heard before and after an event, and in all
 
 
@@ -37,6 +39,7 @@ def write_page(
     _top(page, result, recordings)
     _truth(page, truth)
     _classes(page, result)
+    _hours(page, result)
     _timelines(page, result)
     players = list(_players(result, options, sample_rate))
     if players:
@@ -111,6 +114,9 @@ def _timelines(page: Page, result: DetectResult) -> None:
     files, counts = np.unique(events.file, return_counts=True)
     if not len(files):
         return
+    if len(files) > 1 and all(result.origins[str(file)].recorded_at for file in files):
+        _days(page, result)
+        return
     most = files[np.argsort(-counts, kind="stable")[:_MOST_TIMELINES]].tolist()
     shown = [file for file in result.durations if file in most]
     page.section("Timelines")
@@ -127,6 +133,63 @@ def _timelines(page: Page, result: DetectResult) -> None:
             name=f"timeline-{number}",
             alt=f"When sounds were heard in {file}",
         )
+
+
+def _days(page: Page, result: DetectResult) -> None:
+    """A timeline for each site and day, by the recorders' clocks."""
+    days = by_day(result.events, result.origins)
+    most = sorted(days, key=lambda day: -len(days[day]))[:_MOST_TIMELINES]
+    page.section("Timelines")
+    if len(days) > len(most):
+        page.text(f"The {len(most)} days with the most events, of {len(days)} with any.")
+    labels = [row[0] for row in result.by_class()]
+    for number, (site, day) in enumerate(sorted(most), start=1):
+        mine = days[site, day]
+        heard = [label for label in labels if label in set(mine.label.tolist())]
+        n = len(set(mine.file.tolist()))
+        page.figure(
+            timeline(mine, heard, 24 * 3600.0),
+            f"{site}, {day}: {len(mine)} events in {n} recording{'s' * (n != 1)}, by the "
+            "recorder's clock. The surer, the darker; hours without a recording are empty, too.",
+            name=f"timeline-{number}",
+            alt=f"When sounds were heard at {site} on {day}",
+        )
+
+
+def _hours(page: Page, result: DetectResult) -> None:
+    """How many events by hour of the day and site, where names or metadata tell the time."""
+    hours = by_hour(result.events, result.durations, result.origins)
+    labels = [row[0] for row in result.by_class()]
+    if not hours or not labels:
+        return
+    page.section("Hours of the day")
+    page.figure(
+        hour_counts(labels[:_MOST_CLASSES], hour_table(hours, labels[:_MOST_CLASSES])),
+        "Events by the hour in which they begin, all sites and days together, by the recorders' "
+        "clocks.",
+        name="hours",
+        alt="Events of each class by hour of the day",
+    )
+    untimed = sum(one.recorded_at is None for one in result.origins.values())
+    if untimed:
+        page.text(
+            f"{untimed} of {len(result.origins)} recordings have no time in name or metadata and "
+            "are left out here."
+        )
+    shown = labels[:_CLASSES_IN_TABLE]
+    page.table(
+        ["site", "hour", "minutes of audio", *shown],
+        [
+            (one.site, f"{one.hour:02d}:00", one.seconds / 60,
+             *(one.counts.get(label, 0) for label in shown))
+            for one in hours[:_MOST_ROWS]
+        ],
+        name="hours",
+        note="hours.csv has all of them."
+        if len(labels) > len(shown) or len(hours) > _MOST_ROWS else "",
+        formats={"minutes of audio": "{:.1f}".format},
+        folded=len(hours) > _OPEN_ROWS,
+    )  # fmt: skip
 
 
 def _players(result: DetectResult, options: DetectOptions, sample_rate: int) -> Iterator[Player]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from semisonic.audio.remote import shown
 from semisonic.base.result import Result
 from semisonic.base.wording import counted, duration
 from semisonic.data.events import Events
+from semisonic.inference.detecting.origins import Origin
 from semisonic.inference.detecting.truth_scores import TruthScores
 from semisonic.inference.prepare import Failures
 from semisonic.inference.tables import plain_table
@@ -23,6 +25,11 @@ _SHOWN = 10
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def _naive(time: datetime) -> datetime:
+    """The clock's time, so that times with a zone and without can be ordered."""
+    return time.replace(tzinfo=None)
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,11 @@ class DetectResult(Result):
         What was written.
     truth : TruthScores or None
         Where the run was given label files to be held against.
+    origins : mapping of str to Origin
+        When and where each recording was made, as far as names and metadata tell.
+    clips : tuple of str
+        Names of the files that events were cut into, one an event, empty where that failed;
+        none where nothing was to be cut.
     """
 
     events: Events
@@ -64,6 +76,8 @@ class DetectResult(Result):
     heard: float = 0.0
     files: tuple[Path, ...] = field(default=())
     truth: TruthScores | None = None
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    clips: tuple[str, ...] = ()
 
     @property
     def hours(self) -> float:
@@ -103,6 +117,15 @@ class DetectResult(Result):
             ]
             headers = ["label", "events", "seconds", "an hour", "best score"]
             lines.append(plain_table(headers, cells))
+        times = [one.recorded_at for one in self.origins.values() if one.recorded_at]
+        if times:
+            sites = {one.site for one in self.origins.values() if one.site}
+            first, last = (min(times, key=_naive), max(times, key=_naive))
+            lines.append(
+                f"recorded: {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+                + (f" at {len(sites)} {'site' if len(sites) == 1 else 'sites'}" if sites else "")
+                + ", by the recorders' clocks"
+            )
         quiet = [label for label in self.labels if label not in {row[0] for row in rows}]
         if quiet:
             lines.append(f"nothing found of: {', '.join(quiet)}")

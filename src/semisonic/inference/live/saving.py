@@ -6,6 +6,7 @@ import logging
 import re
 from collections import deque
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 
@@ -29,6 +30,32 @@ _log = logging.getLogger(__name__)
 class _Piece:
     start: float
     samples: NDArray[np.float32]
+
+
+def write_clip(
+    folder: Path,
+    number: int,
+    label: str,
+    moment: datetime | None,
+    sound: NDArray[np.float32],
+    sample_rate: int,
+) -> Path:
+    """Write the sound of an event; its file is named by time, class and number.
+
+    A file that is there is never written over.
+
+    Raises
+    ------
+    OSError, AudioError
+        When it cannot be written.
+    """
+    when = "" if moment is None else moment.strftime("%Y%m%dT%H%M%S_")
+    name = re.sub(r"[^\w-]+", "_", label)[:60]
+    stem = f"{when}{name}_{number:04d}"
+    names = (f"{stem}{more}.wav" for more in chain([""], (f"_{i}" for i in count(2))))
+    file = next(one for one in map(folder.joinpath, names) if not one.exists())
+    write(file, sound, sample_rate, overload="scale")
+    return file
 
 
 class ClipSaver:
@@ -77,14 +104,11 @@ class ClipSaver:
         return replace(event, clip=clip or self._save(event, min(end, event.start_time + LONGEST)))
 
     def _save(self, event: LiveEvent, end: float) -> str:
-        moment = "" if event.start_at is None else event.start_at.strftime("%Y%m%dT%H%M%S_")
-        label = re.sub(r"[^\w-]+", "_", event.label)[:60]
-        name = f"{moment}{label}_{event.id:04d}"
-        names = (f"{name}{more}.wav" for more in chain([""], (f"_{i}" for i in count(2))))
-        file = next(one for one in map(self._folder.joinpath, names) if not one.exists())
         sound = self._cut(event.start_time - PADDING, end + PADDING)
         try:
-            write(file, sound, self._rate, overload="scale")
+            file = write_clip(
+                self._folder, event.id, event.label, event.start_at, sound, self._rate
+            )
         except (OSError, AudioError) as error:
             self.n_failed += 1
             _log.warning("the sound of an event was not saved: %s", error)

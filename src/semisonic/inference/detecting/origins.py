@@ -1,0 +1,150 @@
+"""When and where recordings were made, and so when and where their events were heard.
+
+Times are the recorder's clock, as its names and metadata tell it: nothing is brought to another
+zone. What stands inside a file wins over its name, as ``semisonic scan`` has it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+
+from semisonic.audio.remote import url_of
+from semisonic.audio.wave_texts import wave_texts
+from semisonic.data.events import Events
+from semisonic.data.recorder_names import read_names, site_of
+from semisonic.data.recorder_texts import RecorderTexts, read_texts
+
+UNNAMED = "unnamed site"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a recording comes from.
+
+    Attributes
+    ----------
+    recorded_at : datetime or None
+        Its start; with a zone only where one is told.
+    site : str
+        Empty where nothing tells it.
+    """
+
+    recorded_at: datetime | None = None
+    site: str = ""
+
+    def moment(self, seconds: float) -> datetime | None:
+        """The time of a place in the recording."""
+        return None if self.recorded_at is None else self.recorded_at + timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class HourRow:
+    """One hour of the day at one site, over all days.
+
+    Attributes
+    ----------
+    site : str
+    hour : int
+        0 to 23.
+    seconds : float
+        Of sound that was heard in it.
+    counts : dict of str to int
+        Events that began in it, by class.
+    """
+
+    site: str
+    hour: int
+    seconds: float
+    counts: dict[str, int]
+
+
+def origins_of(files: Iterable[str]) -> dict[str, Origin]:
+    """What names and metadata of recordings tell; folders above all of them name no site."""
+    listed = list(files)
+    local = {file: os.path.abspath(file) for file in listed if not url_of(file)}
+    above = os.path.commonpath([os.path.dirname(path) for path in local.values()] or ["/"])
+    below = [
+        os.path.relpath(local[file], above).replace(os.sep, "/") if file in local else file
+        for file in listed
+    ]
+    found = {}
+    for file, name, told in zip(listed, below, read_names(below), strict=True):
+        inside = _inside(file)
+        found[file] = Origin(
+            inside.recorded_at or told.recorded_at, site_of(name, told) or inside.device
+        )
+    return found
+
+
+def _inside(file: str) -> RecorderTexts:
+    if url_of(file):
+        return RecorderTexts()
+    try:
+        return read_texts(wave_texts(file))
+    except OSError:
+        return RecorderTexts()
+
+
+def by_hour(
+    events: Events, durations: Mapping[str, float], origins: Mapping[str, Origin]
+) -> list[HourRow]:
+    """Events by site and hour of the day, with the sound that was heard in each hour."""
+    rows: dict[tuple[str, int], HourRow] = {}
+
+    def row(site: str, moment: datetime) -> HourRow:
+        key = site or UNNAMED, moment.hour
+        return rows.setdefault(key, HourRow(*key, 0.0, {}))
+
+    heard: dict[tuple[str, int], float] = {}
+    for file, seconds in durations.items():
+        origin = origins.get(file, Origin())
+        at = 0.0
+        while at < seconds and (moment := origin.moment(at)) is not None:
+            to_next = 3600 - (moment.minute * 60 + moment.second + moment.microsecond / 1e6)
+            part = min(to_next, seconds - at)
+            one = row(origin.site, moment)
+            heard[one.site, one.hour] = heard.get((one.site, one.hour), 0.0) + part
+            at += part
+    for file, start, label in zip(events.file, events.start_time, events.label, strict=True):
+        origin = origins.get(str(file), Origin())
+        if (moment := origin.moment(float(start))) is not None:
+            counts = row(origin.site, moment).counts
+            counts[str(label)] = counts.get(str(label), 0) + 1
+    return [
+        HourRow(one.site, one.hour, heard.get((one.site, one.hour), 0.0), one.counts)
+        for _, one in sorted(rows.items())
+    ]
+
+
+def by_day(events: Events, origins: Mapping[str, Origin]) -> dict[tuple[str, date], Events]:
+    """Events of each site and day, their times in seconds since midnight; untimed ones left out."""
+    found: dict[tuple[str, date], list[dict[str, object]]] = {}
+    for file, start, end, label, score in zip(
+        events.file, events.start_time, events.end_time, events.label, events.score, strict=True
+    ):
+        origin = origins.get(str(file), Origin())
+        moment = origin.moment(float(start))
+        if moment is None:
+            continue
+        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        first = (moment - midnight).total_seconds()
+        found.setdefault((origin.site or UNNAMED, moment.date()), []).append(
+            {"file": str(file), "start_time": first, "end_time": first + float(end - start),
+             "label": str(label), "score": float(score)}
+        )  # fmt: skip
+    return {key: Events.from_rows(found[key]) for key in sorted(found)}
+
+
+def hour_table(rows: list[HourRow], labels: list[str]) -> np.ndarray:
+    """Events, shape (label, 24), of all sites together."""
+    table = np.zeros((len(labels), 24))
+    for one in rows:
+        for label, n in one.counts.items():
+            if label in labels:
+                table[labels.index(label), one.hour] += n
+    return table
