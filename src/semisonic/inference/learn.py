@@ -142,9 +142,8 @@ def learn(
         _log.info("%s", way.because)
     if way.start == SYNTHETIC:
         start = synthetic_encoder(
-            settings.model, mel, cache=folder / "cache", standardize=settings.standardize,
-            device=device, workers=workers,
-        )  # fmt: skip
+            settings.model, mel, standardize=settings.standardize, device=device, workers=workers
+        )
     begin = start if isinstance(start, PretrainedEncoder) else None
     place = in_batch_device(in_batch, device)
     prepared = joined.prepare(mel, folder / "cache", workers, place)

@@ -150,7 +150,7 @@ def _prepare(
     """Set the test folds apart, cut the inner folds and compute the features of all fronts."""
     cache, jobs = options.cache or run.folder / "cache", run.folder / "jobs"
     as_run = _as_run(options)
-    labelled, pool = load_data(as_run, target.recipe.synth, cache)
+    labelled, pool = load_data(as_run, target.recipe.synth)
     apart = set_apart(
         labelled, pool, options.test_folds, run.folder, seed=options.seed,
         near_copies=listens_for_copies(as_run), group=options.group, workers=options.workers,
@@ -165,7 +165,7 @@ def _prepare(
     # One number format for the whole search.
     recipe = with_number_format(target.recipe, torch.device(device))
     target = replace(target, recipe=recipe)
-    source = _source(as_run, target, material, cache)
+    source = _source(as_run, target, material)
     if source is not None:
         run.add_data("source", source.key)
         material = replace(material, notes=(*material.notes, *source.notes))
@@ -179,7 +179,7 @@ def _prepare(
     return search, apart
 
 
-def _source(options: RunOptions, target: Target, material: Material, cache: Path) -> Source | None:
+def _source(options: RunOptions, target: Target, material: Material) -> Source | None:
     """The set that some setting of the search begins from a classifier of."""
     starts = {target.base.start}
     for one in target.space:
@@ -187,7 +187,7 @@ def _source(options: RunOptions, target: Target, material: Material, cache: Path
             starts |= set(one.values)
     settings = tuple(replace(target.base, start=name) for name in sorted(starts))
     recipe = replace(target.recipe, settings=settings, controls=settings)
-    return load_source(options, recipe, material.labelled, cache)
+    return load_source(options, recipe, material.labelled)
 
 
 def _run_trials(
