@@ -10,7 +10,7 @@ from typing import Any
 
 from semisonic.apps.cli.flags import Flag
 from semisonic.base.errors import OptionError
-from semisonic.base.options import nearest
+from semisonic.base.options import GIVEN, nearest
 
 
 def read_config(file: Path, flags: Sequence[Flag]) -> dict[tuple[str, ...], Any]:
@@ -25,8 +25,18 @@ def read_config(file: Path, flags: Sequence[Flag]) -> dict[tuple[str, ...], Any]
         When the file cannot be read or holds a key that is no option, with the nearest.
     """
     values: dict[tuple[str, ...], Any] = {}
-    _collect(_load(file), (), flags, file, values)
-    return values
+    table = dict(_load(file))
+    held = table.pop(GIVEN, None)
+    _collect(table, (), flags, file, values)
+    if held is None:
+        return values
+    # A record of a run that left options to ``auto``: what nobody gave is left to it again.
+    default = {flag.path: flag.default for flag in flags}
+    return {
+        path: value
+        for path, value in values.items()
+        if value != default[path] or ".".join(path) in held
+    }
 
 
 def _load(file: Path) -> Mapping[str, Any]:

@@ -66,10 +66,8 @@ class Verb(click.Command):
                 raise click.UsageError(
                     f"{flag.name.upper()} is missing: {flag.rule.get('help', '')}", ctx
                 )
-            if len(flag.path) > 1:
-                # The outer class may set other defaults than the nested class has.
-                values.setdefault(flag.path, flag.default)
-        return from_mapping(self.options_class, _nested(values))
+        options: Any = from_mapping(self.options_class, _nested(values))
+        return options.settled() if hasattr(options, "settled") else options
 
     def _start(self, *, config: Path | None, dry_run: bool = False, **_: Any) -> int:
         ctx = click.get_current_context()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from semisonic.apps.cli.session import Session, Status
+from semisonic.base.options import changed
 from semisonic.data import describe_layout, synth
 from semisonic.data.synth import SynthOptions
 from semisonic.inference import TrainOptions
@@ -50,7 +50,7 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
     session.note(f"the embedded sounds are in {folder}")
     synth.make(folder, SynthOptions())
     paths = {name: folder / part for name, part in made.items()}
-    return dataclasses.replace(options, **paths)  # type: ignore[type-var]
+    return changed(options, **paths)
 
 
 def say_plan(options: TrainOptions, session: Session) -> Status:
