@@ -182,9 +182,8 @@ class TrainOptions:
     @property
     def left_to_auto(self) -> tuple[str, ...]:
         """The options, and groups of options, of which ``auto`` chooses all that was not given."""
-        return ("dropout", "how", "fit") * (self.method == AUTO) + ("pretrain",) * (
-            self.objective == AUTO
-        )
+        of_method = ("dropout", "how", "fit") * (self.method == AUTO)
+        return of_method + ("pretrain",) * (self.objective == AUTO)
 
     def settled(self) -> TrainOptions:
         """The options with the pre-training that a given objective has by default."""

@@ -25,7 +25,8 @@ def tune(options: TuneOptions, session: Session) -> Status:
     for line in (*result.answers, *result.notes):
         session.say(line)
     session.say(f"report: {result.report}")
-    session.say(f"To measure it on the test folds, once:\n  {result.command}")
+    if not result.outcome.keeps_recipe:
+        session.say(f"To measure it on the test folds, once:\n  {result.command}")
     return session.failed(result.failures, options.output / "bad_files.csv")
 
 

@@ -33,11 +33,11 @@ from semisonic.experiments.tune_options import AUTO, GRID, MEDIAN, NO_PRUNER, TR
 from semisonic.experiments.tuning.apart import Apart, set_apart
 from semisonic.experiments.tuning.best import FILE, best_recipe, measuring_command
 from semisonic.experiments.tuning.outcome import FAILED, Outcome, read_outcome
-from semisonic.experiments.tuning.page import ONCE, gain_in_words, write_page
+from semisonic.experiments.tuning.page import KEEP, ONCE, columns_of, gain_in_words, write_page
 from semisonic.experiments.tuning.plain import best_rows
 from semisonic.experiments.tuning.space import Choice, grid_points
 from semisonic.experiments.tuning.study import add_trials, mend, open_study, optuna, unfinished
-from semisonic.experiments.tuning.target import Target, read_target
+from semisonic.experiments.tuning.target import Target, read_target, value_of
 from semisonic.experiments.tuning.trial import (
     DEFAULT,
     SearchContext,
@@ -58,7 +58,8 @@ class TuneResult:
     Attributes
     ----------
     best : mapping of str to value
-        The best value of each option that was searched, by dotted name.
+        The best value of each option that was searched, by dotted name: of the best trial, or the
+        recipe's own where no trial beat them.
     score, default_score : float
         Mean accuracy on inner folds, 0 to 1, of the best trial and of the recipe's own values.
         The first is optimistic.
@@ -224,7 +225,10 @@ def _report(
     file = run.folder / FILE
     # As the recipe says, and not as it was settled on this machine.
     plain = replace(target, recipe=read_target(options).recipe)
-    write_text(file, best_recipe(plain, best.point, options.test_folds))
+    point = best.point
+    if outcome.keeps_recipe:
+        point = {one.name: value_of(target.base, one.name) for one in target.space}
+    write_text(file, best_recipe(plain, point, options.test_folds))
     folder = options.output
     command = measuring_command(
         options, folder / FILE,
@@ -238,9 +242,11 @@ def _report(
     )  # fmt: skip
     luck = outcome.chosen.mean if outcome.chosen else float("nan")
     return TuneResult(
-        best=best.point, score=best.score, default_score=default.score, without_luck=luck,
+        best=point, score=best.score, default_score=default.score, without_luck=luck,
         outcome=outcome, recipe=file, command=command,
-        table=text_table(["option", "recipe", "best"], best_rows(target, best)),
+        table=text_table(
+            ["option", *columns_of(outcome)], best_rows(target, best)
+        ),
         answers=_answers(outcome, best.score, luck), report=report,
         failures=search.jobs.material.failures, notes=notes,
     )  # fmt: skip
@@ -248,7 +254,8 @@ def _report(
 
 def _answers(outcome: Outcome, score: float, luck: float) -> tuple[str, ...]:
     default = outcome.default
-    said = [
+    said = [KEEP] if outcome.keeps_recipe else []
+    said += [
         f"inner accuracy: {percent(score)} for the best of {len(outcome.trials)} trials, "
         f"{percent(default.score)} for the recipe's own values"
     ]
