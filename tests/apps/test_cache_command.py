@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from semisonic.apps.cli.main import main
 from semisonic.audio import write
+from semisonic.base import progress
 from semisonic.base.errors import OptionError
 from semisonic.base.user_cache import cache_part, clear, user_cache
 from semisonic.data.synth import SynthOptions
@@ -21,6 +23,12 @@ from semisonic.training import FitOptions
 RATE = 16000
 NETWORK = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--duration", "1", "--hop-length", "512"]
 MEL = MelOptions(sample_rate=RATE, duration=1.0, n_mels=16)
+
+
+@pytest.fixture(autouse=True)
+def quiet_again() -> Iterator[None]:
+    yield
+    progress.show(False)
 
 
 @pytest.fixture
