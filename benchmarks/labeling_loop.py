@@ -118,7 +118,7 @@ def main() -> None:
         return
     begun = time.process_time()
     clips = folded(options.data)
-    encoder = synthetic_file("small", MelOptions(), cache=options.cache, device="cpu")
+    encoder = synthetic_file("small", MelOptions(), device="cpu")
     index = embed(encoder, clips, options.cache / clips.name, per="clip", device="cpu")
     table, vectors = aligned(clips, index), np.array(index.vectors)
     results: dict[str, list[dict[str, object]]] = {}

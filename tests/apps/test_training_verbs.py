@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 
 from semisonic.apps.cli.main import main
 from semisonic.base import progress
+from semisonic.models import read_about
 from waiting import LONG, until
 
 SMALL = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--sample-rate", "8000", "--duration", "1"]
@@ -214,6 +216,64 @@ def test_what_is_going_to_be_done_is_said_before_it_is(
     said = capsys.readouterr().err
     assert "method: supervised from an encoder that has learned made-up sounds" in said
     assert re.search(r"train \(supervised\), \d+ steps of 20 clips", said)
+
+
+@pytest.mark.parametrize("by_hand", [[], ["--learning-rate", "0.001", "--schedule", "constant"]])
+def test_simclr_runs_with_the_options_that_it_shows_and_records(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], by_hand: list[str]
+) -> None:
+    """What is given by hand holds, also where it is the default of another objective."""
+    rate, schedule = (1e-3, "constant") if by_hand else (2e-3, "onecycle")
+    out = tmp_path / "run"
+    call = ["pretrain", str(sounds / "pool"), "-o", str(out), "--objective", "simclr", "--steps"]
+    call += ["6", "--epoch-steps", "3", "--batch-size", "4", "--device", "cpu", *SMALL, *by_hand]
+    assert main([*call, "--dry-run"]) == 0
+    shown = tomllib.loads(capsys.readouterr().out)["fit"]
+    assert main([*call, "-q"]) == 0
+    capsys.readouterr()
+    recorded = json.loads((out / "run.json").read_text())["options"]["fit"]
+    for found in (shown, recorded):
+        assert (found["learning_rate"], found["schedule"]) == (rate, schedule)
+        assert (found["optimizer"], found["ema_decay"], found["steps"]) == ("adamw", 0.995, 6)
+    history = json.loads((out / "training" / "history.json").read_text())
+    assert len(history) == 2
+    rates = {row["lr"] for row in history}
+    assert rates == {rate} if by_hand else max(rates) <= rate
+    again = ["pretrain", "--config", str(out / "run.json"), "--dry-run"]
+    assert main(again) == 0
+    assert tomllib.loads(capsys.readouterr().out)["fit"] == shown
+
+
+def test_auto_leaves_what_is_given_by_hand_and_shows_what_it_will_choose(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["train", str(sounds / "labels.csv"), "--learning-rate", "0.001", *SMALL]
+    assert main([*call, "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    shown = tomllib.loads(text)
+    assert shown["fit"] == {"learning_rate": 0.001}
+    assert "# schedule: chosen by auto" in text
+    (tmp_path / "dry.toml").write_text(text)
+    assert main(["train", "--config", str(tmp_path / "dry.toml"), "--dry-run"]) == 0
+    assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_run_by_auto_is_repeated_from_its_record(
+    sounds: Path, runs: Path, tmp_path: Path, given: bool
+) -> None:
+    """Also the choice: what nobody gave is left to it again."""
+    call = ["train", str(sounds / "labels.csv"), "-o", str(tmp_path / "a"), "--steps", "4"]
+    call += ["--encoder", str(runs / "encoder"), "--device", "cpu", "-q"]
+    call += ["--learning-rate", "0.001", "--dropout", "0"] * given
+    assert main(call) == 0
+    record = str(tmp_path / "a" / "run.json")
+    assert main(["train", "--config", record, "-o", str(tmp_path / "b"), "-q"]) == 0
+    found = []
+    for name in ("a", "b"):
+        made = read_about(tmp_path / name / "model.zip")["about"]["options"]
+        found.append((made["fit"]["learning_rate"], made["fit"]["optimizer"], made["dropout"]))
+    assert found[0] == found[1] == ((1e-3, "adamw", 0.0) if given else (3e-3, "adamw", 0.3))
 
 
 def test_the_word_synth_is_the_embedded_set(

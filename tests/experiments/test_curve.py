@@ -108,12 +108,12 @@ def test_another_run_in_the_folder_is_told_by_the_option(tiny_set: Path, tmp_pat
     assert "{" not in str(found.value)
 
 
-def test_the_made_up_start_is_made_once(tmp_path: Path) -> None:
-    file = synthetic.synthetic_file("(4)3c-2p-8fc", MEL, cache=tmp_path)
+def test_the_made_up_start_is_made_once() -> None:
+    file = synthetic.synthetic_file("(4)3c-2p-8fc", MEL)
     time = file.stat().st_mtime_ns
-    assert synthetic.synthetic_file("(4)3c-2p-8fc", MEL, cache=tmp_path) == file
+    assert synthetic.synthetic_file("(4)3c-2p-8fc", MEL) == file
     assert file.stat().st_mtime_ns == time
-    other = synthetic.synthetic_file("(4)3c-2p-8fc", MEL, cache=tmp_path, seed=1)
+    other = synthetic.synthetic_file("(4)3c-2p-8fc", MEL, seed=1)
     assert other != file
     a, b = load_encoder(file), load_encoder(other)
     assert a.frontend is not None

@@ -229,7 +229,7 @@ def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
     file, out = tmp_path / "steps.toml", tmp_path / "run"
     file.write_text(text, encoding="utf-8")
     where = ["--data", str(tiny_set / "labelled.csv"), "-o", str(out), "--device", "cpu"]
-    assert main(["run", str(file), "--quick", "--workers", "1", *where]) == 0
+    assert main(["run", str(file), "--quick", "--workers", "1", "-q", *where]) == 0
     results = json.loads((out / "results.json").read_text())
     assert {job["arm"] for job in results["jobs"]} == {"supervised", "pre-trained"}
     assert [job["n_steps"] for job in results["jobs"]] == [7, 7]

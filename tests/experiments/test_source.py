@@ -169,7 +169,7 @@ def test_clips_of_a_recording_that_is_tested_are_left_out(tmp_path: Path) -> Non
     write(tmp_path / "tested.wav", tone(900.0, 9), RATE)
     tested = Clips.from_rows(tmp_path, [{"file": "tested.wav", "labels": "x", "group": "r3"}])
     recipe = Recipe(settings=(Setting(start=TRAINED),))
-    found = load_source(RunOptions(source=source, near_copies=False), recipe, tested, tmp_path)
+    found = load_source(RunOptions(source=source, near_copies=False), recipe, tested)
     assert found is not None
     assert "r3" not in found.clips.group
     assert len(found.clips) == 5
@@ -183,21 +183,21 @@ def test_made_up_sounds_stand_in_for_a_set_but_not_in_classes_of_the_data(tmp_pa
     )
     recipe = replace(recipe, source=replace(recipe.source, synth=small))
     tested = Clips.from_rows(tmp_path, [{"file": "x.wav", "labels": "rain", "group": "x"}])
-    found = load_source(RunOptions(), recipe, tested, tmp_path)
+    found = load_source(RunOptions(), recipe, tested)
     assert found is not None
     assert set(found.clips.classes) == {"wind", "sea_waves", "crackling_fire"}
     assert len(found.clips) == 15
     every = ("rain", "wind", "sea_waves", "crackling_fire")
     rows = [{"file": f"{name}.wav", "labels": name, "group": name} for name in every]
     with pytest.raises(DataError, match="all but 0 are classes of the data"):
-        load_source(RunOptions(), recipe, Clips.from_rows(tmp_path, rows), tmp_path)
+        load_source(RunOptions(), recipe, Clips.from_rows(tmp_path, rows))
 
 
 def test_a_source_that_nobody_starts_from_is_refused(tmp_path: Path) -> None:
     tested = Clips.from_rows(tmp_path, [{"file": "x.wav", "labels": "rain", "group": "x"}])
-    assert load_source(RunOptions(), Recipe(), tested, tmp_path) is None
+    assert load_source(RunOptions(), Recipe(), tested) is None
     with pytest.raises(OptionError, match="'source'"):
-        load_source(RunOptions(source=tmp_path), Recipe(), tested, tmp_path)
+        load_source(RunOptions(source=tmp_path), Recipe(), tested)
 
 
 def names_of(setting: Setting, source: str = "s") -> set[str]:

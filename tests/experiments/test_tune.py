@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from semisonic.apps.cli.main import main
 from semisonic.audio import write
 from semisonic.base.errors import DataError, OptionError
 from semisonic.data import load_clips
@@ -92,17 +93,39 @@ def test_numbers_of_results_page_and_python_agree(
     assert [row["number"] for row in rows] == [-1, 0, 1, 2, 3]
     complete = [row for row in rows[1:] if row["state"] == "complete"]
     best = max(complete, key=lambda row: (row["score"], -row["number"]))  # type: ignore[operator]
-    assert dict(result.best) == best["settings"]
+    beaten = best["score"] <= rows[0]["score"]  # type: ignore[operator]
+    own = {"setting.train.learning_rate": 1e-3, "setting.dropout": 0.0}
+    own["setting.train.batch_size"] = 8
+    assert dict(result.best) == (own if beaten else best["settings"])
     assert result.score == best["score"] == pytest.approx(np.mean(best["accuracies"]))  # type: ignore[arg-type]
     assert result.default_score == rows[0]["score"]
     assert (chosen.output / "tables" / "trials.csv").read_text().count("\n") == 5
     page = result.report.read_text(encoding="utf-8")
-    beaten = result.score <= result.default_score
-    assert ("does better on inner folds than the recipe" in page) == beaten
+    assert ("No trial beat the recipe: keep its values" in page) == beaten
     assert "optimistic" in page
     assert "best.toml" in page
     for name in ("course", "options"):
         assert (chosen.output / "figures" / f"{name}.png").is_file()
+
+
+def test_where_no_trial_beats_the_recipe_its_values_are_kept_in_file_page_and_terminal(
+    tiny_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "hopeless.toml", tmp_path / "out"
+    text = RECIPE.partition("[tune]")[0].replace("epochs = 2", "epochs = 6\nlearning_rate = 0.01")
+    file.write_text(text + '[tune]\nsetting.train.learning_rate = "1e-9..1e-8 log"\n')
+    call = ["tune", str(file), "--data", str(tiny_set / "labelled.csv"), "-o", str(out)]
+    rest = ["--trials", "2", "--inner-folds", "2", "--device", "cpu", "--workers", "1", "-q"]
+    assert main([*call, *rest, "--no-near-copies"]) == 0
+    said, page = capsys.readouterr().out, (out / "report.html").read_text(encoding="utf-8")
+    assert "no trial beat the recipe: keep its values" in said
+    assert "recipe (kept)" in said
+    assert "To measure it" not in said
+    assert "No trial beat the recipe: keep its values" in page
+    assert "Measure it, once" not in page
+    found = read_recipe(out / "best.toml")
+    assert found.settings[0].train.learning_rate == 0.01
+    assert found.settings[0].train == found.controls[0].train
 
 
 def test_every_value_is_in_its_range(finished: tuple[TuneOptions, TuneResult]) -> None:

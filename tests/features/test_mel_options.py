@@ -94,17 +94,6 @@ def test_the_key_names_all_parameters() -> None:
     assert MelOptions(input="wave").key() not in {base.key(), *keys}
 
 
-def test_keys_that_stores_and_jobs_are_named_by_stay() -> None:
-    assert MelOptions().key() == "b33e12cc335880d0"
-    assert MelOptions(44100, n_fft=2205, hop_length=441, n_mels=128).key() == "5456a8b9f2621b5f"
-
-
-def test_the_text_that_jobs_are_named_by_tells_all_that_is_not_as_ever() -> None:
-    assert "mel_scale" not in repr(MelOptions())
-    assert "mel_scale='htk'" in repr(MelOptions(mel_scale="htk"))
-    assert "win_length=800" in repr(MelOptions(win_length=800))
-
-
 def test_options_survive_a_recipe() -> None:
     options = MelOptions(n_mels=40, fmax_hz=8000.0, reference="max")
     assert from_mapping(MelOptions, to_dict(options)) == options

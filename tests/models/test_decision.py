@@ -27,7 +27,6 @@ MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_me
 CLASSES = ("rain", "Hund", "пила")
 DIM = 8
 N_STATISTICS = 3 * (16 + 16)
-FILES = Path(__file__).parent / "files"
 
 ISO = Calibration(ISOTONIC, knots=(((0.0, 0.4, 1.0), (0.1, 0.2, 0.9)),) * 3)
 CALIBRATIONS = [
@@ -164,7 +163,6 @@ def test_a_model_file_keeps_the_decision(tmp_path: Path) -> None:
         np.testing.assert_array_equal(a, b)
     assert back.thresholds == made.decision.thresholds
     assert back.note == {"clips": 12}
-    assert read_about(tmp_path / "a.zip")["version"] == 2
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         card = archive.read("card.md").decode()
     for words in ("vector scaling", "energy, distance, noise", "Hund: 0.250", "CC BY 4.0"):
@@ -178,23 +176,9 @@ def test_a_new_class_layer_forgets_the_decision() -> None:
     assert not made.decision.is_empty
 
 
-def test_without_a_decision_the_file_is_that_of_earlier_releases(tmp_path: Path) -> None:
+def test_without_a_decision_the_file_has_none(tmp_path: Path) -> None:
     save(tmp_path / "a.zip", model())
-    said = read_about(tmp_path / "a.zip")
-    assert said["version"] == 1
-    assert "decision" not in said
-
-
-def test_a_file_of_release_0_1_gives_the_scores_it_gave() -> None:
-    made = load(FILES / "model-0.1.zip")
-    assert made.classes == ("hiss", "hum", "sweep")
-    assert made.decision.is_empty
-    time = torch.arange(4000) / 8000
-    waves = torch.stack([0.3 * torch.sin(6.2832 * f * time) for f in (220.0, 1500.0, 3000.0)])
-    with torch.inference_mode():
-        scores = made.probabilities(made(waves)).numpy()
-    recorded = json.loads((FILES / "model-0.1.json").read_text())
-    np.testing.assert_allclose(scores, recorded, atol=2e-4)
+    assert "decision" not in read_about(tmp_path / "a.zip")
 
 
 def _with(path: Path, change: Callable[[dict[str, Any]], None], **tables: Any) -> Path:
@@ -252,8 +236,7 @@ HOSTILE = {
     "no spread": _put("decision", "unknown", "rules", "energy", "limit", value=[0.0, 0.0]),
     "kept too much": _put("decision", "unknown", "kept", value=7),
     "tables of no rule": _put("decision", "unknown", "rules", value={}),
-    "no decision for the tables": lambda said: (said.pop("decision"), said.update(version=1)),
-    "a version that does not fit": _put("version", value=1),
+    "no decision for the tables": lambda said: said.pop("decision"),
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,20 @@ def test_it_is_no_classifier_and_needs_a_front_end(
     encoder.frontend = None
     with pytest.raises(ModelError, match="build_encoder"):
         save_encoder(tmp_path / "f", encoder)
+
+
+@pytest.mark.parametrize("name", ["n_mels", "preemphasis"])
+def test_a_file_that_does_not_tell_all_of_its_front_end_is_refused(
+    encoder: PretrainedEncoder, tmp_path: Path, name: str
+) -> None:
+    save_encoder(tmp_path / "e", encoder)
+    with zipfile.ZipFile(tmp_path / "e") as whole, zipfile.ZipFile(tmp_path / "part", "w") as part:
+        for member in whole.namelist():
+            data = whole.read(member)
+            if member == "model.json":
+                settings = json.loads(data)
+                del settings["features"][name]
+                data = json.dumps(settings).encode()
+            part.writestr(zipfile.ZipInfo(member), data)
+    with pytest.raises(ModelError, match=f"lacks {name}"):
+        load_encoder(tmp_path / "part")

@@ -12,19 +12,23 @@ that, so they cannot drift apart::
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import numbers
 import os
 import types
 import typing
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from semisonic.base.errors import OptionError
 
 T = TypeVar("T")
+_GIVEN = "_given"
+GIVEN = "given"
+"""Key of a run record: which options of those left to ``auto`` were given."""
 
 
 class OpenChoices(Sequence[str]):
@@ -92,11 +96,53 @@ def check(options: T, where: str = "") -> T:
 def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     """Build options from a mapping (a recipe's table); unknown keys are errors.
 
-    Nested options classes take nested mappings. ``where`` is put before names in errors: what
-    ends with ``": "``, such as a file, before the whole sentence.
+    Nested options classes take nested mappings, in which what is left out is as the outer class
+    has it by default. What the mapping names counts as given, see :func:`given`. ``where`` is put
+    before names in errors: what ends with ``": "``, such as a file, before the whole sentence.
     """
+    return _from_mapping(cls, None, values, where)
+
+
+def given(options: Any, default: Any) -> frozenset[str]:
+    """Names of the fields that somebody set, so that nothing else may choose them.
+
+    Of options that were read from a command line or a file these are the fields that stood there,
+    whatever their value; of any options those that are other than in ``default``.
+    """
+    fields = (field.name for field in dataclasses.fields(options))
+    other = {name for name in fields if getattr(options, name) != getattr(default, name)}
+    return frozenset(other) | getattr(options, _GIVEN, frozenset())
+
+
+def given_names(options: Any, wanted: Iterable[str]) -> Iterator[str]:
+    """Dotted names of what was given among some fields and in groups of options."""
+    default = type(options)()
+    own = given(options, default)
+    for name in wanted:
+        value = getattr(options, name)
+        if dataclasses.is_dataclass(value):
+            yield from (f"{name}.{inner}" for inner in given(value, getattr(default, name)))
+        elif name in own:
+            yield name
+
+
+def mark_given(options: T, names: Iterable[str]) -> T:
+    """The same options with these fields, and no others, known as given."""
+    marked = copy.copy(options)
+    object.__setattr__(marked, _GIVEN, frozenset(names))
+    return marked
+
+
+def changed(options: T, **values: Any) -> T:
+    """The options with other values, which count as given as well as what was given before."""
+    before: frozenset[str] = getattr(options, _GIVEN, frozenset())
+    return mark_given(dataclasses.replace(options, **values), before | values.keys())  # type: ignore[type-var]
+
+
+def _from_mapping(cls: type[T], default: T | None, values: Mapping[str, Any], where: str) -> T:
     hints = field_types(cls)
-    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    names = set(fields)
     arguments: dict[str, Any] = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
@@ -105,9 +151,18 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
             raise OptionError(f"{place}unknown option '{name_there}': {nearest(name, names)}")
         hint = hints[name]
         if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-            value = from_mapping(typing.cast(type, hint), value, f"{where}{name}.")
+            inner = _default_of(fields[name]) if default is None else getattr(default, name)
+            value = _from_mapping(typing.cast(type, hint), inner, value, f"{where}{name}.")
         arguments[name] = _taken(value, hint)
-    return check(cls(**arguments), where)
+    options = cls(**arguments) if default is None else dataclasses.replace(default, **arguments)  # type: ignore[type-var]
+    return mark_given(check(options, where), arguments)
+
+
+def _default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default of a field with nested options; None where there is none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
 
 
 def _taken(value: Any, hint: Any) -> Any:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import OptionError
+from semisonic.base.options import changed, given
 from semisonic.base.seeds import derive, generator
 from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
@@ -195,9 +196,9 @@ def _hold_out(rows: Rows, groups: NDArray[np.str_], seed: int, fold: int) -> tup
 def _under(setting: Setting, budget: Budget) -> Setting:
     """The setting with the length of training that the budget asks for."""
     if budget.epochs:
-        setting = replace(setting, train=replace(setting.train, epochs=budget.epochs, steps=0))
+        setting = replace(setting, train=changed(setting.train, epochs=budget.epochs, steps=0))
     if budget.steps:
-        setting = replace(setting, train=replace(setting.train, steps=budget.steps))
+        setting = replace(setting, train=changed(setting.train, steps=budget.steps))
     return setting
 
 
@@ -245,12 +246,12 @@ def _settled(setting: Setting, situation: Situation) -> Setting:
     begin = GIVEN if setting.start == TRAINED else setting.start
     asked = Way(
         AUTO, objective, begin, setting.how, setting.train, setting.pretrain,
-        setting.dropout,
+        setting.dropout if "dropout" in given(setting, Setting()) else None,
     )  # fmt: skip
     way = settle(asked, situation, FitOptions(), FitOptions())
     pretrains = way.objective != NO_OBJECTIVE
     return replace(
-        setting, method=way.method, how=way.how, train=way.fit, dropout=way.dropout,
+        setting, method=way.method, how=way.how, train=way.fit, dropout=way.dropout or 0.0,
         pretraining=pretrains, pretrain=way.pretrain,
         objective=way.objective if pretrains else setting.objective,
         start=setting.start if way.start == GIVEN else way.start,

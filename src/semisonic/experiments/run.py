@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import write_csv
+from semisonic.base.files import replacing, write_csv
 from semisonic.base.options import to_dict
 from semisonic.base.result import Result
 from semisonic.data.categories import categories_of
@@ -163,7 +164,7 @@ def conduct(
             material = replace(material, notes=(*material.notes, *said))
         jobs = run.folder / "jobs"
         categories = categories_of(material.labelled.classes, dict(recipe.categories))
-        source = load_source(options, recipe, material.labelled, cache)
+        source = load_source(options, recipe, material.labelled)
         plan = make_plan(
             recipe, material.labelled, material.pool, seed=options.seed,
             transductive=options.transductive, categories=categories,
@@ -231,7 +232,7 @@ def material_of(
 
     ``several`` lets clips carry several labels.
     """
-    data = load_data(options, synth, cache)
+    data = load_data(options, synth)
     return material_from(run, options, data, inputs, cache, engine, several=several)
 
 
@@ -273,16 +274,12 @@ def listens_for_copies(options: RunOptions) -> bool:
     return options.near_copies and str(options.data) != SYNTH
 
 
-def load_data(
-    options: RunOptions, synth_options: SynthOptions, cache: Path
-) -> tuple[Clips, Clips | None]:
+def load_data(options: RunOptions, synth_options: SynthOptions) -> tuple[Clips, Clips | None]:
     """The labelled clips and the pool that the options name."""
     if str(options.data) == SYNTH:
         from semisonic.data import synth
 
-        folder = cache / SYNTH
-        synth.make(folder, synth_options)
-        labelled, pool = synth.load(folder)
+        labelled, pool = synth.load(synth.make_in_cache(synth_options))
     else:
         how = dataclasses.asdict(options.table)
         labelled, pool = load_clips(options.data, group=options.group, **how), None
@@ -344,19 +341,26 @@ def all_jobs(plan: Plan) -> list[PretrainJob | TrainJob]:
 def synthetic_starts(
     plan: Plan, cache: Path, device: str, workers: int | None
 ) -> dict[tuple[str, ...], Path]:
-    """An encoder of made-up sounds for each network that starts from one."""
+    """An encoder of made-up sounds for each network that starts from one.
+
+    It comes from the user's cache; a copy stays with the run, where all machines see it.
+    """
     settings = [
         job.setting
         for job in all_jobs(plan)
         if job.setting.start == "synthetic" and job.setting.has_encoder
     ]
-    return {
-        key: synthetic_file(
-            setting.architecture, setting.mel, cache=cache, standardize=setting.standardize,
-            device=device, workers=workers,
-        )
-        for key, setting in {network_key(setting): setting for setting in settings}.items()
-    }  # fmt: skip
+    starts = {}
+    for key, setting in {network_key(setting): setting for setting in settings}.items():
+        made = synthetic_file(
+            setting.architecture, setting.mel, standardize=setting.standardize, device=device,
+            workers=workers,
+        )  # fmt: skip
+        starts[key] = cache / made.name
+        if not starts[key].is_file():
+            with replacing(starts[key]) as part:
+                shutil.copyfile(made, part)
+    return starts
 
 
 def _task(job: PretrainJob | TrainJob) -> Task:

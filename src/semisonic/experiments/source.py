@@ -54,7 +54,7 @@ class Source:
         return digest(data_hash(self.hashes.values()), self.clips.classes, self.clips.ids, labels)
 
 
-def load_source(options: RunOptions, recipe: Recipe, labelled: Clips, cache: Path) -> Source | None:
+def load_source(options: RunOptions, recipe: Recipe, labelled: Clips) -> Source | None:
     """The set that the options name, or made-up sounds; None where no setting asks for one.
 
     Raises
@@ -72,7 +72,7 @@ def load_source(options: RunOptions, recipe: Recipe, labelled: Clips, cache: Pat
             )
         return None
     if options.source is None or str(options.source) == SYNTH:
-        found, notes = _made_up(recipe, labelled, cache)
+        found, notes = _made_up(recipe, labelled)
     else:
         found = load_clips(options.source)
         found = found[found.is_labelled]
@@ -103,13 +103,11 @@ def load_source(options: RunOptions, recipe: Recipe, labelled: Clips, cache: Pat
     return Source(found, recording_hashes(found, workers=options.workers), tuple(notes))
 
 
-def _made_up(recipe: Recipe, labelled: Clips, cache: Path) -> tuple[Clips, list[str]]:
+def _made_up(recipe: Recipe, labelled: Clips) -> tuple[Clips, list[str]]:
     """The embedded sounds of kinds that are no class of the labelled clips."""
     from semisonic.data import synth
 
-    folder = cache / f"source-{digest(recipe.source.synth)}"
-    synth.make(folder, recipe.source.synth)
-    clips, _ = synth.load(folder)
+    clips, _ = synth.load(synth.make_in_cache(recipe.source.synth))
     others = tuple(name for name in clips.classes if name not in labelled.classes)
     if len(others) < 2:
         raise DataError(

@@ -142,9 +142,8 @@ def learn(
         _log.info("%s", way.because)
     if way.start == SYNTHETIC:
         start = synthetic_encoder(
-            settings.model, mel, cache=folder / "cache", standardize=settings.standardize,
-            device=device, workers=workers,
-        )  # fmt: skip
+            settings.model, mel, standardize=settings.standardize, device=device, workers=workers
+        )
     begin = start if isinstance(start, PretrainedEncoder) else None
     place = in_batch_device(in_batch, device)
     prepared = joined.prepare(mel, folder / "cache", workers, place)
@@ -172,7 +171,7 @@ def learn(
         prepared.rows_of(rows_held),
         replace(
             settings, model=name, method=way.method, how=way.how, fit=way.fit,
-            dropout=way.dropout,
+            dropout=way.dropout or 0.0,
         ),
         mel=mel,
         classes=labelled.clips.classes,
@@ -216,7 +215,7 @@ def _asked(
         begin = FRESH if start is None else SYNTHETIC
     return Way(
         asked_method(settings.model, settings.method), pretraining.objective, begin,
-        settings.how, settings.fit, pretraining.fit, settings.dropout,
+        settings.how, settings.fit, pretraining.fit, settings.dropout or None,
         trains=asks_training(
             settings.fit, settings.loss, settings.dropout, settings.label_smoothing
         ),

@@ -6,12 +6,12 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from semisonic.base.options import option
+from semisonic.base.options import changed, option
 from semisonic.data.readers import LABEL_CHOICES, TableOptions
 from semisonic.engines.options import TrainEngineOptions, workers_option
 from semisonic.features import MelOptions
 from semisonic.inference.generated_options import GeneratedOptions
-from semisonic.inference.methods.advice import AUTO
+from semisonic.inference.methods.advice import AUTO, pretraining_fit
 from semisonic.inference.methods.options import METHODS, MethodOptions
 from semisonic.inference.pretext import (
     OBJECTIVE_HELP,
@@ -86,8 +86,13 @@ class PretrainOptions:
     )
     mel: MelOptions = option(MelOptions(), "front end")
     pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
-    fit: FitOptions = option(PRETRAIN_FIT, "training loop")
+    fit: FitOptions = option(PRETRAIN_FIT, "training loop; for simclr the defaults are others")
     where: TrainEngineOptions = option(TrainEngineOptions(), "engine")
+
+    def settled(self) -> PretrainOptions:
+        """The options with the training loop that the objective has by default."""
+        fit = pretraining_fit(self.objective, self.fit, PRETRAIN_FIT)
+        return dataclasses.replace(self, fit=fit)
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class TrainOptions:
     near_copies: bool = option(True, NEAR_COPIES)
     method: str = option(
         AUTO, "how labels and unlabelled recordings are learned from; auto chooses by their "
-        "number, and says why. Options given otherwise than by default hold all the same",
+        "number, and says why. Options that are given hold all the same",
         choices=(AUTO, *METHODS),
     )  # fmt: skip
     encoder: Path | None = option(None, ENCODER)
@@ -173,6 +178,19 @@ class TrainOptions:
     pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
     pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
     where: TrainEngineOptions = option(TrainEngineOptions(), "engine")
+
+    @property
+    def left_to_auto(self) -> tuple[str, ...]:
+        """The options, and groups of options, of which ``auto`` chooses all that was not given."""
+        of_method = ("dropout", "how", "fit") * (self.method == AUTO)
+        return of_method + ("pretrain",) * (self.objective == AUTO)
+
+    def settled(self) -> TrainOptions:
+        """The options with the pre-training that a given objective has by default."""
+        if self.objective == AUTO:
+            return self
+        fit = pretraining_fit(self.objective, self.pretrain, PRETRAIN_FIT)
+        return changed(self, pretrain=fit)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,16 @@ audio"). Where we differ: the sounds are of named kinds, and the encoder learns 
 
 from __future__ import annotations
 
+import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from semisonic.base.files import digest
+from semisonic.base.lock import alone
+from semisonic.base.user_cache import cache_part, in_megabytes, size_of, user_cache
 from semisonic.data import synth
 from semisonic.data.synth import SynthOptions
 from semisonic.features import MelOptions
@@ -26,6 +30,8 @@ from semisonic.inference.prepare import prepare
 from semisonic.inference.training import TrainSettings, train_model
 from semisonic.models import PretrainedEncoder, load_encoder, save_encoder
 from semisonic.training import FitOptions
+
+_log = logging.getLogger(__name__)
 
 SYNTH = "synth"
 """Given in place of an encoder's path."""
@@ -43,8 +49,11 @@ FIT = FitOptions(
     learning_rate=3e-3,
     weight_decay=0.01,
     schedule="onecycle",
+    precision="fp32",
     restore_best=False,
 )
+"""In one number format, so that the same encoder is made on every machine."""
+
 HOW = MethodOptions(augment="mixed", mixup=0.4)
 DROPOUT = 0.2
 
@@ -53,7 +62,6 @@ def synthetic_encoder(
     model: str,
     mel: MelOptions,
     *,
-    cache: Path,
     standardize: str = "global",
     seed: int = 0,
     device: str = "cpu",
@@ -65,8 +73,7 @@ def synthetic_encoder(
     """
     return load_encoder(
         synthetic_file(
-            model, mel, cache=cache, standardize=standardize, seed=seed, device=device,
-            workers=workers,
+            model, mel, standardize=standardize, seed=seed, device=device, workers=workers
         )
     )  # fmt: skip
 
@@ -75,13 +82,17 @@ def synthetic_file(
     model: str,
     mel: MelOptions,
     *,
-    cache: Path,
     standardize: str = "global",
     seed: int = 0,
     device: str = "cpu",
     workers: int | None = None,
 ) -> Path:
-    """The file of an encoder trained to name made-up sounds; made once, then found.
+    """The file of an encoder trained to name made-up sounds; made once, then found by all runs.
+
+    It lies in the user's cache, see :func:`semisonic.base.user_cache.user_cache`. While it is made,
+    sounds and their features take about 0.8 GB there at 22.05 kHz and clips of 5 s. They are
+    deleted when it is done. An interrupted making goes on, and of two processes one waits for the
+    other.
 
     Parameters
     ----------
@@ -89,9 +100,6 @@ def synthetic_file(
         Registered name or architecture notation.
     mel : MelOptions
         The front end it will be used behind.
-    cache : Path
-        Folder for the sounds, their features and the encoder's file. About 0.5 GB at 22.05 kHz
-        and clips of 5 s. An interrupted making goes on.
     standardize : {"global", "mel", "none"}
     seed : int
         Of first weights and training; the sounds are the same for all.
@@ -105,13 +113,38 @@ def synthetic_file(
         For :func:`semisonic.models.load_encoder`.
     """
     sounds = sounds_for(mel)
-    file = encoder_place(model, mel, cache=cache, standardize=standardize, seed=seed)
+    file = encoder_place(model, mel, standardize=standardize, seed=seed)
     if file.is_file():
         return file
-    folder = cache / "synthetic" / f"sounds-{digest(sounds)}"
-    synth.make(folder, sounds)
-    clips, _ = synth.load(folder)
-    prepared = prepare(clips, mel, cache / "synthetic", workers=workers)
+    cache_part(file.parent.name)
+    waiting = "another process makes the start from made-up sounds; waiting for it"
+    with alone(file.with_name(f".{file.stem}.lock"), told=waiting):
+        if not file.is_file():  # another process may have made it while this one waited
+            working = file.with_name(file.stem.replace("encoder", "making"))
+            _make(file, working, model, mel, sounds, standardize, seed, device, workers)
+            shutil.rmtree(working)
+            _log.info(
+                "kept for all runs: %s, %s (see 'semisonic cache')",
+                file, in_megabytes(size_of(file)),
+            )  # fmt: skip
+    return file
+
+
+def _make(
+    file: Path,
+    working: Path,
+    model: str,
+    mel: MelOptions,
+    sounds: SynthOptions,
+    standardize: str,
+    seed: int,
+    device: str,
+    workers: int | None,
+) -> None:
+    """Make the encoder's file; everything else lies in the folder ``working``."""
+    synth.make(working / "sounds", sounds, workers)
+    clips, _ = synth.load(working / "sounds")
+    prepared = prepare(clips, mel, working, workers=workers)
     outcome = train_model(
         prepared.features,
         prepared.clips.target(),
@@ -122,22 +155,21 @@ def synthetic_file(
         classes=clips.classes,
         seed=seed,
         device=device,
-        folder=file.with_name(file.stem.replace("encoder", "training")),
+        folder=working / "training",
         label="synthetic start",
     )
     trained = outcome.model
     encoder = PretrainedEncoder(trained.encoder, frontend=trained.frontend, name=trained.name)
     about = {"command": "synthetic start", "seed": seed, "sounds": len(clips)}
     save_encoder(file, encoder, about=about)
-    return file
 
 
 def encoder_place(
-    model: str, mel: MelOptions, *, cache: Path, standardize: str = "global", seed: int = 0
+    model: str, mel: MelOptions, *, standardize: str = "global", seed: int = 0
 ) -> Path:
     """Where the encoder's file lies, or would; see :func:`synthetic_file`."""
     key = digest(model, mel.key(), standardize, seed, sounds_for(mel), FIT, HOW, DROPOUT)
-    return cache / "synthetic" / f"encoder-{key}.zip"
+    return user_cache() / "synthetic" / f"encoder-{key}.zip"
 
 
 def sounds_for(mel: MelOptions) -> SynthOptions:

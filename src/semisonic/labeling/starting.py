@@ -212,9 +212,8 @@ def _encoder(
     if options.encoder == SYNTH:
         tell(MADE_UP)
         file = synthetic_file(
-            DEFAULT_MODEL, mel, cache=cache, seed=options.seed, device=options.device,
-            workers=options.workers,
-        )  # fmt: skip
+            DEFAULT_MODEL, mel, seed=options.seed, device=options.device, workers=options.workers
+        )
         return file, ["encoder: one that learned to name made-up sounds"]
     heard = windows(clips, mel.duration, workers=options.workers)
     if len(heard) < LEAST_HEARD:
@@ -226,7 +225,7 @@ def _encoder(
     n = min(len(heard), options.most_pretrained)
     tell(MADE_UP)
     synthetic_file(  # found again by what follows
-        DEFAULT_MODEL, mel, cache=cache, device=options.device, workers=options.workers
+        DEFAULT_MODEL, mel, device=options.device, workers=options.workers
     )
     tell(APART)
     rows = generator(options.seed, "pre-trained").choice(len(heard), n, replace=False)

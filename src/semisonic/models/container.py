@@ -23,9 +23,7 @@ from semisonic.base.errors import ModelError
 from semisonic.base.files import replacing
 
 FORMAT = "semisonic-model"
-PLAIN, WITH_DECISION = 1, 2
-"""Versions of the file. The second holds a decision, without which its scores would be others, so
-releases that know of none refuse it."""
+VERSION = 1
 DECISION = "decision"
 
 _SETTINGS, _WEIGHTS, _CARD = "model.json", "weights.safetensors", "card.md"
@@ -56,10 +54,9 @@ def write(
         name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()
     }
     _check_values(Path(path), weights)
-    version = WITH_DECISION if DECISION in settings else PLAIN
     try:
         text = json.dumps(
-            {"format": FORMAT, "version": version, **settings}, indent=2, ensure_ascii=False,
+            {"format": FORMAT, "version": VERSION, **settings}, indent=2, ensure_ascii=False,
             allow_nan=False,
         )  # fmt: skip
     except (TypeError, ValueError) as error:
@@ -147,13 +144,11 @@ def _settings(file: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         _damaged(file, f"'{_SETTINGS}' does not describe a model of this package")
     version = settings.get("version")
-    if version not in (PLAIN, WITH_DECISION) or isinstance(version, bool):
+    if version != VERSION or isinstance(version, bool):
         raise ModelError(
-            f"{file}: found a model file of version {version!r}, this release reads {PLAIN} and "
-            f"{WITH_DECISION}; update semisonic"
+            f"{file}: found a model file of version {version!r}, this release reads {VERSION}; "
+            "update semisonic"
         )
-    if (version == WITH_DECISION) != (DECISION in settings):
-        _damaged(file, f"version {version} does not go with what it holds")
     return settings
 
 

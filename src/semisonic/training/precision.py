@@ -12,12 +12,13 @@ machines name their number format, as the recipes do.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from semisonic.base.errors import OptionError
+from semisonic.base.options import changed
 from semisonic.training.options import FitOptions
 
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "sve_bf16")
@@ -93,9 +94,9 @@ def with_plan(options: FitOptions, device: torch.device, precision: str = "auto"
     ``precision`` stands in for options that leave it open; ``auto`` leaves it to the device.
     """
     if options.precision == "auto":
-        options = replace(options, precision=precision)
+        options = changed(options, precision=precision)
     plan = choose_plan(options, device)
-    return replace(
+    return changed(
         options,
         precision="bf16" if plan.bf16 else "fp32",
         channels_last="on" if plan.channels_last else "off",

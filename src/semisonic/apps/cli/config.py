@@ -11,7 +11,7 @@ from typing import Any
 
 from semisonic.apps.cli.flags import Flag
 from semisonic.base.errors import OptionError
-from semisonic.base.options import nearest
+from semisonic.base.options import GIVEN, nearest
 
 
 def read_config(file: Path, flags: Sequence[Flag]) -> dict[tuple[str, ...], Any]:
@@ -25,7 +25,18 @@ def read_config(file: Path, flags: Sequence[Flag]) -> dict[tuple[str, ...], Any]
     OptionError
         When the file cannot be read or holds a key that is no option, with the nearest.
     """
-    return values_of(_load(file), flags, f"--config {file}: ")
+    table = dict(_load(file))
+    held = table.pop(GIVEN, None)
+    values = values_of(table, flags, f"--config {file}: ")
+    if held is None:
+        return values
+    # A record of a run that left options to ``auto``: what nobody gave is left to it again.
+    default = {flag.path: flag.default for flag in flags}
+    return {
+        path: value
+        for path, value in values.items()
+        if value != default[path] or ".".join(path) in held
+    }
 
 
 def values_of(

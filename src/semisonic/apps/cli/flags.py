@@ -104,14 +104,13 @@ def options_of(
         For a value of the wrong type, choice or range.
     """
     tree: dict[str, Any] = {}
-    # The outer class may set other defaults than the nested class has.
-    inner = {flag.path: flag.default for flag in flags if len(flag.path) > 1}
-    for path, value in {**inner, **values}.items():
+    for path, value in values.items():
         here = tree
         for part in path[:-1]:
             here = here.setdefault(part, {})
         here[path[-1]] = value
-    return from_mapping(options_class, tree)
+    options: Any = from_mapping(options_class, tree)
+    return options.settled() if hasattr(options, "settled") else options
 
 
 def place_of(flag: Flag) -> str:

@@ -61,6 +61,7 @@ VERBS = {
     "run": (f"{_VERBS}.run", "Run a recipe: a whole experiment with its report."),
     "tune": (f"{_VERBS}.tune", "Search over a recipe's options, on training clips alone."),
     "data": (f"{_VERBS}.data", "Look at recordings, check, decode, make or fetch them."),
+    "cache": (f"{_VERBS}.cache", "List or delete what is kept for all runs."),
     "app": (f"{_VERBS}.app", "A page in your browser: try, listen live, label, look at runs."),
     "info": (f"{_VERBS}.info", "Say what a model or a run is, and what this machine has."),
 }

@@ -86,7 +86,9 @@ class Verb(click.Command):
         session.dry_run = dry_run
         if dry_run:
             click.echo(as_toml(options), nl=False)
-        return self.function(options, session) or 0
+        status = self.function(options, session) or 0
+        session.tell_cache()
+        return status
 
 
 def command_from(

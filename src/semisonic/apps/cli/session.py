@@ -12,6 +12,7 @@ import click
 
 from semisonic.base import plugins, progress
 from semisonic.base.memory import keep_freed_memory
+from semisonic.base.user_cache import in_megabytes, size_of
 from semisonic.engines import allow_processes
 
 FAILURES_SHOWN = 10
@@ -68,6 +69,13 @@ class Session:
         """Print a remark beside the answer, on standard error; not with ``-q``."""
         if not self.quiet:
             click.echo(text, err=True)
+
+    def tell_cache(self) -> None:
+        """Say how much the run folder keeps that can be made again, where there is something."""
+        folder = self.log.parent / "cache" if self.log is not None else None
+        if folder is not None and not self.dry_run and folder.is_dir():
+            size = in_megabytes(size_of(folder))
+            self.note(f"cache: {size} in {folder}, may be deleted; it is made again when needed")
 
     def failed(
         self,

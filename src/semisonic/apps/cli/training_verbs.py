@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from semisonic.apps.cli.session import Session, Status
 from semisonic.audio.remote import url_of
 from semisonic.base.members import member_of
+from semisonic.base.options import changed
 from semisonic.data import describe_layout, synth
 from semisonic.data.synth import SynthOptions
 from semisonic.inference import TrainOptions
@@ -67,7 +67,7 @@ def with_synth(options: T, labelled: str = "", pool: str = "") -> T:
     if not paths:
         return options
     synth.make(folder, SynthOptions())
-    return dataclasses.replace(options, **paths)  # type: ignore[type-var]
+    return changed(options, **paths)
 
 
 def say_plan(options: TrainOptions, session: Session) -> Status:

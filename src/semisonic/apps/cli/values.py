@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from semisonic.apps.cli.flags import Flag
+from semisonic.base.options import given_names
 from semisonic.base.toml import toml_value
 
 _KINDS = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
@@ -108,12 +110,23 @@ def shown(flag: Flag) -> str:
 
 
 def as_toml(options: Any) -> str:
-    """The options as a TOML text that ``--config`` reads back."""
+    """The options as a TOML text that ``--config`` reads back.
+
+    What is left to ``auto`` stands there as a remark.
+    """
+    left = getattr(options, "left_to_auto", ())
+    return _as_toml(options, left, set(given_names(options, left)) if left else set())
+
+
+def _as_toml(options: Any, left: Sequence[str], held: set[str], before: str = "") -> str:
     plain, tables = [], []
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         if dataclasses.is_dataclass(value):
-            tables.append(f"\n[{field.name}]\n{as_toml(value)}")
+            below = _as_toml(value, left, held, f"{field.name}.")
+            tables.append(f"\n[{field.name}]\n{below}")
+        elif (before[:-1] or field.name) in left and before + field.name not in held:
+            plain.append(f"# {field.name}: chosen by auto\n")
         elif value is None:
             plain.append(f"# {field.name}: not set\n")
         else:

@@ -17,6 +17,6 @@ from semisonic.data.synth.names import CLASSES, OUTSIDE
 from semisonic.data.synth.options import SynthOptions
 from semisonic.data.synth.plan import Take
 from semisonic.data.synth.reader import load
-from semisonic.data.synth.writer import make
+from semisonic.data.synth.writer import make, make_in_cache
 
-__all__ = ["CLASSES", "OUTSIDE", "SynthOptions", "Take", "load", "make"]
+__all__ = ["CLASSES", "OUTSIDE", "SynthOptions", "Take", "load", "make", "make_in_cache"]

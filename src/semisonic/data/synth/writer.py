@@ -28,8 +28,9 @@ import soundfile
 
 from semisonic.base import progress
 from semisonic.base.errors import DataError
-from semisonic.base.files import csv_line, read_json, replacing, write_json, write_text
+from semisonic.base.files import csv_line, digest, read_json, replacing, write_json, write_text
 from semisonic.base.options import to_dict
+from semisonic.base.user_cache import cache_part
 from semisonic.data.clips import LABEL_SEPARATOR
 from semisonic.data.outputs import check_folder
 from semisonic.data.synth.options import SynthOptions, checked
@@ -41,6 +42,17 @@ FORMAT = 1  # raise when the same options give other sounds
 _ONLY_IN_TABLES = (
     "clips_per_class", "n_pool", "n_folds", "label_noise", "n_noisy", "noisy_wrong",
 )  # fmt: skip
+
+
+def make_in_cache(options: SynthOptions | None = None, workers: int | None = None) -> Path:
+    """Make the set in the user's cache, where all runs find it; its folder.
+
+    See :func:`make` for the parameters and for what is raised.
+    """
+    options = checked(options or SynthOptions())
+    folder = cache_part("sounds") / f"synth-{digest(options)}"
+    make(folder, options, workers)
+    return folder
 
 
 def make(

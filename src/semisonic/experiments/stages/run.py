@@ -79,7 +79,7 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         todo = [_task(job) for job in plan.jobs if not is_done(jobs, job)]
         context = Context(jobs, material, device, hashes)
         train_all(todo, len(plan.jobs) - len(todo), context, options.workers, engine)
-        outcome = collect_stages(recipe, plan, jobs, _truth(options, cache))
+        outcome = collect_stages(recipe, plan, jobs, _truth(options, recipe))
         report = write_stages_report(run, options, recipe, material, outcome)
         shown = _shown_job(recipe, plan)
         _leave_models(plan, jobs)
@@ -110,11 +110,11 @@ def _task(job: StageJob | FilterJob) -> Task:
     return Task(job.name, run_stage, (job,), before)
 
 
-def _truth(options: RunOptions, cache: Path) -> Mapping[str, tuple[str, ...]] | None:
+def _truth(options: RunOptions, recipe: StagesRecipe) -> Mapping[str, tuple[str, ...]] | None:
     """The true labels of all clips, where somebody knows them: of made-up sounds."""
     if str(options.data) != SYNTH:
         return None
-    labelled, _ = synth.load(cache / SYNTH, true_labels=True)
+    labelled, _ = synth.load(synth.make_in_cache(recipe.synth), true_labels=True)
     return true_labels(labelled)
 
 

@@ -96,7 +96,8 @@ def measuring_command(
 def _of_recipe(recipe: Recipe) -> dict[str, Any]:
     """What the experiment takes over from the recipe as it is."""
     kept: dict[str, Any] = {
-        name: getattr(recipe, name) for name in ("validation", "pretrain_draws", "validation_fold")
+        name: getattr(recipe, name)
+        for name in ("precision", "validation", "pretrain_draws", "validation_fold")
     }
     groups: dict[str, list[str]] = {}
     for name, group in recipe.categories:

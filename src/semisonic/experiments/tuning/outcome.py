@@ -76,6 +76,12 @@ class Outcome:
     importance: Mapping[str, float]
     chosen: ChosenBest | None
 
+    @property
+    def keeps_recipe(self) -> bool:
+        """Whether no trial does better than the recipe's own values."""
+        best, default = self.best, self.default
+        return default.state == COMPLETE and (best is None or best.score <= default.score)
+
     def of(self, state: str) -> list[Trial]:
         """The trials that ended so."""
         return [trial for trial in self.trials if trial.state == state]

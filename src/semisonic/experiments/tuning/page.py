@@ -31,6 +31,7 @@ ONCE = (
     "The score of the best trial is optimistic: it was chosen because it is high on these very "
     "clips. Only the test folds, scored once, say what the search brought."
 )
+KEEP = "no trial beat the recipe: keep its values"
 FEW = 15
 """With fewer complete trials, what mattered is a guess, and the page says so."""
 
@@ -70,8 +71,11 @@ def write_page(
     for note in notes:
         page.warning(note)
     if outcome.best is not None:
-        page.section("The best settings")
+        page.section("The recipe's own values" if outcome.keeps_recipe else "The best settings")
         _settings(page, target, outcome, outcome.best)
+    if outcome.keeps_recipe:
+        page.text(f"{KEEP.capitalize()}. They stand in best.toml; there is nothing to measure.")
+    elif outcome.best is not None:
         page.section("Measure it, once")
         page.text(
             "This trains the tuned settings and the recipe's own with the same split, seed and "
@@ -122,14 +126,21 @@ def gain_in_words(outcome: Outcome) -> tuple[str, ...]:
     )
 
 
+def columns_of(outcome: Outcome) -> tuple[str, str]:
+    """What the recipe's values and those of the best trial are called in tables."""
+    if outcome.keeps_recipe:
+        return "recipe (kept)", "best trial (worse)"
+    return "recipe", "best"
+
+
 def _claim(outcome: Outcome) -> str:
     best, default = outcome.best, outcome.default
     if best is None:
         return "No trial came to its end"
     n_all = len(outcome.trials)
-    if default.state == COMPLETE and best.score <= default.score:
+    if outcome.keeps_recipe:
         return (
-            f"None of {n_all} trials does better on inner folds than the recipe's own values: "
+            f"{KEEP.capitalize()}. None of {n_all} trials does better on inner folds: "
             f"{percent(best.score)} against {percent(default.score)}"
         )
     claim = f"The best of {n_all} trials reaches {percent(best.score)} on inner folds"
@@ -144,7 +155,9 @@ def _numbers(outcome: Outcome) -> list[Number]:
     if best is not None:
         gain = points(best.score - default.score, signed=True)
         note = f"{gain} points against the recipe" if default.state == COMPLETE else ""
-        found.append(Number(percent(best.score), "inner accuracy of the best", note, "treated"))
+        found.append(
+            Number(percent(best.score), "inner accuracy of the best trial", note, "treated")
+        )
     if chosen is not None:
         note = f"{percent(chosen.low)} to {percent(chosen.high)}"
         found.append(Number(percent(chosen.mean), "without the luck of the choice", note))
@@ -164,7 +177,7 @@ def _numbers(outcome: Outcome) -> list[Number]:
 
 def _settings(page: Page, target: Target, outcome: Outcome, best: Trial) -> None:
     page.table(
-        ["option", "the recipe's value", "the best"], best_rows(target, best), name="best",
+        ["option", *columns_of(outcome)], best_rows(target, best), name="best",
         caption=f"Trial {best.number}; all other options are as the recipe has them",
     )  # fmt: skip
     if outcome.chosen is not None:

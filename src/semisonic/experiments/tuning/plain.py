@@ -22,6 +22,7 @@ def values_of(target: Target, outcome: Outcome) -> dict[str, Any]:
         "space": {one.name: str(one) for one in target.space},
         "default": _trial(outcome.default),
         "best": _trial(outcome.best) if outcome.best else None,
+        "keeps_recipe": outcome.keeps_recipe,
         "without_luck": asdict(chosen) if chosen else None,
         "importance": dict(outcome.importance),
         "trials": [_trial(one) for one in outcome.trials],

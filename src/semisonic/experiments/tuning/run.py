@@ -34,11 +34,11 @@ from semisonic.experiments.tune_options import AUTO, GRID, MEDIAN, NO_PRUNER, TR
 from semisonic.experiments.tuning.apart import Apart, set_apart
 from semisonic.experiments.tuning.best import FILE, best_recipe, measuring_command
 from semisonic.experiments.tuning.outcome import FAILED, Outcome, read_outcome
-from semisonic.experiments.tuning.page import ONCE, gain_in_words, write_page
+from semisonic.experiments.tuning.page import KEEP, ONCE, columns_of, gain_in_words, write_page
 from semisonic.experiments.tuning.plain import best_rows
 from semisonic.experiments.tuning.space import Choice, grid_points
 from semisonic.experiments.tuning.study import add_trials, mend, open_study, optuna, unfinished
-from semisonic.experiments.tuning.target import Target, read_target
+from semisonic.experiments.tuning.target import Target, read_target, value_of
 from semisonic.experiments.tuning.trial import (
     DEFAULT,
     SearchContext,
@@ -62,7 +62,8 @@ class TuneResult(Result):
     Attributes
     ----------
     best : mapping of str to value
-        The best value of each option that was searched, by dotted name.
+        The best value of each option that was searched, by dotted name: of the best trial, or the
+        recipe's own where no trial beat them.
     score, default_score : float
         Mean accuracy on inner folds, 0 to 1, of the best trial and of the recipe's own values.
         The first is optimistic.
@@ -99,15 +100,10 @@ class TuneResult(Result):
 
     def summary(self) -> str:
         """For a terminal."""
-        return "\n".join(
-            [
-                str(self.table),
-                *self.answers,
-                *self.notes,
-                f"report: {self.report}",
-                f"To measure it on the test folds, once:\n  {self.command}",
-            ]
-        )
+        lines = [str(self.table), *self.answers, *self.notes, f"report: {self.report}"]
+        if not self.outcome.keeps_recipe:
+            lines.append(f"To measure it on the test folds, once:\n  {self.command}")
+        return "\n".join(lines)
 
     def to_frame(self) -> pd.DataFrame:
         """The main table: a row an option, with its best value."""
@@ -170,7 +166,7 @@ def _prepare(
     """Set the test folds apart, cut the inner folds and compute the features of all fronts."""
     cache, jobs = options.cache or run.folder / "cache", run.folder / "jobs"
     as_run = _as_run(options)
-    labelled, pool = load_data(as_run, target.recipe.synth, cache)
+    labelled, pool = load_data(as_run, target.recipe.synth)
     apart = set_apart(
         labelled, pool, options.test_folds, run.folder, seed=options.seed,
         near_copies=listens_for_copies(as_run), group=options.group, workers=options.workers,
@@ -185,7 +181,7 @@ def _prepare(
     # One number format for the whole search.
     recipe = with_number_format(target.recipe, torch.device(device))
     target = replace(target, recipe=recipe)
-    source = _source(as_run, target, material, cache)
+    source = _source(as_run, target, material)
     if source is not None:
         run.add_data("source", source.key)
         material = replace(material, notes=(*material.notes, *source.notes))
@@ -199,7 +195,7 @@ def _prepare(
     return search, apart
 
 
-def _source(options: RunOptions, target: Target, material: Material, cache: Path) -> Source | None:
+def _source(options: RunOptions, target: Target, material: Material) -> Source | None:
     """The set that some setting of the search begins from a classifier of."""
     starts = {target.base.start}
     for one in target.space:
@@ -207,7 +203,7 @@ def _source(options: RunOptions, target: Target, material: Material, cache: Path
             starts |= set(one.values)
     settings = tuple(replace(target.base, start=name) for name in sorted(starts))
     recipe = replace(target.recipe, settings=settings, controls=settings)
-    return load_source(options, recipe, material.labelled, cache)
+    return load_source(options, recipe, material.labelled)
 
 
 def _run_trials(
@@ -244,7 +240,10 @@ def _report(
     file = run.folder / FILE
     # As the recipe says, and not as it was settled on this machine.
     plain = replace(target, recipe=read_target(options).recipe)
-    write_text(file, best_recipe(plain, best.point, options.test_folds))
+    point = best.point
+    if outcome.keeps_recipe:
+        point = {one.name: value_of(target.base, one.name) for one in target.space}
+    write_text(file, best_recipe(plain, point, options.test_folds))
     folder = options.output
     command = measuring_command(
         options, folder / FILE,
@@ -258,9 +257,9 @@ def _report(
     )  # fmt: skip
     luck = outcome.chosen.mean if outcome.chosen else float("nan")
     return TuneResult(
-        best=best.point, score=best.score, default_score=default.score, without_luck=luck,
+        best=point, score=best.score, default_score=default.score, without_luck=luck,
         outcome=outcome, recipe=file, command=command,
-        table=Table(["option", "recipe", "best"], best_rows(target, best)),
+        table=Table(["option", *columns_of(outcome)], best_rows(target, best)),
         answers=_answers(outcome, best.score, luck), report=report,
         failures=search.jobs.material.failures, notes=notes,
     )  # fmt: skip
@@ -268,7 +267,8 @@ def _report(
 
 def _answers(outcome: Outcome, score: float, luck: float) -> tuple[str, ...]:
     default = outcome.default
-    said = [
+    said = [KEEP] if outcome.keeps_recipe else []
+    said += [
         f"inner accuracy: {percent(score)} for the best of "
         f"{counted(len(outcome.trials), 'trial')}, {percent(default.score)} for the recipe's "
         "own values"

@@ -16,6 +16,7 @@ import dataclasses
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from semisonic.base.options import given, mark_given
 from semisonic.inference.methods.options import LEFT_OUT, PROBE, MethodOptions
 from semisonic.inference.pretext import SIMCLR, WITHOUT_DECODER
 from semisonic.training.options import FitOptions
@@ -173,21 +174,19 @@ def advise(situation: Situation) -> Choice:
 
 
 def pretraining_fit(objective: str, asked: FitOptions, default: FitOptions) -> FitOptions:
-    """How pre-training runs: for simclr as advised, as far as nothing else was asked for."""
-    return followed(PRETRAIN, asked, default) if objective == SIMCLR else asked
+    """How pre-training runs: for simclr as advised, as far as nothing else was given."""
+    return followed(PRETRAIN if objective == SIMCLR else asked, asked, default)
 
 
 def followed(advice: T, asked: T, default: T) -> T:
-    """The advice with every option that was asked for otherwise.
+    """The advice with every option that was given.
 
-    ``advice``, ``asked`` and ``default`` are options of one kind; what ``asked`` has other
-    than ``default`` wins. Epochs that were asked for win over steps that were advised.
+    ``advice``, ``asked`` and ``default`` are options of one kind; what was given in ``asked`` wins,
+    see :func:`semisonic.base.options.given`. Epochs that were given win over steps that were
+    advised. Nothing is left open in the result.
     """
-    changed = {
-        field.name: getattr(asked, field.name)
-        for field in dataclasses.fields(asked)  # type: ignore[arg-type]
-        if getattr(asked, field.name) != getattr(default, field.name)
-    }
+    changed = {name: getattr(asked, name) for name in given(asked, default)}
     if "epochs" in changed and "steps" not in changed:
         changed |= {"steps": 0, "epoch_steps": asked.epoch_steps}  # type: ignore[attr-defined]
-    return replace(advice, **changed)  # type: ignore[type-var]
+    settled = replace(advice, **changed)  # type: ignore[type-var]
+    return mark_given(settled, (field.name for field in dataclasses.fields(settled)))  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from semisonic.base.errors import OptionError
+from semisonic.base.options import given
 from semisonic.inference.methods.advice import (
     AUTO,
     FEW,
@@ -48,7 +49,8 @@ class Way:
     fit : FitOptions
     pretrain : FitOptions
         Of the pre-training.
-    dropout : float
+    dropout : float or None
+        None leaves it to ``auto``; otherwise there is none.
     because : str
         What ``auto`` chose and why; empty where nothing was left to it.
     trains : str
@@ -61,7 +63,7 @@ class Way:
     how: MethodOptions = field(default_factory=MethodOptions)
     fit: FitOptions = field(default_factory=lambda: TRAIN_FIT)
     pretrain: FitOptions = field(default_factory=lambda: PRETRAIN_FIT)
-    dropout: float = 0.0
+    dropout: float | None = None
     because: str = ""
     trains: str = ""
 
@@ -74,9 +76,9 @@ def settle(
 ) -> Way:
     """The way with everything that was left to ``auto`` chosen.
 
-    Options that were asked for otherwise than by default hold all the same; ``default`` and
-    ``default_pretrain`` are what ``asked.fit`` and ``asked.pretrain`` are where nothing was
-    asked for.
+    Options that were given hold all the same, see :func:`semisonic.base.options.given`;
+    ``default`` and ``default_pretrain`` are what ``asked.fit`` and ``asked.pretrain`` are where
+    nothing was given.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def settle(
     """
     settled = _settled(asked, situation, default)
     fit = pretraining_fit(settled.objective, asked.pretrain, default_pretrain)
-    return replace(settled, pretrain=fit)
+    return replace(settled, pretrain=fit, dropout=settled.dropout or 0.0)
 
 
 def asked_method(model: str, method: str) -> str:
@@ -141,7 +143,7 @@ def _settled(asked: Way, situation: Situation, default: FitOptions) -> Way:
             choice.start,
             followed(choice.how, asked.how, MethodOptions()),
             asked.fit if choice.method in SOLVED else followed(choice.fit, asked.fit, default),
-            dropout=asked.dropout or choice.dropout,
+            dropout=choice.dropout if asked.dropout is None else asked.dropout,
             because=choice.because,
         )
     asked.how.check_for(asked.method)
@@ -183,7 +185,12 @@ def _wanted(asked: Way) -> tuple[str, str]:
 def asks_training(
     fit: FitOptions, loss: LossOptions, dropout: float, label_smoothing: float
 ) -> str:
-    """The first option given otherwise than by default that only a training reads; or nothing."""
+    """The first option that was given and that only a training reads; or nothing."""
+    for options, plain in ((fit, TRAIN_FIT), (loss, LossOptions())):
+        named = given(options, plain)
+        for one in dataclasses.fields(options):
+            if one.name in named:
+                return one.name
     return next((name for name, _ in _of_training(fit, loss, dropout, label_smoothing)), "")
 
 
@@ -191,10 +198,10 @@ def _of_training(
     fit: FitOptions, loss: LossOptions, dropout: float, label_smoothing: float
 ) -> Iterator[tuple[str, object]]:
     """Options of a training that are given otherwise than by default, with their values."""
-    for given, plain in ((fit, TRAIN_FIT), (loss, LossOptions())):
-        for one in dataclasses.fields(given):
-            if getattr(given, one.name) != getattr(plain, one.name):
-                yield one.name, getattr(given, one.name)
+    for options, plain in ((fit, TRAIN_FIT), (loss, LossOptions())):
+        for one in dataclasses.fields(options):
+            if getattr(options, one.name) != getattr(plain, one.name):
+                yield one.name, getattr(options, one.name)
     for name, value in (("dropout", dropout), ("label_smoothing", label_smoothing)):
         if value:
             yield name, value

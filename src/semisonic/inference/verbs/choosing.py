@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from semisonic.base.options import given
 from semisonic.data.clips import Clips
 from semisonic.inference.methods.advice import (
     DRAWN,
@@ -63,7 +64,7 @@ def choose(
         method=way.method,
         objective=way.objective,
         encoder=Path(SYNTH) if way.start == SYNTHETIC else options.encoder,
-        dropout=way.dropout,
+        dropout=way.dropout or 0.0,
         how=way.how,
         fit=way.fit,
         pretrain=way.pretrain,
@@ -86,8 +87,12 @@ def asked_way(options: TrainOptions) -> Way:
         trains = "find-rate"
     return Way(
         asked_method(options.model, options.method), options.objective, start, options.how,
-        options.fit, options.pretrain, options.dropout, trains=trains,
+        options.fit, options.pretrain, _dropout_given(options), trains=trains,
     )  # fmt: skip
+
+
+def _dropout_given(options: TrainOptions) -> float | None:
+    return options.dropout if "dropout" in given(options, TrainOptions()) else None
 
 
 def per_class(clips: Clips, chosen: Selection) -> float:

@@ -121,7 +121,7 @@ def plan_of(
         return TrainPlan(because or options.method, tuple(stages), n_bytes, cache)
     per_clip = _seconds_a_clip(name, mel, options.device) if trains or start is None else 0.0
     if is_synth(options.encoder):
-        place = encoder_place(name, mel, cache=cache, standardize=options.standardize)
+        place = encoder_place(name, mel, standardize=options.standardize)
         if not place.is_file():
             sounds = sounds_for(mel)
             n = sounds.n_classes * sounds.clips_per_class

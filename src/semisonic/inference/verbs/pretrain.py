@@ -21,10 +21,9 @@ from semisonic.data.clips import Clips
 from semisonic.engines import open_engine
 from semisonic.inference.datasets import load_data
 from semisonic.inference.front_end_place import in_batch_device
-from semisonic.inference.methods.advice import pretraining_fit
 from semisonic.inference.modelfile import ENCODER
 from semisonic.inference.networks import check_network, network_of
-from semisonic.inference.options import PRETRAIN_FIT, PretrainOptions, TrainOptions
+from semisonic.inference.options import PretrainOptions, TrainOptions
 from semisonic.inference.prepare import Failures, without_silence
 from semisonic.inference.pretext import WITHOUT_DECODER
 from semisonic.inference.pretraining import (
@@ -125,14 +124,13 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     DataError
         When there is nothing to read.
     """
-    check(options)
+    options = check(options).settled()
     check_objective(options)
     if options.encoder is None:
         check_network(options.model, options.mel, learns=True)
     pool = load_data(
         options.data, "none", options.group, "pretrain", options.table
     ).without_labels()
-    fit = pretraining_fit(options.objective, options.fit, PRETRAIN_FIT)
     with open_run("pretrain", options) as run, open_engine(options.where) as engine:
         if options.group == COPIES:
             pool = recordings_in(run, pool, options).clips
@@ -154,7 +152,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
                 name,
                 options.decoder,
                 standardize_of(options, start),
-                fit,
+                options.fit,
                 options.objective,
                 options.pretext,
             ),

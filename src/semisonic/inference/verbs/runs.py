@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from semisonic.base.files import write_csv
-from semisonic.base.options import to_dict
+from semisonic.base.options import GIVEN, given_names, to_dict
 from semisonic.data.checks import Together, known_recordings
 from semisonic.data.clips import Clips
 from semisonic.engines import LOCAL_ENGINE, Engine
@@ -38,7 +38,11 @@ def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFo
 
     ``free`` are more options that may differ when the run goes on.
     """
-    return RunFolder(options.output, command, options, seeds=options.seed, free=(*FREE, *free))
+    asked = to_dict(options)
+    left = getattr(options, "left_to_auto", ())
+    if left:
+        asked[GIVEN] = sorted(given_names(options, left))
+    return RunFolder(options.output, command, asked, seeds=options.seed, free=(*FREE, *free))
 
 
 def cache_of(options: Any, run: RunFolder) -> Path:

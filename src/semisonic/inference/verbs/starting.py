@@ -16,7 +16,6 @@ from semisonic.inference.pretext_objectives import frontend_of
 from semisonic.inference.provenance import chained
 from semisonic.inference.published import origin_of
 from semisonic.inference.synthetic import SYNTH, synthetic_encoder
-from semisonic.inference.verbs.runs import cache_of
 from semisonic.models import PretrainedEncoder, SoundModel, in_order, load, read_about
 from semisonic.models.saving import PUBLISHED_WEIGHTS, published_in
 from semisonic.training import RunFolder
@@ -34,8 +33,8 @@ def start_of(options: PretrainOptions | TrainOptions, run: RunFolder) -> Pretrai
     if not is_synth(options.encoder):
         return open_encoder(options.encoder)
     return synthetic_encoder(
-        options.model, options.mel, cache=cache_of(options, run),
-        standardize=options.standardize, device=options.device, workers=options.workers,
+        options.model, options.mel, standardize=options.standardize, device=options.device,
+        workers=options.workers,
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
     model = options.model
     if str(model) == SYNTH:
         model = synthetic_file(
-            DEFAULT_MODEL, MelOptions(), cache=cache, seed=options.seed, device=options.device,
+            DEFAULT_MODEL, MelOptions(), seed=options.seed, device=options.device,
             workers=options.workers,
         )  # fmt: skip
     pool = pool_of(model, options.data, cache, device=options.device, workers=options.workers)
