@@ -67,7 +67,7 @@ def a_verb_that_does_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[
         ("bug", 1, "bug of ours: ZeroDivisionError: three apples"),
         ("data", 2, "semisonic: clips.csv, row 3: found no label, expected one\n"),
         ("audio", 2, "semisonic: a.wav: empty. record it again\n"),
-        ("disk", 2, "semisonic: runs/x: No space left on device\n"),
+        ("disk", 2, "semisonic: runs/x: No space left on device. Make room"),
         ("fail", 3, "12 files could not be used:\n  0.wav: empty\n"),
         ("ctrl-c", 130, "\nInterrupted. The same command goes on where it stopped.\n"),
     ],

@@ -176,4 +176,4 @@ def test_a_rate_is_found_and_drawn(trained: Path, kinds: Path, tmp_path: Path) -
         options, method="auto", fit=TrainOptions().fit, labels_per_class=4,
         output=tmp_path / "few",
     )  # fmt: skip
-    assert "supervised from the encoder given" in find_rate(few).notes[0]
+    assert "supervised from the encoder given" in find_rate(few).summary()
