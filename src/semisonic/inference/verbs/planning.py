@@ -125,15 +125,17 @@ def plan_of(
         if not place.is_file():
             sounds = sounds_for(mel)
             n = sounds.n_classes * sounds.clips_per_class
+            meanwhile = n * (
+                2 * SAMPLE_BYTES * sounds.duration * sounds.sample_rate + feature_bytes
+            )
             stages.append(
                 (
                     f"made-up sounds: make {n:,}, train the encoder for {SYNTHETIC_FIT.steps:,} "
-                    "steps (once for each network and front end)",
+                    f"steps (once for all runs; takes {size(meanwhile)} of disk meanwhile)",
                     MAKING * n * sounds.duration / cores
                     + SYNTHETIC_FIT.steps * SYNTHETIC_FIT.batch_size * per_clip,
                 )
             )
-            n_bytes += n * (2 * SAMPLE_BYTES * sounds.duration * sounds.sample_rate + feature_bytes)
     stages.append((f"decode {len(table):,} clips", DECODING * cut.seconds / cores))
     n_pool = 0 if pool is None else len(pool)
     if options.objective != NO_OBJECTIVE:
