@@ -118,7 +118,9 @@ def plan_of(
     if options.method == FITTED:
         stages.append((f"decode {len(table):,} clips", DECODING * cut.seconds / cores))
         stages.append(("fit the classifier to statistics of each clip", 1.0))
-        return TrainPlan(because or options.method, tuple(stages), n_bytes, cache)
+        return TrainPlan(
+            because or f"{options.model}, a simple classifier", tuple(stages), n_bytes, cache
+        )
     per_clip = _seconds_a_clip(name, mel, options.device) if trains or start is None else 0.0
     if is_synth(options.encoder):
         place = encoder_place(name, mel, standardize=options.standardize)
