@@ -92,7 +92,7 @@ def asked_way(options: TrainOptions) -> Way:
 
 
 def _dropout_given(options: TrainOptions) -> float | None:
-    return options.dropout if "dropout" in given(options, TrainOptions()) else None
+    return options.dropout if "dropout" in given(options, type(options)()) else None
 
 
 def per_class(clips: Clips, chosen: Selection) -> float:
