@@ -226,6 +226,7 @@ class EvaluateOptions:
     mistakes: int = option(12, "worst mistakes shown with a player", minimum=0)
     allow_seen: bool = option(False, "go on when the model was trained on some of these recordings")
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
+    json: bool = option(False, "print the numbers as JSON, as they stand in metrics.json")
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = workers_option()
@@ -276,4 +277,5 @@ class InfoOptions:
     """Tell what a model, a pre-trained encoder, a run folder or an architecture is."""
 
     path: str = option("", "model, encoder, run folder, or architecture; this machine if not given")
+    json: bool = option(False, "print JSON")
     mel: MelOptions = option(MelOptions(), "front end that an architecture is shown for")

@@ -67,6 +67,8 @@ class EvaluateResult(Result):
         How good it is on each part, by each way of parting that was asked for.
     notes : tuple of str
         What is known of the recordings that the clips were cut from.
+    numbers : mapping of str to Any
+        What stands in metrics.json.
     """
 
     measurement: Measurement
@@ -77,6 +79,7 @@ class EvaluateResult(Result):
     origin: Origin | None = None
     parts: Mapping[str, Sequence[Part]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -110,18 +113,21 @@ class EvaluateResult(Result):
             worst = sorted(found, key=lambda part: part.value)[:PARTS_SHOWN]
             said = "; ".join(f"{p.name} {percent(p.value)} of {p.n_clips} clips" for p in worst)
             lines.append(f"worst by {by}: {said}")
-        if self.origin is not None:
-            lines.append(f"note: the model {self.origin.text()}")
-        lines += [f"warning: {overlap.text()}" for overlap in self.overlaps]
-        if self.unknown:
-            lines.append(f"left out, not known to the model: {', '.join(self.unknown)}")
-        lines += self.notes
+        lines += self.remarks()
         lines += unreadable(self.failures)
         lines.append(f"report: {self.report}")
         return "\n".join(lines)
 
+    def remarks(self) -> list[str]:
+        """What a reader of the numbers has to know of the model and the clips."""
+        lines = [] if self.origin is None else [f"note: the model {self.origin.text()}"]
+        lines += [f"warning: {overlap.text()}" for overlap in self.overlaps]
+        if self.unknown:
+            lines.append(f"left out, not known to the model: {', '.join(self.unknown)}")
+        return [*lines, *self.notes]
 
-REPORTED = ("by", "level", "bootstrap", "mistakes")
+
+REPORTED = ("by", "level", "bootstrap", "mistakes", "json")
 """Options that shape the report alone: with others the report of the same run is made anew."""
 
 
@@ -180,12 +186,11 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             write_csv(table, CELLS, rows_of(parts))
         origin = {"published_weights": published_in(made)} if published_in(made) else {}
         needs = cost(model, len(rows), heard, seconds)
-        write_json(
-            run.path("metrics.json"), plain({**numbers(measurement), "cost": needs, **origin})
-        )
+        found_numbers = plain({**numbers(measurement), "cost": needs, **origin})
+        write_json(run.path("metrics.json"), found_numbers)
         result = EvaluateResult(
             measurement, tuple(found), tuple(unknown), failures, run.folder / "report.html",
-            Origin.of(made), parts, (*clips.notes, *together.notes),
+            Origin.of(made), parts, (*clips.notes, *together.notes), found_numbers,
         )  # fmt: skip
         write_page(
             run.folder, result.measurement, model, made,

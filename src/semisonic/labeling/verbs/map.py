@@ -66,6 +66,8 @@ class MapResult:
             outliers = float(np.mean(self.clusters.number < 0))
             text = f"{self.clusters.count} clusters ({self.clusters.method})"
             lines.append(f"{text}, {percent(outliers)} outliers" if outliers else text)
+            if crowded := self.clusters.crowded():
+                lines.append(f"note: {crowded}")
         if self.agreement is not None:
             lines.append(
                 f"against {self.agreement.n} labels: purity {percent(self.agreement.purity)}, "
