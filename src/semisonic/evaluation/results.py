@@ -1,4 +1,4 @@
-"""The table of predictions: one row a clip, setting, arm and draw. Every number comes from it."""
+"""The table of predictions: one row per clip, setting, arm and draw. Every number comes from it."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ DECODERS = ("unpool", "upsample", "subpixel", "unet")
 class Budget:
     """How many labels the training clips carry, and how often they are drawn."""
 
-    labels_per_class: int = option(0, "labels a class, drawn by recording; 0: all", minimum=0)
+    labels_per_class: int = option(0, "labels per class, drawn by recording; 0: all", minimum=0)
     draws: int = option(1, "how often labels, inner split and weights are drawn", minimum=1)
     epochs: int = option(
         0, "epochs of training under this budget, as few labels make few steps an epoch; "
@@ -94,7 +94,7 @@ class Budget:
     @property
     def label(self) -> str:
         """What the budget is called in tables."""
-        return f"{self.labels_per_class} a class" if self.labels_per_class else "all labels"
+        return f"{self.labels_per_class} per class" if self.labels_per_class else "all labels"
 
 
 @dataclass(frozen=True)

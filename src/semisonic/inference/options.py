@@ -143,7 +143,7 @@ class TrainOptions:
         SAME, "loss of such clips, with the parameters of the option loss", choices=(SAME, *LOSSES)
     )
     labels_per_class: int = option(
-        0, "use so many labels a class, drawn by recording; 0: all", minimum=0
+        0, "use so many labels per class, drawn by recording; 0: all", minimum=0
     )
     validation: float = option(
         0.15,
@@ -248,7 +248,7 @@ class PredictOptions:
     threshold: str | None = option(
         None, "answer 'unknown' below this score; auto: the model's own thresholds, class by class"
     )
-    windows: bool = option(False, "one row a window instead of one a file")
+    windows: bool = option(False, "one row per window instead of one per file")
     hop: float | None = option(
         None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
     )

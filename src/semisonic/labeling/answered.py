@@ -63,7 +63,7 @@ def known_rows(log: LabelLog, index: EmbeddingIndex, *, several_labels: bool = F
     """Which rows of an index a log labels.
 
     An answer that only says what is not heard labels nothing: something else may be. Where none of
-    the classes is heard the row is of the class "background", or with several labels a clip of
+    the classes is heard the row is of the class "background", or with several labels per clip of
     no class. Where a clip carries one label, rows of which answers name several label nothing.
     """
     current = log.current()

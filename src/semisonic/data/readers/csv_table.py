@@ -80,7 +80,7 @@ def read(place: Place, options: ReadOptions) -> Clips:
         )
     table = read_table(path)
     if not table.rows:
-        raise DataError(f"{path}: a header and no rows, expected one row a clip")
+        raise DataError(f"{path}: a header and no rows, expected one row per clip")
     columns = find_columns(path, table.columns)
     entries, notes = _gather(table, columns, options)
     found = locate(

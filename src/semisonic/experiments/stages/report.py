@@ -96,8 +96,10 @@ def earned(c: Comparison, p: float) -> str:
     if c.is_shown and p < _LEVEL:
         return "yes" if c.difference > 0 else "no: it harms"
     if c.outcome != "open":
-        return "not shown: " + ("better" if c.difference > 0 else "worse") + " on these clips only"
-    return "not shown"
+        return (
+            "may be chance: " + ("better" if c.difference > 0 else "worse") + " on these clips only"
+        )
+    return "may be chance"
 
 
 def _add_stages(page: Page, recipe: StagesRecipe, outcome: StagesOutcome) -> None:

@@ -85,7 +85,7 @@ class DetectResult(Result):
         return sum(self.durations.values()) / 3600
 
     def by_class(self) -> list[tuple[str, int, float, float, float]]:
-        """A row a class: label, events, their seconds, events an hour, the best score.
+        """A row per class: label, events, their seconds, events per hour, the best score.
 
         The most frequent first; a class without events is left out.
         """
@@ -115,7 +115,7 @@ class DetectResult(Result):
                 [label, count, f"{total:.1f}", f"{rate:.1f}", f"{best:.2f}"]
                 for label, count, total, rate, best in rows
             ]
-            headers = ["label", "events", "seconds", "an hour", "best score"]
+            headers = ["label", "events", "seconds", "per hour", "best score"]
             lines.append(plain_table(headers, cells))
         times = [one.recorded_at for one in self.origins.values() if one.recorded_at]
         if times:

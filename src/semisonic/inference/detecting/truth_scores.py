@@ -52,7 +52,7 @@ class TruthScores:
             f"held against labels ({counted(c.n_true, 'event')}, "
             f"{counted(self.n_recordings, 'recording')}): precision "
             f"{c.precision:.2f}, recall {c.recall:.2f}, F1 {c.f1:.2f}; placed within 0.2 s: F1 "
-            f"{placed.f1:.2f}; {c.false_alarms_per_hour:.1f} false alarms an hour"
+            f"{placed.f1:.2f}; {c.false_alarms_per_hour:.1f} false alarms per hour"
         )
         if c.n_matched:
             begin, end = (float(np.median(np.abs(e))) for e in (c.onset_errors, c.offset_errors))

@@ -71,7 +71,7 @@ class CalibrateResult(Result):
         return measure(target, self.fitted.before[rows]), measure(target, self.fitted.after[rows])
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a class: threshold, what it reaches, and on how many clips."""
+        """A row per class: threshold, what it reaches, and on how many clips."""
         import pandas as pd
 
         return pd.DataFrame(

@@ -87,7 +87,7 @@ class EvaluateResult(Result):
         return self.measurement.metrics
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a clip: labels, recording, best class, and the score of each class."""
+        """A row per clip: labels, recording, best class, and the score of each class."""
         return self.measurement.to_frame()
 
     def summary(self) -> str:
@@ -158,7 +158,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     if clips.is_multi_label and not model.multi_label:
         raise DataError(
             f"'{clips.name}': some clips carry several labels, but the model chooses one; train "
-            "on such a data set, or keep one label a clip"
+            "on such a data set, or keep one label per clip"
         )
     with open_run("evaluate", options, free=REPORTED) as run:
         run.add_data("model", content_hash(file)[:16])
@@ -285,7 +285,7 @@ def cost(model: SoundModel, n_clips: int, heard: float, seconds: float) -> dict[
 
 
 def write_scores(path: Path, m: Measurement) -> None:
-    """A row a clip: labels, best class, and the score of each class."""
+    """A row per clip: labels, best class, and the score of each class."""
     names = m.clips.classes
     rows = (
         [clip, ";".join(labels), group, names[best], *(f"{score:.5f}" for score in scores)]

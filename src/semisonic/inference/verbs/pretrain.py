@@ -89,7 +89,7 @@ class PretrainResult(Result):
     notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """A row an epoch: losses, learning rate, what was held out."""
+        """A row per epoch: losses, learning rate, what was held out."""
         import pandas as pd
 
         return pd.DataFrame(self.outcome.history)

@@ -60,7 +60,7 @@ class ScanResult(Result):
         return self.scan.bad_files
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a recording, as in recordings.csv."""
+        """A row per recording, as in recordings.csv."""
         import pandas as pd
 
         return pd.DataFrame([one.row() for one in self.scan.recordings], columns=list(COLUMNS))

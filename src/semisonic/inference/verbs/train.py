@@ -78,7 +78,7 @@ class TrainResult(Result):
     method: str = "supervised"
 
     def to_frame(self) -> pd.DataFrame:
-        """A row an epoch: losses, learning rate, validation."""
+        """A row per epoch: losses, learning rate, validation."""
         import pandas as pd
 
         return pd.DataFrame(self.outcome.history)
@@ -193,7 +193,7 @@ def validate(
 ) -> dict[str, Any]:
     """Score the validation clips once more, each by the mean of its windows; write both files.
 
-    ``metrics.json`` holds the numbers, ``validation.csv`` a row a clip.
+    ``metrics.json`` holds the numbers, ``validation.csv`` a row per clip.
     """
     if not len(rows):
         return {}
