@@ -34,7 +34,7 @@ class CurveOptions:
     draws: int = option(3, "how often labels are drawn for each of them", minimum=1)
     folds: tuple[int, ...] = option((), "test folds to run; all if not given", minimum=1)
     method: str = option(
-        AUTO, "how labels and pool are learned from, held against labels alone",
+        AUTO, "how labels and pool are learned from, compared with labels alone",
         choices=(AUTO, *METHODS[1:]),
     )  # fmt: skip
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")

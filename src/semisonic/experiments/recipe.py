@@ -199,7 +199,7 @@ class Recipe:
     )
     side_by_side: bool = option(False, "show the settings beside each other, fold by fold")
     against: tuple[tuple[str, str], ...] = option(
-        (), "pairs of settings or ensembles; the second is held against the first, in both arms"
+        (), "pairs of settings or ensembles; the second is compared with the first, in both arms"
     )
     ensembles: tuple[Ensemble, ...] = option(
         (), "settings that answer together; from [[ensembles]]"
@@ -232,7 +232,7 @@ class Recipe:
     budgets: tuple[Budget, ...] = (Budget(),)
     settings: tuple[Setting, ...] = (Setting(),)
     controls: tuple[Setting, ...] = option(
-        (), "what each setting is held against; made from [control]"
+        (), "what each setting is compared with; made from [control]"
     )
     synth: SynthOptions = field(default_factory=SynthOptions)
     source: SourceTraining = field(default_factory=SourceTraining)
