@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.labels.clips import BACKGROUND
 from semisonic.labeling.index import EmbeddingIndex
@@ -115,7 +116,7 @@ def require_classes(known: Known) -> None:
     n = len(known.answered.classes)
     if n >= 2:
         return
-    said = f"{len(known.answers)} answers of {n} class{'es' if n != 1 else ''}"
+    said = f"{counted(len(known.answers), 'answer')} of {counted(n, 'class', 'classes')}"
     more = [
         f"{known.n_unmatched} of them speak of no stretch of the pool" * bool(known.n_unmatched),
         mixed_note(known),

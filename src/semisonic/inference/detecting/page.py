@@ -128,7 +128,7 @@ def _timelines(page: Page, result: DetectResult) -> None:
         heard = [label for label in labels if label in set(mine.label.tolist())]
         page.figure(
             timeline(mine, heard, result.durations[file]),
-            f"{file}: {len(mine)} events in {duration(result.durations[file])}. "
+            f"{file}: {counted(len(mine), 'event')} in {duration(result.durations[file])}. "
             "The surer, the darker.",
             name=f"timeline-{number}",
             alt=f"When sounds were heard in {file}",
@@ -149,7 +149,7 @@ def _days(page: Page, result: DetectResult) -> None:
         n = len(set(mine.file.tolist()))
         page.figure(
             timeline(mine, heard, 24 * 3600.0),
-            f"{site}, {day}: {len(mine)} events in {n} recording{'s' * (n != 1)}, by the "
+            f"{site}, {day}: {counted(len(mine), 'event')} in {counted(n, 'recording')}, by the "
             "recorder's clock. The surer, the darker; hours without a recording are empty, too.",
             name=f"timeline-{number}",
             alt=f"When sounds were heard at {site} on {day}",

@@ -106,7 +106,7 @@ class DetectResult(Result):
         """For a terminal."""
         n, n_files = len(self.events), len(self.durations)
         recordings = counted(n_files, "recording")
-        lines = [f"{n} events in {recordings}, {duration(3600 * self.hours)} of audio"]
+        lines = [f"{counted(n, 'event')} in {recordings}, {duration(3600 * self.hours)} of audio"]
         if self.heard and self.seconds:
             lines[0] += f" ({self.heard / self.seconds:.0f} times faster than it plays)"
         rows = self.by_class()

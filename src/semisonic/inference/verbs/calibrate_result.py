@@ -90,8 +90,9 @@ class CalibrateResult(Result):
             f"calibrated by {counted(n, 'clip')} of "
             f"{counted(len(set(f.held.clips.group.tolist())), 'recording')}: "
             f"{decision.calibration.text()}",
-            f"calibration error {percent(after.error)}, {percent(before.error)} before: how far the "
-            "scores are from the share of right answers; of clips called known, recordings left out in turn",
+            f"calibration error {percent(after.error)}, {percent(before.error)} before: how far "
+            "scores are from the share of right answers; of clips called known, recordings left "
+            "out in turn",
         ]
         if f.thresholds:
             shown = sum(t.outcome == SHOWN for t in f.thresholds)

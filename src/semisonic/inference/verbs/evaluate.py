@@ -251,8 +251,8 @@ def score_all(
             heard += float(np.diff(clip.times, axis=1).sum())
     if not rows:
         raise DataError(
-            f"'{clips.name}': none of {len(clips)} clips could be read; the first: "
-            f"{failures[0][0]}: {failures[0][1]}"
+            f"'{clips.name}': none of {counted(len(clips), 'clip')} could be read; the "
+            f"first: {failures[0][0]}: {failures[0][1]}"
         )
     return np.stack(scores), rows, tuple(failures), heard
 

@@ -98,7 +98,7 @@ class PretrainResult(Result):
         """For a terminal."""
         o = self.outcome
         lines = [
-            f"pre-trained '{o.network.name}' by {_how(o)} on {self.n_train} clips, "
+            f"pre-trained '{o.network.name}' by {_how(o)} on {counted(self.n_train, 'clip')}, "
             f"{self.n_held_out} held out: best of {counted(len(o.history), 'epoch')} is "
             f"{o.fit.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}",
             _held_out_line(o),
