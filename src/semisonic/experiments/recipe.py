@@ -84,7 +84,7 @@ class Budget:
     labels_per_class: int = option(0, "labels per class, drawn by recording; 0: all", minimum=0)
     draws: int = option(1, "how often labels, inner split and weights are drawn", minimum=1)
     epochs: int = option(
-        0, "epochs of training under this budget, as few labels make few steps an epoch; "
+        0, "epochs of training under this budget, as few labels make few steps per epoch; "
         "0: the setting's", minimum=0,
     )  # fmt: skip
     steps: int = option(

@@ -35,7 +35,7 @@ TABLE = "tables and folders"
 LABELS = "where labels come from; auto looks at the layout"
 ENCODER = (
     "what to start from: a pre-trained encoder or a classifier, which bring their network and "
-    "front end; or 'synth', one that first learns to name made-up sounds"
+    "front end; or 'synth', one that first learns to name synthetic (made-up) sounds"
 )
 NEAR_COPIES = (
     "listen for copies, cut or encoded anew, besides comparing bytes: those of labelled clips in "
