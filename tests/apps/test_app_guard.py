@@ -189,7 +189,7 @@ def test_wrong_tokens_are_slowed_down_and_the_right_one_still_opens() -> None:
     assert clock.slept == 0.0
     for number in range(20):
         assert _asked(guard, "10.0.0.1", f"more {number}") == 401
-    assert clock.slept == pytest.approx(20.0)  # one a second
+    assert clock.slept == pytest.approx(20.0)  # one per second
     assert _asked(guard, "10.0.0.1", TOKEN) == 303
     clock.now += 60.0
     before = clock.slept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from semisonic.models import build, save
 
 RATE = 8000
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+
+KINDS = ("noise", "a"), ("tone", "b")
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +66,35 @@ def test_from_recordings_to_a_search_and_a_map(
     assert "6 of 6 rows drawn" in said
     assert "purity 100.0 %" in said
     assert (place / "index" / "map" / "report.html").is_file()
+
+
+def test_one_cluster_of_most_rows_is_remarked(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3, 12):
+        for kind in ("noise", "tone")[number > 5 :]:
+            copy = place / "sounds" / kind / f"{number}.wav"
+            copy.write_bytes((place / "sounds" / kind / f"{number % 3}.wav").read_bytes())
+    assert run("embed", "m.zip", "sounds", "-o", "index") == 0
+    assert run("map", "index", "--projection", "pca", "--clusters", "auto") == 0
+    note = "Cluster 0 holds 12 of 18 rows. If that is too coarse, ask for a number of clusters"
+    assert note in capsys.readouterr().out
+    assert note in (place / "index" / "map" / "report.html").read_text(encoding="utf-8")
+    assert run("map", "index", "--projection", "pca", "--clusters", "2") == 0
+    assert "too coarse" not in capsys.readouterr().out
+
+
+def test_an_evaluation_and_a_model_as_json(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = "".join(f"sounds/{k}/{i}.wav,{c}\n" for k, c in KINDS for i in range(3))
+    (place / "labels.csv").write_text(f"file,label\n{labels}")
+    assert run("evaluate", "m.zip", "labels.csv", "--bootstrap", "100", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((place / "runs" / "evaluate" / "metrics.json").read_text())
+    assert told["classes"] == ["a", "b"]
+    assert run("info", "m.zip", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["classes"] == ["a", "b"]
+    assert told["title"]
 
 
 def test_a_bad_file_gives_status_3(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

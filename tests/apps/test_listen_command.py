@@ -71,7 +71,7 @@ def test_a_file_gives_lines_of_json_and_a_summary(
     assert (end["event"], end["start_time"], end["end_time"]) == ("end", 0.0, 2.0)
     assert end["end"] == "2026-05-01T04:30:02.000+02:00"
     assert end["reason"] == "end of stream"
-    assert "heard 2.0 s: 16 windows scored, 0 skipped, 1 events" in said.err
+    assert "heard 2.0 s: 16 windows scored, 0 skipped, 1 event\n" in said.err
     assert "real-time factor" in said.err
 
 
@@ -130,7 +130,7 @@ def test_a_signal_ends_it_in_order(
     rest, errors = process.communicate(timeout=LONG)
     (end,) = lines(rest)
     assert (end["id"], end["reason"]) == (1, "stopped")
-    assert "1 events" in errors
+    assert "1 event\n" in errors
     assert process.returncode == status
 
 

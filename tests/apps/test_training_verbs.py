@@ -306,7 +306,7 @@ def test_a_recipe_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     run = tmp_path / "run"
     arguments = ["run", str(recipe), "-o", str(run), "--device", "cpu"]
     assert main([*arguments, "--dry-run"]) == 0
-    assert "Tiny; 1 settings, 2 a class in 1 draws" in capsys.readouterr().err
+    assert "Tiny; 1 setting, 2 per class in 1 draw" in capsys.readouterr().err
     assert not run.exists()
     assert main([*arguments, "-q"]) == 0
     answer = capsys.readouterr().out

@@ -49,7 +49,7 @@ def test_a_table_of_groups(tmp_path: Path) -> None:
     file.write_text("class\tgroup\na\tx\nb\ty\n", encoding="utf-8")
     assert read_categories(file) == {"a": "x", "b": "y"}
     file.write_text("class\tgroup\na\tx\na\ty\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"row 3.*one group a class"):
+    with pytest.raises(DataError, match=r"row 3.*one group per class"):
         read_categories(file)
     file.write_text("name\tgroup\na\tx\n", encoding="utf-8")
     with pytest.raises(DataError, match="expected 'class' and 'group'"):

@@ -130,7 +130,9 @@ def test_group_by_folder_leaves_files_of_a_class_folder_apart(tmp_path: Path) ->
     touch(tmp_path, ["dog/a.wav", "dog/b.wav", "dog/site1/c.wav", "dog/site1/d.wav"])
     clips = load_clips(tmp_path, group="folder")
     assert len(set(clips.group.tolist())) == 3
-    assert any("2 recordings lie directly in a class folder" in note for note in clips.notes)
+    assert any(
+        "directly in a class folder: 2 recordings, each a group" in note for note in clips.notes
+    )
 
 
 def test_group_by_folder_in_a_pool_without_classes(tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_what_is_wrong_with_a_shard_is_said(files: Path, tmp_path: Path) -> None
         ("cut.tar", "cut off"), ("short.tar", "no end mark"),
         ("damaged.tar", f"damaged: at byte {second}, behind 1 member"),
         ("zip.tar", "compressed"), ("text.parquet", "no Parquet"),
-        ("other.parquet", "found the columns x"), ("empty.tar", "no recordings in 1 shards"),
+        ("other.parquet", "found the columns x"), ("empty.tar", "no recordings in 1 shard. "),
         ("bad.tar", "bad.tar::a.json: no label can be read"),
     ):  # fmt: skip
         with pytest.raises(DataError, match=reason):

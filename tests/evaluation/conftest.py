@@ -23,7 +23,7 @@ def make_predictions(
     classes: tuple[str, ...] = CLASSES,
     seed: int = 0,
 ) -> Predictions:
-    """Two clips a recording; each arm is right with its skill as the chance."""
+    """Two clips per recording; each arm is right with its skill as the chance."""
     rng = np.random.default_rng(seed)
     recording = np.arange(n_clips) // 2
     target, fold = recording % len(classes), 1 + recording % n_folds

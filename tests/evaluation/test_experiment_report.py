@@ -223,6 +223,15 @@ def test_a_setting_with_one_arm_has_a_row_without_comparison(
     assert rows[1][2] is None
 
 
+def test_a_difference_that_is_not_shown_may_be_chance(
+    predictions_of: Callable[..., Predictions],
+) -> None:
+    page, (found,) = build_page(content_of(predictions_of(dict.fromkeys(ARMS, 0.6))))
+    rows = next(b for b in page.plain()["blocks"] if b.get("name") == "settings")["rows"]
+    assert found.outcome == "open"
+    assert rows[0][-1] == "may be chance"
+
+
 def test_what_cannot_be_reported_is_refused(predictions_of: Callable[..., Predictions]) -> None:
     table = predictions_of(ARMS, n_clips=24)
     with pytest.raises(DataError, match="no setting has both arms"):

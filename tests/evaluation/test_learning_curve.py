@@ -80,8 +80,8 @@ def test_what_a_pool_is_worth() -> None:
 
 def test_it_is_said_in_words() -> None:
     said = say_needed(PLAIN, [0.4, 0.75, 0.99])
-    assert said[0] == "40 % needs 1 label a class or fewer with labels alone."
-    assert said[1] == "75 % needs about 6 labels a class with labels alone."
+    assert said[0] == "40 % needs 1 label per class or fewer with labels alone."
+    assert said[1] == "75 % needs about 6 labels per class with labels alone."
     assert said[2] == "99 % was not reached with labels alone."
 
 

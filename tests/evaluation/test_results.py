@@ -87,7 +87,7 @@ def test_a_clip_scored_twice_is_named(predictions_of: Maker) -> None:
 def test_a_missing_clip_is_named(predictions_of: Maker) -> None:
     table = predictions_of(ARMS)
     gone = (table.clip == "clip-003.wav") & (table.arm == "treated")
-    with pytest.raises(DataError, match=r"1 clips are not scored.*'treated'.*clip-003\.wav"):
+    with pytest.raises(DataError, match=r"not scored in .*'treated'.*: 1 clip, .*clip-003\.wav"):
         table[~gone].check()
     everywhere = table[table.clip != "clip-003.wav"]
     assert everywhere.check() is everywhere

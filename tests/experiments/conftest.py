@@ -40,7 +40,7 @@ decoder = "upsample"
 
 @pytest.fixture(scope="session")
 def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``labelled.csv`` with 2 classes, 3 folds and 2 clips a recording, and ``pool/``."""
+    """``labelled.csv`` with 2 classes, 3 folds and 2 clips per recording, and ``pool/``."""
     folder = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(0)
     time = np.arange(RATE // 2) / RATE

@@ -90,7 +90,7 @@ def rows_of(folder: Path, name: str) -> list[dict[str, str]]:
 def test_every_classifier_scores_every_clip_in_every_draw(finished: Path) -> None:
     predictions = Predictions.read(finished / "tables" / "predictions.csv")
     for setting in ("forest", "groups", "embedded", "network"):
-        for budget in ("all labels", "2 a class"):
+        for budget in ("all labels", "2 per class"):
             one = predictions.select(setting=f"{setting}, {budget}", arm="other")
             assert len(one) == 2 * 24
             assert one.correct.mean() > 0.5
@@ -117,7 +117,7 @@ def test_nothing_random_is_done_once_and_counts_in_each_draw(finished: Path) -> 
 
 def test_the_report_has_every_classifier_in_every_fold(finished: Path) -> None:
     predictions = Predictions.read(finished / "tables" / "predictions.csv")
-    for suffix, budget in (("", "all labels"), ("-2", "2 a class")):
+    for suffix, budget in (("", "all labels"), ("-2", "2 per class")):
         rows = {row["classifier"]: row for row in rows_of(finished, f"classifiers-by-fold{suffix}")}
         assert list(rows) == ["k-NN", "forest", "groups", "embedded", "network"]
         for name, row in rows.items():

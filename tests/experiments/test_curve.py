@@ -55,7 +55,7 @@ def test_both_curves_come_from_every_fold_and_draw(tiny_set: Path, tmp_path: Pat
     assert {j["n_pool"] for j in jobs if j["arm"] == "labels alone"} == {0}
     assert result.report.is_file()
     assert (tmp_path / "run" / "figures" / "curve.png").is_file()
-    assert any("labels a class" in answer for answer in result.answers)
+    assert any("labels per class" in answer for answer in result.answers)
 
 
 def test_a_second_call_trains_nothing(tiny_set: Path, tmp_path: Path) -> None:

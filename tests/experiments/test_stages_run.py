@@ -230,6 +230,9 @@ def test_the_report_has_the_numbers_of_the_jobs(finished: Path) -> None:
     page = (finished / "report.html").read_text()
     for text in ("earns its place", "What the filters kept", "By class", "is not known"):
         assert text in page
+    with open(finished / "tables" / "gains.csv", newline="") as stream:
+        earned = {row["earns its place"].partition(":")[0] for row in csv.DictReader(stream)}
+    assert earned <= {"yes", "no", "may be chance"}
     assert (finished / "figures" / "gains.png").stat().st_size > 1000
     assert "http://" not in page.replace("http://www.w3.org", "")
 

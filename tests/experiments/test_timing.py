@@ -15,20 +15,20 @@ def job(name: str, cell: str, seconds: float, **more: Any) -> dict[str, Any]:
 
 def test_an_encoder_that_serves_several_draws_counts_once_a_row() -> None:
     jobs = (
-        job("e", "4 a class", 100.0, peak_memory_mib=700.0),
-        job("c", "4 a class", 30.0, arm="alone", start=""),
-        job("t0", "4 a class", 1.0, arm="with", start="e"),
-        job("t1", "4 a class", 2.0, arm="with", start="e", draw=1, peak_memory_mib=None),
-        job("e", "8 a class", 100.0),
-        job("t2", "8 a class", 3.0, arm="with", start="e"),
+        job("e", "4 per class", 100.0, peak_memory_mib=700.0),
+        job("c", "4 per class", 30.0, arm="alone", start=""),
+        job("t0", "4 per class", 1.0, arm="with", start="e"),
+        job("t1", "4 per class", 2.0, arm="with", start="e", draw=1, peak_memory_mib=None),
+        job("e", "8 per class", 100.0),
+        job("t2", "8 per class", 3.0, arm="with", start="e"),
     )
     outcome = Outcome(None, (), jobs)  # type: ignore[arg-type]
     rows = {what: (seconds, note) for what, seconds, note in timing_rows(outcome, 136.0)}
     assert rows["all training"] == (136.0, "5 jobs, at most 700 MiB a process")
     assert rows["one pre-train job"][0] == 100.0
-    assert rows["4 a class: with"] == (103.0, "all folds, draws: 2")
-    assert rows["4 a class: alone"] == (30.0, "all folds, draws: 1")
-    assert rows["8 a class: with"] == (103.0, "all folds, draws: 1")
+    assert rows["4 per class: with"] == (103.0, "all folds, draws: 2")
+    assert rows["4 per class: alone"] == (30.0, "all folds, draws: 1")
+    assert rows["8 per class: with"] == (103.0, "all folds, draws: 1")
 
 
 def test_jobs_of_an_earlier_version_that_did_not_tell_their_memory_are_no_obstacle() -> None:

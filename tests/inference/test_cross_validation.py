@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.base import clone
 from tiny_sounds import KINDS, MEL, NOTATION, sound
 
 import semisonic
@@ -63,6 +66,23 @@ def test_a_fold_is_what_fitting_by_hand_gives(
     )  # fmt: skip
     scores = fitted.predict_proba([waves[i] for i in test], sample_rate=MEL.sample_rate)
     np.testing.assert_allclose(found.measurement.scores[test], scores, atol=1e-5)
+
+
+def test_each_fold_has_a_folder_of_its_own_and_goes_on_in_it(
+    waves: list[np.ndarray], tmp_path: Path
+) -> None:
+    kept = clone(classifier()).set_params(
+        folder=tmp_path / "cv", training=FitOptions(epochs=2, batch_size=6)
+    )
+    scores = [
+        cross_validate(
+            kept, waves, LABELS, sample_rate=MEL.sample_rate, groups=GROUPS, n_folds=2
+        ).measurement.scores
+        for _ in range(2)
+    ]
+    assert sorted(path.name for path in (tmp_path / "cv").iterdir()) == ["fold-1", "fold-2"]
+    np.testing.assert_array_equal(*scores)
+    assert kept.folder == tmp_path / "cv"
 
 
 def test_several_labels_are_measured_by_lwlrap(waves: list[np.ndarray]) -> None:

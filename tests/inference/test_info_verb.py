@@ -22,8 +22,12 @@ def test_a_run_and_its_model_are_told(trained: Path) -> None:
 def test_an_architecture_is_told() -> None:
     seed = MelOptions(sample_rate=44100, n_fft=12288, hop_length=6144, n_mels=28)
     result = info(InfoOptions(path="(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc-50fc", mel=seed))
-    assert result.facts["parameters"] == "180,402 (75,520 encoder)"
-    assert result.facts["code"].startswith("64 x 3 x 4")
+    assert "180,402 (75,520 encoder)" in result.summary()
+    assert "64 x 3 x 4 (channel" in result.summary()
+    values = result.to_dict()
+    assert values["parameters"] == {"network": 180_402, "encoder": 75_520}
+    assert values["code"] == (64, 3, 4)
+    assert values["input"]["n_mels"] == 28
     assert "small" in info(InfoOptions(path="small")).title
 
 

@@ -16,7 +16,7 @@ from semisonic.inference.prepare import Prepared
 
 
 def table(n_groups: int = 12, fold: bool = True) -> Clips:
-    """Two clips a recording, two classes, three folds."""
+    """Two clips per recording, two classes, three folds."""
     return Clips.from_rows(
         "/nowhere",
         [

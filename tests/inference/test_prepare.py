@@ -78,7 +78,7 @@ def test_waves_in_memory_give_the_features_of_files(three: Clips, tmp_path: Path
 def test_when_nothing_can_be_read_the_reason_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("no sound")
     clips = Clips.from_rows(tmp_path, [{"file": "a.wav"}])
-    with pytest.raises(DataError, match=r"none of 1 clips .*a\.wav: not audio"):
+    with pytest.raises(DataError, match=r"none of 1 clip .*a\.wav: not audio"):
         prepare(clips, MEL, tmp_path / "cache")
 
 

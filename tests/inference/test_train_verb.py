@@ -346,7 +346,7 @@ def test_auto_chooses_says_why_and_lets_options_win(
 def test_auto_keeps_an_encoder_that_tells_sounds_apart(
     kinds: Path, trained: Path, encoder: Path, tmp_path: Path
 ) -> None:
-    """Four labels a class are not enough to change it, whatever file it comes from."""
+    """Four labels per class are not enough to change it, whatever file it comes from."""
     options = TrainOptions(
         data=kinds, encoder=trained, labels_per_class=4, device="cpu", workers=1,
         output=tmp_path / "given",

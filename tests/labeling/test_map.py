@@ -145,5 +145,5 @@ def test_what_cannot_be_drawn_is_named(index: EmbeddingIndex, model: Path, kinds
 def test_a_recording_that_is_gone_is_told(index: EmbeddingIndex) -> None:
     index.clips.paths[0].unlink()
     result = run_map(replace(QUICK, index=index.folder))
-    assert result.failures[0][0] == "1 points"
+    assert result.failures[0][0] == "1 point"
     assert data_of(result.report)["sources"][0] == ""  # type: ignore[index]

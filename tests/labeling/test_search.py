@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,6 +103,19 @@ def test_the_table_and_the_page(index: EmbeddingIndex, example: Path, tmp_path: 
     assert "example.wav" in page
     with pytest.raises(OptionError, match="another run"):
         run_search(asked(index, example, k=11, output=output))
+
+
+def test_a_card_begins_with_the_name_of_the_file(
+    model: Path, kinds: Path, long: Path, tmp_path: Path
+) -> None:
+    far = embed(model, [kinds, long], tmp_path / "a" / "b" / "index", device="cpu", workers=1)
+    output = tmp_path / "run"
+    run_search(asked(far, row=(0,), k=2, players=2, output=output, other_files=True))
+    page = (output / "report.html").read_text()
+    named = re.findall(r"<b>(.*?)</b>", page)
+    assert all("/" not in name for name in named)
+    assert {name for name in named if name.startswith("1. ")} <= {f"1. {i}.wav" for i in range(6)}
+    assert re.search(r'class="meta">[^<]*, in [^<]*hiss</div>', page)
 
 
 def test_wrong_queries_are_named(index: EmbeddingIndex, example: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Quadratic(Objective):
 
 
 class Noise:
-    """A batch of one number a step: by how much the loss is off."""
+    """A batch of one number per step: by how much the loss is off."""
 
     steps_per_epoch = 5
 

@@ -158,7 +158,7 @@ def test_finished_training_returns_at_once(tmp_path, whole):
         ({"options": replace(FULL, learning_rate=0.1)}, "'options.learning_rate' was 0.02"),
         ({"options": replace(FULL, precision="bf16")}, "computed in fp32[+]channels_last"),
         ({"seed": 4}, "'seed' was 3, now 4"),
-        ({"stream": ArrayStream(n=40)}, "'streams.labelled.steps an epoch' was 6, now 5"),
+        ({"stream": ArrayStream(n=40)}, "'streams.labelled.steps per epoch' was 6, now 5"),
         ({"stream": ArrayStream(seed=1)}, "'streams.labelled.first batch'"),
     ],
 )

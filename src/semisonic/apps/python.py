@@ -61,7 +61,7 @@ def predict(
     Returns
     -------
     PredictResult
-        ``to_frame()`` has a row a file or a window.
+        ``to_frame()`` has a row per file or window.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def evaluate(
     Returns
     -------
     EvaluateResult
-        ``metrics`` are the numbers, ``to_frame()`` has a row a clip.
+        ``metrics`` are the numbers, ``to_frame()`` has a row per clip.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Train
     Returns
     -------
     TrainResult
-        ``model`` is the file of the model, ``to_frame()`` has a row an epoch.
+        ``model`` is the file of the model, ``to_frame()`` has a row per epoch.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> F
     Returns
     -------
     FindRateResult
-        ``sweep.suggestion`` is the rate; ``to_frame()`` has a row a step.
+        ``sweep.suggestion`` is the rate; ``to_frame()`` has a row per step.
 
     Raises
     ------
@@ -261,7 +261,7 @@ def calibrate(
     Returns
     -------
     CalibrateResult
-        ``model`` is the new file, ``to_frame()`` has a row a class.
+        ``model`` is the new file, ``to_frame()`` has a row per class.
 
     Raises
     ------
@@ -320,7 +320,7 @@ def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanRe
     Returns
     -------
     ScanResult
-        ``to_frame()`` has a row a recording.
+        ``to_frame()`` has a row per recording.
 
     Raises
     ------

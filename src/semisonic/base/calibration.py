@@ -34,8 +34,8 @@ class Calibration:
         (temperature; the scale is one over it) or one for each class (vector). Empty for the
         others.
     knots : tuple of (x, y)
-        Isotonic, one a class: probabilities before, rising, and after, not falling; straight
-        lines lie between them. With one label a clip the results are divided by their sum.
+        Isotonic, one per class: probabilities before, rising, and after, not falling; straight
+        lines lie between them. With one label per clip the results are divided by their sum.
     """
 
     method: str = NONE

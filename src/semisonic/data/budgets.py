@@ -1,4 +1,4 @@
-"""Label budgets: a few labelled clips a class, as if nobody had labelled the rest.
+"""Label budgets: a few labelled clips per class, as if nobody had labelled the rest.
 
 Clips of distinct recordings come first, since a second clip of a recording says little new. The
 choice depends on the seed and on names only. Budgets are nested: what is chosen for n labels a
@@ -34,7 +34,7 @@ def label_budget(
         passed over.
     labels_per_class : int
         Clips of each class, at least 1. A clip with several labels counts for each of them, so a
-        class may get more in a set with several labels a clip.
+        class may get more in a set with several labels per clip.
     seed : int
         Another seed, another draw.
     allow_fewer : bool
@@ -105,7 +105,7 @@ def _check_enough(clips: Clips, counts: NDArray[np.int64], wanted: int, allow_fe
             f"'{clips.name}': labelled clips to choose from: {', '.join(few[:10])}"
             f"{', ...' if len(few) > 10 else ''}; expected at least {least} of each class. "
             + (
-                "Ask for fewer labels a class, allow fewer, or label more clips"
+                "Ask for fewer labels per class, allow fewer, or label more clips"
                 if all(counts)
                 else "Label clips of these classes, or leave the classes out (keep_classes)"
             )

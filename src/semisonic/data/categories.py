@@ -93,7 +93,7 @@ def read_categories(path: Path) -> dict[str, str]:
         if found.setdefault(name, group) != group:
             raise DataError(
                 f"{table.where(row)}: '{name}' is in '{group}', and in '{found[name]}' above; "
-                "expected one group a class"
+                "expected one group per class"
             )
     return found
 

@@ -267,7 +267,7 @@ class Clips:
         )
 
     def targets(self) -> NDArray[np.float32]:
-        """One column a class, 1 where the label is present, shape (n, n_classes)."""
+        """One column per class, 1 where the label is present, shape (n, n_classes)."""
         hot = np.zeros((len(self), len(self.classes)), np.float32)
         for i, row in enumerate(self.labels):
             for label in row:

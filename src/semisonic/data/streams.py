@@ -68,7 +68,7 @@ class Stream:
     seed : int
         Of the order and of the transform.
     target : ndarray, optional
-        For *all* rows of ``features``: class numbers (n,), or one column a class (n, K).
+        For *all* rows of ``features``: class numbers (n,), or one column per class (n, K).
     shuffle : bool
         Draw a new order each epoch, or keep that of ``rows``.
     device : str or torch.device
@@ -129,7 +129,7 @@ class Stream:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        return f"Stream({self.name}: {len(self)} rows, {self.steps_per_epoch} steps an epoch)"
+        return f"Stream({self.name}: {len(self)} rows, {self.steps_per_epoch} steps per epoch)"
 
     def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         """The batch of a step, or one process's part of it.

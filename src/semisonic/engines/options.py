@@ -13,7 +13,7 @@ LOCAL, RAY = "local", "ray"
 def workers_option() -> Any:
     """A field of options: how many decode at once."""
     return option(
-        None, "threads that decode, or processes for long work; by default one a core", minimum=1
+        None, "threads that decode, or processes for long work; by default one per core", minimum=1
     )
 
 

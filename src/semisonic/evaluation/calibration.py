@@ -44,7 +44,7 @@ def expected_calibration_error(target: ArrayLike, scores: ArrayLike, n_bins: int
 
 
 def tag_reliability(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> Reliability:
-    """As :func:`reliability` for several labels a clip: each clip and class is an answer.
+    """As :func:`reliability` for several labels per clip: each clip and class is an answer.
 
     Parameters
     ----------

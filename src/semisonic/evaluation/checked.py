@@ -49,7 +49,7 @@ def as_targets(values: ArrayLike) -> NDArray[np.bool_]:
 
 
 def as_correct(values: ArrayLike, name: str) -> NDArray[np.bool_]:
-    """Right or wrong, one a clip, shape (n,), or one a draw and clip, shape (n_draws, n)."""
+    """Right or wrong, one per clip, shape (n,), or one per draw and clip, shape (n_draws, n)."""
     found = np.asarray(values)
     if found.ndim not in (1, 2) or found.size == 0:
         raise DataError(f"{name}: found shape {found.shape}, expected (n,) or (n_draws, n)")

@@ -1,4 +1,4 @@
-"""Accuracy against labels a class: how many are needed, and what a pool is worth in labels."""
+"""Accuracy against labels per class: how many are needed, and what a pool is worth in labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CurvePoint:
     Attributes
     ----------
     labels_per_class : float
-        For all labels, the mean number a class that training had.
+        For all labels, the mean number per class that training had.
     accuracy : ArmAccuracy
         Mean, spread over draws, and an interval over test clips; 0 to 1.
     draws : tuple of float
@@ -33,7 +33,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Accuracies of one way of training, by labels a class.
+    """Accuracies of one way of training, by labels per class.
 
     Raises
     ------
@@ -75,7 +75,7 @@ class LearningCurve:
         return float(np.interp(math.log(labels_per_class), np.log(self.labels), self.means))
 
     def needed(self, accuracy: float) -> float:
-        """The fewest labels a class that reach an accuracy and keep it; infinity if none do.
+        """The fewest labels per class that reach an accuracy and keep it; infinity if none do.
 
         A budget counts when it and all larger ones reach the accuracy. Not less than the
         smallest budget that was measured.
@@ -95,7 +95,7 @@ class LearningCurve:
 
 
 def worth_in_labels(with_pool: LearningCurve, without: LearningCurve) -> list[tuple[float, float]]:
-    """What the pool is worth: labels a class, and how many reach as much without the pool.
+    """What the pool is worth: labels per class, and how many reach as much without the pool.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def worth_in_labels(with_pool: LearningCurve, without: LearningCurve) -> list[tu
 
 
 def say_needed(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
-    """A sentence for each accuracy: how many labels a class it takes."""
+    """A sentence for each accuracy: how many labels per class it takes."""
     sentences = []
     for accuracy in accuracies:
         labels = curve.needed(accuracy)
@@ -119,12 +119,12 @@ def say_needed(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
             sentences.append(f"{percent} was not reached with {curve.name}.")
         elif labels <= curve.labels[0] and curve.means[0] >= accuracy:
             sentences.append(
-                f"{percent} needs {count_labels(curve.labels[0])} a class or fewer with "
+                f"{percent} needs {count_labels(curve.labels[0])} per class or fewer with "
                 f"{curve.name}."
             )
         else:
             sentences.append(
-                f"{percent} needs about {count_labels(math.ceil(labels - 1e-9))} a class with "
+                f"{percent} needs about {count_labels(math.ceil(labels - 1e-9))} per class with "
                 f"{curve.name}."
             )
     return sentences

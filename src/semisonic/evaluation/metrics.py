@@ -192,7 +192,8 @@ def summary(
 
     ``target`` of shape (n,) holds class numbers: accuracy, balanced accuracy, macro F1,
     top-3, mean average precision, lwlrap, log loss and a table by class. Shape (n, n_classes)
-    holds several labels a clip: lwlrap and mean average precision, and average precision by class.
+    holds several labels per clip: lwlrap and mean average precision, and average precision by
+    class.
     """
     table, truth = as_scores(scores), np.asarray(target)
     same_length(target=truth, scores=table)

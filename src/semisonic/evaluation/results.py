@@ -1,4 +1,4 @@
-"""The table of predictions: one row a clip, setting, arm and draw. Every number comes from it."""
+"""The table of predictions: one row per clip, setting, arm and draw. Every number comes from it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from semisonic.base.errors import DataError
 from semisonic.base.files import guarded, replacing, unguarded
+from semisonic.base.wording import counted
 from semisonic.evaluation.checked import as_classes, as_scores
 
 _TEXT = ("clip", "group", "setting", "arm")
@@ -288,7 +289,7 @@ def _check_once(cell: Cell, clips: list[str], wanted: set[str]) -> None:
     for clips_wrong, what in ((wanted - found, "not scored"), (found - wanted, "no test clip")):
         if clips_wrong:
             raise DataError(
-                f"predictions: {len(clips_wrong)} clips are {what} in {cell}, "
+                f"predictions: {what} in {cell}: {counted(len(clips_wrong), 'clip')}, "
                 f"the first is '{min(clips_wrong)}'"
             )
 

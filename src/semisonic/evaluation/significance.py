@@ -122,7 +122,7 @@ def corrected_resampled_t(
     Parameters
     ----------
     differences : array of float, shape (k,)
-        Accuracy of b minus accuracy of a, one a fold and draw.
+        Accuracy of b minus accuracy of a, one per fold and draw.
     test_train_ratio : float
         Test clips over training clips of one fold; 1 / (n_folds - 1) for whole folds.
     """

@@ -7,7 +7,7 @@ Kuan and Mueller 2022, "Model-agnostic label quality scoring to detect real-worl
 class, and one number for a clip).
 
 What it does: a rule decides which labels are suspects, a quality from 0 to 1 puts them in
-order. With several labels a clip each class is a yes-or-no question of its own.
+order. With several labels per clip each class is a yes-or-no question of its own.
 
 Where we differ: a suspect is always a clip for which another answer has the higher score, under
 either rule; ties of quality are broken by row, so the list is the same every time.
@@ -53,10 +53,10 @@ class Suspects:
         How well each clip's label fits its scores, 0 (not at all) to 1.
     is_suspect : ndarray of bool, shape (n,)
     suggested : ndarray
-        What the scores say instead: class numbers (n,), or for several labels a clip booleans
+        What the scores say instead: class numbers (n,), or for several labels per clip booleans
         (n, n_classes). Of a clip that is no suspect it may be the given label.
     joints : tuple of ConfidentJoint
-        One; for several labels one a class, over its answers no (0) and yes (1).
+        One; for several labels one per class, over its answers no (0) and yes (1).
     """
 
     quality: Table
@@ -83,7 +83,7 @@ def find_suspects(
     rule: Rule = "noise-rate",
     ranking: Ranking = "margin",
 ) -> Suspects:
-    """Find labels that look wrong, one label a clip.
+    """Find labels that look wrong, one label per clip.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def find_suspects_multi(
     *,
     rule: Rule = "noise-rate",
 ) -> Suspects:
-    """Find labels that look wrong, several labels a clip: one question a class.
+    """Find labels that look wrong, several labels per clip: one question per class.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ class TagScores:
         return mean_average_precision(self.targets, self.scores)
 
     def write(self, path: str | Path) -> Path:
-        """Write a gzipped CSV file: a row a clip, a column a class; it reads back equal."""
+        """Write a gzipped CSV file: a row per clip, a column per class; it reads back equal."""
         lines = [csv_line([*_COLUMNS, *(_SCORE + name for name in self.classes)])]
         names = zip(self.clip.tolist(), self.group.tolist(), strict=True)
         for (clip, group), row, scores in zip(names, self.targets, self.scores, strict=True):
@@ -189,7 +189,7 @@ class _Arm:
 
 
 def _of_labels(table: TagScores, name: str) -> NDArray[Any]:
-    """A column with a row a label instead of a row a clip."""
+    """A column with a row per label instead of a row per clip."""
     column = np.broadcast_to(np.asarray(getattr(table, name)), (len(table),))
     return np.repeat(column, table.targets.sum(axis=1))
 
@@ -227,7 +227,7 @@ def compare_tags(
 ) -> Comparison:
     """Hold way b against way a by their lwlrap on the same clips, draws and folds.
 
-    Two tests, as for one label a clip: a paired bootstrap over recordings and draws, and the
+    Two tests, as for one label per clip: a paired bootstrap over recordings and draws, and the
     corrected resampled t-test over folds and draws.
 
     Raises

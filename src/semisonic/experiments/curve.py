@@ -70,7 +70,7 @@ class CurveResult(Result):
         return "\n".join([str(self.table), *self.answers, *self.notes, f"report: {self.report}"])
 
     def to_frame(self) -> pd.DataFrame:
-        """The main table: a row a number of labels."""
+        """The main table: a row per number of labels."""
         return self.table.to_frame()
 
 
@@ -183,7 +183,7 @@ def _with_interval(point: CurvePoint) -> str:
 
 
 def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:
-    """The curves of both arms; all labels stand at their mean number a class."""
+    """The curves of both arms; all labels stand at their mean number per class."""
     n_all = _all_labels(done)
     points: tuple[list[CurvePoint], list[CurvePoint]] = ([], [])
     budgets = done.recipe.budgets
@@ -199,7 +199,7 @@ def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:
 
 
 def _all_labels(done: Finished) -> float:
-    """Mean number of labels a class in a whole training part."""
+    """Mean number of labels per class in a whole training part."""
     n_classes = len(done.material.labelled.classes)
     sizes = [len(j.train) for _, j in done.plan.cells if not j.budget.labels_per_class]
     return sum(sizes) / len(sizes) / n_classes if sizes else math.nan
@@ -217,12 +217,12 @@ def _answers(
     for labels, needed in worth_in_labels(pool, alone):
         if math.isinf(needed):
             said.append(
-                f"{count_labels(labels)} a class with the pool reach more than any number tried "
+                f"{count_labels(labels)} per class with the pool reach more than any number tried "
                 "without it."
             )
         elif needed > labels * 1.1:
             said.append(
-                f"{count_labels(labels)} a class with the pool do as well as about "
+                f"{count_labels(labels)} per class with the pool do as well as about "
                 f"{round(needed, 1 if needed < 10 else 0):g} "
                 "without it."
             )

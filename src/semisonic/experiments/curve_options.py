@@ -17,7 +17,7 @@ from semisonic.inference.options import DEFAULT_MODEL, GROUP, TABLE
 
 @dataclass(frozen=True)
 class CurveOptions:
-    """Accuracy against labels a class: how many labels do I need, and does my pool help?"""
+    """Accuracy against labels per class: how many labels do I need, and does my pool help?"""
 
     data: Path = option(Path("synth"), "labelled clips: a folder, a CSV, a data set, or 'synth'")
     unlabelled: Path | None = option(
@@ -34,7 +34,7 @@ class CurveOptions:
     draws: int = option(3, "how often labels are drawn for each of them", minimum=1)
     folds: tuple[int, ...] = option((), "test folds to run; all if not given", minimum=1)
     method: str = option(
-        AUTO, "how labels and pool are learned from, held against labels alone",
+        AUTO, "how labels and pool are learned from, compared with labels alone",
         choices=(AUTO, *METHODS[1:]),
     )  # fmt: skip
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
@@ -52,7 +52,7 @@ class CurveOptions:
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = option(
-        None, "trainings at once; if not given one a core, or one on a GPU", minimum=1
+        None, "trainings at once; if not given one per core, or one on a GPU", minimum=1
     )
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"

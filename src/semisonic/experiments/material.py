@@ -203,7 +203,7 @@ def gather(
     Raises
     ------
     DataError
-        When there are no labels, several labels a clip, fewer than two classes, or nothing but
+        When there are no labels, several labels per clip, fewer than two classes, or nothing but
         silence in the pool.
     """
     labelled, pool, notes = _checked(labelled, pool, near_copies, several, workers)
@@ -277,7 +277,7 @@ def _checked(
     notes: list[str] = []
     if labelled.is_multi_label and not several:
         raise DataError(
-            f"'{labelled.name}' has clips with several labels; this comparison needs one a clip"
+            f"'{labelled.name}' has clips with several labels; this comparison needs one per clip"
         )
     if len(labelled.classes) < 2:
         raise DataError(

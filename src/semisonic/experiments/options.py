@@ -49,7 +49,7 @@ class ExperimentOptions:
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
     workers: int | None = option(
-        None, "trainings at once; if not given one a core, or one on a GPU", minimum=1
+        None, "trainings at once; if not given one per core, or one on a GPU", minimum=1
     )
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"

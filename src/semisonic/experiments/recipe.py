@@ -81,10 +81,10 @@ DECODERS = ("unpool", "upsample", "subpixel", "unet")
 class Budget:
     """How many labels the training clips carry, and how often they are drawn."""
 
-    labels_per_class: int = option(0, "labels a class, drawn by recording; 0: all", minimum=0)
+    labels_per_class: int = option(0, "labels per class, drawn by recording; 0: all", minimum=0)
     draws: int = option(1, "how often labels, inner split and weights are drawn", minimum=1)
     epochs: int = option(
-        0, "epochs of training under this budget, as few labels make few steps an epoch; "
+        0, "epochs of training under this budget, as few labels make few steps per epoch; "
         "0: the setting's", minimum=0,
     )  # fmt: skip
     steps: int = option(
@@ -94,7 +94,7 @@ class Budget:
     @property
     def label(self) -> str:
         """What the budget is called in tables."""
-        return f"{self.labels_per_class} a class" if self.labels_per_class else "all labels"
+        return f"{self.labels_per_class} per class" if self.labels_per_class else "all labels"
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class Recipe:
     )
     side_by_side: bool = option(False, "show the settings beside each other, fold by fold")
     against: tuple[tuple[str, str], ...] = option(
-        (), "pairs of settings or ensembles; the second is held against the first, in both arms"
+        (), "pairs of settings or ensembles; the second is compared with the first, in both arms"
     )
     ensembles: tuple[Ensemble, ...] = option(
         (), "settings that answer together; from [[ensembles]]"
@@ -232,7 +232,7 @@ class Recipe:
     budgets: tuple[Budget, ...] = (Budget(),)
     settings: tuple[Setting, ...] = (Setting(),)
     controls: tuple[Setting, ...] = option(
-        (), "what each setting is held against; made from [control]"
+        (), "what each setting is compared with; made from [control]"
     )
     synth: SynthOptions = field(default_factory=SynthOptions)
     source: SourceTraining = field(default_factory=SourceTraining)

@@ -325,7 +325,7 @@ def train_all(
 
 
 def tasks_at_once(workers: int | None, device: str, engine: Engine) -> int:
-    """How many: as was asked for, else one a core, one on a GPU, and 0, all there is room for, on
+    """How many: as was asked for, else one per core, one on a GPU, and 0, all there is room for, on
     a cluster.
     """
     if workers or not engine.is_local:

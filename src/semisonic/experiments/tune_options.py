@@ -22,7 +22,7 @@ class TuneOptions(ExperimentOptions):
     output: Path = option(Path("runs/tune"), "run folder; an interrupted search goes on")
     seed: int = option(0, "seed of the search, draws, splits and first weights", minimum=0)
     workers: int | None = option(
-        None, "trials at once; if not given one a core, or one on a GPU. With 1 the same seed "
+        None, "trials at once; if not given one per core, or one on a GPU. With 1 the same seed "
         "gives the same search", minimum=1,
     )  # fmt: skip
     search: tuple[str, ...] = option(

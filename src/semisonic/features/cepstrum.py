@@ -1,4 +1,4 @@
-"""MFCC statistics: the 26 numbers a clip of the ESC baselines (Piczak 2015, ESC data set).
+"""MFCC statistics: the 26 numbers per clip of the ESC baselines (Piczak 2015, ESC data set).
 
 Twelve mel-frequency cepstral coefficients (without the zeroth) and the zero-crossing rate;
 of each the mean and the standard deviation over frames. The cepstra are those of librosa's

@@ -72,7 +72,7 @@ class Rule:
         return "" if (reached.any() if multi_label else reached[scores.argmax()]) else UNSURE
 
     def order(self, scores: NDArray[np.float64], *, multi_label: bool) -> NDArray[np.int64]:
-        """Classes, the best first; with several labels a clip those that reach their threshold."""
+        """Classes, best first; with several labels per clip those that reach their threshold."""
         best: NDArray[np.int64] = np.argsort(-scores, kind="stable")
         if self.limits is None or not multi_label:
             return best

@@ -29,7 +29,7 @@ class Part:
         The label, the site, ...
     n_clips, n_recordings : int
     value : float
-        Accuracy, or lwlrap for several labels a clip, 0 to 1.
+        Accuracy, or lwlrap for several labels per clip, 0 to 1.
     interval : Interval
         Over recordings.
     """

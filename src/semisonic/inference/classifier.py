@@ -108,7 +108,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     ----------
     classes_ : ndarray, shape (n_classes,)
     history_ : list of dict
-        A row an epoch.
+        A row per epoch.
     best_epoch_ : int
     pretraining_history_ : list of dict
         Empty without pre-training.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,7 +84,8 @@ def cross_validate(
     Parameters
     ----------
     classifier : SoundClassifier
-        Cloned for each fold; this one is not fitted.
+        Cloned for each fold; this one is not fitted. Where it has a ``folder``, each fold has
+        one of its own in it, ``fold-1`` and so on.
     clips, y, sample_rate, groups
         As for :meth:`SoundClassifier.fit`. The set's own folds are used where it has some; else
         folds are made by recording, and copies of one sound stay in one fold.
@@ -130,6 +132,8 @@ def cross_validate(
     column = {name: i for i, name in enumerate(table.classes)}
     once = clone(classifier).set_params(near_copies=False)  # copies have been dealt with
     for split in track(splits, "cross-validation", "fold", len(splits)):
+        if classifier.folder is not None:  # a checkpoint belongs to one training
+            once.set_params(folder=Path(classifier.folder) / f"fold-{split.fold}")
         fitted = clone(once).fit(sounds[split.train], unlabelled=pool,
                                        sample_rate=sample_rate)  # fmt: skip
         found = fitted.predict_proba(sounds[split.test])

@@ -104,7 +104,7 @@ def generate(
     Raises
     ------
     OptionError
-        For several labels a clip, or a front end other than one map of a spectrogram.
+        For several labels per clip, or a front end other than one map of a spectrogram.
     """
     _check(target, mel, options, pool)
     heard = pool if options.generator_pool else None
@@ -197,7 +197,7 @@ def _check(
 ) -> None:
     found = ""
     if target.ndim != 1:
-        found = "found clips with several labels, expected one a clip: a patch is of one class"
+        found = "found clips with several labels, expected one per clip: a patch is of one class"
     elif mel.input == WAVE:
         found = "found waves, expected spectrograms; choose another network"
     elif mel.n_channels != 1:

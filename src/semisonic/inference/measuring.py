@@ -54,12 +54,12 @@ class Measurement:
 
     @property
     def target(self) -> NDArray[Any]:
-        """Class numbers (n,), or (n, n_classes) of 0 and 1 for several labels a clip."""
+        """Class numbers (n,), or (n, n_classes) of 0 and 1 for several labels per clip."""
         return self.clips.targets() if self.multi_label else self.clips.target()
 
     @property
     def others(self) -> dict[str, float]:
-        """Numbers of ranks, of one label a clip, that have no interval."""
+        """Numbers of ranks, of one label per clip, that have no interval."""
         names = () if self.multi_label else OF_RANKS
         return {name: float(self.metrics[name]) for name in names}
 
@@ -70,7 +70,7 @@ class Measurement:
         return best
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a clip: labels, recording, best class, and the score of each class."""
+        """A row per clip: labels, recording, best class, and the score of each class."""
         import pandas as pd
 
         names = self.clips.classes
@@ -85,7 +85,7 @@ class Measurement:
 
     @property
     def confusion(self) -> NDArray[np.int64] | None:
-        """Counts by true and chosen class; None for several labels a clip."""
+        """Counts by true and chosen class; None for several labels per clip."""
         if self.multi_label:
             return None
         n_classes = len(self.clips.classes)
@@ -94,7 +94,7 @@ class Measurement:
     def mistakes(self) -> NDArray[np.int64]:
         """Rows of wrong clips, the surest mistake first.
 
-        With several labels a clip, those whose best class is none of their labels.
+        With several labels per clip, those whose best class is none of their labels.
         """
         rows = np.arange(len(self.clips))
         hit = self.target[rows, self.predicted] > 0 if self.multi_label else (

@@ -35,7 +35,7 @@ TABLE = "tables and folders"
 LABELS = "where labels come from; auto looks at the layout"
 ENCODER = (
     "what to start from: a pre-trained encoder or a classifier, which bring their network and "
-    "front end; or 'synth', one that first learns to name made-up sounds"
+    "front end; or 'synth', one that first learns to name synthetic (made-up) sounds"
 )
 NEAR_COPIES = (
     "listen for copies, cut or encoded anew, besides comparing bytes: those of labelled clips in "
@@ -143,7 +143,7 @@ class TrainOptions:
         SAME, "loss of such clips, with the parameters of the option loss", choices=(SAME, *LOSSES)
     )
     labels_per_class: int = option(
-        0, "use so many labels a class, drawn by recording; 0: all", minimum=0
+        0, "use so many labels per class, drawn by recording; 0: all", minimum=0
     )
     validation: float = option(
         0.15,
@@ -226,6 +226,7 @@ class EvaluateOptions:
     mistakes: int = option(12, "worst mistakes shown with a player", minimum=0)
     allow_seen: bool = option(False, "go on when the model was trained on some of these recordings")
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
+    json: bool = option(False, "print the numbers as JSON, as they stand in metrics.json")
     seed: int = option(0, "seed of everything random", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = workers_option()
@@ -247,7 +248,7 @@ class PredictOptions:
     threshold: str | None = option(
         None, "answer 'unknown' below this score; auto: the model's own thresholds, class by class"
     )
-    windows: bool = option(False, "one row a window instead of one a file")
+    windows: bool = option(False, "one row per window instead of one per file")
     hop: float | None = option(
         None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
     )
@@ -276,4 +277,5 @@ class InfoOptions:
     """Tell what a model, a pre-trained encoder, a run folder or an architecture is."""
 
     path: str = option("", "model, encoder, run folder, or architecture; this machine if not given")
+    json: bool = option(False, "print JSON")
     mel: MelOptions = option(MelOptions(), "front end that an architecture is shown for")

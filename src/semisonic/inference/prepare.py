@@ -23,6 +23,7 @@ from semisonic.base.errors import DataError
 from semisonic.base.files import digest
 from semisonic.base.forecast import size
 from semisonic.base.progress import say
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.features_store import FeatureStore
 from semisonic.data.in_batch import InBatch
@@ -325,7 +326,7 @@ def _warn_of_padding(samples: SampleStore, mel: FrontOptions) -> None:
 def _nothing_left(clips: Clips, failures: Failures) -> str:
     reasons = "; ".join(f"{clip}: {reason}" for clip, reason in failures[:3])
     return (
-        f"'{clips.name}': none of {len(clips)} clips could be read"
+        f"'{clips.name}': none of {counted(len(clips), 'clip')} could be read"
         + (f" ({reasons}{'; ...' if len(failures) > 3 else ''})" if reasons else "")
         + f". Look at the recordings below {clips.root}"
     )

@@ -98,7 +98,7 @@ class PretrainOutcome:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """A row an epoch."""
+        """A row per epoch."""
         return self.fit.history
 
     @property

@@ -34,7 +34,7 @@ class ClassPair:
     n : int
         Clips that carry it.
     a, b : float
-        Share of these that is found, 0 to 1; with several labels a clip, average precision.
+        Share of these that is found, 0 to 1; with several labels per clip, average precision.
     """
 
     label: str
@@ -140,7 +140,7 @@ def _test(a: ScoredRun, b: ScoredRun, common: list[str], seed: int) -> Compariso
 def _tag_test(
     one: tuple[str, ScoredRun], other: tuple[str, ScoredRun], common: list[str], seed: int
 ) -> Comparison | None:
-    """With several labels a clip; None where the tables do not hold all scores."""
+    """With several labels per clip; None where the tables do not hold all scores."""
     known = [set(run.clips[clip].scores) for _, run in (one, other) for clip in common]
     classes = tuple(sorted(set.intersection(*known)))
     targets = one[1].targets(common, classes)

@@ -44,4 +44,4 @@ class ScanOptions:
         24, "recordings in the page with a spectrogram and a player", minimum=0, maximum=200
     )
     json: bool = option(False, "print the counts as JSON, as they stand in scan.json")
-    workers: int | None = option(None, "threads that decode; by default one a core", minimum=1)
+    workers: int | None = option(None, "threads that decode; by default one per core", minimum=1)

@@ -50,7 +50,7 @@ def select(
     """Draw the budget, then cut the validation part from it.
 
     Every label that takes part counts in the budget, those of the validation part as well.
-    Where a class would have less than one label in it (4 a class at 15 %) there is no
+    Where a class would have less than one label in it (4 per class at 15 %) there is no
     validation part: training then lasts its epochs and ends with its last weights.
 
     Parameters
@@ -109,5 +109,5 @@ def check_classes(clips: Clips, rows: Rows) -> None:
 
 
 def targets_of(clips: Clips, *, multi_label: bool) -> NDArray[np.int64] | NDArray[np.float32]:
-    """Class numbers (n,), or a column a class (n, n_classes) for several labels a clip."""
+    """Class numbers (n,), or a column per class (n, n_classes) for several labels per clip."""
     return clips.targets() if multi_label else clips.target()

@@ -39,13 +39,13 @@ def learn_and_score(
     ----------
     learn_from : ndarray, shape (n, d)
     target : ndarray
-        Class numbers (n,), or for several labels a clip 0 and 1, (n, n_classes).
+        Class numbers (n,), or for several labels per clip 0 and 1, (n, n_classes).
     to_score : ndarray, shape (m, d)
     n_classes : int
     seed : int
         Of the trees.
     workers : int, optional
-        Threads that grow trees; one a core by default.
+        Threads that grow trees; one per core by default.
 
     Returns
     -------

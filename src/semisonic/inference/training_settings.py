@@ -77,7 +77,7 @@ class TrainOutcome:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """A row an epoch."""
+        """A row per epoch."""
         return self.fit.history
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.labels.clips import BACKGROUND
 from semisonic.labeling.index import EmbeddingIndex
@@ -63,7 +64,7 @@ def known_rows(log: LabelLog, index: EmbeddingIndex, *, several_labels: bool = F
     """Which rows of an index a log labels.
 
     An answer that only says what is not heard labels nothing: something else may be. Where none of
-    the classes is heard the row is of the class "background", or with several labels a clip of
+    the classes is heard the row is of the class "background", or with several labels per clip of
     no class. Where a clip carries one label, rows of which answers name several label nothing.
     """
     current = log.current()
@@ -115,7 +116,7 @@ def require_classes(known: Known) -> None:
     n = len(known.answered.classes)
     if n >= 2:
         return
-    said = f"{len(known.answers)} answers of {n} class{'es' if n != 1 else ''}"
+    said = f"{counted(len(known.answers), 'answer')} of {counted(n, 'class', 'classes')}"
     more = [
         f"{known.n_unmatched} of them speak of no stretch of the pool" * bool(known.n_unmatched),
         mixed_note(known),

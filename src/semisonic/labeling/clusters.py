@@ -21,6 +21,7 @@ from semisonic.labeling.nearest import BLOCK_BYTES, nearest, unit
 from semisonic.labeling.table import NO_CLUSTER
 
 AUTO = "auto"
+HDBSCAN = "HDBSCAN"
 MOST_SAMPLED = {AUTO: 5000, "k-means": 20_000}
 _DIRECTIONS = 30
 _SMALLEST = 5
@@ -49,6 +50,16 @@ class Clusters:
     def count(self) -> int:
         """How many clusters there are."""
         return int(self.number.max(initial=-1)) + 1
+
+    def crowded(self) -> str:
+        """What to do when the number was found and one cluster holds most rows; else nothing."""
+        most, n = int((self.number == 0).sum()), len(self.number)
+        if self.method != HDBSCAN or 2 * most <= n:
+            return ""
+        return (
+            f"Cluster 0 holds {most} of {n} rows. If that is too coarse, ask for a number of "
+            "clusters, such as --clusters 12."
+        )
 
 
 def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> Clusters:
@@ -81,7 +92,7 @@ def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> C
     found = _by_size(_cluster(_directions(sample, seed), n_clusters, seed))
     if len(chosen) < n:
         found = _joined(vectors, chosen, sample, found)
-    return Clusters(_by_size(found), "k-means" if n_clusters else "HDBSCAN", len(chosen))
+    return Clusters(_by_size(found), "k-means" if n_clusters else HDBSCAN, len(chosen))
 
 
 def nearest_to_centres(
@@ -173,13 +184,13 @@ def _directions(sample: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
 
 
 def _cluster(points: NDArray[np.float64], n_clusters: int, seed: int) -> NDArray[np.int64]:
-    from sklearn.cluster import HDBSCAN, KMeans
+    from sklearn import cluster
 
     if n_clusters:
-        means = KMeans(n_clusters, n_init=_STARTS, random_state=seed).fit(points)
+        means = cluster.KMeans(n_clusters, n_init=_STARTS, random_state=seed).fit(points)
         return np.asarray(means.labels_, np.int64)
     smallest = max(_SMALLEST, round(_SMALLEST_SHARE * len(points)))
-    found = HDBSCAN(min_cluster_size=smallest, copy=True).fit(points)
+    found = cluster.HDBSCAN(min_cluster_size=smallest, copy=True).fit(points)
     return np.asarray(found.labels_, np.int64)
 
 

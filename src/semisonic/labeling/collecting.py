@@ -1,4 +1,4 @@
-"""The rows of one clip while its windows are coming: one a window, or their mean."""
+"""The rows of one clip while its windows are coming: one per window, or their mean."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def accuracy_by_random(
     log : LabelLog
     predicted : mapping of stretch to labels
         What a classifier that has not learned the answer says; a stretch without a prediction,
-        or without one certain answer, does not count. With several labels a clip all of them must
+        or without one certain answer, does not count. With several labels per clip all of them must
         be right.
     groups : mapping of stretch to str, optional
         The recording of each, where an index knows it; else each file is one.

@@ -39,7 +39,7 @@ STORE = "store"
 
 
 class EmbeddingIndex:
-    """Vectors of recordings, a row a window or a clip; made by :func:`semisonic.embed`.
+    """Vectors of recordings, a row per window or clip; made by :func:`semisonic.embed`.
 
     Attributes
     ----------

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from semisonic.base.calibration import TEMPERATURE
 from semisonic.base.files import digest
+from semisonic.base.wording import counted
 from semisonic.data.standing import Stretch, stretch
 from semisonic.inference.deciding.calibrating import fit_calibration
 from semisonic.inference.methods.options import PROBE
@@ -77,7 +78,8 @@ class Round:
         """For a terminal."""
         counts = ", ".join(f"{name} {n}" for name, n in self.known.counts.items())
         lines = [
-            f"learned from {self.step.n_answers} answers of {self.step.n_classes} classes in "
+            f"learned from {counted(self.step.n_answers, 'answer')} of "
+            f"{counted(self.step.n_classes, 'class', 'classes')} in "
             f"{self.step.seconds:.1f} s: {counts}",
             f"accuracy on stretches drawn by chance: {self.step.by_random}",
             f"accuracy on all answers, each left out in turn: {self.step.left_out}",

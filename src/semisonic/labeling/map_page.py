@@ -96,6 +96,8 @@ def _clusters(
             "joined the nearest of them."
         )
     page.text(text)
+    if crowded := clusters.crowded():
+        page.warning(crowded)
     told = drawn.agreement
     if told is not None:
         page.text(

@@ -8,7 +8,7 @@ A folder that holds everything of it::
     labels.jsonl   the answers (nothing else is made by hand; keep it)
     queue.csv      what to listen to next
     model.zip      the classifier of the last round
-    history.csv    a row a round: answers, accuracy with its interval
+    history.csv    a row per round: answers, accuracy with its interval
 
 The recordings stay where they are and as they are.
 """
@@ -147,7 +147,7 @@ class Project:
 
     @property
     def history(self) -> tuple[Step, ...]:
-        """A row a round, oldest first."""
+        """A row per round, oldest first."""
         return read_history(self.folder)
 
     @property
@@ -192,7 +192,7 @@ class Project:
     def set_several_labels(self, several_labels: bool) -> None:
         """Say from now on whether a clip may carry several labels; no answer is changed.
 
-        Back with one label a clip, clips that were given several are not learned from.
+        Back with one label per clip, clips that were given several are not learned from.
         """
         about = read_json(self.folder / ABOUT)
         write_json(self.folder / ABOUT, {**about, "several_labels": several_labels})

@@ -80,7 +80,7 @@ def _examples(result: SearchResult, names: dict[str, str]) -> Iterator[Player]:
         start, end = float(clips.start_time[row]), float(clips.end_time[row])
         stop = "the end" if np.isnan(end) else f"{end:.2f} s"
         yield from _player(
-            clips.root / file, start, end, names[file], "", f"{start:.2f} s to {stop}"
+            clips.root / file, start, end, "", names[file], "", f"{start:.2f} s to {stop}"
         )
 
 
@@ -93,18 +93,20 @@ def _hits(result: SearchResult, names: dict[str, str]) -> Iterator[Player]:
         meta = f"{result.measure} {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
         if hit.n_windows > 1:
             meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
-        title = f"{rank}. {names[hit.file]}"
-        yield from _player(clips.root / hit.file, start, end, title, said, meta)
+        path = clips.root / hit.file
+        yield from _player(path, start, end, f"{rank}. ", names[hit.file], said, meta)
 
 
 def _player(
-    path: Path, start: float, end: float, title: str, said: str, meta: str
+    path: Path, start: float, end: float, rank: str, name: str, said: str, meta: str
 ) -> Iterable[Player]:
+    """A card that begins with the file's own name; its folder stands below."""
+    folder, _, file = name.rpartition("/")
     try:
         samples, rate = sound_at(path, start, end)
     except AudioError:
         return
-    yield Player(samples, rate, title, said, meta)
+    yield Player(samples, rate, rank + file, said, f"{meta}, in {folder}" if folder else meta)
 
 
 def _several(n: int, what: str) -> str:

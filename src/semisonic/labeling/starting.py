@@ -20,6 +20,7 @@ from semisonic.base.files import read_json, replacing, write_csv, write_json
 from semisonic.base.lock import FolderLock
 from semisonic.base.options import check, to_dict
 from semisonic.base.seeds import generator
+from semisonic.base.wording import counted
 from semisonic.data import group_duplicates, load_clips, windows
 from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_folder
@@ -83,12 +84,13 @@ class Started:
         """For a terminal."""
         n = len(self.project.index)
         lines = [
-            f"{self.n_recordings} recordings, {n} stretches, {self.n_clusters} groups that sound "
-            "alike",
+            f"{counted(self.n_recordings, 'recording')}, {counted(n, 'stretch', 'stretches')}, "
+            f"{counted(self.n_clusters, 'group')} that sound alike",
             *self.notes,
         ]
         if self.failures:
-            lines.append(f"{len(self.failures)} recordings cannot be used, or not as a whole")
+            n_failed = counted(len(self.failures), "recording")
+            lines.append(f"{n_failed} cannot be used, or not as a whole")
         folder = self.project.folder
         lines += [
             f"project: {folder}",

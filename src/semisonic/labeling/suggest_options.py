@@ -45,8 +45,8 @@ class SuggestOptions:
         minimum=0.0, maximum=1.0,
     )  # fmt: skip
     doubt: str = option(
-        MARGIN, "what doubts are measured by, with one label a clip: margin, between the two best "
-        "classes; entropy, of all scores", choices=DOUBTS,
+        MARGIN, "what doubts are measured by, with one label per clip: margin, between the two "
+        "best classes; entropy, of all scores", choices=DOUBTS,
     )  # fmt: skip
     log: Path | None = option(
         None, "label log, or a table with labels such as a queue that was filled in: what is "

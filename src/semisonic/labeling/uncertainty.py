@@ -19,7 +19,7 @@ Scores = NDArray[np.float64]
 def uncertainty(
     scores: Scores, *, multi_label: bool = False, by: str = MARGIN
 ) -> NDArray[np.float64]:
-    """What the strategies ask by: the margin, or with several labels a clip the mean entropy.
+    """What the strategies ask by: the margin, or with several labels per clip the mean entropy.
 
     The margin is small where two classes compete, which one answer settles. The entropy is also
     large where many classes share what is left, as with few labels it is nearly everywhere.
@@ -29,7 +29,7 @@ def uncertainty(
     scores : ndarray, shape (n, n_classes)
         Probabilities; each row sums to one unless ``multi_label``.
     by : {"margin", "entropy"}
-        With one label a clip.
+        With one label per clip.
 
     Returns
     -------

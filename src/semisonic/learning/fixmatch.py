@@ -47,7 +47,7 @@ class FixMatch(Supervised):
     threshold_kind : {"fixed", "relative", "adaptive"}
         See :class:`Threshold`.
     alignment : float
-        Strength of distribution alignment, 0 to 1; see :class:`Alignment`. One label a clip
+        Strength of distribution alignment, 0 to 1; see :class:`Alignment`. One label per clip
         only: with several, the network may well find most clips silent.
     weight : float
         Of guessed clips beside labelled ones, at least 0.
@@ -65,7 +65,7 @@ class FixMatch(Supervised):
     labelled clips and, when the unlabelled stream happens to know the classes (as numbers,
     -1 where not), ``precision`` of the guesses used. That term is for looking only.
 
-    With several labels a clip each class is guessed by itself: present where its score is
+    With several labels per clip each class is guessed by itself: present where its score is
     above the threshold, absent where it is below one minus it, else left open. Guessed clips
     are then not mixed.
     """

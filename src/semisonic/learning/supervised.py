@@ -7,7 +7,7 @@ al. 2018.
 What it changes: nothing; it is the plain objective that every other one is held against. It
 takes the same augmentation, mixing and loss as the others, so that a comparison is fair.
 
-Where we differ: with several labels a clip, every class is a yes-or-no question of its own
+Where we differ: with several labels per clip, every class is a yes-or-no question of its own
 and smoothing pulls both answers towards one half, since the paper speaks of one label only.
 """
 

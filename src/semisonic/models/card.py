@@ -34,7 +34,7 @@ def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) 
             + ("" if frontend.standardize.is_fitted else ", **not fitted**"),
         ]
     if isinstance(model, SoundModel):
-        kind = "any number a clip" if model.multi_label else "one a clip"
+        kind = "any number per clip" if model.multi_label else "one per clip"
         lines += ["", f"## Classes ({len(model.classes)}, {kind})", ""]
         lines += [", ".join(_plain(name) for name in model.classes)]
         lines += ["", "## Scores", "", *_scores(model)]

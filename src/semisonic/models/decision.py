@@ -61,7 +61,7 @@ class Decision:
         """What thresholds must be above, so that nothing that seems noise reaches one.
 
         Without rules for unknown sounds this is what nothing at all says: one over the number
-        of classes or, with several labels a clip, 0.
+        of classes or, with several labels per clip, 0.
         """
         nothing = 0.0 if multi_label else 1.0 / n_classes
         return nothing + (1.0 - nothing) * MOST_LEFT if self.unknown.parts else nothing

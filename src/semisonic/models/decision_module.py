@@ -46,7 +46,7 @@ class DecisionModule(nn.Module):
         """Scores, and how known each sound is.
 
         Little is claimed of what seems mere noise: its scores keep at most a quarter of their way
-        from one over the number of classes (or, with several labels a clip, from 0), and less the
+        from one over the number of classes (or, with several labels per clip, from 0), and less the
         surer that is. Their order stays. Other unknown sounds keep their scores.
 
         Parameters

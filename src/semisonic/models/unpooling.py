@@ -3,7 +3,7 @@
 After Zeiler and Fergus (2014), "Visualizing and understanding convolutional networks". The
 seed made the mask as a gradient of a gradient, in Theano only, for windows as large as their
 step; several places could be marked when values tied. Here the places come from the pooling
-itself: exactly one a window, for any window and step, on any device.
+itself: exactly one per window, for any window and step, on any device.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def stream_identity(stream: BatchStream) -> dict[str, Any]:
     """Length of a stream and hashes of its first and last batch."""
     last = stream.steps_per_epoch - 1
     return {
-        "steps an epoch": stream.steps_per_epoch,
+        "steps per epoch": stream.steps_per_epoch,
         "first batch": _batch_digest(stream.at(0)),
         "last batch": _batch_digest(stream.at(last)),
     }

@@ -1,7 +1,7 @@
 """The losses of an epoch, gathered without making the device wait at every step.
 
 Reading a number off a graphics card stops it until it has caught up. So the scalars of the
-steps are kept on the device and read together, a few times a second at most. Each step's
+steps are kept on the device and read together, a few times per second at most. Each step's
 value is still seen, so a loss that is not finite is reported with the step it began at.
 """
 

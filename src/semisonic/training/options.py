@@ -28,7 +28,7 @@ class FitOptions:
         0, "an epoch has at least so many steps: few clips are passed over several times",
         minimum=0,
     )  # fmt: skip
-    batch_size: int = option(32, "clips a step, over all processes", minimum=1)
+    batch_size: int = option(32, "clips per step, over all processes", minimum=1)
     optimizer: str = option("adam", "how weights are changed", choices=OPTIMIZERS)
     learning_rate: float = option(1e-3, "highest learning rate", minimum=0.0)
     momentum: float = option(0.9, "Nesterov momentum of sgd", minimum=0.0, maximum=0.999)
@@ -86,7 +86,7 @@ class FitOptions:
     )  # fmt: skip
     clip_norm: float = option(0.0, "largest norm of all gradients together; 0 is off", minimum=0.0)
     checkpoint_interval: float = option(
-        60.0, "longest time between two checkpoints; 0 writes one a step", unit="s", minimum=0.0
+        60.0, "longest time between two checkpoints; 0 writes one per step", unit="s", minimum=0.0
     )
 
     @property

@@ -38,7 +38,7 @@ class FitResult:
     Attributes
     ----------
     history : list of dict
-        A row an epoch: ``epoch`` (from 1), ``loss`` and the objective's terms (means over
+        A row per epoch: ``epoch`` (from 1), ``loss`` and the objective's terms (means over
         the training batches), ``lr`` (of the last step), ``val_...`` and ``seconds``.
     best_epoch : int
         The epoch with the best monitor; the last one when none is looked for.

@@ -364,7 +364,7 @@ def test_what_is_written_is_what_the_tools_expect(tmp_path: Path) -> None:
     assert listing.read_text().splitlines() == list(durations)
     with pytest.raises(OptionError, match="durations"):
         write_labels(events, tmp_path / "all.txt", "raven-combined")
-    with pytest.raises(DataError, match=r"no duration for 1 recordings: b\.wav"):
+    with pytest.raises(DataError, match=r"no duration for 1 recording: b\.wav"):
         write_labels(events, tmp_path / "x.txt", "raven-combined", durations={"s1/a.wav": 30.0})
     birdnet = write_labels(events, tmp_path / "b.csv", "birdnet", root=Path("/data"))[0]
     assert birdnet.read_text().splitlines()[:2] == [

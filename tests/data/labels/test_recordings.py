@@ -94,7 +94,7 @@ def test_a_folder_of_tracks(tmp_path: Path) -> None:
         # Somebody listened to b.wav, and marked nothing.
         assert found.recordings == ("s1/a.WAV", "s1/b.wav", "s2/a.wav")
         assert [reason for _, reason in found.problems] == [
-            f"1 events: no recording below {tmp_path / 'audio'} has the name of 'lost.txt'"
+            f"1 event: no recording below {tmp_path / 'audio'} has the name of 'lost.txt'"
         ]
         assert found.notes == ("1 other text files passed over",)
 

@@ -12,7 +12,7 @@ from semisonic.experiments import CurveOptions
 def curve(options: CurveOptions, session: Session) -> Status:
     """Answer two questions: how many labels do I need, and do my unlabelled recordings help?
 
-    Classifiers are trained with several numbers of labels a class, with and without the pool,
+    Classifiers are trained with several numbers of labels per class, with and without the pool,
     on all folds and several draws of labels.
     """
     session.log = options.output / "log.txt"

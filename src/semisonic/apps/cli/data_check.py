@@ -36,7 +36,7 @@ class CheckOptions:
         minimum=0,
     )
     json: bool = option(False, "print JSON")
-    workers: int | None = option(None, "threads that decode; by default one a core", minimum=1)
+    workers: int | None = option(None, "threads that decode; by default one per core", minimum=1)
     source: SourceOptions = field(default_factory=SourceOptions)
 
 

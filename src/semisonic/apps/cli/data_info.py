@@ -28,7 +28,7 @@ class InfoOptions:
     fast: bool = option(False, "open no recording: leave out lengths and rates")
     json: bool = option(False, "print JSON")
     workers: int | None = option(
-        None, "threads that read headers; by default one a core", minimum=1
+        None, "threads that read headers; by default one per core", minimum=1
     )
     source: SourceOptions = field(default_factory=SourceOptions)
 

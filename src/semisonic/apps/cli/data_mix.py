@@ -11,6 +11,7 @@ from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.source import PATH_HELP, SourceOptions, load
 from semisonic.base.errors import OptionError
 from semisonic.base.options import option
+from semisonic.base.wording import counted
 from semisonic.data.checks import known_recordings
 from semisonic.data.mixing import MixOptions
 from semisonic.data.mixing import mix as work
@@ -50,8 +51,8 @@ def mix(options: MixVerbOptions, session: Session) -> Status:
     for note in made.notes:
         session.note(note)
     session.say(
-        f"{output}: {made.n_sounds} windows of {options.mix.window:g} s with sounds of "
-        f"{made.n_clips} clips, and {made.n_background} of background"
+        f"{output}: {counted(made.n_sounds, 'window')} of {options.mix.window:g} s with sounds of "
+        f"{counted(made.n_clips, 'clip')}, and {made.n_background} of background"
     )
     session.note(f"next: semisonic train {output / 'labels.csv'}")
     return session.failed(made.failures, output / "bad_files.csv")

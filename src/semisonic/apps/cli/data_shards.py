@@ -11,6 +11,7 @@ from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.source import PATH_HELP, SourceOptions, load
 from semisonic.base.errors import OptionError
 from semisonic.base.options import option
+from semisonic.base.wording import counted
 from semisonic.data.shards import ShardOptions, pack
 
 
@@ -39,8 +40,9 @@ def pack_shards(options: ShardsOptions, session: Session) -> Status:
     packed = pack(load(options.data, options.source, session), output, options.shards)
     kept = f", {packed.n_kept} of them were there already" if packed.n_kept else ""
     size = sum(shard.stat().st_size for shard in packed.shards)
-    n_shards = "1 shard" if len(packed.shards) == 1 else f"{len(packed.shards)} shards"
-    session.say(f"{output}: {packed.n_files} recordings in {n_shards}, {size / 1e6:.1f} MB{kept}")
+    n_files = counted(packed.n_files, "recording")
+    n_shards = counted(len(packed.shards), "shard")
+    session.say(f"{output}: {n_files} in {n_shards}, {size / 1e6:.1f} MB{kept}")
     return session.failed(packed.failures)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session
 from semisonic.base.options import option
+from semisonic.base.wording import counted
 from semisonic.data import synth
 from semisonic.data.synth import SynthOptions
 
@@ -30,9 +31,11 @@ def make_synth(options: SynthVerbOptions, session: Session) -> None:
     synth.make(options.folder, options.synth)
     labelled, pool = synth.load(options.folder)
     session.say(
-        f"{options.folder}: {len(labelled)} clips of {len(labelled.classes)} classes "
-        f"({len(set(labelled.group.tolist()))} recordings, {len(labelled.folds)} folds) "
-        f"and {len(pool)} clips without labels"
+        f"{options.folder}: {counted(len(labelled), 'clip')} of "
+        f"{counted(len(labelled.classes), 'class', 'classes')} "
+        f"({counted(len(set(labelled.group.tolist())), 'recording')}, "
+        f"{counted(len(labelled.folds), 'fold')}) "
+        f"and {counted(len(pool), 'clip')} without labels"
     )
 
 

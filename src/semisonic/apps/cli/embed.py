@@ -10,7 +10,7 @@ from semisonic.labeling import EmbedOptions
 def embed(options: EmbedOptions, session: Session) -> Status:
     """Turn recordings into vectors that a search and a map can use.
 
-    Writes embeddings.npy (float32, a row a window), index.csv (what each row is) and
+    Writes embeddings.npy (float32, a row per window), index.csv (what each row is) and
     embedding.json (which model). More files are added to the same folder by the same command;
     what it holds already is not embedded again.
     """

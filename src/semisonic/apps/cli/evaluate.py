@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.training_verbs import begin, finish
@@ -15,7 +17,13 @@ def evaluate(options: EvaluateOptions, session: Session) -> Status:
         return Status.OK
     from semisonic.inference import evaluate as work
 
-    return finish(work(options), options.output, session)
+    result = work(options)
+    if not options.json:
+        return finish(result, options.output, session)
+    for remark in result.remarks():
+        session.note(remark)
+    session.say(json.dumps(result.numbers, indent=2, ensure_ascii=False))
+    return session.failed(result.failures, options.output / "bad_files.csv", "clip")
 
 
 command = command_from(
@@ -25,7 +33,7 @@ command = command_from(
     arguments=("data",),
     examples=[
         "semisonic evaluate runs/model path/to/labelled -o runs/test",
-        "semisonic evaluate runs/model path/to/esc10 --fold 5",
+        "semisonic evaluate runs/model path/to/esc10 --fold 5 --json",
     ],
     resumes=True,
     plans=True,

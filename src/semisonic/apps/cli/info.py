@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session
 from semisonic.inference import InfoOptions
@@ -14,7 +16,11 @@ def info(options: InfoOptions, session: Session) -> None:
     """
     from semisonic.inference import info as work
 
-    session.say(work(options).summary())
+    found = work(options)
+    if options.json:
+        session.say(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, default=str))
+    else:
+        session.say(found.summary())
 
 
 command = command_from(
@@ -24,7 +30,7 @@ command = command_from(
     optional=("path",),
     examples=[
         "semisonic info",
-        "semisonic info runs/model",
+        "semisonic info runs/model --json",
         'semisonic info "(64)5c-2p-(64)3c-2p-128fc" --n-mels 28',
     ],
 )

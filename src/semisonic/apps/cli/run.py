@@ -12,6 +12,7 @@ from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status, table
 from semisonic.apps.cli.training_verbs import SYNTH
 from semisonic.base import progress
+from semisonic.base.wording import counted
 from semisonic.data import describe_layout
 from semisonic.experiments import RunOptions
 
@@ -44,7 +45,8 @@ def _predict(result: ExperimentResult, model: Path, session: Session) -> None:
 
     progress.show(False)  # a bar would stand in the middle of the answer
     truth = [", ".join(labels) for labels in result.examples.labels]
-    session.say(f"\nThe trained model on {len(truth)} clips it has not heard: {', '.join(truth)}")
+    n_heard = counted(len(truth), "clip")
+    session.say(f"\nThe trained model on {n_heard} it has not heard: {', '.join(truth)}")
     session.say(predict_files(open_model(model), result.examples).summary())
     session.say(f"For more: semisonic predict {model} FILES")
 
@@ -56,12 +58,12 @@ def _plan(options: RunOptions, session: Session) -> Status:
 
     if recipe_kind(file) == STAGES:
         stages = read_stages(file, quick=options.quick, changes=options.changes)
-        size = f"{len(stages.stages)} stages, {stages.draws} draws"
+        size = f"{counted(len(stages.stages), 'stage')}, {counted(stages.draws, 'draw')}"
         session.note(f"{file}: {stages.title}; {size}")
     else:
         recipe = read_recipe(file, quick=options.quick, changes=options.changes)
-        draws = ", ".join(f"{one.label} in {one.draws} draws" for one in recipe.budgets)
-        session.note(f"{file}: {recipe.title}; {len(recipe.settings)} settings, {draws}")
+        draws = ", ".join(f"{one.label} in {counted(one.draws, 'draw')}" for one in recipe.budgets)
+        session.note(f"{file}: {recipe.title}; {counted(len(recipe.settings), 'setting')}, {draws}")
     for name in (options.data, options.unlabelled, options.source):
         if name is not None and str(name) != SYNTH:
             session.note(describe_layout(name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from semisonic.apps.cli.parser import command_from
 from semisonic.apps.cli.session import Session, Status
 from semisonic.apps.cli.training_verbs import SYNTH
+from semisonic.base.wording import counted
 from semisonic.data import describe_layout
 from semisonic.experiments import TuneOptions
 
@@ -34,8 +35,9 @@ def _plan(options: TuneOptions, session: Session) -> Status:
     n_trials, _ = plan_trials(options, target)
     draws = target.recipe.budgets[0].draws
     session.note(
-        f"{target.file}: {target.recipe.title}; {n_trials} trials of {options.inner_folds} inner "
-        f"folds in {draws} draws, {len(target.fronts())} front ends"
+        f"{target.file}: {target.recipe.title}; {counted(n_trials, 'trial')} of "
+        f"{counted(options.inner_folds, 'inner fold')} in {counted(draws, 'draw')}, "
+        f"{counted(len(target.fronts()), 'front end')}"
     )
     for one in target.space:
         session.note(f"  {one.name}: {one}")

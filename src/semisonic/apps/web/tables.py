@@ -32,7 +32,7 @@ def event_table(events: Events, kind: str, folder: Path) -> tuple[str, str]:
 
 
 def score_table(analysis: Analysis, classes: tuple[str, ...]) -> Iterator[str]:
-    """Lines of a CSV of scores along time: start, end and a column a class."""
+    """Lines of a CSV of scores along time: start, end and a column per class."""
     yield csv_line(["start_time", "end_time", *classes])
     frame, number = analysis.frame, 0
     for part in analysis.parts():

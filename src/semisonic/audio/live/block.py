@@ -73,7 +73,7 @@ class LiveSource(Protocol):
 
     @property
     def speed(self) -> float:
-        """Seconds of sound a second; 0 for as fast as it is taken."""
+        """Seconds of sound per second; 0 for as fast as it is taken."""
 
     def blocks(self) -> Iterator[Block | Gap]:
         """The sound, to its end.

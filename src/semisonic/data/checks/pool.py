@@ -62,7 +62,7 @@ def clean_pool(
         Listen for clips that were cut or encoded anew, besides comparing bytes. That decodes
         every clip once more (of a long one the first 30 s).
     workers : int, optional
-        Threads that decode; one a core by default.
+        Threads that decode; one per core by default.
     """
     kept, copies = without_copies(pool.without_labels(), labelled)
     near_copies: tuple[str, ...] = ()

@@ -166,8 +166,8 @@ def scored_note(events: Events) -> list[str]:
     if not n:
         return []
     return [
-        f"{counted(n, 'event')} with the score of a program; where nobody checked them, results "
-        "measured by them say how alike two programs are"
+        f"{counted(n, 'event')} with the score of a program: where nobody checked them, a result "
+        "measured with them tells how far a model agrees with that program, not whether it is right"
     ]
 
 

@@ -125,7 +125,7 @@ def convert_labels(
             clips = label_windows(found.events, found.root, durations, rules)
             notes += clips.notes
             paths = _write_windows(clips, output, draft, format, rules.background)
-            what = f"{len(clips)} windows"
+            what = counted(len(clips), "window")
         else:
             kept, refused = _keep(found.events, format)
             failures += refused
@@ -133,7 +133,7 @@ def convert_labels(
             if format in _TABLES and root is not None:
                 kept = replace(kept, file=_beside(kept.file.tolist(), found.root, output))
             paths = write_labels(kept, draft, format, root=_absolute(root), durations=durations)
-            what = f"{len(kept)} events"
+            what = counted(len(kept), "event")
         bad_rows = _write_failures(failures, draft)
     paths = [output.parent / path.relative_to(draft.parent) for path in paths]
     if bad_rows is not None:

@@ -1,4 +1,4 @@
-"""A CSV table with one column a class, as OpenSoundscape has it.
+"""A CSV table with one column per class, as OpenSoundscape has it.
 
 ``file,start_time,end_time`` and then 1 where the class is heard, 0 where it is not, and nothing or
 NaN where nobody knows. 1 and 0 become positive and negative events. Unknown becomes no event, as
@@ -125,6 +125,6 @@ def refuses(label: str) -> bool:
 
 
 FORMAT = Format(
-    "csv-wide", "a CSV table, one column a class", frozenset(), False,
+    "csv-wide", "a CSV table, one column per class", frozenset(), False,
     recognise, read, write, refuses,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Raven selection tables, one a recording or one over many.
+"""Raven selection tables, one per recording or one over many.
 
 Separated by tabs, with Raven's own column names. Where a table runs over several recordings,
 ``Begin Time (s)`` counts from the start of the first one, and ``File Offset (s)`` says where in its

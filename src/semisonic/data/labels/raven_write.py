@@ -10,6 +10,7 @@ import numpy as np
 
 from semisonic.base.errors import DataError, OptionError
 from semisonic.base.files import write_text
+from semisonic.base.wording import counted
 from semisonic.data.events import POSITIVE, Events
 from semisonic.data.labels.form import (
     BAND,
@@ -54,7 +55,8 @@ def write_combined(events: Events, output: Path, writing: Writing) -> list[Path]
     begins = _begins(writing.durations)
     unknown = sorted(set(events.file.tolist()) - set(begins))
     if unknown:
-        raise DataError(f"raven-combined: no duration for {len(unknown)} recordings: {unknown[0]}")
+        n = counted(len(unknown), "recording")
+        raise DataError(f"raven-combined: no duration for {n}: {unknown[0]}")
     order = np.argsort([float(begins[file]) for file in events.file.tolist()], kind="stable")
     its = events[order.astype(np.int64)] if len(events) else events
     files = its.file.tolist()

@@ -212,7 +212,7 @@ class _Matcher:
                 places[name] = self._find(form, found.path, name)
             except ValueError as error:
                 n_rows = sum(row.file == name for row in found.rows)
-                problems.append((f"{found.path}", f"{n_rows} events: {error}"))
+                problems.append((f"{found.path}", f"{counted(n_rows, 'event')}: {error}"))
         self.seen.update(places.values())
         kept = []
         for row in found.rows:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.options import check, option
+from semisonic.base.wording import counted
 from semisonic.data.clips import POSITIVE as CHECKED
 from semisonic.data.clips import UNCERTAIN as UNCHECKED
 from semisonic.data.clips import Clips
@@ -186,9 +187,9 @@ def _as_clips(cut: Clips, found: list[_Window], rules: WindowRules, by_program: 
         what = f"of the class '{rules.background}'" if rules.background else "left out"
         if by_program and rules.background:
             what += " with uncertain labels, as a program found nothing there and nobody listened"
-        notes.append(f"{silent} windows without any: {what}")
+        notes.append(f"{counted(silent, 'window')} without any: {what}")
     if unclear:
-        notes.append(f"{unclear} windows with too little of an event: without a label")
+        notes.append(f"{counted(unclear, 'window')} with too little of an event: without a label")
     types = np.array(
         [
             UNCHECKED if one.unsure or (by_program and not one.is_touched) else CHECKED

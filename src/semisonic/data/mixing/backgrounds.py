@@ -84,7 +84,7 @@ class Backgrounds:
             raise DataError(
                 f"background: found {len(self.sources)} recordings, the longest of {longest:g} s; "
                 f"expected at least {needed:g} s for windows of {self.seconds:g} s"
-                + (f" in {self.n_parts} parts, one a fold" if self.n_parts > 1 else "")
+                + (f" in {self.n_parts} parts, one per fold" if self.n_parts > 1 else "")
             )
         lengths = np.array([source.duration for source in self._usable])
         self._reach = np.cumsum(lengths) / lengths.sum()

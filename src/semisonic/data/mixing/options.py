@@ -57,7 +57,7 @@ class MixOptions:
         22050, "sample rate of the windows", unit="Hz", minimum=1000, maximum=768_000
     )
     seed: int = option(0, "seed; the same seed gives the same windows", minimum=0)
-    workers: int | None = option(None, "threads; one a core if not given", minimum=1)
+    workers: int | None = option(None, "threads; one per core if not given", minimum=1)
     cutting: CutOptions = option(CutOptions(), "what of a clip is mixed")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.readers.groups import groups_by_name
 from semisonic.data.readers.place import Place, ReadOptions, first_folder
@@ -35,10 +36,12 @@ def read(place: Place, options: ReadOptions) -> Clips:
     notes += told
     bare = labels.count("")
     if bare:
-        notes.append(f"{bare} recordings outside class folders have no label")
+        notes.append(f"without a label: {counted(bare, 'recording')} outside class folders")
     alone = sum(file == group for file, group in zip(files, groups, strict=True))
     if options.group == "folder" and alone:
-        notes.append(f"{alone} recordings lie directly in a class folder, so each is its own group")
+        notes.append(
+            f"directly in a class folder: {counted(alone, 'recording')}, each a group of its own"
+        )
     rows = (
         {"file": file, "labels": label, "group": group}
         for file, label, group in zip(files, labels, groups, strict=True)

@@ -80,7 +80,7 @@ def read(place: Place, options: ReadOptions) -> Clips:
         )
     table = read_table(path)
     if not table.rows:
-        raise DataError(f"{path}: a header and no rows, expected one row a clip")
+        raise DataError(f"{path}: a header and no rows, expected one row per clip")
     columns = find_columns(path, table.columns)
     entries, notes = _gather(table, columns, options)
     found = locate(
@@ -160,7 +160,7 @@ def _gather(
         )
     n_uncertain = sum(entry.label_type == UNCERTAIN for entry in entries.values())
     if n_uncertain:
-        notes.append(f"{n_uncertain} clips with {UNCERTAIN} labels: they only train")
+        notes.append(f"{counted(n_uncertain, 'clip')} with {UNCERTAIN} labels: they only train")
     joined = len(table.rows) - left_out - len(entries)
     if joined:
         some = next(e for e in entries.values() if len(e.labels) > 1 and e.n_rows > 1)

@@ -1,4 +1,4 @@
-"""FSDKaggle2018: 41 classes, one label a clip, 0.3 to 30 s, of Freesound.
+"""FSDKaggle2018: 41 classes, one label per clip, 0.3 to 30 s, of Freesound.
 
 9 473 clips train, of which 3 710 were verified by people (``manually_verified`` 1); the labels of
 the others, at least 65 to 70 % right in each class by the authors' estimate, are of the label type

@@ -1,4 +1,4 @@
-"""FSDKaggle2019: 80 classes, one or several labels a clip, 0.3 to 30 s.
+"""FSDKaggle2019: 80 classes, one or several labels per clip, 0.3 to 30 s.
 
 4 970 curated clips of Freesound train with labels that people gave; 19 815 noisy ones of Flickr
 train with labels that a program gave, of the label type "uncertain". The 4 481 clips of the test

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from semisonic.base.errors import DataError
+from semisonic.base.wording import counted
 from semisonic.data.clips import Clips
 from semisonic.data.labels.clips import clips_from_events, scored_note
 from semisonic.data.labels.formats import format_of, recognise
@@ -50,16 +51,16 @@ def reader(kind: str) -> Callable[[Place, ReadOptions], Clips]:
             first = "; ".join(f"{where}: {reason}" for where, reason in found.problems[:_SHOWN])
             more = ", ..." if len(found.problems) > _SHOWN else ""
             raise DataError(
-                f"{place.path}: {len(found.problems)} places of {format_of(kind).title} cannot be "
-                f"used: {first}{more}. Correct them, or let 'semisonic data labels' write a table "
-                "of the rest"
+                f"{place.path}: {counted(len(found.problems), 'place')} of "
+                f"{format_of(kind).title} cannot be used: {first}{more}. Correct them, or let "
+                "'semisonic data labels' write a table of the rest"
             )
         notes = [*found.notes, *(f"{where}: {reason}" for where, reason in found.problems)]
         silent = set(found.recordings) - set(found.events.file.tolist())
         if silent:
             notes.append(
-                f"{len(silent)} recordings without any event give no clips; 'semisonic data labels "
-                "--windows' makes windows without events of them"
+                f"no clips from {counted(len(silent), 'recording')} without any event; 'semisonic "
+                "data labels --windows' makes windows without events there"
             )
         notes += scored_note(found.events)
         return clips_from_events(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from semisonic.base.errors import DataError
 from semisonic.base.members import is_there
+from semisonic.base.wording import counted
 from semisonic.data.readers.place import base_name, relative_names
 
 _N_SHOWN = 5
@@ -57,7 +58,8 @@ def locate(
     names = [hits[0] if len(hits) == 1 else file for file, hits in zip(files, found, strict=True)]
     notes = []
     if n_elsewhere:
-        notes.append(f"{n_elsewhere} files found by name in folders below {root.name or root}")
+        n = counted(n_elsewhere, "file")
+        notes.append(f"{n} found by name in folders below {root.name or root}")
     if still and not allow_missing:
         raise DataError(_not_found(table, files, row_numbers, found, roots))
     if still:

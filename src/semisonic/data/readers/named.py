@@ -109,4 +109,4 @@ def need_rows(table: TableFile, columns: Sequence[str]) -> None:
             f"expected {', '.join(columns)}"
         )
     if not table.rows:
-        raise DataError(f"{table.path}: a header and no rows, expected one row a clip")
+        raise DataError(f"{table.path}: a header and no rows, expected one row per clip")

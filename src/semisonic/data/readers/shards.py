@@ -73,9 +73,10 @@ def read(place: Place, options: ReadOptions) -> Clips:
     for shard, reason in broken.items():
         _log.warning("%s. Its recordings are missing; the other shards are read", reason)
         rows.append({"file": shard})
+    n_shards = counted(len(shards), "shard")
     if not rows:
         raise DataError(
-            f"{place.path}: no recordings in {len(shards)} shards. Looked for members with the "
+            f"{place.path}: no recordings in {n_shards}. Looked for members with the "
             f"endings {', '.join(sorted(AUDIO_SUFFIXES))}"
         )
     files = [row["file"] for row in rows]
@@ -84,9 +85,8 @@ def read(place: Place, options: ReadOptions) -> Clips:
         row["group"] = group
     found = {label for row in rows for label in _as_list(row.get("labels"))}
     classes = [*named, *sorted(found - set(named))] if named else None
-    n_shards = "1 shard" if len(shards) == 1 else f"{len(shards)} shards"
-    n = len(rows) - len(broken)
-    notes = [f"{n} clips listed in {n_shards}; nothing was unpacked", *map(str, broken.values())]
+    n = counted(len(rows) - len(broken), "clip")
+    notes = [f"{n} listed in {n_shards}; nothing was unpacked", *map(str, broken.values())]
     return Clips.from_rows(root, rows, classes, options.name or place.name, notes)
 
 

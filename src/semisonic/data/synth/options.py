@@ -69,7 +69,7 @@ def checked(options: SynthOptions) -> SynthOptions:
     check(options)
     if options.recordings_per_class < options.n_folds:
         raise OptionError(
-            f"{options.clips_per_class} clips a class, {options.clips_per_recording} from a "
+            f"{options.clips_per_class} clips per class, {options.clips_per_recording} from a "
             f"recording, come from {options.recordings_per_class} recordings; expected at least "
             f"one for each of {options.n_folds} folds. Ask for more clips_per_class, fewer "
             "clips_per_recording or fewer n_folds"

@@ -26,7 +26,7 @@ from semisonic.evaluation.plots.style import (
 def class_recall(
     recalls: Mapping[str, ArrayLike], classes: Sequence[str], title: str = ""
 ) -> Figure:
-    """One row a class, the best found (by the last arm) at the top.
+    """One row per class, the best found (by the last arm) at the top.
 
     Two arms are two dots joined by a line; one arm is bars.
 

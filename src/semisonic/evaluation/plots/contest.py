@@ -35,7 +35,7 @@ def contest(
     chance: float | None = None,
     title: str = "",
 ) -> Figure:
-    """One row a classifier, a numbered dot a fold, a bar at the mean over folds.
+    """One row per classifier, a numbered dot per fold, a bar at the mean over folds.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def _lines(axes: object, n: int, human: float | None, chance: float | None) -> N
 def recall_table(
     recalls: Mapping[str, Sequence[float]], classes: Sequence[str], title: str = ""
 ) -> Figure:
-    """A grid of recalls: a row a class, the best found at the top, a column a classifier.
+    """A grid of recalls: a row per class, the best found at the top, a column per classifier.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _HALF = 0.17
 
 @styled
 def fold_values(comparison: Comparison, title: str = "") -> Figure:
-    """One line a fold and draw from the control's accuracy to the other arm's.
+    """One line per fold and draw from the control's accuracy to the other arm's.
 
     Short bars are the means of a fold; the last column joins the means over all folds.
     """

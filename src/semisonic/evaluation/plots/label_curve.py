@@ -1,4 +1,4 @@
-"""Accuracy against labels a class, with and without the pool."""
+"""Accuracy against labels per class, with and without the pool."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def label_curve(
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([f"{tick:.3g}" for tick in ticks])
-    axes.set_xlabel("labels a class")
+    axes.set_xlabel("labels per class")
     axes.set_ylabel("accuracy")
     axes.grid(axis="y")
     percent_axis(axes.yaxis)

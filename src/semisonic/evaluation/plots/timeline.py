@@ -1,4 +1,4 @@
-"""When each sound was heard in a recording: a row a class, a bar an event."""
+"""When each sound was heard in a recording: a row per class, a bar per event."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def add_generated(page: Page, content: ExperimentContent) -> None:
     page.section("What the generators made")
     page.figure(
         plots.patches(seen.rows, [spaced(name) for name in seen.names], unit="dB"),
-        "Labelled training clips, and patches made after them: a column a class, one colour "
+        "Labelled training clips, and patches made after them: a column per class, one colour "
         "scale, low frequencies at the bottom. First fold and draw.",
         name="generated",
         alt="Spectrograms of training clips above generated ones, by " + ", ".join(seen.rows),

@@ -160,7 +160,7 @@ def add_folds(page: Page, content: ExperimentContent, main: Comparison) -> None:
     )
     page.figure(
         plots.fold_values(main),
-        "Accuracy by test fold, one dot a draw; bars are means.",
+        "Accuracy by test fold, one dot per draw; bars are means.",
         name="folds",
         alt="Accuracy of both arms by fold; means "
         f"{percent(main.a.mean)} and {percent(main.b.mean)}",
@@ -241,7 +241,7 @@ OUTCOMES = {
     "worse": "worse",
     "better here": "better on these clips",
     "worse here": "worse on these clips",
-    "open": "not shown",
+    "open": "may be chance",
 }
 
 

@@ -86,7 +86,7 @@ class Stage:
         "a filter leaves of those", choices=PARTS,
     )  # fmt: skip
     filter: str = option("", "stage whose model filters the noisy labels; for the data 'kept'")
-    against: tuple[str, ...] = option((), "stages that this one is held against in the report")
+    against: tuple[str, ...] = option((), "stages that this one is compared with in the report")
     method: str = option(
         "supervised", "how clips without a label are learned from: the noisy ones that the "
         "stage learns no label of, and the pool", choices=WAYS,

@@ -80,7 +80,7 @@ def write_stages_report(
 
 
 def gain_rows(outcome: StagesOutcome) -> list[Row]:
-    """Rows of the table of gains: stage, what it is held against, gain, p, corrected p, earned."""
+    """Rows of the table of gains: stage, what it is compared with, gain, p, corrected p, earned."""
     corrected = holm([c.p for c in outcome.comparisons])
     return [
         (c.b.name, c.a.name, Measured(c.difference, *c.claimed_interval), c.p, p, earned(c, p))
@@ -88,16 +88,18 @@ def gain_rows(outcome: StagesOutcome) -> list[Row]:
     ]
 
 
-GAINS = ("stage", "held against", "gain", "p", "p (Holm)", "earns its place")
+GAINS = ("stage", "compared with", "gain", "p", "p (Holm)", "earns its place")
 
 
 def earned(c: Comparison, p: float) -> str:
-    """Whether a stage is better than what it is held against; ``p`` allows for all questions."""
+    """Whether a stage is better than what it is compared with; ``p`` allows for all questions."""
     if c.is_shown and p < _LEVEL:
         return "yes" if c.difference > 0 else "no: it harms"
     if c.outcome != "open":
-        return "not shown: " + ("better" if c.difference > 0 else "worse") + " on these clips only"
-    return "not shown"
+        return (
+            "may be chance: " + ("better" if c.difference > 0 else "worse") + " on these clips only"
+        )
+    return "may be chance"
 
 
 def _add_stages(page: Page, recipe: StagesRecipe, outcome: StagesOutcome) -> None:
@@ -161,7 +163,7 @@ def _add_gains(page: Page, outcome: StagesOutcome) -> None:
     )
     page.figure(
         comparison_plot(outcome.comparisons, measured="gain in lwlrap"),
-        "Gain of each stage over what it is held against. Thick: interval over recordings and "
+        "Gain of each stage over what it is compared with. Thick: interval over recordings and "
         "draws; thin: over other training clips too; filled: shown.",
         name="gains",
     )

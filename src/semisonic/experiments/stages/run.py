@@ -36,7 +36,7 @@ from semisonic.recipes import find
 from semisonic.training import RunFolder, choose_device
 from semisonic.training.precision import with_plan
 
-_HEADERS = ("stage", "lwlrap", "mAP", "held against", "gain", "p", "earns its place")
+_HEADERS = ("stage", "lwlrap", "mAP", "compared with", "gain", "p", "earns its place")
 
 
 def run_stages(options: RunOptions) -> ExperimentResult:

@@ -154,7 +154,8 @@ def plan_trials(options: TuneOptions, target: Target) -> tuple[int, list[dict[st
     points = grid_points(target.space)
     if options.trials and options.trials > len(points):
         raise OptionError(
-            f"option 'trials': found {options.trials}, but the grid has {len(points)} points; "
+            f"option 'trials': found {options.trials}, but the grid has "
+            f"{counted(len(points), 'point')}; "
             "leave the option out to try them all"
         )
     return options.trials or len(points), points
@@ -235,7 +236,8 @@ def _report(
     if best is None:
         reasons = sorted({one.reason for one in outcome.of(FAILED)})
         raise OptionError(
-            f"all {len(outcome.trials)} trials failed; the first reason: {reasons[0]}"
+            f"{counted(len(outcome.trials), 'trial')}, and none succeeded; the first reason: "
+            f"{reasons[0]}"
         )
     file = run.folder / FILE
     # As the recipe says, and not as it was settled on this machine.
@@ -280,7 +282,7 @@ def _answers(outcome: Outcome, score: float, luck: float) -> tuple[str, ...]:
     said += gain_in_words(outcome)
     failed = outcome.of(FAILED)
     if failed:
-        said.append(f"{len(failed)} trials failed, the first: {failed[0].reason}")
+        said.append(f"{counted(len(failed), 'trial')} failed, the first: {failed[0].reason}")
     return (*said, ONCE)
 
 

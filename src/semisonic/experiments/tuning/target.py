@@ -199,7 +199,7 @@ def _checked(base: Setting, name: str, spec: Any, where: str) -> Dimension:
     if value_of(base, name) is None:
         raise OptionError(
             f"{place}search over '{name}': the recipe gives it no value that the best one could "
-            f"be held against; give one with --change {name}=…"
+            f"be compared with; give one with --change {name}=…"
         )
     return one
 

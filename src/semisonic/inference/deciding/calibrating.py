@@ -81,7 +81,7 @@ def fit_calibration(
     logits : array, shape (n, n_classes)
         Of clips that were not trained on.
     target : array
-        Class numbers (n,), or 0 and 1, (n, n_classes), with several labels a clip.
+        Class numbers (n,), or 0 and 1, (n, n_classes), with several labels per clip.
     weights : array, shape (n,), optional
         How much each row counts, such as one over the number of windows of its clip.
 

@@ -32,7 +32,7 @@ Table = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Held:
-    """What a network computes of clips that it was not trained on, a row a window.
+    """What a network computes of clips that it was not trained on, a row per window.
 
     Attributes
     ----------

@@ -60,7 +60,7 @@ def features_of_noise(
 def check_noise(
     model: SoundModel, *, seed: int, per_kind: int = PER_KIND, device: str | torch.device = "cpu"
 ) -> tuple[NoiseRow, ...]:
-    """What the model says of noise that no rule was fitted by, a row a kind."""
+    """What the model says of noise that no rule was fitted by, a row per kind."""
     features = features_of_noise(model.mel, seed=seed, per_kind=per_kind, beyond_db=0.0)
     said = answer_rows(model, features, np.arange(len(features)), device=device)
     rows = []

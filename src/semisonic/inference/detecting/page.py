@@ -62,7 +62,7 @@ def _top(page: Page, result: DetectResult, recordings: str) -> None:
     )
     rows = result.by_class()
     numbers = [
-        Number(str(n), "events", f"{n / result.hours:.1f} an hour" if result.hours else ""),
+        Number(str(n), "events", f"{n / result.hours:.1f} per hour" if result.hours else ""),
         Number(str(len(rows)), "classes found", f"of {len(result.labels)} looked for"),
         Number(duration(3600 * result.hours), "of audio", recordings),
     ]
@@ -101,10 +101,10 @@ def _classes(page: Page, result: DetectResult) -> None:
     needed = dict(zip(result.labels, result.thresholds.tolist(), strict=True))
     page.section("Classes")
     page.table(
-        ["class", "events", "seconds in all", "events an hour", "best score", "threshold"],
+        ["class", "events", "seconds in all", "events per hour", "best score", "threshold"],
         [(*row, needed[row[0]]) for row in rows],
         name="classes",
-        formats={"seconds in all": "{:.1f}".format, "events an hour": "{:.1f}".format,
+        formats={"seconds in all": "{:.1f}".format, "events per hour": "{:.1f}".format,
                  "best score": "{:.2f}".format, "threshold": "{:.2f}".format},
     )  # fmt: skip
 
@@ -128,7 +128,7 @@ def _timelines(page: Page, result: DetectResult) -> None:
         heard = [label for label in labels if label in set(mine.label.tolist())]
         page.figure(
             timeline(mine, heard, result.durations[file]),
-            f"{file}: {len(mine)} events in {duration(result.durations[file])}. "
+            f"{file}: {counted(len(mine), 'event')} in {duration(result.durations[file])}. "
             "The surer, the darker.",
             name=f"timeline-{number}",
             alt=f"When sounds were heard in {file}",
@@ -149,7 +149,7 @@ def _days(page: Page, result: DetectResult) -> None:
         n = len(set(mine.file.tolist()))
         page.figure(
             timeline(mine, heard, 24 * 3600.0),
-            f"{site}, {day}: {len(mine)} events in {n} recording{'s' * (n != 1)}, by the "
+            f"{site}, {day}: {counted(len(mine), 'event')} in {counted(n, 'recording')}, by the "
             "recorder's clock. The surer, the darker; hours without a recording are empty, too.",
             name=f"timeline-{number}",
             alt=f"When sounds were heard at {site} on {day}",

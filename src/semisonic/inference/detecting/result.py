@@ -85,7 +85,7 @@ class DetectResult(Result):
         return sum(self.durations.values()) / 3600
 
     def by_class(self) -> list[tuple[str, int, float, float, float]]:
-        """A row a class: label, events, their seconds, events an hour, the best score.
+        """A row per class: label, events, their seconds, events per hour, the best score.
 
         The most frequent first; a class without events is left out.
         """
@@ -106,7 +106,7 @@ class DetectResult(Result):
         """For a terminal."""
         n, n_files = len(self.events), len(self.durations)
         recordings = counted(n_files, "recording")
-        lines = [f"{n} events in {recordings}, {duration(3600 * self.hours)} of audio"]
+        lines = [f"{counted(n, 'event')} in {recordings}, {duration(3600 * self.hours)} of audio"]
         if self.heard and self.seconds:
             lines[0] += f" ({self.heard / self.seconds:.0f} times faster than it plays)"
         rows = self.by_class()
@@ -115,7 +115,7 @@ class DetectResult(Result):
                 [label, count, f"{total:.1f}", f"{rate:.1f}", f"{best:.2f}"]
                 for label, count, total, rate, best in rows
             ]
-            headers = ["label", "events", "seconds", "an hour", "best score"]
+            headers = ["label", "events", "seconds", "per hour", "best score"]
             lines.append(plain_table(headers, cells))
         times = [one.recorded_at for one in self.origins.values() if one.recorded_at]
         if times:

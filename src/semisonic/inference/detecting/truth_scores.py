@@ -47,16 +47,16 @@ class TruthScores:
         """A line for the terminal."""
         c, placed = self.noticed.overall, self.placed.overall
         if not c.n_true:
-            return f"held against labels: no event is marked, {c.n_found} were found"
+            return f"compared with the labels: no event is marked, {c.n_found} were found"
         text = (
-            f"held against labels ({counted(c.n_true, 'event')}, "
+            f"compared with the labels ({counted(c.n_true, 'event')}, "
             f"{counted(self.n_recordings, 'recording')}): precision "
             f"{c.precision:.2f}, recall {c.recall:.2f}, F1 {c.f1:.2f}; placed within 0.2 s: F1 "
-            f"{placed.f1:.2f}; {c.false_alarms_per_hour:.1f} false alarms an hour"
+            f"{placed.f1:.2f}; {c.false_alarms_per_hour:.1f} false alarms per hour"
         )
         if c.n_matched:
             begin, end = (float(np.median(np.abs(e))) for e in (c.onset_errors, c.offset_errors))
-            text += f"; middle error of beginnings {begin:.2f} s, of ends {end:.2f} s"
+            text += f"; median error of onsets {begin:.2f} s, of ends {end:.2f} s"
         return text
 
 

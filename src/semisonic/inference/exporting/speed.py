@@ -38,7 +38,7 @@ class Form:
     milliseconds : float
         For a clip, the median.
     real_time : float
-        Seconds of sound a second.
+        Seconds of sound per second.
     """
 
     name: str

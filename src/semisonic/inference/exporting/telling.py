@@ -108,7 +108,7 @@ def card_of(
     lines = [write_card(model, provenance(about)).rstrip(), "", "## This file", ""]
     lines += [f"- Input: {facts['input']}, shape {' x '.join(json.loads(facts['input_shape']))}"]
     lines += [f"- {facts['windows']}"]
-    lines += [f"- Output: scores, 0 to 1, one column a class; {EMBEDDINGS} where it has them"]
+    lines += [f"- Output: scores, 0 to 1, one column per class; {EMBEDDINGS} where it has them"]
     lines += [f"- Quantised: {facts['quantized']}", f"- Licence: {facts['licence']}"]
     if parity is not None:
         lines += [f"- Compared with the model: {line}" for line in parity_lines(parity, model)]

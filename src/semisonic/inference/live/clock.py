@@ -14,7 +14,7 @@ class StreamClock:
     Parameters
     ----------
     speed : float
-        Of the source: seconds of sound a second. With 0 there is no capture time; the sound is
+        Of the source: seconds of sound per second. With 0 there is no capture time; the sound is
         then dated as though it had begun at ``began`` and been heard in real time.
     began : datetime, optional
         Time of the first sample; by default that of capture (with speed 0: now).

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from semisonic.base.wording import counted
+
 KEPT = 10_000
 """Windows whose times are kept for medians: more than an hour at a hop of half a second."""
 
@@ -67,8 +69,8 @@ class Meter:
     def summary(self) -> str:
         """All of it in a few lines, for a terminal."""
         lines = [
-            f"heard {self.seconds:.1f} s: {self.n_windows} windows scored, "
-            f"{self.n_skipped} skipped, {self.n_events} events"
+            f"heard {self.seconds:.1f} s: {counted(self.n_windows, 'window')} scored, "
+            f"{self.n_skipped} skipped, {counted(self.n_events, 'event')}"
         ]
         if self.n_windows and self.speed:
             middle, high = 1000 * np.quantile(self.latencies, [0.5, 0.95])

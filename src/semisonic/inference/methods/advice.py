@@ -69,7 +69,7 @@ class Situation:
     Attributes
     ----------
     labels_per_class : float
-        Mean number of labelled clips a class.
+        Mean number of labelled clips per class.
     n_labelled : int
     n_pool : int
         Unlabelled clips beside them.

@@ -37,7 +37,7 @@ class ClassLine:
     def learn(
         cls, x: Array, shares: NDArray[Any], weights: Array, several: bool = False
     ) -> ClassLine:
-        """Logistic regression; for several labels a clip one for each class."""
+        """Logistic regression; for several labels per clip one for each class."""
         if several:
             each = [_binary(x, column, weights) for column in shares.T]
             return cls(np.stack([w for w, _ in each]), np.array([b for _, b in each]), several)
@@ -57,7 +57,7 @@ class ClassLine:
         return np.asarray(expit(logits) if self.several else softmax(logits, axis=1))
 
     def fit_to(self, x: Array, wanted: NDArray[Any]) -> dict[str, float]:
-        """Loss (nats) and, for one label a clip, accuracy on some clips."""
+        """Loss (nats) and, for one label per clip, accuracy on some clips."""
         scores = np.clip(self.scores(x), 1e-12, 1.0 - 1e-12)
         if self.several:
             loss = wanted * np.log(scores) + (1.0 - wanted) * np.log1p(-scores)

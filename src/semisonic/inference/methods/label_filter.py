@@ -132,7 +132,7 @@ def kept_labels(decisions: Sequence[Decision]) -> dict[str, tuple[str, ...]]:
 
 
 def write_decisions(path: Path, decisions: Sequence[Decision]) -> None:
-    """Write a CSV file with a row a label; :func:`read_decisions` gives the same back."""
+    """Write a CSV file with a row per label; :func:`read_decisions` gives the same back."""
     rows = (
         [one.clip, one.label, _YES[one.kept], one.reason, one.rank, repr(one.score)]
         for one in decisions

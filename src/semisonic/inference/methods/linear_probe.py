@@ -58,10 +58,10 @@ def fit_probe(
     features : FeatureStore or ndarray, shape (n, channel, mel, frame)
         In dB.
     target : ndarray
-        Class numbers (n,), or 0 and 1, (n, n_classes), for several labels a clip.
+        Class numbers (n,), or 0 and 1, (n, n_classes), for several labels per clip.
     train, pool : ndarray of int64
         Labelled rows, and rows to be guessed; those that are labelled keep their labels. For
-        several labels a clip the pool gives the scale of embeddings alone.
+        several labels per clip the pool gives the scale of embeddings alone.
     how : MethodOptions
         Of which ``rounds``, ``threshold``, ``alignment`` and ``pool_weight`` are read.
     truth : ndarray of int64, shape (n,), optional
@@ -72,7 +72,7 @@ def fit_probe(
     Returns
     -------
     FitResult
-        Its history has a row a round: ``loss`` (nats) and ``accuracy`` of the labelled clips,
+        Its history has a row per round: ``loss`` (nats) and ``accuracy`` of the labelled clips,
         ``used`` (share of the pool that was guessed surely), ``precision`` where known.
     list of PseudoLabels
         The guesses of each round.
@@ -110,7 +110,7 @@ def solve_probe(
     wanted : ndarray, shape (n, n_classes)
         One where a class is, else zero.
     unknown : ndarray, shape (n_pool, dim)
-        Of one label a clip; with several there are no guesses.
+        Of one label per clip; with several there are no guesses.
     named : ndarray of int64, shape (n_pool,)
         What the rows of the pool are called in guesses, ascending.
     how, truth

@@ -62,7 +62,7 @@ def train_in_rounds(
     ----------
     features : FeatureStore or ndarray, shape (n, channel, mel, frame)
     target : ndarray
-        Class numbers (n,), or shares (n, n_classes) for several labels a clip.
+        Class numbers (n,), or shares (n, n_classes) for several labels per clip.
     train, pool : ndarray of int64
         Labelled rows, and rows to be named.
     train_round : callable

@@ -67,7 +67,7 @@ class MethodOptions:
         0.0, "blend pairs of clips, shares from Beta(x, x); 0 is off", minimum=0.0, maximum=10.0
     )
     pool_ratio: float = option(
-        2.0, "unlabelled clips a step for each labelled one", minimum=0.1, maximum=50.0
+        2.0, "unlabelled clips per step for each labelled one", minimum=0.1, maximum=50.0
     )
     pool_weight: float | None = option(
         None, "weight of the loss of unlabelled clips beside that of labelled ones; probe: of "

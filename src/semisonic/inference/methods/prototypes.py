@@ -60,7 +60,7 @@ def fit_prototypes(
     features : FeatureStore or ndarray, shape (n, channel, mel, frame)
         In dB.
     target : ndarray
-        Class numbers (n,), or 0 and 1, (n, n_classes), for several labels a clip: a class then
+        Class numbers (n,), or 0 and 1, (n, n_classes), for several labels per clip: a class then
         has a mean of the clips with it and one of those without.
     train : ndarray of int64
         Labelled rows. A class without any is never answered.

@@ -21,7 +21,7 @@ class PseudoLabels:
     rows : ndarray of int64, shape (n,)
         Rows of the features, ascending.
     shares : ndarray of float32, shape (n, n_classes)
-        A class, or a sharpened distribution; for several labels a clip, each class's score.
+        A class, or a sharpened distribution; for several labels per clip, each class's score.
     sureness : ndarray of float64, shape (n,)
         Score of the best class before sharpening.
     """
@@ -75,10 +75,10 @@ def pseudo_labels(
     expected : ndarray, shape (n_classes,)
         Shares of the classes among the labels.
     threshold : float
-        How sure a guess must be, 0 to 1. With several labels a clip: each class must be
+        How sure a guess must be, 0 to 1. With several labels per clip: each class must be
         above it or below one minus it.
     alignment : float
-        0 to 1; see :func:`align`. One label a clip only.
+        0 to 1; see :func:`align`. One label per clip only.
     temperature : float
         0 gives a class; above 0 a distribution, sharpened below 1.
     """

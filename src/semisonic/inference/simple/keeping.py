@@ -24,7 +24,7 @@ Tables = dict[str, Array]
 SURE = 30.0
 """Logit of a class that all clips to learn from have; less, of one that none has."""
 BY_CLASS = ("svm", "logistic", "boosting")
-"""Models that learn several labels a clip class by class."""
+"""Models that learn several labels per clip class by class."""
 
 
 def fit_head(name: str, head: SimpleHead, x: Array, target: Array, seed: int) -> None:
@@ -40,7 +40,7 @@ def fit_head(name: str, head: SimpleHead, x: Array, target: Array, seed: int) ->
         Statistics.
     target : ndarray
         Class numbers (n,), each class at least once, or 0 and 1, (n, n_classes), for several
-        labels a clip.
+        labels per clip.
     seed : int
 
     Raises

@@ -33,7 +33,7 @@ def fit_simple(
     features : FeatureStore or ndarray, shape (n, channel, mel, frame)
         In dB, or waves.
     target : ndarray
-        Class numbers (n,), or 0 and 1, (n, n_classes), for several labels a clip.
+        Class numbers (n,), or 0 and 1, (n, n_classes), for several labels per clip.
     train : ndarray of int64
         Labelled rows.
     seed : int
@@ -43,7 +43,7 @@ def fit_simple(
     Returns
     -------
     FitResult
-        Its history has one row: ``accuracy`` of the labelled clips, with one label a clip.
+        Its history has one row: ``accuracy`` of the labelled clips, with one label per clip.
     """
     begun = perf_counter()
     head = cast(SimpleHead, model.head[-1])

@@ -106,13 +106,13 @@ def _clips(options: CalibrateOptions, model: SoundModel) -> tuple[Clips, list[st
     if clips.is_multi_label and not model.multi_label:
         raise DataError(
             f"'{clips.name}': some clips carry several labels, but the model chooses one; keep one "
-            "label a clip"
+            "label per clip"
         )
     return clips, unknown
 
 
 def write_thresholds(path: Path, model: SoundModel, fitted: Fitted) -> None:
-    """A row a class: threshold, whether the wanted precision is shown, and what was reached."""
+    """A row per class: threshold, whether the wanted precision is shown, and what was reached."""
     write_csv(
         path,
         THRESHOLD_COLUMNS,

@@ -65,7 +65,7 @@ def write_calibrate_page(
 def _top(page: Page, result: CalibrateResult) -> None:
     fitted, (before, after) = result.fitted, result.reliability
     page.verdict(
-        f"Scores and truth lie {percent(after.error)} apart, {percent(before.error)} before",
+        f"Calibration error {percent(after.error)}, {percent(before.error)} before",
         f"Calibration: {fitted.decision.calibration.text()}. Of the clips called known.",
     )
     cells = [

@@ -71,7 +71,7 @@ class CalibrateResult(Result):
         return measure(target, self.fitted.before[rows]), measure(target, self.fitted.after[rows])
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a class: threshold, what it reaches, and on how many clips."""
+        """A row per class: threshold, what it reaches, and on how many clips."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -90,8 +90,9 @@ class CalibrateResult(Result):
             f"calibrated by {counted(n, 'clip')} of "
             f"{counted(len(set(f.held.clips.group.tolist())), 'recording')}: "
             f"{decision.calibration.text()}",
-            f"scores and truth lie {percent(after.error)} apart (calibration error), "
-            f"{percent(before.error)} before; of clips called known, recordings left out in turn",
+            f"calibration error {percent(after.error)}, {percent(before.error)} before: how far "
+            "scores are from the share of right answers; of clips called known, recordings left "
+            "out in turn",
         ]
         if f.thresholds:
             shown = sum(t.outcome == SHOWN for t in f.thresholds)

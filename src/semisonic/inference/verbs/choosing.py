@@ -96,7 +96,7 @@ def _dropout_given(options: TrainOptions) -> float | None:
 
 
 def per_class(clips: Clips, chosen: Selection) -> float:
-    """Mean number of labels a class, those of the validation part as well."""
+    """Mean number of labels per class, those of the validation part as well."""
     return sum(len(clips.labels[row]) for row in chosen.used.tolist()) / len(clips.classes)
 
 

@@ -67,6 +67,8 @@ class EvaluateResult(Result):
         How good it is on each part, by each way of parting that was asked for.
     notes : tuple of str
         What is known of the recordings that the clips were cut from.
+    numbers : mapping of str to Any
+        What stands in metrics.json.
     """
 
     measurement: Measurement
@@ -77,6 +79,7 @@ class EvaluateResult(Result):
     origin: Origin | None = None
     parts: Mapping[str, Sequence[Part]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -84,7 +87,7 @@ class EvaluateResult(Result):
         return self.measurement.metrics
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a clip: labels, recording, best class, and the score of each class."""
+        """A row per clip: labels, recording, best class, and the score of each class."""
         return self.measurement.to_frame()
 
     def summary(self) -> str:
@@ -110,18 +113,21 @@ class EvaluateResult(Result):
             worst = sorted(found, key=lambda part: part.value)[:PARTS_SHOWN]
             said = "; ".join(f"{p.name} {percent(p.value)} of {p.n_clips} clips" for p in worst)
             lines.append(f"worst by {by}: {said}")
-        if self.origin is not None:
-            lines.append(f"note: the model {self.origin.text()}")
-        lines += [f"warning: {overlap.text()}" for overlap in self.overlaps]
-        if self.unknown:
-            lines.append(f"left out, not known to the model: {', '.join(self.unknown)}")
-        lines += self.notes
+        lines += self.remarks()
         lines += unreadable(self.failures)
         lines.append(f"report: {self.report}")
         return "\n".join(lines)
 
+    def remarks(self) -> list[str]:
+        """What a reader of the numbers has to know of the model and the clips."""
+        lines = [] if self.origin is None else [f"note: the model {self.origin.text()}"]
+        lines += [f"warning: {overlap.text()}" for overlap in self.overlaps]
+        if self.unknown:
+            lines.append(f"left out, not known to the model: {', '.join(self.unknown)}")
+        return [*lines, *self.notes]
 
-REPORTED = ("by", "level", "bootstrap", "mistakes")
+
+REPORTED = ("by", "level", "bootstrap", "mistakes", "json")
 """Options that shape the report alone: with others the report of the same run is made anew."""
 
 
@@ -152,7 +158,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     if clips.is_multi_label and not model.multi_label:
         raise DataError(
             f"'{clips.name}': some clips carry several labels, but the model chooses one; train "
-            "on such a data set, or keep one label a clip"
+            "on such a data set, or keep one label per clip"
         )
     with open_run("evaluate", options, free=REPORTED) as run:
         run.add_data("model", content_hash(file)[:16])
@@ -180,12 +186,11 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             write_csv(table, CELLS, rows_of(parts))
         origin = {"published_weights": published_in(made)} if published_in(made) else {}
         needs = cost(model, len(rows), heard, seconds)
-        write_json(
-            run.path("metrics.json"), plain({**numbers(measurement), "cost": needs, **origin})
-        )
+        found_numbers = plain({**numbers(measurement), "cost": needs, **origin})
+        write_json(run.path("metrics.json"), found_numbers)
         result = EvaluateResult(
             measurement, tuple(found), tuple(unknown), failures, run.folder / "report.html",
-            Origin.of(made), parts, (*clips.notes, *together.notes),
+            Origin.of(made), parts, (*clips.notes, *together.notes), found_numbers,
         )  # fmt: skip
         write_page(
             run.folder, result.measurement, model, made,
@@ -246,8 +251,8 @@ def score_all(
             heard += float(np.diff(clip.times, axis=1).sum())
     if not rows:
         raise DataError(
-            f"'{clips.name}': none of {len(clips)} clips could be read; the first: "
-            f"{failures[0][0]}: {failures[0][1]}"
+            f"'{clips.name}': none of {counted(len(clips), 'clip')} could be read; the "
+            f"first: {failures[0][0]}: {failures[0][1]}"
         )
     return np.stack(scores), rows, tuple(failures), heard
 
@@ -280,7 +285,7 @@ def cost(model: SoundModel, n_clips: int, heard: float, seconds: float) -> dict[
 
 
 def write_scores(path: Path, m: Measurement) -> None:
-    """A row a clip: labels, best class, and the score of each class."""
+    """A row per clip: labels, best class, and the score of each class."""
     names = m.clips.classes
     rows = (
         [clip, ";".join(labels), group, names[best], *(f"{score:.5f}" for score in scores)]

@@ -254,11 +254,12 @@ def _method(
             "model": str(model_file),
             "network": model.name,
             "parameters": f"{count_parameters(model):,}",
-            "multiply-adds a window": f"{count_macs(model, model.mel.shape) / 1e6:.1f} million",
+            "multiply-adds per window": f"{count_macs(model, model.mel.shape) / 1e6:.1f} million",
             "window": f"{model.mel.duration:g} s at {model.mel.sample_rate} Hz",
-            "time": f"{duration(seconds)}, {len(m.clips) / max(seconds, 1e-9):.0f} clips a second",
+            "time": f"{duration(seconds)}, "
+            f"{len(m.clips) / max(seconds, 1e-9):.0f} clips per second",
             "real-time factor": f"{seconds / max(heard, 1e-9):.2g}, decoding included: "
-            f"{heard / max(seconds, 1e-9):,.0f} seconds of sound a second",
+            f"{heard / max(seconds, 1e-9):,.0f} seconds of sound per second",
             "published weights": "none" if origin is None else f"{origin.title} ({origin.source})",
             "trained": str(made.get("created", "unknown")),
             **parts,

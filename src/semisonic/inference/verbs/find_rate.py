@@ -53,7 +53,7 @@ class FindRateResult(Result):
     remarks: Failures
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a step: the learning rate, the loss, and its moving average."""
+        """A row per step: the learning rate, the loss, and its moving average."""
         import pandas as pd
 
         return pd.DataFrame(

@@ -11,7 +11,7 @@ from torch import nn
 
 from semisonic.base.errors import ModelError
 from semisonic.base.files import read_json
-from semisonic.base.options import check
+from semisonic.base.options import check, to_dict
 from semisonic.features import MelOptions
 from semisonic.inference.modelfile import ENCODER, MODEL
 from semisonic.inference.options import InfoOptions
@@ -35,6 +35,18 @@ _MANY = 20  # classes named in full
 
 
 @dataclass(frozen=True)
+class Fact:
+    """A value, and the text that stands for it on a terminal."""
+
+    value: Any
+    text: str
+
+    def __str__(self) -> str:
+        """For a terminal."""
+        return self.text
+
+
+@dataclass(frozen=True)
 class InfoResult:
     """What ``info`` found: a title and facts, in order."""
 
@@ -45,6 +57,14 @@ class InfoResult:
     def failures(self) -> tuple[tuple[str, str], ...]:
         """Nothing can fail in part."""
         return ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values themselves, by names without spaces."""
+        values = {
+            name.replace(" ", "_").replace("-", "_"): f.value if isinstance(f, Fact) else f
+            for name, f in self.facts.items()
+        }
+        return {"title": self.title, **values}
 
     def summary(self) -> str:
         """For a terminal."""
@@ -80,9 +100,9 @@ def info(options: InfoOptions) -> InfoResult:
     code = body.encoder.code_shape(*options.mel.shape[1:])
     facts = {
         **_size(nn.Sequential(body.encoder, body.neck), body.encoder, options.mel),
-        "code": f"{_shape(code)} (channel x mel x frame)",
-        "embedding": f"{body.neck.out_features} numbers",
-        "registered names": ", ".join(names()),
+        "code": Fact(code, f"{_shape(code)} (channel x mel x frame)"),
+        "embedding": Fact(body.neck.out_features, f"{body.neck.out_features} numbers"),
+        "registered names": list(names()),
     }
     return InfoResult(f"architecture '{body.name}' (class layer not counted)", facts)
 
@@ -124,11 +144,12 @@ def _file(path: Path) -> InfoResult:
         title = f"classifier {path}"
         classes = said["classes"]
         shown = ", ".join(classes[:_MANY]) + (", ..." if len(classes) > _MANY else "")
-        facts: dict[str, Any] = {"classes": f"{len(classes)}: {shown}"}
-        facts["labels a clip"] = "several" if said["multi_label"] else "one"
+        facts: dict[str, Any] = {"classes": Fact(classes, f"{len(classes)}: {shown}")}
+        facts["labels per clip"] = "several" if said["multi_label"] else "one"
         facts["calibration"] = decision.calibration.text()
         facts["rules for unknown"] = decision.unknown.names
-        facts["thresholds"] = [f"{k} {v:.2f}" for k, v in decision.thresholds.items()][:_MANY]
+        reached = [f"{k} {v:.2f}" for k, v in decision.thresholds.items()][:_MANY]
+        facts["thresholds"] = Fact(dict(decision.thresholds), ", ".join(reached) or "none")
     else:
         model = load_encoder(path)
         title = f"pre-trained encoder {path}"
@@ -154,11 +175,16 @@ def _file(path: Path) -> InfoResult:
 
 
 def _size(network: nn.Module, encoder: nn.Module, mel: MelOptions) -> dict[str, Any]:
+    sizes = {"network": count_parameters(network), "encoder": count_parameters(encoder)}
+    work = count_macs(network, mel.shape)
     return {
-        "parameters": f"{count_parameters(network):,} ({count_parameters(encoder):,} encoder)",
-        "multiply-adds": f"{count_macs(network, mel.shape) / 1e6:.1f} million a window",
-        "input": f"{mel.duration:g} s at {mel.sample_rate} Hz, {mel.input} {_shape(mel.shape)} "
-        "(channel x mel x frame)",
+        "parameters": Fact(sizes, f"{sizes['network']:,} ({sizes['encoder']:,} encoder)"),
+        "multiply-adds": Fact(work, f"{work / 1e6:.1f} million per window"),
+        "input": Fact(
+            to_dict(mel),
+            f"{mel.duration:g} s at {mel.sample_rate} Hz, {mel.input} {_shape(mel.shape)} "
+            "(channel x mel x frame)",
+        ),
     }
 
 
@@ -171,7 +197,9 @@ def _flat(values: Any) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         return {}
     return {
-        str(name).replace("_", " "): f"{value:.4g}" if isinstance(value, float) else value
+        str(name).replace("_", " "): Fact(value, f"{value:.4g}")
+        if isinstance(value, float)
+        else value
         for name, value in values.items()
         if isinstance(value, (int, float, str))
     }

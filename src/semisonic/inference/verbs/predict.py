@@ -200,7 +200,7 @@ def predict_files(
     top : int
         Classes given for each row.
     windows : bool
-        One row a window instead of one a clip.
+        One row per window instead of one per clip.
     unknown : bool
         Answer "unknown" for sounds that the model's rule calls so.
     threshold : "auto", float, optional
@@ -363,7 +363,7 @@ def predictions_of(
     windows: bool = False,
     rule: Rule = Rule(),  # noqa: B008  (frozen)
 ) -> Iterator[Prediction]:
-    """The rows for one scored clip: one, or one a window."""
+    """The rows for one scored clip: one, or one per window."""
     file, several = str(clips.file[clip.row]), model.multi_label
     table = clip.windows if windows else clip.mean[None]
     known = clip.known if windows else np.array([clip.mean_known])

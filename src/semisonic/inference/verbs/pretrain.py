@@ -89,7 +89,7 @@ class PretrainResult(Result):
     notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """A row an epoch: losses, learning rate, what was held out."""
+        """A row per epoch: losses, learning rate, what was held out."""
         import pandas as pd
 
         return pd.DataFrame(self.outcome.history)
@@ -98,7 +98,7 @@ class PretrainResult(Result):
         """For a terminal."""
         o = self.outcome
         lines = [
-            f"pre-trained '{o.network.name}' by {_how(o)} on {self.n_train} clips, "
+            f"pre-trained '{o.network.name}' by {_how(o)} on {counted(self.n_train, 'clip')}, "
             f"{self.n_held_out} held out: best of {counted(len(o.history), 'epoch')} is "
             f"{o.fit.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}",
             _held_out_line(o),

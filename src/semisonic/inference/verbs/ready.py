@@ -69,7 +69,7 @@ class Ready:
     prepared : Prepared
         Of these and of the pool behind them.
     target : ndarray
-        Class numbers, or a column a class, of all rows of features.
+        Class numbers, or a column per class, of all rows of features.
     rows_train, rows_noisy, rows_held : ndarray of int64
         Rows of features to learn from, those of labels that nobody checked apart where an
         option asks for it, and to choose the epoch by.

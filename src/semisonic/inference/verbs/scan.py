@@ -12,6 +12,7 @@ from semisonic.base.errors import OptionError
 from semisonic.base.files import write_json
 from semisonic.base.options import check
 from semisonic.base.result import Result
+from semisonic.base.wording import counted
 from semisonic.data.scan import Scan, counts, write_tables
 from semisonic.data.scan import scan as look_at
 from semisonic.data.scan.recording import COLUMNS
@@ -60,7 +61,7 @@ class ScanResult(Result):
         return self.scan.bad_files
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a recording, as in recordings.csv."""
+        """A row per recording, as in recordings.csv."""
         import pandas as pd
 
         return pd.DataFrame([one.row() for one in self.scan.recordings], columns=list(COLUMNS))
@@ -73,7 +74,8 @@ class ScanResult(Result):
         found = self.counts
         if found["n_with_time"]:
             first, last = found["first_recorded_at"][:16], found["last_recorded_at"][:16]
-            yield f"times: {found['n_with_time']} recordings, {first} to {last}".replace("T", " ")
+            n_timed = counted(found["n_with_time"], "recording")
+            yield f"times: {n_timed}, {first} to {last}".replace("T", " ")
         if found["sites"]:
             names = ", ".join(found["sites"][:6]) + (", ..." if len(found["sites"]) > 6 else "")
             yield f"sites: {len(found['sites'])} ({names})"
@@ -85,14 +87,14 @@ class ScanResult(Result):
             if self.scan.near_compared
             else ("; copies cut or encoded anew were not looked for")
         )
-        yield f"copies: {found['n_identical_pairs']} pairs of the same bytes{compared}"
+        yield f"copies: {counted(found['n_identical_pairs'], 'pair')} of the same bytes{compared}"
         if found["n_different_labels"]:
-            yield f"copies with different labels: {found['n_different_labels']} pairs"
+            yield f"copies with different labels: {counted(found['n_different_labels'], 'pair')}"
         if self.scan.n_decoded:
             speed = self.scan.decoded_duration / max(self.scan.seconds, 1e-9)
             yield (
-                f"decoded: {self.scan.n_decoded} files in {self.scan.seconds:.1f} s, {speed:.0f} "
-                f"times as fast as they play; {self.scan.n_reused} were known"
+                f"decoded: {counted(self.scan.n_decoded, 'file')} in {self.scan.seconds:.1f} s, "
+                f"{speed:.0f} times as fast as they play; {self.scan.n_reused} were known"
             )
         else:
             yield f"decoded: none, all {self.scan.n_reused} were known"

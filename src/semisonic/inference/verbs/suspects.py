@@ -107,7 +107,7 @@ def write_list(path: Path, result: SuspectsResult) -> None:
 
 
 def write_all_scores(path: Path, result: SuspectsResult) -> None:
-    """A row a clip: label, quality, whether it is a suspect, and the score of each class."""
+    """A row per clip: label, quality, whether it is a suspect, and the score of each class."""
     clips, found = result.clips, result.found
     rows = zip(clips.ids, found.quality, found.is_suspect, result.scores, strict=True)
     write_csv(

@@ -65,7 +65,7 @@ class SuspectsResult(Result):
     def agreement(self) -> float:
         """Share of the labels that the models would have given too, 0 to 1.
 
-        With several labels a clip, share of the answers yes and no to each class.
+        With several labels per clip, share of the answers yes and no to each class.
         """
         if self.clips.is_multi_label:
             return float(((self.scores >= 0.5) == (self.clips.targets() > 0)).mean())

@@ -78,7 +78,7 @@ class TrainResult(Result):
     method: str = "supervised"
 
     def to_frame(self) -> pd.DataFrame:
-        """A row an epoch: losses, learning rate, validation."""
+        """A row per epoch: losses, learning rate, validation."""
         import pandas as pd
 
         return pd.DataFrame(self.outcome.history)
@@ -97,7 +97,7 @@ class TrainResult(Result):
         if self.method == FITTED:
             how = "a simple classifier, fitted to statistics of each clip"
         lines = [
-            f"trained '{o.model.name}' on {self.n_train} clips of "
+            f"trained '{o.model.name}' on {counted(self.n_train, 'clip')} of "
             f"{len(o.model.classes)} classes, {self.n_held_out} for validation: {how}, "
             f"{o.seconds:.0f} s, {o.fit.precision}"
         ]
@@ -110,8 +110,8 @@ class TrainResult(Result):
             lines.append("no validation clips: all epochs were run and the last weights kept")
         if len(self.selection.test):
             lines.append(
-                f"{len(self.selection.test)} clips of the test fold took no part: score them "
-                "with evaluate --fold"
+                f"{counted(len(self.selection.test), 'clip')} of the test fold took no part: "
+                "score with evaluate --fold"
             )
         if o.generated is not None:
             n_patches, before = len(o.generated.target), o.generated.fit.seconds
@@ -193,7 +193,7 @@ def validate(
 ) -> dict[str, Any]:
     """Score the validation clips once more, each by the mean of its windows; write both files.
 
-    ``metrics.json`` holds the numbers, ``validation.csv`` a row a clip.
+    ``metrics.json`` holds the numbers, ``validation.csv`` a row per clip.
     """
     if not len(rows):
         return {}

@@ -10,7 +10,7 @@ from pathlib import Path
 from semisonic.audio.remote import shown, url_of
 from semisonic.base.errors import OptionError
 from semisonic.base.options import check
-from semisonic.base.wording import duration
+from semisonic.base.wording import counted, duration
 from semisonic.data.outputs import check_folder, placed
 from semisonic.labeling.embed_options import EmbedOptions
 from semisonic.labeling.embedder import open_embedder
@@ -44,11 +44,13 @@ class EmbedResult:
     def summary(self) -> str:
         """For a terminal."""
         index = self.index
-        clips = f"{self.n_clips} clips: {self.n_new} embedded in {duration(self.seconds)}"
+        clips = (
+            f"{counted(self.n_clips, 'clip')}: {self.n_new} embedded in {duration(self.seconds)}"
+        )
         if self.n_clips > self.n_new:
             clips += f", {self.n_clips - self.n_new} were there"
-        files = len(set(index.clips.file.tolist()))
-        lines = [clips, f"{len(index)} rows of {index.dim} numbers, {files} recordings"]
+        files = counted(len(set(index.clips.file.tolist())), "recording")
+        lines = [clips, f"{counted(len(index), 'row')} of {index.dim} numbers, {files}"]
         if self.failures:
             lines.append(f"{len(self.failures)} could not be read: see {BAD_FILES}")
         lines.append(f"index: {shown(self.place)}")

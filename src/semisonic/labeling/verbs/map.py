@@ -12,7 +12,7 @@ import numpy as np
 from semisonic.base.errors import OptionError
 from semisonic.base.files import read_json
 from semisonic.base.options import check, to_dict
-from semisonic.base.wording import percent
+from semisonic.base.wording import counted, percent
 from semisonic.labeling.clusters import Agreement, Clusters, agreement, find_clusters
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.map_options import MapOptions
@@ -52,7 +52,7 @@ class MapResult:
     def failures(self) -> tuple[tuple[str, str], ...]:
         """Points without a sound, where sounds are in the page."""
         n = sum(not source for source in self.sounds.sources)
-        return ((f"{n} points", "the recording cannot be read any more"),) if n else ()
+        return ((counted(n, "point"), "the recording cannot be read any more"),) if n else ()
 
     def summary(self) -> str:
         """For a terminal."""
@@ -64,12 +64,15 @@ class MapResult:
             lines[0] += f"; {self.sounds.megabytes:.1f} MB of sound in the page"
         if self.clusters is not None:
             outliers = float(np.mean(self.clusters.number < 0))
-            text = f"{self.clusters.count} clusters ({self.clusters.method})"
+            text = f"{counted(self.clusters.count, 'cluster')} ({self.clusters.method})"
             lines.append(f"{text}, {percent(outliers)} outliers" if outliers else text)
+            if crowded := self.clusters.crowded():
+                lines.append(f"note: {crowded}")
         if self.agreement is not None:
             lines.append(
-                f"against {self.agreement.n} labels: purity {percent(self.agreement.purity)}, "
-                f"adjusted mutual information {self.agreement.mutual:.2f}"
+                f"against {counted(self.agreement.n, 'label')}: purity "
+                f"{percent(self.agreement.purity)}, adjusted "
+                f"mutual information {self.agreement.mutual:.2f}"
             )
         lines.append(f"report: {self.report}")
         return "\n".join(lines)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from semisonic.base.errors import DataError
 from semisonic.base.options import check
+from semisonic.base.wording import counted
 from semisonic.data import Clips, load_clips
 from semisonic.data.label_log import is_log
 from semisonic.features import MelOptions
@@ -103,5 +104,6 @@ def said_of(queue: Queue, table: Path, n_pool: int) -> str:
     """A queue in words, for a terminal."""
     why = Counter(row.why for row in queue)
     kinds = ", ".join(f"{n} {name}" for name, n in why.most_common())
-    n_files = len({row.file for row in queue})
-    return f"{len(queue)} of {n_pool} stretches, of {n_files} recordings: {kinds}\nqueue: {table}"
+    pool = counted(n_pool, "stretch", "stretches")
+    files = counted(len({row.file for row in queue}), "recording")
+    return f"{len(queue)} of {pool}, of {files}: {kinds}\nqueue: {table}"

@@ -8,7 +8,7 @@ the network's own probabilities. A network that is consistent about the clean la
 believes a wrong one less. As in the paper the gradient flows through both places where the
 probabilities stand, so the loss is cross-entropy plus a pull towards sure answers.
 
-Where we differ: with several labels a clip each class is a question of its own, and its target
+Where we differ: with several labels per clip each class is a question of its own, and its target
 is mixed with its own probability. The paper's 0.95 is the default; seed systems for tagging
 used 0.7 with several labels.
 """

@@ -6,7 +6,7 @@ empirical risk minimization".
 What it changes: nothing. A row that is surely wrong has a steep slope, so wrong labels pull
 hard; that is what the other losses of this folder change.
 
-Where we differ: with several labels a clip it is the binary cross-entropy, mean over the
+Where we differ: with several labels per clip it is the binary cross-entropy, mean over the
 classes.
 """
 

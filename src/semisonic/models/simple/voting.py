@@ -14,7 +14,7 @@ class NeighbourHead(SimpleHead):
     """The nearest examples vote, weighted by one over their distance.
 
     Tables: ``examples`` (example, feature), ``shares`` (example, class) of 0 and 1,
-    ``n_neighbours``, and ``several``, 1 with several labels a clip.
+    ``n_neighbours``, and ``several``, 1 with several labels per clip.
     """
 
     examples: Tensor
@@ -75,7 +75,7 @@ class TreesHead(SimpleHead):
     Tables: ``feature``, ``threshold``, ``left``, ``right`` and ``row`` (node,), ``roots`` (tree,),
     ``leaves`` (row, class): what is added, the same row for like leaves, ``start`` (class,): what
     it is added to, and ``kind``, 0 for logits, 1 for scores of exclusive classes, 2 for scores
-    with several labels a clip.
+    with several labels per clip.
     """
 
     LOGITS, EXCLUSIVE, SEVERAL = 0, 1, 2

@@ -12,7 +12,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral }) {
   const many = h("button", { type: "button", class: "quiet", "aria-pressed": "false", title: "Several labels for one clip; Enter saves (M)", onclick: () => toggleMany() }, "Several labels");
   const ask = h("div", { class: "note", hidden: true, role: "group", "aria-label": "Several labels" }), sure = h("span", {}), change = h("button", { type: "button", onclick: async () => { ask.hidden = true; await setSeveral(!mayBeSeveral); if (mayBeSeveral) toggleMany(); } });
   ask.append(sure, h("div", { class: "row" }, change, h("button", { type: "button", onclick: () => { ask.hidden = true; } }, "Leave it")));
-  const kind = h("button", { type: "button", class: "quiet", hidden: true, title: "Whether a clip of this project may carry several labels", onclick: () => askSeveral() }, "One label a clip …");
+  const kind = h("button", { type: "button", class: "quiet", hidden: true, title: "Whether a clip of this project may carry several labels", onclick: () => askSeveral() }, "One label per clip …");
   const save = h("button", { type: "button", class: "main", hidden: true, onclick: () => give([...picked]) }, "Save");
   const hint = (key) => h("kbd", { "aria-hidden": "true" }, key);
   const act = (text, key, work) => h("button", { type: "button", onclick: work, "aria-keyshortcuts": key }, text, hint(key));
@@ -54,9 +54,9 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral }) {
   // What it means is said before the project is changed; no answer changes it by itself.
   function askSeveral() {
     sure.textContent = mayBeSeveral
-      ? "Clips of this project may carry several labels. With one label a clip, those that were given several are not learned from, and the learning curve begins anew."
+      ? "Clips of this project may carry several labels. With one label per clip, those that were given several are not learned from, and the learning curve begins anew."
       : "A clip of this project carries one label. If clips may carry several, each label becomes a yes-or-no question of its own, for all clips, and the learning curve begins anew.";
-    change.textContent = mayBeSeveral ? "One label a clip" : "Let clips carry several";
+    change.textContent = mayBeSeveral ? "One label per clip" : "Let clips carry several";
     ask.hidden = false;
     change.focus();
   }

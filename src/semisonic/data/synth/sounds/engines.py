@@ -1,4 +1,4 @@
-"""Machines that fire or beat many times a second: engine, chainsaw, helicopter, vacuum."""
+"""Machines that fire or beat many times per second: engine, chainsaw, helicopter, vacuum."""
 
 from __future__ import annotations
 
