@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_plan import POOL, RECIPE, table
+from test_plan import POOL, table
 
 from semisonic import recipes
 from semisonic.base.errors import DataError, OptionError
@@ -202,19 +202,6 @@ def test_only_what_is_random_or_has_other_labels_is_done_again_in_each_draw() ->
     assert len(set(names(plan, "supervised"))) == folds + 2 * folds
     assert not any(len(job.pool) for job in plan.train)
     assert not plan.pretrain
-
-
-def test_jobs_of_networks_keep_their_names() -> None:
-    """Names of jobs that were done before simple classifiers came."""
-    plan = make_plan(RECIPE, table(), POOL, seed=1)
-    assert plan.pretrain[0].name == NAMES[0]
-    assert plan.train[0].name == NAMES[1]
-    assert plan.train[-1].name == NAMES[2]
-
-
-NAMES = (
-    "pretrain-e9a474b510e20a8a", "train-850e7985dc566f67", "train-1d05e80a277c1932",
-)  # fmt: skip
 
 
 def test_what_a_classifier_lacks_is_told() -> None:

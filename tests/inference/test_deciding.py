@@ -122,7 +122,9 @@ def test_silence_and_noise_never_give_a_confident_class(
         assert row.surest < 0.6 or row.refused < 1.0, row
     assert np.mean([row.refused for row in rows]) >= 0.99
     said = predict_files(model, [material["noise"]], unknown=True)
-    assert [row.labels[0] for row in said.rows] == ["unknown"] * said.n_rows
+    assert [row.labels[0] for row in said.rows] == [
+        "silence" if Path(row.file).name.startswith("silence") else "unknown" for row in said.rows
+    ]
     known = predict_files(model, [material["test"]], unknown=True)
     assert np.mean([row.reason == "" for row in known.rows]) > 0.8
 
@@ -227,13 +229,16 @@ def test_predict_says_unknown_and_why(
             assert row["score"] == ""
             assert row["reason"] in ("like nothing learned", "below threshold")
             assert row["label_2"] in KINDS
+        elif row["label"] == "silence":
+            assert row["score"] == ""
+            assert row["reason"] == "digital silence"
         else:
             assert row["reason"] == ""
             assert float(row["score"]) >= limits[row["label"]] - 1e-4
             assert float(row["known"]) >= 0.5
     assert "unknown (like nothing learned)" in result.summary()
     strict = predict(replace(options, unknown=False, threshold="1.0"))
-    assert {row.labels[0] for row in strict.rows} == {"unknown"}
+    assert {row.labels[0] for row in strict.rows} == {"silence", "unknown"}
     with pytest.raises(OptionError, match="expected auto, or 0 to 1"):
         predict(replace(options, threshold="2"))
     with pytest.raises(ModelError, match="no thresholds"):
@@ -245,9 +250,9 @@ def test_a_long_recording_of_silence_with_a_sound_in_it(calibrated: Path, tmp_pa
     sf.write(tmp_path / "long.wav", wave, RATE)
     model = open_model(calibrated)
     rows = predict_files(model, [tmp_path / "long.wav"], windows=True, unknown=True).rows
-    assert [row.labels[0] for row in rows] == ["unknown", "unknown", "sweep", "unknown", "unknown"]
+    assert [row.labels[0] for row in rows] == ["silence", "silence", "sweep", "silence", "silence"]
     whole = predict_files(model, [tmp_path / "long.wav"], unknown=True).rows[0]
-    assert whole.labels[:2] == ("unknown", "sweep")
+    assert whole.labels[0] == "sweep"
 
 
 @pytest.fixture(scope="module")
