@@ -56,7 +56,7 @@ def test_a_rule_against_noise_takes_clips_of_any_length(tmp_path: Path) -> None:
     centres = statistics_of_rows(model, features_of(model, x), rows)[:2].astype(np.float32)
     noise = Noise(
         Limit(0.5, 0.2), np.full(n, 0.005, np.float32), 0.005 * centres, np.ones(2, np.float32),
-        0.0, behind=model.neck.out_features,
+        0.0,
     )  # fmt: skip
     model.decision = Decision(unknown=Unknown((noise,), 0.95))
     scores = scores_of(model, x)
