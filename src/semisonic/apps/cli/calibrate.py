@@ -34,7 +34,7 @@ command = command_from(
     name="calibrate",
     arguments=("data",),
     examples=[
-        "semisonic calibrate runs/model path/to/labelled -o runs/calibrated",
+        "semisonic calibrate runs/model path/to/validation -o runs/calibrated",
         "semisonic calibrate runs/model path/to/esc10 --fold 4 --precision 0.95",
         "semisonic calibrate runs/model labels.csv --method temperature --unknown none",
     ],

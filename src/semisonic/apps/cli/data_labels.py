@@ -91,7 +91,7 @@ command = command_from(
     name="labels",
     examples=[
         "semisonic data labels night1.Table.1.selections.txt -o night1.csv",
-        "semisonic data labels path/to/recordings -o labels.csv --windows 3",
+        "semisonic data labels path/to/annotated -o labels.csv --windows 3",
         "semisonic data labels events.csv -o tracks --format audacity",
     ],
 )

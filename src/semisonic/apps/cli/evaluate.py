@@ -32,7 +32,7 @@ command = command_from(
     name="evaluate",
     arguments=("data",),
     examples=[
-        "semisonic evaluate runs/model path/to/labelled -o runs/test",
+        "semisonic evaluate runs/model path/to/test -o runs/test",
         "semisonic evaluate runs/model path/to/esc10 --fold 5 --json",
     ],
     resumes=True,

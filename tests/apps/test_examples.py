@@ -1,0 +1,343 @@
+"""Every example of every help runs as it stands, on small recordings with the examples' names."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import numpy as np
+import pytest
+import soundfile as sf
+
+from semisonic import recipes
+from semisonic.apps.cli.main import Verbs, command, main
+from semisonic.apps.cli.parser import Verb
+from semisonic.base import progress
+from semisonic.data import synth
+from semisonic.engines.engine import LocalEngine, OwnCalls
+from semisonic.inference import synthetic
+from semisonic.training import FitOptions
+from semisonic.training.options import SweepOptions
+
+pytestmark = pytest.mark.slow
+
+RATE = 8000
+CLASSES = ("fox", "owl", "siren")
+TESTS = Path(__file__).parents[1]
+MADE_FIRST = (
+    'semisonic train path/to/labelled -o runs/model --model "(4)3c-4p-gp" --method supervised'
+    " --n-mels 16 --sample-rate 8000 --duration 1 --n-fft 256 --hop-length 256",
+    'semisonic pretrain path/to/pool -o runs/encoder --model "(4)3c-4p-gp" --n-mels 16'
+    " --sample-rate 8000 --duration 1 --n-fft 256 --hop-length 256",
+    "semisonic embed runs/model path/to/recordings -o runs/index",
+    "semisonic project new path/to/recordings --encoder runs/model -o runs/project",
+    "semisonic project suggest runs/project -n 18",
+    "semisonic convert yamnet yamnet.onnx -o yamnet.encoder --duration 1",
+)
+"""What examples presuppose, in this order."""
+
+NO_MICROPHONE = "sounddevice"
+ENDS_OTHERWISE = {
+    "semisonic listen runs/model": (2, NO_MICROPHONE),
+    "semisonic listen --list-devices": (2, NO_MICROPHONE),
+    "semisonic listen runs/model --classes siren --min-duration 2 --on-event './alarm.sh'": (
+        2, NO_MICROPHONE,
+    ),
+    "semisonic data check path/to/esc50": (3, ""),
+    "semisonic data check path/to/esc10 --unlabelled path/to/pool --json": (3, ""),
+}  # fmt: skip
+"""Examples that need a microphone run up to the error of a machine that has none; a check that
+finds copies in two folds, as it does among these few like sounds, says so with a 3."""
+
+
+def every_verb(group: Verbs = command) -> Iterator[Verb]:
+    for name in group.verbs:
+        found = group.get_command(click.Context(group), name)
+        yield from every_verb(found) if isinstance(found, Verbs) else [found]
+
+
+LONG_STUDIES = ("run", "tune")
+"""Verbs that train dozens of networks; their own tests run them with smaller recipes."""
+
+EXAMPLES = [
+    line for verb in every_verb() if verb.name not in LONG_STUDIES for line in verb.examples
+]
+
+
+def sound(kind: str, number: int, seconds: float = 1.0) -> np.ndarray:
+    rng = np.random.default_rng([CLASSES.index(kind), number])
+    time_s = np.arange(round(seconds * RATE)) / RATE
+    pitch = rng.uniform(200, 300)
+    wave = {
+        "fox": lambda: rng.normal(0, 0.15, len(time_s)),
+        "owl": lambda: 0.4 * np.sin(2 * np.pi * pitch * time_s),
+        "siren": lambda: 0.4 * np.sin(2 * np.pi * (500 + 3 * pitch * time_s) * time_s),
+    }[kind]()
+    return wave + rng.normal(0, 0.01, len(time_s))
+
+
+def write_table(file: Path, *rows: tuple[object, ...], delimiter: str = ",") -> None:
+    with file.open("w", newline="") as stream:
+        csv.writer(stream, delimiter=delimiter).writerows(rows)
+
+
+def write_recordings(folder: Path) -> None:
+    """All that examples name and that is not made by a verb."""
+    to = folder / "path" / "to"
+    for name in ("disk/2026-05-01", "some", "quiet", "pool"):
+        (to / name).mkdir(parents=True)
+    sizes = {"labelled": 6, "recordings": 15, "test": 6, "validation": 15}
+    for at, (place, size) in enumerate(sizes.items()):
+        for kind in CLASSES:
+            (to / place / kind).mkdir(parents=True)
+            for number in range(size):
+                made = sound(kind, number + 20 * at)
+                sf.write(to / place / kind / f"{kind}{number}.wav", made, RATE)
+    for number in range(6):
+        for kind in CLASSES:
+            sf.write(to / "pool" / f"{kind}{number}.wav", sound(kind, 100 + number), RATE)
+        file = to / "disk" / "2026-05-01" / f"SMU01_20260501_0{number}0000.wav"
+        sf.write(file, sound("owl", 200 + number), RATE)
+        sf.write(to / "quiet" / f"{number}.wav", 0.1 * sound("fox", 300 + number, 3), RATE)
+        sf.write(to / "some" / f"{number}.wav", sound("siren", 400 + number), RATE)
+    shutil.copytree(to / "recordings", to / "annotated")
+    (to / "annotated" / "owl" / "owl0.txt").write_text("0.2\t0.8\towl\n")
+    for name in ("esc10", "esc50"):
+        write_esc(to / name)
+    for name in ("a.wav", "b.ogg", "recording.wav", "example.wav", "night.wav", "bark.wav"):
+        sf.write(folder / name, sound("owl", 500, 2), RATE)
+    sf.write(folder / "night1.wav", sound("owl", 501, 4), RATE)
+    sf.write(folder / "long.wav", sound("siren", 502, 16), RATE)
+    shutil.copytree(to / "recordings", folder / "recordings")
+    write_table(
+        folder / "labels.csv",
+        ("file", "label", "site"),
+        *(
+            (f"path/to/recordings/{kind}/{kind}{n}.wav", kind, f"site{n}")
+            for kind in CLASSES
+            for n in range(15)
+        ),
+    )
+    write_table(
+        folder / "events.csv",
+        ("file", "start_time", "end_time", "label"),
+        ("night.wav", 0.5, 1.5, "owl"),
+    )
+    write_table(
+        folder / "night1.Table.1.selections.txt",
+        ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)",
+         "High Freq (Hz)", "Species"),
+        (1, "Spectrogram 1", 1, 0.5, 1.5, 100, 900, "owl"),
+        delimiter="\t",
+    )  # fmt: skip
+    (folder / "recipes").mkdir()
+    source = recipes.find("cae-pretraining")
+    shutil.copyfile(source, folder / "recipes" / source.name)
+    shutil.copyfile(recipes.find("tune-demo"), folder / "my-recipe.toml")
+    (folder / "alarm.sh").write_text("#!/bin/sh\n")
+    (folder / "alarm.sh").chmod(0o755)
+
+
+def write_esc(folder: Path) -> None:
+    """Eight clips of each class in each of five folds."""
+    (folder / "audio").mkdir(parents=True)
+    (folder / "meta").mkdir()
+    rows = []
+    for fold in range(1, 6):
+        for target, kind in enumerate(CLASSES):
+            for take in "ABCDEFGH":
+                name = f"{fold}-{fold}{target}{ord(take)}-{take}-{target}.wav"
+                number = 600 + 100 * fold + ord(take)
+                sf.write(folder / "audio" / name, sound(kind, number, 0.5), RATE)
+                rows.append((name, fold, target, kind, True, name.split("-")[1], take))
+    write_table(
+        folder / "meta" / "esc50.csv",
+        ("filename", "fold", "target", "category", "esc10", "src_file", "take"),
+        *rows,
+    )
+
+
+def write_published(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Files with the published names and layouts, random weights, and few of them."""
+    import torch
+
+    from semisonic.models import PUBLISHED
+    from semisonic.models.general import panns
+    from semisonic.models.general.layouts import read_yamnet
+
+    patch.syspath_prepend(TESTS / "models")
+    from onnx_bytes import yamnet_model
+    from published_standins import Cnn14, Yamnet, shaken
+
+    widths = (4, 4, 8, 8, 8, 16)
+    patch.setattr(panns, "CNN14", widths)
+    layers = {"fc_audioset.weight": (5, 16), "fc_audioset.bias": (5,)}
+    small = dataclasses.replace(PUBLISHED["cnn14"], class_layers=layers)
+    patch.setitem(PUBLISHED, "cnn14", small)
+    torch.save({"model": shaken(Cnn14(widths, 5)).state_dict()}, folder / "Cnn14_mAP=0.431.pth")
+    states = folder / "yamnet.pt"
+    torch.save(shaken(Yamnet()).state_dict(), states)
+    tensors = {name: value.numpy() for name, value in read_yamnet(states).items()}
+    (folder / "yamnet.onnx").write_bytes(yamnet_model(tensors))
+
+
+def write_answers(folder: Path) -> None:
+    """What somebody said about half of the recordings: two logs, and a queue filled in."""
+    from semisonic.labeling import LabelLog
+
+    for log in (folder / "labels.jsonl", folder / "runs" / "project" / "labels.jsonl"):
+        answers = LabelLog(log, folder / "path" / "to" / "recordings")
+        for kind in CLASSES:
+            for number in range(3):
+                answers.append(f"{kind}/{kind}{number}.wav", 0.0, 1.0, kind)
+    queue = folder / "runs" / "project" / "queue.csv"
+    with queue.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    with queue.open("w", newline="") as stream:
+        table = csv.DictWriter(stream, list(rows[0]))
+        table.writeheader()
+        table.writerows({**row, "label": Path(row["file"]).parent.name} for row in rows)
+
+
+def fewer_sounds(whole: Callable[..., Any]) -> Callable[..., Any]:
+    def make(folder: Path, options: synth.SynthOptions, *rest: Any, **others: Any) -> Any:
+        less = dataclasses.replace(
+            options,
+            clips_per_class=min(options.clips_per_class, 5),
+            clips_per_recording=1,
+            n_pool=min(options.n_pool, 6),
+            duration=1.0,
+        )
+        return whole(folder, less, *rest, **others)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def small_budgets() -> Iterator[pytest.MonkeyPatch]:
+    """Two steps for each training, a few made-up sounds; no example says otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FitOptions, "n_steps", lambda *_: 2)
+        sounds = dataclasses.replace(synthetic.SOUNDS, n_classes=3, clips_per_class=5)
+        patch.setattr(synthetic, "SOUNDS", sounds)
+        here = lambda _, initializer, context, **__: OwnCalls(initializer, context)  # noqa: E731
+        patch.setattr(LocalEngine, "tasks", here)  # processes would not know of all this
+        patch.setattr(synth, "make", fewer_sounds(synth.make))
+        patch.setitem(sys.modules, "sounddevice", None)
+        patch.setattr(webbrowser, "open", lambda _: True)
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, small_budgets: pytest.MonkeyPatch) -> Path:
+    """A folder in which all is that examples presuppose."""
+    folder = tmp_path_factory.mktemp("examples") / "world"
+    write_recordings(folder)
+    write_published(folder, small_budgets)
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        for line in MADE_FIRST:
+            assert main(shlex.split(line)[1:]) == 0, line
+        write_answers(folder)
+        shutil.copytree("runs/model", "runs/other")
+    finally:
+        os.chdir(here)
+    return folder
+
+
+def stopped_once_it_serves(patch: pytest.MonkeyPatch) -> None:
+    """The app serves at a free port and is stopped as soon as it does."""
+    from semisonic.apps.web import serving
+    from semisonic.apps.web.stopping import Server
+
+    bind, startup = serving._bind, Server.startup
+
+    async def begin_and_end(server: Server, *arguments: Any, **others: Any) -> None:
+        await startup(server, *arguments, **others)
+        server.should_exit = True
+
+    patch.setattr(serving, "_bind", lambda host, _: bind(host, 0))
+    patch.setattr(Server, "startup", begin_and_end)
+
+
+@contextmanager
+def own_server(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server on this machine stands in for those of the published data sets."""
+    patch.syspath_prepend(TESTS / "data")
+    from get_server import Site, serving, zipped
+
+    from semisonic.data.get import RemoteFile, catalogue
+
+    names = [archive.folder for name in ("esc50", "fsdkaggle2019")
+             for archive in catalogue.SETS[name].archives]  # fmt: skip
+    files = {f"{name}.zip": zipped({f"{name}/a.txt": b"a"}) for name in names}
+    with serving(Site(files)) as site:
+        for name in ("esc50", "fsdkaggle2019"):
+            real = catalogue.SETS[name]
+            archives = tuple(
+                dataclasses.replace(
+                    one,
+                    files=(RemoteFile(f"{one.folder}.zip", f"{site.address}/{one.folder}.zip"),),
+                )
+                for one in real.archives
+            )
+            record = f"{site.address}/record"
+            near = dataclasses.replace(real, archives=archives, record=record)
+            patch.setitem(catalogue.SETS, name, near)
+        yield
+
+
+@contextmanager
+def a_stream_of(data: bytes) -> Iterator[IO[str]]:
+    with tempfile.TemporaryFile("r+") as stream:
+        os.write(stream.fileno(), data)
+        os.lseek(stream.fileno(), 0, os.SEEK_SET)
+        yield stream
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_an_example_of_the_help_runs(
+    line: str,
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(world, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    status, words = ENDS_OTHERWISE.get(line, (0, ""))
+    arguments = shlex.split(line)[1:]
+    if "-o" in arguments:  # what the world has of it already
+        there = Path(arguments[arguments.index("-o") + 1])
+        if there.is_dir():
+            shutil.rmtree(there)
+        there.unlink(missing_ok=True)
+    with ExitStack() as around:
+        if arguments[0] == "find-rate":  # which asks for so many at least
+            monkeypatch.setattr(FitOptions, "n_steps", lambda *_: 20)
+            fewer = tuple(20 if d == 140 else d for d in SweepOptions.__init__.__defaults__)
+            monkeypatch.setattr(SweepOptions.__init__, "__defaults__", fewer)
+        if arguments[0] == "app":
+            stopped_once_it_serves(monkeypatch)
+        if arguments[:2] == ["data", "get"]:
+            around.enter_context(own_server(monkeypatch))
+        if arguments[0] == "listen":
+            raw = (sound("owl", 700) * 32767).astype("<i2").tobytes()
+            monkeypatch.setattr(sys, "stdin", around.enter_context(a_stream_of(raw)))
+        around.callback(progress.show, False)
+        found = main(arguments)
+    said = capsys.readouterr()
+    assert found == status, said.err
+    assert words in said.err
