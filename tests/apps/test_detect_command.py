@@ -141,7 +141,7 @@ def test_events_keep_the_date_the_hour_and_the_site(
     assert heard_s == pytest.approx(expected, abs=0.5)
     page = (tmp_path / "run" / "detections.html").read_text(encoding="utf-8")
     assert "Hours of the day" in page
-    days = re.findall(r"(SITE\d), (2024-06-0\d): \d+ events in \d recording", page)
+    days = re.findall(r"(SITE\d), (2024-06-0\d): \d+ events? in \d recording", page)
     assert set(days) == {
         ("SITE1", "2024-06-01"), ("SITE1", "2024-06-02"), ("SITE2", "2024-06-01"),
     }  # fmt: skip

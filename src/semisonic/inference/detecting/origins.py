@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import takewhile
 
 import numpy as np
 
@@ -66,19 +67,29 @@ class HourRow:
 def origins_of(files: Iterable[str]) -> dict[str, Origin]:
     """What names and metadata of recordings tell; folders above all of them name no site."""
     listed = list(files)
-    local = {file: os.path.abspath(file) for file in listed if not url_of(file)}
-    above = os.path.commonpath([os.path.dirname(path) for path in local.values()] or ["/"])
-    below = [
-        os.path.relpath(local[file], above).replace(os.sep, "/") if file in local else file
-        for file in listed
-    ]
+    remote = [file for file in listed if url_of(file)]
+    local = {
+        os.path.abspath(file).replace(os.sep, "/"): file for file in listed if not url_of(file)
+    }
+    below = dict(zip(remote, _below_all(remote), strict=True))
+    below |= dict(zip(local.values(), _below_all(list(local)), strict=True))
     found = {}
-    for file, name, told in zip(listed, below, read_names(below), strict=True):
+    for file, name, told in zip(
+        below, below.values(), read_names(list(below.values())), strict=True
+    ):
         inside = _inside(file)
         found[file] = Origin(
             inside.recorded_at or told.recorded_at, site_of(name, told) or inside.device
         )
     return found
+
+
+def _below_all(names: list[str]) -> list[str]:
+    """Names without the folders that all of them share."""
+    parts = [name.split("/") for name in names]
+    levels = zip(*(one[:-1] for one in parts), strict=False)
+    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    return ["/".join(one[shared:]) for one in parts]
 
 
 def _inside(file: str) -> RecorderTexts:
