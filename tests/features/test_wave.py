@@ -32,11 +32,6 @@ def test_a_frame_is_a_sample() -> None:
     )
 
 
-def test_the_key_of_a_spectrogram_is_what_it_was() -> None:
-    """Stores of features and finished jobs are found by it."""
-    assert MelOptions().key() == "b33e12cc335880d0"
-
-
 @pytest.mark.parametrize("name", ["n_mels", "hop_length", "n_fft", "fmin_hz", "deltas"])
 def test_options_of_spectrograms_are_refused(name: str) -> None:
     value = {"deltas": True}.get(name, 128)
