@@ -170,10 +170,9 @@ def test_a_network_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "mine" in names()
     assert build("mine", SHORT, CLASSES).from_features(noise(1, *SHORT.shape)).shape == (1, 3)
-    with pytest.raises(ModelError, match="taken"):
-        register("mine")
-    with pytest.raises(ModelError, match="taken"):
-        register("(3)3c")
+    for taken in ("small", "(3)3c"):
+        with pytest.raises(ModelError, match="taken"):
+            register(taken)
 
 
 # --- transfer ---------------------------------------------------------------------------
