@@ -111,9 +111,13 @@ def app_address(
     yield from serving(studio)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Chromium with a microphone that hears a hum."""
+    """Chromium with a microphone that hears a hum.
+
+    For one file of tests only: while it is open an event loop runs in the main thread, and other
+    tests begin one of their own there.
+    """
     api = pytest.importorskip("playwright.sync_api")
     names = ("chromium", "chromium-browser", "google-chrome")
     chromium = next(filter(None, map(shutil.which, names)), None)

@@ -182,8 +182,12 @@ def test_a_run_can_be_repeated_from_its_record(
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(
-    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sounds: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("SEMISONIC_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "run"
     assert main(["train", str(sounds / "labels.csv"), "-o", str(folder), "--dry-run"]) == 0
     answer = capsys.readouterr()

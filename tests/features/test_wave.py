@@ -71,7 +71,8 @@ def test_a_crop_is_a_part_of_the_clip_that_holds_sound(duration: float, seed: in
     assert parts.shape == (4, n)
     for part, clip in zip(parts, x, strict=True):
         windows = clip.unfold(0, n, 1)
-        assert (windows == part).all(1).any()
+        starts = (windows[:, 0] == part[0]) & (windows[:, n // 2] == part[n // 2])
+        assert any(torch.equal(windows[start], part) for start in starts.nonzero().flatten())
         assert (part != 0).sum() >= 0.5 * min(n, 9000) - 256
     assert torch.equal(crop.eval()(x), x)
 
