@@ -244,7 +244,7 @@ def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
 def test_every_recipe_of_a_network_names_its_number_format(name: str) -> None:
     file = recipes.find(name)
     read = read_stages if recipe_kind(file) == "stages" else read_recipe
-    assert read(file).precision == "fp32"
+    assert read(file).precision == ("auto" if name == "demo" else "fp32")  # a quick first look
 
 
 def test_a_recipe_sets_the_number_format_of_all_its_trainings() -> None:
