@@ -9,7 +9,6 @@ import io
 import json
 import os
 import re
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +16,6 @@ from typing import Any
 
 from semisonic.base.members import member_of, read_member
 
-_position = threading.Lock()
-"""Held while threads share the one position that a file has where there is no ``pread``."""
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -115,40 +112,6 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
 def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a UTF-8 JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
-
-
-def read_at(descriptor: int, n_bytes: int, offset: int) -> bytes:
-    """The bytes at a place of an open file; fewer where the file ends. Threads may share it."""
-    data = bytearray()
-    while len(data) < n_bytes:
-        more = _pread(descriptor, n_bytes - len(data), offset + len(data))
-        if not more:
-            break
-        data += more
-    return bytes(data)
-
-
-def write_at(descriptor: int, view: memoryview, offset: int) -> None:
-    """Write bytes to a place of an open file. Threads may share it."""
-    while view:
-        n = _pwrite(descriptor, view, offset)
-        view, offset = view[n:], offset + n
-
-
-def _pread(descriptor: int, n_bytes: int, offset: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(descriptor, n_bytes, offset)
-    with _position:  # Windows
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        return os.read(descriptor, n_bytes)
-
-
-def _pwrite(descriptor: int, view: memoryview, offset: int) -> int:
-    if hasattr(os, "pwrite"):
-        return os.pwrite(descriptor, view, offset)
-    with _position:  # Windows
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        return os.write(descriptor, view)
 
 
 def digest(*parts: object) -> str:

@@ -6,7 +6,7 @@ import posixpath
 import tarfile
 from typing import Any
 
-from semisonic.base.files import read_at
+from semisonic.base.positions import read_at
 
 _RECORD = 512
 

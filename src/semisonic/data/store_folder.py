@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.base.errors import DataError
-from semisonic.base.files import read_at, read_json, write_at, write_json
+from semisonic.base.files import read_json, write_json
 from semisonic.base.lock import LOCK, alone
+from semisonic.base.positions import read_at, write_at
 from semisonic.data.journal import Journal, sync
 from semisonic.data.outputs import check_folder
 
