@@ -12,9 +12,9 @@ from app_helpers import PHONE, browsing, opened, serving, wait_for
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from semisonic.apps.cli.main import main
-from semisonic.apps.web.options import AppOptions
-from semisonic.apps.web.studio import Studio
+from semisonic.cli.main import main
+from semisonic.web.options import AppOptions
+from semisonic.web.state import AppState
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def runs(tmp_path: Path, app_model: Path) -> Path:
 
 @pytest.fixture
 def browser(runs: Path) -> Iterator[Any]:
-    studio = Studio(AppOptions(runs=runs, device="cpu"))
+    studio = AppState(AppOptions(runs=runs, device="cpu"))
     yield from browsing(studio)
 
 
@@ -73,7 +73,7 @@ def test_a_report_is_shown_without_scripts(browser: Any) -> None:
 
 
 @pytest.fixture
-def two_runs(tmp_path: Path, app_model: Path, app_folder: Path) -> Studio:
+def two_runs(tmp_path: Path, app_model: Path, app_folder: Path) -> AppState:
     """Two evaluations of a model, by the command line, of which one was changed by hand."""
     runs = tmp_path / "runs"
     data = tmp_path / "data"
@@ -91,11 +91,11 @@ def two_runs(tmp_path: Path, app_model: Path, app_folder: Path) -> Studio:
     lines = [",".join([*row[:3], turned[row[3]], *row[4:]]) for row in changed]
     table.write_text("\n".join([head, *lines]) + "\n")
     (data / "hum.txt").write_text("no recording")
-    return Studio(AppOptions(runs=runs, folder=(data / "hum",), device="cpu"))
+    return AppState(AppOptions(runs=runs, folder=(data / "hum",), device="cpu"))
 
 
 @pytest.fixture
-def compared(two_runs: Studio) -> Iterator[Any]:
+def compared(two_runs: AppState) -> Iterator[Any]:
     yield from browsing(two_runs)
 
 
@@ -127,7 +127,7 @@ def test_clips_of_a_run_are_played_from_opened_folders_only(compared: Any) -> No
         assert "no clip of" in answer.json()["error"]
 
 
-def test_two_runs_are_compared_in_the_browser(app_browser: Any, two_runs: Studio) -> None:
+def test_two_runs_are_compared_in_the_browser(app_browser: Any, two_runs: AppState) -> None:
     for address in serving(two_runs):
         for page in opened(app_browser, f"{address}#/models", PHONE):
             for name in ("a", "b"):

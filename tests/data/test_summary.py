@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic import audio
-from semisonic.data import Clips, describe, load_clips
+from semisonic.audio.write import write
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.summary import describe
 
 
 def sound(folder: Path, name: str, duration: float, rate: int = 8000) -> None:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     x = np.random.default_rng(0).normal(size=round(duration * rate)).astype(np.float32) * 0.1
-    audio.write(folder / name, x, rate)
+    write(folder / name, x, rate)
 
 
 @pytest.fixture

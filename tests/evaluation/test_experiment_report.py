@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation import Predictions, compare
-from semisonic.evaluation.report import (
+from semisonic.core.errors import DataError
+from semisonic.evaluation.comparison import compare
+from semisonic.evaluation.predictions import Predictions
+from semisonic.evaluation.report.content import (
+    ErrorShown,
     ExperimentContent,
     GeneratedPatches,
-    Heard,
+    GeneratedSound,
     JobHistory,
-    Mistake,
     Reconstructions,
     SimpleTable,
-    build_page,
-    write_experiment_report,
 )
+from semisonic.evaluation.report.experiment import build_page, write_experiment_report
 
 ARMS = {"supervised": 0.5, "pre-trained": 0.7}
 RNG = np.random.default_rng(0)
@@ -62,11 +62,11 @@ def report(predictions: Predictions, tmp_path_factory: pytest.TempPathFactory) -
         generated=GeneratedPatches(
             {"clips": truth, "VAE": truth * 0.8},
             ["dog", "sea_waves"],
-            [Heard(np.sin(np.arange(4000)), 8000, "sea_waves", "made by VAE")],
+            [GeneratedSound(np.sin(np.arange(4000)), 8000, "sea_waves", "made by VAE")],
         ),
         filters={arm: RNG.normal(size=(4, 1, 5, 5)) for arm in ARMS},
         embeddings={arm: (RNG.normal(size=(9, 2)), np.arange(9) % 4) for arm in ARMS},
-        mistakes=[Mistake("x.wav", np.sin(np.arange(4000)), 8000, "dog", "sea_waves", 0.83)],
+        mistakes=[ErrorShown("x.wav", np.sin(np.arange(4000)), 8000, "dog", "sea_waves", 0.83)],
         dead_units=SimpleTable(["layer", "share"], [["conv 1", 0.25]]),
         timing=[("everything", 75.0, "")],
         provenance={"command": "semisonic run x", "commit": "abc1234", "versions": {"torch": "2"}},

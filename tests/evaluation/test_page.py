@@ -19,10 +19,15 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation.report import Measured, Number, Page, Player
-from semisonic.evaluation.report.markup import prose
-from semisonic.evaluation.report.media import sound_bytes, thumbnail_png
+from semisonic.core.errors import DataError
+from semisonic.evaluation.report.blocks import (
+    IntervalEstimate,
+    Player,
+    prose,
+    sound_bytes,
+    thumbnail_png,
+)
+from semisonic.evaluation.report.page import Number, Page
 
 NASTY = '<script>alert("x")</script> & "quotes" \x00 \ud800'
 
@@ -40,7 +45,7 @@ def full_page() -> Page:
     page.text("A difference of -0.5 points")
     page.table(
         ["setting", "accuracy", "p", "note"],
-        [["a", Measured(0.743, 0.70, 0.78), 0.01234, None], ["b", None, math.nan, "x,y"]],
+        [["a", IntervalEstimate(0.743, 0.70, 0.78), 0.01234, None], ["b", None, math.nan, "x,y"]],
         name="results",
         caption="All",
         note="Below.",

@@ -11,13 +11,12 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation import Predictions
-from semisonic.evaluation.comparison import compare
-from semisonic.evaluation.ensembles import ensemble
-from semisonic.evaluation.published_studies import STUDIES
-from semisonic.evaluation.report import ExperimentContent, build_page
-from semisonic.evaluation.setting_pairs import compare_setting_pairs
+from semisonic.core.errors import DataError
+from semisonic.evaluation.comparison import compare, compare_setting_pairs
+from semisonic.evaluation.predictions import Predictions, ensemble
+from semisonic.evaluation.published import STUDIES
+from semisonic.evaluation.report.content import ExperimentContent
+from semisonic.evaluation.report.experiment import build_page
 
 ARMS = {"supervised": 0.6, "pre-trained": 0.8}
 
@@ -30,8 +29,9 @@ def predictions(predictions_of: Callable[..., Predictions]) -> Predictions:
 def test_a_pair_is_compared_in_each_arm_on_the_same_clips(predictions: Predictions) -> None:
     found = compare_setting_pairs(predictions, [("mel", "wave")])
     assert [one.setting for one in found] == [
-        "wave against mel, supervised", "wave against mel, pre-trained",
-    ]  # fmt: skip
+        "wave against mel, supervised",
+        "wave against mel, pre-trained",
+    ]
     for one, arm in zip(found, ARMS, strict=True):
         for side, setting in ((one.a, "mel"), (one.b, "wave")):
             assert side.name == setting
@@ -77,9 +77,13 @@ def test_an_ensemble_needs_settings_with_the_same_clips(predictions: Predictions
 
 def test_the_report_holds_pairs_and_the_study(predictions: Predictions) -> None:
     content = ExperimentContent(
-        "t", predictions, with_published=False, data="ESC-10", study="piczak",
+        "t",
+        predictions,
+        with_published=False,
+        data="ESC-10",
+        study="piczak",
         setting_pairs=compare_setting_pairs(predictions, [("mel", "wave")]),
-    )  # fmt: skip
+    )
     page, comparisons = build_page(content)
     html = page.html()
     assert "Setting against setting" in html

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation.plots import side_by_side
+from semisonic.core.errors import DataError
+from semisonic.evaluation.plots.sounds import side_by_side
 
 HZ = np.geomspace(60, 11000, 20)
 

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.wording import percent, points
-from semisonic.evaluation import plots, published
-from semisonic.evaluation.comparison import arm_accuracy
+from semisonic.core.text import percent_text, points_text
+from semisonic.evaluation import published
+from semisonic.evaluation.comparison import Comparison, arm_accuracy
 from semisonic.evaluation.metrics import confusion, per_class
-from semisonic.evaluation.outcome import Comparison
+from semisonic.evaluation.plots.classes import confusion_matrix
+from semisonic.evaluation.plots.experiments import contest, recall_table
+from semisonic.evaluation.predictions import Predictions
+from semisonic.evaluation.report.blocks import IntervalEstimate
 from semisonic.evaluation.report.content import ExperimentContent, Series
 from semisonic.evaluation.report.detail_sections import player_of, spaced
-from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Page
-from semisonic.evaluation.results import Predictions
 
 LISTENERS = "listeners"
 
@@ -49,7 +50,7 @@ def add_side_by_side(page: Page, content: ExperimentContent) -> None:
             name="published",
             caption=f"What was published on {content.data}",
             note=" ".join(published.ESC_NOTES),
-            formats={"accuracy": percent},
+            formats={"accuracy": percent_text},
         )
 
 
@@ -61,7 +62,7 @@ def _side_by_side(
     theirs = {one.name: one.published for one in series if one.published}
     human = published.human_accuracy(content.data)
     page.figure(
-        plots.contest(
+        contest(
             folds,
             published={name: one.accuracy for name, one in theirs.items()},
             human=human,
@@ -71,7 +72,7 @@ def _side_by_side(
         "over folds." + (" Diamond: the published mean of the same method." if theirs else ""),
         name=f"classifiers-by-fold{suffix}",
         alt="Accuracy of each classifier: "
-        + "; ".join(f"{name} {percent(rows.correct.mean())}" for name, rows in tables.items()),
+        + "; ".join(f"{name} {percent_text(rows.correct.mean())}" for name, rows in tables.items()),
     )
     numbers = sorted({fold for values in folds.values() for fold in values})
     headers = [
@@ -85,7 +86,7 @@ def _side_by_side(
     for name, rows in tables.items():
         accuracy = arm_accuracy(rows)
         row: list[Any] = [name, *(folds[name].get(number) for number in numbers)]
-        row.append(Measured(accuracy.mean, *accuracy.interval))
+        row.append(IntervalEstimate(accuracy.mean, *accuracy.interval))
         one = theirs.get(name)
         if one:
             known = _same_folds(one, numbers)
@@ -109,14 +110,14 @@ def _side_by_side(
         note="All clips: the share of clips that are right, mean over draws, with its 95 % "
         "interval over recordings and draws. Differences are tested above.",
         formats={
-            **dict.fromkeys(headers[1:], percent),
-            "ours less published": lambda v: points(v, signed=True),
+            **dict.fromkeys(headers[1:], percent_text),
+            "ours less published": lambda v: points_text(v, signed=True),
         },
         styles=styles,
     )
 
 
-def _same_folds(one: published.Published, numbers: Sequence[int]) -> list[float]:
+def _same_folds(one: published.PublishedResult, numbers: Sequence[int]) -> list[float]:
     """What was published of the folds that were run; empty where it was not told by fold."""
     if not numbers or not all(1 <= number <= len(one.folds) for number in numbers):
         return []
@@ -138,7 +139,7 @@ def add_side_by_side_classes(page: Page, content: ExperimentContent) -> None:
         where = f" With {budget}." if len(content.series) > 1 else ""
         suffix = f"-{number + 1}" if number else ""
         page.figure(
-            plots.recall_table(recalls, classes),
+            recall_table(recalls, classes),
             f"Share of each class's clips that every classifier found, in %.{where}"
             + (" Listeners: Piczak's crowd, right judgements of all." if people else ""),
             name=f"recall-by-classifier{suffix}",
@@ -152,7 +153,7 @@ def add_side_by_side_classes(page: Page, content: ExperimentContent) -> None:
             ],
             name=f"recall-by-classifier{suffix}",
             caption="Recall of each class by every classifier",
-            formats=dict.fromkeys(recalls, percent),
+            formats=dict.fromkeys(recalls, percent_text),
             folded=True,
         )
 
@@ -181,12 +182,12 @@ def add_categories(page: Page, content: ExperimentContent, main: Comparison) -> 
         rows,
         name="group-accuracy",
         caption="Classes and groups of classes",
-        formats=dict.fromkeys(shares, percent),
+        formats=dict.fromkeys(shares, percent_text),
     )
     treated = whole.select(setting=main.setting, arm=content.treated)
     counts = confusion(group_of[treated.target], group_of[treated.predicted], len(names))
     page.figure(
-        plots.confusion_matrix(counts, names, main.b.name),
+        confusion_matrix(counts, names, main.b.name),
         f"Groups that are taken for each other by {main.b.name}, all draws together.",
         name="confusion-groups",
         alt="Confusion matrix of groups of classes",
@@ -206,7 +207,7 @@ def add_categories(page: Page, content: ExperimentContent, main: Comparison) -> 
         ],
         name="groups",
         caption=f"By group, {main.b.name}",
-        formats={"group right": percent},
+        formats={"group right": percent_text},
     )
 
 
@@ -257,8 +258,8 @@ def _separability_table(page: Page, content: ExperimentContent, main: Comparison
         f"{main.b.name}. {_agreement(measured.purity, found.recall)}",
         formats={
             "silhouette": lambda v: f"{round(v, 2) + 0.0:+.2f}",
-            "neighbours of its class": percent,
-            recall: percent,
+            "neighbours of its class": percent_text,
+            recall: percent_text,
         },
         folded=len(classes) > 15,
     )

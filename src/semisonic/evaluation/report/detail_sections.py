@@ -1,4 +1,4 @@
-"""The sections behind the answer: learning, classes, the auto-encoder, mistakes, repeating."""
+"""The sections behind the answer: learning, classes, the auto-encoder, errors, repeating."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.wording import duration, percent
-from semisonic.evaluation import plots
+from semisonic.core.text import duration_text, percent_text
+from semisonic.evaluation.comparison import Comparison
 from semisonic.evaluation.metrics import confusion, per_class
-from semisonic.evaluation.outcome import Comparison
+from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
+from semisonic.evaluation.plots.recordings import embedding_map
+from semisonic.evaluation.plots.sounds import patches, reconstructions
 from semisonic.evaluation.plots.style import CLASS_COLOURS
+from semisonic.evaluation.plots.training import filters, training_curves
 from semisonic.evaluation.report.blocks import Player
-from semisonic.evaluation.report.content import ExperimentContent, Mistake
+from semisonic.evaluation.report.content import ErrorShown, ExperimentContent
 from semisonic.evaluation.report.page import Page
+
+# The sections behind the answer: learning, classes, the auto-encoder, mistakes, repeating.
+
 
 _MOST_OPEN_ROWS = 15
 
@@ -38,7 +44,7 @@ def add_learning(page: Page, content: ExperimentContent, setting: str) -> None:
     page.section("Learning")
     if any(curves.values()):
         page.figure(
-            plots.training_curves(curves),
+            training_curves(curves),
             "Accuracy on validation clips, which come from recordings of the training folds. "
             "Lines: mean over folds and draws. Bands: 10th to 90th percentile.",
             name="learning-accuracy",
@@ -47,7 +53,7 @@ def add_learning(page: Page, content: ExperimentContent, setting: str) -> None:
         )
     if any(losses.values()):
         page.figure(
-            plots.training_curves(losses, measure="training loss", is_share=False),
+            training_curves(losses, measure="training loss", is_share=False),
             "Loss on training clips.",
             name="learning-loss",
             alt="Training loss by epoch of both arms",
@@ -61,7 +67,7 @@ def add_learning(page: Page, content: ExperimentContent, setting: str) -> None:
     if any(by_way.values()):
         clips = "held-out" if key == "val_loss" else "training"
         page.figure(
-            plots.training_curves(by_way, measure="loss", is_share=False, colours=CLASS_COLOURS),
+            training_curves(by_way, measure="loss", is_share=False, colours=CLASS_COLOURS),
             f"Pre-training: loss of each way by epoch, on {clips} clips. For auto-encoders it is "
             "the mean squared error on standardised features; other objectives have scales of "
             "their own.",
@@ -86,15 +92,15 @@ def add_classes(page: Page, content: ExperimentContent, main: Comparison) -> Non
         right, total = int(np.trace(counts)), int(counts.sum())
         together = "All draws together: " if len(main.draws) > 1 else ""
         page.figure(
-            plots.confusion_matrix(counts, classes, name),
-            f"{together}{right} of {total} right ({percent(right / total)}).",
+            confusion_matrix(counts, classes, name),
+            f"{together}{right} of {total} right ({percent_text(right / total)}).",
             name=f"confusion-{_file_name(arm)}",
-            alt=f"Confusion matrix of the arm {name}; {percent(right / total)} on the diagonal",
+            alt=f"Confusion matrix of the arm {name}; {percent_text(right / total)} on the diagonal",
             wide=not small,
         )
         page.data.setdefault("confusion", {})[arm] = counts
     page.figure(
-        plots.class_recall(recalls, classes),
+        class_recall(recalls, classes),
         "Share of each class's clips that were found, by both arms.",
         name="class-recall",
         alt="Recall of each class for both arms",
@@ -112,7 +118,7 @@ def add_classes(page: Page, content: ExperimentContent, main: Comparison) -> Non
         ],
         name="classes",
         caption="By class, mean over draws" if len(main.draws) > 1 else "By class",
-        formats=dict.fromkeys(shares, percent),
+        formats=dict.fromkeys(shares, percent_text),
         folded=len(classes) > _MOST_OPEN_ROWS,
     )
 
@@ -141,7 +147,7 @@ def _add_confused(
         ],
         name="confused",
         caption=f"Most often taken for each other, {arm}",
-        formats={"of their clips": percent},
+        formats={"of their clips": percent_text},
     )
 
 
@@ -154,7 +160,7 @@ def add_auto_encoder(page: Page, content: ExperimentContent) -> None:
     if seen:
         errors = "".join(f" {k} {v:.3g}." for k, v in seen.errors.items())
         page.figure(
-            plots.reconstructions(
+            reconstructions(
                 seen.truth, seen.decoders, seen.names, errors=seen.errors, unit=seen.unit
             ),
             "Clips the auto-encoder was not trained on, and what each decoder gives back; one "
@@ -167,7 +173,7 @@ def add_auto_encoder(page: Page, content: ExperimentContent) -> None:
     classes = content.predictions.classes
     for arm, points in content.embeddings.items():
         page.figure(
-            plots.embedding_map({arm: points}, classes),
+            embedding_map({arm: points}, classes),
             f"Clips of a test fold in the last hidden layer, by {content.embedding_method}.",
             name=f"embeddings-{_file_name(arm)}",
             alt=f"Two-dimensional map of test clips, coloured by class, {arm}",
@@ -175,7 +181,7 @@ def add_auto_encoder(page: Page, content: ExperimentContent) -> None:
         )
     for arm, weights in content.filters.items():
         page.figure(
-            plots.filters({arm: weights}),
+            filters({arm: weights}),
             "Filters of the first layer, the strongest first, each on its own scale; blue is "
             "positive, brown negative. Across: time. Up: frequency.",
             name=f"filters-{_file_name(arm)}",
@@ -189,7 +195,7 @@ def add_auto_encoder(page: Page, content: ExperimentContent) -> None:
             name="dead-units",
             caption="Units that are never active after pre-training",
             note=content.dead_units.note,
-            formats=dict.fromkeys(content.dead_units.shares, percent),
+            formats=dict.fromkeys(content.dead_units.shares, percent_text),
         )
 
 
@@ -205,13 +211,13 @@ def add_mistakes(page: Page, content: ExperimentContent, main: Comparison) -> No
     page.players(player_of(one) for one in content.mistakes)
 
 
-def player_of(one: Mistake) -> Player:
+def player_of(one: ErrorShown) -> Player:
     """A card with a wrong answer, to listen to."""
     return Player(
         one.samples,
         one.sample_rate,
         spaced(one.target),
-        f"taken for {spaced(one.predicted)}, {percent(one.score, 0)} sure",
+        f"taken for {spaced(one.predicted)}, {percent_text(one.score, 0)} sure",
         f"{one.clip}. {one.note}" if one.note else one.clip,
     )
 
@@ -262,7 +268,7 @@ def add_repeat(page: Page, content: ExperimentContent) -> None:
             [[what, float(seconds), note] for what, seconds, note in content.timing],
             name="timing",
             caption="Time",
-            formats={"time": duration},
+            formats={"time": duration_text},
         )
     if content.options:
         page.facts(_flat(content.options), "All options of the run")
@@ -306,3 +312,30 @@ def _flat_text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return str(value)
+
+
+# The section of generated patches: look at them beside clips, and listen.
+
+
+def add_generated(page: Page, content: ExperimentContent) -> None:
+    """What the generators made, where there were any."""
+    seen = content.generated
+    if seen is None:
+        return
+    page.section("What the generators made")
+    page.figure(
+        patches(seen.rows, [spaced(name) for name in seen.names], unit="dB"),
+        "Labelled training clips, and patches made after them: a column per class, one colour "
+        "scale, low frequencies at the bottom. First fold and draw.",
+        name="generated",
+        alt="Spectrograms of training clips above generated ones, by " + ", ".join(seen.rows),
+    )
+    if seen.sounds:
+        page.text(
+            "All of these are made of spectrograms, the clips as well, so that they can be told "
+            "by what was generated alone: the bands are few and the phases are found anew, which "
+            "roughens every sound."
+        )
+        page.players(
+            Player(one.samples, one.sample_rate, spaced(one.what), one.how) for one in seen.sounds
+        )

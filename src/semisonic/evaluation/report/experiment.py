@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation.comparison import compare_settings
-from semisonic.evaluation.outcome import Comparison
+from semisonic.core.errors import DataError
+from semisonic.evaluation.comparison import Comparison, compare_settings
+from semisonic.evaluation.report.blocks import IntervalEstimate
 from semisonic.evaluation.report.classifier_sections import (
     add_categories,
     add_hard_classes,
@@ -19,23 +19,22 @@ from semisonic.evaluation.report.content import ExperimentContent
 from semisonic.evaluation.report.detail_sections import (
     add_auto_encoder,
     add_classes,
+    add_generated,
     add_learning,
     add_method,
     add_mistakes,
     add_repeat,
 )
-from semisonic.evaluation.report.generated_section import add_generated
-from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Page
-from semisonic.evaluation.report.pairs_section import add_setting_pairs
 from semisonic.evaluation.report.results_sections import (
     add_answer,
     add_folds,
     add_published,
+    add_setting_pairs,
     add_settings,
+    add_study,
     protocol_of,
 )
-from semisonic.evaluation.report.study_section import add_study
 
 _MOST_PLAIN_ROWS = 20_000
 
@@ -116,15 +115,15 @@ def build_page(
 
 def _ours(
     content: ExperimentContent, comparisons: Sequence[Comparison]
-) -> list[tuple[str, Measured]]:
+) -> list[tuple[str, IntervalEstimate]]:
     """Every arm of every setting; a control that all settings share is named once."""
     shared = len({one.a.mean for one in comparisons}) == 1 and len(comparisons) > 1
-    found: dict[str, Measured] = {}
+    found: dict[str, IntervalEstimate] = {}
     for one in comparisons:
         control = content.control if shared else f"{one.setting}, {content.control}"
-        found[control] = Measured(one.a.mean, *one.a.interval)
+        found[control] = IntervalEstimate(one.a.mean, *one.a.interval)
         treated = one.setting if shared else f"{one.setting}, {content.treated}"
-        found[treated] = Measured(one.b.mean, *one.b.interval)
+        found[treated] = IntervalEstimate(one.b.mean, *one.b.interval)
     return list(found.items())
 
 
