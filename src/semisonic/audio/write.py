@@ -26,7 +26,7 @@ Overload = Literal["error", "scale"]
 def encode(
     x: NDArray[np.float32],
     sample_rate: int,
-    format: str = "ogg",  # noqa: A002
+    format: str = "ogg",
     *,
     overload: Overload = "error",
 ) -> bytes:

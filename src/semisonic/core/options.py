@@ -58,7 +58,7 @@ class OpenChoices(Sequence[str]):
 
 def option(
     default: Any,
-    help: str,  # noqa: A002
+    help: str,
     *,
     unit: str = "",
     choices: Iterable[str] | None = None,
