@@ -50,7 +50,7 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
     ``labelled`` and ``pool`` are the names of the options that take a path of labelled and of
     unlabelled recordings. In a dry run it is said how each path would be read.
     """
-    output: Path = getattr(options, "output")
+    output: Path = getattr(options, "output")  # noqa: B009
     session.log = output / "log.txt"
     given = {
         name: (path, part)
@@ -74,7 +74,7 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
 def with_synth(options: T, labelled: str = "", pool: str = "") -> T:
     """The options with the embedded sounds, made beside the run folder, for the word 'synth'."""
     parts = {labelled: "labels.csv", pool: "pool"}
-    folder = Path(getattr(options, "output")).parent / SYNTH
+    folder = Path(getattr(options, "output")).parent / SYNTH  # noqa: B009
     paths = {
         name: folder / part
         for name, part in parts.items()
