@@ -176,6 +176,14 @@ def test_a_gain_of_cells_is_heard_as_a_gain() -> None:
     assert (found[:, 34:] - level[:, 34:]).abs().mean() < 0.5
 
 
+def test_a_gain_is_heard_where_windows_do_not_overlap() -> None:
+    mel = dataclasses.replace(MEL, hop_length=MEL.n_fft)
+    wave = torch.from_numpy(bark(1000.0))
+    level = LogMel(mel)(wave[None])[0, 0]
+    louder = through_spectrum(wave, level, level + 6.0, mel)
+    assert torch.allclose(louder[256:-256], 10 ** (6 / 20) * wave[256:-256], atol=1e-3)
+
+
 def test_sound_found_again_has_the_levels_it_was_made_for() -> None:
     wave = torch.from_numpy(bark(1000.0))
     level = LogMel(MEL)(wave[None])[0, 0]

@@ -121,13 +121,14 @@ def through_spectrum(wave: Tensor, before: Tensor, after: Tensor, mel: MelOption
     window = hann(mel.n_fft).float()
     before_first = 0 if mel.center else mel.window // 2
     shifted = functional.pad(wave, (0, mel.n_fft))[before_first:]
+    # Windows that hardly overlap cannot be put together again: the sound gets frames between.
+    hop = mel.hop_length if mel.hop_length <= mel.n_fft // 2 else max(1, mel.n_fft // 4)
     spectrum = torch.stft(
-        shifted, mel.n_fft, mel.hop_length, window=window, pad_mode="constant", return_complex=True
+        shifted, mel.n_fft, hop, window=window, pad_mode="constant", return_complex=True
     )
-    n_more = spectrum.shape[1] - gain.shape[1]
-    gain = functional.pad(gain[None], (0, max(0, n_more)), mode="replicate")[0]
-    changed = spectrum * 10 ** (gain[:, : spectrum.shape[1]] / 20)
-    found = torch.istft(changed, mel.n_fft, mel.hop_length, window=window, length=len(shifted))
+    nearest = (torch.arange(spectrum.shape[1]) * (hop / mel.hop_length)).round().long()
+    changed = spectrum * 10 ** (gain[:, nearest.clamp(max=gain.shape[1] - 1)] / 20)
+    found = torch.istft(changed, mel.n_fft, hop, window=window, length=len(shifted))
     return functional.pad(found, (before_first, 0))[: len(wave)]
 
 
