@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from semisonic.audio.remote import stamp_of, url_of
-from semisonic.base.files import csv_line, digest
+from semisonic.base.files import csv_line, digest, unguarded
 from semisonic.base.options import check
 from semisonic.base.progress import track
 from semisonic.base.result import Result
@@ -131,11 +131,14 @@ class PredictResult(Result):
             reasons = "reason" in self.columns
             rows = [row.values(reasons=reasons) for row in self.rows]
             return pd.DataFrame(rows, columns=list(self.columns))
-        return pd.read_csv(
-            self.output, keep_default_na=False, dtype=dict.fromkeys(texts, str),
+        found = pd.read_csv(
+            self.output,
+            keep_default_na=False,
+            dtype=dict.fromkeys(texts, object),
             na_values={name: [""] for name in self.columns if name not in texts},
             encoding_errors="surrogateescape",
-        )  # fmt: skip
+        )
+        return found.assign(**{name: list(map(unguarded, found[name])) for name in texts})
 
     def summary(self) -> str:
         """The table and what went wrong, for a terminal."""
