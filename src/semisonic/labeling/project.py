@@ -7,6 +7,7 @@ A folder that holds everything of it::
     index/         their vectors, and the clusters that were found
     labels.jsonl   the answers (nothing else is made by hand; keep it)
     queue.csv      what to listen to next
+    queue.html     the same, to be heard
     model.zip      the classifier of the last round
     history.csv    a row per round: answers, accuracy with its interval
 

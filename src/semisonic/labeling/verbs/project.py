@@ -12,6 +12,7 @@ from semisonic.labeling.loop import Round
 from semisonic.labeling.project import QUEUE, Project
 from semisonic.labeling.project_options import ProjectLearnOptions, ProjectSuggestOptions
 from semisonic.labeling.queue import check_table
+from semisonic.labeling.queue_page import check_page, write_queue_page
 from semisonic.labeling.verbs.suggest import SuggestResult
 
 
@@ -53,6 +54,7 @@ def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
     project = Project.open(options.project)
     own = project.folder / QUEUE
     table: Path = options.output or own
+    check_page(table)
     taken = 0
     if os.path.abspath(table) == os.path.abspath(own) and own.is_file():
         found = take_answers(
@@ -70,6 +72,7 @@ def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
         apart=options.apart,
     )  # fmt: skip
     queue.write_over(table)
+    write_queue_page(table, queue)
     return SuggestResult(queue, table, len(project.index), n_taken=taken)
 
 

@@ -18,6 +18,7 @@ from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.naming import Failures
 from semisonic.labeling.pool import pool_of
 from semisonic.labeling.queue import Queue, check_table
+from semisonic.labeling.queue_page import check_page, page_of, write_queue_page
 from semisonic.labeling.suggest_options import SuggestOptions
 from semisonic.labeling.suggesting import choose
 
@@ -70,6 +71,7 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
     check(options)
     named = (options.log, options.model, options.data)
     check_table(options.output, inputs=[one for one in named if one is not None])
+    check_page(options.output)
     answered = _answered(options.log)
     table = options.output
     cache = options.cache or table.with_name(table.name + CACHE)
@@ -85,6 +87,7 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
         options.apart, options.doubt,
     )  # fmt: skip
     queue.write(table)
+    write_queue_page(table, queue)
     return SuggestResult(queue, table, len(pool), pool.failures)
 
 
@@ -106,4 +109,5 @@ def said_of(queue: Queue, table: Path, n_pool: int) -> str:
     kinds = ", ".join(f"{n} {name}" for name, n in why.most_common())
     pool = counted(n_pool, "stretch", "stretches")
     files = counted(len({row.file for row in queue}), "recording")
-    return f"{len(queue)} of {pool}, of {files}: {kinds}\nqueue: {table}"
+    where = f"queue: {table}\nto listen: {page_of(table)}"
+    return f"{len(queue)} of {pool}, of {files}: {kinds}\n{where}"
