@@ -16,9 +16,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from semisonic.audio import fit_length
-from semisonic.features import MelOptions
+from semisonic.audio.resample import fit_length
 from semisonic.features.filterbank import filters_of
+from semisonic.features.options import MelOptions
 
 Array = NDArray[np.float32]
 
@@ -31,9 +31,13 @@ def librosa_wave(path: Path, mel: MelOptions) -> Array:
 def librosa_mel(wave: Array, mel: MelOptions) -> Array:
     """Log-mel in dB, shape (mel, frame)."""
     power = librosa.feature.melspectrogram(
-        y=wave, sr=mel.sample_rate, n_fft=mel.n_fft, hop_length=mel.hop_length,
-        n_mels=mel.n_mels, pad_mode="reflect",
-    )  # fmt: skip
+        y=wave,
+        sr=mel.sample_rate,
+        n_fft=mel.n_fft,
+        hop_length=mel.hop_length,
+        n_mels=mel.n_mels,
+        pad_mode="reflect",
+    )
     decibel: Array = librosa.power_to_db(power, top_db=None)
     return decibel
 
@@ -75,9 +79,13 @@ class PlainMel:
     @torch.inference_mode()
     def __call__(self, waves: Tensor) -> Tensor:
         spectrum = torch.stft(
-            waves, self._mel.n_fft, self._mel.hop_length, window=self._window,
-            pad_mode="reflect", return_complex=True,
-        )  # fmt: skip
+            waves,
+            self._mel.n_fft,
+            self._mel.hop_length,
+            window=self._window,
+            pad_mode="reflect",
+            return_complex=True,
+        )
         power = torch.matmul(self._filters, spectrum.abs().square())
         return 10 * power.clamp(min=1e-10).log10()
 
@@ -85,9 +93,13 @@ class PlainMel:
 def statistics_of(path: Path, mel: MelOptions) -> Array:
     """Mean and deviation of 20 MFCC over frames, as in the baselines of ESC-50 (Piczak 2015)."""
     cepstra = librosa.feature.mfcc(
-        y=librosa_wave(path, mel), sr=mel.sample_rate, n_mfcc=20, n_fft=mel.n_fft,
-        hop_length=mel.hop_length, n_mels=mel.n_mels,
-    )  # fmt: skip
+        y=librosa_wave(path, mel),
+        sr=mel.sample_rate,
+        n_mfcc=20,
+        n_fft=mel.n_fft,
+        hop_length=mel.hop_length,
+        n_mels=mel.n_mels,
+    )
     return np.concatenate([cepstra.mean(axis=1), cepstra.std(axis=1)])
 
 

@@ -23,11 +23,11 @@ import uvicorn
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from semisonic.apps.web.application import create_app
-from semisonic.apps.web.options import AppOptions
-from semisonic.apps.web.stopping import Server
-from semisonic.apps.web.studio import Studio
 from semisonic.labeling import ProjectOptions, start_project
+from semisonic.web.application import create_app
+from semisonic.web.options import AppOptions
+from semisonic.web.state import AppState
+from semisonic.web.stopping import Server
 
 N_EACH = 10
 PATIENCE = 300_000
@@ -56,7 +56,7 @@ def truth_of(data: Path, folder: Path) -> dict[str, str]:
 @contextmanager
 def served(options: AppOptions) -> Iterator[str]:
     """The address of a running app."""
-    studio = Studio(options)
+    studio = AppState(options)
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]

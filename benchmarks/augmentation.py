@@ -22,44 +22,72 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import measuring
-from semisonic.base.files import write_json
-from semisonic.features import LogMel, MelOptions
-from semisonic.features import augment as a
-from semisonic.features.augment import wave as w
-from semisonic.models import build
+from semisonic.core.files import write_json
+from semisonic.features.augment.chain import augmenter
+from semisonic.features.augment.class_wise import PICZAK_ESC10, PICZAK_OTHERS, ClassWise
+from semisonic.features.augment.frequency import (
+    BandMask,
+    PitchShift,
+    ResizedCrop,
+    TimeMask,
+    WavePitchShift,
+)
+from semisonic.features.augment.mixing import BetweenClass, Mixup, PairMixing
+from semisonic.features.augment.noise import (
+    Background,
+    BandGain,
+    Gain,
+    PinkNoise,
+    WaveBackground,
+    WaveGain,
+    WavePinkNoise,
+    WaveWhiteNoise,
+    WhiteNoise,
+)
+from semisonic.features.augment.time import (
+    TimeCrop,
+    TimeShift,
+    TimeStretch,
+    WaveSpeed,
+    WaveTimeShift,
+    WaveTimeStretch,
+)
+from semisonic.features.logmel import LogMel
+from semisonic.features.options import PRESETS, MelOptions
+from semisonic.models.sound_model import build
 
 MEL = MelOptions()
-CLASSES = [*w.PICZAK_ESC10, "rain", "clock_tick", "crackling_fire"]
+CLASSES = [*PICZAK_ESC10, "rain", "clock_tick", "crackling_fire"]
 SPECTROGRAM: dict[str, nn.Module] = {
-    "time shift": a.TimeShift(MEL, 60.0),
-    "gain": a.Gain(MEL, 6.0),
-    "band gain": a.BandGain(MEL, 6.0),
-    "time masks": a.TimeMask(MEL, 2, 0.4),
-    "band masks": a.BandMask(MEL, 2, 8),
-    "stretch": a.Stretch(MEL, 0.8, 1.25),
-    "pitch shift": a.PitchShift(MEL, 3.0),
-    "white noise": a.WhiteNoise(MEL, 10.0, 20.0),
-    "pink noise": a.PinkNoise(MEL, 10.0, 20.0),
-    "background": a.Background(MEL, 10.0, 20.0),
-    "time crop to 2 s": a.TimeCrop(MEL, 2.0),
-    "resized crop": a.ResizedCrop(MEL, 1.0, 8),
-    "set weak": a.augmenter(a.PRESETS["weak"], MEL),
-    "set strong": a.augmenter(a.PRESETS["strong"], MEL),
+    "time shift": TimeShift(MEL, 60.0),
+    "gain": Gain(MEL, 6.0),
+    "band gain": BandGain(MEL, 6.0),
+    "time masks": TimeMask(MEL, 2, 0.4),
+    "band masks": BandMask(MEL, 2, 8),
+    "stretch": TimeStretch(MEL, 0.8, 1.25),
+    "pitch shift": PitchShift(MEL, 3.0),
+    "white noise": WhiteNoise(MEL, 10.0, 20.0),
+    "pink noise": PinkNoise(MEL, 10.0, 20.0),
+    "background": Background(MEL, 10.0, 20.0),
+    "time crop to 2 s": TimeCrop(MEL, 2.0),
+    "resized crop": ResizedCrop(MEL, 1.0, 8),
+    "set weak": augmenter(PRESETS["weak"], MEL),
+    "set strong": augmenter(PRESETS["strong"], MEL),
 }
-PAIRS: dict[str, a.PairMixing] = {
-    "mixup": a.Mixup(MEL, 0.4),
-    "mixup of energies": a.Mixup(MEL, 0.4, "power"),
-    "between-class": a.BetweenClass(MEL),
+PAIRS: dict[str, PairMixing] = {
+    "mixup": Mixup(MEL, 0.4),
+    "mixup of energies": Mixup(MEL, 0.4, "power"),
+    "between-class": BetweenClass(MEL),
 }
 WAVES: dict[str, nn.Module] = {
-    "time shift": w.TimeShift(MEL.sample_rate, 60.0),
-    "gain": w.Gain(MEL.sample_rate, 6.0),
-    "speed": w.Speed(MEL.sample_rate, 0.8, 1.25),
-    "stretch": w.Stretch(MEL.sample_rate, 0.8, 1.25),
-    "pitch shift": w.PitchShift(MEL.sample_rate, 3.0),
-    "white noise": w.WhiteNoise(MEL.sample_rate, 10.0, 20.0),
-    "pink noise": w.PinkNoise(MEL.sample_rate, 10.0, 20.0),
-    "background": w.Background(MEL.sample_rate, 10.0, 20.0),
+    "time shift": WaveTimeShift(MEL.sample_rate, 60.0),
+    "gain": WaveGain(MEL.sample_rate, 6.0),
+    "speed": WaveSpeed(MEL.sample_rate, 0.8, 1.25),
+    "stretch": WaveTimeStretch(MEL.sample_rate, 0.8, 1.25),
+    "pitch shift": WavePitchShift(MEL.sample_rate, 3.0),
+    "white noise": WaveWhiteNoise(MEL.sample_rate, 10.0, 20.0),
+    "pink noise": WavePinkNoise(MEL.sample_rate, 10.0, 20.0),
+    "background": WaveBackground(MEL.sample_rate, 10.0, 20.0),
 }
 
 
@@ -107,7 +135,7 @@ def main() -> None:
         calls |= {name: partial(f, x, y) for name, f in PAIRS.items()}
         result["spectrograms"][f"batch {n}"] = measure(calls, n, arguments.rounds)
     x, y = waves[:20].clone(), shares[:20].argmax(1)
-    bend = w.ClassWise(MEL.sample_rate, CLASSES, w.PICZAK_ESC10, w.PICZAK_OTHERS)
+    bend = ClassWise(MEL.sample_rate, CLASSES, PICZAK_ESC10, PICZAK_OTHERS)
     calls = {name: partial(f, x) for name, f in WAVES.items()}
     calls["limits by class"] = partial(bend, x, y)
     result["samples"] = measure(calls, 20, max(3, arguments.rounds // 6))

@@ -18,9 +18,11 @@ import limits
 import material
 import measuring
 from measuring import Row
-from semisonic.features import LogMel, MelOptions
-from semisonic.features import augment as a
-from semisonic.features.augment import wave as w
+from semisonic.features.augment.chain import augmenter
+from semisonic.features.augment.frequency import BandMask, TimeMask, WavePitchShift
+from semisonic.features.augment.time import WaveTimeStretch
+from semisonic.features.logmel import LogMel
+from semisonic.features.options import PRESETS, MelOptions
 
 PART, N, MEL = "augmentation", 32, MelOptions()
 MASKS, WIDTH_S, BANDS = 2, 0.4, 8
@@ -43,33 +45,52 @@ def measure(data: Path | None) -> list[Row]:
     del data  # speed does not depend on the sounds
     waves = torch.from_numpy(np.stack([material.noise(MEL.n_samples, i) for i in range(8)]))
     x, numbers = LogMel(MEL)(waves).repeat(N // 8, 1, 1, 1), torch.Generator().manual_seed(0)
-    masks = (a.TimeMask(MEL, MASKS, WIDTH_S), a.BandMask(MEL, MASKS, BANDS))
-    strong = a.augmenter(a.PRESETS["strong"], MEL)
+    masks = (TimeMask(MEL, MASKS, WIDTH_S), BandMask(MEL, MASKS, BANDS))
+    strong = augmenter(PRESETS["strong"], MEL)
     n_bytes = x.numel() * x.element_size()
     copy = ("a copy in memory", 2 * n_bytes / limits.bandwidth(1 << 26))
-    times = measuring.take_turns({
-        "ours": lambda: masks[1](masks[0](x)),
-        "a loop over clips": lambda: masks_by_hand(x, numbers),
-    }, 25)  # fmt: skip
+    times = measuring.take_turns(
+        {
+            "ours": lambda: masks[1](masks[0](x)),
+            "a loop over clips": lambda: masks_by_hand(x, numbers),
+        },
+        25,
+    )
     rows = measuring.compare(
-        PART, "masks in time and bands", times, ours="ours", n=N, against=("a loop over clips",),
-        limit=copy, unit="ms a clip",
-    )  # fmt: skip
+        PART,
+        "masks in time and bands",
+        times,
+        ours="ours",
+        n=N,
+        against=("a loop over clips",),
+        limit=copy,
+        unit="ms a clip",
+    )
     rows += measuring.compare(
-        PART, "set strong", measuring.take_turns({"ours": lambda: strong(x)}, 25), ours="ours",
-        n=N, against=(), limit=copy,
-    )  # fmt: skip
-    stretch = w.Stretch(MEL.sample_rate, 0.8, 1.25)
-    pitch = w.PitchShift(MEL.sample_rate, 3.0)
+        PART,
+        "set strong",
+        measuring.take_turns({"ours": lambda: strong(x)}, 25),
+        ours="ours",
+        n=N,
+        against=(),
+        limit=copy,
+    )
+    stretch = WaveTimeStretch(MEL.sample_rate, 0.8, 1.25)
+    pitch = WavePitchShift(MEL.sample_rate, 3.0)
     clips = list(waves.numpy())
-    times = measuring.take_turns({
-        "stretch": lambda: stretch(waves),
-        "pitch": lambda: pitch(waves),
-        "librosa time_stretch": lambda: [librosa.effects.time_stretch(x, rate=1.1) for x in clips],
-        "librosa pitch_shift": lambda: [
-            librosa.effects.pitch_shift(x, sr=MEL.sample_rate, n_steps=2) for x in clips
-        ],
-    }, 3)  # fmt: skip
+    times = measuring.take_turns(
+        {
+            "stretch": lambda: stretch(waves),
+            "pitch": lambda: pitch(waves),
+            "librosa time_stretch": lambda: [
+                librosa.effects.time_stretch(x, rate=1.1) for x in clips
+            ],
+            "librosa pitch_shift": lambda: [
+                librosa.effects.pitch_shift(x, sr=MEL.sample_rate, n_steps=2) for x in clips
+            ],
+        },
+        3,
+    )
     for name, ours, theirs in (
         ("stretch of samples", "stretch", "librosa time_stretch"),
         ("pitch shift of samples", "pitch", "librosa pitch_shift"),

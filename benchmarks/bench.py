@@ -14,9 +14,17 @@ import time
 from pathlib import Path
 
 PARTS = (
-    "limits", "decoding_speed", "store_throughput", "frontend", "augmentation_speed",
-    "training_speed", "prediction_speed", "detection_speed", "build_memory", "recipe_speed",
-)  # fmt: skip
+    "limits",
+    "decoding_speed",
+    "store_throughput",
+    "frontend",
+    "augmentation_speed",
+    "training_speed",
+    "prediction_speed",
+    "detection_speed",
+    "build_memory",
+    "recipe_speed",
+)
 HERE = Path(__file__).parent
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 

@@ -15,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from measuring import record, rounded
-from semisonic.base.files import write_json
-from semisonic.data import Clips, load_clips
-from semisonic.inference import score_clips
-from semisonic.models import SoundModel, load
+from semisonic.classifier.scoring import score_clips
+from semisonic.core.files import write_json
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.models.model_file import load
+from semisonic.models.sound_model import SoundModel
 
 
 def scores(model: SoundModel, clips: Clips, *, bf16: bool) -> NDArray[np.float64]:

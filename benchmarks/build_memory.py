@@ -24,10 +24,11 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 import torch
-from semisonic.data.features_store import FeatureStore
-from semisonic.data.readers import from_files
-from semisonic.data.store import SampleStore
-from semisonic.features import MelOptions, make_extractor
+from semisonic.data.feature_store import FeatureStore
+from semisonic.data.datasets.folders import from_files
+from semisonic.data.sample_store import SampleStore
+from semisonic.features.options import MelOptions
+from semisonic.features.frontend import make_extractor
 mel, place, n = MelOptions(duration=1.0), Path(sys.argv[1]), int(sys.argv[2])
 clips = from_files(sorted((place / "clips").iterdir())[:n])
 samples = SampleStore.build(clips, place / f"samples-{n}", sample_rate=22050, workers=2)
@@ -41,8 +42,10 @@ def peak(folder: Path, n: int) -> float:
     """MB of a process that builds store and features of so many clips."""
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(folder), str(n)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return float(done.stdout)
 
 

@@ -20,15 +20,17 @@ import torch
 
 from measuring import head
 from score_networks import EPOCHS, MEL, features, network, rounded
-from semisonic import evaluation
-from semisonic.base.files import write_json
-from semisonic.base.options import to_dict
-from semisonic.data import fold_splits, load_clips
-from semisonic.inference.deciding.fitting import fit_decision
-from semisonic.inference.deciding.noise_check import check_noise
-from semisonic.inference.scoring import answer_rows, score_rows
-from semisonic.models import SoundModel
+from semisonic.classifier.calibration import fit_decision
+from semisonic.classifier.scoring import predict_rows, score_rows
+from semisonic.classifier.unknown import check_noise
+from semisonic.core.files import write_json
+from semisonic.core.options import to_dict
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.splits import fold_splits
+from semisonic.evaluation.calibration import expected_calibration_error, reliability
+from semisonic.evaluation.metrics import accuracy, log_loss
 from semisonic.models.decision import Decision
+from semisonic.models.sound_model import SoundModel
 
 FOLDS, DRAWS = (1, 3, 5), 2
 METHODS = ("none", "temperature", "vector", "isotonic", "auto")
@@ -36,11 +38,11 @@ METHODS = ("none", "temperature", "vector", "isotonic", "auto")
 
 def measured(model: SoundModel, prepared: Any, rows: Any, target: Any) -> dict[str, float]:
     """The numbers of a model with the decision it has now."""
-    said = answer_rows(model, prepared.features, rows)
+    said = predict_rows(model, prepared.features, rows)
     return {
-        "calibration_error": evaluation.expected_calibration_error(target, said.scores),
-        "log_loss": evaluation.log_loss(target, said.scores),
-        "accuracy": evaluation.accuracy(target, said.scores.argmax(axis=1)),
+        "calibration_error": expected_calibration_error(target, said.scores),
+        "log_loss": log_loss(target, said.scores),
+        "accuracy": accuracy(target, said.scores.argmax(axis=1)),
         "called_known": float((said.known >= 0.5).mean()),
     }
 
@@ -101,12 +103,13 @@ def main() -> None:
     }
     pooled = {}
     for name, pairs in curves.items():
-        found = evaluation.reliability([a for a, _ in pairs], np.array([b for _, b in pairs]))
+        found = reliability([a for a, _ in pairs], np.array([b for _, b in pairs]))
         pooled[name] = {
-            "calibration_error": found.error, "n": found.n_clips.tolist(),
+            "calibration_error": found.error,
+            "n": found.n_clips.tolist(),
             "score": np.nan_to_num(found.confidence, nan=-1.0).tolist(),
             "right": np.nan_to_num(found.accuracy, nan=-1.0).tolist(),
-        }  # fmt: skip
+        }
     kinds = {
         kind: {
             when: {

@@ -21,14 +21,14 @@ import numpy as np
 import torch
 
 from measuring import head
-from semisonic.base.files import write_json
-from semisonic.data import load_clips
-from semisonic.data.store import SampleStore
-from semisonic.engines import Engine, EngineOptions, open_engine
-from semisonic.features import MelOptions
-from semisonic.inference import detect
-from semisonic.labeling import embed
-from semisonic.models import SoundModel, build
+from semisonic.classifier.detection.detect import detect
+from semisonic.core.files import write_json
+from semisonic.core.parallel import Engine, EngineOptions, open_engine
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.sample_store import SampleStore
+from semisonic.features.options import MelOptions
+from semisonic.labeling.embed_run import embed
+from semisonic.models.sound_model import SoundModel, build
 
 Way = Callable[[Engine, str, Path], bytes]
 
@@ -43,16 +43,24 @@ def ways(data: Path, model: SoundModel) -> dict[str, Way]:
 
     def embedding(_: Engine, name: str, folder: Path) -> bytes:
         embed(
-            model, data, folder, labels="none", device="cpu", engine=name,
+            model,
+            data,
+            folder,
+            labels="none",
+            device="cpu",
+            engine=name,
             workers=1 if name == "local" else None,
-        )  # fmt: skip
+        )
         return (folder / "embeddings.npy").read_bytes()
 
     def storing(engine: Engine, name: str, folder: Path) -> bytes:
         store = SampleStore.build(
-            clips, folder, sample_rate=22050, engine=engine,
+            clips,
+            folder,
+            sample_rate=22050,
+            engine=engine,
             workers=1 if name == "local" else None,
-        )  # fmt: skip
+        )
         return b"".join(store[row].tobytes() for row in range(len(store)))
 
     return {"detect": detecting, "embed": embedding, "store": storing}
@@ -77,10 +85,15 @@ def measure(data: Path, address: str | None, rounds: int) -> list[dict[str, obje
                 if len(found) > 1:
                     raise SystemExit(f"{what}: the engines differ")
             work, lead = (1e3 * statistics.median(seconds[name]) / n for name in seconds)
-            rows.append({
-                "what": what, "ms_a_clip": work, "driver_ms_a_clip": lead,
-                "cores_a_driver": work / lead, "same_bytes": True,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "what": what,
+                    "ms_a_clip": work,
+                    "driver_ms_a_clip": lead,
+                    "cores_a_driver": work / lead,
+                    "same_bytes": True,
+                }
+            )
             print(rows[-1])
     return rows
 

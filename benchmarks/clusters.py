@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from measuring import head
-from semisonic.base.files import write_json
-from semisonic.labeling import EmbeddingIndex, find_clusters
-from semisonic.labeling.clusters import agreement
+from semisonic.core.files import write_json
+from semisonic.labeling.clusters import agreement, find_clusters
+from semisonic.labeling.index import EmbeddingIndex
 
 SEEDS = (0, 1, 2)
 
@@ -33,12 +33,15 @@ def main() -> None:
             assert told is not None, "the index has no labels"
             rows.append(
                 {
-                    "asked": how, "method": found.method, "seed": seed, "clusters": found.count,
+                    "asked": how,
+                    "method": found.method,
+                    "seed": seed,
+                    "clusters": found.count,
                     "outliers": round(float(np.mean(found.number < 0)), 4),
                     "purity": round(told.purity, 4),
                     "adjusted_mutual_information": round(told.mutual, 4),
                 }
-            )  # fmt: skip
+            )
             print(rows[-1], flush=True)
     model = index.about["model"]
     record = {

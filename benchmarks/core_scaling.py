@@ -16,11 +16,10 @@ import material
 import measuring
 from measuring import Row
 from prediction_speed import network
-from semisonic.base.memory import keep_freed_memory
-from semisonic.data import Clips
-from semisonic.data.readers import from_files
-from semisonic.engines import allow_processes
-from semisonic.inference import score_clips
+from semisonic.classifier.scoring import score_clips
+from semisonic.core.parallel import allow_processes, keep_freed_memory
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.folders import from_files
 from store_throughput import features
 
 PART, N, ROUNDS, MANY = "two cores", 384, 3, 250_000
@@ -28,9 +27,10 @@ NAMES, MANY_NAMES = 24, 72  # of each recording; with many, features are worth p
 TRAINING = """
 import numpy as np, torch
 torch.set_num_threads(1)
-from semisonic.data.streams import Stream
-from semisonic.features import MelOptions
-from semisonic.training import FitOptions, fit
+from semisonic.data.batches import Stream
+from semisonic.features.options import MelOptions
+from semisonic.training.options import FitOptions
+from semisonic.training.loop import fit
 from training_speed import CrossEntropy, _FromFeatures
 x = np.random.default_rng(0).standard_normal((192, *MelOptions().shape)).astype(np.float16)
 stream = Stream(x, np.arange(192), batch_size=32, seed=0, target=np.arange(192) % 10)
@@ -87,8 +87,20 @@ def rows_of(what: str, times: dict[str, list[float]], n: int, unit: str) -> Row:
     ratios = [one / two for one, two in zip(times["one"], times["two"], strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
     one, two = (1e3 * statistics.median(times[name]) / n for name in ("one", "two"))
-    return Row(PART, what, unit, two, "one core", one, middle, low, high, "twice one core",
-               one / 2, middle / 2)  # fmt: skip
+    return Row(
+        PART,
+        what,
+        unit,
+        two,
+        "one core",
+        one,
+        middle,
+        low,
+        high,
+        "twice one core",
+        one / 2,
+        middle / 2,
+    )
 
 
 def titled(what: str, kind: str, names: int) -> str:

@@ -13,7 +13,7 @@ import limits
 import material
 import measuring
 from measuring import Row
-from semisonic.audio import read
+from semisonic.audio.read import read
 
 PART, RATE = "decode + resample", 22050
 
@@ -23,15 +23,27 @@ def measure(data: Path | None) -> list[Row]:
     with material.clips(data, tuple(material.FORMATS)) as tables:
         for kind, clips in tables.items():
             files = list(clips.paths)
-            times = measuring.take_turns({
-                "ours": lambda files=files: [read(path, sample_rate=RATE)[0] for path in files],
-                "librosa": lambda files=files: [librosa.load(path, sr=RATE)[0] for path in files],
-            }, 5)  # fmt: skip
+            times = measuring.take_turns(
+                {
+                    "ours": lambda files=files: [read(path, sample_rate=RATE)[0] for path in files],
+                    "librosa": lambda files=files: [
+                        librosa.load(path, sr=RATE)[0] for path in files
+                    ],
+                },
+                5,
+            )
             rows += measuring.compare(
-                PART, kind, times, ours="ours", n=len(files), against=("librosa",),
-                limit=("decoding alone + soxr",
-                       limits.decoding(files) + limits.resampling(len(files))),
-            )  # fmt: skip
+                PART,
+                kind,
+                times,
+                ours="ours",
+                n=len(files),
+                against=("librosa",),
+                limit=(
+                    "decoding alone + soxr",
+                    limits.decoding(files) + limits.resampling(len(files)),
+                ),
+            )
     return rows
 
 

@@ -29,16 +29,18 @@ from numpy.typing import NDArray
 
 from detect_sounds import RATE, RULES, WINDOW, write_recording, write_training
 from measuring import head
-from semisonic.base.files import write_json
-from semisonic.base.seeds import generator
-from semisonic.data import Clips, find_duplicates, group_duplicates, load_clips
+from semisonic.classifier.classifier import SoundClassifier
+from semisonic.classifier.detection.detect import detect
+from semisonic.core.files import write_json
+from semisonic.core.seeds import generator
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.duplicates import find_duplicates, group_duplicates
 from semisonic.data.events import Events
-from semisonic.data.mixing import Cut, cut_sounds
-from semisonic.evaluation.event_segments import score_segments
-from semisonic.evaluation.events import score_events, score_overlaps
-from semisonic.features import MelOptions
-from semisonic.inference import SoundClassifier, detect
-from semisonic.training import FitOptions
+from semisonic.data.synth.mixing import CutSound, cut_sounds
+from semisonic.evaluation.events import score_events, score_overlaps, score_segments
+from semisonic.features.options import MelOptions
+from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=RATE, duration=WINDOW, n_fft=512, hop_length=160)
 KINDS = ("placed+background", "clean+background", "clean")
@@ -47,13 +49,15 @@ THRESHOLDS = (0.5, 0.8)
 DRAWS, STEPS = "1,2,3", 150
 
 
-def split(sounds: list[Cut], groups: list[str], draw: int) -> tuple[list[Cut], list[Cut]]:
+def split(
+    sounds: list[CutSound], groups: list[str], draw: int
+) -> tuple[list[CutSound], list[CutSound]]:
     """Up to eight sounds of a class for the recording, up to sixty others for the training.
 
     ``groups`` tells which recording each sound is of: one of each is taken for the test, and none
     of these recordings is trained on.
     """
-    rng, test, train = generator(draw, "split"), list[Cut](), list[Cut]()
+    rng, test, train = generator(draw, "split"), list[CutSound](), list[CutSound]()
     tested: set[str] = set()
     labels = [sound.labels[0] for sound in sounds]
     orders = {
@@ -81,9 +85,10 @@ def measure(true: Events, found: Events) -> dict[str, Any]:
     """Noticed at all (overlap), found within collars, seconds, and errors of times."""
     hours = SECONDS / 3600
     noticed = score_overlaps(true, found, hours=hours).overall
-    exact, near = score_events(true, found), score_events(
-        true, found, onset_collar=0.5, offset_collar=0.5
-    )  # fmt: skip
+    exact, near = (
+        score_events(true, found),
+        score_events(true, found, onset_collar=0.5, offset_collar=0.5),
+    )
     values = {
         "n_true": noticed.n_true,
         "n_found": noticed.n_found,
@@ -103,7 +108,7 @@ def measure(true: Events, found: Events) -> dict[str, Any]:
 
 
 def run_draw(
-    data: Clips, sounds: list[Cut], draw: int, steps: int, place: Path
+    data: Clips, sounds: list[CutSound], draw: int, steps: int, place: Path
 ) -> list[dict[str, Any]]:
     """All training sets and ways of one draw."""
     test, train = split(sounds, [sound.group for sound in sounds], draw)
@@ -112,22 +117,43 @@ def run_draw(
     for kind in KINDS:
         began = time.process_time()
         clips = load_clips(write_training(place / kind, data, train, draw, kind))
-        model = SoundClassifier(
-            "small", mel=MEL, method="supervised", validation=0.0, seed=draw, device="cpu",
-            workers=1, training=FitOptions(
-                steps=steps, learning_rate=2e-3, schedule="onecycle", precision="fp32"
-            ),
-        ).fit(clips).model_  # fmt: skip
+        model = (
+            SoundClassifier(
+                "small",
+                mel=MEL,
+                method="supervised",
+                validation=0.0,
+                seed=draw,
+                device="cpu",
+                workers=1,
+                training=FitOptions(
+                    steps=steps, learning_rate=2e-3, schedule="onecycle", precision="fp32"
+                ),
+            )
+            .fit(clips)
+            .model_
+        )
         trained = time.process_time() - began
         for times in ("frames", "windows") if kind == KINDS[0] else ("frames",):
             for threshold in THRESHOLDS:
                 found = detect(
-                    model, true.file[0], output=place / f"{kind} {times}", times=times,
-                    threshold=threshold, device="cpu", workers=1,
-                )  # fmt: skip
-                row = {"draw": draw, "training": kind, "times": times, "threshold": threshold,
-                       "n_training": len(clips), "cpu_seconds_training": round(trained, 1),
-                       **measure(true, found.events)}  # fmt: skip
+                    model,
+                    true.file[0],
+                    output=place / f"{kind} {times}",
+                    times=times,
+                    threshold=threshold,
+                    device="cpu",
+                    workers=1,
+                )
+                row = {
+                    "draw": draw,
+                    "training": kind,
+                    "times": times,
+                    "threshold": threshold,
+                    "n_training": len(clips),
+                    "cpu_seconds_training": round(trained, 1),
+                    **measure(true, found.events),
+                }
                 if found.heard:
                     row["times_faster_than_real_time"] = round(found.heard / found.seconds, 1)
                 rows.append(row)
@@ -140,13 +166,19 @@ def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     result = []
     ways = dict.fromkeys((r["training"], r["times"], r["threshold"]) for r in rows)
     for training, times, threshold in ways:
-        mine = [r for r in rows if (r["training"], r["times"], r["threshold"])
-                == (training, times, threshold)]  # fmt: skip
+        mine = [
+            r
+            for r in rows
+            if (r["training"], r["times"], r["threshold"]) == (training, times, threshold)
+        ]
         means = {
-            name: {"mean": round(float(np.mean([r[name] for r in mine])), 4),
-                   "from": min(r[name] for r in mine), "to": max(r[name] for r in mine)}
+            name: {
+                "mean": round(float(np.mean([r[name] for r in mine])), 4),
+                "from": min(r[name] for r in mine),
+                "to": max(r[name] for r in mine),
+            }
             for name in measure_names(mine[0])
-        }  # fmt: skip
+        }
         result.append({"training": training, "times": times, "threshold": threshold, **means})
     return result
 

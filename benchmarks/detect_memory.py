@@ -28,17 +28,19 @@ import soundfile as sf
 import torch
 
 from measuring import head
-from semisonic.base.files import write_json
-from semisonic.base.seeds import generator
-from semisonic.features import MelOptions
-from semisonic.models import build, save
+from semisonic.core.files import write_json
+from semisonic.core.seeds import generator
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import build
 
 RATE = 16_000
 CLASSES = tuple(f"class {i}" for i in range(10))
 HEARD = """
 import json, resource, sys, torch
 torch.set_num_threads(1)
-from semisonic.inference import DetectOptions, run_detect
+from semisonic.classifier.use_options import DetectOptions
+from semisonic.classifier.detection.detect import run_detect
 from pathlib import Path
 model, file, output = sys.argv[1:]
 found = run_detect(DetectOptions(
@@ -87,15 +89,25 @@ def main() -> None:
         write_model(place / "model.zip")
         for hours in map(int, options.hours.split(",")):
             write_hours(place / "long.wav", hours)
-            command = [sys.executable, "-c", HEARD, place / "model.zip", place / "long.wav",
-                       place / f"run-{hours}"]  # fmt: skip
+            command = [
+                sys.executable,
+                "-c",
+                HEARD,
+                place / "model.zip",
+                place / "long.wav",
+                place / f"run-{hours}",
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             peak, speed, n_events = json.loads(done.stdout)
             rows.append(
-                {"hours": hours, "peak_resident_mb": round(peak, 1), "n_events": n_events,
-                 "times_faster_than_real_time": round(speed, 1),
-                 "recording_mb": round((place / "long.wav").stat().st_size / 1e6, 1)}
-            )  # fmt: skip
+                {
+                    "hours": hours,
+                    "peak_resident_mb": round(peak, 1),
+                    "n_events": n_events,
+                    "times_faster_than_real_time": round(speed, 1),
+                    "recording_mb": round((place / "long.wav").stat().st_size / 1e6, 1),
+                }
+            )
             print(rows[-1], flush=True)
             write_json(
                 options.output,

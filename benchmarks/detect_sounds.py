@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from semisonic.audio import write
-from semisonic.base.seeds import generator
-from semisonic.data import Clips
+from semisonic.audio.write import write
+from semisonic.core.seeds import generator
+from semisonic.data.clips import Clips
 from semisonic.data.events import Events
-from semisonic.data.mixing import Cut, CutOptions, MixOptions, compose, made_up, mix
+from semisonic.data.options import CutOptions, MixOptions
+from semisonic.data.synth.mixed_windows import mix
+from semisonic.data.synth.mixing import CutSound, compose, synthetic_backgrounds
 
 RATE = 16_000
 WINDOW = 2.0
@@ -25,32 +27,50 @@ RULES = CutOptions(depth_db=25.0, gap=0.4, shortest=0.3, longest=4.0)
 
 
 def write_recording(
-    path: Path, sounds: Sequence[Cut], draw: int, *, seconds: float, snr_db: tuple[float, float]
+    path: Path,
+    sounds: Sequence[CutSound],
+    draw: int,
+    *,
+    seconds: float,
+    snr_db: tuple[float, float],
 ) -> Events:
     """Mix sounds into a long recording, in random order with random pauses; the true events."""
     made = compose(
-        sounds, made_up(draw, seconds, RATE), RATE, file=path.as_posix(), snr_db=snr_db,
+        sounds,
+        synthetic_backgrounds(draw, seconds, RATE),
+        RATE,
+        file=path.as_posix(),
+        snr_db=snr_db,
         rng=generator(draw, "recording"),
-    )  # fmt: skip
+    )
     write(path, made.wave, RATE, overload="scale")
     return made.events
 
 
-def write_training(folder: Path, clips: Clips, sounds: Sequence[Cut], draw: int, kind: str) -> Path:
+def write_training(
+    folder: Path, clips: Clips, sounds: Sequence[CutSound], draw: int, kind: str
+) -> Path:
     """A folder of windows to train from, of the clips that the sounds were cut from.
 
     ``clean``: each sound alone, which the front end fills up with silence. ``placed+background``:
     each sound in two windows of background, at random times and levels, and a class
     ``background`` of quiet windows. ``clean+background``: the first, with such a class.
     """
-    quiet = made_up(draw, QUIET_SECONDS, RATE, take=1)
+    quiet = synthetic_backgrounds(draw, QUIET_SECONDS, RATE, take=1)
     if kind == "placed+background":
         place = folder.with_name("background")
         write(place / "quiet.wav", quiet, RATE)
         options = MixOptions(
-            background=place, window=WINDOW, copies=2, snr_db=(0.0, 25.0), background_windows=300,
-            sample_rate=RATE, seed=draw, workers=1, cutting=RULES,
-        )  # fmt: skip
+            background=place,
+            window=WINDOW,
+            copies=2,
+            snr_db=(0.0, 25.0),
+            background_windows=300,
+            sample_rate=RATE,
+            seed=draw,
+            workers=1,
+            cutting=RULES,
+        )
         mix(clips[[sound.row for sound in sounds]], folder, options)
         return folder
     n_window = round(WINDOW * RATE)

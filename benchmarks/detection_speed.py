@@ -17,9 +17,11 @@ import limits
 import material
 import measuring
 from measuring import Row
-from semisonic.features import MelOptions
-from semisonic.inference import DetectOptions, run_detect
-from semisonic.models import SoundModel, build, save
+from semisonic.classifier.detection.detect import run_detect
+from semisonic.classifier.use_options import DetectOptions
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import SoundModel, build
 
 PART, MEL, MINUTES = "detection", MelOptions(), 2
 HOP = 1.25  # s, what detect takes by itself
@@ -45,20 +47,35 @@ def measure(data: Path | None) -> list[Row]:
         number = iter(range(1000))
 
         def detect() -> None:
-            run_detect(DetectOptions(
-                folder / "model.zip", (long,), folder / f"run-{next(number)}", threshold="0.9",
-                players=0, device="cpu", workers=1,
-            ))  # fmt: skip
+            run_detect(
+                DetectOptions(
+                    folder / "model.zip",
+                    (long,),
+                    folder / f"run-{next(number)}",
+                    threshold="0.9",
+                    players=0,
+                    device="cpu",
+                    workers=1,
+                )
+            )
 
-        times = measuring.take_turns({
-            "ours": detect,
-            "librosa and plain PyTorch": lambda: plain(model, long),
-        }, 5)  # fmt: skip
+        times = measuring.take_turns(
+            {
+                "ours": detect,
+                "librosa and plain PyTorch": lambda: plain(model, long),
+            },
+            5,
+        )
         return measuring.compare(
-            PART, "windows of 5 s every 1.25 s, wav", times, ours="ours", n=MINUTES,
-            against=("librosa and plain PyTorch",), unit="ms a minute",
+            PART,
+            "windows of 5 s every 1.25 s, wav",
+            times,
+            ours="ours",
+            n=MINUTES,
+            against=("librosa and plain PyTorch",),
+            unit="ms a minute",
             limit=("decoding alone", limits.decoding([long])),
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

@@ -22,15 +22,18 @@ import torch
 from numpy.typing import NDArray
 
 from measuring import head
-from semisonic.base.errors import SemisonicError
-from semisonic.base.files import read_json, write_json
-from semisonic.base.seeds import generator
-from semisonic.features import MelOptions, make_extractor
-from semisonic.inference import export, score_rows
-from semisonic.inference.pipeline import features_of_wave
-from semisonic.inference.simple.training import fit_simple
-from semisonic.models import SoundModel, build, names
-from semisonic.models.simple.names import SIMPLE
+from semisonic.classifier.export.export import export
+from semisonic.classifier.scoring import score_rows
+from semisonic.classifier.simple_heads import fit_simple
+from semisonic.classifier.windows import features_of_wave
+from semisonic.core.errors import SemisonicError
+from semisonic.core.files import read_json, write_json
+from semisonic.core.seeds import generator
+from semisonic.features.frontend import make_extractor
+from semisonic.features.options import MelOptions
+from semisonic.models.catalogue import names
+from semisonic.models.notation import SIMPLE
+from semisonic.models.sound_model import SoundModel, build
 
 CLASSES = ("a", "b", "c")
 MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=64, n_mels=32)
@@ -100,10 +103,12 @@ def tried(name: str) -> dict[str, Any]:
         size = file.stat().st_size / 1e6
     ours = score_rows(model, features(model.mel, waves), np.arange(3))
     return {
-        "exported": True, "one_length": result.fixed, "megabytes": round(size, 2),
+        "exported": True,
+        "one_length": result.fixed,
+        "megabytes": round(size, 2),
         "largest_difference": float(f"{np.abs(found - ours).max():.1e}"),
         "seconds": round(time.perf_counter() - begun),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

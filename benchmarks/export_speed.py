@@ -20,14 +20,17 @@ from typing import Any
 import torch
 
 from measuring import head
-from semisonic.base.files import write_csv, write_json
-from semisonic.data import Clips, load_clips
-from semisonic.features import MelOptions
-from semisonic.inference import ExportOptions, TrainOptions, train
-from semisonic.inference.exporting.result import ExportResult
-from semisonic.inference.verbs.export import export_file
+from semisonic.classifier.export.card import ExportResult
+from semisonic.classifier.export.export import export_file
+from semisonic.classifier.options import TrainOptions
+from semisonic.classifier.train import train
+from semisonic.classifier.use_options import ExportOptions
+from semisonic.core.files import write_csv, write_json
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.features.options import MelOptions
 from semisonic.models.notation import PAPER
-from semisonic.training import FitOptions
+from semisonic.training.options import FitOptions
 
 NETWORKS = {
     "small": ("small", MelOptions()),
@@ -49,9 +52,11 @@ def told(result: ExportResult) -> dict[str, Any]:
     """What is kept of an export."""
     parity = asdict(result.parity) if result.parity else {}
     return {
-        "takes": result.kind, "any_length": not result.fixed, "parity": parity,
+        "takes": result.kind,
+        "any_length": not result.fixed,
+        "parity": parity,
         "forms": [asdict(form) for form in result.forms],
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -72,17 +77,28 @@ def main() -> None:
         run = runs / name
         train(
             TrainOptions(
-                options.data, run, model=network, mel=mel, method="supervised", validation=0.0,
-                test_fold=FOLD, seed=SEED, fit=FIT, workers=1,
+                options.data,
+                run,
+                model=network,
+                mel=mel,
+                method="supervised",
+                validation=0.0,
+                test_fold=FOLD,
+                seed=SEED,
+                fit=FIT,
+                workers=1,
             )
-        )  # fmt: skip
+        )
         plain = export_file(ExportOptions(run, run / "model.onnx", check_on=check_on))
         small = export_file(
             ExportOptions(
-                run, run / "int8.onnx", quantize="int8", calibrate_on=calibrate_on,
+                run,
+                run / "int8.onnx",
+                quantize="int8",
+                calibrate_on=calibrate_on,
                 check_on=check_on,
             )
-        )  # fmt: skip
+        )
         print(f"{name}\n{plain.summary()}\n{small.summary()}\n", flush=True)
         rows.append({"network": name, "float32": told(plain), "int8": told(small)})
     record = {

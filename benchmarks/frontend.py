@@ -18,7 +18,8 @@ import alternatives
 import material
 import measuring
 from measuring import Row
-from semisonic.features import MelExtractor, MelOptions
+from semisonic.features.logmel import MelExtractor
+from semisonic.features.options import MelOptions
 
 PART, N, WORST_DB, LIMIT = "front end", 24, 1e-3, "bare real FFT"
 SETTINGS = {
@@ -37,21 +38,29 @@ def measure(data: Path | None) -> list[Row]:
         frames = cut(waves[0], mel)
         extractor, plain = MelExtractor(mel), alternatives.PlainMel(mel)
         check(extractor(waves[0])[0], alternatives.librosa_mel(waves[0], mel))
-        times = measuring.take_turns({
-            "ours": lambda waves=waves, extract=extractor: [extract(x) for x in waves],
-            "librosa": lambda waves=waves, mel=mel: [
-                alternatives.librosa_mel(x, mel) for x in waves
-            ],
-            "torch.stft, a clip at a time": lambda waves=waves, plain=plain: [
-                plain(torch.from_numpy(x)[None]) for x in waves
-            ],
-            LIMIT: lambda frames=frames: [torch.fft.rfft(frames) for _ in range(N)],
-            "torch.stft, a batch": lambda batch=batch, plain=plain: plain(batch),
-        }, 9)  # fmt: skip
+        times = measuring.take_turns(
+            {
+                "ours": lambda waves=waves, extract=extractor: [extract(x) for x in waves],
+                "librosa": lambda waves=waves, mel=mel: [
+                    alternatives.librosa_mel(x, mel) for x in waves
+                ],
+                "torch.stft, a clip at a time": lambda waves=waves, plain=plain: [
+                    plain(torch.from_numpy(x)[None]) for x in waves
+                ],
+                LIMIT: lambda frames=frames: [torch.fft.rfft(frames) for _ in range(N)],
+                "torch.stft, a batch": lambda batch=batch, plain=plain: plain(batch),
+            },
+            9,
+        )
         rows += measuring.compare(
-            PART, name, times, ours="ours", n=N, limit=LIMIT,
+            PART,
+            name,
+            times,
+            ours="ours",
+            n=N,
+            limit=LIMIT,
             against=("librosa", "torch.stft, a clip at a time", "torch.stft, a batch"),
-        )  # fmt: skip
+        )
     return rows
 
 

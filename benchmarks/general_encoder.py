@@ -24,15 +24,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from measuring import head
-from semisonic.base.files import write_json
-from semisonic.data import fold_splits, label_budget, load_clips
-from semisonic.inference import open_encoder
-from semisonic.inference.methods.linear_probe import fit_probe
-from semisonic.inference.methods.options import MethodOptions
-from semisonic.inference.prepare import prepare
-from semisonic.inference.pretext_objectives import frontend_of
-from semisonic.inference.scoring import embed_rows, mean_by
-from semisonic.models import build, transfer
+from semisonic.classifier.config import MethodOptions
+from semisonic.classifier.model_file import open_encoder
+from semisonic.classifier.prepare import prepare
+from semisonic.classifier.pretraining import frontend_of
+from semisonic.classifier.probe import fit_probe
+from semisonic.classifier.scoring import embed_rows, mean_by
+from semisonic.core.files import write_json
+from semisonic.data.budgets import label_budget
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.splits import fold_splits
+from semisonic.models.pretrained import transfer
+from semisonic.models.sound_model import build
 
 BUDGETS = (1, 2, 4, 5, 10, 0)  # labels a class; 0: all
 DRAWS = 5

@@ -31,24 +31,35 @@ import torch
 from torch import nn
 
 from measuring import head
-from semisonic.audio import write
-from semisonic.base.files import write_json
-from semisonic.base.seeds import generator
+from semisonic.audio.write import write
+from semisonic.classifier.evaluate import evaluate
+from semisonic.classifier.options import EvaluateOptions, TrainOptions
+from semisonic.classifier.prepare import Prepared, prepare
+from semisonic.classifier.train import train
+from semisonic.core.files import write_json
+from semisonic.core.seeds import generator
+from semisonic.data.batches import Stream
 from semisonic.data.clips import Clips
-from semisonic.data.readers import load_clips
-from semisonic.data.streams import Stream
-from semisonic.experiments import RunOptions, run_recipe
-from semisonic.features import MelOptions
-from semisonic.inference import EvaluateOptions, TrainOptions, evaluate, train
-from semisonic.inference.prepare import Prepared, prepare
-from semisonic.learning import Objective
-from semisonic.models import build
-from semisonic.training import FitOptions, choose_device, fit
+from semisonic.data.datasets.load import load_clips
+from semisonic.experiments.options import RunOptions
+from semisonic.experiments.run import run_recipe
+from semisonic.features.options import MelOptions
+from semisonic.learning.objective import Objective
+from semisonic.models.sound_model import build
+from semisonic.training.devices import choose_device
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 
 PAPER = MelOptions(
-    sample_rate=44100, duration=5.0, n_fft=12288, hop_length=6144, n_mels=28, reference="max",
-    top_db=80.0, peak_normalize=True,
-)  # fmt: skip
+    sample_rate=44100,
+    duration=5.0,
+    n_fft=12288,
+    hop_length=6144,
+    n_mels=28,
+    reference="max",
+    top_db=80.0,
+    peak_normalize=True,
+)
 NETWORKS = {
     "paper": ("(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc", PAPER),
     "small": ("small", MelOptions()),
@@ -82,16 +93,25 @@ class Way:
     """One way to compute a training."""
 
     def __init__(
-        self, name: str, model: str, prepared: Prepared, device: torch.device, batch_size: int,
+        self,
+        name: str,
+        model: str,
+        prepared: Prepared,
+        device: torch.device,
+        batch_size: int,
         compiled: bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
         n = len(prepared)
         self.name, self.model, self.mel = name, model, prepared.mel
         self.device, self.compiled = device, compiled
         self.stream = Stream(
-            prepared.features, np.arange(n), batch_size=batch_size, seed=0,
-            target=np.arange(n) % len(CLASSES), device=device,
-        )  # fmt: skip
+            prepared.features,
+            np.arange(n),
+            batch_size=batch_size,
+            seed=0,
+            target=np.arange(n) % len(CLASSES),
+            device=device,
+        )
         self.rates: list[float] = []
         self.start = 0.0
 
@@ -152,9 +172,12 @@ def auto(arguments: argparse.Namespace) -> dict[str, Any]:
     for fold in folds:
         with tempfile.TemporaryDirectory() as place:
             options = TrainOptions(
-                data=arguments.data, output=Path(place) / "run", test_fold=fold,
-                device=arguments.device, method=arguments.method,
-            )  # fmt: skip
+                data=arguments.data,
+                output=Path(place) / "run",
+                test_fold=fold,
+                device=arguments.device,
+                method=arguments.method,
+            )
             if arguments.epochs:
                 options = replace(options, fit=replace(options.fit, epochs=arguments.epochs))
             begun = time.perf_counter()
@@ -162,10 +185,14 @@ def auto(arguments: argparse.Namespace) -> dict[str, Any]:
             seconds = time.perf_counter() - begun
             scored = evaluate(
                 EvaluateOptions(
-                    model=result.model, data=arguments.data, fold=fold, bootstrap=100,
-                    output=Path(place) / "evaluation", device=arguments.device,
+                    model=result.model,
+                    data=arguments.data,
+                    fold=fold,
+                    bootstrap=100,
+                    output=Path(place) / "evaluation",
+                    device=arguments.device,
                 )
-            )  # fmt: skip
+            )
         accuracy = float(scored.measurement.metrics["accuracy"])
         rows.append({"fold": fold, "seconds": round(seconds, 2), "accuracy": round(accuracy, 4)})
         print(rows[-1])
@@ -178,10 +205,14 @@ def table(arguments: argparse.Namespace) -> dict[str, Any]:
         begun = time.perf_counter()
         result = run_recipe(
             RunOptions(
-                recipe=arguments.recipe, data=arguments.data, unlabelled=arguments.unlabelled,
-                output=Path(place) / "run", device=arguments.device, workers=arguments.workers,
+                recipe=arguments.recipe,
+                data=arguments.data,
+                unlabelled=arguments.unlabelled,
+                output=Path(place) / "run",
+                device=arguments.device,
+                workers=arguments.workers,
             )
-        )  # fmt: skip
+        )
         seconds = time.perf_counter() - begun
     print(result.table)
     return {"recipe": arguments.recipe, "seconds": round(seconds, 1), "verdicts": result.verdicts}

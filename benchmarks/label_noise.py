@@ -23,31 +23,18 @@ from typing import Any
 
 import numpy as np
 
-from label_noise_jobs import (
-    ARMS,
-    CONTROL,
-    KINDS,
-    Context,
-    DataSet,
-    Job,
-    result_file,
-    run,
-    start,
-)
+from label_noise_jobs import ARMS, CONTROL, KINDS, Context, DataSet, Job, result_file, run, start
 from measuring import head
-from semisonic.base import progress
-from semisonic.base.files import digest, write_json
-from semisonic.data import Clips
-from semisonic.evaluation import (
-    Predictions,
-    average_precision,
-    compare,
-    find_suspects,
-    holm,
-    label_quality,
-)
-from semisonic.evaluation.suspects import RANKINGS, RULES
-from semisonic.experiments.engine import Task, run_tasks
+from semisonic.core import progress
+from semisonic.core.files import digest, write_json
+from semisonic.core.parallel import Task
+from semisonic.data.clips import Clips
+from semisonic.evaluation.comparison import compare
+from semisonic.evaluation.label_errors import RANKINGS, RULES, find_suspects, label_quality
+from semisonic.evaluation.metrics import average_precision
+from semisonic.evaluation.predictions import Predictions
+from semisonic.evaluation.significance import holm
+from semisonic.experiments.run import run_tasks
 
 
 def jobs_of(data: DataSet, args: argparse.Namespace) -> list[Job]:
@@ -76,9 +63,17 @@ def predictions_of(
     clips: Clips, scores: np.ndarray, fold: np.ndarray, setting: str, arm: str, draw: int
 ) -> Predictions:
     return Predictions.of(
-        clips.ids, clips.target(), scores, clips.classes, group=clips.group, fold=fold,
-        draw=draw, seed=draw, setting=setting, arm=arm,
-    )  # fmt: skip
+        clips.ids,
+        clips.target(),
+        scores,
+        clips.classes,
+        group=clips.group,
+        fold=fold,
+        draw=draw,
+        seed=draw,
+        setting=setting,
+        arm=arm,
+    )
 
 
 def suspicion(given: np.ndarray, wrong: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
@@ -88,9 +83,10 @@ def suspicion(given: np.ndarray, wrong: np.ndarray, scores: np.ndarray) -> dict[
         suspects = find_suspects(given, scores, rule=rule)
         hits, n = int((suspects.is_suspect & wrong).sum()), int(suspects.is_suspect.sum())
         found[rule] = {
-            "n_suspects": n, "precision": hits / n if n else None,
+            "n_suspects": n,
+            "precision": hits / n if n else None,
             "recall": hits / int(wrong.sum()) if wrong.any() else None,
-        }  # fmt: skip
+        }
         found["estimated_wrong_share"] = suspects.joints[0].wrong_share
     for ranking in RANKINGS if wrong.any() else ():
         quality = label_quality(given, scores, ranking)
@@ -123,12 +119,14 @@ def collect(data: DataSet, jobs: Sequence[Job], folder: Path) -> list[dict[str, 
                 lists.setdefault(arm, []).append({"draw": draw, **found})
         results.append(
             {
-                "data": data.name, "rate": rate, "n_clips": len(data.clips),
+                "data": data.name,
+                "rate": rate,
+                "n_clips": len(data.clips),
                 "accuracy": {arm: accuracy_of(draws.values()) for arm, draws in tables.items()},
                 "against_cross_entropy": comparisons(tables, setting),
                 "suspects": lists,
             }
-        )  # fmt: skip
+        )
     return results
 
 
@@ -142,8 +140,11 @@ def accuracy_of(tables: Iterable[Predictions]) -> dict[str, Any]:
     ]
     spread = float(np.std(by_draw, ddof=1)) if len(by_draw) > 1 else None
     return {
-        "mean": float(np.mean(by_draw)), "spread": spread, "by_draw": by_draw, "by_fold": by_fold
-    }  # fmt: skip
+        "mean": float(np.mean(by_draw)),
+        "spread": spread,
+        "by_draw": by_draw,
+        "by_fold": by_fold,
+    }
 
 
 def comparisons(tables: dict[str, dict[int, Predictions]], setting: str) -> dict[str, Any]:
@@ -217,9 +218,12 @@ def main() -> None:
         )
         run_tasks(
             [Task(job.name, run, (job,)) for job in todo],
-            workers=args.workers, label="train", done=len(every) - len(todo),
-            initializer=start, context=(context,),
-        )  # fmt: skip
+            workers=args.workers,
+            label="train",
+            done=len(every) - len(todo),
+            initializer=start,
+            context=(context,),
+        )
     results = [row for name, data in sets.items() for row in collect(data, jobs[name], folder)]
     show(results)
     if args.output:

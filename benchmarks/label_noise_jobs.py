@@ -8,21 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from semisonic.base.errors import DataError
-from semisonic.base.files import replacing
-from semisonic.base.seeds import derive
-from semisonic.data import Clips, Split, fold_splits, load_clips, synth
+from semisonic.classifier.config import MethodOptions
+from semisonic.classifier.prepare import prepare
+from semisonic.classifier.scoring import mean_by, score_rows
+from semisonic.classifier.simple import learn_and_score
+from semisonic.classifier.training import TrainSettings, train_model
+from semisonic.core.errors import DataError
+from semisonic.core.files import replacing
+from semisonic.core.seeds import derive
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
 from semisonic.data.label_noise import LabelNoise, plant_label_noise
-from semisonic.data.synth import SynthOptions
+from semisonic.data.options import SynthOptions
+from semisonic.data.splits import Split, fold_splits
+from semisonic.data.synth.dataset import load_synth, make_synth
 from semisonic.experiments.material import FeatureTable
-from semisonic.features import MelOptions, mel_statistics
-from semisonic.inference.methods.options import MethodOptions
-from semisonic.inference.prepare import prepare
-from semisonic.inference.scoring import mean_by, score_rows
-from semisonic.inference.statistics_model import learn_and_score
-from semisonic.inference.training import TrainSettings, train_model
-from semisonic.learning.losses import LossOptions
-from semisonic.training import FitOptions
+from semisonic.features.options import MelOptions
+from semisonic.features.statistics import mel_statistics
+from semisonic.learning.options import LossOptions
+from semisonic.training.options import FitOptions
 
 CONTROL, STATISTICS = "cross-entropy", "statistics"
 ARMS = (CONTROL, "label-smoothing", "bootstrap", "lq", "small-loss", "lq+small-loss", STATISTICS)
@@ -64,8 +68,8 @@ class DataSet:
     def load(cls, data: str, cache: Path) -> DataSet:
         """Make ``synth``, or read a folder; compute the features."""
         if data == "synth":
-            synth.make(cache / "synth", replace(SynthOptions(), n_pool=0))
-            clips, _ = synth.load(cache / "synth")
+            make_synth(cache / "synth", replace(SynthOptions(), n_pool=0))
+            clips, _ = load_synth(cache / "synth")
         else:
             clips = load_clips(Path(data))
         prepared = prepare(clips, MelOptions(), cache)
@@ -123,15 +127,26 @@ def run(job: Job) -> None:
     if job.arm == STATISTICS:
         x = _statistics_of(data)
         scores = learn_and_score(
-            x[train], target[train], x[test], n_classes=len(data.clips.classes), seed=seed,
+            x[train],
+            target[train],
+            x[test],
+            n_classes=len(data.clips.classes),
+            seed=seed,
             workers=1,
-        )  # fmt: skip
+        )
         seconds = 0.0
     else:
         outcome = train_model(
-            features, target, train, [], settings_of(job, context), mel=data.table.mel,
-            classes=data.clips.classes, seed=seed, device=context.device,
-        )  # fmt: skip
+            features,
+            target,
+            train,
+            [],
+            settings_of(job, context),
+            mel=data.table.mel,
+            classes=data.clips.classes,
+            seed=seed,
+            device=context.device,
+        )
         scores = score_rows(outcome.model.to(context.device), features, test, device=context.device)
         seconds = outcome.seconds
     owner, means = mean_by(data.table.source[test], scores)
@@ -159,9 +174,14 @@ def settings_of(job: Job, context: Context) -> TrainSettings:
     }
     speed: dict[str, Any] = FAST if context.fast else PLAIN
     fit = FitOptions(
-        epochs=context.epochs, batch_size=32, optimizer="adamw", learning_rate=3e-3,
-        weight_decay=0.01, schedule="onecycle", **speed,
-    )  # fmt: skip
+        epochs=context.epochs,
+        batch_size=32,
+        optimizer="adamw",
+        learning_rate=3e-3,
+        weight_decay=0.01,
+        schedule="onecycle",
+        **speed,
+    )
     return TrainSettings(
         model=context.model,
         label_smoothing=0.1 if job.arm == "label-smoothing" else 0.0,

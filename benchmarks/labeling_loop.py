@@ -18,22 +18,24 @@ from pathlib import Path
 import numpy as np
 
 from measuring import head
-from semisonic.base.files import read_json, write_json
-from semisonic.base.progress import track
-from semisonic.data import Clips, find_duplicates, group_duplicates, load_clips, make_folds
+from semisonic.classifier.starting_encoder import synthetic_file
+from semisonic.core.files import read_json, write_json
+from semisonic.core.progress import track
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.duplicates import find_duplicates, group_duplicates
+from semisonic.data.splits import make_folds
+from semisonic.evaluation.comparison import ArmAccuracy
 from semisonic.evaluation.intervals import bootstrap_difference, bootstrap_interval
 from semisonic.evaluation.learning_curve import CurvePoint, LearningCurve
-from semisonic.evaluation.outcome import ArmAccuracy
-from semisonic.evaluation.plots.label_curve import label_curve
-from semisonic.features import MelOptions
-from semisonic.inference.synthetic import synthetic_file
-from semisonic.labeling import EmbeddingIndex, embed
+from semisonic.evaluation.plots.experiments import label_curve
+from semisonic.features.options import MelOptions
 from semisonic.labeling.clusters import find_clusters
-from semisonic.labeling.kept_probe import Answered, learn_probe
-from semisonic.labeling.learn_options import LearnOptions
-from semisonic.labeling.pool import Pool
-from semisonic.labeling.proposals import with_proposals
-from semisonic.labeling.suggesting import choose
+from semisonic.labeling.embed_run import embed
+from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.options import LearnOptions
+from semisonic.labeling.probe import AnsweredVectors, learn_probe, with_proposals
+from semisonic.labeling.suggest import CandidatePool, choose
 
 BATCH = 10
 BUDGETS = (10, 20, 40, 80)
@@ -79,7 +81,7 @@ def simulate(table: Clips, vectors: np.ndarray, fold: int, arm: str, seed: int) 
     asked = np.zeros(0, np.int64)
     scores, found, learned = None, {}, ()
     while len(asked) < BUDGETS[-1]:
-        pool = Pool(clips, x, scores, learned, False, cluster)
+        pool = CandidatePool(clips, x, scores, learned, False, cluster)
         answered = clips[asked] if len(asked) else None
         queue = choose(
             pool, BATCH, then if scores is not None else first, seed, answered, random_share=share
@@ -93,7 +95,9 @@ def simulate(table: Clips, vectors: np.ndarray, fold: int, arm: str, seed: int) 
         else:
             hot = (target[:, None] == seen[None]).astype(np.float32)
             learned = tuple(classes[k] for k in seen)
-            known = Answered(asked, hot, np.ones(len(asked)), clips.group[asked], learned, False)
+            known = AnsweredVectors(
+                asked, hot, np.ones(len(asked)), clips.group[asked], learned, False
+            )
             how = LearnOptions(cluster_weight=1.0 if arm == CLUSTERS else 0.0)
             known = with_proposals(known, cluster, clips.group, asked, how)
             probe = learn_probe(x, known, np.arange(len(clips)), seed=seed)

@@ -21,7 +21,7 @@ import torch
 import material
 import measuring
 from measuring import Row
-from semisonic.features import MelOptions
+from semisonic.features.options import MelOptions
 
 PART = "limits"
 _BEST_OF = 9
@@ -117,8 +117,7 @@ def measure(data: Path | None) -> list[Row]:
         rows.append(Row(PART, f"real FFT, {name}", "ms a clip", 1e3 * fourier(mel)))
     for kind in (torch.float32, torch.bfloat16):
         name = str(kind).removeprefix("torch.")
-        rows.append(Row(PART, f"product of matrices, {name}", "GFLOP/s",
-                        product_flops(kind) / 1e9))  # fmt: skip
+        rows.append(Row(PART, f"product of matrices, {name}", "GFLOP/s", product_flops(kind) / 1e9))
         rows.append(Row(PART, f"convolution, {name}", "GFLOP/s", convolution_flops(kind) / 1e9))
     for name, n_bytes in (("in the cache", 1 << 19), ("in memory", 1 << 28)):
         rows.append(Row(PART, f"copy {name}", "GB/s", bandwidth(n_bytes) / 1e9))

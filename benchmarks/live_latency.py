@@ -30,11 +30,13 @@ import torch
 
 from measuring import head
 from semisonic.audio.live import BLOCK_TIME, Playback
-from semisonic.base.files import write_json
-from semisonic.features import MelOptions
-from semisonic.inference import EventOptions, LiveScorer, listen
-from semisonic.models import SoundModel, build
-from semisonic.training.provenance import versions
+from semisonic.classifier.live.listen import listen
+from semisonic.classifier.live.scorer import LiveScorer
+from semisonic.classifier.use_options import EventOptions
+from semisonic.core.files import write_json
+from semisonic.features.options import MelOptions
+from semisonic.models.sound_model import SoundModel, build
+from semisonic.training.run_folder import versions
 
 PAPER = "(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"
 MODELS = {

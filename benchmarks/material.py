@@ -10,9 +10,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import soundfile as sf
 
-from semisonic.audio import find_audio, fit_length, read
-from semisonic.data import Clips, synth
-from semisonic.data.readers import from_files
+from semisonic.audio.find import find_audio
+from semisonic.audio.read import read
+from semisonic.audio.resample import fit_length
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.folders import from_files
+from semisonic.data.options import SynthOptions
+from semisonic.data.synth.dataset import make_synth
 
 RATE, SECONDS, N_CLIPS = 44100, 5.0, 24
 FORMATS = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
@@ -27,7 +31,7 @@ def clips(
         folder = Path(place)
         if data is None:
             data = folder / "synth"
-            synth.make(data, synth.SynthOptions(n_pool=0, clips_per_class=10, sample_rate=RATE))
+            make_synth(data, SynthOptions(n_pool=0, clips_per_class=10, sample_rate=RATE))
         found = find_audio(data)
         chosen = [found[i] for i in np.linspace(0, len(found) - 1, n).astype(int)]
         tables = {}

@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
-from semisonic.base.files import write_json
-from semisonic.training import commit, machine, versions
+from semisonic.core.files import write_json
+from semisonic.training.run_folder import commit, machine, versions
 
 Work = Callable[[], object]
 ROUNDS = 7
@@ -139,11 +139,17 @@ def compare(
     base["ours"] = statistics.median(mine) * scale
     if isinstance(limit, str) and limit:
         shares = [a / b for a, b in zip(times[limit], mine, strict=True)]
-        base |= {"limit": limit, "at_limit": statistics.median(times[limit]) * scale,
-                 "share": statistics.median(shares)}  # fmt: skip
+        base |= {
+            "limit": limit,
+            "at_limit": statistics.median(times[limit]) * scale,
+            "share": statistics.median(shares),
+        }
     elif limit:
-        base |= {"limit": limit[0], "at_limit": limit[1] * scale,
-                 "share": limit[1] / statistics.median(mine)}  # fmt: skip
+        base |= {
+            "limit": limit[0],
+            "at_limit": limit[1] * scale,
+            "share": limit[1] / statistics.median(mine),
+        }
     rows = []
     for name in against:
         ratios = [b / a for a, b in zip(mine, times[name], strict=True)]
@@ -208,8 +214,10 @@ def from_json(found: Mapping[str, Any]) -> Row:
 
 def table(rows: list[Row]) -> str:
     """The rows as text in columns."""
-    lines = [f"{'what':46s} {'ours':>9s}  {'unit':11s} {'alternative':36s} {'theirs':>9s} "
-             f"{'ratio':>6s} {'(quartiles)':>14s}  {'limit':28s} {'share':>5s}"]  # fmt: skip
+    lines = [
+        f"{'what':46s} {'ours':>9s}  {'unit':11s} {'alternative':36s} {'theirs':>9s} "
+        f"{'ratio':>6s} {'(quartiles)':>14s}  {'limit':28s} {'share':>5s}"
+    ]
     lines += [
         f"{row.part + ': ' + row.what:46s} {_number(row.ours):>9s}  {row.unit:11s} "
         f"{row.alternative:36s} {_number(row.theirs):>9s} {_number(row.ratio):>6s} "

@@ -10,17 +10,23 @@ import torch
 from numpy.typing import NDArray
 
 from network_speed import BATCH, FIT, Record
-from semisonic.base.seeds import derive
-from semisonic.data import Clips, fold_splits, label_budget, load_clips
-from semisonic.data.streams import Stream
+from semisonic.classifier.prepare import prepare
+from semisonic.classifier.scoring import score_rows
+from semisonic.core.seeds import derive
+from semisonic.data.batches import Stream
+from semisonic.data.budgets import label_budget
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.splits import fold_splits
 from semisonic.experiments.material import FeatureTable
-from semisonic.features import MelOptions
-from semisonic.features.augment import Mixup, augmenter, preset
-from semisonic.inference.prepare import prepare
-from semisonic.inference.scoring import score_rows
-from semisonic.learning import Supervised
-from semisonic.models import build
-from semisonic.training import FitOptions, Plan, fit
+from semisonic.features.augment.chain import augmenter
+from semisonic.features.augment.mixing import Mixup
+from semisonic.features.options import MelOptions, preset
+from semisonic.learning.supervised import Supervised
+from semisonic.models.sound_model import build
+from semisonic.training.devices import PrecisionPlan
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 
 Rows = NDArray[np.int64]
 
@@ -51,16 +57,19 @@ def train(
     stream = Stream(
         features, rows[0], batch_size=BATCH, seed=run.seed, target=target, device=device
     )
-    found = Plan.parse(plan)
+    found = PrecisionPlan.parse(plan)
     options = asdict(FIT) | {
         "steps": run.steps,
         "precision": "bf16" if found.bf16 else "fp32",
         "channels_last": "on" if found.channels_last else "off",
     }
     result = fit(
-        objective, {"labelled": stream}, FitOptions(**options),
-        seed=derive(run.seed, "fit", run.fold), device=device,
-    )  # fmt: skip
+        objective,
+        {"labelled": stream},
+        FitOptions(**options),
+        seed=derive(run.seed, "fit", run.fold),
+        device=device,
+    )
     scores, truth = _per_clip(
         score_rows(model, features, rows[1], device=device), table, target, rows[1]
     )

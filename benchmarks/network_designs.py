@@ -37,8 +37,8 @@ from measuring import head
 from network_accuracy import Material, Run, train
 from network_speed import Record, group_of, measure, too_slow
 from network_summary import summarise
-from semisonic.base.files import read_json, write_json
-from semisonic.models.designs import DESIGNS
+from semisonic.core.files import read_json, write_json
+from semisonic.models.staged import DESIGNS
 
 
 def accuracy(args: argparse.Namespace, record: Record) -> None:
@@ -63,11 +63,16 @@ def accuracy(args: argparse.Namespace, record: Record) -> None:
     try:
         futures = [
             pool.submit(
-                train, material.table, material.target, material.rows(run), run,
-                timings[run.design]["plan"], args.device,
+                train,
+                material.table,
+                material.target,
+                material.rows(run),
+                run,
+                timings[run.design]["plan"],
+                args.device,
             )
             for run in missing
-        ]  # fmt: skip
+        ]
         for number, future in enumerate(as_completed(futures), 1):
             row = future.result()
             record["runs"].append(row)

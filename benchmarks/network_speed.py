@@ -7,17 +7,26 @@ from typing import Any
 
 import torch
 
-from semisonic.features import MelOptions
-from semisonic.models import build, count_macs, count_parameters
-from semisonic.training import FitOptions, Plan, choose_plan
-from semisonic.training.optimisers import make_optimizer
+from semisonic.features.options import MelOptions
+from semisonic.models.inspection import count_macs, count_parameters
+from semisonic.models.sound_model import build
+from semisonic.training.devices import PrecisionPlan, choose_plan
+from semisonic.training.optimizer import make_optimizer
+from semisonic.training.options import FitOptions
 
 BATCH, CLASSES = 20, [f"class {i}" for i in range(10)]
 LIMIT = 2.0
 FIT = FitOptions(
-    batch_size=BATCH, epoch_steps=20, optimizer="adamw", learning_rate=3e-3, weight_decay=0.01,
-    schedule="onecycle", ema_decay=0.995, monitor="loss", restore_best=False,
-)  # fmt: skip
+    batch_size=BATCH,
+    epoch_steps=20,
+    optimizer="adamw",
+    learning_rate=3e-3,
+    weight_decay=0.01,
+    schedule="onecycle",
+    ema_decay=0.995,
+    monitor="loss",
+    restore_best=False,
+)
 Record = dict[str, Any]
 
 
@@ -29,7 +38,7 @@ def group_of(design: str) -> str:
 class Trial:
     """A design in training under one plan, and its evaluation."""
 
-    def __init__(self, design: str, plan: Plan) -> None:
+    def __init__(self, design: str, plan: PrecisionPlan) -> None:
         self.model = build(design, MelOptions(), CLASSES)
         self.plan, self.device = plan, torch.device("cpu")
         plan.lay_out(self.model)
@@ -63,7 +72,7 @@ class Trial:
 def measure(designs: list[str], rounds: int) -> dict[str, Record]:
     """Size and speed of each design."""
     torch.set_num_threads(1)
-    plans = [Plan(bf16, last) for bf16 in (False, True) for last in (False, True)]
+    plans = [PrecisionPlan(bf16, last) for bf16 in (False, True) for last in (False, True)]
     chosen = str(choose_plan(FIT, torch.device("cpu")))
     trials = {name: {str(plan): Trial(name, plan) for plan in plans} for name in designs}
     steps: dict[tuple[str, str], list[float]] = {}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from network_speed import Record
-from semisonic.evaluation import paired_bootstrap
+from semisonic.evaluation.intervals import paired_bootstrap
 
 
 def summarise(record: Record) -> list[Record]:

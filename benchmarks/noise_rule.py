@@ -23,22 +23,21 @@ from scipy.signal import butter, sosfilt
 
 from measuring import head
 from score_networks import EPOCHS, MEL, features, network, rounded
-from semisonic import evaluation
-from semisonic.base.files import write_json
-from semisonic.base.options import to_dict
-from semisonic.base.seeds import generator
-from semisonic.data import fold_splits, load_clips
-from semisonic.data.synth.noise import coloured, to_level, white
-from semisonic.features import make_extractor
-from semisonic.inference.deciding.calibrating import choose_calibration
-from semisonic.inference.deciding.made_up_noise import KINDS
-from semisonic.inference.deciding.noise_check import PER_KIND, features_of_noise
-from semisonic.inference.deciding.unknown import ENERGY, fit_unknown
-from semisonic.inference.pipeline import features_of_wave
-from semisonic.inference.scoring import Scored, compute_rows
-from semisonic.models import SoundModel
+from semisonic.classifier.calibration import choose_calibration
+from semisonic.classifier.scoring import ScoredRows, network_outputs
+from semisonic.classifier.unknown import ENERGY, KINDS, PER_KIND, features_of_noise, fit_unknown
+from semisonic.classifier.windows import features_of_wave
+from semisonic.core.files import write_json
+from semisonic.core.options import to_dict
+from semisonic.core.seeds import generator
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.splits import fold_splits
+from semisonic.data.synth.signals import coloured, to_level, white
+from semisonic.evaluation.calibration import expected_calibration_error
+from semisonic.features.frontend import make_extractor
 from semisonic.models.decision import Decision
 from semisonic.models.decision_module import DecisionModule
+from semisonic.models.sound_model import SoundModel
 
 FOLDS, DRAWS = (2, 4), 3
 N_OTHERS = 40
@@ -83,15 +82,15 @@ def other_features() -> NDArray[np.float32]:
 
 def looks(model: SoundModel, x: Any, rows: Any) -> Iterator[tuple[str, Table, Table, Table]]:
     """Each thing to look at: its name, logits, embeddings, and what the rule looks at."""
-    logits, embeddings, statistics = compute_rows(model, x, rows)
+    logits, embeddings, statistics = network_outputs(model, x, rows)
     yield "embedding", logits, embeddings, embeddings
     yield "statistics", logits, embeddings, statistics
 
 
-def scored(decision: Decision, *tables: Table) -> Scored:
+def scored(decision: Decision, *tables: Table) -> ScoredRows:
     """What a decision makes of logits, and of what its rules look at."""
     found = DecisionModule(decision, multi_label=False)(*map(torch.from_numpy, tables))
-    return Scored(*(one.numpy() for one in found))
+    return ScoredRows(*(one.numpy() for one in found))
 
 
 def main() -> None:
@@ -131,9 +130,14 @@ def main() -> None:
             for i, look in enumerate(("embedding", "statistics")):
                 own = (held.embeddings, held.statistics)[i][heard]
                 unknown, _, _ = fit_unknown(
-                    ENERGY, held.logits[heard], held.embeddings[heard], held_target[heard],
-                    groups[heard], (own, every["fit"][i][3]), seed=draw,
-                )  # fmt: skip
+                    ENERGY,
+                    held.logits[heard],
+                    held.embeddings[heard],
+                    held_target[heard],
+                    groups[heard],
+                    (own, every["fit"][i][3]),
+                    seed=draw,
+                )
                 decision = Decision(calibration, unknown=unknown)
                 said = {}
                 for name, found in every.items():
@@ -142,15 +146,13 @@ def main() -> None:
                 refused = (said["noise"].known < 0.5).reshape(len(KINDS), PER_KIND).mean(axis=1)
                 strange = (said["others"].known < 0.5).reshape(len(OTHERS), N_OTHERS).mean(axis=1)
                 row[look] = {
-                    "calibration_error": evaluation.expected_calibration_error(
-                        target, said["test"].scores
-                    ),
+                    "calibration_error": expected_calibration_error(target, said["test"].scores),
                     "known_that_pass": float((said["test"].known >= 0.5).mean()),
                     **{f"refused {k}": float(v) for k, v in zip(KINDS, refused, strict=True)},
                     **{f"refused {k}": float(v) for k, v in zip(OTHERS, strange, strict=True)},
                 }
             plain = scored(Decision(calibration), every["test"][0][1])
-            error = evaluation.expected_calibration_error(target, plain.scores)
+            error = expected_calibration_error(target, plain.scores)
             row["no rule"] = {"calibration_error": error}
             rows.append(row)
             print(draw, split.fold, rounded(row["embedding"]), rounded(row["statistics"]))

@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from measuring import head
-from semisonic.base.files import read_json, write_json
+from semisonic.core.files import read_json, write_json
 
 RESULTS = Path(__file__).parent / "results"
 N_CLIPS, N_EPOCHS, N_TUNE, TUNE_EPOCHS = 50_000, 50, 1280, 150

@@ -23,13 +23,15 @@ import limits
 import material
 import measuring
 from measuring import Row
-from semisonic.audio import read
-from semisonic.data import Clips
-from semisonic.features import MelOptions
-from semisonic.inference import ExportOptions, score_clips
-from semisonic.inference.exporting.running import onnx_runner
-from semisonic.inference.verbs.export import export_file
-from semisonic.models import SoundModel, build, save
+from semisonic.audio.read import read
+from semisonic.classifier.export.export import export_file
+from semisonic.classifier.export.module import onnx_runner
+from semisonic.classifier.scoring import score_clips
+from semisonic.classifier.use_options import ExportOptions
+from semisonic.data.clips import Clips
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import SoundModel, build
 
 PART, MEL = "prediction", MelOptions()
 STARTS = {
@@ -99,18 +101,26 @@ def measure(data: Path | None) -> list[Row]:
             run = onnx_runner(exported)
         for kind, clips in tables.items():
             files = list(clips.paths)
-            times = measuring.take_turns({
-                "ours": lambda clips=clips: predict(model, clips),
-                "librosa and plain PyTorch": lambda files=files: plain(files),
-                "our reader, onnxruntime": lambda files=files: by_onnx(run, files),
-                "librosa MFCC, scikit-learn": lambda files=files: pipeline.predict_proba(
-                    np.stack([alternatives.statistics_of(path, MEL) for path in files])
-                ),
-            }, 5)  # fmt: skip
+            times = measuring.take_turns(
+                {
+                    "ours": lambda clips=clips: predict(model, clips),
+                    "librosa and plain PyTorch": lambda files=files: plain(files),
+                    "our reader, onnxruntime": lambda files=files: by_onnx(run, files),
+                    "librosa MFCC, scikit-learn": lambda files=files: pipeline.predict_proba(
+                        np.stack([alternatives.statistics_of(path, MEL) for path in files])
+                    ),
+                },
+                5,
+            )
             found = measuring.compare(
-                PART, f"from {kind}", times, ours="ours", n=len(files), against=tuple(times)[1:],
+                PART,
+                f"from {kind}",
+                times,
+                ours="ours",
+                n=len(files),
+                against=tuple(times)[1:],
                 limit=("decoding alone", limits.decoding(files)),
-            )  # fmt: skip
+            )
             real_time = material.SECONDS / (found[0].ours / measuring.MILLI)
             rows += [*found, Row(PART, f"from {kind}, speed", "x real time", real_time)]
         rows += cold_start(saved, next(iter(tables["ogg"].paths)))

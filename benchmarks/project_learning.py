@@ -22,14 +22,16 @@ import numpy as np
 import soundfile as sf
 
 from measuring import head
-from semisonic.base.files import write_json
-from semisonic.base.seeds import generator
+from semisonic.core.files import write_json
+from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
-from semisonic.features import MelOptions
-from semisonic.labeling import EmbeddingIndex, Project
+from semisonic.features.options import MelOptions
+from semisonic.labeling.embed import IndexTable
 from semisonic.labeling.embedder import open_embedder
-from semisonic.labeling.table import Table
-from semisonic.models import build, save
+from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.project import Project
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import build
 
 DIM, RATE, SECONDS = 128, 8000, 5.0
 
@@ -51,7 +53,7 @@ def made(folder: Path, n: int, n_classes: int, n_answers: int, seed: int) -> Pro
         recordings,
         [{"file": name, "start_time": 0.0, "end_time": SECONDS, "group": name} for name in names],
     )
-    table = Table(clips, np.full(n, ""), np.full(n, np.nan), np.full(n, -1))
+    table = IndexTable(clips, np.full(n, ""), np.full(n, np.nan), np.full(n, -1))
     about = {"model": embedder.told(), "hop": None}
     project = Project(folder / "project", recordings, model, seed)
     project.folder.mkdir()
@@ -60,10 +62,15 @@ def made(folder: Path, n: int, n_classes: int, n_answers: int, seed: int) -> Pro
     for row in asked:
         sf.write(recordings / names[row], rng.normal(0, 0.1, RATE), RATE)
     project.log.extend(
-        {"file": names[row], "end_time": SECONDS, "labels": f"class {truth[row]}",
-         "annotator": "ann", "source": "suggest:random"}
+        {
+            "file": names[row],
+            "end_time": SECONDS,
+            "labels": f"class {truth[row]}",
+            "annotator": "ann",
+            "source": "suggest:random",
+        }
         for row in asked
-    )  # fmt: skip
+    )
     return project
 
 
@@ -105,10 +112,13 @@ def main() -> None:
         "what": "seconds of a project's learning, suspicious labels and next questions",
         **head(" ".join(["python benchmarks/project_learning.py", *sys.argv[1:]]), how.seed),
         "load_before": round(os.getloadavg()[0], 2),
-        "clips": how.clips, "classes": how.classes, "answers": how.answers, "dim": DIM,
+        "clips": how.clips,
+        "classes": how.classes,
+        "answers": how.answers,
+        "dim": DIM,
         "busy_processes_beside": how.load,
         "seconds": found,
-    }  # fmt: skip
+    }
     print(json.dumps(told, indent=2))
     if how.output is not None:
         write_json(how.output, told)

@@ -35,9 +35,9 @@ from typing import Any
 
 import numpy as np
 
-from semisonic.audio import write
-from semisonic.base.files import read_json, write_json
-from semisonic.base.seeds import generator
+from semisonic.audio.write import write
+from semisonic.core.files import read_json, write_json
+from semisonic.core.seeds import generator
 
 IN_A_FOLDER = 1000
 N_SOUNDS = 4000
@@ -99,15 +99,15 @@ def part(name: str, work: Path, seconds: float, rate: int, workers: int | None) 
     """Do one part in this process."""
     import torch
 
-    from semisonic.data.readers import load_clips
-    from semisonic.features import MelOptions
-    from semisonic.inference.prepare import prepare
-    from semisonic.inference.pretraining import (
+    from semisonic.classifier.prepare import prepare
+    from semisonic.classifier.pretraining import (
         PretrainSettings,
         hold_out_recordings,
         pretrain_encoder,
     )
-    from semisonic.training import FitOptions
+    from semisonic.data.datasets.load import load_clips
+    from semisonic.features.options import MelOptions
+    from semisonic.training.options import FitOptions
 
     torch.set_num_threads(1)
     mel = MelOptions(sample_rate=rate, duration=seconds, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
@@ -124,9 +124,14 @@ def part(name: str, work: Path, seconds: float, rate: int, workers: int | None) 
             rows = np.arange(len(prepared))
             kept, held = hold_out_recordings(prepared.clips, rows, 0.01, 0)
             pretrain_encoder(
-                prepared.features, kept, held, PretrainSettings(NETWORK, fit=fit), mel=mel, seed=0,
+                prepared.features,
+                kept,
+                held,
+                PretrainSettings(NETWORK, fit=fit),
+                mel=mel,
+                seed=0,
                 folder=work / "training",
-            )  # fmt: skip
+            )
         taken = time.perf_counter() - begun
     return {"seconds": round(taken, 2), "memory_mb": round((peak.bytes - base) / 1e6, 1)}
 

@@ -20,18 +20,31 @@ import alternatives
 import measuring
 from measuring import Row
 from prediction_speed import start_seconds
-from semisonic.audio import find_audio
-from semisonic.data import synth
-from semisonic.features import MelOptions
+from semisonic.audio.find import find_audio
+from semisonic.data.options import SynthOptions
+from semisonic.data.synth.dataset import make_synth
+from semisonic.features.options import MelOptions
 
 PART, RECIPE = "recipe", Path(__file__).parents[1] / "recipes" / "demo.toml"
 
 
 def run_recipe(folder: Path) -> float:
     return start_seconds(
-        ["-m", "semisonic", "run", str(RECIPE), "--data", "synth", "-o", str(folder), "--quick",
-         "--workers", "1", "-q"]
-    )  # fmt: skip
+        [
+            "-m",
+            "semisonic",
+            "run",
+            str(RECIPE),
+            "--data",
+            "synth",
+            "-o",
+            str(folder),
+            "--quick",
+            "--workers",
+            "1",
+            "-q",
+        ]
+    )
 
 
 def classical(folder: Path) -> None:
@@ -45,12 +58,21 @@ def measure(data: Path | None) -> list[Row]:
     del data  # the recipe's own sounds
     with TemporaryDirectory() as place:
         folder = Path(place)
-        synth.make(folder / "sounds", synth.SynthOptions(n_pool=0, clips_per_class=20))
+        make_synth(folder / "sounds", SynthOptions(n_pool=0, clips_per_class=20))
         ours = run_recipe(folder / "run")
         times = measuring.take_turns({"theirs": lambda: classical(folder / "sounds")}, 3)
         theirs = statistics.median(times["theirs"])
-    return [Row(PART, "demo --quick, all of it", "s", ours,
-                "librosa MFCC, scikit-learn, 5 folds", theirs, theirs / ours)]  # fmt: skip
+    return [
+        Row(
+            PART,
+            "demo --quick, all of it",
+            "s",
+            ours,
+            "librosa MFCC, scikit-learn, 5 folds",
+            theirs,
+            theirs / ours,
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from semisonic.base.files import read_json, replacing
-from semisonic.evaluation import Reliability
-from semisonic.evaluation.plots import reliability_diagram
+from semisonic.core.files import read_json, replacing
+from semisonic.evaluation.calibration import Reliability
+from semisonic.evaluation.plots.classes import reliability_diagram
 
 
 def curve(table: dict[str, Any]) -> Reliability:

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.data import Clips, hold_out
-from semisonic.features import MelOptions
-from semisonic.inference.deciding.fitting import Held
-from semisonic.inference.prepare import Prepared, prepare
-from semisonic.inference.selection import targets_of
-from semisonic.inference.training import TrainSettings, train_model
-from semisonic.models import SoundModel
-from semisonic.training import FitOptions
+from semisonic.classifier.calibration import HeldOutScores
+from semisonic.classifier.prepare import Prepared, prepare
+from semisonic.classifier.selection import targets_of
+from semisonic.classifier.training import TrainSettings, train_model
+from semisonic.data.clips import Clips
+from semisonic.data.splits import hold_out
+from semisonic.features.options import MelOptions
+from semisonic.models.sound_model import SoundModel
+from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=16000, n_fft=1024, hop_length=640, n_mels=40)
 EPOCHS = 10
@@ -27,15 +28,22 @@ KEPT = 0.25  # share of the training folds' recordings that calibrate and train 
 Rows = NDArray[np.int64]
 
 
-def network(clips: Clips, rows: Rows, prepared: Prepared, seed: int) -> tuple[SoundModel, Held]:
+def network(
+    clips: Clips, rows: Rows, prepared: Prepared, seed: int
+) -> tuple[SoundModel, HeldOutScores]:
     """A network trained on most of some clips, and what it computes of the others."""
     train, kept = hold_out(clips, rows, KEPT, seed, "clips to calibrate by")
     outcome = train_model(
-        prepared.features, targets_of(prepared.clips, multi_label=False), prepared.rows_of(train),
-        [], TrainSettings(fit=FitOptions(epochs=EPOCHS)), mel=MEL, classes=clips.classes,
+        prepared.features,
+        targets_of(prepared.clips, multi_label=False),
+        prepared.rows_of(train),
+        [],
+        TrainSettings(fit=FitOptions(epochs=EPOCHS)),
+        mel=MEL,
+        classes=clips.classes,
         seed=seed,
-    )  # fmt: skip
-    return outcome.model, Held.of(outcome.model, prepared, prepared.rows_of(kept), clips)
+    )
+    return outcome.model, HeldOutScores.of(outcome.model, prepared, prepared.rows_of(kept), clips)
 
 
 def features(clips: Clips, cache: Path) -> Prepared:

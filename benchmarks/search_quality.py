@@ -25,14 +25,17 @@ from numpy.typing import NDArray
 
 from measuring import head
 from semisonic import embed
-from semisonic.base.files import write_json
-from semisonic.data import Clips, load_clips
-from semisonic.features import MelOptions, mel_statistics
-from semisonic.inference import TrainOptions, train
-from semisonic.inference.prepare import prepare
-from semisonic.inference.scoring import mean_by
+from semisonic.classifier.options import TrainOptions
+from semisonic.classifier.prepare import prepare
+from semisonic.classifier.scoring import mean_by
+from semisonic.classifier.train import train
+from semisonic.core.files import write_json
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.features.options import MelOptions
+from semisonic.features.statistics import mel_statistics
 from semisonic.labeling.nearest import nearest
-from semisonic.training import FitOptions
+from semisonic.training.options import FitOptions
 
 AT = (1, 5, 10)
 EPOCHS = 30
@@ -62,11 +65,19 @@ def trained(data: Path, fold: int, place: Path) -> Path:
     output = place / f"model-{fold}"
     train(
         TrainOptions(
-            data=data, output=output, cache=place / "cache", test_fold=fold, seed=SEED,
-            method="supervised", objective="none", validation=0.0, device="cpu", workers=1,
+            data=data,
+            output=output,
+            cache=place / "cache",
+            test_fold=fold,
+            seed=SEED,
+            method="supervised",
+            objective="none",
+            validation=0.0,
+            device="cpu",
+            workers=1,
             fit=FitOptions(epochs=EPOCHS, patience=0, monitor="train_loss"),
         )
-    )  # fmt: skip
+    )
     return output
 
 

@@ -28,9 +28,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from measuring import head
-from semisonic.base.files import write_json
-from semisonic.labeling.approximate import nearest_by_graph, open_graph
-from semisonic.labeling.nearest import nearest
+from semisonic.core.files import write_json
+from semisonic.labeling.nearest import nearest, nearest_by_graph, open_graph
 
 K = 10
 QUERIES = 30
@@ -107,10 +106,14 @@ def measure_graph(kind: str, n: int, dim: int, folder: Path) -> dict[str, Any]:
         lambda q: nearest_by_graph(graph, vectors, q, K).rows[0], queries
     )
     found = {
-        "kind": kind, "rows": n, "dim": dim, "ms_a_query": times,
-        "recall_of_approximate": recall(exact, near), "graph_made_in_s": round(made, 1),
+        "kind": kind,
+        "rows": n,
+        "dim": dim,
+        "ms_a_query": times,
+        "recall_of_approximate": recall(exact, near),
+        "graph_made_in_s": round(made, 1),
         "graph_mb": round((folder / f"{kind}.usearch").stat().st_size / 1e6, 1),
-    }  # fmt: skip
+    }
     print(found, flush=True)
     return found
 

@@ -31,33 +31,93 @@ class Target:
 
 FIT, PLAIN = "training_speed", "plain loop, fp32, DataLoader"
 TARGETS = (
-    Target("front end, 1024/512/60, times librosa", "frontend",
-           "front end: 60 x 216 (1024/512, 22.05 kHz) / librosa", least=3.5),
-    Target("front end, share of the bare real FFT", "frontend",
-           "front end: 60 x 216 (1024/512, 22.05 kHz) / librosa", "share", least=0.5),
-    Target("training step, the paper's network, times a plain fp32 loop", FIT,
-           f"training step: the paper's network / {PLAIN}", least=2.5),
-    Target("training step, `small`, times a plain fp32 loop", FIT,
-           f"training step: small / {PLAIN}", least=2.0),
-    Target("loop and loader, share of the step that a loop by hand takes", FIT,
-           "training step: loop and loader, small / loop by hand", "share", least=0.95),
-    Target("prediction from Ogg, times real time", "prediction_speed",
-           "prediction: from ogg, speed / ", "ours", least=500),
-    Target("prediction from wav, times real time", "prediction_speed",
-           "prediction: from wav, speed / ", "ours", least=2000),
-    Target("start without torch (`--help`), s", "prediction_speed",
-           "cold start: semisonic --help / ", "ours", most=0.5),
-    Target("start with torch (`predict`, one clip), s", "prediction_speed",
-           "cold start: semisonic predict, one clip / ", "ours", most=3.0),
-    Target("largest memory of building for 300 clips, share of that for 3 000", "build_memory",
-           "memory: 3000 clips of 1 s / 300 clips", least=0.9),
-    Target("250 000 clips to features from Ogg, two cores, minutes", "../two_cores",
-           "two cores: 250 000 clips to features, ogg / ", "ours", most=13),
-    Target("250 000 clips to features from wav, two cores, minutes", "../two_cores",
-           "two cores: 250 000 clips to features, wav / ", "ours", most=2.5),
+    Target(
+        "front end, 1024/512/60, times librosa",
+        "frontend",
+        "front end: 60 x 216 (1024/512, 22.05 kHz) / librosa",
+        least=3.5,
+    ),
+    Target(
+        "front end, share of the bare real FFT",
+        "frontend",
+        "front end: 60 x 216 (1024/512, 22.05 kHz) / librosa",
+        "share",
+        least=0.5,
+    ),
+    Target(
+        "training step, the paper's network, times a plain fp32 loop",
+        FIT,
+        f"training step: the paper's network / {PLAIN}",
+        least=2.5,
+    ),
+    Target(
+        "training step, `small`, times a plain fp32 loop",
+        FIT,
+        f"training step: small / {PLAIN}",
+        least=2.0,
+    ),
+    Target(
+        "loop and loader, share of the step that a loop by hand takes",
+        FIT,
+        "training step: loop and loader, small / loop by hand",
+        "share",
+        least=0.95,
+    ),
+    Target(
+        "prediction from Ogg, times real time",
+        "prediction_speed",
+        "prediction: from ogg, speed / ",
+        "ours",
+        least=500,
+    ),
+    Target(
+        "prediction from wav, times real time",
+        "prediction_speed",
+        "prediction: from wav, speed / ",
+        "ours",
+        least=2000,
+    ),
+    Target(
+        "start without torch (`--help`), s",
+        "prediction_speed",
+        "cold start: semisonic --help / ",
+        "ours",
+        most=0.5,
+    ),
+    Target(
+        "start with torch (`predict`, one clip), s",
+        "prediction_speed",
+        "cold start: semisonic predict, one clip / ",
+        "ours",
+        most=3.0,
+    ),
+    Target(
+        "largest memory of building for 300 clips, share of that for 3 000",
+        "build_memory",
+        "memory: 3000 clips of 1 s / 300 clips",
+        least=0.9,
+    ),
+    Target(
+        "250 000 clips to features from Ogg, two cores, minutes",
+        "../two_cores",
+        "two cores: 250 000 clips to features, ogg / ",
+        "ours",
+        most=13,
+    ),
+    Target(
+        "250 000 clips to features from wav, two cores, minutes",
+        "../two_cores",
+        "two cores: 250 000 clips to features, wav / ",
+        "ours",
+        most=2.5,
+    ),
     *(
-        Target(f"two cores against one: {words}", "../two_cores", f"two cores: {row} / one core",
-               least=1.8)
+        Target(
+            f"two cores against one: {words}",
+            "../two_cores",
+            f"two cores: {row} / one core",
+            least=1.8,
+        )
         for words, row in (
             ("two trainings", "two trainings, in processes"),
             ("from Ogg to features", "store and features, ogg"),
@@ -68,7 +128,7 @@ TARGETS = (
             ("prediction from wav, many clips", "prediction, wav, many clips"),
         )
     ),
-)  # fmt: skip
+)
 
 
 def read(name: str) -> list[Row]:
@@ -95,8 +155,10 @@ def targets() -> str:
 
 
 def parts() -> str:
-    lines = ["| what | ours | alternative | theirs | ratio | limit | share |",
-             "| --- | ---: | --- | ---: | ---: | --- | ---: |"]  # fmt: skip
+    lines = [
+        "| what | ours | alternative | theirs | ratio | limit | share |",
+        "| --- | ---: | --- | ---: | ---: | --- | ---: |",
+    ]
     for part in PARTS:
         for row in read(part):
             share = "" if row.share != row.share else f"{100 * row.share:.0f} %"

@@ -21,10 +21,11 @@ import limits
 import material
 import measuring
 from measuring import Row
-from semisonic.data import Clips
-from semisonic.data.features_store import FeatureStore
-from semisonic.data.store import SampleStore
-from semisonic.features import MelOptions, make_extractor
+from semisonic.data.clips import Clips
+from semisonic.data.feature_store import FeatureStore
+from semisonic.data.sample_store import SampleStore
+from semisonic.features.frontend import make_extractor
+from semisonic.features.options import MelOptions
 
 PART = "files to features"
 MEL = MelOptions(n_mels=60)
@@ -42,9 +43,14 @@ def features(clips: Clips, workers: int = 1) -> None:
             clips, Path(folder, "samples"), sample_rate=MEL.sample_rate, workers=workers
         )
         FeatureStore.build(
-            samples, Path(folder, "features"), extractor=partial(make_extractor, MEL), key="bench",
-            shape=MEL.shape, n_samples=MEL.n_samples, workers=workers,
-        )  # fmt: skip
+            samples,
+            Path(folder, "features"),
+            extractor=partial(make_extractor, MEL),
+            key="bench",
+            shape=MEL.shape,
+            n_samples=MEL.n_samples,
+            workers=workers,
+        )
 
 
 def by_librosa(files: list[Path], make: Callable[[Path, MelOptions], np.ndarray]) -> None:
@@ -60,27 +66,39 @@ def measure(data: Path | None) -> list[Row]:
     with material.clips(data, ("wav", "ogg")) as tables:
         for kind, clips in tables.items():
             files, n = list(clips.paths), len(clips)
-            times = measuring.take_turns({
-                "store": lambda clips=clips: store(clips),
-                "features": lambda clips=clips: features(clips),
-                "librosa.load, a .npy a clip": lambda files=files: by_librosa(
-                    files, alternatives.librosa_wave
-                ),
-                "librosa, a .npy a clip": lambda files=files: by_librosa(
-                    files, alternatives.librosa_features
-                ),
-                "librosa, two processes": lambda files=files: pool(files, MEL),
-            }, 5)  # fmt: skip
+            times = measuring.take_turns(
+                {
+                    "store": lambda clips=clips: store(clips),
+                    "features": lambda clips=clips: features(clips),
+                    "librosa.load, a .npy a clip": lambda files=files: by_librosa(
+                        files, alternatives.librosa_wave
+                    ),
+                    "librosa, a .npy a clip": lambda files=files: by_librosa(
+                        files, alternatives.librosa_features
+                    ),
+                    "librosa, two processes": lambda files=files: pool(files, MEL),
+                },
+                5,
+            )
             least = limits.decoding(files) + limits.resampling(n)
             rows += measuring.compare(
-                PART, f"store of samples, {kind}", times, ours="store", n=n,
-                against=("librosa.load, a .npy a clip",), limit=("decoding alone + soxr", least),
-            )  # fmt: skip
+                PART,
+                f"store of samples, {kind}",
+                times,
+                ours="store",
+                n=n,
+                against=("librosa.load, a .npy a clip",),
+                limit=("decoding alone + soxr", least),
+            )
             rows += measuring.compare(
-                PART, f"store and features, {kind}", times, ours="features", n=n,
+                PART,
+                f"store and features, {kind}",
+                times,
+                ours="features",
+                n=n,
                 against=("librosa, a .npy a clip", "librosa, two processes"),
                 limit=("decoding + soxr + FFT", least + n * limits.fourier(MEL)),
-            )  # fmt: skip
+            )
     pool.close()
     return rows
 

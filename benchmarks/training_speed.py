@@ -24,12 +24,15 @@ import limits
 import material
 import measuring
 from measuring import Row
-from semisonic.data.streams import Stream
-from semisonic.features import MelOptions
-from semisonic.learning import BatchLike, Objective
-from semisonic.models import build, count_macs
+from semisonic.data.batches import Stream
+from semisonic.features.options import MelOptions
+from semisonic.learning.objective import BatchLike, Objective
+from semisonic.models.inspection import count_macs
 from semisonic.models.notation import PAPER
-from semisonic.training import FitOptions, Plan, choose_plan, fit
+from semisonic.models.sound_model import build
+from semisonic.training.devices import PrecisionPlan, choose_plan
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 
 PART, N, BATCH, CLASSES = "training step", 192, 32, 10
 N_STEPS = N // BATCH
@@ -68,7 +71,7 @@ class FromFiles(Dataset[tuple[Tensor, int]]):
         return torch.from_numpy(features)[None].float(), row % CLASSES
 
 
-def by_hand(net: nn.Module, batches: object, plan: Plan | None = None) -> None:
+def by_hand(net: nn.Module, batches: object, plan: PrecisionPlan | None = None) -> None:
     """A loop that records nothing."""
     if plan is not None:
         plan.lay_out(net)
@@ -86,8 +89,9 @@ def measure_one(name: str, network: str, mel: MelOptions, wavs: list[Path]) -> l
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(N, *mel.shape, generator=draw)
     y = torch.randint(0, CLASSES, (N,), generator=draw)
-    stream = Stream(x.numpy().astype(np.float16), np.arange(N), batch_size=BATCH, seed=0,
-                    target=y.numpy())  # fmt: skip
+    stream = Stream(
+        x.numpy().astype(np.float16), np.arange(N), batch_size=BATCH, seed=0, target=y.numpy()
+    )
 
     def net() -> nn.Module:
         return _FromFeatures(network, mel)
@@ -98,26 +102,43 @@ def measure_one(name: str, network: str, mel: MelOptions, wavs: list[Path]) -> l
     loader = DataLoader(TensorDataset(x, y), batch_size=BATCH, shuffle=True)
     slow = DataLoader(FromFiles(wavs, mel), batch_size=BATCH)
     ours, same = f"fit ({plan})", f"loop by hand, {plan}"
-    times = measuring.take_turns({
-        ours: lambda: fit(CrossEntropy(net()), {"labelled": stream}, options, seed=0),
-        "plain loop, fp32, DataLoader": lambda: by_hand(net(), loader),
-        same: lambda: by_hand(net(), ready, plan),
-    }, 7)  # fmt: skip
+    times = measuring.take_turns(
+        {
+            ours: lambda: fit(CrossEntropy(net()), {"labelled": stream}, options, seed=0),
+            "plain loop, fp32, DataLoader": lambda: by_hand(net(), loader),
+            same: lambda: by_hand(net(), ready, plan),
+        },
+        7,
+    )
     slowest = measuring.take_turns({"": lambda: by_hand(net(), slow)}, 3)[""]
     kind = torch.bfloat16 if plan.bf16 else torch.float32
     work = 3 * 2 * count_macs(net().model, mel.shape) * BATCH * N_STEPS
-    limit = (f"3 x MACs at {str(kind).removeprefix('torch.')} peak",
-             work / limits.convolution_flops(kind))  # fmt: skip
+    limit = (
+        f"3 x MACs at {str(kind).removeprefix('torch.')} peak",
+        work / limits.convolution_flops(kind),
+    )
     by_librosa = "DataLoader of librosa features"
     times[by_librosa] = [t * N_STEPS for t in (slowest * 3)[: len(times[ours])]]
     rows = measuring.compare(
-        PART, name, times, ours=ours, n=N_STEPS, unit="ms a step",
-        against=("plain loop, fp32, DataLoader", by_librosa), limit=limit,
-    )  # fmt: skip
+        PART,
+        name,
+        times,
+        ours=ours,
+        n=N_STEPS,
+        unit="ms a step",
+        against=("plain loop, fp32, DataLoader", by_librosa),
+        limit=limit,
+    )
     rows += measuring.compare(
-        PART, f"loop and loader, {name}", times, ours=ours, n=N_STEPS, unit="ms a step",
-        against=(same,), limit=same,
-    )  # fmt: skip
+        PART,
+        f"loop and loader, {name}",
+        times,
+        ours=ours,
+        n=N_STEPS,
+        unit="ms a step",
+        against=(same,),
+        limit=same,
+    )
     return rows
 
 

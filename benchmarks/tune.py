@@ -16,38 +16,54 @@ from typing import Any
 import numpy as np
 
 from measuring import head
-from semisonic.base.files import read_json, write_json
-from semisonic.experiments import RunOptions, TuneOptions, run_recipe, tune
+from semisonic.core.files import read_json, write_json
+from semisonic.experiments.options import RunOptions, TuneOptions
+from semisonic.experiments.run import run_recipe
+from semisonic.experiments.tuning import tune
 
 
 def one_fold(args: argparse.Namespace, sampler: str, fold: int) -> dict[str, Any]:
     folder = args.runs / f"{sampler}-{fold}"
     found = tune(
         TuneOptions(
-            recipe=args.recipe, data=args.data, output=folder, trials=args.trials,
-            sampler=sampler, test_folds=(fold,), workers=1, cache=args.runs / f"cache-{fold}",
+            recipe=args.recipe,
+            data=args.data,
+            output=folder,
+            trials=args.trials,
+            sampler=sampler,
+            test_folds=(fold,),
+            workers=1,
+            cache=args.runs / f"cache-{fold}",
         )
-    )  # fmt: skip
+    )
     test = args.runs / f"{sampler}-{fold}-test"
     run_recipe(
         RunOptions(
-            recipe=str(found.recipe), data=args.data, output=test, workers=1,
-            change=(f"budgets=[{{draws={args.draws}}}]",), cache=args.runs / "cache-test",
+            recipe=str(found.recipe),
+            data=args.data,
+            output=test,
+            workers=1,
+            change=(f"budgets=[{{draws={args.draws}}}]",),
+            cache=args.runs / "cache-test",
         )
-    )  # fmt: skip
+    )
     measured = read_json(test / "results.json")["comparisons"][0]
     chosen = found.outcome.chosen
     assert chosen is not None, "two complete trials at least"
     states = [trial.state for trial in found.outcome.trials]
     return {
-        "sampler": sampler, "fold": fold, "best": dict(found.best),
+        "sampler": sampler,
+        "fold": fold,
+        "best": dict(found.best),
         "inner": {
-            "best": found.score, "without_luck": found.without_luck,
+            "best": found.score,
+            "without_luck": found.without_luck,
             "default": found.default_score,
             "gain_without_luck": [chosen.gain, chosen.gain_low, chosen.gain_high],
         },
         "test": {
-            "tuned": measured["b"]["mean"], "default": measured["a"]["mean"],
+            "tuned": measured["b"]["mean"],
+            "default": measured["a"]["mean"],
             "draws": measured["draws"],
         },
         "n_trials": {state: states.count(state) for state in sorted(set(states))},
@@ -56,7 +72,7 @@ def one_fold(args: argparse.Namespace, sampler: str, fold: int) -> dict[str, Any
         "best_so_far": np.fmax.accumulate(
             [t.score if t.state == "complete" else np.nan for t in found.outcome.trials]
         ).tolist(),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

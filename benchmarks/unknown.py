@@ -21,16 +21,17 @@ import torch
 
 from measuring import head
 from score_networks import EPOCHS, MEL, features, network, rounded
-from semisonic import evaluation
-from semisonic.base.files import write_json
-from semisonic.base.options import to_dict
-from semisonic.base.seeds import generator
-from semisonic.data import fold_splits, load_clips
-from semisonic.evaluation.strangers import tell_apart
-from semisonic.inference.deciding.fitting import fit_decision
-from semisonic.inference.scoring import compute_rows, decide
+from semisonic.classifier.calibration import fit_decision
+from semisonic.classifier.scoring import decide_outputs, network_outputs
+from semisonic.core.files import write_json
+from semisonic.core.options import to_dict
+from semisonic.core.seeds import generator
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.splits import fold_splits
+from semisonic.evaluation.calibration import ood_metrics
+from semisonic.evaluation.metrics import accuracy
 from semisonic.models.decision import Decision
-from semisonic.models.decision_module import Rule
+from semisonic.models.decision_module import OodModule
 
 DRAWS, LEFT_OUT = 10, 3
 RULES = ("energy", "distance")
@@ -57,27 +58,31 @@ def main() -> None:
         model, held = network(known, split.train, prepared, seed=draw)
         others = every[strange & (every.fold == split.fold)].without_labels()
         unknown = features(others, options.cache)
-        ours = compute_rows(model, prepared.features, prepared.rows_of(split.test))
-        theirs = compute_rows(model, unknown.features, np.arange(len(unknown)))
+        ours = network_outputs(model, prepared.features, prepared.rows_of(split.test))
+        theirs = network_outputs(model, unknown.features, np.arange(len(unknown)))
         target = known.target()[prepared.source[prepared.rows_of(split.test)]]
         row: dict[str, Any] = {
-            "draw": draw, "fold": split.fold, "left_out": left, "known": len(target),
+            "draw": draw,
+            "fold": split.fold,
+            "left_out": left,
+            "known": len(target),
             "unknown": len(unknown),
-            "accuracy": evaluation.accuracy(target, ours[0].argmax(axis=1)),
-        }  # fmt: skip
+            "accuracy": accuracy(target, ours[0].argmax(axis=1)),
+        }
         model.decision = Decision()
-        plain = [decide(model, x).scores.max(axis=1) for x in (ours, theirs)]
-        row["highest score"] = tell_apart(-plain[0], -plain[1])._asdict()
+        plain = [decide_outputs(model, x).scores.max(axis=1) for x in (ours, theirs)]
+        row["highest score"] = ood_metrics(-plain[0], -plain[1])._asdict()
         for rule in RULES:
             model.decision = Decision()
             fitted = fit_decision(model, held, unknown=rule, thresholds=False, seed=draw)
             part = fitted.decision.unknown.parts[0]
             strange_by = [
-                Rule(part)(*map(torch.from_numpy, computed)).numpy() for computed in (ours, theirs)
+                OodModule(part)(*map(torch.from_numpy, computed)).numpy()
+                for computed in (ours, theirs)
             ]
-            telling = tell_apart(*strange_by)
+            telling = ood_metrics(*strange_by)
             model.decision = fitted.decision
-            passes = [decide(model, x).known >= 0.5 for x in (ours, theirs)]
+            passes = [decide_outputs(model, x).known >= 0.5 for x in (ours, theirs)]
             row[rule] = {
                 **telling._asdict(),
                 "known_that_pass": float(passes[0].mean()),

@@ -22,17 +22,18 @@ from typing import Any
 import numpy as np
 
 from measuring import head
-from semisonic.base.files import write_json
-from semisonic.data import fold_splits, load_clips
-from semisonic.data.join import join
+from semisonic.classifier.prepare import prepare
+from semisonic.classifier.pretraining import PretrainSettings, pretrain_encoder
+from semisonic.classifier.training import TrainSettings, train_model
+from semisonic.core.files import write_json
+from semisonic.data.clips import join
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.splits import fold_splits
 from semisonic.experiments.material import FeatureTable
-from semisonic.experiments.recipe_file import read_recipe
-from semisonic.inference.prepare import prepare
-from semisonic.inference.pretraining import PretrainSettings, pretrain_encoder
-from semisonic.inference.training import TrainSettings, train_model
-from semisonic.models import PAPER
+from semisonic.experiments.recipe import read_recipe
+from semisonic.models.notation import PAPER
 from semisonic.recipes import find
-from semisonic.training import FitOptions
+from semisonic.training.options import FitOptions
 
 FAST = {"precision": "bf16", "channels_last": "on"}
 
@@ -50,24 +51,35 @@ def trial(
     decoder, standardize, rate, seed = point
     features = table.open()
     settings = PretrainSettings(
-        model=PAPER, decoder=decoder, standardize=standardize,
+        model=PAPER,
+        decoder=decoder,
+        standardize=standardize,
         fit=FitOptions(epochs=10, learning_rate=rate, restore_best=False, **FAST),
-    )  # fmt: skip
+    )
     start = pretrain_encoder(
         features, rows["pool"], rows["held out"], settings, mel=table.mel, seed=seed
     )
     fit = FitOptions(epochs=30, monitor="val_accuracy", restore_best=False, **FAST)
     outcome = train_model(
-        features, target, rows["train"], rows["validation"],
+        features,
+        target,
+        rows["train"],
+        rows["validation"],
         TrainSettings(model=PAPER, standardize=standardize, fit=fit),
-        mel=table.mel, classes=classes, seed=seed, start=start.network,
-    )  # fmt: skip
+        mel=table.mel,
+        classes=classes,
+        seed=seed,
+        start=start.network,
+    )
     return {
-        "decoder": decoder, "standardize": standardize, "learning_rate": rate, "seed": seed,
+        "decoder": decoder,
+        "standardize": standardize,
+        "learning_rate": rate,
+        "seed": seed,
         "error_db2": start.error_db2,
         "dead": {layer.layer: layer.share for layer in start.dead_units},
         "validation_accuracy": outcome.history[-1]["val_accuracy"],
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -89,9 +101,11 @@ def main() -> None:
     split = fold_splits(labelled, seed=0)[0]
     heard = np.concatenate([split.train, np.arange(len(labelled), len(labelled) + len(pool))])
     rows = {
-        "pool": table.rows_of(heard), "held out": table.rows_of(split.validation),
-        "train": table.rows_of(split.train), "validation": table.rows_of(split.validation),
-    }  # fmt: skip
+        "pool": table.rows_of(heard),
+        "held out": table.rows_of(split.validation),
+        "train": table.rows_of(split.train),
+        "validation": table.rows_of(split.validation),
+    }
     grid = list(
         itertools.product(
             ("unpool", "upsample"), ("none", "global"), (0.001, 0.003, 0.01), range(args.seeds)

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import click
 
-from semisonic.apps.cli.flags import Flag, place_of
-from semisonic.apps.cli.help import COMMON, group_of, repeated_groups
-from semisonic.apps.cli.main import Verbs, command
-from semisonic.apps.cli.parser import Verb
-from semisonic.apps.cli.values import limits, metavar, shown
+from semisonic.cli.flags import Flag, limits, metavar, place_of, shown
+from semisonic.cli.main import Verbs, command
+from semisonic.cli.parser import COMMON, Verb, group_of, repeated_groups
 
 TARGET = Path(__file__).parent / "reference.md"
 HEAD = """# All options

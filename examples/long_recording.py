@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from semisonic.audio import write
-from semisonic.base.seeds import generator
-from semisonic.data import load_clips, make_folds
-from semisonic.data.labels import write_labels
-from semisonic.data.mixing import Cut, compose, cut_sounds, made_up
+from semisonic.audio.write import write
+from semisonic.core.seeds import generator
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.formats.convert import write_labels
+from semisonic.data.splits import make_folds
+from semisonic.data.synth.mixing import CutSound, compose, cut_sounds, synthetic_backgrounds
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("clips", type=Path)
@@ -33,16 +34,16 @@ rate, rng = options.sample_rate, generator(options.seed, "long recording")
 clips = load_clips(options.clips, group="copies")
 folds = make_folds(clips, options.n_folds, options.seed)  # the same that 'data mix' makes
 sounds, _ = cut_sounds(clips[folds == options.fold], rate)
-chosen: list[Cut] = []
+chosen: list[CutSound] = []
 for label in clips.classes:
     mine = [sound for sound in sounds if label in sound.labels]
     chosen += [mine[i] for i in rng.permutation(len(mine))[: options.per_class]]
 
-night = made_up(options.seed, 60 * options.minutes, rate, take=0)
+night = synthetic_backgrounds(options.seed, 60 * options.minutes, rate, take=0)
 made = compose(chosen, night, rate, file="night.wav", snr_db=tuple(options.snr_db), rng=rng)
 write("field/night.wav", made.wave, rate, overload="scale")
 write_labels(made.events, Path("field"), "audacity")
-write("quiet/quiet.wav", made_up(options.seed, 300.0, rate, take=1), rate)
+write("quiet/quiet.wav", synthetic_backgrounds(options.seed, 300.0, rate, take=1), rate)
 
 lengths = made.events.end_time - made.events.start_time
 print(f"field/night.wav: {len(made.wave) / rate / 60:g} min with {len(made.events)} sounds of")

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from semisonic.apps.python import (
+    from semisonic.api import (
         calibrate,
         convert,
         curve,
@@ -24,94 +24,95 @@ if TYPE_CHECKING:
         train,
         tune,
     )
-    from semisonic.audio.live import Microphone, Pipe, Playback
-    from semisonic.base.errors import SemisonicError
-    from semisonic.data import (
-        Clips,
-        describe,
-        find_duplicates,
-        fold_splits,
-        label_budget,
-        load_clips,
-        split,
+    from semisonic.audio.live import (
+        Microphone,
+        Pipe,
+        Playback,
     )
-    from semisonic.features import MelOptions
-    from semisonic.features.augment import register_augmentation
-    from semisonic.inference import (
-        EventOptions,
-        LiveScorer,
-        LiveTracker,
+    from semisonic.classifier.classifier import SoundClassifier
+    from semisonic.classifier.config import (
         MethodOptions,
         PretextOptions,
-        SoundClassifier,
-        cross_validate,
-        detect,
-        export,
-        listen,
     )
-    from semisonic.labeling import EmbeddingIndex, LabelLog, Project, embed, suggest
-    from semisonic.learning.losses import LossOptions
-    from semisonic.models import register
-    from semisonic.training import FitOptions
+    from semisonic.classifier.cross_validation import cross_validate
+    from semisonic.classifier.detection.detect import detect
+    from semisonic.classifier.export.export import export
+    from semisonic.classifier.live.listen import listen
+    from semisonic.classifier.live.scorer import (
+        LiveScorer,
+        LiveTracker,
+    )
+    from semisonic.classifier.use_options import EventOptions
+    from semisonic.core.errors import SemisonicError
+    from semisonic.data.budgets import label_budget
+    from semisonic.data.clips import Clips
+    from semisonic.data.datasets.load import load_clips
+    from semisonic.data.duplicates import find_duplicates
+    from semisonic.data.splits import (
+        fold_splits,
+        split,
+    )
+    from semisonic.data.summary import describe
+    from semisonic.features.options import (
+        MelOptions,
+        register_augmentation,
+    )
+    from semisonic.labeling.embed_run import embed
+    from semisonic.labeling.index import EmbeddingIndex
+    from semisonic.labeling.label_log import LabelLog
+    from semisonic.labeling.project import Project
+    from semisonic.labeling.suggest import suggest
+    from semisonic.learning.options import LossOptions
+    from semisonic.models.registry import register
+    from semisonic.training.options import FitOptions
 
     __version__: str
 
-_ROOMS = {
-    "apps.python": (
-        "calibrate",
-        "convert",
-        "curve",
-        "evaluate",
-        "find_rate",
-        "predict",
-        "pretrain",
-        "run_recipe",
-        "scan",
-        "suspects",
-        "train",
-        "tune",
-    ),
-    "audio.live": (
-        "Microphone",
-        "Pipe",
-        "Playback",
-    ),
-    "base.errors": ("SemisonicError",),
-    "data": (
-        "Clips",
-        "describe",
-        "find_duplicates",
-        "fold_splits",
-        "label_budget",
-        "load_clips",
-        "split",
-    ),
-    "features": ("MelOptions",),
-    "features.augment": ("register_augmentation",),
-    "inference": (
-        "LiveTracker",
-        "LiveScorer",
-        "MethodOptions",
-        "PretextOptions",
-        "SoundClassifier",
-        "EventOptions",
-        "cross_validate",
-        "detect",
-        "export",
-        "listen",
-    ),
-    "labeling": (
-        "EmbeddingIndex",
-        "LabelLog",
-        "Project",
-        "embed",
-        "suggest",
-    ),
-    "learning.losses": ("LossOptions",),
-    "models": ("register",),
-    "training": ("FitOptions",),
+_MODULE_OF = {
+    "Clips": "data.clips",
+    "EmbeddingIndex": "labeling.index",
+    "EventOptions": "classifier.use_options",
+    "FitOptions": "training.options",
+    "LabelLog": "labeling.label_log",
+    "LiveScorer": "classifier.live.scorer",
+    "LiveTracker": "classifier.live.scorer",
+    "LossOptions": "learning.options",
+    "MelOptions": "features.options",
+    "MethodOptions": "classifier.config",
+    "Microphone": "audio.live",
+    "Pipe": "audio.live",
+    "Playback": "audio.live",
+    "PretextOptions": "classifier.config",
+    "Project": "labeling.project",
+    "SemisonicError": "core.errors",
+    "SoundClassifier": "classifier.classifier",
+    "calibrate": "api",
+    "convert": "api",
+    "cross_validate": "classifier.cross_validation",
+    "curve": "api",
+    "describe": "data.summary",
+    "detect": "classifier.detection.detect",
+    "embed": "labeling.embed_run",
+    "evaluate": "api",
+    "export": "classifier.export.export",
+    "find_duplicates": "data.duplicates",
+    "find_rate": "api",
+    "fold_splits": "data.splits",
+    "label_budget": "data.budgets",
+    "listen": "classifier.live.listen",
+    "load_clips": "data.datasets.load",
+    "predict": "api",
+    "pretrain": "api",
+    "register": "models.registry",
+    "register_augmentation": "features.options",
+    "run_recipe": "api",
+    "scan": "api",
+    "split": "data.splits",
+    "suggest": "labeling.suggest",
+    "suspects": "api",
+    "train": "api",
+    "tune": "api",
 }
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "Clips",
@@ -166,8 +167,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("semisonic")
-    if name in _ROOM_OF:
-        return getattr(import_module(f"semisonic.{_ROOM_OF[name]}"), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(f"semisonic.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module 'semisonic' has no attribute '{name}'")
 
 

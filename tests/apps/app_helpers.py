@@ -33,7 +33,7 @@ def browsing(studio: Any, token: str = "", **options: Any) -> Iterator[Any]:
     pytest.importorskip("httpx")
     from starlette.testclient import TestClient
 
-    from semisonic.apps.web.application import create_app
+    from semisonic.web.application import create_app
 
     app = create_app(studio, "127.0.0.1", 8765, token)
     options = {"base_url": ADDRESS, "headers": {"Origin": ADDRESS}, **options}
@@ -56,8 +56,8 @@ def serving(studio: Any, token: str = "") -> Iterator[str]:
     """The address of a running app."""
     import uvicorn
 
-    from semisonic.apps.web.application import create_app
-    from semisonic.apps.web.stopping import Server
+    from semisonic.web.application import create_app
+    from semisonic.web.stopping import Server
 
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))

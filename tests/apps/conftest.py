@@ -16,8 +16,9 @@ from app_helpers import RATE, browsing, serving
 @pytest.fixture(scope="session")
 def app_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that tells hum from hiss, made without training."""
-    from semisonic.features import MelOptions
-    from semisonic.models import build, save
+    from semisonic.features.options import MelOptions
+    from semisonic.models.model_file import save
+    from semisonic.models.sound_model import build
 
     mel = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
     file = tmp_path_factory.mktemp("app") / "model.zip"
@@ -45,15 +46,19 @@ def app_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def studio(app_model: Path, app_folder: Path) -> Iterator[Any]:
     """What stands behind the page."""
     pytest.importorskip("fastapi")
-    from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.studio import Studio
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
 
-    made = Studio(
+    made = AppState(
         AppOptions(
-            model=app_model, folder=(app_folder,), runs=app_model.parent, device="cpu",
-            max_megabytes=1.0, max_hours=0.01,
+            model=app_model,
+            folder=(app_folder,),
+            runs=app_model.parent,
+            device="cpu",
+            max_megabytes=1.0,
+            max_hours=0.01,
         )
-    )  # fmt: skip
+    )
     yield made
     made.close()
 
@@ -67,7 +72,8 @@ def client(studio: Any) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def app_project(app_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of 24 recordings that nobody answered about; copy it with the folder above."""
-    from semisonic.labeling import ProjectOptions, start_project
+    from semisonic.labeling.options import ProjectOptions
+    from semisonic.labeling.start import start_project
 
     folder = tmp_path_factory.mktemp("labelling")
     (folder / "recordings").mkdir()
@@ -83,9 +89,13 @@ def app_project(app_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         for name, wave in sounds.items():
             sf.write(folder / "recordings" / f"{name}-{number}.wav", wave, RATE)
     options = ProjectOptions(
-        folder / "recordings", folder / "project", encoder=str(app_model), clusters="3",
-        silence_db=-120.0, device="cpu",
-    )  # fmt: skip
+        folder / "recordings",
+        folder / "project",
+        encoder=str(app_model),
+        clusters="3",
+        silence_db=-120.0,
+        device="cpu",
+    )
     start_project(options)
     return folder / "project"
 
@@ -97,17 +107,20 @@ def app_address(
     """A running app with a project."""
     pytest.importorskip("uvicorn")
     pytest.importorskip("fastapi")
-    from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.studio import Studio
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
 
     copy = tmp_path_factory.mktemp("browser") / "labelling"
     shutil.copytree(app_project.parent, copy)
-    studio = Studio(
+    studio = AppState(
         AppOptions(
-            model=app_model, folder=(app_folder,), project=copy / app_project.name,
-            runs=app_model.parent, device="cpu",
+            model=app_model,
+            folder=(app_folder,),
+            project=copy / app_project.name,
+            runs=app_model.parent,
+            device="cpu",
         )
-    )  # fmt: skip
+    )
     yield from serving(studio)
 
 
@@ -127,9 +140,12 @@ def app_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     rate = 44_100
     sf.write(file, 0.5 * np.sin(2 * np.pi * 220 * np.arange(4 * rate) / rate), rate)
     arguments = [
-        "--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={file}", "--autoplay-policy=no-user-gesture-required",
-    ]  # fmt: skip
+        "--no-sandbox",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={file}",
+        "--autoplay-policy=no-user-gesture-required",
+    ]
     with api.sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield found

@@ -122,13 +122,13 @@ def test_leaving_the_page_turns_the_microphone_off_and_keeps_the_take(
 def test_the_link_with_the_token_opens_from_another_site(
     app_browser: Any, app_model: Path, tmp_path: Path
 ) -> None:
-    from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.studio import Studio
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
 
     token = "sixteen letters!"
     link = tmp_path / "mail.html"
     served = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    studio = Studio(AppOptions(model=app_model, runs=tmp_path, device="cpu"))
+    studio = AppState(AppOptions(model=app_model, runs=tmp_path, device="cpu"))
     with ThreadingHTTPServer(("127.0.0.1", 0), served) as mail:
         threading.Thread(target=mail.serve_forever, daemon=True).start()
         for address in serving(studio, token):

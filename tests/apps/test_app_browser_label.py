@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from app_helpers import ANSWERED, DESK, PHONE, PRESSED, SETTLED, opened, serving
 
-from semisonic.labeling import Project
+from semisonic.labeling.project import Project
 from waiting import LONG, until
 
 pytest.importorskip("playwright.sync_api")
@@ -116,12 +116,12 @@ def test_answers_with_keys_undo_and_reload(page: Any, app_address: str) -> None:
 def test_two_browsers_without_a_name_are_two_people(
     app_browser: Any, app_project: Path, tmp_path: Path
 ) -> None:
-    from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.studio import Studio
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
 
     shutil.copytree(app_project.parent, tmp_path / "all")
     project = Project.open(tmp_path / "all" / app_project.name)
-    for address in serving(Studio(AppOptions(project=project.folder, device="cpu"))):
+    for address in serving(AppState(AppOptions(project=project.folder, device="cpu"))):
         for one in opened(app_browser, f"{address}#/label", DESK):
             for other in opened(app_browser, f"{address}#/label", DESK):
                 names = [asked(place) for place in (one, other)]
@@ -200,8 +200,9 @@ def test_a_part_is_drawn_and_it_learns(page: Any, app_address: str) -> None:
         page.keyboard.press("Enter")
     said = sent.value.post_data_json
     assert (said["start_time"], said["end_time"]) == (
-        pytest.approx(0.1, abs=0.01), pytest.approx(0.3, abs=0.01)
-    )  # fmt: skip
+        pytest.approx(0.1, abs=0.01),
+        pytest.approx(0.3, abs=0.01),
+    )
     for label in ("hiss", "hum", "sweep", "hiss", "hum", "sweep"):
         before = asked(page, before)
         page.keyboard.press("/")
@@ -233,20 +234,20 @@ def doubtful(app_project: Path, tmp_path: Path) -> Project:
 
 @pytest.fixture
 def doubting(app_browser: Any, doubtful: Project) -> Iterator[Any]:
-    from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.studio import Studio
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
 
-    for address in serving(Studio(AppOptions(project=doubtful.folder, device="cpu"))):
+    for address in serving(AppState(AppOptions(project=doubtful.folder, device="cpu"))):
         yield from opened(app_browser, f"{address}#/label", DESK)
 
 
 def test_labels_are_at_hand_on_a_phone_and_nothing_lies_on_them(
     app_browser: Any, doubtful: Project
 ) -> None:
-    from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.studio import Studio
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
 
-    for address in serving(Studio(AppOptions(project=doubtful.folder, device="cpu"))):
+    for address in serving(AppState(AppOptions(project=doubtful.folder, device="cpu"))):
         for page in opened(app_browser, f"{address}#/label", PHONE, has_touch=True):
             before = asked(page)
             label = page.locator(".answers button").first
@@ -305,11 +306,11 @@ def test_the_end_is_told_and_the_last_answer_can_be_taken_back(doubting: Any) ->
 def test_what_needs_a_classifier_is_offered_once_there_is_one(
     app_browser: Any, app_project: Path, doubting: Any, tmp_path: Path
 ) -> None:
-    from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.studio import Studio
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
 
     shutil.copytree(app_project.parent, tmp_path / "new")
-    studio = Studio(AppOptions(project=tmp_path / "new" / app_project.name, device="cpu"))
+    studio = AppState(AppOptions(project=tmp_path / "new" / app_project.name, device="cpu"))
     for address in serving(studio):
         for new in opened(app_browser, f"{address}#/label", DESK):
             for place, is_off in ((new, True), (doubting, False)):
@@ -319,8 +320,14 @@ def test_what_needs_a_classifier_is_offered_once_there_is_one(
 
 
 def test_a_press_is_answered_before_anything_is_awaited(doubting: Any) -> None:
-    names = ("More like this", "Several labels", "Unsure", "Undo", "Suspicious labels",
-             "Learn from the answers")  # fmt: skip
+    names = (
+        "More like this",
+        "Several labels",
+        "Unsure",
+        "Undo",
+        "Suspicious labels",
+        "Learn from the answers",
+    )
     for name in names:
         asked(doubting)
         button = doubting.locator("button:not(:disabled)", has_text=name).first

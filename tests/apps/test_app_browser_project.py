@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from app_helpers import DESK, PHONE, opened, serving
 
-from semisonic.labeling import LabelLog
+from semisonic.labeling.label_log import LabelLog
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
@@ -26,18 +26,20 @@ return all.length && all.every((one) => !one.disabled); }"""
 def address(app_project: Path, app_model: Path, tmp_path: Path) -> Iterator[str]:
     """An app with an opened folder, an encoder and no project."""
     pytest.importorskip("uvicorn")
-    from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.studio import Studio
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
 
     shutil.copytree(app_project.parent / "recordings", tmp_path / "recordings")
     yield from serving(
-        Studio(
+        AppState(
             AppOptions(
-                folder=(tmp_path / "recordings",), runs=tmp_path / "runs", encoder=app_model,
+                folder=(tmp_path / "recordings",),
+                runs=tmp_path / "runs",
+                encoder=app_model,
                 device="cpu",
             )
         )
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

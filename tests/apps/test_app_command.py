@@ -18,7 +18,7 @@ from app_helpers import running
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
-from semisonic.apps.cli.main import main
+from semisonic.cli.main import main
 from waiting import LONG
 
 

@@ -16,7 +16,7 @@ pytest.importorskip("httpx")
 
 from starlette.websockets import WebSocketDisconnect
 
-from semisonic.apps.web.guard import Attempts, Guard, Rules
+from semisonic.web.guard import Attempts, Guard, Rules
 
 TOKEN = "open sesame, please"
 

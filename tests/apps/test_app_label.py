@@ -18,10 +18,12 @@ from app_helpers import RATE, browsing, wait_for
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from semisonic.apps.web.options import AppOptions
-from semisonic.apps.web.studio import Studio
-from semisonic.inference import open_model
-from semisonic.labeling import LabelLog, ProjectOptions, start_project
+from semisonic.classifier.model_file import open_model
+from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.options import ProjectOptions
+from semisonic.labeling.start import start_project
+from semisonic.web.options import AppOptions
+from semisonic.web.state import AppState
 from waiting import until
 
 
@@ -35,7 +37,7 @@ def project(app_project: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def page(project: Path) -> Iterator[Any]:
     options = AppOptions(project=project, runs=project.parent, device="cpu")
-    for found in browsing(Studio(options)):
+    for found in browsing(AppState(options)):
         found.folder = project.parent / "recordings"
         yield found
 
@@ -254,11 +256,15 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
     for number, name in enumerate((b"bad\xff\xfe.wav", b"\xe9t\xe9.wav")):
         os.rename(folder / f"hum-{number}.wav", os.fsencode(folder) + b"/" + name)
     options = ProjectOptions(
-        folder, tmp_path / "project", encoder=str(app_model), clusters="3", silence_db=-120.0,
+        folder,
+        tmp_path / "project",
+        encoder=str(app_model),
+        clusters="3",
+        silence_db=-120.0,
         device="cpu",
-    )  # fmt: skip
+    )
     started = start_project(options)
-    studio = Studio(AppOptions(project=tmp_path / "project", runs=tmp_path, device="cpu"))
+    studio = AppState(AppOptions(project=tmp_path / "project", runs=tmp_path, device="cpu"))
     odd = {}
     for page in browsing(studio):
         n_asked = 0
@@ -286,8 +292,10 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
 def test_a_project_of_one_label_a_clip_stays_one(page: Any, project: Path) -> None:
     item = asked(page)
     two = {key: item[key] for key in ("file", "start_time", "end_time", "source")} | {
-        "labels": ["hum", "bird"], "presence": "positive", "annotator": "ann",
-    }  # fmt: skip
+        "labels": ["hum", "bird"],
+        "presence": "positive",
+        "annotator": "ann",
+    }
     refused = page.post("/api/label/answers", json=two)
     assert refused.status_code == 400
     assert "hum, bird, expected one" in refused.json()["error"]
@@ -370,8 +378,8 @@ def test_a_full_disk_is_told_in_plain_words(page: Any, monkeypatch: pytest.Monke
 def test_many_recordings_may_be_open_while_labelling(
     page: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("semisonic.apps.web.shelf.MOST_LISTED", 3)
-    monkeypatch.setattr("semisonic.apps.web.shelf.MOST_UNLISTED", 2)
+    monkeypatch.setattr("semisonic.web.recordings.MOST_LISTED", 3)
+    monkeypatch.setattr("semisonic.web.recordings.MOST_UNLISTED", 2)
     wave = (Path(page.folder) / "hum-0.wav").read_bytes()
     ids = [
         page.post(f"/api/uploads?name={number}.wav", content=wave).json()["id"]

@@ -16,10 +16,10 @@ pytest.importorskip("httpx")
 
 from starlette.websockets import WebSocketDisconnect
 
-from semisonic.apps.cli.main import main
-from semisonic.apps.web.live_source import BrowserSource
-from semisonic.audio.live import Block, Gap
-from semisonic.base.errors import AudioError
+from semisonic.audio.live import LiveBlock, LiveGap
+from semisonic.cli.main import main
+from semisonic.core.errors import AudioError
+from semisonic.web.live import BrowserSource
 from waiting import until
 
 PIECE = 320
@@ -150,8 +150,8 @@ def test_sound_that_comes_too_fast_leaves_a_gap(app_folder: Path) -> None:
         source.put(b"\x00\x01" * 100)
     source.end()
     items = list(source.blocks())
-    blocks = [item for item in items if isinstance(item, Block)]
-    gaps = [item for item in items if isinstance(item, Gap)]
+    blocks = [item for item in items if isinstance(item, LiveBlock)]
+    gaps = [item for item in items if isinstance(item, LiveGap)]
     assert gaps
     assert len(blocks) < 512
     assert blocks[0].samples[0] == pytest.approx(256 / 32768)

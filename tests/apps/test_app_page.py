@@ -8,9 +8,9 @@ from importlib.resources import files
 
 import pytest
 
-from semisonic.apps.web.theme import NAME, theme
+from semisonic.web.application import NAME, theme
 
-STATIC = files("semisonic.apps.web") / "static"
+STATIC = files("semisonic.web") / "static"
 NAMES = sorted([*(file.name for file in STATIC.iterdir()), NAME])
 TEXTS = {name: (STATIC / name).read_text(encoding="utf-8") for name in NAMES if name != NAME}
 TEXTS[NAME] = theme()
@@ -80,12 +80,17 @@ def _luminance(colour: str) -> float:
 @pytest.mark.parametrize(
     ("ink", "paper"),
     [
-        *((ink, paper) for ink in ("--ink", "--soft", "--accent") for paper in
-          ("--bg", "--card", "--tint")),
-        ("--on-accent", "--accent"), ("--bg", "--ink"), ("--ink", "--warn"),
+        *(
+            (ink, paper)
+            for ink in ("--ink", "--soft", "--accent")
+            for paper in ("--bg", "--card", "--tint")
+        ),
+        ("--on-accent", "--accent"),
+        ("--bg", "--ink"),
+        ("--ink", "--warn"),
         ("--control", "--card"),
     ],
-)  # fmt: skip
+)
 def test_texts_can_be_read(theme: str, ink: str, paper: str) -> None:
     colours = _themes()[theme]
     high, low = sorted((_luminance(colours[ink]), _luminance(colours[paper])), reverse=True)

@@ -20,10 +20,12 @@ from app_helpers import browsing
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from semisonic.apps.cli.main import main
-from semisonic.apps.web.options import AppOptions
-from semisonic.apps.web.studio import Studio
-from semisonic.labeling import LabelLog, Project, Queue
+from semisonic.cli.main import main
+from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.project import Project
+from semisonic.labeling.queue import Queue
+from semisonic.web.options import AppOptions
+from semisonic.web.state import AppState
 from waiting import until
 
 
@@ -42,8 +44,8 @@ def page(place: Path) -> Iterator[Any]:
     yield from browsing(studio_of(place))
 
 
-def studio_of(place: Path) -> Studio:
-    return Studio(AppOptions(folder=(place / "open",), runs=place / "runs", device="cpu"))
+def studio_of(place: Path) -> AppState:
+    return AppState(AppOptions(folder=(place / "open",), runs=place / "runs", device="cpu"))
 
 
 NEW = {"folder": 0, "below": "site", "name": "mine", "encoder": "run:small", "clusters": "3"}
@@ -76,10 +78,14 @@ def name_groups(page: Any) -> list[dict[str, Any]]:
     told = []
     for group in page.get("/api/label/groups").json()["groups"]:
         answers = [
-            {**{key: one[key] for key in ("file", "start_time", "end_time", "source")},
-             "labels": [kind(one["file"])], "presence": "positive", "annotator": "ann"}
+            {
+                **{key: one[key] for key in ("file", "start_time", "end_time", "source")},
+                "labels": [kind(one["file"])],
+                "presence": "positive",
+                "annotator": "ann",
+            }
             for one in group["sounds"]
-        ]  # fmt: skip
+        ]
         assert page.post("/api/label/together", json={"answers": answers}).status_code == 200
         told += answers
     return told
@@ -115,10 +121,12 @@ def test_page_and_command_line_make_the_same(page: Any, place: Path) -> None:
         writer.writerows({**row, "label": kind(Path(row["file"]).name)} for row in rows)
     assert main(["project", "learn", str(folder), "--answers", str(table), "-q"]) == 0
     (a,), (b,) = (
-        [{k: v for k, v in asdict(step).items() if k not in ("time", "seconds", "state")}
-         for step in project.history]
+        [
+            {k: v for k, v in asdict(step).items() if k not in ("time", "seconds", "state")}
+            for step in project.history
+        ]
         for project in (ours, theirs)
-    )  # fmt: skip
+    )
     np.testing.assert_equal(a, b)
     np.testing.assert_allclose(ours.pool().scores, theirs.pool().scores, atol=1e-9)
 
@@ -173,9 +181,13 @@ def test_a_cancelled_project_goes_on(page: Any, place: Path) -> None:
 
 def test_a_killed_app_leaves_a_project_that_goes_on(place: Path, page: Any) -> None:
     """The process that makes it ends with the app, and another app goes on from there."""
-    options = {"recordings": str(place / "open" / "site"), "output": str(place / "runs" / "mine"),
-               "encoder": str(place / "runs" / "small"), "clusters": "3"}  # fmt: skip
-    command = [sys.executable, "-m", "semisonic.apps.web.project_worker"]
+    options = {
+        "recordings": str(place / "open" / "site"),
+        "output": str(place / "runs" / "mine"),
+        "encoder": str(place / "runs" / "small"),
+        "clusters": "3",
+    }
+    command = [sys.executable, "-m", "semisonic.web.project_worker"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
         assert worker.stdin is not None
         assert worker.stdout is not None
@@ -198,7 +210,7 @@ def test_a_relative_folder_is_the_same_when_it_goes_on(
 ) -> None:
     monkeypatch.chdir(place)
     named = AppOptions(folder=(Path("open"),), runs=Path("runs"), device="cpu")
-    for page in browsing(Studio(named)):
+    for page in browsing(AppState(named)):
         page.post("/api/projects", json=NEW)
         assert made(page)["state"] == "done"
     (place / "runs" / "mine" / "project.json").unlink()  # as if it had not come to its end
@@ -279,8 +291,11 @@ def test_nothing_else_is_made_a_project_of(page: Any, place: Path, change: dict[
     assert answer.status_code in (400, 422), answer.text
     assert answer.json()["error"]
     assert page.get("/api/projects").json() | {"encoders": []} == {
-        "projects": [], "making": None, "folder": str(place / "runs"), "encoders": [],
-    }  # fmt: skip
+        "projects": [],
+        "making": None,
+        "folder": str(place / "runs"),
+        "encoders": [],
+    }
 
 
 def test_a_project_of_other_recordings_is_not_opened(

@@ -22,16 +22,14 @@ from hypothesis import strategies as st
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from semisonic.apps.cli.main import main
-from semisonic.apps.web.checking import Checker
-from semisonic.apps.web.options import AppOptions
-from semisonic.apps.web.shelf import Shelf
-from semisonic.apps.web.sound import Sound
-from semisonic.apps.web.studio import Studio
-from semisonic.apps.web.tiles import COLUMNS, Tiles
-from semisonic.audio import AUDIO_SUFFIXES
-from semisonic.audio.picture import N_BANDS
-from semisonic.base.errors import AudioError
+from semisonic.audio.find import AUDIO_SUFFIXES
+from semisonic.audio.spectrogram import N_BANDS
+from semisonic.cli.main import main
+from semisonic.core.errors import AudioError
+from semisonic.web.checking import Checker
+from semisonic.web.options import AppOptions
+from semisonic.web.recordings import COLUMNS, OpenRecording, Tiles, UploadStore
+from semisonic.web.state import AppState
 
 
 def opened(client: Any, name: str = "site/hum.wav") -> str:
@@ -142,7 +140,7 @@ def test_the_copy_goes_with_the_recording(client: Any, studio: Any, app_folder: 
 def test_a_decoder_that_takes_too_long_is_given_up(
     app_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("semisonic.apps.web.checking._START_SECONDS", 0.01)
+    monkeypatch.setattr("semisonic.web.checking._START_SECONDS", 0.01)
     checker = Checker()
     with pytest.raises(AudioError, match="to decode"):
         checker.check(app_folder / "hiss.wav", "hiss.wav", 0.1)
@@ -159,7 +157,7 @@ def test_one_process_checks_all_and_one_that_was_killed_is_followed_by_another(
         begun.append(begin(*given, **named))
         return begun[-1]
 
-    monkeypatch.setattr("semisonic.apps.web.checking.subprocess.Popen", watched)
+    monkeypatch.setattr("semisonic.web.checking.subprocess.Popen", watched)
     checker = Checker()
     for _ in range(3):
         checker.check(app_folder / "hiss.wav", "hiss.wav", 10.0)
@@ -195,7 +193,7 @@ def test_it_plays_what_is_in_the_file(client: Any, app_folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "raven", "audacity"])
 def test_tables_hold_the_events(client: Any, tmp_path: Path, kind: str) -> None:
-    from semisonic.data.labels import read_labels
+    from semisonic.data.formats.read import read_labels
 
     identity = opened(client)
     found = client.get(f"/api/sounds/{identity}/events", params={"threshold": 0.3}).json()
@@ -247,7 +245,7 @@ def test_tiles_of_all_levels_show_the_same_sound(tmp_path: Path) -> None:
     loud = np.zeros(200 * RATE, np.float32)
     loud[60 * RATE : 61 * RATE] = rng.normal(0, 0.2, RATE)
     sf.write(tmp_path / "a.wav", loud, RATE)
-    sound = Sound("a.wav", tmp_path / "a.wav", "a", is_own=False)
+    sound = OpenRecording("a.wav", tmp_path / "a.wav", "a", is_own=False)
     tiles = Tiles(sound, 200.0, RATE)
     for _ in tiles.make_overview():
         pass
@@ -295,7 +293,7 @@ def test_a_name_that_is_no_utf8_stops_nothing(tmp_path: Path) -> None:
     sf.write(folder / "good.wav", wave, RATE)
     os.rename(folder / "good.wav", os.fsencode(folder) + b"/bad\xff\xfe.wav")
     sf.write(folder / "good.wav", wave, RATE)
-    studio = Studio(AppOptions(folder=(folder,), runs=tmp_path, device="cpu"))
+    studio = AppState(AppOptions(folder=(folder,), runs=tmp_path, device="cpu"))
     for page in browsing(studio):
         names = page.get("/api/folders/0").json()["files"]
         assert sorted(names) == ["///bad%FF%FE.wav", "good.wav"]
@@ -332,12 +330,12 @@ def test_what_a_killed_app_left_is_removed_at_the_next_start(
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert answer.status == 200
         (left,) = folders()
-        alive = Shelf(1000)  # another app, while the first one runs
+        alive = UploadStore(1000)  # another app, while the first one runs
         assert folders() == {left, Path(alive.new_file("x")[2]).parent}
         process.kill()
         process.wait()
     assert left in folders()
-    after = Shelf(1000)
+    after = UploadStore(1000)
     assert left not in folders()
     assert len(folders()) == 2
     alive.close()

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.apps.cli.main import main
-from semisonic.audio import write
-from semisonic.base import progress
-from semisonic.base.errors import OptionError
-from semisonic.base.user_cache import cache_part, clear, user_cache
-from semisonic.data.synth import SynthOptions
-from semisonic.features import MelOptions
-from semisonic.inference import synthetic
-from semisonic.training import FitOptions
+from semisonic.audio.write import write
+from semisonic.classifier import starting_encoder as synthetic
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.core.errors import OptionError
+from semisonic.core.user_cache import cache_part, clear_cache, user_cache
+from semisonic.data.options import SynthOptions
+from semisonic.features.options import MelOptions
+from semisonic.training.options import FitOptions
 
 RATE = 16000
 NETWORK = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--duration", "1", "--hop-length", "512"]
@@ -92,7 +92,7 @@ def test_a_folder_that_is_no_cache_is_not_cleared(own_cache):
     (own_cache / "photos").mkdir(parents=True)
     (own_cache / "photos" / "one.jpg").write_bytes(b"x")
     with pytest.raises(OptionError, match="nothing was deleted"):
-        clear()
+        clear_cache()
     assert main(["cache", "clear"]) == 2
     assert (own_cache / "photos" / "one.jpg").is_file()
 
@@ -102,7 +102,7 @@ def test_links_in_the_cache_are_not_followed(own_cache, tmp_path):
     (tmp_path / "mine" / "kept.wav").write_bytes(b"x")
     (cache_part("synthetic") / "link").symlink_to(tmp_path / "mine")
     (own_cache / "part").symlink_to(tmp_path / "mine")
-    clear()
+    clear_cache()
     assert (tmp_path / "mine" / "kept.wav").is_file()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
+from semisonic.cli.main import main
+from semisonic.core import progress
 
 
 @pytest.fixture(autouse=True)

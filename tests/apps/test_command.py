@@ -14,13 +14,13 @@ from types import SimpleNamespace
 import click
 import pytest
 
-from semisonic.apps.cli import main as command_module
-from semisonic.apps.cli.main import DATA_VERBS, VERBS, Verbs, main
-from semisonic.apps.cli.parser import Verb, command_from
-from semisonic.apps.cli.session import Session, Status, table
-from semisonic.base import progress
-from semisonic.base.errors import AudioError, DataError
-from semisonic.base.options import option
+from semisonic.cli import main as command_module
+from semisonic.cli.main import DATA_VERBS, VERBS, Verbs, main
+from semisonic.cli.parser import Verb, command_from
+from semisonic.cli.session import Session, Status, table
+from semisonic.core import progress
+from semisonic.core.errors import AudioError, DataError
+from semisonic.core.options import option
 from waiting import LONG
 
 
@@ -54,8 +54,8 @@ def ask(options: AskOptions, session: Session) -> int | None:
 @pytest.fixture(autouse=True)
 def a_verb_that_does_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     verb = command_from(AskOptions, ask, name="ask", resumes=True)
-    monkeypatch.setitem(sys.modules, "the_verb_ask", SimpleNamespace(command=verb))  # type: ignore[arg-type]
-    monkeypatch.setitem(command_module.VERBS, "ask", ("the_verb_ask", "Ask."))
+    monkeypatch.setitem(sys.modules, "semisonic.cli.the_verb_ask", SimpleNamespace(command=verb))  # type: ignore[arg-type]
+    monkeypatch.setitem(command_module.VERBS, "ask", ("the_verb_ask:command", "Ask."))
     yield
     progress.show(False)
 
@@ -143,8 +143,10 @@ def test_a_name_that_is_no_unicode_is_said_with_escapes(tmp_path: Path) -> None:
     found = subprocess.run(
         [sys.executable, "-m", "semisonic", "data", "info", "--fast", folder],
         env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert found.returncode == 0
     assert r"name        \udcff" in found.stdout
 
@@ -164,7 +166,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_imports_no_library() -> None:
     code = (
-        "import sys; from semisonic.apps.cli.main import main; main(['--help']); "
+        "import sys; from semisonic.cli.main import main; main(['--help']); "
         "heavy = {'torch', 'numpy', 'scipy', 'sklearn', 'pandas', 'matplotlib', 'soundfile'}; "
         "heavy &= set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else 0)"
@@ -181,7 +183,7 @@ def test_a_table_is_aligned() -> None:
 
 def test_the_output_may_be_closed_early() -> None:
     code = (
-        "import sys; from semisonic.apps.cli.main import main; "
+        "import sys; from semisonic.cli.main import main; "
         "sys.exit(max(main(['--help']) for _ in range(2000)))"
     )
     shell = f'{sys.executable} -c "{code}" | head -n 1; exit ${{PIPESTATUS[0]}}'
@@ -201,7 +203,7 @@ def test_every_example_of_every_help_is_understood(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its verb, its options and their values; the work itself is not done."""
-    from semisonic.apps.cli.main import command as semisonic
+    from semisonic.cli.main import command as semisonic
 
     monkeypatch.chdir(tmp_path)
     n_examples = 0
@@ -222,7 +224,7 @@ def test_every_example_of_every_help_is_understood(
 def test_what_is_missing_or_misspelled_is_said_before_torch_is_loaded() -> None:
     script = """
 import sys
-from semisonic.apps.cli.main import main
+from semisonic.cli.main import main
 for arguments in (["run"], ["run", "dmo"], ["evaluate", "runs/x", "nofolder"], ["run", "--list"]):
     main(arguments)
     assert "torch" not in sys.modules, arguments

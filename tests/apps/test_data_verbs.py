@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
+from semisonic.cli.main import main
+from semisonic.core import progress
 
 RATE = 8000
 

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.data.labels import FORMATS
-from semisonic.features import MelOptions
-from semisonic.models import build, save
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.data.formats.read import FORMATS
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import build
 
 RATE = 8000
 
@@ -115,8 +116,12 @@ def nights(place: Path) -> Path:
     folder = place / "nights"
     folder.mkdir()
     rng = np.random.default_rng(1)
-    for name in ("SITE1_20240601_043000", "SITE1_20240601_045958", "SITE1_20240602_043000",
-                 "SITE2_20240601_043000"):  # fmt: skip
+    for name in (
+        "SITE1_20240601_043000",
+        "SITE1_20240601_045958",
+        "SITE1_20240602_043000",
+        "SITE2_20240601_043000",
+    ):
         sf.write(folder / f"{name}.wav", rng.normal(0, 0.1, 4 * RATE), RATE)
     return folder
 
@@ -143,8 +148,10 @@ def test_events_keep_the_date_the_hour_and_the_site(
     assert "Hours of the day" in page
     days = re.findall(r"(SITE\d), (2024-06-0\d): \d+ events? in \d recording", page)
     assert set(days) == {
-        ("SITE1", "2024-06-01"), ("SITE1", "2024-06-02"), ("SITE2", "2024-06-01"),
-    }  # fmt: skip
+        ("SITE1", "2024-06-01"),
+        ("SITE1", "2024-06-02"),
+        ("SITE2", "2024-06-01"),
+    }
 
 
 def test_the_sound_of_each_event_is_cut_out_for_review(

@@ -17,9 +17,9 @@ import pytest
 import soundfile as sf
 
 from semisonic import recipes
-from semisonic.apps.cli.main import command
-from semisonic.apps.cli.parser import Verb
-from semisonic.apps.cli.session import Session
+from semisonic.cli.main import command
+from semisonic.cli.parser import Verb
+from semisonic.cli.session import Session
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -153,7 +153,7 @@ def test_every_verb_has_help_and_examples_that_are_understood() -> None:
 
 
 def test_the_recipe_of_the_docs_is_valid(tmp_path: Path) -> None:
-    from semisonic.experiments import read_recipe
+    from semisonic.experiments.recipe import read_recipe
 
     page = (ROOT / "docs/experiment.md").read_text(encoding="utf-8")
     block, part = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.features import MelOptions
-from semisonic.models import build, save
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import build
 
 RATE = 8000
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)

@@ -18,12 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import semisonic
-from semisonic.apps.cli.main import main
-from semisonic.audio.live import Block
-from semisonic.features import MelOptions, make_extractor
-from semisonic.inference import EventOptions, listen, open_model
-from semisonic.inference.pipeline import features_of_wave
-from semisonic.models import SoundModel, build, save
+from semisonic.audio.live import LiveBlock
+from semisonic.classifier.live.listen import listen
+from semisonic.classifier.model_file import open_model
+from semisonic.classifier.use_options import EventOptions
+from semisonic.classifier.windows import features_of_wave
+from semisonic.cli.main import main
+from semisonic.features.frontend import make_extractor
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import SoundModel, build
 
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
 CLASSES = ("hiss", "hum", "sweep")
@@ -75,11 +79,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def client(folder: Path) -> Iterator[Any]:
     pytest.importorskip("fastapi")
-    from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.studio import Studio
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
 
     sounds = folder / "sounds"
-    studio = Studio(
+    studio = AppState(
         AppOptions(model=folder / "model.zip", folder=(sounds,), runs=folder, device="cpu")
     )
     yield from browsing(studio)
@@ -174,9 +178,9 @@ class Cut:
     def __init__(self, wave: np.ndarray, cuts: list[int]) -> None:
         self.pieces = np.split(wave.astype(np.float32), sorted(cuts))
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[LiveBlock]:
         for piece in self.pieces:
-            yield Block(piece, time.monotonic())
+            yield LiveBlock(piece, time.monotonic())
 
 
 MODEL = heard_model()
@@ -227,7 +231,7 @@ def test_in_digital_silence_there_is_nothing(
 
 
 def test_silent_windows_do_not_count_in_the_answer_for_a_recording(folder: Path) -> None:
-    from semisonic.inference import predict_files
+    from semisonic.classifier.predict import predict_files
 
     part = scene()[6 * RATE : 6 * RATE + 4000]
     files = [folder / "sound.wav", folder / "mostly_silent.wav"]

@@ -21,14 +21,14 @@ import pytest
 import soundfile as sf
 
 from semisonic import recipes
-from semisonic.apps.cli.main import Verbs, command, main
-from semisonic.apps.cli.parser import Verb
-from semisonic.base import progress
-from semisonic.data import synth
-from semisonic.engines.engine import LocalEngine, OwnCalls
-from semisonic.inference import synthetic
-from semisonic.training import FitOptions
-from semisonic.training.options import SweepOptions
+from semisonic.classifier import starting_encoder as synthetic
+from semisonic.cli.main import Verbs, command, main
+from semisonic.cli.parser import Verb
+from semisonic.core import progress
+from semisonic.core.parallel import LocalEngine, SerialCalls
+from semisonic.data.options import SynthOptions
+from semisonic.data.synth.dataset import make_synth
+from semisonic.training.options import FitOptions, SweepOptions
 
 pytestmark = pytest.mark.slow
 
@@ -52,11 +52,12 @@ ENDS_OTHERWISE = {
     "semisonic listen runs/model": (2, NO_MICROPHONE),
     "semisonic listen --list-devices": (2, NO_MICROPHONE),
     "semisonic listen runs/model --classes siren --min-duration 2 --on-event './alarm.sh'": (
-        2, NO_MICROPHONE,
+        2,
+        NO_MICROPHONE,
     ),
     "semisonic data check path/to/esc50": (3, ""),
     "semisonic data check path/to/esc10 --unlabelled path/to/pool --json": (3, ""),
-}  # fmt: skip
+}
 """Examples that need a microphone run up to the error of a machine that has none; a check that
 finds copies in two folds, as it does among these few like sounds, says so with a 3."""
 
@@ -136,11 +137,19 @@ def write_recordings(folder: Path) -> None:
     )
     write_table(
         folder / "night1.Table.1.selections.txt",
-        ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)",
-         "High Freq (Hz)", "Species"),
+        (
+            "Selection",
+            "View",
+            "Channel",
+            "Begin Time (s)",
+            "End Time (s)",
+            "Low Freq (Hz)",
+            "High Freq (Hz)",
+            "Species",
+        ),
         (1, "Spectrogram 1", 1, 0.5, 1.5, 100, 900, "owl"),
         delimiter="\t",
-    )  # fmt: skip
+    )
     (folder / "recipes").mkdir()
     source = recipes.find("cae-pretraining")
     shutil.copyfile(source, folder / "recipes" / source.name)
@@ -172,9 +181,8 @@ def write_published(folder: Path, patch: pytest.MonkeyPatch) -> None:
     """Files with the published names and layouts, random weights, and few of them."""
     import torch
 
-    from semisonic.models import PUBLISHED
-    from semisonic.models.general import panns
-    from semisonic.models.general.layouts import read_yamnet
+    from semisonic.models.networks import panns
+    from semisonic.models.published import PUBLISHED, read_yamnet
 
     patch.syspath_prepend(TESTS / "models")
     from onnx_bytes import yamnet_model
@@ -194,7 +202,7 @@ def write_published(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 def write_answers(folder: Path) -> None:
     """What somebody said about half of the recordings: two logs, and a queue filled in."""
-    from semisonic.labeling import LabelLog
+    from semisonic.labeling.label_log import LabelLog
 
     for log in (folder / "labels.jsonl", folder / "runs" / "project" / "labels.jsonl"):
         answers = LabelLog(log, folder / "path" / "to" / "recordings")
@@ -211,7 +219,7 @@ def write_answers(folder: Path) -> None:
 
 
 def fewer_sounds(whole: Callable[..., Any]) -> Callable[..., Any]:
-    def make(folder: Path, options: synth.SynthOptions, *rest: Any, **others: Any) -> Any:
+    def make(folder: Path, options: SynthOptions, *rest: Any, **others: Any) -> Any:
         less = dataclasses.replace(
             options,
             clips_per_class=min(options.clips_per_class, 5),
@@ -231,9 +239,12 @@ def small_budgets() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(FitOptions, "n_steps", lambda *_: 2)
         sounds = dataclasses.replace(synthetic.SOUNDS, n_classes=3, clips_per_class=5)
         patch.setattr(synthetic, "SOUNDS", sounds)
-        here = lambda _, initializer, context, **__: OwnCalls(initializer, context)  # noqa: E731
+        here = lambda _, initializer, context, **__: SerialCalls(initializer, context)  # noqa: E731
         patch.setattr(LocalEngine, "tasks", here)  # processes would not know of all this
-        patch.setattr(synth, "make", fewer_sounds(synth.make))
+        fewer = fewer_sounds(make_synth)
+        for user in ("data.synth.dataset", "cli.training_verbs", "classifier.starting_encoder"):
+            patch.setattr(f"semisonic.{user}.make_synth", fewer)
+        patch.setattr("semisonic.cli.data_verbs.synth_make_synth", fewer)
         patch.setitem(sys.modules, "sounddevice", None)
         patch.setattr(webbrowser, "open", lambda _: True)
         yield patch
@@ -259,8 +270,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, small_budgets: pytest.Monkey
 
 def stopped_once_it_serves(patch: pytest.MonkeyPatch) -> None:
     """The app serves at a free port and is stopped as soon as it does."""
-    from semisonic.apps.web import serving
-    from semisonic.apps.web.stopping import Server
+    from semisonic.web import serving
+    from semisonic.web.stopping import Server
 
     bind, startup = serving._bind, Server.startup
 
@@ -278,10 +289,14 @@ def own_server(patch: pytest.MonkeyPatch) -> Iterator[None]:
     patch.syspath_prepend(TESTS / "data")
     from get_server import Site, serving, zipped
 
-    from semisonic.data.get import RemoteFile, catalogue
+    from semisonic.data.datasets import catalogue
+    from semisonic.data.datasets.catalogue import RemoteFile
 
-    names = [archive.folder for name in ("esc50", "fsdkaggle2019")
-             for archive in catalogue.SETS[name].archives]  # fmt: skip
+    names = [
+        archive.folder
+        for name in ("esc50", "fsdkaggle2019")
+        for archive in catalogue.SETS[name].archives
+    ]
     files = {f"{name}.zip": zipped({f"{name}/a.txt": b"a"}) for name in names}
     with serving(Site(files)) as site:
         for name in ("esc50", "fsdkaggle2019"):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.features import MelOptions
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.features.options import MelOptions
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,8 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from semisonic.models import build, save
+    from semisonic.models.model_file import save
+    from semisonic.models.sound_model import build
 
     mel = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
     file = tmp_path_factory.mktemp("model") / "model.zip"

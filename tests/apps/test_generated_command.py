@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.apps.cli.main import main
-from semisonic.audio import write
-from semisonic.base import progress
+from semisonic.audio.write import write
+from semisonic.cli.main import main
+from semisonic.core import progress
 
 RATE = 8000
 SMALL = [

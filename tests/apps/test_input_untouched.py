@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.base.files import content_hash
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.core.files import content_hash
 
 SMALL = ["--n-mels", "16", "--sample-rate", "8000", "--duration", "1"]
 NETWORK = ["--model", "(4)3c-2p-8fc", *SMALL]
@@ -36,7 +36,7 @@ def state(folder: Path) -> dict[str, tuple[str, int]]:
 def test_every_verb_leaves_its_input_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("semisonic.inference.statistics_model.N_TREES", 10)
+    monkeypatch.setattr("semisonic.classifier.simple.N_TREES", 10)
     made, data, pool, out = (tmp_path / name for name in ("made", "data", "pool", "out"))
     size = ["--n-classes", "3", "--clips-per-class", "6", "--n-pool", "6", "--n-folds", "2"]
     short = ["--duration", "1", "--sample-rate", "16000", "--clips-per-recording", "1"]

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import soundfile
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.data import load_clips
-from semisonic.data.labels import FORMATS, read_labels
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.formats.read import FORMATS, read_labels
 
 RATE = 8000
 ENDS = {"audacity": "", "raven": "", "raven-combined": ".txt"}

@@ -16,11 +16,12 @@ import pytest
 import soundfile as sf
 import torch
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.base.seeds import generator
-from semisonic.features import MelOptions
-from semisonic.models import build, save
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.core.seeds import generator
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import build
 from waiting import LONG
 
 RATE = 8000
@@ -97,17 +98,36 @@ def test_scores_of_windows_are_those_of_predict(
 def started(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "semisonic", "listen", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
 
 
 def test_raw_samples_come_through_standard_input(model: str, noise: np.ndarray) -> None:
     raw = np.repeat((noise * 32768).astype("<i2"), 2).tobytes() + b"x"  # two equal channels
     process = subprocess.run(
-        [sys.executable, "-m", "semisonic", "listen", model, "--input", "-", "--rate", "8000",
-         "--channels", "2", "--speed", "0", *EVERYTHING],
-        input=raw, capture_output=True, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "semisonic",
+            "listen",
+            model,
+            "--input",
+            "-",
+            "--rate",
+            "8000",
+            "--channels",
+            "2",
+            "--speed",
+            "0",
+            *EVERYTHING,
+        ],
+        input=raw,
+        capture_output=True,
+        check=True,
+    )
     assert [line["event"] for line in lines(process.stdout.decode())] == ["start", "end"]
     assert b"ended within a sample: 1 bytes left out" in process.stderr
     assert b"heard 2.0 s" in process.stderr
@@ -118,9 +138,7 @@ def test_raw_samples_come_through_standard_input(model: str, noise: np.ndarray) 
 def test_a_signal_ends_it_in_order(
     model: str, noise: np.ndarray, number: signal.Signals, status: int
 ) -> None:
-    process = started(
-        model, "--input", "-", "--rate", "8000", *EVERYTHING, stdin=subprocess.PIPE
-    )  # fmt: skip
+    process = started(model, "--input", "-", "--rate", "8000", *EVERYTHING, stdin=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
     os.write(process.stdin.fileno(), (noise * 32768).astype("<i2").tobytes())

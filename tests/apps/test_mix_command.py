@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from semisonic.apps.cli.main import main
-from semisonic.data import load_clips
+from semisonic.cli.main import main
+from semisonic.data.datasets.load import load_clips
 
 RATE = 8000
 

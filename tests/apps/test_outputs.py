@@ -14,14 +14,17 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.features import MelOptions
-from semisonic.inference import predicting
-from semisonic.inference.exporting import makers
-from semisonic.inference.verbs import predict as predict_verb
-from semisonic.labeling import ProjectOptions, start_project
-from semisonic.models import build, build_encoder, save, save_encoder
+from semisonic.classifier import predict as predict_verb
+from semisonic.classifier import scoring as predicting
+from semisonic.classifier.export import formats as makers
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.features.options import MelOptions
+from semisonic.labeling.options import ProjectOptions
+from semisonic.labeling.start import start_project
+from semisonic.models.model_file import save, save_encoder
+from semisonic.models.pretrained import build_encoder
+from semisonic.models.sound_model import build
 
 RATE = 8000
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
@@ -118,7 +121,6 @@ FOLDERS = {
     "data build": "data build sounds",
     "data mix": "data mix sounds/../labels.csv",
     "data shards": "data shards sounds",
-    "data preview": "data preview sounds",
     "data labels": "data labels track.txt --format audacity --recordings sounds",
 }
 """Verbs that write a folder."""
@@ -301,7 +303,7 @@ def test_no_cell_is_a_formula_and_all_are_read_back(place: Path) -> None:
         assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))], table
     assert main(words("data", "labels", "d/events.csv", "-o", "again.csv", "-q")) == 0
     assert main(words("data", "labels", "again.csv", "-o", "back.csv", "-q")) == 0
-    from semisonic.data.labels import read_labels
+    from semisonic.data.formats.read import read_labels
 
     events = read_labels(place / "sounds" / "back.csv")
     assert FORMULAS[0] in events.label.tolist()

@@ -11,10 +11,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from semisonic.apps.cli.parser import Verb, command_from
-from semisonic.apps.cli.session import Session
-from semisonic.base.errors import OptionError
-from semisonic.base.options import option
+from semisonic.cli.parser import Verb, command_from
+from semisonic.cli.session import Session
+from semisonic.core.errors import OptionError
+from semisonic.core.options import option
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.data import load_clips
-from semisonic.features import MelOptions
-from semisonic.inference import open_model
-from semisonic.models import build, save
+from semisonic.classifier.model_file import open_model
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.data.datasets.load import load_clips
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import build
 
 RATE = 8000
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
@@ -354,7 +355,7 @@ def test_a_project_says_what_is_missing(
 def test_train_reads_a_label_log(
     model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from semisonic.labeling import LabelLog
+    from semisonic.labeling.label_log import LabelLog
 
     log = LabelLog(tmp_path / "labels.jsonl", sounds)
     for number in range(8):

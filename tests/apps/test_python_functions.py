@@ -10,13 +10,17 @@ import pytest
 import soundfile as sf
 
 import semisonic
-from semisonic.base.errors import OptionError
+from semisonic.core.errors import OptionError
 
 RATE = 8000
 SMALL = {
     "mel": {"sample_rate": RATE, "duration": 0.5, "n_fft": 256, "hop_length": 128, "n_mels": 16},
-    "model": "(4)3c-2p", "epochs": 3, "batch_size": 8, "precision": "fp32", "device": "cpu",
-}  # fmt: skip
+    "model": "(4)3c-2p",
+    "epochs": 3,
+    "batch_size": 8,
+    "precision": "fp32",
+    "device": "cpu",
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +52,14 @@ def test_predict_takes_texts_and_gives_a_frame(run: str, sounds: Path, tmp_path:
     result = semisonic.predict(run, [str(sounds / "tone"), str(sounds / "noise")], top=2)
     frame = result.to_frame()
     assert list(frame.columns) == [
-        "file", "start_time", "end_time", "label", "score", "label_2", "score_2",
-    ]  # fmt: skip
+        "file",
+        "start_time",
+        "end_time",
+        "label",
+        "score",
+        "label_2",
+        "score_2",
+    ]
     assert len(frame) == 20
     assert frame["score"].between(0.5, 1).all()
     assert repr(result) == "<PredictResult: 20 rows, 20 clips>"

@@ -11,27 +11,44 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.data import TableOptions, load_clips
-from semisonic.experiments.curve_options import CurveOptions
-from semisonic.experiments.options import RunOptions
-from semisonic.experiments.tune_options import TuneOptions
-from semisonic.inference.calibrate_options import CalibrateOptions
-from semisonic.inference.options import (
+from semisonic.classifier.options import (
+    CalibrateOptions,
     EvaluateOptions,
     FindRateOptions,
     PretrainOptions,
     TrainOptions,
 )
-from semisonic.inference.suspects_options import SuspectsOptions
+from semisonic.classifier.use_options import SuspectsOptions
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.data.datasets.layout import TableOptions
+from semisonic.data.datasets.load import load_clips
+from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions
 
 RATE = 8000
 TRAIN = [
-    "--method", "supervised", "--model", "(4)3c-2p-8fc", "--epochs", "1", "--batch-size", "8",
-    "--sample-rate", "8000", "--duration", "0.5", "--n-mels", "16", "--device", "cpu",
-    "--precision", "fp32", "--group", "file", "-q",
-]  # fmt: skip
+    "--method",
+    "supervised",
+    "--model",
+    "(4)3c-2p-8fc",
+    "--epochs",
+    "1",
+    "--batch-size",
+    "8",
+    "--sample-rate",
+    "8000",
+    "--duration",
+    "0.5",
+    "--n-mels",
+    "16",
+    "--device",
+    "cpu",
+    "--precision",
+    "fp32",
+    "--group",
+    "file",
+    "-q",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -70,10 +87,17 @@ def named(folder: Path, prefix: str = "") -> list[str]:
 @pytest.mark.parametrize(
     "options",
     [
-        TrainOptions, FindRateOptions, PretrainOptions, EvaluateOptions, CalibrateOptions,
-        SuspectsOptions, RunOptions, CurveOptions, TuneOptions,
+        TrainOptions,
+        FindRateOptions,
+        PretrainOptions,
+        EvaluateOptions,
+        CalibrateOptions,
+        SuspectsOptions,
+        RunOptions,
+        CurveOptions,
+        TuneOptions,
     ],
-)  # fmt: skip
+)
 def test_all_verbs_with_labelled_data_have_the_options_of_reading(options: type) -> None:
     default = {field.name: field.default for field in fields(options)}
     assert default["table"] == TableOptions()
@@ -167,8 +191,10 @@ def test_tables_of_other_machines_are_read(sounds: Path) -> None:
     clips = load_clips(path)
     assert len(clips) == 16
     assert all(file.is_file() for file in clips.paths)
-    assert all(labels == (str(file.parent.name),) for file, labels in
-               zip(clips.paths, clips.labels, strict=True))  # fmt: skip
+    assert all(
+        labels == (str(file.parent.name),)
+        for file, labels in zip(clips.paths, clips.labels, strict=True)
+    )
     shutil.copy(sounds / "loud" / "loud1.wav", sounds / "soft" / "loud1.wav")
     assert load_clips(path).file.tolist() == clips.file.tolist()  # the folder tells which
 

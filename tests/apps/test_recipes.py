@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from semisonic import recipes
-from semisonic.base.errors import OptionError
+from semisonic.core.errors import OptionError
 
 
 @pytest.fixture

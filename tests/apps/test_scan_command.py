@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
+from semisonic.cli.main import main
+from semisonic.core import progress
 
 RATE = 8000
 

@@ -16,15 +16,20 @@ import torch
 from app_helpers import ADDRESS, LIVE, RATE, browsing, wait_for
 
 import semisonic
-from semisonic.apps.cli.main import main
-from semisonic.audio import read
-from semisonic.base.calibration import ISOTONIC, TEMPERATURE, VECTOR, Calibration
-from semisonic.features import MelOptions, make_extractor
-from semisonic.inference import SoundClassifier, export, listen, open_model, predict_files
-from semisonic.inference.pipeline import features_of_wave
-from semisonic.models import SoundModel, build, save
-from semisonic.models.decision import Decision
-from semisonic.models.unknown import Energy, Limit, Noise, Unknown
+from semisonic.audio.read import read
+from semisonic.classifier.classifier import SoundClassifier
+from semisonic.classifier.export.export import export
+from semisonic.classifier.live.listen import listen
+from semisonic.classifier.model_file import open_model
+from semisonic.classifier.predict import predict_files
+from semisonic.classifier.windows import features_of_wave
+from semisonic.cli.main import main
+from semisonic.features.frontend import make_extractor
+from semisonic.features.options import MelOptions
+from semisonic.models.calibration import ISOTONIC, TEMPERATURE, VECTOR, Calibration
+from semisonic.models.decision import Decision, EnergyRule, NoiseRule, OodLimit, OodRules
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import SoundModel, build
 
 CLASSES = ("hiss", "hum", "sweep")
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
@@ -62,19 +67,19 @@ def fitted(calibration: Calibration, *, rules: bool, multi_label: bool) -> Sound
     model.frontend.standardize.std.fill_(20.0)
     with torch.no_grad():
         model.head[-1].weight.mul_(0.6)
-    unknown = Unknown()
+    unknown = OodRules()
     if rules:
         rng = np.random.default_rng(0)
         n = model.statistics.out_features
         centres = (0.02 * rng.normal(size=(4, n))).astype(np.float32)
-        noise = Noise(
-            Limit(0.0, 1.0),
+        noise = NoiseRule(
+            OodLimit(0.0, 1.0),
             np.full(n, 0.002, np.float32),
             centres,
             np.array([0.5, 0.2, 0.3, 0.1], np.float32),
             0.4,
         )
-        unknown = Unknown((Energy(Limit(-1.0, 1.0)), noise), 0.95)
+        unknown = OodRules((EnergyRule(OodLimit(-1.0, 1.0)), noise), 0.95)
     model.decision = Decision(calibration, unknown=unknown)
     return model.eval()
 
@@ -85,12 +90,15 @@ def fitted(calibration: Calibration, *, rules: bool, multi_label: bool) -> Sound
         (name, rules, several)
         for several in (False, True)
         for name, rules in (
-            ("temperature", False), ("curves", False), ("no calibration", True),
-            ("vector", True), ("curves", True),
+            ("temperature", False),
+            ("curves", False),
+            ("no calibration", True),
+            ("vector", True),
+            ("curves", True),
         )
     ],
     ids=lambda p: f"{p[0]}{', rules' * p[1]}{', several labels' * p[2]}",
-)  # fmt: skip
+)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     name, rules, several = request.param
     folder = tmp_path_factory.mktemp("scores")
@@ -191,9 +199,17 @@ def by_torch_program(case: Case) -> np.ndarray:
 
 
 WAYS = (
-    by_predict, by_predict_proba, by_evaluate, by_detect, by_listen, by_embed, by_suggest,
-    by_suggest_without_an_index, by_onnx, by_torch_program,
-)  # fmt: skip
+    by_predict,
+    by_predict_proba,
+    by_evaluate,
+    by_detect,
+    by_listen,
+    by_embed,
+    by_suggest,
+    by_suggest_without_an_index,
+    by_onnx,
+    by_torch_program,
+)
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
@@ -204,11 +220,11 @@ def test_every_way_gives_the_same_scores(case: Case, way: Any) -> None:
 @pytest.fixture
 def client(case: Case) -> Iterator[Any]:
     pytest.importorskip("fastapi")
-    from semisonic.apps.web.options import AppOptions
-    from semisonic.apps.web.studio import Studio
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
 
     folder = case.sound.parent
-    studio = Studio(AppOptions(model=case.file, folder=(folder,), runs=folder, device="cpu"))
+    studio = AppState(AppOptions(model=case.file, folder=(folder,), runs=folder, device="cpu"))
     yield from browsing(studio)
     studio.close()
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.apps.cli.main import main
-from semisonic.data.readers import load_clips
+from semisonic.cli.main import main
+from semisonic.data.datasets.load import load_clips
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
+from semisonic.cli.main import main
+from semisonic.core import progress
 
 SMALL = ["--n-mels", "16", "--sample-rate", "8000", "--duration", "1", "--folds", "2"]
 
 
 @pytest.fixture(autouse=True)
 def quick_and_quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("semisonic.inference.statistics_model.N_TREES", 20)
+    monkeypatch.setattr("semisonic.classifier.simple.N_TREES", 20)
     yield
     progress.show(False)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.models import read_about
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.models.model_file import read_about
 from waiting import LONG, until
 
 SMALL = ["--model", "(4)3c-2p-8fc", "--n-mels", "16", "--sample-rate", "8000", "--duration", "1"]
@@ -209,7 +209,7 @@ def test_what_is_going_to_be_done_is_said_before_it_is(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from semisonic.inference.verbs import ready
+    from semisonic.classifier import train as ready
 
     def work(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -284,12 +284,14 @@ def test_the_word_synth_is_the_embedded_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The set is made beside the run folder, and the room gets ordinary paths."""
-    from semisonic.apps.cli import training_verbs
-    from semisonic.apps.cli.session import Session
-    from semisonic.inference import TrainOptions
+    from semisonic.classifier.options import TrainOptions
+    from semisonic.cli.session import Session
+    from semisonic.cli.training_verbs import begin
 
     made: list[Path] = []
-    monkeypatch.setattr(training_verbs.synth, "make", lambda folder, _: made.append(folder))
+    monkeypatch.setattr(
+        "semisonic.cli.training_verbs.make_synth", lambda folder, _: made.append(folder)
+    )
     options = TrainOptions(
         method="supervised",
         data=Path("synth"),
@@ -298,7 +300,7 @@ def test_the_word_synth_is_the_embedded_set(
     )
     session = Session()
     session.quiet = True
-    found = training_verbs.begin(options, session, labelled="data", pool="unlabelled")
+    found = begin(options, session, labelled="data", pool="unlabelled")
     assert made == [tmp_path / "runs" / "synth"]
     assert (found.data, found.unlabelled) == (made[0] / "labels.csv", made[0] / "pool")
 

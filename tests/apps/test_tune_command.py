@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
+from semisonic.cli.main import main
+from semisonic.core import progress
 from waiting import LONG, until
 
 pytest.importorskip("optuna")
@@ -57,10 +57,22 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments(sounds: Path, output: Path) -> list[str]:
     return [
-        "tune", str(sounds / "tiny.toml"), "--data", str(sounds / "labels.csv"), "-o", str(output),
-        "--trials", "2", "--inner-folds", "2", "--workers", "1", "--device", "cpu",
+        "tune",
+        str(sounds / "tiny.toml"),
+        "--data",
+        str(sounds / "labels.csv"),
+        "-o",
+        str(output),
+        "--trials",
+        "2",
+        "--inner-folds",
+        "2",
+        "--workers",
+        "1",
+        "--device",
+        "cpu",
         "--no-near-copies",
-    ]  # fmt: skip
+    ]
 
 
 def test_it_says_what_was_found_and_how_to_measure_it(
@@ -114,9 +126,11 @@ def test_an_interrupt_gives_130_and_the_same_command_goes_on(sounds: Path, tmp_p
     run = tmp_path / "run"
     line = [*arguments(sounds, run), "--quick"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "semisonic", *line], stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "semisonic", *line],
+        stderr=subprocess.PIPE,
+        text=True,
         stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     until((run / "default.json").is_file, process)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=LONG)[1]

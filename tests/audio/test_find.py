@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.audio import find_audio
-from semisonic.base.errors import DataError
+from semisonic.audio.find import find_audio
+from semisonic.core.errors import DataError
 
 
 def touch(root: Path, *names: str) -> None:

@@ -15,12 +15,10 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.audio import read, resample
 from semisonic.audio.live import (
     BLOCK_TIME,
-    Block,
-    Gap,
-    LiveResampler,
+    LiveBlock,
+    LiveGap,
     Microphone,
     Pipe,
     Playback,
@@ -28,11 +26,13 @@ from semisonic.audio.live import (
     SourceLost,
     list_devices,
 )
-from semisonic.base.errors import AudioError, OptionError
+from semisonic.audio.read import read
+from semisonic.audio.resample import LiveResampler, resample
+from semisonic.core.errors import AudioError, OptionError
 
 
-def joined(items: list[Block | Gap]) -> np.ndarray:
-    return np.concatenate([item.samples for item in items if isinstance(item, Block)])
+def joined(items: list[LiveBlock | LiveGap]) -> np.ndarray:
+    return np.concatenate([item.samples for item in items if isinstance(item, LiveBlock)])
 
 
 @given(
@@ -99,7 +99,7 @@ def test_a_player_that_is_late_does_not_hide_it(recording: Path) -> None:
     next(blocks)
     time.now += 5.0
     second = next(blocks)
-    assert isinstance(second, Block)
+    assert isinstance(second, LiveBlock)
     assert second.captured == pytest.approx(100 + 2 * BLOCK_TIME)
 
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_played() -> None:
         Playback("nowhere.wav", -1)
 
 
-def through_pipe(raw: bytes, sizes: list[int], **options: Any) -> list[Block | Gap]:
+def through_pipe(raw: bytes, sizes: list[int], **options: Any) -> list[LiveBlock | LiveGap]:
     read_end, write_end = os.pipe()
 
     def send() -> None:
@@ -177,14 +177,14 @@ class Flaky:
         self.time, self.away, self.stretch = time, 0, 0
         self.tries_away = tries_away
 
-    def blocks(self) -> Iterator[Block | Gap]:
+    def blocks(self) -> Iterator[LiveBlock | LiveGap]:
         if self.away:
             self.away -= 1
             raise SourceLost(self.name, "still away")
         self.stretch += 1
         for _ in range(2):
             self.time.now += 1.0
-            yield Block(np.zeros(100, np.float32), self.time.now)
+            yield LiveBlock(np.zeros(100, np.float32), self.time.now)
         if self.stretch == 1:
             self.away = self.tries_away
             raise SourceLost(self.name, "unplugged")
@@ -197,9 +197,9 @@ def test_a_device_that_comes_back_is_heard_again(caplog: pytest.LogCaptureFixtur
     assert [type(item).__name__ for item in items] == ["Block"] * 2 + ["Gap"] * 2 + ["Block"] * 2
     assert time.slept == [1.0, 2.0, 4.0, 4.0]
     lost, back = items[2:4]
-    assert isinstance(lost, Gap)
+    assert isinstance(lost, LiveGap)
     assert (lost.seconds, lost.reason) == (0.0, "unplugged")
-    assert isinstance(back, Gap)
+    assert isinstance(back, LiveGap)
     assert back.seconds == pytest.approx(sum(time.slept))
     assert "trying again in 2 s (try 2)" in caplog.text
     assert "back after 11.0 s" in caplog.text
@@ -276,12 +276,12 @@ def port_audio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
 def test_a_microphone_gives_blocks_until_it_is_lost(port_audio: FakePortAudio) -> None:
     microphone = Microphone("USB", n_channels=2, ticks=lambda: 50.0, lost_after=0.01)
     assert (microphone.name, microphone.sample_rate) == ("microphone 'USB mic'", 44100)
-    items: list[Block | Gap] = []
+    items: list[LiveBlock | LiveGap] = []
     with pytest.raises(SourceLost, match=r"no sound for 0\.01 s"):
         items.extend(microphone.blocks())
     assert [type(item).__name__ for item in items] == ["Block", "Block", "Gap", "Block"]
     assert joined(items)[[0, 882, 1764]] == pytest.approx([0, 0.1, 0.2])
-    assert isinstance(items[0], Block)
+    assert isinstance(items[0], LiveBlock)
     assert items[0].captured == pytest.approx(50 - 0.1 + BLOCK_TIME)  # it began 100 ms ago
     with pytest.raises(SourceLost):
         list(microphone.blocks())
@@ -291,8 +291,11 @@ def test_a_microphone_gives_blocks_until_it_is_lost(port_audio: FakePortAudio) -
 def test_microphones_are_listed_and_chosen(port_audio: FakePortAudio) -> None:
     (found,) = list_devices()
     assert (found.number, found.name, found.sample_rate, found.is_default) == (
-        1, "USB mic", 44100, True,
-    )  # fmt: skip
+        1,
+        "USB mic",
+        44100,
+        True,
+    )
     assert Microphone("1").sample_rate == 44100
     assert Microphone(sample_rate=16000).sample_rate == 16000
     with pytest.raises(AudioError, match="no such input"):
@@ -304,14 +307,14 @@ def test_microphones_are_listed_and_chosen(port_audio: FakePortAudio) -> None:
 def test_blocks_that_nobody_takes_are_dropped_and_counted(
     port_audio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("semisonic.audio.live.microphone.QUEUE_SECONDS", BLOCK_TIME)  # one block
+    monkeypatch.setattr("semisonic.audio.live.QUEUE_SECONDS", BLOCK_TIME)  # one block
     blocks = Microphone(lost_after=0.01).blocks()
-    assert isinstance(next(blocks), Block)  # the other two found no place
+    assert isinstance(next(blocks), LiveBlock)  # the other two found no place
     take = port_audio.opened[0]["callback"]
     times = types.SimpleNamespace(currentTime=0.0, inputBufferAdcTime=0.0)
     take(np.zeros((441, 1), np.float32), 441, times, types.SimpleNamespace(input_overflow=False))
     gap = next(blocks)
-    assert isinstance(gap, Gap)
+    assert isinstance(gap, LiveGap)
     assert gap.seconds == pytest.approx(2 * BLOCK_TIME, rel=1e-3)
 
 
@@ -325,7 +328,7 @@ def test_what_is_missing_for_a_microphone_is_said(
     def fail(name: str) -> None:
         raise error(f"no {name}")
 
-    monkeypatch.setattr("semisonic.audio.live.microphone.import_module", fail)
+    monkeypatch.setattr("semisonic.audio.live.import_module", fail)
     for call in (list_devices, Microphone):
         with pytest.raises(AudioError, match=text):
             call()

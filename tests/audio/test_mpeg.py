@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic import audio
-from semisonic.audio import probe, read, read_blocks
-from semisonic.audio.complaints import hearing
-from semisonic.audio.mpeg import count_frames, frame_length
+from semisonic.audio.decode import count_frames, decoder_messages, frame_length
+from semisonic.audio.read import probe, read, read_blocks
 
 RATES = [44100, 22050, 11025]
 
@@ -121,7 +119,7 @@ def damaged(tmp_path: Path) -> Path:
 def test_what_the_decoder_prints_is_told_of_the_file_and_not_shown(
     damaged: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    wave, _ = audio.read(damaged)
+    wave, _ = read(damaged)
     assert len(wave) > 150000
     assert capfd.readouterr().err == ""
     (said,) = [record.getMessage() for record in caplog.records]
@@ -129,7 +127,7 @@ def test_what_the_decoder_prints_is_told_of_the_file_and_not_shown(
 
 
 def test_what_others_print_meanwhile_comes_out(capfd: pytest.CaptureFixture[str]) -> None:
-    with hearing() as heard:
+    with decoder_messages() as heard:
         os.write(2, b"another line\n[src/libmpg123/layer3.c:part():7] error: too large\nlast")
     assert heard == ["too large"]
     assert capfd.readouterr().err == "another line\nlast"
@@ -141,6 +139,6 @@ def test_a_whole_file_that_is_read_in_parts_gets_no_warning(
     noise = 0.1 * np.random.default_rng(0).normal(size=16000 * 10)
     sf.write(tmp_path / "good.mp3", noise, 16000, format="MP3")
     for start in (7.7, 1.3, 5.1):
-        audio.read(tmp_path / "good.mp3", start_time=start, end_time=start + 1)
+        read(tmp_path / "good.mp3", start_time=start, end_time=start + 1)
     assert not caplog.records
     assert capfd.readouterr().err == ""

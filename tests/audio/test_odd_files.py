@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from semisonic.audio import find_audio, probe, problems, read
+from semisonic.audio.checks import problems
+from semisonic.audio.find import find_audio
+from semisonic.audio.read import probe, read
 
 
 def a_law(data: bytes) -> np.ndarray:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semisonic.audio import problems
+from semisonic.audio.checks import problems
 
 RATE = 8000
 

@@ -11,8 +11,8 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.audio import probe, read, read_blocks, read_start
-from semisonic.base.errors import AudioError, OptionError
+from semisonic.audio.read import probe, read, read_blocks, read_start
+from semisonic.core.errors import AudioError, OptionError
 
 RATE = 16000
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 3 * RATE).astype("f4")

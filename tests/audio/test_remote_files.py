@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.audio import probe, read
-from semisonic.audio.remote import COPIES, copy_of, files_at, stamp_of, url_of
-from semisonic.base.errors import AudioError, DataError, OptionError
+from semisonic.audio.read import probe, read
+from semisonic.audio.remote import COPIES, files_at, local_copy, stamp_of, url_of
+from semisonic.core.errors import AudioError, DataError, OptionError
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -71,15 +71,15 @@ def test_the_stamp_changes_with_the_file(bucket: Any) -> None:
 
 
 def test_few_copies_are_kept_and_none_that_is_read_goes(bucket: Any) -> None:
-    reading = copy_of(Path("memory://bucket/a.wav"))
+    reading = local_copy(Path("memory://bucket/a.wav"))
     folder = reading.path.parent
     for _ in range(2):
         for name in ("bad.wav", "deep/b.flac", "c.ogg", "d.mp3", "e.wav", "f.wav"):
-            copy_of(Path(f"memory://bucket/{name}")).close()
+            local_copy(Path(f"memory://bucket/{name}")).close()
             assert reading.path.is_file()
             assert len(list(folder.iterdir())) <= COPIES + 1
     reading.close()
-    again = copy_of(Path("memory://bucket/f.wav"))
+    again = local_copy(Path("memory://bucket/f.wav"))
     assert again.path.is_file()
     again.close()
 

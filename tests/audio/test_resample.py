@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.audio import fit_length, resample
-from semisonic.base.errors import OptionError
+from semisonic.audio.resample import fit_length, resample
+from semisonic.core.errors import OptionError
 
 
 def sine(frequency: float, rate: int, duration: float = 1.0) -> np.ndarray:

@@ -12,9 +12,11 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.audio import find_audio, probe, read, read_blocks, vorbis
-from semisonic.audio.vorbis import count_samples, open_vorbis
-from semisonic.base.errors import AudioError
+from semisonic.audio import decode as vorbis
+from semisonic.audio.decode import count_samples, open_vorbis
+from semisonic.audio.find import find_audio
+from semisonic.audio.read import probe, read, read_blocks
+from semisonic.core.errors import AudioError
 
 pytest.importorskip("miniaudio")
 CLOSE = 1e-6  # of full scale
@@ -63,7 +65,7 @@ def test_reading_uses_it_and_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     part, _ = read(path, start_time=0.7, end_time=1.9)
     blocks = np.concatenate(list(read_blocks(path, block_time=0.3, sample_rate=16000)))
     opened: list[Path] = []
-    monkeypatch.setattr("semisonic.audio.opening.open_handle", lambda *a: opened.append(a[0]))
+    monkeypatch.setattr("semisonic.audio.decode.open_handle", lambda *a: opened.append(a[0]))
     read(path)
     assert not opened
     monkeypatch.undo()

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.audio import encode, read, write
-from semisonic.base.errors import AudioError
+from semisonic.audio.read import read
+from semisonic.audio.write import encode, write
+from semisonic.core.errors import AudioError
 
 RATE = 16000
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from semisonic.data.get import Archive, RemoteFile, RemoteSet
+from semisonic.data.datasets.catalogue import Archive, RemoteFile, RemoteSet
 
 
 @dataclass
@@ -46,10 +46,15 @@ class Site:
         """A data set of one archive here."""
         files = tuple(RemoteFile(name, f"{self.address}/{name}") for name in names)
         return RemoteSet(
-            name="birds", title="Birds: two clips", licence="CC0", page=self.address,
-            about_gb=1e-6, archives=(Archive(folder, "all", files),),
-            record=f"{self.address}/record" if record else "", data=folder,
-        )  # fmt: skip
+            name="birds",
+            title="Birds: two clips",
+            licence="CC0",
+            page=self.address,
+            about_gb=1e-6,
+            archives=(Archive(folder, "all", files),),
+            record=f"{self.address}/record" if record else "",
+            data=folder,
+        )
 
     @property
     def downloads(self) -> list[tuple[str, str]]:

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data import Clips, budget_ids, fold_splits, label_budget, load_clips
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data.budgets import budget_ids, label_budget
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.splits import fold_splits
 
 
 def table(sizes: dict[str, list[int]]) -> Clips:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.base.errors import DataError
+from semisonic.core.errors import DataError
 from semisonic.data.categories import ESC_50, categories_of, esc_name, read_categories
 
 
@@ -25,9 +25,11 @@ def test_the_five_groups_of_esc_50() -> None:
 def test_the_folders_of_esc_10_are_known() -> None:
     found = categories_of(["Baby cry", "Dog bark", "Fire crackling", "Person sneeze"])
     assert found == {
-        "Baby cry": "human, not speech", "Dog bark": "animals",
-        "Fire crackling": "natural and water", "Person sneeze": "human, not speech",
-    }  # fmt: skip
+        "Baby cry": "human, not speech",
+        "Dog bark": "animals",
+        "Fire crackling": "natural and water",
+        "Person sneeze": "human, not speech",
+    }
     assert esc_name("Baby cry") == "crying baby"
 
 

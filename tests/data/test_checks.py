@@ -9,18 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from semisonic import audio
-from semisonic.base.errors import OptionError
-from semisonic.data import (
-    Clips,
-    Duplicate,
-    check,
-    find_duplicates,
-    fold_splits,
-    group_duplicates,
-    load_clips,
-    windows,
-)
+from semisonic.audio.resample import resample
+from semisonic.audio.write import write
+from semisonic.core.errors import OptionError
+from semisonic.data.checks import check
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.duplicates import Duplicate, find_duplicates, group_duplicates
+from semisonic.data.splits import fold_splits
+from semisonic.data.windows import windows
 
 RATE = 22050
 Sound = NDArray[np.float32]
@@ -48,7 +45,7 @@ def table(folder: Path, sounds: dict[str, tuple[Sound, int]], folds: bool = True
     """Write sounds (samples, rate) and make a table; the fold is the file's first character."""
     rows = []
     for name, (x, rate) in sounds.items():
-        audio.write(folder / name, x, rate)
+        write(folder / name, x, rate)
         rows.append({"file": name, "labels": "x", "fold": int(name[0]) if folds else 0})
     return Clips.from_rows(folder, rows)
 
@@ -61,13 +58,13 @@ DISGUISES: dict[str, Callable[[Sound], tuple[Sound, int]]] = {
     "gain.wav": lambda x: (0.1 * x, RATE),
     "inverted.wav": lambda x: (-x, RATE),
     "ogg.ogg": lambda x: (x, RATE),
-    "resampled.wav": lambda x: (audio.resample(x, RATE, 16000), 16000),
-    "phone.wav": lambda x: (audio.resample(x, RATE, 8000), 8000),
+    "resampled.wav": lambda x: (resample(x, RATE, 16000), 16000),
+    "phone.wav": lambda x: (resample(x, RATE, 8000), 8000),
     "delayed.wav": lambda x: (np.concatenate([np.zeros(9137, np.float32), x])[: len(x)], RATE),
     "cropped.wav": lambda x: (x[7001:], RATE),
     "middle.wav": lambda x: (x[len(x) // 5 : 4 * len(x) // 5], RATE),
     "noisy.wav": lambda x: (x + 0.05 * x.std() * noise(99, len(x) / RATE) / 0.1, RATE),
-    "all.ogg": lambda x: (0.3 * audio.resample(x, RATE, 16000)[4111:], 16000),
+    "all.ogg": lambda x: (0.3 * resample(x, RATE, 16000)[4111:], 16000),
 }
 
 
@@ -125,8 +122,10 @@ def test_identical_files_whatever_their_names(tmp_path: Path) -> None:
     clips = table(tmp_path, {"1_a.wav": (noise(0), RATE), "1_b.wav": (noise(1), RATE)})
     (tmp_path / "2_c.wav").write_bytes((tmp_path / "1_a.wav").read_bytes())
     (tmp_path / "2_d.wav").write_bytes((tmp_path / "1_a.wav").read_bytes())
-    rows = [{"file": f, "labels": f[-5], "fold": int(f[0])} for f in
-            ("1_a.wav", "1_b.wav", "2_c.wav", "2_d.wav")]  # fmt: skip
+    rows = [
+        {"file": f, "labels": f[-5], "fold": int(f[0])}
+        for f in ("1_a.wav", "1_b.wav", "2_c.wav", "2_d.wav")
+    ]
     clips = Clips.from_rows(tmp_path, rows)
     for near in (True, False):
         found = find_duplicates(clips, near=near)
@@ -155,7 +154,7 @@ def test_across_means_that_a_split_may_part_them(tmp_path: Path) -> None:
         return found.across
 
     for name in ("a.wav", "b.wav"):
-        audio.write(tmp_path / name, noise(0), RATE)
+        write(tmp_path / name, noise(0), RATE)
     assert across([{"file": "a.wav", "fold": 1}, {"file": "b.wav", "fold": 2}])
     assert not across([{"file": "a.wav", "fold": 1}, {"file": "b.wav", "fold": 1}])
     assert across([{"file": "a.wav"}, {"file": "b.wav"}])
@@ -187,8 +186,8 @@ def test_against_a_pool(tmp_path: Path) -> None:
 
 def test_pool_cut_into_windows_at_another_place(tmp_path: Path) -> None:
     long = noise(0, 16.0)
-    audio.write(tmp_path / "long.wav", long, RATE)
-    audio.write(tmp_path / "cut.wav", long[int(6.3 * RATE) : int(10.3 * RATE)], RATE)
+    write(tmp_path / "long.wav", long, RATE)
+    write(tmp_path / "cut.wav", long[int(6.3 * RATE) : int(10.3 * RATE)], RATE)
     clips = Clips.from_rows(tmp_path, [{"file": "cut.wav", "labels": "x"}])
     pool = windows(Clips.from_rows(tmp_path, [{"file": "long.wav"}]), 4.0)
     found = find_duplicates(clips, pool)
@@ -248,7 +247,7 @@ def test_result_does_not_depend_on_order_or_workers(tmp_path: Path) -> None:
 
 
 def test_more_clips_than_one_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from semisonic.data.checks import match
+    from semisonic.data import fingerprints as match
 
     sounds = {f"1_{i}.wav": (noise(i, 1.0 + 0.2 * (i % 4)), RATE) for i in range(11)}
     sounds |= {f"2_{i}.wav": (0.5 * noise(i, 1.0 + 0.2 * (i % 4)), RATE) for i in (0, 5, 10)}

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.audio import write
-from semisonic.data import load_clips
+from semisonic.audio.write import write
 from semisonic.data.checks import CleanPool, clean_pool
 from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
 
 RATE = 16000
 

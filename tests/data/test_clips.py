@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError
-from semisonic.data import Clips
+from semisonic.core.errors import DataError
+from semisonic.data.clips import Clips
 
 ROWS: list[dict[str, Any]] = [
     {"file": "a.wav", "start_time": 0.0, "end_time": 5.0, "labels": "owl"},
@@ -29,8 +29,12 @@ def test_the_order_of_rows_cannot_be_seen() -> None:
         assert other.ids == one.ids
         assert other.labels == one.labels
     assert one.ids == [
-        "a.wav@0.000-5.000", "a.wav@0.000-10.000", "a.wav", "a.wav@2.000-4.000", "b/c.wav",
-    ]  # fmt: skip
+        "a.wav@0.000-5.000",
+        "a.wav@0.000-10.000",
+        "a.wav",
+        "a.wav@2.000-4.000",
+        "b/c.wav",
+    ]
 
 
 def test_targets_follow_the_classes() -> None:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError
+from semisonic.core.errors import DataError
 from semisonic.data.events import Events
 
 ROWS = [
     {"file": "b.wav", "start_time": 1.0, "end_time": 2.5, "label": "owl", "score": 0.75},
-    {"file": "a\\c.wav", "start_time": 0, "end_time": 0, "label": "fox", "fmin_hz": 200,
-     "fmax_hz": 900.5, "presence": "negative"},
+    {
+        "file": "a\\c.wav",
+        "start_time": 0,
+        "end_time": 0,
+        "label": "fox",
+        "fmin_hz": 200,
+        "fmax_hz": 900.5,
+        "presence": "negative",
+    },
     {"file": "b.wav", "start_time": 0.5, "end_time": 2.0, "label": "owl", "presence": "uncertain"},
-]  # fmt: skip
+]
 
 
 def test_rows_keep_their_order_and_unknown_values_are_nan() -> None:
@@ -37,8 +44,16 @@ def test_sorted_and_chosen_rows() -> None:
 def test_frame_has_a_column_for_each_attribute() -> None:
     frame = Events.from_rows(ROWS).to_frame()
     assert Events.from_rows(frame.to_dict("records")).label.tolist() == ["owl", "fox", "owl"]
-    assert list(frame.columns) == ["file", "start_time", "end_time", "label", "score", "fmin_hz",
-                                   "fmax_hz", "presence"]  # fmt: skip
+    assert list(frame.columns) == [
+        "file",
+        "start_time",
+        "end_time",
+        "label",
+        "score",
+        "fmin_hz",
+        "fmax_hz",
+        "presence",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.base.errors import DataError
+from semisonic.core.errors import DataError
+from semisonic.data.cache import file_facts, need_disk_space, taken
 from semisonic.data.clips import Clips
-from semisonic.data.file_facts import file_facts
-from semisonic.data.room import need_room, taken
 
 
 @pytest.fixture
@@ -78,9 +77,9 @@ def test_a_torn_journal_costs_its_last_line(clips: Clips, tmp_path: Path) -> Non
 
 
 def test_a_small_disk_is_told_before(tmp_path: Path) -> None:
-    need_room(tmp_path / "new" / "folder", 1000, "samples")
+    need_disk_space(tmp_path / "new" / "folder", 1000, "samples")
     with pytest.raises(DataError, match=r"features of 5 clips will take 1000000.0 GB more, and"):
-        need_room(tmp_path / "new", 10**15, "features of 5 clips")
+        need_disk_space(tmp_path / "new", 10**15, "features of 5 clips")
     assert not (tmp_path / "new").exists()
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from get_server import Site, serving, zipped
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data.get import PARTS, SETS, RemoteSet, catalogue, fetch, make_plan
-from semisonic.data.get.fetch import JOURNAL
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data.datasets import catalogue
+from semisonic.data.datasets.catalogue import PARTS, SETS, RemoteSet
+from semisonic.data.datasets.download import JOURNAL, fetch, make_plan
 
 CONTENT = {
     "birds/labels.csv": b"file,label\na.wav,robin\n",
@@ -128,9 +129,12 @@ def test_a_hash_that_was_published_otherwise(site: Site, tmp_path: Path) -> None
     remote = site.remote("birds.zip")
     (archive,) = remote.archives
     file = archive.files[0].__class__("birds.zip", archive.files[0].url, "1" * 32)
-    changed = RemoteSet(**{
-        **vars(remote), "archives": (archive.__class__("birds", "all", (file,)),),
-    })  # fmt: skip
+    changed = RemoteSet(
+        **{
+            **vars(remote),
+            "archives": (archive.__class__("birds", "all", (file,)),),
+        }
+    )
     with pytest.raises(DataError, match=f"was published with {'1' * 32}"):
         make_plan(changed, tmp_path)
 
@@ -222,8 +226,14 @@ def test_parts_of_the_real_sets() -> None:
         assert set(remote.parts) <= set(PARTS)
     noisy = SETS["fsdkaggle2019"].archives[-1]
     assert [file.name[-4:] for file in noisy.files] == [
-        ".z01", ".z02", ".z03", ".z04", ".z05", ".z06", ".zip",
-    ]  # fmt: skip
+        ".z01",
+        ".z02",
+        ".z03",
+        ".z04",
+        ".z05",
+        ".z06",
+        ".zip",
+    ]
     with pytest.raises(OptionError, match="'esc50' has no 'noisy'"):
         make_plan(SETS["esc50"], Path("nowhere"), ["noisy"])
 

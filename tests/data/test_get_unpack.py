@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from get_server import zipped
 
-from semisonic.base.errors import DataError
-from semisonic.data.get.unpack import unpack
+from semisonic.core.errors import DataError
+from semisonic.data.datasets.archives import unpack
 
 FILES = {
     "birds/a.wav": np.random.default_rng(1).bytes(50000),

@@ -9,12 +9,13 @@ import pytest
 import soundfile as sf
 import torch
 
+from semisonic.data.batches import OnTheFlyFeatures, Stream, batches
 from semisonic.data.clips import Clips
-from semisonic.data.features_store import FeatureStore
-from semisonic.data.in_batch import InBatch
-from semisonic.data.store import SampleStore
-from semisonic.data.streams import Stream, batches
-from semisonic.features import Frontend, MelExtractor, MelOptions
+from semisonic.data.feature_store import FeatureStore
+from semisonic.data.sample_store import SampleStore
+from semisonic.features.frontend import Frontend
+from semisonic.features.logmel import MelExtractor
+from semisonic.features.options import MelOptions
 
 RATE = 8000
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
@@ -41,17 +42,23 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> SampleStore:
     return SampleStore.build(clips, root / "store", sample_rate=RATE)
 
 
-def in_batch(samples: SampleStore, device: str = "cpu", resident: bool | None = None) -> InBatch:
+def in_batch(
+    samples: SampleStore, device: str = "cpu", resident: bool | None = None
+) -> OnTheFlyFeatures:
     front = Frontend(MEL, standardize="none").mel
-    return InBatch(samples, front, MEL.shape, MEL.n_samples, device, resident=resident)
+    return OnTheFlyFeatures(samples, front, MEL.shape, MEL.n_samples, device, resident=resident)
 
 
 @pytest.fixture(scope="module")
 def stored(samples: SampleStore, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
     return FeatureStore.build(
-        samples, tmp_path_factory.mktemp("features"), extractor=lambda: MelExtractor(MEL),
-        key=MEL.key(), shape=MEL.shape, n_samples=MEL.n_samples,
-    )  # fmt: skip
+        samples,
+        tmp_path_factory.mktemp("features"),
+        extractor=lambda: MelExtractor(MEL),
+        key=MEL.key(),
+        shape=MEL.shape,
+        n_samples=MEL.n_samples,
+    )
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -118,10 +125,10 @@ def test_what_does_not_fit_is_copied_batch_by_batch(
     samples: SampleStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     features = in_batch(samples)
-    monkeypatch.setattr("semisonic.data.in_batch.free_memory", lambda device: features.n_bytes)
+    monkeypatch.setattr("semisonic.data.batches.free_memory", lambda device: features.n_bytes)
     assert not features._fits()
     assert "each batch is copied there instead" in caplog.text
-    monkeypatch.setattr("semisonic.data.in_batch.free_memory", lambda device: 2 * features.n_bytes)
+    monkeypatch.setattr("semisonic.data.batches.free_memory", lambda device: 2 * features.n_bytes)
     assert features._fits()
     assert not features.is_resident, "on a processor the samples stay where they are"
 

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semisonic.data.clips import Clips
-from semisonic.data.join import join, without_copies
+from semisonic.data.clips import Clips, join, without_copies
 
 
 def table(folder: Path, contents: dict[str, bytes], label: str = "") -> Clips:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data import Clips
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data.clips import Clips
 from semisonic.data.label_noise import plant_label_noise
 
 CLASSES = ("bell", "dog", "rain", "wind")

@@ -9,27 +9,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.data.answers import Entry, in_utc
-from semisonic.data.standing import Current, in_force, replay
+from semisonic.data.label_log import Current, LabelEntry, current_answers, in_utc, replay
 
 FILES, LABELS, PEOPLE = ("a.wav", "b/ä.wav"), ("dog", "cat", "rain"), ("ann", "bob", "")
 
 
-def entry(number: int, **parts: object) -> Entry:
+def entry(number: int, **parts: object) -> LabelEntry:
     about: dict[str, object] = {
-        "id": f"e{number:03d}", "time": in_utc(f"2026-05-01T0{number // 60}:{number % 60:02d}"),
-        "annotator": "ann", "file": "a.wav", "start_time": 0.0, "end_time": 1.0, "labels": ("dog",),
-    }  # fmt: skip
-    return Entry(**(about | parts))  # type: ignore[arg-type]
+        "id": f"e{number:03d}",
+        "time": in_utc(f"2026-05-01T0{number // 60}:{number % 60:02d}"),
+        "annotator": "ann",
+        "file": "a.wav",
+        "start_time": 0.0,
+        "end_time": 1.0,
+        "labels": ("dog",),
+    }
+    return LabelEntry(**(about | parts))  # type: ignore[arg-type]
 
 
-def undo(number: int, target: Entry) -> Entry:
+def undo(number: int, target: LabelEntry) -> LabelEntry:
     return replace(entry(number), undoes=target.id, file="", labels=(), end_time=0.0)
 
 
 @st.composite
-def logs(draw: st.DrawFn) -> list[Entry]:
-    entries: list[Entry] = []
+def logs(draw: st.DrawFn) -> list[LabelEntry]:
+    entries: list[LabelEntry] = []
     for number in range(draw(st.integers(0, 20))):
         if entries and draw(st.booleans()) and draw(st.booleans()):
             entries.append(undo(number, draw(st.sampled_from(entries))))
@@ -39,18 +43,22 @@ def logs(draw: st.DrawFn) -> list[Entry]:
         start = draw(st.sampled_from([0.0, 0.5]))
         entries.append(
             entry(
-                number, annotator=draw(st.sampled_from(PEOPLE)), labels=tuple(sorted(labels)),
-                file=draw(st.sampled_from(FILES)), start_time=start, end_time=start + 1.0,
+                number,
+                annotator=draw(st.sampled_from(PEOPLE)),
+                labels=tuple(sorted(labels)),
+                file=draw(st.sampled_from(FILES)),
+                start_time=start,
+                end_time=start + 1.0,
                 presence=draw(st.sampled_from(kinds)),
             )
-        )  # fmt: skip
+        )
     return entries
 
 
-def alive_by_hand(entries: list[Entry]) -> set[str]:
+def alive_by_hand(entries: list[LabelEntry]) -> set[str]:
     """An entry holds unless an entry that holds takes it back."""
 
-    def alive(one: Entry) -> bool:
+    def alive(one: LabelEntry) -> bool:
         return not any(other.undoes == one.id and alive(other) for other in entries)
 
     return {one.id for one in entries if not one.undoes and alive(one)}
@@ -59,18 +67,18 @@ def alive_by_hand(entries: list[Entry]) -> set[str]:
 @settings(max_examples=150, deadline=None)
 @given(logs(), st.randoms())
 def test_the_order_of_lines_and_lines_that_stand_twice_change_nothing(
-    entries: list[Entry], random: object
+    entries: list[LabelEntry], random: object
 ) -> None:
     mixed = [*entries, *entries[:3]]
     random.shuffle(mixed)  # type: ignore[attr-defined]
     assert replay(mixed) == replay(entries)
-    assert {one.id for one in in_force(mixed)} == alive_by_hand(entries)
+    assert {one.id for one in current_answers(mixed)} == alive_by_hand(entries)
 
 
 @settings(max_examples=150, deadline=None)
 @given(logs())
 def test_taking_everything_back_leaves_nothing_and_taking_that_back_restores(
-    entries: list[Entry],
+    entries: list[LabelEntry],
 ) -> None:
     before = replay(entries)
     gone = [undo(100 + n, one) for n, one in enumerate(entries) if one.id in alive_by_hand(entries)]
@@ -81,9 +89,9 @@ def test_taking_everything_back_leaves_nothing_and_taking_that_back_restores(
 
 @settings(max_examples=150, deadline=None)
 @given(logs())
-def test_a_line_gives_the_entry_back(entries: list[Entry]) -> None:
+def test_a_line_gives_the_entry_back(entries: list[LabelEntry]) -> None:
     for one in entries:
-        assert Entry.from_line(one.line()) == one
+        assert LabelEntry.from_line(one.line()) == one
     current = Current(Path("/sounds"), replay(entries))
     clips = current.clips()
     assert len(clips) == len(current)
@@ -125,8 +133,8 @@ def test_annotators_that_differ_have_no_label_without_a_majority() -> None:
 
 def test_columns_that_nobody_knows_are_kept() -> None:
     line = entry(1, more={"weather": "rain", "n": 3}).line()
-    assert Entry.from_line(line).more == {"weather": "rain", "n": 3}
-    assert Entry.from_line(line).line() == line
+    assert LabelEntry.from_line(line).more == {"weather": "rain", "n": 3}
+    assert LabelEntry.from_line(line).line() == line
 
 
 @pytest.mark.parametrize(
@@ -147,4 +155,4 @@ def test_columns_that_nobody_knows_are_kept() -> None:
 )
 def test_impossible_lines_are_refused_with_the_reason(line: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        Entry.from_line(line)
+        LabelEntry.from_line(line)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from semisonic.data.labels import read_labels
+from semisonic.data.formats.read import read_labels
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "long_recording.py"
 

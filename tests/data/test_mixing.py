@@ -12,20 +12,13 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import content_hash
-from semisonic.data import Clips, load_clips
-from semisonic.data.mixing import (
-    CutOptions,
-    MixOptions,
-    add_sound,
-    compose,
-    cut_sounds,
-    find_event,
-    mix,
-    place_sound,
-    rms,
-)
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.files import content_hash
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.options import CutOptions, MixOptions
+from semisonic.data.synth.mixed_windows import mix
+from semisonic.data.synth.mixing import add_sound, compose, cut_sounds, find_event, place_sound, rms
 
 RATE = 8000
 SMALL = MixOptions(window=1.0, copies=3, sample_rate=RATE, seed=5, workers=2)
@@ -89,9 +82,11 @@ def test_a_sound_lies_in_its_window_by_half_at_least(
 
 
 @given(
-    at=st.integers(-400, 1900), n=st.integers(200, 3000), snr_db=st.floats(-20, 40),
+    at=st.integers(-400, 1900),
+    n=st.integers(200, 3000),
+    snr_db=st.floats(-20, 40),
     seed=st.integers(0, 1000),
-)  # fmt: skip
+)
 def test_the_level_over_the_background_is_the_one_asked_for(
     at: int, n: int, snr_db: float, seed: int
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.base.files import read_json
+from semisonic.core.files import read_json
 from waiting import LONG
 
 ROOT = Path(__file__).parents[2]
@@ -22,9 +22,12 @@ def test_every_part_is_measured(tmp_path: Path) -> None:
     words += ["--work", str(tmp_path), "-o", str(output)]
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "quarter_million.py"), *words],
-        capture_output=True, text=True, timeout=LONG, check=False,
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     found = read_json(output)["clips"]["40"]
     parts = {"list", "store", "resumed", "features", "again", "epoch"}

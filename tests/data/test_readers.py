@@ -8,14 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data import (
-    describe_layout,
-    from_files,
-    load_clips,
-    merge_parts,
-    require_labels,
-)
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data.datasets.folders import from_files, merge_parts
+from semisonic.data.datasets.load import describe_layout, load_clips, require_labels
 
 
 def touch(root: Path, files: Sequence[str]) -> Path:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError
-from semisonic.data import Clips, load_clips
+from semisonic.core.errors import DataError
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
 
 FILES = ("a.wav", "b.wav", "c.wav", "sub/d.wav")
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError
-from semisonic.data import check, describe_layout, fold_splits, load_clips
+from semisonic.core.errors import DataError
+from semisonic.data.checks import check
+from semisonic.data.datasets.load import describe_layout, load_clips
+from semisonic.data.splits import fold_splits
 
 HEADER = "filename,fold,target,category,esc10,src_file,take"
 # Alphabetical order differs from target order, and so does the order in the file.

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError
-from semisonic.data import describe, describe_layout, fold_splits, label_budget, load_clips
+from semisonic.core.errors import DataError
+from semisonic.data.budgets import label_budget
+from semisonic.data.datasets.load import describe_layout, load_clips
+from semisonic.data.splits import fold_splits
+from semisonic.data.summary import describe
 
 LICENCE = "Creative Commons 0"
 CLASSES = ("Bark", "Cello", "Hi-hat")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.apps.cli.main import main
-from semisonic.base.errors import DataError
-from semisonic.data import describe_layout, fold_splits, load_clips
+from semisonic.cli.main import main
+from semisonic.core.errors import DataError
+from semisonic.data.datasets.load import describe_layout, load_clips
+from semisonic.data.splits import fold_splits
 
 HEADER = "slice_file_name,fsID,start,end,salience,fold,classID,class"
 # Neither alphabetical nor the order in the file.

@@ -11,12 +11,17 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.audio.wave_texts import wave_texts
-from semisonic.base.errors import DataError
-from semisonic.data import load_clips
-from semisonic.data.readers.groups import groups_of
-from semisonic.data.recorder_names import day_of, read_name, read_names, site_of
-from semisonic.data.recorder_texts import read_texts
+from semisonic.audio.metadata import wave_texts
+from semisonic.core.errors import DataError
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.recording_names import (
+    day_of,
+    groups_of,
+    read_name,
+    read_names,
+    read_texts,
+    site_of,
+)
 
 
 def at(text: str) -> datetime:
@@ -43,7 +48,9 @@ def at(text: str) -> datetime:
         ("20200426T020000Z_recording.flac", "2020-04-26T02:00:00+00:00", "", ""),
         (
             "S20240815T091156.982648+1000_E20240815T091251.967555+1000_-12.34567+78.98102.wav",
-            "2024-08-15T09:11:56+10:00", "", "",
+            "2024-08-15T09:11:56+10:00",
+            "",
+            "",
         ),
         ("SwiftOne_20220719_000000_-0400.wav", "2022-07-19T00:00:00-04:00", "", ""),
         ("WOO_20170611_100000+1000.wav", "2017-06-11T10:00:00+10:00", "", "WOO"),
@@ -54,7 +61,7 @@ def at(text: str) -> datetime:
         ("20070415051314.wav.trimmed.wav", "2007-04-15T05:13:14", "", ""),
         ("671629352.181204100002.wav", "2018-12-04T10:00:02", "671629352", ""),
     ],
-)  # fmt: skip
+)
 def test_names_of_recorders(file: str, time: str, device: str, site: str) -> None:
     found = read_name(f"some/folder/{file}")
     assert (found.recorded_at, found.device, found.site) == (at(time), device, site)
@@ -66,12 +73,26 @@ def test_names_of_recorders(file: str, time: str, device: str, site: str) -> Non
 @pytest.mark.parametrize(
     "file",
     [
-        "1-100032-A-0.wav", "100032-3-0-0.wav", "dog_134.WAV", "10160435.wav", "20240601.wav",
-        "ZOOM0001.WAV", "DEADBEEF.wav", "FACADE00.wav", "5AFCD4F45AFCD4F4.WAV", "00000000.WAV",
-        "20241301_000000.wav", "20240230_120000.wav", "20240601_250000.wav", "12024060_1043000.wav",
-        "86f5923d-ef1d-4159-b120-a8dec3f6334e.wav", "acoustic_study_00m.mp3", ".wav", "",
+        "1-100032-A-0.wav",
+        "100032-3-0-0.wav",
+        "dog_134.WAV",
+        "10160435.wav",
+        "20240601.wav",
+        "ZOOM0001.WAV",
+        "DEADBEEF.wav",
+        "FACADE00.wav",
+        "5AFCD4F45AFCD4F4.WAV",
+        "00000000.WAV",
+        "20241301_000000.wav",
+        "20240230_120000.wav",
+        "20240601_250000.wav",
+        "12024060_1043000.wav",
+        "86f5923d-ef1d-4159-b120-a8dec3f6334e.wav",
+        "acoustic_study_00m.mp3",
+        ".wav",
+        "",
     ],
-)  # fmt: skip
+)
 def test_other_names_tell_no_time(file: str) -> None:
     assert read_name(file).recorded_at is None
 
@@ -170,9 +191,14 @@ def test_audiomoth_comment(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("zone", "expected"),
-    [("", None), (" (UTC)", timedelta(0)), (" (UTC-3)", timedelta(hours=-3)),
-     (" (UTC+10)", timedelta(hours=10)), (" (UTC-9:30)", -timedelta(hours=9, minutes=30))],
-)  # fmt: skip
+    [
+        ("", None),
+        (" (UTC)", timedelta(0)),
+        (" (UTC-3)", timedelta(hours=-3)),
+        (" (UTC+10)", timedelta(hours=10)),
+        (" (UTC-9:30)", -timedelta(hours=9, minutes=30)),
+    ],
+)
 def test_zones_of_comments(zone: str, expected: timedelta | None) -> None:
     text = f"Recorded at 23:59:59 31/12/2018{zone} by AudioMoth 0123456789ABCDEF at gain setting 2"
     found = read_texts({"ICMT": text}).recorded_at

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.apps.cli.main import main
-from semisonic.base import progress
-from semisonic.data import load_clips
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.data.datasets.load import load_clips
 
 LETTERS = "ABC"
 
@@ -55,8 +55,12 @@ def test_names_of_esc_tell_the_recording_in_any_folder(
 
 
 def test_class_numbers_in_names_must_go_with_the_labels(tmp_path: Path) -> None:
-    good = [f"{kind}/2-10342{i}-{take}-{number}.wav" for number, kind in ((3, "cow"), (5, "cat"))
-            for i in (1, 2) for take in LETTERS]  # fmt: skip
+    good = [
+        f"{kind}/2-10342{i}-{take}-{number}.wav"
+        for number, kind in ((3, "cow"), (5, "cat"))
+        for i in (1, 2)
+        for take in LETTERS
+    ]
     clips = load_clips(touch(tmp_path / "good", good))
     assert set(clips.group.tolist()) == {"103421", "103422"}
     mixed = [f"{kind}/2-10342{i}-A-{i}.wav" for kind in ("cow", "cat") for i in range(4)]
@@ -65,15 +69,23 @@ def test_class_numbers_in_names_must_go_with_the_labels(tmp_path: Path) -> None:
 
 
 def test_names_of_urbansound_tell_the_recording_and_dates_do_not(tmp_path: Path) -> None:
-    files = [f"{kind}/10003{i}-{number}-0-{n}.wav" for number, kind in ((3, "bark"), (7, "drill"))
-             for i in (2, 3) for n in range(3)]  # fmt: skip
+    files = [
+        f"{kind}/10003{i}-{number}-0-{n}.wav"
+        for number, kind in ((3, "bark"), (7, "drill"))
+        for i in (2, 3)
+        for n in range(3)
+    ]
     clips = load_clips(touch(tmp_path / "slices", files))
     assert set(clips.group.tolist()) == {"100032", "100033"}
     table = tmp_path / "slices" / "labels.csv"
     table.write_text("file,label\n" + "".join(f"{f},{f.partition('/')[0]}\n" for f in files))
     assert set(load_clips(table).group.tolist()) == {"100032", "100033"}
-    dates = [f"{kind}/2024-6-{day}-{hour}.wav" for kind in ("a", "b") for day in range(1, 4)
-             for hour in range(3)]  # fmt: skip
+    dates = [
+        f"{kind}/2024-6-{day}-{hour}.wav"
+        for kind in ("a", "b")
+        for day in range(1, 4)
+        for hour in range(3)
+    ]
     clips = load_clips(touch(tmp_path / "dates", dates))
     assert clips.group.tolist() == clips.file.tolist()
     plain = load_clips(tmp_path / "dates" / "a")
@@ -86,10 +98,17 @@ def test_names_of_urbansound_tell_the_recording_and_dates_do_not(tmp_path: Path)
         ([f"laugh_{i}.m4a_{n}.wav" for i in range(4) for n in range(3)], 8),
         ([f"rec{i}-{take}.wav" for i in range(4) for take in LETTERS], 8),
         ([f"XC{i}_{n}.0_{n + 3}.0.wav" for i in range(4) for n in (0, 3, 6)], 8),
-        ([f"SITE{s}_202406{day:02d}_0{h}3000.wav" for s in (1, 2) for day in (1, 2)
-          for h in range(3)], 4),
+        (
+            [
+                f"SITE{s}_202406{day:02d}_0{h}3000.wav"
+                for s in (1, 2)
+                for day in (1, 2)
+                for h in range(3)
+            ],
+            4,
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_stem_is_offered_with_what_it_would_give_and_never_applied(
     names: list[str], n_recordings: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

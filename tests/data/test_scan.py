@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.base.errors import DataError
-from semisonic.data import load_clips
-from semisonic.data.scan import Scan, calendar, counts, scan, write_tables
-from semisonic.data.scan import passing as passing_module
+from semisonic.core.errors import DataError
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.scan import recordings as passing_module
+from semisonic.data.scan.recordings import calendar
+from semisonic.data.scan.scan import Scan, counts, scan, write_tables
 from waiting import until
 
 RATE = 8000
@@ -237,8 +238,9 @@ def test_a_folder_without_recordings_is_an_error(tmp_path: Path, name: str) -> N
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from semisonic.data import journal
-from semisonic.data.scan import passing, scan
+from semisonic.data import cache as journal
+from semisonic.data.scan import recordings as passing
+from semisonic.data.scan.scan import scan
 journal.FLUSH_INTERVAL = 0.01
 real = passing.measure
 seen = []

@@ -11,12 +11,10 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.audio import read_start
-from semisonic.base.errors import AudioError
-from semisonic.data.checks.fingerprint import N_BANDS, fingerprint
-from semisonic.data.scan import measure
-from semisonic.data.scan.measure import Measured
-from semisonic.data.scan.prints import pack, unpack
+from semisonic.audio.read import read_start
+from semisonic.core.errors import AudioError
+from semisonic.data.fingerprints import N_BANDS, fingerprint
+from semisonic.data.scan.measure import RecordingMeasures, measure, pack, unpack
 
 RATE = 8000
 
@@ -32,9 +30,11 @@ def _file(path: Path, x: np.ndarray, rate: int = RATE, subtype: str = "PCM_16") 
 
 @settings(max_examples=25, deadline=None)
 @given(
-    n=st.integers(80, 90_000), channels=st.integers(1, 3), seed=st.integers(0, 99),
+    n=st.integers(80, 90_000),
+    channels=st.integers(1, 3),
+    seed=st.integers(0, 99),
     rate=st.sampled_from([8000, 11025, 44100]),
-)  # fmt: skip
+)
 def test_levels_are_those_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, n: int, channels: int, seed: int, rate: int
 ) -> None:
@@ -128,7 +128,7 @@ def test_measured_survives_json(tmp_path: Path) -> None:
     import json
 
     found = measure(_file(tmp_path / "a.wav", np.zeros(RATE)), silence_db=-60)
-    assert Measured.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert RecordingMeasures.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
 def test_work_can_be_given_up(tmp_path: Path) -> None:

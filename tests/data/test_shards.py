@@ -16,16 +16,16 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.audio import probe, read, read_blocks
-from semisonic.base.errors import AudioError, DataError
-from semisonic.base.files import content_hash
-from semisonic.base.members import is_there, member_of, open_shard, size_of, stamp_of
-from semisonic.data.checks import find_duplicates
-from semisonic.data.clips import Clips
-from semisonic.data.join import without_copies
-from semisonic.data.readers import describe_layout, load_clips
-from semisonic.data.shards import ShardOptions, pack
-from semisonic.data.store import SampleStore
+from semisonic.audio.read import probe, read, read_blocks
+from semisonic.core.errors import AudioError, DataError
+from semisonic.core.files import content_hash
+from semisonic.core.shards import is_there, member_of, open_shard, size_of, stamp_of
+from semisonic.data.clips import Clips, without_copies
+from semisonic.data.datasets.load import describe_layout, load_clips
+from semisonic.data.datasets.shards import pack
+from semisonic.data.duplicates import find_duplicates
+from semisonic.data.options import ShardOptions
+from semisonic.data.sample_store import SampleStore
 
 RATE = 8000
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
@@ -111,11 +111,17 @@ def test_copies_are_found_across_files_and_shards(files: Path, tmp_path: Path, k
 
 def test_all_that_is_known_of_clips_goes_along(files: Path, tmp_path: Path) -> None:
     rows = [
-        {"file": "bell/0 ü.x.wav", "labels": ["bell", "wind"], "start_time": 0.0, "end_time": 0.2,
-         "group": "g1", "fold": 2},
+        {
+            "file": "bell/0 ü.x.wav",
+            "labels": ["bell", "wind"],
+            "start_time": 0.0,
+            "end_time": 0.2,
+            "group": "g1",
+            "fold": 2,
+        },
         {"file": "bell/0 ü.x.wav", "labels": [], "start_time": 0.2, "end_time": 0.5, "group": "g1"},
         {"file": "owl/1 ü.x.flac", "labels": "owl", "label_type": "uncertain", "group": "g2"},
-    ]  # fmt: skip
+    ]
     clips = Clips.from_rows(files, rows, classes=["wind", "owl", "bell"])
     pack(clips, tmp_path, ShardOptions())
     found = load_clips(tmp_path)
@@ -177,18 +183,28 @@ def test_shards_of_webdataset(files: Path, tmp_path: Path) -> None:
     _tar(
         tmp_path / "a.tar",
         {
-            "./001.wav": sound, "./001.cls": b"1", "x/002.mic.flac": sound, "x/002.txt": b"owl\n",
-            "003.ogg": sound, "003.json": json.dumps({"label": "bell", "fold": 3}).encode(),
-            f"{long}.wav": sound, "005.wav": sound, "005.cls": b"7", "about.md": b"#",
+            "./001.wav": sound,
+            "./001.cls": b"1",
+            "x/002.mic.flac": sound,
+            "x/002.txt": b"owl\n",
+            "003.ogg": sound,
+            "003.json": json.dumps({"label": "bell", "fold": 3}).encode(),
+            f"{long}.wav": sound,
+            "005.wav": sound,
+            "005.cls": b"7",
+            "about.md": b"#",
         },
-    )  # fmt: skip
+    )
     (tmp_path / "classes.txt").write_text("owl\nbell\n")
     clips = load_clips(tmp_path / "a.tar")
     labels = dict(zip(inner(clips), clips.labels, strict=True))
     assert labels == {
-        "001.wav": ("bell",), "x/002.mic.flac": ("owl",), "003.ogg": ("bell",),
-        f"{long}.wav": (), "005.wav": ("7",),
-    }  # fmt: skip
+        "001.wav": ("bell",),
+        "x/002.mic.flac": ("owl",),
+        "003.ogg": ("bell",),
+        f"{long}.wav": (),
+        "005.wav": ("7",),
+    }
     assert clips.classes == ("owl", "bell", "7")
     assert clips.fold[inner(clips).index("003.ogg")] == 3
     assert len(read(clips.paths[0])[0]) > 0
@@ -235,12 +251,15 @@ def test_what_is_wrong_with_a_shard_is_said(files: Path, tmp_path: Path) -> None
     _tar(tmp_path / "empty.tar", {"a.md": b"#"})
     _tar(tmp_path / "bad.tar", {"a.wav": sound, "a.json": b"{"})
     for name, reason in (
-        ("cut.tar", "cut off"), ("short.tar", "no end mark"),
+        ("cut.tar", "cut off"),
+        ("short.tar", "no end mark"),
         ("damaged.tar", f"damaged: at byte {second}, behind 1 member"),
-        ("zip.tar", "compressed"), ("text.parquet", "no Parquet"),
-        ("other.parquet", "found the columns x"), ("empty.tar", "no recordings in 1 shard. "),
+        ("zip.tar", "compressed"),
+        ("text.parquet", "no Parquet"),
+        ("other.parquet", "found the columns x"),
+        ("empty.tar", "no recordings in 1 shard. "),
         ("bad.tar", "bad.tar::a.json: no label can be read"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(DataError, match=reason):
             load_clips(tmp_path / name)
     clips = Clips.from_rows(tmp_path, [{"file": f"whole.tar::{n}.wav"} for n in "abcd"])
@@ -260,8 +279,9 @@ def test_a_damaged_shard_stops_no_other(
     assert clips.labels == (("owl",), (), (), ())
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [("b.tar: " in text, "c.parquet: " in text) for text in warned] == [
-        (True, False), (False, True),
-    ]  # fmt: skip
+        (True, False),
+        (False, True),
+    ]
     store = SampleStore.build(clips, tmp_path / "store", sample_rate=RATE)
     assert len(store) == 2
     (tar, cut), (table, text) = store.report.failures

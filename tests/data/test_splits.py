@@ -10,19 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data import (
-    Clips,
-    Split,
-    fold_splits,
-    hold_out,
-    keep_classes,
-    load_clips,
-    make_folds,
-    move_straddling,
-    rare_classes,
-    straddling_groups,
-)
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data.clips import Clips, keep_classes, rare_classes
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.recordings import move_straddling, straddling_groups
+from semisonic.data.splits import Split, fold_splits, hold_out, make_folds
 
 # A recording: its classes, how many clips of it, and its official fold.
 Recording = tuple[tuple[str, ...], int, int]

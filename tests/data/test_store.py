@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.audio import read
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data import store_decode
+from semisonic.audio.read import read
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data import sample_store as store_decode
 from semisonic.data.clips import Clips
-from semisonic.data.store import SampleStore
+from semisonic.data.sample_store import SampleStore
 
 RATE = 8000
 Build = Callable[..., SampleStore]

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.audio import read
+from semisonic.audio.read import read
+from semisonic.data.cache import opened
 from semisonic.data.clips import Clips
-from semisonic.data.store import SampleStore
-from semisonic.data.store_folder import opened
+from semisonic.data.sample_store import SampleStore
 from waiting import until
 
 RATE = 8000
@@ -26,7 +26,9 @@ N = 60
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from semisonic.data import journal, store, store_decode
+from semisonic.data import cache as journal
+from semisonic.data import sample_store as store
+from semisonic.data import sample_store as store_decode
 from semisonic.data.clips import Clips
 root, folder, delay = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 journal.FLUSH_INTERVAL = 0.01
@@ -161,7 +163,7 @@ def test_the_lock_of_a_killed_process_is_free(root: Path, tmp_path: Path) -> Non
 def test_an_interrupt_keeps_what_is_finished(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from semisonic.data import store_decode as module
+    from semisonic.data import sample_store as module
 
     real, count = module.store_clip, iter(range(1000))
 

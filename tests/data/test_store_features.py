@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.base.errors import DataError, OptionError
+from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
-from semisonic.data.features_store import FeatureStore
-from semisonic.data.store import SampleStore
+from semisonic.data.feature_store import FeatureStore
+from semisonic.data.sample_store import SampleStore
 from waiting import until
 
 RATE, N_SAMPLES, SHAPE = 8000, 2400, (2, 4, 5)
@@ -221,10 +221,10 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from semisonic.data import journal
+from semisonic.data import cache as journal
 from semisonic.data.clips import Clips
-from semisonic.data.features_store import FeatureStore
-from semisonic.data.store import SampleStore
+from semisonic.data.feature_store import FeatureStore
+from semisonic.data.sample_store import SampleStore
 root, folder = Path(sys.argv[1]), Path(sys.argv[2])
 journal.FLUSH_INTERVAL = 0.01
 seen = []
@@ -266,7 +266,7 @@ def test_a_kill_while_rows_are_moved_loses_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("semisonic.data.store_folder.write_json", killed)
+        patch.setattr("semisonic.data.cache.write_json", killed)
         with pytest.raises(KeyboardInterrupt):
             build(later, tmp_path)
     assert len([n for n in os.listdir(tmp_path / "features") if n.startswith("data")]) == 2

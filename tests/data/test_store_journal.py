@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.data import journal as module
-from semisonic.data.journal import Journal
+from semisonic.data import cache as module
+from semisonic.data.cache import Journal
 
 
 def nothing() -> None:

@@ -9,9 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data.gather import Gather
-from semisonic.data.streams import Batch, Stream, batches
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data.batches import Batch, RowGatherer, Stream, batches
 
 N = 50
 FEATURES = np.arange(N * 12, dtype=np.float16).reshape(N, 1, 3, 4)
@@ -159,7 +158,7 @@ def test_another_device_keeps_the_rows_if_they_fit(kept: bool, dtype: type) -> N
     # The meta device holds no numbers, but shows where tensors are and of which shape.
     features = FEATURES.astype(dtype)
     n_bytes = 20 * features[0].nbytes
-    gather = Gather(features, np.arange(20), torch.device("meta"), n_bytes - (not kept))
+    gather = RowGatherer(features, np.arange(20), torch.device("meta"), n_bytes - (not kept))
     assert (gather._kept is not None) == kept
     x = gather(np.array([3, 19, 3]))
     assert (x.device.type, x.dtype, tuple(x.shape)) == ("meta", torch.float32, (3, 1, 3, 4))

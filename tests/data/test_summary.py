@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic import audio
-from semisonic.data import Clips, describe, load_clips
+from semisonic.audio.write import write
+from semisonic.data import windows
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.summary import describe
 
 
 def sound(folder: Path, name: str, duration: float, rate: int = 8000) -> None:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     x = np.random.default_rng(0).normal(size=round(duration * rate)).astype(np.float32) * 0.1
-    audio.write(folder / name, x, rate)
+    write(folder / name, x, rate)
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def test_lengths_are_those_of_the_clips(clips: Clips) -> None:
 def test_fast_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(3):
         (tmp_path / f"{i}.wav").write_bytes(b"not audio")
-    monkeypatch.setattr(audio, "probe", lambda file: pytest.fail("a file was opened"))
+    monkeypatch.setattr(windows, "probe", lambda file: pytest.fail("a file was opened"))
     found = describe(load_clips(tmp_path), fast=True)
     assert found.n_clips == 3
     assert found.durations is None

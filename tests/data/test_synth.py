@@ -15,19 +15,20 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import content_hash
-from semisonic.data import synth
-from semisonic.data.readers.load import load_clips
-from semisonic.data.synth.plan import labelled_items, pool_items
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.files import content_hash
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.options import CLASSES, SynthOptions
+from semisonic.data.synth.dataset import load_synth, make_synth
+from semisonic.data.synth.plan import Take, labelled_items, pool_items
 from waiting import until
 
-SMALL = synth.SynthOptions(
+SMALL = SynthOptions(
     n_classes=3, clips_per_class=6, n_folds=3, n_pool=8, duration=1.0, sample_rate=16000, seed=3
 )
 
 
-def changed(options: synth.SynthOptions = SMALL, **values: object) -> synth.SynthOptions:
+def changed(options: SynthOptions = SMALL, **values: object) -> SynthOptions:
     from dataclasses import replace
 
     return replace(options, **values)
@@ -51,14 +52,14 @@ def audio(folder: Path) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synth") / "set"
-    synth.make(folder, SMALL, workers=1)
+    make_synth(folder, SMALL, workers=1)
     return folder
 
 
 def test_load_gives_what_was_asked_for(small: Path) -> None:
-    labelled, pool = synth.load(small)
-    assert labelled.classes == synth.CLASSES[:3]
-    assert Counter(row[0] for row in labelled.labels) == dict.fromkeys(synth.CLASSES[:3], 6)
+    labelled, pool = load_synth(small)
+    assert labelled.classes == CLASSES[:3]
+    assert Counter(row[0] for row in labelled.labels) == dict.fromkeys(CLASSES[:3], 6)
     assert labelled.folds == [1, 2, 3]
     assert all(path.is_file() for path in (*labelled.paths, *pool.paths))
     assert len(pool) == 8
@@ -77,19 +78,19 @@ def test_files_are_whole_and_not_clipped(small: Path) -> None:
 
 
 def test_the_number_of_workers_changes_nothing(small: Path, tmp_path: Path) -> None:
-    synth.make(tmp_path / "other", SMALL, workers=4)
+    make_synth(tmp_path / "other", SMALL, workers=4)
     assert contents(tmp_path / "other") == contents(small)
 
 
 def test_a_larger_set_contains_the_smaller_one(small: Path, tmp_path: Path) -> None:
-    synth.make(tmp_path / "more", changed(clips_per_class=8, n_pool=12, n_folds=2), workers=2)
+    make_synth(tmp_path / "more", changed(clips_per_class=8, n_pool=12, n_folds=2), workers=2)
     larger = audio(tmp_path / "more")
     for name, samples in audio(small).items():
         assert np.abs(samples.astype(int) - larger[name]).max() <= 1, name
 
 
 def test_another_seed_gives_other_sounds(small: Path, tmp_path: Path) -> None:
-    synth.make(tmp_path / "other", changed(seed=4, n_pool=0), workers=2)
+    make_synth(tmp_path / "other", changed(seed=4, n_pool=0), workers=2)
     first, other = audio(small), audio(tmp_path / "other")
     assert all(not np.array_equal(first[name], other[name]) for name in other)
 
@@ -99,57 +100,57 @@ def test_made_again_nothing_is_written(small: Path) -> None:
         return {str(path): path.stat().st_mtime_ns for path in small.rglob("*")}
 
     before = state()
-    synth.make(small, SMALL)
+    make_synth(small, SMALL)
     assert state() == before
 
 
 def test_a_set_can_grow(small: Path, tmp_path: Path) -> None:
     folder = tmp_path / "growing"
-    synth.make(folder, changed(n_pool=2), workers=1)
+    make_synth(folder, changed(n_pool=2), workers=1)
     old = {path: path.stat().st_mtime_ns for path in folder.rglob("*.flac")}
-    synth.make(folder, SMALL, workers=1)
+    make_synth(folder, SMALL, workers=1)
     assert {path: path.stat().st_mtime_ns for path in old} == old
     assert contents(folder) == contents(small)
 
 
 def test_other_options_are_refused_by_name(small: Path) -> None:
     with pytest.raises(DataError, match=r"duration \(found 1.0, asked for 2.0\)"):
-        synth.make(small, changed(duration=2.0))
+        make_synth(small, changed(duration=2.0))
 
 
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "holiday.txt").write_text("mine")
     with pytest.raises(OptionError, match="not the folder of a synth set"):
-        synth.make(tmp_path, SMALL)
+        make_synth(tmp_path, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.txt"]
 
 
 def test_a_missing_or_damaged_set_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Make one"):
-        synth.load(tmp_path / "nowhere")
+        load_synth(tmp_path / "nowhere")
     (tmp_path / "synth.json").write_text("{")
     with pytest.raises(DataError, match="damaged"):
-        synth.load(tmp_path)
+        load_synth(tmp_path)
 
 
 def test_an_unfinished_set_is_not_loaded(small: Path, tmp_path: Path) -> None:
     (tmp_path / "synth.json").write_bytes((small / "synth.json").read_bytes())
     with pytest.raises(DataError, match="not finished"):
-        synth.load(tmp_path)
+        load_synth(tmp_path)
 
 
 def test_fewer_recordings_than_folds_is_an_error() -> None:
     with pytest.raises(OptionError, match="clips_per_recording"):
-        synth.make("never", changed(clips_per_class=4, n_folds=3))
+        make_synth("never", changed(clips_per_class=4, n_folds=3))
 
 
 def test_missing_files_are_made_again(small: Path, tmp_path: Path) -> None:
     folder = tmp_path / "set"
-    synth.make(folder, SMALL, workers=1)
+    make_synth(folder, SMALL, workers=1)
     whole = contents(folder)
     (folder / "labelled" / "rain-001-0.flac").unlink()
     (folder / "labels.csv").unlink()
-    synth.make(folder, SMALL, workers=1)
+    make_synth(folder, SMALL, workers=1)
     assert contents(folder) == whole
 
 
@@ -160,7 +161,7 @@ def test_a_failure_half_way_leaves_whole_files_only(
 
     real, calls = render.render, []
 
-    def breaks(take: synth.Take) -> np.ndarray:
+    def breaks(take: Take) -> np.ndarray:
         calls.append(take)
         if len(calls) == 8:
             raise KeyboardInterrupt
@@ -168,12 +169,12 @@ def test_a_failure_half_way_leaves_whole_files_only(
 
     monkeypatch.setattr(render, "render", breaks)
     with pytest.raises(KeyboardInterrupt):
-        synth.make(tmp_path / "set", SMALL, workers=1)
+        make_synth(tmp_path / "set", SMALL, workers=1)
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*.flac")}
     assert 7 <= len(done) < 26
     calls.clear()
     monkeypatch.setattr(render, "render", lambda take: (calls.append(take), real(take))[1])
-    synth.make(tmp_path / "set", SMALL, workers=1)
+    make_synth(tmp_path / "set", SMALL, workers=1)
     assert len(calls) == 26 - len(done)
     assert {path: path.stat().st_mtime_ns for path in done} == done
 
@@ -193,17 +194,17 @@ def test_a_killed_make_goes_on(tmp_path: Path) -> None:
     assert process.wait() == -signal.SIGKILL
     done = {path: path.stat().st_mtime_ns for path in folder.rglob("*.flac") if path.name[0] != "."}
     assert 20 <= len(done) < 418
-    synth.make(folder, options, workers=2)
+    make_synth(folder, options, workers=2)
     assert {path: path.stat().st_mtime_ns for path in done} == done
-    assert len(synth.load(folder)[1]) == 400
+    assert len(load_synth(folder)[1]) == 400
     for path in done:
         assert len(soundfile.read(path)[0]) == 16000
 
 
 def test_the_table_reads_as_any_table_does(tmp_path: Path) -> None:
     options = changed(n_classes=4, mixtures=0.5, label_noise=0.4, n_pool=0)
-    synth.make(tmp_path / "set", options)
-    ours = synth.load(tmp_path / "set")[0]
+    make_synth(tmp_path / "set", options)
+    ours = load_synth(tmp_path / "set")[0]
     read = load_clips(tmp_path / "set")
     assert read.file.tolist() == ours.file.tolist()
     assert [set(row) for row in read.labels] == [set(row) for row in ours.labels]
@@ -213,9 +214,9 @@ def test_the_table_reads_as_any_table_does(tmp_path: Path) -> None:
 
 def test_true_labels_are_kept_for_measuring(tmp_path: Path) -> None:
     options = changed(label_noise=0.5, n_pool=6, pool_outside=0.0)
-    synth.make(tmp_path / "set", options)
-    noisy, _ = synth.load(tmp_path / "set")
-    true, pool = synth.load(tmp_path / "set", true_labels=True)
+    make_synth(tmp_path / "set", options)
+    noisy, _ = load_synth(tmp_path / "set")
+    true, pool = load_synth(tmp_path / "set", true_labels=True)
     wrong = noisy.target() != true.target()
     assert 0.3 < wrong.mean() < 0.7
     assert [row[0] for row in true.labels] == [str(g).rsplit("-", 1)[0] for g in true.group]
@@ -224,7 +225,7 @@ def test_true_labels_are_kept_for_measuring(tmp_path: Path) -> None:
 
 
 big = st.builds(
-    synth.SynthOptions,
+    SynthOptions,
     n_classes=st.integers(2, 20),
     clips_per_class=st.integers(12, 80),
     clips_per_recording=st.integers(1, 3),
@@ -239,7 +240,7 @@ big = st.builds(
 
 @settings(max_examples=25, deadline=None)
 @given(big)
-def test_a_plan_keeps_its_promises(options: synth.SynthOptions) -> None:
+def test_a_plan_keeps_its_promises(options: SynthOptions) -> None:
     items, pool = list(labelled_items(options)), list(pool_items(options))
     fold_of: dict[str, set[int]] = {}
     for item in items:
@@ -261,7 +262,7 @@ def test_a_plan_keeps_its_promises(options: synth.SynthOptions) -> None:
 
 
 def test_the_share_of_strange_sounds_in_the_pool() -> None:
-    options = synth.SynthOptions(n_pool=600, pool_outside=0.25)
+    options = SynthOptions(n_pool=600, pool_outside=0.25)
     sounds = [item.take.sounds[0] for item in pool_items(options)]
     strange = [name for name in sounds if name not in options.classes]
     assert abs(len(strange) - 150) <= 6
@@ -281,9 +282,9 @@ def test_noisy_clips_have_recordings_of_their_own_and_a_share_of_wrong_labels(
     tmp_path: Path,
 ) -> None:
     options = changed(n_noisy=30, mixtures=0.5, n_classes=6, n_pool=0)
-    synth.make(tmp_path / "set", options)
-    given, _ = synth.load(tmp_path / "set")
-    true, _ = synth.load(tmp_path / "set", true_labels=True)
+    make_synth(tmp_path / "set", options)
+    given, _ = load_synth(tmp_path / "set")
+    true, _ = load_synth(tmp_path / "set", true_labels=True)
     assert given.ids == true.ids
     noisy = given.label_type == "uncertain"
     assert noisy.sum() == 30
@@ -297,9 +298,9 @@ def test_noisy_clips_have_recordings_of_their_own_and_a_share_of_wrong_labels(
 
 def test_noisy_clips_can_be_asked_for_later_and_left_out_again(tmp_path: Path) -> None:
     options = changed(n_pool=0)
-    synth.make(tmp_path / "set", options)
+    make_synth(tmp_path / "set", options)
     for n in (4, 0):
-        synth.make(tmp_path / "set", changed(options, n_noisy=n))
-        given, _ = synth.load(tmp_path / "set")
+        make_synth(tmp_path / "set", changed(options, n_noisy=n))
+        given, _ = load_synth(tmp_path / "set")
         assert (given.label_type == "uncertain").sum() == n
         assert given.is_certain.sum() == 18

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semisonic.data.synth import CLASSES, OUTSIDE, Take
+from semisonic.data.options import CLASSES, OUTSIDE
+from semisonic.data.synth.dataset import FORMAT
+from semisonic.data.synth.plan import Take
 from semisonic.data.synth.render import render
-from semisonic.data.synth.writer import FORMAT
 
 POSITIONS = (2000, 6000, 10000, 14000)
 

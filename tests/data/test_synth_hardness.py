@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from semisonic.data import synth
-from semisonic.features import mfcc_statistics
+from semisonic.data.options import SynthOptions
+from semisonic.data.synth.dataset import load_synth, make_synth
+from semisonic.features.statistics import mfcc_statistics
 
 
 def statistics(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """MFCC and zero-crossing statistics (n, 26), class numbers (n,) and folds (n,)."""
-    clips, _ = synth.load(folder)
+    clips, _ = load_synth(folder)
     waves = [soundfile.read(path, dtype="float32") for path in clips.paths]
     x = np.array([mfcc_statistics(wave, rate) for wave, rate in waves])
     return x, clips.target(), clips.fold
@@ -22,10 +23,10 @@ def statistics(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_classes_differ_by_ear(tmp_path: Path) -> None:
     """The nearest class centre, by recording, is right far more often than chance."""
-    options = synth.SynthOptions(
+    options = SynthOptions(
         n_classes=12, clips_per_class=5, clips_per_recording=1, n_pool=0, duration=1.5
     )
-    synth.make(tmp_path / "set", options)
+    make_synth(tmp_path / "set", options)
     x, y, fold = statistics(tmp_path / "set")
     right = 0
     for k in np.unique(fold):
@@ -42,7 +43,7 @@ def test_a_forest_on_statistics_stays_between_the_bounds(tmp_path: Path) -> None
     """500 trees on 26 statistics and all labels, cross-validated by the official folds."""
     from sklearn.ensemble import RandomForestClassifier
 
-    synth.make(tmp_path / "set", synth.SynthOptions(n_pool=0))
+    make_synth(tmp_path / "set", SynthOptions(n_pool=0))
     x, y, fold = statistics(tmp_path / "set")
     predicted = np.zeros_like(y)
     for k in np.unique(fold):

@@ -7,15 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.seeds import generator
-from semisonic.data.synth import CLASSES, OUTSIDE, Take
-from semisonic.data.synth.draw import drift
-from semisonic.data.synth.events import convolve, steady_times, train
-from semisonic.data.synth.noise import band, coloured, response
-from semisonic.data.synth.places import minimum_phase
-from semisonic.data.synth.render import loudest, render
-from semisonic.data.synth.sounds import SOUNDS
-from semisonic.data.synth.tones import glide
+from semisonic.core.seeds import generator
+from semisonic.data.options import CLASSES, OUTSIDE
+from semisonic.data.synth.plan import Take
+from semisonic.data.synth.render import SOUNDS, loudest, minimum_phase, render
+from semisonic.data.synth.signals import (
+    band,
+    coloured,
+    convolve,
+    drift,
+    glide,
+    response,
+    steady_times,
+    train,
+)
 
 RATE = 22050
 ALL = sorted(CLASSES + OUTSIDE)

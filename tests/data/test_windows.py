@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic import audio
-from semisonic.base.errors import OptionError
-from semisonic.data import Clips, clip_durations, windows
+from semisonic.audio.read import read
+from semisonic.audio.write import write
+from semisonic.core.errors import OptionError
+from semisonic.data.clips import Clips
+from semisonic.data.windows import clip_durations, windows
 
 
 def one(start: float, end: float) -> Clips:
@@ -69,8 +71,8 @@ def test_rules(length: float, duration: float, hop: float) -> None:
 
 
 def test_lengths_come_from_headers(tmp_path: Path) -> None:
-    audio.write(tmp_path / "long.wav", np.zeros(8000 * 11, np.float32), 8000)
-    audio.write(tmp_path / "short.wav", np.zeros(8000, np.float32), 8000)
+    write(tmp_path / "long.wav", np.zeros(8000 * 11, np.float32), 8000)
+    write(tmp_path / "short.wav", np.zeros(8000, np.float32), 8000)
     (tmp_path / "bad.wav").write_bytes(b"not audio")
     rows = [{"file": f} for f in ("bad.wav", "long.wav", "short.wav")]
     clips = Clips.from_rows(tmp_path, rows)
@@ -85,7 +87,7 @@ def test_lengths_come_from_headers(tmp_path: Path) -> None:
     ]
     # Every window of a good file can be read as it stands.
     for file, start, end in zip(cut.paths[1:], cut.start_time[1:], cut.end_time[1:], strict=True):
-        x, _ = audio.read(file, start_time=start, end_time=None if np.isnan(end) else end)
+        x, _ = read(file, start_time=start, end_time=None if np.isnan(end) else end)
         assert len(x) >= 8000
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from semisonic.evaluation import Predictions
+from semisonic.evaluation.predictions import Predictions
 
 CLASSES = ("dog", "rain", "sea waves", "crying baby")
 Maker = Callable[..., Predictions]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation.chosen import chosen_best
+from semisonic.core.errors import DataError
+from semisonic.evaluation.comparison import chosen_best
 
 
 def test_the_luck_of_many_guesses_is_taken_away() -> None:

@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import f1_score
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.evaluation import wilson
-from semisonic.evaluation.class_thresholds import class_thresholds, clips_needed
-from semisonic.evaluation.plots import precision_recall, reliability_diagram
-from semisonic.evaluation.strangers import limit_for, tell_apart
+from semisonic.core.errors import DataError, OptionError
+from semisonic.evaluation.calibration import (
+    class_thresholds,
+    clips_needed,
+    ood_metrics,
+    ood_threshold,
+)
+from semisonic.evaluation.intervals import wilson
+from semisonic.evaluation.plots.classes import precision_recall, reliability_diagram
 
 tables = st.integers(1, 40).flatmap(
     lambda n: st.tuples(
@@ -93,12 +97,12 @@ def test_wrong_use() -> None:
 def test_known_and_unknown() -> None:
     rng = np.random.default_rng(0)
     known, other = rng.normal(0, 1, 4000), rng.normal(2, 1, 4000)
-    found = tell_apart(known, other)
+    found = ood_metrics(known, other)
     assert found.auroc == pytest.approx(0.921, abs=0.01)  # of two normal curves two apart
     assert found.false_alarms == pytest.approx(0.361, abs=0.03)
-    assert tell_apart([0, 1], [2, 3]) == (1.0, 0.0)
+    assert ood_metrics([0, 1], [2, 3]) == (1.0, 0.0)
     with pytest.raises(DataError):
-        tell_apart([], [1.0])
+        ood_metrics([], [1.0])
 
 
 @given(
@@ -107,14 +111,14 @@ def test_known_and_unknown() -> None:
 def test_enough_known_sounds_pass_a_limit_and_no_more_than_needed(
     values: list[float], kept: float
 ) -> None:
-    limit = limit_for(values, kept)
+    limit = ood_threshold(values, kept)
     share = np.mean(np.array(values) <= limit)
     assert share >= kept - 1e-9
     assert np.mean(np.array(values) < limit) < kept
 
 
 def test_the_pictures_are_drawn() -> None:
-    from semisonic.evaluation import reliability
+    from semisonic.evaluation.calibration import reliability
 
     rng = np.random.default_rng(0)
     scores = rng.dirichlet(np.ones(7) * 0.3, 80)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation import Predictions, arm_accuracy, compare, compare_settings
+from semisonic.core.errors import DataError
+from semisonic.evaluation.comparison import arm_accuracy, compare, compare_settings
+from semisonic.evaluation.predictions import Predictions
 
 Maker = Callable[..., Predictions]
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.evaluation import (
-    average_precision,
+from semisonic.core.errors import DataError, OptionError
+from semisonic.evaluation.label_errors import (
     confident_joint,
     find_suspects,
     find_suspects_multi,
     label_quality,
 )
+from semisonic.evaluation.metrics import average_precision
 
 # Eight clips of two classes; the scores of the second class. By hand:
 # mean score of the clips labelled 0, for 0: (.9 + .8 + .7 + .2) / 4 = .65

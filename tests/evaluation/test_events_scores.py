@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import OptionError
+from semisonic.core.errors import OptionError
 from semisonic.data.events import NEGATIVE, Events
-from semisonic.evaluation.event_segments import score_segments
-from semisonic.evaluation.events import score_events, score_overlaps
+from semisonic.evaluation.events import score_events, score_overlaps, score_segments
 
 Row = tuple[float, float, str]
 
@@ -72,8 +71,12 @@ def test_as_many_pairs_as_possible_with_the_least_error(
 def test_collars_as_in_the_challenges() -> None:
     true = table([(1.0, 2.0, "owl")])
     for start, length, matched in (
-        (1.2, 1.8, 1), (1.21, 1.8, 0), (1.0, 3.0, 1), (1.0, 3.01, 0), (0.8, 1.2, 1),
-    ):  # fmt: skip
+        (1.2, 1.8, 1),
+        (1.21, 1.8, 0),
+        (1.0, 3.0, 1),
+        (1.0, 3.01, 0),
+        (0.8, 1.2, 1),
+    ):
         assert score_events(true, table([(start, length, "owl")])).overall.n_matched == matched
     late = score_events(true, table([(1.1, 9.0, "owl")]), offset_collar=None).overall
     assert late.n_matched == 1

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation import bootstrap_interval, paired_bootstrap, wilson
+from semisonic.core.errors import DataError
+from semisonic.evaluation.intervals import bootstrap_interval, paired_bootstrap, wilson
 
 
 @settings(max_examples=60, deadline=None)

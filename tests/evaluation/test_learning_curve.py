@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation import plots
+from semisonic.core.errors import DataError
+from semisonic.evaluation.comparison import ArmAccuracy
 from semisonic.evaluation.intervals import Interval
 from semisonic.evaluation.learning_curve import (
     CurvePoint,
@@ -18,7 +18,7 @@ from semisonic.evaluation.learning_curve import (
     say_needed,
     worth_in_labels,
 )
-from semisonic.evaluation.outcome import ArmAccuracy
+from semisonic.evaluation.plots.experiments import label_curve
 
 
 def curve(name: str, points: dict[float, float]) -> LearningCurve:
@@ -94,11 +94,11 @@ def test_the_same_budget_twice_is_an_error() -> None:
 
 
 def test_the_figure_has_both_curves_and_the_listeners() -> None:
-    figure = plots.label_curve([PLAIN, POOL], "ESC-10", human=0.957)
+    figure = label_curve([PLAIN, POOL], "ESC-10", human=0.957)
     axes = figure.axes[0]
     np.testing.assert_allclose(axes.lines[0].get_ydata(), PLAIN.means)
     np.testing.assert_allclose(axes.lines[1].get_ydata(), POOL.means)
     assert axes.lines[2].get_ydata()[0] == 0.957
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "4", "8", "32"]
     with pytest.raises(DataError, match="expected 1 or 2"):
-        plots.label_curve([])
+        label_curve([])

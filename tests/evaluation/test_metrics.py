@@ -8,19 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation import (
+from semisonic.core.errors import DataError
+from semisonic.evaluation.calibration import expected_calibration_error, reliability
+from semisonic.evaluation.metrics import (
     accuracy,
     average_precision,
     balanced_accuracy,
     confusion,
-    expected_calibration_error,
     log_loss,
     lwlrap,
     macro_f1,
     mean_average_precision,
     per_class,
-    reliability,
     summary,
     top_k_accuracy,
 )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from semisonic.evaluation import Predictions
-from semisonic.evaluation.mistakes import worst_mistakes
+from semisonic.evaluation.predictions import Predictions, top_errors
 
 
 def test_the_surest_mistake_comes_first_and_each_clip_once() -> None:
@@ -22,9 +21,9 @@ def test_the_surest_mistake_comes_first_and_each_clip_once() -> None:
         ["x", "y"],
         draw=1,
     )
-    found = worst_mistakes(Predictions.concat([first, second]))
+    found = top_errors(Predictions.concat([first, second]))
     assert [wrong.clip for wrong in found] == ["b", "c"]
     assert (found[0].target, found[0].predicted) == ("x", "y")
     np.testing.assert_allclose([found[0].score, found[0].true_score], [0.85, 0.15], atol=1e-6)
     assert (found[1].n_wrong, found[1].n_scored) == (2, 2)
-    assert len(worst_mistakes(first, n=1)) == 1
+    assert len(top_errors(first, n=1)) == 1

@@ -11,8 +11,21 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation import Predictions, compare_settings, plots
+from semisonic.core.errors import DataError
+from semisonic.evaluation.comparison import compare_settings
+from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
+from semisonic.evaluation.plots.experiments import comparison_plot, fold_values
+from semisonic.evaluation.plots.recordings import embedding_map
+from semisonic.evaluation.plots.sounds import patches, picture, reconstructions, spectrogram
+from semisonic.evaluation.plots.training import (
+    SearchSlice,
+    filters,
+    option_importance,
+    search_course,
+    search_slices,
+    training_curves,
+)
+from semisonic.evaluation.predictions import Predictions
 
 CLASSES = ["dog", "rain", "sea_waves", "a class with quite a long name"]
 RNG = np.random.default_rng(0)
@@ -29,49 +42,45 @@ def curves(n: int) -> list[np.ndarray]:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "confusion": lambda: plots.confusion_matrix(RNG.integers(0, 9, (4, 4)), CLASSES),
-    "confusion of 50": lambda: plots.confusion_matrix(np.eye(50, dtype=int), ["x"] * 50),
-    "confusion of none": lambda: plots.confusion_matrix(np.zeros((4, 4), int), CLASSES),
-    "curves": lambda: plots.training_curves({"a": curves(4), "b": curves(3)}),
-    "curves, one job": lambda: plots.training_curves({"a": curves(1)}, is_share=False),
-    "reconstructions": lambda: plots.reconstructions(
+    "confusion": lambda: confusion_matrix(RNG.integers(0, 9, (4, 4)), CLASSES),
+    "confusion of 50": lambda: confusion_matrix(np.eye(50, dtype=int), ["x"] * 50),
+    "confusion of none": lambda: confusion_matrix(np.zeros((4, 4), int), CLASSES),
+    "curves": lambda: training_curves({"a": curves(4), "b": curves(3)}),
+    "curves, one job": lambda: training_curves({"a": curves(1)}, is_share=False),
+    "reconstructions": lambda: reconstructions(
         RNG.normal(size=(3, 8, 9)),
         {"unpool": RNG.normal(size=(3, 8, 9))},
         CLASSES,
         errors={"unpool": 0.2},
     ),
-    "patches": lambda: plots.patches(
+    "patches": lambda: patches(
         {"clips": RNG.normal(size=(4, 8, 9)), "made": RNG.normal(size=(4, 8, 9))}, CLASSES
     ),
-    "filters": lambda: plots.filters(
-        {"a": RNG.normal(size=(70, 2, 5, 3)), "b": np.zeros((1, 1, 1, 1))}
-    ),
-    "map": lambda: plots.embedding_map(
+    "filters": lambda: filters({"a": RNG.normal(size=(70, 2, 5, 3)), "b": np.zeros((1, 1, 1, 1))}),
+    "map": lambda: embedding_map(
         {"a": (RNG.normal(size=(9, 2)), np.arange(9) % 4), "b": (RNG.normal(size=(1, 2)), [0])},
         CLASSES,
     ),
-    "map of 50": lambda: plots.embedding_map(
+    "map of 50": lambda: embedding_map(
         {"a": (RNG.normal(size=(99, 2)), np.arange(99) % 50)}, [str(i) for i in range(50)]
     ),
-    "recall": lambda: plots.class_recall(
-        {"a": [0.1, 0.5, np.nan, 1], "b": [0.2, 1, np.nan, 0]}, CLASSES
-    ),
-    "recall, one arm": lambda: plots.class_recall({"a": RNG.random(50)}, ["x"] * 50),
-    "course": lambda: plots.search_course(
+    "recall": lambda: class_recall({"a": [0.1, 0.5, np.nan, 1], "b": [0.2, 1, np.nan, 0]}, CLASSES),
+    "recall, one arm": lambda: class_recall({"a": RNG.random(50)}, ["x"] * 50),
+    "course": lambda: search_course(
         [0, 1, 2], [0.4, np.nan, 0.6], [True, False, True], default=0.5
     ),
-    "course, all given up": lambda: plots.search_course([1.5], [0.4], [False], whole=False),
-    "slices": lambda: plots.search_slices(
+    "course, all given up": lambda: search_course([1.5], [0.4], [False], whole=False),
+    "slices": lambda: search_slices(
         [
-            plots.Slice("rate", [1e-3, 1e-2], log=True, default=1e-3),
-            plots.Slice("network", ["small", "cnn3"], ("small", "cnn3", "m5"), default="m5"),
+            SearchSlice("rate", [1e-3, 1e-2], log=True, default=1e-3),
+            SearchSlice("network", ["small", "cnn3"], ("small", "cnn3", "m5"), default="m5"),
         ],
         [0.4, 0.5],
         [True, False],
     ),
-    "importance": lambda: plots.option_importance({"dropout": 0.0, "rate": 0.7}),
-    "spectrogram": lambda: plots.spectrogram(np.sin(np.arange(8000)), 8000),
-    "spectrogram of silence": lambda: plots.spectrogram(np.zeros(10), 44100, "nothing"),
+    "importance": lambda: option_importance({"dropout": 0.0, "rate": 0.7}),
+    "spectrogram": lambda: spectrogram(np.sin(np.arange(8000)), 8000),
+    "spectrogram of silence": lambda: spectrogram(np.zeros(10), 44100, "nothing"),
 }
 
 
@@ -99,60 +108,60 @@ def test_no_window_library_is_loaded() -> None:
 def test_figures_of_a_comparison(predictions_of: Callable[..., Predictions]) -> None:
     table = predictions_of({"a": 0.5, "b": 0.7}, n_draws=2, settings=("s", "t"))
     found = compare_settings(table, "a", "b", n_resamples=200)
-    figure = plots.comparison(found)
+    figure = comparison_plot(found)
     assert pixels(figure).std() > 3
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert len(texts) == 2
-    assert pixels(plots.fold_values(found[0])).std() > 3
+    assert pixels(fold_values(found[0])).std() > 3
 
 
 def test_the_numbers_in_the_cells_are_the_counts() -> None:
     counts = np.array([[3, 0], [1, 12]])
-    figure = plots.confusion_matrix(counts, ["x", "y"])
+    figure = confusion_matrix(counts, ["x", "y"])
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "12", "3"]
 
 
 def test_curves_end_where_fewer_than_half_of_the_jobs_run() -> None:
     jobs = [np.ones(4), np.ones(6), np.ones(20)]
-    axes = plots.training_curves({"a": jobs}).axes[0]
+    axes = training_curves({"a": jobs}).axes[0]
     assert max(len(line.get_xdata()) for line in axes.lines) == 6
 
 
 def test_all_decoders_share_the_colour_scale_of_the_truth() -> None:
     truth = RNG.normal(size=(2, 8, 9))
-    figure = plots.reconstructions(truth, {"loud": truth * 100})
+    figure = reconstructions(truth, {"loud": truth * 100})
     scales = {image.get_clim() for axes in figure.axes for image in axes.images}
     assert len(scales) == 1
 
 
 def test_a_tone_is_where_it_should_be_in_the_picture() -> None:
     rate = 16000
-    low = plots.picture(np.sin(2 * np.pi * 300 * np.arange(rate) / rate), rate)
-    high = plots.picture(np.sin(2 * np.pi * 5000 * np.arange(rate) / rate), rate)
+    low = picture(np.sin(2 * np.pi * 300 * np.arange(rate) / rate), rate)
+    high = picture(np.sin(2 * np.pi * 5000 * np.arange(rate) / rate), rate)
     assert low.shape == (64, 256)
     assert low.max() == 0.0
     assert low.mean(axis=1).argmax() < 20 < 45 < high.mean(axis=1).argmax()
-    assert (plots.picture(np.zeros(rate), rate) == -70).all()
+    assert (picture(np.zeros(rate), rate) == -70).all()
 
 
 @pytest.mark.parametrize(
     ("call", "word"),
     [
-        (lambda: plots.confusion_matrix(np.eye(3), CLASSES), r"\(3, 3\)"),
-        (lambda: plots.training_curves({"a": []}), "no history"),
-        (lambda: plots.reconstructions(np.ones((2, 3)), {}), "expected"),
-        (lambda: plots.reconstructions(np.ones((1, 2, 3)), {"d": np.ones((1, 2, 4))}), "'d'"),
-        (lambda: plots.patches({}), "expected"),
-        (lambda: plots.patches({"a": np.ones((1, 2, 3)), "b": np.ones((2, 2, 3))}), "'b'"),
-        (lambda: plots.filters({}), "no weights"),
-        (lambda: plots.filters({"a": np.ones((3, 3))}), "'a'"),
-        (lambda: plots.embedding_map({"a": (np.ones((3, 3)), [0, 1, 2])}, CLASSES), "'a'"),
-        (lambda: plots.class_recall({"a": [1.0]}, CLASSES), "'a'"),
-        (lambda: plots.search_course([], [], []), "0 places"),
-        (lambda: plots.search_slices([], [], []), "a value of each option"),
-        (lambda: plots.option_importance({}), "nothing to draw"),
-        (lambda: plots.comparison([]), "nothing"),
-        (lambda: plots.picture(np.ones(9), 0), "sample rate"),
+        (lambda: confusion_matrix(np.eye(3), CLASSES), r"\(3, 3\)"),
+        (lambda: training_curves({"a": []}), "no history"),
+        (lambda: reconstructions(np.ones((2, 3)), {}), "expected"),
+        (lambda: reconstructions(np.ones((1, 2, 3)), {"d": np.ones((1, 2, 4))}), "'d'"),
+        (lambda: patches({}), "expected"),
+        (lambda: patches({"a": np.ones((1, 2, 3)), "b": np.ones((2, 2, 3))}), "'b'"),
+        (lambda: filters({}), "no weights"),
+        (lambda: filters({"a": np.ones((3, 3))}), "'a'"),
+        (lambda: embedding_map({"a": (np.ones((3, 3)), [0, 1, 2])}, CLASSES), "'a'"),
+        (lambda: class_recall({"a": [1.0]}, CLASSES), "'a'"),
+        (lambda: search_course([], [], []), "0 places"),
+        (lambda: search_slices([], [], []), "a value of each option"),
+        (lambda: option_importance({}), "nothing to draw"),
+        (lambda: comparison_plot([]), "nothing"),
+        (lambda: picture(np.ones(9), 0), "sample rate"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(call: Callable[[], object], word: str) -> None:
@@ -163,13 +172,18 @@ def test_what_cannot_be_drawn_is_refused(call: Callable[[], object], word: str) 
 @pytest.mark.parametrize("duration", [0.4, 12.0, 1800.0, 86400.0, 700_000.0])
 def test_a_timeline_shows_every_event_however_short(duration: float) -> None:
     from semisonic.data.events import Events
-    from semisonic.evaluation.plots import timeline
+    from semisonic.evaluation.plots.recordings import timeline
 
     events = Events.from_rows(
-        {"file": "a", "start_time": share * duration, "end_time": share * duration,
-         "label": label, "score": score}
+        {
+            "file": "a",
+            "start_time": share * duration,
+            "end_time": share * duration,
+            "label": label,
+            "score": score,
+        }
         for share, label, score in ((0.1, "owl", 0.9), (0.5, "fox", None), (0.9, "owl", 0.5))
-    )  # fmt: skip
+    )
     axes = timeline(events, ["owl", "fox"], duration).axes[0]
     assert len(axes.patches) == 3
     assert all(bar.get_width() >= duration / 1000 for bar in axes.patches)
@@ -178,6 +192,6 @@ def test_a_timeline_shows_every_event_however_short(duration: float) -> None:
 
 
 def test_clock() -> None:
-    from semisonic.evaluation.plots import clock
+    from semisonic.evaluation.plots.recordings import clock
 
     assert [clock(t) for t in (0, 59.96, 61.25, 3661.0)] == ["0:00", "1:00", "1:01.2", "1:01:01"]

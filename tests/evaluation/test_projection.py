@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation.projection import pca_2d, tsne_2d
+from semisonic.core.errors import DataError
+from semisonic.evaluation.embeddings import pca_2d, tsne_2d
 
 
 def test_pca_equals_scikit_learn_up_to_sign() -> None:

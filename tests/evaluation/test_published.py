@@ -17,7 +17,7 @@ def test_the_paper_s_table_1_and_2() -> None:
 
 
 @pytest.mark.parametrize("row", [r for r in published.ALL if r.folds], ids=lambda r: r.system)
-def test_the_mean_of_the_folds_is_the_number_given(row: published.Published) -> None:
+def test_the_mean_of_the_folds_is_the_number_given(row: published.PublishedResult) -> None:
     assert len(row.folds) == (10 if row.data == "UrbanSound8K" else 5)
     assert np.mean(row.folds) == pytest.approx(row.accuracy, abs=0.0006)
 

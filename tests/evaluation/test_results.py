@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation import Predictions
+from semisonic.core.errors import DataError
+from semisonic.evaluation.predictions import Predictions
 
 Maker = Callable[..., Predictions]
 ARMS = {"control": 0.5, "treated": 0.7}

@@ -7,16 +7,22 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation.plots import histogram, recording_hours
-from semisonic.evaluation.report.media import figure_png
+from semisonic.core.errors import DataError
+from semisonic.evaluation.plots.recordings import histogram, recording_hours
+from semisonic.evaluation.report.blocks import figure_png
 
 
 @pytest.mark.parametrize(
     ("values", "scale"),
-    [([1.0, 2.0, 2.5, np.nan], "linear"), ([0.1, 1.0, 100.0], "log"), ([5.0], "linear"),
-     ([0.0, 0.0], "linear"), ([-40.0, -40.0, -np.inf], "linear"), ([-5.0, 500.0], "linear")],
-)  # fmt: skip
+    [
+        ([1.0, 2.0, 2.5, np.nan], "linear"),
+        ([0.1, 1.0, 100.0], "log"),
+        ([5.0], "linear"),
+        ([0.0, 0.0], "linear"),
+        ([-40.0, -40.0, -np.inf], "linear"),
+        ([-5.0, 500.0], "linear"),
+    ],
+)
 def test_a_histogram_counts_every_finite_value(values: list[float], scale: str) -> None:
     figure = histogram(values, "length, s")
     axes = figure.axes[0]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import silhouette_samples
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation.separability import separability
+from semisonic.core.errors import DataError
+from semisonic.evaluation.embeddings import separability
 
 RNG = np.random.default_rng(0)
 TARGET = np.arange(60) % 3

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation import wilson, wilson_by_group
-from semisonic.evaluation.share_by_group import effective_count
+from semisonic.core.errors import DataError
+from semisonic.evaluation.intervals import effective_count, wilson, wilson_by_group
 
 
 @settings(max_examples=100, deadline=None)

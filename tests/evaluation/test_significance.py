@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_1samp
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation import (
+from semisonic.core.errors import DataError
+from semisonic.evaluation.significance import (
     corrected_resampled_t,
     holm,
     mcnemar_exact,

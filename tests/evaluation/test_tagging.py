@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation import label_precisions
+from semisonic.core.errors import DataError
+from semisonic.evaluation.metrics import label_precisions
 from semisonic.evaluation.tagging import TagScores, compare_tags, tag_arm
 
 CLASSES = ("a", "b,c", 'd"e', "f", "g")

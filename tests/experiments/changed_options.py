@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from semisonic.base.errors import OptionError
+from semisonic.core.errors import OptionError
 
 
 def changed(options: Any, before: str = "") -> Iterator[tuple[str, Any]]:

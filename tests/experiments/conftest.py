@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.audio import write
+from semisonic.audio.write import write
 
 RATE = 8000
 

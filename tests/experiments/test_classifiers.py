@@ -11,14 +11,15 @@ import pytest
 from test_plan import POOL, table
 
 from semisonic import recipes
-from semisonic.base.errors import DataError, OptionError
-from semisonic.evaluation.results import Predictions
-from semisonic.experiments import RunOptions, read_recipe, run_recipe
-from semisonic.experiments.plan import Plan, make_plan
-from semisonic.experiments.recipe import Budget, Recipe, Setting
-from semisonic.features import MelOptions
-from semisonic.inference.segment_options import SegmentOptions
-from semisonic.inference.simple.classifiers import CLASSIFIERS
+from semisonic.classifier.config import SegmentOptions
+from semisonic.classifier.simple import CLASSIFIERS
+from semisonic.core.errors import DataError, OptionError
+from semisonic.evaluation.predictions import Predictions
+from semisonic.experiments.options import RunOptions
+from semisonic.experiments.plan import ExperimentPlan, make_plan
+from semisonic.experiments.recipe import Budget, Recipe, Setting, read_recipe
+from semisonic.experiments.run import run_recipe
+from semisonic.features.options import MelOptions
 
 CONTEST = """
 title = "classifiers"
@@ -75,10 +76,14 @@ def finished(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("contest") / "run"
     run_recipe(
         RunOptions(
-            recipe=str(file), data=tiny_set / "labelled.csv", unlabelled=tiny_set / "pool",
-            output=output, device="cpu", workers=1,
+            recipe=str(file),
+            data=tiny_set / "labelled.csv",
+            unlabelled=tiny_set / "pool",
+            output=output,
+            device="cpu",
+            workers=1,
         )
-    )  # fmt: skip
+    )
     return output
 
 
@@ -151,24 +156,30 @@ def test_a_run_goes_on_without_training_again(finished: Path, tiny_set: Path) ->
     before = {f: f.stat().st_mtime_ns for f in finished.glob("jobs/*/job.json")}
     result = run_recipe(
         RunOptions(
-            recipe=str(tiny_set / "contest.toml"), data=tiny_set / "labelled.csv",
-            unlabelled=tiny_set / "pool", output=finished, device="cpu", workers=1,
+            recipe=str(tiny_set / "contest.toml"),
+            data=tiny_set / "labelled.csv",
+            unlabelled=tiny_set / "pool",
+            output=finished,
+            device="cpu",
+            workers=1,
         )
-    )  # fmt: skip
+    )
     assert {f: f.stat().st_mtime_ns for f in finished.glob("jobs/*/job.json")} == before
     assert result.model is not None  # the network's
 
 
-def simple(**values: object) -> Plan:
+def simple(**values: object) -> ExperimentPlan:
     setting = Setting("s", pretraining=False, **values)  # type: ignore[arg-type]
     recipe = Recipe(
-        validation=0.0, budgets=(Budget(0, 2), Budget(2, 2)), settings=(setting,),
+        validation=0.0,
+        budgets=(Budget(0, 2), Budget(2, 2)),
+        settings=(setting,),
         controls=(Setting(pretraining=False, classifier="knn"),),
-    )  # fmt: skip
+    )
     return make_plan(recipe, table(), POOL, seed=1, categories={"a": "x", "b": "x"})
 
 
-def names(plan: Plan, arm: str = "pre-trained") -> list[str]:
+def names(plan: ExperimentPlan, arm: str = "pre-trained") -> list[str]:
     return [job.name for _, job in plan.cells if job.arm == arm]
 
 
@@ -224,8 +235,10 @@ def test_groups_of_a_recipe_are_read_and_checked(tmp_path: Path) -> None:
         return read_recipe(tmp_path / "r.toml")
 
     assert read('[categories]\nx = ["a", "b"]\ny = ["c"]\n').categories == (
-        ("a", "x"), ("b", "x"), ("c", "y"),
-    )  # fmt: skip
+        ("a", "x"),
+        ("b", "x"),
+        ("c", "y"),
+    )
     (tmp_path / "groups.csv").write_text("class,group\na,x\n", encoding="utf-8")
     assert read('categories = "groups.csv"\n').categories == (("a", "x"),)
     with pytest.raises(OptionError, match="'a' is in two groups"):

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data.synth import SynthOptions
-from semisonic.experiments import CurveOptions, learning_curve
-from semisonic.features import MelOptions
-from semisonic.inference import synthetic
-from semisonic.models import load_encoder
-from semisonic.training import FitOptions
+from semisonic.classifier import starting_encoder as synthetic
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data.options import SynthOptions
+from semisonic.experiments.curve import learning_curve
+from semisonic.experiments.options import CurveOptions
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import load_encoder
+from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
 
@@ -31,11 +32,20 @@ def few_made_up_sounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def options(tiny_set: Path, output: Path, **changes: object) -> CurveOptions:
     values: dict[str, object] = {
-        "data": tiny_set / "labelled.csv", "unlabelled": tiny_set / "pool", "output": output,
-        "labels": (2, 0), "draws": 2, "model": "(4)3c-2p-8fc", "mel": MEL, "steps": 6,
-        "method": "mean-teacher", "goals": (0.4, 1.0), "near_copies": False, "device": "cpu",
+        "data": tiny_set / "labelled.csv",
+        "unlabelled": tiny_set / "pool",
+        "output": output,
+        "labels": (2, 0),
+        "draws": 2,
+        "model": "(4)3c-2p-8fc",
+        "mel": MEL,
+        "steps": 6,
+        "method": "mean-teacher",
+        "goals": (0.4, 1.0),
+        "near_copies": False,
+        "device": "cpu",
         "workers": 1,
-    }  # fmt: skip
+    }
     return CurveOptions(**(values | changes))  # type: ignore[arg-type]
 
 

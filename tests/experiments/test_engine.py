@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.base.errors import SemisonicError
-from semisonic.experiments.engine import Task, run_tasks
+from semisonic.core.errors import SemisonicError
+from semisonic.core.parallel import Task
+from semisonic.experiments.run import run_tasks
 from waiting import LONG, until
 
 
@@ -63,7 +64,7 @@ def test_an_error_stops_the_rest_and_is_raised(tmp_path: Path) -> None:
 SLEEP = """
 import sys
 sys.path[:0] = [{folder!r}, {above!r}]
-from semisonic.experiments.engine import Task
+from semisonic.core.parallel import Task
 from test_engine import hang, run
 if __name__ == "__main__":
     print("started", flush=True)
@@ -79,9 +80,12 @@ def test_ctrl_c_ends_all_processes_soon_and_calmly(tmp_path: Path, when: str) ->
     script, begun, here = tmp_path / "sleep.py", tmp_path / "begun", Path(__file__).parent
     script.write_text(SLEEP.format(folder=str(here), above=str(here.parent), begun=str(begun)))
     process = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
     if when == "they work":

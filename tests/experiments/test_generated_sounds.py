@@ -10,23 +10,33 @@ import numpy as np
 import pytest
 
 from semisonic import recipes
-from semisonic.evaluation.results import Predictions
-from semisonic.experiments import RunOptions, read_recipe, run_recipe
+from semisonic.classifier.config import GeneratedOptions
+from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.jobs import TrainJob, named_training
-from semisonic.experiments.recipe import Budget, Setting
-from semisonic.inference.generated_options import GeneratedOptions
+from semisonic.experiments.options import RunOptions
+from semisonic.experiments.recipe import Budget, Setting, read_recipe
+from semisonic.experiments.run import run_recipe
 
 SMALL = {
     "setting.model": "(4)3c-2p-(4)3c-2p-8fc",
     "setting.mel": {
-        "sample_rate": 8000, "duration": 0.5, "n_fft": 256, "hop_length": 128, "n_mels": 16,
+        "sample_rate": 8000,
+        "duration": 0.5,
+        "n_fft": 256,
+        "hop_length": 128,
+        "n_mels": 16,
     },
-    "setting.train": {"steps": 4, "epoch_steps": 2, "batch_size": 4, "precision": "fp32",
-                      "channels_last": "off"},
+    "setting.train": {
+        "steps": 4,
+        "epoch_steps": 2,
+        "batch_size": 4,
+        "precision": "fp32",
+        "channels_last": "off",
+    },
     "setting.generated": {"generator_steps": 2, "generated_per_class": 4},
     "budgets": [{"labels_per_class": 2}],
     "folds": [1],
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +45,15 @@ def finished(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     changes = tuple(f"{key}={_toml(value)}" for key, value in SMALL.items())
     run_recipe(
         RunOptions(
-            recipe="generated-sounds", data=tiny_set / "labelled.csv", output=output, device="cpu",
-            workers=1, quick=True, change=changes,
+            recipe="generated-sounds",
+            data=tiny_set / "labelled.csv",
+            output=output,
+            device="cpu",
+            workers=1,
+            quick=True,
+            change=changes,
         )
-    )  # fmt: skip
+    )
     return output
 
 
@@ -104,7 +119,11 @@ def test_the_recipe_holds_both_arms_alike() -> None:
             assert control.train == treated.train
             assert (control.model, control.mel) == (treated.model, treated.mel)
         assert [one.generated.generator for one in recipe.settings] == [
-            "none", "vae", "gan", "vae", "vae",
-        ]  # fmt: skip
+            "none",
+            "vae",
+            "gan",
+            "vae",
+            "vae",
+        ]
         assert recipe.controls[-1].how == recipe.settings[-1].how
         assert recipe.controls[1].how.augment == "none"

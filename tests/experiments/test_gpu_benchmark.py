@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from semisonic.base.files import read_json
-from semisonic.features import MelOptions
+from semisonic.core.files import read_json
+from semisonic.features.options import MelOptions
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 TINY = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)

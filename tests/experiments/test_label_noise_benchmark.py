@@ -10,10 +10,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from semisonic.base import progress
-from semisonic.base.files import read_json
-from semisonic.data import synth
-from semisonic.data.synth import SynthOptions
+from semisonic.core import progress
+from semisonic.core.files import read_json
+from semisonic.data.options import SynthOptions
+from semisonic.data.synth.dataset import make_synth
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -27,14 +27,18 @@ def benchmark_module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_it_runs_in_parts_and_compares(
     benchmark_module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("semisonic.inference.statistics_model.N_TREES", 10)
-    synth.make(
+    monkeypatch.setattr("semisonic.classifier.simple.N_TREES", 10)
+    make_synth(
         tmp_path / "sounds",
         SynthOptions(
-            n_classes=3, clips_per_class=5, clips_per_recording=1, n_pool=0, duration=1.0,
+            n_classes=3,
+            clips_per_class=5,
+            clips_per_recording=1,
+            n_pool=0,
+            duration=1.0,
             sample_rate=16000,
         ),
-    )  # fmt: skip
+    )
 
     def call(*more: str) -> None:
         data, out = str(tmp_path / "sounds" / "labels.csv"), str(tmp_path / "out.json")

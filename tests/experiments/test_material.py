@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from semisonic.base.errors import DataError
-from semisonic.data import Clips
+from semisonic.classifier.config import SegmentOptions
+from semisonic.core.errors import DataError
+from semisonic.data.clips import Clips
 from semisonic.experiments.material import WHOLE, gather
-from semisonic.features import MelOptions
-from semisonic.inference.segment_options import SegmentOptions
+from semisonic.features.options import MelOptions
 
 RATE = 8000
 MEL = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)

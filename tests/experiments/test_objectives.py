@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from semisonic import recipes
-from semisonic.base.errors import OptionError
-from semisonic.data import load_clips
-from semisonic.experiments import RunOptions, read_recipe, run_recipe
+from semisonic.classifier.config import OBJECTIVES
+from semisonic.core.errors import OptionError
+from semisonic.data.datasets.load import load_clips
+from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import make_plan
-from semisonic.experiments.recipe import Setting
-from semisonic.inference.pretext import OBJECTIVES
+from semisonic.experiments.recipe import Setting, read_recipe
+from semisonic.experiments.run import run_recipe
 
 COMPARE = """
 title = "objectives"
@@ -59,10 +60,14 @@ def finished(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("objectives") / "run"
     run_recipe(
         RunOptions(
-            recipe=str(file), data=tiny_set / "labelled.csv", unlabelled=tiny_set / "pool",
-            output=output, device="cpu", workers=1,
+            recipe=str(file),
+            data=tiny_set / "labelled.csv",
+            unlabelled=tiny_set / "pool",
+            output=output,
+            device="cpu",
+            workers=1,
         )
-    )  # fmt: skip
+    )
     return output
 
 
@@ -74,8 +79,11 @@ def test_each_objective_is_compared_with_one_control(finished: Path) -> None:
     assert list(trained.values()).count("supervised") == 1
     jobs = {job["setting"]: job for job in results["jobs"] if job["kind"] == "pre-train"}
     assert [jobs[name]["way"] for name in names] == [
-        "byol", "masked, upsample", "layer-wise, upsample", "upsample",
-    ]  # fmt: skip
+        "byol",
+        "masked, upsample",
+        "layer-wise, upsample",
+        "upsample",
+    ]
     assert all(job["spread"]["rank"] > 0 for job in jobs.values())
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from changed_options import changed
 
+from semisonic.classifier.config import MethodOptions
 from semisonic.data.clips import Clips
-from semisonic.experiments.plan import Plan, make_plan
+from semisonic.experiments.plan import ExperimentPlan, make_plan
 from semisonic.experiments.recipe import Budget, Recipe, Setting
-from semisonic.inference.methods.options import MethodOptions
 
 CONTROL, PRETRAINED = "supervised", "pre-trained"
 
@@ -37,11 +37,11 @@ POOL = table(4, pool=True).with_columns(group=np.array([f"p{i}" for i in range(1
 
 
 @pytest.fixture(scope="module")
-def plan() -> Plan:
+def plan() -> ExperimentPlan:
     return make_plan(RECIPE, table(), POOL, seed=1)
 
 
-def test_every_cell_scores_every_clip_once(plan: Plan) -> None:
+def test_every_cell_scores_every_clip_once(plan: ExperimentPlan) -> None:
     for cell in {cell for cell, _ in plan.cells}:
         for arm in (CONTROL, PRETRAINED):
             jobs = [job for name, job in plan.cells if name == cell and job.arm == arm]
@@ -50,7 +50,7 @@ def test_every_cell_scores_every_clip_once(plan: Plan) -> None:
                 assert sorted(rows.tolist()) == list(range(len(table())))
 
 
-def test_arms_are_alike_but_for_the_start(plan: Plan) -> None:
+def test_arms_are_alike_but_for_the_start(plan: ExperimentPlan) -> None:
     pairs: dict[tuple[str, int, int], list] = {}
     for cell, job in plan.cells:
         pairs.setdefault((cell, job.draw, job.fold), []).append(job)
@@ -62,13 +62,15 @@ def test_arms_are_alike_but_for_the_start(plan: Plan) -> None:
             assert np.array_equal(getattr(control, part), getattr(treated, part))
 
 
-def test_the_control_of_two_decoders_is_one_job(plan: Plan) -> None:
+def test_the_control_of_two_decoders_is_one_job(plan: ExperimentPlan) -> None:
     controls = {job.name for cell, job in plan.cells if job.arm == CONTROL}
     treated = {job.name for cell, job in plan.cells if job.arm == PRETRAINED}
     assert len(treated) == 2 * len(controls)
 
 
-def test_test_clips_and_their_recordings_are_not_heard_in_pre_training(plan: Plan) -> None:
+def test_test_clips_and_their_recordings_are_not_heard_in_pre_training(
+    plan: ExperimentPlan,
+) -> None:
     groups = np.concatenate([table().group, POOL.group])
     for job in plan.train:
         if job.start is None:
@@ -112,7 +114,7 @@ def test_transductive_hears_them_and_nothing_else_changes() -> None:
         assert np.array_equal(a.train, b.train)
 
 
-def test_budgets_are_kept_without_a_validation_part(plan: Plan) -> None:
+def test_budgets_are_kept_without_a_validation_part(plan: ExperimentPlan) -> None:
     target = table().target()
     few = [job for job in plan.train if job.budget.labels_per_class == 2]
     assert few
@@ -123,7 +125,7 @@ def test_budgets_are_kept_without_a_validation_part(plan: Plan) -> None:
     assert len({tuple(job.train) for job in few if job.fold == 1}) > 1
 
 
-def test_all_labels_have_an_inner_validation_part_by_recording(plan: Plan) -> None:
+def test_all_labels_have_an_inner_validation_part_by_recording(plan: ExperimentPlan) -> None:
     group = table().group
     for job in plan.train:
         if not job.budget.labels_per_class:
@@ -255,9 +257,12 @@ def test_auto_is_settled_for_each_budget() -> None:
 def test_arms_that_are_the_same_work_are_trained_once() -> None:
     one = Setting(pretraining=False)
     recipe = Recipe(
-        validation=0.0, arms=("this", "that"), budgets=(Budget(2, 1),), settings=(one,),
+        validation=0.0,
+        arms=("this", "that"),
+        budgets=(Budget(2, 1),),
+        settings=(one,),
         controls=(replace(one, name="other", pool=False),),
-    )  # fmt: skip
+    )
     plan = make_plan(recipe, table(40), table(8, pool=True))
     assert len(plan.cells) == 2 * len(plan.train)
     assert [job.arm for _, job in plan.cells[:2]] == ["this", "that"]

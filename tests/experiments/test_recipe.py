@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.base.errors import OptionError
-from semisonic.experiments.recipe_file import read_recipe
+from semisonic.core.errors import OptionError
+from semisonic.experiments.recipe import read_recipe
 
 BASE = """
 title = "t"
@@ -38,13 +38,17 @@ def test_grid_and_own_values_multiply_the_settings(tmp_path: Path) -> None:
     recipe = read_recipe(write(tmp_path, BASE))
 
     assert [s.name for s in recipe.settings] == [
-        "a, batch_size 16", "a, batch_size 32", "b, batch_size 16", "b, batch_size 32",
-    ]  # fmt: skip
+        "a, batch_size 16",
+        "a, batch_size 32",
+        "b, batch_size 16",
+        "b, batch_size 32",
+    ]
     assert [s.mel.n_mels for s in recipe.settings] == [28, 28, 60, 60]
     assert [s.architecture for s in recipe.settings][::2] == ["(16)5c-2p-8fc", "(64)5c-2p-8fc"]
     assert {(s.train.batch_size, s.pretrain.batch_size) for s in recipe.settings} == {
-        (16, 16), (32, 32),
-    }  # fmt: skip
+        (16, 16),
+        (32, 32),
+    }
     assert recipe.budgets[0].draws == 5
 
 

@@ -10,19 +10,13 @@ import pytest
 import torch
 
 from semisonic import recipes
-from semisonic.apps.cli.main import main
-from semisonic.base.errors import DataError, OptionError
-from semisonic.evaluation.results import Predictions
-from semisonic.experiments import (
-    RunOptions,
-    read_recipe,
-    read_stages,
-    recipe_kind,
-    run_recipe,
-)
-from semisonic.experiments.options import parse_change
-from semisonic.experiments.recipe import Recipe, Setting
-from semisonic.experiments.run import with_number_format
+from semisonic.cli.main import main
+from semisonic.core.errors import DataError, OptionError
+from semisonic.evaluation.predictions import Predictions
+from semisonic.experiments.options import RunOptions, parse_change
+from semisonic.experiments.recipe import Recipe, Setting, read_recipe, recipe_kind
+from semisonic.experiments.run import run_recipe, with_number_format
+from semisonic.experiments.stages_plan import read_stages
 from waiting import until
 
 
@@ -126,10 +120,22 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_result(
 ) -> None:
     output = tmp_path / "killed"
     command = [
-        sys.executable, "-m", "semisonic", "run", str(tiny_set / "tiny.toml"),
-        "--data", str(tiny_set / "labelled.csv"), "--unlabelled", str(tiny_set / "pool"),
-        "-o", str(output), "--workers", "1", "--device", "cpu",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "semisonic",
+        "run",
+        str(tiny_set / "tiny.toml"),
+        "--data",
+        str(tiny_set / "labelled.csv"),
+        "--unlabelled",
+        str(tiny_set / "pool"),
+        "-o",
+        str(output),
+        "--workers",
+        "1",
+        "--device",
+        "cpu",
+    ]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -150,10 +156,12 @@ def test_transductive_is_said_in_the_report(
 ) -> None:
     run_recipe(
         options(
-            tiny_set, tmp_path / "t", transductive=True,
+            tiny_set,
+            tmp_path / "t",
+            transductive=True,
             change=("setting.pretrain.epochs=1", "setting.train.epochs=1", "folds=[1, 2]"),
         )
-    )  # fmt: skip
+    )
     assert "Transductive" in (tmp_path / "t" / "report.html").read_text()
 
 
@@ -162,10 +170,12 @@ def test_copies_of_labelled_clips_in_the_pool_are_left_out(
 ) -> None:
     result = run_recipe(
         options(
-            tiny_set, tmp_path / "c", unlabelled=tiny_set / "clips",
+            tiny_set,
+            tmp_path / "c",
+            unlabelled=tiny_set / "clips",
             change=("setting.pretrain.epochs=1", "setting.train.epochs=1", "folds=[1]"),
         )
-    )  # fmt: skip
+    )
     assert any("24 files of the pool are copies" in note for note in result.notes)
 
 

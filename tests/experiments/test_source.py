@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.audio import write
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import read_json
+from semisonic.audio.write import write
+from semisonic.classifier.provenance import DataPart, recording_hashes
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.files import read_json
 from semisonic.data.clips import Clips
-from semisonic.data.readers import load_clips
-from semisonic.experiments import RunOptions, read_recipe, run_recipe
+from semisonic.data.datasets.load import load_clips
+from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import make_plan
-from semisonic.experiments.recipe import TRAINED, Recipe, Setting
+from semisonic.experiments.recipe import TRAINED, Recipe, Setting, read_recipe
+from semisonic.experiments.run import run_recipe
 from semisonic.experiments.source import load_source
-from semisonic.inference.provenance import Part, recording_hashes
-from semisonic.models import load, read_about
-from semisonic.training import FitOptions
+from semisonic.models.model_file import load, read_about
+from semisonic.training.options import FitOptions
 
 RATE = 8000
 RECIPE = """
@@ -88,9 +89,14 @@ def options(tiny_set: Path, other_set: Path | None, output: Path) -> RunOptions:
     recipe = output.parent / "transfer.toml"
     recipe.write_text(RECIPE, encoding="utf-8")
     return RunOptions(
-        recipe=str(recipe), data=tiny_set / "labelled.csv", source=other_set, output=output,
-        device="cpu", workers=1, near_copies=False,
-    )  # fmt: skip
+        recipe=str(recipe),
+        data=tiny_set / "labelled.csv",
+        source=other_set,
+        output=output,
+        device="cpu",
+        workers=1,
+        near_copies=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +117,7 @@ def test_the_source_is_trained_once_without_copies_and_is_measured(
     finished: RunOptions, tiny_set: Path
 ) -> None:
     about = read_about(source_file(finished))["about"]
-    parts = [Part.from_dict(about[role]) for role in ("training", "validation")]
+    parts = [DataPart.from_dict(about[role]) for role in ("training", "validation")]
     assert sum(part.n_clips for part in parts) == 24
     tested = set(recording_hashes(load_clips(tiny_set / "labelled.csv")).values())
     assert not tested & (parts[0].hashes | parts[1].hashes)
@@ -147,7 +153,7 @@ def test_every_arm_starts_where_it_says(finished: RunOptions) -> None:
 
 
 def test_a_transferred_model_tells_what_its_encoder_was_trained_on(finished: RunOptions) -> None:
-    theirs = Part.from_dict(read_about(source_file(finished))["about"]["training"]).hashes
+    theirs = DataPart.from_dict(read_about(source_file(finished))["about"]["training"]).hashes
     for folder in (finished.output / "jobs").glob("train-*"):
         job = read_json(folder / "job.json")
         if job["draw"]:
@@ -155,7 +161,7 @@ def test_a_transferred_model_tells_what_its_encoder_was_trained_on(finished: Run
         about = read_about(folder / "model.zip")["about"]
         assert ("encoder_training" in about) == (job["arm"] == "transferred")
         if job["arm"] == "transferred":
-            assert Part.from_dict(about["encoder_training"]).hashes == theirs
+            assert DataPart.from_dict(about["encoder_training"]).hashes == theirs
 
 
 def test_clips_of_a_recording_that_is_tested_are_left_out(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 from changed_options import changed
 
 from semisonic import recipes
-from semisonic.base.errors import DataError, OptionError
+from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
-from semisonic.experiments import read_recipe, read_stages, recipe_kind
-from semisonic.experiments.stages.plan import FilterJob, StageJob, make_stages_plan
+from semisonic.experiments.recipe import read_recipe, recipe_kind
+from semisonic.experiments.stages_plan import FilterJob, StageJob, make_stages_plan, read_stages
 
 HEAD = 'kind = "stages"\ndraws = 2\n[stage.fit]\nepochs = 4\n'
 CHAIN = """
@@ -54,13 +54,17 @@ def write(folder: Path, text: str) -> Path:
 def clips(tmp_path: Path) -> Clips:
     """Three folds of checked clips, two a recording, and noisy ones, one in a tested recording."""
     rows = [
-        {"file": f"c{i}", "labels": ["ab"[i % 2], "c"][: 1 + i % 2], "group": f"g{i // 2}",
-         "fold": 1 + i // 2 % 3}
+        {
+            "file": f"c{i}",
+            "labels": ["ab"[i % 2], "c"][: 1 + i % 2],
+            "group": f"g{i // 2}",
+            "fold": 1 + i // 2 % 3,
+        }
         for i in range(36)
     ] + [
         {"file": f"n{i}", "labels": ["abc"[i % 3]], "group": f"n{i}", "label_type": "uncertain"}
         for i in range(20)
-    ]  # fmt: skip
+    ]
     rows[-1]["group"] = "g0"
     return Clips.from_rows(tmp_path, rows, ("a", "b", "c"))
 

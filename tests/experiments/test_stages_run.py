@@ -11,21 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.apps.cli.main import main
-from semisonic.audio import write
-from semisonic.base.errors import OptionError
-from semisonic.data.readers import load_clips
-from semisonic.evaluation import TagScores
-from semisonic.experiments import RunOptions, run_stages
+from semisonic.audio.write import write
+from semisonic.classifier.windows import stream_windows
+from semisonic.cli.main import main
+from semisonic.core.errors import OptionError
+from semisonic.data.datasets.load import load_clips
+from semisonic.evaluation.tagging import TagScores
 from semisonic.experiments.material import WHOLE, gather
-from semisonic.experiments.stages.plan import make_stages_plan
-from semisonic.experiments.stages.recipe import read_stages
-from semisonic.experiments.stages.worker import run_filter
-from semisonic.experiments.worker import Context, start
-from semisonic.features import MelOptions
-from semisonic.inference.methods.label_filter import kept_labels, read_decisions, write_decisions
-from semisonic.inference.pipeline import stream_windows
-from semisonic.models import load
+from semisonic.experiments.options import RunOptions
+from semisonic.experiments.stages import run_filter, run_stages
+from semisonic.experiments.stages_plan import (
+    kept_labels,
+    make_stages_plan,
+    read_decisions,
+    read_stages,
+    write_decisions,
+)
+from semisonic.experiments.worker import WorkerContext, start
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import load
 
 RATE = 8000
 PITCHES = {"Bass": 150.0, "Tenor": 600.0, "Treble": 1500.0, "Whistle": 3000.0}
@@ -109,9 +113,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(folder: Path, output: Path) -> RunOptions:
     return RunOptions(
-        recipe=str(folder / "tiny.toml"), data=folder, output=output, device="cpu", workers=1,
+        recipe=str(folder / "tiny.toml"),
+        data=folder,
+        output=output,
+        device="cpu",
+        workers=1,
         near_copies=False,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -170,15 +178,20 @@ def test_a_filter_decides_the_same_twice_and_changes_no_model(
 ) -> None:
     recipe = read_stages(folder / "tiny.toml")
     material = gather(
-        load_clips(folder), None, [(recipe.network.mel, WHOLE)], finished / "cache", seed=0,
-        near_copies=False, several=True,
-    )  # fmt: skip
+        load_clips(folder),
+        None,
+        [(recipe.network.mel, WHOLE)],
+        finished / "cache",
+        seed=0,
+        near_copies=False,
+        several=True,
+    )
     plan = make_stages_plan(recipe, material.labelled, material.pool)
     (job, *_) = plan.filters
     place = finished / "jobs" / job.name
     model = finished / "jobs" / job.of.name / "model.zip"
     before, weights = (place / "decisions.csv").read_bytes(), model.read_bytes()
-    start(Context(finished / "jobs", material, "cpu", {"labelled": {}, "pool": {}}))
+    start(WorkerContext(finished / "jobs", material, "cpu", {"labelled": {}, "pool": {}}))
     run_filter(job)
     assert (place / "decisions.csv").read_bytes() == before
     assert model.read_bytes() == weights

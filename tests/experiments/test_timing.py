@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from semisonic.experiments.results import Outcome
-from semisonic.experiments.timing import timing_rows
+from semisonic.experiments.results import ExperimentOutcome, timing_rows
 
 
 def job(name: str, cell: str, seconds: float, **more: Any) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def test_an_encoder_that_serves_several_draws_counts_once_a_row() -> None:
         job("e", "8 per class", 100.0),
         job("t2", "8 per class", 3.0, arm="with", start="e"),
     )
-    outcome = Outcome(None, (), jobs)  # type: ignore[arg-type]
+    outcome = ExperimentOutcome(None, (), jobs)  # type: ignore[arg-type]
     rows = {what: (seconds, note) for what, seconds, note in timing_rows(outcome, 136.0)}
     assert rows["all training"] == (136.0, "5 jobs, at most 700 MiB a process")
     assert rows["one pre-train job"][0] == 100.0
@@ -33,5 +32,5 @@ def test_an_encoder_that_serves_several_draws_counts_once_a_row() -> None:
 
 def test_jobs_of_an_earlier_version_that_did_not_tell_their_memory_are_no_obstacle() -> None:
     jobs = (job("c", "all labels", 30.0, arm="alone"),)
-    rows = timing_rows(Outcome(None, (), jobs), 30.0)  # type: ignore[arg-type]
+    rows = timing_rows(ExperimentOutcome(None, (), jobs), 30.0)  # type: ignore[arg-type]
     assert rows[0] == ("all training", 30.0, "1 jobs")

@@ -14,20 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semisonic.apps.cli.main import main
-from semisonic.audio import write
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data import load_clips
-from semisonic.engines.options import EngineOptions
-from semisonic.experiments import (
-    RunOptions,
-    TuneOptions,
-    TuneResult,
-    read_recipe,
-    run_recipe,
-    tune,
-)
-from semisonic.experiments.tuning.best import ARMS
+from semisonic.audio.write import write
+from semisonic.cli.main import main
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.parallel import EngineOptions
+from semisonic.data.datasets.load import load_clips
+from semisonic.experiments.options import RunOptions, TuneOptions
+from semisonic.experiments.recipe import read_recipe
+from semisonic.experiments.run import run_recipe
+from semisonic.experiments.tuning import ARMS, TuneResult, tune
 from waiting import until
 
 pytest.importorskip("optuna")
@@ -64,9 +59,15 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(recipe: Path, data: Path, output: Path, **changes: object) -> TuneOptions:
     values: dict[str, object] = {
-        "recipe": str(recipe), "data": data, "output": output, "trials": 4, "inner_folds": 2,
-        "device": "cpu", "workers": 1, "near_copies": False,
-    }  # fmt: skip
+        "recipe": str(recipe),
+        "data": data,
+        "output": output,
+        "trials": 4,
+        "inner_folds": 2,
+        "device": "cpu",
+        "workers": 1,
+        "near_copies": False,
+    }
     return TuneOptions(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -216,10 +217,25 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_search(
 ) -> None:
     output = tmp_path / "killed"
     command = [
-        sys.executable, "-m", "semisonic", "tune", str(recipe), "--data",
-        str(tiny_set / "labelled.csv"), "-o", str(output), "--trials", "4", "--inner-folds", "2",
-        "--device", "cpu", "--workers", "1", "--no-near-copies",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "semisonic",
+        "tune",
+        str(recipe),
+        "--data",
+        str(tiny_set / "labelled.csv"),
+        "-o",
+        str(output),
+        "--trials",
+        "4",
+        "--inner-folds",
+        "2",
+        "--device",
+        "cpu",
+        "--workers",
+        "1",
+        "--no-near-copies",
+    ]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -243,8 +259,9 @@ def test_two_processes_do_every_trial_once(
     finished: tuple[TuneOptions, TuneResult], recipe: Path, tiny_set: Path, tmp_path: Path
 ) -> None:
     """The search may take another way, but what one setting reaches is the same."""
-    chosen = options(recipe, tiny_set / "labelled.csv", tmp_path / "two", workers=2,
-                     sampler="random")  # fmt: skip
+    chosen = options(
+        recipe, tiny_set / "labelled.csv", tmp_path / "two", workers=2, sampler="random"
+    )
     tune(chosen)
     tune(options(recipe, tiny_set / "labelled.csv", tmp_path / "one", sampler="random"))
     assert trials(tmp_path / "two") == trials(tmp_path / "one")
@@ -265,9 +282,15 @@ def test_the_best_settings_are_a_recipe_that_measures_them_against_the_old_ones(
     words = shlex.split(result.command)
     assert words[:3] == ["semisonic", "run", str(result.recipe)]
     measured = run_recipe(
-        RunOptions(recipe=words[2], data=Path(words[words.index("--data") + 1]),
-                   output=tmp_path / "test", near_copies=False, device="cpu", workers=1)
-    )  # fmt: skip
+        RunOptions(
+            recipe=words[2],
+            data=Path(words[words.index("--data") + 1]),
+            output=tmp_path / "test",
+            near_copies=False,
+            device="cpu",
+            workers=1,
+        )
+    )
     assert "tuned" in str(measured.table)
     jobs = json.loads((tmp_path / "test" / "results.json").read_text())["jobs"]
     assert [job["fold"] for job in jobs] == [1, 1]
@@ -286,9 +309,16 @@ def test_the_best_recipe_reaches_on_the_inner_folds_what_its_trial_reached(
     data = tiny_set / "inner.csv"
     data.write_text("\n".join(",".join(row) for row in [lines[0], *inner]) + "\n")
     run_recipe(
-        RunOptions(recipe=str(result.recipe), data=data, output=tmp_path / "again",
-                   change=("folds=[1,2]",), near_copies=False, device="cpu", workers=1)
-    )  # fmt: skip
+        RunOptions(
+            recipe=str(result.recipe),
+            data=data,
+            output=tmp_path / "again",
+            change=("folds=[1,2]",),
+            near_copies=False,
+            device="cpu",
+            workers=1,
+        )
+    )
     data.unlink()
     jobs = json.loads((tmp_path / "again" / "results.json").read_text())["jobs"]
     found = {arm: [j["accuracy"] for j in jobs if j["arm"] == arm] for arm in ARMS}
@@ -299,8 +329,15 @@ def test_the_best_recipe_reaches_on_the_inner_folds_what_its_trial_reached(
 
 def test_a_grid_tries_every_combination_once(recipe: Path, tiny_set: Path, tmp_path: Path) -> None:
     grid = ("setting.batch_size=4,8", "setting.model=(2)3c-4fc,(4)3c-4fc")
-    chosen = options(recipe, tiny_set / "labelled.csv", tmp_path / "g", sampler="grid", trials=None,
-                     search=grid, change=("setting.train.epochs=1",))  # fmt: skip
+    chosen = options(
+        recipe,
+        tiny_set / "labelled.csv",
+        tmp_path / "g",
+        sampler="grid",
+        trials=None,
+        search=grid,
+        change=("setting.train.epochs=1",),
+    )
     result = tune(chosen)
     points = [tuple(one.point.values()) for one in result.outcome.trials]
     assert points == [(4, "(2)3c-4fc"), (4, "(4)3c-4fc"), (8, "(2)3c-4fc"), (8, "(4)3c-4fc")]
@@ -313,8 +350,14 @@ def test_a_trial_that_cannot_be_trained_fails_alone(
 ) -> None:
     """Thirteen halvings of 16 bands leave nothing: that model does not fit the input."""
     deep = "-".join(["(2)3c-2p"] * 13)
-    chosen = options(recipe, tiny_set / "labelled.csv", tmp_path / "f", sampler="grid", trials=None,
-                     search=(f"setting.model=(2)3c-4fc,{deep}",))  # fmt: skip
+    chosen = options(
+        recipe,
+        tiny_set / "labelled.csv",
+        tmp_path / "f",
+        sampler="grid",
+        trials=None,
+        search=(f"setting.model=(2)3c-4fc,{deep}",),
+    )
     result = tune(chosen)
     assert [one.state for one in result.outcome.trials] == ["complete", "failed"]
     assert result.outcome.trials[1].reason
@@ -323,8 +366,16 @@ def test_a_trial_that_cannot_be_trained_fails_alone(
 
 def test_front_ends_are_searched_too(recipe: Path, tiny_set: Path, tmp_path: Path) -> None:
     search = ("setting.mel.n_mels=8,16",)
-    result = tune(options(recipe, tiny_set / "labelled.csv", tmp_path / "m", search=search,
-                          sampler="grid", trials=None))  # fmt: skip
+    result = tune(
+        options(
+            recipe,
+            tiny_set / "labelled.csv",
+            tmp_path / "m",
+            search=search,
+            sampler="grid",
+            trials=None,
+        )
+    )
     assert [one.point["setting.mel.n_mels"] for one in result.outcome.trials] == [8, 16]
     assert result.outcome.trials[1].accuracies == result.outcome.default.accuracies
 
@@ -333,9 +384,16 @@ def test_front_ends_are_searched_too(recipe: Path, tiny_set: Path, tmp_path: Pat
 def test_a_hopeless_trial_is_given_up_after_its_first_fold(
     recipe: Path, tiny_set: Path, tmp_path: Path, pruner: str
 ) -> None:
-    chosen = options(recipe, tiny_set / "labelled.csv", tmp_path / "p", trials=12, pruner=pruner,
-                     search=("setting.train.learning_rate=1e-7..1e-1 log",), sampler="random",
-                     change=("setting.train.epochs=4",))  # fmt: skip
+    chosen = options(
+        recipe,
+        tiny_set / "labelled.csv",
+        tmp_path / "p",
+        trials=12,
+        pruner=pruner,
+        search=("setting.train.learning_rate=1e-7..1e-1 log",),
+        sampler="random",
+        change=("setting.train.epochs=4",),
+    )
     outcome = tune(chosen).outcome
     assert outcome.of("pruned")
     assert all(len(one.accuracies) == 1 for one in outcome.of("pruned"))
@@ -378,10 +436,18 @@ def test_the_pool_holds_nothing_of_the_test_fold(
     recipe: Path, tiny_set: Path, tmp_path: Path
 ) -> None:
     chosen = options(
-        recipe, tiny_set / "labelled.csv", tmp_path / "pool", unlabelled=tiny_set / "clips",
-        trials=1, change=("setting.pretraining=true", "setting.pool=true",
-                          "setting.pretrain.epochs=1", "setting.train.epochs=1"),
-    )  # fmt: skip
+        recipe,
+        tiny_set / "labelled.csv",
+        tmp_path / "pool",
+        unlabelled=tiny_set / "clips",
+        trials=1,
+        change=(
+            "setting.pretraining=true",
+            "setting.pool=true",
+            "setting.pretrain.epochs=1",
+            "setting.train.epochs=1",
+        ),
+    )
     result = tune(chosen)
     assert any("8 clips of the pool are copies" in note for note in result.notes)
 
@@ -402,9 +468,14 @@ def test_every_draw_of_labels_counts_and_a_start_from_another_set_is_a_value(
             wave = 0.3 * np.sin(2 * np.pi * (pitch + 20 * i) * time_axis)
             write(tmp_path / "source" / name / f"{name}{i}.wav", wave.astype(np.float32), 8000)
     chosen = options(
-        tmp_path / "start.toml", tiny_set / "labelled.csv", tmp_path / "s", sampler="grid",
-        trials=None, search=("setting.start=fresh,trained",), source=tmp_path / "source",
-    )  # fmt: skip
+        tmp_path / "start.toml",
+        tiny_set / "labelled.csv",
+        tmp_path / "s",
+        sampler="grid",
+        trials=None,
+        search=("setting.start=fresh,trained",),
+        source=tmp_path / "source",
+    )
     result = tune(chosen)
     fresh, trained = result.outcome.trials
     assert len(fresh.accuracies) == len(trained.accuracies) == 2 * 2

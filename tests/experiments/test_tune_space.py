@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.base.errors import OptionError
-from semisonic.experiments import TuneOptions
-from semisonic.experiments.tuning.space import (
-    Choice,
+from semisonic.core.errors import OptionError
+from semisonic.experiments.options import TuneOptions
+from semisonic.experiments.search_space import (
+    Choices,
     Range,
     dimension,
     flat,
     grid_points,
     parse_search,
+    read_target,
+    value_of,
 )
-from semisonic.experiments.tuning.target import read_target, value_of
 
 NUMBERS = st.floats(1e-6, 1e6).map(lambda x: float(f"{x:.3g}"))
 
@@ -36,10 +37,12 @@ def test_a_range_reads_as_it_is_written(a: float, b: float, log: bool) -> None:
     assert dimension("x", str(found), float) == found
 
 
-@given(st.lists(st.integers(0, 9), min_size=2, max_size=4, unique=True),
-       st.lists(st.booleans(), min_size=2, max_size=2, unique=True))  # fmt: skip
+@given(
+    st.lists(st.integers(0, 9), min_size=2, max_size=4, unique=True),
+    st.lists(st.booleans(), min_size=2, max_size=2, unique=True),
+)
 def test_a_grid_has_every_combination_once(a: list[int], b: list[bool]) -> None:
-    points = grid_points((Choice("a", tuple(a)), Choice("b", tuple(b))))
+    points = grid_points((Choices("a", tuple(a)), Choices("b", tuple(b))))
     assert len(points) == len(a) * len(b) == len({tuple(p.values()) for p in points})
 
 
@@ -67,9 +70,10 @@ def test_tables_within_tables_are_dotted_names() -> None:
 def test_the_papers_grid_is_the_grid_of_its_recipe() -> None:
     for name in ("cae-pretraining", "cae-grid"):
         space = read_target(TuneOptions(recipe=name)).space
-        assert {one.name: one.values for one in space if isinstance(one, Choice)} == {
-            "setting.batch_size": (16, 32, 64), "setting.filters": (16, 32, 64),
-        }  # fmt: skip
+        assert {one.name: one.values for one in space if isinstance(one, Choices)} == {
+            "setting.batch_size": (16, 32, 64),
+            "setting.filters": (16, 32, 64),
+        }
 
 
 def test_batch_size_is_that_of_both_trainings() -> None:

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError
-from semisonic.features import LogMel, MelExtractor, MelOptions, delta
+from semisonic.core.errors import DataError
+from semisonic.features.logmel import LogMel, MelExtractor, delta
+from semisonic.features.options import MelOptions
 
 
 @settings(max_examples=30, deadline=None)

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError
-from semisonic.features import LogMel, MelOptions
+from semisonic.core.errors import DataError
 from semisonic.features.inversion import mel_to_wave
+from semisonic.features.logmel import LogMel
+from semisonic.features.options import MelOptions
 
 MEL = MelOptions(duration=1.0)
 

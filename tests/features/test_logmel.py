@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.features import LogMel, MelExtractor, MelOptions, mel_filters
+from semisonic.core.errors import DataError, OptionError
+from semisonic.features.filterbank import mel_filters
+from semisonic.features.logmel import LogMel, MelExtractor
+from semisonic.features.options import MelOptions
 
 PAPER = MelOptions(
     sample_rate=44100, n_fft=12288, hop_length=6144, n_mels=28, reference="max", top_db=80.0
@@ -145,14 +147,29 @@ def test_the_extractor_equals_the_module(name: str, kind: str) -> None:
     power=st.sampled_from([1.0, 1.5, 2.0]),
 )
 def test_any_options_give_equal_features_both_ways(
-    n_fft: int, hop: int, n_mels: int, duration: float, center: bool, peak: bool,
-    top_db: float | None, reference: str, power: float,
-) -> None:  # fmt: skip
+    n_fft: int,
+    hop: int,
+    n_mels: int,
+    duration: float,
+    center: bool,
+    peak: bool,
+    top_db: float | None,
+    reference: str,
+    power: float,
+) -> None:
     try:
         options = MelOptions(
-            8000, duration, n_fft, hop, n_mels, power=power, reference=reference, top_db=top_db,
-            peak_normalize=peak, center=center,
-        )  # fmt: skip
+            8000,
+            duration,
+            n_fft,
+            hop,
+            n_mels,
+            power=power,
+            reference=reference,
+            top_db=top_db,
+            peak_normalize=peak,
+            center=center,
+        )
         extractor = MelExtractor(options)
     except OptionError:
         return
@@ -178,9 +195,15 @@ def test_a_wave_of_another_length_gives_its_own_frames() -> None:
         assert LogMel(options)(torch.zeros(1, n)).shape[-1] == options.count_frames(n)
 
 
-@pytest.mark.parametrize(("reference", "top_db", "level"), [
-    ("one", None, -100.0), ("one", 80.0, -100.0), ("max", 80.0, -80.0), ("max", None, -100.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("reference", "top_db", "level"),
+    [
+        ("one", None, -100.0),
+        ("one", 80.0, -100.0),
+        ("max", 80.0, -80.0),
+        ("max", None, -100.0),
+    ],
+)
 def test_silence_is_finite_and_the_quietest(
     reference: str, top_db: float | None, level: float
 ) -> None:
@@ -267,9 +290,19 @@ def test_wrong_waves_are_refused() -> None:
 
 def test_a_short_window_without_centring_begins_with_the_clip() -> None:
     options = MelOptions(
-        16000, 1.0, 512, 160, 64, 125.0, 7500.0, 1.0, center=False, win_length=400,
-        mel_scale="kaldi", log_offset=1e-3,
-    )  # fmt: skip
+        16000,
+        1.0,
+        512,
+        160,
+        64,
+        125.0,
+        7500.0,
+        1.0,
+        center=False,
+        win_length=400,
+        mel_scale="kaldi",
+        log_offset=1e-3,
+    )
     x = signal("tone in noise", options)
     frames = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), 400)[::160]
     assert options.shape == (1, 64, len(frames)) == (1, 64, 98)

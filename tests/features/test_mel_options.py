@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.base.errors import OptionError
-from semisonic.base.options import from_mapping, to_dict
-from semisonic.features import LogMel, MelOptions, hz_to_mel, mel_filters, mel_to_hz
-from semisonic.features.filterbank import htk_to_hz, hz_to_htk
+from semisonic.core.errors import OptionError
+from semisonic.core.options import from_mapping, to_dict
+from semisonic.features.filterbank import htk_to_hz, hz_to_htk, hz_to_mel, mel_filters, mel_to_hz
+from semisonic.features.logmel import LogMel
+from semisonic.features.options import MelOptions
 
 
 @pytest.mark.parametrize(
@@ -81,11 +82,24 @@ def test_a_band_without_a_bin_is_refused() -> None:
 def test_the_key_names_all_parameters() -> None:
     base = MelOptions()
     other = {
-        "sample_rate": 16000, "duration": 4.0, "n_fft": 2048, "hop_length": 441, "n_mels": 40,
-        "fmin_hz": 20.0, "fmax_hz": 8000.0, "power": 1.0, "reference": "max", "top_db": 80.0,
-        "peak_normalize": True, "center": False, "deltas": True, "win_length": 800,
-        "mel_scale": "htk", "log_offset": 0.001, "preemphasis": 0.97,
-    }  # fmt: skip
+        "sample_rate": 16000,
+        "duration": 4.0,
+        "n_fft": 2048,
+        "hop_length": 441,
+        "n_mels": 40,
+        "fmin_hz": 20.0,
+        "fmax_hz": 8000.0,
+        "power": 1.0,
+        "reference": "max",
+        "top_db": 80.0,
+        "peak_normalize": True,
+        "center": False,
+        "deltas": True,
+        "win_length": 800,
+        "mel_scale": "htk",
+        "log_offset": 0.001,
+        "preemphasis": 0.97,
+    }
     assert set(other) | {"input"} == {field.name for field in fields(MelOptions)}
     keys = {replace(base, **{name: value}).key() for name, value in other.items()}
     assert len(keys) == len(other)
@@ -101,7 +115,7 @@ def test_options_survive_a_recipe() -> None:
 
 def test_options_do_not_load_torch() -> None:
     code = (
-        "import sys; from semisonic.features import MelOptions; MelOptions();"
+        "import sys; from semisonic.features.options import MelOptions; MelOptions();"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError
-from semisonic.features import mfcc, mfcc_statistics
+from semisonic.core.errors import DataError
+from semisonic.features.statistics import mfcc, mfcc_statistics
 
 
 @pytest.mark.parametrize("rate", [22050, 44100])

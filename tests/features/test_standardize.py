@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.features import Frontend, LogMel, MelOptions, Standardize
+from semisonic.core.errors import DataError, OptionError
+from semisonic.features.frontend import Frontend, Standardize
+from semisonic.features.logmel import LogMel
+from semisonic.features.options import MelOptions
 
 
 def features(n: int = 100, seed: int = 0) -> np.ndarray:
@@ -114,5 +116,7 @@ def test_the_front_end_is_mel_then_standardisation() -> None:
     front.standardize.fit(level)
     torch.testing.assert_close(front(wave).mean((0, 3)), torch.zeros(2, 64), atol=1e-4, rtol=0)
     assert set(front.state_dict()) == {
-        "standardize.mean", "standardize.std", "standardize.fitted",
-    }  # fmt: skip
+        "standardize.mean",
+        "standardize.std",
+        "standardize.fitted",
+    }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semisonic.base.errors import DataError
-from semisonic.features import mel_statistics
+from semisonic.core.errors import DataError
+from semisonic.features.statistics import mel_statistics
 
 
 def test_values_of_a_clip_that_is_known() -> None:
@@ -18,9 +18,11 @@ def test_values_of_a_clip_that_is_known() -> None:
     blocks = found[:, : 6 * 24].reshape(3, 6, 24)
     level = x[:, 0]
     expected = [
-        level.mean(2), level.std(2), np.diff(level, axis=2).std(2),
+        level.mean(2),
+        level.std(2),
+        np.diff(level, axis=2).std(2),
         *(np.quantile(level, q, axis=2) for q in (0.1, 0.5, 0.9)),
-    ]  # fmt: skip
+    ]
     np.testing.assert_allclose(blocks, np.stack(expected, axis=1), rtol=1e-4, atol=1e-4)
     # The zeroth cepstral coefficient is the level, times the root of the number of bands.
     np.testing.assert_allclose(found[:, 144], level.mean((1, 2)) * np.sqrt(24), rtol=1e-4)

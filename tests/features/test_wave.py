@@ -8,10 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.options import from_mapping, to_dict
-from semisonic.features import Frontend, MelOptions, make_extractor
-from semisonic.features.augment import Mixup, wave
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.options import from_mapping, to_dict
+from semisonic.features.augment.chain import wave_view
+from semisonic.features.augment.mixing import Mixup
+from semisonic.features.augment.time import WaveCrop
+from semisonic.features.frontend import Frontend, make_extractor
+from semisonic.features.options import MelOptions
 
 MEL = MelOptions(sample_rate=8000, duration=2.5, input="wave")
 
@@ -64,7 +67,7 @@ def test_wrong_shapes_are_refused() -> None:
 def test_a_crop_is_a_part_of_the_clip_that_holds_sound(duration: float, seed: int) -> None:
     x = torch.from_numpy(waves(4, seed))
     x[:, 9000:] = 0.0  # a short sound, padded
-    crop = wave.Crop(8000, duration)
+    crop = WaveCrop(8000, duration)
     torch.manual_seed(seed)
     parts = crop(x)
     n = round(duration * 8000)
@@ -79,19 +82,19 @@ def test_a_crop_is_a_part_of_the_clip_that_holds_sound(duration: float, seed: in
 
 def test_a_clip_no_longer_than_the_crop_stays() -> None:
     x = torch.from_numpy(waves(2))
-    assert torch.equal(wave.Crop(8000, 9.0)(x), x)
+    assert torch.equal(WaveCrop(8000, 9.0)(x), x)
 
 
 @pytest.mark.parametrize(("name", "n"), [("none", 20_000), ("weak", 20_000), ("strong", 12_000)])
 def test_views_of_waveforms(name: str, n: int) -> None:
     x = torch.from_numpy(waves(4))[:, None, None]
-    view = wave.wave_view(name, MEL)
+    view = wave_view(name, MEL)
     changed = view(x)
     assert changed.shape == (4, 1, 1, n)
     assert torch.equal(changed, x) == (name == "none")
     assert torch.equal(view.eval()(x), x)
     with pytest.raises(OptionError, match="'mixed'"):
-        wave.wave_view("mixed", MEL)
+        wave_view("mixed", MEL)
 
 
 def test_mixup_adds_samples() -> None:

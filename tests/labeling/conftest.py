@@ -9,7 +9,8 @@ import pytest
 import soundfile as sf
 from labeling_sounds import KINDS, MEL, RATE, sound
 
-from semisonic.models import build, save
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import build
 
 NOTATION = "(8)3c-2p-(8)3c-2p-gp"
 

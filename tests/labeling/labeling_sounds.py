@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from semisonic.base.seeds import generator
-from semisonic.features import MelOptions
+from semisonic.core.seeds import generator
+from semisonic.features.options import MelOptions
 
 RATE = 8000
 KINDS = ("hiss", "hum", "sweep")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data import Clips
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data.clips import Clips
 from semisonic.labeling import clusters as module
 from semisonic.labeling.clusters import agreement, find_clusters, nearest_to_centres
 

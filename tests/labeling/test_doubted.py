@@ -11,8 +11,11 @@ from labeling_sounds import KINDS, RATE, sound
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from semisonic.base.errors import DataError
-from semisonic.labeling import LabelLog, Project, ProjectOptions, start_project
+from semisonic.core.errors import DataError
+from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.options import ProjectOptions
+from semisonic.labeling.project import Project
+from semisonic.labeling.start import start_project
 
 
 @pytest.fixture

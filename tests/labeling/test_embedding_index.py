@@ -16,21 +16,18 @@ import pytest
 import soundfile as sf
 from labeling_sounds import KINDS, MEL, RATE, sound
 
-from semisonic.base.errors import DataError, ModelError, OptionError
-from semisonic.data import Clips
-from semisonic.inference import embed_clips, open_model
-from semisonic.labeling import (
-    EmbeddingIndex,
-    EmbedOptions,
-    MapOptions,
-    SearchOptions,
-    embed,
-    run_embed,
-    run_map,
-    run_search,
-    suggest,
-)
-from semisonic.models import build_encoder, save_encoder
+from semisonic.classifier.model_file import open_model
+from semisonic.classifier.scoring import embed_clips
+from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.data.clips import Clips
+from semisonic.labeling.embed_run import embed, run_embed
+from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.map import run_map
+from semisonic.labeling.options import EmbedOptions, MapOptions, SearchOptions
+from semisonic.labeling.search import run_search
+from semisonic.labeling.suggest import suggest
+from semisonic.models.model_file import save_encoder
+from semisonic.models.pretrained import build_encoder
 from waiting import until
 
 
@@ -135,8 +132,11 @@ def test_a_bad_file_disturbs_no_other(model: Path, kinds: Path, tmp_path: Path) 
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from semisonic.data import journal
-from semisonic.labeling import EmbedOptions, batching, build, run_embed
+from semisonic.data import cache as journal
+from semisonic.labeling import embedder as batching
+from semisonic.labeling import embed as build
+from semisonic.labeling.options import EmbedOptions
+from semisonic.labeling.embed_run import run_embed
 journal.FLUSH_INTERVAL = 0.0
 build.GROUP_CLIPS = 4
 real = batching._apply
@@ -154,7 +154,7 @@ def test_a_killed_run_goes_on_and_every_byte_is_the_same(
 ) -> None:
     (kinds / "hum" / "3a.wav").write_text("no sound")
     os.rename(long, kinds / "hum" / "long.wav")
-    monkeypatch.setattr("semisonic.labeling.build.GROUP_CLIPS", 4)
+    monkeypatch.setattr("semisonic.labeling.embed.GROUP_CLIPS", 4)
     small = EmbedOptions(model, (kinds,), tmp_path / "whole", batch_size=3, device="cpu")
     run_embed(small)
     output = tmp_path / "killed"

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from semisonic.data import Clips
-from semisonic.data.standing import Stretch, stretch
-from semisonic.labeling import Estimate, LabelLog, accuracy_by_random
-from semisonic.labeling.estimate import random_sample
-from semisonic.labeling.spreading import by_chance
+from semisonic.data.clips import Clips
+from semisonic.data.label_log import SegmentKey, segment_key
+from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.rounds import AccuracyEstimate, accuracy_by_random, random_sample
+from semisonic.labeling.sampling import by_chance
 
 
 def pool_of_files(root: Path, n: int) -> Clips:
@@ -32,11 +32,11 @@ def answer(log: LabelLog, pool: Clips, rows: list[int], why: str, label: str = "
 @given(st.integers(1, 60), st.data())
 def test_the_interval_is_that_of_scipy(n: int, data: st.DataObject) -> None:
     right = data.draw(st.integers(0, n))
-    found = Estimate.of([k < right for k in range(n)], [str(k) for k in range(n)])
+    found = AccuracyEstimate.of([k < right for k in range(n)], [str(k) for k in range(n)])
     expected = binomtest(right, n).proportion_ci(method="wilson")
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
     assert found.low <= found.accuracy <= found.high
-    assert str(Estimate.of([], [])) == "unknown"
+    assert str(AccuracyEstimate.of([], [])) == "unknown"
 
 
 def test_the_sample_is_the_first_of_the_order_of_chance(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_the_sample_is_the_first_of_the_order_of_chance(tmp_path: Path) -> None:
     answer(log, pool, [r for r in order if r not in (order[2], order[-1])][:5], "random")
     log.append("s/999.wav", 0, 1, "dog", source="range")
     sample = random_sample(log.in_force(), log.root)
-    assert sample == {stretch(str(pool.file[row]), 0.0, 1.0) for row in order[:6]}
+    assert sample == {segment_key(str(pool.file[row]), 0.0, 1.0) for row in order[:6]}
     assert random_sample(log.in_force()[:2], log.root) == frozenset()
 
 
@@ -57,7 +57,7 @@ def test_hard_clips_that_were_asked_for_that_reason_do_not_spoil_the_number(tmp_
     pool = pool_of_files(tmp_path, 300)
     right = rng.random(300) < 0.8
     predicted = {
-        stretch(str(f), 0.0, 1.0): ("dog",) if good else ("cat",)
+        segment_key(str(f), 0.0, 1.0): ("dog",) if good else ("cat",)
         for f, good in zip(pool.file, right, strict=True)
     }
     log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
@@ -75,28 +75,28 @@ def test_answers_that_are_unsure_or_undone_do_not_count(tmp_path: Path) -> None:
     pool = pool_of_files(tmp_path, 10)
     log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
     answer(log, pool, by_chance(pool, np.arange(10))[:4].tolist(), "random")
-    predicted = {stretch(str(f), 0.0, 1.0): ("dog",) for f in pool.file}
-    assert accuracy_by_random(log, predicted) == Estimate.of([True] * 4, list("abcd"))
+    predicted = {segment_key(str(f), 0.0, 1.0): ("dog",) for f in pool.file}
+    assert accuracy_by_random(log, predicted) == AccuracyEstimate.of([True] * 4, list("abcd"))
     log.undo(log.entries()[0].id)
     one = log.entries()[1]
     log.append(one.file, 0, 1, "dog", presence="uncertain", source=one.source)
     two = log.entries()[2]
     log.append(two.file, 0, 1, "cat", source=two.source)
-    assert accuracy_by_random(log, predicted) == Estimate.of([True, False], ["a", "b"])
+    assert accuracy_by_random(log, predicted) == AccuracyEstimate.of([True, False], ["a", "b"])
     assert accuracy_by_random(log, {}).n == 0
 
 
 def test_stretches_of_one_recording_do_not_count_as_many(tmp_path: Path) -> None:
     log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
-    predicted: dict[Stretch, tuple[str, ...]] = {}
+    predicted: dict[SegmentKey, tuple[str, ...]] = {}
     for recording in range(10):
         for k in range(12):
             log.append(f"{recording}.wav", k, k + 1.0, "dog", source="suggest:random")
             said = "dog" if recording % 5 else "cat"  # right of eight recordings, all of each
-            predicted[stretch(f"{recording}.wav", float(k), k + 1.0)] = (said,)
+            predicted[segment_key(f"{recording}.wav", float(k), k + 1.0)] = (said,)
     found = accuracy_by_random(log, predicted)
     assert (found.n, found.n_right, found.n_recordings) == (120, 96, 10)
-    alone = Estimate.of([True] * 8 + [False] * 2, [str(k) for k in range(10)])
+    alone = AccuracyEstimate.of([True] * 8 + [False] * 2, [str(k) for k in range(10)])
     assert found.low <= alone.low + 0.02
     assert found.high >= alone.high - 0.02
     assert "of 10 recordings" in str(found)

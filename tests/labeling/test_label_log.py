@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from labeling_sounds import RATE, sound
 
-from semisonic.base.errors import DataError
-from semisonic.data import describe_layout, load_clips
-from semisonic.data.answers import label_fault
-from semisonic.data.labels import read_labels
-from semisonic.labeling import LabelLog
-from semisonic.labeling.naming import gather
+from semisonic.core.errors import DataError
+from semisonic.data.datasets.load import describe_layout, load_clips
+from semisonic.data.formats.read import read_labels
+from semisonic.data.label_log import label_fault
+from semisonic.labeling.index import gather
+from semisonic.labeling.label_log import LabelLog
 
 
 @pytest.fixture
@@ -105,8 +105,12 @@ def test_impossible_answers_write_nothing(log: LabelLog) -> None:
     with pytest.raises(DataError, match="expected 0 <= start < end"):
         log.append("a.wav", 2.0, 1.0, "dog")
     with pytest.raises(DataError, match="found no label"):
-        log.extend([{"file": "a.wav", "end_time": 0.5, "labels": "dog"},
-                    {"file": "a.wav", "end_time": 0.5}])  # fmt: skip
+        log.extend(
+            [
+                {"file": "a.wav", "end_time": 0.5, "labels": "dog"},
+                {"file": "a.wav", "end_time": 0.5},
+            ]
+        )
     assert not log.path.exists()
 
 
@@ -134,8 +138,9 @@ def test_a_log_is_a_data_set_like_any_other(log: LabelLog) -> None:
     assert "label log" in describe_layout(log.path)
     assert clips.root == log.root
     assert dict(zip(clips.file.tolist(), clips.labels, strict=True)) == {
-        "a.wav": ("dog",), "b.wav": ("cat", "rain"),
-    }  # fmt: skip
+        "a.wav": ("dog",),
+        "b.wav": ("cat", "rain"),
+    }
     events = read_labels(log.path)
     assert sorted(events.label.tolist()) == ["cat", "dog", "rain"]
     log.append("gone.wav", 0, 1, "dog")

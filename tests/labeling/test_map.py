@@ -16,8 +16,11 @@ import pytest
 import soundfile as sf
 from labeling_sounds import RATE, sound
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.labeling import EmbeddingIndex, MapOptions, embed, run_map
+from semisonic.core.errors import DataError, OptionError
+from semisonic.labeling.embed_run import embed
+from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.map import run_map
+from semisonic.labeling.options import MapOptions
 
 QUICK = MapOptions(Path(), projection="pca")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from semisonic.data import Clips
-from semisonic.labeling.matching import match
+from semisonic.data.clips import Clips
+from semisonic.labeling.answers import match
 
 POOL = Clips.from_rows(
     "/sounds/index",
@@ -52,10 +52,15 @@ def test_answers_about_nothing_are_counted() -> None:
 def test_labels_of_several_answers_come_together() -> None:
     table = answers(
         {"file": "a.wav", "start_time": 0.5, "end_time": 1.0, "labels": "dog"},
-        {"file": "a.wav", "start_time": 2.0, "end_time": 3.0, "labels": "cat",
-         "label_type": "uncertain"},
+        {
+            "file": "a.wav",
+            "start_time": 2.0,
+            "end_time": 3.0,
+            "labels": "cat",
+            "label_type": "uncertain",
+        },
         {"file": "a.wav", "start_time": 10.0, "end_time": 15.0, "labels": "rain"},
-    )  # fmt: skip
+    )
     found = match(table, POOL)
     assert [set(row) for row in found.labels(table)] == [{"dog", "cat"}, {"rain"}]
     assert np.array_equal(found.certain(table), [False, True])

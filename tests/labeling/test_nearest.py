@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.neighbors import NearestNeighbors
 
-from semisonic.base.errors import DataError, OptionError
+from semisonic.core.errors import DataError, OptionError
 from semisonic.labeling import nearest as module
-from semisonic.labeling.approximate import graph_file, nearest_by_graph, open_graph
-from semisonic.labeling.nearest import nearest
+from semisonic.labeling.nearest import graph_file, nearest, nearest_by_graph, open_graph
 
 VALUES = st.floats(-2, 2, width=32).map(lambda v: np.float32(round(v, 2)))
 

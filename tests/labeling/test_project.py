@@ -12,23 +12,21 @@ import soundfile as sf
 from labeling_sounds import KINDS, MEL, RATE, sound
 
 from semisonic import SoundClassifier
-from semisonic.base.errors import DataError, ModelError, OptionError
-from semisonic.data import load_clips
-from semisonic.inference import evaluate, open_model
-from semisonic.inference.options import EvaluateOptions, PretrainOptions
-from semisonic.labeling import (
-    LabelLog,
-    LearnOptions,
-    Project,
-    ProjectOptions,
-    Suggestion,
-    start_project,
-    starting,
-)
-from semisonic.labeling.filled import take_answers
-from semisonic.labeling.history import HISTORY
-from semisonic.labeling.pool import pool_of
-from semisonic.models import build, save
+from semisonic.classifier.evaluate import evaluate
+from semisonic.classifier.model_file import open_model
+from semisonic.classifier.options import EvaluateOptions, PretrainOptions
+from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.data.datasets.load import load_clips
+from semisonic.labeling import start as starting
+from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.options import LearnOptions, ProjectOptions
+from semisonic.labeling.project import Project
+from semisonic.labeling.queue import Suggestion, take_answers
+from semisonic.labeling.rounds import HISTORY
+from semisonic.labeling.start import start_project
+from semisonic.labeling.suggest import candidate_pool
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import build
 
 
 @pytest.fixture
@@ -202,9 +200,12 @@ def test_a_table_that_was_filled_in_gives_answers_once(project: Project) -> None
     taken = take_answers(project.log, table, annotator="ann")
     said = [(entry.presence, entry.labels) for entry in taken]
     assert said == [
-        ("positive", ("hum",)), ("negative", ()), ("uncertain", ()),
-        ("positive", ("hum", "hiss")), ("positive", ("sweep",)),
-    ]  # fmt: skip
+        ("positive", ("hum",)),
+        ("negative", ()),
+        ("uncertain", ()),
+        ("positive", ("hum", "hiss")),
+        ("positive", ("sweep",)),
+    ]
     assert {entry.source for entry in taken} == {"suggest:typical"}
     assert take_answers(project.log, table, annotator="ann") == ()
     assert len(project.suggest(18)) == 13
@@ -317,4 +318,4 @@ def test_a_project_that_was_moved_still_works(project: Project, kinds: Path) -> 
     assert len(moved.log.entries()) == 9
     assert moved.learn().step.n_answers == 9
     assert isinstance(moved.log, LabelLog)
-    assert pool_of(moved.model, moved.index, place).scores is not None
+    assert candidate_pool(moved.model, moved.index, place).scores is not None

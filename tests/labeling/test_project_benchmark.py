@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.base.files import read_json
+from semisonic.core.files import read_json
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

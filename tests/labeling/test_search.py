@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labeling_sounds import KINDS, RATE, sound
 
-from semisonic.base.errors import AudioError, DataError, OptionError
-from semisonic.data import Clips
-from semisonic.labeling import EmbeddingIndex, SearchOptions, embed, run_search
-from semisonic.labeling.hits import find_hits
+from semisonic.core.errors import AudioError, DataError, OptionError
+from semisonic.data.clips import Clips
+from semisonic.labeling.embed_run import embed
+from semisonic.labeling.index import EmbeddingIndex, find_hits
 from semisonic.labeling.nearest import Nearest
+from semisonic.labeling.options import SearchOptions
+from semisonic.labeling.search import run_search
 
 
 @pytest.fixture

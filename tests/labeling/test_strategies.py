@@ -11,12 +11,24 @@ from hypothesis import strategies as st
 from scipy.stats import entropy as scipy_entropy
 from sklearn.metrics import pairwise_distances
 
-from semisonic.base.errors import DataError
-from semisonic.data import Clips
+from semisonic.core.errors import DataError
+from semisonic.data.clips import Clips
 from semisonic.labeling.nearest import unit
-from semisonic.labeling.spreading import alternating, by_chance, filled, interleaved, thinned
-from semisonic.labeling.strategies import doubtful_centres, k_centre, typical, uncertain
-from semisonic.labeling.uncertainty import binary_entropy, entropy, margin, uncertainty
+from semisonic.labeling.sampling import (
+    alternating,
+    binary_entropy,
+    by_chance,
+    doubtful_centres,
+    entropy,
+    filled,
+    interleaved,
+    k_centre,
+    margin,
+    thinned,
+    typical,
+    uncertain,
+    uncertainty,
+)
 
 NONE = np.zeros((0, 2), np.float32)
 
@@ -36,9 +48,14 @@ def table(files: list[str], starts: list[float], length: float = 5.0) -> Clips:
     names = np.array(files, np.str_)
     start = np.array(starts, np.float64)
     return Clips(
-        root="/pool", file=names, start_time=start, end_time=start + length, labels=((),) * n,
-        group=names, fold=np.zeros(n, np.int64),
-    )  # fmt: skip
+        root="/pool",
+        file=names,
+        start_time=start,
+        end_time=start + length,
+        labels=((),) * n,
+        group=names,
+        fold=np.zeros(n, np.int64),
+    )
 
 
 def test_doubts_by_hand() -> None:

@@ -8,21 +8,25 @@ import numpy as np
 import pytest
 from labeling_sounds import KINDS, MEL
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data import load_clips
-from semisonic.labeling import LabelLog, Queue, embed, suggest
-from semisonic.labeling.pool import Pool, pool_of
-from semisonic.labeling.suggesting import choose
-from semisonic.models import build, save
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data.datasets.load import load_clips
+from semisonic.labeling.embed_run import embed
+from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.queue import Queue
+from semisonic.labeling.suggest import CandidatePool, candidate_pool, choose, suggest
+from semisonic.models.model_file import save
+from semisonic.models.sound_model import build
 
 
 @pytest.fixture
-def pool(model: Path, kinds: Path, tmp_path: Path) -> Pool:
+def pool(model: Path, kinds: Path, tmp_path: Path) -> CandidatePool:
     """18 recordings with the scores of a model that nobody trained."""
-    return pool_of(model, embed(model, kinds, tmp_path / "index"), tmp_path / "more")
+    return candidate_pool(model, embed(model, kinds, tmp_path / "index"), tmp_path / "more")
 
 
-def test_a_queue_asks_nothing_twice_and_names_real_stretches(pool: Pool, kinds: Path) -> None:
+def test_a_queue_asks_nothing_twice_and_names_real_stretches(
+    pool: CandidatePool, kinds: Path
+) -> None:
     for strategy in ("mix", "random", "uncertain", "diverse", "typical"):
         queue = choose(pool, 10, strategy)
         assert len({(row.file, row.start_time) for row in queue}) == len(queue) == 10
@@ -36,7 +40,7 @@ def test_a_queue_asks_nothing_twice_and_names_real_stretches(pool: Pool, kinds: 
     assert len(choose(pool, 100, "mix")) == 18
 
 
-def test_reasons_and_the_random_part(pool: Pool) -> None:
+def test_reasons_and_the_random_part(pool: CandidatePool) -> None:
     queue = choose(pool, 10, "mix", random_share=0.3)
     why = [row.why for row in queue]
     assert (why.count("random"), why.count("uncertain")) == (3, 7)
@@ -46,7 +50,7 @@ def test_reasons_and_the_random_part(pool: Pool) -> None:
     assert [row.source for row in queue if row.why == "random"] == ["suggest:random"] * 3
 
 
-def test_uncertain_asks_the_largest_doubts(pool: Pool) -> None:
+def test_uncertain_asks_the_largest_doubts(pool: CandidatePool) -> None:
     assert pool.scores is not None
     queue = choose(pool, 4, "uncertain")
     best = np.sort(pool.scores, axis=1)
@@ -68,15 +72,21 @@ def test_without_a_classifier_typical_stretches_of_all_kinds_are_asked(
         suggest(None, index, 3, strategy="uncertain")
 
 
-def test_what_is_answered_or_passed_over_is_not_asked_again(pool: Pool, tmp_path: Path) -> None:
+def test_what_is_answered_or_passed_over_is_not_asked_again(
+    pool: CandidatePool, tmp_path: Path
+) -> None:
     log = LabelLog(tmp_path / "labels.jsonl")
     first = choose(pool, 6, "mix").seen_from(log.root)
     for number, row in enumerate(first):
         skipped = number == 0
         log.append(
-            row.file, row.start_time, row.end_time, () if skipped else "hum",
-            presence="uncertain" if skipped else "positive", source=row.source,
-        )  # fmt: skip
+            row.file,
+            row.start_time,
+            row.end_time,
+            () if skipped else "hum",
+            presence="uncertain" if skipped else "positive",
+            source=row.source,
+        )
     asked = {row.file for row in first}
     for strategy in ("mix", "random", "diverse", "typical"):
         then = choose(pool, 18, strategy, exclude=log).seen_from(log.root)
@@ -95,7 +105,7 @@ def test_windows_of_one_recording_are_spread(model: Path, long: Path, kinds: Pat
     assert len({row.start_time for row in alone}) == 6
 
 
-def test_a_queue_is_read_as_it_was_written(pool: Pool, tmp_path: Path) -> None:
+def test_a_queue_is_read_as_it_was_written(pool: CandidatePool, tmp_path: Path) -> None:
     queue = choose(pool, 8, "mix")
     path = queue.write(tmp_path / "deep" / "queue.csv")
     again = Queue.read(path)
@@ -120,7 +130,7 @@ def test_a_queue_is_read_as_it_was_written(pool: Pool, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"strategy": "mixed"}, {"n": 0}, {"random_share": 1.5}, {"strategy": ""}]
 )
-def test_wrong_options_are_refused(pool: Pool, wrong: dict[str, object]) -> None:
+def test_wrong_options_are_refused(pool: CandidatePool, wrong: dict[str, object]) -> None:
     with pytest.raises(OptionError):
         suggest(None, pool, **wrong)  # type: ignore[arg-type]
 
@@ -129,6 +139,6 @@ def test_an_index_of_another_model_is_made_anew(model: Path, kinds: Path, tmp_pa
     other = build("(4)3c-2p-gp", MEL, ("x", "y"), standardize="none", seed=5)
     save(tmp_path / "other.zip", other, about={"seed": 5})
     index = embed(model, kinds, tmp_path / "index")
-    pool = pool_of(tmp_path / "other.zip", index, tmp_path / "cache")
+    pool = candidate_pool(tmp_path / "other.zip", index, tmp_path / "cache")
     assert pool.classes == ("x", "y")
     assert pool.vectors.shape == (18, 4)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from semisonic.features import MelOptions
-from semisonic.learning import Objective
-from semisonic.models import AutoEncoder, PretrainedEncoder, build_autoencoder, build_encoder
+from semisonic.features.options import MelOptions
+from semisonic.learning.objective import Objective
+from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
+from semisonic.models.pretrained import PretrainedEncoder, build_encoder
 
 MEL = MelOptions(sample_rate=8000, duration=0.8, n_fft=512, hop_length=256, n_mels=16)
 DELTAS = MelOptions(
@@ -75,9 +76,12 @@ def loss_of(objective: Objective, x: Tensor, seed: int = 5) -> float:
 
 
 def learn(
-    objective: Objective, x: Tensor, steps: int = 60, rate: float = 5e-3,
+    objective: Objective,
+    x: Tensor,
+    steps: int = 60,
+    rate: float = 5e-3,
     each: Callable[[], None] = lambda: None,
-) -> None:  # fmt: skip
+) -> None:
     """A few steps of plain training."""
     torch.manual_seed(0)
     objective.train()

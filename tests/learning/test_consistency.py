@@ -9,8 +9,8 @@ import torch
 from learning_standins import Clips, Linear, Plus, features
 from torch import nn
 
-from semisonic.base.errors import OptionError
-from semisonic.learning import MeanTeacher, PiModel
+from semisonic.core.errors import OptionError
+from semisonic.learning.consistency import MeanTeacher, PiModel
 
 Y = torch.arange(8) % 4
 

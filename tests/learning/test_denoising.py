@@ -7,8 +7,8 @@ import torch
 from pretext_parts import DELTAS, MEL, Clips, autoencoder, clips, learn, loss_of
 from torch import nn
 
-from semisonic.base.errors import OptionError
-from semisonic.learning import Denoising, Reconstruction
+from semisonic.core.errors import OptionError
+from semisonic.learning.reconstruction import Denoising, Reconstruction
 
 
 class Seen(nn.Module):

@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from learning_standins import Clips, Linear, Plus, Sure, features
 from torch import nn
 
-from semisonic.base.errors import OptionError
-from semisonic.learning import FixMatch
-from semisonic.learning.alignment import Alignment
-from semisonic.learning.thresholds import Threshold
+from semisonic.core.errors import OptionError
+from semisonic.learning.fixmatch import Alignment, FixMatch, Threshold
 
 Y = torch.tensor([0, 1, 2, 3, 4, 5])
 

@@ -9,10 +9,9 @@ import torch
 from pretext_parts import Clips
 from torch.nn import functional as F
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.features import Standardize
-from semisonic.learning.gan import BOUND, ConditionalGan
-from semisonic.learning.vae import ConditionalVae
+from semisonic.core.errors import DataError, OptionError
+from semisonic.features.frontend import Standardize
+from semisonic.learning.generated import BOUND, ConditionalGan, ConditionalVae
 from semisonic.models.generator import PatchCritic, PatchEncoder, PatchGenerator
 
 SIZE, K, FLOOR = (12, 14), 3, -80.0

@@ -9,9 +9,12 @@ import torch
 from pretext_parts import MEL, NET, Clips, Jitter, clips
 from torch import Tensor
 
-from semisonic.base.errors import OptionError
-from semisonic.learning import Byol, Joint, Masked, Reconstruction, Supervised
-from semisonic.models import AutoEncoder, build
+from semisonic.core.errors import OptionError
+from semisonic.learning.contrastive import Byol
+from semisonic.learning.reconstruction import Masked, Reconstruction
+from semisonic.learning.supervised import Joint, Supervised
+from semisonic.models.autoencoder import AutoEncoder
+from semisonic.models.sound_model import build
 
 
 @dataclass(frozen=True)

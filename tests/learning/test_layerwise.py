@@ -8,8 +8,8 @@ import pytest
 import torch
 from pretext_parts import DELTAS, MEL, Clips, autoencoder, clips, learn, loss_of
 
-from semisonic.base.errors import ModelError
-from semisonic.learning import LayerReconstruction, layer_decoder, put_together
+from semisonic.core.errors import ModelError
+from semisonic.learning.reconstruction import LayerReconstruction, layer_decoder, put_together
 from semisonic.models.initialise import initialise
 
 

@@ -11,15 +11,15 @@ import torch
 from sklearn.metrics import log_loss
 from torch.nn import functional
 
-from semisonic.base.errors import DataError, OptionError
+from semisonic.core.errors import DataError, OptionError
 from semisonic.learning.losses import (
     CrossEntropy,
     GeneralisedCrossEntropy,
-    LossOptions,
     SmallLoss,
     SoftBootstrapping,
     create_loss,
 )
+from semisonic.learning.options import LossOptions
 
 ALL = [CrossEntropy, SoftBootstrapping, GeneralisedCrossEntropy]
 

@@ -9,16 +9,19 @@ from hypothesis import strategies as st
 from pretext_parts import DELTAS, MEL, Clips, autoencoder, clips, learn, loss_of
 from torch import nn
 
-from semisonic.base.errors import OptionError
-from semisonic.learning import Masked
-from semisonic.learning.masked import patch_mask
+from semisonic.core.errors import OptionError
+from semisonic.learning.reconstruction import Masked, patch_mask
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(2, 30), st.integers(2, 40), st.integers(1, 12), st.integers(1, 12),
-    st.floats(0.01, 0.99), st.integers(0, 99),
-)  # fmt: skip
+    st.integers(2, 30),
+    st.integers(2, 40),
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.floats(0.01, 0.99),
+    st.integers(0, 99),
+)
 def test_as_many_patches_are_hidden_in_each_clip(mels, frames, height, width, share, seed):
     torch.manual_seed(seed)
     x = torch.zeros(5, 2, mels, frames)

@@ -7,9 +7,10 @@ import torch
 from learning_standins import Clips, Linear, Plus, features
 from torch import nn
 
-from semisonic.base.errors import OptionError
-from semisonic.learning import MeanTeacher, PiModel, Supervised
+from semisonic.core.errors import OptionError
+from semisonic.learning.consistency import MeanTeacher, PiModel
 from semisonic.learning.losses import CrossEntropy, SoftBootstrapping
+from semisonic.learning.supervised import Supervised
 
 
 def targets(n, seed):

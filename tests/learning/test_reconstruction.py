@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from semisonic.learning import Reconstruction
+from semisonic.learning.reconstruction import Reconstruction
 
 
 @dataclass(frozen=True)

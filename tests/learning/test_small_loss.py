@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from semisonic.base.errors import OptionError
+from semisonic.core.errors import OptionError
 from semisonic.learning.losses import CrossEntropy, GeneralisedCrossEntropy, SmallLoss
 
 

@@ -10,9 +10,10 @@ from learning_standins import Linear, Plus
 from sklearn.metrics import log_loss
 from torch import nn
 
-from semisonic.base.errors import DataError, ModelError, OptionError
-from semisonic.learning import FixMatch, Supervised
+from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.learning.fixmatch import FixMatch
 from semisonic.learning.losses import CrossEntropy
+from semisonic.learning.supervised import Supervised
 
 
 @pytest.fixture

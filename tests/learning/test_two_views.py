@@ -8,9 +8,11 @@ import torch
 from pretext_parts import DELTAS, MEL, Clips, Jitter, clips, encoder, learn, loss_of
 from torch import nn
 
-from semisonic.base.errors import OptionError
-from semisonic.features.augment import TimeCrop, augmenter, preset
-from semisonic.learning import Byol, SimClr, VicReg, pooled, spread_of
+from semisonic.core.errors import OptionError
+from semisonic.features.augment.chain import augmenter
+from semisonic.features.augment.time import TimeCrop
+from semisonic.features.options import preset
+from semisonic.learning.contrastive import Byol, SimClr, VicReg, embedding_spread, pooled
 
 
 def make(kind, mel=MEL, view=None, **options):
@@ -78,7 +80,7 @@ def test_the_loss_falls_on_held_out_clips_and_the_embedding_stays_wide(kind):
     learn(objective, x, steps=40, rate=5e-3)
     assert loss_of(objective, others) < 0.7 * before
     objective.eval()
-    assert not spread_of(objective.embed(others).detach()).is_collapsed
+    assert not embedding_spread(objective.embed(others).detach()).is_collapsed
 
 
 def test_without_the_parts_that_keep_it_wide_the_embedding_collapses():

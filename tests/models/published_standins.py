@@ -172,12 +172,22 @@ class Inverted(nn.Module):
 
 # kernel, inner width, width, step, width inside the squeeze, activation: mn04, counted by hand
 MN04 = [
-    (3, 8, 8, 1, 0, "RE"), (3, 24, 16, 2, 0, "RE"), (3, 32, 16, 1, 0, "RE"),
-    (5, 32, 16, 2, 8, "RE"), (5, 48, 16, 1, 16, "RE"), (5, 48, 16, 1, 16, "RE"),
-    (3, 96, 32, 2, 0, "HS"), (3, 80, 32, 1, 0, "HS"), (3, 72, 32, 1, 0, "HS"),
-    (3, 72, 32, 1, 0, "HS"), (3, 192, 48, 1, 48, "HS"), (3, 272, 48, 1, 72, "HS"),
-    (5, 272, 64, 2, 72, "HS"), (5, 384, 64, 1, 96, "HS"), (5, 384, 64, 1, 96, "HS"),
-]  # fmt: skip
+    (3, 8, 8, 1, 0, "RE"),
+    (3, 24, 16, 2, 0, "RE"),
+    (3, 32, 16, 1, 0, "RE"),
+    (5, 32, 16, 2, 8, "RE"),
+    (5, 48, 16, 1, 16, "RE"),
+    (5, 48, 16, 1, 16, "RE"),
+    (3, 96, 32, 2, 0, "HS"),
+    (3, 80, 32, 1, 0, "HS"),
+    (3, 72, 32, 1, 0, "HS"),
+    (3, 72, 32, 1, 0, "HS"),
+    (3, 192, 48, 1, 48, "HS"),
+    (3, 272, 48, 1, 72, "HS"),
+    (5, 272, 64, 2, 72, "HS"),
+    (5, 384, 64, 1, 96, "HS"),
+    (5, 384, 64, 1, 96, "HS"),
+]
 
 
 class Mn04(nn.Module):
@@ -193,9 +203,13 @@ class Mn04(nn.Module):
         blocks.append(norm_conv(width, 384, 1, 1, 1, "HS"))
         self.features = nn.Sequential(*blocks)
         self.classifier = nn.Sequential(
-            nn.Identity(), nn.Identity(), nn.Linear(384, 512), nn.Hardswish(), nn.Identity(),
+            nn.Identity(),
+            nn.Identity(),
+            nn.Linear(384, 512),
+            nn.Hardswish(),
+            nn.Identity(),
             nn.Linear(512, 527),
-        )  # fmt: skip
+        )
 
     def embed(self, x: Tensor) -> Tensor:
         y: Tensor = self.features(x)

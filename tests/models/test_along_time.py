@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from semisonic.base.errors import ModelError
-from semisonic.features import MelOptions
-from semisonic.models import build
+from semisonic.core.errors import ModelError
+from semisonic.features.options import MelOptions
+from semisonic.models.sound_model import build
 
 MEL = MelOptions(sample_rate=8000, duration=2.0, n_fft=256, hop_length=128, n_mels=32)
 CLASSES = ("a", "b", "c")
@@ -42,9 +42,11 @@ def test_a_frame_is_what_the_network_says_of_that_frame_alone(name: str) -> None
 
 @pytest.mark.parametrize("name", ["small", "base", "m5", "cnn14"])
 def test_a_click_is_felt_at_its_time(name: str) -> None:
-    mel = MelOptions(sample_rate=8000, duration=4.0, input="wave") if name == "m5" else (
-        MelOptions(sample_rate=8000, duration=4.0, n_fft=256, hop_length=128, n_mels=64)
-    )  # fmt: skip
+    mel = (
+        MelOptions(sample_rate=8000, duration=4.0, input="wave")
+        if name == "m5"
+        else (MelOptions(sample_rate=8000, duration=4.0, n_fft=256, hop_length=128, n_mels=64))
+    )
     model = build(name, mel, CLASSES).eval()
     x = torch.zeros((1, *mel.shape)) if name == "m5" else torch.full((1, *mel.shape), -40.0)
     for at in (0.8, 2.0, 3.1):

@@ -11,22 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semisonic.base.errors import ModelError
-from semisonic.features import MelOptions
-from semisonic.models import (
-    PAPER,
-    AutoEncoder,
-    ConvEncoder,
-    build,
-    build_autoencoder,
-    count_macs,
-    count_parameters,
-    parse,
-)
-from semisonic.models.decoders import DECODERS
-from semisonic.models.decoders.subpixel import SubPixelDecoder, shuffle_cells
-from semisonic.models.decoders.unet import UNetDecoder
-from semisonic.models.layers import SameConv
+from semisonic.core.errors import ModelError
+from semisonic.features.options import MelOptions
+from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
+from semisonic.models.decoders import DECODERS, SubPixelDecoder, UNetDecoder, shuffle_cells
+from semisonic.models.encoder import ConvEncoder, SameConv
+from semisonic.models.inspection import count_macs, count_parameters
+from semisonic.models.notation import PAPER, parse
+from semisonic.models.sound_model import build
 
 SEED = MelOptions(44100, n_fft=12288, hop_length=6144, n_mels=28)
 LITTLE = "(6)5c-2p-(8)3c-2p-(8)3c-2p"
@@ -75,8 +67,10 @@ def test_the_unpool_decoder_is_the_published_one() -> None:
     code, trace = autoencoder.encoder.trace(x, switches=True)
     convs = [m for m in autoencoder.decoder.modules() if isinstance(m, nn.Conv2d)]
     assert [(c.in_channels, c.out_channels, c.kernel_size) for c in convs] == [
-        (8, 8, (3, 3)), (8, 6, (3, 3)), (6, 1, (5, 5)),
-    ]  # fmt: skip
+        (8, 8, (3, 3)),
+        (8, 6, (3, 3)),
+        (6, 1, (5, 5)),
+    ]
     y = code
     for i, conv in zip((2, 1, 0), convs, strict=True):
         undo = trace.downs[i]
@@ -90,13 +84,20 @@ def test_the_unpool_decoder_is_the_published_one() -> None:
 @pytest.mark.parametrize("decoder", DECODERS)
 @settings(max_examples=12, deadline=None)
 @given(
-    text=st.sampled_from([
-        LITTLE, "(4)4c-2p-(3)2x5c-3x2p", "(4)3c-(5)3c-2x1p-(6)3c", "2p-(4)3c-2p", "(4)3c-2p-2p",
-        "(3)5c-3p/2-(4)3cbn-2p/3", "(4)3c",
-    ]),
+    text=st.sampled_from(
+        [
+            LITTLE,
+            "(4)4c-2p-(3)2x5c-3x2p",
+            "(4)3c-(5)3c-2x1p-(6)3c",
+            "2p-(4)3c-2p",
+            "(4)3c-2p-2p",
+            "(3)5c-3p/2-(4)3cbn-2p/3",
+            "(4)3c",
+        ]
+    ),
     size=st.tuples(st.integers(9, 30), st.integers(9, 41)),
     channels=st.sampled_from([1, 2]),
-)  # fmt: skip
+)
 def test_the_output_has_the_shape_of_the_input(
     decoder: str, text: str, size: tuple[int, int], channels: int
 ) -> None:

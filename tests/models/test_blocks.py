@@ -7,11 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semisonic.base.errors import ModelError
-from semisonic.models.blocks import BLOCKS, block_class
-from semisonic.models.blocks.excitation import Excitation
-from semisonic.models.blocks.stochastic_depth import StochasticDepth
-from semisonic.models.frequency_norm import FrequencyNorm
+from semisonic.core.errors import ModelError
+from semisonic.models.blocks import BLOCKS, Excitation, StochasticDepth, block_class
+from semisonic.models.staged import FrequencyNorm
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -71,8 +69,10 @@ def test_the_inverted_block_filters_each_map_alone() -> None:
     block = block_class("inverted")(4, 6)
     convs = [m for m in block.modules() if isinstance(m, nn.Conv2d)]
     assert [(c.in_channels, c.out_channels, c.groups) for c in convs] == [
-        (4, 12, 1), (12, 12, 12), (12, 6, 1),
-    ]  # fmt: skip
+        (4, 12, 1),
+        (12, 12, 12),
+        (12, 6, 1),
+    ]
 
 
 def test_the_broadcast_block_looks_along_time_on_one_row() -> None:

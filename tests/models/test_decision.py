@@ -15,13 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from semisonic.base.calibration import ISOTONIC, TEMPERATURE, VECTOR, Calibration
-from semisonic.base.errors import ModelError
-from semisonic.features import MelOptions
-from semisonic.models import SoundModel, build, container, load, read_about, save
-from semisonic.models.decision import Decision
+from semisonic.core.errors import ModelError
+from semisonic.features.options import MelOptions
+from semisonic.models import model_file as container
+from semisonic.models.calibration import ISOTONIC, TEMPERATURE, VECTOR, Calibration
+from semisonic.models.decision import (
+    Decision,
+    DistanceRule,
+    EnergyRule,
+    NoiseRule,
+    OodLimit,
+    OodRules,
+)
 from semisonic.models.decision_module import DecisionModule
-from semisonic.models.unknown import Distance, Energy, Limit, Noise, Unknown
+from semisonic.models.model_file import load, read_about, save
+from semisonic.models.sound_model import SoundModel, build
 
 MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
 CLASSES = ("rain", "Hund", "пила")
@@ -43,13 +51,13 @@ def whole() -> Decision:
     rng = np.random.default_rng(0)
     table = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
     directions = np.linalg.qr(rng.normal(size=(DIM, 2)))[0].astype(np.float32)
-    distance = Distance(Limit(3.0, 0.5), table(3, DIM), directions, np.abs(table(3)))
+    distance = DistanceRule(OodLimit(3.0, 0.5), table(3, DIM), directions, np.abs(table(3)))
     widths = np.full(N_STATISTICS, 0.002, np.float32)
-    noise = Noise(Limit(0.0, 1.0), widths, 0.02 * table(4, N_STATISTICS), table(4), 0.25)
+    noise = NoiseRule(OodLimit(0.0, 1.0), widths, 0.02 * table(4, N_STATISTICS), table(4), 0.25)
     return Decision(
         CALIBRATIONS[2],
         dict(zip(CLASSES, (0.5, 0.25, 0.75), strict=True)),
-        Unknown((Energy(Limit(4.0, 1.0)), distance, noise), 0.95),
+        OodRules((EnergyRule(OodLimit(4.0, 1.0)), distance, noise), 0.95),
         {"clips": 12},
     )
 
@@ -102,9 +110,9 @@ def test_a_calibration_comes_back_from_json(calibration: Calibration) -> None:
 def test_noise_claims_little_and_keeps_its_order() -> None:
     logits = np.array([[9.0, 1.0, 0.0], [4.0, 1.0, 0.0]])
     centre, one = np.ones((1, DIM), np.float32), np.ones(1, np.float32)
-    noise = Noise(Limit(0.5, 0.1), np.ones(DIM, np.float32), centre, one, 0.0)
+    noise = NoiseRule(OodLimit(0.5, 0.1), np.ones(DIM, np.float32), centre, one, 0.0)
     statistics = np.stack([np.zeros(DIM), np.ones(DIM)])  # the second is the centre of noise
-    rule = Unknown((noise,), 0.95)
+    rule = OodRules((noise,), 0.95)
     scores, known = scored(Decision(unknown=rule), logits, None, statistics)
     assert known[0] > 0.9
     assert known[1] < 0.5
@@ -118,7 +126,7 @@ def test_noise_claims_little_and_keeps_its_order() -> None:
 
 def test_other_unknown_sounds_keep_their_scores() -> None:
     logits = np.array([[9.0, 1.0, 0.0], [2.0, 1.0, 0.0]])
-    rule = Unknown((Energy(Limit(-5.0, 0.5)),), 0.95)
+    rule = OodRules((EnergyRule(OodLimit(-5.0, 0.5)),), 0.95)
     scores, known = scored(Decision(unknown=rule), logits)
     np.testing.assert_array_equal(known >= 0.5, [True, False])
     plain, _ = scored(Decision(), logits)
@@ -225,19 +233,18 @@ HOSTILE = {
     "text for a number": _put("decision", "calibration", "offset", value=["a", "b", "c"]),
     "a number too large": _put("decision", "calibration", "offset", value=[10**400, 0, 0]),
     "falling knots": _put(
-        "decision", "calibration",
+        "decision",
+        "calibration",
         value={"method": "isotonic", "knots": [[[0.0, 1.0], [0.9, 0.1]]] * 3},
     ),
-    "a threshold over one": _put(
-        "decision", "thresholds", value=dict.fromkeys(CLASSES, 1.5)
-    ),
+    "a threshold over one": _put("decision", "thresholds", value=dict.fromkeys(CLASSES, 1.5)),
     "another class's threshold": _put("decision", "thresholds", value={"cat": 0.5}),
     "an unknown rule": _put("decision", "unknown", "rules", value={"eval": {"limit": [0, 1]}}),
     "no spread": _put("decision", "unknown", "rules", "energy", "limit", value=[0.0, 0.0]),
     "kept too much": _put("decision", "unknown", "kept", value=7),
     "tables of no rule": _put("decision", "unknown", "rules", value={}),
     "no decision for the tables": lambda said: said.pop("decision"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE.keys())
@@ -274,7 +281,7 @@ def test_in_the_precision_of_files_the_scores_are_the_same(
 ) -> None:
     rng = np.random.default_rng(0)
     tables = [rng.normal(0, 3, (40, n)) for n in (3, DIM, N_STATISTICS)]
-    for unknown in (Unknown(), whole().unknown):
+    for unknown in (OodRules(), whole().unknown):
         decision = Decision(calibration, unknown=unknown)
         expected, _ = scored(decision, *tables, multi_label=multi_label)
         module = DecisionModule(decision, multi_label=multi_label, dtype=torch.float32)
@@ -286,7 +293,7 @@ def test_in_the_precision_of_files_the_scores_are_the_same(
 def test_a_rule_on_statistics_lies_in_the_file(tmp_path: Path) -> None:
     made = model()
     assert made.statistics.out_features == N_STATISTICS
-    made.decision = Decision(unknown=Unknown(whole().unknown.parts[::2], 0.95))
+    made.decision = Decision(unknown=OodRules(whole().unknown.parts[::2], 0.95))
     assert made.decision.unknown.names == ("energy", "noise")
     save(tmp_path / "a.zip", made)
     x = torch.randn(6, *MEL.shape) * 20 - 40

@@ -9,24 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from semisonic.features import MelOptions
-from semisonic.models import (
-    build,
-    build_autoencoder,
-    count_macs,
-    count_parameters,
-    load,
-    load_encoder,
-    names,
-    save,
-    save_encoder,
-    transfer,
-)
-from semisonic.models.catalogue import from_design
-from semisonic.models.design import Design, Stage, Stem
-from semisonic.models.designs import DESIGNS
-from semisonic.models.plan import frames_after
-from semisonic.models.staged_encoder import fold
+from semisonic.features.options import MelOptions
+from semisonic.models.autoencoder import build_autoencoder
+from semisonic.models.catalogue import from_design, names
+from semisonic.models.encoder import frames_after
+from semisonic.models.inspection import count_macs, count_parameters
+from semisonic.models.model_file import load, load_encoder, save, save_encoder
+from semisonic.models.pretrained import transfer
+from semisonic.models.sound_model import build
+from semisonic.models.staged import DESIGNS, NetworkDesign, StageDesign, StemDesign, fold
 
 TEN = [f"class {i}" for i in range(10)]
 SHORT = MelOptions(duration=1.0, n_mels=32)
@@ -170,7 +161,9 @@ def test_folded_maps_know_where_in_mel_a_sound_is() -> None:
 
 
 def test_stochastic_depth_rises_from_block_to_block() -> None:
-    design = Design(Stem(4), (Stage(4, depth=2), Stage(8, depth=2)), drop_path=0.4)
+    design = NetworkDesign(
+        StemDesign(4), (StageDesign(4, depth=2), StageDesign(8, depth=2)), drop_path=0.4
+    )
     encoder = from_design("mine", design, SHORT.shape).encoder
     rates = [m.probability for m in encoder.modules() if type(m).__name__ == "StochasticDepth"]
     assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4])

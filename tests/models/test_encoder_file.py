@@ -9,20 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from semisonic.base.errors import ModelError
-from semisonic.features import MelOptions
-from semisonic.models import (
-    AutoEncoder,
-    PretrainedEncoder,
-    build,
-    build_autoencoder,
-    build_encoder,
-    load,
-    load_encoder,
-    read_about,
-    save_encoder,
-    transfer,
-)
+from semisonic.core.errors import ModelError
+from semisonic.features.options import MelOptions
+from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
+from semisonic.models.model_file import load, load_encoder, read_about, save_encoder
+from semisonic.models.pretrained import PretrainedEncoder, build_encoder, transfer
+from semisonic.models.sound_model import build
 
 MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16, deltas=True)
 NET = "(4)3cbn-2p-(6)3c-2p"

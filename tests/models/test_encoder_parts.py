@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from semisonic.models import create
-from semisonic.models.plan import Trace
+from semisonic.models.catalogue import create
+from semisonic.models.encoder import Trace
 
 SHAPE = (2, 40, 52)
 

@@ -15,24 +15,15 @@ from onnx_bytes import yamnet_model
 from published_standins import Cnn14, Mn04, PannsMobile, Yamnet, shaken
 from torch import Tensor, nn
 
-from semisonic.base.errors import ModelError, OptionError
-from semisonic.features import Frontend
-from semisonic.models import (
-    PUBLISHED,
-    PretrainedEncoder,
-    build,
-    convert_published,
-    create,
-    load,
-    load_encoder,
-    read_about,
-    save,
-    save_encoder,
-    transfer,
-)
-from semisonic.models.general import panns
-from semisonic.models.general.found import Found
-from semisonic.models.general.layouts import YAMNET_EPS, folded
+from semisonic.core.errors import ModelError, OptionError
+from semisonic.features.frontend import Frontend
+from semisonic.models.catalogue import create
+from semisonic.models.model_file import load, load_encoder, read_about, save, save_encoder
+from semisonic.models.networks import panns
+from semisonic.models.pretrained import PretrainedEncoder, transfer
+from semisonic.models.published import PUBLISHED, YAMNET_EPS, convert_published, folded
+from semisonic.models.sound_model import build
+from semisonic.models.weight_files import WeightTensors
 
 STANDINS = {"yamnet": Yamnet, "panns-mobilenet": PannsMobile, "mn04": Mn04}
 
@@ -166,7 +157,7 @@ def test_a_symmetric_window_makes_next_to_no_difference() -> None:
 def test_yamnet_is_the_same_out_of_a_graph_with_folded_and_quantised_weights(
     tmp_path: Path,
 ) -> None:
-    from semisonic.models.general.layouts import read_yamnet
+    from semisonic.models.published import read_yamnet
 
     _, file = written("yamnet", tmp_path)
     tensors = {name: value.numpy() for name, value in read_yamnet(file).items()}
@@ -197,8 +188,11 @@ def test_a_fold_is_the_convolution_and_the_norm_behind_it() -> None:
     convolved = np.einsum("oihw,ihw->o", weight, x)
     expected = (convolved - mean) / np.sqrt(variance + YAMNET_EPS) * gain + shift
     parts = {"weight": gain, "bias": shift, "running_mean": mean, "running_var": variance}
-    found = Found("a file", {f"a.bn.{k}": torch.from_numpy(v) for k, v in parts.items()}
-                  | {"a.conv.weight": torch.from_numpy(weight)})  # fmt: skip
+    found = WeightTensors(
+        "a file",
+        {f"a.bn.{k}": torch.from_numpy(v) for k, v in parts.items()}
+        | {"a.conv.weight": torch.from_numpy(weight)},
+    )
     w, b = folded(found, "a", weight.shape, YAMNET_EPS)
     found.finish()
     np.testing.assert_allclose(
@@ -250,7 +244,7 @@ def test_yamnet_takes_clips_of_any_length_and_of_several_at_once() -> None:
 
 
 def test_yamnet_has_no_way_back_for_a_decoder() -> None:
-    from semisonic.models import build_autoencoder
+    from semisonic.models.autoencoder import build_autoencoder
 
     with pytest.raises(ModelError, match="patches overlap"):
         build_autoencoder("yamnet", PUBLISHED["yamnet"].mel, decoder="upsample")
@@ -258,7 +252,7 @@ def test_yamnet_has_no_way_back_for_a_decoder() -> None:
 
 @pytest.mark.parametrize("decoder", ["upsample", "unet"])
 def test_the_others_reconstruct_features_of_their_size(decoder: str) -> None:
-    from semisonic.models import build_autoencoder
+    from semisonic.models.autoencoder import build_autoencoder
 
     mel = replace(PUBLISHED["mn04"].mel, duration=0.5)
     network = build_autoencoder("mn04", mel, decoder=decoder)

@@ -9,13 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.base.errors import ModelError
-from semisonic.models import PAPER, Architecture, parse
-from semisonic.models.architecture import Conv, Dense, GlobalPool, Layer, Pool
+from semisonic.core.errors import ModelError
+from semisonic.models.notation import (
+    PAPER,
+    Architecture,
+    Conv,
+    Dense,
+    GlobalPool,
+    Layer,
+    MaxPooling,
+    parse,
+)
 
 sizes = st.tuples(st.integers(1, 20), st.integers(1, 20))
 convs = st.builds(Conv, st.integers(1, 512), sizes, st.booleans())
-pools = st.builds(Pool, sizes, sizes)
+pools = st.builds(MaxPooling, sizes, sizes)
 denses = st.builds(Dense, st.integers(1, 2000), st.booleans())
 
 
@@ -44,11 +52,11 @@ def test_loose_writing_means_the_same(
 def test_the_paper_is_read_as_it_is_meant() -> None:
     assert parse(PAPER).layers == (
         Conv(64, (5, 5)),
-        Pool((2, 2), (2, 2)),
+        MaxPooling((2, 2), (2, 2)),
         Conv(64, (3, 3)),
-        Pool((2, 2), (2, 2)),
+        MaxPooling((2, 2), (2, 2)),
         Conv(64, (3, 3)),
-        Pool((2, 2), (2, 2)),
+        MaxPooling((2, 2), (2, 2)),
         Dense(128),
     )
     assert str(parse(PAPER)) == PAPER
@@ -59,9 +67,9 @@ def test_the_extensions() -> None:
     architecture = parse(text)
     assert architecture.layers[:4] == (
         Conv(8, (5, 3), norm=True),
-        Pool((2, 1), (2, 1)),
-        Pool((3, 3), (2, 2)),
-        Pool((3, 3), (2, 1)),
+        MaxPooling((2, 1), (2, 1)),
+        MaxPooling((3, 3), (2, 2)),
+        MaxPooling((3, 3), (2, 1)),
     )
     assert architecture.has_global_pool
     assert architecture.dense == (Dense(64, relu=True), Dense(32))
@@ -134,7 +142,7 @@ def test_layers_in_a_wrong_order_are_refused() -> None:
 
 def test_reading_needs_no_torch() -> None:
     code = (
-        "import sys; from semisonic.models import parse; parse('(4)3c');"
+        "import sys; from semisonic.models.notation import parse; parse('(4)3c');"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from onnx_bytes import field, model, node, tensor
 
-from semisonic.base.errors import ModelError
-from semisonic.models.general.onnx import read_graph
-from semisonic.models.general.opening import open_onnx
+from semisonic.core.errors import ModelError
+from semisonic.models.weight_files import open_onnx, read_graph
 
 ARRAY = np.arange(300, dtype=np.float32).reshape(3, 100) / 7
 
@@ -37,8 +36,9 @@ def test_a_scalar_has_no_dimension_and_other_types_are_left_out() -> None:
 
 
 def test_nodes_keep_their_order_and_names() -> None:
-    graph = read_graph(model([node("Conv", ["x", "w"], ["y"]), node("Relu", ["y"], ["z"])], []),
-                       nothing)  # fmt: skip
+    graph = read_graph(
+        model([node("Conv", ["x", "w"], ["y"]), node("Relu", ["y"], ["z"])], []), nothing
+    )
     assert [(n.op, n.inputs, n.outputs) for n in graph.nodes] == [
         ("Conv", ("x", "w"), ("y",)),
         ("Relu", ("y",), ("z",)),

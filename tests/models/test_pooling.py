@@ -8,10 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from semisonic.base.errors import ModelError
-from semisonic.features import MelOptions
-from semisonic.models import GlobalPoolNeck, SoundModel, build
-from semisonic.models.pooling import OVER_TIME, AttentionPool, SalientPool, time_pool
+from semisonic.core.errors import ModelError
+from semisonic.features.options import MelOptions
+from semisonic.models.necks import (
+    OVER_TIME,
+    AttentionTimePool,
+    GlobalPoolNeck,
+    SalientTimePool,
+    time_pool,
+)
+from semisonic.models.sound_model import SoundModel, build
 
 SHORT = MelOptions(duration=4.0, n_mels=32)
 
@@ -63,14 +69,14 @@ def test_mean_maximum_and_last() -> None:
 
 def test_salient_by_brute_force() -> None:
     x = noise(2, 3, 14)
-    n = SalientPool.WINDOW
+    n = SalientTimePool.WINDOW
     means = torch.stack([x[:, :, i : i + n].mean(2) for i in range(14 - n + 1)], dim=2)
-    expected = means.sort(dim=2, descending=True).values[:, :, : SalientPool.TOP].mean(2)
+    expected = means.sort(dim=2, descending=True).values[:, :, : SalientTimePool.TOP].mean(2)
     torch.testing.assert_close(time_pool("salient", 3)(x), expected)
 
 
 def test_attention_listens_to_the_frame_with_the_highest_score() -> None:
-    pool = AttentionPool(8)
+    pool = AttentionTimePool(8)
     with torch.no_grad():
         pool.score.weight.zero_()
         pool.score.weight[1, 0] = 100.0  # the second group of two maps looks at map 0
@@ -100,10 +106,17 @@ def test_rows_stay_side_by_side() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "small", "fold", "salient", "vgg", "resnet", "crnn-lstm", "crnn-gru", "transformer",
+        "small",
+        "fold",
+        "salient",
+        "vgg",
+        "resnet",
+        "crnn-lstm",
+        "crnn-gru",
+        "transformer",
         "(6)5c-2p-(8)3c-3p/2-gp",
     ],
-)  # fmt: skip
+)
 def test_the_length_of_each_clip_of_a_batch_can_be_told(name: str) -> None:
     model: SoundModel = build(name, SHORT, "abc").eval()
     x = noise(3, *SHORT.shape)

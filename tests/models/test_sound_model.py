@@ -9,23 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from semisonic.base.errors import ModelError, OptionError
-from semisonic.features import MelOptions
-from semisonic.models import (
-    PAPER,
-    Body,
-    SoundModel,
-    build,
-    build_autoencoder,
-    count_macs,
-    count_parameters,
-    create,
-    dead_units,
-    names,
-    register,
-    transfer,
-)
+from semisonic.core.errors import ModelError, OptionError
+from semisonic.features.options import MelOptions
 from semisonic.models import registry as registry_file
+from semisonic.models.autoencoder import build_autoencoder
+from semisonic.models.catalogue import create, names
+from semisonic.models.inspection import count_macs, count_parameters, dead_units
+from semisonic.models.notation import PAPER
+from semisonic.models.pretrained import transfer
+from semisonic.models.registry import Backbone, register
+from semisonic.models.sound_model import SoundModel, build
 
 SHORT = MelOptions(duration=1.0, n_mels=32)
 CLASSES = ("rain", "dog", "siren")
@@ -164,9 +157,9 @@ def test_a_network_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_file, "_FACTORIES", dict(registry_file._FACTORIES))
 
     @register("mine")
-    def mine(shape: tuple[int, int, int]) -> Body:
+    def mine(shape: tuple[int, int, int]) -> Backbone:
         body = create("(4)3c-gp", shape)
-        return Body("mine", body.encoder, body.neck)
+        return Backbone("mine", body.encoder, body.neck)
 
     assert "mine" in names()
     assert build("mine", SHORT, CLASSES).from_features(noise(1, *SHORT.shape)).shape == (1, 3)
@@ -191,8 +184,11 @@ def test_transfer_copies_the_encoder_and_its_statistics() -> None:
     assert torch.equal(model.frontend.standardize.mean, autoencoder.frontend.standardize.mean)
     assert all(torch.equal(v, neck[n]) for n, v in model.neck.state_dict().items())
     assert {name for name, _ in done.kept} == {
-        "neck.dense.0.weight", "neck.dense.0.bias", "head.1.weight", "head.1.bias",
-    }  # fmt: skip
+        "neck.dense.0.weight",
+        "neck.dense.0.bias",
+        "head.1.weight",
+        "head.1.bias",
+    }
     assert set(model.state_dict()) == {*done.copied, *(name for name, _ in done.kept)}
     assert "copied" in str(done)
     with torch.no_grad():  # nothing is shared

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from semisonic.models import max_unpool
-from semisonic.models.plan import DownStep
+from semisonic.models.decoders import max_unpool
+from semisonic.models.encoder import DownStep
 
 
 def pool(x: Tensor, step: DownStep) -> tuple[Tensor, Tensor]:

@@ -105,7 +105,7 @@ def test_only_the_command_line_prints() -> None:
     found = [
         f"{file.relative_to(PACKAGE)}: {node.lineno}"
         for file in PACKAGE.rglob("*.py")
-        if not file.is_relative_to(PACKAGE / "apps")
+        if not file.is_relative_to(PACKAGE / "cli")
         for node in _nodes(file)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)

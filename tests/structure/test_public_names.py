@@ -14,7 +14,7 @@ def test_a_public_name_is_there(name: str) -> None:
 
 
 def test_the_list_of_names_is_that_of_the_rooms() -> None:
-    assert set(semisonic.__all__) == {*semisonic._ROOM_OF, "__version__"}
+    assert set(semisonic.__all__) == {*semisonic._MODULE_OF, "__version__"}
 
 
 def test_another_name_is_an_error() -> None:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from training_standins import ArrayStream, Classify, same_weights, small_net, weights
 
-from semisonic.training import FitOptions, fit
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 
 OPTIONS = FitOptions(
     epochs=4, learning_rate=0.01, precision="fp32", channels_last="off", checkpoint_interval=0.0
@@ -38,9 +39,11 @@ def test_is_called_once_a_step_after_the_weights_changed():
     fit(objective, {"labelled": stream}, one, seed=0)
     assert objective.n_calls == 1
     for before, now, followed in zip(
-        start.net.parameters(), objective.net.parameters(), objective.teacher.parameters(),
+        start.net.parameters(),
+        objective.net.parameters(),
+        objective.teacher.parameters(),
         strict=True,
-    ):  # fmt: skip
+    ):
         torch.testing.assert_close(followed, before.lerp(now, 0.5))
 
 

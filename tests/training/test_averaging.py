@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from training_standins import ArrayStream, Classify, same_weights, small_net, weights
 
-from semisonic.training import FitOptions, WeightAverage, fit
+from semisonic.training.loop import fit
+from semisonic.training.optimizer import WeightAverage
+from semisonic.training.options import FitOptions
 
 OPTIONS = FitOptions(
     epochs=2, learning_rate=0.01, precision="fp32", channels_last="off", ema_decay=0.7

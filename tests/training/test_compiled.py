@@ -8,16 +8,20 @@ import pytest
 import torch
 from training_standins import ArrayStream, Classify, same_weights, small_net, weights
 
-from semisonic.training import FitOptions, fit
-from semisonic.training.compiled import LEAST_STEPS, Computing, wants_compiling
-from semisonic.training.precision import Plan
+from semisonic.training.devices import LEAST_STEPS, ComputeStep, PrecisionPlan, wants_compiling
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 
 # Adam makes steps of full size of gradients that are nothing but rounding, as of a bias before
 # a normalisation; plain descent does not.
 OPTIONS = FitOptions(
-    epochs=2, optimizer="sgd", learning_rate=0.01, precision="fp32", channels_last="off",
+    epochs=2,
+    optimizer="sgd",
+    learning_rate=0.01,
+    precision="fp32",
+    channels_last="off",
     restore_best=False,
-)  # fmt: skip
+)
 
 
 def trained(options, dropout=0.0, norm=True):
@@ -84,7 +88,9 @@ def test_values_of_a_step_outlive_the_next(monkeypatch):
         return run
 
     monkeypatch.setattr(torch, "compile", replayed)
-    computing = Computing(Classify(small_net()), Plan(), torch.device("cpu"), compiled=True)
+    computing = ComputeStep(
+        Classify(small_net()), PrecisionPlan(), torch.device("cpu"), compiled=True
+    )
     stream = ArrayStream()
     first = computing.step({"labelled": stream.at(0)}, 1.0)["accuracy"]
     kept = first.clone()

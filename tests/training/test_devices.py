@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from semisonic.base.errors import OptionError
-from semisonic.training import choose_device
+from semisonic.core.errors import OptionError
+from semisonic.training.devices import choose_device
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import pytest
 import torch
 from training_standins import ArrayStream, Classify, small_net, weights, without_seconds
 
-from semisonic.training import FitOptions, fit
-from semisonic.training.distributed import World, join
+from semisonic.training.devices import World, join
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 from waiting import LONG
 
 OPTIONS = FitOptions(

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.training import EarlyStopping, lower_is_better
+from semisonic.training.optimizer import EarlyStopping, lower_is_better
 
 VALUES = st.lists(st.integers(0, 5).map(float) | st.just(math.nan), min_size=1, max_size=15)
 

@@ -8,16 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
-from training_standins import (
-    ArrayStream,
-    Classify,
-    same_weights,
-    small_net,
-    weights,
-)
+from training_standins import ArrayStream, Classify, same_weights, small_net, weights
 
-from semisonic.base.errors import ModelError, OptionError, TrainingError
-from semisonic.training import FitOptions, fit
+from semisonic.core.errors import ModelError, OptionError, TrainingError
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 
 PLAIN = FitOptions(epochs=3, learning_rate=0.01, precision="fp32", channels_last="off")
 
@@ -266,7 +261,7 @@ def test_writes_strict_json_without_times(tmp_path):
 
 
 def test_moves_along_a_progress_bar(capsys):
-    from semisonic.base import progress
+    from semisonic.core import progress
 
     progress.show()
     try:

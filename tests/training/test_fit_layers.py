@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from semisonic.data.streams import Stream
-from semisonic.features import MelOptions
-from semisonic.learning import LayerReconstruction, layer_decoder
-from semisonic.models import AutoEncoder, build_autoencoder
-from semisonic.training import FitOptions
+from semisonic.data.batches import Stream
+from semisonic.features.options import MelOptions
+from semisonic.learning.reconstruction import LayerReconstruction, layer_decoder
+from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
 from semisonic.training.layerwise import fit_layers, only_used_weights
+from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=8000, duration=0.8, n_fft=512, hop_length=256, n_mels=12)
 OPTIONS = FitOptions(

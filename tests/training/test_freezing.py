@@ -11,13 +11,16 @@ from test_distributed import launch
 from torch import nn
 from training_standins import ArrayStream, Classify, same_weights, weights, without_seconds
 
-from semisonic.base.errors import OptionError
-from semisonic.features import MelOptions
-from semisonic.learning import FixMatch, Supervised
-from semisonic.models import build, names
+from semisonic.core.errors import OptionError
+from semisonic.features.options import MelOptions
+from semisonic.learning.fixmatch import FixMatch
+from semisonic.learning.supervised import Supervised
+from semisonic.models.catalogue import names
 from semisonic.models.encoder import Encoder
-from semisonic.training import FitOptions, Schedule, fit
-from semisonic.training.optimisers import make_optimizer
+from semisonic.models.sound_model import build
+from semisonic.training.loop import fit
+from semisonic.training.optimizer import Schedule, make_optimizer
+from semisonic.training.options import FitOptions
 
 OPTIONS = FitOptions(
     epochs=4,
@@ -105,9 +108,12 @@ def test_a_body_that_is_never_thawed_stays_in_the_average_too():
     objective = TwoParts()
     first = weights(objective)
     result = fit(
-        objective, {"labelled": ArrayStream()}, replace(OPTIONS, freeze_epochs=99.0), seed=0,
+        objective,
+        {"labelled": ArrayStream()},
+        replace(OPTIONS, freeze_epochs=99.0),
+        seed=0,
         validate=lambda: {"loss": 1.0},
-    )  # fmt: skip
+    )
     assert same_weights(body_of(weights(objective)), body_of(first))
     assert result.history[-1]["loss"] < result.history[0]["loss"]
     assert all(weight.requires_grad for weight in objective.parameters())
@@ -137,17 +143,26 @@ def test_deep_layers_move_less():
         objective = TwoParts()
         first = weights(objective)
         options = FitOptions(
-            epochs=1, steps=1, optimizer="sgd", momentum=0.0, learning_rate=0.1,
-            layer_decay=decay, precision="fp32", channels_last="off", schedule="constant",
-        )  # fmt: skip
+            epochs=1,
+            steps=1,
+            optimizer="sgd",
+            momentum=0.0,
+            learning_rate=0.1,
+            layer_decay=decay,
+            precision="fp32",
+            channels_last="off",
+            schedule="constant",
+        )
         fit(objective, {"labelled": ArrayStream(n=8)}, options, seed=0)
         now = weights(objective)
         return {name: (now[name] - first[name]).abs().max().item() for name in first}
 
     plain, slow = moved(1.0), moved(0.5)
     for name, share in (
-        ("net.0.stages.0.0.weight", 0.25), ("net.0.stages.1.0.weight", 0.5), ("net.2.weight", 1.0),
-    ):  # fmt: skip
+        ("net.0.stages.0.0.weight", 0.25),
+        ("net.0.stages.1.0.weight", 0.5),
+        ("net.2.weight", 1.0),
+    ):
         assert slow[name] == pytest.approx(share * plain[name], rel=1e-3)
 
 

@@ -9,8 +9,10 @@ import pytest
 import torch
 from training_standins import ArrayStream, Classify, small_net
 
-from semisonic.base.errors import OptionError
-from semisonic.training import FitOptions, Plan, choose_plan, fit
+from semisonic.core.errors import OptionError
+from semisonic.training.devices import PrecisionPlan, choose_plan
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 
 CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
 
@@ -26,12 +28,12 @@ def able(request, monkeypatch) -> bool:
 
 
 def test_auto_goes_by_what_the_processor_can_do(able):
-    assert choose_plan(FitOptions(), CPU) == Plan(bf16=able, channels_last=True)
+    assert choose_plan(FitOptions(), CPU) == PrecisionPlan(bf16=able, channels_last=True)
 
 
 def test_auto_goes_by_what_the_card_can_do(able):
-    assert choose_plan(FitOptions(), CUDA) == Plan(bf16=able, channels_last=able)
-    assert choose_plan(FitOptions(), MPS) == Plan()
+    assert choose_plan(FitOptions(), CUDA) == PrecisionPlan(bf16=able, channels_last=able)
+    assert choose_plan(FitOptions(), MPS) == PrecisionPlan()
 
 
 def test_layout_is_plain_where_nothing_gains_by_another(monkeypatch):
@@ -43,7 +45,7 @@ def test_layout_is_plain_where_nothing_gains_by_another(monkeypatch):
 @pytest.mark.parametrize("layout", ["on", "off"])
 def test_what_is_named_holds_on_every_processor(able, fmt, layout):
     named = FitOptions(precision=fmt, channels_last=layout)
-    assert choose_plan(named, CPU) == Plan(fmt == "bf16", layout == "on")
+    assert choose_plan(named, CPU) == PrecisionPlan(fmt == "bf16", layout == "on")
 
 
 def test_training_computes_as_chosen_and_says_so(able, tmp_path):
@@ -57,7 +59,7 @@ def test_training_computes_as_chosen_and_says_so(able, tmp_path):
 
 @pytest.mark.parametrize("text", ["fp32", "fp32+channels_last", "bf16", "bf16+channels_last"])
 def test_plans_print_and_parse(text):
-    assert str(Plan.parse(text)) == text
+    assert str(PrecisionPlan.parse(text)) == text
 
 
 @pytest.mark.parametrize(("precision", "layout"), [("fp32", "on"), ("bf16", "off"), ("bf16", "on")])
@@ -69,7 +71,7 @@ def test_every_format_trains_to_about_the_same(precision, layout):
         results.append(fit(objectives[-1], {"labelled": ArrayStream()}, options, seed=0))
     expected, found = (result.history[-1]["loss"] for result in results)
     assert found == pytest.approx(expected, abs=0.05)
-    assert results[1].precision == str(Plan(precision == "bf16", layout == "on"))
+    assert results[1].precision == str(PrecisionPlan(precision == "bf16", layout == "on"))
     for tensor in objectives[1].state_dict().values():
         assert tensor.is_contiguous()
         assert tensor.dtype in (torch.float32, torch.int64)

@@ -10,9 +10,11 @@ from test_freezing import TwoParts
 from torch import nn
 from training_standins import ArrayBatch, ArrayStream, Classify, same_weights, small_net, weights
 
-from semisonic.base.errors import OptionError
-from semisonic.learning import Objective
-from semisonic.training import FitOptions, SweepOptions, fit, sweep_rate
+from semisonic.core.errors import OptionError
+from semisonic.learning.objective import Objective
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions, SweepOptions
+from semisonic.training.rate_sweep import sweep_rate
 
 PLAIN = FitOptions(epochs=2, optimizer="sgd", momentum=0.0, precision="fp32", channels_last="off")
 

@@ -9,11 +9,14 @@ import pytest
 import torch
 from training_standins import same_weights, weights, without_seconds
 
-from semisonic.data.streams import Stream
-from semisonic.features import MelOptions
-from semisonic.learning import Reconstruction, Supervised
-from semisonic.models import build, build_autoencoder
-from semisonic.training import FitOptions, fit
+from semisonic.data.batches import Stream
+from semisonic.features.options import MelOptions
+from semisonic.learning.reconstruction import Reconstruction
+from semisonic.learning.supervised import Supervised
+from semisonic.models.autoencoder import build_autoencoder
+from semisonic.models.sound_model import build
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=8000, duration=0.8, n_fft=512, hop_length=256, n_mels=12)
 NET = "(4)5c-2p-(4)3c-2p-8fc"

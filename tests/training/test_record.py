@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.training import FitOptions, RunFolder, commit, machine, versions
+from semisonic.core.errors import DataError, OptionError
+from semisonic.training.options import FitOptions
+from semisonic.training.run_folder import RunFolder, commit, machine, versions
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from training_standins import (
     without_seconds,
 )
 
-from semisonic.base.errors import ModelError, OptionError
-from semisonic.training import FitOptions, fit
+from semisonic.core.errors import ModelError, OptionError
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 from waiting import until
 
 FULL = FitOptions(

@@ -8,14 +8,20 @@ import pytest
 import torch
 from training_standins import ArrayStream, same_weights, small_net, weights
 
-from semisonic.learning import Objective
 from semisonic.learning.losses import CrossEntropy, SmallLoss
-from semisonic.training import FitOptions, fit
+from semisonic.learning.objective import Objective
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 
 OPTIONS = FitOptions(
-    epochs=4, optimizer="adamw", learning_rate=0.02, ema_decay=0.8, precision="fp32",
-    channels_last="off", checkpoint_interval=0.0,
-)  # fmt: skip
+    epochs=4,
+    optimizer="adamw",
+    learning_rate=0.02,
+    ema_decay=0.8,
+    precision="fp32",
+    channels_last="off",
+    checkpoint_interval=0.0,
+)
 
 
 class Selecting(Objective):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler as theirs
 
-from semisonic.training import FitOptions, Schedule
-from semisonic.training.optimisers import make_optimizer
+from semisonic.training.optimizer import Schedule, make_optimizer
+from semisonic.training.options import FitOptions
 
 EPOCHS, STEPS = 12, 7
 TOP = 0.4

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_standins import ArrayStream, Classify, same_weights, small_net, weights
 
-from semisonic.training import FitOptions, fit
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions
 
 PLAIN = {"precision": "fp32", "channels_last": "off", "learning_rate": 0.01}
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from semisonic.base.seeds import generator, torch_generator
-from semisonic.learning import Objective
+from semisonic.core.seeds import generator, torch_generator
+from semisonic.learning.objective import Objective
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from semisonic.base.errors import DataError
+from semisonic.core.errors import DataError
 
 AUDIO_SUFFIXES = frozenset(
     [

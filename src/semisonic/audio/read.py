@@ -1,17 +1,367 @@
-"""A recording, or a part of it, as samples at the rate that is wanted."""
+"""A recording, or a part of it, as samples at the rate that is wanted.
+
+The rules, for every format:
+
+- Channels are averaged. Full scale is ±1; 16-bit samples are read as integers and divided
+  by 32768, which for WAV files is several times faster than letting the library do it.
+- A recording that holds less than its header promises is *truncated*. Parts of it that are
+  wholly there can be read; the whole, or a part beyond its end, cannot, so that half a
+  sound never passes for a whole one. Without a promise (a WAV file written to a pipe, an
+  MPEG stream without a length) what decodes is what there is.
+- A part may end up to 0.1 s behind the recording (times in tables are rounded, MPEG
+  lengths are estimates) and is then that much shorter.
+- NaN and infinite samples are errors; silence is not (see :func:`semisonic.audio.checks.problems`).
+"""
 
 from __future__ import annotations
 
+import logging
+import math
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import soundfile as sf
 from numpy.typing import NDArray
 
+from semisonic.audio import decode as mpeg
 from semisonic.audio.checks import too_short
-from semisonic.audio.resample import resample, stream
-from semisonic.audio.source import BLOCK, Source
-from semisonic.base.errors import AudioError, OptionError
+from semisonic.audio.decode import (
+    VorbisStream,
+    decoder_messages,
+    describe_truncation,
+    missing_share,
+    open_handle,
+    open_recording,
+)
+from semisonic.audio.remote import local_copy
+from semisonic.audio.resample import resample, stream_resampler
+from semisonic.core.errors import AudioError, OptionError
+
+# An open recording: what it is, and its samples, block by block.
+#
+# It is a file, or a member of a shard (:mod:`semisonic.core.shards`), which is held in memory.
+#
+# The rules, for every format:
+#
+# - Channels are averaged. Full scale is ±1; 16-bit samples are read as integers and divided
+#   by 32768, which for WAV files is several times faster than letting the library do it.
+# - A recording that holds less than its header promises is *truncated*. Parts of it that are
+#   wholly there can be read; the whole, or a part beyond its end, cannot, so that half a
+#   sound never passes for a whole one. Without a promise (a WAV file written to a pipe, an
+#   MPEG stream without a length) what decodes is what there is.
+# - A part may end up to 0.1 s behind the recording (times in tables are rounded, MPEG
+#   lengths are estimates) and is then that much shorter.
+# - Short Ogg Vorbis recordings that are whole may come from a faster decoder, if one is
+#   installed (:mod:`semisonic.audio.decode`); all others, and all formats, from libsndfile.
+# - NaN and infinite samples are errors; silence is not (see
+# :func:`semisonic.audio.checks.problems`).
+
+
+BLOCK = 1 << 16
+"""Samples of a channel decoded at once: small, so that no fresh memory pages are needed."""
+
+END_TOLERANCE = 0.1
+"""Seconds that a part may be asked for beyond the end of its recording."""
+
+# libsndfile lands a little off when it seeks into the last page of an Ogg stream; a page of
+# its encoders never holds more than this.
+_OGG_LAST_PAGE = 1 << 18
+
+_MPEG = frozenset({".mp3", ".mp2"})
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the header of a recording says.
+
+    Attributes
+    ----------
+    file : Path
+    sample_rate : int
+        Hz.
+    n_channels : int
+    n_samples : int
+        Samples of one channel that are there to be read (in a truncated FLAC or MP3 file:
+        that should be there).
+    duration : float
+        Seconds: ``n_samples / sample_rate``.
+    format, subtype : str
+        As libsndfile names them, such as ``WAV`` and ``PCM_16``.
+    damage : str
+        Why the recording cannot be read as a whole; empty if nothing is known.
+    """
+
+    file: Path
+    sample_rate: int
+    n_channels: int
+    n_samples: int
+    duration: float
+    format: str
+    subtype: str
+    damage: str = ""
+
+
+def probe(file: str | os.PathLike[str]) -> AudioInfo:
+    """What the header says; nothing is decoded.
+
+    Raises
+    ------
+    AudioError
+        If there is no such file, or it is not a recording, or holds no sample.
+    """
+    with AudioReader(file, span=0.0) as source:
+        return source.info
+
+
+class AudioReader:
+    """An open recording, to be used in a ``with`` block.
+
+    Parameters
+    ----------
+    file : path
+    span : float, optional
+        Seconds that will be read, if it may be less than all; 0 for what the header says alone.
+        It chooses the decoder.
+    """
+
+    def __init__(self, file: str | os.PathLike[str], *, span: float | None = None) -> None:
+        self.path = Path(file)
+        self._copy = local_copy(self.path)
+        self._stream: mpeg.MpegStream | None = None
+        self._lead = 0  # samples to pass over at the start of the decoder's output
+        self._is_warned = False
+        try:
+            with decoder_messages() if self.path.suffix.lower() in _MPEG else nullcontext():
+                self._handle = open_recording(self.path, self._copy.path, span)
+        except BaseException:
+            self._copy.close()
+            raise
+        try:
+            self.info = self._inspect()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._handle.close()
+        if self._stream is not None:
+            self._stream.close()
+        self._copy.close()
+
+    def samples(
+        self, start_time: float = 0.0, end_time: float | None = None
+    ) -> NDArray[np.float32]:
+        """A part of the recording as one array, mono, at its own rate."""
+        first, last = self._range(start_time, end_time)
+        result = np.empty(last - first, np.float32)
+        n = self._fill(result, first)
+        self._check_end(first, last, first + n)
+        return result[:n]
+
+    def blocks(
+        self, start_time: float, end_time: float | None, n_block: int
+    ) -> Iterator[NDArray[np.float32]]:
+        """A part of the recording in pieces of at most ``n_block`` samples."""
+        first, last = self._range(start_time, end_time)
+        at = first
+        while at < last:
+            block = np.empty(min(n_block, last - at), np.float32)
+            n = self._fill(block, at)
+            at += n
+            if n:
+                yield block[:n]
+            if n < len(block):
+                break
+        self._check_end(first, last, at)
+
+    def channel_blocks(self, n_block: int) -> Iterator[NDArray[np.float32]]:
+        """All channels from the start, in pieces of at most ``n_block`` samples.
+
+        For measuring: a truncated recording is given as far as it goes, and samples that are
+        not finite are left as they are.
+
+        Yields
+        ------
+        ndarray of float32, shape (channel, n)
+            Full scale ±1; never empty.
+
+        Raises
+        ------
+        AudioError
+            When decoding fails or ends before what the header promises, after the last piece.
+        """
+        n_samples, at = self.info.n_samples, 0
+        self._go_to(0)
+        while at < n_samples:
+            x = self._read(min(n_block, n_samples - at), at)
+            if not len(x):
+                break
+            scale = np.float32(1.0 / 32768.0 if x.dtype == np.int16 else 1.0)
+            yield np.multiply(x.T, scale, order="C", dtype=np.float32)
+            at += len(x)
+        self._check_end(0, n_samples, at)
+
+    def _inspect(self) -> AudioInfo:
+        handle = self._handle
+        kind, subtype, rate = handle.format, handle.subtype, int(handle.samplerate)
+        n_channels, n_samples = handle.channels, handle.frames
+        is_whole = isinstance(handle, VorbisStream)
+        share = 0.0 if is_whole else missing_share(self._copy.path, handle)
+        if subtype == "MPEG_LAYER_III":
+            n_samples = self._measure_mpeg()
+        if n_samples < 1:
+            raise AudioError(self.path, "empty: the header counts no samples")
+        duration = n_samples / rate
+        damage = describe_truncation(duration, share)
+        return AudioInfo(self.path, rate, n_channels, n_samples, duration, kind, subtype, damage)
+
+    def _measure_mpeg(self) -> int:
+        """Put a header before a stream without one; its length in samples."""
+        stream = mpeg.open_mpeg(self._copy.path)
+        if stream is None:
+            return int(self._handle.frames)
+        self._stream = stream
+        self._handle.close()
+        with decoder_messages():
+            self._handle = open_handle(self.path, stream)
+        self._lead = max(0, self._handle.frames - stream.n_samples)
+        return int(self._handle.frames) - self._lead
+
+    def _range(self, start_time: float, end_time: float | None) -> tuple[int, int]:
+        """First and last (exclusive) sample of a part."""
+        rate, n, duration = self.info.sample_rate, self.info.n_samples, self.info.duration
+        asked = f"{start_time:g} s to " + ("the end" if end_time is None else f"{end_time:g} s")
+        if not start_time >= 0.0 or not math.isfinite(start_time):
+            raise AudioError(self.path, f"bad part: {asked}; expected a start of 0 s or more")
+        if end_time is not None and not end_time > start_time:
+            raise AudioError(self.path, f"bad part: {asked}; expected an end behind the start")
+        too_long = end_time is not None and end_time > duration + END_TOLERANCE
+        if self.info.damage and (end_time is None or too_long):
+            raise AudioError(
+                self.path,
+                self.info.damage,
+                "Export it again, or name the good part with a start and an end time",
+            )
+        first = round(start_time * rate)
+        if too_long or first >= n:
+            raise AudioError(
+                self.path, f"bad part: {asked}; the recording is {duration:.3f} s long"
+            )
+        last = n if end_time is None else min(n, round(end_time * rate))
+        if last <= first:
+            raise AudioError(self.path, f"too short: no sample from {asked}")
+        return first, last
+
+    def _fill(self, result: NDArray[np.float32], first: int) -> int:
+        """Decode from a sample on, into an array; the number of samples there were."""
+        self._go_to(first)
+        n = 0
+        while n < len(result):
+            n_new = self._decode(result[n : n + BLOCK], first + n)
+            if not n_new:
+                break
+            n += n_new
+        return n
+
+    def _check_end(self, first: int, last: int, reached: int) -> None:
+        """Raise AudioError if decoding ended too early to be the rounding of a length."""
+        rate = self.info.sample_rate
+        if reached == first or last - reached > END_TOLERANCE * rate:
+            there, promised = reached / rate, self.info.duration
+            raise AudioError(self.path, f"truncated: {there:.2f} s of {promised:.2f} s decode")
+
+    def _go_to(self, first: int) -> None:
+        """Stand before this sample, exactly."""
+        target = first + self._lead
+        if self._handle.tell() == target:
+            return
+        near = target
+        if self.info.format == "OGG":
+            near = min(target, max(0, self._handle.frames - _OGG_LAST_PAGE))
+        self._call(first, self._handle.seek, near)
+        while near < target:
+            skipped = len(self._call(first, self._handle.read, min(BLOCK, target - near)))
+            if not skipped:
+                return  # the next read finds nothing either, and says so
+            near += skipped
+
+    def _decode(self, result: NDArray[np.float32], at: int) -> int:
+        """Fill an array with the next samples, mono; ``at`` is the place for messages."""
+        x = self._read(len(result), at)
+        result = result[: len(x)]
+        mix(x, result)
+        if x.dtype != np.int16 and not math.isfinite(float(result.sum())):
+            n_bad = len(x) - np.count_nonzero(np.isfinite(result))
+            if n_bad:
+                second = at / self.info.sample_rate
+                raise AudioError(
+                    self.path,
+                    f"non-finite: {n_bad} of {len(x)} samples from {second:.2f} s on are "
+                    "NaN or infinite",
+                )
+        return len(x)
+
+    def _read(self, n: int, at: int) -> NDArray[Any]:
+        """At most ``n`` samples of all channels, shape (n, channel), as integers if they are."""
+        kind = "int16" if self.info.subtype == "PCM_16" else "float32"
+        x: NDArray[Any] = self._call(at, self._handle.read, n, kind, always_2d=True)
+        return x
+
+    def _call(self, at: int, function: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            if not self.info.subtype.startswith("MPEG"):
+                return function(*arguments, **options)
+            with decoder_messages() as heard:
+                found = function(*arguments, **options)
+            self._warn(heard, at)
+            return found
+        except sf.SoundFileError as error:
+            rate, text = self.info.sample_rate, str(error).strip().rstrip(".")
+            raise AudioError(
+                self.path,
+                f"damaged or truncated: decoding fails after {at / rate:.2f} s of "
+                f"{self.info.duration:.2f} s" + (f" ({text})" if text else ""),
+            ) from None
+
+    def _warn(self, heard: Sequence[str], at: int) -> None:
+        """Say once of a file what its decoder finds wrong with it."""
+        if heard and not self._is_warned:
+            self._is_warned = True
+            _log.warning(
+                "%s: damaged: after %.2f s the decoder found '%s'; what it makes of it is used",
+                self.path,
+                at / self.info.sample_rate,
+                heard[0],
+            )
+
+
+def mix(x: NDArray[Any], result: NDArray[np.float32]) -> None:
+    """Write the mean of the channels of ``x`` (frames, channels), full scale ±1."""
+    scale = np.float32(1.0 / x.shape[1] / (32768.0 if x.dtype == np.int16 else 1.0))
+    if x.shape[1] == 1:
+        np.multiply(x[:, 0], scale, out=result)
+        return
+    result[:] = x[:, 0]
+    for channel in range(1, x.shape[1]):
+        result += x[:, channel]
+    result *= scale
+
+
+# A recording, or a part of it, as samples at the rate that is wanted.
+
 
 _SMALLEST_BLOCK = 4096
 
@@ -51,7 +401,7 @@ def read(
         No such file, empty, not audio, damaged, truncated, NaN or infinite samples, a part
         that is not there, or too short to leave a sample at ``sample_rate``.
     """
-    with Source(file, span=None if end_time is None else end_time - start_time) as source:
+    with AudioReader(file, span=None if end_time is None else end_time - start_time) as source:
         x = source.samples(start_time, end_time)
         rate = source.info.sample_rate
     if sample_rate is None or sample_rate == rate:
@@ -150,7 +500,7 @@ def _read_blocks(
     end_time: float | None,
     span: float | None,
 ) -> Generator[NDArray[np.float32], None, None]:
-    with Source(file, span=span) as source:
+    with AudioReader(file, span=span) as source:
         rate_in = source.info.sample_rate
         rate_out = sample_rate or rate_in
         n_read = min(BLOCK, max(_SMALLEST_BLOCK, round(block_time * rate_in)))
@@ -175,7 +525,7 @@ def _resampled(
     if rate_in == rate_out:
         yield from blocks
         return
-    resampler = stream(rate_in, rate_out)
+    resampler = stream_resampler(rate_in, rate_out)
     for block in blocks:
         yield resampler.resample_chunk(block)
     yield resampler.resample_chunk(np.empty(0, np.float32), last=True)

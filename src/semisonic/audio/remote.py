@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.audio.find import AUDIO_SUFFIXES
-from semisonic.base import members
-from semisonic.base.errors import AudioError, DataError, OptionError
+from semisonic.core import shards as members
+from semisonic.core.errors import AudioError, DataError, OptionError
 
 COPIES = 4
 """Temporary files that nobody reads any more and that are kept all the same."""
@@ -47,7 +47,7 @@ def url_of(path: str | os.PathLike[str]) -> str | None:
     return None
 
 
-def shown(path: Path) -> str:
+def path_text(path: Path) -> str:
     """A path as people write it: the URL, or with forward slashes."""
     return url_of(path) or path.as_posix()
 
@@ -105,7 +105,7 @@ def stamp_of(path: Path) -> tuple[int, int]:
         raise OSError(_reason(error)) from error
 
 
-class Copy:
+class LocalCopy:
     """A file of this machine with a recording's bytes, to be closed when it is read."""
 
     def __init__(self, path: Path, url: str | None) -> None:
@@ -118,7 +118,7 @@ class Copy:
             self._url = None
 
 
-def copy_of(path: Path) -> Copy:
+def local_copy(path: Path) -> LocalCopy:
     """The file itself, or a copy of what its URL names.
 
     Raises
@@ -128,11 +128,11 @@ def copy_of(path: Path) -> Copy:
     """
     url = url_of(path)
     if url is None:
-        return Copy(path, None)
-    return Copy(_store.take(url), url)
+        return LocalCopy(path, None)
+    return LocalCopy(_store.take(url), url)
 
 
-class _Copies:
+class _CopyStore:
     """The temporary files of this process; several threads may ask."""
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ class _Copies:
         return Path(name)
 
 
-_store = _Copies()
+_store = _CopyStore()
 
 
 def storage(url: str) -> tuple[Any, str]:

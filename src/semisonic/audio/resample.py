@@ -1,4 +1,4 @@
-"""Another sampling rate, another length."""
+"""Another sampling rate, another length: of whole sounds, and of sound that comes in blocks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from semisonic.base.errors import OptionError
+from semisonic.core.errors import OptionError
+
+# Another sampling rate, another length.
+
 
 QUALITY = "HQ"
 
@@ -36,7 +39,7 @@ def resample(x: NDArray[np.float32], rate_in: int, rate_out: int) -> NDArray[np.
     return result
 
 
-def stream(rate_in: int, rate_out: int) -> Any:
+def stream_resampler(rate_in: int, rate_out: int) -> Any:
     """A soxr resampler for one channel that is fed block by block."""
     check_rate(rate_in)
     check_rate(rate_out)
@@ -77,3 +80,41 @@ def fit_length(
     result = np.zeros(n_samples, x.dtype)
     result[: len(x)] = x
     return result
+
+
+# Another sampling rate for sound that comes in blocks.
+
+
+class LiveResampler:
+    """Blocks at one rate to blocks at another, without a seam between them.
+
+    The blocks put together are what :func:`semisonic.audio.resample` makes of the whole. The
+    filter looks ahead, so what comes out is some milliseconds behind what went in.
+    """
+
+    def __init__(self, rate_in: int, rate_out: int) -> None:
+        check_rate(rate_in)
+        check_rate(rate_out)
+        self._rates = (int(rate_in), int(rate_out))
+        self._stream: Any = None
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The samples, shape (n,), that these make possible; perhaps none yet."""
+        if self._rates[0] == self._rates[1]:
+            return samples
+        if self._stream is None:
+            self._stream = stream_resampler(*self._rates)
+        result: NDArray[np.float32] = self._stream.resample_chunk(
+            np.ascontiguousarray(samples, np.float32)
+        )
+        return result
+
+    def finish(self) -> NDArray[np.float32]:
+        """The samples that were still held back; what comes next is a new sound."""
+        if self._stream is None:
+            return np.zeros(0, np.float32)
+        result: NDArray[np.float32] = self._stream.resample_chunk(
+            np.zeros(0, np.float32), last=True
+        )
+        self._stream = None
+        return result

@@ -11,11 +11,11 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from semisonic.audio.levels import decibel
+from semisonic.audio.checks import decibel
 from semisonic.audio.resample import check_rate
-from semisonic.base.errors import AudioError
-from semisonic.base.files import replacing
-from semisonic.base.options import nearest
+from semisonic.core.errors import AudioError
+from semisonic.core.files import replacing
+from semisonic.core.options import nearest
 
 _SUBTYPES = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
 _BLOCK = 1 << 16

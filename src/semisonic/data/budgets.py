@@ -1,19 +1,14 @@
-"""Label budgets: a few labelled clips per class, as if nobody had labelled the rest.
-
-Clips of distinct recordings come first, since a second clip of a recording says little new. The
-choice depends on the seed and on names only. Budgets are nested: what is chosen for n labels a
-class is part of what is chosen for n + 1, so a learning curve adds and never exchanges.
-"""
+"""Label budgets: a few labelled clips per class, as if nobody had labelled the rest."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.errors import DataError, OptionError
+from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
-from semisonic.data.grouping import recordings, shuffled
-from semisonic.data.readers.load import require_labels
+from semisonic.data.datasets.load import require_labels
+from semisonic.data.recordings import recordings, shuffled
 
 
 def label_budget(

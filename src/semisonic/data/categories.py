@@ -1,18 +1,13 @@
-"""Groups of classes: the five of ESC-50, or any that a user gives; bound by class name.
-
-ESC-50 sorts its 50 classes into five groups of ten. A list in order of class numbers would go
-wrong where classes are sorted otherwise, so each name has its group here. The names are those
-of its table; the folders of the first release and of ESC-10 say some of them in other words.
-"""
+"""Groups of classes: the five of ESC-50, or any that a user gives; bound by class name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from semisonic.base.errors import DataError
-from semisonic.base.options import nearest
-from semisonic.data.readers.table_file import read_table
+from semisonic.core.errors import DataError
+from semisonic.core.options import nearest
+from semisonic.data.tables import read_table
 
 ESC_50 = {
     "animals": "dog, rooster, pig, cow, frog, cat, hen, insects, sheep, crow",
@@ -65,9 +60,11 @@ def categories_of(
     missing = [name for name in classes if name not in given]
     unknown = [name for name in given if name not in classes]
     if missing or unknown:
-        what = f"the class '{missing[0]}' has no group" if missing else (
-            f"'{unknown[0]}' is no class of the data; {nearest(unknown[0], classes)}"
-        )  # fmt: skip
+        what = (
+            f"the class '{missing[0]}' has no group"
+            if missing
+            else (f"'{unknown[0]}' is no class of the data; {nearest(unknown[0], classes)}")
+        )
         raise DataError(f"groups of classes: {what}. Every class needs exactly one group")
     return {name: given[name] for name in classes}
 

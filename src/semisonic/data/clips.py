@@ -1,13 +1,12 @@
-"""The clip table: one row a stretch of a recording, with what is known about it.
-
-``Clips`` never holds audio. It is immutable: every operation gives a new table. Its rows
-are sorted by their identity when a reader makes it, so that nothing downstream can depend
-on the order in which a file system lists its files.
+"""The clip table: one row a stretch of a recording, with what is known about it; tables joined and
+selected.
 """
 
 from __future__ import annotations
 
 import math
+import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.errors import DataError
+from semisonic.core.errors import DataError
+from semisonic.core.files import content_hash
+from semisonic.core.options import nearest
+from semisonic.core.shards import is_there, size_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# The clip table: one row a stretch of a recording, with what is known about it.
+#
+# ``Clips`` never holds audio. It is immutable: every operation gives a new table. Its rows
+# are sorted by their identity when a reader makes it, so that nothing downstream can depend
+# on the order in which a file system lists its files.
+
 
 LABEL_SEPARATOR = ";"
 POSITIVE, UNCERTAIN = LABEL_TYPES = ("positive", "uncertain")
@@ -164,9 +173,16 @@ class Clips:
             column, group = column[order], group[order]
         n = len(column)
         clips = cls(
-            Path(root), column, np.zeros(n), np.full(n, np.nan), ((),) * n, group,
-            np.zeros(n, np.int64), name=name, notes=tuple(notes),
-        )  # fmt: skip
+            Path(root),
+            column,
+            np.zeros(n),
+            np.full(n, np.nan),
+            ((),) * n,
+            group,
+            np.zeros(n, np.int64),
+            name=name,
+            notes=tuple(notes),
+        )
         twice = clips.standing_twice()
         if twice:
             raise DataError(f"clip table '{name}': the clip {twice} stands twice")
@@ -319,3 +335,116 @@ def _as_labels(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,) if value else ()
     return tuple(dict.fromkeys(str(label) for label in value))
+
+
+# Two tables as one, and a pool without the clips of another table.
+
+
+def join(first: Clips, second: Clips, name: str | None = None) -> Clips:
+    """The rows of ``first``, then those of ``second``, below the folder both have in common.
+
+    Classes are those of ``first``, then the new ones of ``second``. Groups and folds stay as
+    they are: two tables that call different recordings by one name should not be joined.
+    """
+    root = Path(os.path.commonpath([first.root.resolve(), second.root.resolve()]))
+    tables = (first, second)
+    files = [(table.root / file).resolve() for table in tables for file in table.file.tolist()]
+    return Clips(
+        root=root,
+        file=np.array([_below(file, root) for file in files], dtype=np.str_),
+        start_time=np.concatenate([table.start_time for table in tables]),
+        end_time=np.concatenate([table.end_time for table in tables]),
+        labels=first.labels + second.labels,
+        group=np.concatenate([table.group for table in tables]),
+        fold=np.concatenate([table.fold for table in tables]),
+        classes=tuple(dict.fromkeys(first.classes + second.classes)),
+        name=name or f"{first.name} + {second.name}",
+        label_type=np.concatenate([table.label_type for table in tables]),
+    )
+
+
+def without_copies(pool: Clips, of: Clips) -> tuple[Clips, list[str]]:
+    """The pool without files that have the same bytes as a file of another table.
+
+    Such a file would bring test audio into pre-training by the back door. Only files of the
+    same size are hashed.
+
+    Returns
+    -------
+    pool : Clips
+    dropped : list of str
+        Files that were left out.
+    """
+    by_size: dict[int, list[Path]] = defaultdict(list)
+    for path in dict.fromkeys(of.paths):
+        if is_there(path):
+            by_size[size_of(path)].append(path)
+    hashes: dict[int, set[str]] = {}
+    dropped = []
+    for file in dict.fromkeys(pool.file.tolist()):
+        path = pool.root / file
+        size = size_of(path) if is_there(path) else -1
+        if size not in by_size:
+            continue
+        if size not in hashes:
+            hashes[size] = {content_hash(known) for known in by_size[size]}
+        if content_hash(path) in hashes[size]:
+            dropped.append(file)
+    return pool[~np.isin(pool.file, dropped)] if dropped else pool, dropped
+
+
+def _below(file: Path, root: Path) -> str:
+    """A path as text below a folder; links are followed, so it may lie elsewhere."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
+
+
+# Part of a table by class or by who checked the labels, and classes too rare to work with.
+
+
+def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
+    """Only these classes, in the table's order; other clips go, unlabelled ones stay.
+
+    A clip with several labels keeps those that are kept, and goes when none is.
+
+    Raises
+    ------
+    DataError
+        When a class is not in the table.
+    """
+    wanted = set(classes)
+    for name in sorted(wanted - set(clips.classes)):
+        raise DataError(f"'{clips.name}' has no class '{name}'; {nearest(name, clips.classes)}")
+    labels = [tuple(label for label in row if label in wanted) for row in clips.labels]
+    stays = np.array([bool(new) or not old for new, old in zip(labels, clips.labels, strict=True)])
+    kept = clips.with_columns(labels=tuple(labels), classes=_in_order(clips, wanted))
+    return kept[stays] if len(kept) else kept
+
+
+def certain_labels(clips: Clips, purpose: str = "this") -> Clips:
+    """The table without the clips whose labels nobody checked; unlabelled ones stay.
+
+    Raises
+    ------
+    DataError
+        When no checked label is left of those there were.
+    """
+    uncertain = clips.is_labelled & ~clips.is_certain
+    if uncertain.any() and not clips.is_certain.any():
+        raise DataError(
+            f"'{clips.name}': nobody checked the labels of its {len(clips)} clips (label type "
+            f"uncertain), and {purpose} needs checked ones; give another part of the data set"
+        )
+    return clips[~uncertain]
+
+
+def rare_classes(clips: Clips, n_recordings: int = 2) -> list[str]:
+    """The classes with fewer recordings than this, in the table's order."""
+    groups: dict[str, set[str]] = {label: set() for label in clips.classes}
+    for row, group in zip(clips.labels, clips.group.tolist(), strict=True):
+        for label in row:
+            groups[label].add(group)
+    return [label for label in clips.classes if len(groups[label]) < n_recordings]
+
+
+def _in_order(clips: Clips, wanted: set[str]) -> tuple[str, ...]:
+    return tuple(label for label in clips.classes if label in wanted)

@@ -1,19 +1,4 @@
-"""Planted label noise: wrong labels of a known kind and number, for measuring what copes with them.
-
-Kinds, as in the literature on noisy labels (Natarajan et al. 2013; Patrini et al. 2017):
-
-- ``symmetric``: a wrong label is any other class, each as likely.
-- ``pair``: a wrong label is the class that follows in the table's order, or the one that
-  ``confused`` names: noise that depends on the class, as when people take one bird for another.
-
-Where we differ: the share is met exactly instead of being a chance for each clip, evenly over
-the classes, so that two draws of a small set can be compared. With ``by="recording"`` all clips
-of a recording get the same wrong label, as when somebody mislabels a recording before cutting
-it; such errors are harder to find, because the clips confirm each other.
-
-Which labels are changed depends on the names of clips, recordings and classes and on the seed,
-never on the order of rows.
-"""
+"""Planted label noise: wrong labels of a known kind and number, for measuring what copes with them."""
 
 from __future__ import annotations
 
@@ -24,12 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.options import nearest
-from semisonic.base.seeds import generator
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.options import nearest
+from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
-from semisonic.data.grouping import shuffled
-from semisonic.data.readers.load import require_labels
+from semisonic.data.datasets.load import require_labels
+from semisonic.data.recordings import shuffled
 
 KINDS = ("symmetric", "pair")
 UNITS = ("clip", "recording")

@@ -1,10 +1,4 @@
-"""Where results go: what may be written over, and what never is.
-
-One rule for every verb. A file is written over only when the same verb wrote it and nobody has
-changed it since: a hidden list beside it (``.semisonic-outputs``) holds the hashes of what was
-written. Recordings, models and whatever else somebody made stay as they are. A folder is new,
-empty, or one of the same kind.
-"""
+"""Where results go: what may be written over, and what never is."""
 
 from __future__ import annotations
 
@@ -17,8 +11,8 @@ from pathlib import Path
 
 from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES
 from semisonic.audio.remote import storage, url_of
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import content_hash, replacing
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.files import content_hash, replacing
 
 LIST = ".semisonic-outputs"
 """Beside results that are single files: a line of JSON for each time one was written."""

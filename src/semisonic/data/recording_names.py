@@ -1,21 +1,317 @@
-r"""Which recording a clip was cut from, where the names of the files tell it.
-
-Two schemes are known and are used without asking: that of ESC-10 and ESC-50 (fold, recording at
-Freesound, take, perhaps class: ``1-187207-A.ogg``, ``2-103426-A-3.wav``) and that of UrbanSound8K
-(recording, class, occurrence, slice: ``100032-3-0-0.wav``). Any other is a guess, such as a stem
-before a counter (``laugh_1.m4a_77.wav``): it is offered as a pattern and never applied, for a stem
-may as well be the class (``dog_1.wav``) or the recorder.
+"""What names of files, and the texts that recorders write into files, tell: device, time, site, and
+the recording a clip was cut from.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, timezone
 
+from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips
-from semisonic.data.recorder_names import day_of, read_names
+
+# What the name of a field recording tells: when it began, which device made it, and where.
+#
+# Known are the names that recorders give:
+#
+# - AudioMoth: ``20240601_043000.WAV``, with ``T`` behind it when triggered, with the 16 digits of
+#   the device in front; the oldest firmware writes the Unix time as 8 hexadecimal digits.
+# - Wildlife Acoustics: ``PREFIX_20240601_043000.wav``; the prefix is the serial number unless
+#   somebody has set a site. SM3 puts three characters for the channel behind it (``0+1``, ``_0_``),
+#   and ``$`` between date and time when the clock was set by GPS.
+# - Frontier Labs and others that follow ISO 8601: ``20240601T043000+1000_REC.flac``, perhaps with
+#   a latitude and a longitude (``[-27.3888 +152.8808]`` or ``_-18.2656+144.5564``).
+# - Swift: ``SwiftOne_20220719_000000_-0400.wav``; SoundTrap: ``5783.190101120000.wav``;
+#   and ``2024-06-01_04-30-00`` with its relatives, as on telephones.
+#
+# A time is the recorder's clock. It has a zone only where the name tells one; hexadecimal names
+# are UTC. Nothing is guessed from a number that is no date.
+
+
+_ZONE = r"(?P<zone>Z|_?[+-](?:0\d|1[0-4])(?:00|15|30|45)?(?![\d.+-]))?"
+_FORMS = tuple(
+    re.compile(form)
+    for form in (
+        r"(?<!\d)(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)[_T$-](?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)"
+        r"(?:\.\d{1,6})?(?!\d)" + _ZONE,
+        r"(?<!\d)(?P<y>\d{4})(?P<c>[-_.])(?P<m>\d\d)(?P=c)(?P<d>\d\d)[ _T-]{1,2}"
+        r"(?P<H>\d\d)(?P<e>[-_.:])(?P<M>\d\d)(?P=e)(?P<S>\d\d)(?:\.\d{1,6})?(?!\d)" + _ZONE,
+        r"(?<!\d)(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)(?!\d)" + _ZONE,
+    )
+)
+_SOUNDTRAP = re.compile(
+    r"^(?P<serial>\d{3,10})\.(?P<y>\d\d)(?P<m>\d\d)(?P<d>\d\d)"
+    r"(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)(?!\d)"
+)
+_HEX = re.compile(r"^[0-9A-F]{8}$")
+_EARLIEST_HEX, _LATEST_HEX = 0x50000000, 0x7FFFFFFF  # 2012 to 2038
+_FIRST_YEAR, _LAST_YEAR = 1990, 2099
+
+_CHANNEL = re.compile(r"_(?:0\+1|0\+0|1\+1|_[01]_)$")
+_SERIAL = re.compile(r"^(?:[0-9A-F]{16}|(?:S4A|S4U|SMM|SMA|SMU|SM3)\d{5})$")
+_NO_SITE = frozenset(
+    {"", "rec", "record", "recording", "audio", "wav", "sound", "s", "swift", "swiftone", "mono"}
+)
+_NO_PLACE = re.compile(
+    r"^(?:data|dcim|audio|wavs?|recordings?|sounds?|\d{6}|\d{8}|\d{4}-\d\d-\d\d)$"
+)
+_PLACE = re.compile(r"(?P<lat>[+-]?\d{1,2}(?:\.\d+)?)(?P<gap>[ ]?)(?P<lon>[+-]?\d{1,3}(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class RecorderName:
+    """What a name tells.
+
+    Attributes
+    ----------
+    recorded_at : datetime or None
+        The start, by the recorder's clock; with a zone where the name tells it.
+    device : str
+        Serial number of the recorder; empty if the name has none.
+    site : str
+        The prefix that somebody has set; empty if there is none.
+    latitude, longitude : float or None
+        Degrees.
+    """
+
+    recorded_at: datetime | None = None
+    device: str = ""
+    site: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+def read_name(file: str) -> RecorderName:
+    """What the name of one file tells.
+
+    Parameters
+    ----------
+    file : str
+        With or without folders, which are not looked at; forward slashes.
+    """
+    stem = _stem(file)
+    if _is_hex(stem) and not stem.isdigit():
+        return RecorderName(_from_hex(stem))
+    if found := _SOUNDTRAP.match(stem):
+        return RecorderName(_time(found, century=2000), device=found["serial"])
+    for form in _FORMS:
+        for found in form.finditer(stem):
+            time = _time(found)
+            if time is not None:
+                return _with_rest(time, stem[: found.start()], stem[found.end() :])
+    return RecorderName()
+
+
+def read_names(files: Iterable[str]) -> list[RecorderName]:
+    """What the names of many files tell.
+
+    A hexadecimal time without a letter, such as ``59450123``, looks like any number. It is
+    taken for a time where another name in its folder is surely one.
+    """
+    names = list(files)
+    result = [read_name(file) for file in names]
+    of_hex = {_folder(file) for file in names if _is_hex(s := _stem(file)) and not s.isdigit()}
+    for i, file in enumerate(names):
+        if _folder(file) in of_hex and _is_hex(_stem(file)):
+            result[i] = replace(result[i], recorded_at=_from_hex(_stem(file)))
+    return result
+
+
+def site_of(file: str, name: RecorderName, *, class_folders: bool = False) -> str:
+    """Where a recording was made: the prefix of its name, else its folder, else its device.
+
+    Folders that every memory card has (``DATA``, ``20240601``) are passed over. With
+    ``class_folders`` the first-level folder is a label and so no site. Empty if nothing tells.
+    """
+    if name.site:
+        return name.site
+    folders = _folder(file).split("/") if "/" in file else []
+    places = folders[1:] if class_folders else folders
+    while places and _NO_PLACE.match(places[-1].lower()):
+        places = places[:-1]
+    return "/".join(places) or name.device
+
+
+def day_of(file: str, name: RecorderName, *, class_folders: bool = False) -> str:
+    """The site and the day by the recorder's clock; empty if the name has no time."""
+    if name.recorded_at is None:
+        return ""
+    site = site_of(file, name, class_folders=class_folders)
+    return f"{site} {name.recorded_at.date().isoformat()}".strip()
+
+
+def _with_rest(time: datetime, before: str, behind: str) -> RecorderName:
+    prefix = _CHANNEL.sub("", before.rstrip("_- ") if "__" not in before[-4:] else before[:-1])
+    prefix = prefix.strip("_- .")
+    is_serial = bool(_SERIAL.match(prefix))
+    site = "" if is_serial or prefix.lower() in _NO_SITE else prefix
+    latitude, longitude = _position_in_name(behind)
+    return RecorderName(time, prefix if is_serial else "", site, latitude, longitude)
+
+
+def _position_in_name(text: str) -> tuple[float | None, float | None]:
+    """Degrees of latitude and longitude at the end of a name, if both stand there."""
+    for found in _PLACE.finditer(text):
+        # Two numbers in a row: parted by a sign or, in brackets, by a blank; one has decimals.
+        parted = found["gap"] or found["lon"][0] in "+-"
+        if parted and "." in found[0] and text[: found.start()][-1:] in ("[", "_", " "):
+            latitude, longitude = float(found["lat"]), float(found["lon"])
+            if abs(latitude) <= 90 and abs(longitude) <= 180:
+                return latitude, longitude
+    return None, None
+
+
+def _time(found: re.Match[str], century: int = 0) -> datetime | None:
+    """The time that a form has found; None if there is no such day or hour."""
+    year = century + int(found["y"])
+    if not _FIRST_YEAR <= year <= _LAST_YEAR:
+        return None
+    month, day, hour, minute, second = (int(found[part]) for part in "mdHMS")
+    try:
+        time = datetime(year, month, day, hour, minute, second)
+    except ValueError:
+        return None
+    zone = found.groupdict().get("zone")
+    return time if not zone else time.replace(tzinfo=_zone(zone.lstrip("_")))
+
+
+def _zone(text: str) -> timezone:
+    if text == "Z":
+        return UTC
+    sign = -1 if text[0] == "-" else 1
+    return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[3:5] or 0)))
+
+
+def _is_hex(stem: str) -> bool:
+    return bool(_HEX.match(stem)) and _EARLIEST_HEX <= int(stem, 16) <= _LATEST_HEX
+
+
+def _from_hex(stem: str) -> datetime:
+    return datetime.fromtimestamp(int(stem, 16), UTC)
+
+
+def _stem(file: str) -> str:
+    name = file.rpartition("/")[2]
+    return name.rpartition(".")[0] or name
+
+
+def _folder(file: str) -> str:
+    return file.rpartition("/")[0]
+
+
+# What recorders write into a WAV file: AudioMoth's comment, and GUANO metadata.
+#
+# GUANO: version 1.0 of https://github.com/riggsd/guano-spec, fields ``Timestamp``, ``Make``,
+# ``Model``, ``Serial``, ``Loc Position``. AudioMoth's comment begins, in all its firmwares, with
+# "Recorded at 04:30:00 01/06/2024 (UTC+1) by AudioMoth 24F319046493AC3B"; the oldest has no zone.
+
+
+_COMMENT = re.compile(
+    r"Recorded at (?P<time>\d\d:\d\d:\d\d)(?:\.\d+)? (?P<day>\d\d/\d\d/\d{4})"
+    r"(?: \(UTC(?:(?P<hours>[+-]\d{1,2})(?::?(?P<minutes>\d\d))?)?(?P<closed>\)))?"
+)
+_DEVICE = re.compile(r"\bAudioMoth (?P<serial>[0-9A-F]{16})\b")
+
+
+@dataclass(frozen=True)
+class RecorderTexts:
+    """What the texts tell; empty or None where they are silent.
+
+    Attributes
+    ----------
+    recorded_at : datetime or None
+        The start; with a zone where it is told.
+    source : str
+        "guano" or "comment": where the time stands.
+    device, model : str
+        Serial number, and what the recorder is.
+    latitude, longitude : float or None
+        Degrees.
+    """
+
+    recorded_at: datetime | None = None
+    source: str = ""
+    device: str = ""
+    model: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+def read_texts(texts: Mapping[str, str]) -> RecorderTexts:
+    """What the texts of a WAV file tell (see :func:`semisonic.audio.metadata.wave_texts`)."""
+    fields = _guano(texts.get("guan", ""))
+    comment, artist = texts.get("ICMT", ""), texts.get("IART", "")
+    device = _DEVICE.search(comment) or _DEVICE.search(artist)
+    latitude, longitude = _position_in_text(fields.get("Loc Position", ""))
+    model = " ".join(fields[name] for name in ("Make", "Model") if fields.get(name))
+    time, source = _iso(fields.get("Timestamp", "")), "guano"
+    if time is None:
+        time, source = _spoken(comment), "comment"
+    return RecorderTexts(
+        recorded_at=time,
+        source=source if time else "",
+        device=fields.get("Serial") or (device["serial"] if device else ""),
+        model=model or ("AudioMoth" if device else ""),
+        latitude=latitude,
+        longitude=longitude,
+    )
+
+
+def _guano(text: str) -> dict[str, str]:
+    """Names and values, one a line, parted by the first colon."""
+    if not text.startswith("GUANO|Version"):
+        return {}
+    pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+def _spoken(comment: str) -> datetime | None:
+    """The time in AudioMoth's comment."""
+    found = _COMMENT.search(comment)
+    if not found:
+        return None
+    try:
+        time = datetime.strptime(f"{found['day']} {found['time']}", "%d/%m/%Y %H:%M:%S")
+    except ValueError:
+        return None
+    if not found["closed"]:
+        return time
+    if not found["hours"]:
+        return time.replace(tzinfo=UTC)
+    sign = -1 if found["hours"][0] == "-" else 1
+    away = timedelta(hours=abs(int(found["hours"])), minutes=int(found["minutes"] or 0))
+    return time.replace(tzinfo=timezone(sign * away))
+
+
+def _position_in_text(text: str) -> tuple[float | None, float | None]:
+    parts = text.replace(",", " ").split()
+    try:
+        latitude, longitude = map(float, parts)
+    except ValueError:
+        return None, None
+    inside = abs(latitude) <= 90 and abs(longitude) <= 180
+    return (latitude, longitude) if inside else (None, None)
+
+
+# Which recording a clip was cut from, where the names of the files tell it.
+#
+# Two schemes are known and are used without asking: that of ESC-10 and ESC-50 (fold, recording at
+# Freesound, take, perhaps class: ``1-187207-A.ogg``, ``2-103426-A-3.wav``) and that of UrbanSound8K
+# (recording, class, occurrence, slice: ``100032-3-0-0.wav``). Any other is a guess, such as a stem
+# before a counter (``laugh_1.m4a_77.wav``): it is offered as a pattern and never applied, for a
+# stem
+# may as well be the class (``dog_1.wav``) or the recorder.
+
 
 _ESC = re.compile(r"^[1-9]-(\d{3,})-[A-Za-z]{1,2}(?:-(\d{1,3}))?$")
 _URBANSOUND = re.compile(r"^(\d{3,})-(\d)-\d+-\d+$")
@@ -29,7 +325,7 @@ PATTERNS = (
 
 
 @dataclass(frozen=True)
-class Suggestion:
+class RecordingSuggestion:
     """A guess which clips belong together.
 
     Attributes
@@ -69,7 +365,7 @@ def named_recordings(
         The label of each; a class number in the names must go with it.
     """
     for title, scheme in (("ESC-50", _ESC), ("UrbanSound8K", _URBANSOUND)):
-        found = [scheme.match(_stem(file)) for file in files]
+        found = [scheme.match(_stem_of_clip(file)) for file in files]
         if 2 * sum(one is not None for one in found) <= len(files):
             continue
         numbers = {
@@ -89,7 +385,7 @@ def named_recordings(
     return list(files), []
 
 
-def suggest_recordings(clips: Clips) -> Suggestion | None:
+def suggest_recordings(clips: Clips) -> RecordingSuggestion | None:
     """A way to group clips by their names that gives sensible numbers, if there is one.
 
     Sensible: some recordings have several clips, most classes have several recordings, and
@@ -113,7 +409,7 @@ def suggest_recordings(clips: Clips) -> Suggestion | None:
     return min(found, key=lambda one: one.n_recordings, default=None)
 
 
-def _judged(clips: Clips, rule: str, groups: list[str]) -> Suggestion | None:
+def _judged(clips: Clips, rule: str, groups: list[str]) -> RecordingSuggestion | None:
     sizes = Counter(group.casefold() for group in groups)
     in_class: dict[str, set[str]] = defaultdict(set)
     for group, labels in zip(groups, clips.labels, strict=True):
@@ -126,7 +422,7 @@ def _judged(clips: Clips, rule: str, groups: list[str]) -> Suggestion | None:
     row = next(i for i, group in enumerate(groups) if sizes[group.casefold()] > 1)
     file = str(clips.file[row])
     shown = groups[row].rpartition("/")[2]
-    return Suggestion(rule, len(sizes), len(groups), file.rpartition("/")[2], shown)
+    return RecordingSuggestion(rule, len(sizes), len(groups), file.rpartition("/")[2], shown)
 
 
 def _one_to_one(pairs: set[tuple[str, str]]) -> bool:
@@ -134,5 +430,131 @@ def _one_to_one(pairs: set[tuple[str, str]]) -> bool:
     return len(pairs) == len({number for number, _ in pairs}) == len({name for _, name in pairs})
 
 
-def _stem(file: str) -> str:
+def _stem_of_clip(file: str) -> str:
     return file.rpartition("/")[2].rpartition(".")[0]
+
+
+# Which recording a file belongs to, when no table says so.
+#
+# ``"file"``: each file is a recording of its own. ``"folder"``: all files of one folder are one
+# recording (a site, a deployment); files directly in a class folder, or in the root, stay on their
+# own. ``"site"``: where it was made, as a recorder's name or the folders tell, and ``"day"``: site
+# and day (:mod:`semisonic.data.recording_names`). Anything else is a regular expression on the
+# relative name, whose first bracket is the recording: ``r"(\d{8})_"`` puts all
+# files of one day together. "copies" is read as "auto" and acted upon afterwards
+# (:mod:`semisonic.data.recordings`).
+
+
+RECORDER_RULES = {"site": site_of, "day": day_of}
+"""What names of field recordings tell."""
+
+
+def group_rule(group: str, *, class_folders: bool = False) -> Callable[[str], str]:
+    """The function from a relative file name to its recording, for rules that need one name.
+
+    Parameters
+    ----------
+    group : str
+    class_folders : bool
+        Whether first-level folders are classes, and so no recordings.
+
+    Raises
+    ------
+    DataError
+        When the regular expression is broken or has no bracket.
+    """
+    if group in ("auto", "file"):
+        return lambda file: file
+    if group == "folder":
+        return _inner_folder_or_file if class_folders else _folder_or_file
+    try:
+        pattern = re.compile(group)
+    except re.error as error:
+        raise DataError(
+            f"group rule '{group}': not a regular expression ({error}); "
+            "expected 'file', 'folder', 'site', 'day', 'copies', a column of the table, or a "
+            "pattern such as '(\\d+)_'"
+        ) from error
+    if pattern.groups < 1:
+        raise DataError(
+            f"group rule '{group}': no such column, and as a regular expression it has no bracket. "
+            "Expected 'file', 'folder', 'site', 'day', 'copies', a column of the table, or a "
+            "pattern whose first bracket is the recording, such as '(\\d+)_'"
+        )
+
+    def by_pattern(file: str) -> str:
+        found = pattern.search(file)
+        if found is None or found.group(1) is None:
+            raise DataError(
+                f"{file}: the group rule '{group}' finds nothing in this name; "
+                "change the rule so that it fits every file"
+            )
+        return found.group(1)
+
+    return by_pattern
+
+
+def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) -> list[str]:
+    """The recording of each file.
+
+    Raises
+    ------
+    DataError
+        As :func:`group_rule`, and when "site" or "day" finds nothing in any name.
+    """
+    if group in RECORDER_RULES:
+        return _by_recorder(list(files), group, class_folders)
+    rule = group_rule(group, class_folders=class_folders)
+    return [rule(file) for file in files]
+
+
+def _by_recorder(files: list[str], group: str, class_folders: bool) -> list[str]:
+    """Sites, or sites and days; a file that tells nothing is a recording of its own."""
+    rule = RECORDER_RULES[group]
+    names = read_names(files)
+    found = [
+        rule(file, name, class_folders=class_folders)
+        for file, name in zip(files, names, strict=True)
+    ]
+    if files and not any(found):
+        raise DataError(
+            f"group rule '{group}': no name tells it, such as {files[0]}. Known are names such as "
+            "SITE1_20240601_043000.wav, and folders for sites; or give 'file', 'folder', a column "
+            "of the table, or a pattern whose first bracket is the recording"
+        )
+    return [name or file for file, name in zip(files, found, strict=True)]
+
+
+def known_or_given(
+    files: Sequence[str], known: Sequence[str], group: str, *, class_folders: bool = False
+) -> list[str]:
+    """The recordings that a data set tells, unless the user says otherwise."""
+    if group == "auto":
+        return list(known)
+    return groups_of(files, group, class_folders=class_folders)
+
+
+def groups_by_name(
+    files: Sequence[str],
+    group: str,
+    labels: Sequence[str] = (),
+    *,
+    class_folders: bool = False,
+) -> tuple[list[str], list[str]]:
+    """The recordings where only names can tell them, and notes about what they told.
+
+    With "auto" the names of known data sets tell them
+    (:func:`semisonic.data.recording_names.named_recordings`).
+    """
+    if group == "auto":
+        return named_recordings(files, labels)
+    return groups_of(files, group, class_folders=class_folders), []
+
+
+def _folder_or_file(file: str) -> str:
+    return file.rpartition("/")[0] or file
+
+
+def _inner_folder_or_file(file: str) -> str:
+    folder = file.rpartition("/")[0]
+    return folder if "/" in folder else file

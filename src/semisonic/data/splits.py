@@ -1,36 +1,198 @@
-"""Splits by recording: official folds or folds of our own, with an inner validation part.
-
-A recording (``Clips.group``) never stands on two sides of a split. Which clip goes where depends
-on the names of the recordings and on the seed, never on the order of files.
-"""
+"""Splits by recording: official folds or folds of our own, with an inner validation part."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.options import nearest
-from semisonic.base.wording import counted
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.options import nearest
+from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.folds import make_folds
-from semisonic.data.hold_out import hold_out
-from semisonic.data.readers.load import require_labels
-from semisonic.data.straddling import move_straddling, straddling_groups
+from semisonic.data.datasets.load import require_labels
+from semisonic.data.recordings import (
+    RecordingRows,
+    move_straddling,
+    recordings,
+    shuffled,
+    straddling_groups,
+)
 
-__all__ = [
-    "Split",
-    "fold_splits",
-    "hold_out",
-    "make_folds",
-    "move_straddling",
-    "straddling_groups",
-]
+# Folds for a set that has none: by recording, classes and sizes balanced.
+
 
 Rows = NDArray[np.int64]
+
+
+def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
+    """Folds for a set that has none: by recording, classes and sizes balanced.
+
+    Recordings are dealt out from the largest to the smallest, each to the fold that has the
+    smallest part of its classes so far.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        The fold of each row, from 1; 0 for a row without a label, or with one nobody checked.
+
+    Raises
+    ------
+    DataError
+        When there are fewer recordings than folds, or a class has one recording only.
+    """
+    if n_folds < 2:
+        raise OptionError(f"n_folds: found {n_folds}, expected at least 2")
+    require_labels(clips, "a division into folds")
+    found = recordings(clips, np.flatnonzero(clips.is_certain))
+    if len(found.names) < n_folds:
+        raise DataError(
+            f"'{clips.name}': {len(found.names)} labelled recordings, expected at least {n_folds}, "
+            "one for each fold; ask for fewer folds, or say with --group what a recording is "
+            "('file': copies of one sound do not count as one)"
+        )
+    _check_recordings(clips, found)
+    order = shuffled(found.names, seed, "folds")
+    order.sort(key=lambda g: -int(found.sizes[g]))  # stable: equal sizes stay shuffled
+    weight = found.counts / np.maximum(found.counts.sum(axis=0), 1)
+    held = np.zeros((n_folds, len(clips.classes)))
+    size = np.zeros(n_folds)
+    fold = np.zeros(len(clips), np.int64)
+    for g in order:
+        present = found.counts[g] > 0
+        load = held[:, present] @ weight[g, present]
+        k = min(range(n_folds), key=lambda f: (round(float(load[f]), 12), size[f]))
+        held[k] += weight[g]
+        size[k] += len(found.rows[g])
+        fold[found.rows[g]] = k + 1
+    return fold
+
+
+def _check_recordings(clips: Clips, found: RecordingRows) -> None:
+    n_recordings = (found.counts > 0).sum(axis=0)
+    single = [c for c, n in zip(clips.classes, n_recordings, strict=True) if n == 1]
+    if single:
+        raise DataError(
+            f"'{clips.name}': {len(single)} classes have one recording only: "
+            f"{', '.join(single[:10])}{', ...' if len(single) > 10 else ''}. Expected at least 2, "
+            "one to learn from and one to test; add recordings, say with --group what a recording "
+            "is ('file': copies of one sound do not count as one), or leave these classes out "
+            "(keep_classes)"
+        )
+
+
+# A part of the clips held out, by recording, with all classes as evenly as possible.
+
+
+def hold_out(
+    clips: Clips, rows: Rows, share: float, seed: int, purpose: str = "validation"
+) -> tuple[Rows, Rows]:
+    """Cut a share of the clips off, by recording, with all classes as evenly as possible.
+
+    Recordings are taken in a random order for the class that is furthest from its share. The last
+    recording of a class is never taken, and none that has labels nobody checked
+    (``label_type`` "uncertain").
+
+    Parameters
+    ----------
+    clips : Clips
+    rows : ndarray of int64
+        The rows to divide.
+    share : float
+        Share of the clips with checked labels to hold out, from 0 to below 1.
+    seed : int
+    purpose : str
+        Names the random stream, so that different cuts are independent.
+
+    Returns
+    -------
+    kept, held : ndarray of int64
+        Row numbers, ascending.
+    """
+    if not 0 <= share < 1:
+        raise OptionError(f"share to hold out: found {share}, expected from 0 to below 1")
+    uncertain = clips.group[rows][clips.is_labelled[rows] & ~clips.is_certain[rows]]
+    found = recordings(clips, rows[~np.isin(clips.group[rows], uncertain)])
+    order = shuffled(found.names, seed, purpose)
+    priority = np.argsort(shuffled(clips.classes, seed, purpose, "class"))
+    chosen = _choose(found, order, priority, share)
+    held = found.take(chosen)
+    return np.setdiff1d(rows, held), held
+
+
+def split(clips: Clips, test_size: float = 0.2, *, seed: int = 0) -> tuple[Clips, Clips]:
+    """Divide a table in two by recording, classes as evenly as possible.
+
+    Parameters
+    ----------
+    clips : Clips
+    test_size : float
+        Share of the clips with checked labels in the second part, from 0 to below 1.
+    seed : int
+
+    Returns
+    -------
+    train, test : Clips
+        No recording stands in both. Clips without labels, or with labels nobody checked, are in
+        the first.
+    """
+    kept, held = hold_out(clips, np.arange(len(clips)), test_size, seed, "split")
+    return clips[kept], clips[held]
+
+
+def _choose(found: RecordingRows, order: Sequence[int], priority: Rows, share: float) -> list[int]:
+    """Which recordings to hold out: serve the class that is furthest from its share, repeatedly.
+
+    ``priority`` decides between classes that are equally far.
+    """
+    wanted = found.counts.sum(axis=0) * share
+    tie = priority * 1e-9
+    goal = round(float(found.sizes.sum()) * share)
+    held = np.zeros_like(wanted)
+    left = (found.counts > 0).sum(axis=0)  # recordings that still train, per class
+    waiting = [[g for g in reversed(order) if found.counts[g, c]] for c in range(len(wanted))]
+    too_large: list[list[int]] = [[] for _ in wanted]
+    chosen: dict[int, None] = {}  # in order
+    n_held = 0
+    while True:
+        missing = np.where([bool(queue) for queue in waiting], wanted - held + tie, -np.inf)
+        c = int(missing.argmax()) if len(missing) else 0
+        # A class short of a whole clip is served even when others took more than their share.
+        short = len(missing) > 0 and missing[c] >= 1
+        if not short and (n_held >= goal or not len(missing) or missing[c] <= 1e-6):
+            break
+        g = waiting[c].pop()
+        counts, size = found.counts[g], int(found.sizes[g])
+        last = bool(((counts > 0) & (left <= 1)).any())
+        retry = g in too_large[c]
+        over = float(counts[c] - missing[c])  # how far the class would go past its share
+        if g in chosen or last or (not short and n_held + size - goal > goal - n_held):
+            continue
+        if over > max(1.0, float(missing[c]) * (1.0 if retry else 0.5)):
+            if not retry:
+                too_large[c].append(g)
+                if not waiting[c] and not held[c]:
+                    # Better more than its share of a class than nothing of it: the smallest first.
+                    waiting[c] = sorted(too_large[c], key=lambda i: -int(found.sizes[i]))
+            continue
+        chosen[g] = None
+        held += counts
+        left -= counts > 0
+        n_held += size
+        if retry:
+            waiting[c] = []
+    return list(chosen)
+
+
+# Splits by recording: official folds or folds of our own, with an inner validation part.
+#
+# A recording (``Clips.group``) never stands on two sides of a split. Which clip goes where depends
+# on the names of the recordings and on the seed, never on the order of files.
+
+
 VALIDATION_FOLDS = ("inner", "previous")
 STRADDLING = ("drop", "move", "keep", "error")
 
@@ -105,7 +267,7 @@ def fold_splits(
         fold = make_folds(clips, n_folds, seed)
     elif straddling == "error" and (groups := straddling_groups(clips)):
         raise DataError(
-            f"'{clips.name}': {counted(len(groups), 'recording')} in several folds: "
+            f"'{clips.name}': {count_text(len(groups), 'recording')} in several folds: "
             f"{', '.join(groups[:10])}{', ...' if len(groups) > 10 else ''}. Expected each in one; "
             "choose 'drop', 'move' or 'keep' for straddling recordings"
         )

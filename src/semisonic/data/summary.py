@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from semisonic.audio.source import END_TOLERANCE
+from semisonic.audio.read import END_TOLERANCE
 from semisonic.data.clips import Clips
 from semisonic.data.windows import Header, read_headers
 

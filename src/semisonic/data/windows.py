@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic import audio
-from semisonic.base.errors import AudioError, OptionError
-from semisonic.base.progress import bar
+from semisonic.audio.read import AudioInfo, probe
+from semisonic.core.errors import AudioError, OptionError
+from semisonic.core.parallel import LOCAL_ENGINE, Engine, in_order
+from semisonic.core.progress import bar
 from semisonic.data.clips import Clips
-from semisonic.engines import LOCAL_ENGINE, Engine, in_order
 
 _TOLERANCE = 1e-6  # seconds
 HEADERS, HEADERS_AFAR = 8, 256
@@ -92,7 +92,7 @@ class Header:
     """What a file's header says; ``info`` is None, with a reason, when it cannot be read."""
 
     file: str
-    info: audio.AudioInfo | None
+    info: AudioInfo | None
     reason: str = ""
 
 
@@ -121,7 +121,7 @@ def _headers(root: Path, files: list[str]) -> list[Header]:
 
 def _header(root: Path, file: str) -> Header:
     try:
-        info = audio.probe(root / file)
+        info = probe(root / file)
     except AudioError as error:
         return Header(file, None, error.reason)
     return Header(file, info, info.damage)

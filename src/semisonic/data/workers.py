@@ -6,10 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from threading import Event
 from typing import TypeVar
 
-from semisonic.engines import LOCAL_ENGINE, in_any_order
-from semisonic.engines.threads import count_workers
-
-__all__ = ["count_workers", "in_threads"]
+from semisonic.core.parallel import LOCAL_ENGINE, in_any_order
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

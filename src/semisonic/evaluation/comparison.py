@@ -1,35 +1,208 @@
-"""Two arms scored on the same clips: by how much they differ, and whether that is shown.
-
-What is computed, for an arm ``a`` (the control) and an arm ``b``:
-
-- accuracy of each draw over all clips, its mean and spread over draws, and a bootstrap
-  interval that draws recordings and draws;
-- the difference ``b - a``: McNemar's exact test of each draw, its pooled exact form over
-  recordings and draws, the paired bootstrap, and the corrected resampled t-test over all
-  folds and draws.
-
-What the outcome claims, and when, is said in :mod:`semisonic.evaluation.outcome`.
-"""
+"""Two arms scored on the same clips: by how much they differ, and what may be claimed of it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.errors import DataError
+from semisonic.core.errors import DataError
+from semisonic.core.seeds import generator
+from semisonic.core.text import p_text, points_text
 from semisonic.evaluation.intervals import Interval, bootstrap_interval, paired_bootstrap
-from semisonic.evaluation.outcome import ArmAccuracy, Comparison, DrawPair, FoldPair
-from semisonic.evaluation.results import Predictions
+from semisonic.evaluation.plain import plain
+from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.significance import (
+    McNemar,
     ResampledT,
     corrected_resampled_t,
     mcnemar_exact,
     mcnemar_pooled,
 )
+
+# What a comparison of two arms found, and what may be claimed of it.
+#
+# A claim about a method needs to hold against two kinds of luck, and the outcome says which
+# it holds against:
+#
+# - ``better`` or ``worse``: shown. The pooled McNemar test (other test clips) and the
+#   corrected t-test (other training clips) are both below the level, and no interval holds 0.
+# - ``better here`` or ``worse here``: the pooled McNemar test is below the level and the
+#   bootstrap interval leaves out 0, but the corrected t-test does not agree, or could not be
+#   asked, as with fewer than three folds and draws. True of these
+#   clips and draws; that it would be so with other training clips is not shown. The
+#   corrected t-test is strict: with five folds it asks for a gain of about the standard
+#   deviation over folds, however many draws there are.
+# - ``open``: no difference could be shown.
+
+
+@dataclass(frozen=True)
+class ArmAccuracy:
+    """One arm: mean accuracy over draws (0 to 1), its spread over draws, and its interval.
+
+    ``spread`` is the sample standard deviation over draws, NaN for one draw;
+    ``fold_spread`` that over folds and draws.
+    """
+
+    name: str
+    mean: float
+    spread: float
+    fold_spread: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class FoldPair:
+    """Both arms in one fold of one draw."""
+
+    draw: int
+    seed: int
+    fold: int
+    n_clips: int
+    accuracy_a: float
+    accuracy_b: float
+
+    @property
+    def difference(self) -> float:
+        """Accuracy of b minus accuracy of a."""
+        return self.accuracy_b - self.accuracy_a
+
+
+@dataclass(frozen=True)
+class DrawPair:
+    """Both arms over all clips of one draw, with McNemar's exact test."""
+
+    draw: int
+    seed: int
+    accuracy_a: float
+    accuracy_b: float
+    mcnemar: McNemar
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of :func:`compare`. Accuracies and differences are 0 to 1.
+
+    ``interval`` is the bootstrap's, over recordings and draws; ``wide_interval`` reaches as
+    far as that of the corrected t-test too. ``p_mcnemar`` is the pooled test's, ``p_folds``
+    the corrected t-test's (NaN with fewer than three folds and draws).
+
+    From :func:`~semisonic.evaluation.tagging.compare_tags` accuracies are values of lwlrap, there
+    are no ``draws``, and ``p_mcnemar`` is NaN: the bootstrap asks about clips in its place.
+    """
+
+    setting: str
+    a: ArmAccuracy
+    b: ArmAccuracy
+    n_clips: int
+    n_recordings: int
+    folds: tuple[FoldPair, ...]
+    draws: tuple[DrawPair, ...]
+    difference: float
+    interval: Interval
+    wide_interval: Interval
+    p_mcnemar: float
+    p_folds: float
+    t: float
+    p_bootstrap: float
+    level: float
+    cautions: tuple[str, ...]
+
+    @property
+    def p_clips(self) -> float:
+        """Of the test over clips: McNemar's or, where clips are not right or wrong, bootstrap."""
+        return self.p_mcnemar if math.isfinite(self.p_mcnemar) else self.p_bootstrap
+
+    @property
+    def p(self) -> float:
+        """The larger of the p-values over clips and over folds and draws."""
+        return float(np.nanmax([self.p_clips, self.p_folds]))
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the difference holds against both kinds of luck, and both were asked about."""
+        asked = math.isfinite(self.p_folds)
+        return asked and self.p < 1 - self.level and _leaves_out_zero(self.wide_interval)
+
+    @property
+    def outcome(self) -> str:
+        """``better``, ``worse``, ``better here``, ``worse here`` or ``open``; see the module."""
+        word = "better" if self.difference > 0 else "worse"
+        if self.is_shown:
+            return word
+        here = self.p_clips < 1 - self.level and _leaves_out_zero(self.interval)
+        return f"{word} here" if here else "open"
+
+    @property
+    def claimed_interval(self) -> Interval:
+        """The interval that goes with the outcome: the wide one, unless it is "here" only."""
+        return self.interval if self.outcome.endswith("here") else self.wide_interval
+
+    @property
+    def numbers(self) -> str:
+        """The difference with interval and p: "+3.1 points (95 % interval 0.9 to 5.2, ...)"."""
+        here, interval = self.outcome.endswith("here"), self.claimed_interval
+        return (
+            f"{points_text(self.difference, signed=True)} points "
+            f"({100 * self.level:g} % interval {points_text(interval.low)} to "
+            f"{points_text(interval.high)}, {p_text(self.p_clips if here else self.p)})"
+        )
+
+    def verdict(self, subject: str = "", name: str = "") -> str:
+        """The outcome in plain words: one sentence, or two where the tests disagree.
+
+        ``subject`` is what makes arm b differ from arm a, such as "Pre-training". Without one,
+        arm b is called by ``name``, or by its own.
+        """
+        other = name or self.b.name
+        gained = self.difference > 0
+        if self.outcome == "open":
+            return f"No difference could be shown: {self.numbers}."
+        if self.is_shown:
+            claim = f"{subject} {'helped' if gained else 'hurt'}"
+            if not subject:
+                word = "better" if gained else "worse"
+                claim = f"'{other}' is {word} than '{self.a.name}'"
+            return f"{claim}: {self.numbers}."
+        word = "better" if gained else "worse"
+        reason = (
+            f"corrected t-test, {p_text(self.p_folds)}"
+            if math.isfinite(self.p_folds)
+            else "too few folds and draws to ask"
+        )
+        doubt = f"Whether it would with other training clips too is not shown ({reason})."
+        if not subject:
+            claim = f"'{other}' did {word} than '{self.a.name}' on these clips"
+            return f"{claim}: {self.numbers}. {doubt}"
+        return f"{subject} did {word} on these clips: {self.numbers}. {doubt}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; a value that could not be computed is None."""
+        extra = {"p": self.p, "outcome": self.outcome, "verdict": self.verdict()}
+        result: dict[str, Any] = plain(self) | plain(extra)
+        return result
+
+
+def _leaves_out_zero(interval: Interval) -> bool:
+    return interval.low > 0 or interval.high < 0
+
+
+# Two arms scored on the same clips: by how much they differ, and whether that is shown.
+#
+# What is computed, for an arm ``a`` (the control) and an arm ``b``:
+#
+# - accuracy of each draw over all clips, its mean and spread over draws, and a bootstrap
+#   interval that draws recordings and draws;
+# - the difference ``b - a``: McNemar's exact test of each draw, its pooled exact form over
+#   recordings and draws, the paired bootstrap, and the corrected resampled t-test over all
+#   folds and draws.
+#
+# What the outcome claims, and when, is said in :mod:`semisonic.evaluation.comparison`.
+
 
 MINIMUM_FOR_T = 3
 """Below so many folds and draws the t-test says nothing, and is left out."""
@@ -239,3 +412,144 @@ def cautions_of(
             "for other training clips was not asked."
         )
     return tuple(found)
+
+
+# Settings of one experiment held against each other, arm by arm.
+
+
+def compare_setting_pairs(
+    predictions: Predictions, pairs: Iterable[tuple[str, str]]
+) -> list[Comparison]:
+    """Hold the second setting of each pair against the first, in each arm that both have.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        All settings on the same clips and draws.
+    pairs : iterable of (str, str)
+        Names of settings.
+
+    Returns
+    -------
+    list of Comparison
+        ``setting`` says who stands against whom; the arms are called by their settings.
+    """
+    found = []
+    for first, second in pairs:
+        a, b = predictions.select(setting=first), predictions.select(setting=second)
+        arms = [arm for arm in a.arms if arm in b.arms]
+        for arm in arms:
+            title = f"{second} against {first}" + (f", {arm}" if len(arms) > 1 else "")
+            both = Predictions.concat(
+                [
+                    _renamed(a.select(arm=arm), title, first),
+                    _renamed(b.select(arm=arm), title, second),
+                ]
+            )
+            found.append(compare(both, first, second))
+    return found
+
+
+def _renamed(part: Predictions, setting: str, arm: str) -> Predictions:
+    n = len(part)
+    return replace(part, setting=np.array([setting] * n, np.str_), arm=np.array([arm] * n, np.str_))
+
+
+# What the best of several settings is worth, when it was chosen by the same clips.
+#
+# The highest of many scores is high by luck, too. Here the choice is made again and again on some
+# recordings, and what was chosen is scored on the others: the bootstrap bias corrected
+# cross-validation of I. Tsamardinos, E. Greasidou and G. Borboudakis (Machine Learning 107, 2018).
+# Where we differ: whole recordings are drawn, and a search that let early trials tell it where to
+# look is taken as if all its settings had been given beforehand, so some luck is left in.
+
+
+N_BOOTSTRAPS = 1000
+
+
+@dataclass(frozen=True)
+class ChosenBest:
+    """The score of the best setting, on clips that did not choose it.
+
+    Attributes
+    ----------
+    mean : float
+        Of all drawings, 0 to 1.
+    low, high : float
+        The 2.5th and the 97.5th percentile of the drawings.
+    gain, gain_low, gain_high : float
+        The same of the difference to another setting on the same clips; NaN without one. Each
+        drawing scores about a third of the recordings, so the interval is a wide one.
+    """
+
+    mean: float
+    low: float
+    high: float
+    gain: float = math.nan
+    gain_low: float = math.nan
+    gain_high: float = math.nan
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether the interval of the gain lies above zero."""
+        return self.gain_low > 0
+
+
+def chosen_best(
+    right: NDArray[np.float64],
+    group: NDArray[np.str_],
+    *,
+    against: NDArray[np.float64] | None = None,
+    seed: int = 0,
+    n_bootstraps: int = N_BOOTSTRAPS,
+) -> ChosenBest:
+    """The score to expect of the best of several settings.
+
+    Parameters
+    ----------
+    right : ndarray of float, shape (n_settings, n_clips)
+        1 where a setting is right about a clip that it was not trained on, else 0; or how often.
+    group : ndarray of str, shape (n_clips,)
+        The recording of each clip.
+    against : ndarray of float, shape (n_clips,), optional
+        The answers of a setting that had no part in the choice.
+    seed : int
+    n_bootstraps : int
+
+    Raises
+    ------
+    DataError
+        With fewer than two recordings, or no setting.
+    """
+    names, index = np.unique(group, return_inverse=True)
+    if right.ndim != 2 or right.shape[1] != len(group) or not len(right) or len(names) < 2:
+        raise DataError(
+            f"best of several: found answers of shape {right.shape} to clips of {len(names)} "
+            "recordings, expected (settings, clips) and at least two recordings"
+        )
+    rows = right if against is None else np.vstack([right, against])
+    sums = np.stack([np.bincount(index, row, len(names)) for row in rows])
+    sizes = np.bincount(index, minlength=len(names)).astype(np.float64)
+    rng = generator(seed, "best of several")
+    found: list[NDArray[np.float64]] = []
+    while len(found) < n_bootstraps:
+        times = np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names))
+        out = times == 0
+        if not out.any():
+            continue
+        best = int((sums[: len(right)] @ times).argmax())  # of equal ones the first
+        found.append(sums[[best, -1]][:, out].sum(axis=1) / sizes[out].sum())
+    scores = np.array(found)
+    low, high = np.percentile(scores[:, 0], [2.5, 97.5])
+    if against is None:
+        return ChosenBest(float(scores[:, 0].mean()), float(low), float(high))
+    gains = scores[:, 0] - scores[:, 1]
+    ends = np.percentile(gains, [2.5, 97.5])
+    return ChosenBest(
+        float(scores[:, 0].mean()),
+        float(low),
+        float(high),
+        float(gains.mean()),
+        float(ends[0]),
+        float(ends[1]),
+    )

@@ -1,11 +1,4 @@
-"""How well found events are the true ones: counted one by one, and by seconds.
-
-Mesaros, Heittola and Virtanen (2016), "Metrics for polyphonic sound event detection": an event
-is found when one of its class begins within a collar of its beginning and, if ends count, ends
-within a collar of its end, at least so long or a share of the true length. Each event counts
-once. Where we differ from their toolbox: pairs are chosen so that as many as possible are
-made, with the least sum of errors among those, instead of in the order of the tables.
-"""
+"""How well found events are the true ones: counted one by one, and by seconds."""
 
 from __future__ import annotations
 
@@ -16,12 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from semisonic.base.errors import OptionError
+from semisonic.core.errors import OptionError
 from semisonic.data.events import POSITIVE, Events
+
+# How well found events are the true ones: counted one by one, and by seconds.
+#
+# Mesaros, Heittola and Virtanen (2016), "Metrics for polyphonic sound event detection": an event
+# is found when one of its class begins within a collar of its beginning and, if ends count, ends
+# within a collar of its end, at least so long or a share of the true length. Each event counts
+# once. Where we differ from their toolbox: pairs are chosen so that as many as possible are
+# made, with the least sum of errors among those, instead of in the order of the tables.
+
 
 ONSET_COLLAR = 0.2
 OFFSET_SHARE = 0.5
-_Rule = Callable[[Events, Events], NDArray[np.bool_]]
+_EventRule = Callable[[Events, Events], NDArray[np.bool_]]
 _SLACK = 1e-9  # s, so that an error of exactly a collar is within it
 
 
@@ -111,8 +113,12 @@ def score_events(
     OptionError
         For a collar or share below 0.
     """
-    for name, value in (("onset_collar", onset_collar), ("offset_collar", offset_collar or 0.0),
-                        ("offset_share", offset_share), ("hours", hours)):  # fmt: skip
+    for name, value in (
+        ("onset_collar", onset_collar),
+        ("offset_collar", offset_collar or 0.0),
+        ("offset_share", offset_share),
+        ("hours", hours),
+    ):
         if not value >= 0:
             raise OptionError(f"option '{name}': found {value:g}, expected 0 or more")
 
@@ -165,7 +171,7 @@ def match(
     return rows[kept].astype(np.int64), columns[kept].astype(np.int64)
 
 
-def _scored(true: Events, found: Events, may_pair: _Rule, hours: float) -> EventScores:
+def _scored(true: Events, found: Events, may_pair: _EventRule, hours: float) -> EventScores:
     true, found = true[true.presence == POSITIVE], found[found.presence == POSITIVE]
     labels = sorted({*true.label.tolist(), *found.label.tolist()})
     parts: dict[str, list[EventCounts]] = {label: [] for label in labels}
@@ -176,11 +182,13 @@ def _scored(true: Events, found: Events, may_pair: _Rule, hours: float) -> Event
             rows, columns = match(x, y, may_pair(x, y))
             parts[label].append(
                 EventCounts(
-                    len(x), len(y), len(rows),
+                    len(x),
+                    len(y),
+                    len(rows),
                     y.start_time[columns] - x.start_time[rows],
                     y.end_time[columns] - x.end_time[rows],
                 )
-            )  # fmt: skip
+            )
     by_class = {label: _sum(counts, hours) for label, counts in parts.items()}
     return EventScores(_sum(list(by_class.values()), hours), by_class)
 
@@ -194,3 +202,61 @@ def _sum(parts: Sequence[EventCounts], hours: float) -> EventCounts:
         np.concatenate([np.zeros(0), *(one.offset_errors for one in parts)]),
         hours,
     )
+
+
+# How well found events are the true ones, second by second: segment-based scores.
+#
+# Mesaros, Heittola and Virtanen (2016), "Metrics for polyphonic sound event detection": time is
+# cut into segments of one length; a class is active in a segment when an event of it overlaps it.
+
+
+SEGMENT = 1.0
+_EDGE = 1e-6  # of a segment: an event that ends where a segment begins does not overlap it
+
+
+def score_segments(true: Events, found: Events, *, segment: float = SEGMENT) -> EventScores:
+    """Count active segments instead of events.
+
+    Parameters
+    ----------
+    true, found : Events
+        Their files must have the same names. Only positive events count.
+    segment : float
+        Length of a segment, s.
+
+    Returns
+    -------
+    EventScores
+        ``n_true``, ``n_found`` and ``n_matched`` are segments; there are no errors of times.
+
+    Raises
+    ------
+    OptionError
+        For a length of 0 or less.
+    """
+    if not segment > 0:
+        raise OptionError(f"option 'segment': found {segment:g} s, expected more than 0 s")
+    true, found = true[true.presence == POSITIVE], found[found.presence == POSITIVE]
+    by_class = {}
+    for label in sorted({*true.label.tolist(), *found.label.tolist()}):
+        a = _active(true[true.label == label], segment)
+        b = _active(found[found.label == label], segment)
+        by_class[label] = EventCounts(len(a), len(b), len(a & b))
+    counts = by_class.values()
+    overall = EventCounts(
+        sum(one.n_true for one in counts),
+        sum(one.n_found for one in counts),
+        sum(one.n_matched for one in counts),
+    )
+    return EventScores(overall, by_class)
+
+
+def _active(events: Events, segment: float) -> set[tuple[str, int]]:
+    """The segments that some events of one class overlap."""
+    first: NDArray[np.int64] = np.floor(events.start_time / segment + _EDGE).astype(np.int64)
+    last: NDArray[np.int64] = np.ceil(events.end_time / segment - _EDGE).astype(np.int64)
+    return {
+        (str(file), number)
+        for file, a, b in zip(events.file, first.tolist(), last.tolist(), strict=True)
+        for number in range(a, max(b, a + 1))
+    }

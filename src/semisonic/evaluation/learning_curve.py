@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation.outcome import ArmAccuracy
+from semisonic.core.errors import DataError
+from semisonic.evaluation.comparison import ArmAccuracy
 
 
 @dataclass(frozen=True)

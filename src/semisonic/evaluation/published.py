@@ -1,19 +1,4 @@
-"""Results that others published, as facts to stand beside ours, with how they were measured.
-
-Sources, by key:
-
-- ``CAE``: Jensen and Pethick, "Environmental sound classification with semi-supervised
-  learning", Technical University of Denmark: convolutional auto-encoder pre-trained on
-  50 000 clips of ESC-US, fine-tuned on ESC-50. Its code and training logs are public too.
-- ``ESC``: Piczak, "ESC: dataset for environmental sound classification", ACM Multimedia
-  2015: the data sets, three simple baselines and listening tests.
-- ``CNN``: Piczak, "Environmental sound classification with convolutional neural
-  networks", IEEE MLSP 2015.
-- ``DTU``: a course project at the Technical University of Denmark that built Piczak's CNN again
-  for UrbanSound8K. Its code, scores by fold and predictions are public.
-
-All accuracies are 0 to 1, of whole clips.
-"""
+"""Results that others published, as facts to stand beside ours, with how they were measured."""
 
 from __future__ import annotations
 
@@ -21,6 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from semisonic.data.categories import esc_name
+
+# Results that others published, as facts to stand beside ours, with how they were measured.
+#
+# Sources, by key:
+#
+# - ``CAE``: Jensen and Pethick, "Environmental sound classification with semi-supervised
+#   learning", Technical University of Denmark: convolutional auto-encoder pre-trained on
+#   50 000 clips of ESC-US, fine-tuned on ESC-50. Its code and training logs are public too.
+# - ``ESC``: Piczak, "ESC: dataset for environmental sound classification", ACM Multimedia
+#   2015: the data sets, three simple baselines and listening tests.
+# - ``CNN``: Piczak, "Environmental sound classification with convolutional neural
+#   networks", IEEE MLSP 2015.
+# - ``DTU``: a course project at the Technical University of Denmark that built Piczak's CNN again
+#   for UrbanSound8K. Its code, scores by fold and predictions are public.
+#
+# All accuracies are 0 to 1, of whole clips.
+
 
 OFFICIAL = "5 official folds"
 RANDOM = "one random split of 1 280 / 320 / 400 clips, one run"
@@ -34,7 +36,7 @@ SOURCES = {
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedResult:
     """One published accuracy. ``folds`` holds it by fold where that is known."""
 
     system: str
@@ -72,15 +74,15 @@ CAE_NOTES = (
 )
 
 CAE_UPSAMPLING = (
-    Published(
+    PublishedResult(
         "up-sampling auto-encoder, pre-trained", "ESC-50", 0.018, RANDOM, "CAE", "chance is 2 %"
     ),
-    Published("up-sampling setting, supervised", "ESC-50", 0.41, RANDOM, "CAE"),
+    PublishedResult("up-sampling setting, supervised", "ESC-50", 0.41, RANDOM, "CAE"),
 )
 """The setting that did not work for the paper."""
 
 CAE_TABLE_2 = (
-    Published(
+    PublishedResult(
         "random forest",
         "ESC-50",
         0.440,
@@ -88,8 +90,12 @@ CAE_TABLE_2 = (
         "CAE",
         "Piczak's paper says 44.3 %, his result files 45.0 %",
     ),
-    Published("Piczak's CNN", "ESC-50", 0.655, OFFICIAL, "CAE", "Piczak's result files say 64.6 %"),
-    Published("auto-encoder, pre-trained", "ESC-50", 0.507, RANDOM, "CAE", "batch 32, 64 filters"),
+    PublishedResult(
+        "Piczak's CNN", "ESC-50", 0.655, OFFICIAL, "CAE", "Piczak's result files say 64.6 %"
+    ),
+    PublishedResult(
+        "auto-encoder, pre-trained", "ESC-50", 0.507, RANDOM, "CAE", "batch 32, 64 filters"
+    ),
 )
 
 
@@ -119,7 +125,7 @@ CAE_LOGS = (
 )
 
 BASELINES = (
-    Published(
+    PublishedResult(
         "k-nearest neighbours",
         "ESC-50",
         0.322,
@@ -128,7 +134,7 @@ BASELINES = (
         "MFCC and zero crossings",
         (0.300, 0.325, 0.340, 0.347, 0.300),
     ),
-    Published(
+    PublishedResult(
         "linear SVM",
         "ESC-50",
         0.395,
@@ -137,7 +143,7 @@ BASELINES = (
         "MFCC and zero crossings; paper: 39.6 %",
         (0.385, 0.397, 0.392, 0.405, 0.397),
     ),
-    Published(
+    PublishedResult(
         "random forest",
         "ESC-50",
         0.450,
@@ -146,7 +152,7 @@ BASELINES = (
         "MFCC and zero crossings; paper: 44.3 %",
         (0.405, 0.477, 0.445, 0.465, 0.457),
     ),
-    Published(
+    PublishedResult(
         "k-nearest neighbours",
         "ESC-10",
         0.667,
@@ -155,7 +161,7 @@ BASELINES = (
         "MFCC and zero crossings",
         (0.587, 0.725, 0.675, 0.725, 0.625),
     ),
-    Published(
+    PublishedResult(
         "linear SVM",
         "ESC-10",
         0.675,
@@ -164,7 +170,7 @@ BASELINES = (
         "MFCC and zero crossings",
         (0.575, 0.787, 0.650, 0.737, 0.625),
     ),
-    Published(
+    PublishedResult(
         "random forest",
         "ESC-10",
         0.727,
@@ -179,13 +185,13 @@ BASELINES = (
 _VALIDATED = f"{OFFICIAL}: 3 train, 1 validation, 1 test"
 
 PICZAK = (
-    Published(
+    PublishedResult(
         "Piczak's CNN, short segments", "ESC-10", 0.785, _VALIDATED, "CNN", "probability vote"
     ),
-    Published(
+    PublishedResult(
         "Piczak's CNN, long segments", "ESC-10", 0.803, _VALIDATED, "CNN", "probability vote"
     ),
-    Published(
+    PublishedResult(
         "Piczak's CNN, short segments",
         "ESC-50",
         0.646,
@@ -194,7 +200,7 @@ PICZAK = (
         "probability vote; 64.5 in the paper's text",
         (0.6225, 0.6075, 0.6375, 0.7150, 0.6450),
     ),
-    Published(
+    PublishedResult(
         "Piczak's CNN, long segments", "ESC-50", 0.629, _VALIDATED, "CNN", "probability vote"
     ),
 )
@@ -202,12 +208,12 @@ PICZAK = (
 _URBAN = "10 official folds: 8 train, 1 validation, 1 test"
 
 PICZAK_URBAN = (
-    Published("Piczak's CNN, short segments, majority", "UrbanSound8K", 0.700, _URBAN, "CNN"),
-    Published(
+    PublishedResult("Piczak's CNN, short segments, majority", "UrbanSound8K", 0.700, _URBAN, "CNN"),
+    PublishedResult(
         "Piczak's CNN, short segments", "UrbanSound8K", 0.714, _URBAN, "CNN", "probability vote"
     ),
-    Published("Piczak's CNN, long segments, majority", "UrbanSound8K", 0.712, _URBAN, "CNN"),
-    Published(
+    PublishedResult("Piczak's CNN, long segments, majority", "UrbanSound8K", 0.712, _URBAN, "CNN"),
+    PublishedResult(
         "Piczak's CNN, long segments",
         "UrbanSound8K",
         0.731,
@@ -221,14 +227,14 @@ PICZAK_URBAN = (
 _URBAN_AGAIN = "10 official folds: 7 train, 2 validation, 1 test; clips of silent segments left out"
 
 PICZAK_AGAIN = (
-    Published(
+    PublishedResult(
         "Piczak's CNN built again, short segments, majority",
         "UrbanSound8K",
         0.617,
         _URBAN_AGAIN,
         "DTU",
     ),
-    Published(
+    PublishedResult(
         "Piczak's CNN built again, short segments",
         "UrbanSound8K",
         0.630,
@@ -237,14 +243,14 @@ PICZAK_AGAIN = (
         "probability vote; fold 5 cannot be right as printed",
         (0.602, 0.583, 0.541, 0.628, 0.698, 0.646, 0.655, 0.612, 0.653, 0.686),
     ),
-    Published(
+    PublishedResult(
         "Piczak's CNN built again, long segments, majority",
         "UrbanSound8K",
         0.479,
         _URBAN_AGAIN,
         "DTU",
     ),
-    Published(
+    PublishedResult(
         "Piczak's CNN built again, long segments",
         "UrbanSound8K",
         0.500,
@@ -257,8 +263,8 @@ PICZAK_AGAIN = (
 """About 5 % of the clips are missing for short segments, 13 % for long ones."""
 
 HUMAN = (
-    Published("human listeners", "ESC-10", 0.957, "crowd, about 12 judgements a clip", "ESC"),
-    Published("human listeners", "ESC-50", 0.813, "crowd, about 2 judgements a clip", "ESC"),
+    PublishedResult("human listeners", "ESC-10", 0.957, "crowd, about 12 judgements a clip", "ESC"),
+    PublishedResult("human listeners", "ESC-50", 0.813, "crowd, about 2 judgements a clip", "ESC"),
 )
 
 ALL = (*BASELINES, *PICZAK, *PICZAK_URBAN, *PICZAK_AGAIN, CAE_TABLE_2[-1], *CAE_UPSAMPLING, *HUMAN)
@@ -307,7 +313,7 @@ def listeners(data: str) -> str:
     return ""
 
 
-def published_for(data: str) -> list[Published]:
+def published_for(data: str) -> list[PublishedResult]:
     """What is known of a data set (by name: ``"ESC-10"``, ``"esc50"``), the lowest first."""
     return sorted((p for p in ALL if same_data(p.data, data)), key=lambda p: p.accuracy)
 
@@ -328,3 +334,191 @@ def human_accuracy(data: str) -> float | None:
         if listeners.data.lower().replace("-", "") == plain:
             return listeners.accuracy
     return None
+
+
+# Results of the studies that recipes repeat, with what makes them hard to compare with ours.
+#
+# Sources, by key:
+#
+# - ``CNN``: Piczak, IEEE MLSP 2015; see :mod:`semisonic.evaluation.published`.
+# - ``WAVE``: Kavtaradze and others, "ESC-50 environmental sound classification": networks on mel
+#   spectrograms and on waveforms, and a study of augmentation. A course project with a public
+# report.
+# - ``DAT255``: Grutle and others, a course project: FSDKaggle2018 to UrbanSound by transfer.
+# - ``STAGES``: Deng, "Audio classification in a multi-stage semi-supervised learning way":
+#   FSDKaggle2019. A course project with public code.
+#
+# Values are shares, 0 to 1: accuracy of whole clips, but lwlrap for ``STAGES``.
+
+
+_RANDOM_SPLITS = "5 runs on one random split"
+_UNOFFICIAL = "5 folds, not the official ones"
+_QUARTER = "227 clips of one random split"
+_TENTH = "a random tenth of the curated clips"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What one study found, and how its way of measuring differs from ours.
+
+    Attributes
+    ----------
+    source : str
+        Who and where.
+    rows : tuple of Published
+    notes : tuple of str
+        Differences of protocol, each a sentence.
+    measure : str
+        What the values are.
+    """
+
+    source: str
+    rows: tuple[PublishedResult, ...]
+    notes: tuple[str, ...]
+    measure: str = "accuracy"
+
+
+STUDIES = {
+    "piczak": Study(
+        "Piczak, Environmental sound classification with CNNs, IEEE MLSP 2015",
+        (*PICZAK, *PICZAK_URBAN, *PICZAK_AGAIN),
+        (
+            "Dense layers of 5 000 units and ten changed copies a clip (ESC-50: four), 300 or 150 "
+            "epochs of SGD; the recipe's own sizes are in the options below.",
+            "Segments below a limit of silence were thrown away, so that a clip could be left "
+            "without any; here every clip keeps one.",
+            "Piczak's CNN built again: a course project for UrbanSound8K with another level of "
+            "silence; its numbers leave out the clips that were without any segment.",
+        ),
+    ),
+    "mel-or-wave": Study(
+        "Kavtaradze and others, ESC-50 environmental sound classification",
+        (
+            PublishedResult(
+                "CNN3, one changed copy a clip", "ESC-50", 0.640, _RANDOM_SPLITS, "WAVE"
+            ),
+            PublishedResult(
+                "CNN2, one changed copy a clip",
+                "ESC-50",
+                0.45,
+                _RANDOM_SPLITS,
+                "WAVE",
+                "said to be below this",
+            ),
+            PublishedResult(
+                "m5",
+                "ESC-50",
+                0.161,
+                _UNOFFICIAL,
+                "WAVE",
+                "the text says 22.6 %",
+                (0.1187, 0.2031, 0.1750, 0.1250, 0.1844),
+            ),
+            PublishedResult(
+                "m11",
+                "ESC-50",
+                0.531,
+                _UNOFFICIAL,
+                "WAVE",
+                "",
+                (0.5531, 0.4938, 0.5375, 0.6062, 0.4656),
+            ),
+            PublishedResult(
+                "AclNet SC",
+                "ESC-50",
+                0.632,
+                _UNOFFICIAL,
+                "WAVE",
+                "",
+                (0.6172, 0.6484, 0.6198, 0.6406, 0.6354),
+            ),
+            PublishedResult(
+                "AclNet DWSC",
+                "ESC-50",
+                0.575,
+                _UNOFFICIAL,
+                "WAVE",
+                "",
+                (0.5703, 0.5469, 0.5703, 0.6075, 0.5781),
+            ),
+            PublishedResult(
+                "AclNet",
+                "ESC-50",
+                0.8565,
+                "5 official folds",
+                "WAVE",
+                "by its authors (Huang and Leanos 2018): mixup, 2 000 epochs",
+            ),
+        ),
+        (
+            "Their mel networks were scored on random splits, their waveform networks by folds: "
+            "the two halves of their comparison do not share test clips. Here all networks are "
+            "scored on the same clips.",
+            "The folds of m5 and m11 were cut from the 1 600 training clips, and those of AclNet "
+            "lost the last batch.",
+            "Each family had its own optimiser and number of epochs. Here all take equally many "
+            "steps of the same optimiser.",
+        ),
+    ),
+    "augmentation": Study(
+        "Kavtaradze and others, ESC-50 environmental sound classification",
+        (
+            PublishedResult("CNN3, the clips alone", "ESC-50", 0.580, _RANDOM_SPLITS, "WAVE"),
+            PublishedResult("CNN3, M1", "ESC-50", 0.640, _RANDOM_SPLITS, "WAVE"),
+            PublishedResult("CNN3, M2", "ESC-50", 0.664, _RANDOM_SPLITS, "WAVE"),
+            PublishedResult("CNN3, M3", "ESC-50", 0.610, _RANDOM_SPLITS, "WAVE"),
+            PublishedResult("CNN3, M4", "ESC-50", 0.664, _RANDOM_SPLITS, "WAVE"),
+        ),
+        (
+            "Copies were in their test part too, so that each method was scored on other clips: "
+            "400 for the clips alone, 2 000 for M4.",
+            "With more copies they also trained for more steps. Here all take equally many.",
+            "At first copies of a clip lay in training and test: 75 % with M1 and over 97 % with "
+            "M2. These are not listed.",
+            "White and pink noise did not have the ratio that was asked for; here it is measured.",
+        ),
+    ),
+    "transfer": Study(
+        "Grutle and others, course project DAT255",
+        (
+            PublishedResult(
+                "from FSDKaggle2018, lowest of four runs", "UrbanSound", 0.727, _QUARTER, "DAT255"
+            ),
+            PublishedResult(
+                "from FSDKaggle2018, highest of four runs", "UrbanSound", 0.749, _QUARTER, "DAT255"
+            ),
+            PublishedResult("from ImageNet, first run", "UrbanSound", 0.696, _QUARTER, "DAT255"),
+            PublishedResult("from ImageNet, second run", "UrbanSound", 0.617, _QUARTER, "DAT255"),
+        ),
+        (
+            "The control learned for 9 epochs, what was transferred for 13. Here all take equally "
+            "many steps.",
+            "One split of 227 clips; the clips that chose the model are the ones reported.",
+        ),
+    ),
+    "stages": Study(
+        "Deng, Audio classification in a multi-stage semi-supervised learning way",
+        (
+            PublishedResult(
+                "stage 0, warm-up on noisy labels", "FSDKaggle2019", 0.282, _TENTH, "STAGES"
+            ),
+            PublishedResult(
+                "stage 1, then curated labels", "FSDKaggle2019", 0.791, _TENTH, "STAGES"
+            ),
+            PublishedResult(
+                "stage 2, then kept labels and consistency",
+                "FSDKaggle2019",
+                0.816,
+                _TENTH,
+                "STAGES",
+            ),
+        ),
+        (
+            "One split, one run. The official test clips were not used.",
+            "Every stage trains on from the one before it, so it also trains longer. Here each is "
+            "held against one that trained as long.",
+        ),
+        measure="lwlrap",
+    ),
+}
+"""By the value of the recipe key ``published``."""

@@ -1,10 +1,4 @@
-"""Whether two classifiers differ by more than luck, asked on the same clips.
-
-Two kinds of luck are asked about. Which clips happen to be in the test set: McNemar's
-exact test, and its pooled form over recordings and draws. Which clips happen to be in
-the training set, and how training started: the corrected resampled t-test over folds
-and draws. A difference that holds against only one of them is not shown.
-"""
+"""Whether two classifiers differ by more than luck, asked on the same clips."""
 
 from __future__ import annotations
 
@@ -16,9 +10,9 @@ from numpy.typing import ArrayLike
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation.checked import as_correct
+from semisonic.core.errors import DataError
 from semisonic.evaluation.intervals import Interval
+from semisonic.evaluation.metrics import as_correct
 
 
 class McNemar(NamedTuple):

@@ -1,9 +1,4 @@
-"""Clips with several labels: the table of their scores, and how two ways to score them compare.
-
-The measure is lwlrap. It is a mean over all labels of all clips, so its bootstrap draws whole
-recordings with all labels of their clips, and a difference of two lwlraps is the mean of the
-differences label by label.
-"""
+"""Clips with several labels: the table of their scores, and how two ways to score them compare."""
 
 from __future__ import annotations
 
@@ -17,13 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from semisonic.base.errors import DataError
-from semisonic.base.files import csv_line, replacing, unguarded
-from semisonic.evaluation.checked import as_scores, as_targets
-from semisonic.evaluation.comparison import cautions_of, hull, t_test_of_folds
+from semisonic.core.errors import DataError
+from semisonic.core.files import csv_line, replacing, unguarded
+from semisonic.evaluation.comparison import (
+    ArmAccuracy,
+    Comparison,
+    FoldPair,
+    cautions_of,
+    hull,
+    t_test_of_folds,
+)
 from semisonic.evaluation.intervals import Interval, bootstrap_difference, bootstrap_interval
-from semisonic.evaluation.metrics import label_precisions, mean_average_precision
-from semisonic.evaluation.outcome import ArmAccuracy, Comparison, FoldPair
+from semisonic.evaluation.metrics import (
+    as_scores,
+    as_targets,
+    label_precisions,
+    mean_average_precision,
+)
 
 _COLUMNS = ("clip", "group", "labels")
 _SEPARATOR, _SCORE = ";", "p:"
@@ -83,9 +88,14 @@ class TagScores:
         names = np.asarray(clip, np.str_)
         order = np.argsort(names)
         return cls(
-            names[order], np.asarray(group, np.str_)[order], as_targets(targets)[order],
-            np.asarray(scores, np.float64)[order], tuple(classes), fold, draw,
-        )  # fmt: skip
+            names[order],
+            np.asarray(group, np.str_)[order],
+            as_targets(targets)[order],
+            np.asarray(scores, np.float64)[order],
+            tuple(classes),
+            fold,
+            draw,
+        )
 
     def __len__(self) -> int:
         return len(self.clip)

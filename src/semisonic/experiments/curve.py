@@ -7,12 +7,22 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import write_json
-from semisonic.base.options import check, to_dict
-from semisonic.base.result import Result
-from semisonic.base.wording import percent
-from semisonic.data.synth import SynthOptions
+from semisonic.classifier.config import (
+    AUTO,
+    DROPOUT,
+    FIT,
+    PRETRAIN,
+    PROBE,
+    SIMCLR,
+    SOLVED,
+    MethodOptions,
+)
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.files import write_json
+from semisonic.core.options import check, to_dict
+from semisonic.core.text import Result, percent_text
+from semisonic.data.options import SynthOptions
+from semisonic.evaluation.comparison import ArmAccuracy, Comparison
 from semisonic.evaluation.learning_curve import (
     CurvePoint,
     LearningCurve,
@@ -20,20 +30,15 @@ from semisonic.evaluation.learning_curve import (
     say_needed,
     worth_in_labels,
 )
-from semisonic.evaluation.outcome import ArmAccuracy, Comparison
-from semisonic.evaluation.plots import label_curve
+from semisonic.evaluation.plots.experiments import label_curve
 from semisonic.evaluation.published import human_accuracy
-from semisonic.evaluation.report import Page
-from semisonic.experiments.curve_options import CurveOptions
+from semisonic.evaluation.report.page import Page
 from semisonic.experiments.material import Material
-from semisonic.experiments.options import RunOptions
+from semisonic.experiments.options import CurveOptions, RunOptions
 from semisonic.experiments.plan import labels_there
 from semisonic.experiments.recipe import Budget, Recipe, Setting
-from semisonic.experiments.results import Table, comparison_rows
+from semisonic.experiments.results import ResultTable, comparison_rows
 from semisonic.experiments.run import Finished, conduct
-from semisonic.inference.methods.advice import AUTO, DROPOUT, FIT, PRETRAIN
-from semisonic.inference.methods.options import PROBE, SOLVED, MethodOptions
-from semisonic.inference.pretext import SIMCLR
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +64,7 @@ class CurveResult(Result):
     """
 
     curves: tuple[LearningCurve, LearningCurve]
-    table: Table
+    table: ResultTable
     answers: tuple[str, ...]
     report: Path
     failures: tuple[tuple[str, str], ...]
@@ -96,9 +101,13 @@ def learning_curve(options: CurveOptions) -> CurveResult:
         headers, rows = comparison_rows(done.outcome)
         page = _page(options, done, curves, answers, measured, headers, rows)
         return CurveResult(
-            curves, Table(headers, rows), tuple(answers), page,
-            done.material.failures, done.material.notes,
-        )  # fmt: skip
+            curves,
+            ResultTable(headers, rows),
+            tuple(answers),
+            page,
+            done.material.failures,
+            done.material.notes,
+        )
 
 
 def recipe_of(options: CurveOptions) -> Recipe:
@@ -114,9 +123,15 @@ def recipe_of(options: CurveOptions) -> Recipe:
     else:
         how = MethodOptions(augment="mixed", mixup=0.4)
         with_pool = Setting(
-            model=options.model, pretraining=False, method=options.method, how=how,
-            start="synthetic", dropout=DROPOUT, train=FIT, mel=options.mel,
-        )  # fmt: skip
+            model=options.model,
+            pretraining=False,
+            method=options.method,
+            how=how,
+            start="synthetic",
+            dropout=DROPOUT,
+            train=FIT,
+            mel=options.mel,
+        )
         alone = replace(with_pool, method="supervised", pool=False)
         if options.method in SOLVED:
             guess = MethodOptions(threshold=0.7) if options.method == PROBE else MethodOptions()
@@ -179,7 +194,7 @@ def _measured(comparisons: tuple[Comparison, ...]) -> str:
 
 def _with_interval(point: CurvePoint) -> str:
     low, high = point.accuracy.interval.low, point.accuracy.interval.high
-    return f"{percent(point.accuracy.mean)} ({percent(low)} to {percent(high)})"
+    return f"{percent_text(point.accuracy.mean)} ({percent_text(low)} to {percent_text(high)})"
 
 
 def _curves(done: Finished) -> tuple[LearningCurve, LearningCurve]:

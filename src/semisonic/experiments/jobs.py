@@ -1,23 +1,39 @@
-"""The two kinds of jobs, and their names: hashes of everything that a result depends on.
-
-What a job does not read is left out of its name, so equal work is done once (the control is the
-same for every decoder) and a finished job of an interrupted run is found again.
-"""
+"""The jobs of an experiment: their names, what a finished one leaves, and how it is read."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.files import digest
+from semisonic.classifier.config import (
+    LEFT_OUT,
+    MAJORITY,
+    MEAN,
+    PROTOTYPE,
+    RECONSTRUCTION,
+    SOLVED,
+    MethodOptions,
+    PretextOptions,
+)
+from semisonic.classifier.simple import CLASSIFIERS, EMBEDDING
+from semisonic.classifier.training import GENERATOR
+from semisonic.core.files import digest, read_json, replacing, write_json
+from semisonic.data.clips import Clips
+from semisonic.evaluation.predictions import Predictions
 from semisonic.experiments.recipe import TRAINED, Budget, Setting
-from semisonic.inference.methods.options import LEFT_OUT, PROTOTYPE, SOLVED, MethodOptions
-from semisonic.inference.pretext import RECONSTRUCTION, PretextOptions
-from semisonic.inference.simple.classifiers import CLASSIFIERS
-from semisonic.inference.simple.inputs import EMBEDDING
+from semisonic.training.state import FitResult
+
+# The two kinds of jobs, and their names: hashes of everything that a result depends on.
+#
+# What a job does not read is left out of its name, so equal work is done once (the control is the
+# same for every decoder) and a finished job of an interrupted run is found again.
+
 
 Rows = NDArray[np.int64]
 
@@ -71,16 +87,30 @@ def named_pretraining(job: PretrainJob, source: str) -> PretrainJob:
         rows, held_out = np.sort(np.concatenate([rows, held_out])), held_out[:0]
     plain = Setting()  # what only the training after it reads is left out
     reads = replace(
-        setting, name="", dropout=plain.dropout, label_smoothing=plain.label_smoothing,
-        method=plain.method, pool=plain.pool, how=plain.how, loss=plain.loss, train=plain.train,
-        classifier=plain.classifier, inputs=plain.inputs, group_first=plain.group_first,
+        setting,
+        name="",
+        dropout=plain.dropout,
+        label_smoothing=plain.label_smoothing,
+        method=plain.method,
+        pool=plain.pool,
+        how=plain.how,
+        loss=plain.loss,
+        train=plain.train,
+        classifier=plain.classifier,
+        inputs=plain.inputs,
+        group_first=plain.group_first,
         generated=plain.generated,
         segments=replace(setting.segments, voting=plain.segments.voting),
-    )  # fmt: skip
+    )
     name = digest(
-        "pre-train", reads, job.fold, job.seed, rows.tolist(), held_out.tolist(),
+        "pre-train",
+        reads,
+        job.fold,
+        job.seed,
+        rows.tolist(),
+        held_out.tolist(),
         *_begun(setting, source),
-    )  # fmt: skip
+    )
     return replace(job, name=f"pretrain-{name}", rows=rows, held_out=held_out)
 
 
@@ -102,18 +132,24 @@ def named_training(
         return replace(job, name=_name_of_simple(job, source, categories), pool=job.pool[:0])
     plain = Setting()  # of what is not read, or told by the rows
     reads = replace(
-        setting, name="", pretrain=plain.pretrain, pool=plain.pool,
+        setting,
+        name="",
+        pretrain=plain.pretrain,
+        pool=plain.pool,
         segments=replace(setting.segments, voting=plain.segments.voting),  # both are written
-    )  # fmt: skip
+    )
     if job.start is None:
         reads = replace(reads, decoder="unpool", objective=RECONSTRUCTION, pretext=PretextOptions())
     if not setting.generated.is_used:
         reads = replace(reads, generated=plain.generated)
     if setting.method in SOLVED:
         reads = replace(
-            reads, train=plain.train, loss=plain.loss, dropout=plain.dropout,
+            reads,
+            train=plain.train,
+            loss=plain.loss,
+            dropout=plain.dropout,
             label_smoothing=plain.label_smoothing,
-        )  # fmt: skip
+        )
     if setting.method in (PROTOTYPE, LEFT_OUT):
         reads, job = replace(reads, how=plain.how), replace(job, pool=job.pool[:0])
     if setting.method == "supervised":
@@ -122,9 +158,16 @@ def named_training(
             job = replace(job, pool=job.pool[:0])
     # What is trained on is named by rows: a method that hears the test clips is another job.
     name = digest(
-        "train", reads, job.fold, job.seed, job.train.tolist(), job.validation.tolist(),
-        job.pool.tolist(), job.start.name if job.start else "", *_begun(setting, source),
-    )  # fmt: skip
+        "train",
+        reads,
+        job.fold,
+        job.seed,
+        job.train.tolist(),
+        job.validation.tolist(),
+        job.pool.tolist(),
+        job.start.name if job.start else "",
+        *_begun(setting, source),
+    )
     return replace(job, name=f"train-{name}")
 
 
@@ -156,3 +199,167 @@ def _begun(setting: Setting, source: str) -> list[object]:
 def _without_pool(how: MethodOptions) -> MethodOptions:
     """What supervised training reads of a method's options."""
     return MethodOptions(augment=how.augment, mixup=how.mixup)
+
+
+# What a finished job leaves: its scored test clips and a record of itself.
+
+
+DONE = "job.json"
+PREDICTIONS = {MEAN: "predictions.csv.gz", MAJORITY: "majority.csv.gz"}
+"""By the way that the segments of a clip vote; the second where a clip has several."""
+
+
+def predictions_of(
+    job: TrainJob, labelled: Clips, rows: Rows, scores: NDArray[np.float64]
+) -> Predictions:
+    """The scores of a job's test clips as a table.
+
+    Parameters
+    ----------
+    rows : ndarray of int64
+        Of the labelled clips.
+    scores : ndarray, shape (len(rows), n_classes)
+    """
+    return Predictions.of(
+        [labelled.ids[i] for i in rows],
+        labelled.target()[rows],
+        scores,
+        labelled.classes,
+        group=labelled.group[rows],
+        fold=job.fold,
+        draw=job.draw,
+        seed=job.seed,
+        setting="",
+        arm=job.arm,
+    )
+
+
+def write_done(
+    folder: Path,
+    job: TrainJob,
+    predictions: Predictions,
+    *,
+    seconds: float,
+    fit: FitResult | None = None,
+    n_parameters: int | None = None,
+    on_pool: dict[str, Any] | None = None,
+    made: dict[str, Any] | None = None,
+) -> None:
+    """Write what a finished job says of itself; it is done from then on."""
+    course = course_of(fit) if fit is not None else {"best_epoch": 0, "history": []}
+    write_json(
+        folder / DONE,
+        {
+            "kind": "train",
+            "arm": job.arm,
+            "setting": job.setting.name,
+            "start": job.start.name if job.start else "",
+            "labels_per_class": job.budget.labels_per_class,
+            "fold": job.fold,
+            "draw": job.draw,
+            "seed": job.seed,
+            "n_train": len(job.train),
+            "n_validation": len(job.validation),
+            "n_test": len(job.test),
+            "n_pool": len(job.pool),
+            "accuracy": float(predictions.correct.mean()),
+            "on_pool": on_pool or {},
+            **({"generated": made} if made else {}),
+            "n_parameters": n_parameters,
+            "seconds": seconds,
+            "peak_memory_mib": peak_memory(),
+            **course,
+        },
+    )
+
+
+def course_of(fit: FitResult) -> dict[str, Any]:
+    """What the record of a job says of a training's course."""
+    return {
+        "n_steps": fit.n_steps,
+        "precision": fit.precision,
+        "best_epoch": fit.best_epoch,
+        "history": fit.history,
+    }
+
+
+def peak_memory() -> float | None:
+    """The most memory that this process has held so far, in MiB; None where nobody tells."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+# What lies in the folder of a job, and how it is read once the job is done.
+
+
+ENCODER, MODEL, PICTURES = "encoder.zip", "model.zip", "pictures.npz"
+
+
+class AnyJob(Protocol):
+    """A job, as far as its folder is concerned."""
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+
+
+def is_done(folder: Path, job: AnyJob) -> bool:
+    """Whether an earlier run finished this job."""
+    return (folder / job.name / DONE).is_file()
+
+
+def read_job(folder: Path, job: AnyJob) -> dict[str, Any]:
+    """What a finished job wrote of itself."""
+    record: dict[str, Any] = read_json(folder / job.name / DONE)
+    return record
+
+
+def read_predictions(folder: Path, job: TrainJob, setting: str) -> Predictions:
+    """The scored test clips of a finished job, under the names it has in this run: setting, arm,
+    draw and seed.
+
+    Equal work is done once, whatever it is called where.
+    """
+    file = folder / job.name / PREDICTIONS[job.setting.segments.voting]
+    # Where no clip has two segments, both votes are one.
+    table = Predictions.read(file if file.is_file() else file.with_name(PREDICTIONS[MEAN]))
+    n = len(table)
+    return replace(
+        table,
+        setting=_all_of(setting, n),
+        arm=_all_of(job.arm, n),
+        draw=np.full(n, job.draw, np.int64),
+        seed=np.full(n, job.seed, np.int64),
+    )
+
+
+def _all_of(name: str, n: int) -> NDArray[np.str_]:
+    return np.full(n, name, dtype=np.dtype(f"<U{max(1, len(name))}"))
+
+
+def read_arrays(folder: Path, job: PretrainJob | TrainJob) -> dict[str, NDArray[Any]]:
+    """The arrays that figures of a finished job are drawn from; empty when it kept none."""
+    file = folder / job.name / PICTURES
+    if not file.is_file():
+        return {}
+    with np.load(file, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+    """Keep arrays that figures of a job are drawn from."""
+    with replacing(path) as part, open(part, "wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+
+def tidy(folder: Path) -> None:
+    """Remove checkpoints: a finished job needs none, and they are by far its largest files."""
+    for place in (folder, *folder.glob("layer-*"), *folder.glob(GENERATOR)):
+        for name in ("checkpoint.pt", "timing.json", "history.json"):
+            (place / name).unlink(missing_ok=True)
+        if place != folder:
+            place.rmdir()

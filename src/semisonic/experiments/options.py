@@ -1,4 +1,4 @@
-"""The options of ``semisonic run``."""
+"""The options of ``run``, ``curve`` and ``tune``. No torch here: the command line reads this file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semisonic.base.errors import OptionError
-from semisonic.base.options import option
-from semisonic.data.readers import TableOptions
-from semisonic.engines.options import EngineOptions
-from semisonic.inference.options import GROUP, IN_BATCH, IN_BATCH_CHOICES, NEAR_COPIES, TABLE
+from semisonic.classifier.config import AUTO, METHODS
+from semisonic.classifier.options import (
+    DEFAULT_MODEL,
+    GROUP,
+    IN_BATCH,
+    IN_BATCH_CHOICES,
+    NEAR_COPIES,
+    TABLE,
+)
+from semisonic.core.errors import OptionError
+from semisonic.core.options import option
+from semisonic.core.parallel import EngineOptions
+from semisonic.data.datasets.layout import TableOptions
+from semisonic.features.options import MelOptions
+
+# The options of ``semisonic run``.
+
 
 COPIES = f"{NEAR_COPIES}; where folds are made, copies stay in one"
 
@@ -34,9 +46,10 @@ class ExperimentOptions:
         None, "pool for pre-training besides the training clips: a folder or a CSV"
     )
     source: Path | None = option(
-        None, "another labelled set, for settings that begin from a classifier of it; made-up "
+        None,
+        "another labelled set, for settings that begin from a classifier of it; made-up "
         "sounds if not given",
-    )  # fmt: skip
+    )
     output: Path = option(Path("runs/experiment"), "run folder; an interrupted run goes on")
     quick: bool = option(False, "the recipe's short version: a look in minutes")
     group: str = option("auto", GROUP)
@@ -86,3 +99,106 @@ def parse_change(text: str) -> tuple[str, Any]:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key.strip(), value.strip()
+
+
+# The options of ``semisonic curve``.
+
+
+@dataclass(frozen=True)
+class CurveOptions:
+    """Accuracy against labels per class: how many labels do I need, and does my pool help?"""
+
+    data: Path = option(Path("synth"), "labelled clips: a folder, a CSV, a data set, or 'synth'")
+    unlabelled: Path | None = option(
+        None,
+        "recordings without labels, beside the training clips, which are heard without labels too",
+    )
+    output: Path = option(Path("runs/curve"), "run folder; an interrupted run goes on")
+    labels: tuple[int, ...] = option(
+        (1, 2, 4, 8, 16, 0),
+        "labels per class to try; 0: all there are. Numbers that are more than the rarest class "
+        "has are left out",
+        minimum=0,
+    )
+    draws: int = option(3, "how often labels are drawn for each of them", minimum=1)
+    folds: tuple[int, ...] = option((), "test folds to run; all if not given", minimum=1)
+    method: str = option(
+        AUTO,
+        "how labels and pool are learned from, compared with labels alone",
+        choices=(AUTO, *METHODS[1:]),
+    )
+    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    goals: tuple[float, ...] = option(
+        (0.7, 0.8, 0.9), "accuracies to tell the number of labels for", minimum=0.01, maximum=1.0
+    )
+    steps: int = option(
+        0,
+        "steps of each training, which a probe does not have; 0: as many as the method asks for",
+        minimum=0,
+    )
+    group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
+    near_copies: bool = option(True, COPIES)
+    seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = option(
+        None, "trainings at once; if not given one per core, or one on a GPU", minimum=1
+    )
+    cache: Path | None = option(
+        None, "folder for decoded clips; 'cache' in the run folder if not given"
+    )
+    mel: MelOptions = option(MelOptions(), "front end")
+    where: EngineOptions = option(EngineOptions(), "engine")
+
+
+# The options of ``semisonic tune``.
+
+
+TPE, RANDOM, GRID = SAMPLERS = ("tpe", "random", "grid")
+AUTO_PRUNER, MEDIAN, HYPERBAND, NO_PRUNER = PRUNERS = ("auto", "median", "hyperband", "none")
+TRIALS = 20
+"""How many points are tried where neither the user nor a grid says so."""
+
+
+@dataclass(frozen=True)
+class TuneOptions(ExperimentOptions):
+    """Search over a recipe's options by results on training clips alone."""
+
+    recipe: str = option("tune-demo", "recipe file, or the name of one that comes with the package")
+    output: Path = option(Path("runs/tune"), "run folder; an interrupted search goes on")
+    seed: int = option(0, "seed of the search, draws, splits and first weights", minimum=0)
+    workers: int | None = option(
+        None,
+        "trials at once; if not given one per core, or one on a GPU. With 1 the same seed "
+        "gives the same search",
+        minimum=1,
+    )
+    search: tuple[str, ...] = option(
+        (),
+        "what to search, as in 'setting.train.learning_rate=1e-4..1e-2 log' or "
+        "'setting.model=small,cnn3'; may be repeated, and takes the place of the recipe's [tune]",
+    )
+    space: Path | None = option(
+        None, "TOML file with a [tune] table, which takes the place of the recipe's"
+    )
+    trials: int | None = option(
+        None, f"points to try; if not given {TRIALS}, or the whole grid", minimum=1
+    )
+    sampler: str = option(
+        TPE,
+        "how points are chosen: by what was found so far, by chance, or all there are",
+        choices=SAMPLERS,
+    )
+    pruner: str = option(
+        AUTO_PRUNER,
+        "when a trial is given up after some of its inner folds: below the median of the "
+        "others, by successive halving, or never; auto: median, and never in a grid",
+        choices=PRUNERS,
+    )
+    inner_folds: int = option(
+        3, "parts of the training clips, by recording; each is scored once a trial", minimum=2
+    )
+    test_folds: tuple[int, ...] = option(
+        (1,), "folds that the search never hears, to measure the result on", minimum=1
+    )
+    setting: str = option("", "the setting to search around, in a recipe that has several")

@@ -1,10 +1,4 @@
-"""The jobs of an experiment: who is trained on what, and what follows from what.
-
-Both arms of a comparison share split, seed, label budget and classifier; they differ in
-the encoder's first weights alone. A job's name is a hash of everything its result depends
-on, so equal work is done once (the control is the same for every decoder) and a finished
-job of an interrupted run is found again.
-"""
+"""The jobs of an experiment: who is trained on what, and what follows from what."""
 
 from __future__ import annotations
 
@@ -16,9 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.errors import OptionError
-from semisonic.base.options import changed, given
-from semisonic.base.seeds import derive, generator
+from semisonic.classifier.config import (
+    AUTO,
+    GIVEN,
+    MEAN,
+    NO_OBJECTIVE,
+    RECONSTRUCTION,
+    WITHOUT_DECODER,
+    DataSummary,
+)
+from semisonic.classifier.learn import HELD_OUT_SHARE
+from semisonic.classifier.simple import EMBEDDING, MEL
+from semisonic.classifier.strategy import Strategy, resolve_auto
+from semisonic.core.errors import OptionError
+from semisonic.core.options import changed, given
+from semisonic.core.seeds import derive, generator
 from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.splits import Split, fold_splits
@@ -31,17 +37,11 @@ from semisonic.experiments.jobs import (
 )
 from semisonic.experiments.recipe import TRAINED, Budget, Recipe, Setting
 from semisonic.features.options import WAVE
-from semisonic.inference.learn import HELD_OUT_SHARE
-from semisonic.inference.methods.advice import AUTO, GIVEN, NO_OBJECTIVE, Situation
-from semisonic.inference.methods.way import Way, settle
-from semisonic.inference.pretext import RECONSTRUCTION, WITHOUT_DECODER
-from semisonic.inference.segment_options import MEAN
-from semisonic.inference.simple.inputs import EMBEDDING, MEL
 from semisonic.training.options import FitOptions
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExperimentPlan:
     """All jobs, in an order in which each one's start comes before it."""
 
     pretrain: tuple[PretrainJob, ...]
@@ -59,7 +59,7 @@ def make_plan(
     transductive: bool = False,
     categories: Mapping[str, str] | None = None,
     source: str = "",
-) -> Plan:
+) -> ExperimentPlan:
     """Plan every fold, draw, budget, setting and arm of a recipe.
 
     Parameters
@@ -105,25 +105,33 @@ def make_plan(
                     continue
                 labels, validation = _labels(budget, split, seed_of_draw, labelled)
                 n_pool = len(np.setdiff1d(pool_rows, labels)) if setting.pool else 0
-                situation = Situation(len(labels) / len(labelled.classes), len(labels), n_pool)
+                situation = DataSummary(len(labels) / len(labelled.classes), len(labels), n_pool)
                 settled = _settled(_under(setting, budget), situation)
                 start = None
                 if settled.pretraining and settled.has_encoder:
                     parts = (rows, held_out) if setting.pool else (labels, labels[:0])
                     shown = one_of_each_class(labelled, split.test)
-                    start = PretrainJob(
-                        "", settled, split.fold, turn, seed_of_turn, *parts, shown
-                    )  # fmt: skip
+                    start = PretrainJob("", settled, split.fold, turn, seed_of_turn, *parts, shown)
                     start = named_pretraining(start, source)
                     start = pretrain.setdefault(start.name, start)
                 job = TrainJob(
-                    "", settled, budget, arm, split.fold, draw, seed_of_draw, labels, validation,
-                    split.test, pool_rows if setting.pool else pool_rows[:0], start,
-                )  # fmt: skip
+                    "",
+                    settled,
+                    budget,
+                    arm,
+                    split.fold,
+                    draw,
+                    seed_of_draw,
+                    labels,
+                    validation,
+                    split.test,
+                    pool_rows if setting.pool else pool_rows[:0],
+                    start,
+                )
                 job = named_training(job, source, categories)
                 train.setdefault(job.name, job)
                 cells.append((cell_name(setting.name, budget, recipe), job))
-    return Plan(tuple(pretrain.values()), tuple(train.values()), tuple(cells))
+    return ExperimentPlan(tuple(pretrain.values()), tuple(train.values()), tuple(cells))
 
 
 def _arms(recipe: Recipe) -> Iterator[tuple[str, Setting]]:
@@ -238,21 +246,31 @@ def check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None
         )
 
 
-def _settled(setting: Setting, situation: Situation) -> Setting:
+def _settled(setting: Setting, situation: DataSummary) -> Setting:
     """The setting with the method, the start and their options that ``auto`` chooses."""
     if setting.method != AUTO or setting.classifier:
         return setting
     objective = setting.objective if setting.pretraining else AUTO
     begin = GIVEN if setting.start == TRAINED else setting.start
-    asked = Way(
-        AUTO, objective, begin, setting.how, setting.train, setting.pretrain,
+    asked = Strategy(
+        AUTO,
+        objective,
+        begin,
+        setting.how,
+        setting.train,
+        setting.pretrain,
         setting.dropout if "dropout" in given(setting, Setting()) else None,
-    )  # fmt: skip
-    way = settle(asked, situation, FitOptions(), FitOptions())
+    )
+    way = resolve_auto(asked, situation, FitOptions(), FitOptions())
     pretrains = way.objective != NO_OBJECTIVE
     return replace(
-        setting, method=way.method, how=way.how, train=way.fit, dropout=way.dropout or 0.0,
-        pretraining=pretrains, pretrain=way.pretrain,
+        setting,
+        method=way.method,
+        how=way.how,
+        train=way.fit,
+        dropout=way.dropout or 0.0,
+        pretraining=pretrains,
+        pretrain=way.pretrain,
         objective=way.objective if pretrains else setting.objective,
         start=setting.start if way.start == GIVEN else way.start,
-    )  # fmt: skip
+    )

@@ -1,76 +1,86 @@
-"""A recipe: the question an experiment asks, and every setting it asks it for.
-
-A recipe is a TOML file. ``[setting]`` holds what all settings share, each ``[[settings]]``
-table changes some of it, and ``[grid]`` multiplies the settings by lists of values::
-
-    title = "Does pre-training help?"
-    [[budgets]]
-    labels_per_class = 4
-    draws = 5
-    [setting]
-    model = "({filters})5c-2p-({filters})3c-2p-128fc"
-    [setting.mel]
-    n_mels = 28
-    [grid]
-    batch_size = [16, 32]
-    [quick]
-    "setting.train.epochs" = 5
-
-Unknown keys are errors. The model's notation may name ``{filters}``; ``batch_size``
-stands for both ``pretrain.batch_size`` and ``train.batch_size``.
-
-``start = "trained"`` lets a setting begin from a classifier of another labelled set; ``[source]``
-says how that is trained.
-
-``classifier`` puts a simple classifier in place of the network; ``inputs`` says what it sees.
-``[categories]`` has a key for each group of classes, with their names, or ``categories`` names a
-table; the report then tells how often the group is right::
-
-    [categories]
-    animals = ["dog", "rooster"]
-    weather = ["rain", "wind"]
-
-Each setting is held against a control: the same without pre-training and without the pool.
-``[control]``, or ``control`` of one of the settings, changes what the control is, and ``arms``
-what both are called::
-
-    arms = ["no augmentation", "strong"]
-    [control]
-    how.augment = "none"
-
-``[tune]`` says what ``semisonic tune`` searches over; ``semisonic run`` leaves it out.
-"""
+"""Recipes: the question an experiment asks, every setting it asks it for, and the TOML file."""
 
 from __future__ import annotations
 
+import itertools
+import tomllib
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
-from semisonic.base.errors import OptionError
-from semisonic.base.options import option
-from semisonic.data.splits import VALIDATION_FOLDS
-from semisonic.data.synth import SynthOptions
-from semisonic.evaluation.published_studies import STUDIES
-from semisonic.features import CepstrumOptions, MelOptions
-from semisonic.inference.generated_options import GeneratedOptions
-from semisonic.inference.methods.advice import AUTO
-from semisonic.inference.methods.options import METHODS, MethodOptions
-from semisonic.inference.pretext import (
+from semisonic.classifier.config import (
+    AUTO,
+    METHODS,
     OBJECTIVE_HELP,
     OBJECTIVES,
     RECONSTRUCTION,
+    GeneratedOptions,
+    MethodOptions,
     PretextOptions,
+    SegmentOptions,
 )
-from semisonic.inference.segment_options import SegmentOptions
-from semisonic.inference.simple.classifiers import CLASSIFIERS
-from semisonic.inference.simple.inputs import (
+from semisonic.classifier.simple import (
     CEPSTRUM,
+    CLASSIFIERS,
     EMBEDDING,
     INPUTS,
     INPUTS_HELP,
     front_of,
 )
-from semisonic.learning.losses import LossOptions
+from semisonic.core.errors import OptionError
+from semisonic.core.options import from_mapping, nearest, option
+from semisonic.data.categories import read_categories
+from semisonic.data.options import SynthOptions
+from semisonic.data.splits import VALIDATION_FOLDS
+from semisonic.evaluation.published import STUDIES
+from semisonic.features.options import CepstrumOptions, MelOptions
+from semisonic.learning.options import LossOptions
 from semisonic.training.options import PRECISIONS, FitOptions
+
+# A recipe: the question an experiment asks, and every setting it asks it for.
+#
+# A recipe is a TOML file. ``[setting]`` holds what all settings share, each ``[[settings]]``
+# table changes some of it, and ``[grid]`` multiplies the settings by lists of values::
+#
+#     title = "Does pre-training help?"
+#     [[budgets]]
+#     labels_per_class = 4
+#     draws = 5
+#     [setting]
+#     model = "({filters})5c-2p-({filters})3c-2p-128fc"
+#     [setting.mel]
+#     n_mels = 28
+#     [grid]
+#     batch_size = [16, 32]
+#     [quick]
+#     "setting.train.epochs" = 5
+#
+# Unknown keys are errors. The model's notation may name ``{filters}``; ``batch_size``
+# stands for both ``pretrain.batch_size`` and ``train.batch_size``.
+#
+# ``start = "trained"`` lets a setting begin from a classifier of another labelled set; ``[source]``
+# says how that is trained.
+#
+# ``classifier`` puts a simple classifier in place of the network; ``inputs`` says what it sees.
+# ``[categories]`` has a key for each group of classes, with their names, or ``categories`` names a
+# table; the report then tells how often the group is right::
+#
+#     [categories]
+#     animals = ["dog", "rooster"]
+#     weather = ["rain", "wind"]
+#
+# Each setting is held against a control: the same without pre-training and without the pool.
+# ``[control]``, or ``control`` of one of the settings, changes what the control is, and ``arms``
+# what both are called::
+#
+#     arms = ["no augmentation", "strong"]
+#     [control]
+#     how.augment = "none"
+#
+# ``[tune]`` says what ``semisonic tune`` searches over; ``semisonic run`` leaves it out.
+
 
 TRAINED = "trained"
 """A start from a classifier of another labelled set."""
@@ -84,9 +94,11 @@ class Budget:
     labels_per_class: int = option(0, "labels per class, drawn by recording; 0: all", minimum=0)
     draws: int = option(1, "how often labels, inner split and weights are drawn", minimum=1)
     epochs: int = option(
-        0, "epochs of training under this budget, as few labels make few steps per epoch; "
-        "0: the setting's", minimum=0,
-    )  # fmt: skip
+        0,
+        "epochs of training under this budget, as few labels make few steps per epoch; "
+        "0: the setting's",
+        minimum=0,
+    )
     steps: int = option(
         0, "steps of training under this budget instead; 0: epochs count", minimum=0
     )
@@ -117,24 +129,29 @@ class Setting:
     )
     pretraining: bool = option(True, "pre-train the encoder on the pool")
     start: str = option(
-        "fresh", "what the encoder starts from, in pre-training if there is any: random weights, "
+        "fresh",
+        "what the encoder starts from, in pre-training if there is any: random weights, "
         "one that has learned to name made-up sounds, or that of a classifier of another set, "
-        "see [source]", choices=("fresh", "synthetic", TRAINED),
-    )  # fmt: skip
+        "see [source]",
+        choices=("fresh", "synthetic", TRAINED),
+    )
     method: str = option(
-        "supervised", "how labels and the pool are learned from; auto chooses for each budget",
+        "supervised",
+        "how labels and the pool are learned from; auto chooses for each budget",
         choices=(AUTO, *METHODS),
-    )  # fmt: skip
+    )
     pool: bool = option(True, "let training hear the unlabelled clips")
     classifier: str = option(
-        "", "a simple classifier in place of a network; empty: the network",
+        "",
+        "a simple classifier in place of a network; empty: the network",
         choices=("", *CLASSIFIERS),
-    )  # fmt: skip
+    )
     inputs: str = option(CEPSTRUM, INPUTS_HELP, choices=INPUTS)
     group_first: bool = option(
-        False, "the classifier names the group of classes first, then a class of it by a model "
+        False,
+        "the classifier names the group of classes first, then a class of it by a model "
         "of the group's own; see [categories]",
-    )  # fmt: skip
+    )
     generated: GeneratedOptions = field(default_factory=GeneratedOptions)
     how: MethodOptions = field(default_factory=MethodOptions)
     loss: LossOptions = field(default_factory=LossOptions)
@@ -165,9 +182,11 @@ class SourceTraining:
     """How the classifier of another set is trained that settings start from; once for all."""
 
     validation: float = option(
-        0.15, "share of that set held out, by recording, to measure the classifier by",
-        minimum=0.0, maximum=0.5,
-    )  # fmt: skip
+        0.15,
+        "share of that set held out, by recording, to measure the classifier by",
+        minimum=0.0,
+        maximum=0.5,
+    )
     dropout: float = option(0.0, "dropout before the last layer", minimum=0.0, maximum=0.95)
     label_smoothing: float = option(
         0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
@@ -208,13 +227,17 @@ class Recipe:
         0.15, "share of the training folds held out, by recording", minimum=0.0, maximum=0.5
     )
     pretrain_draws: int = option(
-        0, "pre-trainings a fold and decoder, which the draws take in turn, as they cost "
-        "most of the time; 0: one for each draw", minimum=0,
-    )  # fmt: skip
+        0,
+        "pre-trainings a fold and decoder, which the draws take in turn, as they cost "
+        "most of the time; 0: one for each draw",
+        minimum=0,
+    )
     validation_fold: str = option(
-        "inner", "the validation part: cut from the training folds, or the whole fold before the "
-        "tested one, cyclic, as Piczak has it", choices=VALIDATION_FOLDS,
-    )  # fmt: skip
+        "inner",
+        "the validation part: cut from the training folds, or the whole fold before the "
+        "tested one, cyclic, as Piczak has it",
+        choices=VALIDATION_FOLDS,
+    )
     folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
     precision: str = option(
         "auto",
@@ -226,9 +249,10 @@ class Recipe:
         ("supervised", "pre-trained"), "names of the two arms: the control and what is tried"
     )
     main: str = option(
-        "", "setting that the report opens with, in its row with the most draws; any setting if "
+        "",
+        "setting that the report opens with, in its row with the most draws; any setting if "
         "there is none of this name",
-    )  # fmt: skip
+    )
     budgets: tuple[Budget, ...] = (Budget(),)
     settings: tuple[Setting, ...] = (Setting(),)
     controls: tuple[Setting, ...] = option(
@@ -237,9 +261,10 @@ class Recipe:
     synth: SynthOptions = field(default_factory=SynthOptions)
     source: SourceTraining = field(default_factory=SourceTraining)
     categories: tuple[tuple[str, str], ...] = option(
-        (), "class and group of every class, from [categories] or a table with the columns class "
+        (),
+        "class and group of every class, from [categories] or a table with the columns class "
         "and group; by default the five groups of ESC-50, where the classes are its",
-    )  # fmt: skip
+    )
 
     def __post_init__(self) -> None:
         if len(self.arms) != 2 or len(set(self.arms)) != 2:
@@ -269,3 +294,211 @@ class Recipe:
         if any(setting.classifier for setting in self.settings):
             return ""
         return "Pre-training" if self.treated == "pre-trained" else f"'{self.treated}'"
+
+
+# Recipe files: TOML read, quick and other changes put in, settings and grids spelled out.
+
+
+COMPARISON, STAGES = KINDS = ("comparison", "stages")
+"""What a recipe's ``kind`` may be; the first if it says none."""
+
+
+def read_recipe(
+    path: str | Path, *, quick: bool = False, changes: Mapping[str, Any] | None = None
+) -> Recipe:
+    """Read a recipe file.
+
+    Parameters
+    ----------
+    path : str or Path
+    quick : bool
+        Apply the recipe's ``[quick]`` table: a look at the result in minutes.
+    changes : mapping, optional
+        Dotted keys and values put over the file, as ``{"setting.train.epochs": 5}``.
+
+    Raises
+    ------
+    OptionError
+        For a file that is not TOML, an unknown key or a value out of range.
+    """
+    table = load_table(path, quick=quick, changes=changes)
+    kind = table.pop("kind", COMPARISON)
+    if kind != COMPARISON:
+        raise OptionError(f"{path}: found kind {kind!r}, expected {COMPARISON!r} here")
+    return expand(table, str(path))
+
+
+def recipe_kind(path: str | Path) -> str:
+    """What kind of experiment a recipe file describes: "comparison" or "stages".
+
+    Raises
+    ------
+    OptionError
+        For a file that is not TOML, or an unknown kind.
+    """
+    kind = load_table(path).get("kind", COMPARISON)
+    if kind not in KINDS:
+        raise OptionError(f"{path}: kind: found {kind!r}; {nearest(str(kind), KINDS)}")
+    return str(kind)
+
+
+def load_table(
+    path: str | Path, *, quick: bool = False, changes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A recipe file's tables, with the changes of ``[quick]`` and of the caller put in.
+
+    Raises
+    ------
+    OptionError
+        For a file that is not TOML, or a change of what is no table.
+    """
+    source = Path(path)
+    try:
+        table = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise OptionError(f"recipe {source}: cannot be read: {error}") from error
+    fast = table.pop("quick", {})
+    _check_tables({"quick": fast}, str(source))
+    for key, value in {**(fast if quick else {}), **(changes or {})}.items():
+        put(table, key, value)
+    return table
+
+
+def put(table: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set ``table[a][b][c] = value`` for the key ``a.b.c``."""
+    *path, last = dotted.replace("-", "_").split(".")
+    for name in path:
+        inner = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise OptionError(f"recipe key '{dotted}': '{name}' is no table")
+        table = inner
+    table[last] = value
+
+
+def _check_tables(table: Mapping[str, Any], where: str) -> None:
+    """See that tables are tables and lists are lists, before anything is made of them."""
+    for name in ("setting", "control", "grid", "quick", "tune"):
+        if not isinstance(table.get(name, {}), dict):
+            raise OptionError(f"{where}: '{name}': found {table[name]!r}, expected [{name}]")
+    for name in ("settings", "budgets", "ensembles"):
+        rows = table.get(name, [{}])
+        if not (isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)):
+            raise OptionError(f"{where}: '{name}': found {rows!r}, expected one or more [[{name}]]")
+    for key, values in table.get("grid", {}).items():
+        if not (isinstance(values, list) and values):
+            raise OptionError(f"{where}: 'grid.{key}': found {values!r}, expected a list of values")
+
+
+def expand(table: dict[str, Any], where: str) -> Recipe:
+    """The recipe that a file's tables describe; ``where`` is the file, for errors.
+
+    ``[tune]`` is for a search over settings and left out here. The tables are changed.
+
+    Raises
+    ------
+    OptionError
+        For an unknown key or a value out of range.
+    """
+    _check_tables(table, where)
+    table.pop("tune", None)
+    shared = table.pop("setting", {})
+    control = table.pop("control", {})
+    own = table.pop("settings", [{}])
+    grid = table.pop("grid", {})
+    table["ensembles"] = [
+        from_mapping(Ensemble, row, f"{where}: ensembles.") for row in table.pop("ensembles", [])
+    ]
+    table["against"] = _pairs(table.pop("against", []), where)
+    table["categories"] = _categories(table.pop("categories", {}), where)
+    budgets = tuple(
+        from_mapping(Budget, row, f"{where}: budgets.") for row in table.pop("budgets", [{}])
+    )
+    settings, controls = [], []
+    for changes in own:
+        apart = changes.pop("control", {})
+        for values in itertools.product(*grid.values()):
+            point = dict(zip(grid, values, strict=True))
+            settings.append(_setting(shared, changes, point, where))
+            plain = {"pretraining": False, "method": "supervised", "pool": False}
+            without = merged(merged(plain, control), apart)
+            controls.append(_setting(merged(deepcopy(shared), changes), without, point, where))
+    names = [setting.name for setting in settings]
+    for name in names:
+        if names.count(name) > 1:
+            raise OptionError(f"{where}: two settings are called '{name}'; give each its own name")
+    head = from_mapping(Recipe, table, f"{where}: ")
+    _check_names(head, names, where)
+    return replace(head, budgets=budgets, settings=tuple(settings), controls=tuple(controls))
+
+
+def _check_names(head: Recipe, names: list[str], where: str) -> None:
+    """See that ensembles are made of settings, and pairs of settings or ensembles."""
+    for one in head.ensembles:
+        if len(one.of) < 2 or not one.name or one.name in names:
+            raise OptionError(
+                f"{where}: 'ensembles': found name '{one.name}' of {list(one.of)}, expected a name "
+                "of its own and two or more settings"
+            )
+    known = [*names, *(one.name for one in head.ensembles)]
+    for key, wanted, among in (
+        ("ensembles", [name for one in head.ensembles for name in one.of], names),
+        ("against", [name for pair in head.against for name in pair], known),
+    ):
+        for name in wanted:
+            if name not in among:
+                raise OptionError(f"{where}: '{key}': no setting '{name}': {nearest(name, among)}")
+
+
+def _pairs(given: Any, where: str) -> list[tuple[Any, ...]]:
+    """The pairs of settings, lists in a file; what is in them is checked with the recipe."""
+    if not isinstance(given, list) or not all(isinstance(p, list) and len(p) == 2 for p in given):
+        raise OptionError(
+            f'{where}: \'against\': found {given!r}, expected pairs of names, as [["a", "b"]]'
+        )
+    return [tuple(pair) for pair in given]
+
+
+def _categories(given: Any, where: str) -> list[tuple[str, str]]:
+    """Class and group of each class, from a table of the recipe or a file beside it."""
+    if isinstance(given, str):
+        return list(read_categories(Path(where).parent / given).items())
+    if not isinstance(given, dict) or not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+        for names in given.values()
+    ):
+        raise OptionError(
+            f"{where}: 'categories': found {given!r}, expected a file, or [categories] with a "
+            "list of class names for each group"
+        )
+    pairs = [(name, group) for group, names in given.items() for name in names]
+    for name, _ in pairs:
+        if sum(one == name for one, _ in pairs) > 1:
+            raise OptionError(f"{where}: 'categories': '{name}' is in two groups, expected one")
+    return pairs
+
+
+def _setting(
+    shared: Mapping[str, Any], changes: Mapping[str, Any], point: Mapping[str, Any], where: str
+) -> Setting:
+    values = merged(merged({}, shared), changes)
+    for key, value in point.items():
+        put(values, key, value)
+    if "batch_size" in values:
+        batch = values.pop("batch_size")
+        for part in ("pretrain", "train"):
+            put(values, f"{part}.batch_size", batch)
+    coordinates = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in point.items())
+    if coordinates:
+        name = values.get("name")
+        values["name"] = f"{name}, {coordinates}" if name else coordinates
+    return from_mapping(Setting, values, f"{where}: setting.")
+
+
+def merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the keys of ``over`` put in, tables within tables; it is changed."""
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            merged(base[key], value)
+        else:
+            base[key] = deepcopy(value)
+    return base

@@ -1,49 +1,232 @@
-"""Fill the report of an experiment from its jobs: numbers, curves, pictures and players."""
+"""The report of an experiment: numbers, curves, pictures and players."""
 
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from semisonic.audio import read_start
-from semisonic.base.errors import AudioError
-from semisonic.base.files import write_json
-from semisonic.base.options import to_dict
+from semisonic.audio.read import read_start
+from semisonic.classifier.config import WITHOUT_DECODER
+from semisonic.classifier.simple import CEPSTRUM, CLASSIFIERS, EMBEDDING, vectors
+from semisonic.core.errors import AudioError
+from semisonic.core.files import write_json
+from semisonic.core.options import to_dict
 from semisonic.data.categories import categories_of
-from semisonic.evaluation.mistakes import WrongClip, worst_mistakes
-from semisonic.evaluation.projection import pca_2d
-from semisonic.evaluation.published_studies import STUDIES
-from semisonic.evaluation.report import (
+from semisonic.evaluation.embeddings import Separability, pca_2d, separability
+from semisonic.evaluation.predictions import ConfidentError, Predictions, top_errors
+from semisonic.evaluation.published import BASELINES, STUDIES, PublishedResult, same_data
+from semisonic.evaluation.report.content import (
+    ErrorShown,
     ExperimentContent,
+    GeneratedPatches,
+    GeneratedSound,
     JobHistory,
-    Mistake,
     Reconstructions,
+    Series,
     SimpleTable,
-    write_experiment_report,
 )
-from semisonic.experiments.generated import generated_patches
-from semisonic.experiments.job_folder import read_arrays
-from semisonic.experiments.jobs import TrainJob
+from semisonic.evaluation.report.experiment import write_experiment_report
+from semisonic.experiments.jobs import TrainJob, read_arrays
 from semisonic.experiments.material import Material
-from semisonic.experiments.method_notes import method_notes
 from semisonic.experiments.options import RunOptions
-from semisonic.experiments.plan import Plan, pretraining_way
-from semisonic.experiments.recipe import Recipe
-from semisonic.experiments.results import Outcome
-from semisonic.experiments.side_by_side import (
-    INPUTS_IN_WORDS,
-    class_distances,
-    in_words,
-    most_confused,
-    side_by_side,
-)
-from semisonic.experiments.timing import timing_rows
-from semisonic.inference.pretext import WITHOUT_DECODER
-from semisonic.training import RunFolder
+from semisonic.experiments.plan import ExperimentPlan, cell_name, pretraining_way
+from semisonic.experiments.recipe import Budget, Recipe, Setting
+from semisonic.experiments.results import ExperimentOutcome, method_notes, timing_rows
+from semisonic.experiments.worker import N_PATCHES
+from semisonic.features.inversion import mel_to_wave
+from semisonic.features.options import MelOptions
+from semisonic.training.run_folder import RunFolder
+
+# Generated patches of an experiment, as its report shows them.
+
+
+N_PLAYED = 3
+"""Classes whose sounds are played."""
+
+CLIPS = "clips"
+
+
+def generated_patches(
+    plan: ExperimentPlan, jobs: Path, classes: tuple[str, ...]
+) -> GeneratedPatches | None:
+    """Clips of each class and what each generator made after them; None without a generator.
+
+    Of the first fold and draw. A generator that serves several settings is shown once.
+    """
+    shown = _first_jobs(plan)
+    if not shown:
+        return None
+    mel = next(iter(shown.values())).setting.mel
+    rows: dict[str, NDArray[Any]] = {}
+    target = np.zeros(0, np.int64)
+    for name, job in shown.items():
+        arrays = read_arrays(jobs, job)
+        if "made" not in arrays or job.setting.mel != mel:
+            continue
+        if not rows:
+            target = np.unique(arrays["heard_class"])
+            rows |= _in_rows(CLIPS, arrays["heard"], arrays["heard_class"])
+        rows |= _in_rows(name, arrays["made"], arrays["made_class"])
+    if not rows:
+        return None
+    names = [classes[one] for one in target]
+    return GeneratedPatches(rows, names, _sounds(rows, names, mel))
+
+
+def _first_jobs(plan: ExperimentPlan) -> dict[str, TrainJob]:
+    """For each generator, under its name, the first job of the first draw that has it."""
+    found: dict[str, TrainJob] = {}
+    seen = set()
+    for cell, job in plan.cells:
+        options = job.setting.generated
+        if options.is_used and job.draw == 0 and options not in seen:
+            seen.add(options)
+            kind = options.generator.upper()
+            found[kind if kind not in found else cell] = job
+    return found
+
+
+def _in_rows(name: str, values: NDArray[Any], target: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """The first of every class, then the second, as rows of a picture; a class may have one."""
+    rows = {}
+    for number in range(N_PATCHES):
+        places = [np.flatnonzero(target == one) for one in np.unique(target)]
+        chosen = [place[min(number, len(place) - 1)] for place in places]
+        rows[name + " " * number] = np.asarray(values[chosen], np.float32)
+    return rows
+
+
+def _sounds(
+    rows: dict[str, NDArray[Any]], names: list[str], mel: MelOptions
+) -> list[GeneratedSound]:
+    """Some columns as sounds, from the spectrograms alone."""
+    found = []
+    for column in range(min(N_PLAYED, len(names))):
+        for name, values in rows.items():
+            if name.endswith(" "):
+                continue
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(column)
+                wave = mel_to_wave(torch.from_numpy(values[column]).float(), mel)
+            how = "a clip, from its bands" if name == CLIPS else f"made by {name}"
+            found.append(GeneratedSound(wave.numpy(), mel.sample_rate, names[column], how))
+    return found
+
+
+# Which settings stand side by side in a report, and what only simple classifiers show there.
+
+
+INPUTS_IN_WORDS = {
+    "mfcc-zcr": "means and deviations of 12 MFCC and the zero-crossing rate",
+    "mel": "statistics of the mel spectrogram",
+    "embedding": "embeddings of an encoder",
+}
+PLAYED_OF_A_PAIR = 3
+"""Clips of each of two classes that can be heard."""
+
+
+def side_by_side(recipe: Recipe, plan: ExperimentPlan, data: str) -> dict[str, tuple[Series, ...]]:
+    """By budget the control, once where it is the same work, and every setting.
+
+    Empty where no simple classifiers compete and the recipe does not ask for it.
+    """
+    everything = (*recipe.settings, *recipe.controls)
+    if not (recipe.side_by_side or any(setting.classifier for setting in everything)):
+        return {}
+    return {budget.label: _of_budget(recipe, plan, budget, data) for budget in recipe.budgets}
+
+
+def _of_budget(
+    recipe: Recipe, plan: ExperimentPlan, budget: Budget, data: str
+) -> tuple[Series, ...]:
+    cells = [cell_name(setting.name, budget, recipe) for setting in recipe.settings]
+    work = {(cell, arm): _jobs(plan, cell, arm) for cell in cells for arm in recipe.arms}
+    shared = len({work[cell, recipe.control] for cell in cells}) == 1
+    found: dict[frozenset[tuple[str, int]], Series] = {}
+    controls: list[Series] = []
+    treated: list[Series] = []
+    for cell, setting, control in zip(cells, recipe.settings, recipe.controls, strict=True):
+        for arm, own, rows in (
+            (recipe.control, control, controls),
+            (recipe.treated, setting, treated),
+        ):
+            jobs = work[cell, arm]
+            if jobs not in found:
+                label = setting.name if arm == recipe.treated else recipe.control
+                if recipe.side_by_side and not shared:
+                    label = f"{setting.name}, {arm}"
+                taken = [other.name for other in found.values()]
+                label = f"{label} of {setting.name}" if label in taken else label
+                theirs = _published(own, data) if not budget.labels_per_class else None
+                found[jobs] = Series(label, cell, arm, in_words(own), theirs)
+                rows.append(found[jobs])
+    for one in recipe.ensembles:
+        cell = cell_name(one.name, budget, recipe)
+        method = f"mean of the probabilities of {' and '.join(one.of)}"
+        for arm in (recipe.treated,) if shared else recipe.arms:
+            label = one.name if shared else f"{one.name}, {arm}"
+            treated.append(Series(label, cell, arm, method))
+    return (*controls, *treated)
+
+
+def _jobs(plan: ExperimentPlan, cell: str, arm: str) -> frozenset[tuple[str, int]]:
+    return frozenset(
+        (job.name, job.draw) for name, job in plan.cells if (name, job.arm) == (cell, arm)
+    )
+
+
+def in_words(setting: Setting) -> str:
+    """How a setting learns and from what."""
+    if not setting.classifier:
+        return f"network {setting.architecture}, {setting.method}"
+    classifier = CLASSIFIERS[setting.classifier]
+    text = f"{classifier.title}: {classifier.text}. Inputs: {INPUTS_IN_WORDS[setting.inputs]}"
+    return f"{text}. The group of classes first" if setting.group_first else text
+
+
+def _published(setting: Setting, data: str) -> PublishedResult | None:
+    """What the authors of ESC measured with the same classifier on the same inputs."""
+    if not setting.classifier or setting.inputs != CEPSTRUM or setting.group_first:
+        return None
+    title = CLASSIFIERS[setting.classifier].title
+    return next((p for p in BASELINES if p.system == title and same_data(p.data, data)), None)
+
+
+def class_distances(job: TrainJob, material: Material) -> Separability | None:
+    """How far apart the classes lie in a classifier's inputs; None where it learns its own."""
+    setting, labelled = job.setting, material.labelled
+    if not setting.classifier or setting.inputs == EMBEDDING:
+        return None
+    table = material.table(setting.front, setting.segments)
+    rows = table.rows_of(np.arange(len(labelled)))
+    x = vectors(setting.inputs, table.open(), rows)
+    owner = table.source[rows]
+    return separability(x, labelled.target()[owner], labelled.group[owner], len(labelled.classes))
+
+
+def most_confused(predictions: Predictions) -> list[ConfidentError]:
+    """Clips of the two classes most often taken for each other, surest first, both ways."""
+    wrong = top_errors(predictions, len(predictions))
+    pairs = Counter(frozenset((one.target, one.predicted)) for one in wrong)
+    if not pairs:
+        return []
+    pair = max(pairs, key=lambda both: (pairs[both], sorted(both)))
+    mine = [one for one in wrong if {one.target, one.predicted} == pair]
+    return [
+        one
+        for target in sorted(pair)
+        for one in [one for one in mine if one.target == target][:PLAYED_OF_A_PAIR]
+    ]
+
+
+# Fill the report of an experiment from its jobs: numbers, curves, pictures and players.
+
 
 N_MISTAKES = 8
 N_RECONSTRUCTIONS = 6
@@ -64,9 +247,9 @@ def write_report(
     run: RunFolder,
     options: RunOptions,
     recipe: Recipe,
-    plan: Plan,
+    plan: ExperimentPlan,
     material: Material,
-    outcome: Outcome,
+    outcome: ExperimentOutcome,
     *,
     seconds: float,
 ) -> Path:
@@ -121,9 +304,7 @@ def write_report(
         embeddings=_embeddings(jobs, shown),
         generated=generated_patches(plan, jobs, material.labelled.classes),
         mistakes=[
-            heard
-            for wrong in worst_mistakes(surest, N_MISTAKES)
-            if (heard := _heard(wrong, material))
+            heard for wrong in top_errors(surest, N_MISTAKES) if (heard := _heard(wrong, material))
         ],
         dead_units=_dead_units(outcome),
         timing=timing_rows(outcome, seconds),
@@ -156,14 +337,14 @@ def without_history(job: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "n_epochs": len(job["history"])}
 
 
-def _main_setting(outcome: Outcome, plan: Plan, wanted: str) -> str:
+def _main_setting(outcome: ExperimentOutcome, plan: ExperimentPlan, wanted: str) -> str:
     """The headline: the first row with the most draws, of the setting that the recipe names."""
     rows = {cell for cell, job in plan.cells if job.setting.name == wanted}
     named = [one for one in outcome.comparisons if one.setting in rows]
     return max(named or outcome.comparisons, key=lambda c: len(c.draws)).setting
 
 
-def _shown_jobs(plan: Plan, main: str) -> dict[str, TrainJob]:
+def _shown_jobs(plan: ExperimentPlan, main: str) -> dict[str, TrainJob]:
     """By arm the job of the main setting whose pictures are shown: first draw and fold."""
     shown: dict[str, TrainJob] = {}
     for cell, job in plan.cells:
@@ -201,7 +382,7 @@ def _describe(job: TrainJob, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _paper_cells(plan: Plan) -> dict[int, str]:
+def _paper_cells(plan: ExperimentPlan) -> dict[int, str]:
     """Settings that repeat the paper's table 1: 64 filters, un-pooling, its input."""
     found: dict[int, str] = {}
     for cell, job in plan.cells:
@@ -218,7 +399,7 @@ def _paper_cells(plan: Plan) -> dict[int, str]:
     return found
 
 
-def _histories(outcome: Outcome, main: str) -> list[JobHistory]:
+def _histories(outcome: ExperimentOutcome, main: str) -> list[JobHistory]:
     return [
         JobHistory(
             job["cell"],
@@ -234,7 +415,7 @@ def _histories(outcome: Outcome, main: str) -> list[JobHistory]:
 
 
 def _reconstructions(
-    plan: Plan, outcome: Outcome, jobs: Path, material: Material
+    plan: ExperimentPlan, outcome: ExperimentOutcome, jobs: Path, material: Material
 ) -> Reconstructions | None:
     """Test clips of one fold through each auto-encoder that saw the same input."""
     errors: dict[str, list[float]] = defaultdict(list)
@@ -270,25 +451,28 @@ def _embeddings(jobs: Path, shown: dict[str, TrainJob]) -> dict[str, tuple[Any, 
     return found
 
 
-def _heard(wrong: WrongClip, material: Material) -> Mistake | None:
+def _heard(wrong: ConfidentError, material: Material) -> ErrorShown | None:
     """A wrong answer with what is needed to hear the clip; None where it cannot be read now."""
     labelled = material.labelled
     row = labelled.ids.index(wrong.clip)
     start, end = float(labelled.start_time[row]), float(labelled.end_time[row])
     try:
         samples = read_start(
-            labelled.paths[row], duration=LONGEST_PLAYED, sample_rate=PLAYED_RATE,
-            start_time=start, end_time=None if np.isnan(end) else end,
-        )  # fmt: skip
+            labelled.paths[row],
+            duration=LONGEST_PLAYED,
+            sample_rate=PLAYED_RATE,
+            start_time=start,
+            end_time=None if np.isnan(end) else end,
+        )
     except AudioError:
         return None
     note = f"wrong in {wrong.n_wrong} of {wrong.n_scored} draws" if wrong.n_scored > 1 else ""
-    return Mistake(
+    return ErrorShown(
         wrong.clip, samples, PLAYED_RATE, wrong.target, wrong.predicted, wrong.score, note
-    )  # fmt: skip
+    )
 
 
-def _dead_units(outcome: Outcome) -> SimpleTable | None:
+def _dead_units(outcome: ExperimentOutcome) -> SimpleTable | None:
     """Units of the encoder that no held-out clip ever made active, mean over jobs."""
     shares: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for job in outcome.jobs:

@@ -13,42 +13,101 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from semisonic.base.errors import DataError
-from semisonic.base.files import replacing, write_csv
-from semisonic.base.options import to_dict
-from semisonic.base.result import Result
+from semisonic.classifier.config import SegmentOptions
+from semisonic.classifier.prepare import FrontOptions, in_batch_device
+from semisonic.classifier.provenance import data_hash, recording_hashes
+from semisonic.classifier.run_files import write_remarks
+from semisonic.classifier.starting_encoder import synthetic_file
+from semisonic.core.errors import DataError
+from semisonic.core.files import replacing, write_csv
+from semisonic.core.options import to_dict
+from semisonic.core.parallel import (
+    LOCAL_ENGINE,
+    Engine,
+    Task,
+    count_workers,
+    open_engine,
+    run_graph,
+)
+from semisonic.core.progress import bar
+from semisonic.core.text import Result
 from semisonic.data.categories import categories_of
 from semisonic.data.clips import Clips
-from semisonic.data.readers import load_clips
-from semisonic.data.synth import SynthOptions
-from semisonic.data.workers import count_workers
-from semisonic.engines import Engine, open_engine
-from semisonic.evaluation.outcome import Comparison
-from semisonic.experiments.engine import Task, run_tasks
-from semisonic.experiments.job_folder import MODEL, is_done, read_job
-from semisonic.experiments.jobs import PretrainJob, Rows, TrainJob
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.options import SynthOptions
+from semisonic.evaluation.comparison import Comparison
+from semisonic.experiments.jobs import MODEL, PretrainJob, Rows, TrainJob, is_done, read_job
 from semisonic.experiments.material import Material, gather
-from semisonic.experiments.method_notes import short_trainings
 from semisonic.experiments.options import SYNTH, RunOptions
-from semisonic.experiments.plan import Plan, make_plan
-from semisonic.experiments.recipe import Recipe
-from semisonic.experiments.recipe_file import read_recipe
+from semisonic.experiments.plan import ExperimentPlan, make_plan
+from semisonic.experiments.recipe import Recipe, read_recipe
 from semisonic.experiments.report import write_report
-from semisonic.experiments.results import Outcome, Table, collect, comparison_rows
+from semisonic.experiments.results import (
+    ExperimentOutcome,
+    ResultTable,
+    collect,
+    comparison_rows,
+    short_trainings,
+)
 from semisonic.experiments.source import load_source, measured, network_key, trained_files
-from semisonic.experiments.worker import Context, run_pretrain, run_train, start
-from semisonic.inference.front_end_place import in_batch_device
-from semisonic.inference.prepare import FrontOptions
-from semisonic.inference.provenance import data_hash, recording_hashes
-from semisonic.inference.segment_options import SegmentOptions
-from semisonic.inference.synthetic import synthetic_file
-from semisonic.inference.verbs.runs import write_remarks
+from semisonic.experiments.worker import WorkerContext, run_pretrain, run_train, start
 from semisonic.recipes import find
-from semisonic.training import FitOptions, RunFolder, choose_device, choose_plan
-from semisonic.training.precision import with_plan
+from semisonic.training.devices import choose_device, choose_plan, with_plan
+from semisonic.training.options import FitOptions
+from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# The jobs of an experiment, each after those it needs, wherever the engine does them.
+#
+# On a GPU of this machine they run one after the other in this process.
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    *,
+    workers: int,
+    label: str,
+    done: int = 0,
+    initializer: Callable[..., None],
+    context: tuple[Any, ...],
+    engine: Engine = LOCAL_ENGINE,
+    device: str = "cpu",
+) -> None:
+    """Run all tasks, each after those it names; the first error stops the rest.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        ``after`` may name tasks that are not in the list: they count as done.
+    workers : int
+        Tasks at once; 0 or 1 runs everything in this process, on the local engine. On a cluster
+        0 is as many as it has room for.
+    label : str
+        Text of the progress bar.
+    done : int
+        Tasks that an earlier run has finished, for the bar.
+    initializer, context
+        Called once in each process before its first task.
+    engine : Engine
+    device : str
+        What each task computes on.
+
+    Raises
+    ------
+    SemisonicError
+        When a worker process was killed, most often for memory.
+    """
+    with (
+        bar(len(tasks) + done, label, "job", initial=done) as shown,
+        engine.tasks(initializer, context, workers=workers, device=device) as calls,
+    ):
+        run_graph(calls, tasks, shown.update)
+
+
+# ``semisonic run``: from a recipe and recordings to a report, resumable at every step.
+
 
 _log = logging.getLogger(__name__)
 EXAMPLES = 3
@@ -76,7 +135,7 @@ class ExperimentResult(Result):
     notes : tuple of str
     """
 
-    table: Table
+    table: ResultTable
     verdicts: tuple[str, ...]
     report: Path
     model: Path | None
@@ -99,9 +158,9 @@ class Finished:
 
     run: RunFolder
     recipe: Recipe
-    plan: Plan
+    plan: ExperimentPlan
     material: Material
-    outcome: Outcome
+    outcome: ExperimentOutcome
     seconds: float
 
 
@@ -116,9 +175,14 @@ def run_recipe(options: RunOptions) -> ExperimentResult:
     recipe = read_recipe(find(options.recipe), quick=options.quick, changes=options.changes)
     with conduct("run", recipe, options) as done:
         report = write_report(
-            done.run, options, done.recipe, done.plan, done.material, done.outcome,
+            done.run,
+            options,
+            done.recipe,
+            done.plan,
+            done.material,
+            done.outcome,
             seconds=done.seconds,
-        )  # fmt: skip
+        )
         return _result(
             done.recipe, done.plan, done.material, done.outcome, report, done.run.folder / "jobs"
         )
@@ -166,10 +230,14 @@ def conduct(
         categories = categories_of(material.labelled.classes, dict(recipe.categories))
         source = load_source(options, recipe, material.labelled)
         plan = make_plan(
-            recipe, material.labelled, material.pool, seed=options.seed,
-            transductive=options.transductive, categories=categories,
+            recipe,
+            material.labelled,
+            material.pool,
+            seed=options.seed,
+            transductive=options.transductive,
+            categories=categories,
             source=source.key if source else "",
-        )  # fmt: skip
+        )
         material = warned(material, short_trainings(recipe, plan))
         _write_budgets(plan, material, run.folder)
         fits = [job.setting.train for job in plan.train if not job.setting.classifier]
@@ -178,13 +246,18 @@ def conduct(
         if source is not None:
             run.add_data("source", source.key)
             trained = trained_files(
-                source, [job.setting for job in all_jobs(plan)], recipe, cache,
-                seed=options.seed, device=str(device), workers=options.workers,
-            )  # fmt: skip
+                source,
+                [job.setting for job in all_jobs(plan)],
+                recipe,
+                cache,
+                seed=options.seed,
+                device=str(device),
+                workers=options.workers,
+            )
             starts |= trained
             notes = (*material.notes, *source.notes, *measured(trained.values()))
             material = replace(material, notes=notes)
-        context = Context(jobs, material, str(device), hashes, starts, categories or {})
+        context = WorkerContext(jobs, material, str(device), hashes, starts, categories or {})
         seconds = _run_jobs(plan, context, options.workers, engine)
         outcome = collect(recipe, plan, jobs)
         yield Finished(run, recipe, plan, material, outcome, seconds)
@@ -253,11 +326,19 @@ def material_from(
     """
     labelled, pool = data
     material = gather(
-        labelled, pool, inputs, cache,
-        seed=options.seed, workers=options.workers, engine=engine, several=several,
-        group=options.group, near_copies=listens_for_copies(options), inner_folds=inner_folds,
+        labelled,
+        pool,
+        inputs,
+        cache,
+        seed=options.seed,
+        workers=options.workers,
+        engine=engine,
+        several=several,
+        group=options.group,
+        near_copies=listens_for_copies(options),
+        inner_folds=inner_folds,
         in_batch=in_batch_device(options.in_batch, options.device),
-    )  # fmt: skip
+    )
     hashes = {
         name: recording_hashes(table, workers=options.workers, cache=cache)
         for name, table in (("labelled", material.labelled), ("pool", material.pool))
@@ -277,9 +358,9 @@ def listens_for_copies(options: RunOptions) -> bool:
 def load_data(options: RunOptions, synth_options: SynthOptions) -> tuple[Clips, Clips | None]:
     """The labelled clips and the pool that the options name."""
     if str(options.data) == SYNTH:
-        from semisonic.data import synth
+        from semisonic.data.synth.dataset import load_synth, make_in_cache
 
-        labelled, pool = synth.load(synth.make_in_cache(synth_options))
+        labelled, pool = load_synth(make_in_cache(synth_options))
     else:
         how = dataclasses.asdict(options.table)
         labelled, pool = load_clips(options.data, group=options.group, **how), None
@@ -293,7 +374,9 @@ def load_data(options: RunOptions, synth_options: SynthOptions) -> tuple[Clips, 
     return labelled, pool
 
 
-def _run_jobs(plan: Plan, context: Context, workers: int | None, engine: Engine) -> float:
+def _run_jobs(
+    plan: ExperimentPlan, context: WorkerContext, workers: int | None, engine: Engine
+) -> float:
     """Run what is not done yet; the seconds of training that all jobs took together."""
     folder = context.folder
     jobs = all_jobs(plan)
@@ -305,7 +388,7 @@ def _run_jobs(plan: Plan, context: Context, workers: int | None, engine: Engine)
 
 
 def train_all(
-    tasks: Sequence[Task], n_done: int, context: Context, workers: int | None, engine: Engine
+    tasks: Sequence[Task], n_done: int, context: WorkerContext, workers: int | None, engine: Engine
 ) -> None:
     """Run jobs, each after those it waits for."""
     at_once = tasks_at_once(workers, context.device, engine)
@@ -333,13 +416,13 @@ def tasks_at_once(workers: int | None, device: str, engine: Engine) -> int:
     return count_workers(None) if device == "cpu" else 1
 
 
-def all_jobs(plan: Plan) -> list[PretrainJob | TrainJob]:
+def all_jobs(plan: ExperimentPlan) -> list[PretrainJob | TrainJob]:
     """Pre-trainings, then trainings."""
     return [*plan.pretrain, *plan.train]
 
 
 def synthetic_starts(
-    plan: Plan, cache: Path, device: str, workers: int | None
+    plan: ExperimentPlan, cache: Path, device: str, workers: int | None
 ) -> dict[tuple[str, ...], Path]:
     """An encoder of made-up sounds for each network that starts from one.
 
@@ -353,9 +436,12 @@ def synthetic_starts(
     starts = {}
     for key, setting in {network_key(setting): setting for setting in settings}.items():
         made = synthetic_file(
-            setting.architecture, setting.mel, standardize=setting.standardize, device=device,
+            setting.architecture,
+            setting.mel,
+            standardize=setting.standardize,
+            device=device,
             workers=workers,
-        )  # fmt: skip
+        )
         starts[key] = cache / made.name
         if not starts[key].is_file():
             with replacing(starts[key]) as part:
@@ -370,7 +456,7 @@ def _task(job: PretrainJob | TrainJob) -> Task:
     return Task(job.name, run_train, (job,), after)
 
 
-def _write_budgets(plan: Plan, material: Material, folder: Path) -> None:
+def _write_budgets(plan: ExperimentPlan, material: Material, folder: Path) -> None:
     """The labelled clips of every draw, so that anybody can train on the same ones."""
     ids = material.labelled.ids
     table: list[tuple[object, ...]] = []
@@ -386,7 +472,12 @@ def _write_budgets(plan: Plan, material: Material, folder: Path) -> None:
 
 
 def _result(
-    recipe: Recipe, plan: Plan, material: Material, outcome: Outcome, report: Path, folder: Path
+    recipe: Recipe,
+    plan: ExperimentPlan,
+    material: Material,
+    outcome: ExperimentOutcome,
+    report: Path,
+    folder: Path,
 ) -> ExperimentResult:
     headers, rows = comparison_rows(outcome)
     networks = [
@@ -396,7 +487,7 @@ def _result(
     ]
     shown = networks[-1] if networks else plan.cells[0][1]
     return ExperimentResult(
-        table=Table(headers, rows),
+        table=ResultTable(headers, rows),
         verdicts=tuple(_verdict(c, recipe) for c in outcome.comparisons),
         report=report,
         model=folder / shown.name / MODEL if networks else None,

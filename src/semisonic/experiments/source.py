@@ -1,9 +1,4 @@
-"""A classifier of another labelled set, trained once, that settings with ``start = "trained"``
-begin from.
-
-Clips of that set which are copies of the clips to be tested on are left out: all folds are
-tested, so all labelled clips count. The file lies in the cache and says what it was made from.
-"""
+"""A classifier of another labelled set, trained once, that settings start from."""
 
 from __future__ import annotations
 
@@ -14,23 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import digest
-from semisonic.base.options import to_dict
+from semisonic.classifier.prepare import prepare
+from semisonic.classifier.provenance import DataPart, data_hash, recording_hashes
+from semisonic.classifier.selection import check_classes, select, targets_of
+from semisonic.classifier.training import TrainSettings, train_model
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.files import digest
+from semisonic.core.options import to_dict
 from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
-from semisonic.data.readers import load_clips
+from semisonic.data.datasets.load import load_clips
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.recipe import TRAINED, Recipe, Setting
-from semisonic.inference.prepare import prepare
-from semisonic.inference.provenance import Part, data_hash, recording_hashes
-from semisonic.inference.selection import check_classes, select, targets_of
-from semisonic.inference.training import TrainSettings, train_model
-from semisonic.models import read_about, save
+from semisonic.models.model_file import read_about, save
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceModel:
     """The other set, without copies of the clips to be tested on.
 
     Attributes
@@ -54,7 +49,7 @@ class Source:
         return digest(data_hash(self.hashes.values()), self.clips.classes, self.clips.ids, labels)
 
 
-def load_source(options: RunOptions, recipe: Recipe, labelled: Clips) -> Source | None:
+def load_source(options: RunOptions, recipe: Recipe, labelled: Clips) -> SourceModel | None:
     """The set that the options name, or made-up sounds; None where no setting asks for one.
 
     Raises
@@ -100,14 +95,14 @@ def load_source(options: RunOptions, recipe: Recipe, labelled: Clips) -> Source 
     check_classes(found, np.arange(len(found)))
     said = f"'{found.name}': {len(found)} clips of {len(found.classes)} classes"
     notes.insert(0, f"The classifier that is transferred was trained once on {said}.")
-    return Source(found, recording_hashes(found, workers=options.workers), tuple(notes))
+    return SourceModel(found, recording_hashes(found, workers=options.workers), tuple(notes))
 
 
 def _made_up(recipe: Recipe, labelled: Clips) -> tuple[Clips, list[str]]:
     """The embedded sounds of kinds that are no class of the labelled clips."""
-    from semisonic.data import synth
+    from semisonic.data.synth.dataset import load_synth, make_in_cache
 
-    clips, _ = synth.load(synth.make_in_cache(recipe.source.synth))
+    clips, _ = load_synth(make_in_cache(recipe.source.synth))
     others = tuple(name for name in clips.classes if name not in labelled.classes)
     if len(others) < 2:
         raise DataError(
@@ -120,7 +115,7 @@ def _made_up(recipe: Recipe, labelled: Clips) -> tuple[Clips, list[str]]:
 
 
 def trained_files(
-    source: Source,
+    source: SourceModel,
     settings: Iterable[Setting],
     recipe: Recipe,
     cache: Path,
@@ -143,7 +138,7 @@ def network_key(setting: Setting) -> tuple[str, ...]:
 
 
 def _trained(
-    source: Source,
+    source: SourceModel,
     setting: Setting,
     recipe: Recipe,
     cache: Path,
@@ -171,8 +166,13 @@ def _trained(
         rows["train"],
         rows["validation"],
         TrainSettings(
-            setting.architecture, setting.standardize, asked.dropout, asked.label_smoothing,
-            how=asked.how, loss=asked.loss, fit=fit,
+            setting.architecture,
+            setting.standardize,
+            asked.dropout,
+            asked.label_smoothing,
+            how=asked.how,
+            loss=asked.loss,
+            fit=fit,
         ),
         mel=setting.mel,
         classes=source.clips.classes,
@@ -180,14 +180,16 @@ def _trained(
         device=device,
         folder=cache / f"training-{key}",
         label="source",
-    )  # fmt: skip
+    )
     last = outcome.history[outcome.best_epoch - 1]
     about: dict[str, Any] = {
-        "command": "source", "seed": seed, "seconds": outcome.seconds,
+        "command": "source",
+        "seed": seed,
+        "seconds": outcome.seconds,
         "measured": {name: value for name, value in last.items() if name.startswith("val_")},
-        "training": Part.of(source.clips[chosen.train], source.hashes).to_dict(),
-        "validation": Part.of(source.clips[chosen.validation], source.hashes).to_dict(),
-    }  # fmt: skip
+        "training": DataPart.of(source.clips[chosen.train], source.hashes).to_dict(),
+        "validation": DataPart.of(source.clips[chosen.validation], source.hashes).to_dict(),
+    }
     save(file, outcome.model, about=about)
     return file
 

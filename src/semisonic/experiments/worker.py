@@ -1,70 +1,232 @@
-"""What one process does: open the features once, then run jobs, each in a folder of its own.
-
-A job that is done has its ``job.json``, which is written last. A job that was cut off goes
-on from its checkpoint.
-"""
+"""What one process does: open the features once, then run jobs, each in a folder of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from semisonic.base.files import write_json
-from semisonic.experiments.job_folder import (
+from semisonic.classifier.config import MAJORITY, MEAN
+from semisonic.classifier.model_file import open_encoder
+from semisonic.classifier.pretraining import PretrainOutcome, PretrainSettings, pretrain_encoder
+from semisonic.classifier.provenance import DataPart, chained
+from semisonic.classifier.run_files import plain
+from semisonic.classifier.scoring import embed_rows, evaluating, mean_by, score_rows
+from semisonic.classifier.simple import Scores, fit_scores, vectors
+from semisonic.classifier.training import TrainOutcome, TrainSettings, train_model
+from semisonic.core.files import write_json
+from semisonic.experiments.jobs import (
+    DONE,
     ENCODER,
     MODEL,
     PICTURES,
-    tidy,
-    write_arrays,
-)
-from semisonic.experiments.jobs import PretrainJob, Rows, TrainJob
-from semisonic.experiments.material import Material
-from semisonic.experiments.plan import pretraining_way
-from semisonic.experiments.recipe import TRAINED
-from semisonic.experiments.records import (
-    DONE,
     PREDICTIONS,
+    PretrainJob,
+    TrainJob,
     course_of,
     peak_memory,
     predictions_of,
+    tidy,
+    write_arrays,
     write_done,
 )
-from semisonic.experiments.simple_worker import run_simple
+from semisonic.experiments.jobs import Rows as jobs_Rows
+from semisonic.experiments.material import Material
+from semisonic.experiments.plan import pretraining_way
+from semisonic.experiments.recipe import TRAINED
 from semisonic.experiments.source import network_key
-from semisonic.inference.modelfile import open_encoder
-from semisonic.inference.pretraining import PretrainOutcome, PretrainSettings, pretrain_encoder
-from semisonic.inference.provenance import Part, chained
-from semisonic.inference.scoring import embed_rows, evaluating, mean_by, score_rows
-from semisonic.inference.segment_options import MAJORITY, MEAN
-from semisonic.inference.segments import majority_by, sounding
-from semisonic.inference.training import (
-    TrainOutcome,
-    TrainSettings,
-    train_model,
-)
-from semisonic.inference.verbs.runs import plain
-from semisonic.models import (
-    AutoEncoder,
-    PretrainedEncoder,
-    count_parameters,
-    load_encoder,
-    read_about,
-    save,
-    save_encoder,
-)
+from semisonic.models.autoencoder import AutoEncoder
+from semisonic.models.inspection import count_parameters
+from semisonic.models.model_file import load_encoder, read_about, save, save_encoder
+from semisonic.models.pretrained import PretrainedEncoder
+
+# Clips as overlapping segments that are classified one by one and vote.
+#
+# Paper: Piczak 2015, "Environmental sound classification with convolutional neural networks":
+# segments of 0.95 or 2.3 s, half of one overlapping the next, silent ones left out, and the
+# answer for a clip by the majority of its segments or by their mean probabilities.
+#
+# Where we differ: a clip of nothing but silence keeps all its segments, so every clip is scored,
+# and a tie between classes goes to the one with the larger mean probability.
+
+
+Rows = NDArray[np.int64]
+_TIE = 1e-3  # weight of mean probabilities beside a vote: it parts ties and nothing else
+_CHUNK = 256
+
+
+def sounding(
+    features: Any, rows: ArrayLike, source: NDArray[np.int64], silence_db: float | None
+) -> Rows:
+    """Those of some rows of features that are not silent.
+
+    Parameters
+    ----------
+    features : array-like, shape (n, channel, mel, frame)
+        In dB; the first channel counts.
+    rows : array of int
+    source : ndarray of int64, shape (n,)
+        The clip that each row of features belongs to.
+    silence_db : float, optional
+        Rows with a mean level at or below are left out, but for clips without any above.
+
+    Returns
+    -------
+    ndarray of int64
+        In their order.
+    """
+    rows = np.asarray(rows, np.int64)
+    if silence_db is None or not len(rows):
+        return rows
+    level = np.empty(len(rows))
+    for start in range(0, len(rows), _CHUNK):
+        part = np.asarray(features[rows[start : start + _CHUNK]])[:, 0]
+        level[start : start + _CHUNK] = part.mean(axis=(1, 2), dtype=np.float64)
+    heard = level > silence_db
+    return rows[heard | ~np.isin(source[rows], source[rows[heard]])]
+
+
+def majority_by(
+    owner: ArrayLike, scores: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The share of votes for each class, as of the segments of one clip.
+
+    Parameters
+    ----------
+    owner : array of int, shape (n,)
+    scores : ndarray, shape (n, n_classes)
+        A row votes for its largest.
+
+    Returns
+    -------
+    owners : ndarray of int64, shape (n_owners,)
+        Each once, in rising order.
+    shares : ndarray, shape (n_owners, n_classes)
+        They sum to one. Mean probabilities enter with a thousandth, so that no tie is left.
+    """
+    votes = np.zeros_like(scores)
+    votes[np.arange(len(scores)), scores.argmax(axis=1)] = 1.0
+    owners, shares = mean_by(owner, votes)
+    tie_break = _TIE / max(int(np.bincount(np.asarray(owner, np.int64)).max(initial=1)), 1)
+    mixed = shares + tie_break * mean_by(owner, scores)[1]
+    return owners, mixed / mixed.sum(axis=1, keepdims=True)
+
+
+# Groups of classes first: which group is it, then which class of the group.
+#
+# The score of a class is the probability of its group, times that of the class by a model which
+# has learned from this group's clips alone. Piczak (2015) proposed it for ESC-50 with its five
+# groups. A wrong group cannot be made good by the second model, which is the price of its
+# knowing less to tell apart.
+
+
+def fit_hierarchy(
+    name: str,
+    learn_from: NDArray[Any],
+    target: NDArray[np.int64],
+    to_score: NDArray[Any],
+    *,
+    group_of: Sequence[int],
+    seed: int,
+) -> Scores:
+    """Learn groups, and the classes within each, and score others.
+
+    Parameters
+    ----------
+    name : str
+        The classifier of both steps.
+    group_of : sequence of int, length n_classes
+        The number of each class's group.
+
+    Returns
+    -------
+    ndarray of float64, shape (m, n_classes)
+        P(group) times P(class given the group). The rest as for
+        :func:`semisonic.classifier.simple.fit_scores`.
+    """
+    groups = np.asarray(group_of, np.int64)
+    n_groups = int(groups.max()) + 1
+    of_group = fit_scores(name, learn_from, groups[target], to_score, n_classes=n_groups, seed=seed)
+    scores = np.zeros((len(to_score), len(groups)))
+    for group in np.unique(groups[target]):
+        inside = groups[target] == group
+        within = fit_scores(
+            name, learn_from[inside], target[inside], to_score, n_classes=len(groups), seed=seed
+        )
+        scores += of_group[:, [group]] * within
+    return scores
+
+
+# A job that trains no network: a simple classifier on a few numbers of each clip.
+
+
+def run_simple(
+    job: TrainJob,
+    folder: Path,
+    material: Material,
+    categories: Mapping[str, str],
+    encoder: PretrainedEncoder | None,
+) -> None:
+    """Learn from the job's clips, score its test fold once, and write both into ``folder``.
+
+    Parameters
+    ----------
+    categories : mapping of class to group
+        Read where the group is named first.
+    encoder : PretrainedEncoder, optional
+        What embeds the clips, where embeddings are the inputs.
+    """
+    setting, labelled = job.setting, material.labelled
+    table = material.table(setting.front, setting.segments)
+    features, target = table.open(), table.target(labelled)
+    train, test = table.with_copies(job.train), table.rows_of(job.test)
+    begun = perf_counter()
+    x = vectors(setting.inputs, features, np.r_[train, test], encoder=encoder, mel=setting.mel)
+    learn_from, to_score = x[: len(train)], x[len(train) :]
+    if setting.group_first:
+        names = list(dict.fromkeys(categories.values()))
+        group_of = [names.index(categories[name]) for name in labelled.classes]
+        scores = fit_hierarchy(
+            setting.classifier,
+            learn_from,
+            target[train],
+            to_score,
+            group_of=group_of,
+            seed=job.seed,
+        )
+    else:
+        scores = fit_scores(
+            setting.classifier,
+            learn_from,
+            target[train],
+            to_score,
+            n_classes=len(labelled.classes),
+            seed=job.seed,
+        )
+    predictions = predictions_of(job, labelled, *mean_by(table.source[test], scores))
+    folder.mkdir(parents=True, exist_ok=True)
+    predictions.write(folder / PREDICTIONS[MEAN])
+    write_done(folder, job, predictions, seconds=perf_counter() - begun)
+
+
+# What one process does: open the features once, then run jobs, each in a folder of its own.
+#
+# A job that is done has its ``job.json``, which is written last. A job that was cut off goes
+# on from its checkpoint.
+
 
 N_PATCHES = 2
 """Clips and generated patches of each class that are kept to be shown."""
 
 
 @dataclass(frozen=True)
-class Context:
+class WorkerContext:
     """What every job of a run shares."""
 
     folder: Path
@@ -79,10 +241,10 @@ class Context:
     """The group of each class, where classes have groups."""
 
 
-_context: Context | None = None
+_context: WorkerContext | None = None
 
 
-def start(context: Context) -> None:
+def start(context: WorkerContext) -> None:
     """Set what the jobs of this process share."""
     global _context
     _context = context
@@ -117,24 +279,33 @@ def run_pretrain(job: PretrainJob) -> None:
     save_encoder(folder / ENCODER, outcome.network, about=about)
     shown = np.asarray(features[table.rows_of(job.show)[:8]], np.float32)
     write_arrays(
-        folder / PICTURES, filters=_first_filters(outcome.network.encoder),
+        folder / PICTURES,
+        filters=_first_filters(outcome.network.encoder),
         **_repeated(outcome, shown),
-    )  # fmt: skip
+    )
     write_json(
         folder / DONE,
         {
-            "kind": "pre-train", "setting": job.setting.name, "way": pretraining_way(job.setting),
-            "objective": job.setting.objective, "decoder": job.setting.decoder,
-            "fold": job.fold, "draw": job.draw, "seed": job.seed,
-            "n_clips": len(job.rows), "n_held_out": len(job.held_out),
-            "error": plain(outcome.error), "error_db2": plain(outcome.error_db2),
+            "kind": "pre-train",
+            "setting": job.setting.name,
+            "way": pretraining_way(job.setting),
+            "objective": job.setting.objective,
+            "decoder": job.setting.decoder,
+            "fold": job.fold,
+            "draw": job.draw,
+            "seed": job.seed,
+            "n_clips": len(job.rows),
+            "n_held_out": len(job.held_out),
+            "error": plain(outcome.error),
+            "error_db2": plain(outcome.error_db2),
             "dead_units": [asdict(layer) for layer in outcome.dead_units],
             "spread": asdict(outcome.spread),
             "n_parameters": count_parameters(outcome.network),
-            "seconds": outcome.seconds, "peak_memory_mib": peak_memory(),
+            "seconds": outcome.seconds,
+            "peak_memory_mib": peak_memory(),
             **course_of(outcome.fit),
         },
-    )  # fmt: skip
+    )
     tidy(folder)
 
 
@@ -143,9 +314,12 @@ def run_train(job: TrainJob) -> None:
     context = here()
     if job.setting.classifier:
         run_simple(
-            job, context.folder / job.name, context.material, context.categories,
+            job,
+            context.folder / job.name,
+            context.material,
+            context.categories,
             _start_of(job, context) if job.setting.has_encoder else None,
-        )  # fmt: skip
+        )
         return
     folder = context.folder / job.name
     labelled = context.material.labelled
@@ -195,27 +369,33 @@ def run_train(job: TrainJob) -> None:
     if first:
         save(folder / MODEL, outcome.model, about=_provenance(job, context))
         write_arrays(
-            folder / PICTURES, filters=_first_filters(outcome.model.encoder),
+            folder / PICTURES,
+            filters=_first_filters(outcome.model.encoder),
             points=embed_rows(outcome.model, features, rows),
-            target=target[rows], **_patches(outcome, features, target, rows_train),
-        )  # fmt: skip
+            target=target[rows],
+            **_patches(outcome, features, target, rows_train),
+        )
     write_done(
-        folder, job, predictions, seconds=outcome.seconds, fit=outcome.fit,
+        folder,
+        job,
+        predictions,
+        seconds=outcome.seconds,
+        fit=outcome.fit,
         n_parameters=count_parameters(outcome.model),
         on_pool=on_pool(outcome, features, target, pool, table.rows_of(job.train)),
         made=made_by(outcome),
-    )  # fmt: skip
+    )
     tidy(folder)
 
 
-def _start_of(job: TrainJob, context: Context) -> PretrainedEncoder | None:
+def _start_of(job: TrainJob, context: WorkerContext) -> PretrainedEncoder | None:
     """The encoder that a classifier starts from."""
     if job.start is not None:
         return load_encoder(context.folder / job.start.name / ENCODER)
     return _earlier(job, context)
 
 
-def _earlier(job: PretrainJob | TrainJob, context: Context) -> PretrainedEncoder | None:
+def _earlier(job: PretrainJob | TrainJob, context: WorkerContext) -> PretrainedEncoder | None:
     """The encoder that learned elsewhere, where the setting starts from one."""
     if job.setting.start == "fresh":
         return None
@@ -223,7 +403,7 @@ def _earlier(job: PretrainJob | TrainJob, context: Context) -> PretrainedEncoder
 
 
 def on_pool(
-    outcome: TrainOutcome, features: Any, target: Rows, pool: Rows, labelled: Rows
+    outcome: TrainOutcome, features: Any, target: jobs_Rows, pool: jobs_Rows, labelled: jobs_Rows
 ) -> dict[str, Any]:
     """How often the final model is right about unlabelled clips whose class is known.
 
@@ -251,7 +431,7 @@ def made_by(outcome: TrainOutcome) -> dict[str, Any]:
     return {"n_patches": len(made.target), "seconds": made.fit.seconds, **last}
 
 
-def _provenance(job: TrainJob, context: Context) -> dict[str, Any]:
+def _provenance(job: TrainJob, context: WorkerContext) -> dict[str, Any]:
     """What the model file says of its making, so that a leak can be seen later."""
     labelled, pool = context.material.labelled, context.material.pool
     about: dict[str, Any] = {"arm": job.arm, "fold": job.fold, "seed": job.seed}
@@ -260,15 +440,15 @@ def _provenance(job: TrainJob, context: Context) -> dict[str, Any]:
         heard = np.concatenate([job.start.rows, job.start.held_out])
         rows["pretraining"] = heard[heard < len(labelled)]
     for role, chosen in rows.items():
-        about[role] = Part.of(labelled[chosen], context.hashes["labelled"]).to_dict()
+        about[role] = DataPart.of(labelled[chosen], context.hashes["labelled"]).to_dict()
     if job.start is not None and len(pool):
-        about["pool"] = Part.of(pool, context.hashes["pool"]).to_dict()
+        about["pool"] = DataPart.of(pool, context.hashes["pool"]).to_dict()
     if job.setting.start == TRAINED:
         about = chained(about, read_about(context.starts[network_key(job.setting)])["about"])
     return about
 
 
-def here() -> Context:
+def here() -> WorkerContext:
     """What the jobs of this process share; :func:`start` has set it."""
     if _context is None:
         raise RuntimeError("start() was not called in this process")
@@ -295,7 +475,7 @@ def _repeated(outcome: PretrainOutcome, shown: NDArray[np.float32]) -> dict[str,
 
 
 def _patches(
-    outcome: TrainOutcome, features: Any, target: Rows, rows: Rows
+    outcome: TrainOutcome, features: Any, target: jobs_Rows, rows: jobs_Rows
 ) -> dict[str, NDArray[Any]]:
     """A few clips of each class that a generator heard, and a few patches that it made."""
     made = outcome.generated
@@ -311,6 +491,6 @@ def _patches(
     }
 
 
-def first_of_each(target: Rows, n: int = N_PATCHES) -> Rows:
+def first_of_each(target: jobs_Rows, n: int = N_PATCHES) -> jobs_Rows:
     """The first few rows of every class, classes in their order."""
     return np.concatenate([np.flatnonzero(target == one)[:n] for one in np.unique(target)])

@@ -1,18 +1,11 @@
-"""Mel filter banks, computed in float64.
-
-Ours is that of Slaney's Auditory Toolbox (1998): band edges are equally spaced on a scale that
-is linear below 1 kHz and logarithmic above; each band is a triangle of unit area, so that white
-noise gives equal power in every band. Published networks were trained behind two others, with
-the formula of HTK and triangles of height one: straight over Hz, or straight over mel as in
-Kaldi and TensorFlow.
-"""
+"""Mel scales and mel filters."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from semisonic.base.errors import OptionError
+from semisonic.core.errors import OptionError
 from semisonic.features.options import MelOptions
 
 _HZ_PER_MEL = 200.0 / 3.0  # below the corner
@@ -61,9 +54,13 @@ def filters_of(options: MelOptions) -> NDArray[np.float64]:
         When a band holds no frequency bin.
     """
     filters = mel_filters(
-        options.sample_rate, options.n_fft, options.n_mels, options.fmin_hz, options.fmax_hz,
+        options.sample_rate,
+        options.n_fft,
+        options.n_mels,
+        options.fmin_hz,
+        options.fmax_hz,
         scale=options.mel_scale,
-    )  # fmt: skip
+    )
     require_no_empty_band(filters, options.n_fft)
     return filters
 

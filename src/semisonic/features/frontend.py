@@ -1,13 +1,241 @@
-"""The front end of a model: waves to standardised features."""
+"""From a waveform to what a network takes: log-mel levels or samples, standardised."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from semisonic.features.logmel import LogMel
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.options import nearest
+from semisonic.features.logmel import LogMel, MelExtractor
 from semisonic.features.options import WAVE, MelOptions
-from semisonic.features.standardize import Standardize
-from semisonic.features.wave import Waveform
+
+# Standardisation: mean and deviation of the training features, kept in the model.
+
+
+KINDS = ("mel", "global", "none")
+MIN_STD = 1e-4
+"""Deviations below this (dB) count as none: such cells are shifted, not scaled."""
+
+_CHUNK = 64  # clips in float64 at a time
+
+
+class Standardize(nn.Module):
+    """Subtract a mean and divide by a standard deviation.
+
+    Parameters
+    ----------
+    kind : {"global", "mel", "none"}
+        One pair of numbers for each channel, one for each mel band of each channel, or
+        nothing at all. "global" keeps the shape of the spectrum and is Piczak's (2015).
+    n_channels, n_mels : int
+        Size of the features.
+
+    Attributes
+    ----------
+    mean, std : Tensor, shape (channel, mel or 1, 1)
+        0 and 1 until :meth:`fit`.
+    fitted : Tensor of bool, no dimension
+        Whether :meth:`fit` has run.
+    """
+
+    mean: Tensor
+    std: Tensor
+    fitted: Tensor
+
+    def __init__(self, kind: str, n_channels: int, n_mels: int) -> None:
+        super().__init__()
+        if kind not in KINDS:
+            raise OptionError(f"standardize: found {kind!r}; {nearest(kind, KINDS)}")
+        self.kind = kind
+        self.n_channels, self.n_mels = n_channels, n_mels
+        shape = (n_channels, n_mels if kind == "mel" else 1, 1)
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("std", torch.ones(shape))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether statistics were taken, or none are needed."""
+        return self.kind == "none" or bool(self.fitted)
+
+    def fit(self, features: Any) -> Standardize:
+        """Take the statistics of training features; call it with nothing else.
+
+        Parameters
+        ----------
+        features : array-like, shape (n, channel, mel, frame), or an iterable of such
+            In dB. A memory-mapped array is read piece by piece; sums are in float64.
+
+        Returns
+        -------
+        Standardize
+            Itself.
+
+        Raises
+        ------
+        DataError
+            Without clips, with another shape, or with values that are not finite.
+        """
+        if self.kind == "none":
+            return self
+        axes = (0, 3) if self.kind == "mel" else (0, 2, 3)
+        count, mean, spread = 0, np.zeros(self.mean.shape), np.zeros(self.mean.shape)
+        for part in _parts(features):
+            self._check(part)
+            n = int(np.prod([part.shape[axis] for axis in axes]))
+            part_mean = part.mean(axes, keepdims=True)[0]
+            part_spread = np.square(part - part_mean).sum(axes, keepdims=True)[0]
+            # Chan, Golub and LeVeque (1979): joining two samples without cancellation
+            step = part_mean - mean
+            total = count + n
+            mean += step * (n / total)
+            spread += part_spread + np.square(step) * (count * n / total)
+            count = total
+        if not count:
+            raise DataError("standardize: found no features to take statistics from")
+        std = np.sqrt(spread / count)
+        self.mean.copy_(torch.from_numpy(mean))
+        self.std.copy_(torch.from_numpy(np.where(std < MIN_STD, 1.0, std)))
+        self.fitted.fill_(True)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardised features, same shape (batch, channel, mel, frame)."""
+        return x if self.kind == "none" else (x - self.mean) / self.std
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Back to dB, same shape."""
+        return x if self.kind == "none" else x * self.std + self.mean
+
+    def extra_repr(self) -> str:
+        """The kind, and whether it was fitted."""
+        return f"{self.kind}, fitted={self.is_fitted}"
+
+    def _check(self, part: NDArray[np.float64]) -> None:
+        expected = (self.n_channels, self.n_mels)
+        if part.ndim != 4 or part.shape[1:3] != expected:
+            raise DataError(
+                f"standardize: found features of shape {part.shape}, expected (n, "
+                f"{expected[0]}, {expected[1]}, frame)"
+            )
+        if not np.isfinite(part).all():
+            raise DataError(
+                "standardize: found features that are not finite; look for recordings with "
+                "NaN or infinite samples"
+            )
+
+
+def _parts(features: Any) -> Iterator[NDArray[np.float64]]:
+    """Pieces of float64 that fit the memory."""
+    if isinstance(features, Tensor):
+        features = features.detach().cpu().numpy()
+    if isinstance(features, np.ndarray):
+        if features.ndim != 4:
+            yield np.asarray(features, np.float64)  # refused by the check of the shape
+            return
+        for start in range(0, len(features), _CHUNK):
+            yield np.asarray(features[start : start + _CHUNK], np.float64)
+        return
+    if not isinstance(features, Iterable):
+        raise DataError(f"standardize: found {type(features).__name__}, expected features")
+    for part in features:
+        yield from _parts(part if isinstance(part, Tensor) else np.asarray(part))
+
+
+# Waveforms as features, for networks that learn their own front end.
+#
+# A waveform has one channel, one "band", and a frame for each sample: shape (1, 1, time). So
+# tables of features, batches, model files and scores work as they do with spectrograms.
+
+
+Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""One clip (n_samples,) to its features (channel, mel, frame)."""
+
+
+class Waveform(nn.Module):
+    """Waves as they are, or divided by their peak; the counterpart of :class:`LogMel`.
+
+    Parameters
+    ----------
+    options : MelOptions
+        With the input "wave".
+    """
+
+    def __init__(self, options: MelOptions) -> None:
+        super().__init__()
+        self.options = options
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Features of each wave.
+
+        Parameters
+        ----------
+        wave : Tensor of float, shape (batch, time)
+            Samples within -1 to 1 at ``options.sample_rate``.
+
+        Returns
+        -------
+        Tensor, shape (batch, 1, 1, time)
+
+        Raises
+        ------
+        DataError
+            For another number of dimensions, no samples, or samples that are not floats.
+        """
+        if wave.ndim != 2 or not wave.is_floating_point() or not wave.shape[1]:
+            raise DataError(
+                f"waveform: found a wave of shape {tuple(wave.shape)} and type {wave.dtype}, "
+                "expected (batch, time) of floating-point samples"
+            )
+        if self.options.peak_normalize:
+            peak = wave.abs().amax(dim=1, keepdim=True)
+            wave = wave / peak.masked_fill(peak == 0, 1.0)
+        return wave[:, None, None]
+
+
+class WaveExtractor:
+    """The same for one clip on the CPU; the counterpart of :class:`MelExtractor`.
+
+    Parameters
+    ----------
+    options : MelOptions
+        With the input "wave".
+    """
+
+    def __init__(self, options: MelOptions) -> None:
+        self.options = options
+
+    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The clip (n_samples,) as (1, 1, n_samples), in memory of its own.
+
+        Raises
+        ------
+        DataError
+            For another shape, or samples that are not floating-point.
+        """
+        x = np.asarray(x)
+        if x.shape != (self.options.n_samples,) or x.dtype.kind != "f":
+            raise DataError(
+                f"waveform: found a clip of shape {x.shape} and type {x.dtype}, expected "
+                f"({self.options.n_samples},) of floating-point samples; fit the clip to "
+                f"{self.options.duration:g} s first"
+            )
+        peak = float(np.abs(x).max()) if self.options.peak_normalize else 0.0
+        return np.array(x / peak if peak > 0 else x, np.float32)[None, None]
+
+
+def make_extractor(options: MelOptions) -> Extractor:
+    """What computes the features of single clips on the CPU; one object for each thread."""
+    return WaveExtractor(options) if options.input == WAVE else MelExtractor(options)
+
+
+# The front end of a model: waves to standardised features.
 
 
 class Frontend(nn.Module):

@@ -1,12 +1,4 @@
-"""Features to samples: what a log-mel spectrogram sounds like.
-
-Papers: Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform",
-with the momentum of Perraudin et al. 2013, "A fast Griffin-Lim algorithm"; the spectrum
-behind the bands by the multiplicative updates of Lee and Seung 2001.
-
-Where we differ: frames are first interpolated to a quarter of the window, since phases cannot
-be found from frames that hardly overlap.
-"""
+"""From log-mel levels back to sound."""
 
 from __future__ import annotations
 
@@ -15,7 +7,7 @@ from scipy.signal import lfilter
 from torch import Tensor
 from torch.nn import functional
 
-from semisonic.base.errors import DataError
+from semisonic.core.errors import DataError
 from semisonic.features.logmel import LogMel, emphasise, hann
 from semisonic.features.options import MelOptions
 

@@ -1,19 +1,28 @@
-"""All parameters of the front ends in one place: spectrograms, waveforms, MFCC statistics."""
+"""The options of features and augmentation, and the augmentations' names; no torch here."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import log10
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from semisonic.base.errors import OptionError
-from semisonic.base.files import digest
-from semisonic.base.options import check, option
+from semisonic.core.errors import OptionError
+from semisonic.core.files import digest
+from semisonic.core.options import check, nearest, option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# All parameters of the front ends in one place: spectrograms, waveforms, MFCC statistics.
+
 
 AMIN = 1e-10
 """Mel power below this counts as this, so silence is finite: -100 dB at reference one."""
 
 N_CEPSTRUM_STATISTICS = 26
-"""Numbers a clip of :func:`semisonic.features.mfcc_statistics`."""
+"""Numbers a clip of :func:`semisonic.features.statistics.mfcc_statistics`."""
 
 MEL_SCALES = ("slaney", "htk", "kaldi")
 
@@ -49,9 +58,13 @@ class MelOptions:
         5.0, "length of a clip; shorter ones are padded", unit="s", minimum=0.001, maximum=3600
     )
     n_fft: int = option(
-        1024, "points of the transform, and length of the analysis window unless win_length says "
-        "otherwise", unit="samples", minimum=16, maximum=1 << 16,
-    )  # fmt: skip
+        1024,
+        "points of the transform, and length of the analysis window unless win_length says "
+        "otherwise",
+        unit="samples",
+        minimum=16,
+        maximum=1 << 16,
+    )
     hop_length: int = option(
         512, "step from frame to frame", unit="samples", minimum=1, maximum=1 << 16
     )
@@ -77,22 +90,29 @@ class MelOptions:
     center: bool = option(True, "centre frames on their times by mirroring the clip's ends")
     deltas: bool = option(False, "add the change over time as a second channel")
     input: str = option(
-        LOG_MEL, "what the network hears; 'wave' is for networks that learn their own front end, "
-        "and knows sample_rate, duration and peak_normalize only", choices=(LOG_MEL, WAVE),
-    )  # fmt: skip
+        LOG_MEL,
+        "what the network hears; 'wave' is for networks that learn their own front end, "
+        "and knows sample_rate, duration and peak_normalize only",
+        choices=(LOG_MEL, WAVE),
+    )
     win_length: int | None = option(
-        None, "length of the analysis window, filled up with zeros to n_fft; n_fft if not given",
-        unit="samples", minimum=16,
-    )  # fmt: skip
+        None,
+        "length of the analysis window, filled up with zeros to n_fft; n_fft if not given",
+        unit="samples",
+        minimum=16,
+    )
     mel_scale: str = option(
-        "slaney", "mel bands: slaney, triangles of area one; htk, the formula of HTK and triangles "
+        "slaney",
+        "mel bands: slaney, triangles of area one; htk, the formula of HTK and triangles "
         "of height one; kaldi, the same but straight over mel, as in Kaldi and TensorFlow",
         choices=MEL_SCALES,
-    )  # fmt: skip
+    )
     log_offset: float = option(
-        0.0, "added to each band before the logarithm, instead of a floor at -100 dB",
-        minimum=0, maximum=1,
-    )  # fmt: skip
+        0.0,
+        "added to each band before the logarithm, instead of a floor at -100 dB",
+        minimum=0,
+        maximum=1,
+    )
     preemphasis: float = option(
         0.0, "share of the sample before that is taken from each sample", minimum=0, maximum=1
     )
@@ -248,3 +268,175 @@ class CepstrumOptions:
 
 def _normal(value: object) -> object:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+# The options of all augmentations of spectrograms, and three named sets of them.
+
+
+ANY_SHIFT = 3600.0
+"""Seconds; at least half of any clip, so that every shift is equally likely."""
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """How training clips are changed at random, each time anew. The defaults change nothing.
+
+    Raises
+    ------
+    OptionError
+        When a value, or a pair of values, cannot work.
+    """
+
+    time_shift: float = option(
+        0.0, "circular shift, earlier or later; half the clip or more: any", unit="s", minimum=0
+    )
+    stretch_min: float = option(1.0, "slowest speed at the same pitch", minimum=0.25, maximum=1)
+    stretch_max: float = option(1.0, "fastest speed at the same pitch", minimum=1, maximum=4)
+    pitch: float = option(0.0, "pitch shift, up or down", unit="semitones", minimum=0, maximum=24)
+    crop_time: float = option(
+        0.0, "most that is cut away in time; the rest is stretched over it", unit="s", minimum=0
+    )
+    crop_bands: int = option(
+        0,
+        "most that is cut away of the bands; the rest is stretched over it",
+        unit="mel bands",
+        minimum=0,
+    )
+    band_gain_db: float = option(
+        0.0, "smooth gain over frequency, up or down", unit="dB", minimum=0, maximum=60
+    )
+    band_gain_points: int = option(5, "control points of that gain", minimum=2)
+    gain_db: float = option(0.0, "level change, up or down", unit="dB", minimum=0, maximum=60)
+    background: float = option(
+        0.0, "share of clips that get another clip of the batch beneath them", minimum=0, maximum=1
+    )
+    white_noise: float = option(0.0, "share of clips that get white noise", minimum=0, maximum=1)
+    pink_noise: float = option(0.0, "share of clips that get pink noise", minimum=0, maximum=1)
+    snr_min_db: float = option(10.0, "least ratio of a clip to its noise or background", unit="dB")
+    snr_max_db: float = option(
+        30.0, "largest ratio of a clip to its noise or background", unit="dB"
+    )
+    time_masks: int = option(0, "hidden stretches of time", minimum=0, maximum=100)
+    time_mask_width: float = option(0.4, "longest of them", unit="s", minimum=0.001)
+    band_masks: int = option(0, "hidden ranges of frequency", minimum=0, maximum=100)
+    band_mask_width: int = option(8, "widest of them", unit="mel bands", minimum=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.snr_min_db > self.snr_max_db:
+            raise OptionError(
+                f"options 'snr_min_db', 'snr_max_db': found {self.snr_min_db:g} to "
+                f"{self.snr_max_db:g} dB, expected the lower value first"
+            )
+
+
+PRESETS = {
+    "none": AugmentOptions(),
+    "weak": AugmentOptions(time_shift=ANY_SHIFT, gain_db=3.0),
+    "strong": AugmentOptions(
+        time_shift=ANY_SHIFT,
+        stretch_min=0.8,
+        stretch_max=1.25,
+        band_gain_db=6.0,
+        gain_db=6.0,
+        time_masks=2,
+        band_masks=2,
+    ),
+}
+"""Named sets: nothing; a shift and a small level change; all that helped in first trials."""
+
+
+def preset(name: str, mel: MelOptions) -> AugmentOptions:
+    """The named set as far as it has a meaning for a front end (see :func:`suited`).
+
+    Raises
+    ------
+    OptionError
+        For an unknown name.
+    """
+    if name not in PRESETS:
+        raise OptionError(f"augmentation: found {name!r}; {nearest(name, PRESETS)}")
+    return adapted_to(PRESETS[name], mel)
+
+
+def adapted_to(options: AugmentOptions, mel: MelOptions) -> AugmentOptions:
+    """The options as far as they have a meaning for a front end.
+
+    Where the front end takes the level of a clip away there is no level change. A band mask
+    covers at most an eighth of the bands and a time mask at least a frame, crops take at most
+    half of the time and a quarter of the bands, and a gain has no more points than bands.
+    """
+    has_levels = not (mel.reference == "max" or mel.peak_normalize)
+    changes: dict[str, float] = {}
+    if options.gain_db and not has_levels:
+        changes["gain_db"] = 0.0
+    if options.band_gain_db:
+        changes["band_gain_db"] = options.band_gain_db if mel.n_mels > 1 else 0.0
+        changes["band_gain_points"] = max(2, min(options.band_gain_points, mel.n_mels))
+    if options.band_masks:
+        changes["band_masks"] = options.band_masks if mel.n_mels > 1 else 0
+        changes["band_mask_width"] = min(options.band_mask_width, max(1, mel.n_mels // 8))
+    if options.time_masks:
+        frame = mel.hop_length / mel.sample_rate
+        changes["time_mask_width"] = max(options.time_mask_width, frame)
+    if options.crop_time:
+        changes["crop_time"] = min(options.crop_time, mel.duration / 2)
+    if options.crop_bands:
+        changes["crop_bands"] = min(options.crop_bands, mel.n_mels // 4)
+    return dataclasses.replace(options, **changes)  # type: ignore[arg-type]
+
+
+# Augmentations that are not from this package, by name. No torch here: options read the names.
+
+
+Change = Callable[["Tensor"], "Tensor"]
+F = TypeVar("F", bound=Callable[..., Any])
+REGISTERED: dict[str, Change] = {}
+"""What was registered."""
+
+
+def register_augmentation(name: str) -> Callable[[F], F]:
+    """Make an augmentation known under a name; a decorator of a function or of a module's class.
+
+    What is decorated takes features in dB, (batch, channel, mel, frame), and gives as many of
+    the same shape, each row changed with random numbers of its own from torch's generator. It
+    is called in training only. A class is made once, without arguments.
+
+    Parameters
+    ----------
+    name : str
+        For ``augment``, ``pool_augment`` and ``views``. A name of one's own may be registered
+        again: the last one counts.
+
+    Raises
+    ------
+    OptionError
+        For a name that is taken.
+
+    Examples
+    --------
+    >>> import semisonic, torch
+    >>> @semisonic.register_augmentation("louder")
+    ... def louder(x):
+    ...     return x + 6 * torch.rand(len(x), 1, 1, 1, device=x.device)
+    >>> clf = semisonic.SoundClassifier(how={"augment": "louder"})
+    """
+    if name in PRESETS or name == "mixed":
+        raise OptionError(f"augmentation: the name '{name}' is taken; choose another")
+
+    def keep(change: F) -> F:
+        REGISTERED[name] = change() if isinstance(change, type) else change
+        return change
+
+    return keep
+
+
+def name_of_augmentation(change: Change) -> str:
+    """Make an augmentation known that is given as an object, and say under which name."""
+    name = next((known for known, one in REGISTERED.items() if one is change), "")
+    if not name:
+        kind = getattr(change, "__name__", type(change).__name__)
+        numbers = range(1, len(REGISTERED) + 2)
+        name = next(one for n in numbers if (one := f"{kind}-{n}") not in REGISTERED)
+        REGISTERED[name] = change
+    return name

@@ -1,10 +1,4 @@
-"""Groups of recordings that sound alike, found without labels.
-
-K-means where a number is asked for; otherwise HDBSCAN (Campello, Moulavi and Sander, 2013;
-scikit-learn's), which finds the number and leaves outliers without a cluster. Both work on
-vectors of length 1, turned to their principal directions. Of many rows a part is clustered, and
-every other row joins the cluster of the nearest row of that part.
-"""
+"""Clusters of an index, and how well they agree with labels."""
 
 from __future__ import annotations
 
@@ -14,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.seeds import generator
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
+from semisonic.labeling.embed import NO_CLUSTER
 from semisonic.labeling.nearest import BLOCK_BYTES, nearest, unit
-from semisonic.labeling.table import NO_CLUSTER
 
 AUTO = "auto"
 HDBSCAN = "HDBSCAN"

@@ -1,8 +1,8 @@
-"""Features to vectors: one thing for classifiers, pre-trained encoders and published ones."""
+"""The network that embeds, and recordings as batches of embedded windows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -13,15 +13,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from semisonic.base.errors import ModelError
-from semisonic.base.files import digest
-from semisonic.base.options import to_dict
-from semisonic.features import Frontend, MelOptions
-from semisonic.inference.modelfile import encoder_file, open_encoder, open_model
-from semisonic.inference.scoring import evaluating
-from semisonic.models import GlobalPoolNeck, PretrainedEncoder, SoundModel, read_about
-from semisonic.training import choose_device
+from semisonic.classifier.model_file import encoder_file, open_encoder, open_model
+from semisonic.classifier.scoring import evaluating
+from semisonic.classifier.windows import Item, Windows, stream_windows
+from semisonic.core.errors import ModelError
+from semisonic.core.files import digest
+from semisonic.core.options import to_dict
+from semisonic.data.clips import Clips
+from semisonic.features.frontend import Frontend
+from semisonic.features.options import MelOptions
+from semisonic.models.model_file import read_about
+from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.sound_model import SoundModel
 from semisonic.training.checkpoint import weights_digest
+from semisonic.training.devices import choose_device
+
+# Features to vectors: one thing for classifiers, pre-trained encoders and published ones.
+
 
 Vectors = NDArray[np.float32]
 _KEPT = ("created", "command", "commit", "seed", "published")
@@ -162,3 +171,73 @@ def embedder_of(
     weights = weights_digest(classifier or network)
     identity = digest(network.name, network.frontend.options, *scoring, weights)
     return Embedder(network, classifier, identity, file, made or {})
+
+
+# Windows of clips with their vectors, in full batches, in order.
+
+
+Embedded = tuple[Item, Vectors, NDArray[np.float64]]
+
+
+def embedded_windows(
+    embedder: Embedder,
+    clips: Clips,
+    *,
+    hop: float | None = None,
+    batch_size: int = 64,
+    device: str | torch.device = "cpu",
+    workers: int | None = None,
+) -> Iterator[Embedded]:
+    """Embed the windows of clips; recordings are read block by block.
+
+    Every batch but the last has ``batch_size`` windows, whatever clips they are of, so the same
+    clips give the same vectors to the last bit.
+
+    Yields
+    ------
+    item : Windows or Done
+        Windows of a clip, then the end of that clip, as :func:`stream_windows` gives them.
+    vectors : ndarray of float32, shape (n_windows, dim)
+    scores : ndarray of float64, shape (n_windows, n_classes)
+        Of no class for an encoder.
+    """
+    waiting: list[Item] = []
+    count = 0
+    for item in stream_windows(clips, embedder.mel, hop=hop, workers=workers):
+        waiting.append(item)
+        count += _size(item)
+        while count >= batch_size:
+            batch, waiting = _split(waiting, batch_size)
+            count -= batch_size
+            yield from _apply(embedder, batch, device)
+    yield from _apply(embedder, waiting, device)
+
+
+def _apply(embedder: Embedder, batch: list[Item], device: str | torch.device) -> Iterator[Embedded]:
+    parts = [item.features for item in batch if isinstance(item, Windows)]
+    vectors = np.zeros((0, embedder.dim), np.float32)
+    scores = None
+    if parts:
+        vectors, scores = embedder(np.concatenate(parts), device)
+    if scores is None:
+        scores = np.zeros((len(vectors), 0))
+    at = 0
+    for item in batch:
+        rows = slice(at, at + _size(item))
+        yield item, vectors[rows], scores[rows]
+        at = rows.stop
+
+
+def _split(items: list[Item], n: int) -> tuple[list[Item], list[Item]]:
+    """The items with the first ``n`` windows, and the others; one may be cut in two."""
+    first: list[Item] = []
+    for i, item in enumerate(items):
+        if isinstance(item, Windows) and len(item.times) > n:
+            return [*first, item[:n]], [item[n:], *items[i + 1 :]]
+        first.append(item)
+        n -= _size(item)
+    return first, []
+
+
+def _size(item: Item) -> int:
+    return len(item.times) if isinstance(item, Windows) else 0

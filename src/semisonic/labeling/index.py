@@ -1,9 +1,11 @@
-"""``EmbeddingIndex``: vectors of recordings on the disk, to look up and to look at."""
+"""``EmbeddingIndex``: embedded clips on disk, to be searched."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -12,26 +14,234 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from semisonic.audio import read
-from semisonic.base.errors import DataError, ModelError
-from semisonic.base.files import read_json, replacing, write_json
+from semisonic.audio.read import read
+from semisonic.audio.remote import url_of
+from semisonic.classifier.sounds import as_sounds
+from semisonic.classifier.windows import cut_stream, features_of_wave
+from semisonic.core.errors import DataError, ModelError
+from semisonic.core.files import read_json, replacing, write_json
 from semisonic.data.clips import Clips
+from semisonic.data.datasets.layout import DatasetPath
+from semisonic.data.datasets.load import clips_at, load_clips
 from semisonic.data.windows import clip_durations
-from semisonic.features import make_extractor
-from semisonic.inference.pipeline import features_of_wave
-from semisonic.inference.sounds import as_sounds
-from semisonic.inference.windowing import cut_stream
-from semisonic.labeling.approximate import graph_file, nearest_by_graph, open_graph
-from semisonic.labeling.embed_options import WINDOW
+from semisonic.features.frontend import make_extractor
+from semisonic.labeling.embed import NO_CLUSTER, IndexTable, read_table, write_table
 from semisonic.labeling.embedder import Embedder, open_embedder
-from semisonic.labeling.hits import Hit, find_hits
-from semisonic.labeling.naming import name_from
-from semisonic.labeling.nearest import Nearest, nearest
-from semisonic.labeling.search_options import COSINE
-from semisonic.labeling.table import NO_CLUSTER, Table, read_table, write_table
+from semisonic.labeling.nearest import Nearest, graph_file, nearest, nearest_by_graph, open_graph
+from semisonic.labeling.options import COSINE, WINDOW
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Clips of an index: files are named from the index's folder, so both can be moved together.
+
+
+Failures = tuple[tuple[str, str], ...]
+
+
+def gather(
+    paths: Iterable[str | PathLike[str]], folder: Path, *, labels: str = "auto", group: str = "auto"
+) -> tuple[Clips, Failures]:
+    """The clips that some paths stand for, with labels where they have any; nothing is opened.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Recordings, folders, tables of clips, files of labels, logs of answers.
+    folder : Path
+        What files are named from.
+    labels, group : str
+        How folders and tables are read: see :func:`load_clips`.
+
+    Returns
+    -------
+    clips : Clips
+        Sorted; what is named twice stands once.
+    failures : tuple of (str, str)
+        Paths that do not exist or hold nothing, with the reason.
+
+    Raises
+    ------
+    DataError
+        When nothing at all is found.
+    """
+    tables: list[Clips] = []
+    failures: list[tuple[str, str]] = []
+    for path in map(Path, paths):
+        try:
+            url = url_of(path)
+            if url is not None:
+                tables.append(clips_at(url, labels=labels, group=group))
+                continue
+            place = DatasetPath(path)
+            is_audio = path.is_file() and not (place.is_text or place.is_log)
+            how = "files" if is_audio else labels
+            tables.append(load_clips(path, labels=how, group=group, allow_missing=True))
+        except DataError as error:
+            failures.append((str(path), str(error).removeprefix(f"{path}: ")))
+    if not tables:
+        text = "; ".join(map(": ".join, failures[:3])) or "no file was named"
+        raise DataError(f"nothing to embed: {text}")
+    return named_from(folder, tables), tuple(failures)
+
+
+def named_from(folder: Path, tables: Iterable[Clips]) -> Clips:
+    """Clips of several tables as one, named from a folder and sorted; each clip once.
+
+    A group that is called after a file gets that file's new name, whichever row it stands in, so
+    that clips of one group stay together.
+    """
+    root = folder.resolve()
+    rows: dict[tuple[str, float, float | None], dict[str, object]] = {}
+    classes: dict[str, None] = {}
+    for clips in tables:
+        classes |= dict.fromkeys(clips.classes)
+        files = clips.file.tolist()
+        new_name = {file: name_from(root, clips.root / file) for file in dict.fromkeys(files)}
+        for i, (file, group) in enumerate(zip(files, clips.group.tolist(), strict=True)):
+            name = new_name[file]
+            end = None if np.isnan(clips.end_time[i]) else float(clips.end_time[i])
+            start = float(clips.start_time[i])
+            rows[name, start, end] = {
+                "file": name,
+                "start_time": start,
+                "end_time": end,
+                "labels": clips.labels[i],
+                "group": new_name.get(group, group),
+                "fold": int(clips.fold[i]),
+                "label_type": str(clips.label_type[i]),
+            }
+    return Clips.from_rows(root, rows.values(), classes=tuple(classes), name="recordings")
+
+
+def shown_names(files: Iterable[str]) -> dict[str, str]:
+    """Each file's name for people: without the folders that all have in common."""
+    names = list(dict.fromkeys(files))
+    folders = [name.rpartition("/")[0].split("/") for name in names]
+    shared = 0
+    for parts in zip(*folders, strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared += 1
+    return {name: "/".join(name.split("/")[shared:]) for name in names}
+
+
+def name_from(root: Path, file: Path) -> str:
+    """A file as it is called from a folder; a URL stays as it is."""
+    url = url_of(file)
+    if url is not None:
+        return url
+    path = os.path.abspath(file)
+    try:
+        return Path(os.path.relpath(path, root)).as_posix()
+    except ValueError:  # another drive
+        return Path(path).as_posix()
+
+
+# Rows that were found as hits: windows of a recording that follow each other are one.
+
+
+_TOUCHING = 0.01  # seconds between windows that count as one stretch
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A stretch of a recording that was found.
+
+    Attributes
+    ----------
+    file : str
+        As the index names it.
+    start_time, end_time : float
+        Of the whole stretch, seconds.
+    row : int
+        Its row that is nearest to the query.
+    value : float
+        Of that row: cosine similarity or Euclidean distance.
+    n_windows : int
+        Rows that were put together.
+    """
+
+    file: str
+    start_time: float
+    end_time: float
+    row: int
+    value: float
+    n_windows: int = 1
+
+
+def find_hits(
+    clips: Clips,
+    search: Callable[[int], Nearest],
+    k: int,
+    *,
+    left_out: NDArray[np.bool_],
+    merge: bool = True,
+) -> tuple[Hit, ...]:
+    """The ``k`` best hits, the best first.
+
+    Parameters
+    ----------
+    clips : Clips
+        A row a vector.
+    search : callable
+        From a number of rows to the nearest of one query.
+    k : int
+    left_out : ndarray of bool, shape (n,)
+        Rows that are no hits, such as the query itself.
+    merge : bool
+        Put windows of one file together that touch each other. A stretch holds only windows
+        that are nearer than the last hit, so it does not grow over other sounds.
+    """
+    n_out = int(left_out.sum())
+    m = min(len(clips), n_out + (4 * k if merge else k))
+    while True:
+        found = search(m)
+        rows, values = found.rows[0], found.values[0]
+        kept = ~left_out[rows]
+        hits = _merged(clips, rows[kept].tolist(), values[kept].tolist(), k, merge)
+        if len(hits) == k or m >= len(clips) or len(rows) < m:
+            return tuple(hits)
+        m = min(len(clips), 2 * m)
+
+
+def _merged(
+    clips: Clips, rows: Sequence[int], values: Sequence[float], k: int, merge: bool
+) -> list[Hit]:
+    """Hits from rows in the order of nearness, until there are ``k``; no farther row joins."""
+    hits: dict[int, Hit] = {}  # by the place of its first row
+    of_file: dict[str, list[int]] = {}
+    for place, (row, value) in enumerate(zip(rows, values, strict=True)):
+        if len(hits) == k:
+            break
+        file = str(clips.file[row])
+        hit = Hit(file, float(clips.start_time[row]), float(clips.end_time[row]), row, value)
+        mine = of_file.setdefault(file, [])
+        touched = sorted(other for other in mine if merge and _touch(hits[other], hit))
+        for other in reversed(touched):  # the nearest comes last, and is the one that is kept
+            hit = _joined(hits.pop(other), hit)
+            mine.remove(other)
+        kept = touched[0] if touched else place
+        hits[kept] = hit
+        mine.append(kept)
+    return [hits[place] for place in sorted(hits)]
+
+
+def _joined(near: Hit, other: Hit) -> Hit:
+    return replace(
+        near,
+        start_time=min(near.start_time, other.start_time),
+        end_time=max(near.end_time, other.end_time),
+        n_windows=near.n_windows + other.n_windows,
+    )
+
+
+def _touch(a: Hit, b: Hit) -> bool:
+    return a.start_time <= b.end_time + _TOUCHING and b.start_time <= a.end_time + _TOUCHING
+
+
+# ``EmbeddingIndex``: vectors of recordings on the disk, to look up and to look at.
+
 
 VECTORS, TABLE, ABOUT = "embeddings.npy", "index.csv", "embedding.json"
 SCORES = "scores.npy"
@@ -62,7 +272,7 @@ class EmbeddingIndex:
         self,
         folder: Path,
         vectors: NDArray[np.float32],
-        table: Table,
+        table: IndexTable,
         about: Mapping[str, Any],
         embedder: Embedder | None = None,
     ) -> None:
@@ -101,9 +311,10 @@ class EmbeddingIndex:
         dim = int(about["model"]["dim"])
         try:
             vectors = (
-                np.load(place / VECTORS, mmap_mode="r") if len(table.clips)
+                np.load(place / VECTORS, mmap_mode="r")
+                if len(table.clips)
                 else np.zeros((0, dim), np.float32)
-            )  # fmt: skip
+            )
         except (OSError, ValueError) as error:
             raise DataError(f"{place / VECTORS}: cannot be read: {error}") from error
         if vectors.shape != (len(table.clips), dim):
@@ -196,19 +407,29 @@ class EmbeddingIndex:
             end_time=rows.start_time + lengths,
         )
         n = len(rows)
-        table = Table(named, np.full(n, ""), np.full(n, np.nan), np.full(n, NO_CLUSTER))
+        table = IndexTable(named, np.full(n, ""), np.full(n, np.nan), np.full(n, NO_CLUSTER))
         write_table(place / TABLE, table)
         with replacing(place / VECTORS) as part, part.open("wb") as stream:
             np.save(stream, found)
         said = {
-            "hash": hashlib.sha256(found.tobytes()).hexdigest()[:16], "file": None,
-            "network": model, "dim": found.shape[1], "features": None, "classes": [], "made": {},
-        }  # fmt: skip
+            "hash": hashlib.sha256(found.tobytes()).hexdigest()[:16],
+            "file": None,
+            "network": model,
+            "dim": found.shape[1],
+            "features": None,
+            "classes": [],
+            "made": {},
+        }
         created = datetime.now(UTC).isoformat(timespec="seconds")
         about = {
-            "format": 1, "rows": n, "generation": 0, "model": said, "per": WINDOW, "hop": None,
+            "format": 1,
+            "rows": n,
+            "generation": 0,
+            "model": said,
+            "per": WINDOW,
+            "hop": None,
             "created": created,
-        }  # fmt: skip
+        }
         write_json(place / ABOUT, about)
         return cls.open(place)
 
@@ -279,7 +500,7 @@ class EmbeddingIndex:
         if numbers.shape != (len(self),):
             raise DataError(f"clusters: found shape {numbers.shape}, expected ({len(self)},)")
         old = self._table
-        self._table = Table(old.clips, old.predicted, old.score, numbers)
+        self._table = IndexTable(old.clips, old.predicted, old.score, numbers)
         write_table(self.folder / TABLE, self._table)
 
     def embedder(self, model: str | PathLike[str] | None = None) -> Embedder:
@@ -397,14 +618,17 @@ class EmbeddingIndex:
             left_out[int(query)] = True
         else:
             vector = (
-                np.asarray(query, np.float32) if sample_rate is None
+                np.asarray(query, np.float32)
+                if sample_rate is None
                 else self.embed_wave(query, sample_rate)
-            )  # fmt: skip
+            )
         return find_hits(
             self.clips,
             lambda m: self.nearest(vector, m, by=by, approximate=approximate),
-            k, left_out=left_out, merge=not all_windows,
-        )  # fmt: skip
+            k,
+            left_out=left_out,
+            merge=not all_windows,
+        )
 
     def row(self, number: int) -> NDArray[np.float32]:
         """The vector of a row, shape (dim,).

@@ -1,11 +1,4 @@
-"""``LabelLog``: what people answered, in a file that only grows.
-
-One line of JSON an answer (see :class:`Entry`), after a first line that names the folder of the
-recordings. Several processes may append at once: each takes a lock beside the file, writes its
-lines in one piece and brings them to the disk before it returns. A last line that was torn by a
-crash is cut off by the next one who appends, and passed over by who reads. No recording is
-moved or changed.
-"""
+"""``LabelLog``: what people answered, in a file that only grows."""
 
 from __future__ import annotations
 
@@ -20,14 +13,26 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
-from semisonic.audio import probe
-from semisonic.base.errors import DataError
-from semisonic.base.lock import alone
-from semisonic.data.answers import FORMAT, HEADER, Entry, in_utc, now
+from semisonic.audio.read import probe
+from semisonic.core.errors import DataError
+from semisonic.core.locks import exclusive
+from semisonic.data.cache import sync
 from semisonic.data.events import POSITIVE
-from semisonic.data.journal import sync
-from semisonic.data.label_log import LogFile, last_entry, later, read_log
-from semisonic.data.standing import Current, in_force, replay, stretch
+from semisonic.data.label_log import (
+    FORMAT,
+    HEADER,
+    Current,
+    LabelEntry,
+    LogFile,
+    current_answers,
+    in_utc,
+    last_entry,
+    later,
+    now,
+    read_log,
+    replay,
+    segment_key,
+)
 
 CORRECTS = "corrects"
 """In an entry: the ids of those that took back what it stands in place of."""
@@ -77,7 +82,7 @@ class LabelLog:
         note: str = "",
         source: str = "",
         more: Mapping[str, Any] | None = None,
-    ) -> Entry:
+    ) -> LabelEntry:
         """Add an answer; when this returns it is on the disk.
 
         Parameters
@@ -95,21 +100,34 @@ class LabelLog:
             When the answer is impossible, or the end of the recording cannot be found.
         """
         row = {
-            "file": file, "start_time": start_time, "end_time": end_time, "labels": labels,
-            "annotator": annotator, "presence": presence, "note": note, "source": source,
+            "file": file,
+            "start_time": start_time,
+            "end_time": end_time,
+            "labels": labels,
+            "annotator": annotator,
+            "presence": presence,
+            "note": note,
+            "source": source,
             "more": more or {},
-        }  # fmt: skip
+        }
         return self.extend([row])[0]
 
-    def extend(self, rows: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
+    def extend(self, rows: Iterable[Mapping[str, Any]]) -> tuple[LabelEntry, ...]:
         """Add several answers, all or none: mappings of the arguments of :meth:`append`."""
         return self._write([self._entry(**row) for row in rows])
 
     def correct(
-        self, file: str | PathLike[str], start_time: float, end_time: float,
-        labels: Iterable[str] = (), *, annotator: str = "", presence: str = POSITIVE,
-        note: str = "", more: Mapping[str, Any] | None = None,
-    ) -> Entry:  # fmt: skip
+        self,
+        file: str | PathLike[str],
+        start_time: float,
+        end_time: float,
+        labels: Iterable[str] = (),
+        *,
+        annotator: str = "",
+        presence: str = POSITIVE,
+        note: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> LabelEntry:
         """Answer anew about a stretch, in place of what others said of it; all or none.
 
         What others said is taken back: else two opinions would stand against each other. The
@@ -117,29 +135,38 @@ class LabelLog:
         :meth:`uncorrect` undoes all of it.
         """
         name = self.name_of(file)
-        key = stretch(name, start_time, end_time)
+        key = segment_key(name, start_time, end_time)
         before = [
-            one for one in self.in_force()
-            if stretch(one.file, one.start_time, one.end_time) == key
-        ]  # fmt: skip
+            one
+            for one in self.in_force()
+            if segment_key(one.file, one.start_time, one.end_time) == key
+        ]
         back = [
-            Entry(_new_id(), now(), annotator, "", 0.0, 0.0, undoes=one.id)
+            LabelEntry(_new_id(), now(), annotator, "", 0.0, 0.0, undoes=one.id)
             for one in before
             if one.annotator != annotator
         ]
         anew = self._entry(
-            name, start_time, end_time, labels, annotator=annotator, presence=presence,
-            note=note, source=before[-1].source if before else "",
+            name,
+            start_time,
+            end_time,
+            labels,
+            annotator=annotator,
+            presence=presence,
+            note=note,
+            source=before[-1].source if before else "",
             more={**(more or {}), CORRECTS: [one.id for one in back]},
-        )  # fmt: skip
+        )
         return self._write([*back, anew])[-1]
 
-    def uncorrect(self, entry: Entry, *, annotator: str = "") -> None:
+    def uncorrect(self, entry: LabelEntry, *, annotator: str = "") -> None:
         """Take a correction back; what it took back holds again."""
         back = [entry.id, *entry.more.get(CORRECTS, ())]
-        self._write([Entry(_new_id(), now(), annotator, "", 0.0, 0.0, undoes=one) for one in back])
+        self._write(
+            [LabelEntry(_new_id(), now(), annotator, "", 0.0, 0.0, undoes=one) for one in back]
+        )
 
-    def undo(self, entry_id: str, *, annotator: str = "", note: str = "") -> Entry:
+    def undo(self, entry_id: str, *, annotator: str = "", note: str = "") -> LabelEntry:
         """Take an entry back; taking back what took something back restores that.
 
         Raises
@@ -150,16 +177,16 @@ class LabelLog:
         if all(entry.id != entry_id for entry in self.entries()):
             raise DataError(f"{self.path}: no entry '{entry_id}' that could be taken back")
         return self._write(
-            [Entry(_new_id(), now(), annotator, "", 0.0, 0.0, note=note, undoes=entry_id)]
+            [LabelEntry(_new_id(), now(), annotator, "", 0.0, 0.0, note=note, undoes=entry_id)]
         )[0]
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[LabelEntry, ...]:
         """All entries in the order of the file, those taken back included."""
         return self._read().entries if self._is_begun else ()
 
-    def in_force(self) -> list[Entry]:
+    def in_force(self) -> list[LabelEntry]:
         """The answers that nobody took back, oldest first."""
-        return in_force(self.entries())
+        return current_answers(self.entries())
 
     def problems(self) -> tuple[tuple[str, str], ...]:
         """Lines that are no entries: where, and why."""
@@ -169,7 +196,7 @@ class LabelLog:
         """What holds now."""
         return Current(self.root, replay(self.entries()), self.path.stem)
 
-    def since(self, offset: int = 0) -> tuple[tuple[Entry, ...], int]:
+    def since(self, offset: int = 0) -> tuple[tuple[LabelEntry, ...], int]:
         """The entries after a place in the file, and the place to ask from the next time.
 
         Parameters
@@ -200,27 +227,38 @@ class LabelLog:
         return read_log(self.path)
 
     def _entry(
-        self, file: str | PathLike[str], start_time: float = 0.0, end_time: float | None = None,
-        labels: Iterable[str] | str = (), more: Mapping[str, Any] | None = None, **texts: str,
-    ) -> Entry:  # fmt: skip
+        self,
+        file: str | PathLike[str],
+        start_time: float = 0.0,
+        end_time: float | None = None,
+        labels: Iterable[str] | str = (),
+        more: Mapping[str, Any] | None = None,
+        **texts: str,
+    ) -> LabelEntry:
         name = self.name_of(file)
         end = probe(self.root / name).duration if end_time is None else float(end_time)
         several = (labels,) if isinstance(labels, str) else labels
         names = tuple(dict.fromkeys(text.strip() for text in several))
         try:
-            return Entry(
-                _new_id(), now(), file=name, start_time=float(start_time), end_time=end,
-                labels=names, more=dict(more or {}), **{"annotator": "", **texts},
-            )  # fmt: skip
+            return LabelEntry(
+                _new_id(),
+                now(),
+                file=name,
+                start_time=float(start_time),
+                end_time=end,
+                labels=names,
+                more=dict(more or {}),
+                **{"annotator": "", **texts},
+            )
         except ValueError as error:
             raise DataError(f"{self.path}, an answer about {name}: {error}") from error
 
-    def _write(self, entries: list[Entry]) -> tuple[Entry, ...]:
+    def _write(self, entries: list[LabelEntry]) -> tuple[LabelEntry, ...]:
         """Append entries in one piece, with times after those that stand there."""
         if not entries:
             return ()
         with (
-            alone(self.path.with_name(f".{self.path.name}.lock")),
+            exclusive(self.path.with_name(f".{self.path.name}.lock")),
             open(self.path, "a+b") as stream,
         ):
             begun, newest = _mend(stream, self.path)

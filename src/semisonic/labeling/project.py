@@ -1,18 +1,4 @@
-"""``Project``: from a folder of recordings without a label to a first classifier.
-
-A folder that holds everything of it::
-
-    project.json   which recordings, how they are cut and embedded
-    encoder/       an encoder that learned from all of them without labels
-    index/         their vectors, and the clusters that were found
-    labels.jsonl   the answers (nothing else is made by hand; keep it)
-    queue.csv      what to listen to next
-    queue.html     the same, to be heard
-    model.zip      the classifier of the last round
-    history.csv    a row per round: answers, accuracy with its interval
-
-The recordings stay where they are and as they are.
-"""
+"""``Project``: from a folder of recordings without a label to a first classifier."""
 
 from __future__ import annotations
 
@@ -27,35 +13,59 @@ from typing import Any
 
 import numpy as np
 
-from semisonic.base.errors import DataError
-from semisonic.base.files import read_json, write_json
+from semisonic.classifier.model_file import MODEL
+from semisonic.classifier.run_files import stamp
+from semisonic.core.errors import DataError
+from semisonic.core.files import read_json, write_json
+from semisonic.core.options import check
 from semisonic.data.clips import Clips
-from semisonic.inference.modelfile import MODEL
-from semisonic.inference.verbs.runs import stamp
+from semisonic.labeling.answers import LabelIssue, label_issues, match
 from semisonic.labeling.clusters import nearest_to_centres
-from semisonic.labeling.doubted import Doubted, doubted_answers
 from semisonic.labeling.embedder import open_embedder
-from semisonic.labeling.history import Step, read_history
 from semisonic.labeling.index import EmbeddingIndex
-from semisonic.labeling.kept_probe import Tell
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.learn_options import LearnOptions
-from semisonic.labeling.loop import Round, train_again
-from semisonic.labeling.matching import match
-from semisonic.labeling.pool import Pool, pool_of
-from semisonic.labeling.project_options import ProjectOptions
-from semisonic.labeling.queue import TYPICAL, Queue, Suggestion
-from semisonic.labeling.suggest_options import MIX, RANDOM_SHARE, SPREAD
-from semisonic.labeling.suggesting import choose
+from semisonic.labeling.options import (
+    MIX,
+    RANDOM_SHARE,
+    SPREAD,
+    LearnOptions,
+    ProjectLearnOptions,
+    ProjectOptions,
+    ProjectSuggestOptions,
+)
+from semisonic.labeling.probe import Tell
+from semisonic.labeling.queue import TYPICAL, Queue, Suggestion, check_table, take_answers
+from semisonic.labeling.queue_page import check_page, write_queue_page
+from semisonic.labeling.rounds import HistoryRow, LearningRound, learn_round, read_history
+from semisonic.labeling.suggest import CandidatePool, SuggestResult, candidate_pool, choose
+
+# ``Project``: from a folder of recordings without a label to a first classifier.
+#
+# A folder that holds everything of it::
+#
+#     project.json   which recordings, how they are cut and embedded
+#     encoder/       an encoder that learned from all of them without labels
+#     index/         their vectors, and the clusters that were found
+#     labels.jsonl   the answers (nothing else is made by hand; keep it)
+#     queue.csv      what to listen to next
+#     model.zip      the classifier of the last round
+#     history.csv    a row per round: answers, accuracy with its interval
+#
+# The recordings stay where they are and as they are.
+
 
 ABOUT, LOG, INDEX, ENCODER, QUEUE = (
-    "project.json", "labels.jsonl", "index", "encoder", "queue.csv",
-)  # fmt: skip
+    "project.json",
+    "labels.jsonl",
+    "index",
+    "encoder",
+    "queue.csv",
+)
 FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Cluster:
+class ProjectCluster:
     """Recordings that sound alike.
 
     Attributes
@@ -77,7 +87,7 @@ class Cluster:
 
 
 class Project:
-    """A project that is ready to be asked from; see :func:`semisonic.labeling.start_project`.
+    """A project that is ready to be asked from; see :func:`semisonic.labeling.start.start_project`.
 
     Attributes
     ----------
@@ -147,7 +157,7 @@ class Project:
         return path if path.is_file() else None
 
     @property
-    def history(self) -> tuple[Step, ...]:
+    def history(self) -> tuple[HistoryRow, ...]:
         """A row per round, oldest first."""
         return read_history(self.folder)
 
@@ -156,9 +166,9 @@ class Project:
         """Every label that was given, sorted."""
         return self.log.current().classes
 
-    def pool(self) -> Pool:
+    def pool(self) -> CandidatePool:
         """All stretches, with the scores of the last classifier if there is one."""
-        return pool_of(self.model, self.index, self.folder)
+        return candidate_pool(self.model, self.index, self.folder)
 
     def suggest(
         self,
@@ -172,9 +182,11 @@ class Project:
         queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share, apart)
         return self._named(queue)
 
-    def learn(self, options: LearnOptions | None = None, *, tell: Tell | None = None) -> Round:
+    def learn(
+        self, options: LearnOptions | None = None, *, tell: Tell | None = None
+    ) -> LearningRound:
         """Learn from all answers; see :func:`train_again`."""
-        return train_again(
+        return learn_round(
             self.log,
             self.index,
             self.folder,
@@ -184,9 +196,9 @@ class Project:
             tell=tell,
         )
 
-    def doubted(self, *, tell: Tell | None = None) -> tuple[Doubted, ...]:
+    def doubted(self, *, tell: Tell | None = None) -> tuple[LabelIssue, ...]:
         """Answers that look wrong; see :func:`doubted_answers`."""
-        return doubted_answers(
+        return label_issues(
             self.log, self.index, seed=self.seed, several_labels=self.several_labels, tell=tell
         )
 
@@ -214,7 +226,7 @@ class Project:
                 "'Label', or with 'semisonic project learn --several-labels'"
             )
 
-    def clusters(self, n_typical: int = 3) -> tuple[Cluster, ...]:
+    def clusters(self, n_typical: int = 3) -> tuple[ProjectCluster, ...]:
         """Groups of stretches that sound alike, the largest first; for naming by listening.
 
         An answer about a typical stretch is appended to the log as any other, and labels that
@@ -230,7 +242,7 @@ class Project:
             own = np.flatnonzero(number == cluster).tolist()
             counts = Counter(name for row in own for name in labels.get(row, ()))
             typical = Queue(clips.root, tuple(_typical(clips, row, cluster) for row in rows))
-            found.append(Cluster(cluster, len(own), self._named(typical).rows, dict(counts)))
+            found.append(ProjectCluster(cluster, len(own), self._named(typical).rows, dict(counts)))
         return tuple(found)
 
     def describe(self) -> dict[str, Any]:
@@ -262,9 +274,13 @@ class Project:
 
 def _typical(clips: Clips, row: int, cluster: int) -> Suggestion:
     return Suggestion(
-        str(clips.file[row]), float(clips.start_time[row]), float(clips.end_time[row]), TYPICAL,
-        cluster=cluster, group=str(clips.group[row]),
-    )  # fmt: skip
+        str(clips.file[row]),
+        float(clips.start_time[row]),
+        float(clips.end_time[row]),
+        TYPICAL,
+        cluster=cluster,
+        group=str(clips.group[row]),
+    )
 
 
 def write_about(folder: Path, options: ProjectOptions, recordings: Path, encoder: Path) -> None:
@@ -289,3 +305,94 @@ def _seen_from(here: str, path: Path) -> str:
         return Path(os.path.relpath(path, here)).as_posix()
     except ValueError:  # on another drive
         return Path(os.path.abspath(path)).as_posix()
+
+
+# ``project suggest`` and ``project learn``: the two halves of a round.
+
+
+@dataclass(frozen=True)
+class LearnResult:
+    """What a round gave.
+
+    Attributes
+    ----------
+    round : Round
+    n_taken : int
+        Answers that were taken from a table.
+    problems : tuple of (str, str)
+        Lines of the log that are no entries.
+    """
+
+    round: LearningRound
+    n_taken: int
+    problems: tuple[tuple[str, str], ...]
+
+    def summary(self) -> str:
+        """For a terminal."""
+        taken = [f"{self.n_taken} new answers from the table"] if self.n_taken else []
+        return "\n".join([*taken, self.round.summary()])
+
+
+def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
+    """Write the next queue of a project; answers in the one before go into the log first.
+
+    Raises
+    ------
+    DataError
+        When there is no project, nothing is left to ask about, or the queue that is there cannot
+        be read.
+    OptionError
+        When another table is in the way.
+    """
+    check(options)
+    project = Project.open(options.project)
+    own = project.folder / QUEUE
+    table: Path = options.output or own
+    check_page(table)
+    taken = 0
+    if os.path.abspath(table) == os.path.abspath(own) and own.is_file():
+        found = take_answers(
+            project.log,
+            own,
+            annotator=options.annotator,
+            by_anyone=True,
+            check=project.require_fit,
+        )
+        taken = len(found)
+    else:
+        check_table(table)
+    queue = project.suggest(
+        options.n,
+        strategy=options.strategy,
+        random_share=options.random_share,
+        apart=options.apart,
+    )
+    queue.write_over(table)
+    write_queue_page(table, queue)
+    return SuggestResult(queue, table, len(project.index), n_taken=taken)
+
+
+def learn_in_project(options: ProjectLearnOptions) -> LearnResult:
+    """Take answers from a table, if one is named, and learn from all there are.
+
+    Raises
+    ------
+    DataError
+        When there is no project, or answers of fewer than two classes.
+    """
+    check(options)
+    project = Project.open(options.project)
+    if options.several_labels is not None:
+        project.set_several_labels(options.several_labels)
+    taken = 0
+    if options.answers is not None:
+        taken = len(
+            take_answers(
+                project.log,
+                options.answers,
+                annotator=options.annotator,
+                check=project.require_fit,
+            )
+        )
+    found = project.learn(options.learn)
+    return LearnResult(found, taken, project.log.problems())

@@ -1,32 +1,37 @@
-"""``Queue``: what to listen to next, in its order, with what a model guesses.
-
-As a file it is a CSV table whose column ``label`` is empty: who likes a spreadsheet fills it in
-and trains from the table. The names of recordings are relative to the table's folder.
-"""
+"""``Queue``: what to listen to next, as a table to fill in, and the answers in a filled one."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.base.files import write_csv
-from semisonic.data.labels.numbers import number, to_float
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.files import write_csv
+from semisonic.data.clips import LABEL_SEPARATOR
+from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN
+from semisonic.data.label_log import NONE_HEARD, PASSED_OVER, LabelEntry, segment_key
 from semisonic.data.outputs import check_file, is_own, writing
-from semisonic.data.readers.table_file import Row, read_table
+from semisonic.data.tables import TableRow, number, read_table, to_float
+from semisonic.labeling.label_log import LabelLog
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# ``Queue``: what to listen to next, in its order, with what a model guesses.
+#
+# As a file it is a CSV table whose column ``label`` is empty: who likes a spreadsheet fills it in
+# and trains from the table. The names of recordings are relative to the table's folder.
+
+
 GUESSES = 3
 """Guesses of a row that a table has columns for."""
-RANDOM, UNCERTAIN, DIVERSE, TYPICAL = REASONS = ("random", "uncertain", "diverse", "typical")
+RANDOM, UNCERTAIN_REASON, DIVERSE, TYPICAL = REASONS = ("random", "uncertain", "diverse", "typical")
 """Why a row is asked: drawn by chance; the model wavers; unlike what is labelled; the middle of
 a group of recordings that sound alike."""
 SOURCE = "suggest:"
@@ -36,10 +41,17 @@ VERB = "suggest"
 """Whose output a queue is, in a project too."""
 
 _COLUMNS = (
-    "order", "file", "start_time", "end_time", "label", "why",
+    "order",
+    "file",
+    "start_time",
+    "end_time",
+    "label",
+    "why",
     *(f"{name}_{k + 1}" for k in range(GUESSES) for name in ("guess", "score")),
-    "uncertainty", "cluster", "group",
-)  # fmt: skip
+    "uncertainty",
+    "cluster",
+    "group",
+)
 _NEEDED = ("file", "start_time", "end_time", "label", "why")
 
 
@@ -182,12 +194,20 @@ def _cells(order: int, row: Suggestion) -> list[object]:
         guesses += [name, "" if score is None else f"{score:.4f}"]
     doubt = "" if row.uncertainty != row.uncertainty else f"{row.uncertainty:.4f}"
     return [
-        order, row.file, f"{row.start_time:.3f}", f"{row.end_time:.3f}", "", row.why, *guesses,
-        doubt, "" if row.cluster < 0 else row.cluster, row.group,
-    ]  # fmt: skip
+        order,
+        row.file,
+        f"{row.start_time:.3f}",
+        f"{row.end_time:.3f}",
+        "",
+        row.why,
+        *guesses,
+        doubt,
+        "" if row.cluster < 0 else row.cluster,
+        row.group,
+    ]
 
 
-def _row(cells: Row) -> Suggestion:
+def _row(cells: TableRow) -> Suggestion:
     guesses = []
     for k in range(GUESSES):
         name, score = cells[f"guess_{k + 1}"], number(cells[f"score_{k + 1}"], "score")
@@ -260,3 +280,78 @@ def check_table(output: Path, *, inputs: Iterable[Path | str] = ()) -> None:
             f"name; with '--log {output}' they are not asked again"
         )
     check_file(output, VERB, (".csv",), inputs=inputs)
+
+
+# Answers that somebody typed into the column ``label`` of a queue.
+
+
+def take_answers(
+    log: LabelLog,
+    path: Path,
+    *,
+    annotator: str = "",
+    by_anyone: bool = False,
+    check: Callable[[Sequence[str]], None] = lambda labels: None,
+) -> tuple[LabelEntry, ...]:
+    """Append the filled-in rows of a queue to a log.
+
+    Several labels are joined by ';'. ``-`` says that none of the classes is heard, ``?`` that one
+    cannot tell; an empty cell is no answer. What the log holds already from the same annotator
+    (or, with ``by_anyone``, from any) is not added again. ``check`` is given the labels of each
+    row and raises when they will not do.
+
+    Raises
+    ------
+    DataError
+        When the table is no queue, or an answer will not do; then none is taken.
+    """
+    queue, labels = read_filled(path)
+    held = {
+        (
+            "" if by_anyone else entry.annotator,
+            segment_key(entry.file, entry.start_time, entry.end_time),
+            tuple(sorted(entry.labels)),
+            entry.presence,
+        )
+        for entry in log.in_force()
+    }
+    rows: list[dict[str, Any]] = []
+    for line, (row, text) in enumerate(zip(queue, labels, strict=True), start=2):
+        found = _answer(text)
+        if found is None:
+            continue
+        names, presence = found
+        try:
+            check(names)
+        except DataError as error:
+            raise DataError(f"{path}, row {line}: {error}") from error
+        file = log.name_of(os.path.abspath(queue.path_of(row)))
+        who = "" if by_anyone else annotator
+        place = segment_key(file, row.start_time, row.end_time)
+        if (who, place, tuple(sorted(names)), presence) in held:
+            continue
+        rows.append(
+            {
+                "file": file,
+                "start_time": row.start_time,
+                "end_time": row.end_time,
+                "labels": names,
+                "presence": presence,
+                "annotator": annotator,
+                "source": row.source,
+            }
+        )
+    return log.extend(rows)
+
+
+def _answer(text: str) -> tuple[tuple[str, ...], str] | None:
+    """Labels and presence of a cell; None for an empty one."""
+    said = text.strip()
+    if not said:
+        return None
+    if said == NONE_HEARD:
+        return (), NEGATIVE
+    if said == PASSED_OVER:
+        return (), UNCERTAIN
+    names = (name.strip() for name in said.split(LABEL_SEPARATOR))
+    return tuple(dict.fromkeys(name for name in names if name)), POSITIVE

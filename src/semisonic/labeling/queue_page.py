@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from semisonic.base.files import write_text
-from semisonic.base.wording import counted
+from semisonic.core.files import write_text
+from semisonic.core.text import count_text
 from semisonic.data.outputs import check_file, writing
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Page
-from semisonic.labeling.naming import shown_names
+from semisonic.labeling.index import shown_names
 from semisonic.labeling.queue import VERB, Queue
-from semisonic.labeling.search_page import player_of
+from semisonic.labeling.search import player_of
 
 MOST = 100
 """Stretches that a page holds; the table has all."""
@@ -51,7 +51,7 @@ def write_queue_page(table: Path, queue: Queue) -> Path:
     """
     page = Page(
         "What to listen to",
-        f"{counted(len(queue), 'stretch', 'stretches')}, numbered as in {table.name}",
+        f"{count_text(len(queue), 'stretch', 'stretches')}, numbered as in {table.name}",
     )
     page.text(f"Write what you hear into the column label of {table.name}.")
     if len(queue) > MOST:

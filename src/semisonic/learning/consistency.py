@@ -1,24 +1,87 @@
-"""What consistency methods share: answers to two views of a clip should agree.
-
-Papers: Sajjadi et al. 2016, "Regularization with stochastic transformations"; Laine and Aila
-2017, "Temporal ensembling for semi-supervised learning".
-"""
+"""Consistency methods: answers to two views of a clip should agree. Mean teacher, Π-model."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from semisonic.base.errors import OptionError
-from semisonic.learning.base import BatchLike, full_precision
-from semisonic.learning.ramp import Ramp
+from semisonic.core.errors import OptionError
+from semisonic.learning.objective import BatchLike, Ramp, exact, full_precision
 from semisonic.learning.supervised import Supervised
 
 if TYPE_CHECKING:
-    from semisonic.models import SoundModel
+    from semisonic.models.sound_model import SoundModel
+
+# A teacher: a copy of a network that follows it slowly.
+#
+# Paper: Tarvainen and Valpola 2017, "Mean teachers are better role models". The copy's weights
+# are a moving average of the network's, so its answers are steadier than those of any one step.
+#
+# Where we differ: the running statistics of batch normalisation are averaged as well, since
+# averaged weights need averaged statistics.
+
+
+class Teacher(nn.Module):
+    """An average of a network's weights over the steps of a training.
+
+    After step n the decay is the smaller of ``decay`` and (1 + n) / (10 + n), so that the
+    random first weights are soon forgotten.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Stays as it is; it is not held by the teacher.
+    decay : float
+        From 0 (a plain copy of the last weights) to less than 1.
+    """
+
+    network: Any
+    """The copy; it has whatever the network has."""
+
+    n_updates: Tensor
+
+    def __init__(self, network: nn.Module, decay: float = 0.99) -> None:
+        super().__init__()
+        if not 0.0 <= decay < 1.0:
+            raise OptionError(
+                f"option 'decay' of a teacher: found {decay}, expected 0 to less than 1"
+            )
+        self.decay = decay
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.register_buffer("n_updates", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def follow(self, network: nn.Module) -> None:
+        """Take in the weights of the network after a step."""
+        self.n_updates += 1
+        n = exact(self.n_updates)
+        share = (1.0 - ((1 + n) / (10 + n)).clamp(max=self.decay)).float()
+        mine, theirs = self.network.state_dict(), network.state_dict()
+        for name, tensor in mine.items():
+            if tensor.is_floating_point():
+                tensor.lerp_(theirs[name].to(tensor.dtype), share.to(tensor.dtype))
+            else:
+                tensor.copy_(theirs[name])
+
+    def train(self, mode: bool = True) -> Teacher:
+        """A teacher is never in training mode: its dropout is off, its statistics are averages."""
+        super().train(mode)
+        self.network.eval()
+        return self
+
+    def extra_repr(self) -> str:
+        """What torch prints of it beside its modules."""
+        return f"decay={self.decay}"
+
+
+# What consistency methods share: answers to two views of a clip should agree.
+#
+# Papers: Sajjadi et al. 2016, "Regularization with stochastic transformations"; Laine and Aila
+# 2017, "Temporal ensembling for semi-supervised learning".
 
 
 class Consistency(Supervised):
@@ -96,3 +159,65 @@ class Consistency(Supervised):
     def extra_repr(self) -> str:
         """What torch prints of it beside its modules."""
         return f"weight={self.weight}"
+
+
+# Mean teacher: a network agrees with the average of its own past.
+#
+# Paper: Tarvainen and Valpola 2017, "Mean teachers are better role models".
+#
+# What it changes: the answer to agree with comes from a copy of the network whose weights are a
+# moving average over the steps.
+#
+# Where we differ: the teacher hears the weak view and the student the strong one; in the paper
+# both are augmented alike.
+
+
+class MeanTeacher(Consistency):
+    """Disagreement with the teacher's answer.
+
+    Parameters
+    ----------
+    model : SoundModel
+        The student; the one that is kept.
+    decay : float
+        Of the teacher's weights, 0 to less than 1.
+    **options
+        As for :class:`Consistency`.
+    """
+
+    def __init__(self, model: SoundModel, *, decay: float = 0.99, **options: Any) -> None:
+        super().__init__(model, **options)
+        self.teacher = Teacher(model, decay)
+
+    @torch.no_grad()
+    def answer(self, x: Tensor) -> Tensor:
+        """The teacher's scores for the weak view."""
+        scores: Tensor = self.model.probabilities(self.teacher.network.from_features(x).float())
+        return scores
+
+    def after_step(self) -> None:
+        """The teacher follows, the weight rises."""
+        super().after_step()
+        self.teacher.follow(self.model)
+
+
+# Π-model: a network agrees with itself about two views of an unlabelled clip.
+#
+# Paper: Laine and Aila 2017, "Temporal ensembling for semi-supervised learning".
+#
+# What it changes: beside the loss of labelled clips, the mean square between the scores of two
+# randomly augmented views is minimised.
+#
+# Where we differ: the gradient goes through one of the two views only. One view is augmented
+# weakly, the other strongly; in the paper both are alike. Labelled clips have no part in the
+# disagreement unless they are in the unlabelled stream too.
+
+
+class PiModel(Consistency):
+    """Disagreement with the network's own answer, with dropout as in training."""
+
+    @torch.no_grad()
+    def answer(self, x: Tensor) -> Tensor:
+        """The network's scores for the weak view."""
+        scores: Tensor = self.model.probabilities(self.model.from_features(x).float())
+        return scores

@@ -1,17 +1,4 @@
-"""FixMatch and its family: learn from one's own sure guesses, on a harder view.
-
-Papers: Sohn et al. 2020, "FixMatch"; Berthelot et al. 2022, "AdaMatch" (distribution alignment,
-relative threshold); Wang et al. 2023, "FreeMatch" (adaptive thresholds); Berthelot et al. 2019,
-"MixMatch" (mixing labelled and guessed clips).
-
-What it changes: the network guesses the class of an unlabelled clip from a weakly augmented
-view. A guess that is sure enough becomes the target of a strongly augmented view.
-
-Where we differ: guesses come from the network in evaluation mode (no dropout, running
-statistics) or from its moving average. Clips without a sure guess are left out of the pass
-altogether, which on a processor saves their time. Labelled and guessed clips are mixed with one
-another when there is a ``mix``.
-"""
+"""FixMatch and its family: learn from one's own sure guesses, on a harder view."""
 
 from __future__ import annotations
 
@@ -22,16 +9,153 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semisonic.base.errors import OptionError
-from semisonic.learning.alignment import Alignment
-from semisonic.learning.base import BatchLike, full_precision
-from semisonic.learning.modes import at_rest
+from semisonic.core.errors import OptionError
+from semisonic.core.options import nearest
+from semisonic.learning.consistency import Teacher
+from semisonic.learning.objective import BatchLike, eval_mode, full_precision
 from semisonic.learning.supervised import Supervised
-from semisonic.learning.teacher import Teacher
-from semisonic.learning.thresholds import Threshold
 
 if TYPE_CHECKING:
-    from semisonic.models import SoundModel
+    from semisonic.models.sound_model import SoundModel
+
+# Distribution alignment: guesses about unlabelled clips shall not favour a few classes.
+#
+# Papers: Berthelot et al. 2020, "ReMixMatch"; Berthelot et al. 2022, "AdaMatch". A network
+# trained on few labels answers with its favourite classes too often, learns from its own answers
+# and favours them more. Dividing by how often it answers with each class, and multiplying by how
+# often the class is expected, breaks that circle.
+#
+# Where we differ: the strength can be chosen, since the pool's classes are rarely known to be as
+# frequent as those of the labels: 1 aligns in full, as in the papers, 0 not at all.
+
+
+class Alignment(nn.Module):
+    """Brings the mean of scores over the pool nearer to the mean of the labels.
+
+    Parameters
+    ----------
+    n_classes : int
+    strength : float
+        0 to 1; the power that the ratio of expected and found frequency is taken to.
+    momentum : float
+        Of the two running means, 0 to less than 1.
+
+    Notes
+    -----
+    ``forward(scores)`` gives aligned scores that sum to one, (batch, class). The means are
+    buffers, so checkpoints hold them: ``expected`` follows labels, ``found`` follows scores.
+    """
+
+    expected: Tensor
+    found: Tensor
+
+    def __init__(self, n_classes: int, strength: float = 1.0, momentum: float = 0.98) -> None:
+        super().__init__()
+        if not 0.0 <= strength <= 1.0:
+            raise OptionError(f"option 'alignment': found {strength}, expected 0 to 1")
+        self.strength, self.momentum = strength, momentum
+        self.register_buffer("expected", torch.full((n_classes,), 1.0 / n_classes))
+        self.register_buffer("found", torch.full((n_classes,), 1.0 / n_classes))
+
+    @torch.no_grad()
+    def observe(self, shares: Tensor, scores: Tensor) -> None:
+        """Take in the labels of a labelled batch and the scores of an unlabelled one."""
+        self.expected.lerp_(shares.float().mean(dim=0), 1.0 - self.momentum)
+        self.found.lerp_(scores.float().mean(dim=0), 1.0 - self.momentum)
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """Aligned scores, (batch, class)."""
+        if not self.strength:
+            return scores
+        ratio = self.expected / self.found.clamp_min(1e-6)
+        aligned = scores * ratio**self.strength
+        return aligned / aligned.sum(dim=1, keepdim=True)
+
+    def extra_repr(self) -> str:
+        """What torch prints of it."""
+        return f"strength={self.strength}, momentum={self.momentum}"
+
+
+# How sure a guess must be to be learned from.
+#
+# Papers: a fixed threshold, Sohn et al. 2020, "FixMatch"; relative to how sure the network is of
+# labelled clips, Berthelot et al. 2022, "AdaMatch"; rising with the network's sureness of the
+# pool and lower for classes it is less sure of, Wang et al. 2023, "FreeMatch".
+#
+# Where we differ: FreeMatch's fairness term is left out; distribution alignment takes its place.
+
+
+THRESHOLDS = ("fixed", "relative", "adaptive")
+
+
+class Threshold(nn.Module):
+    """Which guesses are used.
+
+    Parameters
+    ----------
+    kind : {"fixed", "relative", "adaptive"}
+    value : float
+        0 to 1. ``fixed``: the least score of the best class. ``relative``: that share of the
+        mean best score of labelled clips. ``adaptive``: that share of FreeMatch's thresholds,
+        which are the running mean of the best scores of the pool, lower for rarer classes.
+    n_classes : int
+    momentum : float
+        Of the running means, 0 to less than 1.
+    """
+
+    sureness: Tensor
+    by_class: Tensor
+
+    def __init__(self, kind: str, value: float, n_classes: int, momentum: float = 0.98) -> None:
+        super().__init__()
+        if kind not in THRESHOLDS:
+            raise OptionError(
+                f"option 'threshold_kind': found {kind!r}; {nearest(kind, THRESHOLDS)}"
+            )
+        if not 0.0 <= value <= 1.0:
+            raise OptionError(f"option 'threshold': found {value}, expected 0 to 1")
+        self.kind, self.value, self.momentum = kind, value, momentum
+        self.register_buffer("sureness", torch.tensor(1.0 / n_classes))
+        self.register_buffer("by_class", torch.full((n_classes,), 1.0 / n_classes))
+
+    @torch.no_grad()
+    def observe(self, scores: Tensor) -> None:
+        """Take in scores, (batch, class): of labelled clips if relative, of the pool else."""
+        rate = 1.0 - self.momentum
+        self.sureness.lerp_(scores.amax(dim=1).mean().float(), rate)
+        self.by_class.lerp_(scores.mean(dim=0).float(), rate)
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """Which rows are used, bool (batch,)."""
+        best, number = scores.max(dim=1)
+        return best >= self.limits()[number]
+
+    def limits(self) -> Tensor:
+        """The threshold of each class, (class,)."""
+        if self.kind == "fixed":
+            return torch.full_like(self.by_class, self.value)
+        if self.kind == "relative":
+            return (self.value * self.sureness).expand_as(self.by_class)
+        return self.value * self.sureness * self.by_class / self.by_class.amax()
+
+    def extra_repr(self) -> str:
+        """What torch prints of it."""
+        return f"{self.kind}, value={self.value}, momentum={self.momentum}"
+
+
+# FixMatch and its family: learn from one's own sure guesses, on a harder view.
+#
+# Papers: Sohn et al. 2020, "FixMatch"; Berthelot et al. 2022, "AdaMatch" (distribution alignment,
+# relative threshold); Wang et al. 2023, "FreeMatch" (adaptive thresholds); Berthelot et al. 2019,
+# "MixMatch" (mixing labelled and guessed clips).
+#
+# What it changes: the network guesses the class of an unlabelled clip from a weakly augmented
+# view. A guess that is sure enough becomes the target of a strongly augmented view.
+#
+# Where we differ: guesses come from the network in evaluation mode (no dropout, running
+# statistics) or from its moving average. Clips without a sure guess are left out of the pass
+# altogether, which on a processor saves their time. Labelled and guessed clips are mixed with one
+# another when there is a ``mix``.
 
 
 class FixMatch(Supervised):
@@ -137,7 +261,7 @@ class FixMatch(Supervised):
         relative = self.threshold.kind == "relative"
         with full_precision(u):
             views = torch.cat([self.weak(x), self.weak(u)]) if relative else self.weak(u)
-        with at_rest(network):
+        with eval_mode(network):
             scores = self.model.probabilities(network.from_features(views).float())
         own, scores = scores[: len(scores) - len(u)], scores[-len(u) :]
         self.align.observe(target, scores)

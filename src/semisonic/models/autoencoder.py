@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from semisonic.features import Frontend, MelOptions
+from semisonic.features.frontend import Frontend
+from semisonic.features.options import MelOptions
 from semisonic.models.decoders import Decoder, UNetDecoder, decoder_class
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
@@ -95,7 +96,7 @@ def build_autoencoder(
 ) -> AutoEncoder:
     """A new auto-encoder with its front end.
 
-    Its encoder starts from the weights that :func:`semisonic.models.build` gives the same
+    Its encoder starts from the weights that :func:`semisonic.models.sound_model.build` gives the same
     network with the same seed. Dense layers of an architecture are no part of it.
 
     Parameters

@@ -1,28 +1,47 @@
-"""The networks of this package, and how to make any network from its name or notation.
-
-This file imports those that register networks; none of them imports this one.
-"""
+"""The networks of this package, and how to make any network from its name or notation."""
 
 from __future__ import annotations
 
 from functools import partial
 
-import semisonic.models.networks  # noqa: F401 (registers its networks)
-from semisonic.base.errors import ModelError
-from semisonic.base.options import nearest
-from semisonic.models.conv_encoder import ConvEncoder
-from semisonic.models.design import Design
-from semisonic.models.designs import DESIGNS
-from semisonic.models.general import efficientat, panns, yamnet  # noqa: F401 (they register)
+import semisonic.models.catalogue  # noqa: F401
+from semisonic.core.errors import ModelError
+from semisonic.core.options import nearest
+from semisonic.models.encoder import ConvEncoder
 from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
-from semisonic.models.notation import PAPER, looks_like_notation, parse
-from semisonic.models.own import body_of
-from semisonic.models.registry import Body, Shape, find, register, register_scaled, registered
-from semisonic.models.simple.bodies import simple_body
-from semisonic.models.simple.names import SIMPLE
-from semisonic.models.staged_encoder import StagedEncoder
+from semisonic.models.networks import (
+    efficientat,  # noqa: F401
+    panns,  # noqa: F401
+    yamnet,  # noqa: F401
+)
+from semisonic.models.notation import PAPER, SIMPLE, looks_like_notation, parse
+from semisonic.models.registry import (
+    Backbone,
+    Shape,
+    as_backbone,
+    find,
+    register,
+    registered,
+)
+from semisonic.models.simple import simple_body
+from semisonic.models.staged import DESIGNS, NetworkDesign, StagedEncoder
 
-__all__ = ["create", "from_design", "from_notation", "names", "register", "register_scaled"]
+# Published networks, each under its registered name; importing this package registers them.
+#
+# =========================  ==================================================================
+# ``piczak-short`` ...       two convolutions over nearly all of mel and large dense layers
+# ``cnn2``, ``cnn3``         plain convolutions on a picture of 64 x 128
+# ``m5``, ``m11``, ``m18``   convolutions over time alone, from samples
+# ``aclnet-sc``, ``-dwsc``   from samples, by a learned picture of 64 rows; of any width
+# ``vgg``, ``resnet``        convolutions on log-mel of any length
+# ``crnn-lstm``, ``-gru``    convolutions, then recurrent layers over frames
+# ``transformer``            attention between patches of log-mel
+# =========================  ==================================================================
+
+
+# The networks of this package, and how to make any network from its name or notation.
+#
+# This file imports those that register networks; none of them imports this one.
 
 
 def names(waves: bool | None = None) -> list[str]:
@@ -36,7 +55,7 @@ def names(waves: bool | None = None) -> list[str]:
     return registered(waves)
 
 
-def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Body:
+def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
     """A network for features of a shape.
 
     Parameters
@@ -60,7 +79,7 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Body:
         return simple_body(name, shape)
     factory = find(name)
     if factory is not None:
-        return body_of(name, factory(shape), shape)
+        return as_backbone(name, factory(shape), shape)
     if looks_like_notation(name):
         return from_notation(name, shape, n_classes)
     raise ModelError(
@@ -69,7 +88,7 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Body:
     )
 
 
-def from_notation(text: str, shape: Shape, n_classes: int = 0) -> Body:
+def from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
     """The network that an architecture describes."""
     architecture = parse(text)
     if n_classes:
@@ -81,19 +100,19 @@ def from_notation(text: str, shape: Shape, n_classes: int = 0) -> Body:
         neck = GlobalPoolNeck(code_shape[0], architecture.dense)
     else:
         neck = FlattenNeck(code_shape, architecture.dense)
-    return Body(str(architecture), encoder, neck)
+    return Backbone(str(architecture), encoder, neck)
 
 
-def from_design(name: str, design: Design, shape: Shape) -> Body:
+def from_design(name: str, design: NetworkDesign, shape: Shape) -> Backbone:
     """The network that a design describes, for clips of any length."""
     encoder = StagedEncoder(design, shape[0], shape[1])
     channels, rows, _ = encoder.code_shape(*shape[1:])
     rows = rows if design.keep_rows else 0
-    return Body(name, encoder, GlobalPoolNeck(channels, over_time=design.over_time, rows=rows))
+    return Backbone(name, encoder, GlobalPoolNeck(channels, over_time=design.over_time, rows=rows))
 
 
 @register("paper")
-def paper(shape: Shape) -> Body:
+def paper(shape: Shape) -> Backbone:
     """The network of the paper: three convolutions of 64 filters and a dense layer of 128."""
     return from_notation(PAPER, shape)
 

@@ -1,8 +1,4 @@
-"""From what a network computes to scores: the one place where this is done.
-
-Every way to scores calls it through :meth:`semisonic.models.SoundModel.score` or ``decide``, and it
-is what is written to files for other programs.
-"""
+"""From what a network computes to scores: the one place where this is done."""
 
 from __future__ import annotations
 
@@ -13,9 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from semisonic.base.errors import ModelError
-from semisonic.models.decision import KNOWN_FROM, MOST_LEFT, Decision
-from semisonic.models.unknown import Distance, Limit, Noise, Part
+from semisonic.core.errors import ModelError
+from semisonic.models.decision import (
+    KNOWN_FROM,
+    MOST_LEFT,
+    Decision,
+    DistanceRule,
+    NoiseRule,
+    OodLimit,
+    OodRule,
+)
 
 
 class DecisionModule(nn.Module):
@@ -38,7 +41,7 @@ class DecisionModule(nn.Module):
         self.register_buffer("scale", _numbers(calibration.scale or (1.0,), dtype))
         self.register_buffer("offset", _numbers(calibration.offset or (0.0,), dtype))
         self.curves = nn.ModuleList(_Curve(x, y) for x, y in calibration.knots)
-        self.rules = nn.ModuleList(Rule(part, dtype) for part in decision.unknown.parts)
+        self.rules = nn.ModuleList(OodModule(part, dtype) for part in decision.unknown.parts)
 
     def forward(
         self, logits: Tensor, embedding: Tensor | None = None, statistics: Tensor | None = None
@@ -71,7 +74,7 @@ class DecisionModule(nn.Module):
         """
         scores = self.calibrated(logits)
         known = torch.ones_like(scores[:, 0])
-        for rule in map(_as_rule, self.rules):
+        for rule in map(_as_ood_module, self.rules):
             one = rule.known(logits.to(self.dtype), embedding, statistics)
             known = torch.minimum(known, one)
             if rule.is_of_noise:
@@ -105,7 +108,7 @@ def probabilities(logits: Tensor, *, multi_label: bool) -> Tensor:
     return torch.sigmoid(logits) if multi_label else torch.softmax(logits, dim=-1)
 
 
-class Rule(nn.Module):
+class OodModule(nn.Module):
     """One rule for unknown sounds: how strange a sound is, and whether that is too much.
 
     Parameters
@@ -114,15 +117,17 @@ class Rule(nn.Module):
     dtype : torch.dtype
     """
 
-    def __init__(self, part: Part, dtype: torch.dtype = torch.float64) -> None:
+    def __init__(self, part: OodRule, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
         self.limit, self.dtype = part.limit, dtype
-        self.is_of_noise = isinstance(part, Noise)
-        self.measure: _Energy | _Distance | _Noise
-        if isinstance(part, Noise):
-            self.measure = _Noise(part, dtype)
+        self.is_of_noise = isinstance(part, NoiseRule)
+        self.measure: _EnergyScore | _DistanceScore | _NoiseScore
+        if isinstance(part, NoiseRule):
+            self.measure = _NoiseScore(part, dtype)
         else:
-            self.measure = _Distance(part, dtype) if isinstance(part, Distance) else _Energy()
+            self.measure = (
+                _DistanceScore(part, dtype) if isinstance(part, DistanceRule) else _EnergyScore()
+            )
 
     def forward(
         self,
@@ -132,9 +137,9 @@ class Rule(nn.Module):
     ) -> Tensor:
         """Strangeness, shape (batch,): of energy, distance or likeness to noise."""
         needs: dict[type, tuple[str, Tensor | None]] = {
-            _Energy: ("logits", logits),
-            _Distance: ("embeddings", embedding),
-            _Noise: ("statistics of features", statistics),
+            _EnergyScore: ("logits", logits),
+            _DistanceScore: ("embeddings", embedding),
+            _NoiseScore: ("statistics of features", statistics),
         }
         name, seen = needs[type(self.measure)]
         if seen is None:
@@ -149,26 +154,26 @@ class Rule(nn.Module):
         return known_within(self.limit, self(logits, embedding, statistics))
 
 
-def _as_rule(module: nn.Module) -> Rule:
-    return cast(Rule, module)
+def _as_ood_module(module: nn.Module) -> OodModule:
+    return cast(OodModule, module)
 
 
-def known_within(limit: Limit, strangeness: Tensor) -> Tensor:
+def known_within(limit: OodLimit, strangeness: Tensor) -> Tensor:
     """How known sounds of this strangeness are, 0 to 1: 0.5 at the limit."""
     return torch.sigmoid(torch.clamp((limit.value - strangeness) / limit.scale, -10.0, 10.0))
 
 
-class _Energy(nn.Module):
+class _EnergyScore(nn.Module):
     """Strange is what no logit is high for."""
 
     def forward(self, logits: Tensor) -> Tensor:
         return -torch.logsumexp(logits, dim=1)
 
 
-class _Distance(nn.Module):
+class _DistanceScore(nn.Module):
     """Mahalanobis distance to the nearest class; 1 is usual of known sounds."""
 
-    def __init__(self, part: Distance, dtype: torch.dtype) -> None:
+    def __init__(self, part: DistanceRule, dtype: torch.dtype) -> None:
         super().__init__()
         for name in ("means", "directions", "weights"):
             self.register_buffer(name, _numbers(getattr(part, name), dtype))
@@ -185,10 +190,10 @@ class _Distance(nn.Module):
         return (nearest / means.shape[1]).sqrt()
 
 
-class _Noise(nn.Module):
+class _NoiseScore(nn.Module):
     """How much more a sound is like made-up noise than like known sounds."""
 
-    def __init__(self, part: Noise, dtype: torch.dtype) -> None:
+    def __init__(self, part: NoiseRule, dtype: torch.dtype) -> None:
         super().__init__()
         self.moved = part.offset
         for name in ("widths", "centres", "weights"):

@@ -1,16 +1,4 @@
-"""Networks that make patches of spectrograms: a generator, and what looks at its patches.
-
-Papers: the condition scales and shifts every layer of the generator as in Dumoulin et al. 2017,
-"A learned representation for artistic style"; the critic multiplies its view of a patch by the
-class's vector as in Miyato and Koyama 2018, "cGANs with projection discriminator", and is kept
-smooth by Miyato et al. 2018, "Spectral normalization for generative adversarial networks". The
-last step up re-arranges channels, Shi et al. 2016, "Real-time single image and video
-super-resolution using an efficient sub-pixel convolutional neural network": a convolution at full
-size took half of the time.
-
-All are small enough for a processor. A condition is a row of shares of classes, (batch, class);
-a row of zeros says that the class is unknown.
-"""
+"""Networks that make patches of spectrograms: a generator, and what looks at its patches."""
 
 from __future__ import annotations
 
@@ -19,12 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from semisonic.base.seeds import derive
-from semisonic.models.architecture import Size
-from semisonic.models.decoders.subpixel import SubPixelConv, shuffle_cells
+from semisonic.core.seeds import derive
+from semisonic.models.decoders import SubPixelConv, shuffle_cells
+from semisonic.models.encoder import ConvStep, SameConv
 from semisonic.models.initialise import initialise, undisturbed
-from semisonic.models.layers import SameConv
-from semisonic.models.plan import ConvStep
+from semisonic.models.notation import Size
 
 SLOPE = 0.2
 """Of the leaky ReLUs below zero."""

@@ -1,9 +1,4 @@
-"""Initial weights that depend on a seed and on names, and on nothing else.
-
-Every layer draws from its own stream, named by its place in the model. So the same seed
-gives the same encoder whatever head or decoder it gets, and torch's global generator is
-left as it was.
-"""
+"""Initial weights that depend on a seed and on names, and on nothing else."""
 
 from __future__ import annotations
 
@@ -15,8 +10,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from semisonic.base.seeds import derive, torch_generator
-from semisonic.models.decoders.subpixel import SubPixelConv
+from semisonic.core.seeds import derive, torch_generator
+from semisonic.models.decoders import SubPixelConv
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from semisonic.base.errors import ModelError
+from semisonic.core.errors import ModelError
 from semisonic.models.sound_model import SoundModel
 
 

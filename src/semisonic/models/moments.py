@@ -1,8 +1,4 @@
-"""Means, deviations and changes of a clip's bands: what tells noise and silence from sounds.
-
-They are taken of the features as they are, behind no network: a network learns to forget how
-steady a sound is where that does not tell its classes apart.
-"""
+"""Means, deviations and changes of a clip's bands: what tells noise and silence from sounds."""
 
 from __future__ import annotations
 
@@ -12,8 +8,8 @@ from scipy.fft import dct
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semisonic.features import LogMel, MelOptions
-from semisonic.features.options import WAVE
+from semisonic.features.logmel import LogMel
+from semisonic.features.options import WAVE, MelOptions
 from semisonic.features.statistics import N_CEPSTRA, RANGE_DB
 
 _BANDS = 40
@@ -44,10 +40,13 @@ class Moments(nn.Module):
             rate = options.sample_rate
             self.mel = LogMel(
                 MelOptions(
-                    sample_rate=rate, duration=2 * _N_FFT / rate, n_fft=_N_FFT,
-                    hop_length=_N_FFT // 2, n_mels=bands,
+                    sample_rate=rate,
+                    duration=2 * _N_FFT / rate,
+                    n_fft=_N_FFT,
+                    hop_length=_N_FFT // 2,
+                    n_mels=bands,
                 )
-            )  # fmt: skip
+            )
         self.register_buffer("cosines", cosines(bands, 0, N_CEPSTRA), persistent=False)
         self.out_features = 3 * (bands + min(N_CEPSTRA, bands))
 

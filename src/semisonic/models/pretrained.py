@@ -1,17 +1,26 @@
-"""A pre-trained encoder: what a classifier starts from, whatever it was trained by."""
+"""A pre-trained encoder, and the way from it to a classifier or to further pre-training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from semisonic.features import Frontend, MelOptions
+from semisonic.core.errors import ModelError, OptionError
+from semisonic.core.options import nearest
+from semisonic.features.frontend import Frontend
+from semisonic.features.options import MelOptions
 from semisonic.models.catalogue import create
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.necks import Neck
+from semisonic.models.sound_model import SoundModel
+
+# A pre-trained encoder: what a classifier starts from, whatever it was trained by.
 
 
 class PretrainedEncoder(nn.Module):
@@ -67,7 +76,7 @@ def build_encoder(
 ) -> PretrainedEncoder:
     """A new encoder with its front end, to be pre-trained without a decoder.
 
-    It starts from the weights that :func:`semisonic.models.build` gives the same network with
+    It starts from the weights that :func:`semisonic.models.sound_model.build` gives the same network with
     the same seed. Dense layers of an architecture are no part of it.
 
     Parameters
@@ -90,3 +99,180 @@ def build_encoder(
         initialise(body.encoder, seed, "encoder.")
         frontend = Frontend(mel, standardize)
     return PretrainedEncoder(body.encoder, frontend=frontend, name=body.name)
+
+
+# From a pre-trained encoder to a classifier, or to further pre-training.
+
+
+STATISTICS = ("pretrained", "own")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What :func:`transfer` did.
+
+    Attributes
+    ----------
+    copied : tuple of str
+        Names of the weights and statistics that were taken over.
+    kept : tuple of (name, reason)
+        Names of those that stayed as they were, and why.
+    """
+
+    copied: tuple[str, ...]
+    kept: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        lines = [f"copied {len(self.copied)}: {', '.join(self.copied)}"]
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.kept:
+            reasons.setdefault(reason, []).append(name)
+        lines += [
+            f"kept {len(names)} ({reason}): {', '.join(names)}" for reason, names in reasons.items()
+        ]
+        return "\n".join(lines)
+
+
+def transfer(
+    pretrained: PretrainedEncoder,
+    model: SoundModel | PretrainedEncoder,
+    *,
+    statistics: str = "pretrained",
+) -> Transfer:
+    """Give a classifier, or an encoder to be trained further, the weights of an encoder.
+
+    Parameters
+    ----------
+    pretrained : PretrainedEncoder
+        Stays as it is.
+    model : SoundModel or PretrainedEncoder
+        Its encoder's weights are overwritten; neck and head, or the decoder, stay. A published
+        encoder brings its neck as well.
+    statistics : {"pretrained", "own"}
+        Which mean and deviation standardise the model's features: those that the encoder
+        was trained with, or the model's own.
+
+    Returns
+    -------
+    Transfer
+        Names of what was copied and what was not.
+
+    Raises
+    ------
+    ModelError
+        When the encoders or the front ends differ, or the statistics cannot be taken over;
+        the model is then unchanged.
+    """
+    if statistics not in STATISTICS:
+        raise OptionError(f"statistics: found '{statistics}'; {nearest(statistics, STATISTICS)}")
+    source, target = pretrained.encoder.state_dict(), model.encoder.state_dict()
+    wrong = [
+        f"{name}: {_shape(source.get(name))} against {_shape(target.get(name))}"
+        for name in sorted(source.keys() | target.keys())
+        if _shape(source.get(name)) != _shape(target.get(name))
+    ]
+    if wrong or pretrained.encoder.plan != model.encoder.plan:
+        raise ModelError(
+            f"transfer: the encoder of '{pretrained.name}' does not fit that of '{model.name}'"
+            + (f" ({'; '.join(wrong[:3])})" if wrong else " (other pools)")
+            + "; use the same convolutions and pools"
+        )
+    if model.frontend is None:
+        raise ModelError("transfer: the encoder to be trained further has no front end")
+    _check_front_ends(pretrained, model.frontend, statistics)
+    model.encoder.load_state_dict(source)
+    copied = [f"encoder.{name}" for name in source] + _give_neck(pretrained, model)
+    kept = [
+        (name, "not in the pre-trained encoder")
+        for name, _ in model.named_parameters()
+        if name not in copied
+    ]
+    own = model.frontend.standardize
+    names = [f"frontend.standardize.{name}" for name in own.state_dict()]
+    if statistics == "pretrained" and pretrained.frontend is not None:
+        own.load_state_dict(pretrained.frontend.standardize.state_dict())
+        copied += names
+    else:
+        kept += [(name, "statistics of its own were asked for") for name in names]
+    return Transfer(tuple(copied), tuple(kept))
+
+
+def _give_neck(pretrained: PretrainedEncoder, model: SoundModel | PretrainedEncoder) -> list[str]:
+    """Names of the neck's weights that were taken over, if the encoder brings a neck.
+
+    An encoder also takes over where the weights are from.
+    """
+    if isinstance(model, PretrainedEncoder):
+        model.published = pretrained.published
+    if pretrained.neck is None or pretrained.name != model.name:
+        return []
+    if model.neck is None:
+        model.neck = copy.deepcopy(pretrained.neck)
+    else:
+        model.neck.load_state_dict(pretrained.neck.state_dict())
+    return [f"neck.{name}" for name in pretrained.neck.state_dict()]
+
+
+def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
+    """A copy of a classifier that scores its classes in another order.
+
+    Raises
+    ------
+    ModelError
+        When they are not the same classes.
+    """
+    if set(model.classes) != set(classes):
+        found = [
+            f"{text} {', '.join(names[:5])}{', ...' * (len(names) > 5)}"
+            for text, names in (
+                ("without", sorted(set(classes) - set(model.classes))),
+                ("with", sorted(set(model.classes) - set(classes))),
+            )
+            if names
+        ]
+        raise ModelError(
+            "a class layer can be kept for the same classes only: that of the earlier model is "
+            f"{' and '.join(found)}; leave keep_head out, so that a new one is made"
+        )
+    order = torch.tensor([model.classes.index(name) for name in classes])
+    head = {name: tensor[order] for name, tensor in model.head.state_dict().items()}
+    turned = model.with_head(classes)
+    turned.head.load_state_dict(head)
+    return turned
+
+
+def _shape(value: torch.Tensor | None) -> tuple[int, ...] | None:
+    return None if value is None else tuple(value.shape)
+
+
+def _check_front_ends(pretrained: PretrainedEncoder, ours: Frontend, statistics: str) -> None:
+    theirs = pretrained.frontend
+    if theirs is None:
+        if statistics == "pretrained":
+            raise ModelError(
+                "transfer: the encoder has no front end to take statistics from; make it with "
+                "build_encoder or build_autoencoder, or ask for the statistics 'own'"
+            )
+        return
+    a, b = theirs.options, ours.options
+    # The length of a clip does not matter to convolutions.
+    other = [
+        f"{field.name} {getattr(a, field.name)} against {getattr(b, field.name)}"
+        for field in fields(MelOptions)
+        if field.name != "duration" and getattr(a, field.name) != getattr(b, field.name)
+    ]
+    if other:
+        raise ModelError(
+            f"transfer: the encoder was trained on other features ({'; '.join(other)}); build "
+            "the model with the front end of the encoder"
+        )
+    if statistics == "own":
+        return
+    if theirs.standardize.kind != ours.standardize.kind:
+        raise ModelError(
+            f"transfer: the encoder standardises by '{theirs.standardize.kind}', the model "
+            f"by '{ours.standardize.kind}'; build both alike, or ask for the "
+            "statistics 'own'"
+        )
+    if not theirs.standardize.is_fitted:
+        raise ModelError("transfer: the statistics of the encoder were never fitted")

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from semisonic.base.errors import ModelError
-from semisonic.features import Frontend, MelOptions
+from semisonic.core.errors import ModelError
+from semisonic.features.frontend import Frontend
+from semisonic.features.options import MelOptions
 from semisonic.models.catalogue import create
 from semisonic.models.decision import Decision
 from semisonic.models.decision_module import DecisionModule, probabilities
-from semisonic.models.encoder import Encoder
+from semisonic.models.encoder import Encoder, PatchStep, frame_grid
 from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.moments import Moments
 from semisonic.models.necks import Neck
-from semisonic.models.plan import PatchStep, frame_grid
-from semisonic.models.registry import Body
+from semisonic.models.registry import Backbone
 
 
 class SoundModel(nn.Module):
@@ -51,7 +51,7 @@ class SoundModel(nn.Module):
     def __init__(
         self,
         frontend: Frontend,
-        body: Body,
+        body: Backbone,
         classes: Sequence[str],
         *,
         multi_label: bool = False,
@@ -296,7 +296,7 @@ def build(
     Parameters
     ----------
     name_or_notation : str
-        A registered name (:func:`semisonic.models.names`) or an architecture such as
+        A registered name (:func:`semisonic.models.catalogue.names`) or an architecture such as
         ``"(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"``. A class layer at its end is recognised.
     mel : MelOptions
         The front end; its shape fixes the size of the network.

@@ -1,13 +1,28 @@
-"""Where to compute."""
+"""Where and how the step is computed: device, number format, compiled program, random numbers,
+several processes.
+"""
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from semisonic.base.errors import OptionError
-from semisonic.base.options import nearest
+from semisonic.core.errors import OptionError
+from semisonic.core.options import changed, nearest
+from semisonic.learning.objective import BatchLike, Objective
+from semisonic.training.options import FitOptions
+
+# Where to compute.
+
 
 _KNOWN = ("auto", "cpu", "cuda", "cuda:0", "mps")
 
@@ -53,3 +68,337 @@ def _card(text: str, number: str) -> torch.device:
             f"CUDA card{'s' * (count != 1)}, numbered from 0; start no more processes than cards"
         )
     return torch.device("cuda", int(number))
+
+
+# Several processes that train one network together, when launched by ``torchrun``.
+#
+# Each process reads its share of every batch; torch's DistributedDataParallel averages the
+# gradients. Validation, files and progress are the first process's business. Without
+# ``torchrun`` all of this is one process that talks to nobody.
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that train together, seen from one of them."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and shows progress."""
+        return self.rank == 0
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module whose backward pass averages gradients over all processes."""
+        return DistributedDataParallel(module) if self.size > 1 else module
+
+    def share(self, n_rows: int, device: torch.device) -> float | Tensor:
+        """What to multiply a mean over this process's rows by before gradients are averaged.
+
+        It is 1 where all processes have equally many rows. In a last, uneven batch it makes
+        every row count the same.
+        """
+        if self.size == 1:
+            return 1.0
+        total = torch.tensor(float(n_rows), device=device)
+        distributed.all_reduce(total)
+        return n_rows * self.size / total
+
+    def sum(self, values: list[float], device: torch.device) -> list[float]:
+        """Each value summed over all processes."""
+        if self.size == 1:
+            return values
+        total = torch.tensor(values, dtype=torch.float64, device=device)
+        distributed.all_reduce(total)
+        return cast("list[float]", total.tolist())
+
+    def tell(self, value: Any) -> Any:
+        """The value that the first process has, in all of them."""
+        if self.size == 1:
+            return value
+        told = [value]
+        distributed.broadcast_object_list(told, src=0)
+        return told[0]
+
+    def equalise(self, module: nn.Module) -> None:
+        """Give all processes the weights and buffers of the first."""
+        if self.size > 1:
+            for tensor in module.state_dict().values():
+                distributed.broadcast(tensor, src=0)
+
+    def wait(self) -> None:
+        """Return when all processes have come here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+def join(device: torch.device) -> World:
+    """Join the processes that ``torchrun`` started, if it did; they stay joined until exit."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return World()
+    if not distributed.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(_leave)
+    return World(distributed.get_rank(), distributed.get_world_size())
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+# Torch's global random numbers during a training: seeded for every step, then given back.
+#
+# Dropout and the like draw from the global generator. It is seeded from the seed, the step
+# and the process number before each step, so that a step draws the same numbers whether or
+# not the training was interrupted before it, and whatever was drawn in between.
+
+
+@contextmanager
+def kept_randomness(device: torch.device) -> Iterator[None]:
+    """Within the block random numbers may be drawn; after it the global state is as before."""
+    cards = [device.index or 0] if device.type == "cuda" else []
+    metal = torch.mps.get_rng_state() if device.type == "mps" else None
+    try:
+        with torch.random.fork_rng(devices=cards):
+            yield
+    finally:
+        if metal is not None:
+            torch.mps.set_rng_state(metal)
+
+
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed the global generators of the processor and of ``device``."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
+# Number format and memory layout of the forward pass, chosen by what the device can do.
+#
+# bf16 arithmetic (autocast) is faster where the processor or the graphics card has instructions
+# for it, and several times slower where it is emulated. Weights in channels-last order suit the
+# convolutions of oneDNN, and those in bf16 on a card.
+#
+# The choice is a function of the device alone, so the same command computes alike however busy the
+# machine is. It goes into the checkpoint and the run record. Results that shall be compared between
+# machines name their number format, as the recipes do.
+
+
+BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "sve_bf16")
+"""Of processors: each multiplies bf16 numbers and adds up in fp32."""
+
+
+@dataclass(frozen=True)
+class PrecisionPlan:
+    """How the forward pass computes: number format and memory layout."""
+
+    bf16: bool = False
+    channels_last: bool = False
+
+    def __str__(self) -> str:
+        return ("bf16" if self.bf16 else "fp32") + ("+channels_last" * self.channels_last)
+
+    @classmethod
+    def parse(cls, text: str) -> PrecisionPlan:
+        """The plan that prints as ``text``."""
+        return cls(bf16=text.startswith("bf16"), channels_last=text.endswith("channels_last"))
+
+    def lay_out(self, module: nn.Module) -> None:
+        """Give a module's four-dimensional weights the memory layout of the plan."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        module.to(memory_format=layout)  # type: ignore[call-overload]
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[None]:
+        """The context in which the forward pass runs."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.bf16)
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return any(able.get(name, False) for name in BF16_INSTRUCTIONS)
+    return False
+
+
+def prefers_channels_last(device: torch.device, *, bf16: bool) -> bool:
+    """Whether convolutions on a device are faster with weights in channels-last order."""
+    if device.type == "cpu":
+        return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    return device.type == "cuda" and bf16
+
+
+def choose_plan(options: FitOptions, device: torch.device) -> PrecisionPlan:
+    """The plan that the options name; what they leave open goes by what the device can do.
+
+    Raises
+    ------
+    OptionError
+        When bf16 is asked for and the device cannot do it.
+    """
+    if options.precision == "bf16" and not (device.type == "cpu" or computes_bf16(device)):
+        raise OptionError(
+            f"option 'precision': found 'bf16', which the device '{device}' cannot do; use 'fp32'"
+        )
+    bf16 = options.precision == "bf16"
+    if options.precision == "auto":
+        bf16 = computes_bf16(device)
+    channels_last = options.channels_last == "on"
+    if options.channels_last == "auto":
+        channels_last = prefers_channels_last(device, bf16=bf16)
+    return PrecisionPlan(bf16, channels_last)
+
+
+def with_plan(options: FitOptions, device: torch.device, precision: str = "auto") -> FitOptions:
+    """The options with number format and layout written out.
+
+    ``precision`` stands in for options that leave it open; ``auto`` leaves it to the device.
+    """
+    if options.precision == "auto":
+        options = changed(options, precision=precision)
+    plan = choose_plan(options, device)
+    return changed(
+        options,
+        precision="bf16" if plan.bf16 else "fp32",
+        channels_last="on" if plan.channels_last else "off",
+    )
+
+
+def check_plan(plan: str, options: FitOptions) -> None:
+    """See that a checkpoint's plan is one that the options leave open.
+
+    Raises
+    ------
+    OptionError
+        When the options ask for something else.
+    """
+    found = PrecisionPlan.parse(plan)
+    formats = {"fp32": [False], "bf16": [True]}.get(options.precision, [False, True])
+    layouts = {"off": [False], "on": [True]}.get(options.channels_last, [False, True])
+    if found.bf16 not in formats or found.channels_last not in layouts:
+        raise OptionError(
+            f"the checkpoint was computed in {plan}, but precision is '{options.precision}' and "
+            f"channels_last '{options.channels_last}' now: set both as they were, or to 'auto'"
+        )
+
+
+# The forward and backward pass as one compiled program, where that pays.
+#
+# On a graphics card a small network is computed faster than Python can ask for it: most of a
+# step is launching kernels. ``torch.compile`` joins them, and its mode ``reduce-overhead``
+# records a step once and replays it as a CUDA graph. Compiling takes from seconds to a minute,
+# so short trainings are better without. On the processors measured here it is a loss
+# (docs/speed.md), so there it is for tests and for the curious.
+#
+# What cannot be compiled is no error: the training goes on as if nothing had been asked for, and
+# says so once.
+
+
+LEAST_STEPS = 3000
+"""Steps of a training from which on compiling is tried without being asked for, on a GPU."""
+
+Terms = dict[str, Tensor]
+
+log = logging.getLogger(__name__)
+
+
+def wants_compiling(
+    objective: Objective, options: FitOptions, n_steps: int, device: torch.device
+) -> bool:
+    """Whether a training of so many steps shall be compiled."""
+    if options.compile == "auto":
+        return device.type == "cuda" and n_steps >= LEAST_STEPS and objective.steady
+    return options.compile == "on"
+
+
+class ComputeStep:
+    """Losses and gradients of one step, compiled at the first call if asked for.
+
+    Parameters
+    ----------
+    model : nn.Module
+        An objective, or what wraps it for several processes.
+    plan : Plan
+    device : torch.device
+    compiled : bool
+        Try to compile; after a failure steps are computed plainly.
+    """
+
+    def __init__(
+        self, model: nn.Module, plan: PrecisionPlan, device: torch.device, *, compiled: bool = False
+    ) -> None:
+        self.plain, self.plan, self.device = model, plan, device
+        self._compiled: Any = None
+        if compiled:
+            mode = "reduce-overhead" if device.type == "cuda" else None
+            self._compiled = torch.compile(model, mode=mode)
+        self._proven = False
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether steps are compiled, and none has failed so far."""
+        return self._compiled is not None
+
+    def step(self, batches: Mapping[str, BatchLike], share: float | Tensor) -> Terms:
+        """The terms of a step; gradients of ``share`` times the loss are added to the weights'."""
+        if self._compiled is None:
+            return self._run(self.plain, batches, share)
+        if self._proven:
+            return self._run_compiled(batches, share)
+        before = {name: value.clone() for name, value in self.plain.named_buffers()}
+        random = _random_state()
+        try:
+            terms = self._run_compiled(batches, share)
+        except Exception as error:
+            self._give_up(error)
+            with torch.no_grad():
+                for name, value in self.plain.named_buffers():
+                    value.copy_(before[name])
+            _set_random_state(random)
+            for weight in self.plain.parameters():
+                weight.grad = None
+            return self._run(self.plain, batches, share)
+        self._proven = True
+        return terms
+
+    def _run_compiled(self, batches: Mapping[str, BatchLike], share: float | Tensor) -> Terms:
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        terms = self._run(self._compiled, batches, share)
+        # A graph that is replayed writes into the memory of the step before.
+        return {name: value.detach().clone() for name, value in terms.items()}
+
+    def _run(self, model: Any, batches: Mapping[str, BatchLike], share: float | Tensor) -> Terms:
+        with self.plan.autocast(self.device):
+            terms: Terms = model(batches)
+        loss: Any = terms["loss"] * share
+        loss.backward()
+        return terms
+
+    def _give_up(self, error: Exception) -> None:
+        self._compiled = None
+        reason = str(error).strip().partition("\n")[0]
+        log.warning(
+            "the training step cannot be compiled here (%s: %s): it goes on without",
+            type(error).__name__,
+            reason[:200],
+        )
+
+
+def _random_state() -> list[Tensor]:
+    cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return [torch.get_rng_state(), *cards]
+
+
+def _set_random_state(state: list[Tensor]) -> None:
+    torch.set_rng_state(state[0])
+    if state[1:]:
+        torch.cuda.set_rng_state_all(state[1:])

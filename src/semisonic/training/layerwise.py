@@ -1,8 +1,4 @@
-"""Layer-wise training as a sequence of ordinary ones, each with a checkpoint of its own.
-
-First every part of an auto-encoder's encoder with a decoder of its own, one after the other,
-then the whole. An interrupted run finds the finished parts and goes on with the next.
-"""
+"""Layer-wise training as a sequence of ordinary ones, each with a checkpoint of its own."""
 
 from __future__ import annotations
 
@@ -13,12 +9,13 @@ from pathlib import Path
 
 import torch
 
-from semisonic.features import Standardize
-from semisonic.learning import LayerReconstruction, Objective, layer_decoder, put_together
-from semisonic.models import AutoEncoder
+from semisonic.features.frontend import Standardize
+from semisonic.learning.objective import Objective
+from semisonic.learning.reconstruction import LayerReconstruction, layer_decoder, put_together
+from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.initialise import initialise, undisturbed
+from semisonic.training.checkpoint import BatchStream, Streams
 from semisonic.training.devices import choose_device
-from semisonic.training.identity import BatchStream, Streams
 from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions
 from semisonic.training.state import FitResult

@@ -1,38 +1,137 @@
-"""The one training loop, in plain torch.
-
-It knows devices, number formats, schedules, averages, early stopping, checkpoints and
-processes; it knows no method. What is minimised comes as an objective, what it is computed
-on as streams of batches. :func:`train_step` is all that changes a weight.
-"""
+"""The one training loop, in plain torch."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from semisonic.base.forecast import Forecast
-from semisonic.base.options import check
-from semisonic.base.progress import bar
-from semisonic.base.seeds import derive
-from semisonic.learning import Objective
-from semisonic.training.averaging import put_weights
-from semisonic.training.checkpoint import Identity, load_checkpoint
-from semisonic.training.devices import choose_device
-from semisonic.training.diagnosis import explain
-from semisonic.training.distributed import World, join
-from semisonic.training.identity import Streams, check_streams, identity_of
-from semisonic.training.interrupt import deferred_interrupt
-from semisonic.training.meter import NotFinite
+from semisonic.core.errors import TrainingError
+from semisonic.core.options import check
+from semisonic.core.progress import TimeEstimate, bar
+from semisonic.core.seeds import derive
+from semisonic.learning.objective import Objective
+from semisonic.training.checkpoint import (
+    BatchStream,
+    Identity,
+    Streams,
+    check_streams,
+    identity_of,
+    load_checkpoint,
+)
+from semisonic.training.devices import (
+    PrecisionPlan,
+    World,
+    check_plan,
+    choose_device,
+    choose_plan,
+    join,
+    kept_randomness,
+    seed_torch,
+)
+from semisonic.training.optimizer import put_weights
 from semisonic.training.options import FitOptions
-from semisonic.training.precision import Plan, check_plan, choose_plan
-from semisonic.training.randomness import kept_randomness, seed_torch
-from semisonic.training.state import FitResult, Training, Validate, result_of
+from semisonic.training.state import FitResult, NotFinite, Training, Validate, result_of
+
+# Ctrl-C during a training: finish the step, write a checkpoint, then stop.
+
+
+class Interrupt:
+    """Whether Ctrl-C was pressed. The second time it stops at once."""
+
+    def __init__(self) -> None:
+        self.pressed = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle the signal."""
+        self.pressed += 1
+        if self.pressed > 1:
+            raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if the key was pressed; call between two steps."""
+        if self.pressed:
+            raise KeyboardInterrupt
+
+    @property
+    def is_orderly(self) -> bool:
+        """Whether weights and step number belong together when the block is left."""
+        return self.pressed < 2
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[Interrupt]:
+    """Within the block Ctrl-C only takes note; :meth:`Interrupt.check` acts on it.
+
+    Signals reach the main thread only: in another one, nothing is changed.
+    """
+    interrupt = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN or before is None:  # ignored on purpose, or not Python's
+        yield interrupt
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# Why a loss is no longer a finite number, as far as can be told.
+
+
+def explain(error: NotFinite, streams: Streams, steps_per_epoch: int, plan: str) -> TrainingError:
+    """An error that says where it happened and what to try.
+
+    Batches are a function of the step, so those of the bad step are looked at again: either
+    the recordings are at fault, or the training is.
+    """
+    epoch = error.step // steps_per_epoch + 1
+    where = (
+        f"epoch {epoch}, step {error.step}: the term '{error.term}' became {error.value} "
+        f"at learning rate {error.rate:g} in {plan}"
+    )
+    for name, stream in streams.items():
+        bad = _bad_rows(stream, error.step)
+        if bad:
+            return TrainingError(
+                f"{where}. The stream '{name}' holds values that are not finite in this "
+                f"batch, rows {', '.join(map(str, bad))} of its table: check those clips"
+            )
+    advice = "use a lower learning_rate, or clip gradients (clip_norm=1.0)"
+    if plan.startswith("bf16"):
+        advice += ", or precision='fp32'"
+    return TrainingError(f"{where}. The inputs of this step are finite: {advice}")
+
+
+def _bad_rows(stream: BatchStream, step: int, most: int = 5) -> list[int]:
+    batch = stream.at(step)
+    bad = ~torch.isfinite(batch.x.flatten(1)).all(dim=1)
+    if batch.y is not None and batch.y.is_floating_point():
+        bad |= ~torch.isfinite(batch.y.reshape(len(batch.y), -1)).all(dim=1)
+    places = bad.nonzero().flatten()
+    row: Tensor | None = getattr(batch, "row", None)
+    rows = places if row is None else row.to(places.device)[places]
+    return [int(one) for one in rows[:most]]
+
+
+# The one training loop, in plain torch.
+#
+# It knows devices, number formats, schedules, averages, early stopping, checkpoints and
+# processes; it knows no method. What is minimised comes as an objective, what it is computed
+# on as streams of batches. :func:`train_step` is all that changes a weight.
 
 
 def fit(
@@ -174,7 +273,7 @@ def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
     stoppable = training.options.patience > 0
     at_most = " at most" if stoppable else ""
     epochs = f"{training.options.epochs} epochs{at_most}"
-    forecast = Forecast(label, total - training.step, f"steps ({epochs})")
+    forecast = TimeEstimate(label, total - training.step, f"steps ({epochs})")
 
     def read() -> None:
         n_steps = training.meter.read()
@@ -209,8 +308,10 @@ def _show(progress: Any, training: Training, n_steps: int) -> None:
     progress.update(n_steps)
 
 
-def _plan(options: FitOptions, device: torch.device, world: World, found: Identity | None) -> Plan:
+def _plan(
+    options: FitOptions, device: torch.device, world: World, found: Identity | None
+) -> PrecisionPlan:
     """Number format and layout: the checkpoint's, else what the options and the device say."""
     if found is not None:
-        return Plan.parse(found["plan"])
-    return Plan.parse(world.tell(str(choose_plan(options, device))))
+        return PrecisionPlan.parse(found["plan"])
+    return PrecisionPlan.parse(world.tell(str(choose_plan(options, device))))

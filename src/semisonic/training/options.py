@@ -1,11 +1,11 @@
-"""How a network is trained: the options of the loop."""
+"""How a network is trained: the options of the loop; without torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from semisonic.base.errors import OptionError
-from semisonic.base.options import option
+from semisonic.core.errors import OptionError
+from semisonic.core.options import option
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -14,20 +14,23 @@ SCHEDULES = ("constant", "step", "cosine", "onecycle", "plateau")
 
 @dataclass(frozen=True)
 class FitOptions:
-    """Options of :func:`semisonic.training.fit`.
+    """Options of :func:`semisonic.training.loop.fit`.
 
     The loop reads all but ``batch_size``, which the caller gives to the streams.
     """
 
     epochs: int = option(50, "passes over the primary stream at most", minimum=1)
     steps: int = option(
-        0, "steps of training instead of epochs, exactly so many: the last epoch may be a shorter "
-        "one; 0: epochs", minimum=0,
-    )  # fmt: skip
-    epoch_steps: int = option(
-        0, "an epoch has at least so many steps: few clips are passed over several times",
+        0,
+        "steps of training instead of epochs, exactly so many: the last epoch may be a shorter "
+        "one; 0: epochs",
         minimum=0,
-    )  # fmt: skip
+    )
+    epoch_steps: int = option(
+        0,
+        "an epoch has at least so many steps: few clips are passed over several times",
+        minimum=0,
+    )
     batch_size: int = option(32, "clips per step, over all processes", minimum=1)
     optimizer: str = option("adam", "how weights are changed", choices=OPTIMIZERS)
     learning_rate: float = option(1e-3, "highest learning rate", minimum=0.0)
@@ -65,25 +68,34 @@ class FitOptions:
         0.0, "decay a step of the weights' moving average; 0 is off", minimum=0.0, maximum=0.99999
     )
     precision: str = option(
-        "auto", "number format of the forward pass; auto: bf16 where the device has instructions "
-        "for it", choices=PRECISIONS,
-    )  # fmt: skip
+        "auto",
+        "number format of the forward pass; auto: bf16 where the device has instructions for it",
+        choices=PRECISIONS,
+    )
     channels_last: str = option(
-        "auto", "channels-last memory layout of weights; auto: on a processor, and on a card with "
-        "bf16", choices=("auto", "on", "off"),
-    )  # fmt: skip
+        "auto",
+        "channels-last memory layout of weights; auto: on a processor, and on a card with bf16",
+        choices=("auto", "on", "off"),
+    )
     freeze_epochs: float = option(
-        0.0, "first epochs in which the encoder stays as it is and only what stands on it is "
-        "trained; as many as there are, or more: it is never trained", minimum=0.0,
-    )  # fmt: skip
+        0.0,
+        "first epochs in which the encoder stays as it is and only what stands on it is "
+        "trained; as many as there are, or more: it is never trained",
+        minimum=0.0,
+    )
     layer_decay: float = option(
-        1.0, "each layer of the encoder learns at so many times the rate of the one above it; "
-        "1: all at one rate", minimum=0.01, maximum=1.0,
-    )  # fmt: skip
+        1.0,
+        "each layer of the encoder learns at so many times the rate of the one above it; "
+        "1: all at one rate",
+        minimum=0.01,
+        maximum=1.0,
+    )
     compile: str = option(
-        "auto", "compile the step, on a GPU as CUDA graphs; auto: on a GPU, for trainings of 3000 "
-        "steps or more", choices=("auto", "on", "off"),
-    )  # fmt: skip
+        "auto",
+        "compile the step, on a GPU as CUDA graphs; auto: on a GPU, for trainings of 3000 "
+        "steps or more",
+        choices=("auto", "on", "off"),
+    )
     clip_norm: float = option(0.0, "largest norm of all gradients together; 0 is off", minimum=0.0)
     checkpoint_interval: float = option(
         60.0, "longest time between two checkpoints; 0 writes one per step", unit="s", minimum=0.0
@@ -114,7 +126,7 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """Options of :func:`semisonic.training.sweep_rate`."""
+    """Options of :func:`semisonic.training.rate_sweep.sweep_rate`."""
 
     lowest_rate: float = option(1e-6, "learning rate of the first step", minimum=1e-12)
     highest_rate: float = option(10.0, "learning rate of the last step", minimum=1e-12)

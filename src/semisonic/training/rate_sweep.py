@@ -1,15 +1,4 @@
-"""Which learning rate? Try all of them in one short training that nobody keeps.
-
-Paper: Smith 2017, "Cyclical learning rates for training neural networks", the range test: the
-rate rises from step to step while the loss is watched; with rates that are too small it hardly
-falls, with rates that are too large it rises again. The exponential rise, the moving average of
-the loss and a tenth of the rate at which it is lowest are those of fastai's ``lr_find``
-(Howard and Gugger 2020, "fastai: a layered API for deep learning"; its rule ``minimum``).
-
-Where we differ: the steepest fall, and fastai's "valley", are not asked. On quadratics, whose
-limit is known, both moved with the noise of the loss and with the lowest rate tried; a tenth of
-the lowest point stayed within a factor of ten below the limit.
-"""
+"""Which learning rate? Try all of them in one short training that nobody keeps."""
 
 from __future__ import annotations
 
@@ -19,19 +8,15 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from semisonic.base.options import check
-from semisonic.base.progress import bar
-from semisonic.learning import Objective
-from semisonic.training.devices import choose_device
-from semisonic.training.distributed import World
-from semisonic.training.identity import Streams, check_streams
+from semisonic.core.options import check
+from semisonic.core.progress import bar
+from semisonic.learning.objective import Objective
+from semisonic.training.checkpoint import Streams, check_streams
+from semisonic.training.devices import World, choose_device, choose_plan, kept_randomness
 from semisonic.training.loop import train_step
-from semisonic.training.meter import NotFinite
+from semisonic.training.optimizer import Schedule
 from semisonic.training.options import FitOptions, SweepOptions
-from semisonic.training.precision import choose_plan
-from semisonic.training.randomness import kept_randomness
-from semisonic.training.schedules import Schedule
-from semisonic.training.state import Training
+from semisonic.training.state import NotFinite, Training
 
 SMOOTHING = 0.9
 """Of the moving average of the loss, whose first values are corrected for their number."""
@@ -94,7 +79,7 @@ def sweep_rate(
     objective : Objective
         Stays as it is, and so does torch's random state.
     streams : mapping
-        As for :func:`semisonic.training.fit`; read from their first step on.
+        As for :func:`semisonic.training.loop.fit`; read from their first step on.
     options : FitOptions
         Those of the training that the rate is sought for. The optimiser, the decay of weights
         and of layers, and the largest norm are read. With ``freeze_epochs`` the encoder is
@@ -114,15 +99,29 @@ def sweep_rate(
     check_streams(objective, streams, place.type)
     frozen = float(sweep.sweep_steps) if options.freeze_epochs else 0.0
     plain = replace(
-        options, epochs=sweep.sweep_steps, steps=0, freeze_epochs=frozen, ema_decay=0.0,
-        patience=0, schedule="constant", restore_best=False,
-    )  # fmt: skip
+        options,
+        epochs=sweep.sweep_steps,
+        steps=0,
+        freeze_epochs=frozen,
+        ema_decay=0.0,
+        patience=0,
+        schedule="constant",
+        restore_best=False,
+    )
     tried = copy.deepcopy(objective).to(place)
     with kept_randomness(place):
         training = Training(
-            tried, plain, 1, seed=seed, device=place, world=World(),
-            plan=choose_plan(options, place), validated=False, folder=None, identity={},
-        )  # fmt: skip
+            tried,
+            plain,
+            1,
+            seed=seed,
+            device=place,
+            world=World(),
+            plan=choose_plan(options, place),
+            validated=False,
+            folder=None,
+            identity={},
+        )
         training.schedule = _Rise(plain, sweep)
         return _sweep(training, streams, sweep.sweep_steps, label)
 

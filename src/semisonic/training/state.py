@@ -11,24 +11,176 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from semisonic.base.errors import OptionError
-from semisonic.base.files import write_json
-from semisonic.learning import Objective
-from semisonic.training.averaging import WeightAverage, put_weights, weights_of
+from semisonic.core.errors import OptionError, TrainingError
+from semisonic.core.files import write_json
+from semisonic.learning.objective import Objective
 from semisonic.training.checkpoint import CheckpointClock, Identity, save_checkpoint
-from semisonic.training.compiled import Computing, wants_compiling
-from semisonic.training.distributed import World
-from semisonic.training.early_stopping import EarlyStopping
-from semisonic.training.freezing import Freezing
-from semisonic.training.meter import EpochMeter
-from semisonic.training.optimisers import make_optimizer
+from semisonic.training.devices import ComputeStep, PrecisionPlan, World, wants_compiling
+from semisonic.training.optimizer import (
+    EarlyStopping,
+    Schedule,
+    WeightAverage,
+    make_optimizer,
+    put_weights,
+    weights_of,
+)
 from semisonic.training.options import FitOptions
-from semisonic.training.precision import Plan
-from semisonic.training.schedules import Schedule
+
+# The losses of an epoch, gathered without making the device wait at every step.
+#
+# Reading a number off a graphics card stops it until it has caught up. So the scalars of the
+# steps are kept on the device and read together, a few times per second at most. Each step's
+# value is still seen, so a loss that is not finite is reported with the step it began at.
+
+
+READ_EVERY = 0.25  # seconds
+READ_STEPS = 256  # at most so many steps unread
+
+
+class EpochMeter:
+    """Means of the loss and its terms over the steps of an epoch, weighted by their rows."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.sums: list[float] = []
+        self.n_rows = 0
+        self.latest = math.nan
+        self._unread: list[tuple[int, int, float, list[Tensor]]] = []
+        self._read_at = time.monotonic()
+
+    def add(self, step: int, n_rows: int, rate: float, terms: Mapping[str, Tensor]) -> None:
+        """Take in the scalars of a step, still on the device."""
+        if not self.names:
+            self.names = list(terms)
+            self.sums = [0.0] * len(self.names)
+        self._unread.append((step, n_rows, rate, [terms[name].detach() for name in self.names]))
+
+    def is_due(self) -> bool:
+        """Whether it is time to read."""
+        return time.monotonic() - self._read_at >= READ_EVERY or len(self._unread) >= READ_STEPS
+
+    def read(self) -> int:
+        """Read what was added since the last time; give the number of steps.
+
+        Raises
+        ------
+        TrainingError
+            When a value is not finite: the step, the term and the learning rate.
+        """
+        self._read_at = time.monotonic()
+        if not self._unread:
+            return 0
+        flat = [term.reshape(()).float() for _, _, _, terms in self._unread for term in terms]
+        values = torch.stack(flat).tolist()
+        n_steps, width = len(self._unread), len(self.names)
+        for i, (step, n_rows, rate, _) in enumerate(self._unread):
+            row = values[i * width : (i + 1) * width]
+            for j, value in enumerate(row):
+                if not math.isfinite(value):
+                    raise NotFinite(step, self.names[j], value, rate)
+                self.sums[j] += value * n_rows
+            self.n_rows += n_rows
+            self.latest = row[self.names.index("loss")]
+        self._unread.clear()
+        return n_steps
+
+    def means(self, world: World, device: torch.device) -> dict[str, float]:
+        """Read the rest; means over all rows of the epoch, of all processes together."""
+        self.read()
+        *sums, n_rows = world.sum([*self.sums, float(self.n_rows)], device)
+        return {name: value / n_rows for name, value in zip(self.names, sums, strict=True)}
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold; :meth:`read` before."""
+        return {"names": self.names, "sums": self.sums, "n_rows": self.n_rows}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.names, self.sums = list(state["names"]), list(state["sums"])
+        self.n_rows = state["n_rows"]
+
+
+class NotFinite(TrainingError):
+    """A loss or term that became infinite or not a number, and at which step."""
+
+    def __init__(self, step: int, term: str, value: float, rate: float) -> None:
+        self.step, self.term, self.value, self.rate = step, term, value, rate
+        super().__init__(f"step {step}: the term '{term}' became {value}")
+
+
+# An encoder that stays as it is while what stands on it learns, and then learns as well.
+#
+# Paper: Howard and Ruder 2018, "Universal language model fine-tuning for text classification"
+# (gradual unfreezing). A new class layer first gives large and useless gradients, which would
+# spoil what the encoder has learned elsewhere; so it is trained alone for a while.
+#
+# What it changes: a frozen encoder asks for no gradient and is in evaluation mode, so its
+# weights and the running statistics of its batch normalisation stay bit for bit, and its dropout
+# is off. Where we differ: all of the encoder is thawed at one step.
+
+
+class Freezing:
+    """Freezes the body of an objective for the first steps of a training.
+
+    Parameters
+    ----------
+    objective : Objective
+        Its weights that ask for no gradient now never will.
+    options : FitOptions
+        ``freeze_epochs`` and ``layer_decay``.
+    steps_per_epoch : int
+
+    Raises
+    ------
+    OptionError
+        When the options tell the body from what stands on it, and the objective cannot.
+    """
+
+    def __init__(self, objective: Objective, options: FitOptions, steps_per_epoch: int) -> None:
+        if objective.body is None and options.needs_body:
+            name = "freeze_epochs" if options.freeze_epochs else "layer_decay"
+            raise OptionError(
+                f"option '{name}': {type(objective).__name__} trains its encoder and all else as "
+                "one; the option is for training a classifier"
+            )
+        self.objective, self.body = objective, objective.body
+        self.n_steps = round(options.freeze_epochs * steps_per_epoch)
+        own = [] if self.body is None else self.body.parameters()
+        self.weights = [weight for weight in own if weight.requires_grad]
+        self.is_frozen = False
+
+    def follow(self, step: int) -> bool:
+        """Freeze or thaw, as the step says; whether anything changed."""
+        frozen = step < self.n_steps
+        if frozen == self.is_frozen:
+            return False
+        self._set(frozen)
+        return True
+
+    def train(self) -> None:
+        """Training mode for all that is trained."""
+        self.objective.train()
+        if self.is_frozen and self.body is not None:
+            self.body.eval()
+
+    def release(self) -> None:
+        """Leave the body as it was found: it may be trained."""
+        self._set(False)
+
+    def _set(self, frozen: bool) -> None:
+        self.is_frozen = frozen
+        for weight in self.weights:
+            weight.requires_grad_(not frozen)
+        self.train()
+
+
+# All that a training consists of, and its way into a checkpoint and back.
+
 
 Validate = Callable[[], Mapping[str, float]]
-Row = dict[str, float]
+HistoryRow = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -52,7 +204,7 @@ class FitResult:
         Whether patience ended it before the last epoch.
     """
 
-    history: list[Row]
+    history: list[HistoryRow]
     best_epoch: int
     n_steps: int
     seconds: float
@@ -72,7 +224,7 @@ class Training:
         seed: int,
         device: torch.device,
         world: World,
-        plan: Plan,
+        plan: PrecisionPlan,
         validated: bool,
         folder: Path | None,
         identity: Identity,
@@ -86,27 +238,27 @@ class Training:
         self.weights = [p for p in objective.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(objective, options, objective.body)
         self.freezing = Freezing(objective, options, steps_per_epoch)
-        self._computing: Computing | None = None
+        self._computing: ComputeStep | None = None
         self.schedule = Schedule(options, steps_per_epoch)
         decay = options.ema_decay
         self.average = WeightAverage(objective, decay) if decay > 0 else None
         self.stopping = make_stopping(options, validated)
         self.clock = CheckpointClock(options.checkpoint_interval)
         self.step = 0
-        self.history: list[Row] = []
+        self.history: list[HistoryRow] = []
         self.begin_epoch()
 
-    def computing(self) -> Computing:
+    def computing(self) -> ComputeStep:
         """What computes the current step, frozen or not as the step asks for."""
         if self.freezing.follow(self.step):
             self._computing = None  # processes agree anew on the weights that have gradients
         if self._computing is None:
-            self._computing = Computing(
-                self.world.wrap(self.objective), self.plan, self.device,
-                compiled=wants_compiling(
-                    self.objective, self.options, self.n_steps, self.device
-                ),
-            )  # fmt: skip
+            self._computing = ComputeStep(
+                self.world.wrap(self.objective),
+                self.plan,
+                self.device,
+                compiled=wants_compiling(self.objective, self.options, self.n_steps, self.device),
+            )
         return self._computing
 
     def begin_epoch(self) -> None:
@@ -138,7 +290,7 @@ class Training:
         """
         means = self.meter.means(self.world, self.device)
         rate = float(self.optimizer.param_groups[0]["lr"])
-        row: Row = {"epoch": len(self.history) + 1, **means, "lr": rate}
+        row: HistoryRow = {"epoch": len(self.history) + 1, **means, "lr": rate}
         averaged = self.average.in_place_of(self.objective) if self.average else nullcontext()
         self.objective.eval()
         with torch.no_grad(), averaged:
@@ -198,7 +350,7 @@ class Training:
             put_weights(self.objective, self.average.weights)
         self._computing = None
         self.world.equalise(self.objective)
-        Plan().lay_out(self.objective)
+        PrecisionPlan().lay_out(self.objective)
         self.objective.eval()
         state = {
             "identity": self.identity,
@@ -221,7 +373,7 @@ class Training:
 
 def result_of(finished: Mapping[str, Any]) -> FitResult:
     """The result that the checkpoint of a finished training holds."""
-    history: list[Row] = [dict(row) for row in finished["history"]]
+    history: list[HistoryRow] = [dict(row) for row in finished["history"]]
     return FitResult(
         history=history,
         best_epoch=finished["best_epoch"],
@@ -252,7 +404,7 @@ def make_stopping(options: FitOptions, validated: bool) -> EarlyStopping | None:
     return EarlyStopping(options.monitor, options.patience, options.restore_best)
 
 
-def write_history(folder: Path, history: list[Row]) -> None:
+def write_history(folder: Path, history: list[HistoryRow]) -> None:
     """Write ``history.json``: the rows without their seconds.
 
     So that two trainings with one seed write the same bytes, times are kept apart, and
@@ -275,7 +427,7 @@ def write_timing(folder: Path, result: FitResult) -> None:
     write_json(folder / "timing.json", timing)
 
 
-def _named(values: Mapping[str, float]) -> Row:
+def _named(values: Mapping[str, float]) -> HistoryRow:
     return {
         name if name.startswith("val_") else f"val_{name}": float(value)
         for name, value in values.items()

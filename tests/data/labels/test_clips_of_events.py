@@ -9,10 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.data import Clips
-from semisonic.data.events import Events
-from semisonic.data.labels import WindowRules, clips_from_events, events_from_clips, label_windows
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data.clips import Clips
+from semisonic.data.events import (
+    Events,
+    WindowRules,
+    clips_from_events,
+    events_from_clips,
+    label_windows,
+)
 
 ROOT = Path("recordings")
 
@@ -31,10 +36,15 @@ def said(clips: Clips) -> dict[str, tuple[tuple[str, ...], str]]:
 
 def test_several_labels_over_one_stretch_are_one_clip() -> None:
     clips = clips_from_events(
-        events(("a.wav", 0, 3, "owl"), ("a.wav", 0, 3, "fox"), ("a.wav", 0, 3.5, "fox"),
-               ("b.wav", 1.0001, 2, "owl"), ("b.wav", 1.0002, 2, "owl")),
+        events(
+            ("a.wav", 0, 3, "owl"),
+            ("a.wav", 0, 3, "fox"),
+            ("a.wav", 0, 3.5, "fox"),
+            ("b.wav", 1.0001, 2, "owl"),
+            ("b.wav", 1.0002, 2, "owl"),
+        ),
         ROOT,
-    )  # fmt: skip
+    )
     assert said(clips) == {
         "a.wav@0.000-3.000": (("fox", "owl"), "positive"),
         "a.wav@0.000-3.500": (("fox",), "positive"),
@@ -48,15 +58,19 @@ def test_several_labels_over_one_stretch_are_one_clip() -> None:
 def test_uncertain_negative_and_nameless_events() -> None:
     clips = clips_from_events(
         events(
-            ("a.wav", 0, 1, "owl"), ("a.wav", 0, 1, "fox", "negative"),
-            ("a.wav", 1, 2, "owl", "uncertain"), ("a.wav", 1, 2, "fox"),
-            ("a.wav", 2, 3, "fox", "negative"), ("a.wav", 2, 3, "owl", "negative"),
+            ("a.wav", 0, 1, "owl"),
+            ("a.wav", 0, 1, "fox", "negative"),
+            ("a.wav", 1, 2, "owl", "uncertain"),
+            ("a.wav", 1, 2, "fox"),
+            ("a.wav", 2, 3, "fox", "negative"),
+            ("a.wav", 2, 3, "owl", "negative"),
             ("a.wav", 3, 4, "owl", "negative"),
             ("a.wav", 4, 5, ""),
-            ("a.wav", 5, 6, "owl"), ("a.wav", 5, 6, "owl", "negative"),
+            ("a.wav", 5, 6, "owl"),
+            ("a.wav", 5, 6, "owl", "negative"),
         ),
         ROOT,
-    )  # fmt: skip
+    )
     assert list(said(clips).values()) == [
         (("owl",), "positive"),
         (("fox", "owl"), "uncertain"),
@@ -109,11 +123,16 @@ def test_clips_come_back_from_their_events(
     clips = Clips.from_rows(
         ROOT,
         [
-            {"file": f, "start_time": a, "end_time": a + d, "labels": sorted(labels),
-             "label_type": "uncertain" if unsure and labels else "positive"}
+            {
+                "file": f,
+                "start_time": a,
+                "end_time": a + d,
+                "labels": sorted(labels),
+                "label_type": "uncertain" if unsure and labels else "positive",
+            }
             for f, a, d, labels, unsure in rows
         ],
-    )  # fmt: skip
+    )
     again = clips_from_events(events_from_clips(clips), ROOT)
     assert said(again) == said(clips)
     assert again.classes == clips.classes

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semisonic.base.errors import DataError, OptionError
+from semisonic.core.errors import DataError, OptionError
 from semisonic.data.events import Events
-from semisonic.data.labels import FORMATS, collect_labels, read_labels, write_labels
+from semisonic.data.formats.convert import write_labels
+from semisonic.data.formats.read import FORMATS, collect_labels, read_labels
 
 AUDACITY = (
     "1.000000\t1.000000\tThis point was clicked at 6928.456055 Hz\n"
@@ -86,12 +87,20 @@ def test_audacity(tmp_path: Path) -> None:
     save(tmp_path, "rec.WAV", "")
     events = read_labels(save(tmp_path, "rec.txt", AUDACITY))
     assert rows(events) == [
-        ("rec.WAV", 1.0, 1.0, "This point was clicked at 6928.456055 Hz", None,
-         6928.456055, 6928.456055, "positive"),
+        (
+            "rec.WAV",
+            1.0,
+            1.0,
+            "This point was clicked at 6928.456055 Hz",
+            None,
+            6928.456055,
+            6928.456055,
+            "positive",
+        ),
         ("rec.WAV", 2.0, 2.5, "bird, low undefined", None, None, 6334.588867, "positive"),
         ("rec.WAV", 3.4, 6.1, "üñí κόσμε", None, None, None, "positive"),
         ("rec.WAV", 4.0, 4.5, "", None, None, None, "positive"),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(
@@ -196,8 +205,15 @@ def test_birdnet(tmp_path: Path) -> None:
     path = save(tmp_path, "BirdNET_CombinedTable.csv", BIRDNET)
     events = read_labels(path)
     assert rows(events)[1] == (
-        "/data/site1/rec1.wav", 3.0, 6.0, "Robin, European", 0.4411, None, None, "positive",
-    )  # fmt: skip
+        "/data/site1/rec1.wav",
+        3.0,
+        6.0,
+        "Robin, European",
+        0.4411,
+        None,
+        None,
+        "positive",
+    )
     assert read_labels(path, label_column="Scientific name").label[0] == "Turdus merula"
     frame = pd.read_csv(io.StringIO(BIRDNET))
     assert events.label.tolist() == frame["Common name"].tolist()
@@ -339,11 +355,18 @@ def test_a_link_to_nowhere_is_passed_over(tmp_path: Path) -> None:
 def test_what_is_written_is_what_the_tools_expect(tmp_path: Path) -> None:
     events = Events.from_rows(
         [
-            {"file": "s1/a.wav", "start_time": 0.1, "end_time": 2.25, "label": "owl", "score": 0.5,
-             "fmin_hz": 100, "fmax_hz": 2000.5},
+            {
+                "file": "s1/a.wav",
+                "start_time": 0.1,
+                "end_time": 2.25,
+                "label": "owl",
+                "score": 0.5,
+                "fmin_hz": 100,
+                "fmax_hz": 2000.5,
+            },
             {"file": "b.wav", "start_time": 1e-5, "end_time": 1e-5, "label": "fox"},
         ]
-    )  # fmt: skip
+    )
     audacity = write_labels(events, tmp_path / "aud", "audacity")
     assert [p.relative_to(tmp_path / "aud").as_posix() for p in audacity] == ["s1/a.txt", "b.txt"]
     assert audacity[0].read_text() == "0.1\t2.25\towl\n\\\t100.0\t2000.5\n"
@@ -406,5 +429,8 @@ def test_recordings_of_one_stem_do_not_share_a_track(tmp_path: Path) -> None:
     )
     paths = write_labels(events, tmp_path / "out", "audacity")
     assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in paths) == [
-        "a.flac.txt", "a.wav.txt", "abs/b.txt", "c.txt",
-    ]  # fmt: skip
+        "a.flac.txt",
+        "a.wav.txt",
+        "abs/b.txt",
+        "c.txt",
+    ]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.base.errors import DataError
-from semisonic.data import LABEL_CHOICES, Clips, describe_layout, load_clips
+from semisonic.core.errors import DataError
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import LABEL_CHOICES, describe_layout, load_clips
 
 RAVEN = (
     "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)"
@@ -78,8 +79,9 @@ def test_a_folder_with_label_files(
 def test_one_label_file(folder: Path) -> None:
     path = save(folder, "site/a.txt", RAVEN)
     assert [name for name, _ in found(load_clips(path))] == [
-        "a.WAV@0.500-2.250", "a.WAV@3.000-4.000",
-    ]  # fmt: skip
+        "a.WAV@0.500-2.250",
+        "a.WAV@3.000-4.000",
+    ]
     assert "labels 'raven'" in describe_layout(path)
 
 

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from semisonic.data.labels import collect_labels, read_labels
-from semisonic.data.labels.recordings import Recordings
+from semisonic.data.formats.read import RecordingNames, collect_labels, read_labels
 
 FILES = (
-    "site1/20240601_050000.WAV", "site2/20240601_050000.WAV", "site2/only.wav", "Ü/Rec1.wav",
-    "a.b.wav", "a.wav", "c.flac", "c.wav",
-)  # fmt: skip
+    "site1/20240601_050000.WAV",
+    "site2/20240601_050000.WAV",
+    "site2/only.wav",
+    "Ü/Rec1.wav",
+    "a.b.wav",
+    "a.wav",
+    "c.flac",
+    "c.wav",
+)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +33,7 @@ FILES = (
     ],
 )
 def test_paths_of_other_machines(said: str, expected: str) -> None:
-    assert Recordings(Path("/data"), FILES).named(said) == expected
+    assert RecordingNames(Path("/data"), FILES).named(said) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,7 +46,7 @@ def test_paths_of_other_machines(said: str, expected: str) -> None:
 )
 def test_a_path_that_fits_none_or_several_is_no_recording(said: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        Recordings(Path("/data"), FILES).named(said)
+        RecordingNames(Path("/data"), FILES).named(said)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +63,7 @@ def test_a_path_that_fits_none_or_several_is_no_recording(said: str, reason: str
     ],
 )
 def test_label_files_by_their_names(label_file: str, expected: str) -> None:
-    assert Recordings(Path("/data"), FILES).beside(label_file) == expected
+    assert RecordingNames(Path("/data"), FILES).beside(label_file) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,7 @@ def test_label_files_by_their_names(label_file: str, expected: str) -> None:
 )
 def test_label_files_without_one_recording(label_file: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        Recordings(Path("/data"), FILES).beside(label_file)
+        RecordingNames(Path("/data"), FILES).beside(label_file)
 
 
 def test_a_folder_of_tracks(tmp_path: Path) -> None:
@@ -79,18 +84,22 @@ def test_a_folder_of_tracks(tmp_path: Path) -> None:
         (tmp_path / "audio" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "audio" / file).touch()
     for name, text in {
-        "s1/a.txt": "0\t1\tx\n", "s2/a.txt": "1\t2\ty\n", "s1/b.txt": "",
+        "s1/a.txt": "0\t1\tx\n",
+        "s2/a.txt": "1\t2\ty\n",
+        "s1/b.txt": "",
         "s1/lost.txt": "0\t1\tz\n",
-        "s2/broken.txt": "Hello\n", "notes.md": "1\t2\tno\n",
-    }.items():  # fmt: skip
+        "s2/broken.txt": "Hello\n",
+        "notes.md": "1\t2\tno\n",
+    }.items():
         path = tmp_path / "labels" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     for place in (tmp_path, tmp_path / "labels"):
         found = collect_labels(place, "audacity", root=tmp_path / "audio")
         assert list(zip(found.events.file.tolist(), found.events.label.tolist(), strict=True)) == [
-            ("s1/a.WAV", "x"), ("s2/a.wav", "y"),
-        ]  # fmt: skip
+            ("s1/a.WAV", "x"),
+            ("s2/a.wav", "y"),
+        ]
         # Somebody listened to b.wav, and marked nothing.
         assert found.recordings == ("s1/a.WAV", "s1/b.wav", "s2/a.wav")
         assert [reason for _, reason in found.problems] == [

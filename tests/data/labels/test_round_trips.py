@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semisonic.data.events import Events
-from semisonic.data.labels import FORMATS, read_labels, write_labels
-from semisonic.data.labels.numbers import number, written
+from semisonic.data.formats.convert import write_labels
+from semisonic.data.formats.read import FORMATS, read_labels
+from semisonic.data.tables import number, written
 
 SCORES = {"csv", "raven", "raven-combined", "birdnet", "kaleidoscope"}
 BANDS = {"csv", "raven", "raven-combined", "kaleidoscope", "audacity"}
@@ -88,13 +89,26 @@ def test_events_come_back_exactly(form: str, data: st.DataObject) -> None:
 @settings(max_examples=25, deadline=None)
 def test_wide_tables_hold_what_is_there_and_what_is_not(data: st.DataObject) -> None:
     events = data.draw(event_tables("csv-wide"))
-    names = data.draw(st.lists(st.sampled_from(["dog", "Dog", "a,b", "é"]), min_size=len(events),
-                               max_size=len(events)))  # fmt: skip
-    said = data.draw(st.lists(st.sampled_from(["positive", "negative"]), min_size=len(events),
-                              max_size=len(events)))  # fmt: skip
+    names = data.draw(
+        st.lists(
+            st.sampled_from(["dog", "Dog", "a,b", "é"]), min_size=len(events), max_size=len(events)
+        )
+    )
+    said = data.draw(
+        st.lists(
+            st.sampled_from(["positive", "negative"]), min_size=len(events), max_size=len(events)
+        )
+    )
     events = replace(events, label=np.array(names, np.str_), presence=np.array(said, np.str_))
-    keys = list(zip(events.file.tolist(), events.start_time.tolist(), events.end_time.tolist(),
-                    names, strict=True))  # fmt: skip
+    keys = list(
+        zip(
+            events.file.tolist(),
+            events.start_time.tolist(),
+            events.end_time.tolist(),
+            names,
+            strict=True,
+        )
+    )
     first = [i for i, key in enumerate(keys) if key not in keys[:i]]
     events = events[np.array(first, np.int64)]
     with tempfile.TemporaryDirectory() as name:
@@ -106,10 +120,18 @@ def test_wide_tables_hold_what_is_there_and_what_is_not(data: st.DataObject) -> 
             frame = pd.read_csv(path)
             assert set(frame.columns) >= {"file", "start_time", "end_time", *names}
     order = [
-        sorted(zip(e.file.tolist(), e.start_time.tolist(), e.end_time.tolist(), e.label.tolist(),
-                   e.presence.tolist(), strict=True))
+        sorted(
+            zip(
+                e.file.tolist(),
+                e.start_time.tolist(),
+                e.end_time.tolist(),
+                e.label.tolist(),
+                e.presence.tolist(),
+                strict=True,
+            )
+        )
         for e in (events, again)
-    ]  # fmt: skip
+    ]
     assert order[0] == order[1]
 
 

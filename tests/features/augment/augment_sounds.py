@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from semisonic.features import LogMel, MelOptions
+from semisonic.features.logmel import LogMel
+from semisonic.features.options import MelOptions
 
 MEL = MelOptions(duration=3.0)
 

@@ -11,22 +11,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.features import MelOptions, augment, delta
+from semisonic.core.errors import DataError, OptionError
+from semisonic.features.augment.base import Augmentation
+from semisonic.features.augment.chain import Chain, augmenter
+from semisonic.features.augment.frequency import BandMask, PitchShift, ResizedCrop, TimeMask
+from semisonic.features.augment.mixing import BetweenClass, Mixup, PairMixing
+from semisonic.features.augment.noise import Background, BandGain, Gain, PinkNoise, WhiteNoise
+from semisonic.features.augment.time import TimeCrop, TimeShift, TimeStretch
+from semisonic.features.logmel import delta
+from semisonic.features.options import PRESETS, MelOptions, preset
 
 MAKERS = {
-    "time shift": lambda mel: augment.TimeShift(mel, 60.0),
-    "gain": lambda mel: augment.Gain(mel, 6.0),
-    "band gain": lambda mel: augment.BandGain(mel, 6.0),
-    "time mask": lambda mel: augment.TimeMask(mel, 2, 0.5),
-    "band mask": lambda mel: augment.BandMask(mel, 2, 10),
-    "stretch": lambda mel: augment.Stretch(mel, 0.7, 1.4),
-    "pitch": lambda mel: augment.PitchShift(mel, 4.0),
-    "resized crop": lambda mel: augment.ResizedCrop(mel, 0.8, 10),
-    "white": lambda mel: augment.WhiteNoise(mel, 0.0, 10.0),
-    "pink": lambda mel: augment.PinkNoise(mel, 0.0, 10.0),
-    "background": lambda mel: augment.Background(mel, 0.0, 10.0),
-    "strong": lambda mel: augment.augmenter(augment.preset("strong", mel), mel),
+    "time shift": lambda mel: TimeShift(mel, 60.0),
+    "gain": lambda mel: Gain(mel, 6.0),
+    "band gain": lambda mel: BandGain(mel, 6.0),
+    "time mask": lambda mel: TimeMask(mel, 2, 0.5),
+    "band mask": lambda mel: BandMask(mel, 2, 10),
+    "stretch": lambda mel: TimeStretch(mel, 0.7, 1.4),
+    "pitch": lambda mel: PitchShift(mel, 4.0),
+    "resized crop": lambda mel: ResizedCrop(mel, 0.8, 10),
+    "white": lambda mel: WhiteNoise(mel, 0.0, 10.0),
+    "pink": lambda mel: PinkNoise(mel, 0.0, 10.0),
+    "background": lambda mel: Background(mel, 0.0, 10.0),
+    "strong": lambda mel: augmenter(preset("strong", mel), mel),
 }
 FRONT_ENDS = {
     "plain": MEL,
@@ -40,9 +47,9 @@ FRONT_ENDS = {
 each = pytest.mark.parametrize("name", MAKERS)
 
 
-def made(name: str, mel: MelOptions = MEL) -> augment.Augmentation:
+def made(name: str, mel: MelOptions = MEL) -> Augmentation:
     module = MAKERS[name](mel)
-    assert isinstance(module, augment.Augmentation)
+    assert isinstance(module, Augmentation)
     return module
 
 
@@ -122,7 +129,7 @@ def test_results_are_such_as_the_front_end_gives(name: str, kind: str) -> None:
 def test_no_row_is_changed_at_probability_0_and_half_of_them_at_one_half(name: str) -> None:
     x = features(noise(40, 5))
     module = made(name)
-    if isinstance(module, augment.Chain):
+    if isinstance(module, Chain):
         pytest.skip("a chain always runs; its steps have probabilities")
     torch.manual_seed(0)
     module.probability = 0.0
@@ -165,9 +172,9 @@ def test_everything_is_computed_where_the_features_are(name: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [augment.Mixup(MEL, 0.4), augment.Mixup(MEL, 0.4, "power"), augment.BetweenClass(MEL)],
+    [Mixup(MEL, 0.4), Mixup(MEL, 0.4, "power"), BetweenClass(MEL)],
 )
-def test_pairs_are_mixed_where_they_are(module: augment.PairMixing) -> None:
+def test_pairs_are_mixed_where_they_are(module: PairMixing) -> None:
     x, y = torch.zeros(4, *MEL.shape, device="meta"), torch.zeros(4, 3, device="meta")
     share = torch.zeros(4, device="meta")  # torch cannot draw from Beta there
     assert {part.device.type for part in module.to("meta")(x, y, None, share)} == {"meta"}
@@ -198,32 +205,32 @@ def test_a_level_change_is_refused_where_the_front_end_removes_levels() -> None:
         dataclasses.replace(MEL, peak_normalize=True),
     ):
         with pytest.raises(OptionError, match="takes the level of every clip away"):
-            augment.Gain(mel, 6.0)
+            Gain(mel, 6.0)
         with pytest.raises(OptionError, match="set the gain to 0 dB"):
-            augment.augmenter(augment.PRESETS["weak"], mel)
-        assert augment.preset("weak", mel).gain_db == 0.0
+            augmenter(PRESETS["weak"], mel)
+        assert preset("weak", mel).gain_db == 0.0
 
 
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: augment.TimeShift(MEL, -1.0), "'max_shift': found -1.0 s"),
-        (lambda: augment.Gain(MEL, float("nan")), "'max_db'"),
-        (lambda: augment.BandGain(MEL, 3.0, 1), "'n_points': found 1"),
-        (lambda: augment.TimeMask(MEL, 0, 0.5), "'n_masks'"),
-        (lambda: augment.TimeMask(MEL, 1, 0.001), "at least one frame"),
-        (lambda: augment.TimeMask(MEL, 1, 0.5, fill="maen"), "did you mean 'mean'"),
-        (lambda: augment.BandMask(MEL, 1, 64), "expected 1 to 63"),
-        (lambda: augment.Stretch(MEL, 1.2, 0.8), "lower value first"),
-        (lambda: augment.Stretch(MEL, 0.1, 1.0), "expected 0.25 to 4"),
-        (lambda: augment.Stretch(MEL, 0.8, 1.2, "warp"), "did you mean 'wrap'"),
-        (lambda: augment.PitchShift(MEL, 30.0), "at most 24"),
-        (lambda: augment.WhiteNoise(MEL, 20.0, 10.0), "lower value first"),
-        (lambda: augment.Gain(MEL, 3.0, 1.5), "'probability': found 1.5"),
-        (lambda: augment.TimeCrop(MEL, 9.0), "expected 0.0233 to 3 s"),
-        (lambda: augment.ResizedCrop(MEL, 3.0, 0), "less than a clip"),
-        (lambda: augment.Mixup(MEL, 0.0), "leave mixup out"),
-        (lambda: augment.Mixup(MEL, 0.4, "dB"), "did you mean 'db'"),
+        (lambda: TimeShift(MEL, -1.0), "'max_shift': found -1.0 s"),
+        (lambda: Gain(MEL, float("nan")), "'max_db'"),
+        (lambda: BandGain(MEL, 3.0, 1), "'n_points': found 1"),
+        (lambda: TimeMask(MEL, 0, 0.5), "'n_masks'"),
+        (lambda: TimeMask(MEL, 1, 0.001), "at least one frame"),
+        (lambda: TimeMask(MEL, 1, 0.5, fill="maen"), "did you mean 'mean'"),
+        (lambda: BandMask(MEL, 1, 64), "expected 1 to 63"),
+        (lambda: TimeStretch(MEL, 1.2, 0.8), "lower value first"),
+        (lambda: TimeStretch(MEL, 0.1, 1.0), "expected 0.25 to 4"),
+        (lambda: TimeStretch(MEL, 0.8, 1.2, "warp"), "did you mean 'wrap'"),
+        (lambda: PitchShift(MEL, 30.0), "at most 24"),
+        (lambda: WhiteNoise(MEL, 20.0, 10.0), "lower value first"),
+        (lambda: Gain(MEL, 3.0, 1.5), "'probability': found 1.5"),
+        (lambda: TimeCrop(MEL, 9.0), "expected 0.0233 to 3 s"),
+        (lambda: ResizedCrop(MEL, 3.0, 0), "less than a clip"),
+        (lambda: Mixup(MEL, 0.0), "leave mixup out"),
+        (lambda: Mixup(MEL, 0.4, "dB"), "did you mean 'db'"),
     ],
 )
 def test_options_that_cannot_work_are_named(make: object, text: str) -> None:

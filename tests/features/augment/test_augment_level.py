@@ -7,13 +7,13 @@ import math
 import torch
 from augment_sounds import MEL, features, mixed_batch, noise, padded
 
-from semisonic.features import augment
-from semisonic.features.augment.band_gain import smooth_weights
+from semisonic.features.augment.frequency import BandMask, TimeMask
+from semisonic.features.augment.noise import BandGain, Gain, smooth_weights
 
 
 def test_a_gain_is_that_of_the_samples_and_silence_stays() -> None:
     wave = torch.cat([padded(1, 1.0), noise(1, 4)])
-    found = augment.Gain(MEL, 20.0).change(features(wave), {"gain_db": torch.tensor([12.0, -12.0])})
+    found = Gain(MEL, 20.0).change(features(wave), {"gain_db": torch.tensor([12.0, -12.0])})
     scale = torch.tensor([[10 ** (12 / 20)], [10 ** (-12 / 20)]])
     expected = features(wave * scale)
     loud = expected > -80
@@ -22,7 +22,7 @@ def test_a_gain_is_that_of_the_samples_and_silence_stays() -> None:
 
 
 def test_gains_are_spread_evenly_over_their_range() -> None:
-    gain = augment.Gain(MEL, 6.0).draw(torch.zeros(5000, 1, 1, 1))["gain_db"]
+    gain = Gain(MEL, 6.0).draw(torch.zeros(5000, 1, 1, 1))["gain_db"]
     assert -6 <= gain.min() < -5.9
     assert 5.9 < gain.max() <= 6
     assert abs(gain.mean()) < 0.2
@@ -30,7 +30,7 @@ def test_gains_are_spread_evenly_over_their_range() -> None:
 
 def test_a_band_gain_is_one_smooth_curve_for_all_frames() -> None:
     x = features(noise(50, 2))
-    curve = augment.BandGain(MEL, 6.0, 5)(x) - x
+    curve = BandGain(MEL, 6.0, 5)(x) - x
     assert torch.allclose(curve, curve[..., :1].expand_as(curve), atol=1e-4)
     curve = curve[:, 0, :, 0]
     assert curve.abs().max() <= 6.0 + 1e-4
@@ -54,7 +54,7 @@ def hidden(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 def test_time_masks_are_whole_frames_of_the_mean_within_their_limits() -> None:
     x = features(noise(20, 3)).repeat(10, 1, 1, 1)
-    y = augment.TimeMask(MEL, 2, 0.4)(x)
+    y = TimeMask(MEL, 2, 0.4)(x)
     cells = hidden(x, y)
     frames = cells.all(1)
     assert torch.equal(cells, frames[:, None].expand_as(cells))
@@ -71,7 +71,7 @@ def test_time_masks_are_whole_frames_of_the_mean_within_their_limits() -> None:
 def test_a_time_mask_never_hides_a_short_sound_and_never_fills_its_padding() -> None:
     x = features(padded(20, 0.5)).repeat(10, 1, 1, 1).roll(60, 3)  # silence on both sides
     sounds = (x > -60).any(2)[:, 0]
-    y = augment.TimeMask(MEL, 1, 2.0, max_share=0.2)(x)
+    y = TimeMask(MEL, 1, 2.0, max_share=0.2)(x)
     frames = hidden(x, y).any(1)
     assert not (frames & ~sounds).any()
     assert frames.sum(1).max() <= 0.2 * sounds.sum(1).max()
@@ -81,8 +81,8 @@ def test_a_time_mask_never_hides_a_short_sound_and_never_fills_its_padding() -> 
 def test_masks_of_silence_hold_silence() -> None:
     x = features(noise(50, 3))
     for module in (
-        augment.TimeMask(MEL, 1, 0.5, fill="silence"),
-        augment.BandMask(MEL, 1, 10, fill="silence"),
+        TimeMask(MEL, 1, 0.5, fill="silence"),
+        BandMask(MEL, 1, 10, fill="silence"),
     ):
         y = module(x)
         assert (y[hidden(x, y)[:, None]] == -100).all()
@@ -91,7 +91,7 @@ def test_masks_of_silence_hold_silence() -> None:
 
 def test_band_masks_are_whole_bands_within_their_limits() -> None:
     x = features(noise(20, 3)).repeat(15, 1, 1, 1)
-    cells = hidden(x, augment.BandMask(MEL, 2, 8)(x))
+    cells = hidden(x, BandMask(MEL, 2, 8)(x))
     bands = cells.all(2)
     assert torch.equal(cells, bands[:, :, None].expand_as(cells))
     assert 8 < bands.sum(1).max() <= 16
@@ -100,7 +100,7 @@ def test_band_masks_are_whole_bands_within_their_limits() -> None:
 
 def test_masks_leave_silence_between_sounds_alone() -> None:
     x = mixed_batch()
-    y = augment.BandMask(MEL, 4, 30)(x)
+    y = BandMask(MEL, 4, 30)(x)
     silent = (x <= -100).all(2, keepdim=True).expand_as(x)
     assert silent.any()
     assert torch.equal(y[silent], x[silent])

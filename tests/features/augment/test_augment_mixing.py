@@ -8,12 +8,17 @@ import pytest
 import torch
 from augment_sounds import MEL, features, mixed_batch, noise, tone
 
-from semisonic.base.errors import DataError
-from semisonic.features import augment
-from semisonic.features.augment.levels import Levels
-from semisonic.features.augment.loudness import a_weights, loudness_db
+from semisonic.core.errors import DataError
+from semisonic.features.augment.base import PowerScale, a_weights, loudness_db
+from semisonic.features.augment.mixing import (
+    BetweenClass,
+    Mixup,
+    blend,
+    mix_by_loudness,
+    other_rows,
+)
 
-LEVELS = Levels(MEL)
+LEVELS = PowerScale(MEL)
 
 
 def targets(n: int = 6) -> torch.Tensor:
@@ -22,7 +27,7 @@ def targets(n: int = 6) -> torch.Tensor:
 
 def test_targets_say_which_clips_were_mixed_and_how_much() -> None:
     x, y = mixed_batch(), targets()
-    mixed_x, mixed_y = augment.Mixup(MEL, 1.0)(x, y)
+    mixed_x, mixed_y = Mixup(MEL, 1.0)(x, y)
     assert torch.allclose(mixed_y.sum(1), torch.ones(6))
     rebuilt = torch.einsum("bn,ncmf->bcmf", mixed_y, x)  # the targets are the weights in dB
     assert torch.allclose(mixed_x, rebuilt, atol=1e-3)
@@ -33,15 +38,15 @@ def test_targets_say_which_clips_were_mixed_and_how_much() -> None:
 def test_shares_are_those_of_the_beta_distribution() -> None:
     x = torch.zeros(4000, 1, 1, 1)
     for alpha in (0.4, 2.0):
-        share = augment.Mixup(MEL, alpha).draw_share(x)
+        share = Mixup(MEL, alpha).draw_share(x)
         assert abs(share.mean() - 0.5) < 0.02
         assert abs(share.var() - 1 / (4 * (2 * alpha + 1))) < 0.01
-        assert augment.Mixup(MEL, alpha, keep_larger=True).draw_share(x).min() >= 0.5
+        assert Mixup(MEL, alpha, keep_larger=True).draw_share(x).min() >= 0.5
 
 
 @pytest.mark.parametrize("name", ["db", "power", "between class"])
 def test_a_given_partner_and_share_are_used(name: str) -> None:
-    module = augment.BetweenClass(MEL) if name == "between class" else augment.Mixup(MEL, 1.0, name)
+    module = BetweenClass(MEL) if name == "between class" else Mixup(MEL, 1.0, name)
     x, y = mixed_batch(), targets()
     other = features(noise(6, 9)), torch.full((6, 6), 1 / 6)
     share = torch.tensor([0.0, 0.25, 0.5, 0.5, 0.75, 1.0])
@@ -55,22 +60,22 @@ def test_a_given_partner_and_share_are_used(name: str) -> None:
 def test_power_is_blended_as_energy() -> None:
     x = features(torch.cat([tone(300), tone(3000)]))
     share = torch.tensor([0.5, 0.5])
-    y = augment.blend(x, x.flip(0), share, "power", LEVELS)
+    y = blend(x, x.flip(0), share, "power", LEVELS)
     expected = 10 * torch.log10((10 ** (x / 10) + 10 ** (x.flip(0) / 10)) / 2)
     assert torch.allclose(y, expected, atol=1e-2)
 
 
 def test_nothing_is_mixed_in_eval_and_class_numbers_are_refused() -> None:
     x, y = mixed_batch(), targets()
-    same_x, same_y = augment.BetweenClass(MEL).eval()(x, y)
+    same_x, same_y = BetweenClass(MEL).eval()(x, y)
     assert torch.equal(same_x, x)
     assert torch.equal(same_y, y)
     with pytest.raises(DataError, match="one_hot"):
-        augment.Mixup(MEL, 0.4)(x, torch.arange(6))
+        Mixup(MEL, 0.4)(x, torch.arange(6))
     with pytest.raises(DataError, match="found partners of shapes"):
-        augment.Mixup(MEL, 0.4)(x, y, (x[:3], y[:3]))
+        Mixup(MEL, 0.4)(x, y, (x[:3], y[:3]))
     with pytest.raises(DataError, match="found shares of shape"):
-        augment.Mixup(MEL, 0.4)(x, y, None, torch.rand(3))
+        Mixup(MEL, 0.4)(x, y, None, torch.rand(3))
 
 
 def test_between_class_is_the_papers_sum_of_samples() -> None:
@@ -80,18 +85,18 @@ def test_between_class_is_the_papers_sum_of_samples() -> None:
     for r in (0.2, 0.5, 0.8):
         p = 1 / (1 + 10 ** (gap / 20) * (1 - r) / r)
         wave = (p * a + (1 - p) * b) / (p**2 + (1 - p) ** 2) ** 0.5
-        found = augment.mix_by_loudness(features(a), features(b), torch.tensor([r]), LEVELS)
+        found = mix_by_loudness(features(a), features(b), torch.tensor([r]), LEVELS)
         assert abs((found - features(wave)).mean()) < 0.5
 
 
 def test_at_equal_shares_both_are_equally_loud_whatever_they_were() -> None:
     quiet, loud = features(0.03 * tone(400)), features(tone(4000))
-    y = augment.mix_by_loudness(quiet, loud, torch.tensor([0.5]), LEVELS)
+    y = mix_by_loudness(quiet, loud, torch.tensor([0.5]), LEVELS)
     low, high = loudness_db(y[:, :, :32], _half(0)), loudness_db(y[:, :, 32:], _half(1))
     assert abs(float(low - high)) < 0.5
 
 
-class _half(Levels):
+class _half(PowerScale):
     """Loudness of the lower or the upper half of the bands."""
 
     def __init__(self, which: int) -> None:
@@ -113,12 +118,12 @@ def test_the_a_curve_is_that_of_the_standard() -> None:
 def test_beside_silence_a_sound_stays_as_it_is() -> None:
     x, silence = features(noise(1, 1)), features(torch.zeros(1, MEL.n_samples))
     share = torch.tensor([0.4])
-    assert torch.allclose(augment.mix_by_loudness(x, silence, share, LEVELS), x, atol=1e-3)
-    assert torch.allclose(augment.mix_by_loudness(silence, x, share, LEVELS), x, atol=1e-3)
+    assert torch.allclose(mix_by_loudness(x, silence, share, LEVELS), x, atol=1e-3)
+    assert torch.allclose(mix_by_loudness(silence, x, share, LEVELS), x, atol=1e-3)
 
 
 def test_every_other_row_is_used_once_and_never_the_same() -> None:
     for _ in range(20):
-        other = augment.other_rows(5, torch.device("cpu"))
+        other = other_rows(5, torch.device("cpu"))
         assert sorted(other.tolist()) == list(range(5))
         assert (other != torch.arange(5)).all()

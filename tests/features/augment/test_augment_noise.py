@@ -10,12 +10,13 @@ import torch
 from augment_sounds import MEL, features, harmonics, mixed_batch, noise, padded, tone
 from torch import Tensor
 
-from semisonic.features import LogMel, MelOptions, augment
-from semisonic.features.augment.colours import coloured_noise
-from semisonic.features.augment.loudness import band_widths
+from semisonic.features.augment.base import band_widths
+from semisonic.features.augment.noise import Background, PinkNoise, WhiteNoise, coloured_noise
 from semisonic.features.filterbank import band_edges_hz
+from semisonic.features.logmel import LogMel
+from semisonic.features.options import MelOptions
 
-KINDS = {"white": augment.WhiteNoise, "pink": augment.PinkNoise}
+KINDS = {"white": WhiteNoise, "pink": PinkNoise}
 LONG = dataclasses.replace(MEL, duration=20.0)
 
 
@@ -74,13 +75,13 @@ def test_magnitudes_come_close_too() -> None:
     wave = noise(1, 1, mel)
     hiss = noise(1, 2, mel)
     real = LogMel(mel)(wave + hiss)[0, 0].mean(1)
-    made = augment.WhiteNoise(mel, 0.0, 0.0)(LogMel(mel)(wave))[0, 0].mean(1)
+    made = WhiteNoise(mel, 0.0, 0.0)(LogMel(mel)(wave))[0, 0].mean(1)
     assert (real - made).abs().max() < 1.0
 
 
 def test_a_background_is_another_clip_of_the_batch_at_its_ratio() -> None:
     x = mixed_batch()
-    module = augment.Background(MEL, 4.0, 4.0)
+    module = Background(MEL, 4.0, 4.0)
     drawn = module.draw(x)
     assert (drawn["other"] != torch.arange(len(x))).all()
     y = module.change(x, drawn)
@@ -91,7 +92,7 @@ def test_a_background_is_another_clip_of_the_batch_at_its_ratio() -> None:
 def test_a_background_starts_anywhere_and_goes_round() -> None:
     x = features(torch.cat([tone(300), tone(3000)]))
     bank = features(torch.cat([padded(1, 0.5)]))
-    module = augment.Background(MEL, 0.0, 0.0, bank)
+    module = Background(MEL, 0.0, 0.0, bank)
     drawn = module.draw(x)
     drawn["start"] = torch.tensor([0.0, 0.5])
     y = energy(module.change(x, drawn)) - energy(x)
@@ -105,12 +106,12 @@ def test_a_background_starts_anywhere_and_goes_round() -> None:
 
 def test_a_bank_of_another_length_is_used_and_single_clips_stay() -> None:
     x = features(noise(1, 1))
-    assert torch.equal(augment.Background(MEL, 0.0, 0.0)(x), x)
+    assert torch.equal(Background(MEL, 0.0, 0.0)(x), x)
     bank = features(noise(3, 5, LONG), LONG)
     assert bank.shape[3] > x.shape[3]
-    assert not torch.equal(augment.Background(MEL, 0.0, 0.0, bank)(x), x)
+    assert not torch.equal(Background(MEL, 0.0, 0.0, bank)(x), x)
 
 
 def test_where_either_is_silent_the_clip_stays() -> None:
     x = features(torch.cat([noise(1, 1), torch.zeros(1, MEL.n_samples)]))
-    assert torch.allclose(augment.Background(MEL, 0.0, 0.0)(x), x, atol=1e-3)
+    assert torch.allclose(Background(MEL, 0.0, 0.0)(x), x, atol=1e-3)

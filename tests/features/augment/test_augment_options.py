@@ -11,8 +11,9 @@ import torch
 from augment_sounds import MEL, mixed_batch
 from torch import nn
 
-from semisonic.base.errors import OptionError
-from semisonic.features.augment import PRESETS, AugmentOptions, Chain, augmenter, preset
+from semisonic.core.errors import OptionError
+from semisonic.features.augment.chain import Chain, augmenter
+from semisonic.features.options import PRESETS, AugmentOptions, preset
 
 SWITCHES = {
     "time_shift": 1.0,

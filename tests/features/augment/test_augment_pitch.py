@@ -8,11 +8,12 @@ import soxr
 import torch
 from augment_sounds import MEL, features, harmonics, noise, tone
 
-from semisonic.features import augment, hz_to_mel
+from semisonic.features.augment.frequency import PitchShift
+from semisonic.features.filterbank import hz_to_mel
 
 
 def shifted(wave: torch.Tensor, semitones: float) -> torch.Tensor:
-    module = augment.PitchShift(MEL, 24.0)
+    module = PitchShift(MEL, 24.0)
     return module.change(features(wave), {"semitones": torch.tensor([semitones])})
 
 
@@ -63,7 +64,7 @@ def test_beyond_the_highest_band_the_last_one_goes_on() -> None:
 
 
 def test_intervals_are_drawn_anew_and_stay_within_their_limit() -> None:
-    drawn = augment.PitchShift(MEL, 3.0).draw(torch.zeros(3000, 1, 1, 1))["semitones"]
+    drawn = PitchShift(MEL, 3.0).draw(torch.zeros(3000, 1, 1, 1))["semitones"]
     assert len(drawn.unique()) > 2900
     assert -3 <= drawn.min() < -2.9
     assert 2.9 < drawn.max() <= 3

@@ -7,16 +7,18 @@ import pytest
 import torch
 from augment_sounds import MEL, features, harmonics, noise, padded, tone
 
-from semisonic.base.errors import DataError
-from semisonic.features import LogMel, augment
-from semisonic.features.augment.places import OUTSIDE
+from semisonic.core.errors import DataError
+from semisonic.features.augment.frequency import ResizedCrop
+from semisonic.features.augment.time import TimeCrop, TimeShift, TimeStretch
+from semisonic.features.augment.warp import OUTSIDE
+from semisonic.features.logmel import LogMel
 
 FRAME = MEL.hop_length / MEL.sample_rate  # s
 
 
 def test_a_shift_is_that_of_the_samples() -> None:
     wave = padded(1, 0.6, 3) + 0.1 * tone(900)
-    module = augment.TimeShift(MEL, 60.0)
+    module = TimeShift(MEL, 60.0)
     found = module.change(features(wave), {"shift": torch.tensor([31])})
     expected = features(wave.roll(31 * MEL.hop_length, 1))
     inside = torch.ones(MEL.n_frames, dtype=torch.bool)
@@ -29,11 +31,11 @@ def test_a_shift_is_that_of_the_samples() -> None:
 
 def test_shifts_stay_within_their_limit_and_reach_everywhere() -> None:
     x = torch.zeros(4000, 1, MEL.n_mels, MEL.n_frames)
-    limited = augment.TimeShift(MEL, 0.25).draw(x)["shift"]
+    limited = TimeShift(MEL, 0.25).draw(x)["shift"]
     most = round(0.25 / FRAME)
     assert limited.min() == -most
     assert limited.max() == most
-    assert len(augment.TimeShift(MEL, 2.0).draw(x)["shift"].unique()) == MEL.n_frames
+    assert len(TimeShift(MEL, 2.0).draw(x)["shift"].unique()) == MEL.n_frames
 
 
 def clicks(times: list[float]) -> torch.Tensor:
@@ -54,7 +56,7 @@ def onsets(x: torch.Tensor) -> list[float]:
 @pytest.mark.parametrize("factor", [0.8, 1.25])
 def test_events_of_a_stretched_clip_move_away_from_or_towards_the_centre(factor: float) -> None:
     times = [0.9, 1.3, 2.0]
-    module = augment.Stretch(MEL, 0.5, 2.0)
+    module = TimeStretch(MEL, 0.5, 2.0)
     drawn = {"factor": torch.tensor([factor]), "centre": torch.tensor([0.5])}
     found = onsets(module.change(features(clicks(times)), drawn))
     centre = (MEL.n_frames - 1) / 2 * FRAME
@@ -71,7 +73,7 @@ def test_a_stretch_is_close_to_that_of_librosa() -> None:
     spectrum = torch.stft(wave, 2048, window=window, return_complex=True)
     faster = torch.from_numpy(librosa.phase_vocoder(spectrum.numpy(), rate=1.25))
     expected = LogMel(MEL)(torch.istft(faster, 2048, window=window))
-    module = augment.Stretch(MEL, 0.5, 2.0, "silence")
+    module = TimeStretch(MEL, 0.5, 2.0, "silence")
     drawn = {"factor": torch.tensor([1.25]), "centre": torch.tensor([0.0])}
     found = module.change(features(wave), drawn)
     n = expected.shape[3] - 4
@@ -81,7 +83,7 @@ def test_a_stretch_is_close_to_that_of_librosa() -> None:
 
 def test_levels_are_kept_by_a_stretch_and_factors_are_even_in_octaves() -> None:
     x = features(noise(60, 1))
-    module = augment.Stretch(MEL, 0.5, 2.0)
+    module = TimeStretch(MEL, 0.5, 2.0)
     assert abs(module(x).mean() - x.mean()) < 0.2
     factor = module.draw(torch.zeros(4000, 1, 1, 1))["factor"]
     assert factor.min() >= 0.5
@@ -94,7 +96,7 @@ def test_a_faster_clip_goes_round_or_gets_silence_as_is_natural() -> None:
     drawn = {"factor": torch.tensor([1.5]), "centre": torch.tensor([0.0])}
     silent = {
         kind: [
-            int((augment.Stretch(MEL, 0.5, 2.0, kind).change(x, drawn) < -99).all(2).sum())
+            int((TimeStretch(MEL, 0.5, 2.0, kind).change(x, drawn) < -99).all(2).sum())
             for x in (full, short)
         ]
         for kind in OUTSIDE
@@ -109,7 +111,7 @@ def test_a_faster_clip_goes_round_or_gets_silence_as_is_natural() -> None:
 
 
 def test_a_crop_is_a_part_of_the_clip_with_the_frames_of_its_duration() -> None:
-    module = augment.TimeCrop(MEL, 1.0)
+    module = TimeCrop(MEL, 1.0)
     x = torch.arange(MEL.n_frames).float().expand(8, 1, MEL.n_mels, -1).contiguous()
     y = module(x)
     expected = features(torch.zeros(1, MEL.sample_rate), MEL).shape[3]
@@ -121,7 +123,7 @@ def test_a_crop_is_a_part_of_the_clip_with_the_frames_of_its_duration() -> None:
 
 def test_a_crop_holds_sound_even_of_a_clip_that_is_mostly_padding() -> None:
     x = features(padded(60, 0.5))
-    y = augment.TimeCrop(MEL, 0.8)(x)
+    y = TimeCrop(MEL, 0.8)(x)
     sounding = (y.amax(2) > -60)[:, 0].sum(1)
     assert sounding.min() >= 10  # half of half a second
     at = (y.amax(2)[:, 0] > -60).float().argmax(1)
@@ -129,37 +131,39 @@ def test_a_crop_holds_sound_even_of_a_clip_that_is_mostly_padding() -> None:
 
 
 def test_a_crop_of_silence_allowed_is_anywhere() -> None:
-    y = augment.TimeCrop(MEL, 0.8, min_share=0.0)(features(padded(60, 0.5)))
+    y = TimeCrop(MEL, 0.8, min_share=0.0)(features(padded(60, 0.5)))
     assert ((y <= -99).all(2).all(2)).any()
 
 
 def test_a_crop_keeps_away_from_faint_noise_when_asked() -> None:
     wave = padded(60, 0.5) + 1e-2 * noise(60, 9)  # 40 dB below
-    near = augment.TimeCrop(MEL, 0.8, quiet_db=30.0)(features(wave))
+    near = TimeCrop(MEL, 0.8, quiet_db=30.0)(features(wave))
     assert (near.amax((1, 2, 3)) > -30).all()
-    far = augment.TimeCrop(MEL, 0.8)(features(wave))
+    far = TimeCrop(MEL, 0.8)(features(wave))
     assert not (far.amax((1, 2, 3)) > -30).all()
 
 
 def test_a_crop_refuses_a_clip_that_is_shorter() -> None:
     with pytest.raises(DataError, match="found clips of 20 frames"):
-        augment.TimeCrop(MEL, 1.0)(torch.zeros(2, 1, MEL.n_mels, 20))
+        TimeCrop(MEL, 1.0)(torch.zeros(2, 1, MEL.n_mels, 20))
 
 
 def test_a_resized_crop_is_a_window_stretched_over_the_whole() -> None:
     ramp = torch.arange(MEL.n_frames).float().expand(1, 1, MEL.n_mels, -1)
-    module = augment.ResizedCrop(MEL, 1.0, 0)
+    module = ResizedCrop(MEL, 1.0, 0)
     cut = 40.0
     drawn = {
-        "cut": torch.tensor([cut]), "start": torch.tensor([0.25]),
-        "cut_bands": torch.tensor([0.0]), "low": torch.tensor([0.0]),
-    }  # fmt: skip
+        "cut": torch.tensor([cut]),
+        "start": torch.tensor([0.25]),
+        "cut_bands": torch.tensor([0.0]),
+        "low": torch.tensor([0.0]),
+    }
     y = module.change(ramp, drawn)[0, 0, 0]
     assert abs(float(y[0]) - 9.66) < 0.5  # a quarter of 40 frames is cut in front
     assert abs(float(y[-1]) - (MEL.n_frames - 1 - 30)) < 0.5
     assert torch.allclose(y.diff(), y.diff().mean(), atol=1e-3)
     bands = torch.arange(MEL.n_mels).float()[:, None].expand(1, 1, -1, MEL.n_frames)
     drawn["cut_bands"], drawn["low"] = torch.tensor([16.0]), torch.tensor([1.0])
-    y = augment.ResizedCrop(MEL, 0.0, 16).change(bands.contiguous(), drawn)[0, 0, :, 0]
+    y = ResizedCrop(MEL, 0.0, 16).change(bands.contiguous(), drawn)[0, 0, :, 0]
     assert abs(float(y[0]) - 16) < 0.5
     assert abs(float(y[-1]) - 63) < 0.5

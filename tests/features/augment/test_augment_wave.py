@@ -12,23 +12,25 @@ import torch
 from augment_sounds import noise
 from torch import Tensor
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.features.augment import wave
-from semisonic.features.augment.wave.vocoder import analysed
+from semisonic.core.errors import DataError, OptionError
+from semisonic.features.augment.frequency import WavePitchShift, played
+from semisonic.features.augment.noise import WaveBackground, WaveGain, WavePinkNoise, WaveWhiteNoise
+from semisonic.features.augment.time import WaveSpeed, WaveTimeShift, WaveTimeStretch
+from semisonic.features.augment.warp import analysed, phase_vocoder, resampled
 
 RATE = 16000
 N = 24000
 
 MAKERS = {
-    "shift": lambda: wave.TimeShift(RATE, 9.0),
-    "delay": lambda: wave.TimeShift(RATE, 0.5, "delay"),
-    "gain": lambda: wave.Gain(RATE, 6.0),
-    "speed": lambda: wave.Speed(RATE, 0.8, 1.25),
-    "stretch": lambda: wave.Stretch(RATE, 0.8, 1.25),
-    "pitch": lambda: wave.PitchShift(RATE, 4.0),
-    "white": lambda: wave.WhiteNoise(RATE, 0.0, 20.0),
-    "pink": lambda: wave.PinkNoise(RATE, 0.0, 20.0),
-    "background": lambda: wave.Background(RATE, 0.0, 20.0),
+    "shift": lambda: WaveTimeShift(RATE, 9.0),
+    "delay": lambda: WaveTimeShift(RATE, 0.5, "delay"),
+    "gain": lambda: WaveGain(RATE, 6.0),
+    "speed": lambda: WaveSpeed(RATE, 0.8, 1.25),
+    "stretch": lambda: WaveTimeStretch(RATE, 0.8, 1.25),
+    "pitch": lambda: WavePitchShift(RATE, 4.0),
+    "white": lambda: WaveWhiteNoise(RATE, 0.0, 20.0),
+    "pink": lambda: WavePinkNoise(RATE, 0.0, 20.0),
+    "background": lambda: WaveBackground(RATE, 0.0, 20.0),
 }
 each = pytest.mark.parametrize("name", MAKERS)
 
@@ -89,10 +91,10 @@ def test_waves_are_changed_with_the_probability_asked_for(name: str) -> None:
 def test_a_wave_goes_round_or_is_delayed() -> None:
     x = batch()[:2]
     shift = torch.tensor([100, 24000 - 100])
-    y = wave.TimeShift(RATE, 9.0).change(x, {"shift": shift})
+    y = WaveTimeShift(RATE, 9.0).change(x, {"shift": shift})
     assert torch.equal(y[0], x[0].roll(100))
     assert torch.equal(y[1], x[1].roll(-100))
-    late = wave.TimeShift(RATE, 0.5, "delay")
+    late = WaveTimeShift(RATE, 0.5, "delay")
     y = late.change(x, {"shift": torch.tensor([100, 0])})
     assert torch.equal(y[0, 100:], x[0, :-100])
     assert not y[0, :100].any()
@@ -108,7 +110,7 @@ def test_reading_between_samples_is_as_good_as_soxr(factor: float) -> None:
     low = soxr.resample(rng.standard_normal(12000).astype(np.float32), 1.0, 2.0, "VHQ")
     x = torch.from_numpy(low[:N])[None]  # nothing above a quarter of the rate
     place = torch.arange(14000, dtype=torch.float64) * factor + 500.25
-    found = wave.resampled(x, place[None], torch.tensor([factor]))[0]
+    found = resampled(x, place[None], torch.tensor([factor]))[0]
     fine = soxr.resample(low[:N], 1.0, 64.0, "VHQ")  # every 64th of a sample
     expected = torch.from_numpy(fine)[(place * 64).round().long()]
     error = (found - expected).square().mean() / expected.square().mean()
@@ -117,8 +119,8 @@ def test_reading_between_samples_is_as_good_as_soxr(factor: float) -> None:
 
 def test_no_mirrored_frequencies_when_played_faster() -> None:
     place = torch.arange(15000, dtype=torch.float64)[None] * 1.5
-    high = wave.resampled(sine(7000), place, torch.tensor([1.5]))[:, 500:-500]
-    kept = wave.resampled(sine(4500), place, torch.tensor([1.5]))[:, 500:-500]
+    high = resampled(sine(7000), place, torch.tensor([1.5]))[:, 500:-500]
+    kept = resampled(sine(4500), place, torch.tensor([1.5]))[:, 500:-500]
     assert high.square().mean() < 1e-5 * sine(7000).square().mean()
     assert abs(10 * torch.log10(kept.square().mean() / sine(1).square().mean())) < 0.1
 
@@ -126,8 +128,8 @@ def test_no_mirrored_frequencies_when_played_faster() -> None:
 @pytest.mark.parametrize("factor", [0.8, 1.25])
 def test_speed_moves_pitch_and_stretch_does_not(factor: float) -> None:
     drawn = {"factor": torch.tensor([factor]), "centre": torch.tensor([0.3])}
-    faster = wave.Speed(RATE, 0.5, 2.0).change(sine(1000), drawn)
-    longer = wave.Stretch(RATE, 0.5, 2.0).change(sine(1000), drawn)
+    faster = WaveSpeed(RATE, 0.5, 2.0).change(sine(1000), drawn)
+    longer = WaveTimeStretch(RATE, 0.5, 2.0).change(sine(1000), drawn)
     assert abs(peak_hz(faster) - 1000 * factor) < 1
     assert abs(peak_hz(longer) - 1000) < 2
     for y in (faster, longer):
@@ -152,7 +154,7 @@ def test_the_vocoder_is_that_of_librosa(rate: float) -> None:
     spectrum = analysed(batch().double())
     expected = librosa.phase_vocoder(spectrum.numpy(), rate=rate)
     place = torch.arange(expected.shape[2], dtype=torch.float64) * rate
-    found = wave.phase_vocoder(spectrum, place.expand(5, -1)).numpy()
+    found = phase_vocoder(spectrum, place.expand(5, -1)).numpy()
     assert np.abs(found - expected).max() < 1e-6 * np.abs(expected).max()
 
 
@@ -161,7 +163,7 @@ def test_a_tone_is_shifted_by_the_interval_and_keeps_its_time(semitones: float) 
     x = sine(800)
     x[:, :6000] = 0.0
     x[:, 18000:] = 0.0
-    module = wave.PitchShift(RATE, 12.0)
+    module = WavePitchShift(RATE, 12.0)
     y = module.change(x, {"semitones": torch.tensor([semitones])})
     assert abs(peak_hz(y) - 800 * 2 ** (semitones / 12)) < 3
     envelope = y[0].abs() > 0.05
@@ -173,7 +175,7 @@ def test_a_tone_is_shifted_by_the_interval_and_keeps_its_time(semitones: float) 
 def test_pitch_shifted_noise_is_that_of_librosa() -> None:
     """Band levels, since phases are free."""
     x = batch()[:1]
-    y = wave.played(x, torch.ones(1), torch.tensor([-4.0]), 4.0)
+    y = played(x, torch.ones(1), torch.tensor([-4.0]), 4.0)
     ratio = 2 ** (-4 / 12)
     stretched = librosa.phase_vocoder(analysed(x).numpy()[0], rate=1 / ratio)
     long = torch.istft(torch.from_numpy(stretched)[None], 2048, 512, window=torch.hann_window(2048))
@@ -188,9 +190,9 @@ def test_pitch_shifted_noise_is_that_of_librosa() -> None:
 def test_the_ratio_of_samples_is_what_was_asked_for(kind: str) -> None:
     x = batch()
     module = {
-        "white": wave.WhiteNoise(RATE, 13.0, 13.0),
-        "pink": wave.PinkNoise(RATE, 13.0, 13.0),
-        "background": wave.Background(RATE, 13.0, 13.0),
+        "white": WaveWhiteNoise(RATE, 13.0, 13.0),
+        "pink": WavePinkNoise(RATE, 13.0, 13.0),
+        "background": WaveBackground(RATE, 13.0, 13.0),
     }[kind]
     y = module(x)
     found = 10 * torch.log10(x.square().mean(1) / (y - x).square().mean(1))
@@ -199,7 +201,7 @@ def test_the_ratio_of_samples_is_what_was_asked_for(kind: str) -> None:
 
 def test_pink_noise_falls_by_three_decibel_an_octave() -> None:
     clean = noise(1, 1)[:, :N]
-    y = wave.PinkNoise(RATE, -20.0, -20.0)(clean) - clean
+    y = WavePinkNoise(RATE, -20.0, -20.0)(clean) - clean
     power = torch.fft.rfft(y[0]).abs().square()
     hz = np.array([50 * 2**k for k in range(7)])
     bands = [float(power[int(low * N / RATE) : int(2 * low * N / RATE)].mean()) for low in hz]
@@ -209,26 +211,26 @@ def test_pink_noise_falls_by_three_decibel_an_octave() -> None:
 
 def test_a_bank_of_backgrounds_is_used_from_any_start() -> None:
     bank = sine(3000, 100_000)
-    module = wave.Background(RATE, 0.0, 0.0, bank)
+    module = WaveBackground(RATE, 0.0, 0.0, bank)
     x = batch()[:3]
     added = module(x) - x
     assert all(abs(peak_hz(row[None]) - 3000) < 2 for row in added)
     for i, j in ((0, 1), (0, 2), (1, 2)):
         assert (added[i] - added[j]).abs().max() > 0.02
     one = batch()[:1]
-    assert torch.equal(wave.Background(RATE, 0.0, 0.0)(one), one)
+    assert torch.equal(WaveBackground(RATE, 0.0, 0.0)(one), one)
     with pytest.raises(DataError, match="without clips"):
-        wave.Background(RATE, 0.0, 0.0, torch.zeros(0, 10))
+        WaveBackground(RATE, 0.0, 0.0, torch.zeros(0, 10))
 
 
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: wave.Gain(0, 3.0), "'sample_rate': found 0"),
-        (lambda: wave.TimeShift(RATE, 1.0, "warp"), "did you mean 'wrap'"),
-        (lambda: wave.Speed(RATE, 0.5, 9.0), "expected 0.25 to 4"),
-        (lambda: wave.PitchShift(RATE, 25.0), "at most 24"),
-        (lambda: wave.WhiteNoise(RATE, 5.0, 1.0), "lower value first"),
+        (lambda: WaveGain(0, 3.0), "'sample_rate': found 0"),
+        (lambda: WaveTimeShift(RATE, 1.0, "warp"), "did you mean 'wrap'"),
+        (lambda: WaveSpeed(RATE, 0.5, 9.0), "expected 0.25 to 4"),
+        (lambda: WavePitchShift(RATE, 25.0), "at most 24"),
+        (lambda: WaveWhiteNoise(RATE, 5.0, 1.0), "lower value first"),
     ],
 )
 def test_options_of_waves_that_cannot_work_are_named(make: object, text: str) -> None:

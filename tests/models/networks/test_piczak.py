@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from semisonic.base.errors import ModelError
-from semisonic.features import MelOptions
-from semisonic.models import build, create
+from semisonic.core.errors import ModelError
+from semisonic.features.options import MelOptions
+from semisonic.models.catalogue import create
+from semisonic.models.sound_model import build
 
 SEGMENT = MelOptions(duration=20480 / 22050, n_mels=60, deltas=True)
 

@@ -9,20 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from semisonic.base.errors import ModelError
-from semisonic.features import MelOptions
-from semisonic.learning.two_views import pooled
-from semisonic.models import (
-    build,
-    build_autoencoder,
-    build_encoder,
-    create,
-    load,
-    load_encoder,
-    save,
-    save_encoder,
-    transfer,
-)
+from semisonic.core.errors import ModelError
+from semisonic.features.options import MelOptions
+from semisonic.learning.contrastive import pooled
+from semisonic.models.autoencoder import build_autoencoder
+from semisonic.models.catalogue import create
+from semisonic.models.model_file import load, load_encoder, save, save_encoder
+from semisonic.models.pretrained import build_encoder, transfer
+from semisonic.models.sound_model import build
 
 TEN = [f"class {i}" for i in range(10)]
 ANY = MelOptions(duration=0.6, n_mels=24)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from semisonic.models import count_macs, count_parameters, create
+from semisonic.models.catalogue import create
+from semisonic.models.inspection import count_macs, count_parameters
 
 SECONDS = 44_100
 
@@ -89,12 +90,27 @@ def test_the_transformer_is_small() -> None:
         # (convolution, pool) twice, without what only changes values
         ("piczak-short", SHORT, [(80, 4, 36), (80, 1, 12), (80, 1, 10), (80, 1, 3)]),
         ("piczak-long", LONG, [(80, 4, 96), (80, 1, 32), (80, 1, 30), (80, 1, 10)]),
-        ("cnn2", (1, 128, 500), [(32, 62, 126), (32, 31, 63), (128, 29, 61), (128, 14, 30),
-                                 (128, 12, 28), (128, 6, 14), (128, 4, 12), (128, 2, 6)]),
-        ("cnn3", (1, 64, 216), [(32, 62, 126), (32, 31, 63), (64, 29, 61), (64, 14, 30),
-                                (128, 12, 28), (128, 6, 14)]),
+        (
+            "cnn2",
+            (1, 128, 500),
+            [
+                (32, 62, 126),
+                (32, 31, 63),
+                (128, 29, 61),
+                (128, 14, 30),
+                (128, 12, 28),
+                (128, 6, 14),
+                (128, 4, 12),
+                (128, 2, 6),
+            ],
+        ),
+        (
+            "cnn3",
+            (1, 64, 216),
+            [(32, 62, 126), (32, 31, 63), (64, 29, 61), (64, 14, 30), (128, 12, 28), (128, 6, 14)],
+        ),
     ],
-)  # fmt: skip
+)
 def test_published_shapes_on_the_way(
     name: str, shape: tuple[int, int, int], maps: list[tuple[int, int, int]]
 ) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from semisonic.base.errors import ModelError
-from semisonic.features import MelOptions
-from semisonic.models import Body, build, count_parameters, create, names, register_scaled
+from semisonic.core.errors import ModelError
+from semisonic.features.options import MelOptions
 from semisonic.models import registry as registry_file
+from semisonic.models.catalogue import create, names
+from semisonic.models.inspection import count_parameters
+from semisonic.models.registry import Backbone, register_scaled
+from semisonic.models.sound_model import build
 
 WAVE = (1, 1, 66_150)
 READ_WAVES = {"aclnet-dwsc", "aclnet-sc", "m11", "m18", "m5"}
@@ -44,9 +47,9 @@ def test_a_family_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_file, "_FACTORIES", dict(registry_file._FACTORIES))
 
     @register_scaled("mine")
-    def mine(shape: tuple[int, int, int], width: float) -> Body:
+    def mine(shape: tuple[int, int, int], width: float) -> Backbone:
         body = create(f"({round(8 * width)})3c-gp", shape)
-        return Body(registry_file.scaled_name("mine", width), body.encoder, body.neck)
+        return Backbone(registry_file.scaled_name("mine", width), body.encoder, body.neck)
 
     assert "mine" in names()
     model = build("mine-0.5", MelOptions(), "ab")

@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from semisonic.base.errors import ModelError
-from semisonic.features import MelOptions
-from semisonic.models import Body, build, create, load, save
-from semisonic.models.card import write_card
+from semisonic.core.errors import ModelError
+from semisonic.features.options import MelOptions
+from semisonic.models.catalogue import create
 from semisonic.models.initialise import initialise
+from semisonic.models.model_file import load, save, write_card
 from semisonic.models.networks.waves import WaveConv
+from semisonic.models.registry import Backbone
+from semisonic.models.sound_model import build
 
 NAMES = ["m5", "m11", "aclnet-dwsc-0.125", "aclnet-sc-0.125"]
 
@@ -22,13 +24,13 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def made(name: str, n_samples: int = 20_480) -> Body:
+def made(name: str, n_samples: int = 20_480) -> Backbone:
     body = create(name, (1, 1, n_samples))
     initialise(body.encoder, 0, "encoder.")
     return body
 
 
-def embedding(body: Body, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
+def embedding(body: Backbone, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
     of_code = None if n_frames is None else body.encoder.frames_after(n_frames)
     vector: Tensor = body.neck(body.encoder(x, n_frames), of_code)
     return vector

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,25 +11,113 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import rfft
 
-from semisonic.audio.checks import problems_of
-from semisonic.audio.levels import Levels
-from semisonic.audio.resample import stream
-from semisonic.audio.source import BLOCK, Source
-from semisonic.audio.wave_texts import wave_texts
-from semisonic.base.errors import AudioError
-from semisonic.data.checks.fingerprint import SAMPLE_RATE, fingerprint
-from semisonic.data.checks.near_identical import MAX_DURATION
-from semisonic.data.recorder_texts import read_texts
-from semisonic.data.scan.bandwidth import Bandwidth
-from semisonic.data.scan.prints import pack
+from semisonic.audio.checks import LevelMeter, problems_of
+from semisonic.audio.metadata import wave_texts
+from semisonic.audio.read import BLOCK, AudioReader
+from semisonic.audio.resample import stream_resampler
+from semisonic.core.errors import AudioError
+from semisonic.data.duplicates import MAX_DURATION
+from semisonic.data.fingerprints import N_BANDS, SAMPLE_RATE, fingerprint
+from semisonic.data.recording_names import read_texts
+
+# Up to which frequency a recording holds anything.
+#
+# Sounds that went through MP3, a telephone, or a lower sampling rate have nothing above a limit,
+# whatever their header says. Mean spectra of a few moments show it: what is empty lies at the
+# rounding noise of 16-bit samples, or below.
+
+
+N_FFT = 2048
+N_SPECTRUM_BANDS = 64
+"""Bands of equal width between 0 Hz and half the sampling rate: the resolution."""
+
+N_MOMENTS = 32
+"""Moments of a recording that are looked at, spread evenly."""
+
+_ROUNDING = 2.0**-30 / 12  # variance of the rounding error of 16-bit samples
+_ABOVE = 10.0  # times the rounding noise: what dithering never reaches
+
+
+class Bandwidth:
+    """Gathers moments of a recording of about ``n_samples`` samples, block by block."""
+
+    def __init__(self, sample_rate: int, n_samples: int, n_block: int) -> None:
+        n_blocks = max(1, -(-n_samples // n_block))
+        self._rate = sample_rate
+        self._every = max(1, n_blocks // N_MOMENTS)
+        self._in_block = -(-N_MOMENTS // n_blocks)
+        self._window = _hann(N_FFT)
+        self._power = np.zeros(N_FFT // 2 + 1)
+        self._n = self._at = 0
+
+    def add(self, x: NDArray[np.float32]) -> None:
+        """Take in the next samples of one channel, shape (n,)."""
+        chosen = self._at % self._every == 0
+        self._at += 1
+        if not chosen or len(x) < 2:
+            return
+        size = min(N_FFT, len(x))
+        starts = np.linspace(0, len(x) - size, self._in_block if len(x) > size else 1)
+        moments = x[starts.astype(np.int64)[:, None] + np.arange(size)]
+        moments = moments - moments.mean(axis=1, keepdims=True)
+        window = self._window if size == N_FFT else _hann(size)
+        spectrum = rfft(moments * window, N_FFT, axis=1)
+        power = (spectrum.real**2 + spectrum.imag**2).sum(axis=0, dtype=np.float64)
+        self._power += power / float(np.dot(window, window))
+        self._n += len(starts)
+
+    def value(self) -> float:
+        """The upper limit in Hz, in steps of a 64th of half the rate; 0 if there is nothing."""
+        if not self._n:
+            return 0.0
+        bands = (self._power[1:] / self._n).reshape(N_SPECTRUM_BANDS, -1).mean(axis=1)
+        above = np.flatnonzero(bands > _ABOVE * _ROUNDING)
+        return float((above[-1] + 1) / N_SPECTRUM_BANDS * self._rate / 2) if len(above) else 0.0
+
+
+def _hann(size: int) -> NDArray[np.float32]:
+    """A Hann window whose ends are above 0."""
+    return np.hanning(size + 2)[1:-1].astype(np.float32)
+
+
+# Fingerprints as short texts, so that a journal can hold them: a kilobyte for 30 s.
+
+
+def pack(signs: NDArray[np.int8]) -> str:
+    """A fingerprint, shape (frame, band), as text; empty for one without frames."""
+    if not len(signs):
+        return ""
+    heard = np.packbits(signs[:, 0] != 0)
+    rising = np.packbits(signs > 0)
+    return f"{len(signs)}:" + b64encode(heard.tobytes() + rising.tobytes()).decode("ascii")
+
+
+def unpack(text: str) -> NDArray[np.int8]:
+    """What :func:`pack` was given."""
+    if not text:
+        return np.zeros((0, N_BANDS), np.int8)
+    length, _, content = text.partition(":")
+    n = int(length)
+    bits = np.frombuffer(b64decode(content), np.uint8)
+    n_heard = -(-n // 8)
+    heard = np.unpackbits(bits[:n_heard], count=n)
+    rising = np.unpackbits(bits[n_heard:], count=n * N_BANDS).reshape(n, N_BANDS)
+    signs = 2 * rising.astype(np.int8) - 1
+    signs[heard == 0] = 0
+    return signs
+
+
+# One recording, decoded once from start to end: what it is, and how it sounds in numbers.
+
 
 STRETCH = 0.1
 """Seconds over which silence is judged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class RecordingMeasures:
     """What one pass over a recording tells.
 
     Attributes
@@ -46,13 +135,13 @@ class Measured:
     dc_offset : float
         The mean of the channel whose mean is furthest from 0.
     bandwidth_hz : float
-        Up to which frequency there is anything (see :mod:`semisonic.data.scan.bandwidth`).
+        Up to which frequency there is anything (see :mod:`semisonic.data.scan.measure`).
     remarks : tuple of str
-        What a listener would complain about (see :func:`semisonic.audio.problems`).
+        What a listener would complain about (see :func:`semisonic.audio.checks.problems`).
     damage : str
         Why the recording cannot be used as a whole; empty if it can.
     recorded_at, time_source, device, model : str
-        What the file itself tells (:mod:`semisonic.data.recorder_texts`); a time in ISO 8601.
+        What the file itself tells (:mod:`semisonic.data.recording_names`); a time in ISO 8601.
     latitude, longitude : float or None
     print : str
         The packed fingerprint of the first 30 s; empty if none was made.
@@ -84,7 +173,7 @@ class Measured:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Measured:
+    def from_dict(cls, values: dict[str, Any]) -> RecordingMeasures:
         """What :meth:`to_dict` gave, perhaps by way of JSON."""
         return cls(**{**values, "remarks": tuple(values["remarks"])})
 
@@ -95,7 +184,7 @@ def measure(
     silence_db: float,
     with_print: bool = True,
     stopped: Callable[[], bool] = lambda: False,
-) -> Measured:
+) -> RecordingMeasures:
     """Decode a recording of any length, in constant memory.
 
     Parameters
@@ -115,7 +204,7 @@ def measure(
     KeyboardInterrupt
         When given up.
     """
-    with Source(path) as source:
+    with AudioReader(path) as source:
         info = source.info
         meter = _Meter(info.sample_rate, info.n_channels, info.n_samples, silence_db, with_print)
         damage = info.damage
@@ -130,7 +219,7 @@ def measure(
             damage = damage or error.reason
     bad = [text for text in meter.remarks() if text.startswith(_UNUSABLE)]
     told = read_texts(wave_texts(path))
-    return Measured(
+    return RecordingMeasures(
         duration=meter.levels[0].n / info.sample_rate,
         sample_rate=info.sample_rate,
         n_channels=info.n_channels,
@@ -161,7 +250,7 @@ class _Meter:
         self._rate = rate
         self._n_stretch = max(1, round(STRETCH * rate))
         self.n_block = self._n_stretch * max(1, BLOCK // self._n_stretch)
-        self.levels = [Levels() for _ in range(n_channels)]
+        self.levels = [LevelMeter() for _ in range(n_channels)]
         self._silence = 10.0 ** (silence_db / 10)
         self._n_silent = 0
         self._bandwidth = Bandwidth(rate, n_samples, self.n_block)
@@ -220,7 +309,7 @@ class _Start:
 
     def __init__(self, rate: int) -> None:
         self._left = round(MAX_DURATION * rate)
-        self._resampler = None if rate == SAMPLE_RATE else stream(rate, SAMPLE_RATE)
+        self._resampler = None if rate == SAMPLE_RATE else stream_resampler(rate, SAMPLE_RATE)
         self._parts: list[NDArray[np.float32]] = []
 
     def add(self, x: NDArray[np.float32]) -> None:

@@ -1,8 +1,4 @@
-"""Which clips a set consists of: names, folds, labels. No audio is made here.
-
-What is drawn for a clip depends on the seed and on the clip's own place in the set, so a
-larger set contains the smaller one.
-"""
+"""Which clips a set consists of: names, folds, labels. No audio is made here."""
 
 from __future__ import annotations
 
@@ -10,9 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from semisonic.base.seeds import generator
-from semisonic.data.synth.names import CLASSES, OUTSIDE
-from semisonic.data.synth.options import SynthOptions
+from semisonic.core.seeds import generator
+from semisonic.data.options import CLASSES, OUTSIDE, SynthOptions
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _SILVER = math.sqrt(2) - 1

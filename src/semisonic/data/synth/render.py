@@ -1,21 +1,270 @@
-"""From a clip's plan to its samples."""
+"""From a clip's plan to its samples: the sound, its background, the conditions of the recording."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from semisonic.base.seeds import generator
-from semisonic.data.synth.backgrounds import background
-from semisonic.data.synth.draw import Generator, Wave, chance, decibel, pick, uniform
-from semisonic.data.synth.noise import to_level
-from semisonic.data.synth.places import Place, draw_place, spectrum_of, through
+from semisonic.core.seeds import generator
+from semisonic.data.synth.animals import (
+    babble,
+    bird,
+    cricket,
+    crow,
+    dog_bark,
+    frog,
+    melody,
+    rooster,
+)
+from semisonic.data.synth.machines import (
+    bell,
+    chainsaw,
+    clatter,
+    clock_tick,
+    door_knock,
+    engine,
+    footsteps,
+    helicopter,
+    keyboard,
+    siren,
+    vacuum,
+)
+from semisonic.data.synth.nature import (
+    crackling_fire,
+    rain,
+    sea_waves,
+    shower,
+    thunder,
+    water_drops,
+    wind,
+)
 from semisonic.data.synth.plan import Take
-from semisonic.data.synth.sounds import SOUNDS
+from semisonic.data.synth.signals import (
+    Generator,
+    Wave,
+    band,
+    chance,
+    coloured,
+    decibel,
+    drift,
+    glide,
+    harmonics,
+    log_uniform,
+    pick,
+    response,
+    swelled,
+    to_level,
+    uniform,
+)
+
+# The sounds, one function each: ``sound(place, take, n, rate)``.
+#
+# ``place`` gives the numbers that belong to a recording: pitch, tempo, kind, ground. It is
+# the same stream for every clip of that recording. ``take`` gives what differs from clip to
+# clip: when things happen and how exactly. ``n`` is the number of samples, ``rate`` the
+# sample rate in Hz. The level of what comes back has no meaning.
+
+
+SoundFunction: TypeAlias = Callable[[Generator, Generator, int, int], Wave]
+
+SOUNDS: dict[str, SoundFunction] = {
+    sound.__name__: sound
+    for sound in (
+        *(rain, wind, thunder, sea_waves, water_drops, shower, crackling_fire),
+        *(engine, chainsaw, helicopter, vacuum, siren, bell),
+        *(clock_tick, footsteps, door_knock, keyboard, clatter),
+        *(bird, rooster, crow, cricket, frog, dog_bark, babble, melody),
+    )
+}
+"""Every sound by its name."""
+
+
+# What is always there behind the sound: the noise of a room, a street, a machine.
+
+
+Background: TypeAlias = Callable[[Generator, Generator, int, int], Wave]
+
+
+def hiss(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+    """The noise of a recorder: flat or tilted, never changing."""
+    tilt = uniform(place, -4, 2)
+    return coloured(take, n, rate, ((100.0, 0.0), (6400.0, 6 * tilt)))
+
+
+def hum(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+    """Mains hum with its harmonics over a little noise."""
+    hz = (50.0, 60.0)[pick(place, 2)]
+    lines = glide(np.full(n, hz), rate, harmonics(16, uniform(place, -9, -4)), float(take.random()))
+    return to_level(lines) + to_level(hiss(place, take, n, rate), uniform(place, -12, 0))
+
+
+def street(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+    """Far traffic: a dark rumble with cars that come and go."""
+    out = coloured(take, n, rate, band(40, log_uniform(place, 120, 400), 6))
+    cars = coloured(take, n, rate, band(200, log_uniform(place, 800, 2500), 6))
+    return out + swelled(to_level(cars, -8), 5.0 * drift(take, n, rate, 0.4))
+
+
+def air(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+    """A breeze in leaves: bright noise that comes and goes."""
+    bright = coloured(take, n, rate, band(log_uniform(place, 800, 2500), 8000, 6))
+    dark = coloured(take, n, rate, band(40, 200, 6))
+    gust = drift(take, n, rate, uniform(place, 0.4, 1.5))
+    return swelled(bright, 3.0 * gust) + swelled(to_level(dark, uniform(place, -6, 8)), 4.0 * gust)
+
+
+def murmur(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+    """Many people too far away to be understood."""
+    out = np.zeros(n, np.float32)
+    for centre in (400.0, 900.0, 2000.0):
+        part = coloured(take, n, rate, band(0.8 * centre, 1.25 * centre, 12))
+        level = uniform(place, -4, 2) - 5.0 * np.log2(centre / 400.0)
+        out += swelled(to_level(part, level), 4.0 * drift(take, n, rate, 4.0))
+    return out
+
+
+def machine(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+    """A fan or a fridge: a few steady lines in noise."""
+    hz = log_uniform(place, 60, 300)
+    lines = glide(np.full(n, hz), rate, harmonics(8, uniform(place, -9, -3)), float(take.random()))
+    beat = uniform(place, 0.2, 1.0) * drift(take, n, rate, 1.0)
+    rush = coloured(take, n, rate, band(100, log_uniform(place, 400, 2000), 5))
+    return swelled(to_level(lines, uniform(place, -8, 3)), beat) + rush
+
+
+KINDS: tuple[Background, ...] = (hiss, hum, street, air, murmur, machine)
+
+
+def background(place: Generator, take: Generator, n: int, rate: int) -> Wave:
+    """One or two of the kinds, chosen by the recording; unit power, shape (n,)."""
+    out = to_level(KINDS[pick(place, len(KINDS))](place, take, n, rate))
+    if chance(place, 0.4):
+        other = KINDS[pick(place, len(KINDS))](place, take, n, rate)
+        out = out + to_level(other, uniform(place, -10, 0))
+    return to_level(out)
+
+
+# The conditions of a recording: room, microphone, distance, level.
+#
+# They are drawn once for a recording and hold for all its clips. The microphone and the
+# room become one impulse response, so that a clip costs one convolution.
+
+
+_MICROPHONE_BINS = 1025
+
+
+@dataclass(frozen=True, eq=False)
+class RecordingConditions:
+    """What stays the same throughout a recording.
+
+    Attributes
+    ----------
+    microphone : ndarray of float32
+        Impulse response of microphone and recorder.
+    room : ndarray of float32
+        Impulse response from the sound to the microphone, without the microphone's own.
+    snr_db : float
+        Level of the loudest 50 ms of the sound over the background's root mean square.
+    level_db : float
+        Level of the loudest 50 ms of the clip, dB relative to full scale.
+    """
+
+    microphone: Wave
+    room: Wave
+    snr_db: float
+    level_db: float
+
+
+def draw_place(rng: Generator, rate: int, snr_db: float) -> RecordingConditions:
+    """Choose the conditions of a recording; ``snr_db`` is their middle."""
+    return RecordingConditions(
+        microphone=_microphone(rng, rate),
+        room=_room(rng, rate),
+        snr_db=snr_db + uniform(rng, -8.0, 8.0),
+        level_db=uniform(rng, -34.0, -14.0),
+    )
+
+
+def _microphone(rng: Generator, rate: int) -> Wave:
+    """A tilt, some bumps, and corners below and above which little is recorded."""
+    tilt = uniform(rng, -2.5, 1.8)
+    low, high = log_uniform(rng, 25, 200), log_uniform(rng, 4200, 12000)
+    if chance(rng, 0.06):  # a telephone
+        low, high = uniform(rng, 200, 350), uniform(rng, 3200, 3800)
+    frequencies = 62.5 * 2.0 ** np.arange(9)
+    bumps = 2.2 * rng.standard_normal(len(frequencies)) + tilt * (np.arange(9) - 4)
+    magnitude = response(_MICROPHONE_BINS, rate, list(zip(frequencies, bumps, strict=True)))
+    magnitude *= response(_MICROPHONE_BINS, rate, band(low, high, uniform(rng, 9, 24)))
+    return minimum_phase(magnitude)
+
+
+def minimum_phase(magnitude: Wave) -> Wave:
+    """The impulse response with this magnitude whose energy comes as early as possible.
+
+    Parameters
+    ----------
+    magnitude : ndarray, shape (n_bins,)
+        At equally spaced frequencies from 0 to half the sample rate.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_bins - 1,)
+        By folding the real cepstrum (Oppenheim and Schafer, Discrete-Time Signal
+        Processing, chapter on homomorphic processing).
+    """
+    log_magnitude = np.log(np.maximum(magnitude.astype(np.float64), 1e-4 * magnitude.max()))
+    cepstrum = fft.irfft(log_magnitude)
+    half = len(cepstrum) // 2
+    cepstrum[1:half] *= 2.0
+    cepstrum[half + 1 :] = 0.0
+    impulse = fft.irfft(np.exp(fft.rfft(cepstrum)))
+    fade: NDArray[np.float64] = np.ones(half)
+    fade[-64:] = np.linspace(1.0, 0.0, 64)
+    return np.asarray(impulse[:half] * fade, dtype=np.float32)
+
+
+def _room(rng: Generator, rate: int) -> Wave:
+    """The direct sound and a tail of noise that darkens as it dies away."""
+    outdoors = chance(rng, 0.4)
+    rt60 = log_uniform(rng, 0.15, 0.5) if outdoors else log_uniform(rng, 0.2, 1.8)
+    wet_db = uniform(rng, -28, -16) if outdoors else uniform(rng, -18, -3)
+    n = int(rt60 * rate)
+    t = np.arange(n) / rate
+    tail = np.zeros(n, np.float32)
+    for points, share in ((band(100, 1000, 6), 1.0), (band(1000, 8000, 6), uniform(rng, 0.3, 0.8))):
+        tail += coloured(rng, n, rate, points) * np.exp(-6.9 * t / (rt60 * share)).astype(
+            np.float32
+        )
+    late = uniform(rng, 0.002, 0.03)
+    tail *= np.float32(decibel(wet_db) / max(float(np.sqrt(np.sum(tail.astype(float) ** 2))), 1e-9))
+    out = np.zeros(n + int(late * rate) + 1, np.float32)
+    out[int(late * rate) : int(late * rate) + n] += tail
+    out[0] += 1.0
+    return out
+
+
+def spectrum_of(impulse: Wave, n: int) -> NDArray[np.complex64]:
+    """What :func:`through` multiplies by, for waves of ``n`` samples."""
+    return np.asarray(fft.rfft(impulse[:n], n), dtype=np.complex64)
+
+
+def through(x: Wave, spectrum: NDArray[np.complex64]) -> Wave:
+    """A sound through a room or a microphone, shape as ``x``.
+
+    The convolution is circular: what rings on after the end stands at the beginning, as
+    if the recording had begun earlier.
+    """
+    return np.asarray(fft.irfft(fft.rfft(x) * spectrum, len(x)), dtype=np.float32)
+
+
+# From a clip's plan to its samples.
+
 
 _PEAK = 0.97
 _BYSTANDERS = tuple(SOUNDS)
@@ -49,7 +298,7 @@ def loudest(x: Wave, rate: int, window: float = 0.1) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Conditions:
-    place: Place
+    place: RecordingConditions
     near: NDArray[np.complex64]  # room and microphone
     microphone: NDArray[np.complex64]
 

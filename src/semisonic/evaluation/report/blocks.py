@@ -2,23 +2,181 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import html
+import io
+import math
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from semisonic.base.errors import DataError
-from semisonic.base.files import csv_line
-from semisonic.evaluation.report.markup import (
-    Format,
-    Measured,
-    attributes,
-    cell,
-    escape,
-    facts,
-    is_number,
-    prose,
-)
-from semisonic.evaluation.report.media import Picture, data_uri, sound_bytes, thumbnail_png
+import numpy as np
+import soundfile as sf
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image as PIL_Image
+
+from semisonic.core.errors import DataError
+from semisonic.core.files import csv_line
+from semisonic.core.text import MISSING, percent_text
+from semisonic.evaluation.plots.sounds import picture
+from semisonic.evaluation.plots.style import SOUND, look
+
+# Text and numbers as HTML. Everything that comes from outside goes through here.
+
+
+_NEGATIVE = re.compile(r"(?<![\w\-.])-(?=\d)")
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|points|s|min|h|Hz|dB|kB|MB)(?![\w]))")
+_P_VALUE = re.compile(r"\bp (=|&lt;) (?=\d)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+Format = Callable[[Any], str]
+
+
+class IntervalEstimate(NamedTuple):
+    """A number with its interval; in a CSV file it takes three columns."""
+
+    value: float
+    low: float
+    high: float
+
+
+def escape(text: object) -> str:
+    """Text as it may stand in HTML, in an attribute too; control characters are dropped."""
+    return html.escape(_CONTROL.sub("", str(text)), quote=True)
+
+
+def prose(text: object) -> str:
+    """Escaped text with real minus signs, and units that stay beside their number."""
+    marked = _NEGATIVE.sub("−", escape(text))
+    marked = _P_VALUE.sub("p\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", marked)
+    return _UNIT.sub("\N{NO-BREAK SPACE}", marked)
+
+
+def attributes(**values: object) -> str:
+    """Attributes of an element; None is left out, ``class_`` stands for ``class``."""
+    return "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for name, value in values.items()
+        if value is not None
+    )
+
+
+def shown(value: Any, form: Format | None = None) -> str:
+    """A table's value as text, before escaping."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return MISSING
+    if isinstance(value, IntervalEstimate):
+        return (form or percent_text)(value.value)
+    if form is not None:
+        return form(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def cell(value: Any, form: Format | None = None) -> str:
+    """A table's value as HTML: a measured number has its interval below."""
+    text = prose(shown(value, form))
+    if isinstance(value, IntervalEstimate) and math.isfinite(value.low):
+        ends = [
+            _NEGATIVE.sub(
+                "−", (form or percent_text)(end).removesuffix("%").strip().removeprefix("+")
+            )
+            for end in (value.low, value.high)
+        ]
+        text += f"<small>{escape(ends[0])} to {escape(ends[1])}</small>"
+    return text
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value stands right-aligned."""
+    return isinstance(value, (int, float, IntervalEstimate)) and not isinstance(value, bool)
+
+
+def facts(values: Mapping[str, Any]) -> str:
+    """Names and values as a list."""
+    rows = "".join(
+        f"<dt>{prose(name)}</dt><dd>{prose(shown(value))}</dd>" for name, value in values.items()
+    )
+    return f'<dl class="facts">{rows}</dl>'
+
+
+# Pictures and sounds as bytes, and as text that lies inside the page itself.
+
+
+LONGEST_SOUND = 10.0
+"""Seconds of a clip that go into the page; the rest is cut off."""
+
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_LOUDEST = 0.98
+
+
+class EncodedImage(NamedTuple):
+    """A PNG at twice the size at which it is shown (``width`` × ``height`` CSS pixels)."""
+
+    png: bytes
+    width: int
+    height: int
+
+
+def figure_png(figure: Figure) -> EncodedImage:
+    """Render a figure at 200 dots an inch, to be shown at 100."""
+    stream = io.BytesIO()
+    with look():
+        figure.savefig(stream, format="png", dpi=200, facecolor="white")
+    width, height = figure.get_size_inches()
+    return EncodedImage(stream.getvalue(), round(100 * width), round(100 * height))
+
+
+def thumbnail_png(samples: ArrayLike, sample_rate: int) -> EncodedImage:
+    """A small spectrogram without axes, as an indexed PNG of a few kilobytes."""
+    values = picture(samples, sample_rate, n_bands=72, n_frames=320)
+    levels = np.round(255 * (values[::-1] + 70.0) / 70.0).astype(np.uint8)
+    image = PIL_Image.fromarray(np.ascontiguousarray(levels)).convert("P")
+    palette = (255 * SOUND(np.arange(256))[:, :3]).round().astype(np.uint8)
+    image.putpalette(palette.ravel().tolist())
+    stream = io.BytesIO()
+    image.save(stream, format="PNG", optimize=True)
+    return EncodedImage(stream.getvalue(), levels.shape[1], levels.shape[0])
+
+
+def sound_bytes(samples: ArrayLike, sample_rate: int) -> tuple[bytes, str]:
+    """A clip as MP3, or Ogg Vorbis at a rate that MP3 does not know, and its media type.
+
+    Every browser plays MP3; Ogg Vorbis is silent on older telephones. At most
+    ``LONGEST_SOUND`` seconds are kept. Samples beyond full scale are turned down, not cut.
+    """
+    wave = np.nan_to_num(np.asarray(samples, dtype=np.float32).ravel())
+    if not len(wave) or sample_rate <= 0:
+        raise DataError(f"player: found {len(wave)} samples at {sample_rate} Hz, expected a sound")
+    wave = wave[: int(LONGEST_SOUND * sample_rate)]
+    peak = float(np.abs(wave).max())
+    if peak > _LOUDEST:
+        wave = wave * np.float32(_LOUDEST / peak)
+    if sample_rate in _MP3_RATES and "MP3" in sf.available_formats():
+        return _encoded(wave, sample_rate, "MP3", "MPEG_LAYER_III"), "audio/mpeg"
+    return _encoded(wave, sample_rate, "OGG", "VORBIS"), "audio/ogg"
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """Bytes as an address that needs no file."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _encoded(wave: NDArray[np.float32], sample_rate: int, kind: str, subtype: str) -> bytes:
+    stream = io.BytesIO()
+    with sf.SoundFile(stream, "w", sample_rate, 1, subtype, format=kind) as out:
+        for start in range(0, len(wave), 65536):
+            out.write(wave[start : start + 65536])
+    return stream.getvalue()
+
+
+# The pieces of a page: each knows its HTML, its place in report.json and its files.
+
 
 _LEAVES_ROOM = 640
 """Up to this width (CSS pixels) a figure has its caption at its side."""
@@ -26,7 +184,7 @@ _SHORT = 16
 _LONGEST_WORD = 48  # letters of a name, such as a network's, that is not broken
 
 
-class Block:
+class PageBlock:
     """A piece of a page.
 
     One that moves brings its own ``style`` and ``script``, each put into the page once, and says
@@ -58,7 +216,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Heading(Block):
+class Heading(PageBlock):
     """The start of a section (level 2) or a heading inside one (level 3)."""
 
     title: str
@@ -77,7 +235,7 @@ class Heading(Block):
 
 
 @dataclass(frozen=True)
-class Text(Block):
+class Text(PageBlock):
     """A paragraph; ``style`` is ``plain``, ``warning`` or ``code``."""
 
     text: str
@@ -97,7 +255,7 @@ class Text(Block):
 
 
 @dataclass(frozen=True)
-class Notes(Block):
+class Notes(PageBlock):
     """A list of sentences."""
 
     items: tuple[str, ...]
@@ -112,7 +270,7 @@ class Notes(Block):
 
 
 @dataclass(frozen=True)
-class Facts(Block):
+class Facts(PageBlock):
     """Names and values; ``summary`` folds them away under a line of text."""
 
     values: Mapping[str, Any]
@@ -130,7 +288,7 @@ class Facts(Block):
 
 
 @dataclass(frozen=True)
-class Table(Block):
+class PageTable(PageBlock):
     """Headers and rows of raw values; ``formats`` says by header how to show them."""
 
     name: str
@@ -195,7 +353,8 @@ class Table(Block):
     def csv(self) -> str:
         """The raw values; a measured number as value, low end and high end."""
         wide = [
-            any(isinstance(row[i], Measured) for row in self.rows) for i in range(len(self.headers))
+            any(isinstance(row[i], IntervalEstimate) for row in self.rows)
+            for i in range(len(self.headers))
         ]
         lines = [
             csv_line(
@@ -208,13 +367,16 @@ class Table(Block):
             flat: list[Any] = []
             for value, three in zip(row, wide, strict=True):
                 many = [value, None, None] if three else [value]
-                flat += list(value) if isinstance(value, Measured) else many
+                flat += list(value) if isinstance(value, IntervalEstimate) else many
             lines.append(csv_line(flat))
         return "".join(lines).encode("utf-8", "replace").decode("utf-8")
 
     def plain(self) -> dict[str, Any]:
         """Headers and raw rows."""
-        rows = [[v._asdict() if isinstance(v, Measured) else v for v in row] for row in self.rows]
+        rows = [
+            [v._asdict() if isinstance(v, IntervalEstimate) else v for v in row]
+            for row in self.rows
+        ]
         return {
             "kind": "table",
             "name": self.name,
@@ -226,11 +388,11 @@ class Table(Block):
 
 
 @dataclass(frozen=True)
-class Image(Block):
+class Image(PageBlock):
     """A figure with its caption; ``alt`` says in words what is to be seen."""
 
     name: str
-    picture: Picture
+    picture: EncodedImage
     caption: str
     alt: str
     wide: bool = True
@@ -293,7 +455,7 @@ class Player:
 
 
 @dataclass(frozen=True)
-class Players(Block):
+class Players(PageBlock):
     """A grid of sounds."""
 
     players: tuple[Player, ...]

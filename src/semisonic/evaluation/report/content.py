@@ -8,10 +8,10 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from semisonic.evaluation.outcome import Comparison
-from semisonic.evaluation.published import Published
-from semisonic.evaluation.results import Predictions
-from semisonic.evaluation.separability import Separability
+from semisonic.evaluation.comparison import Comparison
+from semisonic.evaluation.embeddings import Separability
+from semisonic.evaluation.predictions import Predictions
+from semisonic.evaluation.published import PublishedResult
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class JobHistory:
 
 
 @dataclass(frozen=True)
-class Mistake:
+class ErrorShown:
     """A clip to listen to: its samples, what it is, what it was taken for, how surely (0 to 1)."""
 
     clip: str
@@ -56,7 +56,7 @@ class Series:
     setting: str
     arm: str
     method: str = ""
-    published: Published | None = None
+    published: PublishedResult | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Reconstructions:
 
 
 @dataclass(frozen=True)
-class Heard:
+class GeneratedSound:
     """A sound to listen to: its samples, what it is, and how it came about."""
 
     samples: ArrayLike
@@ -94,7 +94,7 @@ class GeneratedPatches:
 
     rows: Mapping[str, ArrayLike]
     names: Sequence[str] = ()
-    sounds: Sequence[Heard] = ()
+    sounds: Sequence[GeneratedSound] = ()
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class ExperimentContent:
     paper_cells : mapping of int to str
         For a batch size in the paper's table 1, the setting that repeats it.
     study : str
-        A key of :data:`semisonic.evaluation.published_studies.STUDIES` to stand beside ours.
+        A key of :data:`semisonic.evaluation.published.STUDIES` to stand beside ours.
     setting_pairs : sequence of Comparison
         Settings held against each other.
     histories, reconstructions, filters, embeddings, mistakes, dead_units
@@ -159,7 +159,7 @@ class ExperimentContent:
     notes : sequence of str
         More on the method.
     test_train_ratio : float, optional
-        For the corrected t-test; see :func:`semisonic.evaluation.compare`.
+        For the corrected t-test; see :func:`semisonic.evaluation.comparison.compare`.
     """
 
     title: str
@@ -180,13 +180,13 @@ class ExperimentContent:
     filters: Mapping[str, ArrayLike] = field(default_factory=dict)
     embeddings: Mapping[str, tuple[ArrayLike, ArrayLike]] = field(default_factory=dict)
     embedding_method: str = "principal components"
-    mistakes: Sequence[Mistake] = ()
+    mistakes: Sequence[ErrorShown] = ()
     dead_units: SimpleTable | None = None
     series: Mapping[str, Sequence[Series]] = field(default_factory=dict)
     categories: Mapping[str, str] = field(default_factory=dict)
     separability: Separability | None = None
     separability_inputs: str = ""
-    confused: Sequence[Mistake] = ()
+    confused: Sequence[ErrorShown] = ()
     generated: GeneratedPatches | None = None
     timing: Sequence[tuple[str, float, str]] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)

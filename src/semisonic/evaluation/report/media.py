@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from semisonic.base.errors import DataError
-from semisonic.evaluation.plots.spectrogram import picture
+from semisonic.core.errors import DataError
+from semisonic.evaluation.plots.sounds import picture
 from semisonic.evaluation.plots.style import SOUND, look
 
 LONGEST_SOUND = 10.0
@@ -23,24 +23,29 @@ _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _LOUDEST = 0.98
 
 
-class Picture(NamedTuple):
+class EncodedImage(NamedTuple):
     """A PNG at twice the size at which it is shown (``width`` × ``height`` CSS pixels)."""
 
     png: bytes
     width: int
     height: int
 
+    @property
+    def uri(self) -> str:
+        """The picture as an address that needs no file."""
+        return data_uri(self.png, "image/png")
 
-def figure_png(figure: Figure) -> Picture:
+
+def figure_png(figure: Figure) -> EncodedImage:
     """Render a figure at 200 dots an inch, to be shown at 100."""
     stream = io.BytesIO()
     with look():
         figure.savefig(stream, format="png", dpi=200, facecolor="white")
     width, height = figure.get_size_inches()
-    return Picture(stream.getvalue(), round(100 * width), round(100 * height))
+    return EncodedImage(stream.getvalue(), round(100 * width), round(100 * height))
 
 
-def thumbnail_png(samples: ArrayLike, sample_rate: int) -> Picture:
+def thumbnail_png(samples: ArrayLike, sample_rate: int) -> EncodedImage:
     """A small spectrogram without axes, as an indexed PNG of a few kilobytes."""
     values = picture(samples, sample_rate, n_bands=72, n_frames=320)
     levels = np.round(255 * (values[::-1] + 70.0) / 70.0).astype(np.uint8)
@@ -49,7 +54,7 @@ def thumbnail_png(samples: ArrayLike, sample_rate: int) -> Picture:
     image.putpalette(palette.ravel().tolist())
     stream = io.BytesIO()
     image.save(stream, format="PNG", optimize=True)
-    return Picture(stream.getvalue(), levels.shape[1], levels.shape[0])
+    return EncodedImage(stream.getvalue(), levels.shape[1], levels.shape[0])
 
 
 def sound_bytes(samples: ArrayLike, sample_rate: int) -> tuple[bytes, str]:
@@ -57,6 +62,22 @@ def sound_bytes(samples: ArrayLike, sample_rate: int) -> tuple[bytes, str]:
 
     Every browser plays MP3; Ogg Vorbis is silent on older telephones. At most
     ``LONGEST_SOUND`` seconds are kept. Samples beyond full scale are turned down, not cut.
+
+    Parameters
+    ----------
+    samples : array_like, shape (n,)
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    tuple of (bytes, str)
+        The encoded sound and its media type.
+
+    Raises
+    ------
+    DataError
+        When there are no samples, or the rate is not positive.
     """
     wave = np.nan_to_num(np.asarray(samples, dtype=np.float32).ravel())
     if not len(wave) or sample_rate <= 0:

@@ -1,8 +1,4 @@
-"""One self-contained page: give it pieces from top to bottom, then write it.
-
-The page needs no other file and no network. Beside it are written each figure as PNG,
-each table as CSV, and everything as ``report.json``, all from the same values.
-"""
+"""One self-contained page: give it pieces from top to bottom, then write it."""
 
 from __future__ import annotations
 
@@ -16,22 +12,25 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from semisonic.base.errors import DataError
-from semisonic.base.files import replacing, write_json, write_text
+from semisonic.core.errors import DataError
+from semisonic.core.files import replacing, write_json, write_text
 from semisonic.evaluation.plain import plain
 from semisonic.evaluation.report.blocks import (
-    Block,
     Facts,
+    Format,
     Heading,
     Image,
     Notes,
+    PageBlock,
+    PageTable,
     Player,
     Players,
-    Table,
     Text,
+    attributes,
+    escape,
+    figure_png,
+    prose,
 )
-from semisonic.evaluation.report.markup import Format, attributes, escape, prose
-from semisonic.evaluation.report.media import figure_png
 
 FORMAT = 1
 """Version of report.json."""
@@ -67,7 +66,7 @@ class Page:
         self._verdict: tuple[str, str, str] | None = None
         self._numbers: list[Number] = []
         self._lead: list[Text] = []
-        self._blocks: list[Block] = []
+        self._blocks: list[PageBlock] = []
         self._names: set[tuple[str, str]] = set()
 
     def verdict(self, claim: str, doubt: str = "", outcome: str = "open") -> None:
@@ -133,7 +132,7 @@ class Page:
         """
         content = tuple(tuple(row) for row in rows)
         self._blocks.append(
-            Table(
+            PageTable(
                 self._file_name("tables", name),
                 tuple(headers),
                 content,
@@ -160,7 +159,7 @@ class Page:
         if found:
             self._blocks.append(Players(found))
 
-    def block(self, block: Block) -> None:
+    def block(self, block: PageBlock) -> None:
         """A piece of another kind."""
         self._blocks.append(block)
 
@@ -208,7 +207,7 @@ class Page:
             if isinstance(block, Image):
                 with replacing(root / "figures" / f"{block.name}.png") as part:
                     part.write_bytes(block.picture.png)
-            elif isinstance(block, Table):
+            elif isinstance(block, PageTable):
                 write_text(root / "tables" / f"{block.name}.csv", block.csv())
         if values:
             write_json(root / f"{name}.json", self.plain())

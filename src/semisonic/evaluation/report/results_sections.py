@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from semisonic.base.wording import p_text, p_value, percent, points
-from semisonic.evaluation import plots, published
-from semisonic.evaluation.comparison import arm_accuracy
-from semisonic.evaluation.outcome import ArmAccuracy, Comparison
+from semisonic.core.text import p_text, p_value, percent_text, points_text
+from semisonic.evaluation import published
+from semisonic.evaluation.comparison import ArmAccuracy, Comparison, arm_accuracy
+from semisonic.evaluation.plots.experiments import comparison_plot, fold_values
+from semisonic.evaluation.published import STUDIES, same_data
+from semisonic.evaluation.report.blocks import IntervalEstimate
 from semisonic.evaluation.report.content import ExperimentContent
-from semisonic.evaluation.report.markup import Measured
 from semisonic.evaluation.report.page import Number, Page
 from semisonic.evaluation.significance import holm
+
+# The sections with the answer: settings, published results, folds and draws.
 
 
 def add_answer(page: Page, content: ExperimentContent, main: Comparison) -> None:
@@ -25,10 +28,10 @@ def add_answer(page: Page, content: ExperimentContent, main: Comparison) -> None
     n_folds = len({pair.fold for pair in main.folds})
     page.numbers(
         [
-            Number(percent(main.a.mean), main.a.name, _ends(main.a), "control"),
-            Number(percent(main.b.mean), main.b.name, _ends(main.b), "treated"),
+            Number(percent_text(main.a.mean), main.a.name, _ends(main.a), "control"),
+            Number(percent_text(main.b.mean), main.b.name, _ends(main.b), "treated"),
             Number(
-                f"{points(main.difference, signed=True)} points",
+                f"{points_text(main.difference, signed=True)} points",
                 "difference",
                 f"McNemar {p_text(main.p_mcnemar)}, corrected t {p_text(main.p_folds)}",
             ),
@@ -63,7 +66,11 @@ def add_settings(
         if one is None:
             row += [*_lone(content, name), *[None] * (4 + several)]
         else:
-            row += [_arm(one.a), _arm(one.b), Measured(one.difference, *one.claimed_interval)]
+            row += [
+                _arm(one.a),
+                _arm(one.b),
+                IntervalEstimate(one.difference, *one.claimed_interval),
+            ]
             row += [one.p_mcnemar, one.p_folds, *([corrected[name]] if several else [])]
             row.append(OUTCOMES[one.outcome])
         if name == main.setting and several:
@@ -78,21 +85,23 @@ def add_settings(
         "the difference reaches as far as the corrected t-test's, too, unless the outcome is of "
         "these clips. " + _explanation(several),
         formats={
-            "difference": lambda v: points(v, signed=True),
+            "difference": lambda v: points_text(v, signed=True),
             **dict.fromkeys(("McNemar p", "corrected t p", "p, Holm"), p_value),
         },
         styles=styles,
     )
     if several:
         page.figure(
-            plots.comparison(comparisons),
+            comparison_plot(comparisons),
             "What each setting gained. Thick: 95 % interval over recordings and draws. Thin: "
             "reaching as far as the corrected t-test allows for other training clips. A filled "
             "dot is shown against both, a coloured ring on these clips only, a grey ring is open. "
             "The p-value is the larger of the two tests'.",
             name="comparison",
             alt=f"Differences in accuracy of {len(comparisons)} settings with their intervals: "
-            + "; ".join(f"{c.setting} {points(c.difference, signed=True)}" for c in comparisons),
+            + "; ".join(
+                f"{c.setting} {points_text(c.difference, signed=True)}" for c in comparisons
+            ),
         )
 
 
@@ -123,7 +132,7 @@ def add_published(
         caption="The paper's table 2 and other published accuracies, with ours",
         note="Only rows of the same data and protocol may be compared; other data is grey. "
         + " ".join(published.CAE_NOTES[2:]),
-        formats={"accuracy": percent},
+        formats={"accuracy": percent_text},
         styles=styles,
     )
 
@@ -147,7 +156,7 @@ def _add_table_1(page: Page, content: ExperimentContent, comparisons: Sequence[C
         name="paper-table-1",
         caption=caption,
         note="Paper: " + published.SOURCES["CAE"] + ". " + " ".join(published.CAE_NOTES[:2]),
-        formats=dict.fromkeys(headers[1:3], percent),
+        formats=dict.fromkeys(headers[1:3], percent_text),
     )
 
 
@@ -159,11 +168,11 @@ def add_folds(page: Page, content: ExperimentContent, main: Comparison) -> None:
         "clips, same split, same labels, same seed."
     )
     page.figure(
-        plots.fold_values(main),
+        fold_values(main),
         "Accuracy by test fold, one dot per draw; bars are means.",
         name="folds",
         alt="Accuracy of both arms by fold; means "
-        f"{percent(main.a.mean)} and {percent(main.b.mean)}",
+        f"{percent_text(main.a.mean)} and {percent_text(main.b.mean)}",
     )
     numbers = sorted({pair.fold for pair in main.folds})
     by_fold = [[pair for pair in main.folds if pair.fold == number] for number in numbers]
@@ -183,9 +192,9 @@ def add_folds(page: Page, content: ExperimentContent, main: Comparison) -> None:
         name="fold-means",
         caption="By fold, mean over draws",
         formats={
-            main.a.name: percent,
-            main.b.name: percent,
-            "difference": lambda v: points(v, signed=True),
+            main.a.name: percent_text,
+            main.b.name: percent_text,
+            "difference": lambda v: points_text(v, signed=True),
         },
     )
     gained = sum(pair.difference > 0 for pair in main.folds)
@@ -200,9 +209,9 @@ def add_folds(page: Page, content: ExperimentContent, main: Comparison) -> None:
         caption=f"Every fold and draw: {gained} gained, {lost} lost, "
         f"{len(main.folds) - gained - lost} equal",
         formats={
-            main.a.name: percent,
-            main.b.name: percent,
-            "difference": lambda v: points(v, signed=True),
+            main.a.name: percent_text,
+            main.b.name: percent_text,
+            "difference": lambda v: points_text(v, signed=True),
         },
         folded=True,
     )
@@ -232,7 +241,7 @@ def add_folds(page: Page, content: ExperimentContent, main: Comparison) -> None:
         caption="Every draw over all clips, with McNemar's exact test",
         note=f"Pooled over recordings and draws: {p_text(main.p_mcnemar)}. Paired bootstrap: "
         f"{p_text(main.p_bootstrap)}. Corrected resampled t-test: {p_text(main.p_folds)}.",
-        formats={main.a.name: percent, main.b.name: percent, "McNemar p": p_value},
+        formats={main.a.name: percent_text, main.b.name: percent_text, "McNemar p": p_value},
     )
 
 
@@ -260,14 +269,14 @@ def _draws(main: Comparison) -> str:
 
 
 def _ends(arm: ArmAccuracy) -> str:
-    return f"95 % interval {points(arm.interval.low)} to {points(arm.interval.high)}"
+    return f"95 % interval {points_text(arm.interval.low)} to {points_text(arm.interval.high)}"
 
 
-def _arm(arm: ArmAccuracy) -> Measured:
-    return Measured(arm.mean, *arm.interval)
+def _arm(arm: ArmAccuracy) -> IntervalEstimate:
+    return IntervalEstimate(arm.mean, *arm.interval)
 
 
-def _lone(content: ExperimentContent, setting: str) -> list[Measured | None]:
+def _lone(content: ExperimentContent, setting: str) -> list[IntervalEstimate | None]:
     rows = content.predictions.select(setting=setting)
     return [
         _arm(arm_accuracy(rows.select(arm=arm))) if arm in rows.arms else None
@@ -283,3 +292,85 @@ def _explanation(several: bool) -> str:
     if several:
         text += " Holm: the larger of the two, corrected for asking in several settings."
     return text
+
+
+# The section that holds settings against each other.
+
+
+def add_setting_pairs(page: Page, content: ExperimentContent) -> None:
+    """A row a pair of settings: both accuracies, their difference, and whether it is shown."""
+    pairs = content.setting_pairs
+    if not pairs:
+        return
+    page.section("Setting against setting")
+    corrected = holm([one.p for one in pairs])
+    page.table(
+        ["what is asked", "first", "second", "difference", "p", "p, Holm", "outcome"],
+        [
+            (
+                one.setting,
+                IntervalEstimate(one.a.mean, *one.a.interval),
+                IntervalEstimate(one.b.mean, *one.b.interval),
+                IntervalEstimate(one.difference, *one.claimed_interval),
+                one.p,
+                p,
+                OUTCOMES[one.outcome],
+            )
+            for one, p in zip(pairs, corrected, strict=True)
+        ],
+        name="setting-pairs",
+        caption="Settings on the same test clips",
+        note="First is what stands behind 'against'. p: the larger of McNemar's exact test and "
+        "the corrected resampled t-test. Holm: corrected for asking of several pairs.",
+        formats={
+            "difference": lambda v: points_text(v, signed=True),
+            **dict.fromkeys(("p", "p, Holm"), p_value),
+        },
+    )
+    page.figure(
+        comparison_plot(pairs),
+        "By how much the setting named first is better than the one it stands against.",
+        name="setting-pairs",
+        alt="; ".join(f"{one.setting} {points_text(one.difference, signed=True)}" for one in pairs),
+    )
+
+
+# The section that puts a published study beside what was measured here.
+
+
+def add_study(
+    page: Page, study: str, data: str, ours: Sequence[tuple[str, IntervalEstimate]], protocol: str
+) -> None:
+    """A table of the study's values, then ours, and the differences of protocol in words.
+
+    Parameters
+    ----------
+    study : str
+        A key of :data:`semisonic.evaluation.published.STUDIES`; nothing is added for "".
+    data : str
+        The data set that was measured on; rows of other data are grey.
+    ours : sequence of (what, value)
+    protocol : str
+        How ours were measured, in a few words.
+    """
+    if not study:
+        return
+    found = STUDIES[study]
+    page.section("Beside what was published")
+    page.text(f"{found.source}.")
+    rows: list[tuple[Any, ...]] = [
+        (row.system, row.data, row.accuracy, row.protocol, row.note) for row in found.rows
+    ]
+    styles = {i: "soft" for i, row in enumerate(found.rows) if not same_data(row.data, data)}
+    for name, value in ours:
+        styles[len(rows)] = "strong"
+        rows.append((f"ours: {name}", data, value, protocol, ""))
+    page.table(
+        ["system", "data", found.measure, "protocol", "note"],
+        rows,
+        name="published-study",
+        caption="What they found, and what we find",
+        note="Rows on other data are grey: they cannot be compared. " + " ".join(found.notes),
+        formats={found.measure: percent_text},
+        styles=styles,
+    )

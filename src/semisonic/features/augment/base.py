@@ -1,17 +1,211 @@
-"""What all augmentations of spectrograms share."""
+"""What all augmentations share: when they apply, random draws, levels and loudness."""
 
 from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
-from semisonic.base.errors import DataError, OptionError
-from semisonic.features.augment.levels import Levels
-from semisonic.features.deltas import delta
-from semisonic.features.options import MelOptions
+from semisonic.core.errors import DataError, OptionError
+from semisonic.features.filterbank import band_edges_hz
+from semisonic.features.logmel import delta
+from semisonic.features.options import WAVE, MelOptions
+
+# Levels in dB as the front end makes them, and how they add, grow and end at silence.
+#
+# A cell of the features is ``20 / power * log10(mel)`` dB. Energies of sounds that have
+# nothing to do with each other add, and ``10 ** (dB / 10)`` is such an energy: exactly for
+# ``power=2``, where the bands sum energies. For other powers the bands sum magnitudes, and the
+# sum of two sounds comes out up to about 1 dB too high where both are equally loud.
+
+
+_TO_POWER = math.log(10.0) / 10.0
+_LEAST_RELATIVE = 1e-20  # -200 dB, where levels are below the clip's own maximum
+
+
+class PowerScale:
+    """What the options of a front end mean for arithmetic on its features.
+
+    All arguments named ``x`` are levels in dB, shape (batch, 1, mel, frame).
+    """
+
+    def __init__(self, mel: MelOptions) -> None:
+        if mel.input == WAVE:
+            raise OptionError(
+                "augmentation: this changes spectrograms, and the front end is 'wave'; leave it "
+                "out, or take the network of a spectrogram"
+            )
+        self.mel = mel
+        self.is_relative = mel.reference == "max"
+        self.floor_db = mel.quietest_db
+        self._least = _LEAST_RELATIVE if self.is_relative else 10 ** (self.floor_db / 10)
+
+    def require_loudness(self, name: str) -> None:
+        """Refuse a transform that needs the level of a clip, where the front end removes it."""
+        for cause, removes in (
+            ("reference='max'", self.is_relative),
+            ("peak_normalize=true", self.mel.peak_normalize),
+        ):
+            if removes:
+                raise OptionError(
+                    f"{name}: the front end has {cause}, which takes the level of every clip "
+                    "away, so that a change of level changes nothing; set the gain to 0 dB or "
+                    "keep the level"
+                )
+
+    def power(self, x: Tensor) -> Tensor:
+        """Levels as energies."""
+        return torch.exp_(x * _TO_POWER)
+
+    def from_power(self, power: Tensor) -> Tensor:
+        """Energies as levels, in place; energies below silence become silence."""
+        return self.settle(power.clamp_(min=self._least).log10_().mul_(10.0))
+
+    def silence(self, x: Tensor) -> Tensor:
+        """The level of silence, shape (batch or 1, 1, 1, 1).
+
+        Where levels are relative to a clip's maximum it is the clip's lowest level.
+        """
+        if self.is_relative:
+            return x.amin((1, 2, 3), keepdim=True)
+        return x.new_full((1, 1, 1, 1), self.floor_db)
+
+    def amplify(self, x: Tensor, gain_db: Tensor) -> Tensor:
+        """Add a gain to all that sounds: silence times anything is silence.
+
+        Within the lowest decibel above silence the gain fades in. ``gain_db`` broadcasts
+        to ``x``.
+        """
+        sounds = (x - self.silence(x)).clamp_(0.0, 1.0)
+        return self.settle(sounds.mul_(gain_db).add_(x))
+
+    def settle(self, x: Tensor) -> Tensor:
+        """Make levels again such as the front end gives: its floor, maximum and range.
+
+        Works in place: memory is what these small sums cost most.
+        """
+        if self.is_relative:
+            loudest = x.amax((1, 2, 3), keepdim=True)
+            silent = loudest - x.amin((1, 2, 3), keepdim=True) < 1e-3
+            x.sub_(loudest.masked_fill(silent, 0.0))
+        else:
+            x.clamp_(min=self.floor_db)
+        if self.mel.top_db is not None:
+            x.clamp_(min=x.amax((1, 2, 3), keepdim=True) - self.mel.top_db)
+        return x
+
+
+# The power and the loudness of a clip, read from its mel bands.
+
+
+WINDOW = 0.1
+"""Seconds over which loudness is taken."""
+
+
+def band_widths(mel: MelOptions) -> Tensor:
+    """Weights that turn band values into power, in Hz or without a unit, shape (n_mels,).
+
+    A band is a mean of the power density under a triangle, so the sum over bands of value
+    times half the triangle's base is the power between the first and the last centre. The
+    first and the last band also stand for what is beyond their centres. Where a band is a sum
+    under a triangle of height one, its weight is one.
+    """
+    edges = band_edges_hz(mel)
+    widths = (edges[2:] - edges[:-2]) / 2
+    widths[0] += (edges[1] - edges[0]) / 2
+    widths[-1] += (edges[-1] - edges[-2]) / 2
+    if not mel.has_unit_areas:
+        widths /= (edges[2:] - edges[:-2]) / 2
+    return torch.from_numpy(widths).float()
+
+
+def a_weights(hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Power weights of the A curve (IEC 61672), about one at 1 kHz."""
+    f2 = np.square(hz)
+    response = (
+        12194.0**2
+        * np.square(f2)
+        / ((f2 + 20.6**2) * np.sqrt((f2 + 107.7**2) * (f2 + 737.9**2)) * (f2 + 12194.0**2))
+    )
+    weights: NDArray[np.float64] = np.square(response) * 10**0.2
+    return weights
+
+
+def frame_power(power: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums over bands, (batch, frame), of energies (batch, 1, mel, frame)."""
+    return torch.matmul(weights, power[:, 0])
+
+
+def loudness_db(x: Tensor, levels: PowerScale) -> Tensor:
+    """A-weighted level of the loudest tenth of a second of each clip, shape (batch,).
+
+    Parameters
+    ----------
+    x : Tensor, shape (batch, 1, mel, frame)
+        Levels in dB.
+    """
+    mel = levels.mel
+    weights = band_widths(mel) * torch.from_numpy(a_weights(band_edges_hz(mel)[1:-1])).float()
+    heard = frame_power(levels.power(x), weights.to(x.device))
+    n = min(max(1, round(WINDOW * mel.sample_rate / mel.hop_length)), heard.shape[1])
+    windows = functional.avg_pool1d(heard[:, None], n, stride=1)[:, 0]
+    return windows.amax(1).clamp(min=1e-30).log10() * 10
+
+
+# Where in a clip something sounds: short sounds are padded with silence to full length.
+
+
+QUIET_DB = 60.0
+"""A frame whose loudest band is this far below the clip's loudest cell counts as quiet."""
+
+_SAME_DB = 0.01
+
+
+def sounding_frames(x: Tensor, quiet_db: float = QUIET_DB) -> Tensor:
+    """Which frames of each clip are heard beside its loudest.
+
+    Parameters
+    ----------
+    x : Tensor, shape (batch, 1, mel, frame)
+        Levels in dB.
+    quiet_db : float
+        How far below the clip's loudest cell a whole frame is no longer heard.
+
+    Returns
+    -------
+    Tensor of bool, shape (batch, frame)
+        All False for a clip of silence.
+    """
+    loudest = x.amax((1, 2))  # (batch, frame)
+    return (loudest > loudest.amax(1, keepdim=True) - quiet_db) & ~_silent(x, loudest)
+
+
+def filled_frames(x: Tensor) -> Tensor:
+    """Which frames hold anything but digital silence (all bands at the floor), (batch, frame)."""
+    return ~_silent(x, x.amax((1, 2)))
+
+
+def padded_rows(x: Tensor) -> Tensor:
+    """Which clips hold frames of digital silence, shape (batch,)."""
+    return _silent(x, x.amax((1, 2))).any(1)
+
+
+def silent_rows(x: Tensor) -> Tensor:
+    """Which clips are nothing but digital silence, shape (batch,)."""
+    return x.amax((1, 2, 3)) - x.amin((1, 2, 3)) <= _SAME_DB
+
+
+def _silent(x: Tensor, loudest: Tensor) -> Tensor:
+    return loudest <= x.amin((1, 2, 3))[:, None] + _SAME_DB
+
+
+# What all augmentations of spectrograms share.
+
 
 Drawn = dict[str, Tensor]
 """Random numbers of a batch by name, each of shape (batch,) or (batch, n)."""
@@ -41,7 +235,7 @@ class Augmentation(nn.Module):
     def __init__(self, mel: MelOptions, probability: float = 1.0) -> None:
         super().__init__()
         self.mel = mel
-        self.levels = Levels(mel)
+        self.levels = PowerScale(mel)
         self.probability = share(probability, self.named("probability"))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,3 +318,130 @@ def ordered(low: float, high: float, name: str, unit: str = "") -> tuple[float, 
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
         raise OptionError(f"{name}: found {low} to {high} {unit}, expected the lower value first")
     return low, high
+
+
+# One of two augmentations for each clip, drawn anew.
+
+
+class Either(nn.Module):
+    """Some clips go through one module, the others through another; nothing in ``eval()``.
+
+    With few labels, strong changes of every clip leave too few that sound as clips do.
+
+    Parameters
+    ----------
+    first, second : nn.Module
+        (batch, channel, mel, frame) in dB to the same shape.
+    probability : float
+        Share of clips that go through ``second``, 0 to 1.
+    """
+
+    def __init__(self, first: nn.Module, second: nn.Module, probability: float = 0.5) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+        self.probability = share(probability, "Either, option 'probability'")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Changed features in training, the same ones otherwise."""
+        if not self.training:
+            return x
+        chosen = torch.rand(len(x), device=x.device) < self.probability
+        rows = torch.cat([(~chosen).nonzero()[:, 0], chosen.nonzero()[:, 0]])
+        n = len(x) - int(chosen.sum())
+        parts = [
+            module(part)
+            for module, part in ((self.first, x[rows[:n]]), (self.second, x[rows[n:]]))
+            if len(part)
+        ]
+        changed = torch.empty_like(x)
+        changed[rows] = torch.cat(parts)
+        return changed
+
+    def extra_repr(self) -> str:
+        """What torch prints of it beside its modules."""
+        return f"probability={self.probability:g}"
+
+
+# What all augmentations of samples share.
+
+
+_BLOCK = 1024  # samples
+_SILENCE = 2e-5  # of full scale, less than one step of 16-bit samples
+
+
+class WaveAugmentation(nn.Module):
+    """A random change of samples, drawn anew for each row; nothing in ``eval()``.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Hz.
+    probability : float
+        Share of rows that are changed, 0 to 1.
+
+    Notes
+    -----
+    ``forward`` maps (batch, time) to the same shape and never changes its input. Samples
+    beyond full scale are kept. Random numbers come from torch's global generator of the
+    tensor's device.
+
+    A subclass has two methods: :meth:`draw` gives the random numbers, :meth:`change` does
+    what they say.
+    """
+
+    def __init__(self, sample_rate: int, probability: float = 1.0) -> None:
+        super().__init__()
+        if sample_rate < 1:
+            raise OptionError(
+                f"{type(self).__name__}, option 'sample_rate': found {sample_rate} Hz, expected "
+                "at least 1 Hz"
+            )
+        self.sample_rate = sample_rate
+        self.probability = share(probability, self.named("probability"))
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Changed samples in training, the same ones otherwise."""
+        check_wave(wave, type(self).__name__)
+        if not self.training:
+            return wave
+        x = wave.float()
+        with full_precision(x):
+            changed = self.change(x, self.draw(x))
+        if self.probability < 1.0:
+            chosen = torch.rand(len(x), 1, device=x.device) < self.probability
+            changed = torch.where(chosen, changed, x)
+        return changed.to(wave.dtype)
+
+    def draw(self, x: Tensor) -> Drawn:
+        """Random numbers for the rows of a batch."""
+        raise NotImplementedError
+
+    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
+        """Samples (batch, time) changed as the numbers say."""
+        raise NotImplementedError
+
+    def samples(self, seconds: float) -> int:
+        """The nearest number of samples in a time."""
+        return round(seconds * self.sample_rate)
+
+    def named(self, option: str) -> str:
+        """What an option of this class is called in an error."""
+        return f"{type(self).__name__}, option '{option}'"
+
+
+def check_wave(wave: Tensor, name: str) -> None:
+    """A DataError unless the shape is (batch, time) and the type a float."""
+    if wave.ndim != 2 or not wave.is_floating_point() or not wave.shape[1]:
+        raise DataError(
+            f"{name}: found a wave of shape {tuple(wave.shape)} and type {wave.dtype}, expected "
+            "(batch, time) of floating-point samples, not empty"
+        )
+
+
+def padded_waves(x: Tensor) -> Tensor:
+    """Which waves hold a stretch of digital silence, shape (batch,)."""
+    n = x.shape[1] // _BLOCK * _BLOCK
+    if not n:
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    blocks = x[:, :n].reshape(len(x), -1, _BLOCK)
+    return torch.any(blocks.abs().amax(2) < _SILENCE, dim=1)

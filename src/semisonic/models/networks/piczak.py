@@ -1,14 +1,4 @@
-"""``piczak-short``, ``piczak-long``: filters over nearly all of mel, large dense layers.
-
-Piczak (2015), "Environmental sound classification with convolutional neural networks", MLSP.
-Features are 60 mel bands and their deltas; a segment has 41 frames (short, 0.95 s) or 101
-(long, 2.3 s) at 22 050 Hz with a step of 512 samples. Layers, dropout and first weights are
-those of the published code, the class layer's too. The L2 penalty of 0.001 on all layers
-belongs to the optimiser: a weight decay of 0.002 of plain SGD.
-
-Where we differ: one channel (without deltas) works too, and ``piczak-small`` has dense layers
-of 500 units instead of 5 000, for either length of segment.
-"""
+"""``piczak-short``, ``piczak-long``: filters over nearly all of mel, large dense layers."""
 
 from __future__ import annotations
 
@@ -17,12 +7,17 @@ from functools import partial
 import torch
 from torch import nn
 
-from semisonic.base.errors import ModelError
-from semisonic.models.architecture import Size
+from semisonic.core.errors import ModelError
 from semisonic.models.necks import FlattenNeck
-from semisonic.models.networks.dense import with_layers
-from semisonic.models.networks.parts import MaxPool, Part, PartsEncoder, ValidConv
-from semisonic.models.registry import Body, Shape, register
+from semisonic.models.networks.layers import (
+    EncoderLayer,
+    LayeredEncoder,
+    MaxPoolLayer,
+    ValidConv,
+    with_layers,
+)
+from semisonic.models.notation import Size
+from semisonic.models.registry import Backbone, Shape, register
 
 N_MELS = 60
 SEGMENTS = {"short": 41, "long": 101}
@@ -68,21 +63,21 @@ class PiczakNeck(FlattenNeck):
         return NormalLinear(self.out_features, n_classes)
 
 
-def piczak_encoder(in_channels: int) -> PartsEncoder:
+def piczak_encoder(in_channels: int) -> LayeredEncoder:
     """Two convolutions; as an auto-encoder it takes ``upsample``, ``subpixel`` and ``unet``."""
-    first = Part(
+    first = EncoderLayer(
         UniformConv(in_channels, MAPS, (57, 6), 0.001, bias=0.1),
         nn.ReLU(),
-        MaxPool(MAPS, (4, 3), (1, 3)),
+        MaxPoolLayer(MAPS, (4, 3), (1, 3)),
         nn.Dropout(0.5),
     )
-    second = Part(
-        UniformConv(MAPS, MAPS, (1, 3), 0.1), nn.ReLU(), MaxPool(MAPS, (1, 3), (1, 3))
-    )  # fmt: skip
-    return PartsEncoder(in_channels, MAPS, [first, second])
+    second = EncoderLayer(
+        UniformConv(MAPS, MAPS, (1, 3), 0.1), nn.ReLU(), MaxPoolLayer(MAPS, (1, 3), (1, 3))
+    )
+    return LayeredEncoder(in_channels, MAPS, [first, second])
 
 
-def piczak(name: str, lengths: tuple[int, ...], units: int, shape: Shape) -> Body:
+def piczak(name: str, lengths: tuple[int, ...], units: int, shape: Shape) -> Backbone:
     """The network for segments of one of these lengths.
 
     Raises
@@ -104,7 +99,7 @@ def piczak(name: str, lengths: tuple[int, ...], units: int, shape: Shape) -> Bod
     layers = []
     for n_inputs in (neck.out_features, units):
         layers += [NormalLinear(n_inputs, units), nn.ReLU(), nn.Dropout(0.5)]
-    return Body(name, encoder, with_layers(neck, units, *layers))
+    return Backbone(name, encoder, with_layers(neck, units, *layers))
 
 
 for _length, _n_frames in SEGMENTS.items():

@@ -1,26 +1,15 @@
-"""``crnn-lstm``, ``crnn-gru``: convolutions, then recurrent layers from frame to frame.
-
-Two networks that a project on FSDKaggle2019 wrote and never tried (seed 004, its versions 1 and
-3): three convolutions with a two-layer LSTM of 512, for 40 filter-bank values a frame, and four
-pairs of convolutions with a two-layer GRU of 256. The embedding is made of what the last frame
-knows, which has heard all before it. The recurrent layers belong to the encoder, so that
-pre-training by comparing views trains them too.
-
-Where we differ: any number of mel bands; first weights uniform, of the published variance.
-"""
+"""``crnn-lstm``, ``crnn-gru``: convolutions, then recurrent layers from frame to frame."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from semisonic.models.architecture import Dense
-from semisonic.models.encoder import Encoder
+from semisonic.models.encoder import DownStep, Encoder, Trace
 from semisonic.models.necks import GlobalPoolNeck
-from semisonic.models.networks.dense import prelu_neck
-from semisonic.models.networks.parts import Part, PartsEncoder, ValidConv
-from semisonic.models.networks.vgg import vgg_encoder
-from semisonic.models.plan import DownStep, Trace
-from semisonic.models.registry import Body, Shape, register
+from semisonic.models.networks.cnn import vgg_encoder
+from semisonic.models.networks.layers import EncoderLayer, LayeredEncoder, ValidConv, prelu_neck
+from semisonic.models.notation import Dense
+from semisonic.models.registry import Backbone, Shape, register
 
 
 class RecurrentEncoder(Encoder):
@@ -37,7 +26,7 @@ class RecurrentEncoder(Encoder):
     no_decoder = "its recurrent layers have no mirror image"
     no_frames = "its recurrent layers remember what came before"
 
-    def __init__(self, front: PartsEncoder, recurrent: nn.RNNBase) -> None:
+    def __init__(self, front: LayeredEncoder, recurrent: nn.RNNBase) -> None:
         super().__init__()
         self.front, self.recurrent = front, recurrent
         self.in_channels, self.out_channels = front.in_channels, recurrent.hidden_size
@@ -68,25 +57,25 @@ class WholeWindowsEncoder(RecurrentEncoder):
 
 
 @register("crnn-lstm")
-def crnn_lstm(shape: Shape) -> Body:
+def crnn_lstm(shape: Shape) -> Backbone:
     """Three convolutions, the last with a step of two, LSTM 2 x 512, 256 units."""
     layers = [(16, (5, 5), (1, 1)), (32, (3, 3), (1, 1)), (64, (3, 3), (2, 2))]
     parts, channels = [], shape[0]
     for maps, kernel, stride in layers:
         conv = ValidConv(channels, maps, kernel, stride)
-        parts.append(Part(conv, nn.BatchNorm2d(maps), nn.ReLU()))
+        parts.append(EncoderLayer(conv, nn.BatchNorm2d(maps), nn.ReLU()))
         channels = maps
-    front = PartsEncoder(shape[0], channels, parts)
+    front = LayeredEncoder(shape[0], channels, parts)
     rows = front.code_shape(*shape[1:])[1]
     lstm = nn.LSTM(channels * rows, 512, num_layers=2, batch_first=True)
     neck = GlobalPoolNeck(512, (Dense(256, True),), over_time="last")
-    return Body("crnn-lstm", WholeWindowsEncoder(front, lstm), neck)
+    return Backbone("crnn-lstm", WholeWindowsEncoder(front, lstm), neck)
 
 
 @register("crnn-gru")
-def crnn_gru(shape: Shape) -> Body:
+def crnn_gru(shape: Shape) -> Backbone:
     """Four pairs of convolutions, GRU 2 x 256, 128 units."""
     front = vgg_encoder(shape[0], (64, 128, 128, 64))
     channels, rows, _ = front.code_shape(*shape[1:])
     gru = nn.GRU(channels * rows, 256, num_layers=2, batch_first=True)
-    return Body("crnn-gru", RecurrentEncoder(front, gru), prelu_neck(256, "last"))
+    return Backbone("crnn-gru", RecurrentEncoder(front, gru), prelu_neck(256, "last"))

@@ -1,13 +1,4 @@
-"""``transformer``: patches of log-mel that attend to each other, for clips of any length.
-
-In the manner of Gong et al. (2021), "AST: audio spectrogram transformer", and Koutini et al.
-(2022), "Efficient training of audio transformers with patchout". Patches of 16 x 16 side by side,
-four layers of width 192 with the norm before (Xiong et al. 2020).
-
-Where we differ: far smaller, and no picture network to start from; positions are sines over mel
-and over time, which fit any length and are not learned; the embedding is the mean over all
-patches instead of a class token, so that the code is a map and views can be compared.
-"""
+"""``transformer``: patches of log-mel that attend to each other, for clips of any length."""
 
 from __future__ import annotations
 
@@ -17,10 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semisonic.models.encoder import Encoder
+from semisonic.models.encoder import ConvStep, DownStep, Encoder, Trace
 from semisonic.models.necks import GlobalPoolNeck
-from semisonic.models.plan import ConvStep, DownStep, Trace
-from semisonic.models.registry import Body, Shape, register
+from semisonic.models.registry import Backbone, Shape, register
 
 PATCH, WIDTH, HEADS, DEPTH = 16, 192, 3, 4
 
@@ -55,7 +45,7 @@ class Attention(nn.Module):
         return y
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """Attention, then two dense layers, each added to what comes in."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -91,7 +81,7 @@ class PatchTransformer(Encoder):
         down = DownStep(WIDTH, size, size, ceil=True, has_map=False)
         self.plan = (ConvStep(in_channels, WIDTH, size), down)
         self.patches = nn.Conv2d(in_channels, WIDTH, size, size)
-        self.layers = nn.ModuleList(Layer(WIDTH, HEADS) for _ in range(DEPTH))
+        self.layers = nn.ModuleList(TransformerLayer(WIDTH, HEADS) for _ in range(DEPTH))
         self.norm = nn.LayerNorm(WIDTH)
 
     def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
@@ -136,6 +126,8 @@ def sines(n: int, width: int, like: Tensor) -> Tensor:
 
 
 @register("transformer")
-def transformer(shape: Shape) -> Body:
+def transformer(shape: Shape) -> Backbone:
     """Four layers of width 192, the mean over patches."""
-    return Body("transformer", PatchTransformer(shape[0]), GlobalPoolNeck(WIDTH, over_time="mean"))
+    return Backbone(
+        "transformer", PatchTransformer(shape[0]), GlobalPoolNeck(WIDTH, over_time="mean")
+    )

@@ -1,0 +1,497 @@
+"""The verbs as Python functions: what is given first by its place, the options by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from semisonic.cli.flags import flags_of, options_of, values_of
+from semisonic.cli.training_verbs import with_synth
+from semisonic.core.errors import OptionError
+
+if TYPE_CHECKING:
+    from semisonic.classifier.calibrate import CalibrateResult
+    from semisonic.classifier.classifier import SoundClassifier
+    from semisonic.classifier.evaluate import EvaluateResult
+    from semisonic.classifier.find_rate import FindRateResult
+    from semisonic.classifier.predict import PredictResult
+    from semisonic.classifier.pretrain import PretrainResult
+    from semisonic.classifier.scan import ScanResult
+    from semisonic.classifier.starting_encoder import ConvertResult
+    from semisonic.classifier.suspects import SuspectsResult
+    from semisonic.classifier.train import TrainResult
+    from semisonic.data.clips import Clips
+    from semisonic.experiments.curve import CurveResult
+    from semisonic.experiments.run import ExperimentResult
+    from semisonic.experiments.tuning import TuneResult
+    from semisonic.models.sound_model import SoundModel
+
+T = TypeVar("T")
+AnyPath = str | PathLike[str]
+
+
+def predict(
+    model: AnyPath | SoundModel | SoundClassifier,
+    files: AnyPath | Iterable[AnyPath] | Clips,
+    output: AnyPath | None = None,
+    **options: Any,
+) -> PredictResult:
+    """Name the sounds in recordings of any length; one that cannot be read disturbs no other.
+
+    Parameters
+    ----------
+    model : path, SoundModel or SoundClassifier
+        A path is that of a model file or a run folder.
+    files : path, paths or Clips
+        Recordings, folders of recordings, or tables of clips.
+    output : path, optional
+        CSV file for the table.
+    **options
+        Those of ``semisonic predict``: ``top``, ``windows``, ``hop`` (s), ``unknown``,
+        ``threshold``, ``batch_size``, ``device``, ``workers``.
+
+    Returns
+    -------
+    PredictResult
+        ``to_frame()`` has a row per file or window.
+
+    Raises
+    ------
+    OptionError
+        For an unknown option or a wrong value.
+    DataError
+        When none of the files exists.
+    ModelError
+        When the model file is missing or damaged.
+
+    Examples
+    --------
+    ::
+
+        semisonic.predict("runs/birds", "recordings", top=1).to_frame()
+    """
+    from semisonic.classifier.options import PredictOptions
+    from semisonic.classifier.predict import predict, predict_files
+    from semisonic.data.clips import Clips
+
+    if options.get("threshold") is not None:
+        options["threshold"] = str(options["threshold"])
+    is_file = isinstance(model, (str, PathLike))
+    placed = {
+        "model": model if is_file else Path(),
+        "files": () if isinstance(files, Clips) else files,
+    }
+    asked = _options(PredictOptions, placed, options, output)
+    if is_file and not isinstance(files, Clips):
+        return predict(asked)
+    return predict_files(
+        _opened(model),
+        files if isinstance(files, Clips) else asked.files,
+        **{name: getattr(asked, name) for name in _OF_PREDICT},
+    )
+
+
+_OF_PREDICT = (
+    "top",
+    "windows",
+    "unknown",
+    "threshold",
+    "hop",
+    "output",
+    "batch_size",
+    "device",
+    "workers",
+)
+
+
+def evaluate(
+    model: AnyPath, data: AnyPath, output: AnyPath | None = None, **options: Any
+) -> EvaluateResult:
+    """Measure a classifier on labelled recordings that it has not heard, and write a report.
+
+    Parameters
+    ----------
+    model : path
+        A model file or a run folder. It says which recordings the model has heard.
+    data : path
+        Labelled clips: a folder of class folders, a CSV, a data set.
+    output : path, optional
+        Run folder; ``runs/evaluate`` by default.
+    **options
+        Those of ``semisonic evaluate``: ``fold``, ``by``, ``bootstrap``, ``allow_seen``, ...
+
+    Returns
+    -------
+    EvaluateResult
+        ``metrics`` are the numbers, ``to_frame()`` has a row per clip.
+
+    Raises
+    ------
+    OptionError
+        For an unknown option or a wrong value.
+    DataError
+        When clips took part in the making of the model, carry labels it does not know, or
+        cannot be read.
+    ModelError
+        When the model file is missing or damaged.
+
+    Examples
+    --------
+    ::
+
+        semisonic.evaluate("runs/birds", "labelled/later").metrics["accuracy"]
+    """
+    from semisonic.classifier.evaluate import evaluate
+    from semisonic.classifier.options import EvaluateOptions
+
+    placed = {"model": _file(model, "use its method score()"), "data": data}
+    return evaluate(with_synth(_options(EvaluateOptions, placed, options, output), "data"))
+
+
+def train(data: AnyPath, output: AnyPath | None = None, **options: Any) -> TrainResult:
+    """Train a classifier in a run folder; the same call goes on with an interrupted run.
+
+    For sounds in memory, or without a run folder, use :class:`semisonic.SoundClassifier`.
+
+    Parameters
+    ----------
+    data : path
+        Labelled clips: a folder of class folders, a CSV, a data set, or ``"synth"``.
+    output : path, optional
+        Run folder; ``runs/train`` by default.
+    **options
+        Those of ``semisonic train``: ``unlabelled``, ``method``, ``model``, ``encoder``,
+        ``epochs``, ``n_mels``, ``augment``, ...
+
+    Returns
+    -------
+    TrainResult
+        ``model`` is the file of the model, ``to_frame()`` has a row per epoch.
+
+    Raises
+    ------
+    OptionError
+        For an unknown option or a wrong value, or when the folder belongs to another run.
+    DataError
+        When there are too few labels, or nothing can be read.
+
+    Examples
+    --------
+    ::
+
+        semisonic.train("labelled", "runs/birds", unlabelled="recordings", epochs=30)
+    """
+    from semisonic.classifier.options import TrainOptions
+    from semisonic.classifier.train import train
+
+    asked = _options(TrainOptions, {"data": data}, options, output)
+    return train(with_synth(asked, "data", "unlabelled"))
+
+
+def find_rate(data: AnyPath, output: AnyPath | None = None, **options: Any) -> FindRateResult:
+    """Try learning rates in a short training that is not kept.
+
+    Parameters
+    ----------
+    data, output
+        As for :func:`train`; ``runs/find-rate`` by default.
+    **options
+        Those of ``semisonic find-rate``: the options of :func:`train`, and the sweep's.
+
+    Returns
+    -------
+    FindRateResult
+        ``sweep.suggestion`` is the rate; ``to_frame()`` has a row per step.
+
+    Raises
+    ------
+    OptionError, DataError
+        As for :func:`train`.
+    """
+    from semisonic.classifier.find_rate import find_rate
+    from semisonic.classifier.options import FindRateOptions
+
+    asked = _options(FindRateOptions, {"data": data}, options, output)
+    return find_rate(with_synth(asked, "data", "unlabelled"))
+
+
+def pretrain(data: AnyPath, output: AnyPath | None = None, **options: Any) -> PretrainResult:
+    """Learn an encoder from recordings without labels, in a run folder.
+
+    Parameters
+    ----------
+    data : path
+        Recordings: a folder, a CSV, a data set.
+    output : path, optional
+        Run folder; ``runs/pretrain`` by default.
+    **options
+        Those of ``semisonic pretrain``: ``objective``, ``model``, ``epochs``, ``n_mels``, ...
+
+    Returns
+    -------
+    PretrainResult
+        ``encoder`` is the file for ``encoder=`` of :func:`train`; ``to_frame()`` has a row an
+        epoch.
+
+    Raises
+    ------
+    OptionError
+        For an unknown option or a wrong value, or when the folder belongs to another run.
+    DataError
+        When nothing can be read.
+    """
+    from semisonic.classifier.options import PretrainOptions
+    from semisonic.classifier.pretrain import pretrain
+
+    return pretrain(
+        with_synth(_options(PretrainOptions, {"data": data}, options, output), "", "data")
+    )
+
+
+def calibrate(
+    model: AnyPath, data: AnyPath, output: AnyPath | None = None, **options: Any
+) -> CalibrateResult:
+    """Make a classifier's scores mean what they say; writes a new model file.
+
+    Parameters
+    ----------
+    model : path
+        A model file or a run folder.
+    data : path
+        Labelled clips that the model was not trained on.
+    output : path, optional
+        Run folder; ``runs/calibrate`` by default.
+    **options
+        Those of ``semisonic calibrate``: ``precision``, ``method``, ``unknown``, ...
+
+    Returns
+    -------
+    CalibrateResult
+        ``model`` is the new file, ``to_frame()`` has a row per class.
+
+    Raises
+    ------
+    OptionError, DataError, ModelError
+        As for :func:`evaluate`.
+    """
+    from semisonic.classifier.calibrate import calibrate
+    from semisonic.classifier.options import CalibrateOptions
+
+    placed = {"model": _file(model, "use its method calibrate()"), "data": data}
+    return calibrate(with_synth(_options(CalibrateOptions, placed, options, output), "data"))
+
+
+def convert(
+    network: str, weights: AnyPath, output: AnyPath | None = None, **options: Any
+) -> ConvertResult:
+    """Make an encoder of a published network's weight file; nothing in that file is run.
+
+    Parameters
+    ----------
+    network : str
+        Such as ``"yamnet"``.
+    weights : path
+    output : path, optional
+        The encoder's file; ``general.encoder`` by default.
+    **options
+        That of ``semisonic convert``: ``duration`` (s).
+
+    Returns
+    -------
+    ConvertResult
+        ``encoder`` is the file for ``encoder=`` of :func:`train`.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, damaged, or that of another network.
+    """
+    from semisonic.classifier.options import ConvertOptions
+    from semisonic.classifier.starting_encoder import convert
+
+    placed = {"network": network, "weights": weights}
+    return convert(_options(ConvertOptions, placed, options, output))
+
+
+def scan(data: AnyPath, output: AnyPath | None = None, **options: Any) -> ScanResult:
+    """Decode every recording below a folder once: lengths, levels, times, sites, copies, damage.
+
+    Parameters
+    ----------
+    data : path
+        The folder.
+    output : path, optional
+        Run folder; ``runs/scan`` by default.
+    **options
+        Those of ``semisonic scan``: ``group``, ``labels``, ``silence_db``, ``near_copies``, ...
+
+    Returns
+    -------
+    ScanResult
+        ``to_frame()`` has a row per recording.
+
+    Raises
+    ------
+    OptionError
+        For an unknown option or a wrong value, or when the folder belongs to another run.
+    DataError
+        When there is no recording.
+    """
+    from semisonic.classifier.scan import scan
+    from semisonic.classifier.use_options import ScanOptions
+
+    return scan(_options(ScanOptions, {"data": data}, options, output))
+
+
+def suspects(data: AnyPath, output: AnyPath | None = None, **options: Any) -> SuspectsResult:
+    """Find labels that look wrong, to be listened to; no label is changed.
+
+    Parameters
+    ----------
+    data : path
+        Labelled clips.
+    output : path, optional
+        Run folder; ``runs/suspects`` by default.
+    **options
+        Those of ``semisonic suspects``: ``model``, ``folds``, ``rule``, ``most``, ...
+
+    Returns
+    -------
+    SuspectsResult
+        ``to_frame()`` has a row a suspect, the most suspicious first.
+
+    Raises
+    ------
+    OptionError
+        For an unknown option or a wrong value, or when the folder belongs to another run.
+    DataError
+        When there are no labels, or only one class.
+    """
+    from semisonic.classifier.suspects import suspects
+    from semisonic.classifier.use_options import SuspectsOptions
+
+    return suspects(with_synth(_options(SuspectsOptions, {"data": data}, options, output), "data"))
+
+
+def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> CurveResult:
+    """Accuracy against the number of labels, with and without unlabelled recordings.
+
+    Parameters
+    ----------
+    data : path
+        Labelled clips.
+    output : path, optional
+        Run folder; ``runs/curve`` by default.
+    **options
+        Those of ``semisonic curve``: ``unlabelled``, ``labels``, ``draws``, ``folds``, ...
+
+    Returns
+    -------
+    CurveResult
+        ``answers`` are sentences, ``to_frame()`` is the table.
+
+    Raises
+    ------
+    OptionError
+        For an unknown option or a wrong value, or when the folder belongs to another run.
+    DataError
+        When a class has fewer labels than asked for.
+    """
+    from semisonic.experiments.curve import learning_curve
+    from semisonic.experiments.options import CurveOptions
+
+    return learning_curve(_options(CurveOptions, {"data": data}, options, output))
+
+
+def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> ExperimentResult:
+    """Run a recipe, a whole experiment with its report; an interrupted run goes on.
+
+    Parameters
+    ----------
+    recipe : str or path
+        A recipe file, or the name of one that comes with the package.
+    output : path, optional
+        Run folder; ``runs/experiment`` by default.
+    **options
+        Those of ``semisonic run``: ``data``, ``unlabelled``, ``quick``, ``change``, ...
+
+    Returns
+    -------
+    ExperimentResult
+        ``verdicts`` are sentences, ``to_frame()`` is the table.
+
+    Raises
+    ------
+    OptionError, DataError
+        For a wrong recipe, options of another run in the same folder, unusable data.
+    """
+    from semisonic import recipes
+    from semisonic.experiments.options import RunOptions
+    from semisonic.experiments.recipe import recipe_kind
+    from semisonic.experiments.run import run_recipe
+    from semisonic.experiments.stages import run_stages
+
+    asked = _options(RunOptions, {"recipe": str(recipe)}, options, output)
+    in_stages = recipe_kind(recipes.find(asked.recipe)) == "stages"
+    return run_stages(asked) if in_stages else run_recipe(asked)
+
+
+def tune(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> TuneResult:
+    """Search over a recipe's options by results on training clips alone.
+
+    Parameters
+    ----------
+    recipe : str or path
+        A recipe file, or the name of one that comes with the package.
+    output : path, optional
+        Run folder; ``runs/tune`` by default.
+    **options
+        Those of ``semisonic tune``: ``data``, ``trials``, ``search``, ``sampler``, ...
+
+    Returns
+    -------
+    TuneResult
+        ``best`` has the values, ``command`` measures them; ``to_frame()`` is the table.
+
+    Raises
+    ------
+    OptionError, DataError
+        For a wrong recipe or space, options of another run in the same folder, unusable data,
+        or a missing package optuna.
+    """
+    from semisonic.experiments.options import TuneOptions
+    from semisonic.experiments.tuning import tune
+
+    return tune(_options(TuneOptions, {"recipe": str(recipe)}, options, output))
+
+
+def _options(
+    options_class: type[T], placed: dict[str, Any], given: dict[str, Any], output: AnyPath | None
+) -> T:
+    """The options of a verb."""
+    if output is not None:
+        placed["output"] = output
+    flags = flags_of(options_class)
+    options: T = options_of(options_class, flags, values_of({**placed, **given}, flags))
+    return options
+
+
+def _file(model: Any, instead: str) -> AnyPath:
+    """The path of a model, which must be one."""
+    if not isinstance(model, (str, PathLike)):
+        raise OptionError(
+            f"model: found a {type(model).__name__} in memory, expected the path of a model file "
+            f"or a run folder; save it first, or {instead}"
+        )
+    return model
+
+
+def _opened(model: Any) -> SoundModel:
+    from semisonic.classifier.model_file import open_model
+
+    if isinstance(model, (str, PathLike)):
+        return open_model(model)
+    found: SoundModel = getattr(model, "model_", model)
+    return found

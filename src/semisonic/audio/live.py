@@ -1,0 +1,474 @@
+"""Live sources of sound, block by block: a microphone, raw samples of a pipe, a file played back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.audio.read import AudioReader, mix, probe
+from semisonic.audio.resample import check_rate
+from semisonic.core.errors import AudioError, OptionError
+from semisonic.core.options import nearest
+
+# What a live source gives: blocks of sound, and the gaps between them.
+
+
+BLOCK_TIME = 0.02
+"""Seconds of a block: a window waits for the block it ends in, so this is part of the latency."""
+
+Clock = Callable[[], float]
+"""A clock that never goes back, such as ``time.monotonic``; seconds."""
+
+
+@dataclass(frozen=True)
+class LiveBlock:
+    """Some samples that follow the ones before.
+
+    Attributes
+    ----------
+    samples : ndarray of float32, shape (n,)
+        One channel, full scale ±1, at the rate of the source.
+    captured : float
+        When the last of them was captured, seconds of ``time.monotonic``.
+    """
+
+    samples: NDArray[np.float32]
+    captured: float
+
+
+@dataclass(frozen=True)
+class LiveGap:
+    """Sound that is missing between two blocks.
+
+    Attributes
+    ----------
+    seconds : float
+        How much, 0 if that is not known (yet).
+    reason : str
+    """
+
+    seconds: float
+    reason: str
+
+
+class LiveSource(Protocol):
+    """Anything that sound comes from, block by block.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    sample_rate : int
+        Hz; that of every block.
+    speed : float
+        1: sound comes in real time, so who is too slow must leave something out. 0: it comes as
+        fast as it is taken, and nothing is ever left out.
+    """
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+
+    @property
+    def speed(self) -> float:
+        """Seconds of sound per second; 0 for as fast as it is taken."""
+
+    def blocks(self) -> Iterator[LiveBlock | LiveGap]:
+        """The sound, to its end.
+
+        Raises
+        ------
+        SourceLost
+            When a device is gone; asking for blocks again may find it back.
+        AudioError
+            When there is no way to go on.
+        """
+
+
+class SourceLost(AudioError):
+    """A device that gives no sound any more, and may come back."""
+
+
+# A microphone, through PortAudio. The package ``sounddevice`` is imported when it is used.
+
+
+QUEUE_SECONDS = 10.0
+"""Sound that may wait to be taken before blocks are dropped (and counted)."""
+
+LOST_AFTER = 3.0
+"""Seconds without a block after which the device counts as lost."""
+
+
+@dataclass(frozen=True)
+class InputDevice:
+    """A microphone or another input; ``sample_rate`` (Hz) is the one it prefers."""
+
+    number: int
+    name: str
+    n_channels: int
+    sample_rate: int
+    is_default: bool
+
+
+def list_devices() -> list[InputDevice]:
+    """The inputs of this machine.
+
+    Raises
+    ------
+    AudioError
+        When ``sounddevice`` or PortAudio's library is not installed.
+    """
+    sd = _sounddevice()
+    default = sd.default.device[0]
+    return [
+        InputDevice(
+            number,
+            str(found["name"]),
+            int(found["max_input_channels"]),
+            round(found["default_samplerate"]),
+            number == default,
+        )
+        for number, found in enumerate(sd.query_devices())
+        if found["max_input_channels"] > 0
+    ]
+
+
+class Microphone:
+    """An input of this machine.
+
+    Parameters
+    ----------
+    device_name : str, optional
+        A part of its name, or its number; the system's default if not given.
+    sample_rate : int, optional
+        Hz; what the device prefers if not given.
+    n_channels : int
+        They are averaged.
+
+    Raises
+    ------
+    AudioError
+        When ``sounddevice`` or PortAudio's library is not installed, or there is no such
+        input.
+    """
+
+    speed = 1.0
+
+    def __init__(
+        self,
+        device_name: str | None = None,
+        sample_rate: int | None = None,
+        n_channels: int = 1,
+        *,
+        ticks: Clock = time.monotonic,
+        lost_after: float = LOST_AFTER,
+    ) -> None:
+        sd = _sounddevice()
+        self._wanted: int | str | None = device_name
+        if device_name is not None and device_name.isdigit():
+            self._wanted = int(device_name)
+        try:
+            found = sd.query_devices(self._wanted, "input")
+        except (ValueError, sd.PortAudioError) as error:
+            raise AudioError(
+                f"microphone '{device_name}'" if device_name else "microphone",
+                f"no such input ({_error_text(error)})",
+                "'semisonic listen --list-devices' shows those there are; --input takes a file "
+                "or standard input",
+            ) from None
+        self.name = f"microphone '{found['name']}'"
+        self.sample_rate = sample_rate or round(found["default_samplerate"])
+        self._n_channels, self._ticks, self._lost_after = n_channels, ticks, lost_after
+        self._was_lost = False
+
+    def blocks(self) -> Iterator[LiveBlock | LiveGap]:
+        """Blocks until the device is lost."""
+        sd = _sounddevice()
+        if self._was_lost:
+            _look_again(sd)
+        self._was_lost = True
+        waiting: queue.Queue[LiveBlock | LiveGap] = queue.Queue(round(QUEUE_SECONDS / BLOCK_TIME))
+        dropped = 0  # samples; written by PortAudio's thread only
+
+        def take(data: Any, n: int, times: Any, status: Any) -> None:
+            nonlocal dropped
+            samples = np.empty(n, np.float32)
+            with np.errstate(invalid="ignore", over="ignore"):  # who listens looks for NaN
+                mix(data, samples)
+            block = LiveBlock(samples, self._captured(n, times))
+            try:
+                if dropped or status.input_overflow:
+                    waiting.put_nowait(LiveGap(dropped / self.sample_rate, "samples were dropped"))
+                    dropped = 0
+                waiting.put_nowait(block)
+            except queue.Full:
+                dropped += n
+
+        try:
+            with sd.InputStream(
+                samplerate=self.sample_rate,
+                device=self._wanted,
+                channels=self._n_channels,
+                dtype="float32",
+                blocksize=round(BLOCK_TIME * self.sample_rate),
+                callback=take,
+            ):
+                while True:
+                    yield waiting.get(timeout=self._lost_after)
+        except queue.Empty:
+            raise SourceLost(self.name, f"no sound for {self._lost_after:g} s") from None
+        except (ValueError, sd.PortAudioError) as error:
+            raise SourceLost(self.name, f"cannot be used ({_error_text(error)})") from None
+
+    def _captured(self, n: int, times: Any) -> float:
+        """When the last of ``n`` samples was captured; some drivers do not say."""
+        now = self._ticks()
+        if not times.inputBufferAdcTime:
+            return now
+        age: float = times.currentTime - times.inputBufferAdcTime - n / self.sample_rate
+        return now - max(0.0, age)
+
+
+def _sounddevice() -> Any:
+    try:
+        return import_module("sounddevice")
+    except ImportError:
+        raise AudioError(
+            "microphone",
+            "the package sounddevice is not installed",
+            "pip install 'semisonic[mic]', or give --input a file or standard input",
+        ) from None
+    except OSError:
+        raise AudioError(
+            "microphone",
+            "PortAudio's library is not installed",
+            "Debian and Ubuntu: apt-get install libportaudio2; Fedora: dnf install portaudio; "
+            "or give --input a file or standard input",
+        ) from None
+
+
+def _look_again(sd: Any) -> None:
+    """Let PortAudio list the devices anew: it does so only when it starts."""
+    sd._terminate()
+    sd._initialize()
+
+
+def _error_text(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else "unknown"
+
+
+# Raw samples from standard input, or anything else with a file descriptor.
+
+
+PIPE_FORMATS = {"s16le": "<i2", "f32le": "<f4"}
+"""Samples as ffmpeg and arecord name them: 16-bit integers and floats, low byte first."""
+
+_FAST_BLOCK_TIME = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Pipe:
+    """Raw samples, channel by channel in turn, from a file descriptor.
+
+    Parameters
+    ----------
+    descriptor : int
+        Open for reading; 0 is standard input. It is not closed.
+    sample_rate : int
+        Hz.
+    format : {"s16le", "f32le"}
+    n_channels : int
+        They are averaged.
+    speed : float
+        1 for sound that is made now, as by a recorder; 0 for sound that was stored, as from
+        ``cat``, which may wait for who listens.
+
+    Raises
+    ------
+    OptionError
+        For an unknown format, rate or number of channels.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        sample_rate: int,
+        *,
+        format: str = "s16le",  # noqa: A002
+        n_channels: int = 1,
+        speed: float = 1.0,
+        name: str = "standard input",
+        ticks: Clock = time.monotonic,
+    ) -> None:
+        check_rate(sample_rate)
+        if format not in PIPE_FORMATS:
+            raise OptionError(f"format: found '{format}'; {nearest(format, PIPE_FORMATS)}")
+        if n_channels < 1:
+            raise OptionError(f"channels: found {n_channels}, expected 1 or more")
+        if speed not in (0, 1):
+            raise OptionError(
+                f"speed: found {speed:g}; expected 1 (sound is made now) or 0 (it was stored)"
+            )
+        self.name, self.sample_rate, self.speed = name, int(sample_rate), float(speed)
+        self._descriptor, self._ticks = descriptor, ticks
+        self._kind, self._n_channels = np.dtype(PIPE_FORMATS[format]), n_channels
+
+    def blocks(self) -> Iterator[LiveBlock | LiveGap]:
+        """The samples until the other side closes; half a sample at the end is left out."""
+        n_frame = self._kind.itemsize * self._n_channels
+        seconds = BLOCK_TIME if self.speed else _FAST_BLOCK_TIME
+        n_block = n_frame * max(1, round(seconds * self.sample_rate))
+        held = b""
+        while True:
+            try:
+                new = os.read(self._descriptor, n_block)
+            except OSError as error:
+                raise AudioError(self.name, f"cannot be read ({error.strerror})") from None
+            if not new:
+                break
+            held += new
+            n_whole = len(held) - len(held) % n_frame
+            if n_whole:
+                frames = np.frombuffer(held[:n_whole], self._kind).reshape(-1, self._n_channels)
+                samples = np.empty(len(frames), np.float32)
+                with np.errstate(invalid="ignore", over="ignore"):  # who listens looks for NaN
+                    mix(frames.astype(self._kind.newbyteorder("=")), samples)
+                held = held[n_whole:]
+                yield LiveBlock(samples, self._ticks())
+        if held:
+            _log.warning("%s ended within a sample: %d bytes left out", self.name, len(held))
+
+
+# A file, played as though it were heard now.
+
+
+class Playback:
+    """A recording whose blocks come when they would be heard.
+
+    Parameters
+    ----------
+    file : path
+    speed : float
+        1: in real time; 2: twice as fast; 0: as fast as it is taken.
+
+    Raises
+    ------
+    OptionError
+        When the speed is negative.
+    AudioError
+        When there is no such recording.
+    """
+
+    def __init__(
+        self,
+        file: str | os.PathLike[str],
+        speed: float = 1.0,
+        *,
+        ticks: Clock = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if not speed >= 0:
+            raise OptionError(f"speed: found {speed}, expected 0 or more")
+        self._file = Path(file)
+        self.name = str(file)
+        self.speed = float(speed)
+        self.sample_rate = probe(self._file).sample_rate
+        self._ticks, self._sleep = ticks, sleep
+
+    def blocks(self) -> Iterator[LiveBlock | LiveGap]:
+        """The recording from its start to its end."""
+        block_time = BLOCK_TIME * self.speed if self.speed else _FAST_BLOCK_TIME
+        with AudioReader(self._file) as source:
+            began, position = self._ticks(), 0
+            n_block = max(1, round(block_time * self.sample_rate))
+            for samples in source.blocks(0.0, None, n_block):
+                position += len(samples)
+                captured = self._ticks()
+                if self.speed:
+                    due = began + position / self.sample_rate / self.speed
+                    self._sleep(max(0.0, due - captured))
+                    captured = due  # also when we are late: the world would not have waited
+                yield LiveBlock(samples, captured)
+
+
+# A source that is asked again when it was lost.
+
+
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds before each new try; the last one is repeated."""
+
+
+class Reconnecting:
+    """A device that may disappear and come back, as one source with a gap.
+
+    A device that never gave a block is an error at once: that is a wrong name or a missing
+    cable, not a loss.
+
+    Parameters
+    ----------
+    source : LiveSource
+        Whose ``blocks`` raises :class:`SourceLost` and may be called again.
+    pauses : sequence of float
+        Seconds before each new try; the last one is repeated for ever.
+    """
+
+    def __init__(
+        self,
+        source: LiveSource,
+        pauses: Sequence[float] = PAUSES,
+        *,
+        ticks: Clock = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._source, self._pauses = source, tuple(pauses)
+        self._ticks, self._sleep = ticks, sleep
+        self.name, self.sample_rate, self.speed = source.name, source.sample_rate, source.speed
+
+    def blocks(self) -> Iterator[LiveBlock | LiveGap]:
+        """The blocks of the source; a gap where it was away."""
+        last: float | None = None
+        n_tries = 0
+        while True:
+            try:
+                for item in self._source.blocks():
+                    if isinstance(item, LiveBlock):
+                        if n_tries and last is not None:
+                            yield self._back(item, last)
+                        n_tries, last = 0, item.captured
+                    yield item
+            except SourceLost as error:
+                if last is None:
+                    raise
+                if not n_tries:
+                    yield LiveGap(0.0, error.reason)
+                pause = self._pauses[min(n_tries, len(self._pauses) - 1)]
+                n_tries += 1
+                _log.warning(
+                    "%s: %s; trying again in %g s (try %d)",
+                    self.name,
+                    error.reason,
+                    pause,
+                    n_tries,
+                )
+                self._sleep(pause)
+            else:
+                return
+
+    def _back(self, first: LiveBlock, last: float) -> LiveGap:
+        away = max(0.0, first.captured - len(first.samples) / self.sample_rate - last)
+        _log.warning("%s: back after %.1f s", self.name, away)
+        return LiveGap(away, "the device was away")

@@ -1,0 +1,68 @@
+"""Texts that recorders leave in WAV files beside the sound: comments, and GUANO metadata.
+
+Only the chunks' headers are walked over, so a file of any length is read in no time.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import BinaryIO
+
+_LONGEST = 1 << 20  # bytes of a text that anybody may have meant
+_MOST_CHUNKS = 1000
+
+
+def wave_texts(file: str | os.PathLike[str]) -> dict[str, str]:
+    """The texts of a WAV file by the name of their chunk; none for anything else.
+
+    ``guan`` is GUANO metadata; ``ICMT`` (comment), ``IART`` (artist), ``ICRD`` (date) and others
+    are those of the ``INFO`` list. A file that is damaged or torn gives what stands before that.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    found: dict[str, str] = {}
+    with open(file, "rb") as stream:
+        start = stream.read(12)
+        if start[:4] not in (b"RIFF", b"RF64") or start[8:12] != b"WAVE":
+            return found
+        at, end = 12, os.fstat(stream.fileno()).st_size
+        for _ in range(_MOST_CHUNKS):
+            name, size = _chunk_header(stream, at)
+            if not name or (size == 0xFFFFFFFF and name == b"data"):
+                break
+            if name == b"guan" and size <= _LONGEST:
+                found["guan"] = _text(stream.read(size))
+            elif name == b"LIST" and 4 <= size <= _LONGEST:
+                found.update(_info_texts(stream.read(size)))
+            at += 8 + size + size % 2
+            if at >= end:
+                break
+    return found
+
+
+def _chunk_header(stream: BinaryIO, at: int) -> tuple[bytes, int]:
+    stream.seek(at)
+    header = stream.read(8)
+    if len(header) < 8:
+        return b"", 0
+    name, size = struct.unpack("<4sI", header)
+    return name, size
+
+
+def _info_texts(content: bytes) -> dict[str, str]:
+    """The texts of an INFO list."""
+    found = {}
+    at = 4 if content[:4] == b"INFO" else len(content)
+    while at + 8 <= len(content):
+        name, size = struct.unpack("<4sI", content[at : at + 8])
+        found[name.decode("latin-1")] = _text(content[at + 8 : at + 8 + size])
+        at += 8 + size + size % 2
+    return found
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace").replace("\0", "").strip()

@@ -1,0 +1,1 @@
+"""Recordings in, answers out: training, evaluation, prediction and the Python face."""

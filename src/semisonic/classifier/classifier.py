@@ -1,0 +1,624 @@
+"""``SoundClassifier``: the whole way from recordings to answers, in scikit-learn's manner."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+from torch import nn
+
+from semisonic.classifier.calibration import calibrate_model
+from semisonic.classifier.config import AUTO, MethodOptions, PretextOptions
+from semisonic.classifier.detection.detect import detect
+from semisonic.classifier.detection.results import DetectResult
+from semisonic.classifier.learn import FitOutcome, learn
+from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
+from semisonic.classifier.options import DEFAULT_MODEL, PRETRAIN_FIT, TRAIN_FIT
+from semisonic.classifier.predict import UNKNOWN, AnswerRule
+from semisonic.classifier.pretraining import PretrainSettings
+from semisonic.classifier.scoring import ScoredRows
+from semisonic.classifier.sounds import Sounds, as_sounds, embed_sounds, say_of
+from semisonic.classifier.starting_encoder import SYNTH
+from semisonic.classifier.training import TrainSettings
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.options import from_mapping, nearest
+from semisonic.evaluation.metrics import lwlrap
+from semisonic.features import options as augment
+from semisonic.features.options import MelOptions
+from semisonic.learning.options import LossOptions
+from semisonic.models.model_file import read_about, save
+from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.registry import register_instance
+from semisonic.models.sound_model import SoundModel
+from semisonic.training.options import FitOptions
+
+if TYPE_CHECKING:
+    from semisonic.classifier.export.card import ExportResult
+
+# Parameters inside groups of options, by scikit-learn's names: ``mel__n_mels``.
+
+
+S = TypeVar("S", bound="NestedParams")
+
+
+class NestedParams:
+    """Lets an estimator's options be read, set and searched over by name.
+
+    A parameter whose default is an options object is a group. It may be given as such an object,
+    or as a dict of the options that differ from the default.
+    """
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name; with ``deep`` also those inside groups, as ``mel__n_mels``."""
+        params: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
+        if deep:
+            for name in self._groups():
+                for field, value in _values(self.group(name)).items():
+                    params[f"{name}__{field}"] = value
+        return params
+
+    def set_params(self: S, **params: Any) -> S:
+        """Set parameters by name, those inside groups as ``mel__n_mels``.
+
+        Raises
+        ------
+        OptionError
+            For an unknown name.
+        """
+        known = self.get_params()
+        for name in params:
+            if name not in known:
+                raise OptionError(
+                    f"{type(self).__name__}: unknown parameter '{name}': {nearest(name, known)}"
+                )
+        for name in sorted(params, key=lambda name: "__" in name):  # whole groups first
+            outer, _, inner = name.partition("__")
+            value = params[name]
+            if inner:
+                value = {**_values(getattr(self, outer)), inner: value}
+            setattr(self, outer, value)
+        return self
+
+    def group(self, name: str) -> Any:
+        """The options of a group.
+
+        Raises
+        ------
+        OptionError
+            For an unknown option or a wrong value.
+        """
+        default, given = self._groups()[name], getattr(self, name)
+        if not isinstance(given, Mapping | type(default)):
+            raise OptionError(
+                f"{type(self).__name__}, parameter '{name}': found {given!r}, expected a dict of "
+                f"options or {type(default).__name__}(...)"
+            )
+        found = {key: self.named(value) for key, value in _values(given).items()}
+        return from_mapping(type(default), {**_values(default), **found}, f"{name}.")
+
+    def named(self, value: Any) -> Any:
+        """What stands in options for a value that is given as an object."""
+        return value
+
+    @classmethod
+    def _groups(cls) -> dict[str, Any]:
+        """The groups, with their defaults."""
+        return {
+            parameter.name: parameter.default
+            for parameter in inspect.signature(cls).parameters.values()
+            if dataclasses.is_dataclass(parameter.default)
+        }
+
+
+def _values(group: Any) -> dict[str, Any]:
+    """The options of a group by name, as they were given."""
+    if isinstance(group, Mapping):
+        return dict(group)
+    return {field.name: getattr(group, field.name) for field in dataclasses.fields(group)}
+
+
+# ``SoundClassifier``: the whole way from recordings to answers, in scikit-learn's manner.
+
+
+C = TypeVar("C", bound="SoundClassifier")
+
+
+class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Learn to name sounds from a few labels and, if there are, many unlabelled recordings.
+
+    Parameters
+    ----------
+    model : str or nn.Module
+        Registered name, architecture notation, or a network of your own: see
+        :func:`semisonic.register`. An object is copied, with its weights.
+    mel : MelOptions or dict
+        Front end: sample rate, clip length (s), mel bands. Shorter sounds are padded, longer
+        ones cut into windows whose scores are averaged.
+    training : FitOptions or dict
+        Loop of the training on labels.
+    pretraining : FitOptions or dict
+        Loop of the pre-training on unlabelled sounds.
+    encoder : path or PretrainedEncoder, optional
+        Pre-trained encoder to start from; brings its network and front end.
+    method : str
+        How labels and unlabelled sounds are learned from: one of
+        ``semisonic.classifier.config.METHODS``, or "auto", which chooses by their
+        number. What "auto" chooses yields to options given otherwise than by default.
+    how : MethodOptions or dict
+        Options of the method. For ``augment`` and ``pool_augment`` a module or a function of
+        your own may stand: see :func:`semisonic.register_augmentation`.
+    loss : LossOptions or dict
+        Loss of labelled sounds.
+    objective : str
+        What pre-training asks of the encoder: reconstruction, denoising, masked, layer-wise,
+        byol, vicreg or simclr.
+    pretext : PretextOptions or dict
+        Options of the objective; ``views`` may be a module or a function of your own, too.
+    decoder : str
+        Way back up in pre-training: auto, unpool, upsample, subpixel or unet.
+    standardize : {"global", "mel", "none"}
+    dropout, label_smoothing : float
+        Shares, 0 to below 1.
+    validation : float
+        Share of the labels held out, by recording, to choose the epoch; 0 runs all epochs.
+    calibration : {"auto", "none"}
+        Whether the held-out share calibrates the scores when it has 20 clips; see
+        :meth:`calibrate` for clips of their own, and for thresholds.
+    near_copies : bool
+        Listen for copies of sounds in files, cut or encoded anew, besides comparing bytes: those
+        of labelled sounds among the unlabelled ones are left out, and those among labelled sounds
+        stay on one side of the split, unless their recordings are known.
+    sample_rate : int, optional
+        Hz, of sounds given as arrays. The methods take another one for a call.
+    seed : int
+    device : str
+    in_batch : {"auto", "yes", "no"}
+        Compute the spectrograms of sounds in files in each batch, on the device, instead of
+        once before training. Auto: on a graphics card.
+    workers : int, optional
+        Threads that decode.
+    folder : path, optional
+        Keeps decoded clips and checkpoints, so that an interrupted ``fit`` goes on; without
+        it they lie in a temporary folder that is removed.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+    history_ : list of dict
+        A row per epoch.
+    best_epoch_ : int
+    pretraining_history_ : list of dict
+        Empty without pre-training.
+    failures_ : tuple of (str, str)
+        Clips given to ``fit`` that could not be read.
+    model_ : SoundModel
+
+    Notes
+    -----
+    ``mel``, ``how``, ``loss``, ``training``, ``pretraining`` and ``pretext`` are groups of
+    options: a dict names those that differ from the default, as in ``training={"epochs": 20}``.
+    Options inside can be searched over by name, as in ``set_params(mel__n_mels=40)``. All
+    parameters are looked at in ``fit``, as scikit-learn's are.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> noise = [rng.normal(0, 0.1, 4000) for _ in range(6)]
+    >>> tones = [np.sin(0.3 * np.arange(4000) + i) for i in range(6)]
+    >>> mel = dict(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+    >>> clf = SoundClassifier("(4)3c-2p", mel=mel, training={"epochs": 3}, method="supervised",
+    ...                       sample_rate=8000)
+    >>> clf = clf.fit(noise + tones, ["noise"] * 6 + ["tone"] * 6)
+    >>> clf.predict_proba(noise[:1]).shape
+    (1, 2)
+    """
+
+    def __init__(
+        self,
+        model: str | nn.Module = DEFAULT_MODEL,
+        *,
+        mel: MelOptions | Mapping[str, Any] = MelOptions(),  # noqa: B008
+        training: FitOptions | Mapping[str, Any] = TRAIN_FIT,
+        pretraining: FitOptions | Mapping[str, Any] = PRETRAIN_FIT,
+        encoder: str | PathLike[str] | PretrainedEncoder | None = None,
+        method: str = AUTO,
+        how: MethodOptions | Mapping[str, Any] = MethodOptions(),  # noqa: B008
+        loss: LossOptions | Mapping[str, Any] = LossOptions(),  # noqa: B008
+        objective: str = AUTO,
+        pretext: PretextOptions | Mapping[str, Any] = PretextOptions(),  # noqa: B008
+        decoder: str = "auto",
+        standardize: str = "global",
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        validation: float = 0.15,
+        calibration: str = AUTO,
+        near_copies: bool = True,
+        sample_rate: int | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        in_batch: str = "auto",
+        workers: int | None = None,
+        folder: str | PathLike[str] | None = None,
+    ) -> None:
+        self.model = model
+        self.mel = mel
+        self.training = training
+        self.pretraining = pretraining
+        self.encoder = encoder
+        self.method = method
+        self.how = how
+        self.loss = loss
+        self.objective = objective
+        self.pretext = pretext
+        self.decoder = decoder
+        self.standardize = standardize
+        self.dropout = dropout
+        self.label_smoothing = label_smoothing
+        self.validation = validation
+        self.calibration = calibration
+        self.near_copies = near_copies
+        self.sample_rate = sample_rate
+        self.seed = seed
+        self.device = device
+        self.in_batch = in_batch
+        self.workers = workers
+        self.folder = folder
+
+    def fit(
+        self: C,
+        clips: Any,
+        y: Iterable[Any] | None = None,
+        *,
+        unlabelled: Any = None,
+        validation: Any = None,
+        sample_rate: int | None = None,
+        groups: ArrayLike | None = None,
+    ) -> C:
+        """Learn from labelled sounds.
+
+        Parameters
+        ----------
+        clips : Clips, path of a data set, paths, pandas frame, arrays or tensors
+            See :func:`semisonic.classifier.sounds.as_sounds` for the columns of a frame and the
+            shapes of arrays.
+        y : sequence, optional
+            Labels, where ``clips`` holds none. A sequence of labels for each sound makes a
+            classifier of several labels.
+        unlabelled : as ``clips``, optional
+            Sounds to pre-train the encoder on, together with those of ``clips``.
+        validation : as ``clips``, optional
+            Labelled sounds to choose the epoch by, instead of a share of ``clips``. For
+            paths and arrays a pair (sounds, labels).
+        sample_rate : int, optional
+            Hz, of arrays.
+        groups : array of str, optional
+            The recording each sound belongs to; held-out sounds share none with the others.
+
+        Returns
+        -------
+        SoundClassifier
+            Itself.
+
+        Raises
+        ------
+        DataError
+            For sounds without labels, too few classes, or nothing that can be read.
+        """
+        y = None if y is None else list(y)
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        labelled = as_sounds(clips, y, sample_rate=rate, groups=groups)
+        pool = None
+        if unlabelled is not None:
+            pool = as_sounds(unlabelled, sample_rate=rate, labels="none", name="pool")
+        held = None
+        if validation is not None:
+            held_x, held_y = validation if isinstance(validation, tuple) else (validation, None)
+            held = as_sounds(held_x, held_y, sample_rate=rate, name="validation")
+        start: PretrainedEncoder | str | None = None
+        if isinstance(self.encoder, PretrainedEncoder) or self.encoder == SYNTH:
+            start = self.encoder
+        elif self.encoder is not None:
+            start = open_encoder(self.encoder)
+        with self._place() as place:
+            learned = learn(
+                labelled,
+                pool,
+                held,
+                self._settings(),
+                self._pretrain_settings(),
+                mel=self.group("mel"),
+                start=start,
+                validation=self.validation,
+                seed=self.seed,
+                device=self.device,
+                workers=self.workers,
+                folder=place,
+                keep=self.folder is not None,
+                calibrate=self.calibration == AUTO,
+                near_copies=self.near_copies,
+                in_batch=self.in_batch,
+            )
+        self._take(learned)
+        numbers = bool(y) and all(isinstance(name, (int, np.integer)) for name in y or ())
+        self.classes_ = np.array(
+            [int(c) for c in self.model_.classes] if numbers else list(self.model_.classes)
+        )
+        return self
+
+    def predict_proba(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
+        """The score of each class, 0 to 1, shape (n, n_classes).
+
+        The scores of a sound sum to one unless sounds can carry several labels. A sound that
+        is longer than the model's clip length has the mean of its windows' scores. They are
+        calibrated if the model is.
+
+        Raises
+        ------
+        DataError
+            When a sound cannot be read; ``semisonic predict`` goes on with the others.
+        """
+        return self._say(clips, sample_rate).scores
+
+    def predict(
+        self, clips: Any, *, sample_rate: int | None = None, unknown: bool = False
+    ) -> NDArray[Any]:
+        """The class of each sound, shape (n,).
+
+        For several labels a sound: 0 or 1 for each class, shape (n, n_classes), 1 where the
+        score is at least the class's threshold, 0.5 without thresholds.
+
+        Parameters
+        ----------
+        unknown : bool
+            Answer "unknown" (an array of objects; for several labels a row of 0) for sounds that
+            are like nothing learned, or whose class does not reach its threshold if there are
+            thresholds.
+
+        Raises
+        ------
+        ModelError
+            When the model has no rule for unknown sounds although it was asked for.
+        """
+        said = self._say(clips, sample_rate)
+        model = self.model_
+        several, limits = model.multi_label, self.thresholds_
+        rule = AnswerRule.of(model, unknown, "auto" if unknown and limits else None)
+        reasons = [
+            rule.reason(scores, known, multi_label=several)
+            for scores, known in zip(said.scores, said.known.tolist(), strict=True)
+        ]
+        strange = np.array([bool(reason) for reason in reasons])
+        if several:
+            least = model.decision.limits(model.classes, None if limits else 0.5)
+            return np.asarray((said.scores >= least) & ~strange[:, None], np.int64)
+        found = np.asarray(self.classes_[said.scores.argmax(axis=1)])
+        return np.where(strange, UNKNOWN, found.astype(object)) if unknown else found
+
+    def calibrate(
+        self: C,
+        clips: Any,
+        y: Iterable[Any] | None = None,
+        *,
+        sample_rate: int | None = None,
+        groups: ArrayLike | None = None,
+        method: str = AUTO,
+        precision: float = 0.9,
+        unknown: str = AUTO,
+    ) -> C:
+        """Make scores mean what they say, with labelled sounds that were not trained on.
+
+        Parameters
+        ----------
+        clips, y, sample_rate, groups
+            As for :meth:`fit`.
+        method : {"auto", "temperature", "vector", "isotonic", "none"}
+            Auto chooses by log loss on recordings left out in turn.
+        precision : float
+            Share of right answers that each class's threshold is to give; 0: the best F1.
+        unknown : {"auto", "energy", "distance", "none"}
+            The rule for sounds that are like nothing learned.
+
+        Returns
+        -------
+        SoundClassifier
+            Itself, with ``thresholds_``.
+
+        Raises
+        ------
+        DataError
+            For sounds without labels, with unknown ones, of files that were trained on, or fewer
+            than two recordings.
+        """
+        self._check_fitted()
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        sounds = as_sounds(clips, y, sample_rate=rate, groups=groups)
+        with self._place() as place:
+            calibrate_model(
+                self.model_,
+                sounds,
+                self.about_,
+                cache=place / "cache",
+                method=method,
+                precision=precision,
+                unknown=unknown,
+                seed=self.seed,
+                workers=self.workers,
+            )
+        return self
+
+    @property
+    def thresholds_(self) -> dict[str, float]:
+        """The score from which on each class is named; empty before :meth:`calibrate`."""
+        self._check_fitted()
+        return dict(self.model_.decision.thresholds)
+
+    def detect(
+        self, files: Iterable[str | PathLike[str]] | str | PathLike[str], **settings: Any
+    ) -> DetectResult:
+        """Find the classes in recordings of any length: from when to when.
+
+        See :func:`semisonic.classifier.detection.detect.detect` for recordings, settings and errors.
+        """
+        self._check_fitted()
+        own = {"device": self.device, "workers": self.workers}
+        return detect(self.model_, files, **{**own, **settings})
+
+    def embed(self, clips: Any, *, sample_rate: int | None = None) -> NDArray[np.float64]:
+        """What the class layer sees of each sound, shape (n, dim); the mean over windows."""
+        self._check_fitted()
+        sounds = self._heard(clips, sample_rate)
+        return embed_sounds(self.model_, sounds, device=self.device, workers=self.workers)
+
+    def score(
+        self,
+        clips: Any,
+        y: Iterable[Any] | None = None,
+        sample_weight: NDArray[np.float64] | None = None,
+        *,
+        sample_rate: int | None = None,
+    ) -> float:
+        """Accuracy on labelled sounds; for several labels a sound their lwlrap. 0 to 1.
+
+        Raises
+        ------
+        DataError
+            When a label is none of ``classes_``, or a sound has none.
+        """
+        self._check_fitted()
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        sounds = as_sounds(clips, y, sample_rate=rate)
+        scores = self.predict_proba(sounds)
+        columns = {name: i for i, name in enumerate(self.model_.classes)}
+        for row, labels in enumerate(sounds.clips.labels):
+            if not labels or set(labels) - set(columns):
+                found = ", ".join(labels) or "no label"
+                raise DataError(f"{sounds.clips.ids[row]}: found {found}, expected a known class")
+        if self.model_.multi_label:
+            hot = np.zeros(scores.shape)
+            for row, labels in enumerate(sounds.clips.labels):
+                hot[row, [columns[label] for label in labels]] = 1.0
+            return lwlrap(hot, scores)
+        truth = np.array([columns[labels[0]] for labels in sounds.clips.labels])
+        return float(np.average(truth == scores.argmax(axis=1), weights=sample_weight))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to one file, as ``semisonic train`` does."""
+        self._check_fitted()
+        save(path, self.model_, about=self.about_)
+
+    def export(self, path: str | PathLike[str], **options: Any) -> ExportResult:
+        """Write the fitted model for use without Semisonic, as ONNX or a program of torch.
+
+        See :func:`semisonic.export` for the options, what is compared, and what is raised.
+        """
+        from semisonic.classifier.export.export import export
+
+        self._check_fitted()
+        return export(self, path, **options)
+
+    @classmethod
+    def load(cls: type[C], path: str | PathLike[str], model: nn.Module | None = None) -> C:
+        """A fitted classifier from a model file or a run folder of ``semisonic train``.
+
+        Parameters
+        ----------
+        path : path
+        model : nn.Module, optional
+            The network, where ``fit`` was given one as an object: of the same layers; the
+            weights are the file's.
+
+        Raises
+        ------
+        ModelError
+            When the file is missing or damaged, or its network is not known here.
+        """
+        file = find_file(path, MODEL)
+        about = read_about(file)
+        if model is not None:
+            register_instance(model, about["model"])
+        found = open_model(file)
+        fitted = cls(
+            found.name if model is None else model,
+            mel=found.mel,
+            standardize=found.frontend.standardize.kind,
+            dropout=found.dropout,
+        )
+        fitted.model_ = found
+        fitted.classes_ = np.array(found.classes)
+        fitted.history_, fitted.pretraining_history_ = [], []
+        fitted.best_epoch_, fitted.failures_, fitted.about_ = 0, (), about["about"]
+        return fitted
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def _say(self, x: Any, sample_rate: int | None) -> ScoredRows:
+        self._check_fitted()
+        sounds = self._heard(x, sample_rate)
+        return say_of(self.model_, sounds, device=self.device, workers=self.workers)
+
+    def _heard(self, x: Any, sample_rate: int | None) -> Sounds:
+        """Sounds to answer for, whose labels are not looked at."""
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        return as_sounds(x, sample_rate=rate, labels="none")
+
+    def named(self, value: Any) -> Any:
+        """The name of an augmentation that is given as an object."""
+        return augment.name_of_augmentation(value) if callable(value) else value
+
+    def _network(self) -> str:
+        """The name of the network."""
+        return self.model if isinstance(self.model, str) else register_instance(self.model)
+
+    def _settings(self) -> TrainSettings:
+        return TrainSettings(
+            self._network(),
+            self.standardize,
+            self.dropout,
+            self.label_smoothing,
+            self.method,
+            self.group("how"),
+            self.group("loss"),
+            self.group("training"),
+        )
+
+    def _pretrain_settings(self) -> PretrainSettings:
+        return PretrainSettings(
+            self._network(),
+            self.decoder,
+            self.standardize,
+            self.group("pretraining"),
+            self.objective,
+            self.group("pretext"),
+        )
+
+    @contextmanager
+    def _place(self) -> Iterator[Path]:
+        if self.folder is not None:
+            yield Path(self.folder)
+            return
+        with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
+            yield Path(place)
+
+    def _take(self, learned: FitOutcome) -> None:
+        self.model_: SoundModel = learned.outcome.model
+        self.history_ = learned.outcome.history
+        self.best_epoch_ = learned.outcome.best_epoch
+        pretrained = learned.pretrained
+        self.pretraining_history_ = pretrained.history if pretrained is not None else []
+        self.failures_ = learned.failures
+        self.about_ = learned.about
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "model_"):
+            raise NotFittedError("this SoundClassifier was not fitted yet; call fit() first")

@@ -1,0 +1,160 @@
+"""Cross-validation of a classifier in Python: every sound is scored once, by a model that has not
+heard its recording.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+
+from semisonic.classifier.classifier import SoundClassifier
+from semisonic.classifier.learn import clean_sounds, with_recordings
+from semisonic.classifier.measuring import Measurement, measure
+from semisonic.classifier.sounds import as_sounds
+from semisonic.classifier.tables import plain_table
+from semisonic.core.progress import track
+from semisonic.core.text import Result, percent_text
+from semisonic.data.splits import fold_splits
+from semisonic.evaluation.metrics import lwlrap
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CrossValidation(Result):
+    """What cross-validation found.
+
+    Attributes
+    ----------
+    measurement : Measurement
+        Scores of all sounds, metrics with intervals over recordings, confusion.
+    fold : ndarray of int64, shape (n,)
+        The fold in which each sound was tested.
+    by_fold : mapping of int to float
+        Accuracy, or lwlrap for several labels a sound, in each fold.
+    """
+
+    measurement: Measurement
+    fold: NDArray[np.int64]
+    by_fold: dict[int, float]
+
+    @property
+    def measure(self) -> str:
+        """What ``by_fold`` holds."""
+        return "lwlrap" if self.measurement.multi_label else "accuracy"
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a sound: labels, recording, best class, the score of each class, and its fold."""
+        return self.measurement.to_frame().assign(fold=self.fold)
+
+    def summary(self) -> str:
+        """For a terminal."""
+        m = self.measurement
+        rows = [
+            [
+                name.replace("_", " "),
+                percent_text(m.metrics[name]),
+                f"{percent_text(low)} to {percent_text(high)}",
+            ]
+            for name, (low, high) in m.intervals.items()
+        ]
+        folds = ", ".join(f"{fold}: {percent_text(value)}" for fold, value in self.by_fold.items())
+        head = ["measure", "value", f"{100 * m.level:g} % interval"]
+        return f"{plain_table(head, rows)}\n{self.measure} by fold: {folds}"
+
+
+def cross_validate(
+    classifier: SoundClassifier,
+    clips: Any,
+    y: Iterable[Any] | None = None,
+    *,
+    unlabelled: Any = None,
+    n_folds: int = 5,
+    seed: int = 0,
+    sample_rate: int | None = None,
+    groups: ArrayLike | None = None,
+) -> CrossValidation:
+    """Fit and test a classifier fold by fold.
+
+    Parameters
+    ----------
+    classifier : SoundClassifier
+        Cloned for each fold; this one is not fitted. Where it has a ``folder``, each fold has
+        one of its own in it, ``fold-1`` and so on.
+    clips, y, sample_rate, groups
+        As for :meth:`SoundClassifier.fit`. The set's own folds are used where it has some; else
+        folds are made by recording, and copies of one sound stay in one fold.
+    unlabelled : as ``clips``, optional
+        Heard in each fold. Copies of what is tested or trained on are left out (of files).
+    n_folds : int
+        How many folds to make where the set has none.
+    seed : int
+        Of the folds.
+
+    Raises
+    ------
+    DataError
+        For too few recordings, or a sound that cannot be read.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> noise = [rng.normal(0, 0.1, 4000) for _ in range(6)]
+    >>> tones = [np.sin(0.3 * np.arange(4000) + i) for i in range(6)]
+    >>> mel = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+    >>> clf = SoundClassifier("(4)3c-2p", mel=mel, training=FitOptions(epochs=2),
+    ...                       method="supervised")
+    >>> found = cross_validate(clf, noise + tones, ["noise"] * 6 + ["tone"] * 6,
+    ...                        sample_rate=8000, n_folds=2)
+    >>> sorted(found.by_fold)
+    [1, 2]
+    """
+    near, workers = classifier.near_copies, classifier.workers
+    sounds = as_sounds(clips, y, sample_rate=sample_rate, groups=groups)
+    if not sounds.clips.folds:
+        sounds = with_recordings(sounds, near=near, workers=workers)
+    pool = unlabelled
+    if unlabelled is not None:
+        heard = as_sounds(unlabelled, sample_rate=sample_rate, labels="none", name="pool")
+        pool, left_out = clean_sounds(heard, sounds, near=near, workers=workers)
+        for note in left_out:
+            _log.warning("%s", note)
+    table = sounds.clips
+    multi_label = table.is_multi_label
+    splits = fold_splits(table, validation=0.0, seed=seed, n_folds=n_folds)
+    scores = np.zeros((len(table), len(table.classes)))
+    fold = np.zeros(len(table), np.int64)
+    column = {name: i for i, name in enumerate(table.classes)}
+    once = clone(classifier).set_params(near_copies=False)  # copies have been dealt with
+    for split in track(splits, "cross-validation", "fold", len(splits)):
+        if classifier.folder is not None:  # a checkpoint belongs to one training
+            once.set_params(folder=Path(classifier.folder) / f"fold-{split.fold}")
+        fitted = clone(once).fit(sounds[split.train], unlabelled=pool, sample_rate=sample_rate)
+        found = fitted.predict_proba(sounds[split.test])
+        where = np.array([column[str(name)] for name in fitted.model_.classes])
+        scores[np.ix_(split.test, where)] = found
+        fold[split.test] = split.fold
+    tested = np.flatnonzero(fold)
+    measured = measure(table[tested], scores[tested], multi_label=multi_label, seed=seed)
+    return CrossValidation(measured, fold[tested], _by_fold(measured, fold[tested]))
+
+
+def _by_fold(m: Measurement, fold: NDArray[np.int64]) -> dict[int, float]:
+    found = {}
+    for number in np.unique(fold).tolist():
+        rows = fold == number
+        if m.multi_label:
+            found[number] = lwlrap(m.target[rows], m.scores[rows])
+        else:
+            found[number] = float((m.predicted == m.target)[rows].mean())
+    return found

@@ -1,0 +1,518 @@
+"""Scores along the time of long recordings: overlapping windows averaged on a grid of frames, kept
+on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semisonic.classifier.detection.recordings import RecordingFile
+from semisonic.classifier.scoring import evaluating, move_to_device
+from semisonic.classifier.use_options import AUTO, FRAMES, WINDOWS, DetectOptions
+from semisonic.classifier.windows import Done, stream_windows
+from semisonic.core.errors import OptionError
+from semisonic.core.parallel import Engine, in_order
+from semisonic.data.cache import Journal, sync
+from semisonic.data.clips import Clips
+from semisonic.models.sound_model import SoundModel
+from semisonic.training.devices import choose_device
+
+# The common grid of frames that the scores of overlapping windows are averaged on.
+#
+# Windows start every ``hop``; a hop is a whole number of frames, so windows and frames stay in
+# step over any length. A recording is scored in parts of some minutes. Each part is heard for
+# itself, with the windows that reach into it from both sides: so what is found does not depend
+# on which parts were scored when, and a run that was killed goes on with the next part.
+
+
+PART = 300.0
+"""Seconds of a part, about."""
+
+
+@dataclass(frozen=True)
+class FrameSpan:
+    """A part of a recording: its frames, and the samples that are heard for them.
+
+    Attributes
+    ----------
+    number : int
+    first, last : int
+        Frames, the last exclusive.
+    start, end : int
+        Samples at the model's rate; the end may lie behind the recording's.
+    """
+
+    number: int
+    first: int
+    last: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Windows and frames, in samples at the model's rate.
+
+    Attributes
+    ----------
+    sample_rate : int
+        Hz.
+    n_window, n_hop, n_frame : int
+        Lengths of a window, of the way to the next, and of a frame.
+    """
+
+    sample_rate: int
+    n_window: int
+    n_hop: int
+    n_frame: int
+
+    @classmethod
+    def of(cls, sample_rate: int, n_window: int, hop: float, frames_per_hop: int = 1) -> Grid:
+        """The grid whose hop is nearest to the one asked for.
+
+        Raises
+        ------
+        OptionError
+            When the hop is longer than a window, or shorter than the frames it is to hold.
+        """
+        n_frame = round(hop * sample_rate / frames_per_hop)
+        if not 1 <= n_frame * frames_per_hop <= n_window:
+            raise OptionError(
+                f"option 'hop': found {hop:g} s, expected more than 0 s and at most the model's "
+                f"clip length, {n_window / sample_rate:g} s"
+            )
+        return cls(sample_rate, n_window, n_frame * frames_per_hop, n_frame)
+
+    @property
+    def frame(self) -> float:
+        """Seconds of a frame."""
+        return self.n_frame / self.sample_rate
+
+    @property
+    def hop(self) -> float:
+        """Seconds from window to window."""
+        return self.n_hop / self.sample_rate
+
+    @property
+    def frames_of_part(self) -> int:
+        """Frames of a whole part."""
+        per_hop = self.n_hop // self.n_frame
+        return max(1, round(PART / self.hop)) * per_hop
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames of a recording; the last may be cut short by its end."""
+        return -(-n_samples // self.n_frame)
+
+    def parts(self, n_samples: int) -> list[FrameSpan]:
+        """The parts of a recording of so many samples at the model's rate."""
+        total, size = self.n_frames(n_samples), self.frames_of_part
+        return [
+            self._part(number, first, min(first + size, total), n_samples)
+            for number, first in enumerate(range(0, total, size))
+        ]
+
+    def _part(self, number: int, first: int, last: int, n_samples: int) -> FrameSpan:
+        """The part with these frames, and all windows that touch them."""
+        window, hop = self.n_window, self.n_hop
+        earliest = max(0, -(-(first * self.n_frame - window + 1) // hop))
+        # A start from which no whole window fits would be filled up with silence.
+        earliest = min(earliest, max(0, n_samples - window) // hop)
+        latest = -(-last * self.n_frame // hop) - 1
+        end = latest * hop + window
+        if last * self.n_frame > n_samples - window:  # the window that ends with the recording
+            end = max(end, n_samples)
+        return FrameSpan(number, first, last, earliest * hop, end)
+
+    def middles(self, first: int, last: int) -> NDArray[np.float64]:
+        """Middles of frames, s."""
+        middles: NDArray[np.float64] = (np.arange(first, last, dtype=np.float64) + 0.5) * self.frame
+        return middles
+
+
+class Average:
+    """The mean of what overlapping windows say of each frame.
+
+    Parameters
+    ----------
+    grid : Grid
+    n_classes : int
+    times : ndarray of float64, shape (n_points,), optional
+        Times within a window, s, at which it gives scores; without it a window gives one
+        answer for all of its length.
+    part : Stretch, optional
+        Frames outside it are left out; all frames are wanted by default.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        n_classes: int,
+        times: NDArray[np.float64] | None = None,
+        part: FrameSpan | None = None,
+    ) -> None:
+        self.grid, self.times = grid, times
+        self._first = 0 if part is None else part.first
+        self._last = None if part is None else part.last
+        self._sum = np.zeros((0, n_classes))
+        self._count = np.zeros(0, np.int64)
+
+    def add(self, start_time: float, end_time: float, scores: NDArray[np.float64]) -> None:
+        """Add a window; it may begin with that before it, but not earlier.
+
+        Parameters
+        ----------
+        start_time, end_time : float
+            In the recording, s.
+        scores : ndarray, shape (n_classes,), or (n_points, n_classes) with ``times``
+        """
+        low = max(self.frame_of(start_time), self._first)
+        high = int(np.ceil(end_time / self.grid.frame - 1e-6))
+        high = max(low, high if self._last is None else min(high, self._last))
+        more = high - self._first - len(self._count)
+        if more > 0:
+            self._sum = np.concatenate([self._sum, np.zeros((more, self._sum.shape[1]))])
+            self._count = np.concatenate([self._count, np.zeros(more, np.int64)])
+        rows = slice(low - self._first, high - self._first)
+        if self.times is None:
+            self._sum[rows] += scores
+        else:
+            at = self.grid.middles(low, high) - start_time
+            self._sum[rows] += _between(self.times, scores, at)
+        self._count[rows] += 1
+
+    def frame_of(self, start_time: float) -> int:
+        """The first frame of a window."""
+        return round(start_time / self.grid.frame)
+
+    def take(self, before: int | None = None) -> NDArray[np.float64]:
+        """Scores, shape (n, n_classes), of the next frames up to the last that was heard.
+
+        Parameters
+        ----------
+        before : int, optional
+            Only frames before this one, which no later window may reach.
+        """
+        n = len(self._count) if before is None else before - self._first
+        n = min(max(n, 0), len(self._count))
+        mean: NDArray[np.float64] = self._sum[:n] / np.maximum(self._count[:n], 1)[:, None]
+        self._sum, self._count, self._first = self._sum[n:], self._count[n:], self._first + n
+        return mean
+
+
+def _between(
+    times: NDArray[np.float64], scores: NDArray[np.float64], at: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Straight lines between points; before the first and behind the last their values."""
+    if len(times) == 1:
+        return np.repeat(scores, len(at), axis=0)
+    left = np.clip(np.searchsorted(times, at) - 1, 0, len(times) - 2)
+    share = np.clip((at - times[left]) / (times[left + 1] - times[left]), 0.0, 1.0)[:, None]
+    result: NDArray[np.float64] = scores[left] * (1 - share) + scores[left + 1] * share
+    return result
+
+
+# Scores along time, kept on the disk part by part, so that they are computed once.
+#
+# A journal says which parts of which recordings are there; the scores lie one after the other in
+# one file, as 16-bit numbers (0 to 65 535 for 0 to 1). A part counts when the journal names it,
+# so nothing is lost or half believed after ``kill -9``. The scores stay when a run is finished:
+# the same recordings with other thresholds take seconds.
+
+
+FULL = 65_535
+_VERSION = 1
+_JOURNAL, _SCORES = "journal", "scores.bin"
+Scores = NDArray[np.uint16]
+
+
+class ScoreStore:
+    """Scores of parts, as a context manager.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing.
+    key : str
+        What all scores depend on: the model and how it is applied. Scores of another key are
+        removed.
+    n_classes : int
+    """
+
+    def __init__(self, folder: Path, key: str, n_classes: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.n_classes = n_classes
+        self._places: dict[tuple[str, int], tuple[int, int]] = {}
+        head = ["scores", _VERSION, key, n_classes]
+        self._file = open(folder / _SCORES, "a+b")  # noqa: SIM115
+        self._journal = Journal(folder / _JOURNAL, self._sync)
+        records = self._journal.records()
+        if next(records, None) != head:
+            self._journal.close()
+            self._file.truncate(0)
+            (folder / _JOURNAL).unlink()
+            self._journal = Journal(folder / _JOURNAL, self._sync)
+            self._journal.append(head)
+            self._journal.flush()
+            return
+        size = self._file.seek(0, 2)
+        for recording, part, offset, n_frames in records:
+            if offset + 2 * n_frames * n_classes <= size:
+                self._places[recording, part] = offset, n_frames
+
+    def __enter__(self) -> ScoreStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what waits, and close."""
+        self._journal.close()
+        self._file.close()
+
+    def __contains__(self, place: tuple[str, int]) -> bool:
+        return place in self._places
+
+    def put(self, recording: str, part: int, scores: Scores) -> None:
+        """Add a part, shape (n_frames, n_classes)."""
+        offset = self._file.seek(0, 2)
+        self._file.write(scores.astype("<u2").tobytes())
+        self._places[recording, part] = offset, len(scores)
+        self._journal.append([recording, part, offset, len(scores)])
+
+    def get(self, recording: str, part: int) -> Scores:
+        """A part that is there, shape (n_frames, n_classes)."""
+        offset, n_frames = self._places[recording, part]
+        self._file.flush()
+        self._file.seek(offset)
+        content = self._file.read(2 * n_frames * self.n_classes)
+        return np.frombuffer(content, "<u2").reshape(n_frames, self.n_classes)
+
+    def _sync(self) -> None:
+        self._file.flush()
+        sync(self._file.fileno())
+
+
+def packed(scores: NDArray[np.float64]) -> Scores:
+    """Scores from 0 to 1 as they are stored."""
+    return np.rint(np.clip(scores, 0.0, 1.0) * FULL).astype(np.uint16)
+
+
+def unpacked(scores: Scores) -> NDArray[np.float64]:
+    """Stored scores, from 0 to 1."""
+    return scores.astype(np.float64) / FULL
+
+
+# What a model says along the time of recordings, part by part.
+
+
+HOP_SHARE = 0.25
+FRAMES_A_STEP = 2
+"""Frames of the grid for each frame of the network's code."""
+Table = NDArray[np.float64]
+
+
+class FrameScorer:
+    """A model, and the grid that its scores go to.
+
+    With frames, a window's score at a time is the geometric mean of what the network says of
+    the whole window and of the frame alone: the first knows what it is, the second when.
+
+    Parameters
+    ----------
+    model : SoundModel
+    hop : float, optional
+        Seconds between windows; a quarter of the window by default.
+    times : {"auto", "frames", "windows"}
+    device : str
+
+    Attributes
+    ----------
+    grid : Grid
+    with_frames : bool
+
+    Raises
+    ------
+    OptionError
+        For frames of a network that has none, or a hop longer than the window.
+    """
+
+    def __init__(
+        self, model: SoundModel, hop: float | None = None, times: str = AUTO, device: str = "cpu"
+    ) -> None:
+        if times == FRAMES and model.no_frames:
+            raise OptionError(
+                f"option 'times': found 'frames', but '{model.name}' gives no scores of frames: "
+                f"{model.no_frames}; take 'windows', and a smaller hop for sharper times"
+            )
+        self.model, self.device = model, choose_device(device)
+        move_to_device(self.model.eval(), self.device)
+        self.with_frames = times != WINDOWS and not model.no_frames
+        mel = model.mel
+        wanted = HOP_SHARE * mel.duration if hop is None else hop
+        self._times, per_hop = None, 1
+        if self.with_frames:
+            n_code = model.encoder.code_shape(mel.n_mels, mel.n_frames)[2]
+            self._times = model.frame_times(n_code).numpy()
+            step = float(self._times[1] - self._times[0]) if n_code > 1 else mel.duration
+            per_hop = max(1, round(FRAMES_A_STEP * wanted / step))
+        self.grid = Grid.of(mel.sample_rate, mel.n_samples, wanted, per_hop)
+
+    def average(self, part: FrameSpan | None = None) -> Average:
+        """A place for the scores of a part, or of a stream."""
+        return Average(self.grid, len(self.model.classes), self._times, part)
+
+    def scores(self, features: NDArray[np.float32]) -> tuple[Table, Table | None]:
+        """Scores of windows.
+
+        Parameters
+        ----------
+        features : ndarray, shape (n, channel, mel, frame)
+
+        Returns
+        -------
+        whole : ndarray of float64, shape (n, n_classes)
+            As ``predict`` gives them.
+        along : ndarray of float64, shape (n, n_points, n_classes), or None
+            With frames.
+        """
+        model = self.model
+        with evaluating(model):
+            x = torch.from_numpy(features).to(self.device)
+            if not self.with_frames:
+                return model.score(x)[0].numpy(), None
+            embedding, frames = model.embed_along_time(x)
+            whole = model.score(x, embedding)[0]
+            along = torch.sqrt(whole[:, None] * model.calibrated(model.head(frames)))
+            return whole.numpy(), along.numpy()
+
+
+@dataclass(frozen=True)
+class SpanScores:
+    """The scores of a part, shape (n_frames, n_classes), and why they end early, if they do."""
+
+    recording: RecordingFile
+    part: FrameSpan
+    scores: Table
+    reason: str = ""
+
+
+def score_spans(
+    listener: FrameScorer,
+    parts: Sequence[tuple[RecordingFile, FrameSpan]],
+    *,
+    workers: int | None = None,
+) -> Iterator[SpanScores]:
+    """Score parts of recordings, in constant memory.
+
+    Windows are scored in groups that belong to one part and depend on nothing else, so a part
+    has the same scores to the last bit whatever was heard before it.
+
+    Yields
+    ------
+    Heard
+        For each part in its order. One that cannot be read has the scores up to there.
+    """
+    if not parts:
+        return
+    grid = listener.grid
+    clips = Clips.from_rows(
+        parts[0][0].root, (_row(recording, part, grid) for recording, part in parts)
+    )
+    average: Average | None = None
+    stream = stream_windows(clips, listener.model.mel, hop=grid.hop, workers=workers)
+    for item in stream:
+        recording, part = parts[item.row]
+        average = average or listener.average(part)
+        if isinstance(item, Done):
+            yield SpanScores(recording, part, average.take(), item.reason)
+            average = None
+            continue
+        whole, along = listener.scores(item.features)
+        scores = whole if along is None else along
+        scores[item.is_silent] = 0.0  # nothing is heard in them
+        for (start, end), one in zip(item.times.tolist(), scores, strict=True):
+            average.add(start, end, one)
+
+
+def _row(recording: RecordingFile, part: FrameSpan, grid: Grid) -> dict[str, object]:
+    """The stretch of samples of a part as a row of a clip table."""
+    end: float | None = part.end / grid.sample_rate
+    if part.end >= recording.n_samples(grid.sample_rate):
+        end = recording.end_time
+    return {"file": recording.file, "start_time": part.start / grid.sample_rate, "end_time": end}
+
+
+# Scores of parts that are computed on a cluster: a model goes out, scores come back.
+
+
+_RecordingSpan = tuple[RecordingFile, FrameSpan]
+_PackedScores = list[tuple[Scores, str]]
+"""The scores of each part, and why they end early, if they do."""
+
+CALL_DURATION = 300.0
+"""Seconds of sound for one call; short recordings are heard together."""
+CALL_PARTS = 256
+
+
+def score_spans_on_cluster(
+    engine: Engine, listener: FrameScorer, parts: list[_RecordingSpan], options: DetectOptions
+) -> Iterator[tuple[Scores, str]]:
+    """Scores of parts of recordings, in the order of the parts.
+
+    Parameters
+    ----------
+    engine : Engine
+    listener : Listener
+        On the CPU, made with the same options; every worker makes one of its own.
+    parts : list of (Recording, Stretch)
+    options : DetectOptions
+        The device "auto" is the processor.
+    """
+    device = "cpu" if options.device == "auto" else options.device
+    make = partial(_span_scorer, listener.model, options.events.hop, options.events.times, device)
+    with engine.calls(make, workers=options.workers, device=device) as calls:
+        for heard in in_order(calls, _calls(parts, listener.grid.frame)):
+            yield from heard
+
+
+def _span_scorer(
+    model: SoundModel, hop: float | None, times: str, device: str
+) -> Callable[[list[_RecordingSpan]], _PackedScores]:
+    return partial(_score_packed, FrameScorer(model, hop, times, device))
+
+
+def _score_packed(listener: FrameScorer, parts: list[_RecordingSpan]) -> _PackedScores:
+    return [(packed(one.scores), one.reason) for one in score_spans(listener, parts, workers=1)]
+
+
+def _calls(parts: Iterable[_RecordingSpan], frame: float) -> Iterator[list[_RecordingSpan]]:
+    """Neighbours below one folder, up to the length of a call."""
+    group: list[_RecordingSpan] = []
+    duration = 0.0
+    for recording, part in parts:
+        own = (part.last - part.first) * frame
+        if group and (
+            duration + own > CALL_DURATION
+            or len(group) == CALL_PARTS
+            or recording.root != group[0][0].root
+        ):
+            yield group
+            group, duration = [], 0.0
+        group.append((recording, part))
+        duration += own
+    if group:
+        yield group

@@ -1,0 +1,258 @@
+"""The recordings to search for events: how long they are, and when and where they were made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import takewhile
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from semisonic.audio.metadata import wave_texts
+from semisonic.audio.remote import stamp_of, url_of
+from semisonic.classifier.prepare import Failures
+from semisonic.classifier.selection import gather
+from semisonic.core.errors import OptionError
+from semisonic.core.files import digest
+from semisonic.core.parallel import LOCAL_ENGINE, Engine
+from semisonic.data.events import Events
+from semisonic.data.recording_names import RecorderTexts, read_names, read_texts, site_of
+from semisonic.data.windows import read_headers
+
+# The recordings that are listened to: which there are, how long, and whether they are whole.
+
+
+@dataclass(frozen=True)
+class RecordingFile:
+    """A recording.
+
+    Attributes
+    ----------
+    root : Path
+    file : str
+        Below ``root``; as the user named it.
+    identity : str
+        Changes when the file's place, size or time of change does.
+    duration : float
+        Seconds, as far as it can be read.
+    damage : str
+        Why it cannot be read as a whole; empty if nothing is known.
+    """
+
+    root: Path
+    file: str
+    identity: str
+    duration: float
+    damage: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self.root / self.file
+
+    @property
+    def end_time(self) -> float | None:
+        """Up to where it is read: None, to its end, unless it is known to be damaged."""
+        return self.duration if self.damage else None
+
+    def n_samples(self, sample_rate: int) -> int:
+        """Its length at a rate."""
+        return int(self.duration * sample_rate)
+
+
+def list_recordings(
+    files: Iterable[str | PathLike[str]],
+    workers: int | None = None,
+    engine: Engine = LOCAL_ENGINE,
+) -> tuple[list[RecordingFile], Failures]:
+    """The recordings that some paths stand for; headers are read, nothing is decoded.
+
+    Returns
+    -------
+    recordings : list of Recording
+        Sorted by name.
+    failures : tuple of (str, str)
+        What cannot be opened, and why.
+
+    Raises
+    ------
+    DataError
+        When none of the paths exists.
+    OptionError
+        For a table that names parts of recordings.
+    """
+    clips, missing = gather(files)
+    if (clips.start_time > 0).any() or not np.isnan(clips.end_time).all():
+        raise OptionError(
+            "found a table with times; expected whole recordings, as 'detect' finds the times. "
+            "For a table of clips take 'predict'"
+        )
+    found, failures = [], list(missing)
+    for header in read_headers(clips, clips.file.tolist(), workers, engine):
+        if header.info is None:
+            failures.append((header.file, header.reason))
+            continue
+        path = clips.root / header.file
+        identity = digest(url_of(path) or path.resolve(), *stamp_of(path))
+        found.append(
+            RecordingFile(clips.root, header.file, identity, header.info.duration, header.reason)
+        )
+    return found, tuple(failures)
+
+
+# When and where recordings were made, and so when and where their events were heard.
+#
+# Times are the recorder's clock, as its names and metadata tell it: nothing is brought to another
+# zone. What stands inside a file wins over its name, as ``semisonic scan`` has it.
+
+
+UNNAMED = "unnamed site"
+
+
+@dataclass(frozen=True)
+class RecordingOrigin:
+    """Where a recording comes from.
+
+    Attributes
+    ----------
+    recorded_at : datetime or None
+        Its start; with a zone only where one is told.
+    site : str
+        Empty where nothing tells it.
+    """
+
+    recorded_at: datetime | None = None
+    site: str = ""
+
+    def moment(self, seconds: float) -> datetime | None:
+        """The time of a place in the recording."""
+        return None if self.recorded_at is None else self.recorded_at + timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class HourRow:
+    """One hour of the day at one site, over all days.
+
+    Attributes
+    ----------
+    site : str
+    hour : int
+        0 to 23.
+    seconds : float
+        Of sound that was heard in it.
+    counts : dict of str to int
+        Events that began in it, by class.
+    """
+
+    site: str
+    hour: int
+    seconds: float
+    counts: dict[str, int]
+
+
+def origins_of(files: Iterable[str]) -> dict[str, RecordingOrigin]:
+    """What names and metadata of recordings tell; folders above all of them name no site."""
+    listed = list(files)
+    remote = [file for file in listed if url_of(file)]
+    local = {
+        os.path.abspath(file).replace(os.sep, "/"): file for file in listed if not url_of(file)
+    }
+    below = dict(zip(remote, _below_all(remote), strict=True))
+    below |= dict(zip(local.values(), _below_all(list(local)), strict=True))
+    found = {}
+    for file, name, told in zip(
+        below, below.values(), read_names(list(below.values())), strict=True
+    ):
+        inside = _inside(file)
+        found[file] = RecordingOrigin(
+            inside.recorded_at or told.recorded_at, site_of(name, told) or inside.device
+        )
+    return found
+
+
+def _below_all(names: list[str]) -> list[str]:
+    """Names without the folders that all of them share."""
+    parts = [name.split("/") for name in names]
+    levels = zip(*(one[:-1] for one in parts), strict=False)
+    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    return ["/".join(one[shared:]) for one in parts]
+
+
+def _inside(file: str) -> RecorderTexts:
+    if url_of(file):
+        return RecorderTexts()
+    try:
+        return read_texts(wave_texts(file))
+    except OSError:
+        return RecorderTexts()
+
+
+def by_hour(
+    events: Events, durations: Mapping[str, float], origins: Mapping[str, RecordingOrigin]
+) -> list[HourRow]:
+    """Events by site and hour of the day, with the sound that was heard in each hour."""
+    rows: dict[tuple[str, int], HourRow] = {}
+
+    def row(site: str, moment: datetime) -> HourRow:
+        key = site or UNNAMED, moment.hour
+        return rows.setdefault(key, HourRow(*key, 0.0, {}))
+
+    heard: dict[tuple[str, int], float] = {}
+    for file, seconds in durations.items():
+        origin = origins.get(file, RecordingOrigin())
+        at = 0.0
+        while at < seconds and (moment := origin.moment(at)) is not None:
+            to_next = 3600 - (moment.minute * 60 + moment.second + moment.microsecond / 1e6)
+            part = min(to_next, seconds - at)
+            one = row(origin.site, moment)
+            heard[one.site, one.hour] = heard.get((one.site, one.hour), 0.0) + part
+            at += part
+    for file, start, label in zip(events.file, events.start_time, events.label, strict=True):
+        origin = origins.get(str(file), RecordingOrigin())
+        if (moment := origin.moment(float(start))) is not None:
+            counts = row(origin.site, moment).counts
+            counts[str(label)] = counts.get(str(label), 0) + 1
+    return [
+        HourRow(one.site, one.hour, heard.get((one.site, one.hour), 0.0), one.counts)
+        for _, one in sorted(rows.items())
+    ]
+
+
+def by_day(
+    events: Events, origins: Mapping[str, RecordingOrigin]
+) -> dict[tuple[str, date], Events]:
+    """Events of each site and day, their times in seconds since midnight; untimed ones left out."""
+    found: dict[tuple[str, date], list[dict[str, object]]] = {}
+    for file, start, end, label, score in zip(
+        events.file, events.start_time, events.end_time, events.label, events.score, strict=True
+    ):
+        origin = origins.get(str(file), RecordingOrigin())
+        moment = origin.moment(float(start))
+        if moment is None:
+            continue
+        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        first = (moment - midnight).total_seconds()
+        found.setdefault((origin.site or UNNAMED, moment.date()), []).append(
+            {
+                "file": str(file),
+                "start_time": first,
+                "end_time": first + float(end - start),
+                "label": str(label),
+                "score": float(score),
+            }
+        )
+    return {key: Events.from_rows(found[key]) for key in sorted(found)}
+
+
+def hour_table(rows: list[HourRow], labels: list[str]) -> np.ndarray:
+    """Events, shape (label, 24), of all sites together."""
+    table = np.zeros((len(labels), 24))
+    for one in rows:
+        for label, n in one.counts.items():
+            if label in labels:
+                table[labels.index(label), one.hour] += n
+    return table

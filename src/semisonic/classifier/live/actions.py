@@ -1,0 +1,263 @@
+"""What is done at an event: its sound is saved, a command is called."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.audio.write import write
+from semisonic.classifier.live.scorer import START, LiveEvent
+from semisonic.core.errors import AudioError, OptionError
+
+# The sound of each event as a file.
+
+
+LONGEST = 60.0
+"""Seconds of an event that are saved: its first ones."""
+
+PADDING = 1.0
+"""Seconds of sound before and behind an event that are saved with it, as far as known."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    start: float
+    samples: NDArray[np.float32]
+
+
+def write_clip(
+    folder: Path,
+    number: int,
+    label: str,
+    moment: datetime | None,
+    sound: NDArray[np.float32],
+    sample_rate: int,
+) -> Path:
+    """Write the sound of an event; its file is named by time, class and number.
+
+    A file that is there is never written over.
+
+    Raises
+    ------
+    OSError, AudioError
+        When it cannot be written.
+    """
+    when = "" if moment is None else moment.strftime("%Y%m%dT%H%M%S_")
+    name = re.sub(r"[^\w-]+", "_", label)[:60]
+    stem = f"{when}{name}_{number:04d}"
+    names = (f"{stem}{more}.wav" for more in chain([""], (f"_{i}" for i in count(2))))
+    file = next(one for one in map(folder.joinpath, names) if not one.exists())
+    write(file, sound, sample_rate, overload="scale")
+    return file
+
+
+class ClipSaver:
+    """Keeps the last sound in memory and writes that of events, as 16-bit WAV at its own rate.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when the first event is saved.
+    sample_rate : int
+        Hz.
+    memory : float
+        Seconds between a sound and the last word on the event it belongs to: the window, the
+        mean, the delays.
+
+    Attributes
+    ----------
+    n_failed : int
+        Files that could not be written.
+    """
+
+    def __init__(self, folder: Path, sample_rate: int, memory: float) -> None:
+        self._folder, self._rate = folder, sample_rate
+        self._memory = LONGEST + 2 * PADDING + memory
+        self._pieces: deque[_Piece] = deque()
+        self._long: dict[int, tuple[LiveEvent, str]] = {}  # open events; their file if saved early
+        self.n_failed = 0
+
+    def hear(self, start: float, samples: NDArray[np.float32]) -> None:
+        """Take samples whose first lies at this second of the stream."""
+        self._pieces.append(_Piece(start, samples))
+        end = start + len(samples) / self._rate
+        while self._pieces[0].start < end - self._memory - 1:
+            self._pieces.popleft()
+        for number, (event, clip) in self._long.items():
+            if not clip and end >= event.start_time + LONGEST + PADDING:
+                self._long[number] = (event, self._save(event, event.start_time + LONGEST))
+
+    def note(self, event: LiveEvent) -> LiveEvent:
+        """Take an event; at its end, the event with the file its sound was saved in."""
+        if event.kind == START:
+            self._long[event.id] = (event, "")
+            return event
+        clip = self._long.pop(event.id, (event, ""))[1]
+        end = event.start_time if event.end_time is None else event.end_time
+        return replace(event, clip=clip or self._save(event, min(end, event.start_time + LONGEST)))
+
+    def _save(self, event: LiveEvent, end: float) -> str:
+        sound = self._cut(event.start_time - PADDING, end + PADDING)
+        try:
+            file = write_clip(
+                self._folder, event.id, event.label, event.start_at, sound, self._rate
+            )
+        except (OSError, AudioError) as error:
+            self.n_failed += 1
+            _log.warning("the sound of an event was not saved: %s", error)
+            return ""
+        return str(file)
+
+    def _cut(self, start: float, end: float) -> NDArray[np.float32]:
+        parts = [np.zeros(0, np.float32)]
+        for piece in self._pieces:
+            first = max(0, round((start - piece.start) * self._rate))
+            last = min(len(piece.samples), round((end - piece.start) * self._rate))
+            if first < last:
+                parts.append(piece.samples[first:last])
+        return np.concatenate(parts)
+
+
+# A command of the user's that is called at events, without holding up the stream.
+
+
+AT_ONCE = 4
+"""Calls that run at the same time."""
+
+WAITING = 100
+"""Calls that may wait for that; more are left out, and counted."""
+
+
+class EventCommand:
+    """Calls a program with each event: as JSON on its standard input and in its environment.
+
+    The line is split as a shell would, but no shell runs it. What the program prints goes to
+    standard error. A call that takes too long is ended, with all it has started.
+
+    Parameters
+    ----------
+    line : str
+    timeout : float
+        Seconds a call may take.
+
+    Attributes
+    ----------
+    n_calls, n_failed, n_left_out : int
+        Calls that ended, those of them that failed or took too long, and events that were
+        left out because too many were waiting.
+
+    Raises
+    ------
+    OptionError
+        When there is no such program.
+    """
+
+    def __init__(self, line: str, timeout: float = 10.0) -> None:
+        try:
+            self._words = shlex.split(line)
+        except ValueError as error:
+            raise OptionError(f"option 'on_event': found '{line}' ({error})") from None
+        if not self._words or shutil.which(self._words[0]) is None:
+            raise OptionError(
+                f"option 'on_event': found '{line}', expected a program that can be run; for a "
+                "line of shell, give sh -c '...'"
+            )
+        self._timeout = timeout
+        self.n_calls = self.n_failed = self.n_left_out = 0
+        self._counting = threading.Lock()
+        self._waiting: queue.Queue[LiveEvent | None] = queue.Queue(WAITING)
+        self._threads = [
+            threading.Thread(target=self._work, name="on-event", daemon=True)
+            for _ in range(AT_ONCE)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def call(self, event: LiveEvent) -> None:
+        """Call the program soon; returns at once."""
+        try:
+            self._waiting.put_nowait(event)
+        except queue.Full:
+            self.n_left_out += 1
+            _log.warning("on-event: %d calls wait, event %d is left out", WAITING, event.id)
+
+    def close(self) -> None:
+        """Wait for the calls that run or wait, for as long as one call may take."""
+        deadline = time.monotonic() + self._timeout + 1.0
+        for _ in self._threads:
+            try:
+                self._waiting.put(None, timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Full:
+                break
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        n_left = self._waiting.qsize()
+        if n_left and any(thread.is_alive() for thread in self._threads):
+            self.n_left_out += n_left
+            _log.warning("on-event: %d calls were still waiting at the end", n_left)
+
+    def summary(self) -> str:
+        """One line."""
+        return f"on-event: {self.n_calls} calls, {self.n_failed} failed, {self.n_left_out} left out"
+
+    def _work(self) -> None:
+        while (event := self._waiting.get()) is not None:
+            fault = self._run(event)
+            with self._counting:
+                self.n_calls += 1
+                self.n_failed += bool(fault)
+            if fault:
+                _log.warning("on-event: %s: %s (event %d)", self._words[0], fault, event.id)
+
+    def _run(self, event: LiveEvent) -> str:
+        """What went wrong; empty if nothing did."""
+        try:
+            process = subprocess.Popen(
+                self._words,
+                stdin=subprocess.PIPE,
+                stdout=2,
+                env=_environment(event),
+                start_new_session=True,
+            )
+        except OSError as error:
+            return f"cannot be run ({error.strerror})"
+        try:
+            process.communicate((event.to_json() + "\n").encode(), timeout=self._timeout)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            return f"took more than {self._timeout:g} s and was ended"
+        return f"exit status {process.returncode}" if process.returncode else ""
+
+
+def _environment(event: LiveEvent) -> dict[str, str]:
+    found: dict[str, Any] = event.to_dict()
+    return os.environ | {f"SEMISONIC_{key.upper()}": str(value) for key, value in found.items()}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and, where the system knows groups, all that it has started."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.communicate()

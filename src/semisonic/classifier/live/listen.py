@@ -1,0 +1,463 @@
+"""``listen``: events from the microphone, standard input, a stream or a file, as they happen."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.audio.checks import is_silent
+from semisonic.audio.live import (
+    LiveBlock,
+    LiveGap,
+    LiveSource,
+    Microphone,
+    Pipe,
+    Playback,
+    Reconnecting,
+)
+from semisonic.classifier.live.actions import ClipSaver, EventCommand
+from semisonic.classifier.live.realtime import Capture, Ended, Meter, Pace, StreamClock
+from semisonic.classifier.live.scorer import (
+    ENDED,
+    GAP,
+    START,
+    STOPPED,
+    LiveEvent,
+    LiveScorer,
+    LiveTracker,
+    WindowScores,
+    stamp,
+)
+from semisonic.classifier.model_file import open_model
+from semisonic.classifier.use_options import SAMPLE_FORMATS, EventOptions, ListenOptions
+from semisonic.core.errors import AudioError, OptionError
+from semisonic.core.options import check
+from semisonic.models.sound_model import SoundModel
+
+# From options to where the sound comes from.
+
+
+STANDARD_INPUT = Path("-")
+
+
+def open_source(options: ListenOptions) -> LiveSource:
+    """The microphone, standard input or a file; a microphone is asked again when it is lost.
+
+    Raises
+    ------
+    OptionError
+        When an option has no meaning for this source, or one is missing.
+    AudioError
+        When there is no such microphone or file.
+    """
+    if options.input is None:
+        _refuse("the microphone", options, "format", "speed", "began")
+        return Reconnecting(Microphone(options.device_name, options.rate, options.channels))
+    if options.input == STANDARD_INPUT:
+        _refuse("standard input", options, "device_name")
+        if options.rate is None:
+            raise OptionError(
+                "option 'rate': raw samples from standard input do not say their sampling rate; "
+                "give it, such as --rate 16000"
+            )
+        if sys.stdin is None:  # closed by who started us
+            raise AudioError("standard input", "it is closed")
+        if sys.stdin.isatty():
+            raise OptionError(
+                "option 'input': standard input is a terminal; pipe samples into the command, such "
+                "as arecord -t raw -f S16_LE -r 16000 | semisonic listen MODEL --input - "
+                "--rate 16000"
+            )
+        return Pipe(
+            sys.stdin.fileno(),
+            options.rate,
+            format=options.format or SAMPLE_FORMATS[0],
+            n_channels=options.channels,
+            speed=options.speed,
+        )
+    _refuse("a file", options, "device_name", "format", "rate", "channels")
+    return Playback(options.input, options.speed)
+
+
+def began_at(options: ListenOptions) -> datetime | None:
+    """The date of the first sample, None if not given; without a zone it is local.
+
+    Raises
+    ------
+    OptionError
+        When it is no date.
+    """
+    if not options.began:
+        return None
+    try:
+        moment = datetime.fromisoformat(options.began)
+    except ValueError:
+        raise OptionError(
+            f"option 'began': found '{options.began}', expected a date and time such as "
+            "2026-05-01T04:30:00+02:00"
+        ) from None
+    return moment if moment.tzinfo else moment.astimezone()
+
+
+def _refuse(source: str, options: ListenOptions, *names: str) -> None:
+    """Raise OptionError if one of these options differs from its default."""
+    for name in names:
+        found = getattr(options, name)
+        if found != getattr(ListenOptions, name):
+            raise OptionError(
+                f"option '{name}': found {found!r}, but it means nothing for {source}"
+            )
+
+
+# A model that listens to a source: one loop from blocks of sound to events.
+
+
+STALLED_AFTER = 5.0
+"""Seconds without a block after which a live source counts as stalled and events end."""
+
+SILENT_AFTER = 30.0
+"""Seconds of digital silence after which it is said."""
+
+STATUS_EVERY = 10.0
+"""Seconds between two lines of status."""
+
+_log = logging.getLogger(__name__)
+AnyPath = str | PathLike[str]
+
+
+def listen(
+    model: SoundModel | AnyPath,
+    source: LiveSource | AnyPath,
+    options: EventOptions | None = None,
+    *,
+    began: datetime | None = None,
+    max_lag: float = 2.0,
+    on_scores: Callable[[WindowScores, datetime], None] | None = None,
+    save_clips: Path | None = None,
+    device: str = "cpu",
+) -> Listening:
+    """Name sounds as they are heard::
+
+        for event in semisonic.listen("runs/model", semisonic.Microphone()):
+            print(event.label, event.kind, event.score)
+
+    Parameters
+    ----------
+    model : SoundModel or path
+    source : LiveSource or path
+        A microphone, a pipe, a file that is played, or anything of your own that gives blocks;
+        a path is a file that is taken as fast as possible.
+    options : EventOptions, optional
+        When events begin and end; as for :func:`semisonic.detect`.
+    began : datetime, optional
+        Date of the first sample; by default that of its capture.
+    max_lag : float
+        Latency in seconds from which on windows of a live source are skipped, and counted.
+    on_scores : callable, optional
+        Is given each window and the date of its end.
+    save_clips : Path, optional
+        Folder for the sound of each event.
+    device : str
+
+    Returns
+    -------
+    Listening
+        An iterator over events.
+
+    Raises
+    ------
+    OptionError
+        When an option is wrong or the model has no such class.
+    ModelError, AudioError
+        When the model or the file cannot be opened; while iterating, when the source fails.
+    """
+    opened = model if isinstance(model, SoundModel) else open_model(model)
+    heard = Playback(source, speed=0.0) if isinstance(source, str | PathLike) else source
+    return Listening(
+        opened,
+        heard,
+        options or EventOptions(),
+        began=began,
+        max_lag=max_lag,
+        on_scores=on_scores,
+        save_clips=save_clips,
+        device=device,
+    )
+
+
+class Listening:
+    """An iterator over the events of a live source (see :func:`listen`).
+
+    Attributes
+    ----------
+    meter : Meter
+        What was done so far.
+    saver : ClipSaver or None
+    """
+
+    def __init__(
+        self,
+        model: SoundModel,
+        source: LiveSource,
+        options: EventOptions,
+        *,
+        began: datetime | None = None,
+        max_lag: float = 2.0,
+        on_scores: Callable[[WindowScores, datetime], None] | None = None,
+        save_clips: Path | None = None,
+        device: str = "cpu",
+    ) -> None:
+        check(options)
+        self._source, self._on_scores = source, on_scores
+        self._scorer = LiveScorer(model, source.sample_rate, options, device=device)
+        self._tracker = LiveTracker(self._scorer.listener, options)
+        hop = self._scorer.listener.grid.hop
+        self._clock = StreamClock(source.speed, began)
+        self._pace = Pace(self._clock, source.speed, hop, max_lag)
+        self.meter = Meter(hop, source.speed)
+        self.saver: ClipSaver | None = None
+        if save_clips is not None:
+            memory = model.mel.duration + 2 * hop + options.merge_gap + options.min_duration
+            self.saver = ClipSaver(save_clips, source.sample_rate, memory)
+        self._start_of: dict[int, tuple[float, datetime]] = {}  # of events that are open
+        self._last_captured: float | None = None
+        self._in_gap = False
+        self._silent_since: float | None = 0.0
+        self._events = self._run()
+
+    def __iter__(self) -> Iterator[LiveEvent]:
+        return self
+
+    def __next__(self) -> LiveEvent:
+        return next(self._events)
+
+    def stop(self) -> list[LiveEvent]:
+        """Listen no more; the ends of the events that were open."""
+        self._events.close()
+        return list(self._dated(self._tracker.finish(STOPPED, self._scorer.position)))
+
+    def _run(self) -> Generator[LiveEvent, None, None]:
+        self._scorer.warm_up()
+        capture = Capture(self._source)
+        capture.start()
+        status_at = time.monotonic() + STATUS_EVERY
+        try:
+            while True:
+                item = capture.get(STALLED_AFTER)
+                if isinstance(item, Ended):
+                    yield from self._end(ENDED)
+                    if item.error is not None:
+                        raise item.error
+                    return
+                if isinstance(item, LiveBlock):
+                    yield from self._hear(item)
+                elif isinstance(item, LiveGap):
+                    yield from self._miss(item)
+                elif self._source.speed:
+                    yield from self._stall()
+                if time.monotonic() >= status_at:
+                    status_at = time.monotonic() + STATUS_EVERY
+                    _log.info("%s", self.meter.summary())
+        finally:
+            capture.stop()
+
+    def _hear(self, block: LiveBlock) -> Iterator[LiveEvent]:
+        if not len(block.samples):
+            return
+        seconds = len(block.samples) / self._source.sample_rate
+        self._bridge(block.captured - seconds / (self._source.speed or 1.0))
+        if not np.isfinite(block.samples).all():
+            yield from self._miss(LiveGap(seconds, "samples that are NaN or infinite"))
+            self._last_captured = block.captured
+            return
+        self._in_gap, self._last_captured = False, block.captured
+        start = self._scorer.position
+        self._clock.anchor(start + seconds, block.captured)
+        self._pace.watch(seconds, block.captured)
+        if self.saver is not None:
+            self.saver.hear(start, block.samples)
+        self._watch_for_silence(start, start + seconds, block.samples)
+        self.meter.seconds += seconds
+        began = time.perf_counter()
+        windows = self._scorer.push(block.samples, self._pace.wants)
+        yield from self._dated(self._track(windows, began))
+
+    def _bridge(self, resumed: float) -> None:
+        """Let the stream's time go on over a stall of unknown length that ends now."""
+        if self._in_gap and self._source.speed and self._last_captured is not None:
+            missing = (resumed - self._last_captured) * self._source.speed
+            if missing > 0:
+                self._scorer.skip(missing)
+                self.meter.gap_seconds += missing
+
+    def _miss(self, gap: LiveGap) -> Iterator[LiveEvent]:
+        """Go over missing sound: events end, the mean forgets."""
+        if not self._in_gap:
+            self.meter.n_gaps += 1
+            _log.warning("gap at %.1f s: %s", self._scorer.position, gap.reason)
+        yield from self._end(GAP)
+        self._in_gap = True
+        if gap.seconds:
+            self._scorer.skip(gap.seconds)
+            self.meter.gap_seconds += gap.seconds
+            if self._last_captured is not None and self._source.speed:
+                self._last_captured += gap.seconds / self._source.speed
+
+    def _stall(self) -> Iterator[LiveEvent]:
+        if not self._in_gap:
+            yield from self._miss(LiveGap(0.0, f"nothing came for {STALLED_AFTER:g} s"))
+
+    def _end(self, reason: str) -> Iterator[LiveEvent]:
+        began = time.perf_counter()
+        windows = self._scorer.finish(self._pace.wants)
+        said = self._track(windows, began)
+        yield from self._dated([*said, *self._tracker.finish(reason, self._scorer.position)])
+
+    def _track(self, windows: list[WindowScores], began: float) -> list[LiveEvent]:
+        latencies = [self._clock.lag(window.end_time) for window in windows]
+        said = [event for window in windows for event in self._tracker.push(window)]
+        busy = time.perf_counter() - began
+        self.meter.busy_seconds += busy
+        self.meter.n_skipped = self._pace.n_skipped
+        self.meter.scored(latencies, busy)
+        if self._on_scores is not None:
+            for window in windows:
+                self._on_scores(window, self._clock.at(window.end_time))
+        return said
+
+    def _dated(self, said: Iterable[LiveEvent]) -> Iterator[LiveEvent]:
+        """The events with dates, and with files where sounds are saved."""
+        for event in said:
+            if event.kind == START:
+                self.meter.n_events += 1
+                start_at = self._clock.at(event.start_time)
+                self._start_of[event.id] = event.start_time, start_at
+            elif event.id in self._start_of:
+                said_time, said_at = self._start_of.pop(event.id)
+                later = self._clock.at(event.start_time) - self._clock.at(said_time)
+                start_at = said_at + later
+            else:
+                continue  # stopped before its start was said
+            end_at = None if event.end_time is None else self._clock.at(event.end_time)
+            dated = replace(event, said_at=self._clock.now(), start_at=start_at, end_at=end_at)
+            yield dated if self.saver is None else self.saver.note(dated)
+
+    def _watch_for_silence(self, start: float, end: float, samples: NDArray[np.float32]) -> None:
+        """Say once, until sound is back, that there is nothing but digital silence."""
+        if not is_silent(samples):
+            self._silent_since = end
+        elif self._silent_since is not None and end - self._silent_since >= SILENT_AFTER:
+            self._silent_since = None
+            _log.warning(
+                "%s: digital silence for %g s; is it muted?", self._source.name, SILENT_AFTER
+            )
+
+
+# ``listen``: events as lines, from the microphone, standard input or a file.
+
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ListenResult:
+    """How ``listen`` ended.
+
+    Attributes
+    ----------
+    was_stopped : bool
+        By a person or the system, rather than by the end of the stream.
+    n_failed : int
+        Commands that failed or were left out, and clips that could not be saved.
+    """
+
+    was_stopped: bool
+    n_failed: int
+
+
+def listen_to(options: ListenOptions, say: Say, note: Say) -> ListenResult:
+    """Listen until the stream ends or somebody stops it.
+
+    Parameters
+    ----------
+    say : callable
+        Is given each line of the answer, which is JSON.
+    note : callable
+        Is given the summary at the end, however it ended.
+
+    Raises
+    ------
+    OptionError
+        When an option is wrong.
+    ModelError, AudioError
+        When the model or the source cannot be opened, or the source fails for good.
+    """
+    check(options)
+    if options.model is None:
+        raise OptionError("MODEL is missing: a model file, or the run folder it lies in")
+    began = began_at(options)
+    source = open_source(options)
+    model = open_model(options.model)
+    command = EventCommand(options.on_event, options.on_event_timeout) if options.on_event else None
+
+    def say_scores(window: WindowScores, at: datetime) -> None:
+        say(json.dumps(scores_line(model.classes, window, at), ensure_ascii=False))
+
+    listening = listen(
+        model,
+        source,
+        options.events,
+        began=began,
+        max_lag=options.max_lag,
+        on_scores=say_scores if options.scores else None,
+        save_clips=options.save_clips,
+        device=options.device,
+    )
+
+    def tell(event: LiveEvent) -> None:
+        if command is not None:
+            command.call(event)
+        say(event.to_json())
+
+    was_stopped = False
+    try:
+        for event in listening:
+            tell(event)
+    except KeyboardInterrupt:
+        was_stopped = True
+        for event in listening.stop():
+            tell(event)
+    finally:
+        listening.stop()
+        if command is not None:
+            command.close()
+        note("\n".join([listening.meter.summary(), *([command.summary()] if command else [])]))
+    failed = 0 if listening.saver is None else listening.saver.n_failed
+    if command is not None:
+        failed += command.n_failed + command.n_left_out
+    return ListenResult(was_stopped, failed)
+
+
+def scores_line(classes: tuple[str, ...], window: WindowScores, at: datetime) -> dict[str, object]:
+    """What ``--scores`` says of a window, as plain values."""
+    return {
+        "event": "scores",
+        "time": stamp(at),
+        "start_time": round(window.start_time, 3),
+        "end_time": round(window.end_time, 3),
+        "silent": window.is_silent,
+        "scores": {
+            name: round(score, 4)
+            for name, score in zip(classes, window.scores.tolist(), strict=True)
+        },
+    }

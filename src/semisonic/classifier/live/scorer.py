@@ -1,0 +1,355 @@
+"""Samples to scores of windows to events, as they come. No thread and no clock: a server may use
+it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.audio.checks import MIN_DURATION, is_silent
+from semisonic.audio.resample import LiveResampler
+from semisonic.classifier.detection.frame_scores import FrameScorer, packed, unpacked
+from semisonic.classifier.events import EventRules, EventTracker, TrackedEvent
+from semisonic.classifier.use_options import EventOptions
+from semisonic.classifier.windows import WindowCutter, features_of_wave
+from semisonic.core.errors import AudioError, OptionError
+from semisonic.features.frontend import make_extractor
+from semisonic.models.sound_model import SoundModel
+
+# What is said when a sound begins and ends.
+
+
+START, END = "start", "end"
+QUIET, GAP, ENDED, STOPPED = "quiet", "gap", "end of stream", "stopped"
+"""Why an event ended: the score fell, sound was missing, the stream was over, a person stopped."""
+TOO_SHORT = "too short"
+"""Why an event was none after all: what followed was so much surer that little of it is left."""
+
+
+@dataclass(frozen=True)
+class LiveEvent:
+    """The start or the end of an event.
+
+    Attributes
+    ----------
+    kind : {"start", "end"}
+    id : int
+        The same for both; counts from 1.
+    label : str
+    start_time : float
+        Seconds since the stream began. At the start as far as it is known then: the line of the
+        end has the time that holds.
+    score : float
+        The highest, at the start that so far; 0 to 1.
+    threshold : float
+        Of the class.
+    end_time : float or None
+        Seconds since the stream began; None at the start.
+    reason : str
+        At the end: "quiet", "gap", "end of stream", "stopped", or "too short" for an event
+        that was none after all.
+    start_at, end_at, said_at : datetime or None
+        The same two times, and that of this line, by the clock on the wall.
+    clip : str
+        The file its sound was saved in.
+    """
+
+    kind: str
+    id: int
+    label: str
+    start_time: float
+    score: float
+    threshold: float
+    end_time: float | None = None
+    reason: str = ""
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    said_at: datetime | None = None
+    clip: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them; what is not known is left out."""
+        found: dict[str, Any] = {"event": self.kind, "id": self.id, "label": self.label}
+        found["time"] = stamp(self.said_at)
+        found["start"] = stamp(self.start_at)
+        found["start_time"] = round(self.start_time, 3)
+        if self.end_time is not None:
+            found["end"] = stamp(self.end_at)
+            found["end_time"] = round(self.end_time, 3)
+        found["score"] = round(self.score, 4)
+        found["threshold"] = round(self.threshold, 4)
+        found["reason"] = self.reason or None
+        found["clip"] = self.clip or None
+        return {key: value for key, value in found.items() if value is not None}
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
+def stamp(moment: datetime | None) -> str | None:
+    """ISO 8601 with milliseconds and the distance from UTC."""
+    return None if moment is None else moment.isoformat(timespec="milliseconds")
+
+
+# Samples to scores of windows, as they come. No thread and no clock: a server may use it.
+
+
+Wanted = Callable[[float], bool]
+
+
+@dataclass(frozen=True)
+class WindowScores:
+    """One window of a stream.
+
+    Attributes
+    ----------
+    start_time, end_time : float
+        Seconds since the stream began.
+    scores : ndarray of float64, shape (n_classes,)
+        Probabilities.
+    is_silent : bool
+        Whether there was nothing to hear: a peak below -80 dB of full scale.
+    along : ndarray of float64, shape (n_points, n_classes), or None
+        Scores along the window's time, where the network has them.
+    """
+
+    start_time: float
+    end_time: float
+    scores: NDArray[np.float64]
+    is_silent: bool
+    along: NDArray[np.float64] | None = None
+
+
+class LiveScorer:
+    """Scores the windows of a stream of samples.
+
+    Windows have the model's clip length and start every ``hop``, and take the very steps of
+    :func:`semisonic.predict` and :func:`semisonic.detect`: the scores are the same.
+
+    Parameters
+    ----------
+    model : SoundModel
+        Moved to ``device``.
+    sample_rate : int
+        Of the samples that will be pushed, Hz.
+    options : EventOptions, optional
+        ``hop``, seconds from window to window, and ``times`` are read.
+
+    Attributes
+    ----------
+    listener : Listener
+        The model, and the grid of the windows.
+    position : float
+        Seconds of the stream so far, gaps included.
+    n_skipped : int
+        Windows that nobody wanted.
+    """
+
+    def __init__(
+        self,
+        model: SoundModel,
+        sample_rate: int,
+        options: EventOptions | None = None,
+        *,
+        device: str = "cpu",
+    ) -> None:
+        how = options or EventOptions()
+        self.listener = FrameScorer(model, how.hop, how.times, device)
+        self._mel = model.mel
+        self._extractor = make_extractor(model.mel)
+        self._rate_in, rate = int(sample_rate), model.mel.sample_rate
+        self._resampler = LiveResampler(sample_rate, rate)
+        self._cutter = WindowCutter(model.mel.n_samples, self.listener.grid.n_hop)
+        self._began = 0.0  # stream seconds of the segment's first sample
+        self._n_in = 0  # samples pushed since then
+        self.n_skipped = 0
+
+    @property
+    def position(self) -> float:
+        """Seconds of the stream so far."""
+        return self._began + self._n_in / self._rate_in
+
+    def warm_up(self) -> None:
+        """Score silence once: a network's first call takes far longer than the others."""
+        self._score([(0, np.zeros(self._mel.n_samples, np.float32))])
+
+    def push(
+        self, samples: NDArray[np.float32], wanted: Wanted | None = None
+    ) -> list[WindowScores]:
+        """Score the windows that end within these samples.
+
+        Parameters
+        ----------
+        samples : ndarray of float32, shape (n,)
+            They follow those before; any number.
+        wanted : callable, optional
+            Is given the end of each window (stream seconds); false leaves the window out.
+
+        Raises
+        ------
+        AudioError
+            For samples that are NaN or infinite; nothing of them is taken.
+        """
+        samples = np.asarray(samples, np.float32)
+        if not np.isfinite(samples).all():
+            raise AudioError("stream", f"NaN or infinite samples at {self.position:.2f} s")
+        self._n_in += len(samples)
+        return self._score(self._wanted(self._cutter.push(self._resampler.push(samples)), wanted))
+
+    def finish(self, wanted: Wanted | None = None) -> list[WindowScores]:
+        """Score what is left, as at the end of a file; what comes next is a new stretch."""
+        rest = self._cutter.push(self._resampler.finish())
+        waves = self._wanted(rest, wanted)
+        waves += self._wanted(self._cutter.finish(), wanted)
+        windows = self._score(waves)
+        self._began, self._n_in = self.position, 0
+        return windows
+
+    def skip(self, seconds: float) -> None:
+        """Let the stream's time go on without sound; call :meth:`finish` before."""
+        if self._n_in:
+            raise OptionError("skip: a stretch of sound is open; call finish first")
+        self._began += seconds
+
+    def _wanted(
+        self, cut: Iterable[tuple[int, NDArray[np.float32]]], wanted: Wanted | None
+    ) -> list[tuple[int, NDArray[np.float32]]]:
+        """The windows to be scored, those too short to hold a sound left out."""
+        rate, kept = self._mel.sample_rate, []
+        for start, wave in cut:
+            if len(wave) < MIN_DURATION * rate:
+                continue
+            if wanted is None or wanted(self._began + (start + len(wave)) / rate):
+                kept.append((start, wave))
+            else:
+                self.n_skipped += 1
+        return kept
+
+    def _score(self, waves: list[tuple[int, NDArray[np.float32]]]) -> list[WindowScores]:
+        if not waves:
+            return []
+        features = np.stack(
+            [features_of_wave(wave, self._mel, self._extractor) for _, wave in waves]
+        )
+        whole, along = self.listener.scores(features)
+        rate = self._mel.sample_rate
+        return [
+            WindowScores(
+                self._began + start / rate,
+                self._began + (start + len(wave)) / rate,
+                whole[row],
+                is_silent(wave),
+                None if along is None else along[row],
+            )
+            for row, (start, wave) in enumerate(waves)
+        ]
+
+
+# Scores of windows to starts and ends of events. No thread and no clock: a server may use it.
+
+
+class LiveTracker:
+    """Says when events begin and end in a stream.
+
+    Events are those that :func:`semisonic.detect` finds in the same sound, as both put scores on
+    one grid and follow them by one :class:`EventTracker`. What is said of a moment is final when
+    a window came that begins behind it, so an event is told about a clip length late.
+
+    Parameters
+    ----------
+    listener : Listener
+        That of the scorer.
+    options : EventOptions, optional
+        ``hop`` and ``times`` are not read: they are the listener's.
+    """
+
+    def __init__(self, listener: FrameScorer, options: EventOptions | None = None) -> None:
+        self._listener = listener
+        self._rules = EventRules.of(listener, options or EventOptions())
+        self._label = dict(zip(self._rules.columns, self._rules.labels, strict=True))
+        limits = self._rules.thresholds.tolist()
+        self._threshold = dict(zip(self._rules.columns, limits, strict=True))
+        self._n_events = 0
+        self._told: dict[int, int] = {}  # number of the open event of a class, once it was told
+        self._origin: float | None = None  # stream seconds of the first window of the stretch
+        self._begin()
+
+    def push(self, window: WindowScores) -> list[LiveEvent]:
+        """Take the next window; the starts and ends that follow from it."""
+        if self._origin is None:
+            self._origin = window.start_time
+        start, self._end = window.start_time - self._origin, window.end_time
+        scores = window.scores if window.along is None else window.along
+        if window.is_silent:
+            scores = np.zeros_like(scores)  # nothing is heard in it
+        self._average.add(start, window.end_time - self._origin, scores)
+        return self._follow(self._average.take(self._average.frame_of(start)), QUIET)
+
+    def finish(self, reason: str = ENDED, end_time: float | None = None) -> list[LiveEvent]:
+        """End all events, as the stream does or at a gap; what comes next is a new stretch.
+
+        Parameters
+        ----------
+        reason : str
+            What the ends say.
+        end_time : float, optional
+            Where the sound ends, stream seconds; where the last window does by default.
+        """
+        if end_time is not None and self._origin is not None:
+            self._end = max(self._end, end_time)
+        said = self._follow(self._average.take(), QUIET)
+        said += self._ended(self._tracker.finish(), reason)
+        self._begin()
+        return said
+
+    def _begin(self) -> None:
+        self._average = self._listener.average()
+        self._tracker = EventTracker(self._rules)
+        self._origin = None
+        self._end = 0.0
+
+    def _follow(self, scores: NDArray[np.float64], reason: str) -> list[LiveEvent]:
+        over = self._tracker.push(unpacked(packed(scores)))  # as ``detect`` keeps them
+        said = self._ended(over, reason)
+        for event in self._tracker.open():
+            if event.column not in self._told and not event.is_short:
+                said.append(self._started(event))
+        return said
+
+    def _ended(self, over: list[TrackedEvent], reason: str) -> list[LiveEvent]:
+        said: list[LiveEvent] = []
+        for event in sorted(over, key=lambda one: (one.first, one.last, one.column)):
+            if event.column not in self._told:
+                if event.is_short:
+                    continue
+                said.append(self._started(event))
+            number = self._told.pop(event.column)
+            why = TOO_SHORT if event.is_short else reason
+            said.append(self._live(END, number, event, why))
+        return said
+
+    def _started(self, event: TrackedEvent) -> LiveEvent:
+        self._n_events += 1
+        self._told[event.column] = self._n_events
+        return self._live(START, self._n_events, event)
+
+    def _live(self, kind: str, number: int, event: TrackedEvent, reason: str = "") -> LiveEvent:
+        origin, frame = self._origin or 0.0, self._rules.frame
+        return LiveEvent(
+            kind,
+            number,
+            self._label[event.column],
+            origin + event.first * frame,
+            event.score,
+            self._threshold[event.column],
+            min(origin + event.last * frame, self._end) if kind == END else None,
+            reason,
+        )

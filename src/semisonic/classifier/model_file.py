@@ -1,0 +1,90 @@
+"""Models and encoders by the path a user gives: the file, or the run folder it lies in."""
+
+from __future__ import annotations
+
+import hashlib
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from semisonic.core.errors import ModelError
+from semisonic.core.files import digest
+from semisonic.core.options import to_dict
+from semisonic.models.model_file import load, load_encoder, published_in, read_about
+from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.published import PUBLISHED
+from semisonic.models.sound_model import SoundModel
+
+MODEL, ENCODER = "model.zip", "encoder.zip"
+
+
+def find_file(path: str | PathLike[str], name: str) -> Path:
+    """The file itself, or the one of that name in a folder.
+
+    Raises
+    ------
+    ModelError
+        When there is none.
+    """
+    place = Path(path)
+    if place.is_dir():
+        if not (place / name).is_file():
+            raise ModelError(
+                f"{place}: holds no {name}; expected the folder of a finished run, or a model file"
+            )
+        return place / name
+    if not place.is_file():
+        raise ModelError(f"{place}: no such file; expected a model file or a run folder")
+    return place
+
+
+def open_model(path: str | PathLike[str]) -> SoundModel:
+    """Load a model for use: on the CPU, in evaluation mode."""
+    model = load(find_file(path, MODEL))
+    model.eval()
+    return model
+
+
+def open_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
+    """Load a pre-trained encoder, or take that of a classifier.
+
+    A run folder of ``train`` gives its classifier's encoder, which has learned more than the
+    one it started from. Published networks keep their neck, which was learned with them.
+    """
+    file = encoder_file(path)
+    if read_about(file)["kind"] != "classifier":
+        return load_encoder(file)
+    model = load(file)
+    neck = model.neck if model.name in PUBLISHED else None
+    encoder = PretrainedEncoder(model.encoder, frontend=model.frontend, name=model.name, neck=neck)
+    encoder.published = published_in(read_about(file)["about"])
+    return encoder.eval()
+
+
+def encoder_file(path: str | PathLike[str]) -> Path:
+    """The file that :func:`open_encoder` reads."""
+    place = Path(path)
+    if place.is_dir() and (place / MODEL).is_file():
+        return place / MODEL
+    return find_file(place, ENCODER)
+
+
+def model_key(model: SoundModel) -> str:
+    """What its scores depend on: weights, front end, classes, and what it decides by."""
+    weights = hashlib.sha256()
+    for name, value in sorted({**model.state_dict(), **_tables(model)}.items()):
+        weights.update(name.encode())
+        weights.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest(
+        model.name,
+        model.classes,
+        model.multi_label,
+        to_dict(model.mel),
+        model.decision.to_dict(),
+        weights.hexdigest(),
+    )
+
+
+def _tables(model: SoundModel) -> dict[str, torch.Tensor]:
+    return {f"decision.{k}": torch.from_numpy(v) for k, v in model.decision.tensors().items()}

@@ -1,0 +1,351 @@
+"""The options of the verbs: one dataclass a verb, from which all its faces are made. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from semisonic.classifier.config import (
+    AUTO,
+    METHODS,
+    OBJECTIVE_HELP,
+    OBJECTIVES,
+    PRETEXT_HELP,
+    RECONSTRUCTION,
+    GeneratedOptions,
+    MethodOptions,
+    PretextOptions,
+    pretraining_fit,
+)
+from semisonic.core.options import changed, option
+from semisonic.core.parallel import TrainEngineOptions, workers_option
+from semisonic.data.datasets.layout import TableOptions
+from semisonic.data.datasets.load import LABEL_CHOICES
+from semisonic.features.options import MelOptions
+from semisonic.learning.options import LOSSES, LossOptions
+from semisonic.models.notation import SIMPLE
+from semisonic.training.options import FitOptions, SweepOptions
+
+# The options of the verbs: one dataclass a verb, from which all its faces are made.
+
+
+DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
+STANDARDIZE = ("global", "mel", "none")
+GROUP = (
+    "what a recording is: auto, file, folder, site or day (told by names of field recordings), a "
+    "column of the table, a pattern whose first bracket is it, or copies: auto, and clips that are "
+    "the same sound are one recording. Where labelled clips name none, auto looks for copies, too"
+)
+TABLE = "tables and folders"
+LABELS = "where labels come from; auto looks at the layout"
+ENCODER = (
+    "what to start from: a pre-trained encoder or a classifier, which bring their network and "
+    "front end; or 'synth', one that first learns to name synthetic (made-up) sounds"
+)
+NEAR_COPIES = (
+    "listen for copies, cut or encoded anew, besides comparing bytes: those of labelled clips in "
+    "the pool are left out, those among labelled clips stay on one side of a split; decodes every "
+    "clip once more"
+)
+IN_BATCH = (
+    "compute spectrograms in each batch, on the device, from samples that stay there, instead of "
+    "once before training; auto: on a GPU"
+)
+IN_BATCH_CHOICES = ("auto", "yes", "no")
+LICENCE = "on what terms the model may be used, as text for its file and card"
+
+PRETRAIN_FIT = FitOptions(epochs=50, patience=5, monitor="val_loss")
+TRAIN_FIT = FitOptions(epochs=100, patience=15, monitor="val_choice")
+DEFAULT_MODEL = "small"
+PUBLISHED_NAMES = ("yamnet", "cnn14", "panns-mobilenet", "mn04", "mn10")
+"""The names in :data:`semisonic.models.published.PUBLISHED`, whose import would bring torch."""
+SAME = "same"
+"""As ``noisy_loss``: clips whose labels nobody checked have the loss of the others."""
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """Pre-train an encoder on recordings without labels."""
+
+    data: Path | None = option(None, "recordings without labels: a folder, a CSV or a data set")
+    output: Path = option(Path("runs/pretrain"), "run folder")
+    group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
+    encoder: Path | None = option(None, ENCODER)
+    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=OBJECTIVES)
+    decoder: str = option("auto", "the auto-encoder's way back up", choices=DECODERS)
+    standardize: str = option(
+        "global", "statistics that features are standardised by", choices=STANDARDIZE
+    )
+    validation: float = option(
+        0.1, "share of the recordings held out to stop early", minimum=0.01, maximum=0.5
+    )
+    limit: int = option(0, "use so many clips, drawn at random; 0: all", minimum=0)
+    seed: int = option(0, "seed of everything random", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
+    workers: int | None = workers_option()
+    cache: Path | None = option(
+        None, "folder for decoded clips; 'cache' in the run folder if not given"
+    )
+    mel: MelOptions = option(MelOptions(), "front end")
+    pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
+    fit: FitOptions = option(PRETRAIN_FIT, "training loop; for simclr the defaults are others")
+    where: TrainEngineOptions = option(TrainEngineOptions(), "engine")
+
+    def settled(self) -> PretrainOptions:
+        """The options with the training loop that the objective has by default."""
+        fit = pretraining_fit(self.objective, self.fit, PRETRAIN_FIT)
+        return dataclasses.replace(self, fit=fit)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train a classifier from labelled clips."""
+
+    data: Path | None = option(None, "labelled clips: a folder of class folders, a CSV, a data set")
+    output: Path = option(Path("runs/train"), "run folder")
+    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
+    group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
+    unlabelled: Path | None = option(None, "recordings without labels, to learn from as well")
+    near_copies: bool = option(True, NEAR_COPIES)
+    method: str = option(
+        AUTO,
+        "how labels and unlabelled recordings are learned from; auto chooses by their "
+        "number, and says why. Options that are given hold all the same",
+        choices=(AUTO, *METHODS),
+    )
+    encoder: Path | None = option(None, ENCODER)
+    keep_head: bool = option(
+        False,
+        "go on with a classifier of the same classes, given as encoder: keep its class "
+        "layer, instead of a new one",
+    )
+    model: str = option(
+        DEFAULT_MODEL,
+        "architecture notation, the name of an architecture, or a simple "
+        f"classifier on statistics of clips: {', '.join(SIMPLE)}",
+    )
+    objective: str = option(
+        AUTO,
+        f"{OBJECTIVE_HELP}, on --unlabelled and the training clips; none: no pre-training; "
+        "auto: chosen with the method auto; simclr for the method probe, reconstruction for "
+        "supervised, else none",
+        choices=(AUTO, "none", *OBJECTIVES),
+    )
+    decoder: str = option("auto", "way back up in pre-training", choices=DECODERS)
+    standardize: str = option(
+        "global", "statistics that features are standardised by", choices=STANDARDIZE
+    )
+    dropout: float = option(
+        0.0, "share of the embedding dropped in training", minimum=0.0, maximum=0.95
+    )
+    label_smoothing: float = option(
+        0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
+    )
+    noisy_weight: float = option(
+        1.0,
+        "weight of a clip whose labels nobody checked (FSDKaggle's noisy part) beside another",
+        minimum=0.0,
+        maximum=100.0,
+    )
+    noisy_loss: str = option(
+        SAME, "loss of such clips, with the parameters of the option loss", choices=(SAME, *LOSSES)
+    )
+    labels_per_class: int = option(
+        0, "use so many labels per class, drawn by recording; 0: all", minimum=0
+    )
+    validation: float = option(
+        0.15,
+        "share of the labels held out to choose the epoch, by recording; none at 0, or when a "
+        "class of a small budget would have less than one",
+        minimum=0.0,
+        maximum=0.5,
+    )
+    test_fold: int = option(
+        0, "official fold kept out of all training, for evaluate --fold; 0: none", minimum=0
+    )
+    calibration: str = option(
+        AUTO,
+        "auto: calibrate the scores by the validation part, when it has 20 clips (one "
+        "temperature, and a rule for unknown sounds); none: leave them as they are",
+        choices=(AUTO, "none"),
+    )
+    licence: str = option("", LICENCE)
+    seed: int = option(0, "seed of everything random", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
+    workers: int | None = workers_option()
+    cache: Path | None = option(
+        None, "folder for decoded clips; 'cache' in the run folder if not given"
+    )
+    mel: MelOptions = option(MelOptions(), "front end")
+    how: MethodOptions = option(MethodOptions(), "method")
+    generated: GeneratedOptions = option(
+        GeneratedOptions(), "patches made by a generator, to learn from beside the labelled clips"
+    )
+    loss: LossOptions = option(LossOptions(), "loss")
+    fit: FitOptions = option(TRAIN_FIT, "training loop")
+    pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
+    pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
+    where: TrainEngineOptions = option(TrainEngineOptions(), "engine")
+
+    @property
+    def left_to_auto(self) -> tuple[str, ...]:
+        """The options, and groups of options, of which ``auto`` chooses all that was not given."""
+        of_method = ("dropout", "how", "fit") * (self.method == AUTO)
+        return of_method + ("pretrain",) * (self.objective == AUTO)
+
+    def settled(self) -> TrainOptions:
+        """The options with the pre-training that a given objective has by default."""
+        if self.objective == AUTO:
+            return self
+        fit = pretraining_fit(self.objective, self.pretrain, PRETRAIN_FIT)
+        return changed(self, pretrain=fit)
+
+
+@dataclass(frozen=True)
+class FindRateOptions(TrainOptions):
+    """Find a learning rate for a training with the same options."""
+
+    output: Path = option(Path("runs/find-rate"), "run folder")
+    sweep: SweepOptions = option(SweepOptions(), "sweep")
+
+
+PARTS = ("label", "site", "day", "hour", "folder", "group", "fold")
+"""What the clips of an evaluation can be parted by."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Score a model on labelled clips and write a report."""
+
+    model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
+    data: Path | None = option(None, "labelled clips that the model has not seen")
+    output: Path = option(Path("runs/evaluate"), "run folder")
+    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
+    group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
+    fold: int = option(0, "only the clips of this official fold; 0: all", minimum=0)
+    batch_size: int = option(64, "clips scored at once", minimum=1)
+    bootstrap: int = option(1000, "resamples for the intervals", minimum=100)
+    level: float = option(0.95, "confidence level of intervals", minimum=0.5, maximum=0.999)
+    by: tuple[str, ...] = option(
+        (),
+        "measure each part by itself: site, day and hour as names of recorders and folders tell",
+        choices=PARTS,
+    )
+    mistakes: int = option(12, "worst mistakes shown with a player", minimum=0)
+    allow_seen: bool = option(False, "go on when the model was trained on some of these recordings")
+    allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
+    json: bool = option(False, "print the numbers as JSON, as they stand in metrics.json")
+    seed: int = option(0, "seed of everything random", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = workers_option()
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Name the sounds in files and folders."""
+
+    model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
+    files: tuple[Path, ...] = option(
+        dataclasses.MISSING, "recordings, folders of recordings, or a CSV of clips"
+    )
+    output: Path | None = option(None, "CSV file for the table; an interrupted run goes on with it")
+    top: int = option(3, "best classes given for each row", minimum=1)
+    unknown: bool = option(
+        False, "answer 'unknown' for sounds that are like nothing the model has learned"
+    )
+    threshold: str | None = option(
+        None, "answer 'unknown' below this score; auto: the model's own thresholds, class by class"
+    )
+    windows: bool = option(False, "one row per window instead of one per file")
+    hop: float | None = option(
+        None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
+    )
+    batch_size: int = option(64, "windows scored at once", minimum=1)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = workers_option()
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """Make an encoder of a published network's weights."""
+
+    network: str = option(dataclasses.MISSING, "published network", choices=PUBLISHED_NAMES)
+    weights: Path = option(
+        dataclasses.MISSING, "file of its published weights; see docs/general-encoders.md"
+    )
+    output: Path = option(Path("general.encoder"), "encoder file, for train --encoder")
+    duration: float = option(
+        5.0,
+        "length of the clips it will be used for; shorter ones are padded",
+        unit="s",
+        minimum=0.5,
+        maximum=60,
+    )
+
+
+@dataclass(frozen=True)
+class InfoOptions:
+    """Tell what a model, a pre-trained encoder, a run folder or an architecture is."""
+
+    path: str = option("", "model, encoder, run folder, or architecture; this machine if not given")
+    json: bool = option(False, "print JSON")
+    mel: MelOptions = option(MelOptions(), "front end that an architecture is shown for")
+
+
+# The options of ``calibrate``. No torch, no scipy here: the command line reads this file.
+
+
+CALIBRATIONS = ("auto", "temperature", "vector", "isotonic", "none")
+UNKNOWN_RULES = ("auto", "energy", "distance", "none")
+
+
+@dataclass(frozen=True)
+class CalibrateOptions:
+    """Make scores mean what they say, with thresholds and a rule for unknown sounds."""
+
+    model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
+    data: Path | None = option(None, "labelled clips that the model was not trained on")
+    output: Path = option(Path("runs/calibrate"), "run folder; the new model lies in it")
+    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
+    group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
+    fold: int = option(0, "only the clips of this official fold; 0: all", minimum=0)
+    method: str = option(
+        "auto",
+        "how scores are calibrated; auto chooses by log loss on recordings left out in turn",
+        choices=CALIBRATIONS,
+    )
+    precision: float = option(
+        0.9,
+        "share of right answers that each class's threshold is to give; 0: the best F1 instead",
+        minimum=0.0,
+        maximum=0.999,
+    )
+    level: float = option(
+        0.9, "confidence with which that share is shown, one side", minimum=0.5, maximum=0.999
+    )
+    unknown: str = option(
+        "auto",
+        "rule for sounds that are like nothing learned; each comes with one against noise and "
+        "silence; auto is energy, or distance for simple classifiers that have none",
+        choices=UNKNOWN_RULES,
+    )
+    kept: float = option(
+        0.95, "share of known clips that the rules may not refuse", minimum=0.5, maximum=1.0
+    )
+    licence: str = option("", LICENCE)
+    allow_seen: bool = option(False, "go on when the model was trained on some of these recordings")
+    allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
+    seed: int = option(0, "seed of everything random", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = workers_option()
+    cache: Path | None = option(
+        None, "folder for decoded clips; 'cache' in the run folder if not given"
+    )

@@ -1,0 +1,349 @@
+"""From a clip table to cached features: decode once, compute once, use everywhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from semisonic.audio.checks import problems
+from semisonic.classifier.scoring import mean_by
+from semisonic.classifier.windows import CutWindows, cut_measured, cut_stream, features_of_wave
+from semisonic.core.errors import DataError
+from semisonic.core.files import digest
+from semisonic.core.parallel import LOCAL_ENGINE, Engine
+from semisonic.core.progress import say, size_text
+from semisonic.core.text import count_text
+from semisonic.data.batches import OnTheFlyFeatures
+from semisonic.data.cache import need_disk_space, taken
+from semisonic.data.clips import Clips
+from semisonic.data.feature_store import FeatureStore
+from semisonic.data.sample_store import SAMPLE_BYTES, SampleStore
+from semisonic.features.frontend import Extractor, Frontend, make_extractor
+from semisonic.features.options import CepstrumOptions, MelOptions
+from semisonic.features.statistics import mfcc_statistics
+from semisonic.training.devices import choose_device
+
+# Where spectrograms are computed: before training, or in the batch.
+
+
+def in_batch_device(in_batch: str, device: str | torch.device) -> torch.device | None:
+    """The device on which spectrograms are computed batch by batch; None: once, before.
+
+    Parameters
+    ----------
+    in_batch : {"auto", "yes", "no"}
+        Auto: on a graphics card of CUDA only. On a processor a spectrogram takes longer than a
+        step of a small network, and features that are kept are read in microseconds.
+    device : str or torch.device
+        Where the network is trained; see :func:`semisonic.training.devices.choose_device`.
+    """
+    place = choose_device(device)
+    wanted = in_batch == "yes" or (in_batch == "auto" and place.type == "cuda")
+    return place if wanted else None
+
+
+# From a clip table to cached features: decode once, compute once, use everywhere.
+#
+# A clip that is shorter than the model's clip length is padded with zeros; a longer one is cut
+# into windows of that length, so that nothing of it is lost. :class:`Prepared` knows which row
+# of features came from which clip, so that a split or a budget made on clips carries over to
+# windows and the scores of a clip's windows can be put together again.
+
+
+MOSTLY_PADDED = 0.4
+"""Median length, as a share of the window, below which it is said that clips are short."""
+
+WORTH_SAYING = 1 << 30
+"""Bytes from which on it is said before what will lie on the disk."""
+
+SILENT = ("silent", "constant")
+"""How remarks about clips begin that hold nothing to hear; see :func:`semisonic.audio.checks.problems`."""
+ALL_SILENT = (
+    "the unlabelled recordings: all {} clips are silent; look at how they were recorded, or leave "
+    "them out"
+)
+SILENCE_LEFT_OUT = "left out of the pool, as they are silent: {} clips"
+
+_log = logging.getLogger(__name__)
+
+FrontOptions = MelOptions | CepstrumOptions
+"""What features are made: a spectrogram, or the statistics of a clip."""
+
+Failures = tuple[tuple[str, str], ...]
+"""Clips and what is wrong with them: name and reason."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Clips with their features.
+
+    Attributes
+    ----------
+    clips : Clips
+        What row i of ``features`` was computed from: the clips that could be read, the long
+        ones as windows.
+    features : FeatureStore, InBatch or ndarray of float16
+        (n, channel, mel, frame) in dB, on disk, computed when they are asked for, or (from
+        :func:`prepare_waves`) in memory. Of :class:`CepstrumOptions` (n, 1, 26, 1), the
+        statistics of a clip.
+    mel : MelOptions or CepstrumOptions
+    failures : tuple of (str, str)
+        Clip and reason of what could not be read.
+    source : ndarray of int64, shape (n,)
+        The row of the table given to :func:`prepare` that each row belongs to.
+    n_source : int
+        Rows of that table.
+    remarks : tuple of (str, str)
+        Clips that were read, but are silent, clipped or the like, and what is odd about them.
+    """
+
+    clips: Clips
+    features: FeatureStore | OnTheFlyFeatures | NDArray[np.float16]
+    mel: FrontOptions
+    failures: Failures
+    source: NDArray[np.int64]
+    n_source: int
+    remarks: Failures = ()
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def rows_of(self, source_rows: ArrayLike) -> NDArray[np.int64]:
+        """The rows of features that belong to some rows of the table given, in order."""
+        wanted = np.zeros(self.n_source, dtype=np.bool_)
+        wanted[np.asarray(source_rows, dtype=np.int64)] = True
+        return np.flatnonzero(wanted[self.source]).astype(np.int64)
+
+    def n_clips(self, rows: ArrayLike) -> int:
+        """How many clips of the table given some rows of features come from."""
+        return len(np.unique(self.source[np.asarray(rows, dtype=np.int64)]))
+
+    def per_clip(
+        self, scores: NDArray[np.float64], rows: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Mean of the scores of each clip's windows, without silent ones where there are others.
+
+        Parameters
+        ----------
+        scores : ndarray, shape (len(rows), n_classes)
+        rows : array of int
+            The rows of features that were scored.
+
+        Returns
+        -------
+        scores : ndarray, shape (n_clips, n_classes)
+        source_rows : ndarray of int64, shape (n_clips,)
+            Rows of the table given to :func:`prepare`, in rising order.
+        """
+        index = np.asarray(rows, np.int64)
+        of, heard = self.source[index], ~self.is_silent[index]
+        used = heard | ~np.isin(of, of[heard])
+        owner, means = mean_by(of[used], scores[used])
+        return means, owner
+
+    @property
+    def is_silent(self) -> NDArray[np.bool_]:
+        """Which rows hold nothing but silence, or one constant value; shape (n,)."""
+        silent = {clip for clip, text in self.remarks if text.startswith(SILENT)}
+        return np.array([clip in silent for clip in self.clips.ids], dtype=np.bool_)
+
+
+def without_silence(
+    prepared: Prepared, heard: NDArray[np.int64], n_labelled: int
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Rows to be learned from without the pool's silence, and what to say of it.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    heard : ndarray of int64
+        Rows of features.
+    n_labelled : int
+        Rows of the table given to :func:`prepare` from this one on are the pool.
+
+    Raises
+    ------
+    DataError
+        When the pool holds nothing else.
+    """
+    of_pool = prepared.source[heard] >= n_labelled
+    silent = of_pool & prepared.is_silent[heard]
+    if not silent.any():
+        return heard, ()
+    if silent.sum() == of_pool.sum():
+        raise DataError(ALL_SILENT.format(silent.sum()))
+    return heard[~silent], (SILENCE_LEFT_OUT.format(silent.sum()),)
+
+
+def prepare(
+    clips: Clips,
+    mel: FrontOptions,
+    cache: Path,
+    *,
+    hop: float | None = None,
+    rest: bool = True,
+    workers: int | None = None,
+    engine: Engine = LOCAL_ENGINE,
+    in_batch: torch.device | None = None,
+) -> Prepared:
+    """Decode clips and compute their features, or find both where an earlier call left them.
+
+    Parameters
+    ----------
+    clips : Clips
+    mel : MelOptions or CepstrumOptions
+    cache : Path
+        Folder for samples (shared by all front ends of one sample rate) and features. Only
+        clips that are new or changed are computed.
+    hop : float, optional
+        Seconds from window to window of a longer clip; windows do not overlap by default.
+    rest : bool
+        Give the rest of a longer clip a window that ends where the clip ends.
+    workers : int, optional
+        Threads; by default one for each processor core. On a cluster: calls at once.
+    engine : Engine
+        Where clips are decoded and features computed.
+    in_batch : torch.device, optional
+        Compute spectrograms there, when a batch asks for them, instead of now; see
+        :func:`in_batch_device`.
+
+    Raises
+    ------
+    DataError
+        When not a single clip could be read, with the reasons, or when one stands twice.
+    """
+    twice = clips.standing_twice()
+    if twice:
+        raise DataError(f"'{clips.name}': the clip {twice} stands twice; leave one of them out")
+    cut_up = cut_measured(clips, mel.duration, hop, rest=rest, workers=workers, cache=cache)
+    windows, source, failures = cut_up.clips, cut_up.source, cut_up.failures
+    place = digest(clips.root.resolve(), clips.name)
+    cut = "" if hop is None and rest else f"-{digest(mel.duration, hop, rest)}"
+    of_samples = cache / "samples" / f"{digest(clips.root.resolve())}-{mel.sample_rate}{cut}"
+    of_features = cache / "features" / f"{place}-{mel.key()}{cut}"
+    kept_features = in_batch is None or not isinstance(mel, MelOptions)
+    _check_room(cut_up, mel, of_samples, of_features if kept_features else None)
+    samples = SampleStore.build(
+        windows,
+        of_samples,
+        sample_rate=mel.sample_rate,
+        workers=workers,
+        engine=engine,
+    )
+    _warn_of_padding(samples, mel)
+    features: FeatureStore | OnTheFlyFeatures
+    if in_batch is not None and isinstance(mel, MelOptions):
+        module = Frontend(mel, standardize="none").mel
+        features = OnTheFlyFeatures(samples, module, mel.shape, mel.n_samples, in_batch)
+    else:
+        features = _stored(samples, mel, of_features, workers, engine)
+    kept = source[samples.rows]
+    all_failures = (*failures, *samples.report.failures)
+    if not len(kept):
+        raise DataError(_nothing_left(clips, all_failures))
+    remarks = samples.report.notes
+    return Prepared(features.clips, features, mel, all_failures, kept, len(clips), remarks)
+
+
+def _stored(
+    samples: SampleStore, mel: FrontOptions, folder: Path, workers: int | None, engine: Engine
+) -> FeatureStore:
+    """The features of all clips, computed now or before, on disk."""
+    return FeatureStore.build(
+        samples,
+        folder,
+        extractor=partial(_extractor, mel),
+        key=mel.key(),
+        shape=mel.shape,
+        n_samples=mel.n_samples,
+        workers=workers,
+        engine=engine,
+    )
+
+
+def _check_room(cut: CutWindows, mel: FrontOptions, samples: Path, features: Path | None) -> None:
+    """See, before hours of work, that the disk can take what comes of it.
+
+    Raises
+    ------
+    DataError
+        When it cannot.
+    """
+    n_samples = round(cut.seconds * mel.sample_rate * SAMPLE_BYTES)
+    n_features = 0 if features is None else len(cut.clips) * 2 * int(np.prod(mel.shape))
+    folders = [samples] if features is None else [samples, features]
+    missing = n_samples + n_features - taken(folders)
+    what = f"samples ({size_text(n_samples)})"
+    if features is not None:
+        what += f" and features ({size_text(n_features)})"
+    what += f" of {len(cut.clips):,} clips"
+    need_disk_space(samples, max(missing, 0), what)
+    if missing >= WORTH_SAYING:
+        say(f"{what} will lie in '{samples.parent.parent}'")
+
+
+def prepare_waves(clips: Clips, waves: Sequence[NDArray[np.float32]], mel: MelOptions) -> Prepared:
+    """The same for samples in memory.
+
+    Parameters
+    ----------
+    clips : Clips
+        A row a wave; its files are only names.
+    waves : sequence of ndarray of float32, each shape (n_samples,)
+        At ``mel.sample_rate``, of any length.
+    """
+    ids = clips.ids
+    remarks = tuple(
+        (ids[row], text)
+        for row, wave in enumerate(waves)
+        for text in problems(wave, mel.sample_rate)
+    )
+    extractor = make_extractor(mel)
+    features: list[NDArray[np.float16]] = []
+    source: list[int] = []
+    for row, wave in enumerate(waves):
+        for _, part in cut_stream([wave], mel.n_samples, mel.n_samples):
+            features.append(features_of_wave(part, mel, extractor).astype(np.float16))
+            source.append(row)
+    rows = np.array(source, np.int64)
+    table = np.stack(features) if features else np.zeros((0, *mel.shape), np.float16)
+    return Prepared(clips[rows], table, mel, (), rows, len(clips), remarks)
+
+
+def _extractor(front: FrontOptions) -> Extractor:
+    """What computes features of one clip; of its own for each thread."""
+    if isinstance(front, MelOptions):
+        return make_extractor(front)
+    return lambda wave: mfcc_statistics(wave, front.sample_rate).reshape(front.shape)
+
+
+def _warn_of_padding(samples: SampleStore, mel: FrontOptions) -> None:
+    """Say so when the network would mostly see the silence behind short clips."""
+    if not len(samples):
+        return
+    median = float(np.median(samples.n_samples)) / mel.sample_rate
+    if median < MOSTLY_PADDED * mel.duration:
+        _log.warning(
+            "half of the clips of '%s' are shorter than %.2g s, but a window has %g s: the rest "
+            "is padded with silence; a duration of about %.2g s may serve better",
+            samples.clips.name,
+            median,
+            mel.duration,
+            max(2 * median, 0.1),
+        )
+
+
+def _nothing_left(clips: Clips, failures: Failures) -> str:
+    reasons = "; ".join(f"{clip}: {reason}" for clip, reason in failures[:3])
+    return (
+        f"'{clips.name}': none of {count_text(len(clips), 'clip')} could be read"
+        + (f" ({reasons}{'; ...' if len(failures) > 3 else ''})" if reasons else "")
+        + f". Look at the recordings below {clips.root}"
+    )

@@ -1,0 +1,220 @@
+"""What a model was made from, told by content, so that a leak can be seen later."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from semisonic.core.files import content_hash, digest
+from semisonic.core.text import count_text
+from semisonic.data.cache import file_facts
+from semisonic.data.clips import Clips
+
+HASH_DIGITS = 12
+"""Hex digits kept of a SHA-256. Packed, a quarter of a million recordings take 2 MB; that one
+of 2 000 others looks like one of them by chance has a probability of 2 in a million."""
+
+ROLES = {
+    "training": "trained on",
+    "validation": "chosen by (validation)",
+    "calibration": "calibrated on",
+    "pretraining": "heard without labels",
+    "pool": "heard as a pool without labels",
+    "encoder_training": "trained on, by the encoder it started from",
+    "encoder_validation": "chosen by, for the encoder it started from",
+    "encoder_pretraining": "heard without labels, by the encoder it started from",
+}
+
+WITH_LABELS = (
+    "training",
+    "validation",
+    "calibration",
+    "encoder_training",
+    "encoder_validation",
+)
+"""Roles in which labels were seen: recordings of these are no test."""
+
+
+def recording_hashes(
+    clips: Clips, *, workers: int | None = None, cache: Path | None = None
+) -> dict[str, str]:
+    """The content hash of each recording that occurs in a table, by its relative file name.
+
+    Recordings that cannot be opened are left out; they take part in nothing. With a ``cache``
+    folder, files that have not changed are not read again.
+    """
+    files = list(dict.fromkeys(clips.file.tolist()))
+
+    def hash_of(path: Path) -> str | None:
+        try:
+            return content_hash(path)[:HASH_DIGITS]
+        except OSError:
+            return None
+
+    found = file_facts(clips, files, hash_of, "hash", workers=workers, cache=cache)
+    return {file: str(value) for file, value in zip(files, found, strict=True) if value}
+
+
+def data_hash(hashes: Iterable[str]) -> str:
+    """One hash for a set of recordings, whatever their names and order."""
+    return digest(*sorted(set(hashes)))
+
+
+@dataclass(frozen=True)
+class DataPart:
+    """The recordings that had one role in the making of a model.
+
+    Attributes
+    ----------
+    data : str
+        Name of the data set.
+    n_clips : int
+    hashes : frozenset of str
+        Of the recordings' bytes.
+    groups : frozenset of str
+        Hashes of the names of the groups (original recordings, sites) in that data set.
+    """
+
+    data: str
+    n_clips: int
+    hashes: frozenset[str]
+    groups: frozenset[str]
+
+    @classmethod
+    def of(cls, clips: Clips, hash_of: Mapping[str, str]) -> DataPart:
+        """The part that these clips are."""
+        hashes = {hash_of[file] for file in clips.file.tolist() if file in hash_of}
+        names = set(clips.group.tolist())
+        # Where every file is a recording of its own, its bytes tell all.
+        are_files = names == set(clips.file.tolist())
+        groups = set() if are_files else {digest(name)[:HASH_DIGITS] for name in names}
+        return cls(clips.name, len(clips), frozenset(hashes), frozenset(groups))
+
+    def joined(self, other: DataPart) -> DataPart:
+        """Both parts as one; groups of another data set are dropped, their recordings kept."""
+        groups = other.groups if other.data == self.data else frozenset[str]()
+        return DataPart(
+            self.data,
+            self.n_clips + other.n_clips,
+            self.hashes | other.hashes,
+            self.groups | groups,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for the model file."""
+        return {
+            "data": self.data,
+            "clips": self.n_clips,
+            "recordings": len(self.hashes),
+            "hash": data_hash(self.hashes),
+            "hashes": _packed(self.hashes),
+            "groups": _packed(self.groups),
+        }
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> DataPart:
+        """Read what :meth:`to_dict` wrote."""
+        return cls(
+            str(table.get("data", "")),
+            int(table.get("clips", 0)),
+            _unpacked(str(table.get("hashes", ""))),
+            _unpacked(str(table.get("groups", ""))),
+        )
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What some clips share with one part of a model's making.
+
+    ``files`` are byte-identical to recordings of that part; ``groups`` are groups of clips
+    of the same data set of which that part had clips, too (the files themselves apart).
+    """
+
+    role: str
+    files: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    def text(self) -> str:
+        """One line for people."""
+        what = []
+        if self.files:
+            what.append(f"{count_text(len(self.files), 'recording')} ({_some(self.files)})")
+        if self.groups:
+            what.append(
+                f"other clips of {count_text(len(self.groups), 'recording')} ({_some(self.groups)})"
+            )
+        role, shared = ROLES[self.role], " and ".join(what)
+        heard, is_heard, how = role.partition("heard ")
+        if is_heard and not heard:
+            return f"the model heard {shared} {how}"
+        return f"the model was {role} {shared}"
+
+
+def overlaps(clips: Clips, hash_of: Mapping[str, str], about: Mapping[str, Any]) -> list[Overlap]:
+    """What the clips share with the recordings that a model was made from.
+
+    Parameters
+    ----------
+    clips : Clips
+    hash_of : mapping
+        From :func:`recording_hashes`.
+    about : mapping
+        The provenance in the model file; parts are looked up by the names in ``ROLES``.
+    """
+    result = []
+    for role in ROLES:
+        table = about.get(role)
+        if not isinstance(table, Mapping):
+            continue
+        part = DataPart.from_dict(table)
+        seen = {file for file, value in hash_of.items() if value in part.hashes}
+        files = sorted(seen & set(clips.file.tolist()))
+        groups: list[str] = []
+        if part.data == clips.name:
+            rest = {
+                group
+                for file, group in zip(clips.file.tolist(), clips.group.tolist(), strict=True)
+                if file not in seen
+            }
+            groups = sorted(g for g in rest if digest(g)[:HASH_DIGITS] in part.groups)
+        if files or groups:
+            result.append(Overlap(role, tuple(files), tuple(groups)))
+    return result
+
+
+def chained(parts: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a making and those of the encoder's that it started from.
+
+    What the encoder heard without labels counts as pre-training where there is none besides.
+    """
+    found = dict(parts)
+    for role in ("pretraining", "training", "validation"):
+        name = role if role == "pretraining" and role not in parts else f"encoder_{role}"
+        tables = [earlier.get(role), earlier.get(f"encoder_{role}")]
+        told = [DataPart.from_dict(table) for table in tables if isinstance(table, Mapping)]
+        if told:
+            found[name] = reduce(DataPart.joined, told).to_dict()
+    return found
+
+
+def _packed(hashes: Iterable[str]) -> str:
+    """Hashes in hex as one text: sorted, six bytes each, in base64."""
+    return b64encode(bytes.fromhex("".join(sorted(hashes)))).decode("ascii")
+
+
+def _unpacked(text: str) -> frozenset[str]:
+    """The hashes in such a text; a damaged one holds none."""
+    try:
+        digits = b64decode(text, validate=True).hex()
+    except ValueError:
+        return frozenset()
+    starts = range(0, len(digits), HASH_DIGITS)
+    return frozenset(digits[start : start + HASH_DIGITS] for start in starts)
+
+
+def _some(names: tuple[str, ...], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

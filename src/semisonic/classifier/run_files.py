@@ -1,0 +1,226 @@
+"""What the run folders of the long verbs have in common."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from semisonic.classifier.prepare import Failures, Prepared, prepare
+from semisonic.classifier.provenance import data_hash, recording_hashes
+from semisonic.core.files import replacing, write_csv
+from semisonic.core.options import GIVEN, given_names, to_dict
+from semisonic.core.parallel import LOCAL_ENGINE, Engine, TrainEngineOptions
+from semisonic.data.clips import Clips
+from semisonic.data.recordings import KnownRecordings, known_recordings
+from semisonic.evaluation.plots.training import training_curves
+from semisonic.evaluation.report.blocks import figure_png
+from semisonic.features.options import MelOptions
+from semisonic.training.run_folder import CACHE, REMARKS, RunFolder, commit, versions
+
+# What the run folders of the long verbs have in common.
+
+
+FREE = (
+    "output",
+    "workers",
+    "cache",
+    "batch_size",
+    "where",
+    "fit.checkpoint_interval",
+    "pretrain.checkpoint_interval",
+)
+"""Options that no result depends on: a run goes on when they differ."""
+
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+def open_run(command: str, options: Any, *, free: Collection[str] = ()) -> RunFolder:
+    """The run folder that the options name, to be used as a context manager.
+
+    ``free`` are more options that may differ when the run goes on.
+    """
+    asked = to_dict(options)
+    left = getattr(options, "left_to_auto", ())
+    if left:
+        asked[GIVEN] = sorted(given_names(options, left))
+    return RunFolder(options.output, command, asked, seeds=options.seed, free=(*FREE, *free))
+
+
+def cache_of(options: Any, run: RunFolder) -> Path:
+    """Where decoded clips go: beside the other results, unless the user says otherwise."""
+    return cache_in(options.cache, run.folder)
+
+
+def cache_in(cache: Path | None, output: Path) -> Path:
+    """The same, of a run folder that need not be there yet."""
+    return Path(cache) if cache is not None else output / CACHE
+
+
+def prepare_in(
+    run: RunFolder,
+    clips: Clips,
+    mel: MelOptions,
+    options: Any,
+    engine: Engine = LOCAL_ENGINE,
+    in_batch: torch.device | None = None,
+) -> Prepared:
+    """The features of some clips, kept in the run; what is wrong with clips is listed there.
+
+    ``engine``, ``in_batch``: see :func:`semisonic.classifier.prepare.prepare`.
+    """
+    cache = cache_of(options, run)
+    prepared = prepare(clips, mel, cache, workers=options.workers, engine=engine, in_batch=in_batch)
+    run.add_bad_files(prepared.failures)
+    write_remarks(run, prepared.remarks)
+    return prepared
+
+
+def write_remarks(run: RunFolder, remarks: Failures) -> None:
+    """List clips that are used although they are silent, clipped or the like."""
+    if remarks:
+        write_csv(run.path(REMARKS), ["clip", "remark"], remarks)
+
+
+def unreadable(failures: Failures, remarks: Failures = ()) -> list[str]:
+    """The lines of a summary about clips that are bad or odd, if there are any."""
+    lines = []
+    if failures:
+        reasons = Counter(_NUMBER.sub("…", reason) for _, reason in failures)
+        kind, n = reasons.most_common(1)[0]
+        name, example = next(one for one in failures if _NUMBER.sub("…", one[1]) == kind)
+        lines.append(
+            f"{_clips(len(failures))} could not be read, {n} of them like {name} ({example}): see "
+            "bad_files.csv"
+        )
+    if remarks:
+        kinds = Counter(text.partition(":")[0] for _, text in remarks)
+        counted = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common())
+        odd = len({clip for clip, _ in remarks})
+        # Of a long recording each window is judged for itself.
+        what = "1 clip or window is" if odd == 1 else f"{odd} clips or windows are"
+        lines.append(f"{what} odd ({counted}): see {REMARKS}")
+    return lines
+
+
+def _clips(n: int) -> str:
+    return "1 clip" if n == 1 else f"{n} clips"
+
+
+def recordings_in(
+    run: RunFolder, clips: Clips, options: Any, *, near: bool = True, cache: Path | None = None
+) -> KnownRecordings:
+    """The clips as a run splits and counts them: see :func:`known_recordings`."""
+    return known_recordings(
+        clips,
+        options.group,
+        near=near,
+        workers=options.workers,
+        cache=cache_of(options, run) if cache is None else cache,
+    )
+
+
+def record_data(
+    run: RunFolder,
+    clips: Clips,
+    workers: int | None,
+    role: str = "",
+    cache: Path | None = None,
+) -> dict[str, str]:
+    """Write the hash of a data set into the run; the hash of each recording.
+
+    A ``role`` tells a pool from a labelled set of the same name; ``cache`` keeps hashes.
+    """
+    hashes = recording_hashes(clips, workers=workers, cache=cache)
+    run.add_data(f"{role}: {clips.name}" if role else clips.name, data_hash(hashes.values()))
+    return hashes
+
+
+def about(command: str, options: Any, **more: Any) -> dict[str, Any]:
+    """The provenance that a model file carries."""
+    return {**stamp(command, options), "seed": options.seed, **plain(more)}
+
+
+def stamp(command: str, options: Any) -> dict[str, Any]:
+    """When, by what and how a file was made."""
+    return {
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "commit": commit(),
+        "options": plain(to_dict(options)),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Values as JSON holds them; a number that is not finite becomes None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+# Figures that the verbs put into their run folders.
+
+
+_MEASURES = ("accuracy", "lwlrap", "loss")
+
+
+def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: str) -> Path | None:
+    """Draw loss and, where there is one, accuracy over epochs: ``curves.png`` in the folder.
+
+    The first of accuracy, lwlrap and loss that the history holds is drawn, for training and
+    validation where both have it.
+    """
+    for measure in _MEASURES:
+        names = {"training": measure, "validation": f"val_{measure}"}
+        curves = {
+            name: [[row[column] for row in history]]
+            for name, column in names.items()
+            if history and all(math.isfinite(row.get(column, math.nan)) for row in history)
+        }
+        if curves:
+            break
+    else:
+        return None
+    figure = training_curves(curves, measure=measure, is_share=measure != "loss", title=title)
+    with replacing(folder / "curves.png") as part:
+        part.write_bytes(figure_png(figure).png)
+    return folder / "curves.png"
+
+
+# A training by as many processes as were asked for.
+
+
+Outcome = TypeVar("Outcome")
+
+
+def trained(
+    training: Callable[..., Outcome], where: TrainEngineOptions, engine: Engine, device: str
+) -> Outcome:
+    """Call a training here, or in several processes of the engine.
+
+    Parameters
+    ----------
+    training : callable
+        Takes ``device``; goes on from its checkpoint when it is called again.
+    where : TrainEngineOptions
+    engine : Engine
+    device : str
+        In several processes "auto" is the processor.
+    """
+    if where.processes == 1:
+        return training(device=device)
+    place = "cpu" if device == "auto" else device
+    return engine.together(partial(training, device=place), where.processes, place)

@@ -1,0 +1,340 @@
+"""Which clips a training learns from, which choose the epoch, and which recordings are its pool."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.audio.remote import path_text, url_of
+from semisonic.classifier.config import NoisyOptions
+from semisonic.classifier.options import SAME, TrainOptions
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.shards import SHARD_SUFFIXES, is_there, member_of, member_path
+from semisonic.data.budgets import label_budget
+from semisonic.data.checks import CleanPool, clean_pool
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.layout import TableOptions
+from semisonic.data.datasets.load import clips_at, load_clips, require_labels
+from semisonic.data.recordings import AUTO, COPIES
+from semisonic.data.splits import hold_out
+
+# What a user names for prediction: files, folders and tables as one list of clips.
+
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+
+
+def gather(
+    paths: Iterable[str | PathLike[str]],
+) -> tuple[Clips, tuple[tuple[str, str], ...]]:
+    """List the clips that some paths stand for; nothing is opened.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        A recording, a folder (all recordings below it, or in the shards below it), a shard or a
+        member of one, or a CSV of clips with or without times.
+
+    Returns
+    -------
+    clips : Clips
+        Without labels, sorted; files are named by the path given, so that they can be opened
+        from here. What is named twice stands once.
+    failures : tuple of (str, str)
+        Paths that do not exist or hold nothing, with the reason.
+
+    Raises
+    ------
+    DataError
+        When nothing at all is found.
+    """
+    rows: dict[tuple[str, float, float | None], dict[str, object]] = {}
+    failures: list[tuple[str, str]] = []
+    for path in map(Path, paths):
+        try:
+            found = _clips_of(path)
+        except DataError as error:
+            name = url_of(path) or str(path)
+            failures.append((name, str(error).removeprefix(f"{name}: ")))
+            continue
+        for file, start, end in zip(found.file, found.start_time, found.end_time, strict=True):
+            name = path_text(found.root / str(file))
+            stop = None if np.isnan(end) else float(end)
+            row = {"file": name, "start_time": float(start), "end_time": stop}
+            rows[name, float(start), stop] = row
+    if not rows:
+        raise DataError(
+            "nothing to hear: " + ("; ".join(map(": ".join, failures[:3])) or "no file was named")
+        )
+    return Clips.from_rows(Path(), rows.values(), name="files"), tuple(failures)
+
+
+def _clips_of(path: Path) -> Clips:
+    url = url_of(path)
+    if url is not None:
+        return clips_at(url, labels="none")
+    if path.is_dir():
+        return load_clips(path, labels="files")
+    if not path.exists() and not is_there(path):
+        raise DataError(f"{path}: no such file or folder")
+    if path.suffix.lower() in SHARD_SUFFIXES:
+        return load_clips(path, labels="none")
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return load_clips(path, labels="none", allow_missing=True)
+    member = member_of(path)
+    if member is not None:
+        file = member_path(member.shard.name, member.name)
+        return Clips.from_rows(member.shard.parent, [{"file": file}])
+    return Clips.from_rows(path.parent, [{"file": path.name}])
+
+
+# The clips that a verb works on, as its options say.
+
+
+Rows = NDArray[np.int64]
+
+
+def load_data(path: Path | None, labels: str, group: str, verb: str, table: TableOptions) -> Clips:
+    """Read the data set that the option ``data`` of a verb names.
+
+    Before clips are split, :func:`semisonic.classifier.run_files.recordings_in` keeps copies
+    together.
+
+    Raises
+    ------
+    OptionError
+        When it was not given.
+    """
+    if path is None:
+        before = "MODEL " if verb == "evaluate" else ""
+        raise OptionError(
+            f"option 'data' is missing: name a folder or a CSV, as in 'semisonic {verb} "
+            f"{before}FOLDER'"
+        )
+    rule = AUTO if group == COPIES else group  # known_recordings looks for them, with a cache
+    return load_clips(path, labels=labels, group=rule, **dataclasses.asdict(table))
+
+
+def in_fold(clips: Clips, fold: int) -> Rows:
+    """The rows of an official fold.
+
+    Raises
+    ------
+    OptionError
+        When the set has no such fold.
+    """
+    if fold not in clips.folds:
+        known = ", ".join(map(str, clips.folds)) or "none"
+        raise OptionError(f"'{clips.name}': found fold {fold}, the official folds are: {known}")
+    return np.flatnonzero(clips.fold == fold)
+
+
+def outside_fold(clips: Clips, fold: int) -> Rows:
+    """The rows of other folds whose recording does not stand in this one."""
+    tested = in_fold(clips, fold)
+    apart = ~np.isin(clips.group, clips.group[tested])
+    return np.flatnonzero(apart & (clips.fold != fold))
+
+
+def as_classes_of(
+    clips: Clips, classes: Sequence[str], *, allow_unknown: bool = False
+) -> tuple[Clips, list[str]]:
+    """The labelled clips with a model's classes in the model's order, by name.
+
+    Returns
+    -------
+    clips : Clips
+        A label that the model does not know is dropped, and a clip left without a label, too.
+    unknown : list of str
+        The labels dropped.
+
+    Raises
+    ------
+    DataError
+        When there are labels that the model does not know, unless allowed, or nothing is left.
+    """
+    known = set(classes)
+    unknown = sorted({label for row in clips.labels for label in row} - known)
+    if unknown and not allow_unknown:
+        raise DataError(
+            f"'{clips.name}': the model does not know {len(unknown)} of its classes: "
+            f"{', '.join(unknown[:8])}{', ...' if len(unknown) > 8 else ''}. The model knows: "
+            f"{', '.join(classes[:8])}{', ...' if len(classes) > 8 else ''}. Rename the labels, "
+            "or leave such clips out with --allow-unknown"
+        )
+    labels = tuple(tuple(label for label in row if label in known) for row in clips.labels)
+    kept = clips.with_columns(labels=labels, classes=tuple(classes))
+    kept = kept[kept.is_labelled]
+    if not len(kept):
+        raise DataError(f"'{clips.name}': no clip carries a label that the model knows")
+    return kept, unknown
+
+
+# Which labelled clips are learnt from and which choose the epoch, by recording.
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Row numbers of a clip table, ascending.
+
+    Attributes
+    ----------
+    train, validation : ndarray of int64
+        To learn from; to choose the epoch by (may be empty).
+    test : ndarray of int64
+        The fold left for later; empty when none was asked for.
+    """
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+    @property
+    def used(self) -> Rows:
+        """All labels that take part: those of training and of validation."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+
+def select(
+    clips: Clips,
+    *,
+    labels_per_class: int = 0,
+    validation: float = 0.15,
+    test_fold: int = 0,
+    seed: int = 0,
+) -> Selection:
+    """Draw the budget, then cut the validation part from it.
+
+    Every label that takes part counts in the budget, those of the validation part as well.
+    Where a class would have less than one label in it (4 per class at 15 %) there is no
+    validation part: training then lasts its epochs and ends with its last weights.
+
+    Parameters
+    ----------
+    clips : Clips
+        Rows without a label are passed over.
+    labels_per_class : int
+        The budget; 0 is all.
+    validation : float
+        Share of the labels, 0 to below 1.
+    test_fold : int
+        An official fold that takes no part, nor any clip of its recordings; 0 is none.
+    seed : int
+
+    Raises
+    ------
+    DataError
+        Without labels, with fewer than two classes, or when a class has no clip to learn from.
+    OptionError
+        When there is no such fold.
+    """
+    require_labels(clips, "training")
+    none = np.zeros(0, np.int64)
+    rows = outside_fold(clips, test_fold) if test_fold else np.arange(len(clips))
+    test = in_fold(clips, test_fold) if test_fold else none
+    rows = rows[clips.is_labelled[rows]]
+    if labels_per_class:
+        rows = label_budget(clips, rows, labels_per_class, seed)
+    has_part = not labels_per_class or labels_per_class * validation >= 1
+    train, held = hold_out(clips, rows, validation, seed) if has_part else (rows, none)
+    check_classes(clips, train)
+    return Selection(train, held, test)
+
+
+def check_classes(clips: Clips, rows: Rows) -> None:
+    """See that every class has something to learn from.
+
+    Raises
+    ------
+    DataError
+        When one has not, or when there are fewer than two classes.
+    """
+    found = {label for row in rows for label in clips.labels[row]}
+    lost = [name for name in clips.classes if name not in found]
+    if lost:
+        raise DataError(
+            f"'{clips.name}': no clip to learn from for {', '.join(lost[:8])}"
+            f"{', ...' if len(lost) > 8 else ''}. Add recordings of these classes, or leave them "
+            "out of the data set"
+        )
+    if len(clips.classes) < 2:
+        raise DataError(
+            f"'{clips.name}': found {len(clips.classes)} class(es), expected at least 2; add a "
+            "class for everything else"
+        )
+
+
+def targets_of(clips: Clips, *, multi_label: bool) -> NDArray[np.int64] | NDArray[np.float32]:
+    """Class numbers (n,), or a column per class (n, n_classes) for several labels per clip."""
+    return clips.targets() if multi_label else clips.target()
+
+
+# Clips whose labels nobody checked, where ``train`` learns them apart from the others.
+
+
+def noisy_of(options: TrainOptions) -> NoisyOptions | None:
+    """How labels that nobody checked are learned; None: as all others, together with them."""
+    if options.noisy_weight == 1.0 and options.noisy_loss == SAME:
+        return None
+    name = options.loss.loss if options.noisy_loss == SAME else options.noisy_loss
+    return NoisyOptions(options.noisy_weight, replace(options.loss, loss=name))
+
+
+def parts_of(options: TrainOptions, clips: Clips, chosen: Selection) -> tuple[Rows, Rows]:
+    """Training clips with checked labels, and those without, where they are told apart.
+
+    Returns
+    -------
+    rows, noisy : ndarray of int64
+        Of ``clips``. All are in the first unless an option tells them apart.
+
+    Raises
+    ------
+    DataError
+        When they are told apart, and one of them is not there.
+    """
+    if noisy_of(options) is None:
+        return chosen.train, chosen.train[:0]
+    certain = clips.is_certain[chosen.train]
+    if certain.all() or not certain.any():
+        raise DataError(
+            f"options noisy_weight and noisy_loss: '{clips.name}' has {int(certain.sum())} clips "
+            f"with checked labels and {int((~certain).sum())} with unchecked ones to learn from; "
+            "expected some of both, as FSDKaggle2018 and 2019 have"
+        )
+    return chosen.train[certain], chosen.train[~certain]
+
+
+# Which unlabelled recordings ``train`` may listen to.
+
+
+def pool_of(options: TrainOptions, clips: Clips, chosen: Selection) -> CleanPool | None:
+    """The recordings to pre-train on, without what is tested and what is trained on anyway.
+
+    Raises
+    ------
+    DataError
+        When nothing is left of them.
+    """
+    if options.unlabelled is None:
+        return None
+    pool = load_data(options.unlabelled, "none", options.group, "train", options.table)
+    if pool.root.resolve() == clips.root.resolve():
+        # Other clips of recordings that are tested, or that choose the epoch.
+        apart = np.concatenate([chosen.test, chosen.validation])
+        pool = pool[~np.isin(pool.group, clips.group[apart])]
+    known = np.union1d(chosen.used, chosen.test)
+    found = clean_pool(pool, clips[known], near=options.near_copies, workers=options.workers)
+    if not len(found.clips):
+        raise DataError(
+            f"'{pool.name}': nothing is left to pre-train on: every clip is a copy of a labelled "
+            "one, or of a recording that is tested. Name other recordings, or leave --unlabelled "
+            "out"
+        )
+    return found

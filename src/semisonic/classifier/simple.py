@@ -1,0 +1,380 @@
+"""Simple classifiers on statistics of a clip: k-NN, forests, linear models. No network is trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.options import nearest
+from semisonic.features.options import CepstrumOptions, MelOptions
+
+if TYPE_CHECKING:
+    from semisonic.models.pretrained import PretrainedEncoder
+
+# Models of scikit-learn fitted to the same clips; their scores are averaged.
+
+
+Scores = NDArray[np.float64]
+
+
+def mean_scores(
+    models: Sequence[Any],
+    learn_from: NDArray[Any],
+    target: NDArray[np.int64],
+    to_score: NDArray[Any],
+    n_classes: int,
+) -> Scores:
+    """Fit each model to the same clips; the mean of their scores, shape (m, n_classes)."""
+    if not len(target):
+        raise DataError("classifier: found no labelled clips to learn from")
+    scores = np.zeros((len(to_score), n_classes))
+    known = np.unique(target)
+    if len(known) == 1:
+        scores[:, known] = 1.0
+        return scores
+    for model in models:
+        with warnings.catch_warnings():
+            # A perceptron that still improves after its last epoch is fine.
+            warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
+            model.fit(learn_from, target)
+        scores[:, known] += _probabilities(model, to_score) / len(models)
+    return scores
+
+
+def _probabilities(model: Any, x: NDArray[Any]) -> Scores:
+    """Scores that sum to one; where a model has none, the softmax of its decision function."""
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(x), np.float64)
+    decision = np.asarray(model.decision_function(x), np.float64)
+    if decision.ndim == 1:
+        decision = np.stack([np.zeros_like(decision), decision], axis=1)
+    return np.asarray(softmax(decision, axis=1))
+
+
+# A classifier that learns in seconds: statistics of spectrograms, two simple models, their mean.
+#
+# A linear model (logistic regression, strongly regularised) and a forest of extremely randomised
+# trees (Geurts, Ernst and Wehenkel 2006) make different mistakes, so the mean of their scores is
+# better than either, and neither can learn single wrong labels by heart in a way that would show
+# in the scores of other recordings. It is for judging labels, not for a model to keep.
+
+
+N_TREES = 300
+STRENGTH = 0.01
+"""Inverse of the linear model's regularisation, for standardised statistics."""
+
+
+def learn_and_score(
+    learn_from: NDArray[np.float32],
+    target: NDArray[Any],
+    to_score: NDArray[np.float32],
+    *,
+    n_classes: int,
+    seed: int,
+    workers: int | None = None,
+) -> Scores:
+    """Learn from some clips' statistics and score others'.
+
+    Parameters
+    ----------
+    learn_from : ndarray, shape (n, d)
+    target : ndarray
+        Class numbers (n,), or for several labels per clip 0 and 1, (n, n_classes).
+    to_score : ndarray, shape (m, d)
+    n_classes : int
+    seed : int
+        Of the trees.
+    workers : int, optional
+        Threads that grow trees; one per core by default.
+
+    Returns
+    -------
+    ndarray of float64, shape (m, n_classes)
+        Probabilities; 0 for a class that no clip to learn from has.
+    """
+    if target.ndim == 1:
+        return _one_label(learn_from, target, to_score, n_classes, seed, workers)
+    columns = [
+        _one_label(learn_from, answers.astype(np.int64), to_score, 2, seed, workers)[:, 1]
+        for answers in target.T
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _one_label(
+    learn_from: NDArray[np.float32],
+    target: NDArray[np.int64],
+    to_score: NDArray[np.float32],
+    n_classes: int,
+    seed: int,
+    workers: int | None,
+) -> Scores:
+    return mean_scores(models(seed, workers), learn_from, target, to_score, n_classes)
+
+
+def models(seed: int, workers: int | None) -> list[Any]:
+    """The linear model and the forest, to be fitted."""
+    return [
+        make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=2000)),
+        ExtraTreesClassifier(N_TREES, random_state=seed % 2**32, n_jobs=workers or -1),
+    ]
+
+
+# The simple classifiers by name, each with its hyper-parameters.
+#
+# ``knn``, ``forest`` and ``svm`` are the baselines of Piczak, "ESC: Dataset for Environmental Sound
+# Classification" (ACM Multimedia 2015), whose hyper-parameters were not published; the rest is
+# what else one would try first. They are scikit-learn's; where inputs have to be alike in scale,
+# they are standardised by the clips that are learned from.
+
+
+NEIGHBOURS = 8
+"""Of training folds, with inputs as they are: 3 to 10 are alike, standardised ones are worse."""
+
+TREES = 500
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A named way to learn.
+
+    Attributes
+    ----------
+    title : str
+        What it is called in tables.
+    text : str
+        Its hyper-parameters in words.
+    is_random : bool
+        Whether what it learns depends on the seed.
+    make : callable
+        New models from (seed, number of clips to learn from); their scores are averaged.
+    """
+
+    title: str
+    text: str
+    is_random: bool
+    make: Callable[[int, int], Sequence[Any]]
+
+
+def fit_scores(
+    name: str,
+    learn_from: NDArray[Any],
+    target: NDArray[np.int64],
+    to_score: NDArray[Any],
+    *,
+    n_classes: int,
+    seed: int,
+) -> Scores:
+    """Learn from some clips' numbers and score others.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`CLASSIFIERS`.
+    learn_from : ndarray, shape (n, d)
+    target : ndarray of int64, shape (n,)
+    to_score : ndarray, shape (m, d)
+    n_classes : int
+    seed : int
+
+    Returns
+    -------
+    ndarray of float64, shape (m, n_classes)
+        Probabilities; 0 for a class that no clip to learn from has.
+
+    Raises
+    ------
+    OptionError
+        For an unknown name.
+    DataError
+        Without clips to learn from.
+    """
+    if name not in CLASSIFIERS:
+        raise OptionError(f"classifier '{name}': {nearest(name, CLASSIFIERS)}")
+    models = CLASSIFIERS[name].make(seed % 2**32, len(target))
+    return mean_scores(models, learn_from, target, to_score, n_classes)
+
+
+def _standardised(model: Any) -> Any:
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), model)
+
+
+def _knn(seed: int, n: int) -> list[Any]:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return [KNeighborsClassifier(min(NEIGHBOURS, n), weights="distance")]
+
+
+def _forest(seed: int, n: int) -> list[Any]:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return [RandomForestClassifier(TREES, random_state=seed)]
+
+
+def _svm(seed: int, n: int) -> list[Any]:
+    from sklearn.svm import LinearSVC
+
+    return [_standardised(LinearSVC(C=0.1, dual=False, max_iter=5000))]
+
+
+def _logistic(seed: int, n: int) -> list[Any]:
+    from sklearn.linear_model import LogisticRegression
+
+    return [_standardised(LogisticRegression(C=1.0, max_iter=5000))]
+
+
+def _boosting(seed: int, n: int) -> list[Any]:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    few = max(1, min(5, n // 20))
+    return [
+        HistGradientBoostingClassifier(
+            max_iter=60,
+            max_leaf_nodes=8,
+            min_samples_leaf=few,
+            early_stopping=False,
+            random_state=0,
+        )
+    ]
+
+
+def _mlp(seed: int, n: int) -> list[Any]:
+    from sklearn.neural_network import MLPClassifier
+
+    return [_standardised(MLPClassifier((128,), alpha=0.01, max_iter=500, random_state=seed))]
+
+
+def _pair(seed: int, n: int) -> list[Any]:
+
+    return models(seed, 1)
+
+
+CLASSIFIERS = {
+    "knn": Classifier(
+        "k-nearest neighbours",
+        f"{NEIGHBOURS} neighbours, Euclidean, weighted by distance, inputs not standardised",
+        False,
+        _knn,
+    ),
+    "forest": Classifier("random forest", f"{TREES} trees, grown fully", True, _forest),
+    "svm": Classifier(
+        "linear SVM",
+        "one class against the rest, squared hinge, C 0.1, inputs standardised; scores are the "
+        "softmax of the decision function, not calibrated",
+        False,
+        _svm,
+    ),
+    "logistic": Classifier(
+        "logistic regression", "multinomial, C 1, inputs standardised", False, _logistic
+    ),
+    "boosting": Classifier(
+        "gradient boosting",
+        "histograms, 60 rounds, 8 leaves, learning rate 0.1, at least 5 clips a leaf (fewer with "
+        "under 100 clips)",
+        False,
+        _boosting,
+    ),
+    "mlp": Classifier(
+        "small perceptron",
+        "one hidden layer of 128, ReLU, L2 0.01, Adam, at most 500 epochs, inputs standardised",
+        True,
+        _mlp,
+    ),
+    "pair": Classifier(
+        "linear model and trees",
+        "mean of logistic regression (C 0.01, inputs standardised) and 300 extremely randomised "
+        "trees: what judges labels in 'suspects'",
+        True,
+        _pair,
+    ),
+}
+"""By the name that recipes give them."""
+
+
+# What simple classifiers see of a clip: statistics of cepstra, of a spectrogram, or an embedding.
+#
+# No sklearn and no torch at import: recipes read the names.
+
+
+CEPSTRUM, MEL, EMBEDDING = "mfcc-zcr", "mel", "embedding"
+INPUTS = (CEPSTRUM, MEL, EMBEDDING)
+INPUTS_HELP = (
+    "what a classifier sees of a clip: mfcc-zcr, 26 statistics of cepstra and zero crossings; "
+    "mel, statistics of the spectrogram; embedding, what an encoder makes of it"
+)
+
+
+def front_of(inputs: str, mel: MelOptions) -> MelOptions | CepstrumOptions:
+    """The front end whose features the inputs are made from."""
+    if inputs == CEPSTRUM:
+        return CepstrumOptions(mel.sample_rate, mel.duration)
+    return mel
+
+
+def vectors(
+    inputs: str,
+    features: Any,
+    rows: NDArray[np.int64],
+    *,
+    encoder: PretrainedEncoder | None = None,
+    mel: MelOptions | None = None,
+) -> NDArray[np.float64]:
+    """The numbers of some clips.
+
+    Parameters
+    ----------
+    inputs : str
+        One of :data:`INPUTS`.
+    features : ndarray, shape (n, channel, mel, frame)
+        Of the front end that :func:`front_of` names.
+    rows : ndarray of int64
+    encoder : PretrainedEncoder, optional
+        For embeddings, with ``mel``, the front end it was trained behind.
+
+    Returns
+    -------
+    ndarray of float64, shape (len(rows), d)
+
+    Raises
+    ------
+    OptionError
+        When an embedding is asked for without an encoder.
+    """
+    if inputs == EMBEDDING:
+        if encoder is None or mel is None:
+            raise OptionError("inputs 'embedding': found no encoder to embed with")
+        return _embedded(encoder, mel, features, rows)
+    if inputs == CEPSTRUM:
+        return np.asarray(features[rows], np.float64).reshape(len(rows), -1)
+    from semisonic.features.statistics import mel_statistics
+
+    return mel_statistics(features[rows]).astype(np.float64)
+
+
+def _embedded(
+    encoder: PretrainedEncoder, mel: MelOptions, features: Any, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    from semisonic.classifier.pretraining import frontend_of
+    from semisonic.classifier.scoring import embed_rows
+    from semisonic.models.pretrained import transfer
+    from semisonic.models.sound_model import build
+
+    known = frontend_of(encoder).standardize
+    model = build(encoder.name, mel, ("a", "b"), standardize=known.kind)
+    transfer(encoder, model, statistics="own")
+    model.frontend.standardize.load_state_dict(known.state_dict())
+    return embed_rows(model, features, rows)

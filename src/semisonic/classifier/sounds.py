@@ -1,0 +1,379 @@
+"""Sounds given in Python (arrays, files, tables, clips) and a model's scores of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from semisonic.audio.resample import resample
+from semisonic.classifier.prepare import Prepared, prepare, prepare_waves
+from semisonic.classifier.scoring import (
+    ClipScores,
+    ScoredRows,
+    embed_clips,
+    embed_rows,
+    move_to_device,
+    predict_rows,
+    score_clips,
+)
+from semisonic.core.errors import DataError
+from semisonic.data.clips import Clips, join
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.tables import FILE, find_columns, normalise
+from semisonic.features.options import MelOptions
+from semisonic.models.sound_model import SoundModel
+from semisonic.training.devices import choose_device
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What people have at hand in Python, as one thing: tables, paths, frames, arrays.
+
+
+Wave = NDArray[np.float32]
+MAX_CHANNELS = 8
+_SCALES = {
+    np.dtype(np.uint8): (128, 128.0),
+    np.dtype(np.int16): (0, 32768.0),
+    np.dtype(np.int32): (0, 2147483648.0),
+}
+"""The middle and the range of samples that are whole numbers, as files hold them."""
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """A clip table, and its samples where they do not lie in files.
+
+    Attributes
+    ----------
+    clips : Clips
+        In the order given by the user.
+    waves : tuple of ndarray of float32, or None
+        One a row, mono, at ``sample_rate``.
+    sample_rate : int
+        Hz; 0 without waves.
+    """
+
+    clips: Clips
+    waves: tuple[Wave, ...] | None = None
+    sample_rate: int = 0
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, rows: Any) -> Sounds:
+        """The rows chosen by a slice, a mask or an array of row numbers."""
+        index = np.atleast_1d(np.arange(len(self))[rows])
+        waves = None if self.waves is None else tuple(self.waves[i] for i in index)
+        return replace(self, clips=self.clips[index], waves=waves)
+
+    def at_rate(self, sample_rate: int) -> Sounds:
+        """With waves resampled to a model's rate."""
+        if self.waves is None or self.sample_rate == sample_rate:
+            return self
+        waves = tuple(resample(wave, self.sample_rate, sample_rate) for wave in self.waves)
+        return replace(self, waves=waves, sample_rate=sample_rate)
+
+    def prepare(
+        self,
+        mel: MelOptions,
+        cache: Path,
+        workers: int | None,
+        in_batch: torch.device | None = None,
+    ) -> Prepared:
+        """Features of all clips; files are cached below ``cache``.
+
+        ``in_batch``: see :func:`semisonic.classifier.prepare.prepare`; of samples in memory the
+        features are computed now.
+        """
+        if self.waves is None:
+            return prepare(self.clips, mel, cache, workers=workers, in_batch=in_batch)
+        return prepare_waves(self.clips, self.at_rate(mel.sample_rate).waves or (), mel)
+
+    def joined(self, other: Sounds, mel: MelOptions) -> Sounds:
+        """These sounds, then others of the same kind.
+
+        Raises
+        ------
+        DataError
+            When one lies in files and the other in memory.
+        """
+        if (self.waves is None) != (other.waves is None):
+            raise DataError(
+                "found sounds in files together with sounds in arrays; give all of them as "
+                "files, or all as arrays"
+            )
+        if self.waves is None:
+            return Sounds(join(self.clips, other.clips, self.clips.name))
+        a, b = self.at_rate(mel.sample_rate), other.at_rate(mel.sample_rate)
+        b = replace(b, clips=b.clips.with_columns(file=_names(len(b), len(a))))
+        waves = (*(a.waves or ()), *(b.waves or ()))
+        return Sounds(join(a.clips, b.clips, a.clips.name), waves, mel.sample_rate)
+
+
+def as_sounds(
+    x: Any,
+    y: Iterable[Any] | None = None,
+    *,
+    sample_rate: int | None = None,
+    groups: ArrayLike | None = None,
+    labels: str = "auto",
+    name: str = "sounds",
+) -> Sounds:
+    """Take whatever a user has.
+
+    Parameters
+    ----------
+    x : Clips, path, paths, pandas frame, array, tensor, or several arrays or tensors
+        A path by itself is a data set (see :func:`load_clips`). A frame has a row a sound and
+        the columns that tables of labels have: ``file`` (or ``path``, ``filename`` ...) and, as
+        far as known, ``label`` (``species``, ``category`` ...), ``start_time``, ``end_time``,
+        ``group``, ``fold``. Arrays are read as the notes say.
+    y : sequence, optional
+        A label for each, or a sequence of labels for each; wins over labels in ``x``.
+    sample_rate : int, optional
+        Hz; for arrays, where it must be given.
+    groups : array of str, optional
+        The recording each belongs to; each its own by default.
+    labels : str
+        How a path is read: see :func:`load_clips`.
+
+    Raises
+    ------
+    DataError
+        For anything else, or lengths that differ.
+
+    Notes
+    -----
+    One sound is an array of shape (n_samples,), (channels, n_samples) or (n_samples, channels);
+    the shorter side is the channels, at most 8, and their mean is heard. An array by itself is
+    one sound if it has one dimension or two columns (as ``soundfile.read`` gives stereo);
+    otherwise its first axis counts the sounds, as in scikit-learn. So a single sound of
+    shape (2, n_samples) is given in a list. Whole numbers are scaled as ``soundfile`` does:
+    int16 by 1 / 32768; floating-point samples are taken as they are, within -1 to 1.
+    """
+    sounds = _take(x, sample_rate, labels, name)
+    clips = sounds.clips
+    if y is not None:
+        clips = _labelled(clips, list(y))
+    if groups is not None:
+        column = np.asarray(groups).astype(str)
+        if column.shape != (len(clips),):
+            raise DataError(f"groups: found shape {column.shape}, expected ({len(clips)},)")
+        clips = clips.with_columns(group=column)
+    return replace(sounds, clips=clips)
+
+
+def _take(x: Any, sample_rate: int | None, labels: str, name: str) -> Sounds:
+    if isinstance(x, Sounds):
+        return x
+    if isinstance(x, Clips):
+        return Sounds(x)
+    if isinstance(x, (str, os.PathLike)):
+        return Sounds(load_clips(x, labels=labels))
+    if hasattr(x, "columns") and hasattr(x, "iterrows"):
+        return Sounds(_from_frame(x, name))
+    items = _several(x)
+    if all(isinstance(item, (str, os.PathLike)) for item in items):
+        return Sounds(_table([Path(item).as_posix() for item in items], name))
+    if sample_rate is None or sample_rate <= 0:
+        raise DataError(f"arrays of samples need their rate: sample_rate=..., found {sample_rate}")
+    waves = tuple(_wave(item, i) for i, item in enumerate(items))
+    return Sounds(_table(_names(len(waves)).tolist(), name), waves, int(sample_rate))
+
+
+def _several(x: Any) -> list[Any]:
+    """The sounds of an array or of anything that can be gone through."""
+    if isinstance(x, torch.Tensor):
+        x = x.detach().cpu().numpy()
+    if isinstance(x, np.ndarray) and x.dtype.kind in "fiu":
+        is_one = x.ndim == 1 or (x.ndim == 2 and x.shape[1] == 2)
+        return [x] if is_one else list(x)
+    if isinstance(x, (bytes, Mapping)) or not isinstance(x, Iterable):
+        raise DataError(
+            f"found {type(x).__name__}, expected a clip table, paths, a frame or arrays of samples"
+        )
+    items = list(x)
+    if items and all(isinstance(item, (int, float, np.number)) for item in items):
+        return [np.asarray(items)]  # the samples of one sound, as a list or a column
+    return items
+
+
+def _from_frame(frame: pd.DataFrame, name: str) -> Clips:
+    """The rows of a frame, one a sound, in their order."""
+    given = {normalise(str(column)): column for column in frame.columns}
+    if not given.keys() & set(FILE):
+        raise DataError(
+            "the frame has no column for the audio file: found the columns "
+            f"{', '.join(map(str, frame.columns)) or '(none)'}; expected one of {', '.join(FILE)}"
+        )
+    known = find_columns(Path("the frame"), list(given))
+
+    def column(own: str | None) -> pd.Series[Any] | None:
+        return None if own is None else frame[given[own]]
+
+    clips = _table([Path(file).as_posix() for file in frame[given[known.file]]], name)
+    columns: dict[str, Any] = {}
+    if (start := column(known.start)) is not None:
+        columns["start_time"] = start.fillna(0).to_numpy(dtype=np.float64)
+    if (end := column(known.end)) is not None:
+        columns["end_time"] = end.to_numpy(dtype=np.float64)
+    if (group := column(known.group)) is not None:
+        columns["group"] = group.to_numpy().astype(str)
+    if (fold := column(known.fold)) is not None:
+        columns["fold"] = fold.fillna(0).to_numpy(dtype=np.int64)
+    clips = clips.with_columns(**columns)
+    if (label := column(known.label)) is None:
+        return clips
+    return _labelled(clips, [_labels_in(cell) for cell in label])
+
+
+def _labels_in(cell: Any) -> Any:
+    """The labels in a cell of a frame: text may hold several, with ';' between them."""
+    if isinstance(cell, str):
+        return tuple(part.strip() for part in cell.split(";") if part.strip())
+    return None if type(cell).__name__ == "NAType" else cell  # pandas has a third word for none
+
+
+def _labelled(clips: Clips, y: list[Any]) -> Clips:
+    if len(y) != len(clips):
+        raise DataError(f"labels: found {len(y)} for {len(clips)} clips, expected one for each")
+    rows = [_labels_of(item, row) for row, item in enumerate(y)]
+    kinds = {label for row in rows for label in row}
+    try:
+        order = [str(label) for label in sorted(kinds)]
+    except TypeError:
+        order = sorted(map(str, kinds))
+    labels = tuple(tuple(map(str, row)) for row in rows)
+    return clips.with_columns(labels=labels, classes=tuple(order))
+
+
+def _labels_of(item: Any, row: int) -> tuple[Any, ...]:
+    """The labels of one sound: a name or a number, several of them, or none (None, NaN)."""
+    if isinstance(item, (str, int, np.integer)):
+        return (item,)
+    if item is None or (isinstance(item, (float, np.floating)) and np.isnan(item)):
+        return ()
+    if isinstance(item, Iterable):
+        return tuple(item)
+    raise DataError(
+        f"labels, row {row}: found {item!r} ({type(item).__name__}), expected a name, a whole "
+        "number, several of them, or None"
+    )
+
+
+def _wave(item: Any, number: int) -> Wave:
+    """One sound as mono samples within -1 to 1."""
+    found = item.detach().cpu().numpy() if isinstance(item, torch.Tensor) else np.asarray(item)
+    wave = found
+    if wave.ndim == 2 and wave.size:
+        wave = wave if wave.shape[0] > wave.shape[1] else wave.T  # (n_samples, channels)
+    channels = wave.shape[1] if wave.ndim == 2 else 1
+    if wave.ndim not in (1, 2) or not wave.size or channels > MAX_CHANNELS:
+        raise DataError(
+            f"wave {number}: found shape {found.shape}, expected (n_samples,), (channels, "
+            f"n_samples) or (n_samples, channels) with at most {MAX_CHANNELS} channels"
+        )
+    if wave.dtype not in _SCALES and wave.dtype.kind != "f":
+        raise DataError(
+            f"wave {number}: found samples of type {wave.dtype}, expected floating-point samples "
+            f"within -1 to 1, or one of {', '.join(map(str, _SCALES))}"
+        )
+    if wave.dtype in _SCALES:
+        middle, scale = _SCALES[wave.dtype]
+        wave = (wave.astype(np.float64) - middle) / scale
+    if not np.isfinite(wave).all():
+        raise DataError(f"wave {number}: holds samples that are NaN or infinite")
+    mono: Wave = (wave.mean(axis=1) if wave.ndim == 2 else wave).astype(np.float32)
+    return mono
+
+
+def _names(n: int, first: int = 0) -> NDArray[np.str_]:
+    return np.array([f"array-{first + i:08d}" for i in range(n)], dtype=np.str_)
+
+
+def _table(files: list[str], name: str) -> Clips:
+    """Files in the order given, relative to here, nothing else known."""
+    n = len(files)
+    column = np.array(files, dtype=np.str_)
+    return Clips(
+        root=Path(),
+        file=column,
+        start_time=np.zeros(n),
+        end_time=np.full(n, np.nan),
+        labels=((),) * n,
+        group=column,
+        fold=np.zeros(n, np.int64),
+        name=name,
+    )
+
+
+# Scores and embeddings of sounds, from files or from memory, a row each.
+
+
+def say_of(
+    model: SoundModel, sounds: Sounds, *, device: str = "cpu", workers: int | None = None
+) -> ScoredRows:
+    """Scores, shape (n, n_classes), and how known each sound is: means over windows.
+
+    Raises
+    ------
+    DataError
+        When a sound cannot be read.
+    """
+    _check(sounds)
+    if sounds.waves is not None:
+        prepared, rows, place = _waves(model, sounds, device)
+        said = predict_rows(model, prepared.features, rows, device=place)
+        known = prepared.per_clip(said.known[:, None], rows)[0][:, 0]
+        return ScoredRows(prepared.per_clip(said.scores, rows)[0], known)
+    clips = list(_read(score_clips(model, sounds.clips, device=device, workers=workers), sounds))
+    known = np.array([clip.mean_known for clip in clips])
+    return ScoredRows(np.stack([clip.mean for clip in clips]), known)
+
+
+def embed_sounds(
+    model: SoundModel, sounds: Sounds, *, device: str = "cpu", workers: int | None = None
+) -> NDArray[np.float64]:
+    """Embeddings, shape (n, dim): means over windows.
+
+    Raises
+    ------
+    DataError
+        When a sound cannot be read.
+    """
+    _check(sounds)
+    if sounds.waves is not None:
+        prepared, rows, place = _waves(model, sounds, device)
+        return prepared.per_clip(embed_rows(model, prepared.features, rows, device=place), rows)[0]
+    clips = _read(embed_clips(model, sounds.clips, device=device, workers=workers), sounds)
+    return np.stack([clip.mean for clip in clips])
+
+
+def _check(sounds: Sounds) -> None:
+    if not len(sounds):
+        raise DataError("found no sounds, expected at least one")
+
+
+def _read(clips: Iterable[ClipScores], sounds: Sounds) -> Iterator[ClipScores]:
+    for clip in clips:
+        if clip.reason:
+            raise DataError(f"{sounds.clips.ids[clip.row]}: {clip.reason}")
+        yield clip
+
+
+def _waves(
+    model: SoundModel, sounds: Sounds, device: str
+) -> tuple[Prepared, NDArray[np.int64], torch.device]:
+    waves = sounds.at_rate(model.mel.sample_rate).waves or ()
+    prepared = prepare_waves(sounds.clips, waves, model.mel)
+    place = choose_device(device)
+    move_to_device(model, place)
+    return prepared, np.arange(len(prepared)), place

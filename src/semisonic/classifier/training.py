@@ -1,0 +1,795 @@
+"""Training a classifier from labelled features and a pool, from scratch or from an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from semisonic.classifier import probe as leaving_out
+from semisonic.classifier import probe as linear_probe
+from semisonic.classifier import probe as prototypes
+from semisonic.classifier.config import (
+    FITTED,
+    LEFT_OUT,
+    METHODS,
+    PROTOTYPE,
+    SOLVED,
+    WITHOUT_POOL,
+    GeneratedOptions,
+    MethodOptions,
+    NoisyOptions,
+    check_noisy,
+)
+from semisonic.classifier.generated import Generated, generate
+from semisonic.classifier.options import DEFAULT_MODEL, STANDARDIZE, TRAIN_FIT
+from semisonic.classifier.pretraining import (
+    choose_decoder,
+    feature_parts,
+    frontend_of,
+    without_validation,
+)
+from semisonic.classifier.pseudo_labels import PseudoLabels, StudentRound, one_hot, train_in_rounds
+from semisonic.classifier.scoring import embed_rows, score_rows
+from semisonic.classifier.simple_heads import fit_simple
+from semisonic.classifier.strategy import check_freezing
+from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.core.options import nearest, option
+from semisonic.data.batches import Stream
+from semisonic.evaluation.metrics import accuracy as evaluation_accuracy
+from semisonic.evaluation.metrics import log_loss, mean_average_precision
+from semisonic.evaluation.metrics import lwlrap as evaluation_lwlrap
+from semisonic.features.augment.base import Either
+from semisonic.features.augment.chain import RegisteredAugmentation, augmenter, wave_view
+from semisonic.features.augment.mixing import Mixup
+from semisonic.features.frontend import Standardize
+from semisonic.features.options import REGISTERED, WAVE, MelOptions, preset
+from semisonic.learning.consistency import MeanTeacher, PiModel
+from semisonic.learning.fixmatch import FixMatch
+from semisonic.learning.losses import create_loss
+from semisonic.learning.objective import Objective
+from semisonic.learning.options import LossOptions
+from semisonic.learning.reconstruction import Reconstruction
+from semisonic.learning.supervised import Joint, Supervised
+from semisonic.models.autoencoder import AutoEncoder
+from semisonic.models.catalogue import create
+from semisonic.models.pretrained import PretrainedEncoder, transfer
+from semisonic.models.sound_model import SoundModel, build
+from semisonic.training.devices import choose_device
+from semisonic.training.loop import fit
+from semisonic.training.options import FitOptions, SweepOptions
+from semisonic.training.rate_sweep import RateSweep, sweep_rate
+from semisonic.training.state import FitResult
+
+# The random views of clips that methods train on.
+
+
+def view(name: str, mel: MelOptions) -> nn.Module:
+    """A view by name: none, weak, strong, mixed (each clip draws weak or strong), or one's own."""
+    if name in REGISTERED:
+        return RegisteredAugmentation(name)
+    if mel.input == WAVE:
+        return wave_view(name, mel)
+    if name == "mixed":
+        return Either(view("weak", mel), view("strong", mel))
+    return augmenter(preset(name, mel), mel)
+
+
+def mixing(alpha: float, mel: MelOptions) -> nn.Module | None:
+    """Mixup of pairs of clips; None with alpha 0.
+
+    A clip stays the greater part of its mixture, as losses of labelled and of guessed clips
+    are told apart by their place in the batch.
+    """
+    return Mixup(mel, alpha, keep_larger=True) if alpha else None
+
+
+# From a method's name to the objective that the loop minimises.
+
+
+CLASSIFYING = ("supervised", "noisy-student")
+"""Methods whose objective reads labelled clips only; the second adds labels between rounds."""
+
+
+def reads_pool(method: str, options: MethodOptions) -> bool:
+    """Whether a method's objective reads unlabelled clips."""
+    return method not in CLASSIFYING and (method != "joint" or options.weight_for(method) > 0)
+
+
+def make_objective(
+    method: str,
+    model: SoundModel,
+    options: MethodOptions,
+    loss: nn.Module,
+    seed: int = 0,
+    *,
+    noisy_loss: nn.Module | None = None,
+    noisy_weight: float = 1.0,
+) -> Objective:
+    """The objective of a method, around a model whose standardisation is fitted.
+
+    Parameters
+    ----------
+    method : str
+        One of :data:`METHODS`.
+    model : SoundModel
+    options : MethodOptions
+    loss : nn.Module
+        Logits and targets to the loss of each row.
+    seed : int
+        Of what the objective adds to the model: the decoder of "joint".
+    noisy_loss, noisy_weight
+        Of clips whose labels nobody checked, if there is a stream of them; see
+        :class:`~semisonic.learning.supervised.Supervised`.
+
+    Raises
+    ------
+    OptionError
+        For an unknown method or an option that cannot work with the model.
+    """
+    mel = model.mel
+    shared: dict[str, Any] = {
+        "loss": loss,
+        "augment": None if options.augment == "none" else view(options.augment, mel),
+        "mix": mixing(options.mixup, mel),
+    }
+    if noisy_loss is not None:
+        check_noisy(method)
+        shared |= {"noisy_loss": noisy_loss, "noisy_weight": noisy_weight}
+    views = {"weak": view("weak", mel), "strong": view(options.pool_augment, mel)}
+    weight, decay = options.weight_for(method), options.decay_for(method)
+    ramp = options.ramp_steps
+    if method in CLASSIFYING:
+        return Supervised(model, **shared)
+    if method == "joint":
+        decoder = choose_decoder("auto", model.name, mel)
+        autoencoder = AutoEncoder(model.encoder, decoder, seed=seed)
+        task = Reconstruction(autoencoder, model.frontend.standardize)
+        return Joint(Supervised(model, **shared), task, weight)
+    if method == "pi-model":
+        return PiModel(model, **views, weight=weight, ramp_steps=ramp, **shared)
+    if method == "mean-teacher":
+        return MeanTeacher(model, decay=decay, **views, weight=weight, ramp_steps=ramp, **shared)
+    if method == "fixmatch":
+        return FixMatch(
+            model,
+            **views,
+            threshold=options.threshold,
+            threshold_kind=options.threshold_kind,
+            alignment=options.alignment,
+            weight=weight,
+            temperature=options.temperature,
+            teacher_decay=decay,
+            **shared,
+        )
+    raise OptionError(f"option 'method': found {method!r}; {nearest(method, METHODS)}")
+
+
+# What the history of a training holds of clips that are held out.
+
+
+def validation_metrics(target: NDArray[Any], scores: NDArray[np.float64]) -> dict[str, float]:
+    """What the history holds of validation clips.
+
+    ``accuracy`` and ``loss`` (nats), or for clips with several labels ``lwlrap``, ``map`` and
+    ``loss`` (binary cross-entropy, mean over classes, nats). ``choice`` is what tells the best
+    epoch by default: the accuracy, and of epochs with the same one, which are common when few
+    clips validate, the one with the lower loss; for several labels the lwlrap.
+    """
+    if target.ndim == 1:
+        accuracy = evaluation_accuracy(target, scores.argmax(axis=1))
+        loss = log_loss(target, scores)
+        # Accuracies differ by 1/n at least, so this term only ever decides between equal ones.
+        choice = accuracy + 0.5 / len(target) / (1.0 + loss)
+        return {"accuracy": accuracy, "loss": loss, "choice": choice}
+    sure = np.clip(scores, 1e-7, 1.0 - 1e-7)
+    loss = -float(np.mean(target * np.log(sure) + (1.0 - target) * np.log1p(-sure)))
+    lwlrap = evaluation_lwlrap(target, scores)
+    average = mean_average_precision(target, scores)
+    return {"lwlrap": lwlrap, "map": average, "loss": loss, "choice": lwlrap}
+
+
+# What a training is given, looked at before it begins.
+
+
+def check_rows(target: NDArray[Any], train: Any, held_out: Any, n_classes: int) -> None:
+    """See that there are rows to learn from, that they have targets, and that none is in both.
+
+    Raises
+    ------
+    DataError
+    """
+    if not len(train):
+        raise DataError("training: found no labelled clips to learn from")
+    rows = np.concatenate([train, held_out])
+    shape = (n_classes,) if target.ndim == 2 else ()
+    if target.shape[1:] != shape:
+        raise DataError(
+            f"training: found targets of shape {target.shape}, expected (n,) or (n, {n_classes})"
+        )
+    if target.ndim == 1 and len(rows):
+        low, high = int(target[rows].min()), int(target[rows].max())
+        if low < 0 or high >= n_classes:
+            raise DataError(
+                f"training: found class numbers {low} to {high}, expected 0 to {n_classes - 1}; "
+                "rows without a label belong in pre-training"
+            )
+    if np.intersect1d(train, held_out).size:
+        raise DataError("training: some rows are both learnt from and validated on")
+
+
+def shares_of_batch(size: int, n_certain: int, n_noisy: int) -> tuple[int, int]:
+    """How many rows of a batch are of each part, at least two where there are any.
+
+    Parts are drawn as often as they occur, so both come to the end of a pass together.
+    """
+    if not n_noisy:
+        return size, 0
+    if size < 4:
+        raise OptionError(
+            f"option 'batch_size': found {size}, expected at least 4 where clips with checked and "
+            "with unchecked labels share a batch"
+        )
+    noisy = min(max(2, round(size * n_noisy / (n_certain + n_noisy))), size - 2)
+    return size - noisy, noisy
+
+
+def check_same(
+    start: SoundModel, network: str, mel: MelOptions, classes: Sequence[str], multi_label: bool
+) -> None:
+    """See that a classifier can be trained further.
+
+    Raises
+    ------
+    ModelError
+        When it is of another network, front end or other classes.
+    """
+    pairs = (
+        ("network", start.name, create(network, mel.shape, len(classes)).name),
+        ("front end", start.mel, mel),
+        ("classes", start.classes, tuple(classes)),
+        ("several labels", start.multi_label, multi_label),
+    )
+    for what, found, expected in pairs:
+        if found != expected:
+            raise ModelError(
+                f"training further: found a classifier with {what} {found}, expected {expected}; "
+                "start from its encoder alone"
+            )
+
+
+def take_statistics(model: SoundModel, standardize: Standardize) -> None:
+    """Give a model the statistics that its features are standardised by.
+
+    Raises
+    ------
+    ModelError
+        When they were never fitted.
+    """
+    if not standardize.is_fitted:
+        raise ModelError("the standardisation to use was never fitted; call its fit() first")
+    model.frontend.standardize.load_state_dict(standardize.state_dict())
+
+
+# What a classifier is trained with, and what comes of it.
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What is trained, and how."""
+
+    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    standardize: str = option(
+        "global", "statistics that features are standardised by", choices=STANDARDIZE
+    )
+    dropout: float = option(
+        0.0, "share of the embedding dropped in training", minimum=0.0, maximum=0.95
+    )
+    label_smoothing: float = option(
+        0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
+    )
+    method: str = option("supervised", "how labels and the pool are learned from")
+    how: MethodOptions = field(default_factory=MethodOptions)
+    loss: LossOptions = field(default_factory=LossOptions)
+    fit: FitOptions = field(default_factory=lambda: TRAIN_FIT)
+    noisy: NoisyOptions = field(default_factory=NoisyOptions)
+    generated: GeneratedOptions = field(default_factory=GeneratedOptions)
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """A trained model and how it came about.
+
+    Attributes
+    ----------
+    model : SoundModel
+        On the CPU, in evaluation mode; with the weights of the best epoch when there were
+        rows to validate on, else with the last ones.
+    fit : FitResult
+    method : str
+        How it learned, where several were compared: the one that was taken.
+    teachers : tuple of FitResult
+        Of the rounds before the last one, for the method noisy-student.
+    guesses : list of PseudoLabels
+        What each student of the method noisy-student, or each round of the method probe,
+        learned beside the labels.
+    generated : Generated or None
+        The patches that were learned from beside the labelled clips.
+    because : str
+        How compared methods did; empty where none were compared.
+    """
+
+    model: SoundModel
+    fit: FitResult
+    method: str
+    teachers: tuple[FitResult, ...] = ()
+    guesses: Sequence[PseudoLabels] = ()
+    generated: Generated | None = None
+    because: str = ""
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """A row per epoch."""
+        return self.fit.history
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch that the weights are from."""
+        return self.fit.best_epoch
+
+    @property
+    def seconds(self) -> float:
+        """Time in epochs, validation, earlier rounds and the generator included."""
+        before = self.generated.fit.seconds if self.generated else 0.0
+        return before + self.fit.seconds + sum(teacher.seconds for teacher in self.teachers)
+
+
+# All that the fits of one training share: the model at first, its streams, its objective.
+
+
+Rows = NDArray[np.int64]
+
+GENERATOR = "generator"
+"""Folder of the generator's checkpoint, in that of the training."""
+
+
+@dataclass(frozen=True)
+class TrainingWork:
+    """All that the fits of one training share."""
+
+    features: Any
+    target: NDArray[Any]
+    labelled: Rows
+    held_out: Rows
+    pool: Rows
+    noisy: Rows
+    settings: TrainSettings
+    mel: MelOptions
+    classes: tuple[str, ...]
+    device: torch.device
+    start: PretrainedEncoder | SoundModel | None
+    standardize: Standardize | None
+    truth: NDArray[np.int64] | None
+    label: str
+    groups: NDArray[np.str_]
+    patches: Generated | None = None
+
+    @classmethod
+    def of(
+        cls,
+        features: Any,
+        target: NDArray[Any],
+        rows_train: ArrayLike,
+        rows_validation: ArrayLike,
+        settings: TrainSettings,
+        *,
+        mel: MelOptions,
+        classes: Sequence[str],
+        device: str | torch.device = "cpu",
+        start: PretrainedEncoder | SoundModel | None = None,
+        standardize: Standardize | None = None,
+        rows_pool: ArrayLike = (),
+        rows_noisy: ArrayLike = (),
+        truth: NDArray[np.int64] | None = None,
+        groups: Sequence[str] | NDArray[np.str_] | None = None,
+        label: str = "train",
+    ) -> TrainingWork:
+        """The work that the arguments of :func:`train_model` ask for, if it can be done."""
+        train = np.asarray(rows_train, np.int64)
+        held_out = np.asarray(rows_validation, np.int64)
+        check_rows(target, train, held_out, len(classes))
+        check_freezing(settings.fit, start is not None)
+        pool = np.asarray(rows_pool, np.int64)
+        noisy = np.asarray(rows_noisy, np.int64)
+        if len(noisy):
+            check_noisy(settings.method)
+            check_rows(target, np.concatenate([train, noisy]), held_out, len(classes))
+        if settings.method not in WITHOUT_POOL and not len(pool):
+            raise DataError(
+                f"method '{settings.method}': found no unlabelled clips to learn from; give a "
+                "pool, or use the method 'supervised'"
+            )
+        if isinstance(start, SoundModel):
+            check_same(start, settings.model, mel, classes, target.ndim == 2)
+        if standardize is None and start is not None:
+            frontend = start.frontend if isinstance(start, SoundModel) else frontend_of(start)
+            standardize = frontend.standardize
+        return cls(
+            features,
+            target,
+            train,
+            held_out,
+            pool,
+            noisy,
+            settings,
+            mel,
+            tuple(classes),
+            choose_device(device),
+            start,
+            standardize,
+            truth,
+            label,
+            np.arange(len(target)).astype(str) if groups is None else np.asarray(groups, str),
+        )
+
+    def with_patches(self, seed: int, folder: Path | None) -> TrainingWork:
+        """The same work with generated patches, where the settings ask for some."""
+        options = self.settings.generated
+        if not options.is_used:
+            return self
+        options.check_for(self.settings.method)
+        if len(self.noisy):
+            raise OptionError(
+                "option 'generator': found clips whose labels nobody checked beside others; "
+                "generated patches would take their place: leave out one of them"
+            )
+        patches = generate(
+            self.features,
+            self.target,
+            self.labelled,
+            options,
+            mel=self.mel,
+            n_classes=len(self.classes),
+            seed=seed,
+            device=self.device,
+            folder=None if folder is None else folder / GENERATOR,
+            pool=self.pool,
+        )
+        return replace(self, patches=patches)
+
+    def parts(
+        self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int
+    ) -> tuple[Objective, dict[str, Stream], FitOptions]:
+        """What :func:`fit` takes: the method's objective around a model, streams, options."""
+        settings = self.settings
+        options = settings.fit if len(self.held_out) else without_validation(settings.fit)
+        if model.multi_label and options.monitor == "val_accuracy":
+            options = replace(options, monitor="val_lwlrap")
+        streams = self.streams(target, rows, seed)
+
+        def loss_of(chosen: LossOptions) -> nn.Module:
+            return create_loss(
+                chosen,
+                multi_label=model.multi_label,
+                label_smoothing=settings.label_smoothing,
+                steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
+            )
+
+        beside, weight = settings.noisy.loss, settings.noisy.weight
+        if self.patches is not None:
+            # A patch is one more clip whose label nobody checked.
+            beside, weight = settings.loss, settings.generated.generated_weight
+        objective = make_objective(
+            settings.method,
+            model,
+            settings.how,
+            loss_of(settings.loss),
+            seed,
+            noisy_loss=loss_of(beside) if "noisy" in streams else None,
+            noisy_weight=weight,
+        )
+        return objective, streams, options
+
+    def fit(self, target: NDArray[Any], rows: Rows, seed: int, folder: Path | None) -> TrainOutcome:
+        """Train a fresh model on some rows, stop by the held-out ones."""
+        model = self.fresh_model(seed)
+        objective, streams, options = self.parts(model, target, rows, seed)
+
+        result = fit(
+            objective,
+            streams,
+            options,
+            seed=seed,
+            device=self.device,
+            validate=self.validation_of(model),
+            folder=folder,
+            label=self.label,
+        )
+        model.cpu().eval()
+        return TrainOutcome(model, result, self.settings.method, generated=self.patches)
+
+    def solve(self, seed: int) -> TrainOutcome:
+        """Find the class layer alone."""
+        if self.settings.method == FITTED:
+            return replace(self, device=torch.device("cpu"))._fitted(seed)
+        model = self.fresh_model(seed).to(self.device)
+        method, said = self.settings.method, ""
+        if method == LEFT_OUT:
+            hot = one_hot(self.target, len(self.classes))[self.labelled]
+            x = embed_rows(model, self.features, self.labelled, device=self.device)
+            found = leaving_out.compare(x, hot, self.groups[self.labelled])
+            method, said = found.method, found.text()
+        check = self.validation_of(model)
+        guesses: Sequence[PseudoLabels] = ()
+        if method == PROTOTYPE:
+            result = prototypes.fit_prototypes(
+                model, self.features, self.target, self.labelled, device=self.device, validate=check
+            )
+        else:
+            result, guesses = linear_probe.fit_probe(
+                model,
+                self.features,
+                self.target,
+                self.labelled,
+                self.pool,
+                self.settings.how,
+                device=self.device,
+                truth=self.truth,
+                validate=check,
+            )
+        model.cpu().eval()
+        return TrainOutcome(model, result, method, guesses=guesses, because=said)
+
+    def _fitted(self, seed: int) -> TrainOutcome:
+        """A simple classifier; it is fitted on the processor, in double precision."""
+        model = self.fresh_model(seed).eval()
+        check = self.validation_of(model)
+        result = fit_simple(model, self.features, self.target, self.labelled, seed, check)
+        return TrainOutcome(model, result, FITTED)
+
+    def validation_of(self, model: SoundModel) -> Callable[[], Mapping[str, float]] | None:
+        """What measures a model on the held-out rows; None without any."""
+
+        def validate() -> Mapping[str, float]:
+            scores = score_rows(model, self.features, self.held_out, device=self.device)
+            return validation_metrics(self.target[self.held_out], scores)
+
+        return validate if len(self.held_out) else None
+
+    def fresh_model(self, seed: int) -> SoundModel:
+        """A model with first weights and statistics, ready to train."""
+        settings, known = self.settings, self.standardize
+        kind = settings.standardize if known is None else known.kind
+        model = build(
+            settings.model,
+            self.mel,
+            self.classes,
+            standardize="none" if settings.method == FITTED else kind,
+            multi_label=self.target.ndim == 2,
+            dropout=settings.dropout,
+            seed=seed,
+        )
+        if isinstance(self.start, SoundModel):
+            model.load_state_dict(self.start.state_dict())
+        elif self.start is not None:
+            transfer(self.start, model, statistics="own")
+        if known is not None:
+            take_statistics(model, known)
+        else:
+            rows = np.concatenate([self.labelled, self.noisy])
+            model.frontend.standardize.fit(feature_parts(self.features, rows))
+        return model
+
+    def streams(self, target: NDArray[Any], rows: Rows, seed: int) -> dict[str, Stream]:
+        """The streams that the method reads."""
+        size, how = self.settings.fit.batch_size, self.settings.how
+        n_certain, n_noisy = shares_of_batch(size, len(rows), len(self.noisy))
+        streams = {
+            name: Stream(
+                self.features,
+                used,
+                batch_size=n,
+                seed=seed,
+                target=target,
+                device=self.device,
+                name=name,
+            )
+            for name, used, n in (("labelled", rows, n_certain), ("noisy", self.noisy, n_noisy))
+            if len(used)
+        }
+        if self.patches is not None:
+            ratio = self.settings.generated.generated_ratio
+            streams["noisy"] = Stream(
+                self.patches.features,
+                np.arange(len(self.patches.target)),
+                batch_size=max(2, round(ratio * min(size, len(rows)))),
+                seed=seed,
+                target=self.patches.target,
+                device=self.device,
+                name="generated",
+            )
+        if reads_pool(self.settings.method, how):
+            # A batch of the pool goes with a batch of labels, which may be a small one.
+            n_pool = max(2, round(how.pool_ratio * min(size, len(rows) + len(self.noisy))))
+            streams["unlabelled"] = Stream(
+                self.features,
+                self.pool,
+                batch_size=n_pool,
+                seed=seed,
+                target=self.truth,
+                device=self.device,
+                name="unlabelled",
+                missing_ok=True,
+            )
+        return streams
+
+
+# Training a classifier from labelled features and a pool, from scratch or from an encoder.
+#
+# Where the standardisation comes from: it is fitted on the training rows, that is on the
+# labelled training clips only. With ``start`` it is the pre-trained encoder's, since its weights
+# were learned behind those statistics. So an arm with and an arm without pre-training that get
+# the same rows, settings and seed differ in the encoder's first weights and in these statistics,
+# and in nothing else: the head's first weights, the order of clips and the dropout are the same.
+# Give ``standardize`` to have the very same statistics in both.
+
+
+def train_model(
+    features: Any,
+    target: NDArray[Any],
+    rows_train: ArrayLike,
+    rows_validation: ArrayLike,
+    settings: TrainSettings,
+    *,
+    mel: MelOptions,
+    classes: Sequence[str],
+    seed: int,
+    device: str | torch.device = "cpu",
+    folder: Path | None = None,
+    start: PretrainedEncoder | SoundModel | None = None,
+    standardize: Standardize | None = None,
+    rows_pool: ArrayLike = (),
+    rows_noisy: ArrayLike = (),
+    truth: NDArray[np.int64] | None = None,
+    groups: Sequence[str] | NDArray[np.str_] | None = None,
+    label: str = "train",
+) -> TrainOutcome:
+    """Train a classifier on some rows of features.
+
+    Parameters
+    ----------
+    features : FeatureStore or ndarray, shape (n, channel, mel, frame)
+        In dB.
+    target : ndarray
+        For all rows of ``features``: class numbers, int64 (n,), or, when a clip can carry
+        several labels, float32 (n, n_classes).
+    rows_train, rows_validation : array of int
+        Rows to learn from and rows that choose the epoch. Without any of the latter, all
+        epochs are run and the last weights kept.
+    settings : TrainSettings
+    mel : MelOptions
+        The front end that made the features.
+    classes : sequence of str
+    seed : int
+        Of first weights, order of clips and dropout.
+    folder : Path, optional
+        Keeps the checkpoint; an interrupted training goes on, a finished one returns at once.
+    start : PretrainedEncoder or SoundModel, optional
+        What was trained before. An encoder gives the encoder's first weights and the
+        standardisation; a classifier of the same network and classes is trained further as a
+        whole, with its class layer and the running statistics of its norms.
+    standardize : Standardize, optional
+        Statistics to use instead (see the head of this module).
+    rows_pool : array of int
+        Rows that methods which read unlabelled clips learn from. Rows of labelled clips may
+        be among them: their labels are not looked at there.
+    rows_noisy : array of int
+        Rows with labels that nobody checked, to learn from beside ``rows_train``: by a loss and a
+        weight of their own (``settings.noisy``), a share of each batch as large as theirs of all
+        rows. An epoch is one pass over both.
+    truth : ndarray of int64, shape (n,), optional
+        Class numbers of all rows, -1 where unknown, to record how often guesses about the pool
+        are right. For measuring: training does not depend on it.
+    groups : sequence of str, optional
+        The recording of each row of ``features``, for a method that leaves recordings out; each
+        row its own if not given.
+    label : str
+        What the progress bar is called.
+
+    Raises
+    ------
+    DataError
+        Without rows to learn from, with rows that have no label, or without a pool for a
+        method that needs one.
+    ModelError
+        When ``start`` was trained for another front end or network.
+    """
+    work = TrainingWork.of(
+        features,
+        target,
+        rows_train,
+        rows_validation,
+        settings,
+        mel=mel,
+        classes=classes,
+        device=device,
+        start=start,
+        standardize=standardize,
+        rows_pool=rows_pool,
+        rows_noisy=rows_noisy,
+        truth=truth,
+        groups=groups,
+        label=label,
+    )
+    work = work.with_patches(seed, folder)
+    train, pool = work.labelled, work.pool
+    if settings.method in SOLVED:
+        return work.solve(seed)
+    if settings.method != "noisy-student":
+        return work.fit(target, train, seed, folder)
+    outcomes: list[TrainOutcome] = []
+
+    def train_round(one: StudentRound) -> SoundModel:
+        outcomes.append(work.fit(one.target, one.rows, one.seed, one.folder))
+        return outcomes[-1].model
+
+    guesses = train_in_rounds(
+        features,
+        target,
+        train,
+        pool,
+        len(classes),
+        settings.how,
+        train_round,
+        seed=seed,
+        folder=folder,
+        device=work.device,
+    )
+    return replace(outcomes[-1], teachers=tuple(o.fit for o in outcomes[:-1]), guesses=guesses)
+
+
+def check_has_rate(method: str) -> None:
+    """Refuse a method that has no learning rate.
+
+    Raises
+    ------
+    OptionError
+    """
+    if method in SOLVED:
+        raise OptionError(
+            f"option 'method': '{method}' solves for its linear layer and has no learning rate; "
+            "choose a method that trains, such as 'supervised'"
+        )
+
+
+def sweep_model(
+    features: Any,
+    target: NDArray[Any],
+    rows_train: ArrayLike,
+    settings: TrainSettings,
+    sweep: SweepOptions,
+    *,
+    seed: int,
+    **more: Any,
+) -> RateSweep:
+    """Try learning rates on some rows of features; see :func:`semisonic.training.rate_sweep.sweep_rate`.
+
+    ``more`` is what :func:`train_model` takes besides. Nothing is left behind: a training
+    afterwards is the same as one without.
+
+    Raises
+    ------
+    OptionError
+        For a method that has no learning rate, such as probe.
+    """
+    check_has_rate(settings.method)
+    work = TrainingWork.of(features, target, rows_train, [], settings, **more)
+    work = work.with_patches(seed, None)
+    objective, streams, options = work.parts(work.fresh_model(seed), target, work.labelled, seed)
+    return sweep_rate(objective, streams, options, sweep, seed=seed, device=work.device)

@@ -1,0 +1,321 @@
+"""The options of the verbs that use a model or look at recordings.
+
+No torch, no scikit-learn here: the command line reads this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from semisonic.classifier.options import GROUP, LABELS, TABLE, TRAIN_FIT
+from semisonic.core.options import option
+from semisonic.core.parallel import EngineOptions, workers_option
+from semisonic.data.datasets.layout import TableOptions
+from semisonic.data.datasets.load import LABEL_CHOICES
+from semisonic.data.formats.read import FORMATS
+from semisonic.features.options import MelOptions
+from semisonic.learning.options import LossOptions
+from semisonic.training.options import FitOptions
+
+# When a sound is an event: options of ``detect``, ``listen`` and the app. No torch here.
+
+
+AUTO = "auto"
+BACKGROUND = ("background", "noise", "silence", "other")
+FRAMES, WINDOWS = "frames", "windows"
+TIMES = (AUTO, FRAMES, WINDOWS)
+EDGE_OF_FRAMES, EDGE_OF_WINDOWS = 0.6, 0.8
+
+
+@dataclass(frozen=True)
+class EventOptions:
+    """When a sound is an event, from when to when."""
+
+    threshold: str = option(
+        AUTO,
+        "score that an event must reach: a number from 0 to 1; a CSV file with the columns label "
+        "and threshold; or auto, the model's own where it has some, else 0.5",
+    )
+    hop: float | None = option(
+        None,
+        "step between windows; a quarter of the model's clip length if not given",
+        unit="s",
+        minimum=0.001,
+    )
+    times: str = option(
+        AUTO,
+        "what times come from: frames, the network's answer along time, which is sharper; "
+        "windows, its answers to whole windows; auto: frames where the network has them",
+        choices=TIMES,
+    )
+    edge: float | None = option(
+        None,
+        "an event reaches as far as its score is at least this share of its largest; if not "
+        "given 0.6 with frames, 0.8 with windows",
+        minimum=0.05,
+        maximum=1.0,
+    )
+    merge_gap: float = option(
+        0.3, "events of a class with at most this between them are one", unit="s", minimum=0.0
+    )
+    min_duration: float = option(0.1, "shorter events are left out", unit="s", minimum=0.0)
+    classes: tuple[str, ...] = option((), "only these classes; all but background if none given")
+    background: tuple[str, ...] = option(
+        BACKGROUND, "classes that are no events, as far as the model has them"
+    )
+
+
+# The options of ``detect``. No torch here: the command line reads this file.
+
+
+CSV = "csv"
+SCORE_OPTIONS = ("model", "events.hop", "events.times")
+"""Options that scores depend on; with others, scores that are there are used again."""
+
+
+@dataclass(frozen=True)
+class DetectOptions:
+    """Find sounds in recordings of any length: from when to when."""
+
+    model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
+    files: tuple[Path, ...] = option(
+        dataclasses.MISSING, "recordings of any length, or folders of recordings"
+    )
+    output: Path = option(Path("runs/detect"), "run folder")
+    events: EventOptions = option(EventOptions(), "events")
+    format: tuple[str, ...] = option(
+        (CSV,),
+        "files of events: csv is events.csv; those for other programs lie below labels",
+        choices=FORMATS,
+    )
+    truth: Path | None = option(
+        None,
+        "label file of these recordings, or a folder of them: says how many events were "
+        "found, and how many are none",
+    )
+    save_clips: Path | None = option(
+        None,
+        "folder to cut the sound of each event into, with a second before and after, for "
+        "review; clips.csv there lists them",
+    )
+    players: int = option(1, "events of each class on the page, the surest first", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = workers_option()
+    where: EngineOptions = option(EngineOptions(), "engine")
+
+
+# The options of ``listen``. No torch here: the command line reads this file.
+
+
+SAMPLE_FORMATS = ("s16le", "f32le")
+"""Those of :mod:`semisonic.audio.live`, whose import needs numpy."""
+
+
+@dataclass(frozen=True)
+class ListenOptions:
+    """Name sounds as they are heard."""
+
+    model: Path | None = option(None, "model file, or the run folder it lies in")
+    input: Path | None = option(
+        None,
+        "a file, played; or - for raw samples from standard input; the microphone if not given",
+    )
+    device_name: str | None = option(
+        None, "microphone: part of its name, or its number; the system's default if not given"
+    )
+    list_devices: bool = option(False, "show the microphones there are, and end")
+    format: str | None = option(
+        None, "standard input: type of its samples; s16le if not given", choices=SAMPLE_FORMATS
+    )
+    rate: int | None = option(
+        None,
+        "sampling rate; must be given for standard input, a microphone has its own",
+        unit="Hz",
+        minimum=1,
+    )
+    channels: int = option(
+        1, "channels of standard input or the microphone; they are averaged", minimum=1
+    )
+    speed: float = option(
+        1.0,
+        "file: times as fast as it sounds; file and standard input: 0 for as fast as "
+        "possible, leaving nothing out",
+        minimum=0.0,
+    )
+    began: str = option(
+        "", "file and standard input: date and time of the first sample, ISO 8601; now if not given"
+    )
+    events: EventOptions = option(EventOptions(), "events")
+    scores: bool = option(False, "also a line with the scores of each window")
+    on_event: str = option(
+        "",
+        "command called at each start and end of an event, without a shell, with the event "
+        "as JSON on its standard input and in SEMISONIC_* variables",
+    )
+    on_event_timeout: float = option(
+        10.0, "time after which such a command is ended", unit="s", minimum=0.1
+    )
+    save_clips: Path | None = option(None, "folder for the sound of each event, as WAV")
+    max_lag: float = option(
+        2.0, "latency from which on windows are skipped to catch up", unit="s", minimum=0.1
+    )
+    device: str = option("auto", "what computes: auto, cpu, cuda, cuda:1 or mps")
+
+
+# The options of ``export``. No torch here: the command line reads this file.
+
+
+SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
+"""What the file of each format ends in."""
+
+AUTO_INPUT, AUDIO, FEATURES = "auto", "audio", "features"
+NO, INT8 = "none", "int8"
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write a trained model for use without Semisonic."""
+
+    model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
+    output: Path | None = option(
+        None,
+        "file to write; 'model.onnx' or 'model.pt2' here if not given. The model card is "
+        "written beside it",
+    )
+    to: str = option(
+        "onnx", "onnx, for ONNX Runtime and others; torch, for torch.export.load", choices=SUFFIXES
+    )
+    input: str = option(
+        AUTO_INPUT,
+        "what the file takes: audio (samples), features (log-mel in dB), or audio where the "
+        "front end can be part of the file",
+        choices=(AUTO_INPUT, AUDIO, FEATURES),
+    )
+    embeddings: bool = option(False, "give embeddings beside the scores")
+    quantize: str = option(
+        NO, "int8: weights and activations of the network in 8 bits, ONNX only", choices=(NO, INT8)
+    )
+    calibrate_on: Path | None = option(
+        None,
+        "recordings that tell the ranges of activations, for int8: some like those it will hear",
+    )
+    calibration_clips: int = option(
+        100, "windows of them that are used, spread evenly", minimum=1, maximum=10_000
+    )
+    check: bool = option(True, "compare the file with the model before it is kept")
+    check_on: Path | None = option(
+        None,
+        "recordings to compare on, made-up sounds if not given; where they carry labels that "
+        "the model knows, accuracy is compared, too",
+    )
+    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
+    speed: bool = option(True, "measure how fast each form is, on one thread")
+    licence: str = option(
+        "", "licence that the file names; that of the published weights it began with if not given"
+    )
+
+
+# The options of ``scan``. No torch, no scipy here: the command line reads this file.
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """Look at a disk of recordings: what is there, since when, and what is wrong with it."""
+
+    data: Path | None = option(None, "the folder; all folders below it are looked at")
+    output: Path = option(Path("runs/scan"), "run folder")
+    labels: str = option(
+        "auto",
+        "where labels come from; auto looks at the layout, and takes folders for sites where most "
+        "names are those of field recorders",
+        choices=LABEL_CHOICES,
+    )
+    group: str = option(
+        "auto",
+        "what a recording is: auto (what the data set says, else the site), file, folder, site, "
+        "day, a column of the table of labels, a pattern, or copies (auto, and recordings that are "
+        "the same sound are one)",
+    )
+    silence_db: float = option(
+        -60.0,
+        "RMS level below which a tenth of a second counts as silent; another one decodes anew",
+        unit="dBFS",
+        minimum=-200,
+        maximum=0,
+    )
+    near_copies: bool = option(
+        True, "look for copies that were cut or encoded anew, besides equal bytes"
+    )
+    near_most: int = option(
+        5000, "leave out the search for such copies among more recordings than this", minimum=0
+    )
+    thumbnails: int = option(
+        24, "recordings in the page with a spectrogram and a player", minimum=0, maximum=200
+    )
+    json: bool = option(False, "print the counts as JSON, as they stand in scan.json")
+    workers: int | None = option(None, "threads that decode; by default one per core", minimum=1)
+
+
+# The options of ``suspects``. No torch, no scipy here: the command line reads this file.
+
+
+RULES = ("noise-rate", "confident")
+RANKINGS = ("confidence", "margin")
+"""Those of :mod:`semisonic.evaluation.label_errors`, whose import takes half a second."""
+
+STATISTICS = "statistics"
+"""As ``model``: a linear model and a forest of trees on statistics of spectrograms."""
+
+
+@dataclass(frozen=True)
+class SuspectsOptions:
+    """Find labels that look wrong."""
+
+    data: Path | None = option(None, "labelled clips: a folder of class folders, a CSV, a data set")
+    output: Path = option(Path("runs/suspects"), "run folder")
+    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
+    group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), TABLE)
+    model: str = option(
+        STATISTICS,
+        "what judges the labels: 'statistics' (simple models on statistics of spectrograms, "
+        "seconds), or a network: architecture notation or the name of an architecture (minutes)",
+    )
+    folds: int = option(
+        0, "parts that are judged in turn, by recording; 0: the data's own folds, or 5", minimum=0
+    )
+    repeats: int = option(
+        1, "times that all labels are judged; the scores are averaged", minimum=1, maximum=100
+    )
+    rule: str = option(
+        "noise-rate",
+        "how many are suspects: noise-rate, as many as labels seem wrong; confident, those that "
+        "surely are another class",
+        choices=RULES,
+    )
+    ranking: str = option(
+        "confidence",
+        "their order: confidence, the score of the label; margin, that score less the best other",
+        choices=RANKINGS,
+    )
+    most: int = option(
+        0, "list so many clips, the most suspicious first; 0: as many as the rule says", minimum=0
+    )
+    players: int = option(24, "suspects in the report with a player", minimum=0)
+    validation: float = option(
+        0.15,
+        "networks: share of the other labels that chooses the epoch, by recording",
+        minimum=0.0,
+        maximum=0.5,
+    )
+    seed: int = option(0, "seed of everything random", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = workers_option()
+    cache: Path | None = option(
+        None, "folder for decoded clips; 'cache' in the run folder if not given"
+    )
+    mel: MelOptions = option(MelOptions(), "front end")
+    loss: LossOptions = option(LossOptions(), "networks: loss")
+    fit: FitOptions = option(TRAIN_FIT, "networks: training loop")

@@ -1,0 +1,443 @@
+"""Recordings as windows of the model's clip length, and their features: in threads, in order, in
+constant memory.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semisonic.audio.checks import MIN_DURATION, is_silent, too_short
+from semisonic.audio.read import END_TOLERANCE, probe, read_blocks
+from semisonic.audio.resample import fit_length
+from semisonic.core.errors import AudioError, OptionError
+from semisonic.core.parallel import count_workers
+from semisonic.data.cache import file_facts
+from semisonic.data.clips import Clips
+from semisonic.data.sample_store import as_stored, full_scale
+from semisonic.features.frontend import Extractor, make_extractor
+from semisonic.features.options import MelOptions
+
+# Long recordings in pieces of the model's clip length, by one rule everywhere.
+#
+# The rule: windows start every ``hop``, and the last one ends where the recording ends, so
+# every part of it is heard and no window but that of a short recording is padded. An end that
+# is shorter than a tenth of a window is left out: a clip of 5.02 s is one clip of 5 s.
+#
+# :func:`cut_clips` applies the rule to a table (for training), :func:`cut_stream` to samples as
+# they come (for prediction, in constant memory). (:func:`semisonic.data.windows` is for tables
+# that people make: it keeps a rest of half a window as a shorter clip.)
+
+
+TOLERANCE = 0.1
+"""Share of a window that the end of a recording may miss without a window of its own."""
+
+
+def window_starts(
+    length: float, window: float, hop: float, *, rest: bool = True
+) -> NDArray[np.float64]:
+    """Where windows start in something of this length, all in one unit.
+
+    Without ``rest`` what is left at the end gets no window of its own.
+
+    Raises
+    ------
+    OptionError
+        When the window or the hop is not positive.
+    """
+    if not (window > 0 and hop > 0):
+        raise OptionError(f"windows: found window {window:g} and hop {hop:g}, expected above 0")
+    slack = TOLERANCE * window
+    if length <= window:
+        return np.zeros(1)
+    n_whole = 1 + int((length - window) / hop + 1e-9)
+    starts = np.arange(n_whole, dtype=np.float64) * hop
+    # With a hop longer than the window, what lies between two windows is skipped on purpose.
+    unheard = length - (starts[-1] + window) - max(hop - window, 0.0)
+    return np.append(starts, length - window) if rest and unheard > slack else starts
+
+
+def cut_clips(
+    clips: Clips,
+    window: float,
+    hop: float | None = None,
+    *,
+    rest: bool = True,
+    workers: int | None = None,
+) -> tuple[Clips, NDArray[np.int64], tuple[tuple[str, str], ...]]:
+    """As :func:`cut_measured`, without the lengths.
+
+    Returns
+    -------
+    clips, source, failures
+    """
+    cut = cut_measured(clips, window, hop, rest=rest, workers=workers)
+    return cut.clips, cut.source, cut.failures
+
+
+@dataclass(frozen=True)
+class CutWindows:
+    """Clips that were cut into windows.
+
+    Attributes
+    ----------
+    clips : Clips
+        In the order given; windows carry label, group and fold of their clip.
+    source : ndarray of int64
+        The row of the table given that each row was cut from.
+    failures : tuple of (str, str)
+        Clips whose file cannot be opened, and the reason; they are left out.
+    seconds : float
+        Length of all windows together.
+    """
+
+    clips: Clips
+    source: NDArray[np.int64]
+    failures: tuple[tuple[str, str], ...]
+    seconds: float
+
+
+def cut_measured(
+    clips: Clips,
+    window: float,
+    hop: float | None = None,
+    *,
+    rest: bool = True,
+    workers: int | None = None,
+    cache: Path | None = None,
+) -> CutWindows:
+    """Cut the clips that are longer than a window; leave the others as they are.
+
+    Parameters
+    ----------
+    clips : Clips
+        A clip without an end is measured by its file's header.
+    window, hop : float
+        Seconds; ``hop`` is ``window`` by default, so windows do not overlap (but for the
+        last one of a recording, which ends where the recording ends).
+    rest : bool
+        Without it the rest of a recording behind its last whole window is left out.
+    cache : Path, optional
+        Keeps the lengths of files, so that their headers are read once.
+    """
+    hop = window if hop is None else hop
+    length, failures = _lengths(clips, window, workers, cache)
+    source = np.flatnonzero(~np.isnan(length))
+    long = length[source] > window
+    if not long.any():
+        uncut = clips if len(source) == len(clips) else clips[source]
+        return CutWindows(uncut, source, tuple(failures), float(length[source].sum()))
+    # Of most clips there is one window, the clip itself; only long ones are looked at one by one.
+    rows, starts, ends = [source[~long]], [clips.start_time[source[~long]]], list[Any]()
+    ends.append(clips.end_time[source[~long]])
+    for row in source[long].tolist():
+        found = window_starts(float(length[row]), window, hop, rest=rest)
+        rows.append(np.full(len(found), row, np.int64))
+        begin = clips.start_time[row]
+        starts.append(begin + found)
+        whole = len(found) == 1
+        ends.append(clips.end_time[row : row + 1] if whole else begin + found + window)
+    source = np.concatenate(rows)
+    order = np.argsort(source, kind="stable")
+    source = source[order]
+    cut = clips[source].with_columns(
+        start_time=np.concatenate(starts)[order], end_time=np.concatenate(ends)[order]
+    )
+    short = float(length[np.unique(source[length[source] <= window])].sum())
+    seconds = short + window * int((length[source] > window).sum())
+    return CutWindows(cut, source, tuple(failures), seconds)
+
+
+def cut_stream(
+    blocks: Iterable[NDArray[np.float32]], n_window: int, n_hop: int
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Cut samples that come in blocks of any size; hold no more than a block and a window.
+
+    Yields
+    ------
+    start : int
+        Number of the window's first sample.
+    wave : ndarray of float32, shape (n_window,), or shorter for a short recording
+    """
+    cutter = WindowCutter(n_window, n_hop)
+    for block in blocks:
+        yield from cutter.push(block)
+    yield from cutter.finish()
+
+
+class WindowCutter:
+    """What :func:`cut_stream` does, for samples that are pushed."""
+
+    def __init__(self, n_window: int, n_hop: int) -> None:
+        self._n_window, self._n_hop = n_window, n_hop
+        self._buffer = np.zeros(0, np.float32)
+        # Sample numbers: of the buffer's first, of the next window, of the end of the last one.
+        self._first = self._start = self._heard = 0
+
+    def push(self, block: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The windows that end within these samples; take all of them before the next push."""
+        self._buffer = np.concatenate([self._buffer, block]) if len(self._buffer) else block
+        n_seen = self._first + len(self._buffer)
+        while self._start + self._n_window <= n_seen:
+            begin = self._start - self._first
+            yield self._start, self._buffer[begin : begin + self._n_window]
+            self._heard = self._start + self._n_window
+            self._start += self._n_hop
+        keep = max(self._first, min(self._start, n_seen - self._n_window))
+        self._buffer, self._first = self._buffer[keep - self._first :], keep
+
+    def finish(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The last window, if what is left deserves one; what comes next is a new recording."""
+        total = self._first + len(self._buffer)
+        left_out = max(self._n_hop - self._n_window, 0) if self._heard else 0
+        unheard = total - self._heard - left_out
+        if total and (not self._heard or unheard > TOLERANCE * self._n_window):
+            last = max(0, total - self._n_window)
+            yield last, self._buffer[last - self._first :]
+        self._buffer = np.zeros(0, np.float32)
+        self._first = self._start = self._heard = 0
+
+
+def _lengths(
+    clips: Clips, window: float, workers: int | None, cache: Path | None
+) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
+    """Length of each clip in seconds, NaN where the file cannot be used as a whole.
+
+    A long clip that ends after its recording is one failure, before it is cut into windows.
+    """
+    length = clips.end_time - clips.start_time
+    unknown = np.isnan(length)
+    looked_at = np.flatnonzero(unknown | (length > window))
+    if not len(looked_at):
+        return length, []
+    files, which = np.unique(clips.file[looked_at], return_inverse=True)
+    reasons: dict[str, str] = {}
+
+    def measure(path: Path) -> float | None:
+        try:
+            info = probe(path)
+        except AudioError as error:
+            reasons[str(path)] = error.reason
+            return None
+        if info.damage:
+            reasons[str(path)] = info.damage
+            return None
+        return info.duration
+
+    names = files.tolist()
+    found = file_facts(clips, names, measure, "read headers", workers=workers, cache=cache)
+    failures: list[tuple[str, str]] = []
+    ids = clips.ids
+    for row, seconds in zip(looked_at.tolist(), (found[i] for i in which), strict=True):
+        name, start, end = ids[row], clips.start_time[row], clips.end_time[row]
+        if unknown[row]:
+            length[row] = np.nan if seconds is None else float(seconds) - start
+            if seconds is None:
+                failures.append((name, reasons.get(str(clips.root / str(clips.file[row])), "")))
+        elif seconds is not None and end > float(seconds) + END_TOLERANCE:
+            length[row] = np.nan
+            failures.append(
+                (name, f"bad part: {start:g} s to {end:g} s; the recording is {seconds:.3f} s long")
+            )
+    return length, failures
+
+
+# Recordings to features of windows: in threads, in order, in constant memory.
+#
+# Samples take the very same steps as in training: decoded and resampled, rounded to 16 bits,
+# padded to the clip length, log-mel of one clip at a time, rounded to float16. So a model sees
+# in prediction what it saw in training, whichever way the samples came.
+
+
+_CHUNK = 16  # windows handed over at once
+_CHUNKS_WAITING = 4  # a clip: so a thread that is ahead holds 64 windows, not a recording
+_POLL = 0.1  # seconds after which a waiting thread looks whether it is still wanted
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Some windows of one clip, in order.
+
+    Attributes
+    ----------
+    row : int
+        Of the clip table.
+    times : ndarray, shape (n, 2)
+        Start and end in the recording, seconds.
+    features : ndarray of float32, shape (n, channel, mel, frame)
+    is_silent : ndarray of bool, shape (n,)
+        Which hold nothing but digital silence: see :func:`semisonic.audio.checks.is_silent`.
+    """
+
+    row: int
+    times: NDArray[np.float64]
+    features: NDArray[np.float32]
+    is_silent: NDArray[np.bool_]
+
+    def __getitem__(self, rows: slice) -> Windows:
+        return Windows(self.row, self.times[rows], self.features[rows], self.is_silent[rows])
+
+
+@dataclass(frozen=True)
+class Done:
+    """The end of a clip; ``reason`` says why it could not be read, empty if it could."""
+
+    row: int
+    reason: str = ""
+
+
+Item = Windows | Done
+
+
+def features_of_wave(
+    wave: NDArray[np.float32], mel: MelOptions, extractor: Extractor
+) -> NDArray[np.float32]:
+    """One clip of at most ``mel.n_samples`` samples to (channel, mel, frame), as in training."""
+    stored = as_stored(wave, max(1.0, full_scale(wave)))
+    features = extractor(fit_length(stored, mel.n_samples))
+    rounded: NDArray[np.float32] = torch.from_numpy(features).half().float().numpy()
+    return rounded
+
+
+def stream_windows(
+    clips: Clips, mel: MelOptions, *, hop: float | None = None, workers: int | None = None
+) -> Iterator[Item]:
+    """Cut every clip into windows and compute their features.
+
+    Parameters
+    ----------
+    clips : Clips
+    mel : MelOptions
+        Its ``duration`` is the window.
+    hop : float, optional
+        Seconds from window to window; the window by default.
+    workers : int, optional
+        Threads; by default one for each processor this process may use. With one, everything
+        is done in the thread that asks, when it asks.
+
+    Yields
+    ------
+    Windows or Done
+        For each clip in the order of the table: its windows, then its end. A clip that
+        cannot be read ends with a reason, after the windows up to there, and disturbs no other.
+    """
+    n_workers = count_workers(workers)
+    if n_workers == 1:
+        own = make_extractor(mel)
+        for row in range(len(clips)):
+            yield from _windows_of(clips, row, mel, hop, lambda: own)
+        return
+    stopped = threading.Event()
+    local = threading.local()
+
+    def extractor() -> Extractor:
+        if not hasattr(local, "extractor"):
+            local.extractor = make_extractor(mel)
+        return local.extractor  # type: ignore[no-any-return]
+
+    def work(row: int, out: queue.Queue[Item]) -> None:
+        for item in _windows_of(clips, row, mel, hop, extractor):
+            if not _put(out, item, stopped):
+                return
+
+    waiting: deque[tuple[queue.Queue[Item], Future[None]]] = deque()
+    with ThreadPoolExecutor(n_workers) as pool:
+        try:
+            for row in range(len(clips)):
+                out: queue.Queue[Item] = queue.Queue(_CHUNKS_WAITING)
+                waiting.append((out, pool.submit(work, row, out)))
+                if len(waiting) > 2 * n_workers:
+                    yield from _take(*waiting.popleft())
+            while waiting:
+                yield from _take(*waiting.popleft())
+        finally:
+            stopped.set()
+            for _, future in waiting:
+                future.cancel()
+
+
+def _windows_of(
+    clips: Clips,
+    row: int,
+    mel: MelOptions,
+    hop: float | None,
+    extractor: Callable[[], Extractor],
+) -> Iterator[Item]:
+    rate, begin, end = mel.sample_rate, float(clips.start_time[row]), clips.end_time[row]
+    n_hop = mel.n_samples if hop is None else max(1, round(hop * rate))
+    times: list[tuple[float, float]] = []
+    features: list[NDArray[np.float32]] = []
+    silent: list[bool] = []
+    reason = ""
+
+    def windows() -> Windows:
+        return Windows(row, np.array(times), np.stack(features), np.array(silent))
+
+    try:
+        blocks = read_blocks(
+            clips.root / str(clips.file[row]),
+            block_time=mel.duration,
+            sample_rate=rate,
+            start_time=begin,
+            end_time=None if np.isnan(end) else float(end),
+        )
+        for start, wave in cut_stream(blocks, mel.n_samples, n_hop):
+            if len(wave) < MIN_DURATION * rate:
+                yield Done(row, _too_short(clips, row))
+                return
+            times.append((begin + start / rate, begin + (start + len(wave)) / rate))
+            features.append(features_of_wave(wave, mel, extractor()))
+            silent.append(is_silent(wave))
+            if len(features) == _CHUNK:
+                yield windows()
+                times, features, silent = [], [], []
+    except AudioError as error:
+        reason = error.reason
+    if features:
+        yield windows()
+    yield Done(row, reason)
+
+
+def _too_short(clips: Clips, row: int) -> str:
+    """The reason in words, as training gives it: of the samples that were recorded."""
+    info = probe(clips.root / str(clips.file[row]))
+    begin, end = float(clips.start_time[row]), float(clips.end_time[row])
+    last = info.n_samples if math.isnan(end) else round(end * info.sample_rate)
+    return too_short(min(last, info.n_samples) - round(begin * info.sample_rate), info.sample_rate)
+
+
+def _put(out: queue.Queue[Item], item: Item, stopped: threading.Event) -> bool:
+    """Hand an item over; False when nobody wants it any more."""
+    while not stopped.is_set():
+        try:
+            out.put(item, timeout=_POLL)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+def _take(out: queue.Queue[Item], future: Future[None]) -> Iterator[Item]:
+    """The items of one clip; an error of ours in its thread is raised here."""
+    while True:
+        try:
+            item = out.get(timeout=_POLL)
+        except queue.Empty:
+            if future.done() and out.empty():
+                future.result()
+                raise RuntimeError("a thread ended without saying so") from None
+            continue
+        yield item
+        if isinstance(item, Done):
+            return

@@ -1,0 +1,204 @@
+"""The verbs of experiments: run, curve, tune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from semisonic import recipes
+from semisonic.cli.parser import command_from
+from semisonic.cli.session import Session, Status, table
+from semisonic.cli.training_verbs import SYNTH
+from semisonic.core import progress
+from semisonic.core.text import count_text
+from semisonic.data.datasets.load import describe_layout
+from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions
+
+if TYPE_CHECKING:
+    from semisonic.experiments.run import ExperimentResult
+
+# ``semisonic run``: a whole experiment from a recipe.
+
+
+STAGES = "stages"
+"""The kind of recipe that is run by stages."""
+
+
+def run(options: RunOptions, session: Session) -> Status:
+    """Run a recipe: train with and without what it tries, cross-validate, compare, report."""
+    session.log = options.output / "log.txt"
+    if session.dry_run:
+        return _run_plan(options, session)
+    file = recipes.find(options.recipe)
+    from semisonic.experiments.recipe import recipe_kind
+    from semisonic.experiments.run import run_recipe
+    from semisonic.experiments.stages import run_stages
+
+    in_stages = recipe_kind(file) == STAGES
+    result = run_stages(options) if in_stages else run_recipe(options)
+    session.say(result.summary())
+    if result.model is not None:
+        _predict(result, result.model, session)
+    return session.failed(result.failures, options.output / "bad_files.csv")
+
+
+def _predict(result: ExperimentResult, model: Path, session: Session) -> None:
+    """Let the trained model hear a few clips of its test fold."""
+    from semisonic.classifier.model_file import open_model
+    from semisonic.classifier.predict import predict_files
+
+    progress.show(False)  # a bar would stand in the middle of the answer
+    truth = [", ".join(labels) for labels in result.examples.labels]
+    n_heard = count_text(len(truth), "clip")
+    session.say(f"\nThe trained model on {n_heard} it has not heard: {', '.join(truth)}")
+    session.say(predict_files(open_model(model), result.examples).summary())
+    session.say(f"For more: semisonic predict {model} FILES")
+
+
+def _run_plan(options: RunOptions, session: Session) -> Status:
+    """Read the recipe, which finds wrong keys, and say how large the experiment is."""
+    file = recipes.find(options.recipe)
+    from semisonic.experiments.recipe import read_recipe, recipe_kind
+    from semisonic.experiments.stages_plan import read_stages
+
+    if recipe_kind(file) == STAGES:
+        stages = read_stages(file, quick=options.quick, changes=options.changes)
+        size = f"{count_text(len(stages.stages), 'stage')}, {count_text(stages.draws, 'draw')}"
+        session.note(f"{file}: {stages.title}; {size}")
+    else:
+        recipe = read_recipe(file, quick=options.quick, changes=options.changes)
+        draws = ", ".join(
+            f"{one.label} in {count_text(one.draws, 'draw')}" for one in recipe.budgets
+        )
+        session.note(
+            f"{file}: {recipe.title}; {count_text(len(recipe.settings), 'setting')}, {draws}"
+        )
+    for name in (options.data, options.unlabelled, options.source):
+        if name is not None and str(name) != SYNTH:
+            session.note(describe_layout(name))
+    return Status.OK
+
+
+def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(table(["recipe", "what it asks"], list(recipes.titles().items())))
+        ctx.exit()
+
+
+run_command = command_from(
+    RunOptions,
+    run,
+    name="run",
+    arguments=("recipe",),
+    examples=[
+        "semisonic run demo -o runs/demo",
+        "semisonic run cae-pretraining --data path/to/esc10 --unlabelled path/to/pool -o runs/cae",
+        "semisonic run recipes/cae-pretraining.toml --quick",
+    ],
+    resumes=True,
+    plans=True,
+)
+run_command.params.append(
+    click.Option(
+        ["--list"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_list_recipes,
+        help="list the recipes that come with the package, and end",
+    )
+)
+
+
+# ``semisonic curve``: accuracy against the number of labels.
+
+
+def curve(options: CurveOptions, session: Session) -> Status:
+    """Answer two questions: how many labels do I need, and do my unlabelled recordings help?
+
+    Classifiers are trained with several numbers of labels per class, with and without the pool,
+    on all folds and several draws of labels.
+    """
+    session.log = options.output / "log.txt"
+    if session.dry_run:
+        for path in (options.data, options.unlabelled):
+            if path is not None and str(path) != SYNTH:
+                session.note(describe_layout(path))
+        return Status.OK
+    from semisonic.experiments.curve import learning_curve
+
+    result = learning_curve(options)
+    session.say(result.summary())
+    return session.failed(result.failures, options.output / "bad_files.csv")
+
+
+curve_command = command_from(
+    CurveOptions,
+    curve,
+    name="curve",
+    arguments=("data",),
+    examples=[
+        "semisonic curve path/to/labelled --unlabelled path/to/pool -o runs/curve",
+        "semisonic curve path/to/labelled --labels 2,4,8 --draws 5",
+    ],
+    resumes=True,
+    plans=True,
+)
+
+
+# ``semisonic tune``: a search over a recipe's options.
+
+
+def tune(options: TuneOptions, session: Session) -> Status:
+    """Search over a recipe's options by results on training clips alone.
+
+    What to search stands in the recipe's [tune] table, or is given with --search. The test folds
+    are set apart; the best settings are left as a recipe, to be measured on them once.
+    """
+    session.log = options.output / "log.txt"
+    if session.dry_run:
+        return _tune_plan(options, session)
+    from semisonic.experiments.tuning import tune as search
+
+    result = search(options)
+    session.say(result.summary())
+    return session.failed(result.failures, options.output / "bad_files.csv")
+
+
+def _tune_plan(options: TuneOptions, session: Session) -> Status:
+    """Read recipe and space, which finds wrong names, and say how large the search is."""
+    from semisonic.experiments.search_space import read_target
+    from semisonic.experiments.tuning import plan_trials
+
+    target = read_target(options)
+    n_trials, _ = plan_trials(options, target)
+    draws = target.recipe.budgets[0].draws
+    session.note(
+        f"{target.file}: {target.recipe.title}; {count_text(n_trials, 'trial')} of "
+        f"{count_text(options.inner_folds, 'inner fold')} in {count_text(draws, 'draw')}, "
+        f"{count_text(len(target.fronts()), 'front end')}"
+    )
+    for one in target.space:
+        session.note(f"  {one.name}: {one}")
+    for name in (options.data, options.unlabelled, options.source):
+        if name is not None and str(name) != SYNTH:
+            session.note(describe_layout(name))
+    return Status.OK
+
+
+tune_command = command_from(
+    TuneOptions,
+    tune,
+    name="tune",
+    arguments=("recipe",),
+    examples=[
+        "semisonic tune tune-demo -o runs/tune",
+        "semisonic tune tune-demo --data path/to/esc10 --trials 40 --test-folds 1",
+        "semisonic tune cae-pretraining --data path/to/esc10 --sampler grid",
+        "semisonic tune my-recipe.toml --search 'setting.train.learning_rate=1e-4..1e-2 log'",
+    ],
+    resumes=True,
+    plans=True,
+)

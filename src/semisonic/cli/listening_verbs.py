@@ -1,0 +1,175 @@
+"""The verbs that use a trained model: predict, detect, listen, export."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from semisonic.classifier.options import PredictOptions
+from semisonic.classifier.use_options import DetectOptions, ExportOptions, ListenOptions
+from semisonic.cli.parser import command_from
+from semisonic.cli.session import Session, Status, table
+
+# ``semisonic predict``: say what is heard in recordings.
+
+
+def predict(options: PredictOptions, session: Session) -> Status:
+    """Say what is heard in recordings of any length."""
+    from semisonic.classifier.predict import predict as work
+
+    session.resumes = options.output is not None
+    result = work(options)
+    session.say(result.summary())
+    if options.output is None:
+        session.note("next: -o predictions.csv writes all rows into a table")
+    return Status.SOME_FAILED if result.failures else Status.OK
+
+
+predict_command = command_from(
+    PredictOptions,
+    predict,
+    name="predict",
+    examples=[
+        "semisonic predict runs/model a.wav b.ogg",
+        "semisonic predict runs/model path/to/recordings --windows --hop 1 -o predictions.csv",
+    ],
+)
+
+
+# ``semisonic detect``: find sounds in long recordings.
+
+
+def detect(options: DetectOptions, session: Session) -> Status:
+    """Find sounds in recordings of any length: from when to when.
+
+    Scores are kept in the run folder. An interrupted run goes on with the same command; the same
+    folder with another threshold, gap, classes or more recordings takes seconds.
+    """
+    session.log = options.output / "log.txt"
+    from semisonic.classifier.detection.detect import run_detect as work
+
+    result = work(options)
+    session.say(result.summary())
+    session.note(
+        f"next: open {options.output / 'detections.html'}; the same command with another "
+        "--threshold takes seconds"
+    )
+    return Status.SOME_FAILED if result.failures else Status.OK
+
+
+detect_command = command_from(
+    DetectOptions,
+    detect,
+    name="detect",
+    examples=[
+        "semisonic detect runs/model night.wav -o runs/night",
+        "semisonic detect runs/model path/to/recordings --threshold 0.7 --min-duration 0.3",
+        "semisonic detect runs/model path/to/recordings --format csv,raven,audacity",
+        "semisonic detect runs/model recordings --classes owl --classes fox --merge-gap 2",
+    ],
+    resumes=True,
+)
+
+
+# ``semisonic listen``: name sounds as they are heard.
+
+
+def listen(options: ListenOptions, session: Session) -> Status:
+    """Name sounds as they are heard: events as lines of JSON.
+
+    Each event gives a line when it begins and one when it ends. What was skipped, lost or late is
+    said on standard error, with a summary at the end. Ctrl-C ends it.
+    """
+    if options.list_devices:
+        return _list_devices(session)
+    from semisonic.classifier.live.listen import listen_to
+
+    with _terminated_like_interrupted() as signals:
+        result = listen_to(options, session.say, session.note)
+    if result.was_stopped and not signals:
+        raise KeyboardInterrupt
+    return Status.SOME_FAILED if result.n_failed else Status.OK
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[list[int]]:
+    """Within the block, what ``kill`` and ``systemctl stop`` send ends the stream as Ctrl-C does.
+
+    The list holds the signals that came.
+    """
+    came: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _list_devices(session: Session) -> Status:
+    from semisonic.audio.live import list_devices
+
+    found = list_devices()
+    if not found:
+        session.say("no microphone found")
+        return Status.OK
+    rows = [
+        [one.number, one.name, one.n_channels, one.sample_rate, "default" * one.is_default]
+        for one in found
+    ]
+    session.say(table(["number", "name", "channels", "rate Hz", ""], rows))
+    return Status.OK
+
+
+listen_command = command_from(
+    ListenOptions,
+    listen,
+    name="listen",
+    optional=("model",),
+    examples=[
+        "semisonic listen runs/model",
+        "semisonic listen --list-devices",
+        "semisonic listen runs/model --input recording.wav --speed 0 --scores",
+        "semisonic listen runs/model --input - --format s16le --rate 16000",
+        "semisonic listen runs/model --classes siren --min-duration 2 --on-event './alarm.sh'",
+    ],
+)
+
+
+# ``semisonic export``: a trained model as a file that needs neither Semisonic nor torch.
+
+
+def export(options: ExportOptions, session: Session) -> Status:
+    """Write a trained model for use without Semisonic: samples in, scores out.
+
+    The file is compared with the model on sounds before it is kept, and both are timed. ONNX needs
+    the extra 'export': pip install 'semisonic[export]'.
+    """
+    from semisonic.classifier.export.export import export_file as work
+
+    result = work(options)
+    session.say(result.summary())
+    return session.failed(result.failures)
+
+
+export_command = command_from(
+    ExportOptions,
+    export,
+    name="export",
+    examples=[
+        "semisonic export runs/model -o model.onnx",
+        "semisonic export runs/model -o model.onnx --embeddings --check-on path/to/labelled",
+        "semisonic export runs/model -o small.onnx --quantize int8 --calibrate-on path/to/some",
+        "semisonic export runs/model --to torch -o model.pt2",
+    ],
+)

@@ -1,0 +1,345 @@
+"""The verbs that learn and measure: pretrain, train, convert, find-rate, evaluate, calibrate,
+suspects.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from semisonic.audio.remote import url_of
+from semisonic.classifier.options import (
+    CalibrateOptions,
+    ConvertOptions,
+    EvaluateOptions,
+    FindRateOptions,
+    PretrainOptions,
+    TrainOptions,
+)
+from semisonic.classifier.use_options import SuspectsOptions
+from semisonic.cli.parser import command_from
+from semisonic.cli.session import Session, Status
+from semisonic.core.options import changed
+from semisonic.core.shards import member_of
+from semisonic.data.datasets.load import describe_layout
+from semisonic.data.options import SynthOptions
+from semisonic.data.synth.dataset import make_synth
+
+# What ``pretrain``, ``train`` and ``evaluate`` have in common at the command line.
+
+
+T = TypeVar("T")
+SYNTH = "synth"
+
+
+class VerbResult(Protocol):
+    """What a function behind a verb gives back."""
+
+    @property
+    def failures(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be used, with reasons."""
+
+    def summary(self) -> str:
+        """What a person wants to know."""
+
+
+def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -> T:
+    """Point errors to the run's log, and put the path of the set for the word 'synth'.
+
+    ``labelled`` and ``pool`` are the names of the options that take a path of labelled and of
+    unlabelled recordings. In a dry run it is said how each path would be read.
+    """
+    output: Path = getattr(options, "output")  # noqa: B009
+    session.log = output / "log.txt"
+    given = {
+        name: (path, part)
+        for name, part in ((labelled, "labels.csv"), (pool, "pool"))
+        if name and (path := getattr(options, name)) is not None
+    }
+    made = {name: part for name, (path, part) in given.items() if str(path) == SYNTH}
+    if session.dry_run:
+        for name in given.keys() - made.keys():
+            session.note(describe_layout(given[name][0]))
+        return options
+    for name in given.keys() - made.keys():
+        path = given[name][0]
+        if not path.exists() and member_of(path) is None and url_of(path) is None:
+            describe_layout(path)  # which says what is wrong, before torch is loaded
+    if made:
+        session.note(f"the embedded sounds are in {output.parent / SYNTH}")
+    return with_synth(options, labelled, pool)
+
+
+def with_synth(options: T, labelled: str = "", pool: str = "") -> T:
+    """The options with the embedded sounds, made beside the run folder, for the word 'synth'."""
+    parts = {labelled: "labels.csv", pool: "pool"}
+    folder = Path(getattr(options, "output")).parent / SYNTH  # noqa: B009
+    paths = {
+        name: folder / part
+        for name, part in parts.items()
+        if name and str(getattr(options, name)) == SYNTH
+    }
+    if not paths:
+        return options
+    make_synth(folder, SynthOptions())
+    return changed(options, **paths)
+
+
+def say_plan(options: TrainOptions, session: Session) -> Status:
+    """Say the method, its steps, the time and the disk; nothing is written."""
+    if SYNTH in map(str, (options.data, options.unlabelled)):
+        session.note("the synthetic data set would be made first; what is learned depends on it")
+        return Status.OK
+    from semisonic.classifier.planning import plan_training
+
+    for line in plan_training(options).lines():
+        session.say(f"# {line}")
+    return Status.OK
+
+
+def finish(result: VerbResult, output: Path, session: Session, then: str = "") -> Status:
+    """Print the summary and what comes next; the exit status tells whether files failed."""
+    session.say(result.summary())
+    session.note(f"run folder: {output}")
+    if then:
+        session.note(f"next: {then}")
+    return Status.SOME_FAILED if result.failures else Status.OK
+
+
+# ``semisonic pretrain``: learn an encoder from recordings without labels.
+
+
+def pretrain(options: PretrainOptions, session: Session) -> Status:
+    """Learn an encoder from recordings without labels.
+
+    An auto-encoder learns to draw spectrograms again from a narrow code, or to clean or complete
+    them; or an encoder learns to know two views of a clip as one (--objective). The encoder is
+    saved, and 'semisonic train --encoder' starts from it.
+    """
+    options = begin(options, session, pool="data")
+    if session.dry_run:
+        return Status.OK
+    from semisonic.classifier.pretrain import pretrain as work
+
+    return finish(
+        work(options),
+        options.output,
+        session,
+        f"semisonic train LABELLED --encoder {options.output}",
+    )
+
+
+pretrain_command = command_from(
+    PretrainOptions,
+    pretrain,
+    name="pretrain",
+    arguments=("data",),
+    examples=[
+        "semisonic pretrain path/to/recordings -o runs/encoder",
+        'semisonic pretrain path/to/recordings --model "(32)5c-2p-64fc" --epochs 20',
+        "semisonic pretrain path/to/recordings --objective simclr --epochs 60",
+        "semisonic pretrain synth -o runs/encoder",
+    ],
+    resumes=True,
+    plans=True,
+)
+
+
+# ``semisonic train``: a classifier from labelled recordings.
+
+
+def train(options: TrainOptions, session: Session) -> Status:
+    """Train a classifier from labelled recordings.
+
+    With --encoder it starts from what 'semisonic pretrain' learned; with --unlabelled it learns
+    an encoder from those recordings first. With --encoder of a classifier and --freeze-epochs a
+    new class layer learns alone for a while, then all of the network.
+    """
+    options = begin(options, session, labelled="data", pool="unlabelled")
+    if session.dry_run:
+        return say_plan(options, session)
+    from semisonic.classifier.train import train as work
+
+    return finish(
+        work(options),
+        options.output,
+        session,
+        f"semisonic evaluate {options.output} LABELLED for clips it has not heard, or "
+        f"semisonic predict {options.output} RECORDINGS",
+    )
+
+
+train_command = command_from(
+    TrainOptions,
+    train,
+    name="train",
+    arguments=("data",),
+    examples=[
+        "semisonic train path/to/labelled -o runs/model",
+        "semisonic train path/to/labelled --encoder runs/encoder --labels-per-class 4",
+        "semisonic train path/to/labelled --unlabelled path/to/pool --epochs 50",
+    ],
+    resumes=True,
+    plans=True,
+)
+
+
+# ``semisonic convert``: an encoder out of a published network's weight file.
+
+
+def convert(options: ConvertOptions, session: Session) -> None:
+    """Make an encoder of a published network's weight file, for 'semisonic train --encoder'.
+
+    Nothing is downloaded, and nothing in the file is run. The encoder says what it was trained
+    on, and so does every model that starts from it.
+    """
+    from semisonic.classifier.starting_encoder import convert as work
+
+    session.say(work(options).summary())
+
+
+convert_command = command_from(
+    ConvertOptions,
+    convert,
+    name="convert",
+    examples=[
+        "semisonic convert yamnet yamnet.onnx -o yamnet.encoder",
+        "semisonic convert cnn14 Cnn14_mAP=0.431.pth -o cnn14.encoder --duration 10",
+    ],
+)
+
+
+# ``semisonic find-rate``: which learning rate to train with.
+
+
+def find_rate(options: FindRateOptions, session: Session) -> Status:
+    """Find a learning rate for a training with the same options.
+
+    The rate rises from step to step of a short training that is not kept; 'semisonic train' is
+    not changed by it. With --freeze-epochs the encoder is frozen meanwhile.
+    """
+    options = begin(options, session, labelled="data", pool="unlabelled")
+    if session.dry_run:
+        return say_plan(options, session)
+    from semisonic.classifier.find_rate import find_rate as work
+
+    return finish(work(options), options.output, session)
+
+
+find_rate_command = command_from(
+    FindRateOptions,
+    find_rate,
+    name="find-rate",
+    arguments=("data",),
+    examples=[
+        "semisonic find-rate path/to/labelled --method supervised -o runs/rate",
+        "semisonic find-rate path/to/labelled --method supervised --encoder runs/other "
+        "--freeze-epochs 5",
+    ],
+    resumes=True,
+    plans=True,
+)
+
+
+# ``semisonic evaluate``: measure a classifier on labelled recordings.
+
+
+def evaluate(options: EvaluateOptions, session: Session) -> Status:
+    """Measure a classifier on labelled recordings that it has not heard, and write a report."""
+    options = begin(options, session, labelled="data")
+    if session.dry_run:
+        return Status.OK
+    from semisonic.classifier.evaluate import evaluate as work
+
+    result = work(options)
+    if not options.json:
+        return finish(result, options.output, session)
+    for remark in result.remarks():
+        session.note(remark)
+    session.say(json.dumps(result.numbers, indent=2, ensure_ascii=False))
+    return session.failed(result.failures, options.output / "bad_files.csv", "clip")
+
+
+evaluate_command = command_from(
+    EvaluateOptions,
+    evaluate,
+    name="evaluate",
+    arguments=("data",),
+    examples=[
+        "semisonic evaluate runs/model path/to/test -o runs/test",
+        "semisonic evaluate runs/model path/to/esc10 --fold 5 --json",
+    ],
+    resumes=True,
+    plans=True,
+)
+
+
+# ``semisonic calibrate``: scores that mean what they say.
+
+
+def calibrate(options: CalibrateOptions, session: Session) -> Status:
+    """Make a classifier's scores mean what they say, by clips that it was not trained on.
+
+    The run folder gets a new model: its scores are calibrated, each class has a threshold, and
+    sounds that are like nothing it has learned can be called unknown. The page shows what was
+    reached, and for which classes there were too few clips. The model given stays as it is.
+    """
+    options = begin(options, session, labelled="data")
+    if session.dry_run:
+        return Status.OK
+    from semisonic.classifier.calibrate import calibrate as work
+
+    return finish(
+        work(options),
+        options.output,
+        session,
+        f"semisonic predict {options.output} RECORDINGS --unknown",
+    )
+
+
+calibrate_command = command_from(
+    CalibrateOptions,
+    calibrate,
+    name="calibrate",
+    arguments=("data",),
+    examples=[
+        "semisonic calibrate runs/model path/to/validation -o runs/calibrated",
+        "semisonic calibrate runs/model path/to/esc10 --fold 4 --precision 0.95",
+        "semisonic calibrate runs/model labels.csv --method temperature --unknown none",
+    ],
+    resumes=True,
+    plans=True,
+)
+
+
+# ``semisonic suspects``: labels that look wrong.
+
+
+def suspects(options: SuspectsOptions, session: Session) -> Status:
+    """Find labels that look wrong, to be listened to.
+
+    Each label is judged by models that learned from other recordings only. The list, the most
+    suspicious first, is written as a table and as a page with players. No label is changed.
+    """
+    options = begin(options, session, labelled="data")
+    if session.dry_run:
+        return Status.OK
+    from semisonic.classifier.suspects import suspects as work
+
+    return finish(work(options), options.output, session)
+
+
+suspects_command = command_from(
+    SuspectsOptions,
+    suspects,
+    name="suspects",
+    arguments=("data",),
+    examples=[
+        "semisonic suspects path/to/labelled -o runs/suspects",
+        "semisonic suspects path/to/esc10 --repeats 3 --most 40",
+        "semisonic suspects labels.csv --group site --model small --loss lq",
+    ],
+    resumes=True,
+    plans=True,
+)

@@ -1,0 +1,202 @@
+"""Files that are written whole or not at all, and the formats of the small ones: CSV, JSON."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from semisonic.core.shards import member_of, read_member
+
+# Files that are either whole or not there.
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; move it there when the block succeeds.
+
+    What the system refuses, such as more bytes on a full disk, is told of ``path``.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    end = f".{os.getpid()}.part"
+    # A name may have 255 bytes; a name of so many still gets a temporary one.
+    start = target.name.encode("utf-8", "surrogateescape")[: 254 - len(end)]
+    temporary = target.with_name(f".{start.decode('utf-8', 'ignore')}{end}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.filename in (None, str(temporary), temporary):
+            error.filename, error.filename2 = str(target), None
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a UTF-8 text file atomically.
+
+    What is no Unicode in a file's name (see :func:`to_bytes`) is written as ``\\udcff``, which
+    JSON reads back.
+    """
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a JSON file atomically, readable by people."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def write_csv(
+    path: str | os.PathLike[str],
+    headers: Sequence[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    errors: str = "backslashreplace",
+) -> None:
+    """Write a CSV file atomically: a line of headers, then the rows; see :func:`csv_line`.
+
+    What is no Unicode in a file's name is written as ``\\udcff``; with ``errors=
+    "surrogateescape"`` it keeps its bytes.
+    """
+    with (
+        replacing(path) as part,
+        part.open("w", encoding="utf-8", errors=errors, newline="") as stream,
+    ):
+        stream.write(csv_line(headers))
+        stream.writelines(map(csv_line, rows))
+
+
+def csv_line(cells: Iterable[object]) -> str:
+    """A line of CSV, with its end; no cell of it is a formula to a spreadsheet.
+
+    A text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return gets a ``'`` in
+    front, as a spreadsheet's own mark of a text. Numbers stay as they are.
+    """
+    line = io.StringIO()
+    # So that a cell with a carriage return is quoted, too.
+    csv.writer(line, lineterminator="\r\n").writerow(map(guarded, cells))
+    return line.getvalue()[:-2] + "\n"
+
+
+def guarded(cell: object) -> object:
+    """A cell as it is written: see :func:`csv_line`."""
+    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
+
+
+def unguarded(cell: str) -> str:
+    """A cell as it was before :func:`guarded`."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """The rows of a file of :func:`write_csv`, by column; a short row has empty cells."""
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        rows = csv.DictReader(stream, restval="")
+        return [{unguarded(k): unguarded(cell) for k, cell in row.items() if k} for row in rows]
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a UTF-8 JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def digest(*parts: object) -> str:
+    """A short, stable hash (16 hex digits) of plain values.
+
+    Options count with every field they have. What is no plain value has no hash: its text might
+    leave something out.
+
+    Raises
+    ------
+    TypeError
+        For anything but texts, numbers, paths, options, and lists and mappings of them.
+    """
+    text = "\x1f".join(
+        part if isinstance(part, str) else json.dumps(part, default=_plain) for part in parts
+    )
+    return hashlib.sha256(to_bytes(text)).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it, for one that JSON does not know."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {type(value).__name__: fields}
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no plain value and cannot be hashed")
+
+
+def to_bytes(text: str) -> bytes:
+    """The UTF-8 bytes of a text; names of files that are no Unicode keep their bytes."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of the bytes of a file, or of a member of a shard."""
+    found = member_of(path)
+    if found is not None:
+        return hashlib.sha256(read_member(found)).hexdigest()
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+# Reading and writing at a place of an open file that threads share, on every system.
+
+
+_position = threading.Lock()
+"""Held while threads share the one position that a file has where there is no ``pread``."""
+
+
+def read_at(descriptor: int, n_bytes: int, offset: int) -> bytes:
+    """The bytes at a place of an open file; fewer where the file ends. Threads may share it."""
+    data = bytearray()
+    while len(data) < n_bytes:
+        more = _pread(descriptor, n_bytes - len(data), offset + len(data))
+        if not more:
+            break
+        data += more
+    return bytes(data)
+
+
+def write_at(descriptor: int, view: memoryview, offset: int) -> None:
+    """Write bytes to a place of an open file. Threads may share it."""
+    while view:
+        n = _pwrite(descriptor, view, offset)
+        view, offset = view[n:], offset + n
+
+
+def _pread(descriptor: int, n_bytes: int, offset: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, n_bytes, offset)
+    with _position:  # Windows
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.read(descriptor, n_bytes)
+
+
+def _pwrite(descriptor: int, view: memoryview, offset: int) -> int:
+    if hasattr(os, "pwrite"):
+        return os.pwrite(descriptor, view, offset)
+    with _position:  # Windows
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.write(descriptor, view)

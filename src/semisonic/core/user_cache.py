@@ -1,0 +1,127 @@
+"""The user's cache: what takes long to make and depends on nobody's recordings.
+
+It lies in one place for all runs, so that it is made once. Everything in it can be made again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from semisonic.core.errors import OptionError
+from semisonic.core.options import option
+
+VARIABLE = "SEMISONIC_CACHE"
+"""Environment variable that names the folder, in place of the platform's."""
+
+MARK = "CACHE.txt"
+_TEXT = "Made by semisonic; everything here can be deleted ('semisonic cache clear').\n"
+
+
+@dataclass(frozen=True)
+class CacheOptions:
+    """List or clear the user's cache."""
+
+    action: str = option("list", "what to do", choices=("list", "clear"))
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """A part of the cache: its name in the folder, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+def user_cache() -> Path:
+    """The folder of the user's cache, which need not exist yet.
+
+    It is what ``SEMISONIC_CACHE`` names, else ``semisonic`` in the platform's folder for caches:
+    ``$XDG_CACHE_HOME`` or ``~/.cache``, ``~/Library/Caches`` on macOS, ``%LOCALAPPDATA%`` on
+    Windows.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")).expanduser() / "semisonic"
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches/semisonic").expanduser()
+    # As the standard has it, a path that is not absolute is none.
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path("~/.cache").expanduser()) / "semisonic"
+
+
+def cache_part(name: str) -> Path:
+    """A folder of the user's cache; it is made.
+
+    Raises
+    ------
+    OptionError
+        When the folder cannot be made.
+    """
+    part = user_cache() / name
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        mark = user_cache() / MARK
+        if not mark.exists():
+            mark.write_text(_TEXT, encoding="utf-8")
+    except OSError as error:
+        raise OptionError(
+            f"{part}: cannot be made: {error.strerror}; name a folder that can be written to with "
+            f"the environment variable {VARIABLE}"
+        ) from error
+    return part
+
+
+def disk_size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; links are not followed."""
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size
+    return sum(disk_size(one) for one in path.iterdir())
+
+
+def in_megabytes(size: int) -> str:
+    """A size as people read it."""
+    return f"{size / 1e6:.1f} MB" if size < 1e8 else f"{size / 1e6:,.0f} MB"
+
+
+def cache_entries() -> list[CacheEntry]:
+    """What the cache holds, the largest first: a row for each part and each thing in it."""
+    folder = user_cache()
+    if not (folder / MARK).is_file():
+        return []
+    things = (one for part in folder.iterdir() if part.is_dir() for one in part.iterdir())
+    found = [
+        CacheEntry(one.relative_to(folder).as_posix(), disk_size(one))
+        for one in things
+        if not one.name.startswith(".")
+    ]
+    return sorted(found, key=lambda one: (-one.size, one.name))
+
+
+def clear_cache() -> int:
+    """Delete all that the cache holds; the bytes that this frees.
+
+    Raises
+    ------
+    OptionError
+        When the folder holds files and is no cache of ours.
+    """
+    folder = user_cache()
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return 0
+    if not (folder / MARK).is_file():
+        raise OptionError(
+            f"{folder}: holds files, but no {MARK}, so it is no cache of semisonic and nothing was "
+            f"deleted; see the environment variable {VARIABLE}"
+        )
+    freed = 0
+    for part in folder.iterdir():
+        if part.is_dir() and not part.is_symlink():
+            freed += disk_size(part)
+            shutil.rmtree(part)
+    return freed

@@ -1,0 +1,532 @@
+"""Batches: which rows at which step, gathered on a device, with features from a store or computed
+when a batch asks for them.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.progress import bar
+from semisonic.core.seeds import derive, generator
+from semisonic.data.clips import Clips
+from semisonic.data.feature_store import FeatureStore, Shape
+from semisonic.data.sample_store import SAMPLE_BYTES, SampleStore
+
+# Rows of a large array as one float32 tensor on a device.
+
+
+RESIDENT_BYTES = 2 << 30
+"""Bytes of features that may be kept on a device other than the CPU."""
+
+_COPY_ROWS = 1024
+
+
+class RowGatherer:
+    """A function from row numbers to features.
+
+    On the CPU the rows are copied out of the (mapped) array in the order in which they lie
+    there, which is kinder to a disk, and converted in one go. On another device they are
+    taken from a copy that stays there, if it is not larger than ``resident_bytes``; else they
+    are read into pinned memory, from which a graphics card fetches them by itself.
+
+    Parameters
+    ----------
+    array : ndarray of float16 or float32, shape (n, ...)
+        All features.
+    rows : ndarray of int64
+        The rows that will be asked for.
+    device : torch.device
+        Where the results shall be.
+    resident_bytes : int
+        See above.
+    """
+
+    def __init__(
+        self,
+        array: NDArray[np.floating],
+        rows: NDArray[np.int64],
+        device: torch.device,
+        resident_bytes: int,
+    ) -> None:
+        if array.dtype not in (np.float16, np.float32):
+            raise DataError(f"features: found {array.dtype}, expected float16 or float32")
+        self._array = np.asarray(array)
+        self._device = device
+        self._kept: Tensor | None = None
+        self._kept_rows = np.unique(rows)
+        n_bytes = len(self._kept_rows) * int(np.prod(array.shape[1:])) * array.itemsize
+        if device.type != "cpu" and n_bytes <= resident_bytes:
+            self._kept = self._copy_to_device()
+
+    def __call__(self, rows: NDArray[np.int64]) -> Tensor:
+        """The rows in the order given, shape (rows, ...)."""
+        if self._kept is not None:
+            place = torch.from_numpy(np.searchsorted(self._kept_rows, rows)).to(self._device)
+            return self._kept[place].float()
+        return self._read(rows).to(self._device, non_blocking=True).float()
+
+    def _read(self, rows: NDArray[np.int64]) -> Tensor:
+        part = np.empty((len(rows), *self._array.shape[1:]), self._array.dtype)
+        for i in np.argsort(rows, kind="stable").tolist():
+            part[i] = self._array[rows[i]]
+        read = torch.from_numpy(part)
+        return read.pin_memory() if self._device.type == "cuda" else read
+
+    def _copy_to_device(self) -> Tensor:
+        kept = torch.from_numpy(np.empty(0, self._array.dtype)).to(self._device)
+        kept = kept.new_empty((len(self._kept_rows), *self._array.shape[1:]))
+        for start in range(0, len(kept), _COPY_ROWS):
+            rows = self._kept_rows[start : start + _COPY_ROWS]
+            kept[start : start + len(rows)] = self._read(rows).to(self._device)
+        return kept
+
+
+# Features that are computed when a batch asks for them, from samples that stay on a device.
+#
+# On a processor a spectrogram takes longer than a training step of a small network, so features
+# are computed once and kept. On a graphics card it is the other way round: thousands of clips
+# fit its memory as 16-bit samples, the front end takes a fraction of a step, and nothing has to
+# be computed before the training begins. :class:`InBatch` stands in for a table of features, so
+# that streams, objectives and scores notice nothing.
+#
+# This file imports torch; ``semisonic.data`` does not import this file.
+
+
+SHARE_OF_ROOM = 0.6
+"""Share of a device's free memory that samples may take: the network needs the rest."""
+
+FULL_SCALE = 32768.0
+
+_COPY_SAMPLE_ROWS = 512
+
+log = logging.getLogger(__name__)
+
+
+class OnTheFlyFeatures:
+    """The features of a sample store's clips, computed batch by batch.
+
+    Read like an array of float32, shape (n, channel, mel, frame): ``len``, ``shape`` and rows by
+    index. :meth:`batch` gives them as a tensor without a way through the processor.
+
+    Parameters
+    ----------
+    samples : SampleStore
+        The clips, a row each.
+    front_end : nn.Module
+        Waves, float32 of shape (batch, n_samples), to features, shape (batch, *shape).
+    shape : (channel, mel, frame)
+        Of one clip.
+    n_samples : int
+        Clips are cut to this length, or followed by silence.
+    device : str or torch.device
+        Where features are computed.
+    resident : bool, optional
+        Keep all samples on the device. If not given, they stay where they are on a processor
+        (the system keeps what it reads in memory), and on another device they are kept if
+        they need no more than :data:`SHARE_OF_ROOM` of its free memory; else each batch is
+        read into pinned memory and copied.
+
+    Attributes
+    ----------
+    clips : Clips
+        Those of the sample store, row by row.
+    """
+
+    def __init__(
+        self,
+        samples: SampleStore,
+        front_end: nn.Module,
+        shape: Shape,
+        n_samples: int,
+        device: str | torch.device,
+        *,
+        resident: bool | None = None,
+    ) -> None:
+        self.samples, self.device = samples, torch.device(device)
+        self.front_end = front_end.eval()
+        self._shape, self._n_samples, self._resident = shape, int(n_samples), resident
+        self._kept: Tensor | None = None
+        self._scale: Tensor | None = None
+
+    @property
+    def clips(self) -> Clips:
+        """Row by row."""
+        return self.samples.clips
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the table that it stands in for."""
+        return (len(self), *self._shape)
+
+    @property
+    def n_bytes(self) -> int:
+        """What all samples take on the device."""
+        return len(self) * self._n_samples * SAMPLE_BYTES
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """Features of the rows chosen, in ordinary memory, shape (rows, channel, mel, frame)."""
+        index = np.arange(len(self))[rows]
+        found: NDArray[np.float32] = self.batch(np.atleast_1d(index)).cpu().numpy()
+        return found[0] if index.ndim == 0 else found
+
+    def batch(self, rows: ArrayLike, device: str | torch.device | None = None) -> Tensor:
+        """Features of some rows.
+
+        Parameters
+        ----------
+        rows : array of int
+        device : str or torch.device, optional
+            Where the result shall be; where it is computed, by default.
+
+        Returns
+        -------
+        Tensor of float32, shape (rows, channel, mel, frame)
+        """
+        index = np.asarray(rows, np.int64)
+        if not len(index):
+            return torch.zeros(0, *self._shape, device=device or self.device)
+        with torch.no_grad():
+            waves = self.waves(index)
+            found: Tensor = self.front_end(waves)
+        return found.float() if device is None else found.float().to(device)
+
+    def waves(self, rows: NDArray[np.int64]) -> Tensor:
+        """Samples of some rows with full scale ±1, on the device, shape (rows, n_samples)."""
+        scale = self._settled()
+        if self._kept is None:
+            place = torch.from_numpy(rows)
+            whole = self._from_host(rows)
+        else:
+            place = torch.from_numpy(rows).to(self.device, non_blocking=True)
+            whole = self._kept.index_select(0, place)
+        return whole.float() * scale[place.to(self.device)][:, None]
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether all samples stay on the device."""
+        self._settled()
+        return self._kept is not None
+
+    def __repr__(self) -> str:
+        return f"InBatch({len(self)} clips of {self._shape}, computed on {self.device})"
+
+    def __getstate__(self) -> Mapping[str, Any]:
+        """Everything but the samples, which another process puts on its device itself."""
+        front_end = copy.deepcopy(self.front_end).cpu()
+        return {**self.__dict__, "front_end": front_end, "_kept": None, "_scale": None}
+
+    def _settled(self) -> Tensor:
+        """At the first use put the samples on the device, or settle for batches; the scales."""
+        if self._scale is None:
+            with torch.inference_mode(False):
+                self.front_end.to(self.device)
+                resident = self._resident
+                if resident is None:
+                    resident = self.device.type != "cpu" and self._fits()
+                if resident:
+                    self._kept = self._copied()
+                scale = torch.from_numpy((self.samples.scale / FULL_SCALE).astype(np.float32))
+                self._scale = scale.to(self.device)
+        return self._scale
+
+    def _fits(self) -> bool:
+        room = free_memory(self.device)
+        if self.n_bytes <= SHARE_OF_ROOM * room:
+            return True
+        log.warning(
+            "the samples of %d clips take %.2f GB and '%s' has %.2f GB free, of which they may "
+            "take %.0f %%: each batch is copied there instead, which is slower",
+            len(self),
+            self.n_bytes / 1e9,
+            self.device,
+            room / 1e9,
+            100 * SHARE_OF_ROOM,
+        )
+        return False
+
+    def _copied(self) -> Tensor:
+        kept = torch.empty(len(self), self._n_samples, dtype=torch.int16, device=self.device)
+        with bar(len(self), f"samples to {self.device}", "clip") as shown:
+            for start in range(0, len(self), _COPY_SAMPLE_ROWS):
+                rows = np.arange(start, min(start + _COPY_SAMPLE_ROWS, len(self)))
+                kept[start : start + len(rows)] = self._from_host(rows)
+                shown.update(len(rows))
+        return kept
+
+    def _from_host(self, rows: NDArray[np.int64]) -> Tensor:
+        """Samples read from the store, in the order in which they lie there, and copied over."""
+        pinned = self.device.type == "cuda"
+        part = torch.zeros(len(rows), self._n_samples, dtype=torch.int16, pin_memory=pinned)
+        values = part.numpy()
+        for place in np.argsort(rows, kind="stable").tolist():
+            wave = self.samples[int(rows[place])][: self._n_samples]
+            values[place, : len(wave)] = wave
+        return part.to(self.device, non_blocking=pinned)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device; for other devices than CUDA's, in this machine."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+# Streams of batches: which rows at which step, and nothing to remember.
+#
+# A stream is a function of the step number. The order of an epoch is drawn from the seed, the
+# stream's name and the epoch; so a run that is resumed at step 1234 sees the same batches as
+# one that was never stopped, and streams of several names do not disturb each other.
+#
+# This file imports torch; ``semisonic.data`` does not import this file.
+
+
+Transform = Callable[[Tensor, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A part of the data.
+
+    Attributes
+    ----------
+    x : Tensor of float32, shape (batch, channel, mel, frame)
+        Features, on the stream's device.
+    y : Tensor or None
+        Targets, on the stream's device: int64 of shape (batch,), float32 of shape
+        (batch, class), or None for a stream without.
+    row : Tensor of int64, shape (batch,)
+        Rows of the feature store, on the CPU.
+    """
+
+    x: Tensor
+    y: Tensor | None
+    row: Tensor
+
+
+class Stream:
+    """Batches of some rows, epoch after epoch, as a function of the step number.
+
+    Each epoch holds every row exactly once. A last batch of fewer than ``min_batch`` rows is
+    merged with the one before it, because batch normalisation cannot work on a single row;
+    so an epoch has ``ceil(n / batch_size)`` steps, or one less.
+
+    Parameters
+    ----------
+    features : FeatureStore, InBatch or ndarray, shape (n, channel, mel, frame)
+        float16 or float32. Read from the file on a CPU (the system keeps what fits into
+        memory). On another device the rows used are kept on the device if they need no
+        more than ``resident_bytes``. Those of an :class:`~semisonic.data.batches.OnTheFlyFeatures` are
+        computed for each batch.
+    rows : array of int
+        The rows to use.
+    batch_size : int
+        Rows of a batch, over all processes.
+    seed : int
+        Of the order and of the transform.
+    target : ndarray, optional
+        For *all* rows of ``features``: class numbers (n,), or one column per class (n, K).
+    shuffle : bool
+        Draw a new order each epoch, or keep that of ``rows``.
+    device : str or torch.device
+        Where the batches shall be.
+    name : str
+        Streams of different names have different orders.
+    min_batch : int
+        The smallest last batch; with ``torchrun``, at least the number of processes.
+    transform : callable, optional
+        ``transform(x, generator) -> x`` for augmentation. The generator, on the stream's
+        device, depends on seed, name, step and rank alone.
+    resident_bytes : int
+        See ``features``.
+    missing_ok : bool
+        Let rows without a label (class number -1) be among those used.
+
+    Attributes
+    ----------
+    steps_per_epoch : int
+    """
+
+    def __init__(
+        self,
+        features: FeatureStore | OnTheFlyFeatures | NDArray[np.floating],
+        rows: ArrayLike,
+        *,
+        batch_size: int,
+        seed: int,
+        target: NDArray[np.int64] | NDArray[np.float32] | None = None,
+        shuffle: bool = True,
+        device: str | torch.device = "cpu",
+        name: str = "labelled",
+        min_batch: int = 2,
+        transform: Transform | None = None,
+        resident_bytes: int = RESIDENT_BYTES,
+        missing_ok: bool = False,
+    ) -> None:
+        self.rows = check_rows(rows, len(features), name)
+        if batch_size < 1:
+            raise OptionError(f"batch_size of '{name}': found {batch_size}, expected 1 or more")
+        self.batch_size, self.seed, self.name = batch_size, seed, name
+        self.shuffle, self.transform = shuffle, transform
+        self.device = torch.device(device)
+        self._target = target
+        if target is not None:
+            self._target = check_target(target, len(features), self, missing_ok)
+        self._gather = gather_of(features, self.rows, self.device, resident_bytes)
+        self._starts = batch_starts(len(self.rows), batch_size, min_batch)
+        self._smallest = min(np.diff([*self._starts, len(self.rows)]).tolist())
+        self._order: tuple[int, NDArray[np.int64]] = (-1, self.rows)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches that hold every row once."""
+        return len(self._starts)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"Stream({self.name}: {len(self)} rows, {self.steps_per_epoch} steps per epoch)"
+
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """The batch of a step, or one process's part of it.
+
+        Parameters
+        ----------
+        step : int
+            From 0, over all epochs.
+        rank, world : int
+            This process and the number of processes. Their parts are disjoint and make up
+            the batch of the step.
+
+        Raises
+        ------
+        DataError
+            At the first step already, if some batch has fewer rows than there are processes.
+        """
+        epoch, k = divmod(step, self.steps_per_epoch)
+        self._check_part(step, rank, world)
+        order = self.order(epoch)
+        end = self._starts[k + 1] if k + 1 < len(self._starts) else len(order)
+        rows = order[self._starts[k] : end][rank::world]
+        x = self._gather(rows)
+        if self.transform is not None:
+            numbers = torch.Generator(device=self.device)
+            numbers.manual_seed(derive(self.seed, self.name, "transform", step, rank))
+            x = self.transform(x, numbers)
+        y = None if self._target is None else torch.from_numpy(self._target[rows]).to(self.device)
+        return Batch(x, y, torch.from_numpy(rows.copy()))
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The rows of an epoch in their order, shape (n,)."""
+        if not self.shuffle:
+            return self.rows
+        if self._order[0] != epoch:
+            numbers = generator(self.seed, self.name, epoch)
+            self._order = (epoch, numbers.permutation(self.rows))
+        return self._order[1]
+
+    def _check_part(self, step: int, rank: int, world: int) -> None:
+        if step < 0 or not 0 <= rank < world:
+            raise OptionError(
+                f"stream '{self.name}': step {step}, rank {rank} of {world}: out of range"
+            )
+        if self._smallest < world:
+            raise DataError(
+                f"stream '{self.name}': a batch of {self._smallest} rows cannot be shared among "
+                f"{world} processes. Give a larger batch_size or min_batch={world}"
+            )
+
+
+def batches(
+    features: FeatureStore | OnTheFlyFeatures | NDArray[np.floating],
+    rows: ArrayLike,
+    batch_size: int,
+    device: str | torch.device = "cpu",
+) -> Iterator[Batch]:
+    """Batches of some rows in their order, without targets, for evaluation.
+
+    Parameters
+    ----------
+    features, rows, batch_size, device
+        As for :class:`Stream`. The last batch may be smaller, and no rows give no batches.
+    """
+    if batch_size < 1:
+        raise OptionError(f"batch_size: found {batch_size}, expected 1 or more")
+    if not np.size(rows):
+        return
+    wanted = check_rows(rows, len(features), "evaluation")
+    gather = gather_of(features, wanted, torch.device(device), 0)
+    for start in range(0, len(wanted), batch_size):
+        part = wanted[start : start + batch_size]
+        yield Batch(gather(part), None, torch.from_numpy(part.copy()))
+
+
+def gather_of(
+    features: FeatureStore | OnTheFlyFeatures | NDArray[np.floating],
+    rows: NDArray[np.int64],
+    device: torch.device,
+    resident_bytes: int,
+) -> Callable[[NDArray[np.int64]], Tensor]:
+    """What gives the features of some of these rows as a tensor on a device."""
+    if isinstance(features, OnTheFlyFeatures):
+        return partial(features.batch, device=device)
+    array = features.array if isinstance(features, FeatureStore) else features
+    return RowGatherer(array, rows, device, resident_bytes)
+
+
+def batch_starts(n: int, batch_size: int, min_batch: int) -> list[int]:
+    """Where each batch of an epoch begins."""
+    starts = list(range(0, n, batch_size))
+    if len(starts) > 1 and n - starts[-1] < min(min_batch, batch_size):
+        starts.pop()
+    return starts
+
+
+def check_rows(rows: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
+    """Row numbers as int64; DataError if there is none, or one out of range."""
+    found = np.asarray(rows)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
+        raise DataError(
+            f"rows of '{name}': found {found.dtype} of shape {found.shape}, expected row numbers"
+        )
+    if found.min() < 0 or found.max() >= n:
+        raise DataError(
+            f"rows of '{name}': found {found.min()} to {found.max()}, expected 0 to {n - 1}"
+        )
+    return found.astype(np.int64)
+
+
+def check_target(
+    target: NDArray[np.int64] | NDArray[np.float32], n: int, stream: Stream, missing_ok: bool
+) -> NDArray[np.int64] | NDArray[np.float32]:
+    """Targets of a type that losses take; DataError if a row used has none."""
+    if len(target) != n or target.ndim > 2:
+        raise DataError(
+            f"target of '{stream.name}': found shape {target.shape}, expected a target for each "
+            f"of the {n} rows of the features"
+        )
+    if target.ndim == 2:
+        return target.astype(np.float32)
+    if target.dtype.kind not in "iu":
+        raise DataError(f"target of '{stream.name}': found {target.dtype}, expected class numbers")
+    without = int((target[stream.rows] < 0).sum())
+    if without and not missing_ok:
+        raise DataError(
+            f"target of '{stream.name}': {without} of {len(stream.rows)} rows have no label"
+        )
+    return target.astype(np.int64)

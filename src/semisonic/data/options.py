@@ -1,0 +1,218 @@
+"""Options of packing, mixing and the synthetic set, light enough for a command line's parser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from semisonic.core.errors import OptionError
+from semisonic.core.options import check, option
+
+# How recordings are packed.
+
+
+@dataclass(frozen=True)
+class ShardOptions:
+    """Options of :func:`semisonic.data.datasets.shards.pack`."""
+
+    per_shard: int = option(5000, "recordings in a shard", minimum=1)
+    format: str = option(
+        "tar",
+        "tar (WebDataset) or parquet (a column of bytes and path, which needs pyarrow)",
+        choices=("tar", "parquet"),
+    )
+
+
+# The names of the sounds, light enough to be read by a command line.
+
+
+CLASSES: tuple[str, ...] = (
+    "rain",
+    "wind",
+    "sea_waves",
+    "crackling_fire",
+    "engine",
+    "helicopter",
+    "siren",
+    "bell",
+    "clock_tick",
+    "footsteps",
+    "bird",
+    "cricket",
+    "dog_bark",
+    "frog",
+    "chainsaw",
+    "rooster",
+    "door_knock",
+    "keyboard",
+    "water_drops",
+    "thunder",
+)
+"""The classes in their order; a set of n classes takes the first n."""
+
+OUTSIDE: tuple[str, ...] = ("babble", "melody", "crow", "vacuum", "shower", "clatter")
+"""Sounds that are never a class: they occur in the unlabelled pool and in backgrounds."""
+
+
+# What a made-up data set consists of.
+
+
+@dataclass(frozen=True)
+class SynthOptions:
+    """Size and difficulty of the embedded data set ``synth``.
+
+    A clip's samples depend on ``seed``, ``duration``, ``sample_rate``, ``snr_db``,
+    ``mixtures``, ``clips_per_recording`` and, in the pool, on ``n_classes`` and
+    ``pool_outside``; never on how many clips are made.
+    """
+
+    n_classes: int = option(
+        12, "classes, the first of the list", minimum=2, maximum=float(len(CLASSES))
+    )
+    clips_per_class: int = option(40, "labelled clips of each class", minimum=1)
+    clips_per_recording: int = option(2, "clips cut from one recording", minimum=1)
+    n_folds: int = option(5, "folds; a recording lies in one of them", minimum=2)
+    n_pool: int = option(600, "unlabelled clips", minimum=0)
+    pool_outside: float = option(
+        0.2, "share of the pool with sounds that are no class", minimum=0.0, maximum=1.0
+    )
+    mixtures: float = option(
+        0.0, "share of clips in which several sounds are heard", minimum=0.0, maximum=1.0
+    )
+    label_noise: float = option(
+        0.0, "share of labelled clips with a wrong label", minimum=0.0, maximum=1.0
+    )
+    n_noisy: int = option(0, "clips more whose labels nobody checked, to train on", minimum=0)
+    noisy_wrong: float = option(0.4, "share of those with a wrong label", minimum=0.0, maximum=1.0)
+    duration: float = option(5.0, "length of a clip", unit="s", minimum=1.0, maximum=60.0)
+    sample_rate: int = option(22050, "sample rate", unit="Hz", minimum=16000, maximum=48000)
+    snr_db: float = option(
+        22.0,
+        "middle level of a sound over its background; recordings lie 8 dB around it",
+        unit="dB",
+        minimum=0.0,
+        maximum=60.0,
+    )
+    seed: int = option(0, "seed; the same seed gives the same sounds", minimum=0)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes in their order."""
+        return CLASSES[: self.n_classes]
+
+    @property
+    def recordings_per_class(self) -> int:
+        """How many recordings the labelled clips of a class are cut from."""
+        return -(-self.clips_per_class // self.clips_per_recording)
+
+
+def checked_synth(options: SynthOptions) -> SynthOptions:
+    """The options, if they can be met.
+
+    Raises
+    ------
+    OptionError
+        For a value out of range, or fewer recordings than folds.
+    """
+    check(options)
+    if options.recordings_per_class < options.n_folds:
+        raise OptionError(
+            f"{options.clips_per_class} clips per class, {options.clips_per_recording} from a "
+            f"recording, come from {options.recordings_per_class} recordings; expected at least "
+            f"one for each of {options.n_folds} folds. Ask for more clips_per_class, fewer "
+            "clips_per_recording or fewer n_folds"
+        )
+    return options
+
+
+# What windows are mixed of, and how.
+
+
+@dataclass(frozen=True)
+class CutOptions:
+    """What of a clip is mixed: its longest stretch of sound, or all of it."""
+
+    cut: bool = option(True, "cut the longest stretch of sound out of each clip; off: all of it")
+    depth_db: float = option(
+        25.0,
+        "sound is what is at most so far below the loudest 10 ms of the clip",
+        unit="dB",
+        minimum=1,
+        maximum=100,
+    )
+    gap: float = option(
+        0.4, "a quieter pause up to this does not end a stretch", unit="s", minimum=0
+    )
+    shortest: float = option(
+        0.3, "clips without a stretch at least so long are left out", unit="s", minimum=0.02
+    )
+    longest: float = option(
+        4.0, "clips whose longest stretch is longer are left out", unit="s", minimum=0.02
+    )
+
+
+@dataclass(frozen=True)
+class MixOptions:
+    """How windows are made of clips and background."""
+
+    background: Path | None = option(
+        None,
+        "folder of recordings of the place in which nothing is to be heard; made-up quiet "
+        "backgrounds if not given",
+    )
+    window: float = option(2.0, "length of a window", unit="s", minimum=0.1, maximum=60)
+    copies: int = option(2, "windows made of each clip", minimum=1)
+    snr_db: tuple[float, ...] = option(
+        (0.0, 25.0),
+        "lowest and highest level of a sound over its background",
+        unit="dB",
+        minimum=-60,
+        maximum=100,
+    )
+    background_windows: int | None = option(
+        None,
+        "windows of nothing but background; half as many as those with sounds if not given",
+        minimum=0,
+    )
+    background_label: str = option("background", "class of these windows")
+    n_folds: int = option(
+        0,
+        "divide the recordings into so many folds, where the clips have none; 0: do not",
+        minimum=0,
+        maximum=100,
+    )
+    fold: tuple[int, ...] = option((), "only clips of these folds; all if not given", minimum=1)
+    sample_rate: int = option(
+        22050, "sample rate of the windows", unit="Hz", minimum=1000, maximum=768_000
+    )
+    seed: int = option(0, "seed; the same seed gives the same windows", minimum=0)
+    workers: int | None = option(None, "threads; one per core if not given", minimum=1)
+    cutting: CutOptions = option(CutOptions(), "what of a clip is mixed")
+
+
+def checked_mix(options: MixOptions) -> MixOptions:
+    """The options, if they can be met.
+
+    Raises
+    ------
+    OptionError
+        For a value out of range, or two that contradict each other.
+    """
+    check(options)
+    if len(options.snr_db) != 2 or options.snr_db[0] > options.snr_db[1]:
+        found = ",".join(f"{value:g}" for value in options.snr_db) or "nothing"
+        raise OptionError(
+            f"snr_db: found {found}, expected the lowest and the highest level in dB, such as 0,25"
+        )
+    if options.cutting.shortest > options.cutting.longest:
+        raise OptionError(
+            f"shortest: found {options.cutting.shortest:g} s, expected at most longest "
+            f"({options.cutting.longest:g} s)"
+        )
+    if options.n_folds == 1:
+        raise OptionError("n_folds: found 1, expected 0 for none, or at least 2")
+    if not options.background_label.strip() or ";" in options.background_label:
+        raise OptionError(
+            f"background_label: found '{options.background_label}', expected a name without ';'"
+        )
+    return options

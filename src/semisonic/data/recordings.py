@@ -1,0 +1,239 @@
+"""Recordings as units: which clips belong together before anything is split, and recordings that
+stand in several official folds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.core.files import digest, read_json, write_json
+from semisonic.core.seeds import derive
+from semisonic.data.clips import Clips
+from semisonic.data.duplicates import NEAR_MOST, group_duplicates, search
+from semisonic.data.recording_names import suggest_recordings
+from semisonic.data.sample_store import clip_keys, file_stamps
+
+# Recordings as units: what splits, budgets and checks share.
+#
+# Nothing here depends on the order of rows: random choices are keyed by the names of recordings
+# and classes, so a shuffled table, another machine or one more clip elsewhere changes nothing.
+
+
+@dataclass(frozen=True)
+class RecordingRows:
+    """The recordings among some rows of a table.
+
+    Attributes
+    ----------
+    names : tuple of str, length g
+        Sorted.
+    rows : tuple of int64 arrays, length g
+        The row numbers of each recording, in order of clip id.
+    counts : ndarray of int64, shape (g, n_classes)
+        How often each class occurs in each recording.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[NDArray[np.int64], ...]
+    counts: NDArray[np.int64]
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Clips in each recording, shape (g,)."""
+        return np.array([len(rows) for rows in self.rows], np.int64)
+
+    def take(self, chosen: Iterable[int]) -> NDArray[np.int64]:
+        """The rows of the chosen recordings, ascending."""
+        parts = [self.rows[i] for i in chosen]
+        return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+
+
+def recordings(clips: Clips, rows: NDArray[np.int64]) -> RecordingRows:
+    """Gather the recordings among ``rows``."""
+    ids = clips.ids
+    by_name: dict[str, list[int]] = {}
+    for row in sorted(map(int, rows), key=lambda row: ids[row]):
+        by_name.setdefault(str(clips.group[row]), []).append(row)
+    names = tuple(sorted(by_name))
+    index = {label: i for i, label in enumerate(clips.classes)}
+    counts = np.zeros((len(names), len(clips.classes)), np.int64)
+    for g, name in enumerate(names):
+        for row in by_name[name]:
+            for label in clips.labels[row]:
+                counts[g, index[label]] += 1
+    return RecordingRows(names, tuple(np.array(by_name[n], np.int64) for n in names), counts)
+
+
+def shuffled(names: Iterable[str], seed: int, *purpose: object) -> list[int]:
+    """Positions of ``names`` in a random order that depends on each name alone."""
+    keyed = [(derive(seed, *purpose, name), name, i) for i, name in enumerate(names)]
+    return [i for _, _, i in sorted(keyed)]
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """A sort key that puts '9' before '10'."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
+
+
+# Recordings that stand in several official folds: find them, move them.
+
+
+def straddling_groups(clips: Clips) -> list[str]:
+    """The recordings whose clips stand in more than one official fold, sorted."""
+    folds: dict[str, set[int]] = {}
+    for group, fold in zip(clips.group.tolist(), clips.fold.tolist(), strict=True):
+        if fold:
+            folds.setdefault(group, set()).add(fold)
+    return sorted((g for g, found in folds.items() if len(found) > 1), key=natural)
+
+
+def move_straddling(clips: Clips) -> Clips:
+    """Put each straddling recording into the fold that holds most of it (the first on a tie)."""
+    fold = clips.fold.copy()
+    for group in straddling_groups(clips):
+        member = (clips.group == group) & (fold > 0)
+        fold[member] = np.bincount(fold[member]).argmax()
+    return clips.with_columns(fold=fold)
+
+
+# Which clips belong together, before anything is split by recording.
+#
+# A data set, a table or the user may name the recording of each clip. Where nobody does, every file
+# would count as a recording of its own, and a copy of a training clip could be what validates. Then
+# copies are looked for and kept together, and it is said that other clips may share a recording.
+
+
+COPIES = "copies"
+"""As ``group``: what the data set says of recordings, and copies kept together as well."""
+AUTO = "auto"
+
+_VERSION = 1
+"""To be raised when the search finds something else in the same files."""
+
+
+@dataclass(frozen=True)
+class KnownRecordings:
+    """Clips with copies in one group.
+
+    Attributes
+    ----------
+    clips : Clips
+    n_pairs : int
+        Pairs that were parted before.
+    notes : tuple of str
+        What to say wherever a number of these clips stands.
+    """
+
+    clips: Clips
+    n_pairs: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def unnamed(clips: Clips) -> NDArray[np.bool_]:
+    """Which clips are whole files and have no other recording than a file; shape (n,)."""
+    whole = (clips.start_time == 0) & np.isnan(clips.end_time)
+    return np.asarray(np.isin(clips.group, clips.file) & whole, np.bool_)
+
+
+def unnamed_note(clips: Clips, group: str = AUTO) -> tuple[str, ...]:
+    """What to say of clips that name no recording; nothing where all do, or the user said so."""
+    n = int(unnamed(clips).sum()) if group in (AUTO, COPIES) else 0
+    if not n:
+        return ()
+    if n == len(clips):
+        text = "No clip names the recording it was cut from, so each counts as its own"
+    else:
+        text = (
+            f"{n} of {len(clips)} clips do not name the recording they were cut from, so each of "
+            "them counts as its own"
+        )
+    text += ": if some share one, the results are too good."
+    guess = suggest_recordings(clips)
+    more = f" {guess}." if guess else " The option --group says which belong together."
+    return (text + more,)
+
+
+def known_recordings(
+    clips: Clips,
+    group: str = AUTO,
+    *,
+    near: bool = True,
+    workers: int | None = None,
+    cache: Path | None = None,
+) -> KnownRecordings:
+    """The clips as they are to be split: copies in one group where it is not known better.
+
+    Parameters
+    ----------
+    clips : Clips
+    group : str
+        The option that they were read with. "auto" looks for copies where clips name no
+        recording, "copies" always, anything else never.
+    near : bool
+        Listen for copies that were cut or encoded anew, besides comparing bytes.
+    workers : int, optional
+        Threads that decode.
+    cache : Path, optional
+        Folder that keeps what was found, so that the same files are compared once.
+    """
+    bare = unnamed(clips)
+    if group not in (AUTO, COPIES) or (group == AUTO and not bare.any()):
+        return KnownRecordings(clips)
+    notes = []
+    if near and group == AUTO and len(clips) > NEAR_MOST:
+        near = False
+        notes.append(
+            f"{len(clips)} clips were compared by their bytes, not by their sound, which takes "
+            f"long for more than {NEAR_MOST}; --group {COPIES} does it."
+        )
+    found = copies_together(clips, near=near, workers=workers, cache=cache)
+    return KnownRecordings(
+        found.clips, found.n_pairs, (*found.notes, *notes, *unnamed_note(clips, group))
+    )
+
+
+def copies_together(
+    clips: Clips, *, near: bool = True, workers: int | None = None, cache: Path | None = None
+) -> KnownRecordings:
+    """Clips that are the same sound as one recording, which no split then parts.
+
+    Where some clips have labels, only those are compared. Parameters are those of
+    :func:`known_recordings`.
+    """
+    labelled = clips.is_labelled
+    if labelled.any() and not labelled.all():
+        found = copies_together(clips[labelled], near=near, workers=workers, cache=cache)
+        renamed = dict(zip(clips.group[labelled].tolist(), found.clips.group.tolist(), strict=True))
+        group = [renamed.get(name, name) for name in clips.group.tolist()]
+        return replace(found, clips=clips.with_columns(group=np.array(group, np.str_)))
+    stamps = [(int(size), int(changed)) for size, changed in file_stamps(clips)]
+    rows = zip(clip_keys(clips), stamps, clips.group.tolist(), strict=True)
+    name = digest(_VERSION, near, clips.root.resolve(), *map(repr, rows))
+    file = cache / "copies" / f"{name}.json" if cache is not None else None
+    if file is not None and file.is_file():
+        said = read_json(file)
+        merged, n_pairs = clips.with_columns(group=np.array(said["group"], np.str_)), said["pairs"]
+    else:
+        pairs = search(clips, near=near, workers=workers).duplicates
+        n_pairs = sum(clips.group[p.first_row] != clips.group[p.second_row] for p in pairs)
+        merged = group_duplicates(clips, pairs)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, {"pairs": int(n_pairs), "group": merged.group.tolist()})
+    if not n_pairs:
+        return KnownRecordings(merged)
+    what = "near-identical" if near else "identical"
+    note = (
+        f"1 pair of {what} clips is kept together: no split parts it."
+        if n_pairs == 1
+        else f"{n_pairs} pairs of {what} clips are kept together: no split parts them."
+    )
+    return KnownRecordings(merged, int(n_pairs), (note,))

@@ -1,0 +1,281 @@
+"""The synthetic data set: written as audio files, tables and what it was made from, and read again."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from semisonic.core import progress
+from semisonic.core.errors import DataError
+from semisonic.core.files import (
+    csv_line,
+    digest,
+    read_csv,
+    read_json,
+    replacing,
+    write_json,
+    write_text,
+)
+from semisonic.core.options import to_dict
+from semisonic.core.parallel import count_workers
+from semisonic.core.user_cache import cache_part
+from semisonic.data.clips import LABEL_SEPARATOR, UNCERTAIN, Clips
+from semisonic.data.options import SynthOptions, checked_synth
+from semisonic.data.outputs import check_folder
+from semisonic.data.synth.plan import Item, labelled_items, noisy_items, pool_items
+from semisonic.data.workers import in_threads
+
+# Write a set: audio files, tables and what it was made from.
+#
+# The folder::
+#
+#     synth.json      the options and the classes
+#     labels.csv      file,label,group,fold,true_label
+#     noisy.csv       file,label,group,true_label of clips with unchecked labels, if any
+#     pool.csv        file,group,true_label
+#     labelled/       rain-000-0.flac …
+#     noisy/0000/     0000000.flac …
+#     pool/0000/      0000000.flac …
+#
+# Several labels stand in one cell, joined with ';'. ``true_label`` is there for measuring:
+# it has no label noise, and in ``pool.csv`` it names what a learner must not see.
+
+
+NOISY = "noisy.csv"
+FORMAT = 1  # raise when the same options give other sounds
+_ONLY_IN_TABLES = (
+    "clips_per_class",
+    "n_pool",
+    "n_folds",
+    "label_noise",
+    "n_noisy",
+    "noisy_wrong",
+)
+
+
+def make_in_cache(options: SynthOptions | None = None, workers: int | None = None) -> Path:
+    """Make the set in the user's cache, where all runs find it; its folder.
+
+    See :func:`make` for the parameters and for what is raised.
+    """
+    options = checked_synth(options or SynthOptions())
+    folder = cache_part("sounds") / f"synth-{digest(options)}"
+    make_synth(folder, options, workers)
+    return folder
+
+
+def make_synth(
+    folder: str | os.PathLike[str],
+    options: SynthOptions | None = None,
+    workers: int | None = None,
+) -> None:
+    """Make the set in ``folder``, or what is missing of it.
+
+    A set that is already there is left alone. A killed call is continued: files appear
+    whole or not at all. More clips can be asked for later; those that exist are kept, and
+    with fewer the surplus files stay but are in no table.
+
+    Parameters
+    ----------
+    folder : path
+        A new or empty folder, or one with a set of the same options.
+    options : SynthOptions, optional
+        The defaults when left out.
+    workers : int, optional
+        Threads; one for each processor by default. The result does not depend on it.
+
+    Raises
+    ------
+    OptionError
+        For options that cannot be met.
+    DataError
+        When the folder holds something else.
+    """
+    options = checked_synth(options or SynthOptions())
+    root = Path(folder)
+    _claim(root, options)
+    labelled, pool = list(labelled_items(options)), list(pool_items(options))
+    noisy = list(noisy_items(options))
+    missing = [item for item in (*labelled, *noisy, *pool) if not (root / item.file).exists()]
+    if missing:
+        _sweep(root)
+        _render_all(root, missing, count_workers(workers))
+    _write_table(
+        root / "labels.csv",
+        ("file", "label", "group", "fold", "true_label"),
+        ((i.file, _cell(i.labels), _group(i), str(i.fold), _cell(i.take.sounds)) for i in labelled),
+    )
+    if noisy or (root / NOISY).exists():
+        _write_table(
+            root / NOISY,
+            ("file", "label", "group", "true_label"),
+            ((i.file, _cell(i.labels), _group(i), _cell(i.take.sounds)) for i in noisy),
+        )
+    _write_table(
+        root / "pool.csv",
+        ("file", "group", "true_label"),
+        ((i.file, _group(i), _cell(i.take.sounds)) for i in pool),
+    )
+
+
+def _claim(root: Path, options: SynthOptions) -> None:
+    """Write the options down, or compare them with those the folder was made with."""
+    about = root / "synth.json"
+    wanted: dict[str, Any] = {
+        "format": FORMAT,
+        "options": to_dict(options),
+        "classes": list(options.classes),
+    }
+    check_folder(root, "a synth set", {about.name})
+    if not about.exists():
+        write_json(about, wanted)
+        return
+    found = read_about(root)
+    if found["format"] != FORMAT:
+        raise DataError(
+            f"{root}: found a synth set of format {found['format']}, expected {FORMAT}. Make it "
+            "anew in another folder"
+        )
+    differences = [
+        f"{name} (found {found['options'].get(name)}, asked for {value})"
+        for name, value in wanted["options"].items()
+        if name not in _ONLY_IN_TABLES and found["options"].get(name) != value
+    ]
+    if differences:
+        raise DataError(
+            f"{root}: holds a synth set with another {', '.join(differences)}. "
+            "Choose another folder"
+        )
+    if found != wanted:
+        write_json(about, wanted)
+
+
+def read_about(root: Path) -> dict[str, Any]:
+    """What ``synth.json`` says.
+
+    Raises
+    ------
+    DataError
+        When there is none or it is damaged.
+    """
+    try:
+        about: dict[str, Any] = read_json(root / "synth.json")
+        about["format"], about["options"]["n_classes"], about["classes"]
+    except FileNotFoundError:
+        raise DataError(
+            f"{root}: no synth set here (no synth.json). Make one with semisonic.data.synth.dataset.make_synth"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{root / 'synth.json'}: damaged ({error}). Make the set anew") from error
+    return about
+
+
+def _sweep(root: Path) -> None:
+    """Remove halves of files that a killed call left more than a minute ago."""
+    for part in root.glob("*/**/.*.part"):
+        if time.time() - part.stat().st_mtime > 60:
+            part.unlink(missing_ok=True)
+
+
+def _render_all(root: Path, items: list[Item], workers: int) -> None:
+    """Make the audio of all items, the clips of one recording in a row."""
+    by_recording = (
+        list(group) for _, group in itertools.groupby(items, key=lambda item: item.take.recording)
+    )
+    with progress.bar(len(items), "synth", "clip") as bar:
+        for n_made in in_threads(lambda group: _render_group(root, group), by_recording, workers):
+            bar.update(n_made)
+
+
+def _render_group(root: Path, items: list[Item]) -> int:
+    from semisonic.data.synth.render import render
+
+    for item in items:
+        samples = np.round(render(item.take) * 32767.0).astype(np.int16)
+        with replacing(root / item.file) as part:
+            soundfile.write(part, samples, item.take.sample_rate, format="FLAC", subtype="PCM_16")
+    return len(items)
+
+
+def _group(item: Item) -> str:
+    return item.take.recording
+
+
+def _cell(labels: tuple[str, ...]) -> str:
+    return LABEL_SEPARATOR.join(labels)
+
+
+def _write_table(file: Path, header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    text = "".join(map(csv_line, (header, *rows)))
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        write_text(file, text)
+
+
+# Read a set that :func:`semisonic.data.synth.dataset.make_synth` wrote.
+
+
+def load_synth(folder: str | os.PathLike[str], *, true_labels: bool = False) -> tuple[Clips, Clips]:
+    """The labelled clips and the pool.
+
+    Parameters
+    ----------
+    folder : path
+        Where the set was made.
+    true_labels : bool
+        Give the labels without label noise, and give the pool its labels too: for
+        measuring how well wrong labels were found or labels guessed. A pool clip with
+        nothing but sounds outside the classes has no label even then.
+
+    Returns
+    -------
+    labelled, pool : Clips
+        The classes stand in the set's own order. Noisy clips are among the labelled ones, of the
+        label type "uncertain". The pool carries groups but, by default,
+        neither labels nor classes.
+
+    Raises
+    ------
+    DataError
+        When there is no finished set in the folder.
+    """
+    root = Path(folder)
+    classes = tuple(str(name) for name in read_about(root)["classes"])
+    column = "true_label" if true_labels else "label"
+    rows = [_row(row, column, classes) for row in _table(root / "labels.csv")]
+    if (root / NOISY).exists():
+        noisy = (_row(row, column, classes) for row in _table(root / NOISY))
+        rows += [row | {"label_type": UNCERTAIN} for row in noisy]
+    labelled = Clips.from_rows(root, rows, classes, "synth")
+    pool = Clips.from_rows(
+        root,
+        (_row(row, "true_label", classes) for row in _table(root / "pool.csv")),
+        classes,
+        "synth pool",
+    )
+    return labelled, pool if true_labels else pool.without_labels()
+
+
+def _row(row: dict[str, str], column: str, classes: tuple[str, ...]) -> dict[str, Any]:
+    names = row[column].split(LABEL_SEPARATOR)
+    return {
+        "file": row["file"],
+        "labels": [name for name in names if name in classes],
+        "group": row["group"],
+        "fold": row.get("fold", 0),
+    }
+
+
+def _table(file: Path) -> list[dict[str, str]]:
+    if not file.exists():
+        raise DataError(
+            f"{file}: not there, so the synth set was not finished. Make it again with the same "
+            "options; what is done is kept"
+        )
+    return read_csv(file)

@@ -1,0 +1,173 @@
+"""Embeddings in two dimensions, and how far apart classes lie in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
+
+from semisonic.core.errors import DataError
+
+# Embeddings in two dimensions, to look at them.
+
+
+def pca_2d(embeddings: ArrayLike) -> NDArray[np.float64]:
+    """The two directions in which embeddings vary most, by principal components.
+
+    Parameters
+    ----------
+    embeddings : array of float, shape (n, dim)
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 2)
+        Centred; of each axis the sign is such that its largest weight is positive, so
+        that the same embeddings give the same picture.
+    """
+    table = _checked_points(embeddings)
+    centred = table - table.mean(axis=0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:2]
+    strongest = axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)]
+    points = centred @ (axes * np.where(strongest < 0, -1.0, 1.0)[:, None]).T
+    return np.asarray(np.pad(points, ((0, 0), (0, 2 - points.shape[1]))))
+
+
+def tsne_2d(
+    embeddings: ArrayLike, *, perplexity: float = 30.0, seed: int = 0
+) -> NDArray[np.float64]:
+    """Two dimensions that keep neighbours together, by t-SNE of scikit-learn.
+
+    Paper: van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 2008. Distances
+    between far groups mean nothing. The perplexity is lowered for few clips.
+    """
+    from sklearn.manifold import TSNE
+
+    table = _checked_points(embeddings)
+    if len(table) < 5:
+        return pca_2d(table)
+    spread = table - table.mean(axis=0)
+    scale = float(spread.std()) or 1.0
+    method = TSNE(
+        n_components=2,
+        perplexity=min(perplexity, (len(table) - 1) / 3.0),
+        init="pca" if table.shape[1] > 1 else "random",
+        learning_rate="auto",
+        random_state=seed,
+    )
+    return np.asarray(method.fit_transform(spread / scale), dtype=np.float64)
+
+
+def _checked_points(embeddings: ArrayLike) -> NDArray[np.float64]:
+    table = np.asarray(embeddings, dtype=np.float64)
+    if table.ndim != 2 or len(table) < 2 or not table.shape[1]:
+        raise DataError(f"embeddings: found shape {table.shape}, expected (n, dim) with n > 1")
+    if not np.isfinite(table).all():
+        raise DataError("embeddings: found a value that is not finite")
+    return table
+
+
+# How far apart classes lie in what a classifier is given, before any is trained.
+#
+# The silhouette of Rousseeuw (1987) and the share of neighbours of the same class. Neighbours
+# are looked for among other recordings only: clips of one recording lie close together whatever
+# they hold, and a classifier under test has not heard them.
+
+
+NEIGHBOURS = 5
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Separability:
+    """For each class, mean over its clips; NaN for a class without clips.
+
+    Attributes
+    ----------
+    silhouette : ndarray, shape (n_classes,)
+        -1 to 1: above 0 a clip lies closer to its own class than to the nearest other one.
+    purity : ndarray, shape (n_classes,)
+        0 to 1: share of the nearest clips of other recordings that are of the same class.
+    nearest : ndarray of int64, shape (n_classes,)
+        The other class that most of the nearest clips are of; -1 where all are of its own.
+    """
+
+    silhouette: Values
+    purity: Values
+    nearest: NDArray[np.int64]
+
+
+def separability(
+    x: ArrayLike,
+    target: ArrayLike,
+    group: ArrayLike,
+    n_classes: int,
+    *,
+    n_neighbours: int = NEIGHBOURS,
+) -> Separability:
+    """Measure each class of a labelled set.
+
+    Parameters
+    ----------
+    x : array of float, shape (n, d)
+        Standardised here, each column by its mean and deviation.
+    target : array of int, shape (n,)
+    group : array of str, shape (n,)
+        The recording of each clip.
+
+    Raises
+    ------
+    DataError
+        When the lengths differ or there are fewer than two recordings.
+    """
+    points = np.asarray(x, np.float64)
+    labels, recording = np.asarray(target, np.int64), np.asarray(group)
+    if points.ndim != 2 or not len(points) == len(labels) == len(recording):
+        raise DataError(
+            f"separability: found {points.shape} values, {len(labels)} classes and "
+            f"{len(recording)} recordings, expected (n, d), n and n"
+        )
+    if len(np.unique(recording)) < 2:
+        raise DataError("separability: found one recording, expected at least two")
+    points = (points - points.mean(axis=0)) / np.maximum(points.std(axis=0), 1e-12)
+    distance = cdist(points, points)
+    silhouette = _silhouettes(distance, labels, n_classes)
+    apart = np.where(recording[:, None] == recording[None], np.inf, distance)
+    order = np.argsort(apart, axis=1, kind="stable")[:, :n_neighbours]
+    valid = np.isfinite(np.take_along_axis(apart, order, axis=1))
+    of_class = labels[order]
+    same = ((of_class == labels[:, None]) & valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
+    nearest = np.full(n_classes, -1, np.int64)
+    for number in range(n_classes):
+        mine = labels == number
+        found = of_class[mine][valid[mine]]
+        counts = np.bincount(found[found != number], minlength=n_classes)
+        if counts.any():
+            nearest[number] = counts.argmax()
+    return Separability(
+        _means(silhouette, labels, n_classes), _means(same, labels, n_classes), nearest
+    )
+
+
+def _silhouettes(distance: Values, labels: NDArray[np.int64], n_classes: int) -> Values:
+    """The silhouette of each clip; 0 for the only clip of a class."""
+    n = len(labels)
+    member = np.zeros((n, n_classes))
+    member[np.arange(n), labels] = 1.0
+    size = member.sum(axis=0)
+    total = distance @ member  # (n, class)
+    own = total[np.arange(n), labels] / np.maximum(size[labels] - 1, 1)
+    others = np.where(member > 0, np.inf, total / np.maximum(size, 1))
+    others[:, size == 0] = np.inf
+    near = others.min(axis=1)
+    with np.errstate(invalid="ignore"):
+        values = (near - own) / np.maximum(near, own)
+    return np.where((size[labels] > 1) & np.isfinite(near), values, 0.0)
+
+
+def _means(values: Values, labels: NDArray[np.int64], n_classes: int) -> Values:
+    count = np.bincount(labels, minlength=n_classes)
+    total = np.bincount(labels, values, minlength=n_classes)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,388 @@
+"""Figures of experiments: arms, settings and folds beside each other, and learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from semisonic.core.errors import DataError
+from semisonic.core.text import p_text, points_text
+from semisonic.evaluation.comparison import Comparison
+from semisonic.evaluation.learning_curve import LearningCurve
+from semisonic.evaluation.plots.style import (
+    ARM_COLOURS,
+    ARM_MARKERS,
+    CONTROL,
+    GRID,
+    INK,
+    LINE,
+    MUTED,
+    OPEN,
+    PAPER,
+    SEQUENTIAL,
+    TREATED,
+    in_lines,
+    new_figure,
+    percent_axis,
+    points_axis,
+    short,
+    styled,
+)
+
+# The gain in each setting with its interval: which leave out zero?
+
+
+_COLOURS = {
+    "better": TREATED,
+    "better here": TREATED,
+    "worse": CONTROL,
+    "worse here": CONTROL,
+    "open": OPEN,
+}
+
+
+@styled
+def comparison_plot(
+    comparisons: Sequence[Comparison], title: str = "", *, measured: str = ""
+) -> Figure:
+    """Difference in accuracy (percentage points) with its intervals, one row a setting.
+
+    The thick line is the interval over recordings and draws, the thin one allows for other
+    training clips too. The dot is filled where the difference is shown, a coloured ring
+    where it holds for these clips only, a grey ring where it is open. ``measured`` says what
+    differs, where that is not the second arm from the first.
+    """
+    if not comparisons:
+        raise DataError("comparison: nothing to draw")
+    n = len(comparisons)
+    names = [in_lines(one.setting) for one in comparisons]
+    figure = new_figure(5.8, 1.15 + (0.46 if any("\n" in name for name in names) else 0.36) * n)
+    axes = figure.add_subplot()
+    axes.axvline(0, color=INK, linewidth=1, zorder=1)
+    for row, one in enumerate(comparisons):
+        colour = _COLOURS[one.outcome]
+        axes.plot(list(one.wide_interval), [row, row], color=colour, linewidth=1, zorder=2)
+        axes.plot(list(one.interval), [row, row], color=colour, linewidth=3.4, zorder=2)
+        axes.plot(
+            one.difference,
+            row,
+            "o",
+            color=colour if one.is_shown else PAPER,
+            markeredgecolor=colour,
+            markeredgewidth=1.8,
+            markersize=7.5,
+            zorder=3,
+        )
+        text = f"{points_text(one.difference, signed=True)}   {p_text(one.p)}".replace("-", "−")
+        axes.annotate(
+            text,
+            (1.02, row),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=9,
+            color=INK if one.outcome != "open" else MUTED,
+        )
+    axes.set_yticks(range(n), names)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.set_ylim(n - 0.4, -0.6)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    points_axis(axes.xaxis)
+    first = comparisons[0]
+    what = measured or f"{first.b.name} minus {first.a.name}"
+    axes.set_xlabel(f"{what}, percentage points")
+    axes.set_title(title)
+    return figure
+
+
+# Several classifiers side by side: the accuracy of each in every fold, and its mean.
+
+
+_SPREAD = 0.26  # of the folds' dots around their row, so that none hides another
+
+
+@styled
+def contest(
+    folds: Mapping[str, Mapping[int, float]],
+    *,
+    published: Mapping[str, float] | None = None,
+    human: float | None = None,
+    chance: float | None = None,
+    title: str = "",
+) -> Figure:
+    """One row per classifier, a numbered dot per fold, a bar at the mean over folds.
+
+    Parameters
+    ----------
+    folds : mapping of name to mapping of fold to accuracy (0 to 1)
+    published : mapping of name to accuracy, optional
+        Drawn as an empty diamond.
+    human, chance : float, optional
+        Drawn as lines.
+    """
+    if not folds or not all(folds.values()):
+        raise DataError("contest: nothing to draw")
+    names, known = list(folds), published or {}
+    figure = new_figure(7.4, 1.25 + 0.58 * len(names))
+    axes = figure.add_subplot()
+    for row, name in enumerate(names):
+        values = folds[name]
+        axes.axhline(row, color=GRID, linewidth=1, zorder=0)
+        places = row + np.linspace(-_SPREAD, _SPREAD, len(values)) if len(values) > 1 else [row]
+        axes.scatter(
+            list(values.values()),
+            places,
+            s=88,
+            color=TREATED,
+            alpha=0.35,
+            edgecolor="none",
+            zorder=2,
+            label="" if row else "one test fold",
+        )
+        for (fold, value), place in zip(values.items(), places, strict=True):
+            axes.text(
+                value,
+                place + 0.015,
+                str(fold),
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color=INK,
+                zorder=3,
+            )
+        mean = float(np.mean(list(values.values())))
+        axes.plot(
+            [mean, mean],
+            [row - 0.4, row + 0.4],
+            color=TREATED,
+            linewidth=2.6,
+            zorder=4,
+            label="" if row else "mean",
+        )
+        if name in known:
+            first = name == next(one for one in names if one in known)
+            axes.scatter(
+                [known[name]],
+                [row],
+                s=64,
+                marker="D",
+                facecolor="none",
+                edgecolor=CONTROL,
+                linewidth=1.8,
+                zorder=5,
+                label="published mean" if first else "",
+            )
+    _lines(axes, len(names), human, chance)
+    axes.set_yticks(range(len(names)), [in_lines(name, 34) for name in names], fontsize=9)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.set_ylim(len(names) - 0.45, -0.75)
+    axes.spines["left"].set_visible(False)
+    percent_axis(axes.xaxis)
+    axes.set_xlabel("accuracy")
+    axes.set_title(title)
+    figure.legend(loc="outside upper right", ncols=3, handletextpad=0.4)
+    return figure
+
+
+def _lines(axes: object, n: int, human: float | None, chance: float | None) -> None:
+    for value, name in ((human, "listeners"), (chance, "chance")):
+        if value is None:
+            continue
+        axes.axvline(value, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)  # type: ignore[attr-defined]
+        axes.text(  # type: ignore[attr-defined]
+            value,
+            -0.62,
+            f" {name} {100 * value:.1f} %",
+            fontsize=8,
+            color=MUTED,
+            va="center",
+            ha="right" if value > 0.8 else "left",
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
+        )
+
+
+@styled
+def recall_table(
+    recalls: Mapping[str, Sequence[float]], classes: Sequence[str], title: str = ""
+) -> Figure:
+    """A grid of recalls: a row per class, the best found at the top, a column per classifier.
+
+    Parameters
+    ----------
+    recalls : mapping of name to sequence of float, length n_classes
+        0 to 1; NaN for none.
+    """
+    table = np.array([list(values) for values in recalls.values()], np.float64).T
+    if table.shape != (len(classes), len(recalls)):
+        raise DataError(f"recall table: found shape {table.shape}, expected (class, classifier)")
+    with np.errstate(invalid="ignore"):
+        order = np.argsort(-np.nan_to_num(np.nanmean(table, axis=1), nan=-1.0), kind="stable")
+    n = len(classes)
+    figure = new_figure(2.3 + 0.78 * len(recalls), 1.7 + (0.3 if n <= 20 else 0.2) * n)
+    axes = figure.add_subplot()
+    axes.imshow(np.ma.masked_invalid(table[order]), cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+    for row, column in np.argwhere(np.isfinite(table[order])):
+        value = table[order][row, column]
+        axes.text(
+            column,
+            row,
+            f"{100 * value:.0f}",
+            ha="center",
+            va="center",
+            fontsize=9 if n <= 20 else 7,
+            color=PAPER if value > 0.6 else INK,
+        )
+    axes.set_xticks(
+        range(len(recalls)),
+        [in_lines(name, 22) for name in recalls],
+        rotation=30,
+        ha="left",
+        fontsize=8.5,
+        rotation_mode="anchor",
+    )
+    axes.xaxis.tick_top()
+    axes.set_yticks(range(n), [short(classes)[i] for i in order], fontsize=9 if n <= 20 else 7.5)
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.set_xticks(np.arange(len(recalls) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=PAPER, linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_title(title)
+    return figure
+
+
+# Both arms in each fold and draw, joined in pairs: does the gain hold everywhere?
+
+
+_HALF = 0.17
+
+
+@styled
+def fold_values(comparison: Comparison, title: str = "") -> Figure:
+    """One line per fold and draw from the control's accuracy to the other arm's.
+
+    Short bars are the means of a fold; the last column joins the means over all folds.
+    """
+    numbers = sorted({pair.fold for pair in comparison.folds})
+    figure = new_figure(max(4.6, 2.0 + 0.62 * (len(numbers) + 1)), 3.5)
+    axes = figure.add_subplot()
+    for place, number in enumerate(numbers):
+        pairs = [pair for pair in comparison.folds if pair.fold == number]
+        for pair in pairs:
+            ends = (pair.accuracy_a, pair.accuracy_b)
+            axes.plot([place - _HALF, place + _HALF], ends, color=LINE, linewidth=1, zorder=1)
+        _dots(axes, place - _HALF, [p.accuracy_a for p in pairs], 0, small=True)
+        _dots(axes, place + _HALF, [p.accuracy_b for p in pairs], 1, small=True)
+        for shift, colour, values in (
+            (-_HALF, CONTROL, [p.accuracy_a for p in pairs]),
+            (_HALF, TREATED, [p.accuracy_b for p in pairs]),
+        ):
+            x = [place + shift - 0.12, place + shift + 0.12]
+            if len(pairs) > 1:
+                axes.plot(x, [np.mean(values)] * 2, color=colour, linewidth=2, zorder=3)
+    last = len(numbers) + 0.15
+    axes.axvline(last - 0.58, color=LINE, linewidth=0.8)
+    means = (comparison.a.mean, comparison.b.mean)
+    axes.plot([last - _HALF, last + _HALF], means, color=MUTED, linewidth=1.4, zorder=1)
+    for index, (shift, arm) in enumerate(((-_HALF, comparison.a), (_HALF, comparison.b))):
+        _dots(axes, last + shift, [arm.mean], index, small=False, label=arm.name)
+    axes.set_xticks([*range(len(numbers)), last], [*map(str, numbers), "all"])
+    axes.tick_params(axis="x", length=0)
+    axes.get_xticklabels()[-1].set_fontweight("bold")
+    axes.get_xticklabels()[-1].set_color(INK)
+    axes.set_xlim(-0.6, last + 0.5)
+    axes.set_xlabel("test fold")
+    axes.set_ylabel("accuracy")
+    axes.grid(axis="y")
+    percent_axis(axes.yaxis)
+    axes.set_title(title)
+    figure.legend(loc="outside upper right", ncols=2, handletextpad=0.3)
+    return figure
+
+
+def _dots(
+    axes: object, x: float, values: list[float], index: int, *, small: bool, label: str = ""
+) -> None:
+    axes.scatter(  # type: ignore[attr-defined]
+        [x] * len(values),
+        values,
+        s=26 if small else 70,
+        color=(CONTROL, TREATED)[index],
+        marker=ARM_MARKERS[index],
+        edgecolor=PAPER,
+        linewidth=0.8,
+        alpha=0.75 if small else 1.0,
+        zorder=2 if small else 4,
+        label=label or None,
+    )
+
+
+# Accuracy against labels per class, with and without the pool.
+
+
+@styled
+def label_curve(
+    curves: Sequence[LearningCurve], title: str = "", human: float | None = None
+) -> Figure:
+    """Means over draws with 95 % intervals over test clips as bands; small dots are draws.
+
+    Parameters
+    ----------
+    curves : sequence of LearningCurve
+        One or two: the control first, then what is held against it.
+    human : float, optional
+        Accuracy of listeners, 0 to 1, as a line.
+    """
+    if not 1 <= len(curves) <= len(ARM_COLOURS):
+        raise DataError(f"label curve: found {len(curves)} curves, expected 1 or 2")
+    figure = new_figure(6.4, 4.0)
+    axes = figure.add_subplot()
+    for number, curve in enumerate(curves):
+        colour, marker = ARM_COLOURS[number], ARM_MARKERS[number]
+        x = np.array(curve.labels)
+        low = [point.accuracy.interval.low for point in curve.points]
+        high = [point.accuracy.interval.high for point in curve.points]
+        axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0)
+        axes.plot(
+            x,
+            curve.means,
+            color=colour,
+            marker=marker,
+            markersize=7,
+            markeredgecolor=PAPER,
+            label=curve.name,
+            zorder=4,
+        )
+        aside = 0.985 if number == 0 else 1.015  # so that dots of two arms do not hide each other
+        for point in curve.points:
+            at = np.full(len(point.draws), point.labels_per_class * aside)
+            axes.scatter(at, point.draws, s=9, color=colour, alpha=0.45, linewidth=0, zorder=3)
+    if human is not None:
+        axes.axhline(human, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.annotate(
+            "listeners",
+            (1, human),
+            xycoords=("axes fraction", "data"),
+            xytext=(-2, 3),
+            textcoords="offset points",
+            ha="right",
+            color=MUTED,
+            fontsize=9,
+        )
+    ticks = sorted({label for curve in curves for label in curve.labels})
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticklabels([f"{tick:.3g}" for tick in ticks])
+    axes.set_xlabel("labels per class")
+    axes.set_ylabel("accuracy")
+    axes.grid(axis="y")
+    percent_axis(axes.yaxis)
+    axes.set_title(title)
+    figure.legend(loc="outside upper right", ncols=2, handletextpad=0.5)
+    return figure

@@ -1,0 +1,313 @@
+"""Figures of many recordings: when events began, how values are spread, which clips lie near each
+other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, NullFormatter
+from numpy.typing import ArrayLike, NDArray
+
+from semisonic.core.errors import DataError
+from semisonic.data.events import Events
+from semisonic.evaluation.plots.style import (
+    CLASS_COLOURS,
+    CLASS_MARKERS,
+    GRID,
+    LINE,
+    PAPER,
+    SEQUENTIAL,
+    TREATED,
+    new_figure,
+    short,
+    styled,
+)
+
+# When each sound was heard in a recording: a row per class, a bar per event.
+
+
+_LEAST_WIDTH = 1 / 500  # of the axis, so that a short event can be seen
+_HOUR, _MOST_TICKS = 3600.0, 12
+_STEPS = (
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14400,
+    86400,
+)
+
+
+@styled
+def timeline(events: Events, labels: Sequence[str], duration: float) -> Figure:
+    """Events of one recording along its time; the surer, the darker.
+
+    Parameters
+    ----------
+    events : Events
+    labels : sequence of str
+        A row each, from the top; events of other labels are left out.
+    duration : float
+        Of the recording, s.
+    """
+    rows = max(len(labels), 1)
+    figure = new_figure(9.0, 0.75 + 0.3 * rows)
+    axes = figure.add_subplot()
+    least = _LEAST_WIDTH * duration
+    for row, label in enumerate(labels):
+        mine = events[events.label == label]
+        width = np.maximum(mine.end_time - mine.start_time, least)
+        surety = 0.35 + 0.65 * np.nan_to_num(mine.score, nan=1.0)
+        axes.barh(
+            np.full(len(mine), row),
+            width,
+            left=mine.start_time,
+            height=0.72,
+            color=[(CLASS_COLOURS[row % len(CLASS_COLOURS)], a) for a in surety],
+        )
+    axes.set_yticks(range(len(labels)), short(labels))
+    axes.set_ylim(rows - 0.4, -0.6)
+    axes.set_xlim(0, duration)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.hlines(np.arange(rows) + 0.5, 0, duration, color=GRID, linewidth=0.8, zorder=0)
+    step = next((step for step in _STEPS if duration / step <= _MOST_TICKS), _STEPS[-1])
+    axes.xaxis.set_major_locator(MultipleLocator(step))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
+    axes.set_xlabel("time, h:min:s" if duration >= _HOUR else "time, min:s")
+    return figure
+
+
+def clock(seconds: float) -> str:
+    """A time in a recording, as 1:02:03 or 2:03; with tenths where there are some."""
+    tenths = round(10 * seconds)
+    whole, tenth = divmod(tenths, 10)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+    return f"{text}.{tenth}" if tenth else text
+
+
+# By hour of the day: when was recorded, day by day, and when events began, class by class.
+
+
+MOST_ROWS = 92
+"""Days that have a row each; more are put together."""
+
+_N_LABELS = 16
+
+
+@styled
+def recording_hours(days: Sequence[date], hours: ArrayLike, title: str = "") -> Figure:
+    """Days from top to bottom, hours of the day from left to right; the darker, the more.
+
+    Days without a recording between the first and the last have an empty row, so that gaps are
+    seen. Of more than 92 days, as many as needed share a row.
+
+    Parameters
+    ----------
+    days : sequence of date
+        In order, each once.
+    hours : array of float, shape (day, 24)
+        Hours of sound.
+    """
+    table = np.asarray(hours, np.float64)
+    if table.shape != (len(days), 24) or not len(days):
+        raise DataError(f"recording hours: {len(days)} days and a table of shape {table.shape}")
+    first = days[0].toordinal()
+    n_days = days[-1].toordinal() - first + 1
+    step = -(-n_days // MOST_ROWS)
+    n_rows = -(-n_days // step)
+    rows = np.zeros((n_rows, 24))
+    for day, row in zip(days, table, strict=True):
+        rows[(day.toordinal() - first) // step] += row
+    unit = "hours"
+    if rows.max() < 1.0:
+        rows, unit = 60 * rows, "minutes"
+    shown = range(0, n_rows, max(1, -(-n_rows // _N_LABELS)))
+    names = {row: date.fromordinal(first + row * step).isoformat() for row in shown}
+    return _by_hour(
+        rows, names, f"{unit} of sound" + (f" in {step} days" if step > 1 else ""), title
+    )
+
+
+@styled
+def hour_counts(labels: Sequence[str], counts: ArrayLike, title: str = "") -> Figure:
+    """Classes from top to bottom, hours of the day from left to right; the darker, the more.
+
+    Parameters
+    ----------
+    labels : sequence of str
+    counts : array, shape (label, 24)
+        Events that began in each hour.
+    """
+    table = np.asarray(counts, np.float64)
+    if table.shape != (len(labels), 24) or not len(labels):
+        raise DataError(f"hour counts: {len(labels)} labels and a table of shape {table.shape}")
+    return _by_hour(table, dict(enumerate(short(labels))), "events", title)
+
+
+def _by_hour(rows: NDArray[np.float64], names: Mapping[int, str], what: str, title: str) -> Figure:
+    """A field for each row and hour; ``names`` are those of some rows."""
+    n_rows = len(rows)
+    figure = new_figure(7.6, 1.3 + max(0.8, min(0.2 * n_rows, 9.0)))
+    axes = figure.add_subplot()
+    image = axes.pcolormesh(
+        np.arange(25),
+        np.arange(n_rows + 1),
+        np.ma.masked_equal(rows, 0.0),
+        cmap=SEQUENTIAL,
+        vmin=0.0,
+        vmax=max(float(rows.max()), 1e-9),
+        linewidth=0.4 if n_rows <= 40 else 0.0,
+        edgecolor=LINE,
+    )
+    axes.set_ylim(n_rows, 0)
+    axes.set_xlim(0, 24)
+    axes.set_xticks(range(0, 25, 3), [f"{hour}" for hour in range(0, 25, 3)])
+    axes.set_yticks([row + 0.5 for row in names], list(names.values()))
+    axes.tick_params(axis="y", length=0)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.set_xlabel("hour of the day")
+    axes.set_title(title)
+    bar = figure.colorbar(image, ax=axes, pad=0.015, aspect=18)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, labelsize=8)
+    bar.set_label(what, fontsize=8.5)
+    return figure
+
+
+# How often each value occurs.
+
+
+_MOST_BARS = 40
+_WIDE = 20.0  # from this ratio of the largest to the smallest value on, the axis is logarithmic
+
+
+@styled
+def histogram(values: ArrayLike, label: str, *, counted: str = "files", title: str = "") -> Figure:
+    """Bars of equal width; on a logarithmic axis when positive values differ widely.
+
+    Parameters
+    ----------
+    values : array of float, shape (n,)
+        Those that are not finite are left out.
+    label : str
+        What the values are, with their unit.
+    counted : str
+        What there is one value of.
+    """
+    x = np.asarray(values, np.float64).ravel()
+    x = x[np.isfinite(x)]
+    if not len(x):
+        raise DataError(f"histogram of {label}: no finite value")
+    low, high = float(x.min()), float(x.max())
+    is_wide = low > 0 and high / low >= _WIDE
+    n_bars = int(np.clip(2 * np.sqrt(len(x)), 8, _MOST_BARS))
+    if low == high:
+        edges = np.array([low - 0.5, high + 0.5]) if low == 0 else np.array([0.9, 1.1]) * low
+        edges.sort()
+    elif is_wide:
+        edges = np.geomspace(low, high * (1 + 1e-9), n_bars + 1)
+    else:
+        edges = np.linspace(low, high, n_bars + 1)
+    figure = new_figure(5.2, 2.7)
+    axes = figure.add_subplot()
+    heights, _ = np.histogram(x, edges)
+    axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=TREATED, linewidth=0)
+    if is_wide:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.grid(axis="y")
+    axes.set_xlabel(label)
+    axes.set_ylabel(counted)
+    axes.set_title(title)
+    return figure
+
+
+# Clips as points, near each other when the network finds them alike.
+
+
+_MOST_NAMED = 24
+
+
+@styled
+def embedding_map(
+    maps: Mapping[str, tuple[ArrayLike, ArrayLike]], classes: Sequence[str], title: str = ""
+) -> Figure:
+    """One panel an arm; the class is colour and shape of a point.
+
+    Parameters
+    ----------
+    maps : mapping of str to (points, targets)
+        Points of shape (n, 2) and class numbers of shape (n,).
+    """
+    if not maps:
+        raise DataError("embedding map: nothing to draw")
+    named = len(classes) <= _MOST_NAMED
+    columns = 5 if len(maps) > 1 else 3
+    rows_of_names = -(-len(classes) // columns) if named else 0
+    figure = new_figure(min(8.0, 1.0 + 3.6 * len(maps)), 3.9 + 0.22 * rows_of_names)
+    panels = figure.subplots(1, len(maps), squeeze=False)[0]
+    for axes, (arm, (points, targets)) in zip(panels, maps.items(), strict=True):
+        where, what = np.asarray(points, dtype=np.float64), np.asarray(targets)
+        if where.shape != (len(what), 2) or not len(what):
+            raise DataError(f"embedding map: '{arm}' has points of shape {where.shape}")
+        for number in np.unique(what):
+            inside = what == number
+            axes.scatter(*where[inside].T, s=24, alpha=0.85, linewidth=0.5, **_look(int(number)))
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for spine in axes.spines.values():
+            spine.set_visible(True)
+            spine.set_color(LINE)
+        axes.margins(0.06)
+        axes.set_title(arm, fontsize=9.5, fontweight="normal")
+    if named:
+        handles = [
+            Line2D([], [], linestyle="", label=name, markersize=6, **_line_look(i))
+            for i, name in enumerate(short(classes))
+        ]
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=columns,
+            handletextpad=0.1,
+            columnspacing=1.2,
+        )
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    return figure
+
+
+def _look(number: int) -> dict[str, str]:
+    marker = CLASS_MARKERS[(number + number // len(CLASS_COLOURS)) % len(CLASS_MARKERS)]
+    colour = CLASS_COLOURS[number % len(CLASS_COLOURS)]
+    return {"color": colour, "marker": marker, "edgecolor": PAPER}
+
+
+def _line_look(number: int) -> dict[str, Any]:
+    look = _look(number)
+    return {"color": look["color"], "marker": look["marker"], "markeredgecolor": PAPER}

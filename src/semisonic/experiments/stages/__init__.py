@@ -1,1 +1,0 @@
-"""Experiments in stages: trainings that start from one another, some on labels nobody checked."""

@@ -1,0 +1,861 @@
+"""``semisonic tune``: from a recipe and its space to the best settings, resumable at every step."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from semisonic.core.errors import OptionError
+from semisonic.core.files import write_json, write_text
+from semisonic.core.options import check, to_dict, toml_tables
+from semisonic.core.parallel import Engine, Task, open_engine
+from semisonic.core.text import Result, count_text, duration_text, percent_text, points_text
+from semisonic.data.categories import categories_of
+from semisonic.evaluation.plots.training import (
+    SearchSlice,
+    option_importance,
+    search_course,
+    search_slices,
+)
+from semisonic.evaluation.report.page import Number, Page
+from semisonic.experiments.material import Material
+from semisonic.experiments.options import (
+    AUTO_PRUNER,
+    GRID,
+    MEDIAN,
+    NO_PRUNER,
+    TRIALS,
+    ExperimentOptions,
+    RunOptions,
+    TuneOptions,
+)
+from semisonic.experiments.recipe import Budget, Recipe, Setting, SourceTraining, put
+from semisonic.experiments.results import ResultTable
+from semisonic.experiments.run import (
+    FREE,
+    listens_for_copies,
+    load_data,
+    material_from,
+    run_tasks,
+    tasks_at_once,
+    with_number_format,
+)
+from semisonic.experiments.search_space import (
+    BATCH,
+    SETTING,
+    Choices,
+    Point,
+    Space,
+    Target,
+    add_trials,
+    grid_points,
+    label_of,
+    mend,
+    open_study,
+    optuna,
+    read_target,
+    unfinished,
+    value_of,
+)
+from semisonic.experiments.source import SourceModel, load_source
+from semisonic.experiments.trials import (
+    COMPLETE,
+    DEFAULT,
+    FAILED,
+    PRUNED,
+    SearchContext,
+    SearchOutcome,
+    SearchSplit,
+    Trial,
+    read_outcome,
+    run_default,
+    run_trial,
+    set_apart,
+    start,
+)
+from semisonic.experiments.worker import WorkerContext
+from semisonic.training.devices import choose_device
+from semisonic.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The best settings as a recipe: the recipe's own values against the tuned ones, on the test folds.
+#
+# Both are trained as the recipe says and scored once, so that what the search brought is
+# measured on
+# clips that had no say in it.
+
+
+FILE = "best.toml"
+ARMS = ("as the recipe has it", "tuned")
+_PLAIN = ("pretraining", "method", "pool")
+"""What a control leaves out unless it says otherwise."""
+
+
+def best_recipe(target: Target, point: Point, test_folds: Sequence[int]) -> str:
+    """A recipe file that measures a point against the recipe's own values.
+
+    Parameters
+    ----------
+    target : Target
+    point : mapping of str to value
+        The best values, by dotted name.
+    test_folds : sequence of int
+        The folds that the search never heard.
+    """
+    recipe, base = target.recipe, target.base
+    tuned = target.at(point)
+    setting = _changed(tuned, Setting())
+    setting["name"] = ARMS[1]
+    control: dict[str, Any] = {name: getattr(base, name) for name in _PLAIN}
+    for name in point:
+        short = name.removeprefix(SETTING)
+        for place in (f"pretrain.{BATCH}", f"train.{BATCH}") if short == BATCH else (short,):
+            put(control, place, _plain_values(value_of(base, place)))
+    head = {
+        "title": f"Tuned, and as it was: {recipe.title}",
+        "question": "What a search over settings brought, on clips that it never heard.",
+        "folds": list(test_folds),
+        "arms": list(ARMS),
+        **_of_recipe(recipe),
+        "budgets": [_changed(budget, Budget()) for budget in recipe.budgets],
+        "setting": setting,
+        "control": control,
+    }
+    for name, plain in (("synth", recipe.synth), ("source", recipe.source)):
+        changed = _changed(plain, SourceTraining() if name == "source" else type(plain)())
+        if changed:
+            head[name] = changed
+    return "# Written by a search over settings: [control] holds the recipe's own values.\n" + (
+        toml_tables(head)
+    )
+
+
+def measuring_command(
+    options: TuneOptions, recipe_file: Path, folds_file: Path | None, output: Path
+) -> str:
+    """The command that scores the test folds, once.
+
+    Parameters
+    ----------
+    recipe_file : Path
+        What :func:`best_recipe` was written to.
+    folds_file : Path, optional
+        The clips with their folds, where the data had none.
+    output : Path
+        The run folder of the measurement.
+    """
+    parts = ["semisonic", "run", recipe_file, "--data", folds_file or options.data]
+    for name in ("unlabelled", "source"):
+        if getattr(options, name) is not None:
+            parts += [f"--{name}", getattr(options, name)]
+    if folds_file is None and options.group != "auto":
+        parts += ["--group", options.group]
+    if options.table.separator != ";":
+        parts += ["--separator", options.table.separator]
+    parts += ["--no-merge-parts"] * (not options.table.merge_parts)
+    parts += ["--allow-missing"] * options.table.allow_missing
+    parts += ["--no-near-copies"] * (not options.near_copies)
+    parts += ["--seed", options.seed] if options.seed else []
+    return shlex.join(str(part) for part in [*parts, "-o", output])
+
+
+def _of_recipe(recipe: Recipe) -> dict[str, Any]:
+    """What the experiment takes over from the recipe as it is."""
+    kept: dict[str, Any] = {
+        name: getattr(recipe, name)
+        for name in ("precision", "validation", "pretrain_draws", "validation_fold")
+    }
+    groups: dict[str, list[str]] = {}
+    for name, group in recipe.categories:
+        groups.setdefault(group, []).append(name)
+    return kept | ({"categories": groups} if groups else {})
+
+
+def _changed(options: Any, defaults: Any) -> dict[str, Any]:
+    """The options that are not as they are by default, groups of options as mappings."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(options):
+        value, default = getattr(options, field.name), getattr(defaults, field.name)
+        if dataclasses.is_dataclass(value):
+            below = _changed(value, default)
+            if below:
+                found[field.name] = below
+        elif value != default:
+            found[field.name] = _plain_values(value)
+    return found
+
+
+def _plain_values(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+# A search as plain values: for files, for tables, and as the command that repeats it.
+
+
+def values_of(target: Target, outcome: SearchOutcome) -> dict[str, Any]:
+    """The numbers of a search as plain values."""
+    chosen = outcome.chosen
+    return {
+        "space": {one.name: str(one) for one in target.space},
+        "default": _trial(outcome.default),
+        "best": _trial(outcome.best) if outcome.best else None,
+        "keeps_recipe": outcome.keeps_recipe,
+        "without_luck": asdict(chosen) if chosen else None,
+        "importance": dict(outcome.importance),
+        "trials": [_trial(one) for one in outcome.trials],
+    }
+
+
+def best_rows(target: Target, best: Trial) -> list[tuple[str, str, str]]:
+    """Name, the recipe's value and the best one of each option that was searched."""
+    return [
+        (short(one.name), text_of(value_of(target.base, one.name)), text_of(best.point[one.name]))
+        for one in target.space
+    ]
+
+
+def _trial(one: Trial) -> dict[str, Any]:
+    score = None if np.isnan(one.score) else one.score
+    return {
+        "number": one.number,
+        "state": one.state,
+        "score": score,
+        "accuracies": list(one.accuracies),
+        "settings": dict(one.point),
+        "seconds": one.seconds,
+        "reason": one.reason,
+    }
+
+
+def command_of(options: TuneOptions) -> str:
+    """The command that repeats the search; the places of data are named, not given."""
+    parts = ["semisonic", "tune", Path(options.recipe).stem]
+    plain = TuneOptions()
+    for field in fields(options):
+        value = getattr(options, field.name)
+        name = f"--{field.name.replace('_', '-')}"
+        skipped = field.name in ("recipe", "output", "cache", "device", "where")
+        if skipped or value == getattr(plain, field.name):
+            continue
+        if isinstance(value, bool):
+            parts.append(name if value else f"--no-{name[2:]}")
+        elif field.name in ("change", "search"):
+            parts += [part for one in value for part in (name, one)]
+        elif isinstance(value, tuple):
+            parts += [name, ",".join(map(str, value))]
+        else:
+            parts += [name, value.name if isinstance(value, Path) else str(value)]
+    return shlex.join(parts)
+
+
+def short(name: str) -> str:
+    """An option's name as it stands in tables."""
+    return name.removeprefix(SETTING)
+
+
+def text_of(value: Any) -> str:
+    """A value as it stands in tables."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return label_of(list(value) if isinstance(value, tuple) else value)
+
+
+# The report of a search: what was found, how far to trust it, and what mattered.
+
+
+ONCE = (
+    "The score of the best trial is optimistic: it was chosen because it is high on these very "
+    "clips. Only the test folds, scored once, say what the search brought."
+)
+KEEP = "no trial beat the recipe: keep its values"
+FEW = 15
+"""With fewer complete trials, what mattered is a guess, and the page says so."""
+
+
+def write_page(
+    run: RunFolder,
+    options: TuneOptions,
+    target: Target,
+    material: Material,
+    outcome: SearchOutcome,
+    *,
+    command: str,
+    n_test: int,
+    notes: Sequence[str],
+) -> Path:
+    """Write ``report.html`` with tables and figures, and ``results.json``.
+
+    Parameters
+    ----------
+    command : str
+        What measures the best settings on the test folds.
+    n_test : int
+        Clips of the test folds.
+    notes : sequence of str
+        What a reader must know of the data.
+    """
+    labelled = material.labelled
+    recipe = target.recipe
+    page = Page(
+        f"Search over settings: {recipe.title}",
+        f"{len(labelled)} training clips of '{labelled.name}', {len(labelled.classes)} classes, "
+        f"in {options.inner_folds} inner folds by recording; {n_test} clips of test "
+        f"{_folds(options.test_folds)} were not heard",
+    )
+    page.verdict(_claim(outcome), " ".join((*gain_in_words(outcome), ONCE)), outcome="open")
+    page.numbers(_numbers(outcome))
+    for note in notes:
+        page.warning(note)
+    if outcome.best is not None:
+        page.section("The recipe's own values" if outcome.keeps_recipe else "The best settings")
+        _settings(page, target, outcome, outcome.best)
+    if outcome.keeps_recipe:
+        page.text(f"{KEEP.capitalize()}. They stand in best.toml; there is nothing to measure.")
+    elif outcome.best is not None:
+        page.section("Measure it, once")
+        page.text(
+            "This trains the tuned settings and the recipe's own with the same split, seed and "
+            "labels, and scores the test folds. Do it once: who searches on after looking at the "
+            "test folds has made them training clips."
+        )
+        page.code(command)
+    page.section("What mattered")
+    _mattered(page, outcome, target.space)
+    page.section("The course of the search")
+    _course(page, outcome)
+    page.section("Each option")
+    page.figure(
+        _slices(outcome, target),
+        "Every trial. Hollow dots were given up early, after "
+        "the first inner folds; the dashed line is the recipe's own value.",
+        name="options",
+    )
+    page.section("All trials")
+    _trials(page, outcome, target.space)
+    page.section("How it was made")
+    page.facts({short(one.name): str(one) for one in target.space}, summary="What was searched")
+    record = run.record
+    page.facts(
+        {**{key: str(record[key]) for key in ("commit", "machine", "started")}, **_plain(options)},
+        summary="Options, machine and commit",
+    )
+    page.data = values_of(target, outcome)
+    write_json(
+        run.folder / "results.json",
+        {
+            **{key: record[key] for key in ("commit", "machine", "versions", "data", "started")},
+            "command": command_of(options),
+            "seed": options.seed,
+            "recipe": to_dict(recipe),
+            **page.data,
+        },
+    )
+    return page.write(run.folder)
+
+
+def gain_in_words(outcome: SearchOutcome) -> tuple[str, ...]:
+    """What is left of the gain without the luck of the choice; nothing where it is not known."""
+    chosen = outcome.chosen
+    if chosen is None or np.isnan(chosen.gain):
+        return ()
+    gain = points_text(chosen.gain, signed=True)
+    ends = f"{points_text(chosen.gain_low, signed=True)} to {points_text(chosen.gain_high, signed=True)}"
+    shown = "better than" if chosen.is_gain else "not shown to be better than"
+    return (
+        f"Without the luck of the choice the best is {shown} the recipe's own values: "
+        f"{gain} points ({ends}).",
+    )
+
+
+def columns_of(outcome: SearchOutcome) -> tuple[str, str]:
+    """What the recipe's values and those of the best trial are called in tables."""
+    if outcome.keeps_recipe:
+        return "recipe (kept)", "best trial (worse)"
+    return "recipe", "best"
+
+
+def _claim(outcome: SearchOutcome) -> str:
+    best, default = outcome.best, outcome.default
+    if best is None:
+        return "No trial came to its end"
+    n_all = len(outcome.trials)
+    if outcome.keeps_recipe:
+        return (
+            f"{KEEP.capitalize()}. None of {n_all} trials does better on inner folds: "
+            f"{percent_text(best.score)} against {percent_text(default.score)}"
+        )
+    claim = f"The best of {n_all} trials reaches {percent_text(best.score)} on inner folds"
+    if default.state == COMPLETE:
+        claim += f", the recipe's own values {percent_text(default.score)}"
+    return claim
+
+
+def _numbers(outcome: SearchOutcome) -> list[Number]:
+    best, default, chosen = outcome.best, outcome.default, outcome.chosen
+    found = []
+    if best is not None:
+        gain = points_text(best.score - default.score, signed=True)
+        note = f"{gain} points against the recipe" if default.state == COMPLETE else ""
+        found.append(
+            Number(percent_text(best.score), "inner accuracy of the best trial", note, "treated")
+        )
+    if chosen is not None:
+        note = f"{percent_text(chosen.low)} to {percent_text(chosen.high)}"
+        found.append(Number(percent_text(chosen.mean), "without the luck of the choice", note))
+    if default.state == COMPLETE:
+        found.append(
+            Number(percent_text(default.score), "the recipe's own values", "same folds", "control")
+        )
+    ended = ", ".join(
+        f"{len(outcome.of(state))} {word}"
+        for state, word in ((COMPLETE, "complete"), (PRUNED, "given up early"), (FAILED, "failed"))
+        if outcome.of(state)
+    )
+    found.append(Number(str(len(outcome.trials)), "trials", ended))
+    spent = sum(trial.seconds for trial in (default, *outcome.trials))
+    return [*found, Number(duration_text(spent), "training", "of one process")]
+
+
+def _settings(page: Page, target: Target, outcome: SearchOutcome, best: Trial) -> None:
+    page.table(
+        ["option", *columns_of(outcome)],
+        best_rows(target, best),
+        name="best",
+        caption=f"Trial {best.number}; all other options are as the recipe has them",
+    )
+    if outcome.chosen is not None:
+        page.text(
+            "'Without the luck of the choice' is the score when the best trial is chosen on some "
+            "recordings and scored on the others, again and again (Tsamardinos and others, 2018). "
+            "It is nearer the truth than the highest score, and still says nothing of other places "
+            "and microphones."
+        )
+    runners = sorted(outcome.of(COMPLETE), key=lambda trial: -trial.score)[1:]
+    spread = float(np.std(best.accuracies, ddof=1)) if len(best.accuracies) > 1 else np.nan
+    close = [
+        one for one in runners if best.score - one.score <= spread / np.sqrt(len(best.accuracies))
+    ]
+    if close:
+        page.text(
+            f"{len(close)} other complete trials lie within one standard error of the best over "
+            "its inner folds: which of them is on top is chance."
+        )
+
+
+def _mattered(page: Page, outcome: SearchOutcome, space: Space) -> None:
+    n = len(outcome.of(COMPLETE))
+    if not outcome.importance:
+        page.text(
+            "Only one option was searched."
+            if len(space) == 1
+            else f"{n} complete trials are too few, or too much alike, to say what mattered."
+        )
+        return
+    shares = {short(name): share for name, share in outcome.importance.items()}
+    page.figure(
+        option_importance(shares),
+        "Functional ANOVA of the complete trials: the share of the variance of their scores that "
+        "each option explains alone. What is missing to 100 % are options acting together, and "
+        "chance.",
+        name="importance",
+    )
+    if n < FEW:
+        page.warning(f"{n} complete trials: take this as a hint, not as a result.")
+    page.table(
+        ["option", "share"],
+        list(shares.items()),
+        name="importance",
+        formats={"share": percent_text},
+        folded=True,
+        caption="The same as numbers",
+    )
+
+
+def _course(page: Page, outcome: SearchOutcome) -> None:
+    trials = outcome.trials
+    scores = [one.score for one in trials]
+    done = [one.state == COMPLETE for one in trials]
+    default = outcome.default.score
+    page.figure(
+        search_course([one.number for one in trials], scores, done, default=default),
+        "Trials in the order of their beginning.",
+        name="course",
+        wide=False,
+    )
+    spent = np.cumsum([one.seconds for one in trials]) / 60
+    page.figure(
+        search_course(
+            spent, scores, done, default=default, label="minutes of training", whole=False
+        ),
+        "The same against the time that training took.",
+        name="course-time",
+        wide=False,
+    )
+
+
+def _slices(outcome: SearchOutcome, target: Target) -> Any:
+    trials = [one for one in outcome.trials if one.point]
+    slices = []
+    for one in target.space:
+        values = [trial.point[one.name] for trial in trials]
+        default = value_of(target.base, one.name)
+        if isinstance(one, Choices):
+            texts, text = [label_of(v) for v in values], _label(default, one)
+            slices.append(SearchSlice(short(one.name), texts, one.labels, default=text))
+        else:
+            slices.append(
+                SearchSlice(
+                    short(one.name), [float(v) for v in values], log=one.log, default=float(default)
+                )
+            )
+    return search_slices(
+        slices, [one.score for one in trials], [one.state == COMPLETE for one in trials]
+    )
+
+
+def _trials(page: Page, outcome: SearchOutcome, space: Space) -> None:
+    n_steps = max((len(one.accuracies) for one in (outcome.default, *outcome.trials)), default=0)
+    names = [short(one.name) for one in space]
+    headers = [
+        "trial",
+        "ended",
+        "inner accuracy",
+        *names,
+        *(f"part {i + 1}" for i in range(n_steps)),
+        "seconds",
+        "reason",
+    ]
+    rows = [
+        [
+            one.number,
+            one.state,
+            one.score,
+            *(text_of(one.point[d.name]) if d.name in one.point else None for d in space),
+            *one.accuracies,
+            *[None] * (n_steps - len(one.accuracies)),
+            round(one.seconds, 1),
+            one.reason,
+        ]
+        for one in outcome.trials
+    ]
+    shares = ("inner accuracy", *(f"part {i + 1}" for i in range(n_steps)))
+    best = outcome.best
+    page.table(
+        headers,
+        rows,
+        name="trials",
+        formats=dict.fromkeys(shares, percent_text),
+        styles={i: "strong" for i, one in enumerate(outcome.trials) if one is best},
+        note="A part is an inner fold, of each draw of labels in turn.",
+        folded=len(rows) > 30,
+        caption="Every trial",
+    )
+
+
+def _plain(options: TuneOptions) -> dict[str, Any]:
+    """Options, with the places of data named and not given."""
+    values = to_dict(options)
+    return {
+        name: value.name if isinstance(value, Path) else str(value)
+        for name, value in values.items()
+        if name not in ("output", "cache", "where") and value not in (None, "", [])
+    }
+
+
+def _label(value: Any, one: Choices) -> str | None:
+    text = label_of(list(value) if isinstance(value, tuple) else value)
+    return text if text in one.labels else None
+
+
+def _folds(folds: Sequence[int]) -> str:
+    return f"fold {folds[0]}" if len(folds) == 1 else f"folds {', '.join(map(str, folds))}"
+
+
+# ``semisonic tune``: from a recipe and its space to the best settings, resumable at every step.
+
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TuneResult(Result):
+    """What a search leaves.
+
+    Attributes
+    ----------
+    best : mapping of str to value
+        The best value of each option that was searched, by dotted name: of the best trial, or the
+        recipe's own where no trial beat them.
+    score, default_score : float
+        Mean accuracy on inner folds, 0 to 1, of the best trial and of the recipe's own values.
+        The first is optimistic.
+    without_luck : float
+        What the best would reach had other clips chosen it, estimated from the same trials; NaN
+        with fewer than two complete trials.
+    outcome : Outcome
+        All trials, and what mattered.
+    recipe : Path
+        The best settings as a recipe, against the recipe's own.
+    command : str
+        What measures them on the test folds.
+    table : Table
+        The best values for a terminal.
+    answers : tuple of str
+        What was found, in words.
+    report : Path
+    failures : tuple of (clip, reason)
+    notes : tuple of str
+    """
+
+    best: Mapping[str, Any]
+    score: float
+    default_score: float
+    without_luck: float
+    outcome: SearchOutcome
+    recipe: Path
+    command: str
+    table: ResultTable
+    answers: tuple[str, ...]
+    report: Path
+    failures: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+    def summary(self) -> str:
+        """For a terminal."""
+        lines = [str(self.table), *self.answers, *self.notes, f"report: {self.report}"]
+        if not self.outcome.keeps_recipe:
+            lines.append(f"To measure it on the test folds, once:\n  {self.command}")
+        return "\n".join(lines)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The main table: a row an option, with its best value."""
+        return self.table.to_frame()
+
+
+def tune(options: TuneOptions) -> TuneResult:
+    """Search over a recipe's options, or go on with a search.
+
+    The test folds are set apart first. Each trial is scored on the inner folds of the rest.
+
+    Raises
+    ------
+    OptionError, DataError
+        For a wrong recipe or space, options of another run in the same folder, unusable data, a
+        missing package optuna, or when every trial failed.
+    """
+    optuna()
+    check(options)
+    target = read_target(options)
+    n_trials, points = plan_trials(options, target)
+    free = (*FREE, "trials")
+    asked = {
+        **to_dict(options),
+        "contents": to_dict(target.recipe),
+        "searched": {one.name: str(one) for one in target.space},
+    }
+    device = str(choose_device(options.device))
+    with (
+        RunFolder(options.output, "tune", asked, seeds=options.seed, free=free) as run,
+        open_engine(options.where) as engine,
+    ):
+        search, apart = _prepare(run, options, target, device, engine)
+        _run_trials(search, n_trials, points, options.workers, engine)
+        outcome = read_outcome(open_study(run.folder), search)
+        return _report(run, options, search, apart, outcome)
+
+
+def plan_trials(options: TuneOptions, target: Target) -> tuple[int, list[dict[str, Any]]]:
+    """How many trials there are, and in a grid their values.
+
+    Raises
+    ------
+    OptionError
+        For a grid with ranges in it, or more trials than it has points.
+    """
+    if options.sampler != GRID:
+        return options.trials or TRIALS, []
+    points = grid_points(target.space)
+    if options.trials and options.trials > len(points):
+        raise OptionError(
+            f"option 'trials': found {options.trials}, but the grid has "
+            f"{count_text(len(points), 'point')}; "
+            "leave the option out to try them all"
+        )
+    return options.trials or len(points), points
+
+
+def _prepare(
+    run: RunFolder, options: TuneOptions, target: Target, device: str, engine: Engine
+) -> tuple[SearchContext, SearchSplit]:
+    """Set the test folds apart, cut the inner folds and compute the features of all fronts."""
+    cache, jobs = options.cache or run.folder / "cache", run.folder / "jobs"
+    as_run = _as_run(options)
+    labelled, pool = load_data(as_run, target.recipe.synth)
+    apart = set_apart(
+        labelled,
+        pool,
+        options.test_folds,
+        run.folder,
+        seed=options.seed,
+        near_copies=listens_for_copies(as_run),
+        group=options.group,
+        workers=options.workers,
+    )
+    inputs = [(one.front, one.segments) for one in target.fronts()]
+    material, hashes = material_from(
+        run,
+        as_run,
+        (apart.clips, apart.pool),
+        inputs,
+        cache,
+        engine,
+        inner_folds=options.inner_folds,
+    )
+    material = replace(material, notes=(*apart.notes, *material.notes))
+    categories = categories_of(material.labelled.classes, dict(target.recipe.categories)) or {}
+    # One number format for the whole search.
+    recipe = with_number_format(target.recipe, torch.device(device))
+    target = replace(target, recipe=recipe)
+    source = _source(as_run, target, material)
+    if source is not None:
+        run.add_data("source", source.key)
+        material = replace(material, notes=(*material.notes, *source.notes))
+    context = WorkerContext(jobs, material, device, hashes, {}, categories)
+    pruner = options.pruner
+    if pruner == AUTO_PRUNER:
+        pruner = NO_PRUNER if options.sampler == GRID else MEDIAN
+    search = SearchContext(
+        run.folder, target, context, cache, options.sampler, pruner, options.seed, source
+    )
+    return search, apart
+
+
+def _source(options: RunOptions, target: Target, material: Material) -> SourceModel | None:
+    """The set that some setting of the search begins from a classifier of."""
+    starts = {target.base.start}
+    for one in target.space:
+        if one.name == "setting.start" and isinstance(one, Choices):
+            starts |= set(one.values)
+    settings = tuple(replace(target.base, start=name) for name in sorted(starts))
+    recipe = replace(target.recipe, settings=settings, controls=settings)
+    return load_source(options, recipe, material.labelled)
+
+
+def _run_trials(
+    search: SearchContext,
+    n_trials: int,
+    points: list[dict[str, Any]],
+    workers: int | None,
+    engine: Engine,
+) -> None:
+    """Run what is not done yet: the recipe's own values first, then the trials in order."""
+    mend(search.folder)
+    study = open_study(search.folder)
+    add_trials(study, n_trials, points)
+    todo = [number for number in unfinished(study) if number < n_trials]
+    tasks = [Task(f"trial-{number}", run_trial, (number,)) for number in todo]
+    if not (search.folder / DEFAULT).is_file():
+        tasks.insert(0, Task("default", run_default, ()))
+    at_once = tasks_at_once(workers, search.jobs.device, engine)
+    _log.info("%d trials, %d of them to do, %d at once", n_trials, len(todo), at_once)
+    if tasks:
+        run_tasks(
+            tasks,
+            workers=min(at_once, len(tasks)),
+            label="trials",
+            done=n_trials + 1 - len(tasks),
+            initializer=start,
+            context=(search,),
+            engine=engine,
+            device=search.jobs.device,
+        )
+
+
+def _report(
+    run: RunFolder,
+    options: TuneOptions,
+    search: SearchContext,
+    apart: SearchSplit,
+    outcome: SearchOutcome,
+) -> TuneResult:
+    best, default, target = outcome.best, outcome.default, search.target
+    if best is None:
+        reasons = sorted({one.reason for one in outcome.of(FAILED)})
+        raise OptionError(
+            f"{count_text(len(outcome.trials), 'trial')}, and none succeeded; the first reason: "
+            f"{reasons[0]}"
+        )
+    file = run.folder / FILE
+    # As the recipe says, and not as it was settled on this machine.
+    plain = replace(target, recipe=read_target(options).recipe)
+    point = best.point
+    if outcome.keeps_recipe:
+        point = {one.name: value_of(target.base, one.name) for one in target.space}
+    write_text(file, best_recipe(plain, point, options.test_folds))
+    folder = options.output
+    command = measuring_command(
+        options,
+        folder / FILE,
+        folder / apart.folds_file.name if apart.folds_file else None,
+        folder.with_name(f"{folder.name}-test"),
+    )
+    notes = search.jobs.material.notes
+    report = write_page(
+        run,
+        options,
+        target,
+        search.jobs.material,
+        outcome,
+        command=command,
+        n_test=apart.n_test,
+        notes=notes,
+    )
+    luck = outcome.chosen.mean if outcome.chosen else float("nan")
+    return TuneResult(
+        best=point,
+        score=best.score,
+        default_score=default.score,
+        without_luck=luck,
+        outcome=outcome,
+        recipe=file,
+        command=command,
+        table=ResultTable(["option", *columns_of(outcome)], best_rows(target, best)),
+        answers=_answers(outcome, best.score, luck),
+        report=report,
+        failures=search.jobs.material.failures,
+        notes=notes,
+    )
+
+
+def _answers(outcome: SearchOutcome, score: float, luck: float) -> tuple[str, ...]:
+    default = outcome.default
+    said = [KEEP] if outcome.keeps_recipe else []
+    said += [
+        f"inner accuracy: {percent_text(score)} for the best of "
+        f"{count_text(len(outcome.trials), 'trial')}, {percent_text(default.score)} for the recipe's "
+        "own values"
+    ]
+    if default.state == FAILED:
+        said.append(f"the recipe's own values could not be trained: {default.reason}")
+    if outcome.chosen is not None:
+        said.append(f"without the luck of the choice about {percent_text(luck)}")
+    said += gain_in_words(outcome)
+    failed = outcome.of(FAILED)
+    if failed:
+        said.append(f"{count_text(len(failed), 'trial')} failed, the first: {failed[0].reason}")
+    return (*said, ONCE)
+
+
+def _as_run(options: TuneOptions) -> RunOptions:
+    """What both verbs read alike."""
+    return RunOptions(**{one.name: getattr(options, one.name) for one in fields(ExperimentOptions)})

@@ -1,1 +1,0 @@
-"""A search over a recipe's options, on training clips alone."""

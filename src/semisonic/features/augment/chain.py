@@ -1,0 +1,200 @@
+"""From options to the module that does what they say."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.options import check, nearest
+from semisonic.features.augment.base import Augmentation, full_precision
+from semisonic.features.augment.frequency import BandMask, PitchShift, ResizedCrop, TimeMask
+from semisonic.features.augment.noise import (
+    Background,
+    BandGain,
+    Gain,
+    PinkNoise,
+    WaveGain,
+    WhiteNoise,
+)
+from semisonic.features.augment.time import (
+    TimeShift,
+    TimeStretch,
+    WaveCrop,
+    WaveSpeed,
+    WaveTimeShift,
+)
+from semisonic.features.options import REGISTERED, AugmentOptions, MelOptions
+
+# From options to the module that does what they say.
+
+
+class Chain(Augmentation):
+    """Augmentations one after another; deltas are computed once, at the end.
+
+    Parameters
+    ----------
+    mel : MelOptions
+    steps : sequence of Augmentation
+    """
+
+    def __init__(self, mel: MelOptions, steps: Sequence[Augmentation]) -> None:
+        super().__init__(mel)
+        self.steps = nn.ModuleList(steps)
+
+    def once(self, x: Tensor) -> Tensor:
+        """One random change of the levels alone by each step."""
+        for step in self.steps:
+            x = cast(Augmentation, step).once(x)
+        return x
+
+
+class RegisteredAugmentation(nn.Module):
+    """An augmentation that is not from this package; nothing in ``eval()``, nothing learned.
+
+    Parameters
+    ----------
+    name : str
+        As it was registered: see :func:`semisonic.register_augmentation`.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        change = REGISTERED[name]
+        self.name = name
+        self.change = copy.deepcopy(change) if isinstance(change, nn.Module) else change
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Changed features in training, the same ones otherwise.
+
+        Raises
+        ------
+        DataError
+            When something else than features of the same shape comes out.
+        """
+        if not self.training:
+            return x
+        with torch.no_grad(), full_precision(x):
+            found: object = self.change(x.float())
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        if not isinstance(found, Tensor) or shape != tuple(x.shape):
+            raise DataError(
+                f"the augmentation '{self.name}' gives {shape} for features of shape "
+                f"{tuple(x.shape)} (batch, channel, mel, frame), expected the same shape"
+            )
+        return found.to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """What torch prints of it beside its modules."""
+        return self.name
+
+
+def augmenter(options: AugmentOptions, mel: MelOptions) -> nn.Module:
+    """The module that changes features as the options say.
+
+    The order is that of the world: first the sound itself (speed, pitch, when), then the way
+    to the microphone (filter, level), then what else is heard there, and masks at the end.
+
+    Returns
+    -------
+    nn.Module
+        (batch, channel, mel, frame) in dB to the same shape; :class:`torch.nn.Identity` when
+        nothing is to be changed.
+
+    Raises
+    ------
+    OptionError
+        When an option cannot work with this front end; the text says what to change.
+    """
+    check(options)
+    steps = list(_steps(options, mel))
+    return Chain(mel, steps) if steps else nn.Identity()
+
+
+def _steps(o: AugmentOptions, mel: MelOptions) -> Iterator[Augmentation]:
+    if (o.stretch_min, o.stretch_max) != (1.0, 1.0):
+        yield TimeStretch(mel, o.stretch_min, o.stretch_max)
+    if o.pitch:
+        yield PitchShift(mel, o.pitch)
+    if o.crop_time or o.crop_bands:
+        yield ResizedCrop(mel, o.crop_time, o.crop_bands)
+    if o.time_shift:
+        yield TimeShift(mel, o.time_shift)
+    if o.band_gain_db:
+        yield BandGain(mel, o.band_gain_db, o.band_gain_points)
+    if o.gain_db:
+        yield Gain(mel, o.gain_db)
+    if o.background:
+        yield Background(mel, o.snr_min_db, o.snr_max_db, probability=o.background)
+    if o.white_noise:
+        yield WhiteNoise(mel, o.snr_min_db, o.snr_max_db, o.white_noise)
+    if o.pink_noise:
+        yield PinkNoise(mel, o.snr_min_db, o.snr_max_db, o.pink_noise)
+    if o.time_masks:
+        yield TimeMask(mel, o.time_masks, o.time_mask_width)
+    if o.band_masks:
+        yield BandMask(mel, o.band_masks, o.band_mask_width)
+
+
+# Random views of waveforms by name, as :func:`semisonic.features.options.preset` has them.
+#
+# Paper: Huang and Leanos 2018, "AclNet" (part, speed and level of each clip).
+
+
+GAIN_DB = 6.0
+SPEED = (0.8, 1.25)
+HEARD, KEPT = 2.0, 1.5
+"""Seconds that are taken of a clip, and that are left of them once the speed was changed."""
+
+VIEWS = ("none", "weak", "strong")
+
+
+class WaveChain(nn.Module):
+    """Augmentations of samples one after another, on features that are waveforms.
+
+    Parameters
+    ----------
+    steps : sequence of WaveAugmentation
+
+    Notes
+    -----
+    ``forward`` maps (batch, 1, 1, time) to the same, with fewer samples where a step crops.
+    """
+
+    def __init__(self, steps: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.steps = nn.Sequential(*steps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Changed waves in training, the same ones otherwise."""
+        changed: Tensor = self.steps(x.flatten(1))
+        return changed[:, None, None]
+
+
+def wave_view(name: str, mel: MelOptions) -> nn.Module:
+    """A view by name.
+
+    ``weak``: another level and another place in time. ``strong``: a part of 1.5 s, up to a
+    quarter faster or slower, at another level; clips that are shorter stay whole.
+
+    Raises
+    ------
+    OptionError
+        For another name: "mixed" would need parts and whole clips in one batch.
+    """
+    rate = mel.sample_rate
+    level = [] if mel.peak_normalize else [WaveGain(rate, GAIN_DB)]
+    if name == "none":
+        return nn.Identity()
+    if name == "weak":
+        return WaveChain([WaveTimeShift(rate, mel.duration / 2), *level])
+    if name == "strong":
+        return WaveChain(
+            [WaveCrop(rate, HEARD), WaveSpeed(rate, *SPEED), WaveCrop(rate, KEPT), *level]
+        )
+    raise OptionError(f"augmentation of waveforms: found '{name}'; {nearest(name, VIEWS)}")

@@ -1,1 +1,0 @@
-"""Fitting a model's decision: calibration, thresholds, and what counts as unknown."""

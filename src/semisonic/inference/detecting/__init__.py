@@ -1,1 +1,0 @@
-"""Where in long recordings a sound is: scores along time, and events made of them."""

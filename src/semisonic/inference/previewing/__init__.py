@@ -1,1 +1,0 @@
-"""Looking at augmentations and listening to them."""

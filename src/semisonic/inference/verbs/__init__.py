@@ -1,1 +1,0 @@
-"""What stands behind the commands: one function and one result a verb, nothing printed."""

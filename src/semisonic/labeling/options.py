@@ -1,0 +1,316 @@
+"""The options of ``embed``, ``search``, ``map``, ``suggest`` and of a project.
+
+No torch, no scikit-learn here: the command line reads this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from semisonic.classifier.options import GROUP
+from semisonic.core.options import option
+from semisonic.core.parallel import EngineOptions, workers_option
+from semisonic.data.datasets.load import LABEL_CHOICES
+
+# The options of ``embed``. No torch here: the command line reads this file.
+
+
+UNITS = WINDOW, CLIP = ("window", "clip")
+BATCH_SIZE = 64
+LABELS = (
+    "where labels come from, for colours on the map; auto looks at the layout, none leaves "
+    "them out, for folders that are no classes"
+)
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """Turn recordings into vectors that a search and a map can use."""
+
+    model: Path = option(
+        dataclasses.MISSING, "classifier or encoder: its file, or the run folder it lies in"
+    )
+    files: tuple[Path, ...] = option(
+        dataclasses.MISSING, "recordings, folders of recordings, or tables of clips"
+    )
+    output: Path = option(
+        Path("runs/embed"), "folder of the index; what it holds already is not embedded again"
+    )
+    per: str = option(
+        WINDOW,
+        "a row for each window of the model's clip length, or for each clip: the mean of "
+        "its windows",
+        choices=UNITS,
+    )
+    hop: float | None = option(
+        None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
+    )
+    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
+    group: str = option("auto", GROUP)
+    batch_size: int = option(BATCH_SIZE, "windows embedded at once", minimum=1)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = workers_option()
+    where: EngineOptions = option(EngineOptions(), "engine")
+
+
+# The options of ``search``. No torch here: the command line reads this file.
+
+
+MEASURES = COSINE, EUCLIDEAN = ("cosine", "euclidean")
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Find the recordings that sound like an example."""
+
+    index: Path = option(dataclasses.MISSING, "folder that 'embed' wrote")
+    query: tuple[Path, ...] = option(
+        (), "recordings to look for; the mean of several examples is looked for"
+    )
+    row: tuple[int, ...] = option((), "rows of the index as examples", minimum=0)
+    start: float = option(0.0, "where the example begins in its recording", unit="s", minimum=0)
+    end: float | None = option(
+        None,
+        "where the example ends; at the end of the recording if not given",
+        unit="s",
+        minimum=0,
+    )
+    k: int = option(10, "hits", minimum=1, maximum=10_000)
+    by: str = option(COSINE, "what near means", choices=MEASURES)
+    approximate: bool = option(
+        False,
+        "look in a graph of neighbours instead of at every row, which may miss some; "
+        "needs the extra 'search'",
+    )
+    all_windows: bool = option(
+        False, "each window is a hit; otherwise neighbouring ones of a recording are one"
+    )
+    other_files: bool = option(False, "leave out hits in the recordings of the examples")
+    model: Path | None = option(None, "model that the index was made with, if it was moved")
+    output: Path | None = option(None, "run folder for the table and a page with players")
+    players: int = option(20, "hits on the page with a player", minimum=0, maximum=200)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+
+
+# The options of ``map``. No torch, no scikit-learn here: the command line reads this file.
+
+
+PROJECTIONS = TSNE, PCA = ("tsne", "pca")
+COLOURS = ("auto", "label", "predicted", "cluster", "group", "file")
+SOUNDS = ("auto", "inside", "link", "none")
+NO_CLUSTERS = ""
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """Draw recordings as points to listen to, those that sound alike near each other."""
+
+    index: Path = option(dataclasses.MISSING, "folder that 'embed' wrote")
+    output: Path | None = option(
+        None, "run folder; if not given 'map' in the index, or 'map-2' and so on for other options"
+    )
+    projection: str = option(
+        TSNE, "tsne keeps neighbours together; pca is linear and quick", choices=PROJECTIONS
+    )
+    most: int = option(
+        3000,
+        "points on the map; of more rows so many are drawn at random",
+        minimum=5,
+        maximum=20_000,
+    )
+    clusters: str = option(
+        NO_CLUSTERS,
+        "groups of rows that sound alike, written into the index: a number "
+        "(k-means), or auto (HDBSCAN, which leaves outliers without a cluster)",
+    )
+    colour: str = option("auto", "what colours mean when the page is opened", choices=COLOURS)
+    sounds: str = option(
+        "auto",
+        "inside: in the page; link: the page plays the recordings where they lie; auto: "
+        "inside as long as megabytes allows",
+        choices=SOUNDS,
+    )
+    megabytes: float = option(
+        20.0, "most that sounds in the page may take", unit="MB", minimum=0.0, maximum=500
+    )
+    snippet: float = option(3.0, "length of a sound in the page", unit="s", minimum=0.1, maximum=10)
+    nearest: int = option(3, "clips nearest to the centre of each cluster to listen to", minimum=0)
+    seed: int = option(0, "seed of everything random", minimum=0)
+
+
+# The options of ``suggest``. No torch here: the command line reads this file.
+
+
+MIX = "mix"
+STRATEGIES = (MIX, "uncertain", "diverse", "typical", "random")
+WITH_SCORES = ("uncertain",)
+"""Strategies that cannot do without a classifier."""
+DOUBTS = MARGIN, ENTROPY = ("margin", "entropy")
+RANDOM_SHARE = 0.2
+SPREAD = 30.0
+
+
+@dataclass(frozen=True)
+class SuggestOptions:
+    """Say which stretches of recordings to listen to and to label next."""
+
+    model: Path = option(
+        dataclasses.MISSING,
+        "classifier or encoder: its file, or the run folder it lies in; 'synth': an encoder that "
+        "first learns to name made-up sounds, where there is no model yet",
+    )
+    data: Path = option(
+        dataclasses.MISSING,
+        "recordings without labels, a table of clips, or the folder of an index",
+    )
+    output: Path = option(Path("queue.csv"), "table with the stretches, in the order to listen")
+    n: int = option(50, "stretches in the queue", minimum=1, maximum=10_000)
+    strategy: str = option(
+        MIX,
+        "mix: doubts that differ from each other (without a classifier: what is typical) and a "
+        "part by chance; uncertain: the largest doubts; diverse: unlike all that is labelled; "
+        "typical: the middle of groups without a label; random",
+        choices=STRATEGIES,
+    )
+    random_share: float = option(
+        RANDOM_SHARE,
+        "part of the mix that is drawn by chance: its answers measure accuracy",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    doubt: str = option(
+        MARGIN,
+        "what doubts are measured by, with one label per clip: margin, between the two "
+        "best classes; entropy, of all scores",
+        choices=DOUBTS,
+    )
+    log: Path | None = option(
+        None,
+        "label log, or a table with labels such as a queue that was filled in: what is "
+        "answered in it is not asked again",
+    )
+    apart: float = option(
+        SPREAD,
+        "time between stretches of one recording, as far as there are others",
+        unit="s",
+        minimum=0.0,
+    )
+    cache: Path | None = option(
+        None, "folder that keeps the vectors of recordings; beside the table if not given"
+    )
+    seed: int = option(0, "seed of everything random; keep it from round to round", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = workers_option()
+
+
+# How a project learns from its answers. No torch here: the command line reads this file.
+
+
+@dataclass(frozen=True)
+class LearnOptions:
+    """How answers become a classifier."""
+
+    cluster_weight: float = option(
+        0.0,
+        "weight of stretches without an answer in a cluster whose answers all agree, beside an "
+        "answer's 1: they learn its label; 0: they do not",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    cluster_answers: int = option(
+        2,
+        "answers that must agree before a cluster's other stretches learn their label",
+        minimum=1,
+    )
+
+
+# The options of a project. No torch here: the command line reads this file.
+
+
+@dataclass(frozen=True)
+class ProjectOptions:
+    """Start from a folder of recordings without a label."""
+
+    recordings: Path | None = option(None, "the recordings: a folder, or a table of clips")
+    output: Path = option(Path("runs/project"), "folder of the project")
+    group: str = option("auto", GROUP)
+    encoder: str = option(
+        "auto",
+        "what makes vectors of sounds: the file of an encoder or a classifier; synth, one "
+        "that learns to name made-up sounds; auto: that, then trained to tell the recordings apart "
+        "if they are 200 windows or more",
+    )
+    hop: float | None = option(
+        None,
+        "step between stretches of long recordings; the encoder's clip length if not given",
+        unit="s",
+        minimum=0.001,
+    )
+    clusters: str = option("auto", "groups of stretches: a number, or auto")
+    most_pretrained: int = option(
+        10_000, "windows that the encoder learns to tell apart at most, drawn by chance", minimum=2
+    )
+    several_labels: bool = option(
+        False,
+        "a clip may carry several labels at once; else an answer has one, and 'project "
+        "learn --several-labels' changes that later",
+    )
+    silence_db: float = option(
+        -60.0,
+        "recordings all below this RMS level are left out",
+        unit="dBFS",
+        minimum=-200,
+        maximum=0,
+    )
+    seed: int = option(0, "seed of everything random", minimum=0)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
+    workers: int | None = workers_option()
+    cache: Path | None = option(
+        None, "folder for decoded clips; 'cache' in the project's if not given"
+    )
+
+
+@dataclass(frozen=True)
+class ProjectSuggestOptions:
+    """Write the table of what to listen to next."""
+
+    project: Path = option(Path("runs/project"), "folder of the project")
+    output: Path | None = option(None, "the table; queue.csv in the project if not given")
+    annotator: str = option("", "who filled in the queue before")
+    n: int = option(20, "stretches in the queue", minimum=1, maximum=10_000)
+    strategy: str = option(
+        MIX,
+        "as for 'semisonic suggest'; before there is a classifier the mix asks what is typical",
+        choices=STRATEGIES,
+    )
+    random_share: float = option(
+        RANDOM_SHARE,
+        "part of the mix that is drawn by chance: its answers measure accuracy",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    apart: float = option(
+        SPREAD,
+        "time between stretches of one recording, as far as there are others",
+        unit="s",
+        minimum=0.0,
+    )
+
+
+@dataclass(frozen=True)
+class ProjectLearnOptions:
+    """Learn from all answers so far, and measure."""
+
+    project: Path = option(Path("runs/project"), "folder of the project")
+    answers: Path | None = option(
+        None, "a queue whose column 'label' was filled in: its answers go into the log first"
+    )
+    annotator: str = option("", "who filled it in")
+    several_labels: bool | None = option(
+        None,
+        "from now on a clip of the project may carry several labels at once, or with "
+        "--no-several-labels one; as the project has it if not given",
+    )
+    learn: LearnOptions = option(LearnOptions(), "how answers become a classifier")

@@ -1,0 +1,358 @@
+"""``search``: recordings that sound like an example."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.audio.read import read_start
+from semisonic.classifier.tables import plain_table
+from semisonic.classifier.windows import Done
+from semisonic.core.errors import AudioError, DataError, OptionError
+from semisonic.core.files import write_csv
+from semisonic.core.options import check
+from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.evaluation.report.blocks import Player
+from semisonic.evaluation.report.page import Page
+from semisonic.labeling.embedder import Embedder, embedded_windows
+from semisonic.labeling.index import EmbeddingIndex, Hit, find_hits, named_from, shown_names
+from semisonic.labeling.nearest import unit
+from semisonic.labeling.options import COSINE, SearchOptions
+from semisonic.training.run_folder import RunFolder
+
+# What is looked for: recordings, parts of them, rows of an index, or several of these.
+
+
+def examples_of(
+    index: EmbeddingIndex, files: Sequence[Path], start: float, end: float | None
+) -> Clips:
+    """The examples in files, named as the index names recordings.
+
+    Raises
+    ------
+    DataError
+        When a file does not exist.
+    OptionError
+        When the end is not behind the start.
+    """
+    if end is not None and end <= start:
+        raise OptionError(f"options 'start' and 'end': found {start:g} s to {end:g} s")
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"{file}: no such file; expected a recording to look for")
+    tables = [
+        Clips.from_rows(file.parent, [{"file": file.name, "start_time": start, "end_time": end}])
+        for file in files
+    ]
+    return named_from(index.folder, tables)
+
+
+def embed_examples(
+    index: EmbeddingIndex, embedder: Embedder, examples: Clips, device: str
+) -> NDArray[np.float32]:
+    """The mean vector of each example's windows, shape (n, dim).
+
+    Raises
+    ------
+    AudioError
+        When one cannot be read.
+    """
+    found = embedded_windows(embedder, examples, hop=index.hop, device=device, workers=1)
+    vectors, windows = [], []
+    for item, rows, _ in found:
+        if not isinstance(item, Done):
+            windows.append(rows)
+            continue
+        if item.reason or not windows:
+            raise AudioError(examples.paths[item.row], item.reason or "holds no sound")
+        vectors.append(np.concatenate(windows).mean(axis=0))
+        windows = []
+    return np.stack(vectors) if vectors else np.zeros((0, index.dim), np.float32)
+
+
+def mean_query(vectors: NDArray[np.float32], by: str) -> NDArray[np.float32]:
+    """One vector for several examples, shape (dim,).
+
+    For the cosine each example counts the same, however long its vector is.
+    """
+    table = unit(vectors) if by == COSINE else vectors
+    return np.asarray(table.mean(axis=0), np.float32)
+
+
+# What ``search`` found, as a table and in words.
+
+
+HITS = "hits.csv"
+SHOWN = 40
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What ``search`` found.
+
+    Attributes
+    ----------
+    index : EmbeddingIndex
+    examples : Clips
+        What was looked for, the rows of the index last.
+    hits : tuple of Hit
+        The nearest first.
+    options : SearchOptions
+    seconds : float
+        Of the search alone.
+    report : Path or None
+    """
+
+    index: EmbeddingIndex
+    examples: Clips
+    hits: tuple[Hit, ...]
+    options: SearchOptions
+    seconds: float
+    report: Path | None = None
+
+    @property
+    def failures(self) -> tuple[tuple[str, str], ...]:
+        """Nothing can fail in part."""
+        return ()
+
+    @property
+    def measure(self) -> str:
+        """What a hit's value is called."""
+        return "similarity" if self.options.by == COSINE else "distance"
+
+    def told(self, hit: Hit) -> tuple[str, str]:
+        """The label and the best class of a hit's nearest row; empty where unknown."""
+        label = LABEL_SEPARATOR.join(self.index.clips.labels[hit.row])
+        return label, str(self.index.predicted[hit.row])
+
+    def rows(self) -> list[list[object]]:
+        """The table, a row a hit."""
+        table: list[list[object]] = []
+        for rank, hit in enumerate(self.hits, start=1):
+            path = _from_here(self.index.clips.root / hit.file)
+            times = [f"{hit.start_time:.3f}", f"{hit.end_time:.3f}"]
+            value = f"{hit.value:.4f}"
+            table.append([rank, path, *times, value, hit.n_windows, hit.row, *self.told(hit)])
+        return table
+
+    def headers(self) -> list[str]:
+        """The names of the table's columns."""
+        return [
+            "rank",
+            "file",
+            "start_time",
+            "end_time",
+            self.measure,
+            "windows",
+            "row",
+            "label",
+            "predicted",
+        ]
+
+    def summary(self) -> str:
+        """For a terminal."""
+        if not self.hits:
+            return "nothing found: all rows of the index are left out"
+        lines = [plain_table(self.headers(), self.rows()[:SHOWN])]
+        if len(self.hits) > SHOWN:
+            lines.append(f"... and {len(self.hits) - SHOWN} hits more")
+        if self.report is not None:
+            lines += [f"table: {self.report.parent / HITS}", f"report: {self.report}"]
+        return "\n".join(lines)
+
+
+def _from_here(path: Path) -> str:
+    """A path as one would type it here."""
+    whole = os.path.normpath(path)
+    short = os.path.relpath(whole)
+    return whole if short.startswith("..") else short
+
+
+# The page of ``search``: the examples and the hits, to be listened to.
+
+
+LONGEST = 10.0
+"""Seconds of a sound that are read for the page."""
+MOST_LISTED = 200
+_RATE = 22050
+_EXAMPLES = 8
+
+
+def write_search_page(folder: Path, result: SearchResult) -> Path:
+    """Write ``report.html`` into a run folder."""
+    hits, options, index = result.hits, result.options, result.index
+    names = shown_names([*index.clips.file.tolist(), *result.examples.file.tolist()])
+    files, n = len({hit.file for hit in hits}), len(result.examples)
+    page = Page(
+        f"What sounds like the {_several(n, 'example') if n > 1 else 'example'}",
+        f"Looked for in {len(index)} rows of {len(set(index.clips.file.tolist()))} recordings",
+    )
+    page.verdict(f"{_several(len(hits), 'hit')} in {_several(files, 'recording')}")
+    page.section("Looked for")
+    page.players(_examples(result, names))
+    page.section("Found")
+    how = "a graph of neighbours, which may miss some" if options.approximate else "every row"
+    page.text(
+        f"The nearest first, by {'cosine similarity' if options.by == COSINE else 'distance'}; "
+        f"looked at: {how}. A hit is what the model finds alike, which need not be the same sound."
+    )
+    page.players(_hits(result, names))
+    page.section("The list")
+    headers = ["rank", "recording", "start s", "end s", result.measure, "windows", "label"]
+    knows = bool(index.about["model"]["classes"])
+    page.table(
+        [*headers, "predicted"] if knows else headers,
+        [
+            (
+                rank,
+                names[h.file],
+                round(h.start_time, 3),
+                round(h.end_time, 3),
+                round(h.value, 4),
+                h.n_windows,
+                *result.told(h)[: 1 + knows],
+            )
+            for rank, h in enumerate(hits[:MOST_LISTED], start=1)
+        ],
+        name="hits",
+        note="hits.csv has all of them." if len(hits) > MOST_LISTED else "",
+    )
+    return page.write(folder)
+
+
+def sound_at(
+    path: Path, start: float, end: float, longest: float = LONGEST
+) -> tuple[NDArray[np.float32], int]:
+    """Samples of a part of a recording, and their rate; a long part is cut off.
+
+    Raises
+    ------
+    AudioError
+        When it cannot be read.
+    """
+    stop = None if np.isnan(end) else min(end, start + longest)
+    samples = read_start(path, duration=longest, sample_rate=_RATE, start_time=start, end_time=stop)
+    return samples, _RATE
+
+
+def _examples(result: SearchResult, names: dict[str, str]) -> Iterator[Player]:
+    clips = result.examples
+    for row in range(min(len(clips), _EXAMPLES)):
+        file = str(clips.file[row])
+        start, end = float(clips.start_time[row]), float(clips.end_time[row])
+        stop = "the end" if np.isnan(end) else f"{end:.2f} s"
+        yield from player_of(
+            clips.root / file, start, end, "", names[file], "", f"{start:.2f} s to {stop}"
+        )
+
+
+def _hits(result: SearchResult, names: dict[str, str]) -> Iterator[Player]:
+    clips = result.index.clips
+    for rank, hit in enumerate(result.hits[: result.options.players], start=1):
+        label, predicted = result.told(hit)
+        said = label or (f"sounds like {predicted}" if predicted else "")
+        start, end = float(clips.start_time[hit.row]), float(clips.end_time[hit.row])
+        meta = f"{result.measure} {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
+        if hit.n_windows > 1:
+            meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
+        path = clips.root / hit.file
+        yield from player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
+
+
+def player_of(
+    path: Path, start: float, end: float, rank: str, name: str, said: str, meta: str
+) -> Iterable[Player]:
+    """A card that begins with the file's own name; its folder stands below."""
+    folder, _, file = name.rpartition("/")
+    try:
+        samples, rate = sound_at(path, start, end)
+    except AudioError:
+        return
+    yield Player(samples, rate, rank + file, said, f"{meta}, in {folder}" if folder else meta)
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
+
+
+# ``search``: recordings that sound like an example.
+
+
+FREE = ("output", "model", "device")
+
+
+def run_search(options: SearchOptions) -> SearchResult:
+    """Look for what sounds like the examples.
+
+    Raises
+    ------
+    OptionError
+        Without an example, or when the run folder belongs to another search.
+    DataError
+        When there is no index, no such file or no such row.
+    AudioError
+        When an example cannot be read.
+    ModelError
+        When the model of the index is gone or another one.
+    """
+    check(options)
+    index = EmbeddingIndex.open(options.index)
+    if not (options.query or options.row):
+        raise OptionError("nothing to look for: name a recording, or a row with --row")
+    if not len(index):
+        raise DataError(f"{options.index}: the index holds no row; nothing can be found in it")
+    if options.output is None:
+        return _search(index, options)
+    with RunFolder(options.output, "search", options, free=FREE) as run:
+        found = _search(index, options)
+        write_csv(run.path(HITS), found.headers(), found.rows())
+        report = write_search_page(run.folder, found)
+        run.note(n_hits=len(found.hits), rows_of_index=len(index))
+    return SearchResult(found.index, found.examples, found.hits, options, found.seconds, report)
+
+
+def _search(index: EmbeddingIndex, options: SearchOptions) -> SearchResult:
+    rows = np.array(options.row, np.int64)
+    vectors = [index.row(row)[None] for row in rows.tolist()]
+    examples = examples_of(index, options.query, options.start, options.end)
+    if len(examples):
+        embedder = index.embedder(options.model)
+        vectors.insert(0, embed_examples(index, embedder, examples, options.device))
+    query = mean_query(np.concatenate(vectors), options.by)
+    left_out = np.zeros(len(index), np.bool_)
+    left_out[rows] = True
+    if options.other_files:
+        files = {*examples.file.tolist(), *index.clips.file[rows].tolist()}
+        left_out |= np.isin(index.clips.file, sorted(files))
+    began = time.perf_counter()
+    hits = find_hits(
+        index.clips,
+        lambda m: index.nearest(query, m, by=options.by, approximate=options.approximate),
+        options.k,
+        left_out=left_out,
+        merge=not options.all_windows,
+    )
+    seconds = time.perf_counter() - began
+    return SearchResult(index, _with_rows(examples, index, rows), hits, options, seconds)
+
+
+def _with_rows(examples: Clips, index: EmbeddingIndex, rows: NDArray[np.int64]) -> Clips:
+    """The examples in files, then those that are rows; both are named from the index."""
+    more = index.clips[rows]
+    file = np.concatenate([examples.file, more.file])
+    return Clips(
+        root=index.clips.root,
+        file=file,
+        start_time=np.concatenate([examples.start_time, more.start_time]),
+        end_time=np.concatenate([examples.end_time, more.end_time]),
+        labels=((),) * len(file),
+        group=file,
+        fold=np.zeros(len(file), np.int64),
+        name="examples",
+    )

@@ -1,0 +1,390 @@
+"""Losses of labelled clips: logits and targets in, the loss of each row out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from semisonic.core.errors import DataError, OptionError
+from semisonic.core.options import check
+from semisonic.learning.options import LossOptions
+
+# What all losses of labelled clips share: logits and targets in, the loss of each row out.
+
+
+class RowLoss(nn.Module):
+    """Base of the losses.
+
+    Parameters
+    ----------
+    multi_label : bool
+        Whether each class is a yes-or-no question of its own (sigmoid) or exactly one class
+        is right (softmax). With several labels a row's loss is the mean over the classes.
+    label_smoothing : float
+        Share of a target that is spread over all classes, from 0 to below 1 (Szegedy et al.
+        2016, "Rethinking the Inception architecture", section 7). With several labels both
+        answers are pulled towards one half, since the paper speaks of one label only.
+
+    Notes
+    -----
+    ``forward(logits, target)`` takes logits of shape (batch, class) and as target either class
+    numbers, int64 (batch,), or the share of each class, float (batch, class), as mix-up makes
+    them. It gives the loss of each row, shape (batch,), float32 or better, so that a caller
+    can weigh rows; its mean is what is minimised.
+    """
+
+    def __init__(self, *, multi_label: bool = False, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        if not 0.0 <= label_smoothing < 1.0:
+            raise OptionError(
+                f"option 'label_smoothing': found {label_smoothing}, "
+                "expected at least 0 and less than 1"
+            )
+        self.multi_label = multi_label
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The loss of each row, shape (batch,)."""
+        scores = in_full(logits)
+        soft = smoothed(shares_of(scores, target), self.label_smoothing, self.multi_label)
+        return self.of_shares(scores, soft)
+
+    def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """The loss of each row for targets that are shares; both are (batch, class)."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """What tells two losses apart; checkpoints are compared by it."""
+        return f"multi_label={self.multi_label}, label_smoothing={self.label_smoothing}"
+
+
+def in_full(logits: Tensor) -> Tensor:
+    """Logits in float32 when they come in half precision.
+
+    Raises
+    ------
+    DataError
+        When they are not of shape (batch, class).
+    """
+    if logits.ndim != 2:
+        raise DataError(f"loss: found logits of shape {tuple(logits.shape)}, expected two axes")
+    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+
+
+def shares_of(logits: Tensor, target: Tensor) -> Tensor:
+    """Targets as shares of classes, (batch, class), whichever form they come in.
+
+    Raises
+    ------
+    DataError
+        When their shape or type does not fit the logits.
+    """
+    n_rows, n_classes = logits.shape
+    if target.shape == (n_rows,) and not target.is_floating_point():
+        return functional.one_hot(target.long(), n_classes).to(logits.dtype)
+    if target.shape == (n_rows, n_classes):
+        return target.to(logits.dtype)
+    raise DataError(
+        f"loss: found targets of shape {tuple(target.shape)} and type {target.dtype} for logits "
+        f"of shape {tuple(logits.shape)}; expected class numbers ({n_rows},) or shares "
+        f"({n_rows}, {n_classes})"
+    )
+
+
+def smoothed(shares: Tensor, label_smoothing: float, multi_label: bool) -> Tensor:
+    """Targets with a part of them spread over all classes (or over yes and no)."""
+    if not label_smoothing:
+        return shares
+    even = 0.5 if multi_label else 1.0 / shares.shape[1]
+    return shares * (1.0 - label_smoothing) + even * label_smoothing
+
+
+def cross_entropy_rows(logits: Tensor, shares: Tensor, multi_label: bool) -> Tensor:
+    """Cross-entropy of each row, in nats; with several labels the mean over the classes."""
+    if multi_label:
+        each = functional.binary_cross_entropy_with_logits(logits, shares, reduction="none")
+        return each.mean(dim=1)
+    return -(shares * logits.log_softmax(dim=1)).sum(dim=1)
+
+
+def entropy_rows(shares: Tensor, multi_label: bool) -> Tensor:
+    """Entropy of each row's target, in nats: the least that its cross-entropy can be."""
+    present: Tensor = torch.special.entr(shares)
+    if not multi_label:
+        return present.sum(dim=1)
+    absent: Tensor = torch.special.entr(1.0 - shares)
+    return (present + absent).mean(dim=1)
+
+
+# Cross-entropy, the plain loss that every other one is held against.
+#
+# Papers: label smoothing, Szegedy et al. 2016; soft targets, Zhang et al. 2018, "mixup: beyond
+# empirical risk minimization".
+#
+# What it changes: nothing. A row that is surely wrong has a steep slope, so wrong labels pull
+# hard; that is what the other losses of this folder change.
+#
+# Where we differ: with several labels per clip it is the binary cross-entropy, mean over the
+# classes.
+
+
+class CrossEntropy(RowLoss):
+    """Cross-entropy of each row, in nats; see :class:`RowLoss` for the arguments."""
+
+    def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """The loss of each row for targets that are shares."""
+        return cross_entropy_rows(logits, shares, self.multi_label)
+
+
+# Soft bootstrapping: the target is a mixture of the label and of what the network says.
+#
+# Paper: Reed, Lee, Anguelov, Szegedy, Erhan, Rabinovich 2015, "Training deep neural networks on
+# noisy labels with bootstrapping", the soft version.
+#
+# What it changes: the target of a row becomes ``beta`` times its label plus ``1 - beta`` times
+# the network's own probabilities. A network that is consistent about the clean labels then
+# believes a wrong one less. As in the paper the gradient flows through both places where the
+# probabilities stand, so the loss is cross-entropy plus a pull towards sure answers.
+#
+# Where we differ: with several labels per clip each class is a question of its own, and its target
+# is mixed with its own probability. The paper's 0.95 is the default; seed systems for tagging
+# used 0.7 with several labels.
+
+
+class SoftBootstrapping(RowLoss):
+    """Cross-entropy against a mixture of label and prediction.
+
+    Parameters
+    ----------
+    beta : float
+        Weight of the label, above 0 to 1. At 1 it is cross-entropy.
+    multi_label, label_smoothing
+        See :class:`RowLoss`.
+    """
+
+    def __init__(
+        self, beta: float = 0.95, *, multi_label: bool = False, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(multi_label=multi_label, label_smoothing=label_smoothing)
+        if not 0.0 < beta <= 1.0:
+            raise OptionError(f"option 'beta': found {beta}, expected above 0 and at most 1")
+        self.beta = beta
+
+    def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """The loss of each row for targets that are shares."""
+        own = prediction_entropy(logits, self.multi_label)
+        labelled = cross_entropy_rows(logits, shares, self.multi_label)
+        return self.beta * labelled + (1.0 - self.beta) * own
+
+    def extra_repr(self) -> str:
+        """What tells two losses apart."""
+        return f"beta={self.beta}, {super().extra_repr()}"
+
+
+def prediction_entropy(logits: Tensor, multi_label: bool) -> Tensor:
+    """Entropy of the network's answer, in nats, shape (batch,); mean over questions if several."""
+    if not multi_label:
+        logs = logits.log_softmax(dim=1)
+        return -(logs.exp() * logs).sum(dim=1)
+    yes, no = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    return -(torch.sigmoid(logits) * yes + torch.sigmoid(-logits) * no).mean(dim=1)
+
+
+# Generalised cross-entropy L_q: between cross-entropy and mean absolute error.
+#
+# Paper: Zhang and Sabuncu 2018, "Generalized cross entropy loss for training deep neural
+# networks with noisy labels".
+#
+# What it changes: a row with probability p for its label costs ``(1 - p^q) / q``. As q goes to 0
+# this is cross-entropy; at q = 1 it is the absolute error, which wrong labels cannot pull far
+# but which learns slowly. The slope of a row is that of cross-entropy times p^q, so labels that
+# the network finds impossible count little.
+#
+# Where we differ: targets may be shares; a row then costs the sum over classes of share times
+# cost. With several labels each class is a question with two answers, and a row costs the mean
+# over the classes. The truncated form, which leaves out rows below a probability, is not here:
+# small-loss selection does that for any loss.
+
+
+class GeneralisedCrossEntropy(RowLoss):
+    """The loss L_q of each row, 0 to ``1 / q``.
+
+    Parameters
+    ----------
+    q : float
+        Above 0 to 1; the paper uses 0.7.
+    multi_label, label_smoothing
+        See :class:`RowLoss`.
+    """
+
+    def __init__(
+        self, q: float = 0.7, *, multi_label: bool = False, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(multi_label=multi_label, label_smoothing=label_smoothing)
+        if not 0.0 < q <= 1.0:
+            raise OptionError(f"option 'q': found {q}, expected above 0 and at most 1")
+        self.q = q
+
+    def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
+        """The loss of each row for targets that are shares."""
+        if not self.multi_label:
+            return (shares * self._cost(logits.log_softmax(dim=1))).sum(dim=1)
+        yes, no = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+        return (shares * self._cost(yes) + (1.0 - shares) * self._cost(no)).mean(dim=1)
+
+    def _cost(self, log_probability: Tensor) -> Tensor:
+        # expm1 keeps small q exact, where 1 - p^q would lose all its digits.
+        return -torch.expm1(self.q * log_probability) / self.q
+
+    def extra_repr(self) -> str:
+        """What tells two losses apart."""
+        return f"q={self.q}, {super().extra_repr()}"
+
+
+# Small-loss selection: learn only from the rows of a batch that the network finds plausible.
+#
+# Paper: Han, Yao, Yu, Niu, Xu, Hu, Tsang, Sugiyama 2018, "Co-teaching: robust training of deep
+# neural networks with extremely noisy labels"; the rule for how many rows to keep.
+#
+# What it changes: networks learn what is common before they learn single wrong labels by heart,
+# so early on a large loss is a sign of a wrong label. The share of a batch that is left out
+# rises from 0 to ``noise_rate`` over the first ``n_warmup`` steps and stays there.
+#
+# Where we differ: one network chooses for itself, instead of two that choose for each other; it
+# costs half as much and confirms its own mistakes more. Rows are ranked by the divergence of the
+# network's answer from the target. For labels that is the cross-entropy, as in the paper; for
+# the shares that mix-up makes it leaves out the part that no answer could avoid, without which
+# the most mixed rows would always be dropped.
+
+
+class SmallLoss(nn.Module):
+    """Keep the most plausible rows of each batch of another loss.
+
+    Parameters
+    ----------
+    loss : RowLoss
+        The loss of each row.
+    noise_rate : float
+        Share of the labels that are taken to be wrong, from 0 to below 1.
+    n_warmup : int
+        Steps until that share is left out.
+
+    Attributes
+    ----------
+    step : Tensor of int64, a buffer
+        Batches seen in training mode. Being a buffer it is in checkpoints, so a training that
+        is resumed goes on with the same share.
+
+    Notes
+    -----
+    ``forward`` gives the loss of each row, shape (batch,): 0 for rows that are left out, and
+    for the others their loss times (rows / rows kept), so that the mean over the batch is the
+    mean over the rows kept. A loss that is not finite stays so, chosen or not. At least one row
+    is always kept. The number of rows is rounded: with less than ``0.5 / noise_rate`` rows a
+    batch nothing is left out.
+    """
+
+    step: Tensor
+
+    def __init__(self, loss: RowLoss, noise_rate: float, n_warmup: int = 0) -> None:
+        super().__init__()
+        if not 0.0 <= noise_rate < 1.0:
+            raise OptionError(
+                f"option 'noise_rate': found {noise_rate}, expected at least 0 and less than 1"
+            )
+        if n_warmup < 0:
+            raise OptionError(f"option 'n_warmup': found {n_warmup} steps, expected 0 or more")
+        self.loss = loss
+        self.noise_rate, self.n_warmup = noise_rate, n_warmup
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def kept_share(self) -> Tensor:
+        """The share of a batch that the next step keeps, a scalar in (0, 1]."""
+        risen = (self.step / max(1, self.n_warmup)).clamp(max=1.0)
+        done = risen if self.n_warmup else torch.ones_like(risen)
+        return 1.0 - self.noise_rate * done
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The loss of each row, shape (batch,), zero where it is left out.
+
+        In evaluation mode all rows are kept and the step does not move.
+        """
+        rows: Tensor = self.loss(logits, target)
+        if not self.training:
+            return rows
+        n_rows = len(rows)
+        # All on the device: a number brought to the CPU would make it wait at every step.
+        n_kept = (self.kept_share() * n_rows).round().clamp(min=1.0)
+        place = self.surprise(logits, target).argsort(stable=True).argsort()
+        kept = (place < n_kept).to(rows.dtype)
+        self.step += 1
+        return rows * kept * (n_rows / n_kept)
+
+    @torch.no_grad()
+    def surprise(self, logits: Tensor, target: Tensor) -> Tensor:
+        """How far the answer is from the target, in nats, shape (batch,): what rows rank by."""
+        scores = in_full(logits)
+        shares = shares_of(scores, target)
+        multi_label = self.loss.multi_label
+        return cross_entropy_rows(scores, shares, multi_label) - entropy_rows(shares, multi_label)
+
+    def extra_repr(self) -> str:
+        """What tells two selections apart."""
+        return f"noise_rate={self.noise_rate}, n_warmup={self.n_warmup}"
+
+
+# From options to the loss they name.
+
+
+def create_loss(
+    options: LossOptions,
+    *,
+    multi_label: bool = False,
+    label_smoothing: float = 0.0,
+    steps_per_epoch: int = 0,
+) -> nn.Module:
+    """The loss that the options name.
+
+    Parameters
+    ----------
+    options : LossOptions
+    multi_label : bool
+        Whether a clip may carry several labels.
+    label_smoothing : float
+        From 0 to below 1; see :class:`RowLoss`.
+    steps_per_epoch : int
+        Of the labelled stream. Needed for small-loss selection, whose warm-up is in epochs.
+
+    Returns
+    -------
+    nn.Module
+        ``forward(logits, target)`` gives the loss of each row, shape (batch,).
+
+    Raises
+    ------
+    OptionError
+        For a value out of range, or selection without ``steps_per_epoch``.
+    """
+    check(options)
+    loss = _plain(options, multi_label, label_smoothing)
+    if not options.noise_rate:
+        return loss
+    if options.selection_epochs and steps_per_epoch < 1:
+        raise OptionError(
+            f"small-loss selection rises over {options.selection_epochs:g} epochs: found "
+            f"steps_per_epoch={steps_per_epoch}, expected the steps of one"
+        )
+    return SmallLoss(loss, options.noise_rate, round(options.selection_epochs * steps_per_epoch))
+
+
+def _plain(options: LossOptions, multi_label: bool, label_smoothing: float) -> RowLoss:
+    if options.loss == "bootstrap":
+        return SoftBootstrapping(
+            options.bootstrap_beta, multi_label=multi_label, label_smoothing=label_smoothing
+        )
+    if options.loss == "lq":
+        return GeneralisedCrossEntropy(
+            options.lq_power, multi_label=multi_label, label_smoothing=label_smoothing
+        )
+    return CrossEntropy(multi_label=multi_label, label_smoothing=label_smoothing)

@@ -1,0 +1,158 @@
+"""EfficientAT's mn networks: MobileNetV3 taught by transformers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor, nn
+
+from semisonic.features.options import MelOptions
+from semisonic.models.encoder import ConvStep, DownStep, Step, Trace
+from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.networks.layers import EncoderLayer, LayeredEncoder, remember
+from semisonic.models.registry import Backbone, Shape, register
+
+MEL = MelOptions(
+    sample_rate=32000,
+    n_fft=1024,
+    win_length=800,
+    hop_length=320,
+    n_mels=128,
+    fmax_hz=15000.0,
+    mel_scale="kaldi",
+    log_offset=1e-5,
+    preemphasis=0.97,
+)
+WIDTHS = {"mn04": 0.4, "mn10": 1.0}
+HALF = (2, 2)
+
+
+@dataclass(frozen=True)
+class MobileBlockSpec:
+    """A block as in table 1 of MobileNetV3, before its width is scaled."""
+
+    kernel: int
+    inner: int
+    out: int
+    step: int = 1
+    excite: bool = False
+    hard: bool = False
+
+
+FIRST = 16
+ROWS = (
+    MobileBlockSpec(3, 16, 16),
+    MobileBlockSpec(3, 64, 24, 2),
+    MobileBlockSpec(3, 72, 24),
+    MobileBlockSpec(5, 72, 40, 2, True),
+    MobileBlockSpec(5, 120, 40, 1, True),
+    MobileBlockSpec(5, 120, 40, 1, True),
+    MobileBlockSpec(3, 240, 80, 2, False, True),
+    MobileBlockSpec(3, 200, 80, 1, False, True),
+    MobileBlockSpec(3, 184, 80, 1, False, True),
+    MobileBlockSpec(3, 184, 80, 1, False, True),
+    MobileBlockSpec(3, 480, 112, 1, True, True),
+    MobileBlockSpec(3, 672, 112, 1, True, True),
+    MobileBlockSpec(5, 672, 160, 2, True, True),
+    MobileBlockSpec(5, 960, 160, 1, True, True),
+    MobileBlockSpec(5, 960, 160, 1, True, True),
+)
+LAST = 6
+"""How many times wider the last convolution is than the last block."""
+
+
+def to_eights(width: float) -> int:
+    """The nearest multiple of eight, at least 8 and at least nine tenths of a width."""
+    nearest = max(8, int(width + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * width else nearest
+
+
+def _conv(
+    in_channels: int, out_channels: int, kernel: int, step: int, groups: int, act: nn.Module | None
+) -> nn.Sequential:
+    layers = [
+        nn.Conv2d(in_channels, out_channels, kernel, step, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out_channels, eps=0.001, momentum=0.01),
+    ]
+    return nn.Sequential(*layers, *([act] if act is not None else []))
+
+
+class ChannelWeights(nn.Module):
+    """Squeeze-excitation over channels, with a quarter of the maps inside."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = to_eights(channels // 4)
+        self.fc1 = nn.Linear(channels, inner)
+        self.fc2 = nn.Linear(inner, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The weighed map."""
+        weights: Tensor = self.fc2(self.fc1(x.mean(dim=(2, 3))).relu()).sigmoid()
+        return x * weights[:, :, None, None]
+
+
+class EndBlock(EncoderLayer):
+    """The first or the last convolution, with norm and hard swish."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, step: int) -> None:
+        super().__init__(*_conv(in_channels, out_channels, kernel, step, 1, nn.Hardswish()))
+        self.halves = step == 2
+        down: tuple[Step, ...] = ()
+        if self.halves:  # the features stand before it, no map
+            down = (DownStep(out_channels, HALF, HALF, ceil=True, has_map=False),)
+        self.plan = (ConvStep(in_channels, out_channels, (kernel, kernel)), *down)
+
+    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
+        """The map."""
+        if self.halves:
+            remember(x, record)
+        return super().forward(x)
+
+
+class MobileBlock(EncoderLayer):
+    """Widen, convolve each map alone, weigh the maps, narrow; a shortcut where sizes stay."""
+
+    def __init__(self, in_channels: int, row: MobileBlockSpec, width: float) -> None:
+        inner, out = to_eights(row.inner * width), to_eights(row.out * width)
+        act = nn.Hardswish if row.hard else nn.ReLU
+        layers: list[nn.Module] = []
+        if inner != in_channels:
+            layers.append(_conv(in_channels, inner, 1, 1, 1, act()))
+        layers.append(_conv(inner, inner, row.kernel, row.step, inner, act()))
+        if row.excite:
+            layers.append(ChannelWeights(inner))
+        layers.append(_conv(inner, out, 1, 1, 1, None))
+        super().__init__(*layers)
+        self.halves = row.step == 2
+        self.has_shortcut = not self.halves and in_channels == out
+        self.out_channels = out
+        conv = ConvStep(in_channels, out, (row.kernel, row.kernel))
+        down: tuple[Step, ...] = ()
+        if self.halves:
+            down = (DownStep(in_channels, HALF, HALF, ceil=True),)
+        self.plan = (*down, conv)
+
+    def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
+        """The map, half as high and wide where the row has a step of two."""
+        if self.halves:
+            remember(x, record)
+        y = super().forward(x)
+        return x + y if self.has_shortcut else y
+
+
+def _body(name: str, width: float, shape: Shape) -> Backbone:
+    channels = to_eights(FIRST * width)
+    blocks: list[EncoderLayer] = [EndBlock(shape[0], channels, 3, 2)]
+    for row in ROWS:
+        block = MobileBlock(channels, row, width)
+        channels = block.out_channels
+        blocks.append(block)
+    blocks.append(EndBlock(channels, LAST * channels, 1, 1))
+    encoder = LayeredEncoder(shape[0], LAST * channels, blocks)
+    return Backbone(name, encoder, GlobalPoolNeck(LAST * channels, over_time="mean"))
+
+
+for _name, _width in WIDTHS.items():
+    register(_name)(partial(_body, _name, _width))

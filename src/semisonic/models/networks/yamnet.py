@@ -1,0 +1,145 @@
+"""YAMNet: the body of MobileNetV1 on patches of 0.96 s."""
+
+from __future__ import annotations
+
+from math import log
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from semisonic.features.options import MelOptions
+from semisonic.models.encoder import Encoder, PatchStep, Trace
+from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.registry import Backbone, Shape, register
+
+# Networks that look at patches of a fixed length and never at a whole clip.
+
+
+def patches_of(x: Tensor, step: PatchStep, silence: float) -> Tensor:
+    """Patches of clips, one behind the other.
+
+    Parameters
+    ----------
+    x : Tensor, shape (batch, channel, mel, frame)
+    step : PatchStep
+    silence : float
+        What fills up a clip behind its end, so that its last frames are in a patch, too.
+
+    Returns
+    -------
+    Tensor, shape (batch * patch, channel, mel, step.length)
+    """
+    n = step.count(x.shape[3])
+    missing = step.length + (n - 1) * step.hop - x.shape[3]
+    x = F.pad(x, (0, missing), value=silence)
+    cut = x.unfold(3, step.length, step.hop)  # (batch, channel, mel, patch, length)
+    return cut.permute(0, 3, 1, 2, 4).flatten(0, 1)
+
+
+def side_by_side(code: Tensor, n_patches: int) -> Tensor:
+    """Maps of patches (batch * patch, channel, mel, frame) as (batch, channel, mel, all frames)."""
+    of_clip = code.reshape(-1, n_patches, *code.shape[1:])  # (batch, patch, channel, mel, frame)
+    return torch.movedim(of_clip, 1, 3).flatten(3)
+
+
+# YAMNet: the body of MobileNetV1 on patches of 0.96 s.
+#
+# Plakal and Ellis (2019), "YAMNet", in TensorFlow's models; Howard et al. (2017), "MobileNets".
+# Every patch of 96 frames, 48 apart, gives a vector, the mean over its map; a clip's vector is the
+# mean over its patches.
+#
+# Where we differ: normalisations are folded into the convolutions, as they are in published
+# ports; padding at a clip's end is silence in the features, not in the samples, so the last two
+# frames before it differ a little.
+
+
+OFFSET = 0.001
+MEL = MelOptions(
+    sample_rate=16000,
+    n_fft=512,
+    win_length=400,
+    hop_length=160,
+    n_mels=64,
+    fmin_hz=125.0,
+    fmax_hz=7500.0,
+    power=1.0,
+    center=False,
+    mel_scale="kaldi",
+    log_offset=OFFSET,
+)
+STEM = 32
+LAYERS = (
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (1024, 2),
+    (1024, 1),
+)
+"""Channels and step of each pair of a convolution over a map alone and one over all maps."""
+LENGTH, HOP = 96, 48
+EMBEDDING = 1024
+
+
+class SameConvRelu(nn.Conv2d):
+    """Convolution with bias and ReLU, padded as TensorFlow's "same".
+
+    At a step of 2 it pads an even size behind alone, and an odd one on both sides.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The map, sizes divided by the step and rounded up."""
+        around = [
+            max((-(-n // step) - 1) * step + kernel - n, 0)
+            for n, step, kernel in zip(x.shape[2:], self.stride, self.kernel_size, strict=True)
+        ]
+        mel, frame = around
+        x = F.pad(x, (frame // 2, frame - frame // 2, mel // 2, mel - mel // 2))
+        return F.relu(super().forward(x))
+
+
+class YamnetEncoder(Encoder):
+    """Convolutions on patches; the maps of a clip's patches stand side by side.
+
+    Parameters
+    ----------
+    in_channels, n_mels : int
+        Of the features.
+    """
+
+    no_decoder = "its patches overlap, so there is no way back from its code"
+
+    def __init__(self, in_channels: int, n_mels: int) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, EMBEDDING
+        convs = [SameConvRelu(in_channels, STEM, 3, 2)]
+        width, rows, frames = STEM, -(-n_mels // 2), LENGTH // 2
+        for channels, step in LAYERS:
+            convs += [
+                SameConvRelu(width, width, 3, step, groups=width),
+                SameConvRelu(width, channels, 1),
+            ]
+            width, rows, frames = channels, -(-rows // step), -(-frames // step)
+        self.convs = nn.Sequential(*convs)
+        self.step = PatchStep(EMBEDDING, LENGTH, HOP, rows, frames)
+        self.plan = (self.step,)
+
+    def walk(self, x: Tensor, record: Trace | None) -> Tensor:
+        """The maps of all patches, shape (batch, 1024, 2, 3 a patch) for 64 bands."""
+        code: Tensor = self.convs(patches_of(x, self.step, log(OFFSET)))
+        return side_by_side(code, self.step.count(x.shape[3]))
+
+
+@register("yamnet")
+def yamnet(shape: Shape) -> Backbone:
+    """YAMNet without its class layer."""
+    encoder = YamnetEncoder(shape[0], shape[1])
+    return Backbone("yamnet", encoder, GlobalPoolNeck(EMBEDDING, over_time="mean"))

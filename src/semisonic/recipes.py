@@ -1,0 +1,58 @@
+"""The experiments that come with the package, one TOML file each.
+
+They are data of the package, so that ``semisonic run NAME`` finds them from a clone and
+from an installed wheel alike. The folder ``recipes`` at the top of a clone is a link to
+this one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from semisonic.core.errors import OptionError
+from semisonic.core.options import nearest
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """The recipes of the package, without their suffix, in alphabetical order."""
+    return sorted(file.stem for file in FOLDER.glob("*.toml"))
+
+
+def find(recipe: str | Path) -> Path:
+    """Return the file of a recipe.
+
+    Parameters
+    ----------
+    recipe : str or Path
+        A file of one's own, or the name of a recipe of the package: ``demo``,
+        ``demo.toml`` and ``recipes/demo.toml`` are the same one. A file that exists
+        wins over a name.
+
+    Raises
+    ------
+    OptionError
+        When there is neither such a file nor such a name.
+    """
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    own_name = path.parent.as_posix() in (".", "recipes") and path.suffix in ("", ".toml")
+    if own_name and (FOLDER / f"{path.stem}.toml").is_file():
+        return FOLDER / f"{path.stem}.toml"
+    close = nearest(path.stem, names())
+    known = "" if close.startswith("known") else f" Known are: {', '.join(names())}"
+    raise OptionError(
+        f"no recipe '{recipe}': no such file, and no recipe of the package has this name; "
+        f"{close}{known}"
+    )
+
+
+def titles() -> dict[str, str]:
+    """What each recipe of the package asks, by its name."""
+    return {
+        name: tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8")).get("title", "")
+        for name in names()
+    }

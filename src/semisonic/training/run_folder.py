@@ -1,0 +1,403 @@
+"""The run folder: what was run, with what, on what, and how it ended; without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from semisonic.core.errors import DataError, OptionError, SemisonicError
+from semisonic.core.files import read_csv, read_json, write_csv, write_json
+from semisonic.core.locks import FolderLock
+from semisonic.core.options import to_dict
+from semisonic.core.parallel import n_processors
+from semisonic.data.outputs import check_folder
+
+# What differs between what was recorded and what is asked for now.
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any], where: str = "") -> list[str]:
+    """One phrase for each value that is not the same in two nested mappings.
+
+    A table that only one of them has is named without its values.
+    """
+    changed: list[str] = []
+    for key in [*found, *(key for key in wanted if key not in found)]:
+        old, new = found.get(key, "nothing"), wanted.get(key, "nothing")
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            changed += differences(old, new, f"{where}{key}.")
+        elif old != new:
+            changed.append(f"'{where}{key}' was {_short(old)}, now {_short(new)}")
+    return changed
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{len(value)} options"
+    if isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        return f"a list of {len(value)}"
+    return str(value)
+
+
+# What a result was computed with: versions, machine, commit.
+
+
+_PACKAGES = ("semisonic", "torch", "numpy", "soundfile", "soxr", "scikit-learn", "scipy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores that may be used, memory and graphics cards."""
+    return {
+        "system": platform.platform(),
+        "cpu": _processor(),
+        "cores": n_processors(),
+        "memory_gib": _memory_gib(),
+        "gpu": _cards(),
+    }
+
+
+def commit() -> str | None:
+    """The git commit of the package's own source, with '+' after it when files differ from it.
+
+    None for an installed package, or without git.
+    """
+    here = Path(__file__).resolve().parent
+    tracked = _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
+    found = _git(here, "rev-parse", "HEAD") if tracked else None
+    if not found:
+        return None
+    changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", "..")
+    return found + ("+" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return round(size / 2**30, 1)
+
+
+def _cards() -> list[str]:
+    torch = sys.modules.get("torch")  # a command that never loaded it computed on no card
+    if torch is None or not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+# The run folder: what was run, with what, on what, and how it ended.
+#
+# ``run.json`` holds the command, options, seeds, versions, commit, machine, hashes of the
+# data, times and status; ``log.txt`` what was logged; ``bad_files.csv`` the recordings that
+# could not be used. A folder belongs to one command with one set of options: the same again
+# goes on with it, another is refused, so nothing is ever overwritten. A run that ended before
+# there was a result gives its folder back: the corrected command may have it. Two processes
+# cannot write into one folder at the same time.
+
+
+RECORD, LOG, BAD_FILES, REMARKS = "run.json", "log.txt", "bad_files.csv", "remarks.csv"
+CACHE = "cache"
+"""The folder of decoded clips, which any run may use."""
+_NO_RESULTS = frozenset({RECORD, LOG, BAD_FILES, REMARKS, CACHE})
+_log = logging.getLogger("semisonic")
+
+
+class RunFolder:
+    """A folder that a command writes into; use it as a context manager.
+
+    Parameters
+    ----------
+    folder : Path
+        New, empty, or the folder of an earlier run of the same command and options.
+    command : str
+        The verb, such as ``train``.
+    options : options dataclass or mapping
+        Everything the result depends on.
+    seeds : int or mapping
+        The seed, or several by name.
+    free : collection of str
+        Names of options (dotted where nested) that may differ when a run goes on, since no
+        result depends on them, such as ``workers``.
+
+    Attributes
+    ----------
+    folder : Path
+        Where to write.
+    resumed : bool
+        Whether an earlier run of the same is gone on with.
+    finished : bool
+        Whether that run had already come to its end.
+
+    Raises
+    ------
+    OptionError
+        On entering: when the folder belongs to other options, or is somebody else's.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        command: str,
+        options: Any,
+        *,
+        seeds: int | Mapping[str, int] = 0,
+        free: Collection[str] = (),
+    ) -> None:
+        self.folder = Path(folder)
+        self.command = command
+        self.options = _plain(options)
+        self.seeds = {"seed": seeds} if isinstance(seeds, int) else dict(seeds)
+        self.free = frozenset(free)
+        self.resumed = False
+        self.finished = False
+        self.record: dict[str, Any] = {}
+        self._start = 0.0
+        self._lock = FolderLock(self.folder)
+        self._handler: logging.Handler | None = None
+        self._level_before = logging.NOTSET
+
+    def __enter__(self) -> RunFolder:
+        self._earlier()  # refused before anything is written
+        self._lock.acquire()
+        try:
+            return self._begin(self._earlier())
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, earlier: dict[str, Any] | None) -> RunFolder:
+        self.resumed = earlier is not None
+        if not self.resumed:
+            for name in (BAD_FILES, REMARKS):  # of a run that gave its folder back
+                (self.folder / name).unlink(missing_ok=True)
+        self.finished = earlier is not None and earlier["status"] == "done"
+        self._start = time.monotonic()
+        now = _now()
+        self.record = {
+            "command": self.command,
+            "status": "running",
+            "options": self.options,
+            "seeds": self.seeds,
+            "data": earlier["data"] if earlier else {},
+            "started": earlier["started"] if earlier else now,
+            "resumed": [*earlier["resumed"], now] if earlier else [],
+            "finished": None,
+            "seconds": earlier["seconds"] if earlier else 0.0,
+            "versions": versions(),
+            "commit": commit(),
+            "machine": machine(),
+            "error": None,
+            "notes": earlier["notes"] if earlier else {},
+        }
+        self._seconds_before = float(self.record["seconds"])
+        self._write()
+        self._open_log()
+        _log.info("%s %s", "resumed" if self.resumed else "started", self.command)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        status = "done"
+        if error is not None:
+            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self.record["error"] = f"{type(error).__name__}: {error}"
+            _log.error("%s: %s", status, self.record["error"], exc_info=status == "failed")
+        self.record["status"] = status
+        self.record["finished"] = _now()
+        self._write()
+        _log.info("%s after %.1f s", status, self.record["seconds"])
+        self._close_log()
+        if isinstance(error, SemisonicError):
+            self._give_back()
+        self._lock.release()
+
+    def path(self, *parts: str) -> Path:
+        """A place below the folder; the folders on the way are made."""
+        path = self.folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def note(self, **values: Any) -> None:
+        """Add to the notes of the record: what was found out on the way."""
+        self.record["notes"].update(_plain(values))
+        self._write()
+
+    def add_data(self, name: str, content_hash: str) -> None:
+        """Record the hash of a data set.
+
+        Raises
+        ------
+        DataError
+            When the run was begun with other data of that name.
+        """
+        before = self.record["data"].get(name, content_hash)
+        if before != content_hash:
+            raise DataError(
+                f"{self.folder}: the data '{name}' are not those the run was begun with "
+                f"(hash {before}, now {content_hash}); choose another folder"
+            )
+        self.record["data"][name] = content_hash
+        self._write()
+
+    def add_bad_files(self, rows: Iterable[tuple[str, str]]) -> int:
+        """Add recordings that could not be used, with the reason; give how many there are now.
+
+        A file that is listed already gets its newest reason. Rows are sorted by file.
+        """
+        table = dict(self.bad_files())
+        table.update((_text(file), _text(reason)) for file, reason in rows)
+        write_csv(self.folder / BAD_FILES, ["file", "reason"], sorted(table.items()))
+        return len(table)
+
+    def bad_files(self) -> list[tuple[str, str]]:
+        """The recordings that could not be used so far, with reasons."""
+        path = self.folder / BAD_FILES
+        if not path.exists():
+            return []
+        return [(row["file"], row["reason"]) for row in read_csv(path)]
+
+    def _earlier(self) -> dict[str, Any] | None:
+        """The record of the run to go on with, or None for a new one."""
+        path = self.folder / RECORD
+        check_folder(self.folder, "a run", {RECORD}, remains={CACHE})
+        if not path.exists():
+            return None
+        try:
+            earlier = read_json(path)
+            found = {name: earlier[name] for name in ("command", "options", "seeds")}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OptionError(
+                f"{path}: not a readable run record ({error}); choose another folder"
+            ) from error
+        wanted = {"command": self.command, "options": self.options, "seeds": self.seeds}
+        changed = differences(_without(found, self.free), _without(wanted, self.free))
+        if changed and self._is_given_back(earlier):
+            return None
+        if changed:
+            raise OptionError(
+                f"{self.folder}: belongs to another run: {_few(changed)}. "
+                "Choose another folder, or the same options to go on"
+            )
+        return dict(earlier)
+
+    def _is_given_back(self, record: Mapping[str, Any]) -> bool:
+        """Whether a run ended before there was a result, so that another may have its folder."""
+        return record.get("status") != "done" and all(
+            entry.name in _NO_RESULTS or entry.name.startswith(".")
+            for entry in self.folder.iterdir()
+        )
+
+    def _give_back(self) -> None:
+        """Remove the record of a run that was refused before there was a result."""
+        if (
+            self.finished
+            or not self._is_given_back(self.record)
+            or (self.folder / BAD_FILES).exists()
+        ):
+            return  # the error may speak of the list; the next run takes it away
+        for name in (RECORD, LOG, REMARKS):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        self.record["seconds"] = round(self._seconds_before + time.monotonic() - self._start, 3)
+        write_json(self.folder / RECORD, self.record)
+
+    def _open_log(self) -> None:
+        self._handler = logging.FileHandler(
+            self.folder / LOG, encoding="utf-8", errors="backslashreplace"
+        )
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._handler.setLevel(logging.INFO)
+        self._level_before = _log.level
+        if _log.getEffectiveLevel() > logging.INFO:
+            _log.setLevel(logging.INFO)
+        _log.addHandler(self._handler)
+
+    def _close_log(self) -> None:
+        if self._handler is not None:
+            _log.removeHandler(self._handler)
+            self._handler.close()
+        _log.setLevel(self._level_before)
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    """Options as JSON gives them back, so that records can be compared."""
+    values = to_dict(options) if dataclasses.is_dataclass(options) else dict(options)
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return plain
+
+
+def _without(found: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
+    """A record without the options that may differ."""
+
+    def prune(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+        return {
+            key: prune(value, f"{where}{key}.") if isinstance(value, Mapping) else value
+            for key, value in values.items()
+            if f"{where}{key}" not in free
+        }
+
+    return {**found, "options": prune(found["options"], "")}
+
+
+def _text(value: str) -> str:
+    """A text as a file gives it back: what is no Unicode in a name stands as ``\\udcff``."""
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _few(changed: list[str], most: int = 5) -> str:
+    more = f"; and {len(changed) - most} more" if len(changed) > most else ""
+    return "; ".join(changed[:most]) + more
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

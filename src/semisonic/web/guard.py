@@ -1,0 +1,274 @@
+"""Who may speak to the app: checks before any route, and headers behind every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import re
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SHORTEST_TOKEN = 16
+"""Letters of a token: fewer can be guessed."""
+MOST_WRONG = 10
+"""Wrong tokens of one address that are answered at once."""
+WAIT_SECONDS = 1.0
+"""After those, an address is given one try in so many seconds."""
+_MOST_WAITING = 5
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
+OWN_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_SAFE = frozenset({"GET", "HEAD"})
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "media-src 'self' blob:; connect-src 'self'{socket}; worker-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+}
+
+
+def is_own(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the guard asks for.
+
+    Attributes
+    ----------
+    host : str
+        Address that the server listens on.
+    port : int
+    token : str
+        Empty when none is needed.
+    body_limit : callable
+        Bytes that a request to a path may carry.
+    """
+
+    host: str
+    port: int
+    token: str
+    body_limit: Callable[[str], int]
+
+    def knows_host(self, netloc: str) -> bool:
+        """Whether a request's Host names this server, and no name that somebody else points here.
+
+        On other than own addresses any IP address will do, as it takes a name to be rebound, and
+        so will this machine's name.
+        """
+        name, port = _split(netloc)
+        if port != self.port:
+            return False
+        if name in OWN_NAMES or name == self.host:
+            return True
+        if is_own(self.host):
+            return False
+        return _is_address(name) or name == socket.gethostname().lower()
+
+
+def _split(netloc: str) -> tuple[str, int]:
+    """Name and port; a Host that has anything else, such as a user, names nobody."""
+    if not _HOST.fullmatch(netloc):
+        return "", -1
+    try:
+        parts = urlsplit(f"//{netloc}")
+        return (parts.hostname or "").lower(), 80 if parts.port is None else parts.port
+    except ValueError:
+        return "", -1
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+class Attempts:
+    """Slows down who tries one token after another; no address waits for another one.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds.
+    sleep : callable
+        Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
+        self._used: dict[str, float] = {}
+        """For each address the time at which all its wrong tokens will be forgotten."""
+        self._waiting: dict[str, int] = {}
+
+    async def turn(self, address: str) -> bool:
+        """Wait for the turn of an address; False when too many of it are waiting already."""
+        now = self._clock()
+        self._used = {one: until for one, until in self._used.items() if until > now}
+        over = self._used.get(address, now) - now - MOST_WRONG * WAIT_SECONDS
+        if over <= -WAIT_SECONDS:
+            return True
+        if self._waiting.get(address, 0) >= _MOST_WAITING:
+            return False
+        self._waiting[address] = self._waiting.get(address, 0) + 1
+        try:
+            await self._sleep((self._waiting[address] - 1) * WAIT_SECONDS + over + WAIT_SECONDS)
+        finally:
+            self._waiting[address] -= 1
+            if not self._waiting[address]:
+                del self._waiting[address]
+        return True
+
+    def wrong(self, address: str) -> None:
+        """Count a wrong token."""
+        now = self._clock()
+        self._used[address] = max(now, self._used.get(address, now)) + WAIT_SECONDS
+
+
+class Guard:
+    """ASGI middleware that lets through what the rules allow."""
+
+    def __init__(self, app: ASGIApp, rules: Rules, attempts: Attempts | None = None) -> None:
+        self.app, self.rules = app, rules
+        self._attempts = attempts or Attempts()
+        self._pass = hmac.new(secrets.token_bytes(32), rules.token.encode(), sha256).hexdigest()
+        self._cookie = f"semisonic_{rules.port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check a request, then hand it on."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope, headers)
+        if refusal is None and self.rules.token:
+            refusal = await self._without_token(scope, headers)
+        if scope["type"] == "websocket":
+            if refusal is not None:
+                await receive()
+                await send({"type": "websocket.close", "code": 4403})
+                return
+            await self.app(scope, receive, send)
+            return
+        guarded = self._with_headers(headers, scope["path"], send)
+        if refusal is not None:
+            await refusal(scope, receive, guarded)
+            return
+        await self._limited(scope, receive, guarded)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        """The answer to a request that is not let through."""
+        host = headers.get("host", "")
+        if not self.rules.knows_host(host):
+            return _refused(403, f"this app is not called '{host}'; open it by its own address")
+        origin = headers.get("origin")
+        changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
+        if origin is not None or changes:
+            same = origin is not None and origin in (f"http://{host}", f"https://{host}")
+            if not same:
+                return _refused(403, "the request came from another page")
+        if headers.get("sec-fetch-site") == "cross-site" and scope["path"] != "/":
+            return _refused(403, "the request came from another site")
+        return None
+
+    async def _without_token(self, scope: Scope, headers: Headers) -> Response | None:
+        """The answer to who does not know the token; a right one is put into a cookie.
+
+        The cookie is sent when somebody follows a link from a mail or another site (``Lax``);
+        what may change something must name this page as its origin all the same.
+        """
+        if hmac.compare_digest(self._cookie_of(headers).encode(), self._pass.encode()):
+            return None
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        if given and scope["type"] == "http" and scope["path"] == "/":
+            address = str((scope.get("client") or ("",))[0])
+            if not await self._attempts.turn(address):
+                return PlainTextResponse(
+                    "Too many wrong tokens came from your address. Wait a minute and try again.",
+                    429,
+                )
+            if hmac.compare_digest(given.encode(), self.rules.token.encode()):
+                answer = RedirectResponse("/", 303)
+                answer.set_cookie(self._cookie, self._pass, httponly=True, samesite="lax")
+                return answer
+            self._attempts.wrong(address)
+        if scope["path"] == "/":
+            return PlainTextResponse(
+                "Semisonic needs its token: open the whole address that the terminal shows.", 401
+            )
+        return _refused(401, "the token is missing: open the address that the terminal shows")
+
+    def _cookie_of(self, headers: Headers) -> str:
+        try:
+            found = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
+        except CookieError:
+            return ""
+        return found.value if found else ""
+
+    def _with_headers(self, headers: Headers, path: str, send: Send) -> Send:
+        # Some browsers do not count a WebSocket to the same host as 'self'.
+        policy = _POLICY.format(socket=f" ws://{headers.get('host', '')}")
+        if not self.rules.knows_host(headers.get("host", "")):
+            policy = _POLICY.format(socket="")
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                found = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    found[name] = value
+                if "Content-Security-Policy" not in found:
+                    found["Content-Security-Policy"] = policy
+                if path.startswith("/api/"):
+                    found.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        return guarded
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on a request whose body ends at the limit."""
+        limit, count = self.rules.body_limit(scope["path"]), 0
+
+        async def counted() -> Message:
+            nonlocal count
+            message = await receive()
+            count += len(message.get("body", b""))
+            if count > limit:
+                text = f"too large: the limit is {limit / 1e6:g} MB"
+                raise HTTPException(413, text, {"Connection": "close"})
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def _refused(status: int, text: str) -> Response:
+    return JSONResponse({"error": text}, status)

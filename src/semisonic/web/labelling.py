@@ -1,0 +1,542 @@
+"""A labelling session: whose turn is which clip, what people answered, and learning from it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semisonic.audio.read import probe
+from semisonic.core.errors import AudioError, DataError, SemisonicError
+from semisonic.data.events import POSITIVE
+from semisonic.data.label_log import LabelEntry, SegmentKey, segment_key
+from semisonic.evaluation.plain import plain
+from semisonic.labeling.answers import LabelIssue
+from semisonic.labeling.label_log import CORRECTS, LabelLog
+from semisonic.labeling.options import MIX
+from semisonic.labeling.probe import Tell
+from semisonic.labeling.project import Project
+from semisonic.labeling.queue import Suggestion
+from semisonic.labeling.rounds import HistoryRow
+from semisonic.labeling.suggest import AllAnswered
+from semisonic.web.background import in_words
+
+# An answer as it comes from the page.
+
+
+@dataclass(frozen=True)
+class AnswerRequest:
+    """An answer as it comes from the page.
+
+    Attributes
+    ----------
+    file : str
+        As the log names it.
+    start_time, end_time : float
+        Seconds.
+    labels : tuple of str
+    presence : str
+    annotator, note, source : str
+    guess : str
+        The model's best guess when the question was asked; empty without a model.
+    guess_score : float
+    """
+
+    file: str
+    start_time: float
+    end_time: float
+    labels: tuple[str, ...]
+    presence: str
+    annotator: str
+    note: str = ""
+    source: str = ""
+    guess: str = ""
+    guess_score: float = 0.0
+    review: str = ""
+
+
+# Answers that look wrong: which they are, and what became of them.
+
+
+REVIEW = "review"
+"""In an entry: what became of an answer that looked wrong."""
+KEPT, CHANGED = "kept", "changed"
+
+
+def doubted(project: Project, tell: Tell | None = None) -> list[LabelIssue]:
+    """Answers that look wrong and that nobody has looked at since, the most suspicious first."""
+    seen = {
+        segment_key(one.file, one.start_time, one.end_time)
+        for one in project.log.in_force()
+        if REVIEW in one.more
+    }
+    return [
+        one
+        for one in project.doubted(tell=tell)
+        if segment_key(one.file, one.start_time, one.end_time) not in seen
+    ]
+
+
+def review(log: LabelLog, said: AnswerRequest) -> LabelEntry:
+    """Write down what became of a doubt; a change stands in place of what others said."""
+    more = {REVIEW: said.review}
+    if said.review == CHANGED:
+        return log.correct(
+            said.file,
+            said.start_time,
+            said.end_time,
+            said.labels,
+            note=said.note,
+            annotator=said.annotator,
+            presence=said.presence,
+            more=more,
+        )
+    return log.append(
+        said.file,
+        said.start_time,
+        said.end_time,
+        said.labels,
+        note=said.note,
+        annotator=said.annotator,
+        presence=said.presence,
+        source=said.source,
+        more=more,
+    )
+
+
+# Where people listen and answer: whose turn is which stretch, and what they said.
+
+
+HELD_SECONDS = 300.0
+"""So long a stretch is kept for the one who was given it."""
+_BATCH = 20
+_CLOSE = 1e-3
+SIMILAR = "similar"
+TYPICAL_SHOWN = 4
+"""Sounds of a group that are listened to."""
+TOGETHER = "together"
+"""In an entry: what answers that were given at once have in common."""
+
+
+class LabelingSession:
+    """The questions and answers of a project; several people may sit at it at once."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._lock = threading.RLock()
+        self._queue: list[Suggestion] = []
+        self._held: dict[SegmentKey, tuple[str, float]] = {}
+        self._strategy = MIX
+        self._skipped: dict[str, dict[SegmentKey, None]] = {}
+        self.judging: float | None = None
+        """Share of the answers that are judged, while suspicious ones are looked for."""
+
+    def require(self, file: str) -> None:
+        """See that a recording is one of the project.
+
+        Raises
+        ------
+        DataError
+            When it is not: the page may read no other.
+        """
+        if file not in self._ends:
+            raise DataError(f"'{file}' is not among the recordings of the project")
+
+    def require_fit(self, said: AnswerRequest) -> None:
+        """See that an answer is about a recording of the project, within it, and fits its labels.
+
+        Raises
+        ------
+        DataError
+            When it is not or does not.
+        """
+        self.require(said.file)
+        self.project.require_fit(said.labels)
+        end = self._ends[said.file]
+        if said.end_time > end + _CLOSE:  # a rest too short for a stretch may follow the last one
+            with contextlib.suppress(AudioError):
+                end = max(end, probe(self.project.log.root / said.file).duration)
+        if said.end_time > end + _CLOSE:
+            raise DataError(
+                f"'{said.file}': found an answer about {said.start_time:g} to "
+                f"{said.end_time:g} s, but it ends at {end:g} s"
+            )
+
+    def next(self, annotator: str, strategy: str = MIX) -> Suggestion | None:
+        """What somebody is to listen to now: the same until it is answered; None if all is done.
+
+        A stretch that another one was given in the last minutes is not given twice. What somebody
+        skipped comes again when nothing else is left for them, the first one first.
+        """
+        with self._lock:
+            if strategy != self._strategy:
+                self._queue, self._strategy = [], strategy
+            found = self._free(annotator)
+            if found is None:
+                n = _BATCH + len(self._held) + len(self._skipped.get(annotator, ()))
+                try:
+                    self._queue = list(self.project.suggest(n, strategy=strategy))
+                except AllAnswered:
+                    return None
+                found = self._free(annotator) or self._free(annotator, is_again=True)
+            if found is not None:
+                self._held[_key(found)] = annotator, time.monotonic()
+            return found
+
+    def soon(self) -> Suggestion | None:
+        """What will probably be asked next."""
+        with self._lock:
+            return next((one for one in self._queue if _key(one) not in self._held), None)
+
+    def refresh(self) -> None:
+        """Ask anew: there is another classifier."""
+        with self._lock:
+            self._queue = [one for one in self._queue if _key(one) in self._held]
+
+    def ask_similar(self, file: str, start: float, end: float, n: int = 8) -> int:
+        """Ask next about stretches that sound like one; how many there are."""
+        index = self.project.index
+        row = self._row(file, start, end)
+        answered = self._answered()
+        guesses = self._guesses()
+        found = []
+        for hit in index.search(row, n + len(answered), all_windows=True):
+            one = Suggestion(
+                self.project.log.name_of(index.clips.root / hit.file),
+                float(index.clips.start_time[hit.row]),
+                self._end(hit.row),
+                SIMILAR,
+                guesses=guesses(hit.row),
+            )
+            if _key(one) not in answered:
+                found.append(one)
+        with self._lock:
+            self._queue = found[:n] + self._queue
+        return len(found[:n])
+
+    def answer(self, said: AnswerRequest) -> LabelEntry:
+        """Write an answer down; when this returns it is on the disk.
+
+        Raises
+        ------
+        DataError
+            When it does not fit: see :meth:`require_fit`.
+        """
+        self.require_fit(said)
+        if said.review:
+            return review(self.project.log, said)
+        more = {"guess": said.guess, "guess_score": said.guess_score} if said.guess else {}
+        entry = self.project.log.append(
+            said.file,
+            said.start_time,
+            said.end_time,
+            said.labels,
+            annotator=said.annotator,
+            presence=said.presence,
+            note=said.note,
+            source=said.source,
+            more=more,
+        )
+        self.done(said.file, said.start_time, said.end_time)
+        return entry
+
+    def doubted(self) -> list[LabelIssue]:
+        """Answers that look wrong and that nobody has looked at since."""
+        self.judging = 0.0
+        try:
+            return doubted(self.project, self._judged)
+        finally:
+            self.judging = None
+
+    def skip(self, annotator: str, file: str, start: float, end: float) -> None:
+        """Ask somebody about a stretch later; nothing is written down, as it is no answer."""
+        key = segment_key(file, start, end)
+        with self._lock:
+            own = self._skipped.setdefault(annotator, {})
+            own.pop(key, None)
+            own[key] = None  # to the end
+            self._held.pop(key, None)
+
+    def done(self, file: str, start: float, end: float) -> None:
+        """Ask about a stretch no more."""
+        key = segment_key(file, start, end)
+        with self._lock:
+            self._held.pop(key, None)
+            for skipped in self._skipped.values():
+                skipped.pop(key, None)
+            self._queue = [one for one in self._queue if _key(one) != key]
+
+    def undo(self, annotator: str) -> LabelEntry:
+        """Take back the last answer of somebody.
+
+        Raises
+        ------
+        DataError
+            When there is none.
+        """
+        mine = [one for one in self.project.log.in_force() if one.annotator == annotator]
+        if not mine:
+            raise DataError("there is no answer of yours to take back")
+        last = mine[-1]
+        if CORRECTS in last.more:
+            self.project.log.uncorrect(last, annotator=annotator)
+        else:
+            for one in _with(last, mine):
+                self.project.log.undo(one, annotator=annotator)
+        if REVIEW in last.more:
+            return last  # it is not asked about again, but doubted again
+        again = Suggestion(
+            last.file,
+            last.start_time,
+            last.end_time,
+            last.source.rpartition(":")[2] or "again",
+            guesses=_guess_of(last),
+        )
+        with self._lock:
+            self._queue.insert(0, again)
+            self._held = {key: who for key, who in self._held.items() if who[0] != annotator}
+        return last
+
+    def groups(self, n_typical: int = TYPICAL_SHOWN) -> list[dict[str, Any]]:
+        """Groups that sound alike, the largest first, and what was said of those to listen to."""
+        said: dict[SegmentKey, LabelEntry] = {
+            segment_key(one.file, one.start_time, one.end_time): one
+            for one in self.project.log.in_force()
+        }
+        return [
+            {
+                "number": found.number,
+                "size": found.size,
+                "answers": found.answers,
+                "sounds": [
+                    {
+                        "file": one.file,
+                        "start_time": one.start_time,
+                        "end_time": one.end_time,
+                        "source": one.source,
+                        "said": None
+                        if (entry := said.get(_key(one))) is None
+                        else list(entry.labels),
+                    }
+                    for one in found.typical
+                ],
+            }
+            for found in self.project.clusters(n_typical)
+        ]
+
+    def answer_together(self, several: Sequence[AnswerRequest]) -> tuple[LabelEntry, ...]:
+        """Write several answers down, all or none; one undo takes them back.
+
+        Raises
+        ------
+        DataError
+            When one of them does not fit: see :meth:`require_fit`.
+        """
+        for said in several:
+            self.require_fit(said)
+        batch = uuid.uuid4().hex
+        entries = self.project.log.extend(
+            {
+                "file": said.file,
+                "start_time": said.start_time,
+                "end_time": said.end_time,
+                "labels": said.labels,
+                "annotator": said.annotator,
+                "presence": said.presence,
+                "note": said.note,
+                "source": said.source,
+                "more": {TOGETHER: batch},
+            }
+            for said in several
+        )
+        for said in several:
+            self.done(said.file, said.start_time, said.end_time)
+        return entries
+
+    def classes(self) -> list[str]:
+        """Labels in the order in which they were first given, so that keys keep their meaning."""
+        heard = (
+            label
+            for one in self.project.log.in_force()
+            if one.presence == POSITIVE
+            for label in one.labels
+        )
+        return list(dict.fromkeys(heard))
+
+    def wrong(self) -> list[dict[str, Any]]:
+        """Answers that the model had guessed otherwise before it learned them, the surest first."""
+        found = [
+            {
+                "file": one.file,
+                "start_time": one.start_time,
+                "end_time": one.end_time,
+                "labels": list(one.labels),
+                "guess": label,
+                "score": score,
+                "annotator": one.annotator,
+            }
+            for one in self.project.log.in_force()
+            for label, score in _guess_of(one)
+            if one.presence == POSITIVE and label not in one.labels
+        ]
+        return sorted(found, key=lambda row: -float(str(row["score"])))
+
+    def _free(self, annotator: str, *, is_again: bool = False) -> Suggestion | None:
+        """What somebody may be given; of what they skipped only if ``is_again``."""
+        answered, now = self._answered(), time.monotonic()
+        self._held = {k: v for k, v in self._held.items() if now - v[1] < HELD_SECONDS}
+        free = [one for one in self._queue if _key(one) not in answered]
+        self._queue = free
+        of_others = {key for key, (who, _) in self._held.items() if who != annotator}
+        open_ones = [one for one in free if _key(one) not in of_others]
+        skipped = self._skipped.get(annotator, {})
+        if is_again:
+            order = {key: number for number, key in enumerate(skipped)}
+            open_ones.sort(key=lambda one: order.get(_key(one), -1))
+        else:
+            open_ones = [one for one in open_ones if _key(one) not in skipped]
+        own = [one for one in open_ones if _key(one) in self._held]
+        return next(iter(own or open_ones), None)
+
+    def _answered(self) -> set[SegmentKey]:
+        return {
+            segment_key(one.file, one.start_time, one.end_time)
+            for one in self.project.log.in_force()
+        }
+
+    @functools.cached_property
+    def _ends(self) -> dict[str, float]:
+        """Where the last stretch of each recording ends, in seconds."""
+        clips, log = self.project.index.clips, self.project.log
+        ends: dict[str, float] = {}
+        for name, end in zip(clips.file.tolist(), clips.end_time.tolist(), strict=True):
+            ends[name] = max(end, ends.get(name, 0.0))
+        return {log.name_of(clips.root / name): end for name, end in ends.items()}
+
+    def _judged(self, n: int, total: int) -> None:
+        self.judging = n / total
+
+    def _row(self, file: str, start: float, end: float) -> int:
+        """The row of the index that has most of a stretch."""
+        clips, log = self.project.index.clips, self.project.log
+        names = [log.name_of(clips.root / str(name)) for name in clips.file]
+        rows = np.flatnonzero(np.array(names) == file)
+        if not len(rows):
+            raise DataError(f"'{file}' is not among the recordings of the project")
+        ends = np.array([self._end(row) for row in rows.tolist()])
+        shared = np.minimum(ends, end) - np.maximum(clips.start_time[rows], start)
+        return int(rows[int(shared.argmax())])
+
+    def _end(self, row: int) -> float:
+        return float(self.project.index.clips.end_time[row])
+
+    def _guesses(self) -> Any:
+        """A function from a row to the model's best guesses."""
+        pool = self.project.pool()
+
+        def best(row: int) -> tuple[tuple[str, float], ...]:
+            if pool.scores is None:
+                return ()
+            order: Sequence[int] = np.argsort(-pool.scores[row], kind="stable")[:3].tolist()
+            return tuple((pool.classes[k], float(pool.scores[row, k])) for k in order)
+
+        return best
+
+
+def _with(last: LabelEntry, mine: Sequence[LabelEntry]) -> list[str]:
+    """The ids of an answer and of those that were given with it, the newest first."""
+    batch = last.more.get(TOGETHER)
+    if not isinstance(batch, str):
+        return [last.id]
+    return [one.id for one in reversed(mine) if one.more.get(TOGETHER) == batch]
+
+
+def _key(one: Suggestion) -> SegmentKey:
+    return segment_key(one.file, one.start_time, one.end_time)
+
+
+def _guess_of(entry: LabelEntry) -> tuple[tuple[str, float], ...]:
+    guess, score = entry.more.get("guess"), entry.more.get("guess_score")
+    is_known = isinstance(guess, str) and isinstance(score, int | float)
+    return ((str(guess), float(str(score))),) if is_known else ()
+
+
+# Learning from the answers, in the background, one round at a time.
+
+
+_log = logging.getLogger(__name__)
+
+
+class Learning:
+    """Rounds of a project.
+
+    Parameters
+    ----------
+    project : Project
+    learned : callable
+        Is given the new classifier's file.
+    """
+
+    def __init__(self, project: Project, learned: Callable[[Path], None]) -> None:
+        self._project, self._learned = project, learned
+        self._lock = threading.Lock()
+        self._began: float | None = None
+        self._said, self._reason = "", ""
+        self._share = 0.0
+
+    def start(self) -> None:
+        """Begin a round.
+
+        Raises
+        ------
+        DataError
+            When one runs already.
+        """
+        with self._lock:
+            if self._began is not None:
+                raise DataError("it is learning already")
+            self._began, self._said, self._reason = time.monotonic(), "", ""
+            self._share = 0.0
+        threading.Thread(target=self._run, name="learning", daemon=True).start()
+
+    def facts(self) -> dict[str, Any]:
+        """Whether it runs, how the last round ended, and the learning curve."""
+        began = self._began
+        return {
+            "runs": began is not None,
+            "seconds": 0.0 if began is None else time.monotonic() - began,
+            "share": self._share,
+            "said": self._said,
+            "reason": self._reason,
+            "history": [_row(step) for step in self._project.history],
+        }
+
+    def _run(self) -> None:
+        try:
+            done = self._project.learn(tell=self._tell)
+            self._learned(done.model)
+            self._said = done.summary()
+        except Exception as error:
+            if not isinstance(error, (SemisonicError, OSError)):
+                _log.exception("a round of learning failed")
+            self._reason = in_words(error)
+        finally:
+            self._began = None
+
+    def _tell(self, n: int, total: int) -> None:
+        self._share = n / total
+
+
+def _row(step: HistoryRow) -> dict[str, Any]:
+    """A step for the page: its numbers, and both accuracies in words with what they are of."""
+    said = {name: str(getattr(step, name)) for name in ("by_random", "left_out")}
+    return {**plain(step), "said": said}

@@ -1,0 +1,203 @@
+"""Routes of listening and answering."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from semisonic.core.errors import DataError
+from semisonic.data.label_log import MOST_LABELS, LabelEntry
+from semisonic.labeling.options import MIX, STRATEGIES
+from semisonic.labeling.queue import Suggestion
+from semisonic.web.labelling import AnswerRequest, LabelingSession, Learning
+from semisonic.web.state import AppState
+from semisonic.web.wire import FileName, RequestBody, to_page
+
+Name = Annotated[str, Field(max_length=100)]
+Who = Annotated[str, Field(min_length=1, max_length=100)]
+"""A name, or what the browser of somebody without one calls itself: else two are one."""
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class LabelPlace(RequestBody):
+    """A stretch of a recording."""
+
+    file: FileName
+    start_time: Seconds
+    end_time: Seconds
+
+
+class Answer(LabelPlace):
+    """What somebody says of a stretch."""
+
+    labels: Annotated[list[Name], Field(max_length=MOST_LABELS)]
+    presence: Literal["positive", "negative", "uncertain"]
+    annotator: Who
+    note: Annotated[str, Field(max_length=2000)] = ""
+    source: Name = ""
+    guess: Name = ""
+    guess_score: Annotated[float, Field(ge=0, le=1)] = 0.0
+    asked: tuple[float, float] | None = None
+    review: Literal["", "kept", "changed"] = ""
+
+
+class Answers(RequestBody):
+    """Answers that are given at once."""
+
+    answers: Annotated[list[Answer], Field(min_length=1, max_length=100)]
+
+
+class Somebody(RequestBody):
+    """Who asks."""
+
+    annotator: Who
+
+
+class Skipped(LabelPlace, Somebody):
+    """What somebody skips."""
+
+
+class PerClip(RequestBody):
+    """Whether a clip of the project may carry several labels."""
+
+    several: bool
+
+
+def labelling_routes(studio: AppState) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/api/label")
+
+    def desk() -> LabelingSession:
+        if studio.desk is None:
+            raise DataError(
+                "no project is open: start one under Label, or start the app with --project"
+            )
+        return studio.desk
+
+    def learning() -> Learning:
+        desk()
+        if studio.learning is None:
+            raise DataError(
+                "no project is open: start one under Label, or start the app with --project"
+            )
+        return studio.learning
+
+    def shown(found: Suggestion | None) -> dict[str, Any]:
+        if found is None:
+            return {"item": None}
+        desk().require(found.file)
+        sound = studio.open_recording(desk().project.log.root / found.file, found.file)
+        item = {
+            "file": to_page(found.file),
+            "start_time": found.start_time,
+            "end_time": found.end_time,
+            "why": found.why,
+            "source": found.source,
+            "guesses": found.guesses,
+        }
+        return {"item": item, "sound": sound.id}
+
+    @router.get("")
+    def get_state() -> dict[str, Any]:
+        at = desk()
+        return {
+            **at.project.describe(),
+            "classes": at.classes(),
+            "strategies": STRATEGIES,
+            "learning": learning().facts(),
+            "judging": at.judging,
+        }
+
+    @router.get("/next")
+    def get_next(
+        annotator: Annotated[str, Query(min_length=1, max_length=100)],
+        strategy: Annotated[str, Query(max_length=20)] = MIX,
+    ) -> dict[str, Any]:
+        if strategy not in STRATEGIES:
+            raise DataError(f"strategy: found '{strategy}', expected {', '.join(STRATEGIES)}")
+        found = shown(desk().next(annotator, strategy))
+        soon = desk().soon()
+        if soon is not None:  # it is checked while the one before is listened to
+            shown(soon)
+        return found
+
+    @router.post("/answers")
+    def post_answer(answer: Answer) -> dict[str, Any]:
+        at = desk()
+        entry = at.answer(_asked(answer))
+        if (
+            answer.asked is not None
+        ):  # a part of it was chosen: the question is answered all the same
+            at.done(answer.file, *answer.asked)
+        return {"entry": _entry(entry), "answers": len(at.project.log.current())}
+
+    @router.get("/groups")
+    def get_groups() -> dict[str, Any]:
+        at = desk()
+        groups = at.groups()
+        for group in groups:
+            group["sounds"] = [_named(sound) for sound in group["sounds"]]
+        return {"groups": groups, "classes": at.classes()}
+
+    @router.post("/together")
+    def post_answers(said: Answers) -> dict[str, Any]:
+        at = desk()
+        at.answer_together([_asked(answer) for answer in said.answers])
+        return {"answers": len(at.project.log.current()), "classes": at.classes()}
+
+    @router.post("/undo")
+    def undo(who: Somebody) -> dict[str, Any]:
+        return {"entry": _entry(desk().undo(who.annotator))}
+
+    @router.post("/skip")
+    def skip(what: Skipped) -> dict[str, Any]:
+        at = desk()
+        at.require(what.file)
+        at.skip(what.annotator, what.file, what.start_time, what.end_time)
+        return {}
+
+    @router.post("/several")
+    def set_several(wanted: PerClip) -> dict[str, Any]:
+        at = desk()
+        at.project.set_several_labels(wanted.several)
+        return {"several_labels": at.project.several_labels}
+
+    @router.post("/similar")
+    def similar(place: LabelPlace) -> dict[str, Any]:
+        return {"n": desk().ask_similar(place.file, place.start_time, place.end_time)}
+
+    @router.get("/wrong")
+    def get_wrong() -> dict[str, Any]:
+        return {"rows": [_named(row) for row in desk().wrong()]}
+
+    @router.get("/doubted")
+    def get_doubted() -> dict[str, Any]:
+        return {"rows": [_named(asdict(one)) for one in desk().doubted()]}
+
+    @router.post("/open")
+    def open_recording(place: LabelPlace) -> dict[str, Any]:
+        return shown(Suggestion(place.file, place.start_time, place.end_time, "again"))
+
+    @router.post("/learn")
+    def learn() -> dict[str, Any]:
+        learning().start()
+        return learning().facts()
+
+    return router
+
+
+def _asked(answer: Answer) -> AnswerRequest:
+    values = answer.model_dump(exclude={"asked"})
+    return AnswerRequest(**{**values, "labels": tuple(answer.labels)})
+
+
+def _entry(entry: LabelEntry) -> dict[str, Any]:
+    return _named({**asdict(entry), "labels": list(entry.labels), "more": dict(entry.more)})
+
+
+def _named(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its file as the page calls it."""
+    return {**row, "file": to_page(row["file"])}

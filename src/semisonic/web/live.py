@@ -1,0 +1,184 @@
+"""One browser that streams its microphone: the sound in, scores and events out."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from semisonic.audio.live import LiveBlock, LiveGap
+from semisonic.classifier.events import settled
+from semisonic.classifier.live.listen import listen
+from semisonic.classifier.live.scorer import WindowScores
+from semisonic.classifier.use_options import AUTO, EventOptions
+from semisonic.core.errors import AudioError, OptionError, SemisonicError
+from semisonic.core.options import from_mapping
+from semisonic.models.sound_model import SoundModel
+from semisonic.web.analysis import RULES
+
+# Sound that a browser sends, as a live source like a microphone.
+
+
+_WAITING = 512
+_FULL_SCALE = np.float32(1 / 32768)
+
+
+class BrowserSource:
+    """16-bit mono samples that are put in from outside, block by block.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Hz.
+    """
+
+    name = "the browser's microphone"
+    speed = 1.0
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._waiting: queue.Queue[LiveBlock | LiveGap | None] = queue.Queue(_WAITING)
+
+    def put(self, content: bytes) -> None:
+        """Add samples, little endian.
+
+        Raises
+        ------
+        AudioError
+            For half a sample.
+        """
+        if len(content) % 2:
+            raise AudioError(self.name, f"found {len(content)} bytes, expected 2 for each sample")
+        samples = np.frombuffer(content, "<i2").astype(np.float32) * _FULL_SCALE
+        block = LiveBlock(samples, time.monotonic())
+        try:
+            self._waiting.put_nowait(block)
+        except queue.Full:
+            self._drop(len(samples))
+
+    def end(self) -> None:
+        """There is no more."""
+        while True:
+            try:
+                self._waiting.put_nowait(None)
+                return
+            except queue.Full:
+                self._waiting.get_nowait()
+
+    def blocks(self) -> Iterator[LiveBlock | LiveGap]:
+        """The sound, to its end."""
+        while (block := self._waiting.get()) is not None:
+            yield block
+
+    def _drop(self, n: int) -> None:
+        """Lose the newest samples, and say so in place of the oldest that wait."""
+        lost = n / self.sample_rate
+        try:
+            oldest = self._waiting.get_nowait()
+        except queue.Empty:
+            return
+        lost += len(oldest.samples) / self.sample_rate if isinstance(oldest, LiveBlock) else 0.0
+        self._waiting.put_nowait(LiveGap(lost, "scoring is slower than the sound comes"))
+
+
+# One browser that streams its microphone: the sound in, scores and events out.
+
+
+RATES = (8_000, 192_000)
+HOPS = (0.05, 5.0)
+_log = logging.getLogger(__name__)
+Tell = Callable[[dict[str, Any]], None]
+
+
+class LiveSession:
+    """Listens in a thread of its own, as ``semisonic listen`` does.
+
+    Parameters
+    ----------
+    model : SoundModel
+    hello : mapping
+        What the browser says first: ``rate`` (Hz), ``hop`` (s) if not the usual one, and any
+        of ``RULES``.
+    tell : callable
+        Is given each message for the browser, from the session's thread.
+
+    Raises
+    ------
+    OptionError
+        When the browser asks for something that cannot be.
+    """
+
+    def __init__(
+        self, model: SoundModel, hello: Mapping[str, Any], tell: Tell, device: str = "cpu"
+    ) -> None:
+        rate = _within("rate", hello.get("rate"), RATES)
+        events = {name: hello[name] for name in RULES if name in hello}
+        events["threshold"] = settled(model, events.get("threshold", AUTO))
+        if "hop" in hello:
+            events["hop"] = _within("hop", hello["hop"], HOPS)
+        options = from_mapping(EventOptions, events)
+        self._model, self._tell = model, tell
+        self._source = BrowserSource(round(rate))
+        self._listening = listen(
+            model, self._source, options, on_scores=self._say_scores, device=device
+        )
+        self._hop = self._listening.meter.hop
+        self._thread = threading.Thread(target=self._run, name="live", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def put(self, content: bytes) -> None:
+        """Add samples (see :meth:`BrowserSource.put`)."""
+        self._source.put(content)
+
+    def end(self) -> None:
+        """End the sound; open events are ended and told."""
+        self._source.end()
+
+    def join(self, patience: float) -> None:
+        """Wait for the end of the thread."""
+        self._thread.join(patience)
+
+    def _run(self) -> None:
+        try:
+            self._tell({"kind": "ready", "classes": self._model.classes, "hop": self._hop})
+            for event in self._listening:
+                self._tell({"kind": "event", **event.to_dict()})
+        except SemisonicError as error:
+            self._tell({"kind": "error", "error": str(error)})
+        except Exception as error:
+            _log.exception("a live session failed")
+            self._tell({"kind": "error", "error": f"failed: {type(error).__name__}"})
+        finally:
+            self._tell({"kind": "end", "summary": self._listening.meter.summary()})
+
+    def _say_scores(self, window: WindowScores, _: datetime) -> None:
+        meter = self._listening.meter
+        self._tell(
+            {
+                "kind": "scores",
+                "start_time": round(window.start_time, 3),
+                "end_time": round(window.end_time, 3),
+                "silent": window.is_silent,
+                "scores": [round(score, 4) for score in window.scores.tolist()],
+                "latency": round(meter.latencies[-1], 4) if meter.latencies else None,
+                "work": round(meter.real_time_factor, 4),
+                "skipped": meter.n_skipped,
+            }
+        )
+
+
+def _within(name: str, found: Any, limits: tuple[float, float]) -> float:
+    low, high = limits
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not is_number or not low <= found <= high:
+        raise OptionError(f"{name}: found {found!r}, expected a number from {low:g} to {high:g}")
+    return float(found)

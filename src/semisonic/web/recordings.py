@@ -1,0 +1,380 @@
+"""All recordings that the page has open, with their samples as tiles of a picture and as WAV."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+import secrets
+import shutil
+import struct
+import tempfile
+import threading
+from collections.abc import Generator, Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisonic.audio.find import AUDIO_SUFFIXES
+from semisonic.audio.read import AudioInfo, AudioReader
+from semisonic.audio.spectrogram import N_BANDS, SpectrogramImage, draw_spectrogram
+from semisonic.core.errors import AudioError, DataError
+from semisonic.core.locks import LOCK, FolderLock, locked
+
+# One recording that the page has open: where it lies, and its samples piece by piece.
+
+
+CHECKING, READY, FAILED = "checking", "ready", "failed"
+
+
+class OpenRecording:
+    """A recording.
+
+    Attributes
+    ----------
+    id : str
+        What the page calls it.
+    name : str
+        What people call it.
+    path : Path
+    is_own : bool
+        Whether the file is a copy of ours, to be removed with it.
+    is_listed : bool
+        Whether the page lists it and the model listens to it.
+    state : {"checking", "ready", "failed"}
+    reason : str
+        Why it failed.
+    info : AudioInfo or None
+        None until it is ready.
+    """
+
+    def __init__(
+        self, name: str, path: Path, identity: str, *, is_own: bool, is_listed: bool = True
+    ) -> None:
+        self.id, self.name, self.path = identity, name, path
+        self.is_own, self.is_listed = is_own, is_listed
+        self.state, self.reason = CHECKING, ""
+        self.info: AudioInfo | None = None
+        self._source: AudioReader | None = None
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def open(self) -> AudioInfo:
+        """Open the file; call it once the file has been checked.
+
+        Raises
+        ------
+        AudioError
+            When it cannot be opened.
+        """
+        with self._lock:
+            if self._source is None:
+                if self._is_closed:
+                    raise AudioError(self.name, "it was closed")
+                self._source = AudioReader(self.path)
+                self.info = self._source.info
+            return self._source.info
+
+    def fail(self, reason: str) -> None:
+        """Say why it cannot be used."""
+        self.state, self.reason = FAILED, reason
+
+    def part(self, start: float, end: float) -> NDArray[np.float32]:
+        """Samples between two seconds, mono; fewer where the recording ends or breaks off."""
+        info = self.open()
+        end = min(end, info.duration)
+        if not 0 <= start < end or round(end * info.sample_rate) <= round(start * info.sample_rate):
+            return np.zeros(0, np.float32)
+        with self._lock:
+            if self._source is None:
+                return np.zeros(0, np.float32)
+            try:
+                return self._source.samples(start, end)
+            except AudioError:
+                return np.zeros(0, np.float32)
+
+    def close(self) -> None:
+        """Close the file; a copy of ours is removed."""
+        with self._lock:
+            self._is_closed = True
+            if self._source is not None:
+                self._source.close()
+                self._source = None
+        if self.is_own:
+            self.path.unlink(missing_ok=True)
+
+    def facts(self) -> dict[str, Any]:
+        """What the page shows of it."""
+        facts: dict[str, Any] = {
+            "id": self.id,
+            "name": self.name,
+            "state": self.state,
+            "reason": self.reason,
+        }
+        if self.info is not None:
+            facts["duration"] = self.info.duration
+            facts["sample_rate"] = self.info.sample_rate
+            facts["channels"] = self.info.n_channels
+            facts["damage"] = self.info.damage
+        return facts
+
+
+# All recordings that the page has open, and the temporary folder for those given to it.
+
+
+MOST_LISTED, MOST_UNLISTED = 200, 64
+"""Recordings that stay open: those that the page lists, and those that are only labelled."""
+_PREFIX = "semisonic-app-"
+_LONGEST_NAME = 120
+
+
+class UploadStore:
+    """Recordings by id.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Room for files that are given to the page, all of them together.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        _clear_left_over()
+        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+        self._alive = FolderLock(Path(self._folder.name))
+        self._alive.acquire()
+        self._sounds: dict[str, OpenRecording] = {}
+        self._lock = threading.Lock()
+
+    def new_file(self, name: str) -> tuple[str, str, Path]:
+        """An id, a name fit to be shown, and a place for a file that will be given to us."""
+        identity = secrets.token_urlsafe(9)
+        shown = PurePath(name.replace("\\", "/")).name
+        shown = "".join(c for c in shown if c.isprintable())[-_LONGEST_NAME:] or "sound"
+        suffix = PurePath(shown).suffix.lower()
+        suffix = suffix if suffix in AUDIO_SUFFIXES else ".audio"
+        return identity, shown, Path(self._folder.name) / f"{identity}{suffix}"
+
+    def used(self) -> int:
+        """Bytes of the files given to us."""
+        return sum(f.stat().st_size for f in Path(self._folder.name).iterdir() if f.is_file())
+
+    def folder_of(self, sound: OpenRecording) -> Path:
+        """A folder for what is made from a recording."""
+        return Path(self._folder.name) / f"{sound.id}.made"
+
+    def add(self, sound: OpenRecording) -> OpenRecording:
+        """Put a recording on the shelf; the one that was there under its id, if any, stays."""
+        with self._lock:
+            return self._used(self._sounds.setdefault(sound.id, sound))
+
+    def too_many(self, kept: OpenRecording) -> list[OpenRecording]:
+        """Those of a recording's kind, listed or not, that have to go: the least recently used."""
+        most = MOST_LISTED if kept.is_listed else MOST_UNLISTED
+        with self._lock:
+            alike = [one for one in self._sounds.values() if one.is_listed == kept.is_listed]
+        return alike[: max(0, len(alike) - most)]
+
+    def has(self, identity: str) -> bool:
+        """Whether a recording is open."""
+        with self._lock:
+            return identity in self._sounds
+
+    def get(self, identity: str) -> OpenRecording:
+        """The recording of an id.
+
+        Raises
+        ------
+        DataError
+            When there is none.
+        """
+        with self._lock:
+            if identity not in self._sounds:
+                raise DataError("this recording is not open any more")
+            return self._used(self._sounds[identity])
+
+    def all(self) -> list[OpenRecording]:
+        """All of them, the last one used first."""
+        with self._lock:
+            return list(self._sounds.values())[::-1]
+
+    def remove(self, identity: str) -> None:
+        """Close a recording."""
+        with self._lock:
+            sound = self._sounds.pop(identity, None)
+        if sound is not None:
+            sound.close()
+
+    def close(self) -> None:
+        """Close all, and remove what was given to us."""
+        for sound in self.all():
+            sound.close()
+        self._alive.release()
+        self._folder.cleanup()
+
+    def _used(self, sound: OpenRecording) -> OpenRecording:
+        self._sounds[sound.id] = self._sounds.pop(sound.id)  # to the end
+        return sound
+
+
+def _clear_left_over() -> None:
+    """Remove what killed apps left: folders of ours that no process holds."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        if folder.is_symlink() or not (folder / LOCK).is_file():
+            continue
+        with contextlib.suppress(OSError), locked(folder / LOCK, wait=False) as is_free:
+            if is_free:
+                shutil.rmtree(folder)
+
+
+# The picture of a recording in tiles, at any zoom, never more than what is looked at.
+#
+# A tile of level ``k`` shows ``2 ** k`` seconds in 256 columns. Tiles up to ``DIRECT`` are drawn
+# when they are asked for; an overview of those is made in the background, and wider tiles are put
+# together from it.
+
+
+COLUMNS = 256
+FINEST, DIRECT, WIDEST = -4, 5, 17
+_CACHED = 64
+
+
+class Tiles:
+    """The tiles of one recording.
+
+    Attributes
+    ----------
+    n_known : int
+        Columns of the overview that are there.
+    loudest : int
+        Level of the loudest place that was seen, 0 to 255.
+    """
+
+    def __init__(self, sound: OpenRecording, duration: float, sample_rate: int) -> None:
+        self._sound, self._rate = sound, sample_rate
+        self._width = 2.0**DIRECT / COLUMNS
+        n = max(1, int(np.ceil(duration / self._width)))
+        self._overview = SpectrogramImage(
+            np.zeros((n, N_BANDS), np.uint8), np.zeros(n, np.int8), np.zeros(n, np.int8)
+        )
+        self.n_known, self.loudest = 0, 0
+        self._lock = threading.Lock()
+        self._direct = functools.lru_cache(_CACHED)(self._draw)
+
+    @property
+    def progress(self) -> float:
+        """Share of the overview that is there."""
+        return self.n_known / len(self._overview)
+
+    def make_overview(self) -> Generator[None, None, None]:
+        """Go through the recording, a wide tile a step."""
+        n = len(self._overview)
+        for first in range(0, n, COLUMNS):
+            piece = self._draw(DIRECT, first // COLUMNS)[: min(COLUMNS, n - first)]
+            there = slice(first, first + len(piece))
+            with self._lock:
+                self._overview.levels[there] = piece.levels
+                self._overview.low[there], self._overview.high[there] = piece.low, piece.high
+                self.n_known = first + len(piece)
+                self.loudest = max(self.loudest, int(piece.levels.max()))
+            yield
+
+    def tile(self, level: int, number: int) -> bytes:
+        """Levels of 256 columns, column by column, then their smallest and largest samples."""
+        if level <= DIRECT:
+            return self._direct(level, number).content()
+        times = 2 ** (level - DIRECT)
+        first = number * COLUMNS * times
+        with self._lock:
+            piece = self._overview[first : first + COLUMNS * times]
+            shown = piece.wider(times) if len(piece) else piece
+        missing = COLUMNS - len(shown)
+        return SpectrogramImage(
+            np.pad(shown.levels, ((0, missing), (0, 0))),
+            np.pad(shown.low, (0, missing)),
+            np.pad(shown.high, (0, missing)),
+        ).content()
+
+    def _draw(self, level: int, number: int) -> SpectrogramImage:
+        seconds = 2.0**level
+        return draw_spectrogram(
+            self._sound.part, self._rate, number * seconds, seconds / COLUMNS, COLUMNS
+        )
+
+
+# A recording as a WAV file that a browser can play, made piece by piece as it is asked for.
+
+
+HEADER = 44
+_PIECE = 1 << 17
+_LARGEST = (1 << 32) - 1 - HEADER
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
+
+
+class PlayedFile:
+    """A mono 16-bit WAV file of a recording, of which no more is decoded than is read.
+
+    Raises
+    ------
+    AudioError
+        When it is too long for a WAV file.
+    """
+
+    def __init__(self, sound: OpenRecording) -> None:
+        info = sound.open()
+        self._sound, self._rate = sound, info.sample_rate
+        self._n = info.n_samples
+        if 2 * self._n > _LARGEST:
+            raise AudioError(sound.name, "too long to be played: more than 4 GB as WAV")
+        self.size = HEADER + 2 * self._n
+
+    def read(self, first: int, last: int) -> bytes:
+        """Bytes from ``first`` up to and without ``last``."""
+        head = self._header()[first:last] if first < HEADER else b""
+        start, end = max(0, first - HEADER), max(0, last - HEADER)
+        if end <= start:
+            return head
+        sample, after = start // 2, -(-end // 2)
+        wave = self._sound.part(sample / self._rate, after / self._rate)
+        samples = np.zeros(after - sample, "<i2")
+        scaled = np.clip(np.rint(wave[: len(samples)] * np.float32(32768)), -32768, 32767)
+        samples[: len(scaled)] = scaled
+        return head + samples.tobytes()[start - 2 * sample : end - 2 * sample]
+
+    def pieces(self, first: int, last: int) -> Iterator[bytes]:
+        """The same, in pieces that are decoded when they are wanted."""
+        for start in range(first, last, _PIECE):
+            yield self.read(start, min(last, start + _PIECE))
+
+    def asked(self, header: str | None) -> tuple[int, int] | None:
+        """First byte and the one behind the last of a Range header; None when it is not met."""
+        if header is None:
+            return 0, self.size
+        found = _RANGE.match(header.strip())
+        if found is None:
+            return None
+        first = int(found[1])
+        last = min(int(found[2]) + 1 if found[2] else self.size, self.size)
+        return (first, last) if first < last else None
+
+    def _header(self) -> bytes:
+        n = 2 * self._n
+        rate = self._rate
+        return struct.pack(
+            "<4sI4s4sIHHIIHH4sI",
+            b"RIFF",
+            n + 36,
+            b"WAVE",
+            b"fmt ",
+            16,
+            1,
+            1,
+            rate,
+            2 * rate,
+            2,
+            16,
+            b"data",
+            n,
+        )

@@ -1,0 +1,502 @@
+"""Routes of folders, recordings, runs and projects."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
+from pydantic import Field
+from starlette.responses import Response
+
+from semisonic.audio.spectrogram import band_edges
+from semisonic.audio.write import write
+from semisonic.classifier.info import info
+from semisonic.classifier.options import InfoOptions
+from semisonic.classifier.use_options import EventOptions
+from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.core.options import nearest
+from semisonic.web.analysis import RULES, TABLES, Analysis, event_table, score_table
+from semisonic.web.recordings import FINEST, READY, WIDEST, OpenRecording, PlayedFile, UploadStore
+from semisonic.web.state import AppState
+from semisonic.web.wire import FileName, RequestBody, shown, to_page
+
+# Fields of an options class as the page shows them, so that page and command line agree.
+
+
+def fields_of(options_class: type, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Name, help, unit, range and default of some options."""
+    known = {field.name: field for field in dataclasses.fields(options_class)}
+    return [
+        {
+            "name": name,
+            "help": known[name].metadata["help"],
+            "unit": known[name].metadata["unit"],
+            "minimum": known[name].metadata["minimum"],
+            "maximum": known[name].metadata["maximum"],
+            "default": known[name].default,
+        }
+        for name in names
+    ]
+
+
+def settings_of(values: Mapping[str, str], names: Iterable[str]) -> dict[str, Any]:
+    """Settings from the texts of a form; what is empty keeps its default.
+
+    Everything is a number but ``threshold``, which options take as a text.
+
+    Raises
+    ------
+    OptionError
+        For a name that is not among them, or no number.
+    """
+    wanted = tuple(names)
+    settings: dict[str, Any] = {}
+    for name, text in values.items():
+        if name not in wanted:
+            raise OptionError(f"unknown option '{name}': {nearest(name, wanted)}")
+        if text == "":
+            continue
+        if name == "threshold":
+            settings[name] = _without_path(text)
+            continue
+        try:
+            settings[name] = float(text)
+        except ValueError:
+            raise OptionError(f"option '{name}': found '{text}', expected a number") from None
+    return settings
+
+
+def _without_path(text: str) -> str:
+    """A threshold that is a word or a number; on the command line it may name a file."""
+    if text != "auto":
+        try:
+            float(text)
+        except ValueError:
+            raise OptionError(
+                f"option 'threshold': found '{text}', expected auto or a number from 0 to 1"
+            ) from None
+    return text
+
+
+# Sounds to try the page with, made by the package itself.
+
+
+RATE = 22050
+_SECONDS = 5.0
+_FADE = 0.5
+_SNR_DB = 24.0
+_SINGLE = {
+    "dog_bark": "Dog bark",
+    "bird": "Bird",
+    "rain": "Rain",
+    "siren": "Siren",
+    "clock_tick": "Clock tick",
+    "footsteps": "Footsteps",
+}
+_WALK = ("wind", "bird", "dog_bark", "footsteps", "engine", "bell", "crow", "rain", "thunder")
+WALK = "walk"
+
+
+def examples() -> list[dict[str, str]]:
+    """Name and title of each."""
+    single = [{"name": name, "title": title} for name, title in _SINGLE.items()]
+    return [*single, {"name": WALK, "title": "A walk, 40 s"}]
+
+
+def make_example(name: str) -> NDArray[np.float32]:
+    """The samples of an example at ``RATE``; the same each time.
+
+    Raises
+    ------
+    DataError
+        When there is none of that name.
+    """
+    if name == WALK:
+        return _joined([_sound(one, number) for number, one in enumerate(_WALK)])
+    if name not in _SINGLE:
+        raise DataError(f"no example '{name}'; {nearest(name, [*_SINGLE, WALK])}")
+    return _sound(name, 0)
+
+
+def _sound(name: str, number: int) -> NDArray[np.float32]:
+    from semisonic.data.synth.plan import Take
+    from semisonic.data.synth.render import render
+
+    recording = f"example-{name}"
+    return render(Take(1, recording, number, (name,), _SECONDS, RATE, _SNR_DB))
+
+
+def _joined(waves: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """One after the other, each fading into the next."""
+    n = round(_FADE * RATE)
+    rise = np.sin(np.linspace(0, np.pi / 2, n)).astype(np.float32)
+    step = len(waves[0]) - n
+    result = np.zeros(step * len(waves) + n, np.float32)
+    for number, wave in enumerate(waves):
+        faded = wave.copy()
+        faded[:n] *= rise
+        faded[-n:] *= rise[::-1]
+        result[number * step : number * step + len(wave)] += faded
+    peak = float(np.abs(result).max())
+    return result / np.float32(max(peak, 1.0))
+
+
+# A file that comes over the wire, into the temporary folder, within its limits.
+
+
+async def receive(request: Request, shelf: UploadStore, name: str) -> OpenRecording:
+    """Take the body of a request as a file; half a file is removed.
+
+    Raises
+    ------
+    DataError
+        When there is no room, or nothing came.
+    """
+    identity, shown, path = shelf.new_file(name)
+    room, count = shelf.max_bytes - shelf.used(), 0
+    kept = False
+    try:
+        with path.open("wb") as target:
+            async for chunk in request.stream():
+                count += len(chunk)
+                if count > room:
+                    raise DataError("no room left for this file; close other recordings first")
+                target.write(chunk)
+        if not count:
+            raise DataError(f"'{shown}' is empty")
+        kept = True
+    finally:
+        if not kept:
+            path.unlink(missing_ok=True)
+    return OpenRecording(shown, path, identity, is_own=True)
+
+
+# Routes of what there is to open: the model, folders, examples, runs.
+
+
+class FolderRequest(RequestBody):
+    """A recording of an opened folder."""
+
+    folder: int
+    name: FileName
+
+
+def state_routes(studio: AppState) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/api")
+
+    @router.get("/studio")
+    def get_studio() -> dict[str, Any]:
+        return {
+            **studio.facts(),
+            "examples": examples(),
+            "rules": fields_of(EventOptions, RULES),
+            "open": [sound.facts() for sound in studio.shelf.all() if sound.is_listed],
+        }
+
+    @router.get("/folders/{number}")
+    def get_folder(number: int) -> dict[str, Any]:
+        files, n_files = studio.places.listing(number)
+        return {"files": [to_page(file) for file in files], "n_files": n_files}
+
+    @router.post("/places")
+    def open_place(place: FolderRequest) -> dict[str, Any]:
+        return studio.open_place(place.folder, place.name).facts()
+
+    @router.post("/examples/{name}")
+    def open_example(name: str) -> dict[str, Any]:
+        identity = f"example-{name}"
+        if studio.shelf.has(identity):
+            return studio.shelf.get(identity).facts()
+        wave = make_example(name)
+        _, shown, path = studio.shelf.new_file(f"{name}.wav")
+        write(path, wave, RATE, overload="scale")
+        return studio.open(OpenRecording(shown, path, identity, is_own=True)).facts()
+
+    return router
+
+
+# Routes of recordings: take them, show them, play them, say what is heard in them.
+
+
+MOST_EVENTS = 2000
+
+
+def recording_routes(studio: AppState) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/api")
+
+    def ready(identity: str) -> OpenRecording:
+        sound = studio.shelf.get(identity)
+        if sound.state != READY:
+            raise DataError(sound.reason or "this recording is still being checked")
+        return sound
+
+    def heard(identity: str) -> Analysis:
+        analysis = studio.analysis(ready(identity))
+        if analysis is None:
+            raise DataError("no model is open: choose one under Models")
+        return analysis
+
+    @router.post("/uploads")
+    async def upload(request: Request, name: Annotated[str, Query(max_length=500)]) -> Any:
+        return studio.open(await receive(request, studio.shelf, name)).facts()
+
+    @router.get("/sounds/{identity}")
+    def get_sound(identity: str) -> dict[str, Any]:
+        sound = studio.shelf.get(identity)
+        facts = sound.facts()
+        tiles = studio.tiles(sound)
+        if sound.state == READY and tiles is not None and sound.info is not None:
+            facts["picture"] = {
+                "progress": tiles.progress,
+                "loudest": tiles.loudest,
+                "bands_hz": [round(hz, 1) for hz in band_edges(sound.info.sample_rate)],
+            }
+        analysis = studio.analysis(sound)
+        if analysis is not None:
+            facts["heard"] = {
+                "progress": analysis.progress,
+                "is_done": analysis.is_done,
+                "reason": analysis.reason,
+                "top": analysis.top,
+                "is_silent": analysis.is_silent,
+                "frame": analysis.frame,
+            }
+        return facts
+
+    @router.delete("/sounds/{identity}")
+    def close_sound(identity: str) -> dict[str, Any]:
+        studio.forget(studio.shelf.get(identity))
+        return {}
+
+    @router.get("/sounds/{identity}/tile")
+    def get_tile(
+        identity: str,
+        level: Annotated[int, Query(ge=FINEST, le=WIDEST)],
+        number: Annotated[int, Query(ge=0, le=10_000_000)],
+    ) -> Response:
+        tiles = studio.tiles(ready(identity))
+        if tiles is None:
+            raise DataError("this recording is not open any more")
+        return Response(tiles.tile(level, number), media_type="application/octet-stream")
+
+    @router.get("/sounds/{identity}/audio.wav")
+    def play(identity: str, request: Request) -> Response:
+        file = PlayedFile(ready(identity))
+        found = file.asked(request.headers.get("range"))
+        if found is None:
+            return Response(status_code=416, headers={"Content-Range": f"bytes */{file.size}"})
+        first, last = found
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Content-Range": f"bytes {first}-{last - 1}/{file.size}",
+        }
+        content = file.read(first, last)
+        return Response(content, 206, headers=headers, media_type="audio/wav")
+
+    @router.get("/sounds/{identity}/scores")
+    def get_scores(
+        identity: str,
+        start: Annotated[float, Query(ge=0, allow_inf_nan=False)],
+        end: Annotated[float, Query(gt=0, allow_inf_nan=False)],
+        n: Annotated[int, Query(ge=1, le=2000)],
+        most: Annotated[int, Query(ge=1, le=20)] = 6,
+    ) -> dict[str, Any]:
+        if end <= start:
+            raise DataError(f"found {start:g} to {end:g} s, expected an end behind the start")
+        table = heard(identity).scores(start, end, n)
+        classes = studio.model.classes
+        best = [0.0 if math.isnan(x) else x for x in _largest(table)]
+        order = sorted(range(len(classes)), key=lambda k: -best[k])[:most]
+        rows = [
+            {
+                "label": classes[k],
+                "scores": [None if math.isnan(x) else round(x, 3) for x in table[:, k].tolist()],
+            }
+            for k in order
+        ]
+        return {"start": start, "end": end, "rows": rows}
+
+    @router.get("/sounds/{identity}/events")
+    def get_events(identity: str, request: Request) -> dict[str, Any]:
+        events = heard(identity).events(settings_of(request.query_params, RULES)).sorted()
+        columns = (events.start_time, events.end_time, events.label, events.score)
+        rows = [list(row) for row in zip(*(c[:MOST_EVENTS].tolist() for c in columns), strict=True)]
+        return {"n_events": len(events), "events": rows}
+
+    @router.get("/sounds/{identity}/tables/{kind}")
+    def get_table(identity: str, kind: str, request: Request) -> Response:
+        if kind not in TABLES:
+            raise DataError(f"no table '{kind}': {nearest(kind, TABLES)}")
+        sound, analysis = ready(identity), heard(identity)
+        if not analysis.is_done:
+            raise DataError("the recording is still being listened to")
+        stem = Path(sound.name).stem
+        settings = settings_of(request.query_params, RULES)
+        if kind == "scores":
+            lines = score_table(analysis, studio.model.classes)
+            return _file(f"{stem}.scores.csv", "".join(lines), "text/csv")
+        with tempfile.TemporaryDirectory(prefix="semisonic-") as folder:
+            suffix, text = event_table(analysis.events(settings), kind, Path(folder))
+        return _file(f"{stem}{suffix}", text, "text/csv" if kind == "csv" else "text/plain")
+
+    return router
+
+
+def _largest(table: Any) -> list[float]:
+    return [float(max((x for x in column if x == x), default=math.nan)) for column in table.T]
+
+
+def _file(name: str, text: str, kind: str) -> Response:
+    """A download; a name that is not ASCII is given as RFC 6266 wants it."""
+    from urllib.parse import quote
+
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
+    disposition = (
+        f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(shown(name), safe='')}"
+    )
+    headers = {"Content-Disposition": disposition}
+    return Response(text.encode("utf-8", "surrogateescape"), headers=headers, media_type=kind)
+
+
+# Routes of models and reports.
+
+
+_POLICY = (
+    "sandbox; default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'"
+)
+
+
+class RunRequest(RequestBody):
+    """A run."""
+
+    name: str
+
+
+def run_routes(studio: AppState) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/api")
+
+    @router.get("/runs")
+    def get_runs() -> dict[str, Any]:
+        return {
+            "folder": str(studio.runs.folder),
+            "runs": [run.facts() for run in studio.runs.all()],
+        }
+
+    @router.get("/runs/card")
+    def get_card(name: str) -> dict[str, Any]:
+        run = studio.runs.get(name)
+        if not (run.path / "run.json").is_file():
+            return _card(str(studio.runs.model(name) / "model.zip"))
+        return _card(str(run.path))
+
+    @router.get("/model/card")
+    def get_model_card() -> dict[str, Any]:
+        if studio.model_path is None:
+            raise ModelError("no model is open: choose one under Models")
+        return _card(str(studio.model_path))
+
+    @router.post("/model")
+    def take_model(named: RunRequest) -> dict[str, Any]:
+        studio.take_model(studio.runs.model(named.name))
+        return studio.facts()
+
+    @router.get("/runs/page")
+    def get_page(name: str, page: str) -> Response:
+        text = studio.runs.page(name, page)
+        return Response(text, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
+
+    return router
+
+
+def _card(path: str) -> dict[str, Any]:
+    try:
+        found = info(InfoOptions(path))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    facts = {
+        name: ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+        for name, value in found.facts.items()
+    }
+    return {"title": found.title, "facts": json.loads(json.dumps(facts, default=str))}
+
+
+# Routes of projects: start one from an opened folder, go on with it, open it.
+
+
+Text = Annotated[str, Field(max_length=500)]
+
+
+class NewProjectRequest(RequestBody):
+    """What a project is to be made of."""
+
+    folder: int
+    below: FileName = ""
+    name: Text
+    encoder: Text = "auto"
+    clusters: Annotated[str, Field(max_length=10)] = ""
+    several_labels: bool = False
+
+
+class ProjectRequest(RequestBody):
+    """A project."""
+
+    name: Text
+
+
+def project_routes(studio: AppState) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/api/projects")
+
+    @router.get("")
+    def get_all() -> dict[str, Any]:
+        return {
+            "projects": studio.projects.all(),
+            "encoders": studio.projects.encoders(),
+            "folder": str(studio.runs.folder),
+            **making(),
+        }
+
+    @router.get("/making")
+    def making() -> dict[str, Any]:
+        found = studio.making
+        return {"making": None if found is None else found.facts()}
+
+    @router.get("/parts")
+    def get_parts(folder: int) -> dict[str, Any]:
+        return {"parts": [to_page(part) for part in studio.places.parts(folder)]}
+
+    @router.post("")
+    def start(new: NewProjectRequest) -> dict[str, Any]:
+        options = studio.projects.new(**new.model_dump())
+        return {"making": studio.make_project(new.name, options).facts()}
+
+    @router.post("/again")
+    def go_on(named: ProjectRequest) -> dict[str, Any]:
+        options = studio.projects.again(named.name)
+        return {"making": studio.make_project(named.name, options).facts()}
+
+    @router.post("/cancel")
+    def cancel() -> dict[str, Any]:
+        if studio.making is None:
+            raise DataError("no project is being made")
+        studio.making.cancel()
+        return making()
+
+    @router.post("/open")
+    def open_project(named: ProjectRequest) -> dict[str, Any]:
+        studio.take_project(studio.projects.finished(named.name))
+        return studio.facts()
+
+    return router

@@ -1,0 +1,253 @@
+"""Folders, models and reports that the page may open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from semisonic.audio.find import AUDIO_SUFFIXES, find_audio
+from semisonic.classifier.model_file import ENCODER, MODEL
+from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.core.files import read_json
+
+# The folders that the page may open, and nothing outside them.
+
+
+MOST_LISTED = 5000
+
+
+class AllowedFolders:
+    """Opened folders; a recording is named by the folder's number and a path below it.
+
+    Raises
+    ------
+    OptionError
+        When a folder is none.
+    """
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.folders = tuple(folders)
+        for folder in self.folders:
+            if not folder.is_dir():
+                raise OptionError(f"option 'folder': '{folder}' is no folder")
+
+    def listing(self, number: int) -> tuple[list[str], int]:
+        """Recordings below a folder, the first ones, and how many there are.
+
+        Links that lead out of the folder are left out.
+        """
+        folder = self.folder(number)
+        root = folder.resolve()
+        unreadable: list[tuple[str, str]] = []
+        found = [
+            path.relative_to(folder).as_posix()
+            for path in find_audio(folder, unreadable=unreadable)
+            if path.resolve().is_relative_to(root)
+        ]
+        return found[:MOST_LISTED], len(found)
+
+    def folder(self, number: int) -> Path:
+        """The folder of a number.
+
+        Raises
+        ------
+        DataError
+            When there is none.
+        """
+        if not 0 <= number < len(self.folders):
+            raise DataError(f"no folder {number}: {len(self.folders)} are open")
+        return self.folders[number]
+
+    def recording(self, number: int, name: str) -> Path:
+        """The file of a recording.
+
+        Raises
+        ------
+        DataError
+            When the name leads out of the folder, is hidden, or is no recording's.
+        """
+        folder = self.folder(number)
+        parts = PurePosixPath(name).parts
+        plain = "\\" not in name and "\0" not in name and not name.startswith("/")
+        if not plain or not parts or any(part.startswith(".") for part in parts):
+            raise DataError(f"'{name}': not a recording of this folder")
+        path = folder.joinpath(*parts)
+        try:
+            inside = path.resolve().is_relative_to(folder.resolve())
+        except OSError:
+            inside = False
+        if not inside or path.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file():
+            raise DataError(f"'{name}': not a recording of this folder")
+        return path
+
+    def parts(self, number: int) -> list[str]:
+        """Folders right below a folder, by name; links and hidden ones are left out."""
+        folder = self.folder(number)
+        try:
+            return sorted(
+                one.name
+                for one in folder.iterdir()
+                if one.is_dir() and not one.is_symlink() and not one.name.startswith(".")
+            )[:MOST_LISTED]
+        except OSError as error:
+            raise DataError(f"{folder.name}: {error.strerror}") from None
+
+    def folder_below(self, number: int, name: str) -> Path:
+        """A whole folder, or one right below it, to be read with all that is in it.
+
+        Raises
+        ------
+        DataError
+            When there is none, or a link in it leads out of what was opened.
+        """
+        folder = self.folder(number)
+        if name and name not in self.parts(number):
+            raise DataError(f"'{name}': not a folder in this one")
+        place = folder / name
+        unreadable: list[tuple[str, str]] = []
+        for path in find_audio(place, unreadable=unreadable):
+            if not self.holds(path):
+                raise DataError(
+                    f"'{path.relative_to(folder).as_posix()}' is a link that leads out of the "
+                    "folder; take it away, or start the project in the terminal"
+                )
+        return place
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path is in an opened folder, links followed."""
+        try:
+            real = path.resolve()
+        except OSError:
+            return False
+        return any(real.is_relative_to(folder.resolve()) for folder in self.folders)
+
+    def require(self, path: Path) -> None:
+        """See that a path is in an opened folder.
+
+        Raises
+        ------
+        DataError
+            When it is not.
+        """
+        if not self.holds(path):
+            raise DataError(f"{path}: not in a folder that was opened with --folder")
+
+
+# Models and reports below one folder, and nothing outside it.
+
+
+RECORD = "run.json"
+_DEEPEST = 3
+_MOST_RUNS = 300
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes
+    ----------
+    name : str
+        Its place below the folder of runs.
+    path : Path
+    record : dict
+        What ``run.json`` says; empty without one.
+    pages : tuple of str
+        The HTML pages in it.
+    """
+
+    name: str
+    path: Path
+    record: dict[str, Any]
+    pages: tuple[str, ...]
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a classifier lies in it."""
+        return (self.path / MODEL).is_file()
+
+    def facts(self) -> dict[str, Any]:
+        """What the list shows."""
+        known = {key: self.record.get(key) for key in ("command", "status", "started", "seconds")}
+        kind = "model" if self.has_model else "encoder" if (self.path / ENCODER).is_file() else ""
+        return {"name": self.name, "kind": kind, "pages": list(self.pages), **known}
+
+
+class Runs:
+    """The run folders below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def all(self) -> list[Run]:
+        """All of them, the newest first."""
+        found = [self._open(path) for path in self._folders()]
+        return sorted(found, key=lambda run: str(run.record.get("started", "")), reverse=True)
+
+    def get(self, name: str) -> Run:
+        """The run of a name.
+
+        Raises
+        ------
+        DataError
+            When there is none.
+        """
+        for path in self._folders():
+            if self._name(path) == name:
+                return self._open(path)
+        raise DataError(f"no run '{name}' below {self.folder}")
+
+    def model(self, name: str) -> Path:
+        """The folder of a run with a classifier.
+
+        Raises
+        ------
+        ModelError
+            When it has none.
+        """
+        run = self.get(name)
+        if not run.has_model:
+            raise ModelError(f"the run '{name}' holds no classifier")
+        return run.path
+
+    def page(self, name: str, page: str) -> str:
+        """A page of a run.
+
+        Raises
+        ------
+        DataError
+            When there is none.
+        """
+        run = self.get(name)
+        if page not in run.pages:
+            raise DataError(f"the run '{name}' has no page '{page}'")
+        return (run.path / page).read_text(encoding="utf-8")
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _folders(self) -> Iterator[Path]:
+        count = 0
+        for place, below, files in os.walk(self.folder):
+            path = Path(place)
+            deep = len(path.relative_to(self.folder).parts)
+            if RECORD in files or MODEL in files:
+                count += 1
+                yield path
+            if RECORD in files or deep >= _DEEPEST or count >= _MOST_RUNS:
+                below.clear()
+            below[:] = sorted(name for name in below if not name.startswith("."))
+
+    def _open(self, path: Path) -> Run:
+        try:
+            record = read_json(path / RECORD)
+        except (OSError, ValueError):
+            record = {}
+        root = self.folder.resolve()
+        pages = sorted(
+            page.name for page in path.glob("*.html") if page.resolve().is_relative_to(root)
+        )
+        return Run(self._name(path), path, record if isinstance(record, dict) else {}, tuple(pages))

@@ -1,0 +1,113 @@
+"""From options to a running app, and to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+
+from semisonic.core import progress
+from semisonic.core.errors import OptionError
+from semisonic.core.options import check
+from semisonic.web.guard import SHORTEST_TOKEN, is_own
+from semisonic.web.options import AppOptions
+
+Say = Callable[[str], None]
+
+
+def serve(options: AppOptions, say: Say) -> None:
+    """Serve the page until somebody stops it with Ctrl-C or a signal.
+
+    Raises
+    ------
+    OptionError
+        When an option is wrong, the port is taken, or the extra 'app' is not installed.
+    ModelError
+        When the model cannot be opened.
+    """
+    check(options)
+    try:
+        import uvicorn
+
+        from semisonic.web.application import create_app
+        from semisonic.web.stopping import Server
+    except ModuleNotFoundError as error:
+        if error.name not in ("uvicorn", "fastapi", "starlette"):
+            raise
+        raise OptionError(
+            f"the app needs the package '{error.name}': pip install 'semisonic[app]'"
+        ) from None
+    from semisonic.web.state import AppState
+
+    if options.token and len(options.token) < SHORTEST_TOKEN:
+        raise OptionError(
+            f"option 'token': found {len(options.token)} letters, expected {SHORTEST_TOKEN} or "
+            "more, as a short one can be guessed; leave it out and one is made"
+        )
+
+    progress.show(False)  # progress is shown on the page
+    token = options.token or ("" if is_own(options.host) else secrets.token_urlsafe(24))
+    bound = _bind(options.host, options.port)
+    try:
+        port = bound.getsockname()[1]
+        app = create_app(AppState(options), options.host, port, token)
+        config = uvicorn.Config(
+            app,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            ws="websockets-sansio",
+            ws_max_size=1 << 20,
+            timeout_graceful_shutdown=2,
+            limit_concurrency=256,
+        )
+        address, *others = (_address(host, port, token) for host in _hosts(options.host))
+        say(f"Semisonic is at {address}")
+        for other in others:
+            say(f"or at {other}")
+        say("Ctrl-C stops it.")
+        if options.browser:
+            threading.Timer(0.5, webbrowser.open, [address]).start()
+        Server(config).run(sockets=[bound])
+        say("Stopped.")
+    finally:
+        bound.close()
+
+
+def _address(host: str, port: int, token: str) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _hosts(host: str) -> list[str]:
+    """What the app is called by others: for all addresses this machine's own and its name."""
+    if host not in ("0.0.0.0", "::"):
+        return [host]
+    family = socket.AF_INET if host == "0.0.0.0" else socket.AF_INET6
+    found = [socket.gethostname()]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        # Nothing is sent: it is asked which address would be used (RFC 5737, RFC 3849).
+        probe.connect(("192.0.2.1" if family == socket.AF_INET else "2001:db8::1", 9))
+        found.insert(0, str(probe.getsockname()[0]))
+    return found
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    if os.name == "posix":  # elsewhere it would let others take the port away
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+        bound.listen(128)  # so that whoever reads the address may ask at once
+    except OSError as error:
+        bound.close()
+        raise OptionError(
+            f"option 'port': {host}, port {port} cannot be used ({error.strerror}); --port 0 takes "
+            "any that is free"
+        ) from None
+    return bound

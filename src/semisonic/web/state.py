@@ -1,0 +1,240 @@
+"""What the app has: a model, opened folders, open recordings, work in the background."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from semisonic.classifier.events import DEFAULT, has_thresholds
+from semisonic.classifier.model_file import open_model
+from semisonic.core.errors import DataError, ModelError
+from semisonic.core.files import digest
+from semisonic.labeling.options import ProjectOptions
+from semisonic.labeling.project import Project
+from semisonic.models.sound_model import SoundModel
+from semisonic.training.devices import choose_device
+from semisonic.web.analysis import Analysis
+from semisonic.web.background import BackgroundWorker, in_words
+from semisonic.web.checking import Checker
+from semisonic.web.labelling import LabelingSession, Learning
+from semisonic.web.options import AppOptions
+from semisonic.web.projects import Making, Projects
+from semisonic.web.recordings import FAILED, READY, OpenRecording, Tiles, UploadStore
+from semisonic.web.runs import AllowedFolders, Runs
+
+_ROOM = 4
+"""How many of the largest files fit on the shelf."""
+
+
+class AppState:
+    """The state behind the page. Everything may be called from any thread.
+
+    Raises
+    ------
+    OptionError
+        When a folder is none.
+    ModelError
+        When the model cannot be opened.
+    """
+
+    def __init__(self, options: AppOptions) -> None:
+        self.options = options
+        self.max_bytes = int(options.max_megabytes * 1e6)
+        self.max_seconds = options.max_hours * 3600
+        self.device = str(choose_device(options.device))
+        self.places = AllowedFolders(options.folder)
+        self.runs = Runs(options.runs)
+        self.projects = Projects(self.runs, self.places, options.encoder, options.device)
+        self.making: Making | None = None
+        self.shelf = UploadStore(_ROOM * self.max_bytes)
+        self._model: SoundModel | None = None
+        self._gives_way = True
+        self.model_path: Path | None = None
+        if options.model is not None:
+            self.take_model(options.model)
+        self.desk: LabelingSession | None = None
+        self.learning: Learning | None = None
+        if options.project is not None:
+            self.take_project(Project.open(options.project))
+        self._tiles: dict[str, Tiles] = {}
+        self._analyses: dict[str, tuple[SoundModel, Analysis]] = {}
+        self._lock = threading.Lock()
+        self._checker = Checker()
+        self._looking, self._listening = BackgroundWorker("looking"), BackgroundWorker("listening")
+
+    @property
+    def model(self) -> SoundModel:
+        """The model in use.
+
+        Raises
+        ------
+        ModelError
+            When none was chosen.
+        """
+        if self._model is None:
+            raise ModelError("no model is open: choose one under Models")
+        return self._model
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model is open."""
+        return self._model is not None
+
+    def take_model(self, path: Path, *, of_project: bool = False) -> None:
+        """Use another model; what was heard with the one before is heard again when asked for.
+
+        One of a project gives way to that of the next project; one that was chosen stays.
+
+        Raises
+        ------
+        ModelError
+            When it cannot be opened.
+        """
+        self._model = open_model(path).to(self.device)
+        self.model_path, self._gives_way = path, of_project
+
+    def take_project(self, project: Project) -> None:
+        """Label in another project from now on; its classifier is used if no model was chosen."""
+        self.desk, self.learning = LabelingSession(project), Learning(project, self._learned)
+        if self._gives_way and project.model is not None:
+            self.take_model(project.model, of_project=True)
+
+    def make_project(self, name: str, options: ProjectOptions) -> Making:
+        """Begin or go on with a project in the background.
+
+        Raises
+        ------
+        DataError
+            When one is being made already.
+        """
+
+        def done(folder: Path) -> None:
+            if self.desk is None:
+                self.take_project(Project.open(folder))
+
+        with self._lock:
+            if self.making is not None and self.making.runs:
+                raise DataError(f"'{self.making.name}' is being made; cancel it, or wait")
+            self.making = Making(name, options, done)
+            return self.making
+
+    def open(self, sound: OpenRecording) -> OpenRecording:
+        """Put a recording on the shelf; check it, then look at it and listen, in the background."""
+        kept = self.shelf.add(sound)
+        for old in self.shelf.too_many(kept):
+            self.forget(old)
+        if kept is sound:
+            self._looking.add(self._prepare(sound), lambda error: self._failed(sound, error))
+        return kept
+
+    def open_place(self, folder: int, name: str) -> OpenRecording:
+        """Open a recording of an opened folder."""
+        path = self.places.recording(folder, name)
+        status = path.stat()
+        identity = digest("place", path.resolve(), status.st_size, status.st_mtime_ns)
+        return self.open(OpenRecording(name, path, identity, is_own=False))
+
+    def open_recording(self, path: Path, name: str) -> OpenRecording:
+        """Open a recording to be labelled: it is shown, but neither listed nor listened to."""
+        made: tuple[int, ...] = ()
+        with contextlib.suppress(OSError):  # what is gone is told when it is checked
+            status = path.stat()
+            made = status.st_size, status.st_mtime_ns
+        identity = digest("label", path, *made)
+        return self.open(OpenRecording(name, path, identity, is_own=False, is_listed=False))
+
+    def tiles(self, sound: OpenRecording) -> Tiles | None:
+        """The picture of a recording, once it has been checked."""
+        return self._tiles.get(sound.id)
+
+    def analysis(self, sound: OpenRecording) -> Analysis | None:
+        """What the model hears in a recording; begun when it is first asked for."""
+        if sound.state != READY or self._model is None or not sound.is_listed:
+            return None
+        model = self._model
+        with self._lock:
+            found = self._analyses.get(sound.id)
+            if found is not None and found[0] is model:
+                return found[1]
+            if found is not None:
+                found[1].close()
+            analysis = Analysis(model, sound, self._folder_of(sound, model), self.device)
+            self._analyses[sound.id] = model, analysis
+
+        def failed(error: BaseException) -> None:
+            analysis.reason, analysis.is_done = in_words(error), True
+
+        self._listening.add(analysis.work(), failed)
+        return analysis
+
+    def forget(self, sound: OpenRecording) -> None:
+        """Close a recording, and remove what was given to us."""
+        with self._lock:
+            found = self._analyses.pop(sound.id, None)
+            self._tiles.pop(sound.id, None)
+        if found is not None:
+            found[1].close()
+        self.shelf.remove(sound.id)
+
+    def close(self) -> None:
+        """End the work and remove what was given to us."""
+        if self.making is not None:
+            self.making.close()
+        self._checker.close()
+        self._looking.stop()
+        self._listening.stop()
+        for _, analysis in list(self._analyses.values()):
+            analysis.close()
+        self.shelf.close()
+
+    def _folder_of(self, sound: OpenRecording, model: SoundModel) -> Path:
+        return self.shelf.folder_of(sound) / f"scores-{id(model)}"
+
+    def _learned(self, path: Path) -> None:
+        """Use a project's new classifier, unless another model was chosen."""
+        if self.desk is not None:
+            self.desk.refresh()
+        if self._gives_way or self.model_path is None:
+            self.take_model(path, of_project=True)
+        elif self.model_path.resolve() == path.resolve():
+            self.take_model(path)
+
+    def _prepare(self, sound: OpenRecording) -> Generator[None, None, None]:
+        self._checker.check(sound.path, sound.name, self.max_seconds)
+        info = sound.open()
+        tiles = Tiles(sound, info.duration, info.sample_rate)
+        with self._lock:
+            self._tiles[sound.id] = tiles
+        sound.state = READY
+        self.analysis(sound)
+        yield from tiles.make_overview()
+
+    def _failed(self, sound: OpenRecording, error: BaseException) -> None:
+        if sound.state != FAILED:
+            sound.fail(in_words(error))
+
+    def facts(self) -> dict[str, Any]:
+        """What the page shows at the top."""
+        facts: dict[str, Any] = {
+            "folders": [folder.resolve().name or str(folder) for folder in self.places.folders],
+            "max_bytes": self.max_bytes,
+            "max_seconds": self.max_seconds,
+            "model": None,
+            "has_project": self.desk is not None,
+        }
+        if self._model is not None:
+            mel = self._model.mel
+            facts["model"] = {
+                "name": self._model.name,
+                "path": str(self.model_path),
+                "classes": list(self._model.classes),
+                "has_thresholds": has_thresholds(self._model),
+                "default_threshold": DEFAULT,
+                "multi_label": self._model.multi_label,
+                "sample_rate": mel.sample_rate,
+                "duration": mel.duration,
+            }
+        return facts

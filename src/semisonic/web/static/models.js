@@ -1,0 +1,44 @@
+// Models and runs: what there is, and what each is.
+
+import { address, get, post } from "./api.js";
+import { h, say } from "./dom.js";
+
+export async function modelsPage(main, changed) {
+  const [studio, { runs, folder }] = await Promise.all([get("studio"), get("runs")]);
+  main.replaceChildren(h("h1", {}, "Models and runs"), h("p", { class: "soft" }, `Below ${folder}.`));
+  if (studio.model) main.append(current(studio.model));
+  if (!runs.length) main.append(h("p", {}, "No run was found there. Train a model first, such as ", h("code", {}, "semisonic train path/to/labelled -o runs/model"), ", or start the app with ", h("code", {}, "--runs"), "."));
+  main.append(h("h2", { class: "only-heard" }, "Runs"), h("div", { class: "runs" }, runs.map((run) => card(run, studio, changed))));
+}
+
+function current(model) {
+  const place = h("div", { class: "card" }, h("h2", {}, "Open now"), h("p", {}, `${model.path}`), facts({
+    network: model.name, "classes": model.classes.join(", "), "hears": `${model.duration} s at ${model.sample_rate / 1000} kHz`,
+  }));
+  return place;
+}
+
+function card(run, studio, changed) {
+  const isOpen = studio.model && run.kind === "model" && samePlace(studio.model.path, run.name);
+  const place = h("article", { class: isOpen ? "card open" : "card" });
+  const details = h("div", { hidden: true });
+  const about = [run.command, run.kind, run.status, run.started?.slice(0, 16).replace("T", " ")].filter(Boolean).join(" · ");
+  const more = h("button", { type: "button", "aria-expanded": "false", onclick: async () => {
+    details.hidden = !details.hidden;
+    more.setAttribute("aria-expanded", String(!details.hidden));
+    if (details.childElementCount) return;
+    try { details.replaceChildren(facts((await get("runs/card", { name: run.name })).facts)); } catch (error) { details.textContent = error.message; }
+  } }, "Card");
+  const use = run.kind === "model" ? h("button", { type: "button", class: "main", disabled: isOpen, onclick: async () => {
+    try { await post("model", { name: run.name }); say(`${run.name} is open`); changed(); } catch (error) { say(error.message); }
+  } }, isOpen ? "In use" : "Use") : null;
+  const reports = run.pages.map((page) => h("a", { class: "button", href: address("runs/page", { name: run.name, page }), target: "_blank", rel: "noopener" }, page.replace(/\.html$/, "")));
+  place.append(h("div", {}, h("h2", {}, run.name), h("div", { class: "soft small" }, about)), h("div", { class: "row" }, reports, more, use), details);
+  return place;
+}
+
+const samePlace = (path, name) => path.replace(/\/model\.zip$/, "").endsWith(`/${name}`) || path === name;
+
+function facts(values) {
+  return h("dl", { class: "facts" }, Object.entries(values).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value === "" ? "none" : value))]));
+}

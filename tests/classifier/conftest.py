@@ -1,0 +1,74 @@
+"""Recordings and a trained model that several tests share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+from detecting_sounds import write_detection_kinds
+from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound, write_kinds
+
+
+@pytest.fixture(scope="session")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight recordings of each kind, in class folders."""
+    return write_kinds(tmp_path_factory.mktemp("kinds"), 8)
+
+
+@pytest.fixture(scope="session")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four other recordings of each kind, in class folders."""
+    return write_kinds(tmp_path_factory.mktemp("others"), 4, first=100)
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty-four recordings without labels."""
+    folder = tmp_path_factory.mktemp("pool")
+    for number in range(24):
+        sf.write(folder / f"{number:02d}.wav", sound(KINDS[number % 3], 200 + number), RATE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(kinds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a quick training on all kinds."""
+    from semisonic.classifier.options import TrainOptions
+    from semisonic.classifier.train import train
+
+    output = tmp_path_factory.mktemp("runs") / "train"
+    train(
+        TrainOptions(
+            method="supervised",
+            data=kinds,
+            output=output,
+            model=NOTATION,
+            mel=MEL,
+            fit=QUICK,
+            device="cpu",
+        )
+    )
+    return output
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a model for detection, whose network has scores of frames."""
+    from semisonic.classifier.options import TrainOptions
+    from semisonic.classifier.train import train
+
+    output = tmp_path_factory.mktemp("runs") / "detector"
+    train(
+        TrainOptions(
+            method="supervised",
+            data=write_detection_kinds(tmp_path_factory.mktemp("windows"), 24),
+            output=output,
+            model="(8)3c-2p-(8)3c-2p-gp",
+            mel=MEL,
+            fit=replace(QUICK, epochs=20),
+            device="cpu",
+        )
+    )
+    return output

@@ -1,0 +1,191 @@
+"""Calibration against scikit-learn, and on logits whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from semisonic.classifier.calibration import calibrated, choose_calibration, fit_calibration
+from semisonic.core.errors import DataError, OptionError
+from semisonic.evaluation.calibration import expected_calibration_error, tag_reliability
+from semisonic.evaluation.metrics import accuracy, log_loss
+from semisonic.models.calibration import METHODS, Calibration
+
+N = 3000
+
+
+def drawn(too_sure: float, n: int = N, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are too large by a factor, and classes drawn from what they should say."""
+    rng = np.random.default_rng(seed)
+    true = rng.normal(0, 2, (n, 4))
+    table = calibrated(Calibration(), true, multi_label=False)
+    target = (table.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
+    return true * too_sure, target
+
+
+def tags(too_sure: float, n: int = N, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    true = rng.normal(-1, 2, (n, 3))
+    return true * too_sure, rng.random((n, 3)) < calibrated(Calibration(), true, multi_label=True)
+
+
+class _Logits(ClassifierMixin, BaseEstimator):
+    """For scikit-learn: a classifier whose input is its logits."""
+
+    def __init__(self) -> None:
+        self.classes_ = np.arange(4)
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> _Logits:
+        return self
+
+    def decision_function(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return x.argmax(axis=1)
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        return calibrated(Calibration(), x, multi_label=False)
+
+
+@pytest.mark.parametrize("too_sure", [0.5, 1.0, 3.0])
+def test_the_temperature_is_found(too_sure: float) -> None:
+    logits, target = drawn(too_sure)
+    assert fit_calibration("temperature", logits, target).temperature == pytest.approx(
+        too_sure, rel=0.08
+    )
+    logits, hot = tags(too_sure)
+    found = fit_calibration("temperature", logits, hot, multi_label=True)
+    assert found.temperature == pytest.approx(too_sure, rel=0.08)
+
+
+def test_temperature_agrees_with_scikit_learn() -> None:
+    logits, target = drawn(2.0)
+    theirs = CalibratedClassifierCV(FrozenEstimator(_Logits()), method="temperature")
+    theirs.fit(logits, target)
+    ours = calibrated(fit_calibration("temperature", logits, target), logits, multi_label=False)
+    np.testing.assert_allclose(ours, theirs.predict_proba(logits), atol=2e-3)
+
+
+def test_isotonic_agrees_with_scikit_learn_class_by_class() -> None:
+    logits, target = drawn(2.0)
+    found = fit_calibration("isotonic", logits, target)
+    scores = calibrated(Calibration(), logits, multi_label=False)
+    least = 1 / (N + 2)
+    other = np.stack(
+        [
+            IsotonicRegression(out_of_bounds="clip").fit(column, target == c).predict(column)
+            for c, column in enumerate(scores.T)
+        ],
+        axis=1,
+    )
+    other = np.clip(other, least, 1 - least)
+    other /= other.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(calibrated(found, logits, multi_label=False), other, atol=1e-6)
+
+
+def test_vector_scaling_of_tags_agrees_with_logistic_regression() -> None:
+    logits, hot = tags(2.0, n=20_000)
+    found = fit_calibration("vector", logits, hot, multi_label=True)
+    for c in range(3):
+        line = LogisticRegression(C=np.inf).fit(logits[:, [c]], hot[:, c])
+        assert found.scale[c] == pytest.approx(line.coef_[0, 0], rel=0.02)
+        assert found.offset[c] == pytest.approx(line.intercept_[0], abs=0.02)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_of_other_clips_come_to_mean_what_they_say(method: str) -> None:
+    logits, target = drawn(3.0)
+    half = N // 2
+    found = fit_calibration(method, logits[:half], target[:half])
+    before = calibrated(Calibration(), logits[half:], multi_label=False)
+    after = calibrated(found, logits[half:], multi_label=False)
+    error = expected_calibration_error
+    assert error(target[half:], before) > 0.12
+    assert error(target[half:], after) < 0.05
+    assert log_loss(target[half:], after) < log_loss(target[half:], before)
+
+
+def test_the_simple_one_is_taken_where_it_is_enough() -> None:
+    logits, target = drawn(3.0, n=200)
+    chosen = choose_calibration(logits, target, np.arange(200))
+    assert chosen.calibration.method == "temperature"
+    assert set(chosen.losses) == {"none", *METHODS}
+    assert chosen.losses["temperature"] < chosen.losses["none"]
+
+
+def test_offsets_are_learned_where_classes_need_them() -> None:
+    logits, target = drawn(1.0)
+    moved = logits + np.array([2.0, 0.0, 0.0, -2.0])
+    chosen = choose_calibration(moved, target, np.arange(N))
+    assert chosen.calibration.method in ("vector", "isotonic")
+    better = accuracy(target, chosen.scores.argmax(axis=1))
+    assert better > accuracy(target, moved.argmax(axis=1)) + 0.03
+
+
+def test_recordings_are_left_out_as_a_whole() -> None:
+    """With labels that depend on the recording alone, other recordings can tell nothing."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 10)
+    target = rng.integers(0, 2, 40)[groups]
+    logits = np.stack([groups * 0.1, -groups * 0.1], axis=1)
+    chosen = choose_calibration(logits, target, groups)
+    assert chosen.losses["isotonic"] > 0.55
+
+
+def test_few_right_clips_do_not_make_it_certain() -> None:
+    logits = 5.0 * np.eye(4)[np.arange(20) % 4]
+    for method in METHODS:
+        found = fit_calibration(method, logits, np.arange(20) % 4)
+        assert calibrated(found, logits, multi_label=False).max() < 0.98
+
+
+def test_a_class_without_clips_does_not_disturb() -> None:
+    logits, target = drawn(1.0, n=100)
+    rows = target != 3
+    for method in METHODS:
+        found = fit_calibration(method, logits[rows], target[rows])
+        assert np.isfinite(calibrated(found, logits, multi_label=False)).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_of_few_clips_is_no_reason_to_warn() -> None:
+    logits = np.random.default_rng(0).normal(size=(24, 2))
+    target = np.array([0] * 20 + [1] * 4)
+    choose_calibration(logits, target, groups=np.arange(24))
+
+
+def test_wrong_use() -> None:
+    logits, target = drawn(1.0, n=10)
+    with pytest.raises(DataError, match="1 recording"):
+        choose_calibration(logits, target, np.zeros(10))
+    with pytest.raises(OptionError, match="did you mean 'vector'"):
+        fit_calibration("vectors", logits, target)
+    with pytest.raises(DataError, match="rows"):
+        fit_calibration("vector", logits, target[:5])
+
+
+@given(st.integers(0, 10_000), st.floats(0.2, 5.0))
+@settings(max_examples=20, deadline=None)
+def test_weights_are_as_good_as_copies(seed: int, too_sure: float) -> None:
+    logits, target = drawn(too_sure, n=60, seed=seed)
+    twice = fit_calibration("temperature", np.r_[logits, logits], np.r_[target, target])
+    weighted = fit_calibration("temperature", logits, target, weights=np.full(60, 2.0))
+    assert weighted.temperature == pytest.approx(twice.temperature, rel=1e-3)
+    assert isinstance(weighted, Calibration)
+
+
+def test_reliability_of_several_labels() -> None:
+    hot = np.array([[1, 0], [1, 0], [1, 1], [0, 0]])
+    scores = np.array([[0.95, 0.15], [0.95, 0.15], [0.95, 0.95], [0.95, 0.15]])
+    found = tag_reliability(hot, scores)
+    assert found.n_clips.sum() == 8
+    assert found.accuracy[9] == pytest.approx(4 / 5)
+    assert found.error == pytest.approx((5 * 0.15 + 3 * 0.15) / 8)

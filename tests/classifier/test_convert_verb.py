@@ -1,0 +1,174 @@
+"""``convert``, and what is made of its encoder: always told apart from 'from scratch'."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_sounds import write_kinds
+
+from semisonic.classifier.classifier import SoundClassifier
+from semisonic.classifier.config import AUTO, FRESH, GENERAL, DataSummary, recommend
+from semisonic.classifier.evaluate import evaluate
+from semisonic.classifier.info import info
+from semisonic.classifier.model_file import open_encoder
+from semisonic.classifier.options import (
+    PUBLISHED_NAMES,
+    ConvertOptions,
+    EvaluateOptions,
+    InfoOptions,
+    TrainOptions,
+)
+from semisonic.classifier.starting_encoder import convert
+from semisonic.classifier.strategy import network_of
+from semisonic.classifier.train import train
+from semisonic.core.errors import OptionError
+from semisonic.core.files import read_json
+from semisonic.features.options import MelOptions
+from semisonic.models.catalogue import create
+from semisonic.models.model_file import read_about
+from semisonic.models.networks import efficientat
+from semisonic.models.published import PUBLISHED
+
+APART = "not from scratch"
+
+
+def test_the_names_that_the_command_knows_are_those_of_the_table() -> None:
+    assert tuple(PUBLISHED) == PUBLISHED_NAMES
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder out of a file with the published names of mn04, and random weights."""
+    folder = tmp_path_factory.mktemp("general")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        state = create("mn04", efficientat.MEL.shape).encoder.state_dict()
+    named = {}
+    for ours, value in state.items():
+        _, number, _, rest = ours.split(".", 3)
+        first, _, behind = rest.partition(".")
+        if behind.startswith("fc"):
+            rest = f"{first}.conc_se_layers.0.{behind}"
+        named[f"features.{number}.{'' if number in ('0', '16') else 'block.'}{rest}"] = value
+    for name, shape in PUBLISHED["mn04"].class_layers.items():
+        named[name] = torch.zeros(shape)
+    torch.save(named, folder / "mn04.pt")
+    options = ConvertOptions("mn04", folder / "mn04.pt", folder / "mn04.encoder", duration=0.5)
+    result = convert(options)
+    assert result.encoder == options.output
+    for words in ("EfficientAT", "AudioSet", "MIT", "not from scratch", "0.5 s at 32000 Hz"):
+        assert words in result.summary()
+    return result.encoder
+
+
+def test_a_model_that_starts_from_it_says_so_wherever_it_is_shown(
+    encoder: Path, kinds: Path, others: Path, pool: Path, tmp_path: Path
+) -> None:
+    made = train(
+        TrainOptions(
+            data=kinds,
+            unlabelled=pool,
+            output=tmp_path / "run",
+            encoder=encoder,
+            device="cpu",
+            near_copies=False,
+        )
+    )
+    assert made.method == "probe"
+    assert made.outcome.model.name == "mn04"
+    assert "published general encoder" in made.summary()
+    assert APART in made.summary()
+    assert made.outcome.guesses
+    story = read_about(made.model)["about"]["published"]
+    assert story == read_about(encoder)["about"]["published"]
+    measured = evaluate(
+        EvaluateOptions(tmp_path / "run", others, tmp_path / "test", bootstrap=100, device="cpu")
+    )
+    assert APART in measured.summary()
+    assert APART in measured.report.read_text(encoding="utf-8")
+    assert read_json(tmp_path / "test" / "metrics.json")["published_weights"] == story
+    for path in (encoder, made.model):
+        assert APART in info(InfoOptions(str(path))).summary()
+    classifier = SoundClassifier(encoder=encoder, method="probe", device="cpu").fit(kinds)
+    classifier.save(tmp_path / "classifier")
+    assert read_about(tmp_path / "classifier")["about"]["published"] == story
+    # What starts from that model still starts from those weights.
+    again = train(
+        TrainOptions(
+            data=kinds,
+            output=tmp_path / "again",
+            encoder=tmp_path / "run",
+            method="probe",
+            device="cpu",
+        )
+    )
+    assert read_about(again.model)["about"]["published"] == story
+
+
+def test_a_model_from_scratch_says_nothing_of_the_kind(
+    trained: Path, others: Path, tmp_path: Path
+) -> None:
+    measured = evaluate(
+        EvaluateOptions(trained, others, tmp_path / "test", bootstrap=100, device="cpu")
+    )
+    assert measured.origin is None
+    assert APART not in measured.summary()
+    assert "published_weights" not in read_json(tmp_path / "test" / "metrics.json")
+
+
+def test_auto_leaves_a_general_encoder_as_it_is() -> None:
+    for labels in (2.0, 200.0):
+        choice = recommend(DataSummary(labels, round(10 * labels), 5000, start=GENERAL))
+        assert (choice.method, choice.objective, choice.start) == ("probe", "none", GENERAL)
+    asked = recommend(DataSummary(4.0, 40, 500, start=GENERAL, objective="simclr"))
+    assert asked.objective == "simclr"
+    assert recommend(DataSummary(4.0, 40, 500, start=FRESH, objective=AUTO)).objective == "simclr"
+
+
+def test_the_length_of_clips_is_free_and_the_front_end_is_not(encoder: Path) -> None:
+    start = open_encoder(encoder)
+    assert network_of("small", MelOptions(), start)[1].duration == 0.5
+    name, mel = network_of("small", MelOptions(duration=2.0), start)
+    assert name == "mn04"
+    assert mel == replace(efficientat.MEL, duration=2.0)
+    with pytest.raises(OptionError, match="n_mels"):
+        network_of("small", MelOptions(n_mels=40), start)
+
+
+def test_a_duration_out_of_range_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="duration"):
+        convert(ConvertOptions("yamnet", tmp_path / "a.onnx", duration=0.01))
+
+
+@pytest.fixture(scope="module")
+def yamnet_file() -> Path:
+    """The published weights, where somebody has put them."""
+    name = os.environ.get("SEMISONIC_YAMNET", "")
+    if not Path(name).is_file():
+        pytest.skip("no weights of YAMNet here; set SEMISONIC_YAMNET to a file of them")
+    return Path(name)
+
+
+def test_the_real_yamnet_tells_kinds_of_sound_apart(yamnet_file: Path, tmp_path: Path) -> None:
+    options = ConvertOptions("yamnet", yamnet_file, tmp_path / "y.encoder", duration=1.0)
+    convert(options)
+    kinds = write_kinds(tmp_path / "kinds", 4)
+    result = train(
+        TrainOptions(data=kinds, output=tmp_path / "run", encoder=options.output, device="cpu")
+    )
+    score = evaluate(
+        EvaluateOptions(
+            tmp_path / "run",
+            write_kinds(tmp_path / "new", 4, first=50),
+            tmp_path / "test",
+            bootstrap=100,
+            device="cpu",
+        )
+    )
+    assert score.metrics["accuracy"] == 1.0
+    assert np.isfinite(result.outcome.history[-1]["loss"])

@@ -1,0 +1,206 @@
+"""Events in long recordings: found, placed, filtered; failures stay with their file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from detecting_sounds import EVENTS, long_wave, write_long
+from tiny_sounds import RATE
+
+from semisonic.classifier.classifier import SoundClassifier
+from semisonic.classifier.detection.detect import detect, run_detect
+from semisonic.classifier.detection.results import DetectResult
+from semisonic.classifier.model_file import open_model
+from semisonic.classifier.use_options import DetectOptions, EventOptions
+from semisonic.core.errors import DataError, OptionError
+from semisonic.evaluation.events import score_events, score_overlaps
+from semisonic.models.calibration import TEMPERATURE, Calibration
+from semisonic.models.decision import Decision
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("long") / "night.wav"
+    write_long(path)
+    return path
+
+
+def test_events_are_found_where_they_are(detector: Path, recording: Path, tmp_path: Path) -> None:
+    true = write_long(tmp_path / "night.wav")
+    found = detect(detector, tmp_path / "night.wav", device="cpu")
+    assert found.with_frames
+    scores = score_events(true, found.events, onset_collar=0.15, offset_collar=0.15, offset_share=0)
+    assert scores.overall.f1 == 1.0
+    assert (found.events.score >= 0.5).all()
+    assert (found.mean_scores <= found.events.score).all()
+    assert found.durations == {(tmp_path / "night.wav").as_posix(): 20.0}
+    assert "hum" in found.summary()
+
+
+def test_frames_place_events_better_than_windows(detector: Path, recording: Path) -> None:
+    from semisonic.data.events import Events
+
+    true = Events.from_rows(
+        {"file": recording, "start_time": a, "end_time": a + n, "label": label}
+        for a, n, label in EVENTS
+    )
+    errors = {}
+    for times in ("frames", "windows"):
+        found = detect(detector, recording, times=times, device="cpu").events
+        counts = score_overlaps(true, found).overall
+        assert counts.n_matched == len(EVENTS)
+        errors[times] = np.abs([counts.onset_errors, counts.offset_errors]).mean()
+    assert errors["frames"] < errors["windows"]
+
+
+def test_the_rules(detector: Path, recording: Path) -> None:
+    def labels(**settings: object) -> list[str]:
+        return detect(detector, recording, device="cpu", **settings).events.label.tolist()
+
+    assert labels() == [label for _, _, label in EVENTS]
+    assert labels(classes=("sweep",)) == ["sweep", "sweep"]
+    assert labels(merge_gap=10.0, classes=("hum",)) == ["hum"]
+    assert labels(min_duration=0.75) == ["hum", "hum"]
+    assert labels(background=("hum", "background")) == ["sweep", "sweep"]
+    assert "background" in labels(classes=("background",))
+    loud = detect(detector, recording, device="cpu", threshold=1.0).events
+    assert set(loud.label.tolist()) <= {"hum", "sweep"}
+
+
+def test_thresholds_of_a_table(detector: Path, recording: Path, tmp_path: Path) -> None:
+    table = tmp_path / "thresholds.csv"
+    table.write_text("label,threshold\nhum,1\n")
+    found = detect(detector, recording, threshold=table, device="cpu")
+    assert dict(zip(found.labels, found.thresholds, strict=True)) == {"hum": 1.0, "sweep": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"threshold": 1.5}, "above 0 and at most 1"),
+        ({"threshold": "0,5"}, "expected 'auto', a number"),
+        ({"hop": 0.6}, "at most the model's clip length"),
+        ({"classes": ("humm",)}, "did you mean 'hum'"),
+        ({"background": ("hum", "sweep", "background")}, "name those to be found"),
+        ({"edge": 2.0}, "at most 1"),
+        ({"gap": 2.0}, "unknown option 'gap'"),
+    ],
+)
+def test_wrong_settings(
+    detector: Path, recording: Path, settings: dict[str, object], text: str
+) -> None:
+    with pytest.raises(OptionError, match=text):
+        detect(detector, recording, device="cpu", **settings)
+
+
+def test_frames_of_a_network_without(trained: Path, recording: Path) -> None:
+    with pytest.raises(OptionError, match="take 'windows'"):
+        detect(trained, recording, times="frames", device="cpu")
+    assert not detect(trained, recording, device="cpu").with_frames
+
+
+def test_tables_of_thresholds_that_are_wrong(
+    detector: Path, recording: Path, tmp_path: Path
+) -> None:
+    for text, message in (
+        ("class,threshold\nhum,0.5\n", "expected label and threshold"),
+        ("label,threshold\nhmm,0.5\n", "did you mean 'hum'"),
+        ("label,threshold\nhum,much\n", "class 'hum'"),
+    ):
+        (tmp_path / "t.csv").write_text(text)
+        with pytest.raises(OptionError, match=message):
+            detect(detector, recording, threshold=tmp_path / "t.csv", device="cpu")
+
+
+def test_short_silent_and_uneven_recordings(detector: Path, tmp_path: Path) -> None:
+    for name, seconds in (("a", 0.2), ("b", 0.5), ("c", 0.73), ("d", 3.14159)):
+        sf.write(tmp_path / f"{name}.wav", np.zeros(round(seconds * RATE)), RATE)
+    sf.write(tmp_path / "e.wav", long_wave(4.0)[: round(3.7 * RATE)], RATE)
+    found = detect(detector, tmp_path, classes=("hum",), device="cpu")
+    assert not found.failures
+    assert [Path(name).name for name in set(found.events.file.tolist())] == ["e.wav"]
+    assert found.events.end_time.max() <= 3.7
+    assert list(found.durations.values()) == pytest.approx([0.2, 0.5, 0.73, 3.14159, 3.7], abs=1e-4)
+
+
+def test_failures_stay_with_their_file(detector: Path, recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_text("no sound")
+    sf.write(tmp_path / "whole.flac", long_wave(), RATE)
+    content = (tmp_path / "whole.flac").read_bytes()
+    (tmp_path / "torn.flac").write_bytes(content[: len(content) * 2 // 5])
+    options = DetectOptions(
+        model=detector,
+        files=(tmp_path, tmp_path / "missing.wav"),
+        output=tmp_path / "run",
+        device="cpu",
+    )
+    found = run_detect(options)
+    assert {Path(n).name for n, _ in found.failures} == {"bad.wav", "torn.flac", "missing.wav"}
+    events = found.events
+    torn = events[events.file == (tmp_path / "torn.flac").as_posix()]
+    assert torn.label.tolist() == ["hum", "sweep"]
+    assert len(events) == len(EVENTS) + len(torn)
+    listed = (tmp_path / "run" / "bad_files.csv").read_text()
+    assert "torn.flac" in listed
+    (tmp_path / "bad.wav").unlink()
+    (tmp_path / "torn.flac").unlink()
+    run_detect(replace(options, files=(tmp_path / "whole.flac",)))
+    assert not (tmp_path / "run" / "bad_files.csv").exists()
+    with pytest.raises(DataError):
+        detect(detector, tmp_path / "nothing.wav")
+
+
+def test_scores_are_used_again(detector: Path, recording: Path, tmp_path: Path) -> None:
+    def run(**settings: object) -> DetectResult:
+        return detect(detector, recording, output=tmp_path, device="cpu", **settings)
+
+    first = run()
+    assert first.heard == pytest.approx(20.0, abs=0.1)
+    again = run(threshold=0.9, merge_gap=0.0)
+    assert again.heard == 0
+    assert run(hop=0.25).heard > 0
+    recording.touch()
+    assert run(hop=0.25).heard > 0
+
+
+def test_a_run_folder_belongs_to_one_model(detector: Path, recording: Path, tmp_path: Path) -> None:
+    options = DetectOptions(model=detector, files=(recording,), output=tmp_path, device="cpu")
+    found = run_detect(options)
+    lines = (tmp_path / "events.csv").read_text().splitlines()
+    assert lines[0] == "file,start_time,end_time,label,score,mean_score,recorded_at,site"
+    assert len(lines) == len(found.events) + 1
+    assert [float(line.split(",")[1]) for line in lines[1:]] == found.events.start_time.tolist()
+    page = (tmp_path / "detections.html").read_text()
+    assert page.count("<audio") == 2
+    assert "timeline" not in page or "When sounds were heard" in page
+    run_detect(replace(options, events=EventOptions(threshold="0.8")))
+    with pytest.raises(OptionError, match="belongs to another run"):
+        run_detect(replace(options, events=EventOptions(hop=0.2)))
+
+
+def test_a_model_in_memory_gives_a_frame(detector: Path, recording: Path) -> None:
+    frame = detect(open_model(detector), [recording], device="cpu").events.to_frame()
+    assert frame["label"].tolist() == [label for _, _, label in EVENTS]
+    classifier = SoundClassifier.load(detector)
+    assert classifier.detect(recording, device="cpu").events.to_frame().equals(frame)
+    hums = classifier.detect([recording], classes=("hum",), device="cpu").events
+    assert hums.label.tolist() == ["hum", "hum"]
+
+
+def test_the_model_decides_where_it_can(detector: Path, recording: Path, tmp_path: Path) -> None:
+    before = detect(open_model(detector), recording, output=tmp_path, device="cpu")
+    model = open_model(detector)
+    own = {"hum": 0.3, "sweep": 0.45, "background": 0.5}
+    model.decision = Decision(Calibration(TEMPERATURE, (0.5,), (0.0,)), own)
+    found = detect(model, recording, output=tmp_path, device="cpu")
+    assert found.heard > 0, "scores of a model with another decision were used"
+    assert dict(zip(found.labels, found.thresholds, strict=True)) == {"hum": 0.3, "sweep": 0.45}
+    assert found.events.score.max() < before.events.score.max()
+    model.decision = replace(model.decision, thresholds={})
+    again = detect(model, recording, output=tmp_path, device="cpu", threshold=1.0)
+    assert again.heard == 0, "thresholds change no score"
+    assert len(again.events) == 0

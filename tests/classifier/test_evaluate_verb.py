@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound, write_kinds
+
+from semisonic.classifier.evaluate import evaluate
+from semisonic.classifier.options import EvaluateOptions, TrainOptions
+from semisonic.classifier.train import train
+from semisonic.core.errors import DataError, ModelError, OptionError
+
+
+def options_for(model: Path, data: Path, output: Path, **more: object) -> EvaluateOptions:
+    arguments: dict[str, object] = {"device": "cpu", "bootstrap": 100, "workers": 1} | more
+    return EvaluateOptions(model=model, data=data, output=output, **arguments)  # type: ignore[arg-type]
+
+
+def test_it_measures_and_reports(trained: Path, others: Path, tmp_path: Path) -> None:
+    result = evaluate(options_for(trained, others, tmp_path / "run"))
+    assert result.metrics["accuracy"] == 1.0
+    assert not result.overlaps
+    assert not result.failures
+    folder = tmp_path / "run"
+    assert result.report == folder / "report.html"
+    page = result.report.read_text()
+    assert "100.0" in page
+    assert "<img" in page
+    found = json.loads((folder / "metrics.json").read_text())
+    assert found["n_clips"] == 12
+    assert found["classes"] == list(KINDS)
+    assert np.array(found["confusion"]).trace() == 12
+    cost = found["cost"]
+    assert 0 < cost["real_time_factor"] == pytest.approx(1 / (0.5 * cost["clips_a_second"]))
+    for words in ("among the best three", "mean average precision", "lwlrap", "real-time factor"):
+        assert words in page
+    assert "also: top 3 accuracy 100.0 %" in result.summary()
+    with (folder / "scores.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 12
+    assert all(row["label"] == row["predicted"] for row in rows)
+    assert sum(float(rows[0][kind]) for kind in KINDS) == pytest.approx(1, abs=1e-4)
+    assert (folder / "figures" / "confusion-matrix.png").is_file()
+    assert "accuracy" in result.summary()
+
+
+def test_mistakes_are_played(trained: Path, tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 1, first=300)
+    shutil.move(data / "hum" / "300.wav", data / "hiss" / "301.wav")
+    result = evaluate(options_for(trained, data, tmp_path / "run"))
+    assert result.metrics["accuracy"] == pytest.approx(2 / 3)
+    page = result.report.read_text()
+    assert "<audio" in page
+    assert "taken for hum" in page
+    assert "hiss as hum (1)" in result.summary()
+
+
+def test_a_leak_stops_it(trained: Path, kinds: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no test: the model was trained on"):
+        evaluate(options_for(trained, kinds, tmp_path / "run"))
+    result = evaluate(options_for(trained, kinds, tmp_path / "allowed", allow_seen=True))
+    assert {overlap.role for overlap in result.overlaps} == {"training", "validation"}
+    assert "warning: the model was trained on" in result.summary()
+    assert "flatter" in result.report.read_text()
+
+
+def test_a_copy_under_another_name_stops_it(trained: Path, kinds: Path, tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 2, first=300)
+    for i in range(8):
+        shutil.copy(kinds / "hum" / f"{i:02d}.wav", data / "hum" / f"other {i}.wav")
+    with pytest.raises(DataError, match="no test"):
+        evaluate(options_for(trained, data, tmp_path / "run"))
+
+
+def test_unknown_labels_are_named(trained: Path, tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 2, first=300)
+    (data / "bell").mkdir()
+    sf.write(data / "bell" / "0.wav", sound("hum", 999), RATE)
+    with pytest.raises(DataError, match="does not know 1 of its classes: bell"):
+        evaluate(options_for(trained, data, tmp_path / "run"))
+    result = evaluate(options_for(trained, data, tmp_path / "run2", allow_unknown=True))
+    assert result.unknown == ("bell",)
+    assert result.metrics["n_clips"] == 6
+
+
+def test_a_set_with_fewer_classes_keeps_the_order_of_the_model(
+    trained: Path, tmp_path: Path
+) -> None:
+    data = write_kinds(tmp_path / "data", 2, first=300)
+    shutil.rmtree(data / "hiss")
+    result = evaluate(options_for(trained, data, tmp_path / "run"))
+    assert result.metrics["accuracy"] == 1.0
+    assert result.measurement.clips.classes == KINDS
+
+
+def test_files_that_cannot_be_read_are_listed(trained: Path, tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 2, first=300)
+    (data / "hum" / "bad.wav").write_text("no sound")
+    result = evaluate(options_for(trained, data, tmp_path / "run"))
+    assert [name for name, _ in result.failures] == ["hum/bad.wav"]
+    assert result.metrics["n_clips"] == 6
+    assert "bad.wav" in (tmp_path / "run" / "bad_files.csv").read_text()
+
+
+def test_a_fold_left_out_of_training_can_be_scored(tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 6)
+    with (data / "table.csv").open("w") as stream:
+        stream.write("file,label,fold\n")
+        stream.writelines(
+            f"{kind}/{i:02d}.wav,{kind},{1 + i % 3}\n" for kind in KINDS for i in range(6)
+        )
+    table = data / "table.csv"
+    options = TrainOptions(
+        method="supervised",
+        data=table,
+        output=tmp_path / "run",
+        model=NOTATION,
+        mel=MEL,
+        fit=QUICK,
+        device="cpu",
+        test_fold=2,
+    )
+    train(options)
+    result = evaluate(options_for(tmp_path / "run", table, tmp_path / "test", fold=2))
+    assert result.metrics["n_clips"] == 6
+    assert not result.overlaps
+    with pytest.raises(DataError, match="no test"):
+        evaluate(options_for(tmp_path / "run", table, tmp_path / "all"))
+
+
+def test_a_model_that_is_not_there_is_named(others: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such file"):
+        evaluate(options_for(tmp_path / "nothing.zip", others, tmp_path / "run"))
+    with pytest.raises(ModelError, match=r"holds no model\.zip"):
+        evaluate(options_for(tmp_path, others, tmp_path / "run"))
+
+
+def test_several_labels_a_clip_go_the_whole_way(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lines = ["file,label"]
+    for number in range(36):
+        chosen = sorted(rng.choice(KINDS, size=1 + number % 2, replace=False))
+        wave = sum(sound(kind, 700 + number) for kind in chosen)
+        sf.write(tmp_path / f"{number:02d}.wav", wave / 2, RATE, subtype="FLOAT")
+        lines.append(f"{number:02d}.wav,{';'.join(chosen)}")
+    for name, rows in (("train", lines[:25]), ("test", lines[:1] + lines[25:])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows) + "\n")
+    options = TrainOptions(
+        method="supervised",
+        data=tmp_path / "train.csv",
+        output=tmp_path / "run",
+        model=NOTATION,
+        mel=MEL,
+        fit=QUICK,
+        device="cpu",
+    )
+    trained = train(options)
+    assert trained.outcome.model.multi_label
+    assert "lwlrap" in trained.summary()
+    result = evaluate(options_for(tmp_path / "run", tmp_path / "test.csv", tmp_path / "test"))
+    assert result.metrics["lwlrap"] > 0.7
+    assert "average precision" in result.report.read_text()
+
+
+def test_each_part_is_measured_by_itself(trained: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for site in ("POND", "HILL"):
+        for number, kind in enumerate(KINDS):
+            for i in range(2):
+                heard = (
+                    kind if site == "POND" else "hum"
+                )  # on the hill all labels but one are wrong
+                file = data / kind / f"{site}_2024060{1 + i}_04300{number}.wav"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                sf.write(file, sound(heard, 400 + i + 10 * number + 50 * (site == "HILL")), RATE)
+    by = ("site", "label", "hour")
+    result = evaluate(options_for(trained, data, tmp_path / "run", by=by))
+    sites = {part.name: part for part in result.parts["site"]}
+    assert sites["POND"].value == 1.0
+    assert sites["HILL"].value == pytest.approx(1 / 3)
+    assert sum(part.n_clips for part in sites.values()) == 12
+    assert {part.name: part.value for part in result.parts["label"]}["hum"] == 1.0
+    assert [part.name for part in result.parts["hour"]] == ["04 h"]
+    assert "worst by site: HILL 33.3 % of 6 clips" in result.summary()
+    with (tmp_path / "run" / "parts.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {(row["by"], row["part"]) for row in rows} >= {("site", "HILL"), ("hour", "04 h")}
+    assert "By site, the worst first" in result.report.read_text()
+
+
+def test_parts_that_no_name_tells_are_an_error(trained: Path, others: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no file name tells a time"):
+        evaluate(options_for(trained, others, tmp_path / "run", by=("hour",)))
+
+
+def test_the_advice_to_a_refused_start_can_be_followed(
+    trained: Path, kinds: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="say --allow-seen"):
+        evaluate(options_for(trained, kinds, tmp_path / "run"))
+    assert not (tmp_path / "run" / "run.json").exists()
+    evaluate(options_for(trained, kinds, tmp_path / "run", allow_seen=True))
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_a_report_is_made_anew_in_the_folder_of_its_run(trained: Path, tmp_path: Path) -> None:
+    data = write_kinds(tmp_path / "data", 2, first=300)
+    for number, path in enumerate(sorted(data.rglob("*.wav"))):
+        path.rename(path.with_name(f"SITE{number % 2}_20240601_04{number:02d}00.wav"))
+    evaluate(options_for(trained, data, tmp_path / "run"))
+    assert not (tmp_path / "run" / "parts.csv").exists()
+    before = (tmp_path / "run" / "scores.csv").read_bytes()
+    found = evaluate(options_for(trained, data, tmp_path / "run", by=("site",), level=0.9))
+    assert set(found.parts) == {"site"}
+    assert "SITE1" in (tmp_path / "run" / "parts.csv").read_text()
+    assert (tmp_path / "run" / "scores.csv").read_bytes() == before
+    with pytest.raises(OptionError, match="belongs to another run"):
+        evaluate(options_for(trained, data, tmp_path / "run", allow_unknown=True))

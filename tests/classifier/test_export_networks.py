@@ -1,0 +1,107 @@
+"""Networks as ONNX, as small as they can be: one for each operation that they are made of."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from export_models import ANY_LENGTH, features_of, model_of, scores_of, waves
+
+from semisonic.classifier.export.export import export
+from semisonic.classifier.export.module import Exportable
+from semisonic.classifier.scoring import statistics_of_rows
+from semisonic.core.errors import ModelError
+from semisonic.core.files import read_json
+from semisonic.models.catalogue import names
+from semisonic.models.decision import Decision, NoiseRule, OodLimit, OodRules
+from semisonic.models.notation import SIMPLE
+from semisonic.models.staged import DESIGNS
+
+ROOT = Path(__file__).parents[2]
+
+QUICK = (
+    "(4)3cbn-2p-8fc",
+    "tiny",
+    "cnn2",
+    "crnn-lstm",
+    "m5",
+    "fold",
+)
+SLOW = (
+    "piczak-small",
+    "frequency-norm",
+    "attention",
+    "salient",
+    "transformer",
+    "yamnet",
+    "mn04",
+    "aclnet-dwsc-0.125",
+    ANY_LENGTH,
+)
+"""Those with operations that no other has; benchmarks/export_networks.py does all."""
+ONE_LENGTH = {"(4)3cbn-2p-8fc", "piczak-small", "crnn-lstm"}
+
+
+@pytest.mark.parametrize(
+    "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
+def test_a_network_as_onnx_says_what_it_says_here(name: str, tmp_path: Path) -> None:
+    model = model_of(name)
+    result = export(model, tmp_path / "m.onnx", speed=False)
+    assert bool(result.fixed) == (name in ONE_LENGTH), result.fixed
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    x = waves(model.mel, 3)
+    found = session.run(["scores"], {"audio": x})[0]
+    np.testing.assert_allclose(found, scores_of(model, x), atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_rule_against_noise_takes_clips_of_any_length(tmp_path: Path) -> None:
+    model = model_of("tiny")
+    x = waves(model.mel, 6)
+    rows = np.arange(len(x))
+    n = model.statistics.out_features
+    centres = statistics_of_rows(model, features_of(model, x), rows)[:2].astype(np.float32)
+    noise = NoiseRule(
+        OodLimit(0.5, 0.2),
+        np.full(n, 0.005, np.float32),
+        0.005 * centres,
+        np.ones(2, np.float32),
+        0.0,
+    )
+    model.decision = Decision(unknown=OodRules((noise,), 0.95))
+    scores = scores_of(model, x)
+    assert np.abs(scores - scores_of(model_of("tiny"), x)).max() > 0.05  # the rule says something
+    assert not export(model, tmp_path / "m.onnx", speed=False).fixed
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    np.testing.assert_allclose(session.run(["scores"], {"audio": x})[0], scores, atol=1e-3)
+
+
+def test_every_network_was_written_and_says_what_it_says_here() -> None:
+    """The committed result is of all networks that there are, and the page speaks of it."""
+    found = read_json(ROOT / "benchmarks/results/export_networks.json")
+    assert set(found["networks"]) == {*names(), *SIMPLE}
+    assert found["not_exported"] == []
+    assert max(row["largest_difference"] for row in found["networks"].values()) < 1e-3
+    assert "export_networks.json" in (ROOT / "docs/export.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_what_every_network_takes() -> None:
+    page = (ROOT / "docs/export.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`([\w.-]+)`", page))
+    assert {"small", "tiny", "base", *names(), *SIMPLE} - set(DESIGNS) <= told
+
+
+def test_a_network_that_cannot_be_traced_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forward(self: Exportable, x: object) -> object:
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(Exportable, "forward", forward)
+    with pytest.raises(ModelError, match=r"model 'tiny' cannot be exported: .*no such operator"):
+        export(model_of("tiny"), tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,154 @@
+"""Trainings whose spectrograms are computed in the batch come out as those with kept ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK, QUICK_PRETRAIN, RATE, sound
+
+from semisonic.audio.write import write
+from semisonic.classifier.classifier import SoundClassifier
+from semisonic.classifier.config import MethodOptions
+from semisonic.classifier.options import PretrainOptions, TrainOptions
+from semisonic.classifier.prepare import Prepared, in_batch_device, prepare
+from semisonic.classifier.pretrain import pretrain
+from semisonic.classifier.pretraining import PretrainSettings, pretrain_encoder
+from semisonic.classifier.scoring import score_rows
+from semisonic.classifier.train import train
+from semisonic.classifier.training import TrainOutcome, TrainSettings, train_model
+from semisonic.data.batches import OnTheFlyFeatures
+from semisonic.data.clips import Clips
+from semisonic.training.options import FitOptions
+
+N, LABELLED = 48, np.arange(6)
+TARGET = np.arange(N) % 3
+POOL, TEST = np.arange(6, 36), np.arange(36, N)
+FIT = FitOptions(steps=60, epoch_steps=20, learning_rate=5e-3, **PLAIN)
+HOW = {
+    "supervised": MethodOptions(),
+    "fixmatch": MethodOptions(threshold=0.7, augment="weak"),
+    "mean-teacher": MethodOptions(pool_weight=10.0, teacher_decay=0.9),
+    "noisy-student": MethodOptions(threshold=0.5, rounds=1, temperature=0.5),
+    "probe": MethodOptions(threshold=0.5),
+}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Prepared, Prepared]:
+    """Clips with features that are kept, and with features that are computed in the batch."""
+    root = tmp_path_factory.mktemp("sounds")
+    for i in range(N):
+        write(root / f"{i:02d}.wav", sound(KINDS[i % 3], i), RATE)
+    clips = Clips.from_rows(root, [{"file": f"{i:02d}.wav"} for i in range(N)])
+    cpu = torch.device("cpu")
+    return prepare(clips, MEL, root / "a"), prepare(clips, MEL, root / "b", in_batch=cpu)
+
+
+def run(prepared: Prepared, method: str, fit: FitOptions = FIT) -> TrainOutcome:
+    settings = TrainSettings(NOTATION, method=method, how=HOW[method], fit=fit)
+    return train_model(
+        prepared.features,
+        TARGET,
+        LABELLED,
+        [],
+        settings,
+        mel=MEL,
+        classes=KINDS,
+        seed=0,
+        rows_pool=POOL,
+    )
+
+
+def test_nothing_is_computed_before(both: tuple[Prepared, Prepared]) -> None:
+    kept, computed = both
+    assert isinstance(computed.features, OnTheFlyFeatures)
+    assert computed.features.shape == kept.features.array.shape
+    folder = computed.features.samples.path.parents[2]
+    assert not (folder / "features").exists()
+
+
+def test_first_steps_have_the_same_losses(both: tuple[Prepared, Prepared]) -> None:
+    few = replace(FIT, steps=0, epochs=4, epoch_steps=3, learning_rate=1e-3)
+    a, b = ([row["loss"] for row in run(one, "supervised", few).history] for one in both)
+    assert b == pytest.approx(a, abs=2e-3)
+    assert a[-1] < a[0]
+
+
+@pytest.mark.parametrize("method", sorted(HOW))
+def test_every_kind_of_method_learns(both: tuple[Prepared, Prepared], method: str) -> None:
+    features = both[1].features
+    scores = score_rows(run(both[1], method).model, features, TEST)
+    assert (scores.argmax(axis=1) == TARGET[TEST]).mean() >= 0.9
+
+
+@pytest.mark.parametrize("objective", ["reconstruction", "simclr"])
+def test_pre_training_has_the_same_losses(both: tuple[Prepared, Prepared], objective: str) -> None:
+    settings = PretrainSettings(NOTATION, objective=objective, fit=QUICK_PRETRAIN)
+    losses = []
+    for one in both:
+        outcome = pretrain_encoder(one.features, POOL, TEST, settings, mel=MEL, seed=0)
+        losses.append([row["loss"] for row in outcome.history])
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
+
+
+def test_the_verbs_take_it(kinds: Path, others: Path, pool: Path, tmp_path: Path) -> None:
+    first = tmp_path / "pretrain"
+    pretrain(
+        PretrainOptions(
+            data=pool,
+            output=first,
+            model=NOTATION,
+            mel=MEL,
+            fit=QUICK_PRETRAIN,
+            device="cpu",
+            in_batch="yes",
+        )
+    )
+    output = tmp_path / "train"
+    result = train(
+        TrainOptions(
+            data=kinds,
+            output=output,
+            encoder=first,
+            method="supervised",
+            fit=QUICK,
+            device="cpu",
+            in_batch="yes",
+        )
+    )
+    assert not (output / "cache" / "features").exists()
+    assert SoundClassifier.load(result.model).score(others) >= 0.9
+
+
+def test_auto_is_on_a_graphics_card_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert in_batch_device("auto", "cpu") is None
+    assert in_batch_device("yes", "cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert in_batch_device("auto", "auto") == torch.device("cuda:0")
+    assert in_batch_device("no", "auto") is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_graphics_card_learns_what_a_processor_does(both: tuple[Prepared, Prepared]) -> None:
+    few = replace(FIT, steps=0, epochs=4, epoch_steps=3, learning_rate=1e-3)
+    samples = both[1].features.samples
+    features = OnTheFlyFeatures(
+        samples, both[1].features.front_end, MEL.shape, MEL.n_samples, "cuda"
+    )
+    settings = TrainSettings(NOTATION, how=HOW["supervised"], fit=few)
+    losses = [
+        [
+            row["loss"]
+            for row in train_model(
+                table, TARGET, LABELLED, [], settings, mel=MEL, classes=KINDS, seed=0, device=device
+            ).history
+        ]
+        for table, device in ((both[0].features, "cpu"), (features, "cuda"))
+    ]
+    assert features.is_resident
+    assert losses[1] == pytest.approx(losses[0], abs=5e-3)

@@ -1,0 +1,88 @@
+"""Which unchecked labels a model's answers keep."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semisonic.core.errors import DataError, OptionError
+from semisonic.experiments.stages_plan import (
+    FilterOptions,
+    filter_labels,
+    kept_labels,
+    read_decisions,
+    write_decisions,
+)
+
+CLASSES = tuple("abcdefgh")
+
+
+def decide(options: FilterOptions, n: int = 40):
+    rng = np.random.default_rng(0)
+    scores = rng.random((n, 8))
+    labels = [tuple(rng.choice(CLASSES, 1 + i % 2, replace=False)) for i in range(n)]
+    clips = [f'{i}, "x"\n.wav' for i in range(n)]  # names that a careless table would break
+    return clips, labels, scores, filter_labels(clips, labels, scores, CLASSES, options)
+
+
+@pytest.mark.parametrize("k", [1, 5, 8])
+def test_a_label_is_kept_when_it_is_among_the_best(k: int) -> None:
+    """With k = 5 the published rule."""
+    clips, labels, scores, found = decide(FilterOptions(top_k=k))
+    left = kept_labels(found)
+    for clip, names, row in zip(clips, labels, scores, strict=True):
+        best = {CLASSES[i] for i in np.argsort(-row)[:k]}
+        assert set(left[clip]) == set(names) & best
+    assert (k == 8) == all(one.kept for one in found)
+
+
+def test_the_threshold_keeps_fewer_labels_the_higher_it_is() -> None:
+    kept = []
+    for threshold in (0.01, 0.3, 0.6, 0.9, 1.0):
+        _, _, _, found = decide(FilterOptions(top_k=0, threshold=threshold))
+        kept.append({(one.clip, one.label) for one in found if one.kept})
+        assert all(one.kept == (one.score >= threshold) for one in found)
+    for more, fewer in itertools.pairwise(kept):
+        assert more > fewer
+
+
+def test_both_rules_must_agree() -> None:
+    _, _, _, found = decide(FilterOptions(top_k=3, threshold=0.8))
+    assert {one.kept for one in found} == {True, False}
+    assert all(one.kept == (one.rank <= 3 and one.score >= 0.8) for one in found)
+
+
+def test_every_decision_is_in_the_table_with_its_reason_and_reads_back_equal(
+    tmp_path: Path,
+) -> None:
+    _, labels, _, found = decide(FilterOptions(top_k=2, threshold=0.5))
+    assert len(found) == sum(map(len, labels))
+    assert all(one.reason for one in found)
+    write_decisions(tmp_path / "decisions.csv", found)
+    assert read_decisions(tmp_path / "decisions.csv") == found
+
+
+def test_equal_scores_are_ranked_by_class_number() -> None:
+    found = filter_labels(["x"], [("a", "h")], np.full((1, 8), 0.5), CLASSES, FilterOptions(1))
+    assert [one.kept for one in found] == [True, False]
+
+
+def test_a_clip_without_a_label_left_is_there_still() -> None:
+    scores = np.array([[0.9] * 7 + [0.0]])
+    found = filter_labels(["x"], [("h",)], scores, CLASSES, FilterOptions(top_k=5))
+    assert kept_labels(found) == {"x": ()}
+
+
+def test_wrong_input_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="keep every label"):
+        decide(FilterOptions(top_k=0, threshold=0.0))
+    with pytest.raises(DataError, match="shape"):
+        filter_labels(["x"], [("a",)], np.ones((1, 3)), CLASSES, FilterOptions())
+    with pytest.raises(DataError, match="finite"):
+        filter_labels(["x"], [("a",)], np.full((1, 8), np.nan), CLASSES, FilterOptions())
+    (tmp_path / "x.csv").write_text("clip,label,kept,reason,rank,score\na,b,perhaps,,1,0.5\n")
+    with pytest.raises(DataError, match="row 2"):
+        read_decisions(tmp_path / "x.csv")

@@ -1,0 +1,129 @@
+"""Out-of-fold scores: no clip is judged by what learned from its recording, and none is missed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from semisonic.classifier.out_of_fold import out_of_fold
+from semisonic.classifier.prepare import Prepared
+from semisonic.core.errors import DataError
+from semisonic.data.clips import Clips
+from semisonic.features.options import MelOptions
+
+
+def table(n_groups: int = 12, fold: bool = True) -> Clips:
+    """Two clips per recording, two classes, three folds."""
+    return Clips.from_rows(
+        "/nowhere",
+        [
+            {
+                "file": f"{g:02d}{k}.wav",
+                "labels": "ab"[g % 2],
+                "group": f"g{g}",
+                "fold": 1 + g // 2 % 3 if fold else 0,
+            }
+            for g in range(n_groups)
+            for k in range(2)
+        ],
+    )
+
+
+def windows_of(clips: Clips, source: np.ndarray) -> Prepared:
+    features = np.zeros((len(source), 1, 2, 3), np.float16)
+    return Prepared(clips[source], features, MelOptions(), (), source, len(clips))
+
+
+class Recorder:
+    """A judge that notes what it is given, and scores a clip by its window's number."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared, self.calls = prepared, list[Any]()
+
+    def __call__(self, train: Any, held: Any, test: Any, seed: int, name: str) -> Any:
+        self.calls.append((train, held, test, seed, name))
+        return np.stack([test, 1.0 - test], axis=1).astype(float)
+
+
+def test_recordings_are_apart_and_every_clip_is_judged_once_a_repeat() -> None:
+    clips = table()
+    prepared = windows_of(clips, np.arange(len(clips)))
+    judge = Recorder(prepared)
+    found = out_of_fold(clips, prepared, judge, repeats=2, validation=0.2)
+    assert found.n_folds == 3
+    assert len(judge.calls) == 6
+    for train, held, test, _, _ in judge.calls:
+        groups = [set(clips.group[rows].tolist()) for rows in (train, held, test)]
+        assert len(held)
+        assert not groups[0] & groups[1]
+        assert not groups[2] & (groups[0] | groups[1])
+    judged = np.sort(np.concatenate([test for _, _, test, _, _ in judge.calls]))
+    assert judged.tolist() == sorted([*range(24), *range(24)])
+    np.testing.assert_allclose(found.scores[:, 0], np.arange(24))
+    assert len({seed for _, _, _, seed, _ in judge.calls}) == 6
+    assert len({name for _, _, _, _, name in judge.calls}) == 6
+
+
+def test_windows_are_put_together_and_unreadable_clips_left_out() -> None:
+    clips = table()
+    source = np.array([0, 0, 0, *range(1, 5), *range(6, 24)])  # clip 5 could not be read
+    prepared = windows_of(clips, source)
+    found = out_of_fold(clips, prepared, Recorder(prepared))
+    assert found.rows.tolist() == [i for i in range(24) if i != 5]
+    assert found.scores[0, 0] == pytest.approx(1.0)  # the mean of windows 0, 1 and 2
+    assert found.scores[5, 0] == 7  # clip 6 is window 7
+    assert found.scores[-1, 0] == len(source) - 1
+
+
+def test_folds_are_made_where_there_are_none_or_others_are_asked_for() -> None:
+    for clips, folds, expected in ((table(fold=False), 0, 5), (table(), 4, 4)):
+        prepared = windows_of(clips, np.arange(len(clips)))
+        judge = Recorder(prepared)
+        found = out_of_fold(clips, prepared, judge, folds=folds)
+        assert found.n_folds == expected
+        for train, _, test, _, _ in judge.calls:
+            assert not set(clips.group[train].tolist()) & set(clips.group[test].tolist())
+
+
+def test_clips_outside_the_folds_are_judged_too() -> None:
+    clips = table()
+    clips = clips.with_columns(fold=np.where(np.arange(24) < 2, 0, clips.fold))
+    prepared = windows_of(clips, np.arange(24))
+    assert len(out_of_fold(clips, prepared, Recorder(prepared)).rows) == 24
+
+
+def test_it_goes_on_after_an_interruption(tmp_path: Path) -> None:
+    clips = table()
+    prepared = windows_of(clips, np.arange(24))
+    whole = out_of_fold(clips, prepared, Recorder(prepared)).scores
+
+    class Stopped(Recorder):
+        def __call__(self, *arguments: Any) -> Any:
+            if len(self.calls) == 2:
+                raise KeyboardInterrupt
+            return super().__call__(*arguments)
+
+    with pytest.raises(KeyboardInterrupt):
+        out_of_fold(clips, prepared, Stopped(prepared), keep=tmp_path)
+    rest = Recorder(prepared)
+    again = out_of_fold(clips, prepared, rest, keep=tmp_path)
+    assert len(rest.calls) == 1
+    np.testing.assert_array_equal(again.scores, whole)
+    done = Recorder(prepared)
+    out_of_fold(clips, prepared, done, keep=tmp_path)
+    assert not done.calls
+
+
+def test_a_class_of_one_recording_is_named() -> None:
+    clips = table(fold=False)
+    labels = tuple(
+        ("c",) if group == "g0" else row
+        for group, row in zip(clips.group, clips.labels, strict=True)
+    )
+    clips = clips.with_columns(labels=labels, classes=("a", "b", "c"))
+    prepared = windows_of(clips, np.arange(24))
+    with pytest.raises(DataError, match="one recording only: c"):
+        out_of_fold(clips, prepared, Recorder(prepared))

@@ -1,0 +1,207 @@
+"""``suspects`` on recordings: planted errors are found, the list and the page say so."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound, write_kinds
+
+from semisonic.classifier import use_options as options_module
+from semisonic.classifier.suspects import suspects
+from semisonic.classifier.use_options import SuspectsOptions
+from semisonic.core.errors import DataError, OptionError
+from semisonic.evaluation import label_errors as evaluation_suspects
+from semisonic.learning.options import LossOptions
+
+PLANTED = {"hiss/moved-2.wav": "hum", "sweep/moved-5.wav": "hiss", "hum/moved-7.wav": "sweep"}
+
+
+def options_for(data: Path, output: Path, **more: object) -> SuspectsOptions:
+    arguments: dict[str, object] = {"mel": MEL, "device": "cpu", "workers": 1, "folds": 3} | more
+    return SuspectsOptions(data=data, output=output, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These sounds are easy, and time is short."""
+    monkeypatch.setattr("semisonic.classifier.simple.N_TREES", 40)
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten recordings a kind, three of which lie in the folder of another kind."""
+    folder = write_kinds(tmp_path_factory.mktemp("wrong"), 10)
+    for place, kind in PLANTED.items():
+        number = place[-5]
+        shutil.move(folder / kind / f"{int(number):02d}.wav", folder / place)
+    return folder
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_planted_errors_are_found_and_what_they_are(wrong: Path, tmp_path: Path) -> None:
+    result = suspects(options_for(wrong, tmp_path / "run"))
+    rows = rows_of(tmp_path / "run" / "suspects.csv")
+    assert {row["clip"]: row["suggested"] for row in rows} == PLANTED
+    assert [row["rank"] for row in rows] == ["1", "2", "3"]
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores)
+    assert all(float(row["suggested_score"]) > 0.5 for row in rows)
+    assert all(row["label"] == row["clip"].split("/")[0] for row in rows)
+    assert result.agreement == pytest.approx(0.9)
+    assert result.wrong_share == pytest.approx(0.1, abs=0.03)
+    everything = rows_of(tmp_path / "run" / "scores.csv")
+    assert len(everything) == 30
+    assert {row["clip"] for row in everything if row["suspect"] == "yes"} == set(PLANTED)
+    assert sum(float(everything[0][kind]) for kind in KINDS) == pytest.approx(1, abs=1e-4)
+    text = result.summary()
+    assert "3 clips look wrongly labelled" in text
+    assert "hiss/moved-2.wav: hiss, sounds like hum" in text
+
+
+def test_the_page_plays_the_suspects(wrong: Path, tmp_path: Path) -> None:
+    result = suspects(options_for(wrong, tmp_path / "run", players=2))
+    page = result.report.read_text()
+    assert page.count("<audio") == 2
+    assert "3 of 30 clips look wrongly labelled" in page
+    assert "sounds like" in page
+    for place in PLANTED:
+        assert place in page
+    table = rows_of(tmp_path / "run" / "tables" / "classes.csv")
+    assert [row["suspects"] for row in table] == ["1", "1", "1"]
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["notes"]["n_suspects"] == 3
+
+
+def test_a_network_can_judge_with_a_loss_that_believes_less(wrong: Path, tmp_path: Path) -> None:
+    options = options_for(
+        wrong,
+        tmp_path / "run",
+        model=NOTATION,
+        fit=QUICK,
+        validation=0,
+        folds=2,
+        loss=LossOptions("lq"),
+    )
+    result = suspects(options)
+    assert len({row["clip"] for row in rows_of(result.table)} & set(PLANTED)) >= 2
+    assert result.n_folds == 2
+    assert not (tmp_path / "run" / "training").exists()
+
+
+def test_the_list_is_as_long_as_asked_for(wrong: Path, tmp_path: Path) -> None:
+    result = suspects(options_for(wrong, tmp_path / "run", most=5, ranking="margin"))
+    rows = rows_of(result.table)
+    assert len(rows) == 5
+    assert {row["clip"] for row in rows[:3]} == set(PLANTED)
+
+
+def test_the_same_again_gives_the_same_and_judges_nothing_anew(
+    wrong: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = options_for(wrong, tmp_path / "run", repeats=2)
+    first = suspects(options)
+    text = first.table.read_text()
+    monkeypatch.setattr("semisonic.classifier.out_of_fold.learn_and_score", lambda *_, **__: 1 / 0)
+    assert suspects(options).table.read_text() == text
+
+
+def test_corrected_labels_need_another_run_folder(wrong: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(wrong, data)
+    table = data / "labels.csv"
+    lines = [f"{p.parent.name}/{p.name},{p.parent.name}" for p in sorted(data.glob("*/*.wav"))]
+    table.write_text("\n".join(["file,label", *lines]) + "\n")
+    suspects(options_for(table, tmp_path / "run"))
+    text = table.read_text()
+    for place, kind in PLANTED.items():
+        text = text.replace(f"{place},{place.split('/')[0]}", f"{place},{kind}")
+    table.write_text(text)
+    with pytest.raises(DataError, match="choose another folder"):
+        suspects(options_for(table, tmp_path / "run"))
+    result = suspects(options_for(table, tmp_path / "second"))
+    assert not len(result.listed)
+    assert result.agreement == 1.0
+    assert "None of 30 clips looks wrongly labelled" in result.report.read_text()
+
+
+def test_several_labels_a_clip(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lines = ["file,label"]
+    for number in range(40):
+        chosen = sorted(rng.choice(KINDS, size=1 + number % 2, replace=False))
+        wave = sum(sound(kind, 700 + number) for kind in chosen)
+        sf.write(tmp_path / f"{number:02d}.wav", wave / 2, RATE, subtype="FLOAT")
+        said = {4: ["hiss", "hum", "sweep"], 7: chosen[:1]}.get(number, chosen)
+        lines.append(f"{number:02d}.wav,{';'.join(said)}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    result = suspects(options_for(tmp_path / "labels.csv", tmp_path / "run"))
+    rows = {row["clip"]: row for row in rows_of(result.table)}
+    assert {"04.wav", "07.wav"} <= set(rows)
+    assert len(rows) < 8
+    assert rows["04.wav"]["label"] == "hiss;hum;sweep"
+    assert set(rows["04.wav"]["suggested"].split(";")) < {"hiss", "hum", "sweep"}
+    page = result.report.read_text()
+    assert "perhaps forgotten" in page
+    assert "answers" in result.summary()
+
+
+def test_files_that_cannot_be_read_are_listed(wrong: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(wrong, data)
+    (data / "hum" / "bad.wav").write_text("no sound")
+    result = suspects(options_for(data, tmp_path / "run"))
+    assert [name for name, _ in result.failures] == ["hum/bad.wav"]
+    assert len(result.clips) == 30
+    assert "1 clip could not be read" in result.summary()
+
+
+def test_a_judge_that_knows_nothing_says_so(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        place = tmp_path / "data" / KINDS[number % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        sf.write(place / f"{number}.wav", rng.normal(0, 0.1, 4000), RATE)
+    result = suspects(options_for(tmp_path / "data", tmp_path / "run"))
+    assert result.agreement < 0.6
+    assert "The judge agrees with only" in result.report.read_text()
+    assert "The judge agrees with only" in result.summary()
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "text"),
+    [
+        ({"rule": "confidant"}, OptionError, "did you mean 'confident'"),
+        ({"folds": 1}, OptionError, "at least 2"),
+        ({"data": None}, OptionError, "option 'data' is missing"),
+    ],
+)
+def test_wrong_options_are_named(
+    wrong: Path, tmp_path: Path, more: dict[str, object], error: type[Exception], text: str
+) -> None:
+    arguments = {"data": wrong, "output": tmp_path / "run", "mel": MEL, "workers": 1} | more
+    with pytest.raises(error, match=text):
+        suspects(SuspectsOptions(**arguments))  # type: ignore[arg-type]
+
+
+def test_one_class_or_no_labels_are_refused(pool: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        suspects(options_for(pool, tmp_path / "a"))
+    one = tmp_path / "one"
+    shutil.copytree(pool, one / "hum")
+    with pytest.raises(DataError, match="found 1 class, expected at least 2"):
+        suspects(options_for(one, tmp_path / "b", labels="folders"))
+
+
+def test_the_choices_are_those_of_the_evaluation() -> None:
+    assert set(options_module.RULES) == set(evaluation_suspects.RULES)
+    assert set(options_module.RANKINGS) == set(evaluation_suspects.RANKINGS)

@@ -1,0 +1,132 @@
+"""Thresholds, gaps and ends, against a plain search over the whole recording."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semisonic.classifier.detection.frame_scores import Average, Grid
+from semisonic.classifier.events import LOW, EventRules, EventTracker
+from semisonic.core.errors import OptionError
+
+Event = tuple[int, int, float]
+
+
+def plain(
+    scores: np.ndarray, threshold: float, edge: float, gap: int, shortest: int
+) -> list[Event]:
+    """All at once, frame by frame."""
+    runs: list[list[int]] = []
+    for i, score in enumerate(scores):
+        if score >= LOW * threshold:
+            if runs and runs[-1][1] == i:
+                runs[-1][1] = i + 1
+            else:
+                runs.append([i, i + 1])
+    runs = [run for run in runs if scores[slice(*run)].max() >= threshold]
+    joined: list[list[int]] = []
+    for run in runs:
+        if joined and run[0] - joined[-1][1] <= gap:
+            joined[-1][1] = run[1]
+        else:
+            joined.append(run)
+    found = []
+    for a, b in joined:
+        top = scores[a:b].max()
+        while scores[a] < edge * top:
+            a += 1
+        while scores[b - 1] < edge * top:
+            b -= 1
+        if b - a >= shortest:
+            found.append((a, b, float(top)))
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.7, 1.0]), max_size=60),
+    st.lists(st.integers(0, 60), max_size=6),
+    st.sampled_from([0.2, 0.5, 0.7]),
+    st.sampled_from([0.1, 0.6, 1.0]),
+    st.integers(0, 5),
+    st.integers(1, 4),
+)
+def test_parts_of_any_size_give_what_the_whole_gives(
+    values: list[float], cuts: list[int], threshold: float, edge: float, gap: int, shortest: int
+) -> None:
+    scores = np.array(values)
+    table = np.zeros((len(scores), 5))
+    table[:, 4] = scores
+    rules = EventRules((1, 4), ("a", "b"), np.full(2, threshold), edge, gap, shortest, 1.0)
+    tracker = EventTracker(rules)
+    found = []
+    for part in np.split(table, sorted(cuts)):
+        found += tracker.push(part)
+        for one in tracker.open():
+            assert one.score >= threshold
+            assert not found or one.first >= found[-1].last
+    found += tracker.finish()
+    assert [(f.first, f.last, f.score) for f in found if not f.is_short] == plain(
+        scores, threshold, edge, gap, shortest
+    )
+    for one in found:
+        assert one.column == 4
+        assert one.mean == pytest.approx(scores[one.first : one.last].mean())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 400),
+    st.integers(2, 50),
+    st.integers(1, 5),
+    st.integers(1, 8),
+    st.integers(1, 60),
+)
+def test_every_frame_of_every_part_is_heard_by_all_windows_that_touch_it(
+    n_samples: int, n_window: int, n_frame: int, per_hop: int, part_frames: int
+) -> None:
+    from semisonic.classifier.windows import cut_stream
+
+    if n_frame * per_hop > n_window:
+        return
+    grid = Grid(1, n_window, n_frame * per_hop, n_frame)
+    wave = np.arange(n_samples, dtype=np.float32)
+    whole = Average(grid, 1)
+    for start, window in cut_stream([wave], n_window, grid.n_hop):
+        whole.add(start, start + len(window), np.array([float(start)]))
+    expected = whole.take()
+    joined = []
+    total = grid.n_frames(n_samples)
+    size = part_frames * per_hop
+    for number, first in enumerate(range(0, total, size)):
+        part = grid._part(number, first, min(first + size, total), n_samples)
+        average = Average(grid, 1, part=part)
+        for start, window in cut_stream([wave[part.start : part.end]], n_window, grid.n_hop):
+            begin = part.start + start
+            average.add(begin, begin + len(window), np.array([float(begin)]))
+        joined.append(average.take())
+    np.testing.assert_allclose(np.concatenate(joined), expected)
+    stream, taken = Average(grid, 1), []
+    for start, window in cut_stream([wave], n_window, grid.n_hop):
+        stream.add(start, start + len(window), np.array([float(start)]))
+        taken.append(stream.take(stream.frame_of(start)))
+    np.testing.assert_allclose(np.concatenate([*taken, stream.take()]), expected)
+
+
+def test_points_within_a_window_are_joined_by_lines() -> None:
+    grid = Grid.of(100, 400, 1.0, 10)
+    average = Average(grid, 1, np.array([0.5, 1.5, 2.5, 3.5]))
+    average.add(0.0, 4.0, np.array([[0.0], [1.0], [0.0], [1.0]]))
+    mean = average.take()[:, 0]
+    assert mean[:5] == pytest.approx(np.zeros(5))
+    assert mean[9] == pytest.approx(0.45)
+    assert mean[14:16] == pytest.approx([0.95, 0.95])
+    assert mean[-1] == 1.0
+
+
+def test_a_hop_that_cannot_be() -> None:
+    for hop in (4.1, 0.001):
+        with pytest.raises(OptionError, match="option 'hop'"):
+            Grid.of(100, 400, hop, 10)

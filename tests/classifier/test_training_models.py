@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK, QUICK_PRETRAIN, sound
+
+from semisonic.classifier.prepare import prepare_waves
+from semisonic.classifier.pretraining import PretrainOutcome, PretrainSettings, pretrain_encoder
+from semisonic.classifier.scoring import score_rows
+from semisonic.classifier.training import (
+    TrainOutcome,
+    TrainSettings,
+    train_model,
+    validation_metrics,
+)
+from semisonic.core.errors import DataError, ModelError
+from semisonic.data.clips import Clips
+from semisonic.features.options import MelOptions
+from semisonic.models.sound_model import build
+from semisonic.training.options import FitOptions
+
+SETTINGS = TrainSettings(NOTATION, fit=QUICK)
+TARGET = np.arange(30) % 3
+
+
+@pytest.fixture(scope="module")
+def features() -> np.ndarray:
+    waves = [sound(KINDS[i % 3], i) for i in range(30)]
+    clips = Clips.from_rows(".", [{"file": f"{i:02d}"} for i in range(30)])
+    return np.asarray(prepare_waves(clips, waves, MEL).features)
+
+
+@pytest.fixture(scope="module")
+def pretrained(features: np.ndarray) -> PretrainOutcome:
+    settings = PretrainSettings(NOTATION, "unpool", fit=QUICK_PRETRAIN)
+    return pretrain_encoder(features, np.arange(24), np.arange(24, 30), settings, mel=MEL, seed=0)
+
+
+def run(features: np.ndarray, settings: TrainSettings = SETTINGS, **more: object) -> TrainOutcome:
+    arguments: dict[str, object] = {"mel": MEL, "classes": KINDS, "seed": 0, "target": TARGET}
+    arguments |= {"rows_train": np.arange(18), "rows_validation": np.arange(18, 24)} | more
+    return train_model(features, settings=settings, **arguments)  # type: ignore[arg-type]
+
+
+def test_it_learns_what_is_easy(features: np.ndarray) -> None:
+    outcome = run(features)
+    scores = score_rows(outcome.model, features, np.arange(24, 30))
+    assert (scores.argmax(axis=1) == TARGET[24:30]).all()
+    assert outcome.model.classes == KINDS
+    assert not outcome.model.training
+    assert {"loss", "accuracy", "val_accuracy", "val_loss", "val_choice"} <= set(outcome.history[0])
+
+
+def test_the_weights_are_those_of_the_best_epoch(features: np.ndarray) -> None:
+    outcome = run(features)
+    best = outcome.history[outcome.best_epoch - 1]
+    assert best["val_choice"] == max(row["val_choice"] for row in outcome.history)
+    rows = np.arange(18, 24)
+    found = validation_metrics(TARGET[rows], score_rows(outcome.model, features, rows))
+    assert found["loss"] == pytest.approx(best["val_loss"], rel=1e-4)
+
+
+def test_the_same_seed_gives_the_same_weights(features: np.ndarray) -> None:
+    a, b = (run(features).model.state_dict() for _ in range(2))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_without_validation_all_epochs_are_run(features: np.ndarray) -> None:
+    fit = replace(QUICK, epochs=3, patience=1)
+    outcome = run(features, replace(SETTINGS, fit=fit), rows_validation=[])
+    assert outcome.best_epoch == len(outcome.history) == 3
+
+
+def test_statistics_come_from_the_training_rows_only(features: np.ndarray) -> None:
+    fit = replace(QUICK, epochs=1)
+    outcome = run(features, replace(SETTINGS, fit=fit))
+    mean = float(outcome.model.frontend.standardize.mean)
+    assert mean == pytest.approx(float(features[:18].astype(np.float64).mean()), abs=1e-3)
+
+
+def test_arms_differ_in_the_encoder_and_its_statistics_alone(
+    features: np.ndarray, pretrained: PretrainOutcome
+) -> None:
+    fit = FitOptions(epochs=1, learning_rate=0.0, **PLAIN)
+    settings = replace(SETTINGS, fit=fit)
+    control = run(features, settings).model.state_dict()
+    treated = run(features, settings, start=pretrained.network).model.state_dict()
+    differing = {name for name in control if not torch.equal(control[name], treated[name])}
+    assert differing
+    assert all(name.startswith(("encoder.", "frontend.standardize.")) for name in differing)
+    encoder = pretrained.network.encoder.state_dict()
+    assert all(torch.equal(treated[f"encoder.{name}"], encoder[name]) for name in encoder)
+    assert float(treated["frontend.standardize.mean"]) == float(pretrained.standardize.mean)
+
+
+def test_both_arms_can_have_the_same_statistics(
+    features: np.ndarray, pretrained: PretrainOutcome
+) -> None:
+    settings = replace(SETTINGS, fit=replace(QUICK, epochs=1))
+    outcome = run(features, settings, standardize=pretrained.standardize)
+    assert float(outcome.model.frontend.standardize.std) == float(pretrained.standardize.std)
+
+
+def test_training_leaves_the_pre_trained_encoder_as_it_was(
+    features: np.ndarray, pretrained: PretrainOutcome
+) -> None:
+    before = {k: v.clone() for k, v in pretrained.network.state_dict().items()}
+    run(features, start=pretrained.network)
+    after = pretrained.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_encoder_that_does_not_fit_is_refused(
+    features: np.ndarray, pretrained: PretrainOutcome
+) -> None:
+    with pytest.raises(ModelError, match="does not fit"):
+        run(features, replace(SETTINGS, model="(4)3c-2p-8fcr"), start=pretrained.network)
+    other = MelOptions(**{**MEL.__dict__, "fmin_hz": 100.0})
+    with pytest.raises(ModelError, match="fmin_hz"):
+        run(features, mel=other, start=pretrained.network)
+
+
+def test_several_labels_a_clip(features: np.ndarray) -> None:
+    target = np.zeros((30, 3), np.float32)
+    target[np.arange(30), TARGET] = 1
+    target[::5, 0] = 1
+    outcome = run(features, target=target)
+    assert outcome.model.multi_label
+    scores = score_rows(outcome.model, features, np.arange(18))
+    assert np.mean((scores > 0.5) == target[:18]) > 0.9
+    assert {"val_lwlrap", "val_map", "val_loss"} <= set(outcome.history[0])
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"rows_train": []}, "no labelled clips"),
+        ({"target": TARGET - 1}, "class numbers -1"),
+        ({"rows_validation": [3]}, "both learnt from and validated"),
+        ({"target": np.zeros((30, 2), np.float32)}, "shape"),
+    ],
+)
+def test_wrong_rows_are_refused(features: np.ndarray, more: dict[str, object], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        run(features, **more)
+
+
+def test_equal_accuracies_are_told_apart_by_the_loss() -> None:
+    target = np.array([0, 1, 1, 0])
+    sure = np.array([[0.9, 0.1], [0.1, 0.9], [0.6, 0.4], [0.9, 0.1]])
+    unsure = np.array([[0.6, 0.4], [0.4, 0.6], [0.6, 0.4], [0.6, 0.4]])
+    right = np.array([[0.51, 0.49], [0.49, 0.51], [0.49, 0.51], [0.51, 0.49]])
+    choice = [validation_metrics(target, scores)["choice"] for scores in (right, sure, unsure)]
+    assert choice == sorted(choice, reverse=True)
+    assert choice[0] > choice[1] > choice[2]
+
+
+def test_a_checkpoint_of_a_finished_training_is_used(features: np.ndarray, tmp_path: Path) -> None:
+    first = run(features, folder=tmp_path)
+    again = run(features, folder=tmp_path)
+    assert first.history == again.history
+    a, b = first.model.state_dict(), again.model.state_dict()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_statistics_must_have_been_fitted(features: np.ndarray) -> None:
+    model = build(NOTATION, MEL, KINDS)
+    with pytest.raises(ModelError, match="never fitted"):
+        run(features, standardize=model.frontend.standardize)

@@ -1,0 +1,170 @@
+"""An official test part, and labels that nobody checked: from the folder to the report."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+from tiny_sounds import KINDS, MEL, NOTATION, QUICK, RATE, sound
+
+from semisonic.classifier.evaluate import evaluate
+from semisonic.classifier.options import EvaluateOptions, TrainOptions
+from semisonic.classifier.train import train
+from semisonic.cli.main import main
+from semisonic.core import progress
+from semisonic.core.errors import DataError, OptionError
+from semisonic.data.clips import certain_labels
+from semisonic.data.datasets.load import load_clips
+
+
+@pytest.fixture(scope="module")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recordings laid out as FSDKaggle2018, half of the training labels verified."""
+    root = tmp_path_factory.mktemp("FSDKaggle2018")
+    tables = {"train": ["fname,label,manually_verified"], "test": ["fname,label,usage"]}
+    for part, n in (("train", 8), ("test", 3)):
+        folder = root / f"FSDKaggle2018.audio_{part}"
+        folder.mkdir()
+        for k, kind in enumerate(KINDS):
+            for i in range(n):
+                name = f"{k}{i}.wav"
+                sf.write(
+                    folder / name, sound(kind, 100 * k + i + (50 if part == "test" else 0)), RATE
+                )
+                flag = str(i % 2) if part == "train" else "Private"
+                tables[part].append(f"{name},{kind},{flag}")
+    meta = root / "FSDKaggle2018.meta"
+    meta.mkdir()
+    (meta / "train_post_competition.csv").write_text("\n".join(tables["train"]))
+    test = meta / "test_post_competition_scoring_clips.csv"
+    test.write_text("\n".join(tables["test"]))
+    return root
+
+
+def test_the_official_test_part_is_kept_apart_and_scored(tagged: Path, tmp_path: Path) -> None:
+    options = TrainOptions(
+        method="supervised",
+        data=tagged,
+        output=tmp_path / "train",
+        model=NOTATION,
+        mel=MEL,
+        fit=QUICK,
+        device="cpu",
+        test_fold=1,
+        validation=0.3,
+    )
+    done = train(options)
+    with (tmp_path / "train" / "budget.csv").open() as stream:
+        part_of = {row["clip"]: row["part"] for row in csv.DictReader(stream)}
+    clips = load_clips(tagged)
+    certain = dict(zip(clips.ids, clips.is_certain.tolist(), strict=True))
+    assert set(part_of) == {name for name in clips.ids if "audio_train" in name}
+    held = [name for name, part in part_of.items() if part == "validation"]
+    assert held
+    assert all(certain[name] for name in held)
+    assert len(done.selection.test) == 9
+    found = evaluate(
+        EvaluateOptions(
+            model=tmp_path / "train",
+            data=tagged,
+            output=tmp_path / "test",
+            fold=1,
+            bootstrap=100,
+            device="cpu",
+        )
+    )
+    assert len(found.measurement.clips) == 9
+    with pytest.raises(DataError, match="these clips are no test"):
+        evaluate(EvaluateOptions(model=tmp_path / "train", data=tagged, output=tmp_path / "all"))
+
+
+def test_an_evaluation_leaves_uncertain_labels_out(
+    tagged: Path, trained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = evaluate(
+        EvaluateOptions(
+            model=trained,
+            data=tagged,
+            output=tmp_path / "all",
+            bootstrap=100,
+            device="cpu",
+            allow_seen=True,
+        )
+    )
+    assert len(found.measurement.clips) == 12 + 9
+    assert "12 clips left out: nobody checked their labels" in caplog.text
+
+
+def test_a_table_of_uncertain_labels_is_no_measure(tagged: Path) -> None:
+    clips = load_clips(tagged)
+    assert len(certain_labels(clips)) == 12 + 9
+    with pytest.raises(DataError, match="nobody checked the labels of its 12 clips"):
+        certain_labels(clips[~clips.is_certain], "an evaluation")
+
+
+def test_info_counts_them(tagged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        assert main(["data", "info", str(tagged)]) == 0
+    finally:
+        progress.show(False)
+    said = capsys.readouterr()
+    assert "21 checked, 12 uncertain" in said.out
+    header = next(line for line in said.out.splitlines() if line.startswith("class "))
+    assert header.split() == [
+        "class",
+        "clips",
+        "recordings",
+        "uncertain",
+        "no",
+        "fold",
+        "fold",
+        "1",
+    ]
+    assert said.out.splitlines()[-1].split()[1:] == ["11", "11", "4", "8", "3"]
+    assert "9 test clips (9 with checked labels, 0 with uncertain ones), fold 1" in said.err
+
+
+def learned(tagged: Path, output: Path, **changes: object) -> dict:
+    options = TrainOptions(
+        **{
+            "method": "supervised",
+            "data": tagged,
+            "output": output,
+            "model": NOTATION,
+            "mel": MEL,
+            "fit": QUICK,
+            "device": "cpu",
+            "validation": 0.3,
+            "test_fold": 1,
+        }
+        | changes
+    )
+    done = train(options)
+    return {name: value.numpy() for name, value in done.outcome.model.state_dict().items()}
+
+
+def test_unchecked_labels_may_count_less_or_have_a_loss_of_their_own(
+    tagged: Path, tmp_path: Path
+) -> None:
+    plain = learned(tagged, tmp_path / "plain")
+    less = learned(tagged, tmp_path / "less", noisy_weight=0.2)
+    soft = learned(tagged, tmp_path / "soft", noisy_loss="bootstrap")
+    name = next(name for name in plain if name.startswith("head"))
+    for one, other in ((plain, less), (plain, soft), (less, soft)):
+        assert abs(one[name] - other[name]).max() > 1e-6
+
+
+def test_options_for_unchecked_labels_need_some(tagged: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="0 with unchecked"):
+        learned(tagged, tmp_path / "x", labels="fsdkaggle2018-verified", noisy_weight=0.5)
+    with pytest.raises(OptionError, match="no place for labels"):
+        learned(
+            tagged,
+            tmp_path / "y",
+            method="probe",
+            objective="none",
+            noisy_weight=0.5,
+            fit=TrainOptions().fit,
+        )

@@ -1,0 +1,82 @@
+"""What the workers of the tests do; they import this file."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from semisonic.core.errors import AudioError, DataError
+
+
+def make_sleeper(log: Path, seconds: float) -> Callable[[int], tuple[int, bytes]]:
+    """Gives back its number and much to carry, and leaves a line when it begins."""
+
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
+
+    def sleep(number: int) -> tuple[int, bytes]:
+        with log.open("a") as stream:
+            stream.write(f"{number} {node}\n")
+        time.sleep(seconds)
+        return number, bytes(300_000)
+
+    return sleep
+
+
+def make_patient(log: Path) -> Callable[[float], None]:
+    """Sleeps for some seconds, and leaves a line when it begins and one when it ends."""
+
+    def sleep(seconds: float) -> None:
+        note(f"begun {seconds:g}")
+        try:
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:  # an interrupt is noticed between two steps
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            note(f"interrupted {seconds:g}")
+            raise
+        note(f"ended {seconds:g}")
+
+    def note(line: str) -> None:
+        with log.open("a") as stream:
+            stream.write(line + "\n")
+
+    return sleep
+
+
+def make_failing() -> Callable[[str], None]:
+    return fail
+
+
+def fail(how: str) -> None:
+    if how == "ours":
+        raise DataError("the table is wrong")
+    if how == "sound":
+        raise AudioError("a.wav", "empty", "Record it again")
+    if how == "bug":
+        raise ZeroDivisionError("on purpose")
+    os._exit(9)
+
+
+def add_ranks() -> int:
+    """The sum of the numbers of all processes."""
+    import torch
+    from torch import distributed
+
+    from semisonic.training.devices import join
+
+    world = join(torch.device("cpu"))
+    total = torch.tensor(float(world.rank))
+    distributed.all_reduce(total)
+    return int(total)
+
+
+def die_once(mark: Path) -> int:
+    """The second process ends without a word, the first time, while the first waits for it."""
+    if os.environ["RANK"] == "1" and not mark.exists():
+        mark.touch()
+        os._exit(9)
+    return add_ranks()

@@ -1,0 +1,145 @@
+"""The rules that hold for every engine, with calls that finish in an order of our choice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semisonic.cli.main import main
+from semisonic.core.errors import OptionError
+from semisonic.core.parallel import (
+    LOCAL_ENGINE,
+    EngineOptions,
+    Task,
+    in_any_order,
+    in_order,
+    open_engine,
+    run_graph,
+)
+
+
+class Slow:
+    """Calls that give the number they are given; those under way finish as ``choices`` say."""
+
+    def __init__(self, room: int, choices: list[int]) -> None:
+        self.room, self.choices = room, choices
+        self.running: list[int] = []
+        self.most = 0
+
+    def __enter__(self) -> Slow:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, task: int) -> int:
+        self.running.append(task)
+        self.most = max(self.most, len(self.running))
+        return task
+
+    def wait(self, tickets: Collection[int]) -> list[int]:
+        there = sorted(tickets)
+        return [there[(self.choices.pop() if self.choices else 0) % len(there)]]
+
+    def result(self, ticket: int) -> int:
+        self.running.remove(ticket)
+        return ticket
+
+
+@given(st.integers(0, 30), st.integers(1, 5), st.lists(st.integers(0, 9), max_size=40))
+def test_every_task_gives_one_result_and_few_are_under_way(
+    n: int, room: int, choices: list[int]
+) -> None:
+    taken = 0
+
+    def tasks() -> Iterator[int]:
+        nonlocal taken
+        for one in range(n):
+            taken += 1
+            yield one
+
+    calls = Slow(room, list(choices))
+    assert sorted(in_any_order(calls, range(n))) == list(range(n))
+    assert calls.most <= room
+    calls = Slow(room, list(choices))
+    for done, found in enumerate(in_order(calls, tasks())):
+        assert found == done
+        assert taken <= done + room + 1
+    assert taken == n
+
+
+def test_what_is_finished_beside_an_error_is_not_lost() -> None:
+    class Together(Slow):
+        def wait(self, tickets: Collection[int]) -> list[int]:
+            return sorted(tickets)
+
+        def result(self, ticket: int) -> int:
+            if ticket == 4:
+                raise ZeroDivisionError
+            return super().result(ticket)
+
+    found: list[int] = []
+    results = in_any_order(Together(4, []), range(100))
+    with pytest.raises(ZeroDivisionError):
+        found.extend(results)  # which keeps what came before the error
+    assert found == [0, 1, 2, 3, 5, 6, 7]
+
+
+def test_a_function_is_made_once_in_each_thread() -> None:
+    made = []
+
+    def make():
+        made.append(1)
+        return lambda x: x + 1
+
+    with LOCAL_ENGINE.calls(make, workers=2) as calls:
+        assert list(in_order(calls, range(100))) == list(range(1, 101))
+    assert len(made) <= 2
+
+
+def note(log: Path, name: str) -> None:
+    with log.open("a") as stream:
+        stream.write(name)
+
+
+def test_a_graph_in_this_process(tmp_path: Path) -> None:
+    log, seen = tmp_path / "log", []
+    tasks = [Task("b", note, (log, "b"), ("a",)), Task("a", note, (log, "a"), ("done",))]
+    with LOCAL_ENGINE.tasks(note, (log, "start "), workers=1) as calls:
+        run_graph(calls, tasks, lambda: seen.append(log.read_text()))
+    assert seen == ["start a", "start ab"]
+
+
+def test_an_address_without_ray_is_refused() -> None:
+    with (
+        pytest.raises(OptionError, match="add --engine ray"),
+        open_engine(EngineOptions(address="auto")),
+    ):
+        pass
+
+
+def test_without_ray_the_command_says_what_to_install(
+    model: Path,
+    sounds: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["detect", str(model), str(sounds), "-o", str(tmp_path), "--engine", "ray"]) == 2
+    assert "pip install 'semisonic[cluster]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_an_address_where_nobody_answers_is_wrong_use(
+    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    pytest.importorskip("ray")
+    more = ["--engine", "ray", "--address", address]
+    assert main(["detect", str(model), str(sounds), "-o", str(tmp_path), *more]) == 2
+    assert f"no Ray cluster answers at '{address}'" in capsys.readouterr().err

@@ -1,0 +1,171 @@
+"""The verbs on a Ray cluster give what they give on one machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+
+from semisonic.cli.main import main
+from semisonic.core.seeds import generator
+
+pytestmark = pytest.mark.slow
+RATE = 8000
+
+RECIPE = """
+title = "tiny"
+question = "?"
+validation = 0.0
+[[budgets]]
+labels_per_class = 2
+draws = 2
+[setting]
+model = "(4)3c-2p-(4)3c-2p-8fc"
+[setting.mel]
+sample_rate = 8000
+duration = 0.5
+n_fft = 256
+hop_length = 128
+n_mels = 16
+[setting.pretrain]
+epochs = 1
+precision = "fp32"
+channels_last = "off"
+[setting.train]
+epochs = 2
+precision = "fp32"
+channels_last = "off"
+[[settings]]
+name = "un-pooling"
+"""
+
+
+@pytest.fixture
+def on(cluster: str) -> list[str]:
+    return ["--engine", "ray", "--address", cluster, "-q"]
+
+
+def test_detect(model: Path, sounds: Path, tmp_path: Path, on: list[str]) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    command = ["detect", str(model), str(sounds), "--threshold", "0.2", "--device", "cpu", "-o"]
+    assert main([*command, str(here), "-q"]) == 3
+    assert main([*command, str(there), *on]) == 3
+    table = (here / "events.csv").read_bytes()
+    assert table.count(b"\n") > 10
+    assert (there / "events.csv").read_bytes() == table
+    assert (there / "bad_files.csv").read_bytes() == (here / "bad_files.csv").read_bytes()
+    assert (there / "scores" / "scores.bin").read_bytes() == (
+        here / "scores" / "scores.bin"
+    ).read_bytes()
+    # The engine is no part of the run: the same folder goes on here, and hears nothing again.
+    before = (there / "scores" / "scores.bin").stat().st_mtime_ns
+    assert main([*command, str(there), "-q", "--merge-gap", "5"]) == 3
+    assert (there / "scores" / "scores.bin").stat().st_mtime_ns == before
+
+
+def _content(index: Path) -> tuple[bytes, bytes, bytes]:
+    names = ("embeddings.npy", "index.csv", "bad_files.csv")
+    return tuple((index / name).read_bytes() for name in names)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("per", ["window", "clip"])
+def test_embed(
+    model: Path,
+    sounds: Path,
+    tmp_path: Path,
+    on: list[str],
+    per: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from semisonic.labeling import embed as build
+
+    monkeypatch.setattr(build, "GROUP_CLIPS", 3)
+    monkeypatch.chdir(tmp_path)  # relative paths mean the same there
+    command = ["embed", str(model), str(sounds), "--per", per, "--device", "cpu", "-o"]
+    assert main([*command, "here", "-q"]) == 3
+    assert main([*command, "there", *on]) == 3
+    assert _content(Path("there")) == _content(Path("here"))
+    assert b"bad.wav" in _content(Path("there"))[2]
+    assert len(np.load("there/embeddings.npy")) >= 14
+
+
+def test_stores(sounds: Path, tmp_path: Path, cluster: str, on: list[str]) -> None:
+    """Made by the command, and opened by name with both engines."""
+    from semisonic.classifier.prepare import prepare
+    from semisonic.core.parallel import LOCAL_ENGINE, EngineOptions, open_engine
+    from semisonic.data.datasets.load import load_clips
+    from semisonic.data.feature_store import FeatureStore
+    from semisonic.data.sample_store import SampleStore
+    from semisonic.features.options import MelOptions
+
+    command = ["data", "build", str(sounds), "--sample-rate", str(RATE), "-o"]
+    assert main([*command, str(tmp_path / "here"), "-q"]) == 3
+    assert main([*command, str(tmp_path / "there"), *on]) == 3
+    clips = load_clips(sounds, labels="none")
+    stores = [
+        SampleStore.build(clips, tmp_path / name, sample_rate=RATE) for name in ("here", "there")
+    ]
+    assert all(store.report.n_decoded == 0 for store in stores)
+    assert stores[0].clips.ids == stores[1].clips.ids
+    assert len(stores[0]) == 14
+    for row in range(14):
+        assert stores[0][row].tobytes() == stores[1][row].tobytes()
+        assert stores[0].scale[row] == stores[1].scale[row]
+    mel = MelOptions(sample_rate=RATE, duration=0.5, n_fft=256, hop_length=128, n_mels=16)
+    here = prepare(clips, mel, tmp_path / "cache-here", engine=LOCAL_ENGINE)
+    with open_engine(EngineOptions("ray", cluster)) as engine:
+        there = prepare(clips, mel, tmp_path / "cache-there", engine=engine)
+    assert isinstance(there.features, FeatureStore)
+    assert isinstance(here.features, FeatureStore)
+    assert there.features.clips.ids == here.features.clips.ids
+    assert there.features.array.tobytes() == here.features.array.tobytes()
+    assert len(there.features) > 60
+    assert there.failures == here.failures
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("labelled")
+    time = np.arange(RATE // 2) / RATE
+    lines = ["file,label,group,fold"]
+    for name, pitch in (("low", 300.0), ("high", 2000.0)):
+        for i in range(8):
+            rng = generator(i, "cluster", name)
+            wave = 0.3 * np.sin(2 * np.pi * pitch * (1 + 0.1 * rng.random()) * time)
+            sf.write(folder / f"{name}{i}.wav", wave + rng.normal(0, 0.05, len(time)), RATE)
+            lines.append(f"{name}{i}.wav,{name},{name}-{i // 2},{i // 4 + 1}")
+    (folder / "labelled.csv").write_text("\n".join(lines) + "\n")
+    (folder / "tiny.toml").write_text(RECIPE)
+    return folder
+
+
+def test_run(labelled: Path, tmp_path: Path, on: list[str], doomed: Callable[..., Any]) -> None:
+    """A third of the cluster dies when the first job is done."""
+    command = ["run", str(labelled / "tiny.toml"), "--data", str(labelled / "labelled.csv")]
+    command += ["--device", "cpu", "--no-near-copies", "-o"]
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert main([*command, str(here), "-q", "--workers", "1"]) == 0
+    killer = doomed(lambda _: any(there.glob("jobs/*/job.json")))
+    assert main([*command, str(there), *on]) == 0
+    killer.join(5)
+    assert not killer.is_alive()
+    names = sorted(path.parent.name for path in here.glob("jobs/*/job.json"))
+    assert sorted(path.parent.name for path in there.glob("jobs/*/job.json")) == names
+    for file in sorted(here.glob("jobs/train-*/predictions.csv.gz")):
+        first, second = (pd.read_csv(root / file.relative_to(here)) for root in (here, there))
+        assert first.select_dtypes(exclude="float").equals(second.select_dtypes(exclude="float"))
+        np.testing.assert_allclose(
+            second.select_dtypes("float"), first.select_dtypes("float"), atol=1e-5
+        )
+    run = json.loads((there / "run.json").read_text())
+    assert run["options"]["where"]["engine"] == "ray"
+    # Finished here by the other engine: nothing is trained again.
+    stamps = {path: path.stat().st_mtime_ns for path in there.glob("jobs/*/job.json")}
+    assert main([*command, str(there), "-q"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
