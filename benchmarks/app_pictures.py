@@ -23,7 +23,8 @@ import uvicorn
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from semisonic.labeling import ProjectOptions, start_project
+from semisonic.labeling.options import ProjectOptions
+from semisonic.labeling.start import start_project
 from semisonic.web.application import create_app
 from semisonic.web.options import AppOptions
 from semisonic.web.state import AppState
