@@ -54,8 +54,8 @@ def ask(options: AskOptions, session: Session) -> int | None:
 @pytest.fixture(autouse=True)
 def a_verb_that_does_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     verb = command_from(AskOptions, ask, name="ask", resumes=True)
-    monkeypatch.setitem(sys.modules, "the_verb_ask", SimpleNamespace(command=verb))  # type: ignore[arg-type]
-    monkeypatch.setitem(command_module.VERBS, "ask", ("the_verb_ask", "Ask."))
+    monkeypatch.setitem(sys.modules, "semisonic.cli.the_verb_ask", SimpleNamespace(command=verb))  # type: ignore[arg-type]
+    monkeypatch.setitem(command_module.VERBS, "ask", ("the_verb_ask:command", "Ask."))
     yield
     progress.show(False)
 

@@ -289,7 +289,9 @@ def test_the_word_synth_is_the_embedded_set(
     from semisonic.cli.training_verbs import begin
 
     made: list[Path] = []
-    monkeypatch.setattr(training_verbs.synth, "make", lambda folder, _: made.append(folder))
+    monkeypatch.setattr(
+        "semisonic.cli.training_verbs.make_synth", lambda folder, _: made.append(folder)
+    )
     options = TrainOptions(
         method="supervised",
         data=Path("synth"),

@@ -467,7 +467,7 @@ def predictions_of(
     top: int,
     *,
     windows: bool = False,
-    rule: AnswerRule = AnswerRule(),  # noqa: B008  (frozen)
+    rule: AnswerRule = AnswerRule(),
 ) -> Iterator[Prediction]:
     """The rows for one scored clip: one, or one per window."""
     file, several = str(clips.file[clip.row]), model.multi_label

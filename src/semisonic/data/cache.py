@@ -52,7 +52,7 @@ class Journal:
         self._before = before
         self._waiting: list[str] = []
         self._written_at = time.monotonic()
-        self._file = open(path, "a+b")  # noqa: SIM115  (closed by close)
+        self._file = open(path, "a+b")  # noqa: SIM115
         self._file.truncate(_whole_size(self._file))
 
     def __enter__(self) -> Journal:

@@ -485,7 +485,7 @@ class SampleStore:
         self._open()
 
     def _open(self) -> None:
-        self._file = open(self.path, "rb")  # noqa: SIM115  (lives as long as the store)
+        self._file = open(self.path, "rb")  # noqa: SIM115
         empty = os.fstat(self._file.fileno()).st_size == 0
         mapped = np.empty(0, np.int16) if empty else np.memmap(self._file, np.int16, "r")
         self._data: NDArray[np.int16] = np.asarray(mapped)
