@@ -1,4 +1,4 @@
-"""The verbs about recordings: data info, check, build, labels, mix, preview, get, synth, shards;
+"""The verbs about recordings: data info, check, build, labels, mix, get, synth, shards;
 and scan.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from semisonic.classifier.use_options import PreviewOptions, ScanOptions
+from semisonic.classifier.use_options import ScanOptions
 from semisonic.cli.parser import command_from
 from semisonic.cli.session import Session, Status, table
 from semisonic.core.errors import OptionError
@@ -525,27 +525,6 @@ data_mix_command = command_from(
         "semisonic data mix path/to/labelled -o train --n-folds 5 --fold 1,2,3,4",
     ],
     resumes=True,
-)
-
-
-# ``semisonic data preview``: look at every augmentation of a clip, and listen to it.
-
-
-def preview(options: PreviewOptions, session: Session) -> None:
-    """Draw each augmentation on a real clip, and write it as a page, as pictures and as audio."""
-    from semisonic.classifier.preview import preview as work
-
-    session.say(work(options).summary())
-
-
-data_preview_command = command_from(
-    PreviewOptions,
-    preview,
-    name="preview",
-    examples=[
-        "semisonic data preview bark.wav -o runs/preview",
-        "semisonic data preview path/to/recordings --clip 12 --stretch-max 1.5 --pitch 5",
-    ],
 )
 
 

@@ -40,10 +40,6 @@ DATA_VERBS = {
         "data_verbs:data_mix_command",
         "Mix clips into background: windows to train a detector on.",
     ),
-    "preview": (
-        "data_verbs:data_preview_command",
-        "Look at and listen to every augmentation of a clip.",
-    ),
     "get": ("data_verbs:data_get_command", "Fetch a published data set."),
     "synth": ("data_verbs:data_synth_command", "Make the synthetic data set."),
 }
