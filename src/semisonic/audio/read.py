@@ -317,9 +317,6 @@ def mix(x: NDArray[Any], result: NDArray[np.float32]) -> None:
     result *= scale
 
 
-# A recording, or a part of it, as samples at the rate that is wanted.
-
-
 _SMALLEST_BLOCK = 4096
 
 

@@ -17,11 +17,6 @@ from typing import Any, TypeVar
 
 from semisonic.core.errors import OptionError
 
-# Plugins: modules of the user that register networks and augmentations when they are imported.
-#
-# Only what a person names is imported. Processes that this one starts import the same.
-
-
 T = TypeVar("T")
 _loaded: list[str] = []
 

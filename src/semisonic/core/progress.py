@@ -15,12 +15,6 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-# Progress bars with rate and time left, silent unless an application turns them on.
-#
-# A library must not write on somebody's terminal, so :func:`track` shows nothing until
-# :func:`show` was called, as the command line does.
-
-
 T = TypeVar("T")
 _shown = False
 
@@ -122,9 +116,6 @@ def track(
         for item in items:
             yield item
             shown.update()
-
-
-# How long a piece of work will take, said once its first part was timed.
 
 
 FIRST_SECONDS = 5.0

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-# Numbers and counts as they stand in sentences and tables. A value is rounded once, at the end.
-
 
 MISSING = "–"
 
@@ -68,9 +66,6 @@ def duration_text(seconds: float) -> str:
 def _rounded(value: float, digits: int) -> str:
     text = f"{value:.{digits}f}"
     return text[1:] if text.startswith("-") and float(text) == 0 else text
-
-
-# What verbs give back: a line for the prompt, a text for a terminal, a table for pandas.
 
 
 class Result:
