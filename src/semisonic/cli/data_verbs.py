@@ -18,7 +18,7 @@ from semisonic.core.options import check as options_check
 from semisonic.core.options import option
 from semisonic.core.parallel import EngineOptions, open_engine, workers_option
 from semisonic.core.text import count_text
-from semisonic.data.cache import facts_of
+from semisonic.data.cache import describe_cache
 from semisonic.data.checks import CheckReport, check
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.catalogue import PARTS, SETS
@@ -98,7 +98,7 @@ class DataInfoOptions:
 
 def show_info(options: DataInfoOptions, session: Session) -> Status:
     """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
-    store = facts_of(Path(options.data))
+    store = describe_cache(Path(options.data))
     if store is not None:
         return _show_store(store, options, session)
     clips = load_source(options.data, options.source, session)
