@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from semisonic.core.text import rough_duration
+
 T = TypeVar("T")
 _shown = False
 
@@ -154,16 +156,3 @@ class TimeEstimate:
         whole = seconds / self._n_done * self.total
         if whole >= WORTH_SAYING:
             say(f"{self.what}: about {rough_duration(whole)} for {self.total:,} {self.unit}")
-
-
-def rough_duration(seconds: float) -> str:
-    """A time as people say it: "14 min", "2 h 5 min"."""
-    minutes = max(1, round(seconds / 60))
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def size_text(n_bytes: float) -> str:
-    """Bytes as people say them: "6.5 GB", "120 MB"."""
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"
