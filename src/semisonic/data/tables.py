@@ -45,6 +45,12 @@ class TableRow:
         """The text of a cell; empty for a column that the table does not have."""
         return self.values.get(column, "") if column else ""
 
+    def need(self, column: str) -> str:
+        """The text of a cell; ValueError when it is empty."""
+        if not self[column]:
+            raise ValueError(f"the column '{column}' is empty")
+        return self[column]
+
     def at(self, place: int) -> str:
         """The text of a cell by its place; empty where the row is shorter."""
         return self.cells[place] if place < len(self.cells) else ""
