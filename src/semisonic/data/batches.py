@@ -1,6 +1,4 @@
-"""Batches: which rows at which step, gathered on a device, with features from a store or computed
-when a batch asks for them.
-"""
+"""Batches of rows at each step, from stored features or computed on the device."""
 
 from __future__ import annotations
 
@@ -23,9 +21,6 @@ from semisonic.core.seeds import derive, generator
 from semisonic.data.clips import Clips
 from semisonic.data.feature_store import FeatureStore, Shape
 from semisonic.data.sample_store import SAMPLE_BYTES, SampleStore
-
-# Rows of a large array as one float32 tensor on a device.
-
 
 RESIDENT_BYTES = 2 << 30
 """Bytes of features that may be kept on a device other than the CPU."""
@@ -330,8 +325,7 @@ class Stream:
     features : FeatureStore, InBatch or ndarray, shape (n, channel, mel, frame)
         float16 or float32. Read from the file on a CPU (the system keeps what fits into
         memory). On another device the rows used are kept on the device if they need no
-        more than ``resident_bytes``. Those of an :class:`~semisonic.data.batches.OnTheFlyFeatures` are
-        computed for each batch.
+        more than ``resident_bytes``. :class:`OnTheFlyFeatures` computes them for each batch.
     rows : array of int
         The rows to use.
     batch_size : int

@@ -1,5 +1,8 @@
-"""The clip table: one row a stretch of a recording, with what is known about it; tables joined and
-selected.
+"""The clip table: one row a clip, with what is known about it; tables joined and selected.
+
+``Clips`` never holds audio. It is immutable: every operation gives a new table. Its rows
+are sorted by their identity when a reader makes it, so that nothing downstream can depend
+on the order in which a file system lists its files.
 """
 
 from __future__ import annotations
@@ -22,12 +25,6 @@ from semisonic.core.shards import is_there, size_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# The clip table: one row a stretch of a recording, with what is known about it.
-#
-# ``Clips`` never holds audio. It is immutable: every operation gives a new table. Its rows
-# are sorted by their identity when a reader makes it, so that nothing downstream can depend
-# on the order in which a file system lists its files.
 
 
 LABEL_SEPARATOR = ";"

@@ -29,8 +29,6 @@ from semisonic.data.fingerprints import (
     fingerprint,
 )
 
-# A pair of clips that are the same sound, and what makes a pair.
-
 
 @dataclass(frozen=True)
 class Duplicate:

@@ -1,5 +1,8 @@
-"""The label log: answers of people about stretches of recordings, a line each, and what holds after
-all of them.
+"""The label log: answers of annotators, a line each, and the labels that follow from them.
+
+An answer is one line of JSON. Nothing is ever changed in a log: another opinion is another line,
+and a mistake is taken back by a line that names it. :mod:`semisonic.data.label_log` says what
+holds in the end.
 """
 
 from __future__ import annotations
@@ -27,13 +30,6 @@ from semisonic.data.events import (
     Events,
     clips_from_events,
 )
-
-# Answers of people about stretches of recordings, as a label log keeps them: a line each.
-#
-# An answer is one line of JSON. Nothing is ever changed in a log: another opinion is another line,
-# and a mistake is taken back by a line that names it. :mod:`semisonic.data.label_log` says what
-# holds in the end.
-
 
 HEADER = "semisonic label log"
 FORMAT = 1

@@ -8,8 +8,6 @@ from pathlib import Path
 from semisonic.core.errors import OptionError
 from semisonic.core.options import check, option
 
-# How recordings are packed.
-
 
 @dataclass(frozen=True)
 class ShardOptions:

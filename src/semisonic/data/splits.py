@@ -22,9 +22,6 @@ from semisonic.data.recordings import (
     straddling_groups,
 )
 
-# Folds for a set that has none: by recording, classes and sizes balanced.
-
-
 Rows = NDArray[np.int64]
 
 

@@ -1,5 +1,8 @@
-"""Tables of text: CSV of any program as rows that know their place in the file, numbers and columns
-as people write them.
+"""Tables of text as other programs write them: rows, numbers, and what each column means.
+
+The one reader of tables that people or other programs may have written: in UTF-8, or UTF-16 with
+its mark; separated by comma, semicolon or tab, as the header is. Columns are found by their names
+in one spelling, whatever their order.
 """
 
 from __future__ import annotations
@@ -15,12 +18,6 @@ from pathlib import Path
 
 from semisonic.core.errors import DataError
 from semisonic.core.files import unguarded, write_text
-
-# A table of text: CSV of any program, as rows that know their place in the file.
-#
-# The one reader of tables that people or other programs may have written: in UTF-8, or UTF-16 with
-# its mark; separated by comma, semicolon or tab, as the header is. Columns are found by their names
-# in one spelling, whatever their order.
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""FSDKaggle2018 and FSDKaggle2019, as Zenodo and as Kaggle give them."""
+"""FSDKaggle2018 and FSDKaggle2019, as Zenodo and as Kaggle give them.
+
+Tools that unpack ``NAME.zip`` into a folder ``NAME`` make ``NAME/NAME``; that is found too.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,6 @@ from semisonic.data.datasets.layout import (
     need_rows,
 )
 from semisonic.data.tables import TableFile, TableRow, read_header, read_table
-
-# Where the parts of an FSDKaggle set lie: Zenodo's names, Kaggle's names, unpacked once or twice.
-#
-# Tools that unpack ``NAME.zip`` into a folder ``NAME`` make ``NAME/NAME``; that is found too.
-
 
 _N_SHOWN = 5
 

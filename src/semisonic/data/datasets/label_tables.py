@@ -1,5 +1,10 @@
 """Own data with tables of labels: a CSV table, label files of other tools, or a label log; each
 marked stretch is a clip.
+
+Several labels of a clip are joined with ';' (or another separator), or stand in several rows
+with the same file and times. An empty label means an unlabelled clip. Other tools' column names
+are known (``columns.py``). A row whose ``label_type`` (or ``presence``) is uncertain gives a clip
+of that type. A negative one says what is not heard; it is left out, and a note counts them.
 """
 
 from __future__ import annotations
@@ -32,14 +37,6 @@ from semisonic.data.tables import (
     read_header,
     read_table,
 )
-
-# A CSV table of labels: ``file,label`` and optional ``start_time,end_time,group,fold``.
-#
-# Several labels of a clip are joined with ';' (or another separator), or stand in several rows
-# with the same file and times. An empty label means an unlabelled clip. Other tools' column names
-# are known (``columns.py``). A row whose ``label_type`` (or ``presence``) is uncertain gives a clip
-# of that type. A negative one says what is not heard; it is left out, and a note counts them.
-
 
 PREFERRED = ("labels.csv", "metadata.csv", "meta.csv", "annotations.csv")
 
@@ -339,9 +336,10 @@ def reader(kind: str) -> Callable[[DatasetPath, ReadOptions], Clips]:
         notes = [*found.notes, *(f"{where}: {reason}" for where, reason in found.problems)]
         silent = set(found.recordings) - set(found.events.file.tolist())
         if silent:
+            n = count_text(len(silent), "recording")
             notes.append(
-                f"no clips from {count_text(len(silent), 'recording')} without any event; 'semisonic "
-                "data labels --windows' makes windows without events there"
+                f"no clips from {n} without any event; 'semisonic data labels --windows' makes "
+                "windows without events there"
             )
         notes += scored_note(found.events)
         return clips_from_events(

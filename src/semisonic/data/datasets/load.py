@@ -1,4 +1,4 @@
-"""One function for any data set, on disk or at a URL, which can say why it reads it as it does."""
+"""One function for any data set, which can say why it reads it as it does."""
 
 from __future__ import annotations
 
@@ -30,9 +30,6 @@ from semisonic.data.datasets import shards, urbansound
 from semisonic.data.datasets import urbansound as urbansound_events
 from semisonic.data.datasets.layout import DatasetPath, ReadOptions
 from semisonic.data.recordings import COPIES, known_recordings
-
-# One function for any data set on disk, which can say why it reads it as it does.
-
 
 _log = logging.getLogger(__name__)
 

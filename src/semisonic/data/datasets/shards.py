@@ -1,5 +1,11 @@
-"""Shards: recordings packed into tar files as WebDataset has them, or Parquet tables; packing and
-reading.
+"""Shards: recordings packed into tar files (WebDataset) or Parquet tables.
+
+In a tar file the members of one sample share a name: ``dog-1.wav`` is the recording, and
+``dog-1.json``, ``dog-1.cls`` or ``dog-1.txt`` beside it tells its label. The JSON file holds
+``label`` (a name or a list of names) and, if known, ``group``, ``fold``, ``label_type``; or
+``clips``, a list of such with ``start_time`` and ``end_time``. A number in ``.cls`` is a line,
+from 0, of ``classes.txt`` beside the shards, if that is there. In a Parquet table the columns
+``label`` (or ``labels``), ``group`` and ``fold`` say the same.
 """
 
 from __future__ import annotations
@@ -36,16 +42,6 @@ from semisonic.data.datasets.layout import DatasetPath, ReadOptions
 from semisonic.data.options import ShardOptions
 from semisonic.data.outputs import check_folder
 from semisonic.data.recording_names import known_or_given
-
-# Shards: tar files as WebDataset has them, and Parquet tables with recordings as bytes.
-#
-# In a tar file the members of one sample share a name: ``dog-1.wav`` is the recording, and
-# ``dog-1.json``, ``dog-1.cls`` or ``dog-1.txt`` beside it tells its label. The JSON file holds
-# ``label`` (a name or a list of names) and, if known, ``group``, ``fold``, ``label_type``; or
-# ``clips``, a list of such with ``start_time`` and ``end_time``. A number in ``.cls`` is a line,
-# from 0, of ``classes.txt`` beside the shards, if that is there. In a Parquet table the columns
-# ``label`` (or ``labels``), ``group`` and ``fold`` say the same.
-
 
 CLASSES_FILE = "classes.txt"
 LABEL_SUFFIXES = (".json", ".cls", ".txt")

@@ -1,6 +1,4 @@
-"""From a label file, or a folder of them, to events of recordings: which format it is, and which
-recordings it speaks of.
-"""
+"""Label files to events: which format a file has, and which recordings it speaks of."""
 
 from __future__ import annotations
 
