@@ -303,4 +303,4 @@ def test_noisy_clips_can_be_asked_for_later_and_left_out_again(tmp_path: Path) -
         make_synth(tmp_path / "set", changed(options, n_noisy=n))
         given, _ = load_synth(tmp_path / "set")
         assert (given.label_type == "uncertain").sum() == n
-        assert given.is_certain.sum() == 18
+        assert given.is_verified.sum() == 18

@@ -160,8 +160,8 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     loss : LossOptions or dict
         Loss of labelled sounds.
     objective : str
-        What pre-training asks of the encoder: reconstruction, denoising, masked, layer-wise,
-        byol, vicreg or simclr.
+        What pre-training asks of the encoder: reconstruction, denoising, layer-wise or
+        simclr.
     pretext : PretextOptions or dict
         Options of the objective; ``views`` may be a module or a function of your own, too.
     decoder : str

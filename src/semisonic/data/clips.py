@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash
 from semisonic.core.options import nearest
-from semisonic.core.shards import is_there, size_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -251,7 +250,7 @@ class Clips:
         return np.array([bool(row) for row in self.labels], dtype=np.bool_)
 
     @property
-    def is_certain(self) -> NDArray[np.bool_]:
+    def is_verified(self) -> NDArray[np.bool_]:
         """Which rows carry labels that somebody checked, shape (n,): those to measure by."""
         return np.asarray(self.is_labelled & (self.label_type == POSITIVE), np.bool_)
 
@@ -374,13 +373,13 @@ def without_copies(pool: Clips, of: Clips) -> tuple[Clips, list[str]]:
     """
     by_size: dict[int, list[Path]] = defaultdict(list)
     for path in dict.fromkeys(of.paths):
-        if is_there(path):
-            by_size[size_of(path)].append(path)
+        if os.path.isfile(path):
+            by_size[os.path.getsize(path)].append(path)
     hashes: dict[int, set[str]] = {}
     dropped = []
     for file in dict.fromkeys(pool.file.tolist()):
         path = pool.root / file
-        size = size_of(path) if is_there(path) else -1
+        size = os.path.getsize(path) if os.path.isfile(path) else -1
         if size not in by_size:
             continue
         if size not in hashes:
@@ -417,7 +416,7 @@ def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
     return kept[stays] if len(kept) else kept
 
 
-def certain_labels(clips: Clips, purpose: str = "this") -> Clips:
+def verified_labels(clips: Clips, purpose: str = "this") -> Clips:
     """The table without the clips whose labels nobody checked; unlabelled ones stay.
 
     Raises
@@ -425,8 +424,8 @@ def certain_labels(clips: Clips, purpose: str = "this") -> Clips:
     DataError
         When no checked label is left of those there were.
     """
-    uncertain = clips.is_labelled & ~clips.is_certain
-    if uncertain.any() and not clips.is_certain.any():
+    uncertain = clips.is_labelled & ~clips.is_verified
+    if uncertain.any() and not clips.is_verified.any():
         raise DataError(
             f"'{clips.name}': nobody checked the labels of its {len(clips)} clips (label type "
             f"uncertain), and {purpose} needs checked ones; give another part of the data set"

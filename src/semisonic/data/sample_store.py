@@ -144,7 +144,7 @@ def store_clip(
     AudioError
         If it cannot be read, or is too short to hold a sound.
     """
-    with AudioReader(path, span=None if end_time is None else end_time - start_time) as source:
+    with AudioReader(path) as source:
         rate = source.info.sample_rate
         duration = (source.info.duration if end_time is None else end_time) - start_time
         if duration <= LONG_DURATION:

@@ -156,7 +156,7 @@ class Edition:
         Of the published set, for texts.
     labels_of : callable
         The labels of a row, checked.
-    is_certain : callable
+    is_verified : callable
         Whether somebody checked the labels of a row of a part.
     vocabulary : str
         The table of classes in the meta folder; empty when the set has none.
@@ -166,7 +166,7 @@ class Edition:
     parts: tuple[EditionPart, ...]
     n_classes: int
     labels_of: Callable[[TableFile, TableRow], list[str]]
-    is_certain: Callable[[TableFile, TableRow, EditionPart], bool]
+    is_verified: Callable[[TableFile, TableRow, EditionPart], bool]
     vocabulary: str = ""
 
 
@@ -255,7 +255,7 @@ def _read_part(
             "file": file,
             "labels": edition.labels_of(table, row),
             "group": group,
-            "label_type": POSITIVE if edition.is_certain(table, row, part) else UNCERTAIN,
+            "label_type": POSITIVE if edition.is_verified(table, row, part) else UNCERTAIN,
             "missing": folder is not None and not present,
             "where": table.where(row),
             **fold,
@@ -370,7 +370,7 @@ FSDKAGGLE2018 = Edition(
     ),
     n_classes=41,
     labels_of=_labels_2018,
-    is_certain=_is_verified_2018,
+    is_verified=_is_verified_2018,
 )
 
 
@@ -443,7 +443,7 @@ FSDKAGGLE2019 = Edition(
     ),
     n_classes=80,
     labels_of=_labels_2019,
-    is_certain=_is_verified_2019,
+    is_verified=_is_verified_2019,
     vocabulary="vocabulary.csv",
 )
 
