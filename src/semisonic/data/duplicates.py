@@ -153,7 +153,7 @@ def identical(
     -------
     pairs : list of Duplicate
         Each copy with the first clip of its set.
-    copies_of : dict of Sound to list of Sound
+    copies_of : dict of DecodedSound to list of DecodedSound
         The first clip of each set of identical ones, with its copies, if any.
     """
     paths = [table.paths for table in tables]

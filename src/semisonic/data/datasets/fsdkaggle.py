@@ -190,7 +190,7 @@ def read_edition(
     Parameters
     ----------
     edition : Edition
-    place : Place
+    place : DatasetPath
     options : ReadOptions
     only : callable
         Which clips are kept, by the name of their part and their label type. The test part is

@@ -27,7 +27,7 @@ from semisonic.data.formats.audacity import AUDACITY
 from semisonic.data.formats.format import Format, LabelFile, LabelRow
 from semisonic.data.formats.raven import COMBINED, RAVEN
 from semisonic.data.formats.tables import BIRDNET, KALEIDOSCOPE, LONG, WIDE
-from semisonic.data.label_log import is_log, read_log
+from semisonic.data.label_log import ResolvedLabels, is_log, read_log, replay
 from semisonic.data.tables import read_head
 
 AUTO = "auto"
@@ -329,24 +329,19 @@ def collect_labels(
 
 def _log_labels(path: Path, root: Path | None) -> LabelSet:
     """What a label log says now, with recordings named from the root."""
-    from semisonic.data.label_log import (
-        Current,
-        replay,  # which makes clips of events
-    )
-
     found = read_log(path)
-    current = Current(found.root, replay(found.entries))
+    current = ResolvedLabels(found.root, replay(found.entries))
     base = os.path.abspath(root or found.root)
     names = [
         Path(os.path.relpath(os.path.join(found.root, file), base)).as_posix()
         for file in current.events.file.tolist()
     ]
-    n_open = sum(one.settled is None for one in current.disagreements)
+    n_open = sum(one.consensus is None for one in current.disagreements)
     return LabelSet(
         events=replace(current.events, file=np.array(names, np.str_)),
         recordings=tuple(sorted(set(names))),
         problems=found.problems,
-        notes=(f"annotators differ on {n_open} stretches, which have no label",) * bool(n_open),
+        notes=(f"annotators differ on {n_open} segments, which have no label",) * bool(n_open),
         formats=("log",),
         classes=current.classes,
         root=Path(base),

@@ -268,7 +268,7 @@ class _Meter:
             self._start.add(mono)
 
     def values(self) -> dict[str, Any]:
-        """The numbers of :class:`Measured`."""
+        """The numbers of :class:`RecordingMeasures`."""
         offsets = [level.mean for level in self.levels]
         return {
             "peak": max(level.peak for level in self.levels),

@@ -66,7 +66,7 @@ class ScannedRecording:
     file : str
         Relative to the folder that was scanned, with forward slashes.
     n_bytes : int
-    measured : Measured
+    measured : RecordingMeasures
     recorded_at : datetime or None
         The start, by the recorder's clock; with a zone where one is told.
     time_source : str
@@ -178,7 +178,7 @@ class MeasurementPass:
 
     Attributes
     ----------
-    measured : dict of str to Measured
+    measured : dict of str to RecordingMeasures
         By file.
     failures : dict of str to str
         Files of which nothing can be decoded, with the reason. They are tried again next time.
