@@ -48,7 +48,7 @@ from semisonic.classifier.strategy import (
 from semisonic.classifier.windows import cut_clips
 from semisonic.core.options import check, given
 from semisonic.core.parallel import count_workers
-from semisonic.core.progress import rough_duration, size_text
+from semisonic.core.text import bytes_text, rough_duration
 from semisonic.data.clips import Clips, join
 from semisonic.data.sample_store import SAMPLE_BYTES
 from semisonic.features.options import MelOptions
@@ -182,7 +182,7 @@ class TrainPlan:
         return [
             f"method: {self.because}",
             *(f"  {i}. {text}: {_about(s)}" for i, (text, s) in enumerate(self.stages, 1)),
-            f"all of it: {_about(whole)} where nothing is done yet, and about {size_text(self.n_bytes)} "
+            f"all of it: {_about(whole)} where nothing is done yet, and about {bytes_text(self.n_bytes)} "
             f"in '{self.cache}', which may be deleted afterwards",
         ]
 
@@ -241,7 +241,7 @@ def plan_of(
             stages.append(
                 (
                     f"made-up sounds: make {n:,}, train the encoder for {SYNTHETIC_FIT.steps:,} "
-                    f"steps (once for all runs; takes {size_text(meanwhile)} of disk meanwhile)",
+                    f"steps (once for all runs; takes {bytes_text(meanwhile)} of disk meanwhile)",
                     MAKING * n * sounds.duration / cores
                     + SYNTHETIC_FIT.steps * SYNTHETIC_FIT.batch_size * per_clip,
                 )

@@ -18,8 +18,8 @@ from semisonic.classifier.windows import CutWindows, cut_clips, cut_stream, feat
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
-from semisonic.core.progress import say, size_text
-from semisonic.core.text import count_text
+from semisonic.core.progress import say
+from semisonic.core.text import bytes_text, count_text
 from semisonic.data.batches import OnTheFlyFeatures
 from semisonic.data.cache import disk_usage, need_disk_space
 from semisonic.data.clips import Clips
@@ -280,9 +280,9 @@ def _check_room(cut: CutWindows, mel: FrontOptions, samples: Path, features: Pat
     n_features = 0 if features is None else len(cut.clips) * 2 * int(np.prod(mel.shape))
     folders = [samples] if features is None else [samples, features]
     missing = n_samples + n_features - disk_usage(folders)
-    what = f"samples ({size_text(n_samples)})"
+    what = f"samples ({bytes_text(n_samples)})"
     if features is not None:
-        what += f" and features ({size_text(n_features)})"
+        what += f" and features ({bytes_text(n_features)})"
     what += f" of {len(cut.clips):,} clips"
     need_disk_space(samples, max(missing, 0), what)
     if missing >= WORTH_SAYING:
