@@ -44,7 +44,7 @@ SITUATIONS = st.builds(
     st.integers(0, 100_000),
     st.booleans(),
     st.sampled_from([FRESH, GIVEN, DRAWN, SYNTHETIC, GENERAL]),
-    st.sampled_from(["auto", "none", "simclr", "masked"]),
+    st.sampled_from(["auto", "none", "simclr", "denoising"]),
 )
 
 
@@ -82,7 +82,7 @@ def test_pre_training_by_simclr_runs_as_advised_unless_asked_for_otherwise() -> 
     asked = replace(PRETRAIN_FIT, batch_size=16)
     found = resolve_auto(Strategy(pretrain=asked), DataSummary(4, 40, 280)).pretrain
     assert found == replace(plain, batch_size=16)
-    other = resolve_auto(Strategy("supervised", "masked"), DataSummary(4, 40, 280))
+    other = resolve_auto(Strategy("supervised", "denoising"), DataSummary(4, 40, 280))
     assert other.pretrain == PRETRAIN_FIT
 
 
@@ -110,11 +110,12 @@ def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
     assert (drawn.method, drawn.objective) == ("supervised", "none")
     assert resolve_auto(Strategy(start=GIVEN), DataSummary(40, 400)).method == "supervised"
     assert (
-        resolve_auto(Strategy(objective="masked"), DataSummary(4, 40, 280)).method == "supervised"
+        resolve_auto(Strategy(objective="denoising"), DataSummary(4, 40, 280)).method
+        == "supervised"
     )
-    objective = resolve_auto(Strategy(objective="vicreg"), DataSummary(4, 40, 280))
+    objective = resolve_auto(Strategy(objective="layer-wise"), DataSummary(4, 40, 280))
     assert objective.method == "probe"
-    assert (objective.objective, objective.start) == ("vicreg", "fresh")
+    assert (objective.objective, objective.start) == ("layer-wise", "fresh")
 
 
 def test_made_up_sounds_that_were_asked_for_are_the_start_auto_would_take() -> None:

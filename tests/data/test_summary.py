@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from semisonic.audio.write import write
+from semisonic.data import windows
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.summary import describe
@@ -62,7 +63,7 @@ def test_lengths_are_those_of_the_clips(clips: Clips) -> None:
 def test_fast_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(3):
         (tmp_path / f"{i}.wav").write_bytes(b"not audio")
-    monkeypatch.setattr(audio, "probe", lambda file: pytest.fail("a file was opened"))
+    monkeypatch.setattr(windows, "probe", lambda file: pytest.fail("a file was opened"))
     found = describe(load_clips(tmp_path), fast=True)
     assert found.n_clips == 3
     assert found.durations is None

@@ -146,7 +146,7 @@ ONE_FOLD = replace(RECIPE, settings=(Setting("x"),), controls=(), budgets=(Budge
 
 def jobs_of(**parts: object) -> tuple[str, str]:
     """Names of the pre-training and of the training of a setting with other parts."""
-    setting = replace(Setting("x", method="fixmatch", objective="masked"), **parts)
+    setting = replace(Setting("x", method="fixmatch", objective="denoising"), **parts)
     found = make_plan(replace(ONE_FOLD, settings=(setting,), controls=(setting,)), table(), POOL)
     return found.pretrain[0].name, found.train[0].name
 
