@@ -29,6 +29,7 @@ from semisonic.classifier.train import train
 from semisonic.classifier.training import TrainSettings, train_model
 from semisonic.cli.main import main
 from semisonic.core.errors import ModelError, OptionError
+from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
 from semisonic.features.statistics import mel_statistics, mfcc_statistics
 from semisonic.models.model_file import load, read, save, write
@@ -38,7 +39,7 @@ from semisonic.models.sound_model import SoundModel, build
 
 def features(n: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Log-mel features of ``n`` clips of each kind with noise on top, and their classes."""
-    extract = semisonic.features.make_extractor(MEL)
+    extract = make_extractor(MEL)
     rng = np.random.default_rng(first)
     found = [extract(sound(kind, i)) for i in range(first, first + n) for kind in KINDS]
     noisy = np.stack(found) + rng.normal(0, 12, (len(found), 1, 1, 1)) * rng.normal(
