@@ -15,9 +15,9 @@ from semisonic.classifier.export.module import Exportable
 from semisonic.classifier.scoring import statistics_of_rows
 from semisonic.core.errors import ModelError
 from semisonic.core.files import read_json
-from semisonic.models.catalogue import names
 from semisonic.models.decision import Decision, NoiseRule, OodLimit, OodRules
 from semisonic.models.notation import SIMPLE
+from semisonic.models.registry import names
 from semisonic.models.staged import DESIGNS
 
 ROOT = Path(__file__).parents[2]

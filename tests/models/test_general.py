@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.features.frontend import Frontend
-from semisonic.models.catalogue import create
 from semisonic.models.model_file import load, load_encoder, read_about, save, save_encoder
 from semisonic.models.networks import panns
 from semisonic.models.pretrained import PretrainedEncoder, transfer
 from semisonic.models.published import PUBLISHED, YAMNET_EPS, convert_published, folded
+from semisonic.models.registry import create
 from semisonic.models.sound_model import build
 from semisonic.models.weight_files import WeightTensors
 

@@ -35,7 +35,7 @@ from semisonic.data.datasets.load import require_labels
 from semisonic.evaluation.label_errors import Suspects, find_suspects, find_suspects_multi
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Number, Page
-from semisonic.models.catalogue import create
+from semisonic.models.registry import create
 from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:

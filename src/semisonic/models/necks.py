@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 
 import torch
@@ -10,7 +11,11 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.core.options import nearest
+from semisonic.models.encoder import Encoder
 from semisonic.models.notation import Dense
+
+Shape = tuple[int, int, int]
+"""Of features: (channel, mel, frame)."""
 
 # From frames to one value a map: mean, maximum, both, the last, attention, salient parts.
 #
@@ -282,3 +287,20 @@ class GlobalPoolNeck(Neck):
     def _values(self, code: Tensor) -> Tensor:
         """The map without its rows, shape (batch, channel, frame)."""
         return code.flatten(1, 2) if self.rows else code.mean(dim=2)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network without its class layer: an encoder and a neck.
+
+    Attributes
+    ----------
+    name : str
+        The registered name or the architecture that builds the same again.
+    encoder : Encoder
+    neck : Neck
+    """
+
+    name: str
+    encoder: Encoder
+    neck: Neck

@@ -21,9 +21,9 @@ from semisonic.core.options import nearest
 from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
 from semisonic.models.networks import efficientat, panns, yamnet
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.registry import create
 from semisonic.models.weight_files import WeightTensors, open_checkpoint, open_onnx
 
 # From the names and shapes of published weight files to ours.

@@ -14,9 +14,8 @@ from semisonic.features.options import N_CEPSTRUM_STATISTICS, MelOptions
 from semisonic.features.statistics import HOP_LENGTH, N_CEPSTRA, N_FFT, N_MELS, PERCENTILES, TOP_DB
 from semisonic.models.encoder import Encoder, Trace
 from semisonic.models.moments import cosines, mean_and_deviation, moments, within_range
-from semisonic.models.necks import Neck
-from semisonic.models.registry import Backbone
-from semisonic.models.registry import Shape as FeatureShape
+from semisonic.models.necks import Backbone, Neck
+from semisonic.models.necks import Shape as FeatureShape
 
 # Encoders that learn nothing: a clip as the mean, deviation and changes of what is heard in it.
 #

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.core.errors import DataError
 from semisonic.evaluation.plots.style import (
     INK,
     MUTED,
-    PAPER,
     SOUND,
     bare,
     new_figure,
