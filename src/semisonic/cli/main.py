@@ -35,7 +35,6 @@ DATA_VERBS = {
         "data_verbs:data_labels_command",
         "Convert label files of other tools, or cut windows.",
     ),
-    "shards": ("data_verbs:data_shards_command", "Pack recordings into a few large files."),
     "mix": (
         "data_verbs:data_mix_command",
         "Mix clips into background: windows to train a detector on.",

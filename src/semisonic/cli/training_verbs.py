@@ -21,7 +21,6 @@ from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.cli.parser import command_from
 from semisonic.cli.session import Session, Status
 from semisonic.core.options import changed
-from semisonic.core.shards import member_of
 from semisonic.data.datasets.load import describe_layout
 from semisonic.data.options import SynthOptions
 from semisonic.data.synth.dataset import make_synth
@@ -64,7 +63,7 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
         return options
     for name in given.keys() - made.keys():
         path = given[name][0]
-        if not path.exists() and member_of(path) is None and url_of(path) is None:
+        if not path.exists() and url_of(path) is None:
             describe_layout(path)  # which says what is wrong, before torch is loaded
     if made:
         session.note(f"the embedded sounds are in {output.parent / SYNTH}")
