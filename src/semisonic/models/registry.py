@@ -303,10 +303,8 @@ def from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
 
 def from_design(name: str, design: NetworkDesign, shape: Shape) -> Backbone:
     """The network that a design describes, for clips of any length."""
-    encoder = StagedEncoder(design, shape[0], shape[1])
-    channels, rows, _ = encoder.code_shape(*shape[1:])
-    rows = rows if design.keep_rows else 0
-    return Backbone(name, encoder, GlobalPoolNeck(channels, over_time=design.over_time, rows=rows))
+    encoder = StagedEncoder(design, shape[0])
+    return Backbone(name, encoder, GlobalPoolNeck(encoder.code_shape(*shape[1:])[0]))
 
 
 def paper(shape: Shape) -> Backbone:

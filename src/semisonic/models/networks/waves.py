@@ -9,7 +9,6 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semisonic.models.blocks import convolution
 from semisonic.models.encoder import ConvStep, DownStep, Step, Trace, map_shape
 from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 from semisonic.models.networks.layers import (
@@ -20,6 +19,7 @@ from semisonic.models.networks.layers import (
     with_layers,
 )
 from semisonic.models.registry import RegisteredNetwork, scaled_name
+from semisonic.models.staged import convolution
 
 # What the networks have in common that read samples.
 
