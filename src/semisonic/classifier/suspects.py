@@ -32,7 +32,6 @@ from semisonic.core.text import Result, percent_text
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.evaluation.label_errors import Suspects, find_suspects, find_suspects_multi
-<<<<<<< HEAD
 from semisonic.evaluation.report.document import (
     Number,
     Player,
@@ -40,12 +39,7 @@ from semisonic.evaluation.report.document import (
     Verdict,
     clip_player,
 )
-from semisonic.models.catalogue import create
-=======
-from semisonic.evaluation.report.blocks import Player
-from semisonic.evaluation.report.page import Number, Page
 from semisonic.models.registry import create
->>>>>>> 3086340e5aec06cbf2610c78efbad4392e4d68a0
 from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
