@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.classifier.tables import plain_table
 from semisonic.classifier.windows import Done
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv
 from semisonic.core.options import check
-from semisonic.core.text import count_text
+from semisonic.core.text import count_text, text_table
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.evaluation.report.document import Player, Report, Verdict, clip_player
 from semisonic.labeling.embedder import Embedder, embedded_windows
@@ -158,7 +157,7 @@ class SearchResult:
         """For a terminal."""
         if not self.hits:
             return "nothing found: all rows of the index are left out"
-        lines = [plain_table(self.headers(), self.rows()[:SHOWN])]
+        lines = [text_table(self.headers(), self.rows()[:SHOWN], ruled=True)]
         if len(self.hits) > SHOWN:
             lines.append(f"... and {len(self.hits) - SHOWN} hits more")
         if self.report is not None:
