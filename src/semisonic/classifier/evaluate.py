@@ -26,13 +26,8 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
-<<<<<<< HEAD
 from semisonic.core.text import Result, count_text, percent_text, text_table
-from semisonic.data.clips import Clips, certain_labels
-=======
-from semisonic.core.text import Result, count_text, percent_text
 from semisonic.data.clips import Clips, verified_labels
->>>>>>> c0e33108187ff9c820c945e72d09f55772e44d58
 from semisonic.data.datasets.load import require_labels
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.model_file import published_in, read_about
