@@ -45,7 +45,7 @@ from semisonic.classifier.strategy import (
     resolve_auto,
     validation_share,
 )
-from semisonic.classifier.windows import cut_measured
+from semisonic.classifier.windows import cut_clips
 from semisonic.core.options import check, given
 from semisonic.core.parallel import count_workers
 from semisonic.core.text import bytes_text, rough_duration
@@ -215,7 +215,7 @@ def plan_of(
     name, mel = network_of(options.model, options.mel, start)
     cache = cache_in(options.cache, options.output)
     table = clips[chosen.used] if pool is None else join(clips[chosen.used], pool, clips.name)
-    cut = cut_measured(table, mel.duration, None, workers=options.workers, cache=None)
+    cut = cut_clips(table, mel.duration, None, workers=options.workers, cache=None)
     cores = count_workers(options.workers)
     stages: list[tuple[str, float]] = []
     n_bytes = cut.seconds * mel.sample_rate * SAMPLE_BYTES

@@ -17,7 +17,7 @@ from semisonic.audio.remote import stamp_of, url_of
 from semisonic.classifier.model_file import model_key, open_model
 from semisonic.classifier.options import PredictOptions
 from semisonic.classifier.prepare import Failures
-from semisonic.classifier.scoring import BATCH_SIZE, ClipScores, WindowScoring, score_clips
+from semisonic.classifier.scoring import BATCH_SIZE, BlockEnds, ClipScores, score_clips
 from semisonic.classifier.selection import gather
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import csv_line, digest, unguarded
@@ -408,7 +408,7 @@ class _Journal:
         known = {record[1]: record[2:] for record in self._journal.records() if record[0] == key}
         self._answers: list[_JournalRow] = []
         self.first = 0
-        blocks = WindowScoring()
+        blocks = BlockEnds()
         for row in range(len(clips) if known else 0):
             found = known.get(self._identity(row))
             if found is None:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from semisonic.audio.checks import problems
 from semisonic.classifier.scoring import mean_by
-from semisonic.classifier.windows import CutWindows, cut_measured, cut_stream, features_of_wave
+from semisonic.classifier.windows import CutWindows, cut_clips, cut_stream, features_of_wave
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
@@ -222,7 +222,7 @@ def prepare(
     twice = clips.standing_twice()
     if twice:
         raise DataError(f"'{clips.name}': the clip {twice} stands twice; leave one of them out")
-    cut_up = cut_measured(clips, mel.duration, hop, rest=rest, workers=workers, cache=cache)
+    cut_up = cut_clips(clips, mel.duration, hop, rest=rest, workers=workers, cache=cache)
     windows, source, failures = cut_up.clips, cut_up.source, cut_up.failures
     place = digest(clips.root.resolve(), clips.name)
     cut = "" if hop is None and rest else f"-{digest(mel.duration, hop, rest)}"

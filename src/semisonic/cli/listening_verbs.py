@@ -153,8 +153,7 @@ listen_command = command_from(
 def export(options: ExportOptions, session: Session) -> Status:
     """Write a trained model for use without Semisonic: samples in, scores out.
 
-    The file is compared with the model on sounds before it is kept, and both are timed. ONNX needs
-    the extra 'export': pip install 'semisonic[export]'.
+    The file is compared with the model on sounds before it is kept. ONNX needs the extra 'export': pip install 'semisonic[export]'.
     """
     from semisonic.classifier.export.export import export_file as work
 

@@ -1,6 +1,4 @@
-"""Training windows for a detector: labelled sounds mixed into background, as a folder to train
-from.
-"""
+"""Training windows for a detector: labelled sounds mixed into background."""
 
 from __future__ import annotations
 
@@ -39,9 +37,6 @@ from semisonic.data.synth.mixing import (
     read_sound,
     rms,
 )
-
-# One clip to its windows, each with its row of the table. No draw depends on another clip.
-
 
 COLUMNS = (
     "file",
