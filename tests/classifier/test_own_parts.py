@@ -288,7 +288,7 @@ def test_worker_processes_know_what_a_plugin_registered(tmp_path: Path) -> None:
     file = tmp_path / "plugged_far.py"
     file.write_text(PLUGIN.replace('"plugged"', '"plugged-far"').replace("-noise", "-far-noise"))
     plugins.load(str(file))
-    with ProcessCalls(make_registered_here, 1, room=1) as calls:
-        ticket = calls.submit(None)
-        calls.wait([ticket])
-        assert "plugged-far" in calls.result(ticket)
+    with ProcessCalls(make_registered_here, 1, capacity=1) as calls:
+        future = calls.submit(None)
+        calls.wait([future])
+        assert "plugged-far" in calls.result(future)

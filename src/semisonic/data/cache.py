@@ -39,12 +39,11 @@ from semisonic.audio.remote import stamp_of
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest, read_at, read_json, write_at, write_json
 from semisonic.core.locks import LOCK, exclusive, locked
-from semisonic.core.parallel import count_workers
+from semisonic.core.parallel import count_workers, in_threads
 from semisonic.core.progress import bar
 from semisonic.core.text import bytes_text
 from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_folder
-from semisonic.data.workers import in_threads
 
 FLUSH_INTERVAL = 1.0
 """Seconds that finished work may wait to be written down."""
