@@ -96,8 +96,8 @@ def build_autoencoder(
 ) -> AutoEncoder:
     """A new auto-encoder with its front end.
 
-    Its encoder starts from the weights that :func:`semisonic.models.sound_model.build` gives the same
-    network with the same seed. Dense layers of an architecture are no part of it.
+    Its encoder starts from the weights that :func:`semisonic.models.sound_model.build` gives the
+    same network with the same seed. Dense layers of an architecture are no part of it.
 
     Parameters
     ----------

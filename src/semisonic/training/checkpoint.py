@@ -1,6 +1,10 @@
-"""Checkpoints: a training that was interrupted goes on as if it had not been; and what makes it the
-same training.
-"""
+"""Checkpoints: a training that was interrupted goes on as if it had not been.
+
+A checkpoint is one file of plain values and tensors, read without executing anything
+(``weights_only``). It is either whole or not there. It belongs to the options, the seed, the data
+and the first weights it was made with, and is refused for others. Data are told apart by the
+content of the first and the last batch of each stream, which also tells other features, another
+order or other rows apart."""
 
 from __future__ import annotations
 
@@ -21,13 +25,6 @@ from semisonic.core.options import to_dict
 from semisonic.learning.objective import BatchLike, Objective
 from semisonic.training.options import FitOptions
 from semisonic.training.run_folder import differences
-
-# Checkpoints: a training that was interrupted goes on as if it had not been.
-#
-# A checkpoint is one file of plain values and tensors, read without executing anything
-# (``weights_only``). It is either whole or not there. It belongs to the options, the seed,
-# the data and the first weights it was made with, and is refused for others.
-
 
 FORMAT = 1
 NAME = "checkpoint.pt"
@@ -114,13 +111,6 @@ class CheckpointClock:
         """Take note that a checkpoint was written in so many seconds."""
         self._cost = seconds
         self._last = time.monotonic()
-
-
-# What a training is: its options, seed, data, objective and first weights.
-#
-# A checkpoint of one training must not be continued by another. Data are told apart by the
-# content of the first and the last batch of each stream, which also tells other features,
-# another order or other rows apart.
 
 
 # Options that do not change what is computed. Number format and memory layout do, but may be
