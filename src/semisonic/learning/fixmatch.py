@@ -16,7 +16,8 @@ Where we differ: the strength of the alignment can be chosen, since the pool's c
 known to be as frequent as those of the labels; FreeMatch's fairness term is left out. Guesses come
 from the network in evaluation mode (no dropout, running statistics) or from its moving average.
 Clips without a sure guess are left out of the pass altogether, which on a processor saves their
-time. Labelled and guessed clips are mixed with one another when there is a ``mix``."""
+time. Labelled and guessed clips are mixed with one another when there is a ``mix``.
+"""
 
 from __future__ import annotations
 

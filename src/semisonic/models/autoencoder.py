@@ -8,8 +8,8 @@ from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.decoders import Decoder, UNetDecoder, decoder_class
 from semisonic.models.encoder import Encoder
-from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.pretrained import PretrainedEncoder, build_encoder
+from semisonic.models.weights import initialise, undisturbed
 
 
 class AutoEncoder(PretrainedEncoder):

@@ -9,7 +9,8 @@ Energy: Liu et al., "Energy-based out-of-distribution detection", NeurIPS 2020. 
 al., "A simple unified framework for detecting out-of-distribution samples and adversarial
 attacks", NeurIPS 2018 (class means with one covariance; here on the embedding only). Noise: a rule
 between known sounds and made-up noise, in the manner of Hendrycks et al., "Deep anomaly detection
-with outlier exposure", ICLR 2019, but fitted to statistics of features."""
+with outlier exposure", ICLR 2019, but fitted to statistics of features.
+"""
 
 from __future__ import annotations
 

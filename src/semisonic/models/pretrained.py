@@ -15,10 +15,10 @@ from semisonic.core.options import nearest
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.encoder import Encoder
-from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.necks import Neck
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel
+from semisonic.models.weights import initialise, undisturbed
 
 
 class PretrainedEncoder(nn.Module):

@@ -1,7 +1,8 @@
 """Opening weight files that other people published, without running anything in them.
 
 ONNX files are read with the package ``onnx`` (extra ``export``), files of ``torch.save`` as data
-only."""
+only.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ work, and the first weights are uniform of the same variance.
 **``resnet``**: four residual blocks on log-mel of any length. He et al. (2016), "Deep residual
 learning for image recognition", in the size that a project on FSDKaggle2019 wrote and never tried
 (seed 004, its version 4): one block of two convolutions a width, each with a shortcut that is a
-convolution of one cell, and no other layers before."""
+convolution of one cell, and no other layers before.
+"""
 
 from __future__ import annotations
 
