@@ -10,7 +10,7 @@ from torch import Tensor
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models.initialise import initialise
+from semisonic.models.weights import initialise
 from semisonic.models.model_file import load, save, write_card
 from semisonic.models.necks import Backbone
 from semisonic.models.networks.waves import WaveConv
