@@ -13,7 +13,7 @@ from pathlib import Path
 from semisonic.core.errors import OptionError
 from semisonic.core.options import nearest
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "recipes"
 
 
 def names() -> list[str]:

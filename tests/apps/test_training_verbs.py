@@ -43,7 +43,7 @@ duration = 1.0
 n_mels = 16
 [setting.pretrain]
 epochs = 1
-[setting.train]
+[setting.fit]
 epochs = 1
 """
 
@@ -289,7 +289,9 @@ def test_the_word_synth_is_the_embedded_set(
     from semisonic.cli.training_verbs import begin
 
     made: list[Path] = []
-    monkeypatch.setattr("semisonic.cli.training_verbs.make_synth", lambda folder, _: made.append(folder))
+    monkeypatch.setattr(
+        "semisonic.cli.training_verbs.make_synth", lambda folder, _: made.append(folder)
+    )
     options = TrainOptions(
         method="supervised",
         data=Path("synth"),

@@ -12,8 +12,10 @@ import torch
 from sklearn.base import clone
 from sklearn.multiclass import OneVsRestClassifier
 from tiny_sounds import KINDS, MEL, RATE, sound, write_kinds
+from training_rows import train_rows
 
 import semisonic
+from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.options import (
     EvaluateOptions,
@@ -26,7 +28,6 @@ from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.scoring import embed_rows, score_rows
 from semisonic.classifier.simple import CLASSIFIERS, fit_scores
 from semisonic.classifier.train import train
-from semisonic.classifier.training import TrainSettings, train_model
 from semisonic.cli.main import main
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.features.options import MelOptions
@@ -48,12 +49,12 @@ def features(n: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trained(name: str, x: np.ndarray, y: np.ndarray, n_classes: int, seed: int = 3) -> SoundModel:
-    return train_model(
+    return train_rows(
         x,
         y,
         np.arange(len(x)),
         [],
-        TrainSettings(name, method="fitted"),
+        TrainConfig(name, method="fitted"),
         mel=MEL,
         classes=KINDS[:n_classes],
         seed=seed,

@@ -314,7 +314,7 @@ def test_a_method_learns_from_the_pool_and_starts_from_a_classifier(
         unlabelled=pool,
         encoder=tmp_path / "first",
         method="fixmatch",
-        how=MethodOptions(threshold=0.5),
+        method_params=MethodOptions(threshold=0.5),
         output=tmp_path / "second",
     )
     result = train(options)
