@@ -54,7 +54,7 @@ def made(folder: Path, n: int, n_classes: int, n_answers: int, seed: int) -> Pro
         [{"file": name, "start_time": 0.0, "end_time": SECONDS, "group": name} for name in names],
     )
     table = IndexTable(clips, np.full(n, ""), np.full(n, np.nan), np.full(n, -1))
-    about = {"model": {"hash": embedder.hash, "dim": DIM, "file": str(model)}, "hop": None}
+    about = {"model": embedder.told(), "hop": None}
     project = Project(folder / "project", recordings, model, seed)
     project.folder.mkdir()
     project.__dict__["index"] = EmbeddingIndex(project.folder, vectors, table, about, embedder)

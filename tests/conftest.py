@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from semisonic.core import plugins
+from semisonic.features import options as augmentations
 
 # How long an example takes is a matter of the machine and of what else runs on it.
 settings.register_profile("untimed", deadline=None)
@@ -28,6 +33,40 @@ def user_cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEMISONIC_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def own_parts_forgotten() -> Iterator[None]:
+    """What a test registers or loads as a plugin is known to that test alone.
+
+    Networks of the package itself stay: the files that register them run only once. torch is not
+    imported here, so that a test may show that something goes without it.
+    """
+    loaded, path = list(plugins._loaded), list(sys.path)
+    changes = dict(augmentations.REGISTERED)
+    registry = sys.modules.get("semisonic.models.registry")
+    networks = {} if registry is None else _own_networks(registry)
+    given = set() if registry is None else set(registry._GIVEN)
+    yield
+    new = [name for name in plugins._loaded if name not in loaded]
+    for name in new:
+        sys.modules.pop(Path(name).stem if name.endswith(".py") else name, None)
+    if new:
+        sys.path[:] = path
+    plugins._loaded[:] = loaded
+    augmentations.REGISTERED.clear()
+    augmentations.REGISTERED.update(changes)
+    registry = sys.modules.get("semisonic.models.registry")
+    if registry is not None:
+        for name in _own_networks(registry):
+            del registry._FACTORIES[name]
+        registry._FACTORIES.update(networks)
+        registry._GIVEN.clear()
+        registry._GIVEN.update(given)
+
+
+def _own_networks(registry: Any) -> dict[str, Any]:
+    return {name: entry for name, entry in registry._FACTORIES.items() if entry.is_own}
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_helpers import ANSWERED, DESK, PRESSED, SETTLED, opened, serving
+from app_helpers import ANSWERED, DESK, PHONE, PRESSED, SETTLED, opened, serving
 
 from semisonic.labeling.project import Project
 from waiting import LONG, until
@@ -22,6 +22,12 @@ pytest.importorskip("fastapi")
 N_LISTED = "(n) => document.querySelectorAll('.wrong .list button').length === n"
 IS_ASKED = """(file) => document.querySelector('.labelling h2').textContent === file
 && !document.querySelector('.actions [aria-keyshortcuts=K]').disabled"""
+COVERED = """() => [...document.querySelectorAll('.answering button')].filter((one) => {
+const { left, top, width, height } = one.getBoundingClientRect();
+const [x, y] = [left + width / 2, top + height / 2];
+return width && y < innerHeight && !one.contains(document.elementFromPoint(x, y)); })
+.map((one) => one.textContent)"""
+"""Buttons of an answer that something else lies on."""
 READY = """(before) => { const save = document.querySelector('.actions [aria-keyshortcuts=U]');
 const title = document.querySelector('.labelling h2')?.textContent;
 return save && !save.disabled && title !== before && title; }"""
@@ -233,6 +239,24 @@ def doubting(app_browser: Any, doubtful: Project) -> Iterator[Any]:
 
     for address in serving(AppState(AppOptions(project=doubtful.folder, device="cpu"))):
         yield from opened(app_browser, f"{address}#/label", DESK)
+
+
+def test_labels_are_at_hand_on_a_phone_and_nothing_lies_on_them(
+    app_browser: Any, doubtful: Project
+) -> None:
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
+
+    for address in serving(AppState(AppOptions(project=doubtful.folder, device="cpu"))):
+        for page in opened(app_browser, f"{address}#/label", PHONE, has_touch=True):
+            before = asked(page)
+            label = page.locator(".answers button").first
+            box = label.bounding_box()
+            assert box["y"] + box["height"] <= PHONE["height"]  # without scrolling
+            label.tap()
+            page.locator(".said.shown").wait_for()
+            asked(page, before)
+            assert page.evaluate(COVERED) == []
 
 
 def until_anns(project: Project, n: int) -> dict[str, Any]:

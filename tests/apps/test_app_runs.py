@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_helpers import PHONE, browsing, opened, serving, wait_for
+from app_helpers import browsing
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
-from semisonic.cli.main import main
 from semisonic.web.options import AppOptions
 from semisonic.web.state import AppState
 
@@ -70,70 +69,3 @@ def test_a_report_is_shown_without_scripts(browser: Any) -> None:
     for page in ("linked.html", "run.json", "../odd/run.json", "none.html"):
         answer = browser.get("/api/runs/page", params={"name": "first", "page": page})
         assert answer.status_code == 400, page
-
-
-@pytest.fixture
-def two_runs(tmp_path: Path, app_model: Path, app_folder: Path) -> AppState:
-    """Two evaluations of a model, by the command line, of which one was changed by hand."""
-    runs = tmp_path / "runs"
-    data = tmp_path / "data"
-    for name, file in (("hum", "site/hum.wav"), ("hiss", "hiss.wav")):
-        (data / name).mkdir(parents=True)
-        for number in range(3):
-            (data / name / f"{number}.wav").write_bytes((app_folder / file).read_bytes())
-    for name in ("a", "b"):
-        command = ["evaluate", str(app_model), str(data), "-o", str(runs / name), "-q"]
-        assert main([*command, "--bootstrap", "100", "--mistakes", "0", "--device", "cpu"]) == 0
-    table = runs / "b" / "scores.csv"
-    head, *rows = table.read_text().splitlines()
-    turned = {"hiss": "hum", "hum": "sweep", "sweep": "hiss"}
-    changed = [row.split(",") for row in rows]
-    lines = [",".join([*row[:3], turned[row[3]], *row[4:]]) for row in changed]
-    table.write_text("\n".join([head, *lines]) + "\n")
-    (data / "hum.txt").write_text("no recording")
-    return AppState(AppOptions(runs=runs, folder=(data / "hum",), device="cpu"))
-
-
-@pytest.fixture
-def compared(two_runs: AppState) -> Iterator[Any]:
-    yield from browsing(two_runs)
-
-
-def test_two_runs_stand_side_by_side(compared: Any) -> None:
-    found = compared.get("/api/runs/compare", params={"a": "a", "b": "b"}).json()
-    assert found["counts"] == [6, 6, 6]
-    assert found["tests"]["p_clips"] <= 1
-    assert found["verdict"].endswith(".")
-    assert {row[0] for row in found["measures"]} >= {"accuracy", "macro_f1", "parameters"}
-    assert found["n_clips"] == 6
-    assert found["settings"] == []  # all that differs is where it was written
-    same = compared.get("/api/runs/compare", params={"a": "a", "b": "a"}).json()
-    assert same["verdict"] == "It is the same run twice."
-    assert compared.get("/api/runs/compare", params={"a": "a", "b": "../a"}).status_code == 400
-
-
-def test_clips_of_a_run_are_played_from_opened_folders_only(compared: Any) -> None:
-    found = compared.get("/api/runs/compare", params={"a": "a", "b": "b"}).json()
-    for clip in (one["clip"] for one in found["clips"]):
-        answer = compared.post("/api/runs/clip", json={"run": "a", "clip": clip})
-        if clip.startswith("hum/"):
-            assert wait_for(compared, answer.json()["sound"], "picture")["duration"] == 3.0
-        else:
-            assert answer.status_code == 400
-            assert "--folder" in answer.json()["error"]
-    for clip in ("../hum/0.wav", "/etc/passwd", "hum/9.wav"):
-        answer = compared.post("/api/runs/clip", json={"run": "a", "clip": clip})
-        assert answer.status_code == 400
-        assert "no clip of" in answer.json()["error"]
-
-
-def test_two_runs_are_compared_in_the_browser(app_browser: Any, two_runs: AppState) -> None:
-    for address in serving(two_runs):
-        for page in opened(app_browser, f"{address}#/models", PHONE):
-            for name in ("a", "b"):
-                card = page.locator("article", has=page.get_by_role("heading", name=name))
-                card.get_by_label("compare").check()
-            page.get_by_role("heading", name="6 clips that they call differently").wait_for()
-            page.get_by_text("Clips: p").wait_for()
-            page.get_by_role("cell", name="3", exact=True).first.wait_for()
-            assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]

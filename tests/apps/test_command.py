@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-import click
 import pytest
 
 from semisonic.cli import main as command_module
-from semisonic.cli.main import DATA_VERBS, VERBS, Verbs, main
-from semisonic.cli.parser import Verb, command_from
+from semisonic.cli.main import DATA_VERBS, VERBS, main
+from semisonic.cli.parser import command_from
 from semisonic.cli.session import Session, Status, table
 from semisonic.core import progress
 from semisonic.core.errors import AudioError, DataError
@@ -191,34 +189,6 @@ def test_the_output_may_be_closed_early() -> None:
         ["bash", "-c", shell], capture_output=True, text=True, timeout=LONG, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def every_verb(group: Verbs) -> Iterator[Verb]:
-    for name in group.verbs:
-        found = group.get_command(click.Context(group), name)
-        yield from every_verb(found) if isinstance(found, Verbs) else [found]
-
-
-def test_every_example_of_every_help_is_understood(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Its verb, its options and their values; the work itself is not done."""
-    from semisonic.cli.main import command as semisonic
-
-    monkeypatch.chdir(tmp_path)
-    n_examples = 0
-    for verb in every_verb(semisonic):
-        if verb.options_class is AskOptions:  # of these tests
-            continue
-        begun: list[object] = []
-        monkeypatch.setattr(verb, "function", lambda options, _, to=begun: to.append(options))
-        assert verb.examples, verb.name
-        for line in verb.examples:
-            program, *arguments = shlex.split(line)
-            assert (program, main(arguments)) == ("semisonic", 0), capsys.readouterr().err
-            n_examples += 1
-        assert len(begun) == len(verb.examples), verb.name  # and by this verb, no other
-    assert n_examples > 50
 
 
 def test_what_is_missing_or_misspelled_is_said_before_torch_is_loaded() -> None:

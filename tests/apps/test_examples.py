@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import os
 import shlex
 import shutil
@@ -68,12 +69,17 @@ def every_verb(group: Verbs = command) -> Iterator[Verb]:
         yield from every_verb(found) if isinstance(found, Verbs) else [found]
 
 
-LONG_STUDIES = ("run", "tune")
-"""Verbs that train dozens of networks; their own tests run them with smaller recipes."""
+SMALL_INPUT = shlex.split(
+    "--model (4)3c-4p-gp --sample-rate 8000 --duration 1 --n-fft 256 --hop-length 256 --n-mels 16"
+)
+SMALLER = {
+    "run": ("--quick", "--workers", "1"),
+    "tune": ("--trials", "2", "--inner-folds", "2", "--workers", "1"),
+    "curve": ("--folds", "1", "--draws", "1", "--workers", "1", *SMALL_INPUT),
+}
+"""What is added to the examples of verbs that train dozens of networks or draw many pictures."""
 
-EXAMPLES = [
-    line for verb in every_verb() if verb.name not in LONG_STUDIES for line in verb.examples
-]
+EXAMPLES = [(verb.name, line) for verb in every_verb() for line in verb.examples]
 
 
 def sound(kind: str, number: int, seconds: float = 1.0) -> np.ndarray:
@@ -322,8 +328,27 @@ def a_stream_of(data: bytes) -> Iterator[IO[str]]:
         yield stream
 
 
-@pytest.mark.parametrize("line", EXAMPLES)
+def started_verbs(patch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the verbs that begin from now on."""
+    begun: list[str] = []
+    start = Verb._start
+
+    def noted(verb: Verb, **options: Any) -> int:
+        begun.append(str(verb.name))
+        return start(verb, **options)
+
+    for verb in every_verb():
+        patch.setattr(verb, "callback", functools.partial(noted, verb))
+    return begun
+
+
+def test_every_verb_has_an_example() -> None:
+    assert {verb.name for verb in every_verb()} == {name for name, _ in EXAMPLES}
+
+
+@pytest.mark.parametrize(("verb", "line"), EXAMPLES)
 def test_an_example_of_the_help_runs(
+    verb: str,
     line: str,
     world: Path,
     tmp_path: Path,
@@ -333,12 +358,13 @@ def test_an_example_of_the_help_runs(
     shutil.copytree(world, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     status, words = ENDS_OTHERWISE.get(line, (0, ""))
-    arguments = shlex.split(line)[1:]
+    arguments = [*shlex.split(line)[1:], *SMALLER.get(verb, ())]
     if "-o" in arguments:  # what the world has of it already
         there = Path(arguments[arguments.index("-o") + 1])
         if there.is_dir():
             shutil.rmtree(there)
         there.unlink(missing_ok=True)
+    begun = started_verbs(monkeypatch)
     with ExitStack() as around:
         if arguments[0] == "find-rate":  # which asks for so many at least
             monkeypatch.setattr(FitOptions, "n_steps", lambda *_: 20)
@@ -355,4 +381,5 @@ def test_an_example_of_the_help_runs(
         found = main(arguments)
     said = capsys.readouterr()
     assert found == status, said.err
+    assert begun == [verb]
     assert words in said.err

@@ -120,8 +120,6 @@ FOLDERS = {
     "project new": "project new sounds --encoder model.zip",
     "data build": "data build sounds",
     "data mix": "data mix sounds/../labels.csv",
-    "data shards": "data shards sounds",
-    "data preview": "data preview sounds",
     "data labels": "data labels track.txt --format audacity --recordings sounds",
 }
 """Verbs that write a folder."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,11 +175,18 @@ def test_two_nested_classes_of_one_kind() -> None:
     assert (options.mel, options.other) == (Mel(40), Mel(5))
 
 
-def test_a_dry_run_shows_options_that_config_reads_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("verbose", [(), ("-v",)])
+def test_a_dry_run_shows_options_that_config_reads_back(
+    tmp_path: Path, verbose: tuple[str, ...]
+) -> None:
     config = tmp_path / "saved.toml"
-    result = call('a "q"', "b", "--n-mels", "28", "--cache", "x", "--no-shuffle", "--dry-run")
+    given = ('a "q"', "b", "--n-mels", "28", "--cache", "x", "--no-shuffle")
+    result = call(*given, "--dry-run", *verbose)
     assert result.exit_code == 0, result.output
     config.write_text(result.output)
+    saved = tomllib.loads(result.output)
+    assert saved["mel"]["n_mels"] == 28
+    assert ("other" in saved) == ("duration" in saved["mel"]) == bool(verbose)
     again = parse("--config", str(config))
     assert again == Kitchen('a "q"', ("b",), shuffle=False, cache=Path("x"), mel=Mel(28))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,28 @@ def test_suggest_writes_a_table_to_fill_in_and_train_from(
     (sounds / "broken.wav").write_bytes(b"RIFF")
     assert main([*arguments[:-2], str(tmp_path / "more.csv"), "--strategy", "random"]) == 3
     assert "broken.wav" in capsys.readouterr().err
+
+
+def test_the_stretches_of_a_queue_can_be_heard_without_the_app(
+    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "queue.csv"
+    arguments = ["suggest", str(model), str(sounds), "-n", "6", "-o", str(table), "-q"]
+    assert main(arguments) == 0
+    page = tmp_path / "queue.html"
+    assert f"to listen: {page}" in capsys.readouterr().out
+    with table.open(newline="") as stream:
+        names = [f"{row['order']}. {Path(row['file']).name}" for row in csv.DictReader(stream)]
+    shown = page.read_text(encoding="utf-8")
+    assert re.findall(r'aria-label="Play: ([^"]+)"', shown) == names
+    assert shown.count('src="data:audio/') == 6
+    assert main(arguments) == 0  # its own files may be written again
+    page.write_text("mine", encoding="utf-8")
+    assert main(arguments) == 2
+    assert "'semisonic suggest' did not write" in capsys.readouterr().err
+    assert page.read_text(encoding="utf-8") == "mine"
+    project = start(sounds, model, tmp_path / "project").parent
+    assert (project / "queue.html").read_text(encoding="utf-8").count('src="data:audio/') == 6
 
 
 def start(sounds: Path, model: Path, project: Path) -> Path:

@@ -191,7 +191,8 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     folder = tmp_path / "run"
     assert main(["train", str(sounds / "labels.csv"), "-o", str(folder), "--dry-run"]) == 0
     answer = capsys.readouterr()
-    assert "labels_per_class = 0" in answer.out
+    shown = tomllib.loads(answer.out)
+    assert shown == {"data": str(sounds / "labels.csv"), "output": str(folder)}
     assert "read as a table of files and labels" in answer.err
     assert (
         "# method: probe or prototype on an encoder that has learned made-up sounds" in answer.out
@@ -199,8 +200,20 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     assert "made-up sounds: make 2,000, train the encoder for 2,000 steps" in answer.out
     assert re.search(r"decode \d+ clips: less than a minute", answer.out)
     assert re.search(r"all of it: about \d+ min .* about [\d.]+ [MG]B in '.*cache'", answer.out)
+    last = answer.out.splitlines()[-1]
+    assert last.startswith("# all of it")
     assert not folder.exists()
     assert main(["pretrain", str(tmp_path / "nothing"), "--dry-run"]) == 2
+
+
+def test_a_verbose_dry_run_shows_all_options(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["train", str(sounds / "labels.csv"), "-o", str(tmp_path / "run")]
+    assert main([*run, "--dry-run", "-v"]) == 0
+    answer = capsys.readouterr().out
+    assert "labels_per_class = 0" in answer
+    assert "# schedule: chosen by auto" in answer
 
 
 def test_what_is_going_to_be_done_is_said_before_it_is(
@@ -231,7 +244,7 @@ def test_simclr_runs_with_the_options_that_it_shows_and_records(
     out = tmp_path / "run"
     call = ["pretrain", str(sounds / "pool"), "-o", str(out), "--objective", "simclr", "--steps"]
     call += ["6", "--epoch-steps", "3", "--batch-size", "4", "--device", "cpu", *SMALL, *by_hand]
-    assert main([*call, "--dry-run"]) == 0
+    assert main([*call, "--dry-run", "-v"]) == 0
     shown = tomllib.loads(capsys.readouterr().out)["fit"]
     assert main([*call, "-q"]) == 0
     capsys.readouterr()
@@ -243,7 +256,7 @@ def test_simclr_runs_with_the_options_that_it_shows_and_records(
     assert len(history) == 2
     rates = {row["lr"] for row in history}
     assert rates == {rate} if by_hand else max(rates) <= rate
-    again = ["pretrain", "--config", str(out / "run.json"), "--dry-run"]
+    again = ["pretrain", "--config", str(out / "run.json"), "--dry-run", "-v"]
     assert main(again) == 0
     assert tomllib.loads(capsys.readouterr().out)["fit"] == shown
 
@@ -256,7 +269,6 @@ def test_auto_leaves_what_is_given_by_hand_and_shows_what_it_will_choose(
     text = capsys.readouterr().out
     shown = tomllib.loads(text)
     assert shown["fit"] == {"learning_rate": 0.001}
-    assert "# schedule: chosen by auto" in text
     (tmp_path / "dry.toml").write_text(text)
     assert main(["train", "--config", str(tmp_path / "dry.toml"), "--dry-run"]) == 0
     assert capsys.readouterr().out == text

@@ -94,7 +94,7 @@ def test_a_plan_trains_nothing(
     sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    assert main([*arguments(sounds, run), "--dry-run"]) == 0
+    assert main([*arguments(sounds, run), "--dry-run", "-v"]) == 0
     said = capsys.readouterr()
     assert "2 trials of 2 inner folds" in said.err
     assert 'sampler = "tpe"' in said.out

@@ -194,7 +194,9 @@ def test_a_device_that_comes_back_is_heard_again(caplog: pytest.LogCaptureFixtur
     time = Time()
     source = Reconnecting(Flaky(time, 3), (1.0, 2.0, 4.0), ticks=time.ticks, sleep=time.sleep)
     items = list(source.blocks())
-    assert [type(item).__name__ for item in items] == ["Block"] * 2 + ["Gap"] * 2 + ["Block"] * 2
+    assert [type(item).__name__ for item in items] == ["LiveBlock"] * 2 + ["LiveGap"] * 2 + [
+        "LiveBlock"
+    ] * 2
     assert time.slept == [1.0, 2.0, 4.0, 4.0]
     lost, back = items[2:4]
     assert isinstance(lost, LiveGap)
@@ -279,7 +281,12 @@ def test_a_microphone_gives_blocks_until_it_is_lost(port_audio: FakePortAudio) -
     items: list[LiveBlock | LiveGap] = []
     with pytest.raises(SourceLost, match=r"no sound for 0\.01 s"):
         items.extend(microphone.blocks())
-    assert [type(item).__name__ for item in items] == ["Block", "Block", "Gap", "Block"]
+    assert [type(item).__name__ for item in items] == [
+        "LiveBlock",
+        "LiveBlock",
+        "LiveGap",
+        "LiveBlock",
+    ]
     assert joined(items)[[0, 882, 1764]] == pytest.approx([0, 0.1, 0.2])
     assert isinstance(items[0], LiveBlock)
     assert items[0].captured == pytest.approx(50 - 0.1 + BLOCK_TIME)  # it began 100 ms ago

@@ -23,16 +23,16 @@ from semisonic.classifier.config import (
     SOLVED,
     SYNTHETIC,
     TRAIN_FIT,
-    TrainConfig,
     DataSummary,
     MethodOptions,
+    TrainConfig,
     followed,
     recommend,
 )
 from semisonic.classifier.strategy import (
-    resolve_auto,
     asks_training,
     check_read,
+    resolve_auto,
     validation_share,
 )
 from semisonic.core.errors import OptionError
@@ -62,7 +62,7 @@ SITUATIONS = st.builds(
     st.integers(0, 100_000),
     st.booleans(),
     st.sampled_from([FRESH, GIVEN, DRAWN, SYNTHETIC, GENERAL]),
-    st.sampled_from(["auto", "none", "simclr", "masked"]),
+    st.sampled_from(["auto", "none", "simclr", "denoising"]),
 )
 
 
@@ -100,7 +100,7 @@ def test_pre_training_by_simclr_runs_as_advised_unless_asked_for_otherwise() -> 
     own = replace(PRETRAIN_FIT, batch_size=16)
     found = resolved(asked(pretrain=own), DataSummary(4, 40, 280)).pretrain
     assert found == replace(plain, batch_size=16)
-    other = resolved(asked("supervised", "masked"), DataSummary(4, 40, 280))
+    other = resolved(asked("supervised", "denoising"), DataSummary(4, 40, 280))
     assert other.pretrain == PRETRAIN_FIT
 
 
@@ -123,10 +123,10 @@ def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
     drawn = resolved(asked(), DataSummary(4, 40), start=DRAWN)  # reconstruction tells little apart
     assert (drawn.method, drawn.objective) == ("supervised", "none")
     assert resolved(asked(), DataSummary(40, 400), start=GIVEN).method == "supervised"
-    assert resolved(asked(objective="masked"), DataSummary(4, 40, 280)).method == "supervised"
-    objective = resolved(asked(objective="vicreg"), DataSummary(4, 40, 280))
+    assert resolved(asked(objective="denoising"), DataSummary(4, 40, 280)).method == "supervised"
+    objective = resolved(asked(objective="layer-wise"), DataSummary(4, 40, 280))
     assert objective.method == "probe"
-    assert (objective.objective, objective.start) == ("vicreg", "fresh")
+    assert (objective.objective, objective.start) == ("layer-wise", "fresh")
 
 
 def test_made_up_sounds_that_were_asked_for_are_the_start_auto_would_take() -> None:

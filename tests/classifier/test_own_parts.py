@@ -88,9 +88,8 @@ def test_its_first_weights_depend_on_the_seed_alone() -> None:
     assert not all(map(torch.equal, weights(1), weights(2)))
 
 
-@pytest.mark.parametrize("objective", ["simclr", "byol"])
-def test_it_is_pre_trained_by_comparing_views(objective: str) -> None:
-    clf = make("my-maps", objective=objective).fit(X[:12], Y[:12], unlabelled=X[12:])
+def test_it_is_pre_trained_by_comparing_views() -> None:
+    clf = make("my-maps", objective="simclr").fit(X[:12], Y[:12], unlabelled=X[12:])
     assert len(clf.pretraining_history_) == 2
 
 

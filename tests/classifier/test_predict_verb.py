@@ -54,6 +54,18 @@ def test_the_table_goes_to_a_file(options: PredictOptions, tmp_path: Path) -> No
     assert float(rows[0]["score"]) == pytest.approx(result.rows[0].scores[0], abs=1e-4)
 
 
+def test_names_that_a_spreadsheet_takes_for_formulas_are_read_back_as_they_were(
+    options: PredictOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sf.write("=a.wav", sound("hum", 1), RATE)
+    options = replace(options, files=(Path("=a.wav"),))
+    written = predict(replace(options, output=Path("table.csv")))
+    assert "\n'=a.wav," in Path("table.csv").read_text(encoding="utf-8")
+    assert predict(options).to_frame()["file"].tolist() == ["=a.wav"]
+    assert written.to_frame()["file"].tolist() == ["=a.wav"]
+
+
 def test_one_row_a_window(options: PredictOptions, tmp_path: Path) -> None:
     wave = np.concatenate([sound(kind, 60) for kind in KINDS])
     sf.write(tmp_path / "a.wav", wave, RATE)

@@ -335,7 +335,7 @@ def test_auto_chooses_says_why_and_lets_options_win(
         mel=MEL,
         device="cpu",
         workers=1,
-        objective="vicreg",
+        objective="simclr",
         pretrain=replace(QUICK_PRETRAIN, epochs=1),
         near_copies=False,
         pretext=PretextOptions(projection=16, view_share=0.6),
@@ -346,7 +346,7 @@ def test_auto_chooses_says_why_and_lets_options_win(
     assert result.outcome.guesses
     assert not len(result.selection.validation)
     assert result.notes[0] == (
-        "probe on a fresh encoder, pre-trained on 48 clips (vicreg): 8 labels per class are too "
+        "probe on a fresh encoder, pre-trained on 48 clips (simclr): 8 labels per class are too "
         "few to change what it has learned"
     )
     assert result.notes[0] in result.summary()

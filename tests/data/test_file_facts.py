@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from semisonic.core.errors import DataError
-from semisonic.data.cache import file_facts, need_disk_space, taken
+from semisonic.data.cache import disk_usage, file_facts, need_disk_space
 from semisonic.data.clips import Clips
 
 
@@ -87,4 +87,4 @@ def test_holes_in_files_take_no_room(tmp_path: Path) -> None:
     with open(tmp_path / "sparse", "wb") as file:
         file.truncate(100 << 20)
     (tmp_path / "full").write_bytes(os.urandom(1 << 20))
-    assert 1 << 20 <= taken([tmp_path, tmp_path / "none"]) < 2 << 20
+    assert 1 << 20 <= disk_usage([tmp_path, tmp_path / "none"]) < 2 << 20

@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 
 from semisonic.audio.read import read
-from semisonic.data.cache import opened
+from semisonic.data.cache import ArrayCache
 from semisonic.data.clips import Clips
 from semisonic.data.sample_store import SampleStore
 from waiting import until
@@ -140,7 +140,7 @@ def test_leftovers_of_a_killed_compaction_are_removed(root: Path, tmp_path: Path
 
 def test_two_processes_share_the_work_of_one(root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    with opened(folder, "samples", {"sample_rate": RATE}):
+    with ArrayCache.open(folder, "samples", {"sample_rate": RATE}, row_bytes=2):
         processes = [start(root, folder, 0.005) for _ in range(2)]
         for process in processes:  # both are there, and wait for us
             assert process.stderr is not None
@@ -184,4 +184,6 @@ def test_every_record_is_one_line_of_json(root: Path, tmp_path: Path) -> None:
     build(root, tmp_path / "s")
     text = next((tmp_path / "s").glob("journal-*")).read_text()
     records = [json.loads(line) for line in text.splitlines()]
-    assert sorted(record[0] for record in records) == [f"{i:02d}.wav" for i in range(N)]
+    assert sorted(key[0] for line in records for key, _, _ in line) == [
+        f"{i:02d}.wav" for i in range(N)
+    ]

@@ -25,7 +25,7 @@ from semisonic.evaluation.report.content import (
     Reconstructions,
     SimpleTable,
 )
-from semisonic.evaluation.report.experiment import build_page, write_experiment_report
+from semisonic.evaluation.report.experiment import build_report, write_experiment_report
 
 ARMS = {"supervised": 0.5, "pre-trained": 0.7}
 RNG = np.random.default_rng(0)
@@ -197,9 +197,9 @@ def test_how_to_repeat_it_is_there(report: Path) -> None:
 
 def test_little_content_makes_a_small_report(predictions_of: Callable[..., Predictions]) -> None:
     table = predictions_of(ARMS, n_folds=2, n_clips=24)
-    page, found = build_page(content_of(table, histories=[]))
-    titles = [b["title"] for b in page.plain()["blocks"] if b["kind"] == "heading"]
-    assert titles == [
+    page, found = build_report(content_of(table, histories=[]))
+    text = page.html().replace("\N{NO-BREAK SPACE}", " ")
+    assert page.sections == [
         "Results",
         "Beside published results",
         "Fold by fold",
@@ -207,7 +207,7 @@ def test_little_content_makes_a_small_report(predictions_of: Callable[..., Predi
         "How this was measured",
     ]
     assert len(found) == 1
-    assert "corrected t p not available" in page.html().replace("\N{NO-BREAK SPACE}", " ")
+    assert "corrected t p not available" in text
 
 
 def test_a_setting_with_one_arm_has_a_row_without_comparison(
@@ -215,8 +215,8 @@ def test_a_setting_with_one_arm_has_a_row_without_comparison(
 ) -> None:
     both = predictions_of(ARMS, n_clips=24)
     lone = predictions_of({"supervised": 0.4}, n_clips=24, settings=("lone",))
-    page, found = build_page(content_of(Predictions.concat([both, lone])))
-    rows = next(b for b in page.plain()["blocks"] if b.get("name") == "settings")["rows"]
+    page, found = build_report(content_of(Predictions.concat([both, lone])))
+    rows = page.to_dict()["tables"]["settings"]["rows"]
     assert len(found) == 1
     assert rows[1][0] == "lone"
     assert rows[1][1]["value"] == lone.correct.mean()
@@ -226,8 +226,8 @@ def test_a_setting_with_one_arm_has_a_row_without_comparison(
 def test_a_difference_that_is_not_shown_may_be_chance(
     predictions_of: Callable[..., Predictions],
 ) -> None:
-    page, (found,) = build_page(content_of(predictions_of(dict.fromkeys(ARMS, 0.6))))
-    rows = next(b for b in page.plain()["blocks"] if b.get("name") == "settings")["rows"]
+    page, (found,) = build_report(content_of(predictions_of(dict.fromkeys(ARMS, 0.6))))
+    rows = page.to_dict()["tables"]["settings"]["rows"]
     assert found.outcome == "open"
     assert rows[0][-1] == "may be chance"
 
@@ -235,8 +235,8 @@ def test_a_difference_that_is_not_shown_may_be_chance(
 def test_what_cannot_be_reported_is_refused(predictions_of: Callable[..., Predictions]) -> None:
     table = predictions_of(ARMS, n_clips=24)
     with pytest.raises(DataError, match="no setting has both arms"):
-        build_page(content_of(table, control="control"))
+        build_report(content_of(table, control="control"))
     with pytest.raises(DataError, match="main setting 'other'"):
-        build_page(content_of(table, main_setting="other"))
+        build_report(content_of(table, main_setting="other"))
     with pytest.raises(DataError, match="more than once"):
-        build_page(content_of(Predictions.concat([table, table])))
+        build_report(content_of(Predictions.concat([table, table])))

@@ -14,54 +14,88 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jinja2 import ChoiceLoader, DictLoader
+from markupsafe import escape
 from matplotlib.figure import Figure
 from PIL import Image
 
 from semisonic.core.errors import DataError
-from semisonic.evaluation.report.blocks import (
+from semisonic.evaluation.report import document
+from semisonic.evaluation.report.document import (
     IntervalEstimate,
+    Number,
     Player,
-    prose,
-    sound_bytes,
-    thumbnail_png,
+    Report,
+    Verdict,
+    typeset,
 )
-from semisonic.evaluation.report.page import Number, Page
+from semisonic.evaluation.report.media import sound_bytes, thumbnail_png
 
 NASTY = '<script>alert("x")</script> & "quotes" \x00 \ud800'
+TEMPLATES = {
+    "full.j2": """
+{% call section("Results") %}
+<p>A difference of -0.5 points</p>
+{{ table("results", caption="All", note="Below.") }}
+{{ table("folded", caption="Open me", fold_above=1) }}
+<div class="figures">
+{{ figure("one", "One", alt="An empty figure", wide=false) }}
+{{ figure("two", "Two") }}
+</div>
+{% endcall %}
+{% call section("Nothing") %}{{ table("absent") }}{% endcall %}
+{% call section("Results") %}
+<h3>Sounds</h3>
+{{ players("sounds") }}
+{{ notes(["First.", "Second."]) }}
+{{ code("semisonic run <x> && done") }}
+{{ facts({"seed": 7, "part": none}, "Options") }}
+{% endcall %}
+""",
+    "texts.j2": """
+{% call section(text) %}
+<p>{{ text }}</p>{{ code(text) }}{{ table("t", caption=text, note=text) }}
+{{ facts({text: text}, text) }}{{ notes([text]) }}{{ warning(text) }}{{ players("nasty") }}
+{% endcall %}
+""",
+}
+
+
+@pytest.fixture(autouse=True)
+def templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = document._environment()
+    loader = ChoiceLoader([DictLoader(TEMPLATES), environment.loader])
+    monkeypatch.setattr(environment, "loader", loader)
 
 
 def tree(html: str) -> Tree.Element:
     return Tree.fromstring(html)
 
 
-def full_page() -> Page:
-    page = Page("A title", "and more")
-    page.verdict("It helped: +3.1 points (95 % interval 0.9 to 5.2, p = 0.01).", "But.", "better")
-    page.numbers([Number("74.3 %", "accuracy", "a note", "treated")])
-    page.warning("Quick mode.")
-    page.section("Results")
-    page.text("A difference of -0.5 points")
+def full_page() -> Report:
+    page = Report("full.j2", "A title", "and more")
+    page.verdict = Verdict(
+        "It helped: +3.1 points (95 % interval 0.9 to 5.2, p = 0.01).", "But.", "better"
+    )
+    page.numbers = [Number("74.3 %", "accuracy", "a note", "treated")]
+    page.warnings.append("Quick mode.")
     page.table(
+        "results",
         ["setting", "accuracy", "p", "note"],
-        [["a", IntervalEstimate(0.743, 0.70, 0.78), 0.01234, None], ["b", None, math.nan, "x,y"]],
-        name="results",
-        caption="All",
-        note="Below.",
+        [
+            ["a", IntervalEstimate(0.743, 0.70, 0.78), 0.01234, None],
+            ["b", None, math.nan, "x,y"],
+        ],
         formats={"p": lambda p: f"{p:.2f}"},
         styles={0: "strong"},
     )
-    page.table(["n"], [[1], [2]], name="folded", caption="Open me", folded=True)
-    page.figure(Figure(figsize=(3, 2)), "One", name="one", alt="An empty figure", wide=False)
-    page.figure(Figure(figsize=(9, 2)), "Two", name="two")
-    page.section("Results")
-    page.heading("Sounds")
+    page.table("folded", ["n"], [[1], [2]])
+    page.figure("one", Figure(figsize=(3, 2)))
+    page.figure("two", Figure(figsize=(9, 2)))
     tone = np.sin(np.arange(8000) / 3).astype(np.float32)
-    page.players([Player(tone, 16000, "rooster", "taken for dog", "1-2.ogg")])
-    page.notes(["First.", "Second."])
-    page.code("semisonic run <x> && done")
-    page.facts({"seed": 7, "part": None}, "Options")
+    page.players("sounds", [Player(tone, 16000, "rooster", "taken for dog", "1-2.ogg")])
     return page
 
 
@@ -73,7 +107,7 @@ def test_the_page_is_well_formed_and_needs_nothing_else() -> None:
             value = element.get(name, "")
             assert not value or value.startswith(("data:", "#")), value[:80]
     assert not re.search(r"url\(|@import|<script|<link|<iframe", html)
-    assert "default-src 'none'" in html.replace("&#x27;", "'")
+    assert "default-src 'none'" in html.replace("&#39;", "'")
 
 
 def test_the_page_can_be_read_without_eyes() -> None:
@@ -106,35 +140,48 @@ def test_files_hold_what_the_page_shows(tmp_path: Path) -> None:
     assert cells[1] == ["a", "74.3\N{NO-BREAK SPACE}%", "0.01", "–"]
     assert cells[2] == ["b", "–", "–", "x,y"]
     values = json.loads((tmp_path / "run/report.json").read_text(), parse_constant=pytest.fail)
-    table = next(b for b in values["blocks"] if b["kind"] == "table")
-    assert table["rows"][0][1] == {"value": 0.743, "low": 0.7, "high": 0.78}
+    assert values["tables"]["results"]["rows"][0][1] == {"value": 0.743, "low": 0.7, "high": 0.78}
     assert values["verdict"]["outcome"] == "better"
     for name, width in (("one", 600), ("two", 1800)):
         assert Image.open(tmp_path / f"run/figures/{name}.png").size[0] == width
 
 
-@settings(max_examples=60, deadline=None)
+def test_sections_are_in_the_contents_and_empty_ones_are_not() -> None:
+    page = full_page()
+    text = page.html()
+    assert page.sections == ["Results", "Results"]
+    assert "absent" not in text
+    assert 'href="#results-2"' in text
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.text(max_size=40))
 def test_any_text_is_shown_as_text(text: str) -> None:
-    page = Page(text, text)
-    page.section(text)
-    page.text(text)
-    page.code(text)
-    page.table([text], [[text]], name="t", caption=text, note=text)
-    page.facts({text: text}, text)
-    page.notes([text])
+    page = Report("texts.j2", text, text, text=text)
+    page.table("t", [text], [[text]])
     tree(page.html())
 
 
 def test_markup_from_outside_stays_text(tmp_path: Path) -> None:
-    page = full_page()
-    page.warning(NASTY)
-    page.table([NASTY], [[NASTY]], name="nasty", caption=NASTY)
-    page.players([Player(np.zeros(100), 8000, NASTY, NASTY, NASTY)])
+    page = Report("texts.j2", NASTY, NASTY, text=NASTY)
+    page.verdict = Verdict(NASTY, NASTY)
+    page.numbers = [Number(NASTY, NASTY, NASTY)]
+    page.warnings.append(NASTY)
+    page.table("t", [NASTY], [[NASTY]])
+    page.players("nasty", [Player(np.zeros(100), 8000, NASTY, NASTY, NASTY)])
     page.write(tmp_path)
     html = (tmp_path / "report.html").read_text()
     assert "<script" not in html
     tree(html)
+
+
+def test_what_the_template_forgets_is_told() -> None:
+    page = full_page()
+    page.table("more", ["a"], [[1]])
+    with pytest.raises(DataError, match="does not show tables/more"):
+        page.html()
 
 
 @pytest.mark.parametrize(
@@ -148,7 +195,7 @@ def test_markup_from_outside_stays_text(tmp_path: Path) -> None:
     ],
 )
 def test_typography(text: str, shown: str) -> None:
-    assert prose(text) == shown
+    assert typeset(str(escape(text))) == shown
 
 
 @pytest.mark.parametrize(
@@ -185,15 +232,15 @@ def test_a_thumbnail_is_small() -> None:
 @pytest.mark.parametrize(
     ("call", "word"),
     [
-        (lambda p: p.table(["a", "b"], [[1]], name="x"), "row 0"),
-        (lambda p: p.table(["a", "a"], [[1, 2]], name="x"), "twice"),
-        (lambda p: p.table(["a"], [[1]], name="results"), "results"),
-        (lambda p: p.table(["a"], [[1]], name="../x"), "no name for a file"),
-        (lambda p: p.figure(Figure(), "x", name="one"), "one"),
+        (lambda p: p.table("x", ["a", "b"], [[1]]), "row 0"),
+        (lambda p: p.table("x", ["a", "a"], [[1, 2]]), "twice"),
+        (lambda p: p.table("results", ["a"], [[1]]), "results"),
+        (lambda p: p.table("../x", ["a"], [[1]]), "no name for a file"),
+        (lambda p: p.figure("one", Figure()), "one"),
     ],
 )
 def test_what_would_overwrite_or_mislead_is_refused(
-    call: Callable[[Page], None], word: str
+    call: Callable[[Report], None], word: str
 ) -> None:
     with pytest.raises(DataError, match=word):
         call(full_page())

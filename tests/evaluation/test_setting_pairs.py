@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
-from html import escape
 from importlib import resources
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from semisonic.core.errors import DataError
 from semisonic.evaluation.comparison import compare, compare_setting_pairs
 from semisonic.evaluation.predictions import Predictions, ensemble
 from semisonic.evaluation.published import STUDIES
 from semisonic.evaluation.report.content import ExperimentContent
-from semisonic.evaluation.report.experiment import build_page
+from semisonic.evaluation.report.experiment import build_report
 
 ARMS = {"supervised": 0.6, "pre-trained": 0.8}
 
@@ -84,19 +84,19 @@ def test_the_report_holds_pairs_and_the_study(predictions: Predictions) -> None:
         study="piczak",
         setting_pairs=compare_setting_pairs(predictions, [("mel", "wave")]),
     )
-    page, comparisons = build_page(content)
+    page, comparisons = build_report(content)
     html = page.html()
     assert "Setting against setting" in html
     assert "wave against mel, pre-trained" in html
     assert STUDIES["piczak"].source in html
     for row in STUDIES["piczak"].rows:
-        assert escape(row.system) in html
+        assert str(escape(row.system)) in html
     assert "ours: wave, pre-trained" in html
     assert compare(predictions, *ARMS, setting="mel").a.mean == comparisons[0].a.mean
 
 
 def test_a_report_on_urbansound8k_has_what_was_published_on_it(predictions: Predictions) -> None:
-    page, _ = build_page(
+    page, _ = build_report(
         ExperimentContent(
             "t", predictions, with_published=False, data="UrbanSound8K", study="piczak"
         )
@@ -126,7 +126,7 @@ def test_a_report_on_urbansound8k_has_what_was_published_on_it(predictions: Pred
     ],
 )
 def test_recipes_that_repeat_a_study_name_it(recipe: str, study: str) -> None:
-    text = resources.files("semisonic.recipes").joinpath(f"{recipe}.toml").read_text("utf-8")
+    text = resources.files("semisonic").joinpath("recipes", f"{recipe}.toml").read_text("utf-8")
     assert tomllib.loads(text)["published"] == study
 
 

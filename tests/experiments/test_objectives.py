@@ -36,13 +36,13 @@ epochs = 2
 [setting.fit]
 epochs = 2
 [[settings]]
-name = "byol"
-objective = "byol"
+name = "simclr"
+objective = "simclr"
 [settings.pretext]
 view_share = 0.6
 [[settings]]
-name = "masked"
-objective = "masked"
+name = "denoising"
+objective = "denoising"
 [[settings]]
 name = "layer-wise"
 objective = "layer-wise"
@@ -73,14 +73,14 @@ def finished(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_each_objective_is_compared_with_one_control(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text())
-    names = ["byol", "masked", "layer-wise", "plain"]
+    names = ["simclr", "denoising", "layer-wise", "plain"]
     assert [one["setting"] for one in results["comparisons"]] == names
     trained = {job["name"]: job["arm"] for job in results["jobs"] if job["kind"] == "train"}
     assert list(trained.values()).count("supervised") == 1
     jobs = {job["setting"]: job for job in results["jobs"] if job["kind"] == "pre-train"}
     assert [jobs[name]["way"] for name in names] == [
-        "byol",
-        "masked, upsample",
+        "simclr",
+        "denoising, upsample",
         "layer-wise, upsample",
         "upsample",
     ]
@@ -89,7 +89,7 @@ def test_each_objective_is_compared_with_one_control(finished: Path) -> None:
 
 def test_the_report_shows_what_has_a_decoder_and_jobs_are_tidy(finished: Path) -> None:
     page = (finished / "report.html").read_text()
-    assert "masked, upsample" in page
+    assert "denoising, upsample" in page
     assert not list(finished.glob("jobs/*/checkpoint.pt"))
     assert not list(finished.glob("jobs/*/layer-*"))
 
@@ -119,12 +119,12 @@ mixup = 0.2
 epochs = 3
 [[settings]]
 name = "c"
-objective = "masked"
+objective = "denoising"
 [[settings]]
 name = "d"
-objective = "masked"
+objective = "denoising"
 [settings.pretext]
-mask_share = 0.5
+noise_db = 3.0
 """
 
 
@@ -146,9 +146,9 @@ def test_settings_differ_in_pre_training_alone(tiny_set: Path) -> None:
 
 
 def test_an_option_of_another_objective_is_refused(tiny_set: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="did you mean 'byol'"):
-        _read(tmp_path, "[setting]\nobjective = 'bjol'")
-    assert _read(tmp_path, "[setting]\nobjective = 'byol'") == Setting(objective="byol")
+    with pytest.raises(OptionError, match="did you mean 'simclr'"):
+        _read(tmp_path, "[setting]\nobjective = 'simclar'")
+    assert _read(tmp_path, "[setting]\nobjective = 'simclr'") == Setting(objective="simclr")
 
 
 def _read(folder: Path, text: str) -> Setting:

@@ -141,12 +141,14 @@ def test_names_follow_from_what_a_job_depends_on() -> None:
     assert not {job.name for job in one.train} & {job.name for job in other.train}
 
 
-ONE_FOLD = replace(RECIPE, settings=(Setting(name="x"),), controls=(), budgets=(Budget(),), folds=(1,))
+ONE_FOLD = replace(
+    RECIPE, settings=(Setting(name="x"),), controls=(), budgets=(Budget(),), folds=(1,)
+)
 
 
 def jobs_of(**parts: object) -> tuple[str, str]:
     """Names of the pre-training and of the training of a setting with other parts."""
-    setting = replace(Setting(name="x", method="fixmatch", objective="masked"), **parts)
+    setting = replace(Setting(name="x", method="fixmatch", objective="denoising"), **parts)
     found = make_plan(replace(ONE_FOLD, settings=(setting,), controls=(setting,)), table(), POOL)
     return found.pretrain[0].name, found.train[0].name
 

@@ -206,6 +206,6 @@ def test_a_noise_rate_wraps_any_loss_and_warms_up_in_epochs():
 
 
 def test_options_do_not_need_torch():
-    code = "import sys, semisonic.learning.losses as m; m.LossOptions(); "
+    code = "import sys, semisonic.learning.options as m; m.LossOptions(); "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -35,7 +35,7 @@ def encoder() -> PretrainedEncoder:
 def test_an_encoder_comes_back_without_a_decoder(
     encoder: PretrainedEncoder, tmp_path: Path
 ) -> None:
-    save_encoder(tmp_path / "e", encoder, about={"objective": "byol"})
+    save_encoder(tmp_path / "e", encoder, about={"objective": "simclr"})
     found = load_encoder(tmp_path / "e")
     assert type(found) is PretrainedEncoder
     assert found.name == encoder.name
@@ -43,7 +43,7 @@ def test_an_encoder_comes_back_without_a_decoder(
     said = read_about(tmp_path / "e")
     assert said["kind"] == "encoder"
     assert "decoder" not in said
-    assert said["about"] == {"objective": "byol"}
+    assert said["about"] == {"objective": "simclr"}
 
 
 def test_it_starts_a_classifier(encoder: PretrainedEncoder, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.features.options import MelOptions
-from semisonic.models import registry as registry_file
 from semisonic.models.autoencoder import build_autoencoder
 from semisonic.models.catalogue import create, names
 from semisonic.models.inspection import count_macs, count_parameters, dead_units
@@ -153,9 +152,7 @@ def test_names_and_nearest() -> None:
         build("(6)5c-2q", SHORT, CLASSES)
 
 
-def test_a_network_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_file, "_FACTORIES", dict(registry_file._FACTORIES))
-
+def test_a_network_of_ones_own() -> None:
     @register("mine")
     def mine(shape: tuple[int, int, int]) -> Backbone:
         body = create("(4)3c-gp", shape)

@@ -308,7 +308,7 @@ class Pipe:
         descriptor: int,
         sample_rate: int,
         *,
-        format: str = "s16le",
+        format: str = "s16le",  # noqa: A002
         n_channels: int = 1,
         speed: float = 1.0,
         name: str = "standard input",

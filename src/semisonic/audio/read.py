@@ -19,7 +19,6 @@ import logging
 import math
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,39 +27,17 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from semisonic.audio import decode as mpeg
 from semisonic.audio.checks import too_short
 from semisonic.audio.decode import (
-    VorbisStream,
+    MpegStream,
     decoder_messages,
     describe_truncation,
     missing_share,
-    open_handle,
     open_recording,
 )
 from semisonic.audio.remote import local_copy
 from semisonic.audio.resample import resample, stream_resampler
 from semisonic.core.errors import AudioError, OptionError
-
-# An open recording: what it is, and its samples, block by block.
-#
-# It is a file, or a member of a shard (:mod:`semisonic.core.shards`), which is held in memory.
-#
-# The rules, for every format:
-#
-# - Channels are averaged. Full scale is ±1; 16-bit samples are read as integers and divided
-#   by 32768, which for WAV files is several times faster than letting the library do it.
-# - A recording that holds less than its header promises is *truncated*. Parts of it that are
-#   wholly there can be read; the whole, or a part beyond its end, cannot, so that half a
-#   sound never passes for a whole one. Without a promise (a WAV file written to a pipe, an
-#   MPEG stream without a length) what decodes is what there is.
-# - A part may end up to 0.1 s behind the recording (times in tables are rounded, MPEG
-#   lengths are estimates) and is then that much shorter.
-# - Short Ogg Vorbis recordings that are whole may come from a faster decoder, if one is
-#   installed (:mod:`semisonic.audio.decode`); all others, and all formats, from libsndfile.
-# - NaN and infinite samples are errors; silence is not (see
-# :func:`semisonic.audio.checks.problems`).
-
 
 BLOCK = 1 << 16
 """Samples of a channel decoded at once: small, so that no fresh memory pages are needed."""
@@ -72,7 +49,6 @@ END_TOLERANCE = 0.1
 # its encoders never holds more than this.
 _OGG_LAST_PAGE = 1 << 18
 
-_MPEG = frozenset({".mp3", ".mp2"})
 _log = logging.getLogger(__name__)
 
 
@@ -115,8 +91,8 @@ def probe(file: str | os.PathLike[str]) -> AudioInfo:
     AudioError
         If there is no such file, or it is not a recording, or holds no sample.
     """
-    with AudioReader(file, span=0.0) as source:
-        return source.info
+    with AudioReader(file) as reader:
+        return reader.info
 
 
 class AudioReader:
@@ -125,20 +101,23 @@ class AudioReader:
     Parameters
     ----------
     file : path
-    span : float, optional
-        Seconds that will be read, if it may be less than all; 0 for what the header says alone.
-        It chooses the decoder.
+
+    Raises
+    ------
+    AudioError
+        If there is no such file, or it is not a recording, or holds no sample.
+
+    Attributes
+    ----------
+    info : AudioInfo
     """
 
-    def __init__(self, file: str | os.PathLike[str], *, span: float | None = None) -> None:
+    def __init__(self, file: str | os.PathLike[str]) -> None:
         self.path = Path(file)
         self._copy = local_copy(self.path)
-        self._stream: mpeg.MpegStream | None = None
-        self._lead = 0  # samples to pass over at the start of the decoder's output
         self._is_warned = False
         try:
-            with decoder_messages() if self.path.suffix.lower() in _MPEG else nullcontext():
-                self._handle = open_recording(self.path, self._copy.path, span)
+            self._handle = open_recording(self.path, self._copy.path)
         except BaseException:
             self._copy.close()
             raise
@@ -157,8 +136,6 @@ class AudioReader:
     def close(self) -> None:
         """Close the file."""
         self._handle.close()
-        if self._stream is not None:
-            self._stream.close()
         self._copy.close()
 
     def samples(
@@ -218,27 +195,13 @@ class AudioReader:
         handle = self._handle
         kind, subtype, rate = handle.format, handle.subtype, int(handle.samplerate)
         n_channels, n_samples = handle.channels, handle.frames
-        is_whole = isinstance(handle, VorbisStream)
-        share = 0.0 if is_whole else missing_share(self._copy.path, handle)
-        if subtype == "MPEG_LAYER_III":
-            n_samples = self._measure_mpeg()
+        is_counted = isinstance(handle, MpegStream)
+        share = 0.0 if is_counted else missing_share(self._copy.path, handle)
         if n_samples < 1:
             raise AudioError(self.path, "empty: the header counts no samples")
         duration = n_samples / rate
         damage = describe_truncation(duration, share)
         return AudioInfo(self.path, rate, n_channels, n_samples, duration, kind, subtype, damage)
-
-    def _measure_mpeg(self) -> int:
-        """Put a header before a stream without one; its length in samples."""
-        stream = mpeg.open_mpeg(self._copy.path)
-        if stream is None:
-            return int(self._handle.frames)
-        self._stream = stream
-        self._handle.close()
-        with decoder_messages():
-            self._handle = open_handle(self.path, stream)
-        self._lead = max(0, self._handle.frames - stream.n_samples)
-        return int(self._handle.frames) - self._lead
 
     def _range(self, start_time: float, end_time: float | None) -> tuple[int, int]:
         """First and last (exclusive) sample of a part."""
@@ -285,15 +248,14 @@ class AudioReader:
 
     def _go_to(self, first: int) -> None:
         """Stand before this sample, exactly."""
-        target = first + self._lead
-        if self._handle.tell() == target:
+        if self._handle.tell() == first:
             return
-        near = target
+        near = first
         if self.info.format == "OGG":
-            near = min(target, max(0, self._handle.frames - _OGG_LAST_PAGE))
+            near = min(first, max(0, self._handle.frames - _OGG_LAST_PAGE))
         self._call(first, self._handle.seek, near)
-        while near < target:
-            skipped = len(self._call(first, self._handle.read, min(BLOCK, target - near)))
+        while near < first:
+            skipped = len(self._call(first, self._handle.read, min(BLOCK, first - near)))
             if not skipped:
                 return  # the next read finds nothing either, and says so
             near += skipped
@@ -322,7 +284,7 @@ class AudioReader:
 
     def _call(self, at: int, function: Any, *arguments: Any, **options: Any) -> Any:
         try:
-            if not self.info.subtype.startswith("MPEG"):
+            if isinstance(self._handle, MpegStream) or not self.info.subtype.startswith("MPEG"):
                 return function(*arguments, **options)
             with decoder_messages() as heard:
                 found = function(*arguments, **options)
@@ -401,9 +363,9 @@ def read(
         No such file, empty, not audio, damaged, truncated, NaN or infinite samples, a part
         that is not there, or too short to leave a sample at ``sample_rate``.
     """
-    with AudioReader(file, span=None if end_time is None else end_time - start_time) as source:
-        x = source.samples(start_time, end_time)
-        rate = source.info.sample_rate
+    with AudioReader(file) as reader:
+        x = reader.samples(start_time, end_time)
+        rate = reader.info.sample_rate
     if sample_rate is None or sample_rate == rate:
         return x, rate
     return resample_part(file, x, rate, sample_rate), sample_rate
@@ -437,7 +399,7 @@ def read_start(
         As :func:`read`, as far as the recording is read.
     """
     _check_block_time(duration)
-    blocks = _read_blocks(file, duration, sample_rate, start_time, end_time, span=duration)
+    blocks = _read_blocks(file, duration, sample_rate, start_time, end_time)
     first = next(blocks)
     blocks.close()
     return first
@@ -483,8 +445,7 @@ def read_blocks(
         As :func:`read`, when the iteration comes to it.
     """
     _check_block_time(block_time)
-    span = None if end_time is None else end_time - start_time
-    return _read_blocks(file, block_time, sample_rate, start_time, end_time, span)
+    return _read_blocks(file, block_time, sample_rate, start_time, end_time)
 
 
 def _check_block_time(block_time: float) -> None:
@@ -498,17 +459,16 @@ def _read_blocks(
     sample_rate: int | None,
     start_time: float,
     end_time: float | None,
-    span: float | None,
 ) -> Generator[NDArray[np.float32], None, None]:
-    with AudioReader(file, span=span) as source:
-        rate_in = source.info.sample_rate
+    with AudioReader(file) as reader:
+        rate_in = reader.info.sample_rate
         rate_out = sample_rate or rate_in
         n_read = min(BLOCK, max(_SMALLEST_BLOCK, round(block_time * rate_in)))
         n_in = n_out = 0
 
         def blocks() -> Iterator[NDArray[np.float32]]:
             nonlocal n_in
-            for block in source.blocks(start_time, end_time, n_read):
+            for block in reader.blocks(start_time, end_time, n_read):
                 n_in += len(block)
                 yield block
 

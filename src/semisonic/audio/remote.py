@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.audio.find import AUDIO_SUFFIXES
-from semisonic.core import shards as members
 from semisonic.core.errors import AudioError, DataError, OptionError
 
 COPIES = 4
@@ -83,7 +82,7 @@ def files_at(url: str) -> list[str]:
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in ns of a file or member; of a URL what the storage knows.
+    """Size in bytes and time of change in ns of a file; of a URL what the storage knows.
 
     Raises
     ------
@@ -92,7 +91,8 @@ def stamp_of(path: Path) -> tuple[int, int]:
     """
     url = url_of(path)
     if url is None:
-        return members.stamp_of(path)
+        status = os.stat(path)
+        return status.st_size, status.st_mtime_ns
     files, place = storage(url)
     try:
         changed = files.modified(place)

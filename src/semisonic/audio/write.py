@@ -26,7 +26,7 @@ Overload = Literal["error", "scale"]
 def encode(
     x: NDArray[np.float32],
     sample_rate: int,
-    format: str = "ogg",
+    format: str = "ogg",  # noqa: A002
     *,
     overload: Overload = "error",
 ) -> bytes:

@@ -165,8 +165,8 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     loss : LossOptions or dict
         Loss of labelled sounds.
     objective : str
-        What pre-training asks of the encoder: reconstruction, denoising, masked, layer-wise,
-        byol, vicreg or simclr.
+        What pre-training asks of the encoder: reconstruction, denoising, layer-wise or
+        simclr.
     pretext : PretextOptions or dict
         Options of the objective; ``views`` may be a module or a function of your own, too.
     decoder : str
@@ -232,15 +232,15 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self,
         model: str | nn.Module = DEFAULT_MODEL,
         *,
-        mel: MelOptions | Mapping[str, Any] = MelOptions(),
+        mel: MelOptions | Mapping[str, Any] = MelOptions(),  # noqa: B008
         training: FitOptions | Mapping[str, Any] = TRAIN_FIT,
         pretraining: FitOptions | Mapping[str, Any] = PRETRAIN_FIT,
         encoder: str | PathLike[str] | PretrainedEncoder | None = None,
         method: str = AUTO,
-        method_params: MethodOptions | Mapping[str, Any] = MethodOptions(),
-        loss: LossOptions | Mapping[str, Any] = LossOptions(),
+        method_params: MethodOptions | Mapping[str, Any] = MethodOptions(),  # noqa: B008
+        loss: LossOptions | Mapping[str, Any] = LossOptions(),  # noqa: B008
         objective: str = AUTO,
-        pretext: PretextOptions | Mapping[str, Any] = PretextOptions(),
+        pretext: PretextOptions | Mapping[str, Any] = PretextOptions(),  # noqa: B008
         decoder: str = "auto",
         standardize: str = "global",
         dropout: float = 0.0,

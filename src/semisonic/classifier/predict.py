@@ -21,7 +21,7 @@ from semisonic.classifier.scoring import BATCH_SIZE, ClipScores, WindowScoring, 
 from semisonic.classifier.selection import gather
 from semisonic.classifier.tables import plain_table
 from semisonic.core.errors import ModelError, OptionError
-from semisonic.core.files import csv_line, digest
+from semisonic.core.files import csv_line, digest, unguarded
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text
@@ -222,13 +222,14 @@ class PredictResult(Result):
             reasons = "reason" in self.columns
             rows = [row.values(reasons=reasons) for row in self.rows]
             return pd.DataFrame(rows, columns=list(self.columns))
-        return pd.read_csv(
+        found = pd.read_csv(
             self.output,
             keep_default_na=False,
-            dtype=dict.fromkeys(texts, str),
+            dtype=dict.fromkeys(texts, object),
             na_values={name: [""] for name in self.columns if name not in texts},
             encoding_errors="surrogateescape",
         )
+        return found.assign(**{name: list(map(unguarded, found[name])) for name in texts})
 
     def summary(self) -> str:
         """The table and what went wrong, for a terminal."""

@@ -21,7 +21,7 @@ from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.core.progress import say, size_text
 from semisonic.core.text import count_text
 from semisonic.data.batches import OnTheFlyFeatures
-from semisonic.data.cache import need_disk_space, taken
+from semisonic.data.cache import disk_usage, need_disk_space
 from semisonic.data.clips import Clips
 from semisonic.data.feature_store import FeatureStore
 from semisonic.data.sample_store import SAMPLE_BYTES, SampleStore
@@ -279,7 +279,7 @@ def _check_room(cut: CutWindows, mel: FrontOptions, samples: Path, features: Pat
     n_samples = round(cut.seconds * mel.sample_rate * SAMPLE_BYTES)
     n_features = 0 if features is None else len(cut.clips) * 2 * int(np.prod(mel.shape))
     folders = [samples] if features is None else [samples, features]
-    missing = n_samples + n_features - taken(folders)
+    missing = n_samples + n_features - disk_usage(folders)
     what = f"samples ({size_text(n_samples)})"
     if features is not None:
         what += f" and features ({size_text(n_features)})"

@@ -29,16 +29,13 @@ from semisonic.features.augment.time import TimeCrop
 from semisonic.features.frontend import Frontend, Standardize
 from semisonic.features.options import REGISTERED, WAVE, MelOptions, preset
 from semisonic.learning.contrastive import (
-    Byol,
     EmbeddingSpread,
     SimClr,
-    TwoViews,
-    VicReg,
     embedding_spread,
     pooled,
 )
 from semisonic.learning.objective import Objective
-from semisonic.learning.reconstruction import Denoising, Masked, Reconstruction
+from semisonic.learning.reconstruction import Denoising, Reconstruction
 from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
 from semisonic.models.catalogue import create
 from semisonic.models.inspection import DeadUnits, dead_units
@@ -82,62 +79,22 @@ def build_objective(
         When an option was changed that the objective does not read.
     """
     options.check_for(objective)
-    if isinstance(network, AutoEncoder):
-        return _of_an_autoencoder(objective, network, options)
-    return _of_two_views(objective, network, options, seed)
-
-
-def _of_an_autoencoder(objective: str, network: AutoEncoder, o: PretextOptions) -> Reconstruction:
-    standardize = frontend_of(network).standardize
-    if objective == pretext.DENOISING:
-        return Denoising(network, standardize, noise_db=o.noise_db, cell_dropout=o.cell_dropout)
-    if objective == pretext.MASKED:
-        return Masked(
-            network,
+    frontend = frontend_of(network)
+    standardize = frontend.standardize
+    if not isinstance(network, AutoEncoder):
+        return SimClr(
+            network.encoder,
             standardize,
-            mask_share=o.mask_share,
-            patch_mels=o.patch_mels,
-            patch_frames=o.patch_frames,
-            masked_only=o.masked_only,
+            build_view(options, frontend.options),
+            projection=options.projection,
+            temperature=options.contrast_temperature,
+            seed=seed,
+        )
+    if objective == pretext.DENOISING:
+        return Denoising(
+            network, standardize, noise_db=options.noise_db, cell_dropout=options.cell_dropout
         )
     return Reconstruction(network, standardize)
-
-
-def _of_two_views(
-    objective: str, network: PretrainedEncoder, o: PretextOptions, seed: int
-) -> TwoViews:
-    frontend = frontend_of(network)
-    encoder, standardize = network.encoder, frontend.standardize
-    view = build_view(o, frontend.options)
-    if objective == pretext.BYOL:
-        return Byol(
-            encoder,
-            standardize,
-            view,
-            projection=o.projection,
-            target_decay=o.target_decay,
-            predictor=o.predictor,
-            seed=seed,
-        )
-    if objective == pretext.SIMCLR:
-        return SimClr(
-            encoder,
-            standardize,
-            view,
-            projection=o.projection,
-            temperature=o.contrast_temperature,
-            seed=seed,
-        )
-    return VicReg(
-        encoder,
-        standardize,
-        view,
-        projection=o.projection,
-        invariance=o.invariance,
-        variance=o.variance,
-        covariance=o.covariance,
-        seed=seed,
-    )
 
 
 def build_view(options: PretextOptions, mel: MelOptions) -> nn.Module:
@@ -217,7 +174,7 @@ def held_out_terms(
             for name, value in terms.items():
                 share = len(batch.x) / len(rows)
                 means[name] = means.get(name, 0.0) + share * float(value)
-        if isinstance(objective, TwoViews) and len(rows) > 1:
+        if isinstance(objective, SimClr) and len(rows) > 1:
             parts = batches(features, rows[:MAX_MEASURED], BATCH_SIZE, device)
             spread = embedding_spread(
                 torch.cat([objective.embed(batch.x).float() for batch in parts])

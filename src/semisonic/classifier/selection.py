@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.config import TrainConfig
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.shards import SHARD_SUFFIXES, is_there, member_of, member_path
 from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import TableOptions
@@ -36,8 +35,7 @@ def gather(
     Parameters
     ----------
     paths : iterable of path
-        A recording, a folder (all recordings below it, or in the shards below it), a shard or a
-        member of one, or a CSV of clips with or without times.
+        A recording, a folder (all recordings below it), or a CSV of clips with or without times.
 
     Returns
     -------
@@ -79,16 +77,10 @@ def _clips_of(path: Path) -> Clips:
         return clips_at(url, labels="none")
     if path.is_dir():
         return load_clips(path, labels="files")
-    if not path.exists() and not is_there(path):
+    if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    if path.suffix.lower() in SHARD_SUFFIXES:
-        return load_clips(path, labels="none")
     if path.suffix.lower() in TABLE_SUFFIXES:
         return load_clips(path, labels="none", allow_missing=True)
-    member = member_of(path)
-    if member is not None:
-        file = member_path(member.shard.name, member.name)
-        return Clips.from_rows(member.shard.parent, [{"file": file}])
     return Clips.from_rows(path.parent, [{"file": path.name}])
 
 

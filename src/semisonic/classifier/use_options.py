@@ -16,7 +16,7 @@ from semisonic.core.parallel import EngineOptions, workers_option
 from semisonic.data.datasets.layout import TableOptions
 from semisonic.data.datasets.load import LABEL_CHOICES
 from semisonic.data.formats.read import FORMATS
-from semisonic.features.options import PRESETS, AugmentOptions, MelOptions
+from semisonic.features.options import MelOptions
 from semisonic.learning.options import LossOptions
 from semisonic.training.options import FitOptions
 
@@ -320,37 +320,3 @@ class SuspectsOptions:
     mel: MelOptions = option(MelOptions(), "front end")
     loss: LossOptions = option(LossOptions(), "networks: loss")
     fit: FitOptions = option(TRAIN_FIT, "networks: training loop")
-
-
-# The options of ``data preview``.
-
-
-SHOWN = dataclasses.replace(
-    PRESETS["strong"],
-    pitch=3.0,
-    crop_time=1.0,
-    crop_bands=10,
-    background=1.0,
-    white_noise=1.0,
-    pink_noise=1.0,
-    snr_min_db=5.0,
-    snr_max_db=15.0,
-)
-"""Every augmentation, at the strengths of "strong" where that has it."""
-
-
-@dataclass(frozen=True)
-class PreviewOptions:
-    """Draw each augmentation on a real clip, and write it as audio."""
-
-    data: Path = option(
-        dataclasses.MISSING, "a recording, a folder of recordings or a CSV table of clips"
-    )
-    output: Path = option(Path("runs/preview"), "folder for the page, the pictures and the sounds")
-    clip: int | None = option(
-        None, "row of the clip in the table, from 0; drawn if not given", minimum=0
-    )
-    start: float = option(0.0, "where in the clip to begin", unit="s", minimum=0)
-    seed: int = option(0, "seed of everything random", minimum=0)
-    mel: MelOptions = option(MelOptions(), "front end")
-    augment: AugmentOptions = option(SHOWN, "strength of each augmentation; 0 leaves it out")

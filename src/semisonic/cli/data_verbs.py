@@ -1,38 +1,35 @@
-"""The verbs about recordings: data info, check, build, labels, mix, preview, get, synth, shards;
-and scan.
-"""
+"""The verbs about recordings: data info, check, build, labels, mix, get, synth; and scan."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from semisonic.classifier.use_options import PreviewOptions, ScanOptions
+from semisonic.classifier.use_options import ScanOptions
 from semisonic.cli.parser import command_from
 from semisonic.cli.session import Session, Status, table
 from semisonic.core.errors import OptionError
 from semisonic.core.options import check as options_check
 from semisonic.core.options import option
 from semisonic.core.parallel import EngineOptions, open_engine, workers_option
-from semisonic.core.shards import is_there
 from semisonic.core.text import count_text
-from semisonic.data.cache import facts_of
+from semisonic.data.cache import describe_cache
 from semisonic.data.checks import CheckReport, check
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.catalogue import PARTS, SETS
 from semisonic.data.datasets.download import fetch, make_plan
 from semisonic.data.datasets.layout import TableOptions
 from semisonic.data.datasets.load import LABEL_CHOICES, describe_layout, load_clips
-from semisonic.data.datasets.shards import pack
 from semisonic.data.duplicates import MAX_OFFSET, THRESHOLD, Duplicate
 from semisonic.data.events import WindowRules
 from semisonic.data.formats.convert import convert_labels
 from semisonic.data.formats.read import FORMATS
-from semisonic.data.options import MixOptions, ShardOptions, SynthOptions
+from semisonic.data.options import MixOptions, SynthOptions
 from semisonic.data.recordings import AUTO, known_recordings, unnamed_note
 from semisonic.data.sample_store import SampleStore
 from semisonic.data.summary import Summary, describe
@@ -77,7 +74,7 @@ def load_source(path: str, source: SourceOptions, session: Session) -> Clips:
 
 def has_audio(clips: Clips) -> bool:
     """Whether any recording lies where the table says; the reader's notes tell when not."""
-    return any(is_there(path) for path in clips.paths)
+    return any(os.path.isfile(path) for path in clips.paths)
 
 
 # ``semisonic data info``: what is in a data set.
@@ -101,7 +98,7 @@ class DataInfoOptions:
 
 def show_info(options: DataInfoOptions, session: Session) -> Status:
     """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
-    store = facts_of(Path(options.data))
+    store = describe_cache(Path(options.data))
     if store is not None:
         return _show_store(store, options, session)
     clips = load_source(options.data, options.source, session)
@@ -528,27 +525,6 @@ data_mix_command = command_from(
 )
 
 
-# ``semisonic data preview``: look at every augmentation of a clip, and listen to it.
-
-
-def preview(options: PreviewOptions, session: Session) -> None:
-    """Draw each augmentation on a real clip, and write it as a page, as pictures and as audio."""
-    from semisonic.classifier.preview import preview as work
-
-    session.say(work(options).summary())
-
-
-data_preview_command = command_from(
-    PreviewOptions,
-    preview,
-    name="preview",
-    examples=[
-        "semisonic data preview bark.wav -o runs/preview",
-        "semisonic data preview path/to/recordings --clip 12 --stretch-max 1.5 --pitch 5",
-    ],
-)
-
-
 # ``semisonic data get``: fetch a published data set.
 
 
@@ -630,53 +606,6 @@ data_synth_command = command_from(
     examples=[
         "semisonic data synth sounds",
         "semisonic data synth small --n-classes 4 --clips-per-class 10 --n-pool 50 --seed 1",
-    ],
-    resumes=True,
-)
-
-
-# ``semisonic data shards``: pack recordings into a few large files.
-
-
-@dataclass(frozen=True)
-class ShardsOptions:
-    """Pack recordings into shards."""
-
-    data: str = option(dataclasses.MISSING, PATH_HELP)
-    output: Path = option(Path("shards"), "folder of the shards")
-    shards: ShardOptions = field(default_factory=ShardOptions)
-    source: SourceOptions = field(default_factory=SourceOptions)
-
-
-def pack_shards(options: ShardsOptions, session: Session) -> Status:
-    """Pack recordings and their labels into tar files or Parquet tables.
-
-    All verbs read the folder of shards as they read the recordings, and compute the same from
-    it. Recordings are copied as they are. An interrupted run goes on with the next shard. The
-    exit status is 3 when recordings could not be read.
-    """
-    given, output = Path(options.data), options.output
-    if given.is_dir() and output.resolve() == given.resolve():
-        raise OptionError(
-            f"output: found '{output}', the folder of the recordings; expected another place"
-        )
-    packed = pack(load_source(options.data, options.source, session), output, options.shards)
-    kept = f", {packed.n_kept} of them were there already" if packed.n_kept else ""
-    size = sum(shard.stat().st_size for shard in packed.shards)
-    n_files = count_text(packed.n_files, "recording")
-    n_shards = count_text(len(packed.shards), "shard")
-    session.say(f"{output}: {n_files} in {n_shards}, {size / 1e6:.1f} MB{kept}")
-    return session.failed(packed.failures)
-
-
-data_shards_command = command_from(
-    ShardsOptions,
-    pack_shards,
-    name="shards",
-    arguments=("data",),
-    examples=[
-        "semisonic data shards path/to/recordings -o shards --per-shard 5000",
-        "semisonic data shards path/to/recordings -o shards --format parquet",
     ],
     resumes=True,
 )

@@ -19,6 +19,7 @@ from semisonic.core.options import (
     GIVEN,
     field_types,
     from_mapping,
+    given,
     given_names,
     nearest,
     toml_value,
@@ -263,29 +264,53 @@ def shown(flag: Flag) -> str:
     return f"{text} {unit}" if unit else text
 
 
-def as_toml(options: Any) -> str:
+def as_toml(options: Any, *, complete: bool = False) -> str:
     """The options as a TOML text that ``--config`` reads back.
 
     What is left to ``auto`` stands there as a remark.
+
+    Parameters
+    ----------
+    options : dataclass
+        Options of a verb.
+    complete : bool
+        All options; else those that were given or differ from their defaults.
     """
     left = getattr(options, "left_to_auto", ())
-    return _as_toml(options, left, set(given_names(options, left)) if left else set())
+    held = set(given_names(options, left)) if left else set()
+    text = _as_toml(options, None, left, held, complete)
+    rest = "" if complete else "# all other options: as by default, or chosen by auto (-v: all)\n"
+    return rest + text
 
 
-def _as_toml(options: Any, left: Sequence[str], held: set[str], before: str = "") -> str:
+def _as_toml(
+    options: Any, usual: Any, left: Sequence[str], held: set[str], complete: bool, before: str = ""
+) -> str:
     plain, tables = [], []
+    by_hand = given(options, options)
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
+        default = _default(field) if usual is None else getattr(usual, field.name)
         if dataclasses.is_dataclass(value):
-            below = _as_toml(value, left, held, f"{field.name}.")
-            tables.append(f"\n[{field.name}]\n{below}")
+            below = _as_toml(value, default, left, held, complete, f"{field.name}.")
+            if below:
+                tables.append(f"\n[{field.name}]\n{below}")
         elif (before[:-1] or field.name) in left and before + field.name not in held:
-            plain.append(f"# {field.name}: chosen by auto\n")
+            plain.append(f"# {field.name}: chosen by auto\n" * complete)
+        elif not complete and value == default and field.name not in by_hand:
+            continue
         elif value is None:
             plain.append(f"# {field.name}: not set\n")
         else:
             plain.append(f"{field.name} = {toml_value(value)}\n")
     return "".join(plain + tables)
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """Its default; a field that must be given has none, which equals no value."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def _number(value: Any) -> str:

@@ -35,14 +35,9 @@ DATA_VERBS = {
         "data_verbs:data_labels_command",
         "Convert label files of other tools, or cut windows.",
     ),
-    "shards": ("data_verbs:data_shards_command", "Pack recordings into a few large files."),
     "mix": (
         "data_verbs:data_mix_command",
         "Mix clips into background: windows to train a detector on.",
-    ),
-    "preview": (
-        "data_verbs:data_preview_command",
-        "Look at and listen to every augmentation of a clip.",
     ),
     "get": ("data_verbs:data_get_command", "Fetch a published data set."),
     "synth": ("data_verbs:data_synth_command", "Make the synthetic data set."),

@@ -227,7 +227,7 @@ class Verb(click.Command):
         options = self.options_from(ctx, config)
         session.dry_run = dry_run
         if dry_run:
-            click.echo(as_toml(options), nl=False)
+            click.echo(as_toml(options, complete=session.verbose), nl=False)
         status = self.function(options, session) or 0
         session.tell_cache()
         return status
@@ -324,7 +324,8 @@ def _common(plans: bool) -> list[click.Parameter]:
             click.Option(
                 ["--dry-run"],
                 is_flag=True,
-                help="show all options (as a file for --config) and what would be done",
+                help="show the options that are not as by default (as a file for --config; with "
+                "-v all) and what would be done",
             ),
         )
     return options

@@ -21,7 +21,6 @@ from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.cli.parser import command_from
 from semisonic.cli.session import Session, Status
 from semisonic.core.options import changed
-from semisonic.core.shards import member_of
 from semisonic.data.datasets.load import describe_layout
 from semisonic.data.options import SynthOptions
 from semisonic.data.synth.dataset import make_synth
@@ -50,7 +49,7 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
     ``labelled`` and ``pool`` are the names of the options that take a path of labelled and of
     unlabelled recordings. In a dry run it is said how each path would be read.
     """
-    output: Path = getattr(options, "output")
+    output: Path = getattr(options, "output")  # noqa: B009
     session.log = output / "log.txt"
     given = {
         name: (path, part)
@@ -64,7 +63,7 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
         return options
     for name in given.keys() - made.keys():
         path = given[name][0]
-        if not path.exists() and member_of(path) is None and url_of(path) is None:
+        if not path.exists() and url_of(path) is None:
             describe_layout(path)  # which says what is wrong, before torch is loaded
     if made:
         session.note(f"the embedded sounds are in {output.parent / SYNTH}")
@@ -74,7 +73,7 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
 def with_synth(options: T, labelled: str = "", pool: str = "") -> T:
     """The options with the embedded sounds, made beside the run folder, for the word 'synth'."""
     parts = {labelled: "labels.csv", pool: "pool"}
-    folder = Path(getattr(options, "output")).parent / SYNTH
+    folder = Path(getattr(options, "output")).parent / SYNTH  # noqa: B009
     paths = {
         name: folder / part
         for name, part in parts.items()

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from semisonic.core.shards import member_of, read_member
-
 # Files that are either whole or not there.
 
 
@@ -153,10 +151,7 @@ def to_bytes(text: str) -> bytes:
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of the bytes of a file, or of a member of a shard."""
-    found = member_of(path)
-    if found is not None:
-        return hashlib.sha256(read_member(found)).hexdigest()
+    """The SHA-256 of the bytes of a file."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

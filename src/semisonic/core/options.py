@@ -58,7 +58,7 @@ class OpenChoices(Sequence[str]):
 
 def option(
     default: Any,
-    help: str,
+    help: str,  # noqa: A002
     *,
     unit: str = "",
     choices: Iterable[str] | None = None,

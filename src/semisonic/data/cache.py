@@ -1,4 +1,22 @@
-"""One cache of arrays: a key table, a memory-mapped file and a lock."""
+"""One cache of arrays: a key table, a memory-mapped file and a lock.
+
+What takes long to compute (samples, features, embeddings, facts about files) is computed once and
+kept under a key, together with the *version* of what it was made from, such as the size and the
+time of change of a file. Three classes stand on each other:
+
+* :class:`Journal` is a file of finished work that only grows. Records wait in memory for a second
+  at most; then the data they speak of is brought to the disk first, and they are appended. So
+  whatever stands in it is true, also after ``kill -9`` or a power cut, and at most the last second
+  of work is repeated.
+* :class:`KeyTable` is a journal of plain values under keys.
+* :class:`ArrayCache` is rows of one array under keys: a folder with a header, a lock, a data file
+  and a key table that says which rows belong to which key.
+
+The header ``store.json`` says what the folder holds, with which options, and which *generation* of
+the two other files counts: ``data-3.bin`` and ``journal-3.jsonl``. To move rows, the next
+generation is written beside the present one, then the header is replaced in one step, then the old
+files go. A process that has the old data mapped goes on reading it undisturbed.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +24,11 @@ import json
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,34 +45,44 @@ from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_folder
 from semisonic.data.workers import in_threads
 
-# A list of finished work that only grows, and that a killed process cannot spoil.
-#
-# Each record is one line of JSON. Records wait in memory for a second at most; then the data
-# they speak of is brought to the disk first, and they are appended. So whatever stands in
-# the journal is true, also after ``kill -9`` or a power cut, and at most the last second of
-# work is repeated. A last line that was torn is cut off when the journal is opened again.
-
-
 FLUSH_INTERVAL = 1.0
 """Seconds that finished work may wait to be written down."""
 
+VERSION = 1
+_HEADER, _GROWING = "store.json", ".growing.lock"
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows changes the ends of lines without it
+_OWN_FILES = re.compile(r"(data-(\d+)\.bin|journal-(\d+)\.jsonl)")
+_PIECE_BYTES = 1 << 22
+
+Key = tuple[Any, ...]
+"""What a value is found by: texts, numbers and None."""
+Version = tuple[Any, ...]
+"""What a value was made from; a value of another version does not count."""
+
+
+def _nothing() -> None:
+    """There is no other file to bring to the disk first."""
+
 
 class Journal:
-    """The journal at ``path``, open for appending; use it as a context manager.
+    """A list of finished work that only grows, and that a killed process cannot spoil.
+
+    Each record is one line of JSON. A last line that was torn is cut off when the journal is
+    opened again.
 
     Parameters
     ----------
     path : Path
-        The file; made if missing. A torn last line is removed at once.
+        The file; made if missing.
     before : callable
         Called before records are written, to bring what they speak of to the disk.
     """
 
-    def __init__(self, path: Path, before: Callable[[], None]) -> None:
+    def __init__(self, path: Path, before: Callable[[], None] = _nothing) -> None:
         self._before = before
         self._waiting: list[str] = []
         self._written_at = time.monotonic()
-        self._file = open(path, "a+b")
+        self._file = open(path, "a+b")  # noqa: SIM115
         self._file.truncate(_whole_size(self._file))
 
     def __enter__(self) -> Journal:
@@ -104,8 +134,7 @@ def sync(descriptor: int) -> None:
 
 def _whole_size(file: Any) -> int:
     """Bytes up to the end of the last whole line."""
-    size = file.seek(0, os.SEEK_END)
-    end = size
+    end = file.seek(0, os.SEEK_END)
     while end > 0:
         start = max(0, end - 4096)
         file.seek(start)
@@ -116,111 +145,272 @@ def _whole_size(file: Any) -> int:
     return 0
 
 
-# Whether a disk has room for what is going to be written.
-
-
-def need_disk_space(folder: Path, n_bytes: int, what: str) -> None:
-    """See that a disk has room for more.
+class KeyTable:
+    """Plain values under keys, each with its version, in a journal.
 
     Parameters
     ----------
-    folder : Path
-        Where it will be written; need not exist yet.
-    n_bytes : int
-        How much will be written.
-    what : str
-        What it is, for the message.
+    path : Path
+        The journal; made if missing.
+    before : callable, optional
+        As for :class:`Journal`.
 
-    Raises
-    ------
-    DataError
-        When there is less.
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with KeyTable(Path(folder.name) / "lengths.jsonl") as lengths:
+    ...     lengths.add((("a.wav",), (1000, 7), 2.5))
+    >>> with KeyTable(Path(folder.name) / "lengths.jsonl") as lengths:
+    ...     print(lengths.get(("a.wav",), (1000, 7)), lengths.get(("a.wav",), (1200, 9)))
+    2.5 None
+    >>> folder.cleanup()
     """
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    if n_bytes > free:
-        raise DataError(
-            f"'{folder}': {what} will take {size_text(n_bytes)} more, and the disk has "
-            f"{size_text(free)} free. Make room, or name a folder on another disk with --cache"
-        )
+
+    def __init__(self, path: Path, before: Callable[[], None] = _nothing) -> None:
+        self._journal = Journal(path, before)
+        self._values: dict[Key, tuple[Version, Any]] = {}
+        for line in self._journal.records():
+            for record in line:
+                if isinstance(record, list) and len(record) == 3 and isinstance(record[0], list):
+                    key, version, value = record
+                    self._values[tuple(key)] = tuple(version), value
+
+    def __enter__(self) -> KeyTable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: Key, version: Version) -> Any:
+        """The value of a key in this version; None if there is none."""
+        known = self._values.get(key)
+        return known[1] if known is not None and known[0] == version else None
+
+    def items(self) -> list[tuple[Key, Version, Any]]:
+        """The newest record of each key."""
+        return [(key, *known) for key, known in self._values.items()]
+
+    def add(self, *records: tuple[Key, Version, Any]) -> None:
+        """Add values; after a kill all of them are there, or none."""
+        if records:
+            self._values.update((key, (version, value)) for key, version, value in records)
+            self._journal.append(list(records))
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Leave keys out until the file is opened again."""
+        for key in keys:
+            del self._values[key]
+
+    def flush(self) -> None:
+        """Bring everything to the disk now."""
+        self._journal.flush()
+
+    def close(self) -> None:
+        """Write what waits, and close."""
+        self._journal.close()
 
 
-def taken(folders: Iterable[Path]) -> int:
-    """Bytes that the files directly in some folders take on the disk; holes take none."""
-    return sum(
-        512 * file.stat().st_blocks
-        for folder in folders
-        if folder.is_dir()
-        for file in folder.iterdir()
-        if file.is_file()
-    )
+@dataclass(frozen=True, slots=True)
+class CachedRows:
+    """The rows of a key: where they lie in the array, and what is known about them.
+
+    Attributes
+    ----------
+    first, n : int
+        Row numbers ``first`` to ``first + n - 1``.
+    about : object
+        Any plain value.
+    """
+
+    first: int
+    n: int
+    about: Any = None
 
 
-# The folder of a store: a header, a lock, one data file and its journal.
-#
-# ``store.json`` says what the store holds, with which options, and which *generation* of the
-# two other files counts: ``data-3.bin`` and ``journal-3.jsonl``. To rewrite a store, the next
-# generation is written beside the present one, then the header is replaced in one step, then
-# the old files go. A process that has the old data mapped goes on reading it undisturbed.
-#
-# One process works on a folder at a time; others wait.
+class ArrayCache:
+    """Rows of an array under keys, in a folder that one process works on at a time.
 
-
-VERSION = 1
-_HEADER, _GROWING = "store.json", ".growing.lock"
-_BINARY = getattr(os, "O_BINARY", 0)  # Windows changes the ends of lines without it
-_OURS = re.compile(r"(data-(\d+)\.bin|journal-(\d+)\.jsonl)")
-
-
-class StoreFolder:
-    """A locked folder; made by :func:`opened`.
+    Made by :meth:`open`, as a context manager.
 
     Attributes
     ----------
     path : Path
-    header : dict
-        ``kind``, ``version``, ``options`` and ``generation``.
+        The folder.
+    data : DataFile
+        The rows, one after the other.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
-        self.path = path
-        self.header = header
+    def __init__(
+        self, path: Path, header: dict[str, Any], row_bytes: int, header_bytes: int = 0
+    ) -> None:
+        self.path, self.row_bytes, self.header_bytes = path, row_bytes, header_bytes
+        self._header = header
+        self._open_files()
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        folder: str | os.PathLike[str],
+        kind: str,
+        options: Mapping[str, Any],
+        *,
+        row_bytes: int,
+        header_bytes: int = 0,
+    ) -> Iterator[ArrayCache]:
+        """Lock a folder, waiting for other processes, and check what it holds.
+
+        Parameters
+        ----------
+        folder : path
+            Made if missing.
+        kind : str
+            What the rows are.
+        options : mapping
+            What all rows depend on.
+        row_bytes : int
+            Bytes of one row.
+        header_bytes : int
+            Bytes at the beginning of the data file that are no rows.
+
+        Raises
+        ------
+        DataError
+            If the folder holds something else, or rows of other options: somebody's hours of work
+            are not thrown away because of a mistyped option.
+        """
+        path = Path(folder)
+        check_folder(path, "a store", {_HEADER})
+        with ExitStack() as stack:
+            told = f"waiting for another process that works on '{path}'"
+            try:
+                stack.enter_context(exclusive(path / LOCK, told=told))
+            except OSError as error:
+                raise DataError(f"'{path}' cannot be written to ({error.strerror})") from error
+            wanted = {"kind": kind, "version": VERSION, "options": dict(options)}
+            if not (path / _HEADER).exists():
+                write_json(path / _HEADER, {**wanted, "generation": 1})
+            header = _read_header(path / _HEADER)
+            for name, value in wanted.items():
+                if header.get(name) != value:
+                    raise DataError(
+                        f"'{path}' holds a store with {name} {header.get(name)!r}, expected "
+                        f"{value!r}. Name another folder, or delete this one"
+                    )
+            _remove_leftovers(path, header["generation"])
+            cache = cls(path, header, row_bytes, header_bytes)
+            stack.callback(cache._close_files)
+            yield cache
 
     @property
     def data_path(self) -> Path:
-        """The file of samples or features."""
-        return self.path / f"data-{self.header['generation']}.bin"
+        """The file of rows."""
+        return self.data.path
 
-    @contextmanager
-    def writing(self) -> Iterator[tuple[DataFile, Journal]]:
-        """The data file and the journal, open for more."""
-        name = f"journal-{self.header['generation']}.jsonl"
-        with (
-            DataFile(self.data_path) as data,
-            Journal(self.path / name, before=data.sync) as journal,
-        ):
-            yield data, journal
+    @property
+    def generation(self) -> int:
+        """A number that changes whenever rows are moved."""
+        return int(self._header["generation"])
 
-    @contextmanager
-    def rewriting(self) -> Iterator[tuple[DataFile, Journal]]:
-        """An empty data file and journal, which replace the present ones at the end."""
-        number = self.header["generation"] + 1
-        new = StoreFolder(self.path, {**self.header, "generation": number})
-        with new.writing() as files:
-            yield files
-        write_json(self.path / _HEADER, new.header)
-        self.header = new.header
-        self.remove_leftovers()
+    @property
+    def end(self) -> int:
+        """The row behind the last one in use."""
+        return max((first + n for _, _, (first, n, _) in self._table.items()), default=0)
 
-    def remove_leftovers(self) -> None:
-        """Delete files of other generations: old ones, and unfinished new ones."""
-        for path in self.path.iterdir():
-            found = _OURS.fullmatch(path.name)
-            if found and int(found[2] or found[3]) != self.header["generation"]:
-                with suppress(PermissionError):  # Windows keeps what a process has mapped
-                    path.unlink()
+    @property
+    def n_used(self) -> int:
+        """How many rows belong to a key."""
+        return sum(n for _, _, (_, n, _) in self._table.items())
+
+    def find(self, key: Key, version: Version) -> CachedRows | None:
+        """The rows of a key in this version; None if there are none."""
+        found = self._table.get(key, version)
+        return None if found is None else CachedRows(*found)
+
+    def items(self) -> list[tuple[Key, Version, CachedRows]]:
+        """Every key with its version and its rows."""
+        return [(key, version, CachedRows(*rows)) for key, version, rows in self._table.items()]
+
+    def add(self, *records: tuple[Key, Version, CachedRows]) -> None:
+        """Say which rows, written before, belong to some keys; after a kill all hold, or none."""
+        self._table.add(
+            *((key, version, (rows.first, rows.n, rows.about)) for key, version, rows in records)
+        )
+
+    def write(self, values: NDArray[Any], first: int) -> None:
+        """Write rows; several threads may write to rows of their own."""
+        self.data.write(values, self.header_bytes + first * self.row_bytes)
+
+    def writer(self, *, shared: bool = False) -> RowWriter:
+        """What gives out rows behind the last one in use; rows behind it are cut off.
+
+        ``shared`` is for several processes instead of several threads.
+        """
+        self.resize(self.end)
+        return RowWriter(self.data, self.row_bytes, self.header_bytes, self.end, shared)
+
+    def resize(self, n_rows: int) -> None:
+        """Cut the file, or let it grow by rows of zeros that take no room."""
+        self.data.resize(self.header_bytes + n_rows * self.row_bytes)
+
+    def close_gaps(self) -> None:
+        """Move all rows together, in their order."""
+        self.move(sorted(self.items(), key=lambda item: item[2].first))
+
+    def move(
+        self, items: Sequence[tuple[Key, Version, CachedRows]], to: Sequence[int] | None = None
+    ) -> None:
+        """Keep only the rows of some keys, at new places in a new file.
+
+        Parameters
+        ----------
+        items : sequence
+            Of those of :meth:`items`.
+        to : sequence of int, optional
+            The new first row of each; one behind the other by default.
+        """
+        header = {**self._header, "generation": self._header["generation"] + 1}
+        old_data, old_table = self.data, self._table
+        end = 0
+        with old_data, old_table:
+            self._header = header
+            self._open_files()
+            for i, (key, version, rows) in enumerate(items):
+                first = end if to is None else to[i]
+                self._copy(old_data, rows, first)
+                self.add((key, version, CachedRows(first, rows.n, rows.about)))
+                end = max(end, first + rows.n)
+            self.flush()
+        write_json(self.path / _HEADER, header)
+        _remove_leftovers(self.path, header["generation"])
+
+    def flush(self) -> None:
+        """Bring everything to the disk now."""
+        self._table.flush()
+
+    def _copy(self, old: DataFile, rows: CachedRows, first: int) -> None:
+        total = rows.n * self.row_bytes
+        for at in range(0, total, _PIECE_BYTES):
+            start = self.header_bytes + rows.first * self.row_bytes + at
+            piece = np.frombuffer(old.read(min(_PIECE_BYTES, total - at), start), np.uint8)
+            self.data.write(piece, self.header_bytes + first * self.row_bytes + at)
+
+    def _open_files(self) -> None:
+        number = self._header["generation"]
+        self.data = DataFile(self.path / f"data-{number}.bin")
+        self._table = KeyTable(self.path / f"journal-{number}.jsonl", self.data.sync)
+        n_rows = max(0, self.data.size() - self.header_bytes) // self.row_bytes
+        self._table.forget(
+            [key for key, _, (first, n, _) in self._table.items() if first + n > n_rows]
+        )
+
+    def _close_files(self) -> None:
+        with self.data:
+            self._table.close()
 
 
 class DataFile:
@@ -274,6 +464,36 @@ class DataFile:
         sync(self._descriptor)
 
 
+class RowWriter:
+    """Gives out rows at the end of a data file; several threads, or processes, may ask."""
+
+    def __init__(
+        self, data: DataFile, row_bytes: int, header_bytes: int, end: int, shared: bool
+    ) -> None:
+        self._data, self._row_bytes, self._header_bytes = data, row_bytes, header_bytes
+        self._end, self._shared = end, shared
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process makes a lock of its own."""
+        place = (self._data, self._row_bytes, self._header_bytes, self._end, self._shared)
+        return type(self), place
+
+    def reserve(self, n_rows: int) -> int:
+        """The first of some rows that nobody else gets."""
+        if self._shared:
+            end = self._data.grow(n_rows * self._row_bytes) - self._header_bytes
+            return end // self._row_bytes
+        with self._lock:
+            first = self._end
+            self._end += n_rows
+        return first
+
+    def write(self, values: NDArray[Any], first: int) -> None:
+        """Write rows."""
+        self._data.write(values, self._header_bytes + first * self._row_bytes)
+
+
 def read_whole(descriptor: int, path: Path, n_bytes: int, offset: int) -> bytes:
     """Bytes of an open file without mapping it, so that reading adds no resident memory."""
     data = read_at(descriptor, n_bytes, offset)
@@ -282,63 +502,29 @@ def read_whole(descriptor: int, path: Path, n_bytes: int, offset: int) -> bytes:
     return data
 
 
-@contextmanager
-def opened(
-    folder: str | os.PathLike[str], kind: str, options: Mapping[str, Any]
-) -> Iterator[StoreFolder]:
-    """Lock a store's folder, waiting for other processes, and check what it holds.
+def describe_cache(folder: Path) -> dict[str, Any] | None:
+    """What a cache holds; None for a folder that is none. Nothing is locked.
 
-    Raises
-    ------
-    DataError
-        If the folder holds something else, or a store with other options: somebody's hours
-        of work are not thrown away because of a mistyped option.
-    """
-    path = Path(folder)
-    check_folder(path, "a store", {_HEADER})
-    with ExitStack() as stack:
-        told = f"waiting for another process that works on '{path}'"
-        try:
-            stack.enter_context(exclusive(path / LOCK, told=told))
-        except OSError as error:
-            raise DataError(f"'{path}' cannot be written to ({error.strerror})") from error
-        header_path = path / _HEADER
-        wanted = {"kind": kind, "version": VERSION, "options": dict(options)}
-        if not header_path.exists():
-            write_json(header_path, {**wanted, "generation": 1})
-        header = _read_header(header_path)
-        for name, value in wanted.items():
-            if header.get(name) != value:
-                raise DataError(
-                    f"'{path}' holds a store with {name} {header.get(name)!r}, expected "
-                    f"{value!r}. Name another folder, or delete this one"
-                )
-        store = StoreFolder(path, header)
-        store.remove_leftovers()
-        yield store
-
-
-def facts_of(folder: Path) -> dict[str, Any] | None:
-    """What a store holds, for people; None for a folder that is no store. Nothing is locked.
-
-    ``kind``, the options it was made with, ``entries`` (clips, once each) and ``bytes``.
+    Returns
+    -------
+    dict
+        ``kind``, the options it was made with, ``entries`` (keys) and ``bytes``.
     """
     if not (folder / _HEADER).is_file():
         return None
     header = _read_header(folder / _HEADER)
-    store = StoreFolder(folder, header)
-    entries = set()
+    number = header["generation"]
+    keys: set[Key] = set()
     with suppress(OSError):
-        journal = folder / f"journal-{header['generation']}.jsonl"
-        for line in journal.read_bytes().splitlines():
+        for line in (folder / f"journal-{number}.jsonl").read_bytes().splitlines():
             with suppress(ValueError, TypeError):
-                entries.add(tuple(json.loads(line)[:3]))
-    size = store.data_path.stat().st_size if store.data_path.exists() else 0
+                keys.update(tuple(key) for key, _, _ in json.loads(line))
+    data = folder / f"data-{number}.bin"
     return {
         "kind": header.get("kind"),
         **header.get("options", {}),
-        "entries": len(entries),
-        "bytes": size,
+        "entries": len(keys),
+        "bytes": data.stat().st_size if data.exists() else 0,
     }
 
 
@@ -352,14 +538,55 @@ def _read_header(path: Path) -> dict[str, Any]:
     raise DataError(f"'{path}' is not the header of a store. Delete its folder")
 
 
-# What is worked out of each file of a table, and need not be worked out again.
-#
-# A quarter of a million headers take minutes to read, and hashes of all bytes take longer. With a
-# folder to keep them in, facts are written into a journal as they are found, with size and time of
-# change of their file, so that only new and changed files are opened the next time.
+def _remove_leftovers(folder: Path, generation: int) -> None:
+    """Delete files of other generations: old ones, and unfinished new ones."""
+    for path in folder.iterdir():
+        found = _OWN_FILES.fullmatch(path.name)
+        if found and int(found[2] or found[3]) != generation:
+            with suppress(PermissionError):  # Windows keeps what a process has mapped
+                path.unlink()
 
 
-_CHUNK = 32
+def need_disk_space(folder: Path, n_bytes: int, what: str) -> None:
+    """See that a disk has room for more.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it will be written; need not exist yet.
+    n_bytes : int
+        How much will be written.
+    what : str
+        What it is, for the message.
+
+    Raises
+    ------
+    DataError
+        When there is less.
+    """
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if n_bytes > free:
+        raise DataError(
+            f"'{folder}': {what} will take {size_text(n_bytes)} more, and the disk has "
+            f"{size_text(free)} free. Make room, or name a folder on another disk with --cache"
+        )
+
+
+def disk_usage(folders: Iterable[Path]) -> int:
+    """Bytes that the files directly in some folders take on the disk; holes take none."""
+    return sum(
+        512 * file.stat().st_blocks
+        for folder in folders
+        if folder.is_dir()
+        for file in folder.iterdir()
+        if file.is_file()
+    )
+
+
+_FILES_PER_CALL = 32
 """Files that a thread takes at once."""
 
 Fact = float | str
@@ -376,6 +603,9 @@ def file_facts(
 ) -> list[Fact | None]:
     """A number or a text for each of some files of a table.
 
+    A quarter of a million headers take minutes to read, and hashes of all bytes take longer. With
+    a folder to keep them in, only new and changed files are opened the next time.
+
     Parameters
     ----------
     clips : Clips
@@ -385,41 +615,49 @@ def file_facts(
     compute : callable
         From a path to its fact; None when there is none, which is tried again next time.
     what : str
-        Name of the journal and of the progress bar.
+        Name of the key table and of the progress bar.
     workers : int, optional
         Threads; by default as many as there are processors.
     cache : Path, optional
-        Folder of the journals.
+        Folder of the key tables.
 
     Returns
     -------
     list
         In the order of the files.
+
+    Raises
+    ------
+    DataError
+        When the folder cannot be written to.
     """
-    found: list[Fact | None] = [None] * len(files)
-    with _journal(cache, clips.root, what) as journal:
-        stamps: dict[int, tuple[int, int]] = {}
-        if journal is not None:
-            stamps = _read(journal, clips.root, files, found)
-        rest = [i for i, fact in enumerate(found) if fact is None]
+    facts: list[Fact | None] = [None] * len(files)
+    versions: dict[int, Version] = {}
+    with _fact_table(cache, clips.root, what) as table:
+        for i, file in enumerate(files if table is not None else ()):
+            with suppress(OSError):  # whoever opens it says why
+                versions[i] = stamp_of(clips.root / file)
+                facts[i] = table.get((file,), versions[i]) if table is not None else None
+        rest = [i for i, fact in enumerate(facts) if fact is None]
 
         def work(part: list[int]) -> list[tuple[int, Fact | None]]:
             return [(i, compute(clips.root / files[i])) for i in part]
 
-        parts = (rest[i : i + _CHUNK] for i in range(0, len(rest), _CHUNK))
+        parts = (rest[i : i + _FILES_PER_CALL] for i in range(0, len(rest), _FILES_PER_CALL))
         with bar(len(files), what, "file", initial=len(files) - len(rest)) as shown:
             for results in in_threads(work, parts, count_workers(workers)):
-                for i, fact in results:
-                    found[i] = fact
-                    if journal is not None and fact is not None and i in stamps:
-                        journal.append([files[i], *stamps.pop(i), fact])
+                new = [(i, fact) for i, fact in results if fact is not None]
+                for i, fact in new:
+                    facts[i] = fact
+                    if table is not None and i in versions:
+                        table.add(((files[i],), versions[i], fact))
                 shown.update(len(results))
-    return found
+    return facts
 
 
 @contextmanager
-def _journal(cache: Path | None, root: Path, what: str) -> Iterator[Journal | None]:
-    """The journal, or None without a folder, or while another process writes to it."""
+def _fact_table(cache: Path | None, root: Path, what: str) -> Iterator[KeyTable | None]:
+    """The table of facts, or None without a folder, or while another process writes to it."""
     if cache is None:
         yield None
         return
@@ -430,35 +668,4 @@ def _journal(cache: Path | None, root: Path, what: str) -> Iterator[Journal | No
             free = stack.enter_context(locked(folder / f"{name}.lock", wait=False))
         except OSError as error:
             raise DataError(f"'{folder}' cannot be written to ({error.strerror})") from error
-        yield stack.enter_context(Journal(folder / name, _nothing)) if free else None
-
-
-def _nothing() -> None:
-    """There is no other file to bring to the disk first."""
-
-
-def _read(
-    journal: Journal, root: Path, files: Sequence[str], found: list[Fact | None]
-) -> dict[int, tuple[int, int]]:
-    """Take what the journal knows; the stamps of the files it does not know as they are now."""
-    number = {file: i for i, file in enumerate(files)}
-    stamps: dict[int, tuple[int, int]] = {}
-    for i, file in enumerate(files):
-        try:
-            stamps[i] = stamp_of(root / file)
-        except OSError:
-            continue  # whoever opens it says why
-    known: list[int] = []
-    for record in journal.records():
-        if len(record) != 4 or record[0] not in number:
-            continue
-        i = number[record[0]]
-        if stamps.get(i) == (record[1], record[2]):
-            found[i] = record[3]
-            known.append(i)
-        else:
-            found[i] = None
-    for i in known:
-        if found[i] is not None:
-            stamps.pop(i, None)
-    return stamps
+        yield stack.enter_context(KeyTable(folder / name)) if free else None

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash
 from semisonic.core.options import nearest
-from semisonic.core.shards import is_there, size_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -377,13 +376,13 @@ def without_copies(pool: Clips, of: Clips) -> tuple[Clips, list[str]]:
     """
     by_size: dict[int, list[Path]] = defaultdict(list)
     for path in dict.fromkeys(of.paths):
-        if is_there(path):
-            by_size[size_of(path)].append(path)
+        if os.path.isfile(path):
+            by_size[os.path.getsize(path)].append(path)
     hashes: dict[int, set[str]] = {}
     dropped = []
     for file in dict.fromkeys(pool.file.tolist()):
         path = pool.root / file
-        size = size_of(path) if is_there(path) else -1
+        size = os.path.getsize(path) if os.path.isfile(path) else -1
         if size not in by_size:
             continue
         if size not in hashes:

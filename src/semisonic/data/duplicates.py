@@ -19,7 +19,6 @@ from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.files import content_hash
 from semisonic.core.parallel import count_workers
 from semisonic.core.progress import track
-from semisonic.core.shards import open_binary, size_of
 from semisonic.data.clips import Clips
 from semisonic.data.fingerprints import (
     SAMPLE_RATE,
@@ -190,7 +189,7 @@ def _content_names(files: set[Path]) -> dict[Path, str]:
     for file in sorted(files):
         names[file] = str(file)
         try:
-            by_size.setdefault(size_of(file), []).append(file)
+            by_size.setdefault(os.path.getsize(file), []).append(file)
         except OSError:
             continue  # a missing file is like no other; reading it will report it
     doubtful = [file for same in by_size.values() if len(same) > 1 for file in same]
@@ -206,7 +205,7 @@ def _content_names(files: set[Path]) -> dict[Path, str]:
 
 def _sample(file: Path) -> bytes:
     """Size, beginning, middle and end of a file."""
-    with open_binary(file) as stream:
+    with open(file, "rb") as stream:
         size = stream.seek(0, os.SEEK_END)
         parts = [size.to_bytes(8, "little")]
         for start in (0, size // 2, max(0, size - _SAMPLE_BYTES)):

@@ -1,4 +1,10 @@
-"""The feature store: one array of float16 features, a row for each clip of a sample store."""
+"""The feature store: one array of float16 features, a row for each clip of a sample store.
+
+It is made as the sample store is: in threads, each row written straight to its place. When the
+table has changed, the rows that are still good are copied to a new file, so that a training that
+has the old one mapped does not notice. A folder is meant for one table: rows of clips that are no
+longer in it are dropped.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +25,12 @@ from semisonic.audio.resample import fit_length
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, count_workers, engine_for, in_any_order
 from semisonic.core.progress import TimeEstimate, bar
-from semisonic.data.cache import DataFile, Journal, StoreFolder, need_disk_space, opened
+from semisonic.data.cache import ArrayCache, CachedRows, DataFile, Key, need_disk_space
 from semisonic.data.clips import Clips
-from semisonic.data.sample_store import SampleStore, StoreReport, chunk_size
+from semisonic.data.sample_store import SampleStore, Stamp, StoreReport, chunk_size, clip_keys
 
 Shape = tuple[int, int, int]
 Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-Identity = tuple[Any, ...]
 
 WORTH_PROCESSES = 20_000
 """Clips from which on processes compute features sooner than threads."""
@@ -102,13 +107,13 @@ class FeatureStore:
             "n_samples": int(n_samples),
             "sample_rate": samples.sample_rate,
         }
-        with opened(folder, "features", options) as store:
+        work = _FeatureWork(samples, shape, int(n_samples), extractor)
+        with ArrayCache.open(folder, "features", options, row_bytes=work.row_bytes) as cache:
             started = time.perf_counter()
-            work = _FeatureWork(samples, shape, int(n_samples), extractor)
-            n_reused = _FeatureBuild(work, workers, engine).run(store)
+            n_reused = _FeatureBuild(work, workers, engine).run(cache)
             n = len(samples)
             report = StoreReport(n - n_reused, n_reused, seconds=time.perf_counter() - started)
-            return cls(store.data_path, samples.clips, shape, report)
+            return cls(cache.data_path, samples.clips, shape, report)
 
     def __len__(self) -> int:
         return len(self.array)
@@ -189,70 +194,37 @@ class _FeatureBuild:
 
     def __init__(self, work: _FeatureWork, workers: int | None, engine: Engine) -> None:
         self.work, self.workers, self.engine = work, workers, engine
-        self.row_bytes = work.row_bytes
-        self.samples = work.samples
+        self.keys: list[Key] = clip_keys(work.samples.clips)
+        self.stamps: list[Stamp] = [(a, b) for a, b in work.samples.stamps.tolist()]
 
-    def run(self, store: StoreFolder) -> int:
+    def run(self, cache: ArrayCache) -> int:
         """Compute what is missing; the number of rows that were there already."""
-        with store.writing() as (data, journal):
-            there = self._in_place(journal, data.size())
-            known = {} if there is not None else dict(self._records(journal, data.size()))
-        if there is None:
-            there = self._rewrite(store, known)
-        n_there = int(there.sum())
-        with store.writing() as (data, journal):
-            size = len(there) * self.row_bytes
-            if data.size() < size:
-                data.resize(size)
-            self._compute_rest(data, journal, there)
-        return n_there
+        there = self._rows_there(cache)
+        cache.resize(len(there))
+        self._compute_rest(cache, np.flatnonzero(~there))
+        return int(there.sum())
 
-    def identity(self, row: int) -> Identity:
-        """What tells the clip of a row and the state of its file."""
-        clips, (size, changed) = self.samples.clips, self.samples.stamps[row].tolist()
-        start, end = float(clips.start_time[row]), float(clips.end_time[row])
-        return (str(clips.file[row]), start, None if end != end else end, size, changed)
-
-    def _records(self, journal: Journal, n_bytes: int) -> Iterator[tuple[Identity, int]]:
-        """The clips whose features are there, and their rows."""
-        for record in journal.records():
-            if len(record) == 6 and (record[5] + 1) * self.row_bytes <= n_bytes:
-                yield tuple(record[:5]), record[5]
-
-    def _in_place(self, journal: Journal, n_bytes: int) -> NDArray[np.bool_] | None:
-        """Which rows are there, (n,); None when the file holds rows of an older table.
-
-        So the common case holds no list of a quarter of a million clips.
-        """
-        there = np.zeros(len(self.samples), np.bool_)
-        for identity, row in self._records(journal, n_bytes):
-            if row >= len(there) or self.identity(row) != identity:
-                return None
-            there[row] = True
+    def _rows_there(self, cache: ArrayCache) -> NDArray[np.bool_]:
+        """Which rows are there, (n,), after each was moved to its place in the table of now."""
+        row_of = {key: row for row, key in enumerate(self.keys)}
+        items = cache.items()
+        good = [item for item in items if self._is_good(item[0], item[1], row_of)]
+        rows = [row_of[key] for key, _, _ in good]
+        in_place = all(r.first == row for (_, _, r), row in zip(good, rows, strict=True))
+        if len(good) < len(items) or not in_place:
+            cache.move(good, rows)
+        there = np.zeros(len(self.keys), np.bool_)
+        there[rows] = True
         return there
 
-    def _rewrite(self, store: StoreFolder, known: dict[Identity, int]) -> NDArray[np.bool_]:
-        """Copy the rows that are still good to their new places in a new file; which are there."""
-        there = np.zeros(len(self.samples), np.bool_)
-        with DataFile(store.data_path) as old, store.rewriting() as (data, journal):
-            data.resize(len(there) * self.row_bytes)
-            for row in range(len(there)):
-                identity = self.identity(row)
-                if identity in known:
-                    values = old.read(self.row_bytes, known[identity] * self.row_bytes)
-                    data.write(np.frombuffer(values, np.uint8), row * self.row_bytes)
-                    journal.append([*identity, row])
-                    there[row] = True
-        return there
+    def _is_good(self, key: Key, stamp: tuple[Any, ...], row_of: Mapping[Key, int]) -> bool:
+        return key in row_of and self.stamps[row_of[key]] == stamp
 
-    def _compute_rest(self, data: DataFile, journal: Journal, there: NDArray[np.bool_]) -> None:
-        rest = np.flatnonzero(~there)
+    def _compute_rest(self, cache: ArrayCache, rest: NDArray[np.int64]) -> None:
         engine = engine_for(self.engine, len(rest), WORTH_PROCESSES, self.workers)
-        make = partial(self.work.into, data) if engine.is_local else self.work.alone
-        n = len(there)
-        need_disk_space(
-            data.path.parent, len(rest) * self.row_bytes, f"features of {len(rest):,} clips"
-        )
+        make = partial(self.work.into, cache.data) if engine.is_local else self.work.alone
+        n = len(self.keys)
+        need_disk_space(cache.path, len(rest) * cache.row_bytes, f"features of {len(rest):,} clips")
         forecast = TimeEstimate("features", len(rest))
         with (
             one_torch_thread(),
@@ -264,8 +236,8 @@ class _FeatureBuild:
             for rows, features in in_any_order(calls, chunks):
                 for i, row in enumerate(rows):
                     if features is not None:
-                        data.write(features[i], row * self.row_bytes)
-                    journal.append([*self.identity(row), row])
+                        cache.write(features[i], row)
+                    cache.add((self.keys[row], self.stamps[row], CachedRows(row, 1)))
                 shown.update(len(rows))
                 forecast.done(len(rows))
 

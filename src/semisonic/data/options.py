@@ -1,4 +1,4 @@
-"""Options of packing, mixing and the synthetic set, light enough for a command line's parser."""
+"""Options of mixing and the synthetic set, light enough for a command line's parser."""
 
 from __future__ import annotations
 
@@ -7,21 +7,6 @@ from pathlib import Path
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import check, option
-
-# How recordings are packed.
-
-
-@dataclass(frozen=True)
-class ShardOptions:
-    """Options of :func:`semisonic.data.datasets.shards.pack`."""
-
-    per_shard: int = option(5000, "recordings in a shard", minimum=1)
-    format: str = option(
-        "tar",
-        "tar (WebDataset) or parquet (a column of bytes and path, which needs pyarrow)",
-        choices=("tar", "parquet"),
-    )
-
 
 # The names of the sounds, light enough to be read by a command line.
 

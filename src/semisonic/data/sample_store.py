@@ -1,12 +1,23 @@
-"""The sample store: a clip table's samples, decoded and resampled once, on disk."""
+"""The sample store: a clip table's samples, decoded and resampled once, on disk.
+
+One file of 16-bit integers holds all clips one after another, in the order in which they
+were finished. A clip is known by its file (relative to the table's root), its times, and the
+file's size and time of change: only clips of which one of these is new are decoded. Clips that
+were changed leave dead space; when that is more than half of the file, the next build closes the
+gaps. Clips that were only taken out of the table stay, because another table may still use them;
+delete the folder to drop them.
+
+The integers are fractions of 32768, as in a WAV file, unless the clip goes beyond full
+scale, as decoded MP3 and float recordings do. Then the whole clip is divided by a *scale*
+that is written down beside it, and nothing is clipped.
+"""
 
 from __future__ import annotations
 
 import math
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,15 +40,8 @@ from semisonic.core.parallel import (
     in_any_order,
 )
 from semisonic.core.progress import TimeEstimate, bar
-from semisonic.data.cache import DataFile, Journal, StoreFolder, opened, read_whole
+from semisonic.data.cache import ArrayCache, CachedRows, read_whole
 from semisonic.data.clips import Clips
-
-# One clip: from its recording to 16-bit integers in the sample store's file.
-#
-# The integers are fractions of 32768, as in a WAV file, unless the clip goes beyond full
-# scale, as decoded MP3 and float recordings do. Then the whole clip is divided by a *scale*
-# that is written down beside it, and nothing is clipped.
-
 
 LONG_DURATION = 60.0
 """Seconds from which on a clip is decoded block by block, in constant memory."""
@@ -47,7 +51,7 @@ SAMPLE_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class RowSpan:
+class StoredClip:
     """Where a clip lies in the file, in samples, and what is to be known about it."""
 
     offset: int
@@ -56,42 +60,8 @@ class RowSpan:
     notes: tuple[str, ...] = ()
 
 
-class SampleWriter:
-    """Gives out places at the end of the data file; several threads may ask."""
-
-    def __init__(self, data: DataFile, end: int) -> None:
-        self._data, self._end = data, end
-        self._lock = threading.Lock()
-
-    def reserve(self, n_samples: int) -> int:
-        """The offset of a new place, in samples."""
-        with self._lock:
-            offset = self._end
-            self._end += n_samples
-        return offset
-
-    def write(self, values: NDArray[np.int16], offset: int) -> None:
-        """Write samples to a place."""
-        self._data.write(values, offset * SAMPLE_BYTES)
-
-
-class SharedWriter:
-    """The same for several processes: what was given out is what the file has grown by."""
-
-    def __init__(self, data: DataFile) -> None:
-        self._data = data
-
-    def reserve(self, n_samples: int) -> int:
-        """The offset of a new place, in samples."""
-        return self._data.grow(n_samples * SAMPLE_BYTES) // SAMPLE_BYTES
-
-    def write(self, values: NDArray[np.int16], offset: int) -> None:
-        """Write samples to a place."""
-        self._data.write(values, offset * SAMPLE_BYTES)
-
-
 class SampleBuffer:
-    """In place of a :class:`SampleWriter` where its file is not at hand."""
+    """In place of a :class:`RowWriter` where its file is not at hand."""
 
     def __init__(self) -> None:
         self._pieces: list[tuple[int, NDArray[np.int16]]] = []
@@ -136,7 +106,7 @@ def append(writer: Writer, values: NDArray[np.int16] | None) -> int:
 Key = tuple[str, float, float | None]
 """A clip: file, start and end; None for the end of the file."""
 Job = tuple[int, Key]
-Found = list[tuple[int, RowSpan | str]]
+Found = list[tuple[int, StoredClip | str]]
 """Where each clip lies, by its row, or why it could not be read."""
 
 
@@ -156,7 +126,7 @@ def decode_clips(
     return found, buffer.samples()
 
 
-def _stored(root: Path, key: Key, sample_rate: int, writer: Writer) -> RowSpan | str:
+def _stored(root: Path, key: Key, sample_rate: int, writer: Writer) -> StoredClip | str:
     file, start, end = key
     try:
         return store_clip(root / file, start, end, sample_rate, writer)
@@ -166,7 +136,7 @@ def _stored(root: Path, key: Key, sample_rate: int, writer: Writer) -> RowSpan |
 
 def store_clip(
     path: Path, start_time: float, end_time: float | None, sample_rate: int, writer: Writer
-) -> RowSpan:
+) -> StoredClip:
     """Decode, check, resample and write one clip.
 
     Raises
@@ -174,7 +144,7 @@ def store_clip(
     AudioError
         If it cannot be read, or is too short to hold a sound.
     """
-    with AudioReader(path, span=None if end_time is None else end_time - start_time) as source:
+    with AudioReader(path) as source:
         rate = source.info.sample_rate
         duration = (source.info.duration if end_time is None else end_time) - start_time
         if duration <= LONG_DURATION:
@@ -189,7 +159,7 @@ def store_clip(
     scale = max(1.0, full_scale(x))
     offset = writer.reserve(len(x))
     writer.write(quantise(x, scale), offset)
-    return RowSpan(offset, len(x), scale, tuple(notes))
+    return StoredClip(offset, len(x), scale, tuple(notes))
 
 
 def _store_long(
@@ -199,7 +169,7 @@ def _store_long(
     sample_rate: int,
     duration: float,
     writer: Writer,
-) -> RowSpan:
+) -> StoredClip:
     """The same in blocks, and once more if a block turns out to go beyond full scale."""
     n_reserved = math.ceil((duration + 0.1) * sample_rate)
     offset = writer.reserve(n_reserved)
@@ -224,7 +194,7 @@ def _store_long(
         scale = peak
     silent = decibel(peak) < SILENCE_DB
     notes = (f"silent: peak {decibel(peak):.1f} dBFS",) if silent else ()
-    return RowSpan(offset, n, scale, notes)
+    return StoredClip(offset, n, scale, notes)
 
 
 def full_scale(x: NDArray[np.float32]) -> float:
@@ -250,13 +220,8 @@ def _rounded(x: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
     return result
 
 
-# Where each clip lies in a sample store, and how its journal says so.
-
-
 Stamp = tuple[int, int]
 """A version of a file: size in bytes and time of change in ns."""
-
-Index = dict[Key, tuple[Stamp, RowSpan]]
 
 
 def clip_keys(clips: Clips) -> list[Key]:
@@ -276,60 +241,6 @@ def file_stamps(clips: Clips) -> NDArray[np.int64]:
         except OSError:
             stamps[file] = (-1, -1)
     return np.array([stamps[file] for file in clips.file.tolist()], np.int64).reshape(-1, 2)
-
-
-def to_record(key: Key, stamp: list[int], place: RowSpan) -> list[Any]:
-    """The journal's line for a clip."""
-    return [*key, *stamp, place.offset, place.n_samples, place.scale, list(place.notes)]
-
-
-def read_places(journal: Journal, n_bytes: int) -> Index:
-    """Where the newest version of each clip lies, as far as the data file goes."""
-    known: Index = {}
-    for record in journal.records():
-        if len(record) != 9:
-            continue
-        file, start, end, size, changed, offset, n_samples, scale, notes = record
-        if (offset + n_samples) * SAMPLE_BYTES <= n_bytes:
-            place = RowSpan(offset, n_samples, scale, tuple(notes))
-            known[file, start, end] = ((size, changed), place)
-    return known
-
-
-def data_end(known: Index) -> int:
-    """The sample behind the last one in use."""
-    return max((place.offset + place.n_samples for _, place in known.values()), default=0)
-
-
-def compact(store: StoreFolder, known: Index) -> Index:
-    """Write the store anew without dead space; where the clips lie then."""
-    result: Index = {}
-    end = 0
-    with DataFile(store.data_path) as old, store.rewriting() as (data, journal):
-        for key, (stamp, place) in known.items():
-            for at, values in _pieces(old, place):
-                data.write(values, (end + at) * SAMPLE_BYTES)
-            moved = RowSpan(end, place.n_samples, place.scale, place.notes)
-            journal.append(to_record(key, list(stamp), moved))
-            result[key] = (stamp, moved)
-            end += place.n_samples
-    return result
-
-
-def _pieces(data: DataFile, place: RowSpan, n: int = 1 << 20) -> Iterator[tuple[int, NDArray[Any]]]:
-    for at in range(0, place.n_samples, n):
-        n_bytes = min(n, place.n_samples - at) * SAMPLE_BYTES
-        yield at, np.frombuffer(data.read(n_bytes, (place.offset + at) * SAMPLE_BYTES), np.int16)
-
-
-# The sample store: a clip table's samples, decoded and resampled once, on disk.
-#
-# One file of 16-bit integers holds all clips one after another, in the order in which they
-# were finished, and a journal says where each lies. A clip is known by its file (relative to
-# the table's root), its times, and the file's size and time of change: only clips of which
-# one of these is new are decoded. Clips that were changed leave dead space; when that is
-# more than half of the file, the next build closes the gaps. Clips that were only taken out
-# of the table stay, because another table may still use them; delete the folder to drop them.
 
 
 CHUNK, CHUNK_AFAR = 8, 32
@@ -391,7 +302,7 @@ class SampleStore:
         path: Path,
         clips: Clips,
         sample_rate: int,
-        places: list[RowSpan],
+        places: list[StoredClip],
         stamps: NDArray[np.int64],
         report: StoreReport,
         rows: NDArray[np.int64],
@@ -440,16 +351,17 @@ class SampleStore:
         """
         check_rate(sample_rate)
         count_workers(workers)  # refuses what is no number of workers
-        with opened(folder, "samples", {"sample_rate": int(sample_rate)}) as store:
+        options = {"sample_rate": int(sample_rate)}
+        with ArrayCache.open(folder, "samples", options, row_bytes=SAMPLE_BYTES) as cache:
             started = time.perf_counter()
             build = _SampleBuild(clips, int(sample_rate), workers, engine)
-            build.run(store)
+            build.run(cache)
             rows = np.array(sorted(build.places), np.int64)
             report = build.report(time.perf_counter() - started)
             places = [build.places[row] for row in rows.tolist()]
             kept = clips if len(rows) == len(clips) else clips[rows]
             return cls(
-                store.data_path,
+                cache.data_path,
                 kept,
                 sample_rate,
                 places,
@@ -485,7 +397,7 @@ class SampleStore:
         self._open()
 
     def _open(self) -> None:
-        self._file = open(self.path, "rb")
+        self._file = open(self.path, "rb")  # noqa: SIM115
         empty = os.fstat(self._file.fileno()).st_size == 0
         mapped = np.empty(0, np.int16) if empty else np.memmap(self._file, np.int16, "r")
         self._data: NDArray[np.int16] = np.asarray(mapped)
@@ -499,31 +411,27 @@ class _SampleBuild:
         self.workers, self.engine = workers, engine
         self.keys = clip_keys(clips)
         self.stamps = file_stamps(clips)
-        self.places: dict[int, RowSpan] = {}
+        self.places: dict[int, StoredClip] = {}
         self.failures: dict[int, str] = {}
         self.n_reused = 0
 
-    def run(self, store: StoreFolder) -> None:
+    def run(self, cache: ArrayCache) -> None:
         """Find what is there, close gaps, decode the rest."""
-        with store.writing() as (data, journal):
-            known = read_places(journal, data.size())
-            end = data_end(known)
-        if 2 * sum(place.n_samples for _, place in known.values()) < end:
-            known = compact(store, known)
-            end = data_end(known)
+        if 2 * cache.n_used < cache.end:
+            cache.close_gaps()
         for row, key in enumerate(self.keys):
-            stamp, place = known.get(key, (None, None))
-            if place is not None and stamp == tuple(self.stamps[row].tolist()):
-                self.places[row] = place
+            rows = cache.find(key, self._stamp(row))
+            if rows is not None:
+                scale, notes = rows.about
+                self.places[row] = StoredClip(rows.first, rows.n, scale, tuple(notes))
         self.n_reused = len(self.places)
-        del known
-        with store.writing() as (data, journal):
-            data.resize(end * SAMPLE_BYTES)
-            rest = [row for row in range(len(self.clips)) if row not in self.places]
-            engine = engine_for(self.engine, len(rest), WORTH_PROCESSES, self.workers)
-            shared = not engine.in_threads and engine.is_local
-            writer = SharedWriter(data) if shared else SampleWriter(data, end)
-            self._decode(rest, engine, journal, writer)
+        rest = [row for row in range(len(self.clips)) if row not in self.places]
+        engine = engine_for(self.engine, len(rest), WORTH_PROCESSES, self.workers)
+        self._decode(rest, engine, cache)
+
+    def _stamp(self, row: int) -> Stamp:
+        size, changed = self.stamps[row].tolist()
+        return size, changed
 
     def report(self, seconds: float) -> StoreReport:
         ids = self.clips.ids
@@ -534,9 +442,8 @@ class _SampleBuild:
         n_decoded = len(self.places) - self.n_reused
         return StoreReport(n_decoded, self.n_reused, tuple(failures), tuple(notes), seconds)
 
-    def _decode(
-        self, rest: list[int], engine: Engine, journal: Journal, writer: SampleWriter | SharedWriter
-    ) -> None:
+    def _decode(self, rest: list[int], engine: Engine, cache: ArrayCache) -> None:
+        writer = cache.writer(shared=engine.is_local and not engine.in_threads)
         root, n = self.clips.root, len(self.clips)
         work: Callable[[list[Job]], tuple[Found, NDArray[np.int16] | None]]
         work = partial(decode_clips, root, self.sample_rate)
@@ -552,17 +459,18 @@ class _SampleBuild:
                 [(row, self.keys[row]) for row in rest[i : i + size]]
                 for i in range(0, len(rest), size)
             )
-            for found, samples in in_any_order(calls, chunks):
+            for results, samples in in_any_order(calls, chunks):
                 offset = append(writer, samples)
-                for row, result in found:
+                for row, result in results:
                     if isinstance(result, str):
                         self.failures[row] = result
                         continue
                     place = replace(result, offset=result.offset + offset)
                     self.places[row] = place
-                    journal.append(to_record(self.keys[row], self.stamps[row].tolist(), place))
-                shown.update(len(found))
-                forecast.done(len(found))
+                    rows = CachedRows(place.offset, place.n_samples, (place.scale, place.notes))
+                    cache.add((self.keys[row], self._stamp(row), rows))
+                shown.update(len(results))
+                forecast.done(len(results))
 
 
 def chunk_size(n: int, calls: Calls[Any, Any], engine: Engine) -> int:

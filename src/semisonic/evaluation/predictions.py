@@ -312,7 +312,7 @@ def _open(path: Path, mode: str, zipped: bool) -> io.TextIOWrapper:
     if zipped:
         raw: Any = gzip.GzipFile(path, f"{mode}b", compresslevel=6, mtime=0)
     else:
-        raw = open(path, f"{mode}b")
+        raw = open(path, f"{mode}b")  # noqa: SIM115
     # A file name on Linux may be any bytes; they come in as surrogates and go out as they were.
     return io.TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape", newline="")
 

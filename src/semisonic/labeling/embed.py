@@ -23,9 +23,9 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import csv_line, replacing, unguarded
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for, in_order
 from semisonic.core.progress import bar
-from semisonic.data.cache import DataFile, Journal, StoreFolder
+from semisonic.data.cache import ArrayCache, CachedRows, Key
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
-from semisonic.data.sample_store import Key, Stamp, clip_keys, file_stamps
+from semisonic.data.sample_store import Stamp, clip_keys, file_stamps
 from semisonic.labeling.embedder import Embedder, Vectors, embedded_windows
 from semisonic.labeling.options import CLIP
 from semisonic.training.devices import choose_device
@@ -46,7 +46,7 @@ def header_of(n_rows: int, dim: int) -> bytes:
     return _MAGIC + length.to_bytes(2, "little") + (text.ljust(length - 1) + "\n").encode("ascii")
 
 
-# What an index knows of its rows, packed for the journal and unpacked for the table.
+# What an index knows of its rows, packed for the cache and unpacked for the table.
 
 
 Scores = NDArray[np.float64]
@@ -96,28 +96,17 @@ class IndexRow:
         n_classes = (len(content) // self.n - row_type(0).itemsize) // 2 if self.n else 0
         return np.frombuffer(content, row_type(n_classes))
 
-    def record(self) -> list[Any]:
-        """The entry as JSON holds it."""
-        return [
-            *self.key,
-            *self.stamp,
-            self.first,
-            self.n,
-            self.packed,
-            self.reason,
-            list(self.labels),
-            self.group,
-            self.fold,
-            self.label_type,
-        ]
+    def record(self) -> tuple[Key, Stamp, CachedRows]:
+        """The entry as the cache holds it."""
+        about = (self.packed, self.reason, self.labels, self.group, self.fold, self.label_type)
+        return self.key, self.stamp, CachedRows(self.first, self.n, about)
 
     @classmethod
-    def from_record(cls, record: list[Any]) -> IndexRow:
+    def from_record(cls, key: Key, stamp: tuple[Any, ...], rows: CachedRows) -> IndexRow:
         """Read what :meth:`record` gave."""
-        file, start, end, size, changed, first, n, packed, reason, labels, *rest = record
-        return cls(
-            (file, start, end), (size, changed), first, n, packed, reason, tuple(labels), *rest
-        )
+        packed, reason, labels, *rest = rows.about
+        size, changed = stamp
+        return cls(key, (size, changed), rows.first, rows.n, packed, reason, tuple(labels), *rest)
 
     def told_as(self, clips: Clips, row: int) -> IndexRow:
         """The entry with labels, recording and fold of a row of a table."""
@@ -142,15 +131,9 @@ def pack(times: NDArray[np.float64], scores: Scores, silent: NDArray[np.bool_]) 
     return b64encode(rows.tobytes()).decode("ascii")
 
 
-def known_entries(journal: Journal, n_rows: int) -> dict[Key, IndexRow]:
-    """The newest entry of each clip, as far as the data file goes."""
-    known: dict[Key, IndexRow] = {}
-    for group in journal.records():
-        for record in group:
-            entry = IndexRow.from_record(record)
-            if entry.first + entry.n <= n_rows:
-                known[entry.key] = entry
-    return known
+def known_entries(cache: ArrayCache) -> dict[Key, IndexRow]:
+    """The newest entry of each clip."""
+    return {item[0]: IndexRow.from_record(*item) for item in cache.items()}
 
 
 def rows_in_order(known: Mapping[Key, IndexRow]) -> Iterator[IndexRow]:
@@ -303,7 +286,7 @@ def _given(embedder: Embedder, work: EmbedJob, group: EmbeddedGroup) -> Given:
 
 # Making an index: recordings to rows of a file, in constant memory, that a kill cannot spoil.
 #
-# Clips are embedded in groups of neighbours in the table. A group is written down in the journal
+# Clips are embedded in groups of neighbours in the table. A group is written down in the cache
 # as one line when all its rows are there, so what is left after a kill begins with a whole group:
 # the same clips meet in the same batches as if nothing had happened, and every byte is the same.
 
@@ -312,7 +295,6 @@ GROUP_CLIPS = 32
 WORTH_PROCESSES = 5000  # clips from which on processes embed them sooner than threads
 GROUP_BYTES = 64 << 20
 _BYTES_A_SECOND = 4 * 48000  # of a clip that is a part of its recording
-_PIECE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -324,87 +306,65 @@ class BuiltIndex:
 
 
 def build(
-    store: StoreFolder,
+    cache: ArrayCache,
     embedder: Embedder,
     clips: Clips,
     work: EmbedJob,
     engine: Engine = LOCAL_ENGINE,
 ) -> BuiltIndex:
-    """Embed the clips that the store does not hold; rows of files that changed are replaced."""
-    return _IndexBuild(store, embedder, clips, work, engine).run()
+    """Embed the clips that the cache does not hold; rows of files that changed are replaced."""
+    return _IndexBuild(cache, embedder, clips, work, engine).run()
 
 
 class _IndexBuild:
     """One build."""
 
     def __init__(
-        self, store: StoreFolder, embedder: Embedder, clips: Clips, work: EmbedJob, engine: Engine
+        self, cache: ArrayCache, embedder: Embedder, clips: Clips, work: EmbedJob, engine: Engine
     ) -> None:
-        self.store, self.embedder, self.clips, self.work = store, embedder, clips, work
+        self.cache, self.embedder, self.clips, self.work = cache, embedder, clips, work
         self.engine = engine
-        self.row_bytes = 4 * embedder.dim
         self.keys = clip_keys(clips)
         self.stamps: list[Stamp] = [(int(a), int(b)) for a, b in file_stamps(clips)]
 
     def run(self) -> BuiltIndex:
-        """Embed, tell the journal, and write how many rows there are."""
-        with self.store.writing() as (data, journal):
-            rows = max(0, data.size() - HEADER_BYTES) // self.row_bytes
-            known = known_entries(journal, rows)
+        """Embed what is missing, and write how many rows there are."""
         now = dict(zip(self.keys, self.stamps, strict=True))
-        stale = [key for key, entry in known.items() if now.get(key, entry.stamp) != entry.stamp]
-        holes = any(known.pop(key).n for key in stale)
-        if holes:
-            known = self._rewrite(known)
-        with self.store.writing() as (data, journal):
-            self._tell_labels(journal, known)
-            n_new = self._embed_rest(data, journal, known)
-            journal.flush()
-            n_rows = _end(known)
-            data.resize(self._place(n_rows))
-            data.write(np.frombuffer(header_of(n_rows, self.embedder.dim), np.uint8), 0)
-            data.sync()
+        items = self.cache.items()
+        stale = {key for key, stamp, _ in items if now.get(key, stamp) != stamp}
+        if any(rows.n for key, _, rows in items if key in stale):
+            good = [item for item in items if item[0] not in stale]
+            self.cache.move(sorted(good, key=lambda item: (not item[2].n, item[2].first)))
+        known = {key: row for key, row in known_entries(self.cache).items() if key not in stale}
+        self._tell_labels(known)
+        n_new = self._embed_rest(known)
+        n_rows = _end(known)
+        self.cache.resize(n_rows)
+        self.cache.data.write(np.frombuffer(header_of(n_rows, self.embedder.dim), np.uint8), 0)
+        self.cache.flush()
+        self.cache.data.sync()
         return BuiltIndex(known, n_new)
 
-    def _rewrite(self, kept: Mapping[Key, IndexRow]) -> dict[Key, IndexRow]:
-        """Copy the rows that are still good, closed up, into new files."""
-        result: dict[Key, IndexRow] = {}
-        end = 0
-        with DataFile(self.store.data_path) as old, self.store.rewriting() as (data, journal):
-            for entry in [*rows_in_order(kept), *(e for e in kept.values() if not e.n)]:
-                n_bytes = entry.n * self.row_bytes
-                for at in range(0, n_bytes, _PIECE):
-                    piece = old.read(min(_PIECE, n_bytes - at), self._place(entry.first) + at)
-                    data.write(np.frombuffer(piece, np.uint8), self._place(end) + at)
-                result[entry.key] = replace(entry, first=end)
-                journal.append([result[entry.key].record()])
-                end += entry.n
-        return result
-
-    def _place(self, row: int) -> int:
-        return HEADER_BYTES + row * self.row_bytes
-
-    def _tell_labels(self, journal: Journal, known: dict[Key, IndexRow]) -> None:
+    def _tell_labels(self, known: dict[Key, IndexRow]) -> None:
         """Labels, recordings and folds of clips that are named again are those of now."""
         changed = []
         for row, key in enumerate(self.keys):
             if key in known and (now := known[key].told_as(self.clips, row)) != known[key]:
                 known[key] = now
                 changed.append(now.record())
-        if changed:
-            journal.append(changed)
+        self.cache.add(*changed)
 
-    def _embed_rest(self, data: DataFile, journal: Journal, known: dict[Key, IndexRow]) -> int:
+    def _embed_rest(self, known: dict[Key, IndexRow]) -> int:
         rest = [row for row, key in enumerate(self.keys) if key not in known]
         end = _end(known)
         groups, engine = map(self._group, self._groups(rest)), self._engine_for(rest)
         with (
             bar(len(self.keys), "embed", "clip", initial=len(self.keys) - len(rest)) as shown,
-            closing(self._embedded(groups, data, end, shown.update, engine)) as found,
+            closing(self._embedded(groups, end, shown.update, engine)) as found,
         ):
             for entries in found:
                 known.update((entry.key, entry) for entry in entries)
-                journal.append([entry.record() for entry in entries])
+                self.cache.add(*(entry.record() for entry in entries))
         return len(rest)
 
     def _engine_for(self, rest: list[int]) -> Engine:
@@ -416,17 +376,13 @@ class _IndexBuild:
     def _embedded(
         self,
         groups: Iterator[EmbeddedGroup],
-        data: DataFile,
         end: int,
         update: Callable[[int], object],
         engine: Engine,
     ) -> Generator[list[IndexRow], None, None]:
         """The entries of each group, in order, whose vectors are written from row ``end`` on."""
 
-        def write(vectors: Vectors, row: int) -> None:
-            data.write(vectors, self._place(row))
-
-        work = self.work
+        write, work = self.cache.write, self.work
         if engine.in_threads:
             for group in groups:
                 entries = []

@@ -25,11 +25,12 @@ from semisonic.core.files import read_json, replacing, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.parallel import LOCAL, EngineOptions, open_engine
 from semisonic.core.text import count_text, duration_text
-from semisonic.data.cache import StoreFolder, opened
+from semisonic.data.cache import ArrayCache
 from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_folder, placed, refuse_url
 from semisonic.data.sample_store import clip_keys
 from semisonic.labeling.embed import (
+    HEADER_BYTES,
     BuiltIndex,
     EmbedJob,
     build,
@@ -110,10 +111,16 @@ def make_index(
     work = EmbedJob(options.per, options.hop, options.batch_size, options.device, options.workers)
     with (
         open_engine(options.where) as engine,
-        opened(folder / STORE, "embeddings", identity) as store,
+        ArrayCache.open(
+            folder / STORE,
+            "embeddings",
+            identity,
+            row_bytes=4 * embedder.dim,
+            header_bytes=HEADER_BYTES,
+        ) as cache,
     ):
-        built = build(store, embedder, clips, work, engine)
-        _publish(folder, store, built, embedder, options)
+        built = build(cache, embedder, clips, work, engine)
+        _publish(folder, cache, built, embedder, options)
     failed = {key: entry.reason for key, entry in built.known.items() if entry.reason}
     rows = zip(clip_keys(clips), clips.ids, strict=True)
     bad = tuple((name, failed[key]) for key, name in rows if key in failed)
@@ -220,13 +227,12 @@ def _check_same(folder: Path, identity: dict[str, Any]) -> None:
 
 
 def _publish(
-    folder: Path, store: StoreFolder, built: BuiltIndex, embedder: Embedder, options: EmbedOptions
+    folder: Path, cache: ArrayCache, built: BuiltIndex, embedder: Embedder, options: EmbedOptions
 ) -> None:
     """Write what readers read: vectors, table, description, failures."""
-    generation = int(store.header["generation"])
-    clusters = _old_clusters(folder, generation)
+    clusters = _old_clusters(folder, cache.generation)
     with replacing(folder / VECTORS) as part:
-        _same_file(store.data_path, part)
+        _same_file(cache.data_path, part)
     n_rows = write_entries(folder / TABLE, rows_in_order(built.known), embedder.classes, clusters)
     if embedder.classes and n_rows:
         _write_scores(folder / SCORES, built, (n_rows, len(embedder.classes)))
@@ -236,7 +242,7 @@ def _publish(
     about = {
         "format": 1,
         "rows": n_rows,
-        "generation": generation,
+        "generation": cache.generation,
         "model": embedder.told(),
         "per": options.per,
         "hop": options.hop,

@@ -35,6 +35,7 @@ from semisonic.labeling.options import (
 )
 from semisonic.labeling.probe import Tell
 from semisonic.labeling.queue import TYPICAL, Queue, Suggestion, check_table, take_answers
+from semisonic.labeling.queue_page import check_page, write_queue_page
 from semisonic.labeling.rounds import HistoryRow, LearningRound, learn_round, read_history
 from semisonic.labeling.suggest import CandidatePool, SuggestResult, candidate_pool, choose
 
@@ -347,6 +348,7 @@ def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
     project = Project.open(options.project)
     own = project.folder / QUEUE
     table: Path = options.output or own
+    check_page(table)
     taken = 0
     if os.path.abspath(table) == os.path.abspath(own) and own.is_file():
         found = take_answers(
@@ -366,6 +368,7 @@ def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
         apart=options.apart,
     )
     queue.write_over(table)
+    write_queue_page(table, queue)
     return SuggestResult(queue, table, len(project.index), n_taken=taken)
 
 

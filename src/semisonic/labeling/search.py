@@ -247,7 +247,7 @@ def _examples(result: SearchResult, names: dict[str, str]) -> Iterator[Player]:
         file = str(clips.file[row])
         start, end = float(clips.start_time[row]), float(clips.end_time[row])
         stop = "the end" if np.isnan(end) else f"{end:.2f} s"
-        yield from _player(
+        yield from player_of(
             clips.root / file, start, end, "", names[file], "", f"{start:.2f} s to {stop}"
         )
 
@@ -262,10 +262,10 @@ def _hits(result: SearchResult, names: dict[str, str]) -> Iterator[Player]:
         if hit.n_windows > 1:
             meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
         path = clips.root / hit.file
-        yield from _player(path, start, end, f"{rank}. ", names[hit.file], said, meta)
+        yield from player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
 
 
-def _player(
+def player_of(
     path: Path, start: float, end: float, rank: str, name: str, said: str, meta: str
 ) -> Iterable[Player]:
     """A card that begins with the file's own name; its folder stands below."""

@@ -50,6 +50,7 @@ from semisonic.labeling.queue import (
     Suggestion,
     check_table,
 )
+from semisonic.labeling.queue_page import check_page, page_of, write_queue_page
 from semisonic.labeling.sampling import (
     alternating,
     by_chance,
@@ -468,6 +469,7 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
     check(options)
     named = (options.log, options.model, options.data)
     check_table(options.output, inputs=[one for one in named if one is not None])
+    check_page(options.output)
     answered = _answered(options.log)
     table = options.output
     cache = options.cache or table.with_name(table.name + CACHE)
@@ -494,6 +496,7 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
         options.doubt,
     )
     queue.write(table)
+    write_queue_page(table, queue)
     return SuggestResult(queue, table, len(pool), pool.failures)
 
 
@@ -515,4 +518,5 @@ def said_of(queue: Queue, table: Path, n_pool: int) -> str:
     kinds = ", ".join(f"{n} {name}" for name, n in why.most_common())
     pool = count_text(n_pool, "stretch", "stretches")
     files = count_text(len({row.file for row in queue}), "recording")
-    return f"{len(queue)} of {pool}, of {files}: {kinds}\nqueue: {table}"
+    where = f"queue: {table}\nto listen: {page_of(table)}"
+    return f"{len(queue)} of {pool}, of {files}: {kinds}\n{where}"

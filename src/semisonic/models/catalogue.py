@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-import semisonic.models.catalogue
+import semisonic.models.catalogue  # noqa: F401
 from semisonic.core.errors import ModelError
 from semisonic.core.options import nearest
 from semisonic.models.encoder import ConvEncoder
 from semisonic.models.necks import FlattenNeck, GlobalPoolNeck, Neck
 from semisonic.models.networks import (
-    efficientat,
-    panns,
-    yamnet,
+    efficientat,  # noqa: F401
+    panns,  # noqa: F401
+    yamnet,  # noqa: F401
 )
 from semisonic.models.notation import PAPER, SIMPLE, looks_like_notation, parse
 from semisonic.models.registry import (

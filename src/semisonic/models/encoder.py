@@ -284,7 +284,7 @@ class Encoder(nn.Module):
         if self.no_decoder:
             raise ModelError(
                 f"{type(self).__name__} cannot be an auto-encoder: {self.no_decoder}; pre-train "
-                "it without a decoder ('simclr', 'vicreg', 'byol'), or take another network"
+                "it without a decoder ('simclr'), or take another network"
             )
 
     def weight_layers(self) -> tuple[nn.Module, ...]:

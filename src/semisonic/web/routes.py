@@ -7,7 +7,6 @@ import json
 import math
 import tempfile
 from collections.abc import Iterable, Mapping
-from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +25,6 @@ from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.core.options import nearest
 from semisonic.web.analysis import RULES, TABLES, Analysis, event_table, score_table
 from semisonic.web.recordings import FINEST, READY, WIDEST, OpenRecording, PlayedFile, UploadStore
-from semisonic.web.runs import clip_place, side_by_side
 from semisonic.web.state import AppState
 from semisonic.web.wire import FileName, RequestBody, shown, to_page
 
@@ -385,13 +383,6 @@ class RunRequest(RequestBody):
     name: str
 
 
-class ClipRequest(RequestBody):
-    """A clip that a run scored."""
-
-    run: str
-    clip: str
-
-
 def run_routes(studio: AppState) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api")
@@ -420,17 +411,6 @@ def run_routes(studio: AppState) -> APIRouter:
     def take_model(named: RunRequest) -> dict[str, Any]:
         studio.take_model(studio.runs.model(named.name))
         return studio.facts()
-
-    @router.get("/runs/compare")
-    def compare(a: str, b: str) -> dict[str, Any]:
-        return side_by_side(studio.runs, studio.places, a, b)
-
-    @router.post("/runs/clip")
-    def open_clip(asked: ClipRequest) -> dict[str, Any]:
-        found = clip_place(studio.runs, studio.places, asked.run, asked.clip)
-        sound = studio.open_recording(found.path, found.name)
-        end = found.end_time if found.end_time < inf else None
-        return {"sound": sound.id, "start_time": found.start_time, "end_time": end}
 
     @router.get("/runs/page")
     def get_page(name: str, page: str) -> Response:

@@ -251,7 +251,7 @@ class ScoreStore:
         self.n_classes = n_classes
         self._places: dict[tuple[str, int], tuple[int, int]] = {}
         head = ["scores", _VERSION, key, n_classes]
-        self._file = open(folder / _SCORES, "a+b")
+        self._file = open(folder / _SCORES, "a+b")  # noqa: SIM115
         self._journal = Journal(folder / _JOURNAL, self._sync)
         records = self._journal.records()
         if next(records, None) != head:

@@ -315,7 +315,7 @@ def _of_split_zip(files: Sequence[Path], root: Path) -> Iterator[_Member]:
     _check_space(files[-1], sum(entry.size for entry in archive.entries), root)
     for entry in archive.entries:
         if not entry.name.endswith("/"):
-            content = lambda entry=entry: archive.unpacked(entry)
+            content = lambda entry=entry: archive.unpacked(entry)  # noqa: E731
             yield _Member(entry.name, entry.size, _is_plain(entry.mode), content)
 
 
@@ -325,7 +325,7 @@ def _of_zip(file: Path, root: Path) -> Iterator[_Member]:
         _check_space(file, sum(info.file_size for info in infos), root)
         for info in infos:
             if not info.is_dir():
-                content = lambda info=info: _chunks(archive.open(info))
+                content = lambda info=info: _chunks(archive.open(info))  # noqa: E731
                 yield _Member(
                     info.filename, info.file_size, _is_plain(info.external_attr >> 16), content
                 )
@@ -337,7 +337,7 @@ def _of_tar(file: Path, root: Path) -> Iterator[_Member]:
         for info in archive:
             if not info.isdir():
                 _check_space(file, info.size, root)
-                content = lambda info=info: _chunks(archive.extractfile(info))
+                content = lambda info=info: _chunks(archive.extractfile(info))  # noqa: E731
                 yield _Member(info.name, info.size, info.isreg(), content)
         while plain.read(_CHUNK):  # to the end, where the checksum stands
             pass

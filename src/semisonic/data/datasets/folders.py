@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from semisonic.core.errors import DataError
-from semisonic.core.shards import is_there
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import DatasetPath, ReadOptions, first_folder
@@ -115,7 +114,7 @@ def from_files(files: Iterable[str | os.PathLike[str]], name: str = "files") -> 
     paths = [Path(file) for file in files]
     if not paths:
         raise DataError("no files given, expected at least one recording")
-    missing = [str(path) for path in paths if not is_there(path)]
+    missing = [str(path) for path in paths if not os.path.isfile(path)]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(paths)} files do not exist: {', '.join(missing[:5])}"

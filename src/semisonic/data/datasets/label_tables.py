@@ -4,6 +4,7 @@ marked stretch is a clip.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from semisonic.core.errors import DataError
-from semisonic.core.shards import is_there
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
 from semisonic.data.datasets.esc import UNVERIFIED_TABLE
@@ -409,7 +409,7 @@ def read_log_clips(place: DatasetPath, options: ReadOptions) -> Clips:
     found = read_log(place.path)
     current = Current(found.root, replay(found.entries), options.name or place.name)
     clips = current.clips(group=options.group)
-    missing = sorted({str(p) for p in set(clips.paths) if not is_there(p)})
+    missing = sorted({str(p) for p in set(clips.paths) if not os.path.isfile(p)})
     problems = [*found.problems, *((path, "no such recording") for path in missing)]
     if problems and not options.allow_missing:
         first = "; ".join(f"{where}: {reason}" for where, reason in problems[:_FILES_SHOWN])
@@ -418,6 +418,6 @@ def read_log_clips(place: DatasetPath, options: ReadOptions) -> Clips:
             f"{first}"
         )
     if missing:
-        clips = clips[np.array([is_there(path) for path in clips.paths], np.bool_)]
+        clips = clips[np.array([os.path.isfile(path) for path in clips.paths], np.bool_)]
     notes = [f"{count_text(len(problems), 'place')} of the log cannot be used"] if problems else []
     return clips.with_columns(notes=(*clips.notes, *notes))

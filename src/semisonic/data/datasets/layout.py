@@ -4,6 +4,7 @@ recordings and classes.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 import unicodedata
@@ -15,7 +16,6 @@ from pathlib import Path
 from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio, find_names
 from semisonic.core.errors import DataError
 from semisonic.core.options import option
-from semisonic.core.shards import SHARD_SUFFIXES, is_there
 from semisonic.core.text import count_text
 from semisonic.data.recording_names import groups_of
 from semisonic.data.tables import TableFile, TableRow, normalise
@@ -78,11 +78,6 @@ class DatasetPath:
         return self.path.is_file() and self.path.suffix.lower() in AUDIO_SUFFIXES
 
     @property
-    def is_shard(self) -> bool:
-        """Whether the path is a tar file or Parquet table of recordings."""
-        return self.path.is_file() and self.path.suffix.lower() in SHARD_SUFFIXES
-
-    @property
     def is_folder(self) -> bool:
         """Whether the path is a folder."""
         return self.path.is_dir()
@@ -105,11 +100,6 @@ class DatasetPath:
     @cached_property
     def _sounds(self) -> tuple[str, ...]:
         return relative_names(self.path, AUDIO_SUFFIXES | OTHER_SUFFIXES) if self.is_folder else ()
-
-    @cached_property
-    def shards(self) -> tuple[str, ...]:
-        """The shards below the folder: relative names with forward slashes, sorted."""
-        return relative_names(self.path, SHARD_SUFFIXES) if self.is_folder else ()
 
     @cached_property
     def tables(self) -> tuple[Path, ...]:
@@ -207,7 +197,7 @@ def locate(
     """
     parent = table.parent
     roots = [f for f in (parent, parent / "audio", parent.parent / "audio") if f.is_dir()]
-    present = {root: [is_there(root / file) for file in files] for root in roots}
+    present = {root: [os.path.isfile(root / file) for file in files] for root in roots}
     roots.sort(key=lambda folder: -sum(present[folder]))  # stable: the first one wins a tie
     root, found = roots[0], [[file] for file in files]
     if not all(present[root]):

@@ -26,7 +26,7 @@ from semisonic.data.datasets import fsdkaggle as fsdkaggle2019
 from semisonic.data.datasets import label_tables as csv_table
 from semisonic.data.datasets import label_tables as label_files
 from semisonic.data.datasets import label_tables as label_log
-from semisonic.data.datasets import shards, urbansound
+from semisonic.data.datasets import urbansound
 from semisonic.data.datasets import urbansound as urbansound_events
 from semisonic.data.datasets.layout import DatasetPath, ReadOptions
 from semisonic.data.recordings import COPIES, known_recordings
@@ -88,7 +88,6 @@ LAYOUTS = (
         class_folders.recognise_class_folders,
         class_folders.read_class_folders,
     ),
-    Layout("shards", "shards", shards.recognise, shards.read),
     Layout("files", "recordings without labels", plain.recognise_files, plain.read_files),
 )
 # Parts of a data set, to be asked for by name.
@@ -184,10 +183,7 @@ def load_clips(
     place = _place(path)
     rule = "auto" if group == COPIES else group
     options = ReadOptions(name, rule, separator, merge_parts, allow_missing, label_column)
-    if wanted == "files" and shards.recognise(place) is not None:
-        wanted, layout = "none", _BY_KIND["shards"]
-    else:
-        layout = _detect(place)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
+    layout = _detect(place)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
     if place.is_audio_file and layout.kind != "files":
         raise DataError(f"{place.path}: one recording, expected a folder or a table for '{wanted}'")
     clips = layout.read(place, options)
@@ -277,13 +273,10 @@ def _place(path: str | os.PathLike[str]) -> DatasetPath:
     place = DatasetPath(Path(path))
     if not place.path.exists():
         raise DataError(f"{place.path}: no such file or folder; look at the spelling of the path")
-    if not (
-        place.is_folder or place.is_text or place.is_log or place.is_audio_file or place.is_shard
-    ):
+    if not (place.is_folder or place.is_text or place.is_log or place.is_audio_file):
         raise DataError(
             f"{place.path}: found a '{place.path.suffix or 'nameless'}' file, expected a folder "
-            "with recordings or shards, a CSV or TSV table, a label file, a label log, a shard "
-            "(.tar, .parquet), or a recording"
+            "with recordings, a CSV or TSV table, a label file, a label log, or a recording"
         )
     return place
 

@@ -54,7 +54,7 @@ NAME_BYTES = 255
 def write_labels(
     events: Events,
     output: Path,
-    format: str,
+    format: str,  # noqa: A002
     *,
     root: Path | None = None,
     durations: Mapping[str, float] | None = None,
@@ -102,7 +102,7 @@ def write_labels(
     return format_of(format).write(events, output, Writing(root, durations))
 
 
-def unwritable(events: Events, format: str) -> dict[int, tuple[str, str]]:
+def unwritable(events: Events, format: str) -> dict[int, tuple[str, str]]:  # noqa: A002
     """The events that a format cannot hold, by row, each with its place and the reason.
 
     An event that is not there, written where only what is there can be written, would become its
@@ -151,7 +151,7 @@ def _too_long(events: Events, form: Format) -> dict[int, int]:
     return {row: lengths[file] for row, file in found if lengths[file] > NAME_BYTES}
 
 
-def losses(events: Events, format: str) -> list[str]:
+def losses(events: Events, format: str) -> list[str]:  # noqa: A002
     """What a format leaves out of events that it can hold, in words; empty for nothing."""
     form = format_of(format)
     counts = {
@@ -205,7 +205,7 @@ class Converted:
 def convert_labels(
     labels: Path,
     output: Path,
-    format: str,
+    format: str,  # noqa: A002
     *,
     read_as: str = "auto",
     label_column: str | None = None,
@@ -347,7 +347,7 @@ def _absolute(root: Path | None) -> Path | None:
     return None if root is None else Path(os.path.abspath(root))
 
 
-def _keep(events: Events, format: str) -> tuple[Events, list[tuple[str, str]]]:
+def _keep(events: Events, format: str) -> tuple[Events, list[tuple[str, str]]]:  # noqa: A002
     """The events that the format can hold, and the others with the reason."""
     refused = unwritable(events, format)
     stays = np.ones(len(events), np.bool_)

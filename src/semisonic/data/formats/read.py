@@ -245,7 +245,7 @@ class LabelSet:
 
 def read_labels(
     path: Path,
-    format: str = AUTO,
+    format: str = AUTO,  # noqa: A002
     *,
     label_column: str | None = None,
     root: Path | None = None,
@@ -296,7 +296,7 @@ def read_labels(
 
 def collect_labels(
     path: Path,
-    format: str = AUTO,
+    format: str = AUTO,  # noqa: A002
     *,
     label_column: str | None = None,
     root: Path | None = None,

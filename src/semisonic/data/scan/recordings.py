@@ -21,7 +21,7 @@ from semisonic.core.errors import AudioError
 from semisonic.core.files import digest
 from semisonic.core.parallel import count_workers
 from semisonic.core.progress import bar
-from semisonic.data.cache import Journal
+from semisonic.data.cache import KeyTable
 from semisonic.data.clips import LABEL_SEPARATOR
 from semisonic.data.recording_names import RecorderName
 from semisonic.data.scan.measure import RecordingMeasures, measure
@@ -233,37 +233,24 @@ def run_pass(
     stamps = {file: stamp for file in files if (stamp := _stamp(root / file)) is not None}
     result.sizes = {file: size for file, (size, _) in stamps.items()}
     result.failures = dict.fromkeys(set(files) - stamps.keys(), "no such file")
-    with Journal(journal, before=lambda: None) as known:
-        for file, measured in _known(known, options, stamps):
-            result.measured[file] = measured
+    with KeyTable(journal) as table:
+        for file, stamp in stamps.items():
+            values = table.get((options, file), stamp)
+            if values is not None:
+                result.measured[file] = RecordingMeasures.from_dict(values)
         result.n_reused = len(result.measured)
         rest = [file for file in files if file in stamps and file not in result.measured]
-        _decode(root, rest, result, known, options, stamps, silence_db, count_workers(workers))
+        done = _decode(root, rest, result, silence_db, count_workers(workers))
+        for file, measured in done:
+            table.add(((options, file), stamps[file], measured.to_dict()))
     result.seconds = time.perf_counter() - started
     return result
 
 
-def _known(
-    journal: Journal, options: str, stamps: dict[str, tuple[int, int]]
-) -> Iterator[tuple[str, RecordingMeasures]]:
-    """What the journal tells about the files as they are now."""
-    for record in journal.records():
-        if len(record) == 5 and record[0] == options:
-            _, file, size, changed, values = record
-            if stamps.get(file) == (size, changed):
-                yield file, RecordingMeasures.from_dict(values)
-
-
 def _decode(
-    root: Path,
-    files: Sequence[str],
-    result: MeasurementPass,
-    journal: Journal,
-    options: str,
-    stamps: dict[str, tuple[int, int]],
-    silence_db: float,
-    workers: int,
-) -> None:
+    root: Path, files: Sequence[str], result: MeasurementPass, silence_db: float, workers: int
+) -> Iterator[tuple[str, RecordingMeasures]]:
+    """Measure files; each as soon as it is finished, and counted in the result."""
     stop = Event()  # a day of sound need not be finished when somebody interrupts
 
     def work(names: list[str]) -> list[tuple[str, RecordingMeasures | str]]:
@@ -281,8 +268,7 @@ def _decode(
                 result.measured[file] = one
                 result.n_decoded += 1
                 result.decoded_duration += one.duration
-                record: list[Any] = [options, file, *stamps[file], one.to_dict()]
-                journal.append(record)
+                yield file, one
 
 
 def _one(path: Path, silence_db: float, stop: Event) -> RecordingMeasures | str:

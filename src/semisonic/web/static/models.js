@@ -1,20 +1,14 @@
-// Models and runs: what there is, what each is, and two of them side by side.
+// Models and runs: what there is, and what each is.
 
 import { address, get, post } from "./api.js";
-import { SideBySide } from "./beside.js";
 import { h, say } from "./dom.js";
-
-const MOST_COMPARED = 2;
 
 export async function modelsPage(main, changed) {
   const [studio, { runs, folder }] = await Promise.all([get("studio"), get("runs")]);
-  const chosen = new Set();
-  const beside = new SideBySide();
   main.replaceChildren(h("h1", {}, "Models and runs"), h("p", { class: "soft" }, `Below ${folder}.`));
   if (studio.model) main.append(current(studio.model));
   if (!runs.length) main.append(h("p", {}, "No run was found there. Train a model first, such as ", h("code", {}, "semisonic train path/to/labelled -o runs/model"), ", or start the app with ", h("code", {}, "--runs"), "."));
-  main.append(beside.element, h("h2", { class: "only-heard" }, "Runs"), h("div", { class: "runs" }, runs.map((run) => card(run, studio, chosen, beside, changed))));
-  return () => beside.close();
+  main.append(h("h2", { class: "only-heard" }, "Runs"), h("div", { class: "runs" }, runs.map((run) => card(run, studio, changed))));
 }
 
 function current(model) {
@@ -24,7 +18,7 @@ function current(model) {
   return place;
 }
 
-function card(run, studio, chosen, beside, changed) {
+function card(run, studio, changed) {
   const isOpen = studio.model && run.kind === "model" && samePlace(studio.model.path, run.name);
   const place = h("article", { class: isOpen ? "card open" : "card" });
   const details = h("div", { hidden: true });
@@ -38,13 +32,8 @@ function card(run, studio, chosen, beside, changed) {
   const use = run.kind === "model" ? h("button", { type: "button", class: "main", disabled: isOpen, onclick: async () => {
     try { await post("model", { name: run.name }); say(`${run.name} is open`); changed(); } catch (error) { say(error.message); }
   } }, isOpen ? "In use" : "Use") : null;
-  const compare = h("label", { class: "small soft" }, h("input", { type: "checkbox", onchange: (event) => {
-    if (event.target.checked) chosen.add(run.name); else chosen.delete(run.name);
-    if (chosen.size > MOST_COMPARED) { event.target.checked = false; chosen.delete(run.name); say("Two runs can stand side by side."); }
-    beside.show([...chosen]);
-  } }), " compare");
   const reports = run.pages.map((page) => h("a", { class: "button", href: address("runs/page", { name: run.name, page }), target: "_blank", rel: "noopener" }, page.replace(/\.html$/, "")));
-  place.append(h("div", {}, h("h2", {}, run.name), h("div", { class: "soft small" }, about)), h("div", { class: "row" }, compare, reports, more, use), details);
+  place.append(h("div", {}, h("h2", {}, run.name), h("div", { class: "soft small" }, about)), h("div", { class: "row" }, reports, more, use), details);
   return place;
 }
 

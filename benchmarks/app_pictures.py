@@ -1,0 +1,162 @@
+"""The two pictures of the label pages in docs/app.md, made by going through them.
+
+python benchmarks/app_pictures.py path/to/esc10 -o docs/images
+
+A project is made of 100 clips of ESC-10 without their labels, groups are named, a first classifier
+is made, and questions are answered by the true class. Needs Chromium and Playwright. With
+``--encoder synth``, the default, an encoder is learned from made-up sounds, once on a machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from semisonic.labeling.options import ProjectOptions
+from semisonic.labeling.start import start_project
+from semisonic.web.application import create_app
+from semisonic.web.options import AppOptions
+from semisonic.web.state import AppState
+from semisonic.web.stopping import Server
+
+N_EACH = 10
+PATIENCE = 300_000
+PICTURED, N_ANSWERS, LEARN_EVERY = 4, 24, 6
+DESK, NARROW, PHONE = (1200, 840), (900, 760), (390, 844)
+PLAYABLE = """() => { const all = [...document.querySelectorAll('.thumb')];
+return all.length && all.every((one) => !one.disabled); }"""
+GREW = "(n) => document.querySelectorAll('.curve circle').length > n"
+READY = """(before) => { const save = document.querySelector('.actions [aria-keyshortcuts=U]');
+const title = document.querySelector('.labelling h2')?.textContent;
+return save && !save.disabled && title !== before && title; }"""
+
+
+def truth_of(data: Path, folder: Path) -> dict[str, str]:
+    """Copy clips into one folder; the class of each name."""
+    folder.mkdir()
+    found = {}
+    for place in sorted(data.iterdir()):
+        files = sorted(place.glob("*.ogg")) if place.is_dir() else []
+        for file in files[:: max(1, len(files) // N_EACH)][:N_EACH]:
+            shutil.copyfile(file, folder / file.name)
+            found[file.name] = place.name.partition(" - ")[2] or place.name
+    return found
+
+
+@contextmanager
+def served(options: AppOptions) -> Iterator[str]:
+    """The address of a running app."""
+    studio = AppState(options)
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        app = create_app(studio, "127.0.0.1", port, "")
+        server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{port}/#/label"
+        server.should_exit = True
+        thread.join(10)
+
+
+def take(page: Page, file: Path, size: tuple[int, int], theme: str) -> None:
+    """A picture of the page as it is, at a size and in a theme."""
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    if page.locator("html").get_attribute("data-theme") != theme:
+        page.locator("#theme").click()
+    page.evaluate("document.activeElement.blur()")
+    page.locator(".said.shown").wait_for(state="detached")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(700)  # drawn anew at this size
+    with Image.open(io.BytesIO(page.screenshot())) as shot:
+        shot.convert("RGB").quantize(256).save(file, optimize=True)
+
+
+def name_groups(page: Page, truth: dict[str, str], images: Path, phone: Path) -> None:
+    """Name each group whose sounds are of one class, and skip the others."""
+    groups = page.evaluate("async () => (await (await fetch('/api/label/groups')).json()).groups")
+    for number, group in enumerate(groups, start=1):
+        page.locator("h2", has_text=f"Group {number} of").wait_for()
+        page.wait_for_function(PLAYABLE)
+        classes = [truth[Path(sound["file"]).name] for sound in group["sounds"]]
+        common = max(classes, key=classes.count)
+        if number == PICTURED:
+            take(page, images / "app-groups.png", NARROW, "light")
+            take(page, phone / "groups.png", PHONE, "light")
+            page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
+        if classes.count(common) < 2:
+            page.keyboard.press("s")
+            continue
+        boxes = page.locator(".cells input[type=checkbox]")
+        for place, name in enumerate(classes):
+            if name != common:
+                boxes.nth(place).click()
+        page.get_by_label("Name of the group").fill(common)
+        page.keyboard.press("Enter")
+    page.get_by_role("button", name="Make the first classifier").click()
+    page.get_by_role("heading", name="There is a first classifier").wait_for()
+    page.get_by_role("link", name="Go on").click()
+
+
+def answer(page: Page, truth: dict[str, str], images: Path, phone: Path) -> None:
+    """Give the true class of what is asked, and learn from the answers now and then."""
+    page.get_by_text("play at once").click()
+    asked = ""
+    for number in range(1, N_ANSWERS + 1):
+        asked = str(page.wait_for_function(READY, arg=asked).json_value())
+        page.get_by_label("New label").fill(truth[asked])
+        page.keyboard.press("Enter")
+        if number % LEARN_EVERY == 0:
+            points = page.locator(".curve circle").count()
+            page.get_by_role("button", name="Learn from the answers").click()
+            page.wait_for_function(GREW, arg=points)
+    page.wait_for_function(READY, arg=asked)
+    take(page, images / "app-label.png", DESK, "dark")
+    take(page, phone / "label.png", PHONE, "dark")
+
+
+def main() -> None:
+    """Make a project and take both pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path, help="ESC-10, as class folders")
+    parser.add_argument("--encoder", default="synth", help="as of 'semisonic project new'")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--phone", type=Path, help="folder for the same pages at 390 pixels")
+    how = parser.parse_args()
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory() as place:
+        recordings, project = Path(place) / "recordings", Path(place) / "field"
+        phone = how.phone or Path(place)
+        phone.mkdir(parents=True, exist_ok=True)
+        truth = truth_of(how.data, recordings)
+        start_project(ProjectOptions(recordings, project, encoder=how.encoder, device="cpu"))
+        with (
+            served(AppOptions(project=project, device="cpu")) as address,
+            sync_playwright() as playwright,
+        ):
+            browser = playwright.chromium.launch(
+                executable_path=chromium, args=["--no-sandbox", "--mute-audio"]
+            )
+            page = browser.new_page(viewport={"width": DESK[0], "height": DESK[1]})
+            page.set_default_timeout(PATIENCE)
+            page.goto(f"{address}/groups")
+            page.get_by_label("Your name").fill("ann")
+            page.keyboard.press("Tab")
+            name_groups(page, truth, how.output, phone)
+            answer(page, truth, how.output, phone)
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,504 @@
+"""One self-contained page: tables, figures and sounds from Python, the words from a template.
+
+The page needs no other file and no network. Beside it are written each figure as PNG, each
+table as CSV, and everything as ``report.json``, all from the same values. Templates lie in
+``templates/``: ``page.j2`` is the frame, ``parts.j2`` holds the parts (section, table, figure,
+players, notes, facts) that the template of a page calls by the names given here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from semisonic.core.errors import DataError
+from semisonic.core.files import csv_line, replacing, write_json, write_text
+from semisonic.core.text import (
+    MISSING,
+    count_text,
+    duration_text,
+    p_text,
+    p_value,
+    percent_text,
+    points_text,
+)
+from semisonic.evaluation.plain import plain
+from semisonic.evaluation.report.media import (
+    EncodedImage,
+    data_uri,
+    figure_png,
+    sound_bytes,
+    thumbnail_png,
+)
+
+FORMAT = 2
+"""Version of report.json."""
+
+Format = Callable[[Any], str]
+
+_STYLES = ("colours.css", "page.css", "narrow.css")
+_POLICY = "default-src 'none'; img-src data:; media-src data:{media}; style-src 'unsafe-inline'"
+_BRACKETS = re.compile(r"(\([^()]*\)\.?)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_PIECE = re.compile(r"(<(pre|script|style)\b.*?</\2>|<[^>]*>)|[^<]+", re.DOTALL)
+_NEGATIVE = re.compile(r"(?<![\w\-.])-(?=\d)")
+_UNIT = re.compile(r"(?<=\d)\s(?=(?:%|points|s|min|h|Hz|dB|kB|MB)(?![\w]))")
+_P_VALUE = re.compile(r"\bp\s(=|&lt;)\s(?=\d)")
+_SHORT = 16
+_LONGEST_WORD = 48  # letters of a name, such as a network's, that is not broken
+
+
+class IntervalEstimate(NamedTuple):
+    """A number with its interval; in a CSV file it takes three columns."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Number(NamedTuple):
+    """A key number: its text, what it is, a line below, and ``control`` or ``treated``."""
+
+    value: str
+    label: str
+    note: str = ""
+    style: str = ""
+
+
+class Verdict(NamedTuple):
+    """The answer in one plain sentence, and what stands against it.
+
+    ``outcome`` is that of a :class:`~semisonic.evaluation.comparison.Comparison` and gives the
+    colour.
+    """
+
+    claim: str
+    doubt: str = ""
+    outcome: str = "open"
+
+
+@dataclass(frozen=True)
+class Player:
+    """A sound to listen to: what it is, what was said of it, and a line below.
+
+    ``heard`` are samples and their rate to be played instead, where the picture is to show more
+    than a player plays, such as ultrasound.
+    """
+
+    samples: Any
+    sample_rate: int
+    truth: str
+    said: str = ""
+    meta: str = ""
+    heard: tuple[Any, int] | None = None
+
+    @property
+    def picture_uri(self) -> str:
+        """A small spectrogram."""
+        return thumbnail_png(self.samples, self.sample_rate).uri
+
+    @property
+    def sound_uri(self) -> str:
+        """The sound, encoded."""
+        return data_uri(*sound_bytes(*(self.heard or (self.samples, self.sample_rate))))
+
+
+class Cell(NamedTuple):
+    """What stands in a cell of a table: text, interval below it, and its style."""
+
+    text: str
+    interval: str
+    look: str
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """Headers and rows of raw values; ``formats`` says by header how to show them."""
+
+    name: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    formats: Mapping[str, Format] = field(default_factory=dict)
+    styles: Mapping[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.headers):
+                raise DataError(
+                    f"table '{self.name}': row {number} has {len(row)} values, "
+                    f"expected {len(self.headers)}"
+                )
+        if len(set(self.headers)) != len(self.headers):
+            raise DataError(f"table '{self.name}': a header stands twice")
+
+    def columns(self) -> list[tuple[str, bool]]:
+        """Each header, and whether its values stand right-aligned; the first names the rows."""
+        return [(header, i > 0 and self._is_number(i)) for i, header in enumerate(self.headers)]
+
+    def lines(self) -> Iterator[tuple[str, list[Cell]]]:
+        """For each row its style and its cells, as the page shows them."""
+        columns = self.columns()
+        for number, row in enumerate(self.rows):
+            cells = [
+                _cell(value, self.formats.get(header), is_number)
+                for value, (header, is_number) in zip(row, columns, strict=True)
+            ]
+            yield self.styles.get(number, ""), cells
+
+    def csv(self) -> str:
+        """The raw values; a number with an interval as value, low end and high end."""
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.headers)
+        wide = [any(isinstance(value, IntervalEstimate) for value in column) for column in columns]
+        names = [
+            name
+            for header, three in zip(self.headers, wide, strict=True)
+            for name in ([header, f"{header} low", f"{header} high"] if three else [header])
+        ]
+        lines = [csv_line(names)]
+        for row in self.rows:
+            flat: list[Any] = []
+            for value, three in zip(row, wide, strict=True):
+                is_pair = isinstance(value, IntervalEstimate)
+                flat += list(value) if is_pair else [value, None, None] if three else [value]
+            lines.append(csv_line(flat))
+        return "".join(lines).encode("utf-8", "replace").decode("utf-8")
+
+    def _is_number(self, column: int) -> bool:
+        values = [row[column] for row in self.rows if row[column] is not None]
+        return bool(values) and all(
+            isinstance(value, (int, float, IntervalEstimate)) and not isinstance(value, bool)
+            for value in values
+        )
+
+
+class Report:
+    """A report under construction.
+
+    Parameters
+    ----------
+    template : str
+        A file of ``templates/`` that writes the body.
+    title : str
+        What was done, in a line.
+    subtitle : str
+        On which data, in a line.
+    **values
+        What the template reads by name, beside ``report`` and the parts.
+
+    Attributes
+    ----------
+    verdict : Verdict or None
+        The answer, at the top.
+    numbers : list of Number
+        A compact row of key numbers below the verdict.
+    warnings : list of str
+        What the reader must know first.
+    values : dict
+        What the template reads.
+    data : dict
+        Plain values for report.json.
+    styles, scripts, media : list of str
+        Rules, programs and sources of sounds of a page that moves.
+
+    Examples
+    --------
+    >>> report = Report("plain.j2", "Two numbers")
+    >>> report.table("numbers", ["name", "value"], [["a", 1], ["b", -2]])
+    >>> "<td class=\\"n\\">−2</td>" in report.html()
+    True
+    """
+
+    def __init__(self, template: str, title: str, subtitle: str = "", **values: Any) -> None:
+        self.template = template
+        self.title = title
+        self.subtitle = subtitle
+        self.values = values
+        self.verdict: Verdict | None = None
+        self.numbers: list[Number] = []
+        self.warnings: list[str] = []
+        self.data: dict[str, Any] = {}
+        self.styles: list[str] = []
+        self.scripts: list[str] = []
+        self.media: list[str] = []
+        self.tables: dict[str, ReportTable] = {}
+        self.figures: dict[str, EncodedImage] = {}
+        self.sounds: dict[str, tuple[Player, ...]] = {}
+        self._sections: dict[str, str] = {}
+        self._shown: set[str] = set()
+
+    def table(
+        self,
+        name: str,
+        headers: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        *,
+        formats: Mapping[str, Format] | None = None,
+        styles: Mapping[int, str] | None = None,
+    ) -> None:
+        """Add a table of raw values, also written to ``tables/NAME.csv``.
+
+        Parameters
+        ----------
+        name : str
+            By which the template calls it.
+        headers : sequence of str
+        rows : iterable of sequences
+            The first column names the rows.
+        formats : mapping of str to callable
+            By header, how a value is shown.
+        styles : mapping of int to str
+            By row number: ``strong`` or ``soft``.
+
+        Raises
+        ------
+        DataError
+            When rows and headers do not fit, or the name is taken or not fit for a file.
+        """
+        content = tuple(tuple(row) for row in rows)
+        _check_name(name, self.tables)
+        self.tables[name] = ReportTable(name, tuple(headers), content, formats or {}, styles or {})
+
+    def figure(self, name: str, figure: Figure) -> None:
+        """Add a figure, also written to ``figures/NAME.png``."""
+        _check_name(name, self.figures)
+        self.figures[name] = figure_png(figure)
+
+    def players(self, name: str, players: Iterable[Player]) -> bool:
+        """Add sounds with a spectrogram and a player each; whether there are any."""
+        _check_name(name, self.sounds)
+        self.sounds[name] = tuple(players)
+        return bool(self.sounds[name])
+
+    def anchor(self, title: str) -> str:
+        """Enter a section into the contents, and name the place that they lead to."""
+        plain_title = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
+        anchor, number = plain_title, 1
+        while anchor in self._sections:
+            number += 1
+            anchor = f"{plain_title}-{number}"
+        self._sections[anchor] = title
+        return anchor
+
+    def shown_table(self, name: str) -> ReportTable | None:
+        """The table for the page, if there is one of that name."""
+        self._shown.add(f"tables/{name}")
+        return self.tables.get(name)
+
+    def shown_figure(self, name: str) -> EncodedImage | None:
+        """The figure for the page, if there is one of that name."""
+        self._shown.add(f"figures/{name}")
+        return self.figures.get(name)
+
+    def shown_players(self, name: str) -> tuple[Player, ...]:
+        """The sounds for the page, if there are some of that name."""
+        return self.sounds.get(name, ())
+
+    @property
+    def sections(self) -> list[str]:
+        """Titles of the sections, once the page was written."""
+        return list(self._sections.values())
+
+    def html(self) -> str:
+        """The whole page as text."""
+        self._sections.clear()
+        self._shown.clear()
+        environment = _environment()
+        module = environment.get_template("parts.j2").make_module({"report": self})
+        parts = {name: part for name, part in vars(module).items() if not name.startswith("_")}
+        body = environment.get_template(self.template).render(
+            {**parts, **self.values, "report": self}
+        )
+        self._check_all_shown()
+        css = "".join(_resource(name) for name in _STYLES) + "".join(dict.fromkeys(self.styles))
+        scripts = list(dict.fromkeys(self.scripts))
+        page = environment.get_template("page.j2").render(
+            **parts,
+            report=self,
+            body=Markup(body),
+            sections=self._sections,
+            css=Markup(css),
+            scripts=[Markup(text) for text in scripts],
+            policy=self._policy(scripts),
+        )
+        return typeset(page)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole report as plain values, as report.json holds them."""
+        whole = {
+            "format": FORMAT,
+            "title": self.title,
+            "subtitle": self.subtitle,
+            "verdict": self.verdict or Verdict("", "", ""),
+            "numbers": self.numbers,
+            "warnings": self.warnings,
+            "tables": {
+                name: {"headers": table.headers, "rows": table.rows}
+                for name, table in self.tables.items()
+            },
+            "figures": [f"figures/{name}.png" for name in self.figures],
+            "sounds": {
+                name: [{"truth": p.truth, "said": p.said, "meta": p.meta} for p in cards]
+                for name, cards in self.sounds.items()
+            },
+            "data": self.data,
+        }
+        result: dict[str, Any] = plain(whole)
+        return result
+
+    def write(self, folder: str | Path, name: str = "report", *, values: bool = True) -> Path:
+        """Write NAME.html, figures/, tables/ and NAME.json.
+
+        Parameters
+        ----------
+        folder : path
+            Made if needed.
+        name : str
+        values : bool
+            Whether to write NAME.json; not for pages whose values are written elsewhere.
+
+        Returns
+        -------
+        Path
+            The page.
+        """
+        root = Path(folder)
+        page = self.html()
+        for title, image in self.figures.items():
+            with replacing(root / "figures" / f"{title}.png") as part:
+                part.write_bytes(image.png)
+        for title, table in self.tables.items():
+            write_text(root / "tables" / f"{title}.csv", table.csv())
+        if values:
+            write_json(root / f"{name}.json", self.to_dict())
+        write_text(root / f"{name}.html", page)
+        return root / f"{name}.html"
+
+    def _check_all_shown(self) -> None:
+        """A table or figure that the template does not call by its name is a mistake of ours."""
+        given = {f"tables/{n}" for n in self.tables} | {f"figures/{n}" for n in self.figures}
+        if forgotten := sorted(given - self._shown):
+            raise DataError(f"{self.template} does not show {', '.join(forgotten)}")
+
+    def _policy(self, scripts: Sequence[str]) -> str:
+        """What the browser may load and run: the page's own scripts, told by their hash."""
+        policy = _POLICY.format(media="".join(f" {text}" for text in dict.fromkeys(self.media)))
+        if scripts:
+            digests = [b64encode(sha256(text.encode()).digest()).decode() for text in scripts]
+            policy += "; script-src " + " ".join(f"'sha256-{digest}'" for digest in digests)
+        return policy
+
+
+def typeset(html: str) -> str:
+    """Put real minus signs into the text between tags, and keep units beside their numbers.
+
+    Examples
+    --------
+    >>> typeset("<p>-0.5</p><pre>-0.5</pre>")
+    '<p>−0.5</p><pre>-0.5</pre>'
+    """
+    return _PIECE.sub(lambda piece: piece[0] if piece[1] else _typeset_text(piece[0]), html)
+
+
+def spaced(name: str) -> str:
+    """A class name with spaces for underscores."""
+    return name.replace("_", " ")
+
+
+def file_name(name: str) -> str:
+    """A name as part of a file's: small letters, digits and hyphens."""
+    text = "".join(c if c.isalnum() and c.isascii() else "-" for c in name.lower())
+    return text.strip("-") or "arm"
+
+
+def shown(value: Any, form: Format | None = None) -> str:
+    """A raw value as text."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return MISSING
+    if isinstance(value, IntervalEstimate):
+        return (form or percent_text)(value.value)
+    if form is not None:
+        return form(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def _cell(value: Any, form: Format | None, is_number: bool) -> Cell:
+    interval = ""
+    if isinstance(value, IntervalEstimate) and math.isfinite(value.low):
+        low, high = (
+            (form or percent_text)(end).removesuffix("%").strip().removeprefix("+")
+            for end in (value.low, value.high)
+        )
+        interval = f"{low} to {high}"
+    look = "n" if is_number else ""
+    if not look and isinstance(value, str) and value:
+        is_word = " " not in value and len(value) <= _LONGEST_WORD
+        look = "k" if len(value) <= _SHORT or is_word else ""
+    return Cell(shown(value, form), interval, look)
+
+
+def _typeset_text(text: str) -> str:
+    text = _P_VALUE.sub("p\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", _NEGATIVE.sub("−", text))
+    return _UNIT.sub("\N{NO-BREAK SPACE}", text)
+
+
+def _check_name(name: str, taken: Mapping[str, object]) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_.\-]+", name):
+        raise DataError(f"report: '{name}' is no name for a file; use letters, digits and -")
+    if name in taken:
+        raise DataError(f"report: '{name}' stands twice")
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("semisonic.evaluation.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printable,
+    )
+    made.filters |= {
+        "counted": count_text,
+        "duration": duration_text,
+        "file_name": file_name,
+        "lighter_brackets": lambda text: Markup(
+            _BRACKETS.sub(r'<span class="fine">\1</span>', str(escape(_printable(text))))
+        ),
+        "p_text": p_text,
+        "p_value": p_value,
+        "percent": percent_text,
+        "points": points_text,
+        "shown": shown,
+        "spaced": spaced,
+    }
+    return made
+
+
+def _printable(value: Any) -> Any:
+    """Text without the control characters that HTML may not hold."""
+    return (
+        value
+        if isinstance(value, Markup) or not isinstance(value, str)
+        else _CONTROL.sub("", value)
+    )
+
+
+def _resource(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
