@@ -346,8 +346,8 @@ def test_auto_chooses_says_why_and_lets_options_win(
     assert result.outcome.guesses
     assert not len(result.selection.validation)
     assert result.notes[0] == (
-        "probe on a fresh encoder, pre-trained on 48 clips (simclr): 8 labels per class are too "
-        "few to change what it has learned"
+        "probe on a fresh encoder, trained to tell 48 clips apart (24 without labels): 8 labels "
+        "per class are too few to change what it has learned"
     )
     assert result.notes[0] in result.summary()
     epochs = replace(options, fit=replace(QUICK, epochs=2), output=tmp_path / "other")

@@ -314,7 +314,7 @@ def select_job(
     Raises
     ------
     DataError
-        When there are too few labels, or nothing is left of the pool.
+        When there are too few labels.
     OptionError
         When something is asked for that would do nothing.
     """
@@ -447,11 +447,6 @@ def clean_sounds(
     apart : Clips, optional
         Clips that are tested or that validate: where pool and labelled sounds are of one set,
         other clips of their recordings are left out, too.
-
-    Raises
-    ------
-    DataError
-        When nothing is left.
     """
     if pool.waves is not None or known.waves is not None:
         return replace(pool, clips=pool.clips.without_labels()), ()
@@ -459,12 +454,6 @@ def clean_sounds(
     if apart is not None and clips.root.resolve() == apart.root.resolve():
         clips = clips[~np.isin(clips.group, apart.group)]
     clean = clean_pool(clips, known.clips, near=near, workers=workers)
-    if not len(clean.clips):
-        raise DataError(
-            f"'{clips.name}': nothing is left to pre-train on: every clip is a copy of a labelled "
-            "one, or of a recording that is tested. Name other recordings, or leave --unlabelled "
-            "out"
-        )
     return replace(pool, clips=clean.clips), tuple(clean.notes())
 
 
@@ -517,8 +506,10 @@ def train(
         workers=workers,
         cache=cache,
     )
-    for note in (*job.notes, *filter(None, [job.because])):
-        _log.info("%s", note)
+    for note in job.notes:
+        _log.warning("%s", note)
+    if job.because:
+        _log.info("%s", job.because)
     begin = job.start(start, device=device, workers=workers)
 
     def prepare(sounds: Sounds, mel: MelOptions, place: torch.device | None) -> Prepared:

@@ -35,6 +35,7 @@ from semisonic.classifier.strategy import (
     network_of,
 )
 from semisonic.classifier.windows import cut_measured
+from semisonic.core.errors import DataError
 from semisonic.core.options import check
 from semisonic.core.parallel import count_workers
 from semisonic.core.progress import rough_duration, size_text
@@ -123,6 +124,12 @@ def job_of(
         cache=cache,
     )
     if pool is not None:
+        if job.pool is not None and not len(job.pool):
+            raise DataError(
+                f"'{pool.name}': nothing is left to pre-train on: every clip is a copy of a "
+                "labelled one, or of a recording that is tested. Name other recordings, or leave "
+                "--unlabelled out"
+            )
         job = replace(job, notes=(*job.notes, *(f"{pool.name}: {note}" for note in pool.notes)))
     return job, start
 
