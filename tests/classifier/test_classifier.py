@@ -134,7 +134,9 @@ def test_a_group_of_options_may_be_a_dict_of_those_that_differ() -> None:
     assert len(clf.fit(X, Y, sample_rate=RATE).history_) == 2
     with pytest.raises(OptionError, match=r"option 'training\.epochs': found 'many'"):
         make(training={"epochs": "many"}).fit(X, Y, sample_rate=RATE)
-    with pytest.raises(OptionError, match="parameter 'method_params': found 'fixmatch', expected a dict"):
+    with pytest.raises(
+        OptionError, match="parameter 'method_params': found 'fixmatch', expected a dict"
+    ):
         make(method_params="fixmatch").fit(X, Y, sample_rate=RATE)
 
 

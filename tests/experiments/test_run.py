@@ -260,7 +260,7 @@ def test_every_recipe_of_a_network_names_its_number_format(name: str) -> None:
 def test_a_recipe_sets_the_number_format_of_all_its_trainings() -> None:
     processor = torch.device("cpu")
     named = replace(Setting().fit, precision="bf16")
-    recipe = Recipe(precision="fp32", settings=(Setting(), Setting(name="other", train=named)))
+    recipe = Recipe(precision="fp32", settings=(Setting(), Setting(name="other", fit=named)))
     settled = with_number_format(recipe, processor)
     found = [(one.pretrain.precision, one.fit.precision) for one in settled.settings]
     assert found == [("fp32", "fp32"), ("fp32", "bf16")]

@@ -221,8 +221,8 @@ def names_of(setting: Setting, source: str = "s") -> set[str]:
 def test_jobs_are_told_apart_by_source_freezing_and_decay() -> None:
     trained = Setting(start=TRAINED, pretraining=False)
     changed = [
-        replace(trained, train=FitOptions(freeze_epochs=1.0)),
-        replace(trained, train=FitOptions(layer_decay=0.5)),
+        replace(trained, fit=FitOptions(freeze_epochs=1.0)),
+        replace(trained, fit=FitOptions(layer_decay=0.5)),
         replace(trained, start="synthetic"),
     ]
     found = [names_of(trained), names_of(trained, "other"), *map(names_of, changed)]

@@ -181,7 +181,7 @@ def test_a_filter_decides_the_same_twice_and_changes_no_model(
     material = gather(
         load_clips(folder),
         None,
-        [(recipe.network.mel, WHOLE)],
+        [(recipe.stages[0].mel, WHOLE)],
         finished / "cache",
         seed=0,
         near_copies=False,
