@@ -144,7 +144,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in ("forest", "svm"):
         found[name] = root / name
         mel = MEL if name == "forest" else MelOptions(input="wave", sample_rate=RATE, duration=0.5)
-        made = train(TrainOptions(found["data"], found[name], model=name, mel=mel, device="cpu"))
+        made = train(
+            TrainOptions(data=found["data"], output=found[name], model=name, mel=mel, device="cpu")
+        )
         assert "a simple classifier, fitted to statistics" in made.summary()
     return found
 
@@ -193,12 +195,14 @@ def test_options_that_would_do_nothing(
     asked: dict[str, Any], what: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match=what):
-        train(TrainOptions(folders["data"], tmp_path / "r", model="knn", mel=MEL, **asked))
+        train(
+            TrainOptions(data=folders["data"], output=tmp_path / "r", model="knn", mel=MEL, **asked)
+        )
 
 
 def test_it_is_no_encoder(folders: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no encoder that learns"):
-        train(TrainOptions(folders["data"], tmp_path / "r", encoder=folders["forest"]))
+        train(TrainOptions(data=folders["data"], output=tmp_path / "r", encoder=folders["forest"]))
     with pytest.raises(OptionError, match="no encoder that learns"):
         pretrain(PretrainOptions(folders["data"], tmp_path / "p", model="forest", mel=MEL))
 
