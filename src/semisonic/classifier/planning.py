@@ -34,11 +34,11 @@ from semisonic.classifier.starting_encoder import (
 from semisonic.classifier.strategy import (
     network_of,
 )
-from semisonic.classifier.windows import cut_measured
+from semisonic.classifier.windows import cut_clips
 from semisonic.core.errors import DataError
 from semisonic.core.options import check
 from semisonic.core.parallel import count_workers
-from semisonic.core.progress import rough_duration, size_text
+from semisonic.core.text import bytes_text, rough_duration
 from semisonic.data.clips import Clips, join
 from semisonic.data.sample_store import SAMPLE_BYTES
 from semisonic.features.options import MelOptions
@@ -88,7 +88,7 @@ class TrainPlan:
         return [
             f"method: {self.because}",
             *(f"  {i}. {text}: {_about(s)}" for i, (text, s) in enumerate(self.stages, 1)),
-            f"all of it: {_about(whole)} where nothing is done yet, and about {size_text(self.n_bytes)} "
+            f"all of it: {_about(whole)} where nothing is done yet, and about {bytes_text(self.n_bytes)} "
             f"in '{self.cache}', which may be deleted afterwards",
         ]
 
@@ -158,7 +158,7 @@ def plan_of(options: TrainOptions, job: TrainingJob, start: Start) -> TrainPlan:
     table = job.labelled.clips
     if job.pool is not None:
         table = join(table, job.pool.clips, table.name)
-    cut = cut_measured(table, mel.duration, None, workers=options.workers, cache=None)
+    cut = cut_clips(table, mel.duration, None, workers=options.workers, cache=None)
     cores = count_workers(options.workers)
     stages: list[tuple[str, float]] = []
     n_bytes = cut.seconds * mel.sample_rate * SAMPLE_BYTES
@@ -184,7 +184,7 @@ def plan_of(options: TrainOptions, job: TrainingJob, start: Start) -> TrainPlan:
             stages.append(
                 (
                     f"made-up sounds: make {n:,}, train the encoder for {SYNTHETIC_FIT.steps:,} "
-                    f"steps (once for all runs; takes {size_text(meanwhile)} of disk meanwhile)",
+                    f"steps (once for all runs; takes {bytes_text(meanwhile)} of disk meanwhile)",
                     MAKING * n * sounds.duration / cores
                     + SYNTHETIC_FIT.steps * SYNTHETIC_FIT.batch_size * per_clip,
                 )

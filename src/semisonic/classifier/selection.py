@@ -280,7 +280,7 @@ def unverified_apart(config: TrainConfig, clips: Clips, selection: Selection) ->
     """
     if not config.noisy.are_apart:
         return selection.train, selection.train[:0]
-    certain = clips.is_certain[selection.train]
+    certain = clips.is_verified[selection.train]
     if certain.all() or not certain.any():
         raise DataError(
             f"options noisy_weight and noisy_loss: '{clips.name}' has {int(certain.sum())} clips "
