@@ -551,6 +551,44 @@ def engine_for(engine: Engine, n: int, worth: int, workers: int | None = None) -
     return PROCESS_ENGINE if gains and engine.in_threads and _may_start_processes else engine
 
 
+def in_threads(
+    work: Callable[[T], R],
+    tasks: Iterable[T],
+    workers: int | None = None,
+    *,
+    ordered: bool = False,
+    stop: Event | None = None,
+) -> Iterator[R]:
+    """Call a function for each task, in threads.
+
+    Parameters
+    ----------
+    work : callable
+        From a task to its result. After an error of it, calls that were begun are finished and
+        others dropped; then the error is raised here.
+    tasks : iterable
+        Taken only when there is room: two for each worker.
+    workers : int, optional
+        Threads; by default as many as there are processors.
+    ordered : bool
+        Give the results in the order of the tasks, and not as they are finished.
+    stop : Event, optional
+        Set before calls are waited for at an early end, so that long ones can give up.
+
+    Yields
+    ------
+    object
+        The results.
+
+    Examples
+    --------
+    >>> list(in_threads(len, ["one", "three"], ordered=True))
+    [3, 5]
+    """
+    with LOCAL_ENGINE.calls(lambda: work, workers=workers, stop=stop) as calls:
+        yield from (in_order if ordered else in_any_order)(calls, tasks)
+
+
 @contextmanager
 def open_engine(options: EngineOptions) -> Iterator[Engine]:
     """The engine that options name, for a block.
