@@ -37,7 +37,7 @@ n_mels = 16
 epochs = 1
 precision = "fp32"
 channels_last = "off"
-[setting.train]
+[setting.fit]
 epochs = 2
 precision = "fp32"
 channels_last = "off"
