@@ -156,7 +156,7 @@ class Supervised(Objective):
         """The term ``accuracy``; nothing for a model of several labels."""
         if self.model.multi_label:
             return {}
-        return {"accuracy": batch_accuracy(logits.detach(), target)}
+        return {"accuracy": _batch_accuracy(logits.detach(), target)}
 
 
 def shares(target: Tensor, n_classes: int) -> Tensor:
@@ -178,7 +178,7 @@ def shares(target: Tensor, n_classes: int) -> Tensor:
 
 
 @torch.no_grad()
-def batch_accuracy(logits: Tensor, target: Tensor) -> Tensor:
+def _batch_accuracy(logits: Tensor, target: Tensor) -> Tensor:
     """Share of clips whose highest logit is the (largest) target, a scalar in 0..1."""
     wanted = target if target.ndim == 1 else target.argmax(dim=1)
     return (logits.argmax(dim=1) == wanted).float().mean()

@@ -87,7 +87,7 @@ def write(
             archive.writestr(zipfile.ZipInfo(name), data)
 
 
-def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+def _read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The description alone, checked; the weights are not read.
 
     Raises
@@ -451,7 +451,7 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
     ModelError
         For a file that is missing, damaged, or not a model of ours.
     """
-    settings = read_settings(path)
+    settings = _read_settings(path)
     kind = settings.get("kind")
     return _checked(path, settings, kind if kind in ENCODERS else "classifier")
 

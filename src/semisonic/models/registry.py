@@ -231,9 +231,9 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
         return simple_body(name, shape)
     found = _find(name)
     if found is not None:
-        return as_backbone(name, _make(name, *found, shape), shape)
+        return _as_backbone(name, _make(name, *found, shape), shape)
     if looks_like_notation(name):
-        return from_notation(name, shape, n_classes)
+        return _from_notation(name, shape, n_classes)
     raise ModelError(
         f"unknown model '{name}': {nearest(name, [*names(), *SIMPLE])}; an architecture such as "
         f"'{PAPER}' works too"
@@ -282,7 +282,7 @@ def _make(name: str, one: RegisteredNetwork, width: float, shape: Shape) -> obje
         return one.factory(shape)
 
 
-def from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
+def _from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
     """The network that an architecture describes."""
     architecture = parse(text)
     if n_classes:
@@ -305,7 +305,7 @@ def from_design(name: str, design: NetworkDesign, shape: Shape) -> Backbone:
 
 def paper(shape: Shape) -> Backbone:
     """The network of the paper: three convolutions of 64 filters and a dense layer of 128."""
-    return from_notation(PAPER, shape)
+    return _from_notation(PAPER, shape)
 
 
 _BUILT_IN = {"paper": RegisteredNetwork(paper)} | {
@@ -411,7 +411,7 @@ class OwnEncoder(Encoder):
                 module.training = mode
 
 
-def as_backbone(name: str, network: object, shape: Shape) -> Backbone:
+def _as_backbone(name: str, network: object, shape: Shape) -> Backbone:
     """What a registered function gave, as a body.
 
     Raises

@@ -127,11 +127,11 @@ def identity_of(
         "validated": validated,
         "objective": f"{type(objective).__name__} {digest(text)}",
         "first weights": weights_digest(objective),
-        "streams": {name: stream_identity(streams[name]) for name in objective.streams},
+        "streams": {name: _stream_identity(streams[name]) for name in objective.streams},
     }
 
 
-def stream_identity(stream: BatchStream) -> dict[str, Any]:
+def _stream_identity(stream: BatchStream) -> dict[str, Any]:
     """Length of a stream and hashes of its first and last batch."""
     last = stream.steps_per_epoch - 1
     return {

@@ -217,7 +217,7 @@ class PrecisionPlan:
         return torch.autocast(device.type, torch.bfloat16, enabled=self.bf16)
 
 
-def computes_bf16(device: torch.device) -> bool:
+def _computes_bf16(device: torch.device) -> bool:
     """Whether a device has instructions for bf16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -227,7 +227,7 @@ def computes_bf16(device: torch.device) -> bool:
     return False
 
 
-def prefers_channels_last(device: torch.device, *, bf16: bool) -> bool:
+def _prefers_channels_last(device: torch.device, *, bf16: bool) -> bool:
     """Whether convolutions on a device are faster with weights in channels-last order."""
     if device.type == "cpu":
         return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
@@ -242,16 +242,16 @@ def choose_plan(options: FitOptions, device: torch.device) -> PrecisionPlan:
     OptionError
         When bf16 is asked for and the device cannot do it.
     """
-    if options.precision == "bf16" and not (device.type == "cpu" or computes_bf16(device)):
+    if options.precision == "bf16" and not (device.type == "cpu" or _computes_bf16(device)):
         raise OptionError(
             f"option 'precision': found 'bf16', which the device '{device}' cannot do; use 'fp32'"
         )
     bf16 = options.precision == "bf16"
     if options.precision == "auto":
-        bf16 = computes_bf16(device)
+        bf16 = _computes_bf16(device)
     channels_last = options.channels_last == "on"
     if options.channels_last == "auto":
-        channels_last = prefers_channels_last(device, bf16=bf16)
+        channels_last = _prefers_channels_last(device, bf16=bf16)
     return PrecisionPlan(bf16, channels_last)
 
 

@@ -72,7 +72,7 @@ class Interrupt:
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[Interrupt]:
+def _deferred_interrupt() -> Iterator[Interrupt]:
     """Within the block Ctrl-C only takes note; :meth:`Interrupt.check` acts on it.
 
     Signals reach the main thread only: in another one, nothing is changed.
@@ -282,7 +282,7 @@ def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
             training.save()
         interrupt.check()
 
-    with kept_randomness(training.device), deferred_interrupt() as interrupt, shown as progress:
+    with kept_randomness(training.device), _deferred_interrupt() as interrupt, shown as progress:
         training.freezing.train()
         try:
             yield after_step
