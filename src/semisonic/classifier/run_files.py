@@ -206,7 +206,7 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: st
 Outcome = TypeVar("Outcome")
 
 
-def trained(
+def in_processes(
     training: Callable[..., Outcome], where: TrainEngineOptions, engine: Engine, device: str
 ) -> Outcome:
     """Call a training here, or in several processes of the engine.

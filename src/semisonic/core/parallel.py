@@ -544,6 +544,44 @@ def engine_for(engine: Engine, n: int, worth: int, workers: int | None = None) -
     return PROCESS_ENGINE if gains and engine.in_threads and _may_start_processes else engine
 
 
+def in_threads(
+    work: Callable[[T], R],
+    tasks: Iterable[T],
+    workers: int | None = None,
+    *,
+    ordered: bool = False,
+    stop: Event | None = None,
+) -> Iterator[R]:
+    """Call a function for each task, in threads.
+
+    Parameters
+    ----------
+    work : callable
+        From a task to its result. After an error of it, calls that were begun are finished and
+        others dropped; then the error is raised here.
+    tasks : iterable
+        Taken only when there is room: two for each worker.
+    workers : int, optional
+        Threads; by default as many as there are processors.
+    ordered : bool
+        Give the results in the order of the tasks, and not as they are finished.
+    stop : Event, optional
+        Set before calls are waited for at an early end, so that long ones can give up.
+
+    Yields
+    ------
+    object
+        The results.
+
+    Examples
+    --------
+    >>> list(in_threads(len, ["one", "three"], ordered=True))
+    [3, 5]
+    """
+    with LOCAL_ENGINE.calls(lambda: work, workers=workers, stop=stop) as calls:
+        yield from (in_order if ordered else in_any_order)(calls, tasks)
+
+
 @contextmanager
 def open_engine(options: EngineOptions) -> Iterator[Engine]:
     """The engine that options name, for a block.
@@ -566,32 +604,3 @@ def open_engine(options: EngineOptions) -> Iterator[Engine]:
 
     with ray_engine(options.address) as engine:
         yield engine
-
-
-def in_threads(
-    work: Callable[[T], R],
-    tasks: Iterable[T],
-    workers: int,
-    *,
-    stop: Event | None = None,
-) -> Iterator[R]:
-    """Yield the results as they are finished, in no order.
-
-    Tasks are taken from the iterable only when there is room: two for each worker.
-
-    Parameters
-    ----------
-    work : callable
-        An error of it is raised here; tasks under way are finished then, others dropped.
-    tasks : iterable
-    workers : int
-    stop : Event, optional
-        Set before tasks under way are waited for, so that long ones can give up.
-
-    Examples
-    --------
-    >>> sorted(in_threads(abs, [-1, 2, -3], workers=2))
-    [1, 2, 3]
-    """
-    with LOCAL_ENGINE.calls(lambda: work, workers=workers, stop=stop) as calls:
-        yield from in_any_order(calls, tasks)

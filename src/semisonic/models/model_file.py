@@ -1,5 +1,8 @@
-"""Model files: classifiers and pre-trained encoders saved and loaded as a zip that holds no code
-and cannot run any, with a model card.
+"""Model files: classifiers and encoders saved as a zip that holds no code and cannot run any.
+
+Three members, stored without compression: ``model.json`` (what to build), ``weights.
+safetensors`` (its numbers) and ``card.md`` (for people). Everything is checked before use:
+names, sizes, checksums, types, shapes, finite values. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -29,13 +32,6 @@ from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create, defined_in, is_registered
 from semisonic.models.simple import SimpleHead
 from semisonic.models.sound_model import SoundModel
-
-# The file of a model: one zip that holds no code and cannot run any.
-#
-# Three members, stored without compression: ``model.json`` (what to build), ``weights.
-# safetensors`` (its numbers) and ``card.md`` (for people). Everything is checked before use:
-# names, sizes, checksums, types, shapes, finite values. Nothing is unpacked to disk.
-
 
 FORMAT = "semisonic-model"
 VERSION = 1
@@ -180,9 +176,6 @@ def _check_values(file: Path, weights: dict[str, Tensor]) -> None:
             )
 
 
-# The model card: what a person should know before using a model file.
-
-
 _LONGEST = 300
 LICENCE = "licence"
 """The entry of ``about`` that says on what terms a model is given away."""
@@ -276,9 +269,6 @@ def _plain(value: object) -> str:
     """One line of text, cut where it is longer than people read (lists of hashes)."""
     text = " ".join(str(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
-
-
-# Saving and loading of classifiers and pre-trained encoders, with a decoder or without.
 
 
 M = TypeVar("M", bound=nn.Module)

@@ -1,6 +1,4 @@
-"""Published general audio networks: what there is to convert, and the way from their weight files
-to our encoders.
-"""
+"""Published general audio networks, and the way from their weight files to our encoders."""
 
 from __future__ import annotations
 
@@ -25,9 +23,6 @@ from semisonic.models.networks import efficientat, panns, yamnet
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create
 from semisonic.models.weight_files import WeightTensors, open_checkpoint, open_onnx
-
-# From the names and shapes of published weight files to ours.
-
 
 Shapes = Mapping[str, tuple[int, ...]]
 Layout = Callable[[WeightTensors, Shapes], dict[str, Tensor]]
@@ -194,9 +189,6 @@ def efficientat_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor
     return take_all(found, wanted, rename, turn=False)
 
 
-# What there is to convert: networks, front ends, licences, and what they were trained on.
-
-
 AUDIOSET = "AudioSet: about 2 million clips of 10 s from YouTube, labelled by people"
 NATURAL = 20 / log(10)
 """dB of magnitudes, or twice the dB of energies, in one natural logarithm."""
@@ -320,9 +312,6 @@ for _name, _n_parameters, _inner, _hidden in (
             },
         )
     )
-
-
-# From a published weight file to an encoder of ours, with its front end and its story.
 
 
 def convert_published(

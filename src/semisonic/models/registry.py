@@ -7,7 +7,6 @@ in ``_MODULES`` here; it is imported when one of them is first asked for.
 from __future__ import annotations
 
 import copy
-import hashlib
 import importlib
 import re
 import sys
@@ -22,11 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
+from semisonic.core.files import digest
 from semisonic.core.options import nearest
 from semisonic.models.encoder import ConvEncoder, Encoder, Trace
 from semisonic.models.necks import Backbone, FlattenNeck, GlobalPoolNeck, Neck, Shape
 from semisonic.models.notation import PAPER, SIMPLE, looks_like_notation, parse
 from semisonic.models.staged import DESIGNS, NetworkDesign, StagedEncoder
+from semisonic.models.weights import weights_digest
 
 NARROWEST, WIDEST = 0.0625, 4.0
 _SCALED = re.compile(r"(?P<family>.+)-(?P<width>\d+(?:\.\d+)?)")
@@ -137,12 +138,7 @@ def register_instance(network: nn.Module, name: str = "") -> str:
     tells networks of other layers or weights apart, unless one is given.
     """
     if not name:
-        state = hashlib.sha256(repr(network).encode())
-        for key, value in sorted(network.state_dict().items()):
-            state.update(key.encode())
-            if not nn.parameter.is_lazy(value):
-                state.update(value.detach().cpu().contiguous().numpy().tobytes())
-        name = f"{type(network).__name__}-{state.hexdigest()[:8]}"
+        name = f"{type(network).__name__}-{digest(repr(network), weights_digest(network))[:8]}"
     _GIVEN.add(name)
     _FACTORIES[name] = RegisteredNetwork(partial(_copied, network))
     return name
