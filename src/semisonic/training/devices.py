@@ -235,7 +235,17 @@ def _prefers_channels_last(device: torch.device, *, bf16: bool) -> bool:
 
 
 def choose_plan(options: FitOptions, device: torch.device) -> PrecisionPlan:
-    """The plan that the options name; what they leave open goes by what the device can do.
+    """Number format and memory layout of a training.
+
+    Parameters
+    ----------
+    options : FitOptions
+        What they leave open goes by what the device can do.
+    device : torch.device
+
+    Returns
+    -------
+    PrecisionPlan
 
     Raises
     ------
@@ -258,7 +268,16 @@ def choose_plan(options: FitOptions, device: torch.device) -> PrecisionPlan:
 def with_plan(options: FitOptions, device: torch.device, precision: str = "auto") -> FitOptions:
     """The options with number format and layout written out.
 
-    ``precision`` stands in for options that leave it open; ``auto`` leaves it to the device.
+    Parameters
+    ----------
+    options : FitOptions
+    device : torch.device
+    precision : {"auto", "fp32", "bf16"}
+        For options that leave it open; ``auto`` leaves it to the device.
+
+    Returns
+    -------
+    FitOptions
     """
     if options.precision == "auto":
         options = changed(options, precision=precision)
@@ -271,7 +290,13 @@ def with_plan(options: FitOptions, device: torch.device, precision: str = "auto"
 
 
 def check_plan(plan: str, options: FitOptions) -> None:
-    """See that a checkpoint's plan is one that the options leave open.
+    """See that a checkpoint's number format and layout are ones that the options leave open.
+
+    Parameters
+    ----------
+    plan : str
+        As a :class:`PrecisionPlan` prints.
+    options : FitOptions
 
     Raises
     ------
