@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from semisonic.classifier.options import InfoOptions
-from semisonic.cli.parser import command_from
+from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status, table
 from semisonic.core.user_cache import (
     CacheOptions,
@@ -16,9 +16,17 @@ from semisonic.core.user_cache import (
 )
 from semisonic.web.options import AppOptions
 
-# ``semisonic app``: a page in the browser.
 
-
+@verb(
+    AppOptions,
+    optional=("model",),
+    examples=[
+        "semisonic app runs/model",
+        "semisonic app runs/model --folder path/to/recordings",
+        "semisonic app --project runs/project",
+        "semisonic app runs/model --host 0.0.0.0 --no-browser",
+    ],
+)
 def app(options: AppOptions, session: Session) -> Status:
     """Try a model, listen live, label recordings and look at runs, in the browser.
 
@@ -31,23 +39,11 @@ def app(options: AppOptions, session: Session) -> Status:
     return Status.OK
 
 
-app_command = command_from(
-    AppOptions,
-    app,
-    name="app",
-    optional=("model",),
-    examples=[
-        "semisonic app runs/model",
-        "semisonic app runs/model --folder path/to/recordings",
-        "semisonic app --project runs/project",
-        "semisonic app runs/model --host 0.0.0.0 --no-browser",
-    ],
+@verb(
+    CacheOptions,
+    optional=("action",),
+    examples=["semisonic cache", "semisonic cache clear"],
 )
-
-
-# ``semisonic cache``: what is kept for all runs, and how to be rid of it.
-
-
 def cache(options: CacheOptions, session: Session) -> Status:
     """List what is kept for all runs with its size, or delete it (clear).
 
@@ -68,18 +64,15 @@ def cache(options: CacheOptions, session: Session) -> Status:
     return Status.OK
 
 
-cache_command = command_from(
-    CacheOptions,
-    cache,
-    name="cache",
-    optional=("action",),
-    examples=["semisonic cache", "semisonic cache clear"],
+@verb(
+    InfoOptions,
+    optional=("path",),
+    examples=[
+        "semisonic info",
+        "semisonic info runs/model --json",
+        'semisonic info "(64)5c-2p-(64)3c-2p-128fc" --n-mels 28',
+    ],
 )
-
-
-# ``semisonic info``: what a model or a run is, and what this machine has.
-
-
 def info(options: InfoOptions, session: Session) -> None:
     """Say what a model, an encoder, a run folder or an architecture is.
 
@@ -92,16 +85,3 @@ def info(options: InfoOptions, session: Session) -> None:
         session.say(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, default=str))
     else:
         session.say(found.summary())
-
-
-info_command = command_from(
-    InfoOptions,
-    info,
-    name="info",
-    optional=("path",),
-    examples=[
-        "semisonic info",
-        "semisonic info runs/model --json",
-        'semisonic info "(64)5c-2p-(64)3c-2p-128fc" --n-mels 28',
-    ],
-)

@@ -10,13 +10,12 @@ import numpy as np
 
 from semisonic.data.clips import Clips, without_copies
 from semisonic.data.duplicates import (
-    MAX_OFFSET,
-    THRESHOLD,
     Duplicate,
     DuplicatesFound,
     find_duplicates,
     search,
 )
+from semisonic.data.options import MAX_OFFSET, THRESHOLD
 from semisonic.data.recordings import straddling_groups
 
 # What is wrong with a data set before anybody trains on it: leaks between its folds.

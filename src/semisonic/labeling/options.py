@@ -9,10 +9,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from semisonic.classifier.options import GROUP
-from semisonic.core.options import option
-from semisonic.core.parallel import EngineOptions, workers_option
-from semisonic.data.datasets.load import LABEL_CHOICES
+from semisonic.core.options import DeviceOptions, JobOptions, option
+from semisonic.core.parallel import EngineOptions
+from semisonic.data.options import GROUP, LABEL_CHOICES
 
 # The options of ``embed``. No torch here: the command line reads this file.
 
@@ -26,7 +25,7 @@ LABELS = (
 
 
 @dataclass(frozen=True)
-class EmbedOptions:
+class EmbedOptions(DeviceOptions):
     """Turn recordings into vectors that a search and a map can use."""
 
     model: Path = option(
@@ -50,8 +49,6 @@ class EmbedOptions:
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
     group: str = option("auto", GROUP)
     batch_size: int = option(BATCH_SIZE, "windows embedded at once", minimum=1)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = workers_option()
     where: EngineOptions = option(EngineOptions(), "engine")
 
 
@@ -153,7 +150,7 @@ SPREAD = 30.0
 
 
 @dataclass(frozen=True)
-class SuggestOptions:
+class SuggestOptions(JobOptions):
     """Say which stretches of recordings to listen to and to label next."""
 
     model: Path = option(
@@ -197,12 +194,11 @@ class SuggestOptions:
         unit="s",
         minimum=0.0,
     )
+    _: dataclasses.KW_ONLY
     cache: Path | None = option(
         None, "folder that keeps the vectors of recordings; beside the table if not given"
     )
     seed: int = option(0, "seed of everything random; keep it from round to round", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = workers_option()
 
 
 # How a project learns from its answers. No torch here: the command line reads this file.
@@ -230,7 +226,7 @@ class LearnOptions:
 
 
 @dataclass(frozen=True)
-class ProjectOptions:
+class ProjectOptions(JobOptions):
     """Start from a folder of recordings without a label."""
 
     recordings: Path | None = option(None, "the recordings: a folder, or a table of clips")
@@ -264,9 +260,6 @@ class ProjectOptions:
         minimum=-200,
         maximum=0,
     )
-    seed: int = option(0, "seed of everything random", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = workers_option()
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the project's if not given"
     )

@@ -29,6 +29,7 @@ from semisonic.data.datasets import label_tables as label_log
 from semisonic.data.datasets import urbansound
 from semisonic.data.datasets import urbansound as urbansound_events
 from semisonic.data.datasets.layout import DatasetPath, ReadOptions
+from semisonic.data.options import LABEL_CHOICES
 from semisonic.data.recordings import COPIES, known_recordings
 
 # One function for any data set on disk, which can say why it reads it as it does.
@@ -119,7 +120,6 @@ PARTS = (
     ),
 )
 _BY_KIND = {layout.kind: layout for layout in (*LAYOUTS, *PARTS)}
-LABEL_CHOICES = ("auto", "none", *_BY_KIND)
 
 
 def load_clips(

@@ -31,6 +31,7 @@ from semisonic.data.formats import csv_tables as csv_wide
 from semisonic.data.formats import raven as raven_write
 from semisonic.data.formats.format import Format, LabelFile, LabelRow
 from semisonic.data.label_log import is_log, read_log
+from semisonic.data.options import FORMATS
 from semisonic.data.tables import read_head
 
 # The formats of label files by name, and which of them a file is.
@@ -49,7 +50,6 @@ BY_NAME: dict[str, Format] = {
         kaleidoscope.FORMAT,
     )
 }
-FORMATS = tuple(BY_NAME)
 # The more special ones first: a table of BirdNET has a file and a label, too.
 _TRIED = ("kaleidoscope", "birdnet", "raven-combined", "raven", "csv", "csv-wide", "audacity")
 
