@@ -95,7 +95,7 @@ def tried(name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "m.onnx"
         try:
-            result = export(model, file, speed=False)
+            result = export(model, file)
         except SemisonicError as error:
             return {"exported": False, "error": str(error)}
         session = onnxruntime.InferenceSession(file)

@@ -17,8 +17,6 @@ from semisonic.models.catalogue import names
 from semisonic.models.sound_model import SoundModel, build
 
 ANY_LENGTH = "(8)3c-2p-(8)3c-2p-gp-16fcr"
-SPEECHLESS = {"speed": False}
-"""Options that measure nothing."""
 
 
 def mel_for(name: str) -> MelOptions:

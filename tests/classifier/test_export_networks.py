@@ -50,7 +50,7 @@ ONE_LENGTH = {"(4)3cbn-2p-8fc", "piczak-small", "crnn-lstm"}
 )
 def test_a_network_as_onnx_says_what_it_says_here(name: str, tmp_path: Path) -> None:
     model = model_of(name)
-    result = export(model, tmp_path / "m.onnx", speed=False)
+    result = export(model, tmp_path / "m.onnx")
     assert bool(result.fixed) == (name in ONE_LENGTH), result.fixed
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
     x = waves(model.mel, 3)
@@ -75,7 +75,7 @@ def test_a_rule_against_noise_takes_clips_of_any_length(tmp_path: Path) -> None:
     model.decision = Decision(unknown=OodRules((noise,), 0.95))
     scores = scores_of(model, x)
     assert np.abs(scores - scores_of(model_of("tiny"), x)).max() > 0.05  # the rule says something
-    assert not export(model, tmp_path / "m.onnx", speed=False).fixed
+    assert not export(model, tmp_path / "m.onnx").fixed
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
     np.testing.assert_allclose(session.run(["scores"], {"audio": x})[0], scores, atol=1e-3)
 

@@ -256,6 +256,6 @@ def test_a_file_for_others_gives_the_same_scores(tmp_path: Path) -> None:
     x, y = features(6)
     x = x.astype(np.float16).astype(np.float32)  # as features are kept, and rounded in the file
     model = trained("forest", x, y, 3)
-    semisonic.export(model, tmp_path / "m.onnx", input="features", speed=False)
+    semisonic.export(model, tmp_path / "m.onnx", input="features")
     found = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(["scores"], {"features": x})[0]
     np.testing.assert_allclose(found, score_rows(model, x, np.arange(len(x))), atol=1e-3)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from os import PathLike
 from pathlib import Path
-
-import torch
 
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
@@ -15,6 +12,7 @@ from semisonic.models.model_file import load, load_encoder, published_in, read_a
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.published import PUBLISHED
 from semisonic.models.sound_model import SoundModel
+from semisonic.training.checkpoint import weights_digest
 
 MODEL, ENCODER = "model.zip", "encoder.zip"
 
@@ -71,20 +69,16 @@ def encoder_file(path: str | PathLike[str]) -> Path:
 
 
 def model_key(model: SoundModel) -> str:
-    """What its scores depend on: weights, front end, classes, and what it decides by."""
-    weights = hashlib.sha256()
-    for name, value in sorted({**model.state_dict(), **_tables(model)}.items()):
-        weights.update(name.encode())
-        weights.update(value.detach().cpu().contiguous().numpy().tobytes())
+    """A hash of all that the scores of a model depend on: network, front end, weights, decision.
+
+    Two files that were written from the same model have the same key. All caches of scores and
+    embeddings are known by it.
+    """
     return digest(
         model.name,
         model.classes,
         model.multi_label,
         to_dict(model.mel),
-        model.decision.to_dict(),
-        weights.hexdigest(),
+        model.decision.key,
+        weights_digest(model),
     )
-
-
-def _tables(model: SoundModel) -> dict[str, torch.Tensor]:
-    return {f"decision.{k}": torch.from_numpy(v) for k, v in model.decision.tensors().items()}

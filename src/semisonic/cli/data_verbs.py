@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from semisonic.classifier.use_options import ScanOptions
 from semisonic.cli.parser import verb
-from semisonic.cli.session import Session, Status, table
+from semisonic.cli.session import Session, Status
 from semisonic.core.errors import OptionError
 from semisonic.core.options import option, workers_option
 from semisonic.core.parallel import EngineOptions, open_engine
-from semisonic.core.text import count_text
+from semisonic.core.text import count_text, text_table
 from semisonic.data.datasets.catalogue import PARTS, SETS
 from semisonic.data.options import (
     FORMATS,
@@ -127,7 +127,7 @@ def summary_lines(found: Summary) -> Iterator[str]:
         yield ""
         columns = dict(_columns(found))
         rows = zip(found.classes, *columns.values(), strict=True)
-        yield table(["class", *columns], rows)
+        yield text_table(["class", *columns], rows)
 
 
 def _columns(found: Summary) -> Iterator[tuple[str, list[int]]]:

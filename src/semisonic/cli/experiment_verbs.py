@@ -9,9 +9,9 @@ import click
 
 from semisonic import recipes
 from semisonic.cli.parser import ending_option, verb
-from semisonic.cli.session import Session, Status, table
+from semisonic.cli.session import Session, Status
 from semisonic.cli.training_verbs import SYNTH
-from semisonic.core.text import count_text
+from semisonic.core.text import count_text, text_table
 from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _note_layouts(session: Session, *paths: Path | None) -> None:
 
 
 def _list_recipes(_: click.Context) -> None:
-    click.echo(table(["recipe", "what it asks"], list(recipes.titles().items())))
+    click.echo(text_table(["recipe", "what it asks"], list(recipes.titles().items())))
 
 
 @verb(

@@ -11,7 +11,8 @@ from types import FrameType
 from semisonic.classifier.options import PredictOptions
 from semisonic.classifier.use_options import DetectOptions, ExportOptions, ListenOptions
 from semisonic.cli.parser import verb
-from semisonic.cli.session import Session, Status, table
+from semisonic.cli.session import Session, Status
+from semisonic.core.text import text_table
 
 
 @verb(
@@ -125,7 +126,7 @@ def _list_devices(session: Session) -> Status:
         [one.number, one.name, one.n_channels, one.sample_rate, "default" * one.is_default]
         for one in found
     ]
-    session.say(table(["number", "name", "channels", "rate Hz", ""], rows))
+    session.say(text_table(["number", "name", "channels", "rate Hz", ""], rows))
     return Status.OK
 
 
@@ -141,8 +142,8 @@ def _list_devices(session: Session) -> Status:
 def export(options: ExportOptions, session: Session) -> Status:
     """Write a trained model for use without Semisonic: samples in, scores out.
 
-    The file is compared with the model on sounds before it is kept, and both are timed. ONNX needs
-    the extra 'export': pip install 'semisonic[export]'.
+    The file is compared with the model on sounds before it is kept. ONNX needs the extra 'export':
+    pip install 'semisonic[export]'.
     """
     from semisonic.classifier.export.export import export_file as work
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from semisonic.classifier.model_file import encoder_file, open_encoder, open_model
+from semisonic.classifier.model_file import encoder_file, model_key, open_encoder, open_model
 from semisonic.classifier.scoring import evaluating
 from semisonic.classifier.windows import Item, Windows, stream_windows
 from semisonic.core.errors import ModelError
@@ -164,12 +164,10 @@ def embedder_of(
     """The embedder of a model in memory, which is left as it is."""
     network = Embedding(source).eval()
     classifier = source if isinstance(source, SoundModel) else None
-    scoring: tuple[object, ...] = ()
     if classifier is not None:
-        classifier.eval()
-        scoring = (classifier.classes, classifier.multi_label, classifier.decision.key)
-    weights = weights_digest(classifier or network)
-    identity = digest(network.name, network.frontend.options, *scoring, weights)
+        identity = model_key(classifier.eval())
+    else:
+        identity = digest(network.name, to_dict(network.frontend.options), weights_digest(network))
     return Embedder(network, classifier, identity, file, made or {})
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.audio.read import read_start
-from semisonic.classifier.tables import plain_table
 from semisonic.classifier.windows import Done
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv
 from semisonic.core.options import check
+from semisonic.core.text import text_table
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Page
@@ -159,7 +159,7 @@ class SearchResult:
         """For a terminal."""
         if not self.hits:
             return "nothing found: all rows of the index are left out"
-        lines = [plain_table(self.headers(), self.rows()[:SHOWN])]
+        lines = [text_table(self.headers(), self.rows()[:SHOWN], ruled=True)]
         if len(self.hits) > SHOWN:
             lines.append(f"... and {len(self.hits) - SHOWN} hits more")
         if self.report is not None:

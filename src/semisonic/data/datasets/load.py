@@ -1,4 +1,4 @@
-"""One function for any data set, on disk or at a URL, which can say why it reads it as it does."""
+"""One function for any data set, which can say why it reads it as it does."""
 
 from __future__ import annotations
 
@@ -31,9 +31,6 @@ from semisonic.data.datasets import urbansound as urbansound_events
 from semisonic.data.datasets.layout import DatasetPath, ReadOptions
 from semisonic.data.options import LABEL_CHOICES
 from semisonic.data.recordings import COPIES, known_recordings
-
-# One function for any data set on disk, which can say why it reads it as it does.
-
 
 _log = logging.getLogger(__name__)
 
@@ -142,8 +139,8 @@ def load_clips(
         recording.
     labels : str
         Where the labels come from, one of ``LABEL_CHOICES``: "folders", "csv", "raven" and other
-        label files (:mod:`semisonic.data.labels`), the name of a data set or of a part of one, such
-        as "fsdkaggle2019-curated". "auto" looks at the layout
+        label files (:mod:`semisonic.data.formats`), the name of a data set or of a part of one,
+        such as "fsdkaggle2019-curated". "auto" looks at the layout
         (:func:`describe_layout` says what it finds). "none" (or None) reads as "auto" and then
         takes the labels away, so that recordings and folds stay known and test audio can be kept
         out of a pool. "files" lists every recording, whatever lies beside it.
@@ -329,10 +326,7 @@ def clips_at(url: str, *, labels: str = "none", group: str = "auto") -> Clips:
         copy = local_copy(Path(url))
     except AudioError as error:
         raise DataError(str(error)) from error
-    try:
-        found = load_clips(copy.path, labels=labels, group=group, allow_missing=True)
-    finally:
-        copy.close()
+    found = load_clips(copy.path, labels=labels, group=group, allow_missing=True)
     folder = url.rpartition("/")[0]
     names = found.file.tolist()
     files = [url_of(file) or f"{folder}/{file}" for file in names]
