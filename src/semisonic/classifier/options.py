@@ -258,15 +258,6 @@ class ConvertOptions:
     )
 
 
-@dataclass(frozen=True)
-class InfoOptions:
-    """Tell what a model, a pre-trained encoder, a run folder or an architecture is."""
-
-    path: str = option("", "model, encoder, run folder, or architecture; this machine if not given")
-    json: bool = option(False, "print JSON")
-    mel: MelOptions = option(MelOptions(), "front end that an architecture is shown for")
-
-
 # The options of ``calibrate``. No torch, no scipy here: the command line reads this file.
 
 

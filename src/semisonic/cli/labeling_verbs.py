@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
+from semisonic.core.options import option
 from semisonic.labeling.options import (
     EmbedOptions,
+    LearnOptions,
     MapOptions,
-    ProjectLearnOptions,
     ProjectOptions,
-    ProjectSuggestOptions,
+    QueueOptions,
     SearchOptions,
     SuggestOptions,
 )
@@ -133,12 +136,17 @@ def project_new(options: ProjectOptions, session: Session) -> Status:
 
 
 @verb(
-    ProjectSuggestOptions,
     name="suggest",
     arguments=("project",),
     examples=["semisonic project suggest runs/project -n 20"],
 )
-def project_suggest(options: ProjectSuggestOptions, session: Session) -> Status:
+def project_suggest(
+    session: Session,
+    project: Path = option(Path("runs/project"), "folder of the project"),
+    output: Path | None = option(None, "the table; queue.csv in the project if not given"),
+    annotator: str = option("", "who filled in the queue before"),
+    queue: QueueOptions = option(QueueOptions(n=20), "queue"),
+) -> Status:
     """Write the table of what to listen to next.
 
     The first tables hold what is typical of groups without a label; once there is a
@@ -146,15 +154,12 @@ def project_suggest(options: ProjectSuggestOptions, session: Session) -> Status:
     """
     from semisonic.labeling.project import suggest_in_project
 
-    session.say(suggest_in_project(options).summary())
-    session.note(
-        f"next: fill in the column 'label', then semisonic project learn {options.project}"
-    )
+    session.say(suggest_in_project(project, output, annotator=annotator, queue=queue).summary())
+    session.note(f"next: fill in the column 'label', then semisonic project learn {project}")
     return Status.OK
 
 
 @verb(
-    ProjectLearnOptions,
     name="learn",
     arguments=("project",),
     examples=[
@@ -162,7 +167,20 @@ def project_suggest(options: ProjectSuggestOptions, session: Session) -> Status:
         "semisonic project learn runs/project --answers runs/project/queue.csv",
     ],
 )
-def project_learn(options: ProjectLearnOptions, session: Session) -> Status:
+def project_learn(
+    session: Session,
+    project: Path = option(Path("runs/project"), "folder of the project"),
+    answers: Path | None = option(
+        None, "a queue whose column 'label' was filled in: its answers go into the log first"
+    ),
+    annotator: str = option("", "who filled it in"),
+    several_labels: bool | None = option(
+        None,
+        "from now on a clip of the project may carry several labels at once, or with "
+        "--no-several-labels one; as the project has it if not given",
+    ),
+    learn: LearnOptions = option(LearnOptions(), "how answers become a classifier"),
+) -> Status:
     """Learn from all answers so far, and measure.
 
     Takes a second or two. Writes model.zip, and a row of history.csv with the accuracy on
@@ -170,6 +188,8 @@ def project_learn(options: ProjectLearnOptions, session: Session) -> Status:
     """
     from semisonic.labeling.project import learn_in_project
 
-    result = learn_in_project(options)
+    result = learn_in_project(
+        project, answers, annotator=annotator, several_labels=several_labels, learn=learn
+    )
     session.say(result.summary())
     return session.failed(result.problems, what="line")

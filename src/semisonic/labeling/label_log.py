@@ -21,9 +21,9 @@ from semisonic.data.events import POSITIVE
 from semisonic.data.label_log import (
     FORMAT,
     HEADER,
-    ResolvedLabels,
     LabelEntry,
     LogFile,
+    ResolvedLabels,
     current_answers,
     in_utc,
     last_entry,
