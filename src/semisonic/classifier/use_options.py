@@ -9,7 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from semisonic.classifier.options import TRAIN_FIT
+from semisonic.classifier.config import TRAIN_FIT
 from semisonic.core.options import DeviceOptions, JobOptions, option
 from semisonic.core.parallel import EngineOptions
 from semisonic.data.options import FORMATS, LABEL_CHOICES, LABELS, LabelledOptions
