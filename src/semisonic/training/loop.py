@@ -248,7 +248,7 @@ def train_step(t: Training, streams: Streams) -> None:
     n_rows = len(batches[names[0]].x)
     share = t.world.share(n_rows, t.device)
     t.optimizer.zero_grad(set_to_none=True)
-    terms = t.computing().step(batches, share)
+    terms = t.forward_backward(batches, share)
     if t.options.clip_norm > 0:
         clip_grad_norm_(t.weights, t.options.clip_norm)
     t.optimizer.step()
