@@ -18,9 +18,6 @@ from semisonic.core.files import guarded, replacing, unguarded
 from semisonic.core.text import count_text
 from semisonic.evaluation.metrics import as_classes, as_scores
 
-# The table of predictions: one row per clip, setting, arm and draw. Every number comes from it.
-
-
 _TEXT = ("clip", "group", "setting", "arm")
 _NUMBER = ("fold", "draw", "seed")
 _COLUMNS = ("clip", "group", "fold", "draw", "seed", "setting", "arm", "target", "predicted")
@@ -317,11 +314,8 @@ def _open(path: Path, mode: str, zipped: bool) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape", newline="")
 
 
-# Several settings of one experiment answering together: the mean of their probabilities.
-
-
 def ensemble(predictions: Predictions, settings: Sequence[str], name: str) -> Predictions:
-    """The predictions with one setting more: others averaged, in each arm that all have.
+    """Add a setting that averages the probabilities of others, in each arm that all have.
 
     Parameters
     ----------
@@ -331,6 +325,10 @@ def ensemble(predictions: Predictions, settings: Sequence[str], name: str) -> Pr
         Two or more names.
     name : str
         What the new setting is called.
+
+    Returns
+    -------
+    Predictions
 
     Raises
     ------
@@ -375,9 +373,6 @@ def _same_work(a: Predictions, b: Predictions) -> bool:
     )
 
 
-# The clips about which a classifier was most surely wrong.
-
-
 @dataclass(frozen=True)
 class ConfidentError:
     """A clip that was wrong: in how many of its scorings, and how sure the classifier was.
@@ -398,10 +393,21 @@ class ConfidentError:
 
 
 def top_errors(predictions: Predictions, n: int = 12) -> list[ConfidentError]:
-    """The ``n`` clips with the largest gap between a wrong class and the right one.
+    """List the clips with the largest gap between a wrong class and the right one.
 
     Each clip occurs once: the probabilities of its scorings (draws) are averaged, and it
-    counts as a mistake when the average is highest for a wrong class.
+    counts as an error when the average is highest for a wrong class.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    n : int
+        At most so many.
+
+    Returns
+    -------
+    list of ConfidentError
+        The most certain first.
     """
     found = []
     order = np.argsort(predictions.clip, kind="stable")
