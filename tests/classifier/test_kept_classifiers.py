@@ -12,8 +12,10 @@ import torch
 from sklearn.base import clone
 from sklearn.multiclass import OneVsRestClassifier
 from tiny_sounds import KINDS, MEL, RATE, sound, write_kinds
+from training_rows import train_rows
 
 import semisonic
+from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.options import (
     EvaluateOptions,
@@ -26,9 +28,9 @@ from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.scoring import embed_rows, score_rows
 from semisonic.classifier.simple import CLASSIFIERS, fit_scores
 from semisonic.classifier.train import train
-from semisonic.classifier.training import TrainSettings, train_model
 from semisonic.cli.main import main
 from semisonic.core.errors import ModelError, OptionError
+from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
 from semisonic.features.statistics import mel_statistics, mfcc_statistics
 from semisonic.models.model_file import load, read, save, write
@@ -38,7 +40,7 @@ from semisonic.models.sound_model import SoundModel, build
 
 def features(n: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Log-mel features of ``n`` clips of each kind with noise on top, and their classes."""
-    extract = semisonic.features.make_extractor(MEL)
+    extract = make_extractor(MEL)
     rng = np.random.default_rng(first)
     found = [extract(sound(kind, i)) for i in range(first, first + n) for kind in KINDS]
     noisy = np.stack(found) + rng.normal(0, 12, (len(found), 1, 1, 1)) * rng.normal(
@@ -48,12 +50,12 @@ def features(n: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trained(name: str, x: np.ndarray, y: np.ndarray, n_classes: int, seed: int = 3) -> SoundModel:
-    return train_model(
+    return train_rows(
         x,
         y,
         np.arange(len(x)),
         [],
-        TrainSettings(name, method="fitted"),
+        TrainConfig(name, method="fitted"),
         mel=MEL,
         classes=KINDS[:n_classes],
         seed=seed,
@@ -100,8 +102,6 @@ def of_several(name: str, x: np.ndarray, target: np.ndarray, new: np.ndarray) ->
     if name in ("knn", "forest"):
         columns = clone(estimator).fit(x, answers).predict_proba(new)
         return np.stack([column[:, 1] for column in columns], axis=1)
-    if name == "mlp":
-        return np.asarray(estimator.fit(x, answers).predict_proba(new))
     each = OneVsRestClassifier(estimator).fit(x, answers)
     if name == "svm":
         return np.asarray(1 / (1 + np.exp(-each.decision_function(new))))
@@ -143,7 +143,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in ("forest", "svm"):
         found[name] = root / name
         mel = MEL if name == "forest" else MelOptions(input="wave", sample_rate=RATE, duration=0.5)
-        made = train(TrainOptions(found["data"], found[name], model=name, mel=mel, device="cpu"))
+        made = train(
+            TrainOptions(data=found["data"], output=found[name], model=name, mel=mel, device="cpu")
+        )
         assert "a simple classifier, fitted to statistics" in made.summary()
     return found
 
@@ -192,12 +194,14 @@ def test_options_that_would_do_nothing(
     asked: dict[str, Any], what: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match=what):
-        train(TrainOptions(folders["data"], tmp_path / "r", model="knn", mel=MEL, **asked))
+        train(
+            TrainOptions(data=folders["data"], output=tmp_path / "r", model="knn", mel=MEL, **asked)
+        )
 
 
 def test_it_is_no_encoder(folders: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no encoder that learns"):
-        train(TrainOptions(folders["data"], tmp_path / "r", encoder=folders["forest"]))
+        train(TrainOptions(data=folders["data"], output=tmp_path / "r", encoder=folders["forest"]))
     with pytest.raises(OptionError, match="no encoder that learns"):
         pretrain(PretrainOptions(folders["data"], tmp_path / "p", model="forest", mel=MEL))
 
@@ -225,11 +229,10 @@ def test_damaged_tables_are_refused(tmp_path: Path) -> None:
     for name, table, what in damages:
         with pytest.raises(ModelError, match=what):
             load(changed(model, tmp_path, name, table))
-    for name in ("svm", "mlp"):
-        model = trained(name, x, y, 3)
-        zeros = torch.zeros_like(model.head[-1].scale)
-        with pytest.raises(ModelError, match="not positive"):
-            load(changed(model, tmp_path, "scale", zeros))
+    model = trained("svm", x, y, 3)
+    zeros = torch.zeros_like(model.head[-1].scale)
+    with pytest.raises(ModelError, match="not positive"):
+        load(changed(model, tmp_path, "scale", zeros))
     with pytest.raises(ModelError, match="n_neighbours"):
         load(changed(trained("knn", x, y, 3), tmp_path, "n_neighbours", torch.tensor(999)))
 

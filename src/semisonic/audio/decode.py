@@ -107,7 +107,7 @@ class MpegStream:
         except (miniaudio.MiniaudioError, UnicodeEncodeError) as error:
             raise AudioError(path, f"not audio, or damaged: {error}") from None
         self.format, self.samplerate = format, about.sample_rate
-        self.channels, self.frames = about.nchannels, about.num_frames
+        self.channels, self.frames = int(about.nchannels), int(about.num_frames)
         self.seek(0)
 
     def tell(self) -> int:
@@ -116,7 +116,7 @@ class MpegStream:
 
     def seek(self, position: int) -> int:
         """Go to a sample."""
-        self._position = min(max(0, position), self.frames)
+        self._position: int = min(max(0, position), self.frames)
         self._samples: Any = self._library.stream_file(
             self._file,
             self._library.SampleFormat.FLOAT32,

@@ -175,7 +175,7 @@ class EventRules:
     frame: float
 
     @classmethod
-    def of(cls, listener: FrameScorer, options: EventOptions) -> EventRules:
+    def of(cls, scorer: FrameScorer, options: EventOptions) -> EventRules:
         """The rules that the options ask for.
 
         Raises
@@ -183,15 +183,15 @@ class EventRules:
         OptionError
             For an unknown class, or when no class is left.
         """
-        model = listener.model
+        model = scorer.model
         wanted = event_classes(model, options.classes, options.background)
         labels = tuple(dict.fromkeys(wanted))
         columns = tuple(model.classes.index(name) for name in labels)
         thresholds = thresholds_for(model, options.threshold)[list(columns)]
         edge = options.edge
         if edge is None:
-            edge = EDGE_OF_FRAMES if listener.with_frames else EDGE_OF_WINDOWS
-        frame = listener.grid.frame
+            edge = EDGE_OF_FRAMES if scorer.with_frames else EDGE_OF_WINDOWS
+        frame = scorer.grid.frame
         return cls(
             columns,
             labels,

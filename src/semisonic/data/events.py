@@ -104,8 +104,21 @@ class Events:
     def from_rows(cls, rows: Iterable[dict[str, Any]]) -> Events:
         """Build a table from mappings with ``file``, ``start_time``, ``end_time``, ``label``.
 
-        ``score``, ``fmin_hz``, ``fmax_hz`` (NaN or None for none) and ``presence`` may be left
-        out. The order is kept.
+        Parameters
+        ----------
+        rows : iterable of dict
+            ``score``, ``fmin_hz``, ``fmax_hz`` (NaN or None for none) and ``presence`` may be left
+            out. The order is kept.
+
+        Raises
+        ------
+        DataError
+            When a value is impossible.
+
+        Examples
+        --------
+        >>> Events.from_rows([{"file": "a.wav", "start_time": 1, "end_time": 2, "label": "dog"}])
+        Events(1 events, 1 labels, 1 files)
         """
         table = list(rows)
 

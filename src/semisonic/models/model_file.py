@@ -1,5 +1,8 @@
-"""Model files: classifiers and pre-trained encoders saved and loaded as a zip that holds no code
-and cannot run any, with a model card.
+"""Model files: classifiers and encoders saved as a zip that holds no code and cannot run any.
+
+Three members, stored without compression: ``model.json`` (what to build), ``weights.
+safetensors`` (its numbers) and ``card.md`` (for people). Everything is checked before use:
+names, sizes, checksums, types, shapes, finite values. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -23,20 +26,12 @@ from semisonic.core.options import from_mapping, to_dict
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.autoencoder import AutoEncoder
-from semisonic.models.catalogue import create
 from semisonic.models.decision import Decision
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.pretrained import PretrainedEncoder
-from semisonic.models.registry import defined_in, find
+from semisonic.models.registry import create, defined_in, is_registered
 from semisonic.models.simple import SimpleHead
 from semisonic.models.sound_model import SoundModel
-
-# The file of a model: one zip that holds no code and cannot run any.
-#
-# Three members, stored without compression: ``model.json`` (what to build), ``weights.
-# safetensors`` (its numbers) and ``card.md`` (for people). Everything is checked before use:
-# names, sizes, checksums, types, shapes, finite values. Nothing is unpacked to disk.
-
 
 FORMAT = "semisonic-model"
 VERSION = 1
@@ -181,9 +176,6 @@ def _check_values(file: Path, weights: dict[str, Tensor]) -> None:
             )
 
 
-# The model card: what a person should know before using a model file.
-
-
 _LONGEST = 300
 LICENCE = "licence"
 """The entry of ``about`` that says on what terms a model is given away."""
@@ -277,9 +269,6 @@ def _plain(value: object) -> str:
     """One line of text, cut where it is longer than people read (lists of hashes)."""
     text = " ".join(str(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
-
-
-# Saving and loading of classifiers and pre-trained encoders, with a decoder or without.
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -484,7 +473,7 @@ def _require_network(path: object, settings: Mapping[str, Any]) -> None:
     Nothing is imported: a file cannot bring code to be run.
     """
     name, place = settings["model"], settings.get(DEFINED_IN)
-    if not isinstance(place, str) or find(name) is not None:
+    if not isinstance(place, str) or is_registered(name):
         return
     if not place:
         raise ModelError(

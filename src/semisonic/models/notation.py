@@ -1,5 +1,19 @@
-"""The notation of the paper, ``(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc``, and what it describes;
-without torch.
+"""The notation of the paper, ``(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc``; without torch.
+
+Layers are joined by ``-``:
+
+=============  ==================================================================
+``(64)5c``     convolution of 64 filters of 5 x 5, same padding, ReLU
+``(64)5x3c``   filters of 5 mel bands by 3 frames
+``(64)5cbn``   with batch normalisation before the ReLU
+``2p``         max-pool of 2 x 2, step 2;  ``2x1p``: 2 mel bands by 1 frame
+``3p/2``       max-pool of 3 x 3, step 2
+``gp``         global pooling (instead of flattening): clips of any length
+``128fc``      dense layer, linear as in the paper's code;  ``128fcr``: with ReLU
+=============  ==================================================================
+
+The class layer is added for you; a published form that ends in one (``-50fc``) is
+understood. Spaces, capitals and long dashes are accepted; printing gives one form.
 """
 
 from __future__ import annotations
@@ -9,9 +23,6 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from semisonic.core.errors import ModelError
-
-# What a network of the notation consists of: plain, immutable data, without torch.
-
 
 Size = tuple[int, int]
 """Size along (mel, frame)."""
@@ -134,24 +145,6 @@ class Architecture:
                 f"'{dense[-2]}r' before it if it is meant as a hidden layer"
             )
         return self
-
-
-# The notation of the paper: ``(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc``.
-#
-# Layers are joined by ``-``:
-#
-# =============  ==================================================================
-# ``(64)5c``     convolution of 64 filters of 5 x 5, same padding, ReLU
-# ``(64)5x3c``   filters of 5 mel bands by 3 frames
-# ``(64)5cbn``   with batch normalisation before the ReLU
-# ``2p``         max-pool of 2 x 2, step 2;  ``2x1p``: 2 mel bands by 1 frame
-# ``3p/2``       max-pool of 3 x 3, step 2
-# ``gp``         global pooling (instead of flattening): clips of any length
-# ``128fc``      dense layer, linear as in the paper's code;  ``128fcr``: with ReLU
-# =============  ==================================================================
-#
-# The class layer is added for you; a published form that ends in one (``-50fc``) is
-# understood. Spaces, capitals and long dashes are accepted; printing gives one form.
 
 
 PAPER = "(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"
@@ -297,8 +290,5 @@ class _NotationParser:
             self.fail("only dense layers ('128fc') after the global pooling", start)
 
 
-# The names of simple classifiers. No torch here.
-
-
-SIMPLE = ("knn", "forest", "svm", "logistic", "boosting", "mlp")
-"""As :data:`semisonic.classifier.simple.CLASSIFIERS` fits them."""
+SIMPLE = ("knn", "forest", "svm", "logistic")
+"""Names of simple classifiers that are models as well; the command line lists them."""

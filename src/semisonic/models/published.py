@@ -1,6 +1,4 @@
-"""Published general audio networks: what there is to convert, and the way from their weight files
-to our encoders.
-"""
+"""Published general audio networks, and the way from their weight files to our encoders."""
 
 from __future__ import annotations
 
@@ -21,13 +19,10 @@ from semisonic.core.options import nearest
 from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
 from semisonic.models.networks import efficientat, panns, yamnet
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.registry import create
 from semisonic.models.weight_files import WeightTensors, open_checkpoint, open_onnx
-
-# From the names and shapes of published weight files to ours.
-
 
 Shapes = Mapping[str, tuple[int, ...]]
 Layout = Callable[[WeightTensors, Shapes], dict[str, Tensor]]
@@ -83,8 +78,8 @@ def folded(
 
 def _from_graph(path: Path) -> Mapping[str, Tensor]:
     graph = open_onnx(path)
-    convs = [node for node in graph.nodes if node.op == "Conv"]
-    dense = [node for node in graph.nodes if node.op == "Gemm"]
+    convs = [node for node in graph.nodes if node.op_type == "Conv"]
+    dense = [node for node in graph.nodes if node.op_type == "Gemm"]
     if (len(convs), len(dense)) != (N_CONVS, 1):
         raise ModelError(
             f"{path}: found {len(convs)} convolutions and {len(dense)} dense layers, expected "
@@ -92,9 +87,9 @@ def _from_graph(path: Path) -> Mapping[str, Tensor]:
         )
     tensors = {}
     for name, node in [*((f"convs.{k}", n) for k, n in enumerate(convs)), ("classifier", dense[0])]:
-        if len(node.inputs) != 3:
+        if len(node.input) != 3:
             raise ModelError(f"{path}: '{name}' has no bias; expected normalisations folded in")
-        for part, source in zip(("weight", "bias"), node.inputs[1:], strict=True):
+        for part, source in zip(("weight", "bias"), node.input[1:], strict=True):
             tensors[f"{name}.{part}"] = torch.from_numpy(graph.weight(source))
     return tensors
 
@@ -192,9 +187,6 @@ def efficientat_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor
         return f"features.{number}.{inner}{rest}"
 
     return take_all(found, wanted, rename, turn=False)
-
-
-# What there is to convert: networks, front ends, licences, and what they were trained on.
 
 
 AUDIOSET = "AudioSet: about 2 million clips of 10 s from YouTube, labelled by people"
@@ -320,9 +312,6 @@ for _name, _n_parameters, _inner, _hidden in (
             },
         )
     )
-
-
-# From a published weight file to an encoder of ours, with its front end and its story.
 
 
 def convert_published(

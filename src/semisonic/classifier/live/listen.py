@@ -220,8 +220,8 @@ class Listening:
         check(options)
         self._source, self._on_scores = source, on_scores
         self._scorer = LiveScorer(model, source.sample_rate, options, device=device)
-        self._tracker = LiveTracker(self._scorer.listener, options)
-        hop = self._scorer.listener.grid.hop
+        self._tracker = LiveTracker(self._scorer.frames, options)
+        hop = self._scorer.frames.grid.hop
         self._clock = StreamClock(source.speed, began)
         self._pace = Pace(self._clock, source.speed, hop, max_lag)
         self.meter = Meter(hop, source.speed)

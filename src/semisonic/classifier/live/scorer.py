@@ -145,7 +145,7 @@ class LiveScorer:
 
     Attributes
     ----------
-    listener : Listener
+    frames : FrameScorer
         The model, and the grid of the windows.
     position : float
         Seconds of the stream so far, gaps included.
@@ -162,12 +162,12 @@ class LiveScorer:
         device: str = "cpu",
     ) -> None:
         how = options or EventOptions()
-        self.listener = FrameScorer(model, how.hop, how.times, device)
+        self.frames = FrameScorer(model, how.hop, how.times, device)
         self._mel = model.mel
         self._extractor = make_extractor(model.mel)
         self._rate_in, rate = int(sample_rate), model.mel.sample_rate
         self._resampler = LiveResampler(sample_rate, rate)
-        self._cutter = WindowCutter(model.mel.n_samples, self.listener.grid.n_hop)
+        self._cutter = WindowCutter(model.mel.n_samples, self.frames.grid.n_hop)
         self._began = 0.0  # stream seconds of the segment's first sample
         self._n_in = 0  # samples pushed since then
         self.n_skipped = 0
@@ -239,7 +239,7 @@ class LiveScorer:
         features = np.stack(
             [features_of_wave(wave, self._mel, self._extractor) for _, wave in waves]
         )
-        whole, along = self.listener.scores(features)
+        whole, along = self.frames.scores(features)
         rate = self._mel.sample_rate
         return [
             WindowScores(
@@ -265,15 +265,15 @@ class LiveTracker:
 
     Parameters
     ----------
-    listener : Listener
-        That of the scorer.
+    scorer : FrameScorer
+        That of the live scorer: its ``frames``.
     options : EventOptions, optional
-        ``hop`` and ``times`` are not read: they are the listener's.
+        ``hop`` and ``times`` are not read: they are the scorer's.
     """
 
-    def __init__(self, listener: FrameScorer, options: EventOptions | None = None) -> None:
-        self._listener = listener
-        self._rules = EventRules.of(listener, options or EventOptions())
+    def __init__(self, scorer: FrameScorer, options: EventOptions | None = None) -> None:
+        self._frames = scorer
+        self._rules = EventRules.of(scorer, options or EventOptions())
         self._label = dict(zip(self._rules.columns, self._rules.labels, strict=True))
         limits = self._rules.thresholds.tolist()
         self._threshold = dict(zip(self._rules.columns, limits, strict=True))
@@ -311,7 +311,7 @@ class LiveTracker:
         return said
 
     def _begin(self) -> None:
-        self._average = self._listener.average()
+        self._average = self._frames.average()
         self._tracker = EventTracker(self._rules)
         self._origin = None
         self._end = 0.0

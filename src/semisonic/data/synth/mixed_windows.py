@@ -17,7 +17,7 @@ from semisonic.core import progress
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import digest, read_json, write_csv, write_json
 from semisonic.core.options import to_dict
-from semisonic.core.parallel import count_workers
+from semisonic.core.parallel import in_threads
 from semisonic.core.seeds import generator
 from semisonic.core.text import count_text
 from semisonic.data.cache import Journal
@@ -37,7 +37,6 @@ from semisonic.data.synth.mixing import (
     read_sound,
     rms,
 )
-from semisonic.data.workers import in_threads
 
 COLUMNS = (
     "file",
@@ -418,7 +417,7 @@ def _work(
             return name, None
 
     with progress.bar(len(tasks), label, unit, initial=len(tasks) - len(missing)) as bar:
-        for name, result in in_threads(one, missing, count_workers(options.workers)):
+        for name, result in in_threads(one, missing, options.workers):
             if result is not None:
                 made[name] = result
                 journal.append(record_of(name, result))

@@ -1,4 +1,25 @@
-"""Networks that read samples: ``m5``, ``m11``, ``m18``, ``aclnet-sc``, ``aclnet-dwsc``."""
+"""Networks that read samples: ``m5``, ``m11``, ``m18``, ``aclnet-sc``, ``aclnet-dwsc``.
+
+**``m5``, ``m11``, ``m18``**: deep convolutions over time, from samples of a clip of any length.
+Dai et al. (2017), "Very deep convolutional neural networks for raw waveforms", ICASSP. The first
+filters are 80 samples long, all others 3; four pools of 4 between the blocks leave a frame for
+1 024 samples. Where we differ from the paper: convolutions have biases, as in the networks whose
+results on ESC-50 are known (seed 002, 2024), and their dropout: of half the values after the
+third block of ``m5``, and of 0.4 of the embedding of ``m11`` (they do not say where). As there,
+``m5`` pools once more after its last block. Their L2 penalty of 1e-4 belongs to the optimiser.
+
+**``aclnet-sc``, ``aclnet-dwsc``**: from samples to a picture of 64 rows, then plain convolutions.
+Huang and Leanos (2018), "AclNet: efficient end-to-end audio classification CNN",
+arXiv:1811.06669. Two convolutions over time and a pool make 64 values every 160 samples; they
+are read as the rows of a picture. SC has standard convolutions, DWSC a filter for each map alone
+and then one of a single cell. A width in the name, such as ``aclnet-dwsc-0.5``, is the paper's
+width multiplier of the convolutions on the picture. Of the paper's grid we take 16 first filters
+and two steps of two samples, which give its counts of parameters for DWSC (155 k at 0.5, 15 k at
+0.125) and, at 0.5 and 44.1 kHz, 48.7 million multiply-adds a second of the published 49.3.
+
+Where we differ: the class layer comes after the mean over the map and not before it, which gives
+the same scores; sizes are rounded up, so the last samples of a clip count.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +30,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semisonic.models.blocks import convolution
 from semisonic.models.encoder import ConvStep, DownStep, Step, Trace, map_shape
-from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 from semisonic.models.networks.layers import (
     EncoderLayer,
     LayeredEncoder,
@@ -19,10 +39,8 @@ from semisonic.models.networks.layers import (
     WithPlan,
     with_layers,
 )
-from semisonic.models.registry import Backbone, Shape, register, register_scaled, scaled_name
-
-# What the networks have in common that read samples.
-
+from semisonic.models.registry import RegisteredNetwork, scaled_name
+from semisonic.models.staged import convolution
 
 NO_DECODER = "no way back from its maps to samples is known to it"
 
@@ -58,16 +76,6 @@ class WaveConv(nn.Conv2d, WithPlan):
     def forward(self, x: Tensor, record: Trace | None = None) -> Tensor:
         """The convolved map, (batch, out_channels, 1, time / step); nothing is recorded."""
         return super().forward(F.pad(x, (self.left, self.right + -x.shape[3] % self.step)))
-
-
-# ``m5``, ``m11``, ``m18``: deep convolutions over time, from samples of a clip of any length.
-#
-# Dai et al. (2017), "Very deep convolutional neural networks for raw waveforms", ICASSP. The first
-# filters are 80 samples long, all others 3; four pools of 4 between the blocks leave a frame for
-# 1 024 samples. Where we differ from the paper: convolutions have biases, as in the networks whose
-# results on ESC-50 are known (seed 002, 2024), and their dropout: of half the values after the
-# third block of ``m5``, and of 0.4 of the embedding of ``m11`` (they do not say where). As there,
-# ``m5`` pools once more after its last block. Their L2 penalty of 1e-4 belongs to the optimiser.
 
 
 MIN_SAMPLES = 1024
@@ -118,24 +126,6 @@ def wave_encoder(design: WaveDesign) -> LayeredEncoder:
             layers.append(MaxPoolLayer(maps, (1, 4), (1, 4), ceil=True))
         parts.append(EncoderLayer(*layers))
     return LayeredEncoder(1, channels, parts, least_frames=MIN_SAMPLES, no_decoder=NO_DECODER)
-
-
-for _name, _design in WAVE_DESIGNS.items():
-    register(_name, waves=True)(partial(wave_cnn, _name, _design))
-
-
-# ``aclnet-sc``, ``aclnet-dwsc``: from samples to a picture of 64 rows, then plain convolutions.
-#
-# Huang and Leanos (2018), "AclNet: efficient end-to-end audio classification CNN",
-# arXiv:1811.06669. Two convolutions over time and a pool make 64 values every 160 samples; they
-# are read as the rows of a picture. SC has standard convolutions, DWSC a filter for each map alone
-# and then one of a single cell. A width in the name, such as ``aclnet-dwsc-0.5``, is the paper's
-# width multiplier of the convolutions on the picture. Of the paper's grid we take 16 first filters
-# and two steps of two samples, which give its counts of parameters for DWSC (155 k at 0.5, 15 k at
-# 0.125) and, at 0.5 and 44.1 kHz, 48.7 million multiply-adds a second of the published 49.3.
-#
-# Where we differ: the class layer comes after the mean over the map and not before it, which gives
-# the same scores; sizes are rounded up, so the last samples of a clip count.
 
 
 ACLNET_ROWS, ACLNET_FIRST, ACLNET_STEPS = 64, 16, (2, 2)
@@ -221,5 +211,11 @@ def aclnet(family: str, separable: bool, shape: Shape, width: float) -> Backbone
     return Backbone(scaled_name(family, width), encoder, neck)
 
 
-register_scaled("aclnet-sc", waves=True)(partial(aclnet, "aclnet-sc", False))
-register_scaled("aclnet-dwsc", waves=True)(partial(aclnet, "aclnet-dwsc", True))
+NETWORKS = {
+    **{
+        name: RegisteredNetwork(partial(wave_cnn, name, design), waves=True)
+        for name, design in WAVE_DESIGNS.items()
+    },
+    "aclnet-sc": RegisteredNetwork(partial(aclnet, "aclnet-sc", False), waves=True, scaled=True),
+    "aclnet-dwsc": RegisteredNetwork(partial(aclnet, "aclnet-dwsc", True), waves=True, scaled=True),
+}
