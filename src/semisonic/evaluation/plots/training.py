@@ -101,6 +101,7 @@ def rate_sweep(
     losses: ArrayLike,
     smoothed: ArrayLike,
     suggestion: float | None = None,
+    title: str = "",
 ) -> Figure:
     """Losses of steps as dots, their moving average as a line, over the rate.
 
@@ -135,6 +136,7 @@ def rate_sweep(
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss")
     axes.grid(axis="y")
+    axes.set_title(title)
     axes.legend(loc="lower left")
     return figure
 
