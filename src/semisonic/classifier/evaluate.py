@@ -199,7 +199,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         grouped = recordings_in(run, clips, options, cache=run.path("cache"))
         clips = grouped.clips
         started = time.perf_counter()
-        scores, rows, failures, scored_seconds = score_all(model, clips, options)
+        scores, rows, failures, scored_seconds = _score_clips(model, clips, options)
         seconds = time.perf_counter() - started
         run.add_bad_files(failures)
         measurement = measure(
@@ -210,7 +210,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             n_resamples=options.bootstrap,
             seed=options.seed,
         )
-        write_scores(run.path("scores.csv"), measurement)
+        _write_scores(run.path("scores.csv"), measurement)
         parts = {
             by: by_part(measurement, by, n_resamples=options.bootstrap, seed=options.seed)
             for by in options.by
@@ -218,8 +218,11 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         table = run.path("parts.csv")
         table.unlink(missing_ok=True)  # of a report with other parts
         if parts:
-            write_csv(table, CELLS, rows_of(parts))
-        metrics = {**numbers(measurement), "cost": cost(model, len(rows), scored_seconds, seconds)}
+            write_csv(table, CELLS, _part_rows(parts))
+        metrics = {
+            **_numbers_of(measurement),
+            "cost": _cost_of(model, len(rows), scored_seconds, seconds),
+        }
         if published := published_in(about):
             metrics["published_weights"] = published
         metrics = plain(metrics)
@@ -248,7 +251,14 @@ TEST = (
 def refuse_seen(seen: list[Overlap], *, allowed: bool, because: str = TEST) -> None:
     """Stop before a worthless number is made; warn about what is merely suspicious.
 
-    ``because`` is the error's text, with a place for what was seen.
+    Parameters
+    ----------
+    seen : list of Overlap
+        What the clips share with those that the model was made from.
+    allowed : bool
+        Only warn.
+    because : str
+        The error's text, with a place for what was seen.
 
     Raises
     ------
@@ -264,7 +274,7 @@ def refuse_seen(seen: list[Overlap], *, allowed: bool, because: str = TEST) -> N
         raise DataError(because.format("; ".join(o.text() for o in worthless)))
 
 
-def score_all(
+def _score_clips(
     model: SoundModel, clips: Clips, options: EvaluateOptions
 ) -> tuple[NDArray[np.float64], list[int], Failures, float]:
     """Scores of the clips that can be read, their rows, the others with the reason, and seconds.
@@ -296,7 +306,7 @@ def score_all(
     return np.stack(scores), rows, tuple(failures), seconds
 
 
-def numbers(m: Measurement) -> dict[str, Any]:
+def _numbers_of(m: Measurement) -> dict[str, Any]:
     """Metrics, intervals and confusion as plain values."""
     return {
         **m.metrics,
@@ -308,7 +318,7 @@ def numbers(m: Measurement) -> dict[str, Any]:
     }
 
 
-def cost(
+def _cost_of(
     model: SoundModel, n_clips: int, scored_seconds: float, seconds: float
 ) -> dict[str, float]:
     """What the model needs: its size, its work a window, and how fast this evaluation was.
@@ -325,7 +335,7 @@ def cost(
     }
 
 
-def write_scores(path: Path, m: Measurement) -> None:
+def _write_scores(path: Path, m: Measurement) -> None:
     """A row per clip: labels, best class, and the score of each class."""
     names = m.clips.classes
     rows = (
@@ -337,7 +347,7 @@ def write_scores(path: Path, m: Measurement) -> None:
     write_csv(path, ["clip", "label", "group", "predicted", *names], rows)
 
 
-def rows_of(parts: Mapping[str, Sequence[ScoredPart]]) -> list[list[str]]:
+def _part_rows(parts: Mapping[str, Sequence[ScoredPart]]) -> list[list[str]]:
     """The parts as rows of a table with :data:`CELLS`."""
     return [
         [
