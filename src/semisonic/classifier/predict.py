@@ -27,7 +27,7 @@ from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.cache import Journal
 from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_file, writing
-from semisonic.models.decision import KNOWN_FROM
+from semisonic.models.decision import KNOWN_THRESHOLD
 from semisonic.models.sound_model import SoundModel
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class AnswerRule:
             How known the sound is, 0 to 1.
         multi_label : bool
         """
-        if self.unknown and known < KNOWN_FROM:
+        if self.unknown and known < KNOWN_THRESHOLD:
             return NOT_LEARNED
         if self.limits is None:
             return ""

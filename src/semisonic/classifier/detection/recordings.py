@@ -24,7 +24,7 @@ from semisonic.core.errors import OptionError
 from semisonic.core.files import digest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.events import Events
-from semisonic.data.recording_names import RecorderTexts, read_names, read_texts, site_of
+from semisonic.data.recording_names import RecorderInfo, read_names, read_texts, site_of
 from semisonic.data.windows import read_headers
 
 
@@ -186,13 +186,13 @@ def _below_all(names: list[str]) -> list[str]:
     return ["/".join(one[shared:]) for one in parts]
 
 
-def _inside(file: str) -> RecorderTexts:
+def _inside(file: str) -> RecorderInfo:
     if url_of(file):
-        return RecorderTexts()
+        return RecorderInfo()
     try:
         return read_texts(wave_texts(file))
     except OSError:
-        return RecorderTexts()
+        return RecorderInfo()
 
 
 def by_hour(
