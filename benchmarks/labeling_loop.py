@@ -31,7 +31,7 @@ from semisonic.evaluation.learning_curve import CurvePoint, LearningCurve
 from semisonic.evaluation.plots.experiments import label_curve
 from semisonic.features.options import MelOptions
 from semisonic.labeling.clusters import find_clusters
-from semisonic.labeling.embed_run import embed
+from semisonic.labeling.embed import embed
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.options import LearnOptions
 from semisonic.labeling.probe import AnsweredVectors, learn_probe, with_proposals

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         MelOptions,
         register_augmentation,
     )
-    from semisonic.labeling.embed_run import embed
+    from semisonic.labeling.embed import embed
     from semisonic.labeling.index import EmbeddingIndex
     from semisonic.labeling.label_log import LabelLog
     from semisonic.labeling.project import Project

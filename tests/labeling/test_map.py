@@ -17,7 +17,7 @@ import soundfile as sf
 from labeling_sounds import RATE, sound
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.labeling.embed_run import embed
+from semisonic.labeling.embed import embed
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.map import run_map
 from semisonic.labeling.options import MapOptions

@@ -16,9 +16,9 @@ from labeling_sounds import KINDS, RATE, sound
 
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.data.clips import Clips
-from semisonic.labeling.embed_run import embed
-from semisonic.labeling.index import EmbeddingIndex, find_hits
-from semisonic.labeling.nearest import Nearest
+from semisonic.labeling.embed import embed
+from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.nearest import Nearest, find_hits
 from semisonic.labeling.options import SearchOptions
 from semisonic.labeling.search import run_search
 

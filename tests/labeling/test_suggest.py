@@ -10,7 +10,7 @@ from labeling_sounds import KINDS, MEL
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.datasets.load import load_clips
-from semisonic.labeling.embed_run import embed
+from semisonic.labeling.embed import embed
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.queue import Queue
 from semisonic.labeling.suggest import CandidatePool, candidate_pool, choose, suggest

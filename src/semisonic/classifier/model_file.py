@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from os import PathLike
 from pathlib import Path
 
-import torch
-
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
-from semisonic.core.options import to_dict
 from semisonic.models.model_file import load, load_encoder, published_in, read_about
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.published import PUBLISHED
 from semisonic.models.sound_model import SoundModel
+from semisonic.training.checkpoint import weights_digest
 
 MODEL, ENCODER = "model.zip", "encoder.zip"
 
@@ -71,20 +68,23 @@ def encoder_file(path: str | PathLike[str]) -> Path:
 
 
 def model_key(model: SoundModel) -> str:
-    """What its scores depend on: weights, front end, classes, and what it decides by."""
-    weights = hashlib.sha256()
-    for name, value in sorted({**model.state_dict(), **_tables(model)}.items()):
-        weights.update(name.encode())
-        weights.update(value.detach().cpu().contiguous().numpy().tobytes())
+    """A hash of what its scores depend on: network, weights, front end, classes, calibration.
+
+    Thresholds are no part of it. A model that was written and read again has the same.
+
+    Examples
+    --------
+    >>> from semisonic.features.options import MelOptions
+    >>> from semisonic.models.sound_model import build
+    >>> model = build("(4)3c-2p-gp", MelOptions(n_mels=16), ["dog", "rain"])
+    >>> model_key(model) == model_key(model.with_head(["rain", "dog"]))
+    False
+    """
     return digest(
         model.name,
         model.classes,
         model.multi_label,
-        to_dict(model.mel),
-        model.decision.to_dict(),
-        weights.hexdigest(),
+        model.mel,
+        model.decision.key,
+        weights_digest(model),
     )
-
-
-def _tables(model: SoundModel) -> dict[str, torch.Tensor]:
-    return {f"decision.{k}": torch.from_numpy(v) for k, v in model.decision.tensors().items()}

@@ -24,7 +24,7 @@ def embed(options: EmbedOptions, session: Session) -> Status:
     embedding.json (which model). More files are added to the same folder by the same command;
     what it holds already is not embedded again.
     """
-    from semisonic.labeling.embed_run import run_embed
+    from semisonic.labeling.embed import run_embed
 
     result = run_embed(options)
     session.say(result.summary())

@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 
 from semisonic.audio.read import read_start
 from semisonic.classifier.tables import plain_table
-from semisonic.classifier.windows import Done
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv
 from semisonic.core.options import check
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.evaluation.report.blocks import Player
 from semisonic.evaluation.report.page import Page
-from semisonic.labeling.embedder import Embedder, embedded_windows
-from semisonic.labeling.index import EmbeddingIndex, Hit, find_hits, named_from, shown_names
-from semisonic.labeling.nearest import unit
+from semisonic.labeling.embedder import Embedder, embed_windows
+from semisonic.labeling.index import EmbeddingIndex, named_from, shown_names
+from semisonic.labeling.nearest import Hit, find_hits, unit
 from semisonic.labeling.options import COSINE, SearchOptions
 from semisonic.training.run_folder import RunFolder
 
@@ -63,17 +62,12 @@ def embed_examples(
     AudioError
         When one cannot be read.
     """
-    found = embedded_windows(embedder, examples, hop=index.hop, device=device, workers=1)
-    vectors, windows = [], []
-    for item, rows, _ in found:
-        if not isinstance(item, Done):
-            windows.append(rows)
-            continue
-        if item.reason or not windows:
-            raise AudioError(examples.paths[item.row], item.reason or "holds no sound")
-        vectors.append(np.concatenate(windows).mean(axis=0))
-        windows = []
-    return np.stack(vectors) if vectors else np.zeros((0, index.dim), np.float32)
+    vectors = [np.zeros((0, index.dim), np.float32)]
+    for clip in embed_windows(embedder, examples, hop=index.hop, device=device, workers=1):
+        if clip.reason:
+            raise AudioError(examples.paths[clip.row], clip.reason)
+        vectors.append(clip.vectors.mean(axis=0, keepdims=True))
+    return np.concatenate(vectors)
 
 
 def mean_query(vectors: NDArray[np.float32], by: str) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ from semisonic.data.scan.scan import Scan
 from semisonic.data.windows import windows
 from semisonic.features.options import MelOptions
 from semisonic.labeling.clusters import find_clusters
-from semisonic.labeling.embed_run import make_index
+from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import Failures
 from semisonic.labeling.options import EmbedOptions, ProjectOptions
@@ -161,9 +161,9 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
         embedder,
         clips,
         EmbedOptions(
-            Path(),
-            (),
-            folder / INDEX,
+            model=Path(),
+            files=(),
+            output=folder / INDEX,
             hop=options.hop,
             labels="none",
             device=options.device,

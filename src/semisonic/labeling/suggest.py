@@ -26,16 +26,18 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.data.label_log import is_log
 from semisonic.features.options import MelOptions
 from semisonic.labeling.answers import match
-from semisonic.labeling.embed_run import make_index
-from semisonic.labeling.embedder import Embedder, embedder_of, open_embedder
+from semisonic.labeling.embed import make_index
+from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import ABOUT, EmbeddingIndex, Failures
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import (
+    CLIP,
     MARGIN,
     MIX,
     RANDOM_SHARE,
     SPREAD,
     STRATEGIES,
+    WINDOW,
     WITH_SCORES,
     EmbedOptions,
     SuggestOptions,
@@ -64,7 +66,6 @@ from semisonic.labeling.sampling import (
     uncertainty,
 )
 from semisonic.models.model_file import read_about
-from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
 
 # The pool that is asked from: rows of an index with vectors and, with a classifier, scores.
@@ -133,13 +134,13 @@ def candidate_pool(
                 f"{where}: no index, and no model to make one with; name a model or an encoder"
             )
         return _as_pool(index, None, None)
-    embedder, base = _opened(model)
+    embedder = open_embedder(model)
     classifier = embedder.classifier
     made_by = "" if index is None else index.about["model"]["hash"]
     if (
         index is not None
         and classifier is not None
-        and made_by == base != embedder.hash
+        and made_by == _vectors_from(model) != embedder.hash
         and not classifier.decision.unknown.reads_statistics  # which are no part of an index
     ):
         return _as_pool(index, classifier, scores_of(classifier, index.vectors))
@@ -150,13 +151,13 @@ def candidate_pool(
             embedder,
             named if isinstance(named, Clips) else [Path(named)],  # type: ignore[arg-type]
             EmbedOptions(
-                Path(),
-                (),
-                folder / embedder.hash,
+                model=Path(),
+                files=(),
+                output=folder / embedder.hash,
                 labels="none",
                 device=device,
                 workers=workers,
-                per="window" if index is None else "clip",
+                per=WINDOW if index is None else CLIP,
             ),
         )
         index, failures = made.index, made.failures
@@ -194,15 +195,11 @@ def _as_pool(
     )
 
 
-def _opened(model: Any) -> tuple[Embedder, str]:
-    """What embeds and classifies, and the hash of the model that made its vectors before."""
-    if isinstance(model, (str, PathLike)):
-        file = encoder_file(model)
-        return open_embedder(file), str(read_about(file)["about"].get(INDEX_OF, ""))
-    found = getattr(model, "model_", model)
-    if not isinstance(found, (SoundModel, PretrainedEncoder)):
-        raise DataError(f"model: found {type(model).__name__}, expected a classifier or an encoder")
-    return embedder_of(found), ""
+def _vectors_from(model: Any) -> str:
+    """The hash of the model that made the vectors a classifier was learned from, if it says."""
+    if not isinstance(model, (str, PathLike)):
+        return ""
+    return str(read_about(encoder_file(model))["about"].get(INDEX_OF, ""))
 
 
 def _index_at(where: Any) -> EmbeddingIndex | None:

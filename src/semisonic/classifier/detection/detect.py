@@ -41,7 +41,7 @@ from semisonic.classifier.detection.recordings import (
 from semisonic.classifier.detection.results import COLUMNS, DetectResult, compare_with_labels
 from semisonic.classifier.events import EventRules
 from semisonic.classifier.live.actions import LONGEST, PADDING, write_clip
-from semisonic.classifier.model_file import open_model
+from semisonic.classifier.model_file import model_key, open_model
 from semisonic.classifier.use_options import CSV, SCORE_OPTIONS, DetectOptions, EventOptions
 from semisonic.core.errors import AudioError
 from semisonic.core.files import digest, write_csv
@@ -52,7 +52,6 @@ from semisonic.data.events import Events
 from semisonic.data.formats.convert import write_labels
 from semisonic.data.outputs import check_folder, placed, refuse_url
 from semisonic.models.sound_model import SoundModel
-from semisonic.training.checkpoint import weights_digest
 from semisonic.training.run_folder import RunFolder
 
 # From a model and recordings to events: hear what was not heard yet, then find.
@@ -263,12 +262,7 @@ def _key(listener: FrameScorer) -> str:
     model, grid = listener.model, listener.grid
     return digest(
         _VERSION,
-        model.name,
-        model.classes,
-        model.multi_label,
-        model.mel,
-        weights_digest(model),
-        model.decision.key,
+        model_key(model),
         grid.n_window,
         grid.n_hop,
         grid.n_frame,
