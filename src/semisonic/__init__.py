@@ -92,7 +92,7 @@ _MODULE_OF = {
     "curve": "api",
     "describe": "data.summary",
     "detect": "classifier.detection.detect",
-    "embed": "labeling.embed_run",
+    "embed": "labeling.embed",
     "evaluate": "api",
     "export": "classifier.export.export",
     "find_duplicates": "data.duplicates",
