@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from planted_noise import LabelNoise, plant_label_noise
 from semisonic.classifier.config import MethodOptions
 from semisonic.classifier.prepare import prepare
 from semisonic.classifier.scoring import mean_by, score_rows
@@ -18,7 +19,6 @@ from semisonic.core.files import replacing
 from semisonic.core.seeds import derive
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.label_noise import LabelNoise, plant_label_noise
 from semisonic.data.options import SynthOptions
 from semisonic.data.splits import Split, fold_splits
 from semisonic.data.synth.dataset import load_synth, make_synth

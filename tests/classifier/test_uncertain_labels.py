@@ -15,7 +15,7 @@ from semisonic.classifier.train import train
 from semisonic.cli.main import main
 from semisonic.core import progress
 from semisonic.core.errors import DataError, OptionError
-from semisonic.data.clips import certain_labels
+from semisonic.data.clips import verified_labels
 from semisonic.data.datasets.load import load_clips
 
 
@@ -59,7 +59,7 @@ def test_the_official_test_part_is_kept_apart_and_scored(tagged: Path, tmp_path:
     with (tmp_path / "train" / "budget.csv").open() as stream:
         part_of = {row["clip"]: row["part"] for row in csv.DictReader(stream)}
     clips = load_clips(tagged)
-    certain = dict(zip(clips.ids, clips.is_certain.tolist(), strict=True))
+    certain = dict(zip(clips.ids, clips.is_verified.tolist(), strict=True))
     assert set(part_of) == {name for name in clips.ids if "audio_train" in name}
     held = [name for name, part in part_of.items() if part == "validation"]
     assert held
@@ -99,9 +99,9 @@ def test_an_evaluation_leaves_uncertain_labels_out(
 
 def test_a_table_of_uncertain_labels_is_no_measure(tagged: Path) -> None:
     clips = load_clips(tagged)
-    assert len(certain_labels(clips)) == 12 + 9
+    assert len(verified_labels(clips)) == 12 + 9
     with pytest.raises(DataError, match="nobody checked the labels of its 12 clips"):
-        certain_labels(clips[~clips.is_certain], "an evaluation")
+        verified_labels(clips[~clips.is_verified], "an evaluation")
 
 
 def test_info_counts_them(tagged: Path, capsys: pytest.CaptureFixture[str]) -> None:

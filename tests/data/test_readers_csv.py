@@ -89,7 +89,7 @@ def test_uncertain_labels_are_kept_as_such(folder: Path) -> None:
     clips = read(folder, text)
     assert clips.file.tolist() == ["a.wav", "b.wav", "c.wav"]
     assert clips.label_type.tolist() == ["positive", "uncertain", "uncertain"]
-    assert clips.is_certain.tolist() == [True, False, False]
+    assert clips.is_verified.tolist() == [True, False, False]
     assert clips.labels[2] == ("dog", "rain")
     assert any("2 clips with uncertain labels" in note for note in clips.notes)
 

@@ -65,8 +65,8 @@ def test_2018_keeps_the_official_split_and_the_flag(tmp_path: Path) -> None:
     assert all(path.is_file() for path in clips.paths)
     in_test = np.char.startswith(clips.file, "FSDKaggle2018.audio_test/")
     assert (clips.fold == in_test).all()
-    assert int(clips.is_certain.sum()) == 12 + 12
-    assert clips.is_certain[in_test].all()
+    assert int(clips.is_verified.sum()) == 12 + 12
+    assert clips.is_verified[in_test].all()
     assert (
         clips.group[clips.file.tolist().index("FSDKaggle2018.audio_train/00000001.wav")] == "1001"
     )
@@ -80,30 +80,30 @@ def test_labels_that_nobody_checked_only_train(tmp_path: Path) -> None:
     assert split.fold == 1
     assert sorted(split.test.tolist()) == np.flatnonzero(clips.fold == 1).tolist()
     assert len(split.validation) > 0
-    assert clips.is_certain[split.validation].all()
-    assert (~clips.is_certain[split.train]).sum() == 24
+    assert clips.is_verified[split.validation].all()
+    assert (~clips.is_verified[split.train]).sum() == 24
     everything = np.concatenate([split.train, split.validation, split.test])
     assert sorted(everything.tolist()) == list(range(48))
     without_test = clips[clips.fold == 0]
     for split in fold_splits(without_test, n_folds=3):
-        assert without_test.is_certain[split.test].all()
-        assert without_test.is_certain[split.validation].all()
-        assert (~without_test.is_certain[split.train]).sum() == 24
+        assert without_test.is_verified[split.test].all()
+        assert without_test.is_verified[split.validation].all()
+        assert (~without_test.is_verified[split.train]).sum() == 24
 
 
 def test_a_budget_takes_checked_labels_first(tmp_path: Path) -> None:
     clips = load_clips(zenodo_2018(tmp_path))
     rows = np.flatnonzero(clips.fold == 0)  # of each class 4 checked labels, 8 others
     four, six = (label_budget(clips, rows, n, seed=1) for n in (4, 6))
-    assert clips.is_certain[four].all()
-    assert clips.is_certain[six].sum() == 12
+    assert clips.is_verified[four].all()
+    assert clips.is_verified[six].sum() == 12
     assert set(four) < set(six)
 
 
 def test_verified_clips_alone(tmp_path: Path) -> None:
     clips = load_clips(zenodo_2018(tmp_path), labels="fsdkaggle2018-verified")
     assert len(clips) == 24
-    assert clips.is_certain.all()
+    assert clips.is_verified.all()
     assert clips.folds == [1]
 
 
@@ -237,7 +237,7 @@ def test_2019_reads_several_labels_and_tells_the_parts_apart(tmp_path: Path) -> 
     assert clips.labels[row] == ("Bark", "Hi-hat")
     assert clips.targets()[row].tolist() == [0, 0, 1, 1]
     noisy = np.char.find(clips.file, "train_noisy") > 0
-    assert (clips.is_certain == ~noisy).all()
+    assert (clips.is_verified == ~noisy).all()
     assert all("flickr" in group for group in clips.group[noisy].tolist())
     assert (clips.fold == (np.char.find(clips.file, "audio_test") > 0)).all()
     (split,) = fold_splits(clips, validation=0.3)
@@ -251,7 +251,7 @@ def test_parts_of_2019(tmp_path: Path) -> None:
     root = zenodo_2019(tmp_path)
     curated = load_clips(root, labels="fsdkaggle2019-curated")
     assert len(curated) == 24 + 8
-    assert curated.is_certain.all()
+    assert curated.is_verified.all()
     noisy = load_clips(root, labels="fsdkaggle2019-noisy")
     assert len(noisy) == 40 + 8
     (split,) = fold_splits(noisy)
@@ -275,7 +275,7 @@ def test_clips_that_are_known_to_be_wrong_are_uncertain(tmp_path: Path) -> None:
     root = zenodo_2019(tmp_path, train_curated=curated)
     (root / "FSDKaggle2019.audio_train_curated" / "1d44b0bd.wav").write_bytes(b"")
     clips = load_clips(root, labels="fsdkaggle2019-curated")
-    (row,) = np.flatnonzero(~clips.is_certain)
+    (row,) = np.flatnonzero(~clips.is_verified)
     assert clips.file[row].endswith("1d44b0bd.wav")
     assert any("README" in note and "1d44b0bd.wav" in note for note in clips.notes)
 

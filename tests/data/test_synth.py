@@ -184,8 +184,9 @@ def test_a_killed_make_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     options = changed(n_pool=400)
     code = (
-        "import sys; from semisonic.data import synth\n"
-        "synth.make(sys.argv[1], synth.SynthOptions(n_classes=3, clips_per_class=6, n_folds=3,"
+        "import sys; from semisonic.data.options import SynthOptions\n"
+        "from semisonic.data.synth.dataset import make_synth\n"
+        "make_synth(sys.argv[1], SynthOptions(n_classes=3, clips_per_class=6, n_folds=3,"
         " n_pool=400, duration=1.0, sample_rate=16000, seed=3), workers=2)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(folder)])
@@ -303,4 +304,4 @@ def test_noisy_clips_can_be_asked_for_later_and_left_out_again(tmp_path: Path) -
         make_synth(tmp_path / "set", changed(options, n_noisy=n))
         given, _ = load_synth(tmp_path / "set")
         assert (given.label_type == "uncertain").sum() == n
-        assert given.is_certain.sum() == 18
+        assert given.is_verified.sum() == 18

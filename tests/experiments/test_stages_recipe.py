@@ -134,8 +134,8 @@ def test_curated_clips_are_divided_by_recording_and_noisy_ones_only_train(
     stages = [job for job in plan.jobs if isinstance(job, StageJob)]
     assert len(plan.cells) == 5 * 3 * 2
     for job in stages:
-        assert clips.is_certain[np.concatenate([job.curated, job.validation, job.test])].all()
-        assert not clips.is_certain[job.noisy].any()
+        assert clips.is_verified[np.concatenate([job.curated, job.validation, job.test])].all()
+        assert not clips.is_verified[job.noisy].any()
         heard = np.concatenate([job.curated, job.noisy, job.unlabelled])
         for rows in (job.validation, job.test):
             assert not set(clips.group[heard]) & set(clips.group[rows]), "a recording on two sides"
@@ -166,7 +166,7 @@ def test_what_comes_before_is_in_the_name_of_a_job(tmp_path: Path, clips: Clips)
 
 
 def test_without_noisy_clips_it_says_what_is_missing(tmp_path: Path, clips: Clips) -> None:
-    certain = clips[clips.is_certain]
+    certain = clips[clips.is_verified]
     with pytest.raises(DataError, match="FSDKaggle2019"):
         make_stages_plan(read_stages(write(tmp_path, HEAD + CHAIN)), certain, no_pool(clips))
 

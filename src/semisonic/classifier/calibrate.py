@@ -36,7 +36,7 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.text import Result, count_text, percent_text
-from semisonic.data.clips import Clips, certain_labels
+from semisonic.data.clips import Clips, verified_labels
 from semisonic.data.datasets.load import require_labels
 from semisonic.evaluation.calibration import (
     SHOWN,
@@ -423,7 +423,7 @@ def _clips(options: CalibrateOptions, model: SoundModel) -> tuple[Clips, list[st
     require_labels(clips, "a calibration")
     if options.fold:
         clips = clips[in_fold(clips, options.fold)]
-    clips = certain_labels(clips, "a calibration")
+    clips = verified_labels(clips, "a calibration")
     clips, unknown = as_classes_of(clips, model.classes, allow_unknown=options.allow_unknown)
     if clips.is_multi_label and not model.multi_label:
         raise DataError(

@@ -28,7 +28,7 @@ from semisonic.core.files import content_hash, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text, percent_text
-from semisonic.data.clips import Clips, certain_labels
+from semisonic.data.clips import Clips, verified_labels
 from semisonic.data.datasets.load import require_labels
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.model_file import published_in, read_about
@@ -155,7 +155,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     if options.fold:
         clips = clips[in_fold(clips, options.fold)]
     n_all = len(clips)
-    clips = certain_labels(clips, "an evaluation")
+    clips = verified_labels(clips, "an evaluation")
     if len(clips) < n_all:
         _log.warning("%d clips left out: nobody checked their labels", n_all - len(clips))
     clips, unknown = as_classes_of(clips, model.classes, allow_unknown=options.allow_unknown)

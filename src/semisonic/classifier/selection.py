@@ -293,7 +293,7 @@ def parts_of(options: TrainOptions, clips: Clips, chosen: Selection) -> tuple[Ro
     """
     if noisy_of(options) is None:
         return chosen.train, chosen.train[:0]
-    certain = clips.is_certain[chosen.train]
+    certain = clips.is_verified[chosen.train]
     if certain.all() or not certain.any():
         raise DataError(
             f"options noisy_weight and noisy_loss: '{clips.name}' has {int(certain.sum())} clips "

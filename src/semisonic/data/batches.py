@@ -1,6 +1,4 @@
-"""Batches: which rows at which step, gathered on a device, with features from a store or computed
-when a batch asks for them.
-"""
+"""Batches of rows at each step, from stored features or computed on the device."""
 
 from __future__ import annotations
 
@@ -23,9 +21,6 @@ from semisonic.core.seeds import derive, generator
 from semisonic.data.clips import Clips
 from semisonic.data.feature_store import FeatureStore, Shape
 from semisonic.data.sample_store import SAMPLE_BYTES, SampleStore
-
-# Rows of a large array as one float32 tensor on a device.
-
 
 RESIDENT_BYTES = 2 << 30
 """Bytes of features that may be kept on a device other than the CPU."""
@@ -98,13 +93,13 @@ class RowGatherer:
 # On a processor a spectrogram takes longer than a training step of a small network, so features
 # are computed once and kept. On a graphics card it is the other way round: thousands of clips
 # fit its memory as 16-bit samples, the front end takes a fraction of a step, and nothing has to
-# be computed before the training begins. :class:`InBatch` stands in for a table of features, so
-# that streams, objectives and scores notice nothing.
+# be computed before the training begins. :class:`OnTheFlyFeatures` stands in for a table of
+# features, so that streams, objectives and scores notice nothing.
 #
 # This file imports torch; ``semisonic.data`` does not import this file.
 
 
-SHARE_OF_ROOM = 0.6
+MEMORY_SHARE = 0.6
 """Share of a device's free memory that samples may take: the network needs the rest."""
 
 FULL_SCALE = 32768.0
@@ -135,7 +130,7 @@ class OnTheFlyFeatures:
     resident : bool, optional
         Keep all samples on the device. If not given, they stay where they are on a processor
         (the system keeps what it reads in memory), and on another device they are kept if
-        they need no more than :data:`SHARE_OF_ROOM` of its free memory; else each batch is
+        they need no more than :data:`MEMORY_SHARE` of its free memory; else each batch is
         read into pinned memory and copied.
 
     Attributes
@@ -207,7 +202,7 @@ class OnTheFlyFeatures:
 
     def waves(self, rows: NDArray[np.int64]) -> Tensor:
         """Samples of some rows with full scale ±1, on the device, shape (rows, n_samples)."""
-        scale = self._settled()
+        scale = self._prepared()
         if self._kept is None:
             place = torch.from_numpy(rows)
             whole = self._from_host(rows)
@@ -219,11 +214,11 @@ class OnTheFlyFeatures:
     @property
     def is_resident(self) -> bool:
         """Whether all samples stay on the device."""
-        self._settled()
+        self._prepared()
         return self._kept is not None
 
     def __repr__(self) -> str:
-        return f"InBatch({len(self)} clips of {self._shape}, computed on {self.device})"
+        return f"OnTheFlyFeatures({len(self)} clips of {self._shape}, computed on {self.device})"
 
     def __getstate__(self) -> Mapping[str, Any]:
         """Everything but the samples, which another process puts on its device itself."""
@@ -231,7 +226,7 @@ class OnTheFlyFeatures:
         return {**self.__dict__, "front_end": front_end, "_kept": None, "_scale": None}
 
     def _settled(self) -> Tensor:
-        """At the first use put the samples on the device, or settle for batches; the scales."""
+        """Put the samples on the device at the first use, if they shall stay there; the scales."""
         if self._scale is None:
             with torch.inference_mode(False):
                 self.front_end.to(self.device)
@@ -245,8 +240,8 @@ class OnTheFlyFeatures:
         return self._scale
 
     def _fits(self) -> bool:
-        room = free_memory(self.device)
-        if self.n_bytes <= SHARE_OF_ROOM * room:
+        free = free_memory(self.device)
+        if self.n_bytes <= MEMORY_SHARE * free:
             return True
         log.warning(
             "the samples of %d clips take %.2f GB and '%s' has %.2f GB free, of which they may "
@@ -254,8 +249,8 @@ class OnTheFlyFeatures:
             len(self),
             self.n_bytes / 1e9,
             self.device,
-            room / 1e9,
-            100 * SHARE_OF_ROOM,
+            free / 1e9,
+            100 * MEMORY_SHARE,
         )
         return False
 
@@ -327,11 +322,10 @@ class Stream:
 
     Parameters
     ----------
-    features : FeatureStore, InBatch or ndarray, shape (n, channel, mel, frame)
+    features : FeatureStore, OnTheFlyFeatures or ndarray, shape (n, channel, mel, frame)
         float16 or float32. Read from the file on a CPU (the system keeps what fits into
         memory). On another device the rows used are kept on the device if they need no
-        more than ``resident_bytes``. Those of an :class:`~semisonic.data.batches.OnTheFlyFeatures` are
-        computed for each batch.
+        more than ``resident_bytes``. :class:`OnTheFlyFeatures` computes them for each batch.
     rows : array of int
         The rows to use.
     batch_size : int

@@ -53,7 +53,7 @@ def label_budget(
     require_labels(clips[rows], "a label budget")
     found = recordings(clips, rows)
     _check_enough(clips, found.counts.sum(axis=0), labels_per_class, allow_fewer)
-    ids, certain, chosen = clips.ids, clips.is_certain, set[int]()
+    ids, certain, chosen = clips.ids, clips.is_verified, set[int]()
     for label in clips.classes:
         queues = _clips_by_recording(clips, found.rows, label)
         names = list(queues)

@@ -1,6 +1,4 @@
-"""What is wrong with a data set before anybody trains on it: leaks between its folds, and a pool
-cleaned of copies of labelled clips.
-"""
+"""Leaks in a data set: recordings and copies of sounds on two sides of a split."""
 
 from __future__ import annotations
 
@@ -18,8 +16,6 @@ from semisonic.data.duplicates import (
     search,
 )
 from semisonic.data.recordings import straddling_groups
-
-# What is wrong with a data set before anybody trains on it: leaks between its folds.
 
 
 @dataclass(frozen=True)

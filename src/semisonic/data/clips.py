@@ -1,5 +1,8 @@
-"""The clip table: one row a stretch of a recording, with what is known about it; tables joined and
-selected.
+"""The clip table: one row a clip, with what is known about it; tables joined and selected.
+
+``Clips`` never holds audio. It is immutable: every operation gives a new table. Its rows
+are sorted by their identity when a reader makes it, so that nothing downstream can depend
+on the order in which a file system lists its files.
 """
 
 from __future__ import annotations
@@ -21,12 +24,6 @@ from semisonic.core.options import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# The clip table: one row a stretch of a recording, with what is known about it.
-#
-# ``Clips`` never holds audio. It is immutable: every operation gives a new table. Its rows
-# are sorted by their identity when a reader makes it, so that nothing downstream can depend
-# on the order in which a file system lists its files.
 
 
 LABEL_SEPARATOR = ";"
@@ -253,7 +250,7 @@ class Clips:
         return np.array([bool(row) for row in self.labels], dtype=np.bool_)
 
     @property
-    def is_certain(self) -> NDArray[np.bool_]:
+    def is_verified(self) -> NDArray[np.bool_]:
         """Which rows carry labels that somebody checked, shape (n,): those to measure by."""
         return np.asarray(self.is_labelled & (self.label_type == POSITIVE), np.bool_)
 
@@ -419,7 +416,7 @@ def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
     return kept[stays] if len(kept) else kept
 
 
-def certain_labels(clips: Clips, purpose: str = "this") -> Clips:
+def verified_labels(clips: Clips, purpose: str = "this") -> Clips:
     """The table without the clips whose labels nobody checked; unlabelled ones stay.
 
     Raises
@@ -427,8 +424,8 @@ def certain_labels(clips: Clips, purpose: str = "this") -> Clips:
     DataError
         When no checked label is left of those there were.
     """
-    uncertain = clips.is_labelled & ~clips.is_certain
-    if uncertain.any() and not clips.is_certain.any():
+    uncertain = clips.is_labelled & ~clips.is_verified
+    if uncertain.any() and not clips.is_verified.any():
         raise DataError(
             f"'{clips.name}': nobody checked the labels of its {len(clips)} clips (label type "
             f"uncertain), and {purpose} needs checked ones; give another part of the data set"

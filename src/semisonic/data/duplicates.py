@@ -28,8 +28,6 @@ from semisonic.data.fingerprints import (
     fingerprint,
 )
 
-# A pair of clips that are the same sound, and what makes a pair.
-
 
 @dataclass(frozen=True)
 class Duplicate:
@@ -155,7 +153,7 @@ def identical(
     -------
     pairs : list of Duplicate
         Each copy with the first clip of its set.
-    copies_of : dict of Sound to list of Sound
+    copies_of : dict of DecodedSound to list of DecodedSound
         The first clip of each set of identical ones, with its copies, if any.
     """
     paths = [table.paths for table in tables]

@@ -1,5 +1,8 @@
-"""Sound events: stretches of recordings with a label, from people or from a model; from events to
-clips and to windows.
+"""Sound events, labelled stretches of recordings, and the clips and windows made of them.
+
+Where :class:`~semisonic.data.clips.Clips` is what one learns from, ``Events`` is what stands in a
+label track, a selection table or the output of ``semisonic detect``: several events of one
+recording may overlap, carry a score, and be limited to a band of frequencies.
 """
 
 from __future__ import annotations
@@ -23,12 +26,6 @@ from semisonic.data.windows import clip_durations, windows
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Sound events: stretches of recordings with a name, from people or from a model.
-#
-# Where :class:`~semisonic.data.clips.Clips` is what one learns from, ``Events`` is what stands in a
-# label track, a selection table or the output of ``semisonic detect``: several events of one
-# recording may overlap, carry a score, and be limited to a band of frequencies.
 
 
 POSITIVE, NEGATIVE, UNCERTAIN = PRESENCES = ("positive", "negative", "uncertain")
@@ -208,7 +205,8 @@ def clips_from_events(
     classes : sequence of str, optional
         Class names in their order; alphabetical by default. Names that are not in it follow.
     group : str
-        What a recording is, see :func:`semisonic.data.datasets.load.load_clips`; each file by default.
+        What a recording is, as for :func:`~semisonic.data.datasets.load.load_clips`; each file by
+        default.
     background : str or None
         The class of stretches without any; None leaves them without a label.
     point_duration : float
@@ -311,8 +309,9 @@ def scored_note(events: Events) -> list[str]:
     if not n:
         return []
     return [
-        f"{count_text(n, 'event')} with the score of a program: where nobody checked them, a result "
-        "measured with them tells how far a model agrees with that program, not whether it is right"
+        f"{count_text(n, 'event')} with the score of a program: where nobody checked them, a "
+        "result measured with them tells how far a model agrees with that program, not whether it "
+        "is right"
     ]
 
 
@@ -406,7 +405,8 @@ def label_windows(
         Seconds of every annotated recording, also of those without any event.
     rules : WindowRules, optional
     name, group : str
-        As for :func:`semisonic.data.datasets.load.load_clips`; all windows of a recording are one group.
+        As for :func:`~semisonic.data.datasets.load.load_clips`; all windows of a recording are one
+        group.
 
     Returns
     -------

@@ -1,5 +1,12 @@
-"""Fingerprints of sounds that survive another level, encoding or sampling rate, and the search for
-copies among them.
+"""Fingerprints of sounds that survive re-encoding, and the search for copies by them.
+
+The sound is brought to 8 kHz and cut into frames. Each frame has 16 signs: does the level of a
+band, compared with the next band, rise or fall? Only changes over time and frequency are kept, so
+a constant filter or gain leaves the signs as they were. The idea of signs of band-energy
+differences is that of J. Haitsma and T. Kalker, "A Highly Robust Audio Fingerprinting System",
+ISMIR 2002; bands, rates and the search are our own, chosen for short clips of noise
+and single events: longer windows that tolerate a shift between the frame grids, differences over
+two frames, and silent frames that say nothing.
 """
 
 from __future__ import annotations
@@ -13,18 +20,6 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
 from semisonic.core.progress import bar
-
-# A fingerprint of a sound that survives another level, encoding or sampling rate.
-#
-# The sound is brought to 8 kHz and cut into frames. Each frame has 16 signs: does the level of a
-# band, compared with the next band, rise or fall? Only changes over time and frequency are kept, so
-# a constant filter or gain leaves the signs as they were. The idea of signs of band-energy
-# differences is that of J. Haitsma and T. Kalker, "A Highly Robust Audio Fingerprinting System",
-# ISMIR 2002; bands, rates and the search (``match.py``) are our own, chosen for short clips of
-# noise
-# and single events: longer windows that tolerate a shift between the frame grids, differences over
-# two frames, and silent frames that say nothing.
-
 
 SAMPLE_RATE = 8000
 WINDOW = 2048  # samples, 256 ms

@@ -1,5 +1,8 @@
-"""The label log: answers of people about stretches of recordings, a line each, and what holds after
-all of them.
+"""The label log: answers of annotators, a line each, and the labels that follow from them.
+
+An answer is one line of JSON. Nothing is ever changed in a log: another opinion is another line,
+and a mistake is taken back by a line that names it. :mod:`semisonic.data.label_log` says what
+holds in the end.
 """
 
 from __future__ import annotations
@@ -27,13 +30,6 @@ from semisonic.data.events import (
     Events,
     clips_from_events,
 )
-
-# Answers of people about stretches of recordings, as a label log keeps them: a line each.
-#
-# An answer is one line of JSON. Nothing is ever changed in a log: another opinion is another line,
-# and a mistake is taken back by a line that names it. :mod:`semisonic.data.label_log` says what
-# holds in the end.
-
 
 HEADER = "semisonic label log"
 FORMAT = 1
@@ -252,7 +248,7 @@ class LogFile:
     ----------
     root : Path
         The folder of the recordings, absolute.
-    entries : tuple of Entry
+    entries : tuple of LabelEntry
         In the order of the file.
     problems : tuple of (place, reason)
         Lines that are no entries.
@@ -372,9 +368,9 @@ def _root(path: Path, line: bytes) -> Path | None:
     return Path(os.path.abspath(path.parent / str(found.get("root") or ".")))
 
 
-# What holds now: from all lines of a label log to one state, whatever their order.
+# From all lines of a label log to the labels that hold, whatever their order.
 #
-# The newest answer of an annotator about a stretch stands, entries that were taken back are gone,
+# The newest answer of an annotator about a segment counts, entries that were taken back are gone,
 # and an entry that took something back may be taken back itself. Where annotators differ the answer
 # of more than half of them holds; without such a majority nobody's does, until somebody decides.
 
@@ -384,17 +380,17 @@ SegmentKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Consensus:
-    """What one annotator says of one stretch.
+class AnnotatorLabels:
+    """What one annotator says of one segment.
 
     Attributes
     ----------
     annotator, file : str
     start_time, end_time : float
-    said : mapping of str to str
+    presence : mapping of str to str
         Presence by label; the label "" stands for all classes (negative: none of them is heard;
         uncertain: passed over).
-    entries : tuple of Entry
+    entries : tuple of LabelEntry
         The answers it follows from, oldest first.
     """
 
@@ -402,31 +398,31 @@ class Consensus:
     file: str
     start_time: float
     end_time: float
-    said: Mapping[str, str]
+    presence: Mapping[str, str]
     entries: tuple[LabelEntry, ...]
 
     @property
-    def heard(self) -> tuple[str, ...]:
-        """Labels said to be there, sorted."""
-        return tuple(sorted(label for label, what in self.said.items() if what == POSITIVE))
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the classes that are present, sorted."""
+        return tuple(sorted(label for label, what in self.presence.items() if what == POSITIVE))
 
     @property
-    def is_whole(self) -> bool:
-        """Whether it says which classes are heard, and not only which are not."""
-        return bool(self.heard) or self.said.get("") == NEGATIVE
+    def is_complete(self) -> bool:
+        """Whether it says which classes are present, and not only which are not."""
+        return bool(self.labels) or self.presence.get("") == NEGATIVE
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A stretch of which annotators say different things.
+    """A segment of which annotators say different things.
 
     Attributes
     ----------
     file : str
     start_time, end_time : float
     answers : mapping of str to tuple of str
-        Labels heard, by annotator.
-    settled : tuple of str or None
+        Labels, by annotator.
+    consensus : tuple of str or None
         What more than half of them say; None without a majority.
     """
 
@@ -434,33 +430,33 @@ class Disagreement:
     start_time: float
     end_time: float
     answers: Mapping[str, tuple[str, ...]]
-    settled: tuple[str, ...] | None
+    consensus: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
-class Current:
-    """What holds now.
+class ResolvedLabels:
+    """The labels that hold after all answers of a log.
 
     Attributes
     ----------
     root : Path
         The folder of the recordings.
-    standings : tuple of Standing
+    by_annotator : tuple of AnnotatorLabels
         By file, start, end and annotator.
     name : str
     """
 
     root: Path
-    standings: tuple[Consensus, ...]
+    by_annotator: tuple[AnnotatorLabels, ...]
     name: str = "labels"
 
     def __len__(self) -> int:
-        return len(self._by_stretch)
+        return len(self._by_segment)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """Every label that anybody heard, sorted."""
-        return tuple(sorted({label for one in self.standings for label in one.heard}))
+        """Every label that anybody gave, sorted."""
+        return tuple(sorted({label for one in self.by_annotator for label in one.labels}))
 
     @cached_property
     def disagreements(self) -> tuple[Disagreement, ...]:
@@ -470,18 +466,18 @@ class Current:
                 its[0].file,
                 its[0].start_time,
                 its[0].end_time,
-                {one.annotator: one.heard for one in its if one.is_whole},
-                settle(its),
+                {one.annotator: one.labels for one in its if one.is_complete},
+                majority_labels(its),
             )
-            for its in self._by_stretch.values()
-            if len({one.heard for one in its if one.is_whole}) > 1
+            for its in self._by_segment.values()
+            if len({one.labels for one in its if one.is_complete}) > 1
         )
 
     @cached_property
     def events(self) -> Events:
-        """A row for each label of each stretch, with its presence.
+        """A row for each label of each segment, with its presence.
 
-        A stretch of which nothing is known (passed over, or annotators differ) is a row without
+        A segment of which nothing is known (passed over, or annotators differ) is a row without
         a label, uncertain. Where none of the classes is heard each class is negative.
         """
         return Events.from_rows(
@@ -492,7 +488,7 @@ class Current:
                 "label": label,
                 "presence": presence,
             }
-            for its in self._by_stretch.values()
+            for its in self._by_segment.values()
             for label, presence in self._merged(its)
         )
 
@@ -503,12 +499,12 @@ class Current:
         group: str = "auto",
         background: str | None = BACKGROUND,
     ) -> Clips:
-        """Each stretch as a clip to learn from: see :func:`clips_from_events`."""
+        """Each segment as a clip to learn from: see :func:`clips_from_events`."""
         notes = []
         if self.disagreements:
-            open_ones = sum(one.settled is None for one in self.disagreements)
+            open_ones = sum(one.consensus is None for one in self.disagreements)
             notes.append(
-                f"annotators differ on {len(self.disagreements)} stretches; {open_ones} of them "
+                f"annotators differ on {len(self.disagreements)} segments; {open_ones} of them "
                 "have no majority and no label"
             )
         return clips_from_events(
@@ -522,37 +518,37 @@ class Current:
         )
 
     @cached_property
-    def _by_stretch(self) -> dict[SegmentKey, list[Consensus]]:
-        found: dict[SegmentKey, list[Consensus]] = {}
-        for one in self.standings:
+    def _by_segment(self) -> dict[SegmentKey, list[AnnotatorLabels]]:
+        found: dict[SegmentKey, list[AnnotatorLabels]] = {}
+        for one in self.by_annotator:
             found.setdefault(segment_key(one.file, one.start_time, one.end_time), []).append(one)
         return found
 
-    def _merged(self, its: list[Consensus]) -> Iterator[tuple[str, str]]:
-        """Label and presence of what holds of a stretch."""
-        whole = [one for one in its if one.is_whole]
-        settled = settle(its)
-        if whole and settled is None:
+    def _merged(self, its: list[AnnotatorLabels]) -> Iterator[tuple[str, str]]:
+        """Label and presence of what holds of a segment."""
+        whole = [one for one in its if one.is_complete]
+        consensus = majority_labels(its)
+        if whole and consensus is None:
             yield "", UNCERTAIN
             return
         rows: dict[tuple[str, str], None] = {}
-        for label in settled or ():
+        for label in consensus or ():
             rows[label, POSITIVE] = None
-        if settled == ():
+        if consensus == ():
             rows |= dict.fromkeys((label, NEGATIVE) for label in self.classes or ("",))
         for one in its:
-            for label, presence in sorted(one.said.items()):
+            for label, presence in sorted(one.presence.items()):
                 if label and (presence == NEGATIVE or (presence == UNCERTAIN and not whole)):
                     rows[label, presence] = None
         yield from rows or [("", UNCERTAIN)]
 
 
-def settle(its: Iterable[Consensus]) -> tuple[str, ...] | None:
-    """The labels that more than half of the annotators hear in a stretch; None if there are none.
+def majority_labels(its: Iterable[AnnotatorLabels]) -> tuple[str, ...] | None:
+    """The labels that more than half of the annotators give to a segment; None if there are none.
 
     An annotator who only says what is not there, or passed over, has no vote.
     """
-    votes = Counter(one.heard for one in its if one.is_whole)
+    votes = Counter(one.labels for one in its if one.is_complete)
     if not votes:
         return None
     best, n = votes.most_common(1)[0]
@@ -560,7 +556,7 @@ def settle(its: Iterable[Consensus]) -> tuple[str, ...] | None:
 
 
 def segment_key(file: str, start_time: float, end_time: float) -> SegmentKey:
-    """What two answers about the same stretch have in common."""
+    """What two answers about the same segment have in common."""
     return file, f"{start_time:.3f}", f"{end_time:.3f}"
 
 
@@ -578,8 +574,8 @@ def current_answers(entries: Iterable[LabelEntry]) -> list[LabelEntry]:
     return [one for one in by_id.values() if not one.undoes and one.id not in taken_back]
 
 
-def replay(entries: Iterable[LabelEntry]) -> tuple[Consensus, ...]:
-    """What each annotator says of each stretch, by file, start, end and annotator."""
+def replay(entries: Iterable[LabelEntry]) -> tuple[AnnotatorLabels, ...]:
+    """What each annotator says of each segment, by file, start, end and annotator."""
     said: dict[tuple[str, SegmentKey], dict[str, tuple[str, LabelEntry]]] = {}
     for entry in current_answers(entries):
         key = (entry.annotator, segment_key(entry.file, entry.start_time, entry.end_time))
@@ -599,7 +595,7 @@ def replay(entries: Iterable[LabelEntry]) -> tuple[Consensus, ...]:
         used = tuple(sorted(made_by.values(), key=lambda entry: entry.order))
         newest = used[-1]
         result.append(
-            Consensus(
+            AnnotatorLabels(
                 annotator,
                 newest.file,
                 newest.start_time,

@@ -8,9 +8,6 @@ from pathlib import Path
 from semisonic.core.errors import OptionError
 from semisonic.core.options import check, option
 
-# The names of the sounds, light enough to be read by a command line.
-
-
 CLASSES: tuple[str, ...] = (
     "rain",
     "wind",

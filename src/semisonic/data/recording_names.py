@@ -1,5 +1,19 @@
-"""What names of files, and the texts that recorders write into files, tell: device, time, site, and
-the recording a clip was cut from.
+"""What file names and texts in files tell: device, time, site and recording.
+
+Known are the names that recorders give:
+
+- AudioMoth: ``20240601_043000.WAV``, with ``T`` behind it when triggered, with the 16 digits of
+  the device in front; the oldest firmware writes the Unix time as 8 hexadecimal digits.
+- Wildlife Acoustics: ``PREFIX_20240601_043000.wav``; the prefix is the serial number unless
+  somebody has set a site. SM3 puts three characters for the channel behind it (``0+1``, ``_0_``),
+  and ``$`` between date and time when the clock was set by GPS.
+- Frontier Labs and others that follow ISO 8601: ``20240601T043000+1000_REC.flac``, perhaps with
+  a latitude and a longitude (``[-27.3888 +152.8808]`` or ``_-18.2656+144.5564``).
+- Swift: ``SwiftOne_20220719_000000_-0400.wav``; SoundTrap: ``5783.190101120000.wav``;
+  and ``2024-06-01_04-30-00`` with its relatives, as on telephones.
+
+A time is the recorder's clock. It has a zone only where the name tells one; hexadecimal names
+are UTC. Nothing is guessed from a number that is no date.
 """
 
 from __future__ import annotations
@@ -12,24 +26,6 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips
-
-# What the name of a field recording tells: when it began, which device made it, and where.
-#
-# Known are the names that recorders give:
-#
-# - AudioMoth: ``20240601_043000.WAV``, with ``T`` behind it when triggered, with the 16 digits of
-#   the device in front; the oldest firmware writes the Unix time as 8 hexadecimal digits.
-# - Wildlife Acoustics: ``PREFIX_20240601_043000.wav``; the prefix is the serial number unless
-#   somebody has set a site. SM3 puts three characters for the channel behind it (``0+1``, ``_0_``),
-#   and ``$`` between date and time when the clock was set by GPS.
-# - Frontier Labs and others that follow ISO 8601: ``20240601T043000+1000_REC.flac``, perhaps with
-#   a latitude and a longitude (``[-27.3888 +152.8808]`` or ``_-18.2656+144.5564``).
-# - Swift: ``SwiftOne_20220719_000000_-0400.wav``; SoundTrap: ``5783.190101120000.wav``;
-#   and ``2024-06-01_04-30-00`` with its relatives, as on telephones.
-#
-# A time is the recorder's clock. It has a zone only where the name tells one; hexadecimal names
-# are UTC. Nothing is guessed from a number that is no date.
-
 
 _ZONE = r"(?P<zone>Z|_?[+-](?:0\d|1[0-4])(?:00|15|30|45)?(?![\d.+-]))?"
 _FORMS = tuple(

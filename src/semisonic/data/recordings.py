@@ -1,5 +1,7 @@
-"""Recordings as units: which clips belong together before anything is split, and recordings that
-stand in several official folds.
+"""Recordings as units: which clips belong together before anything is split.
+
+Nothing here depends on the order of rows: random choices are keyed by the names of recordings
+and classes, so a shuffled table, another machine or one more clip elsewhere changes nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +21,6 @@ from semisonic.data.clips import Clips
 from semisonic.data.duplicates import NEAR_MOST, group_duplicates, search
 from semisonic.data.recording_names import suggest_recordings
 from semisonic.data.sample_store import clip_keys, file_stamps
-
-# Recordings as units: what splits, budgets and checks share.
-#
-# Nothing here depends on the order of rows: random choices are keyed by the names of recordings
-# and classes, so a shuffled table, another machine or one more clip elsewhere changes nothing.
 
 
 @dataclass(frozen=True)

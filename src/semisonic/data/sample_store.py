@@ -243,7 +243,7 @@ def file_stamps(clips: Clips) -> NDArray[np.int64]:
     return np.array([stamps[file] for file in clips.file.tolist()], np.int64).reshape(-1, 2)
 
 
-CHUNK, CHUNK_AFAR = 8, 32
+CHUNK, CHUNK_ELSEWHERE = 8, 32
 """Clips that a thread takes at once, and a call in another process."""
 
 WORTH_PROCESSES = 5000
@@ -475,4 +475,4 @@ class _SampleBuild:
 
 def chunk_size(n: int, calls: Calls[Any, Any], engine: Engine) -> int:
     """Clips for one call, so that every worker has several calls to make."""
-    return max(1, min(CHUNK if engine.in_threads else CHUNK_AFAR, n // (2 * calls.room)))
+    return max(1, min(CHUNK if engine.in_threads else CHUNK_ELSEWHERE, n // (2 * calls.room)))

@@ -22,9 +22,6 @@ from semisonic.data.recordings import (
     straddling_groups,
 )
 
-# Folds for a set that has none: by recording, classes and sizes balanced.
-
-
 Rows = NDArray[np.int64]
 
 
@@ -47,7 +44,7 @@ def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
     if n_folds < 2:
         raise OptionError(f"n_folds: found {n_folds}, expected at least 2")
     require_labels(clips, "a division into folds")
-    found = recordings(clips, np.flatnonzero(clips.is_certain))
+    found = recordings(clips, np.flatnonzero(clips.is_verified))
     if len(found.names) < n_folds:
         raise DataError(
             f"'{clips.name}': {len(found.names)} labelled recordings, expected at least {n_folds}, "
@@ -114,7 +111,7 @@ def hold_out(
     """
     if not 0 <= share < 1:
         raise OptionError(f"share to hold out: found {share}, expected from 0 to below 1")
-    uncertain = clips.group[rows][clips.is_labelled[rows] & ~clips.is_certain[rows]]
+    uncertain = clips.group[rows][clips.is_labelled[rows] & ~clips.is_verified[rows]]
     found = recordings(clips, rows[~np.isin(clips.group[rows], uncertain)])
     order = shuffled(found.names, seed, purpose)
     priority = np.argsort(shuffled(clips.classes, seed, purpose, "class"))
@@ -284,14 +281,14 @@ def fold_splits(
         )
     splits = []
     for i, k in enumerate(folds):
-        test = np.flatnonzero(clips.is_certain & (fold == k))
+        test = np.flatnonzero(clips.is_verified & (fold == k))
         rest = np.flatnonzero(labelled & (fold != k))
         held, dropped = np.empty(0, np.int64), np.empty(0, np.int64)
         if straddling != "keep":
             rest, dropped = _without_groups_of(clips, rest, test)
         if validation_fold == "previous":
             before = fold[rest] == folds[i - 1]
-            held, train = rest[before & clips.is_certain[rest]], rest[~before]
+            held, train = rest[before & clips.is_verified[rest]], rest[~before]
             if straddling != "keep":
                 train, more = _without_groups_of(clips, train, held)
                 dropped = np.sort(np.concatenate([dropped, more]))

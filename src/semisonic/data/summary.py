@@ -141,7 +141,7 @@ def describe(
         headers = [] if fast else read_headers(clips, files, workers)
     good = [header.info for header in headers if header.info is not None]
     per_class = _per_class(clips)
-    uncertain = clips[clips.is_labelled & ~clips.is_certain]
+    uncertain = clips[clips.is_labelled & ~clips.is_verified]
     return Summary(
         name=clips.name,
         root=str(clips.root),

@@ -1,5 +1,8 @@
-"""Tables of text: CSV of any program as rows that know their place in the file, numbers and columns
-as people write them.
+"""Tables of text as other programs write them: rows, numbers, and what each column means.
+
+The one reader of tables that people or other programs may have written: in UTF-8, or UTF-16 with
+its mark; separated by comma, semicolon or tab, as the header is. Columns are found by their names
+in one spelling, whatever their order.
 """
 
 from __future__ import annotations
@@ -15,12 +18,6 @@ from pathlib import Path
 
 from semisonic.core.errors import DataError
 from semisonic.core.files import unguarded, write_text
-
-# A table of text: CSV of any program, as rows that know their place in the file.
-#
-# The one reader of tables that people or other programs may have written: in UTF-8, or UTF-16 with
-# its mark; separated by comma, semicolon or tab, as the header is. Columns are found by their names
-# in one spelling, whatever their order.
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,12 @@ class TableRow:
     def __getitem__(self, column: str | None) -> str:
         """The text of a cell; empty for a column that the table does not have."""
         return self.values.get(column, "") if column else ""
+
+    def need(self, column: str) -> str:
+        """The text of a cell; ValueError when it is empty."""
+        if not self[column]:
+            raise ValueError(f"the column '{column}' is empty")
+        return self[column]
 
     def at(self, place: int) -> str:
         """The text of a cell by its place; empty where the row is shorter."""

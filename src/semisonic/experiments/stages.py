@@ -663,7 +663,7 @@ def _shown(outcome: StagesOutcome, headline: StageResult) -> Sequence[StageResul
 
 def _subtitle(recipe: StagesRecipe, material: Material) -> str:
     labelled = material.labelled
-    certain = int(labelled.is_certain.sum())
+    certain = int(labelled.is_verified.sum())
     return (
         f"'{labelled.name}': {certain} clips with checked labels, {len(labelled) - certain} with "
         f"unchecked ones, {len(material.pool)} without, {len(labelled.classes)} classes; "

@@ -485,7 +485,7 @@ def make_stages_plan(
 
 def _check_noisy_part(recipe: StagesRecipe, labelled: Clips) -> None:
     asked = [stage.name for stage in recipe.stages if {NOISY, KEPT} & set(stage.data)]
-    if asked and labelled.is_certain[labelled.is_labelled].all():
+    if asked and labelled.is_verified[labelled.is_labelled].all():
         raise DataError(
             f"'{labelled.name}': found no clips whose labels nobody checked, which the stage "
             f"'{asked[0]}' learns from; expected a set with such a part, as FSDKaggle2019 has"
@@ -502,7 +502,7 @@ def _stage_job(
     pool: Clips,
     done: dict[str, StageJob],
 ) -> StageJob:
-    certain = labelled.is_certain[split.train]
+    certain = labelled.is_verified[split.train]
     curated, noisy = split.train[certain], split.train[~certain]
     none = split.train[:0]
     start = done[stage.start] if stage.start else None

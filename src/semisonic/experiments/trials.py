@@ -142,7 +142,7 @@ def set_apart(
     groups = set(labelled.group[tested].tolist())
     straddling = ~tested & np.isin(labelled.group, list(groups))
     rest = labelled[~tested & ~straddling]
-    if not rest.is_certain.any():
+    if not rest.is_verified.any():
         raise OptionError(
             f"option 'test_folds': found {list(test_folds)} of {known}: no labelled clip is left "
             "to search on"

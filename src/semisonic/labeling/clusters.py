@@ -140,7 +140,7 @@ def agreement(clusters: NDArray[np.int64], clips: Clips) -> Agreement | None:
     """How clusters agree with labels; None when there are none to compare with."""
     from sklearn.metrics import adjusted_mutual_info_score
 
-    usable = clips.is_certain & np.array([len(row) == 1 for row in clips.labels], np.bool_)
+    usable = clips.is_verified & np.array([len(row) == 1 for row in clips.labels], np.bool_)
     if not usable.any() or len({row[0] for row in clips.labels if row}) < 2:
         return None
     labels = np.array([row[0] if row else "" for row in clips.labels])

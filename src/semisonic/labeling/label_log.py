@@ -21,7 +21,7 @@ from semisonic.data.events import POSITIVE
 from semisonic.data.label_log import (
     FORMAT,
     HEADER,
-    Current,
+    ResolvedLabels,
     LabelEntry,
     LogFile,
     current_answers,
@@ -192,9 +192,9 @@ class LabelLog:
         """Lines that are no entries: where, and why."""
         return self._read().problems if self._is_begun else ()
 
-    def current(self) -> Current:
+    def current(self) -> ResolvedLabels:
         """What holds now."""
-        return Current(self.root, replay(self.entries()), self.path.stem)
+        return ResolvedLabels(self.root, replay(self.entries()), self.path.stem)
 
     def since(self, offset: int = 0) -> tuple[tuple[LabelEntry, ...], int]:
         """The entries after a place in the file, and the place to ask from the next time.

@@ -155,7 +155,7 @@ def accuracy_by_random(
     clips = log.current().clips()
     right: list[bool] = []
     recordings: list[str] = []
-    certain = clips.is_certain
+    certain = clips.is_verified
     for row, labels in enumerate(clips.labels):
         key = segment_key(
             str(clips.file[row]), float(clips.start_time[row]), float(clips.end_time[row])

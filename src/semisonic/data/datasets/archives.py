@@ -1,4 +1,10 @@
-"""Unpack an archive that nobody vouches for: nothing is written outside the folder meant for it."""
+"""Unpack an archive that nobody vouches for: nothing is written outside the folder meant for it.
+
+Python's ``zipfile`` refuses such archives, and joining the pieces would need their size once more
+on the disk. A place in a split zip is the number of a piece and an offset in it; put one behind
+the other, the pieces are one row of bytes, in which each piece begins where the one before ends.
+The records are those of PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 to 4.5, zip64 included.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +23,6 @@ from typing import IO
 
 from semisonic.core.errors import DataError
 from semisonic.core.progress import bar
-
-# A zip that was split into pieces (``.z01``, ``.z02``, ..., ``.zip``), read without joining it.
-#
-# Python's ``zipfile`` refuses such archives, and joining the pieces would need their size once more
-# on the disk. A place in a split zip is the number of a piece and an offset in it; put one behind
-# the other, the pieces are one row of bytes, in which each piece begins where the one before ends.
-# The records are those of PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 to 4.5, zip64 included.
-
 
 _CHUNK = 1 << 20
 _END, _END64, _LOCATOR64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"

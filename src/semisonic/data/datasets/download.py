@@ -1,6 +1,4 @@
-"""Fetch a data set: what would be done, and then doing it, archive by archive; each goes on after a
-cut and its hash is checked.
-"""
+"""Fetching a data set, archive by archive: resumed after a cut, and checked by hash."""
 
 from __future__ import annotations
 
@@ -24,9 +22,6 @@ from semisonic.core.options import nearest
 from semisonic.core.progress import bar
 from semisonic.data.datasets.archives import unpack
 from semisonic.data.datasets.catalogue import Archive, RemoteFile, RemoteSet
-
-# What a server says about files before they are fetched: size and hash.
-
 
 TIMEOUT = 60.0
 """Seconds without an answer after which a connection is given up."""

@@ -1,4 +1,9 @@
-"""ESC-10 and ESC-50, as published now and as first published, and ESC-US."""
+"""ESC-10 and ESC-50, as published now and as first published, and ESC-US.
+
+``001 - Dog bark/1-100032-A.ogg`` is class 1 "Dog bark", fold 1, Freesound recording 100032,
+take A. Class order is that of the folder numbers, the recording is the group.
+K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +25,6 @@ from semisonic.data.datasets.layout import (
 )
 from semisonic.data.recording_names import known_or_given
 from semisonic.data.tables import read_header, read_table
-
-# ESC-10 and ESC-50 as they were first published: one folder a class, Ogg files.
-#
-# ``001 - Dog bark/1-100032-A.ogg`` is class 1 "Dog bark", fold 1, Freesound recording 100032,
-# take A. Class order is that of the folder numbers, the recording is the group.
-# K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
-
 
 _FOLDER = re.compile(r"^(\d{3}) - (.+)$")
 _FILE = re.compile(r"^(\d)-(\d+)-([A-Z]+)\.\w+$", re.IGNORECASE)

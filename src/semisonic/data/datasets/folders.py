@@ -1,4 +1,8 @@
-"""Folders of recordings: class folders, and recordings without labels."""
+"""Folders of recordings: class folders, and recordings without labels.
+
+Folders inside a class folder may be nested at will. Files directly in the root, and those in
+a folder called ``unlabelled`` (or ``unlabeled``), stand in the table without a label.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,6 @@ from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import DatasetPath, ReadOptions, first_folder
 from semisonic.data.recording_names import groups_by_name
-
-# A folder of class folders: the name of the first-level folder is the label.
-#
-# Folders inside a class folder may be nested at will. Files directly in the root, and those in
-# a folder called ``unlabelled`` (or ``unlabeled``), stand in the table without a label.
-
 
 UNLABELLED_FOLDERS = frozenset({"unlabelled", "unlabeled"})
 _PART = re.compile(r"^(?P<stem>.*\S)[\s._-]+part[\s._-]*\d+$", re.IGNORECASE)
@@ -90,7 +88,8 @@ def recognise_files(place: DatasetPath) -> str | None:
     if place.is_audio_file:
         return "one recording"
     if place.audio and not any("/" in file for file in place.audio):
-        return f"{count_text(len(place.audio), 'recording')} directly in the folder, no folders, no table"
+        n = count_text(len(place.audio), "recording")
+        return f"{n} directly in the folder, no folders, no table"
     return None
 
 

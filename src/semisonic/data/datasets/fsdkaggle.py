@@ -1,4 +1,7 @@
-"""FSDKaggle2018 and FSDKaggle2019, as Zenodo and as Kaggle give them."""
+"""FSDKaggle2018 and FSDKaggle2019, as Zenodo and as Kaggle give them.
+
+Tools that unpack ``NAME.zip`` into a folder ``NAME`` make ``NAME/NAME``; that is found too.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,6 @@ from semisonic.data.datasets.layout import (
     need_rows,
 )
 from semisonic.data.tables import TableFile, TableRow, read_header, read_table
-
-# Where the parts of an FSDKaggle set lie: Zenodo's names, Kaggle's names, unpacked once or twice.
-#
-# Tools that unpack ``NAME.zip`` into a folder ``NAME`` make ``NAME/NAME``; that is found too.
-
 
 _N_SHOWN = 5
 
@@ -158,7 +156,7 @@ class Edition:
         Of the published set, for texts.
     labels_of : callable
         The labels of a row, checked.
-    is_certain : callable
+    is_verified : callable
         Whether somebody checked the labels of a row of a part.
     vocabulary : str
         The table of classes in the meta folder; empty when the set has none.
@@ -168,7 +166,7 @@ class Edition:
     parts: tuple[EditionPart, ...]
     n_classes: int
     labels_of: Callable[[TableFile, TableRow], list[str]]
-    is_certain: Callable[[TableFile, TableRow, EditionPart], bool]
+    is_verified: Callable[[TableFile, TableRow, EditionPart], bool]
     vocabulary: str = ""
 
 
@@ -192,7 +190,7 @@ def read_edition(
     Parameters
     ----------
     edition : Edition
-    place : Place
+    place : DatasetPath
     options : ReadOptions
     only : callable
         Which clips are kept, by the name of their part and their label type. The test part is
@@ -257,7 +255,7 @@ def _read_part(
             "file": file,
             "labels": edition.labels_of(table, row),
             "group": group,
-            "label_type": POSITIVE if edition.is_certain(table, row, part) else UNCERTAIN,
+            "label_type": POSITIVE if edition.is_verified(table, row, part) else UNCERTAIN,
             "missing": folder is not None and not present,
             "where": table.where(row),
             **fold,
@@ -372,7 +370,7 @@ FSDKAGGLE2018 = Edition(
     ),
     n_classes=41,
     labels_of=_labels_2018,
-    is_certain=_is_verified_2018,
+    is_verified=_is_verified_2018,
 )
 
 
@@ -445,7 +443,7 @@ FSDKAGGLE2019 = Edition(
     ),
     n_classes=80,
     labels_of=_labels_2019,
-    is_certain=_is_verified_2019,
+    is_verified=_is_verified_2019,
     vocabulary="vocabulary.csv",
 )
 

@@ -1,5 +1,11 @@
 """Own data with tables of labels: a CSV table, label files of other tools, or a label log; each
 marked stretch is a clip.
+
+Several labels of a clip are joined with ';' (or another separator), or stand in several rows
+with the same file and times. An empty label means an unlabelled clip. Other tools' column names
+are known (:mod:`semisonic.data.tables`). A row whose ``label_type`` (or ``presence``) is uncertain
+gives a clip of that type. A negative one says which class is absent; it is left out, and a note
+counts them.
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ from semisonic.data.datasets.esc import UNVERIFIED_TABLE
 from semisonic.data.datasets.layout import DatasetPath, ReadOptions, locate
 from semisonic.data.events import NEGATIVE, PRESENCES, clips_from_events, scored_note
 from semisonic.data.formats.read import LabelSet, collect_labels, format_of, recognise_format
-from semisonic.data.label_log import Current, is_log, read_log, replay
+from semisonic.data.label_log import ResolvedLabels, is_log, read_log, replay
 from semisonic.data.recording_names import groups_by_name
 from semisonic.data.tables import (
     LABEL,
@@ -32,14 +38,6 @@ from semisonic.data.tables import (
     read_header,
     read_table,
 )
-
-# A CSV table of labels: ``file,label`` and optional ``start_time,end_time,group,fold``.
-#
-# Several labels of a clip are joined with ';' (or another separator), or stand in several rows
-# with the same file and times. An empty label means an unlabelled clip. Other tools' column names
-# are known (``columns.py``). A row whose ``label_type`` (or ``presence``) is uncertain gives a clip
-# of that type. A negative one says what is not heard; it is left out, and a note counts them.
-
 
 PREFERRED = ("labels.csv", "metadata.csv", "meta.csv", "annotations.csv")
 
@@ -339,9 +337,10 @@ def reader(kind: str) -> Callable[[DatasetPath, ReadOptions], Clips]:
         notes = [*found.notes, *(f"{where}: {reason}" for where, reason in found.problems)]
         silent = set(found.recordings) - set(found.events.file.tolist())
         if silent:
+            n = count_text(len(silent), "recording")
             notes.append(
-                f"no clips from {count_text(len(silent), 'recording')} without any event; 'semisonic "
-                "data labels --windows' makes windows without events there"
+                f"no clips from {n} without any event; 'semisonic data labels --windows' makes "
+                "windows without events there"
             )
         notes += scored_note(found.events)
         return clips_from_events(
@@ -407,7 +406,7 @@ def read_log_clips(place: DatasetPath, options: ReadOptions) -> Clips:
         When recordings are missing, or a line is no entry.
     """
     found = read_log(place.path)
-    current = Current(found.root, replay(found.entries), options.name or place.name)
+    current = ResolvedLabels(found.root, replay(found.entries), options.name or place.name)
     clips = current.clips(group=options.group)
     missing = sorted({str(p) for p in set(clips.paths) if not os.path.isfile(p)})
     problems = [*found.problems, *((path, "no such recording") for path in missing)]

@@ -1,6 +1,4 @@
-"""Where a data set lies, where the files that its tables name lie, and what its tables say of
-recordings and classes.
-"""
+"""Where a data set and its files lie, and what its tables say of recordings and classes."""
 
 from __future__ import annotations
 
@@ -19,9 +17,6 @@ from semisonic.core.options import option
 from semisonic.core.text import count_text
 from semisonic.data.recording_names import groups_of
 from semisonic.data.tables import TableFile, TableRow, normalise
-
-# Where a data set lies: a path, and what is in it, looked up once.
-
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 LOG_SUFFIX = ".jsonl"

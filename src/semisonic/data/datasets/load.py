@@ -1,4 +1,4 @@
-"""One function for any data set, on disk or at a URL, which can say why it reads it as it does."""
+"""One function for any data set, which can say why it reads it as it does."""
 
 from __future__ import annotations
 
@@ -30,9 +30,6 @@ from semisonic.data.datasets import urbansound
 from semisonic.data.datasets import urbansound as urbansound_events
 from semisonic.data.datasets.layout import DatasetPath, ReadOptions
 from semisonic.data.recordings import COPIES, known_recordings
-
-# One function for any data set on disk, which can say why it reads it as it does.
-
 
 _log = logging.getLogger(__name__)
 
@@ -142,8 +139,8 @@ def load_clips(
         recording.
     labels : str
         Where the labels come from, one of ``LABEL_CHOICES``: "folders", "csv", "raven" and other
-        label files (:mod:`semisonic.data.labels`), the name of a data set or of a part of one, such
-        as "fsdkaggle2019-curated". "auto" looks at the layout
+        label files (:mod:`semisonic.data.formats`), the name of a data set or of a part of one,
+        such as "fsdkaggle2019-curated". "auto" looks at the layout
         (:func:`describe_layout` says what it finds). "none" (or None) reads as "auto" and then
         takes the labels away, so that recordings and folds stay known and test audio can be kept
         out of a pool. "files" lists every recording, whatever lies beside it.

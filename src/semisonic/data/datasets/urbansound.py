@@ -1,4 +1,13 @@
-"""UrbanSound8K, and UrbanSound with its events beside its recordings."""
+"""UrbanSound8K, and UrbanSound with its events beside its recordings.
+
+Every row of the table is a clip of the result: 8 732 slices of at most 4 s. The group is ``fsID``,
+the Freesound recording a slice was cut from; the ten folds are the official ones and keep the
+slices of a recording together. Class names and their order come from ``class`` and ``classID``.
+``start`` and ``end`` are times in that recording and say nothing about the slice's file. A name
+such as ``100032-3-0-0.wav`` (recording, class number, occurrence, slice) must agree with its row,
+and a file must lie in the folder of its fold. The table alone can be read too. J. Salamon, C.
+Jacoby, J. P. Bello, "A Dataset and Taxonomy for Urban Sound Research", ACM Multimedia 2014.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +35,6 @@ from semisonic.data.datasets.layout import (
 )
 from semisonic.data.recording_names import known_or_given
 from semisonic.data.tables import TableFile, TableRow, normalise, read_header, read_table
-
-# UrbanSound8K: ``metadata/UrbanSound8K.csv`` beside ``audio/fold1`` to ``audio/fold10``.
-#
-# Every row of the table is a clip of the result: 8 732 slices of at most 4 s. The group is
-# ``fsID``,
-# the Freesound recording a slice was cut from; the ten folds are the official ones and keep the
-# slices of a recording together. Class names and their order come from ``class`` and ``classID``.
-# ``start`` and ``end`` are times in that recording and say nothing about the slice's file.
-# A name such as ``100032-3-0-0.wav`` (recording, class number, occurrence, slice) must agree
-# with its
-# row, and a file must lie in the folder of its fold. The table alone can be read too.
-# J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and Taxonomy for Urban Sound Research", ACM
-# Multimedia 2014.
-
 
 COLUMNS_8K = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
 _NEEDED = tuple(normalise(name) for name in COLUMNS_8K if name not in ("start", "end", "salience"))
@@ -192,8 +187,8 @@ def recognise_urbansound(place: DatasetPath) -> str | None:
     if not tables or _first_line(place.path / tables[0]) is None:
         return None
     return (
-        f"{count_text(len(tables), 'file')} of events ({', '.join(EVENT_COLUMNS)}) beside recordings in "
-        "folders of the ten classes: UrbanSound"
+        f"{count_text(len(tables), 'file')} of events ({', '.join(EVENT_COLUMNS)}) beside "
+        "recordings in folders of the ten classes: UrbanSound"
     )
 
 

@@ -1,4 +1,9 @@
-"""Audacity label tracks: start TAB end TAB label, one file a recording."""
+r"""Audacity label tracks: ``start TAB end TAB label``, one file a recording.
+
+A label with a band of frequencies has a second line, ``\ TAB low TAB high`` in Hz, -1 for a bound
+that was not drawn. A point has equal times; the oldest files have points only, without an end.
+BirdNET-Analyzer adds a fourth cell with its confidence, which Audacity passes over.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ from semisonic.data.formats.format import (
     LabelRow,
     Writing,
     by_recording,
-    marked,
+    label_row,
     track_paths,
 )
 from semisonic.data.tables import Head, lines_of, number, read_text, write_tabs, written
@@ -25,14 +30,14 @@ _CONTINUED = "\\"
 _UNDRAWN = Decimal(-1)
 
 
-def recognise(head: Head) -> bool:
+def _recognise(head: Head) -> bool:
     """Whether the first line begins with a time and a tab."""
     if head.suffix != ".txt" or not head.lines or "\t" not in head.lines[0]:
         return False
     return _number_or_none(head.lines[0].split("\t")[0]) is not None
 
 
-def read(path: Path, label_column: str | None = None) -> LabelFile:
+def _read(path: Path, label_column: str | None = None) -> LabelFile:
     """Read a label track; it has no columns to choose from."""
     del label_column
     track = LabelFile(path)
@@ -49,10 +54,9 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
     return track
 
 
-def write(events: Events, output: Path, writing: Writing) -> list[Path]:
+def _write(events: Events, output: Path, _: Writing) -> list[Path]:
     """Write a track for each recording that has events, in a tree like that of the recordings."""
-    del writing
-    paths = track_paths(events, output, FORMAT.suffix)
+    paths = track_paths(events, output, AUDACITY.suffix)
     for file, its in by_recording(events):
         _write_track(its, paths[file])
     return list(paths.values())
@@ -86,7 +90,7 @@ def _parse(where: str, lines: tuple[str, str]) -> Iterator[LabelRow]:
         score = None
     label = " ".join(text.strip() for text in texts if text.strip())
     low, high = _band(second)
-    yield marked(
+    yield label_row(
         where,
         "",
         start,
@@ -115,13 +119,13 @@ def _number_or_none(text: str) -> Decimal | None:
         return None
 
 
-FORMAT = Format(
+AUDACITY = Format(
     "audacity",
     "Audacity label tracks",
     frozenset({BAND, SEMICOLON}),
-    True,
-    recognise,
-    read,
-    write,
+    _recognise,
+    _read,
+    _write,
+    per_recording=True,
     suffix=".txt",
 )

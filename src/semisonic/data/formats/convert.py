@@ -1,6 +1,4 @@
-"""From events to label files, and label files of one format to another, or to windows that a
-detector learns from.
-"""
+"""Events to label files, and label files to another format or to windows of clips."""
 
 from __future__ import annotations
 
@@ -41,9 +39,6 @@ from semisonic.data.formats.read import LabelSet, collect_labels, format_of
 from semisonic.data.label_log import is_log, read_log
 from semisonic.data.outputs import check_file, is_own, writing_several
 from semisonic.data.tables import written
-
-# From events to label files, and what a format cannot hold.
-
 
 _LINE_BREAKS = "\n\r\x00"
 _SHOWN = 5

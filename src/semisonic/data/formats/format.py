@@ -1,6 +1,4 @@
-"""What a format of label files is: how to tell it, how to read it, how to write it, and the rows
-that it gives.
-"""
+"""What a format of label files is: how to tell it, how to read it, how to write it."""
 
 from __future__ import annotations
 
@@ -12,20 +10,29 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError
 from semisonic.data.events import POSITIVE, PRESENCES, Events
-from semisonic.data.tables import Head, normalise, to_float
-
-# What a label file says, row by row, before its recordings are looked for.
-
+from semisonic.data.tables import (
+    Head,
+    TableFile,
+    TableRow,
+    normalise,
+    read_table,
+    to_float,
+    written,
+)
 
 T = TypeVar("T")
+
+SCORE, BAND, PRESENCE, TABS, SEMICOLON = "score", "band", "presence", "tabs", "semicolon"
+"""What a format may be able to hold beside file, times and label."""
 
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One event as a label file has it.
+    """One event as a label file has it, before its recording is looked for.
 
     ``file`` is the recording as the label file calls it, empty where it names none; then it is
     the recording that has the label file's name. ``end_time`` is NaN for "to its end".
@@ -48,14 +55,14 @@ class LabelFile:
 
     Attributes
     ----------
-    rows : list of Marked
+    rows : list of LabelRow
         In the order of the file.
-    problems : list of (place, reason)
+    problems : list of (where, reason)
         Rows that cannot be used.
     notes : dict of str to int
         What was decided on the way, and for how many rows; 0 where no number belongs to it.
     without_events : list of str
-        Recordings it names in which nothing was found.
+        Recordings it names that have no event.
     classes : list of str
         The classes in the file's own order, where it has one.
     """
@@ -77,56 +84,6 @@ class LabelFile:
                 self.rows += list(parse(where, line))
             except ValueError as error:
                 self.problems.append((where, str(error)))
-
-
-def marked(
-    where: str,
-    file: str,
-    start: Decimal | None,
-    end: Decimal | None,
-    label: str,
-    *,
-    score: Decimal | None = None,
-    fmin_hz: Decimal | None = None,
-    fmax_hz: Decimal | None = None,
-    presence: str = "",
-) -> LabelRow:
-    """A row that can be an event.
-
-    Raises
-    ------
-    ValueError
-        When its times, its score, its frequencies or its presence are impossible.
-    """
-    said: Any = presence.strip().lower() or POSITIVE
-    if said not in PRESENCES:
-        raise ValueError(f"found '{presence}', expected one of {', '.join(PRESENCES)}")
-    begin = Decimal(0) if start is None else start
-    if begin < 0 or (end is not None and end < begin):
-        raise ValueError(f"found start {begin} s and end {end} s, expected 0 <= start <= end")
-    if score is not None and not 0 <= score <= 1:
-        raise ValueError(f"found the score {score}, expected 0 to 1")
-    low, high = to_float(fmin_hz), to_float(fmax_hz)
-    if low < 0 or high < low or high < 0:
-        raise ValueError(f"found {low:g} to {high:g} Hz, expected 0 <= lowest <= highest")
-    return LabelRow(
-        where,
-        file.strip().replace("\\", "/"),
-        to_float(begin),
-        to_float(end),
-        label.strip(),
-        to_float(score),
-        low,
-        high,
-        said,
-    )
-
-
-# What a format of label files is: how to tell it, how to read it, how to write it.
-
-
-SCORE, BAND, PRESENCE, TABS, SEMICOLON = "score", "band", "presence", "tabs", "semicolon"
-"""What a format may be able to hold beside file, times and label."""
 
 
 @dataclass(frozen=True)
@@ -151,29 +108,130 @@ class Format:
         As options and messages call it.
     holds : frozenset of str
         Of the constants of this module.
-    per_recording : bool
-        Whether it writes one file a recording, into a folder.
     recognise : callable
         Whether the beginning of a file looks like it.
     read : callable
         From a file, and the name of the column that holds labels, to its rows.
     write : callable
         Events into a file or a folder; gives what was written.
-    refuses : callable
-        Whether a label cannot be written for a reason of the format's own.
+    per_recording : bool
+        Whether it writes one file a recording, into a folder.
     suffix : str
         How the name of its file ends, or of the file of each recording.
+    refuses : callable
+        Whether a label cannot be written for a reason of the format's own.
     """
 
     name: str
     title: str
     holds: frozenset[str]
-    per_recording: bool
     recognise: Callable[[Head], bool]
     read: Callable[[Path, str | None], LabelFile]
     write: Callable[[Events, Path, Writing], list[Path]]
-    refuses: Callable[[str], bool] = lambda _: False
+    per_recording: bool = False
     suffix: str = ".csv"
+    refuses: Callable[[str], bool] = lambda _: False
+
+
+ParseRow = Callable[[str, TableRow], Iterable[LabelRow]]
+"""From a row of a table, and where it stands, to the events in it."""
+
+
+def table_reader(
+    parser: Callable[[TableFile, str | None], ParseRow],
+) -> Callable[[Path, str | None], LabelFile]:
+    """A ``read`` of a format that is a table.
+
+    Parameters
+    ----------
+    parser : callable
+        From a table, and the normalised name of the column that a user named for the labels, to
+        what parses a row.
+    """
+
+    def read(path: Path, label_column: str | None = None) -> LabelFile:
+        table = read_table(path, lenient=True)
+        result = LabelFile(path, problems=list(table.problems))
+        result.add(table.numbered, parser(table, label_column_of(label_column, table)))
+        return result
+
+    return read
+
+
+def label_row(
+    where: str,
+    file: str,
+    start: Decimal | None,
+    end: Decimal | None,
+    label: str,
+    *,
+    score: Decimal | None = None,
+    fmin_hz: Decimal | None = None,
+    fmax_hz: Decimal | None = None,
+    presence: str = "",
+) -> LabelRow:
+    """A row that can be an event.
+
+    Raises
+    ------
+    ValueError
+        When its times, its score, its frequencies or its presence are impossible.
+    """
+    kind: Any = presence.strip().lower() or POSITIVE
+    if kind not in PRESENCES:
+        raise ValueError(f"found '{presence}', expected one of {', '.join(PRESENCES)}")
+    begin = Decimal(0) if start is None else start
+    if begin < 0 or (end is not None and end < begin):
+        raise ValueError(f"found start {begin} s and end {end} s, expected 0 <= start <= end")
+    if score is not None and not 0 <= score <= 1:
+        raise ValueError(f"found the score {score}, expected 0 to 1")
+    low, high = to_float(fmin_hz), to_float(fmax_hz)
+    if low < 0 or high < low or high < 0:
+        raise ValueError(f"found {low:g} to {high:g} Hz, expected 0 <= lowest <= highest")
+    file = file.strip().replace("\\", "/")
+    times = to_float(begin), to_float(end)
+    return LabelRow(where, file, *times, label.strip(), to_float(score), low, high, kind)
+
+
+def label_column_of(given: str | None, table: TableFile) -> str | None:
+    """The normalised name of the label column that a user named.
+
+    Raises
+    ------
+    DataError
+        When the table has no such column, with those it has.
+    """
+    if given is None:
+        return None
+    if normalise(given) not in {normalise(name) for name in table.names}:
+        raise DataError(
+            f"{table.path}, row 1: no column '{given}' for the labels. Found "
+            f"{', '.join(table.names)}"
+        )
+    return normalise(given)
+
+
+def numbers(values: NDArray[np.float64]) -> list[str]:
+    """Numbers as texts with all their digits; NaN as nothing."""
+    return [written(float(value)) for value in values]
+
+
+def further_columns(
+    events: Events, score: str = "", band: tuple[str, str] | None = None, presence: str = ""
+) -> dict[str, list[str]]:
+    """What is known of events beside file, times and label, by the names of columns to write.
+
+    Columns of which no event says anything, and those without a name, are left out.
+    """
+    columns: dict[str, list[str]] = {}
+    limits = events.fmin_hz, events.fmax_hz
+    if band and not (np.isnan(limits[0]) & np.isnan(limits[1])).all():
+        columns |= dict(zip(band, map(numbers, limits), strict=True))
+    if score and not np.isnan(events.score).all():
+        columns[score] = numbers(events.score)
+    if presence and (events.presence != POSITIVE).any():
+        columns[presence] = events.presence.tolist()
+    return columns
 
 
 def by_recording(events: Events) -> Iterator[tuple[str, Events]]:
@@ -189,19 +247,22 @@ def track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
     """Where the label file of each recording goes: its folders and name below ``folder``.
 
     Recordings of one folder that differ in suffix or letter case alone keep their suffix.
+
+    Raises
+    ------
+    DataError
+        When two recordings would have the same label file.
     """
-    files = list(dict.fromkeys(events.file.tolist()))
-    places = {file: _inside(file) for file in files}
+    recordings = {file: _inside(file) for file in dict.fromkeys(events.file.tolist())}
     stems: dict[str, int] = {}
-    for place in places.values():
-        key = place.with_suffix("").as_posix().casefold()
-        stems[key] = stems.get(key, 0) + 1
+    for path in recordings.values():
+        stem = path.with_suffix("").as_posix().casefold()
+        stems[stem] = stems.get(stem, 0) + 1
     paths: dict[str, Path] = {}
     taken: set[str] = set()
-    for file, place in places.items():
-        alone = stems[place.with_suffix("").as_posix().casefold()] == 1
-        name = (place.stem if alone else place.name) + ending
-        path = folder / place.parent / name
+    for file, recording in recordings.items():
+        alone = stems[recording.with_suffix("").as_posix().casefold()] == 1
+        path = folder / recording.parent / ((recording.stem if alone else recording.name) + ending)
         if path.as_posix().casefold() in taken:
             raise DataError(f"{folder}: two recordings would have the label file {path}: {file}")
         taken.add(path.as_posix().casefold())
@@ -213,21 +274,3 @@ def _inside(file: str) -> PurePosixPath:
     """A recording's path as one that stays in a folder."""
     parts = [part for part in PurePosixPath(file).parts if part not in ("/", "..", ".")]
     return PurePosixPath(*parts)
-
-
-def label_columns(given: str | None, names: tuple[str, ...], path: Path) -> str | None:
-    """The normalised name of the label column that a user named.
-
-    Raises
-    ------
-    DataError
-        When the table has no such column, with those it has.
-    """
-    if given is None:
-        return None
-    columns = {normalise(name) for name in names}
-    if normalise(given) not in columns:
-        raise DataError(
-            f"{path}, row 1: no column '{given}' for the labels. Found {', '.join(names)}"
-        )
-    return normalise(given)

@@ -1,4 +1,11 @@
-"""Raven selection tables, one per recording or one over many, read and written."""
+"""Raven selection tables, one per recording or one over many.
+
+Separated by tabs, with Raven's own column names. Where a table runs over several recordings,
+``Begin Time (s)`` counts from the start of the first one, and ``File Offset (s)`` says where in its
+own recording (``Begin Path`` or ``Begin File``) a selection begins; that is what is read.
+
+Raven writes a selection once for each view and channel; it is read once, from the spectrogram.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +19,7 @@ import numpy as np
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import write_text
 from semisonic.core.text import count_text
-from semisonic.data.events import POSITIVE, Events
+from semisonic.data.events import Events
 from semisonic.data.formats.format import (
     BAND,
     PRESENCE,
@@ -23,8 +30,10 @@ from semisonic.data.formats.format import (
     LabelRow,
     Writing,
     by_recording,
-    label_columns,
-    marked,
+    further_columns,
+    label_column_of,
+    label_row,
+    numbers,
     track_paths,
 )
 from semisonic.data.tables import (
@@ -39,16 +48,6 @@ from semisonic.data.tables import (
     write_tabs,
     written,
 )
-
-# Raven selection tables, one per recording or one over many.
-#
-# Separated by tabs, with Raven's own column names. Where a table runs over several recordings,
-# ``Begin Time (s)`` counts from the start of the first one, and ``File Offset (s)`` says where
-# in its
-# own recording (``Begin Path`` or ``Begin File``) a selection begins; that is what is read.
-#
-# Raven writes a selection once for each view and channel; it is read once, from the spectrogram.
-
 
 BEGIN, END = "begin_time_s", "end_time_s"
 LABEL_NAMES = (
@@ -98,13 +97,13 @@ _EMPTY = "nocall"
 """BirdNET-Analyzer writes one row of this name for a recording in which it found nothing."""
 
 
-def recognise(head: Head) -> bool:
+def _recognise(head: Head) -> bool:
     """Whether the columns are those of a selection table."""
     times = {BEGIN, END} <= head.columns
     return times and (head.separator == "\t" or "selection" in head.columns)
 
 
-def read(path: Path, label_column: str | None = None) -> LabelFile:
+def _read(path: Path, label_column: str | None = None) -> LabelFile:
     """Read a selection table.
 
     Raises
@@ -120,7 +119,7 @@ def read(path: Path, label_column: str | None = None) -> LabelFile:
             f"{path}, row 1: no column 'Begin Time (s)' or 'End Time (s)'. "
             f"Found {', '.join(table.names)}"
         )
-    label = label_columns(label_column, table.names, path) or _label_column(path, table)
+    label = label_column_of(label_column, table) or _label_column(path, table)
     result = LabelFile(path, problems=list(table.problems))
     if label is None:
         result.notes["no column for labels: events without a name"] = 0
@@ -223,7 +222,7 @@ def _parse(where: str, row: TableRow, label: str | None, score: str | None) -> I
     offset = number(row["file_offset_s"], "file offset")
     if offset is not None:
         begin, end = offset, plus(offset, minus(end, begin))
-    yield marked(
+    yield label_row(
         where,
         _file(row),
         begin,
@@ -236,26 +235,21 @@ def _parse(where: str, row: TableRow, label: str | None, score: str | None) -> I
     )
 
 
-# Raven selection tables written: one for each recording, or one over all of them.
-
-
 _HOLDS = frozenset({BAND, PRESENCE, SCORE, SEMICOLON})
 _FIRST = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)")
-_BAND = ("Low Freq (Hz)", "High Freq (Hz)")
 
 
-def write(events: Events, output: Path, writing: Writing) -> list[Path]:
+def _write(events: Events, output: Path, _: Writing) -> list[Path]:
     """Write ``NAME.Table.1.selections.txt`` for each recording, in a tree like the recordings'."""
-    del writing
-    paths = track_paths(events, output, FORMAT.suffix)
+    paths = track_paths(events, output, RAVEN.suffix)
     for file, its in by_recording(events):
         name = [file.rpartition("/")[2]] * len(its)
         times = [(exact(a), exact(b)) for a, b in zip(its.start_time, its.end_time, strict=True)]
-        _write(paths[file], its, times, {"Begin File": name})
+        _write_table(paths[file], its, times, {"Begin File": name})
     return list(paths.values())
 
 
-def write_combined(events: Events, output: Path, writing: Writing) -> list[Path]:
+def _write_combined(events: Events, output: Path, writing: Writing) -> list[Path]:
     """Write one table over all recordings, and beside it the list of files that Raven opens.
 
     ``Begin Time (s)`` counts from the start of the first recording in ``durations``.
@@ -279,9 +273,9 @@ def write_combined(events: Events, output: Path, writing: Writing) -> list[Path]
     ]
     more = {
         "Begin Path": [writing.path_of(file) for file in files],
-        "File Offset (s)": [written(float(start)) for start in its.start_time],
+        "File Offset (s)": numbers(its.start_time),
     }
-    _write(output, its, times, more)
+    _write_table(output, its, times, more)
     listing = output.with_name(f"{output.stem}.list.txt")
     write_text(listing, "".join(f"{writing.path_of(file)}\n" for file in begins))
     return [output, listing]
@@ -296,26 +290,19 @@ def _begins(durations: Mapping[str, float]) -> dict[str, Decimal]:
     return begins
 
 
-def _write(
+def _write_table(
     path: Path,
     events: Events,
     times: Sequence[tuple[Decimal, Decimal]],
     more: Mapping[str, Sequence[str]],
 ) -> None:
     """Write one table; columns of which no event says anything are left out."""
-    columns: dict[str, Sequence[str]] = {}
-    if not (np.isnan(events.fmin_hz) & np.isnan(events.fmax_hz)).all():
-        values = (events.fmin_hz, events.fmax_hz)
-        columns |= {
-            name: [written(float(f)) for f in band]
-            for name, band in zip(_BAND, values, strict=True)
-        }
-    columns |= more
-    columns["Annotation"] = events.label.tolist()
-    if not np.isnan(events.score).all():
-        columns["Score"] = [written(float(score)) for score in events.score]
-    if (events.presence != POSITIVE).any():
-        columns["Presence"] = events.presence.tolist()
+    columns: dict[str, Sequence[str]] = {
+        **further_columns(events, band=("Low Freq (Hz)", "High Freq (Hz)")),
+        **more,
+        "Annotation": events.label.tolist(),
+        **further_columns(events, score="Score", presence="Presence"),
+    }
     rows = [
         [
             str(i + 1),
@@ -330,26 +317,25 @@ def _write(
 
 
 def _recognise_combined(head: Head) -> bool:
-    return recognise(head) and "file_offset_s" in head.columns and "begin_path" in head.columns
+    return _recognise(head) and "file_offset_s" in head.columns and "begin_path" in head.columns
 
 
-FORMAT = Format(
+RAVEN = Format(
     "raven",
     "Raven selection tables",
     _HOLDS,
-    True,
-    recognise,
-    read,
-    write,
+    _recognise,
+    _read,
+    _write,
+    per_recording=True,
     suffix=".Table.1.selections.txt",
 )
 COMBINED = Format(
     "raven-combined",
     "a Raven selection table over several recordings",
     _HOLDS,
-    False,
     _recognise_combined,
-    read,
-    write_combined,
+    _read,
+    _write_combined,
     suffix=".txt",
 )

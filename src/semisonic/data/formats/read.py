@@ -1,6 +1,4 @@
-"""From a label file, or a folder of them, to events of recordings: which format it is, and which
-recordings it speaks of.
-"""
+"""Label files to events: which format a file has, and which recordings it speaks of."""
 
 from __future__ import annotations
 
@@ -25,33 +23,20 @@ from semisonic.core.progress import track
 from semisonic.core.text import count_text
 from semisonic.data.datasets.layout import TEXT_SUFFIXES, base_name, relative_names
 from semisonic.data.events import Events
-from semisonic.data.formats import audacity, birdnet, kaleidoscope
-from semisonic.data.formats import csv_tables as csv_long
-from semisonic.data.formats import csv_tables as csv_wide
-from semisonic.data.formats import raven as raven_write
+from semisonic.data.formats.audacity import AUDACITY
 from semisonic.data.formats.format import Format, LabelFile, LabelRow
-from semisonic.data.label_log import is_log, read_log
+from semisonic.data.formats.raven import COMBINED, RAVEN
+from semisonic.data.formats.tables import BIRDNET, KALEIDOSCOPE, LONG, WIDE
+from semisonic.data.label_log import ResolvedLabels, is_log, read_log, replay
 from semisonic.data.tables import read_head
 
-# The formats of label files by name, and which of them a file is.
-
-
 AUTO = "auto"
-BY_NAME: dict[str, Format] = {
-    form.name: form
-    for form in (
-        csv_long.LONG,
-        csv_wide.WIDE,
-        audacity.FORMAT,
-        raven_write.FORMAT,
-        raven_write.COMBINED,
-        birdnet.FORMAT,
-        kaleidoscope.FORMAT,
-    )
+BY_NAME = {
+    form.name: form for form in (LONG, WIDE, AUDACITY, RAVEN, COMBINED, BIRDNET, KALEIDOSCOPE)
 }
 FORMATS = tuple(BY_NAME)
 # The more special ones first: a table of BirdNET has a file and a label, too.
-_TRIED = ("kaleidoscope", "birdnet", "raven-combined", "raven", "csv", "csv-wide", "audacity")
+_TRIED = (KALEIDOSCOPE, BIRDNET, COMBINED, RAVEN, LONG, WIDE, AUDACITY)
 
 
 def format_of(name: str) -> Format:
@@ -72,7 +57,7 @@ def recognise_format(path: Path) -> Format | None:
     head = read_head(path)
     if head is None:
         return None
-    return next((BY_NAME[n] for n in _TRIED if BY_NAME[n].recognise(head)), None)
+    return next((form for form in _TRIED if form.recognise(head)), None)
 
 
 # Which recording a label file, or a path in it, speaks of.
@@ -344,24 +329,19 @@ def collect_labels(
 
 def _log_labels(path: Path, root: Path | None) -> LabelSet:
     """What a label log says now, with recordings named from the root."""
-    from semisonic.data.label_log import (
-        Current,
-        replay,  # which makes clips of events
-    )
-
     found = read_log(path)
-    current = Current(found.root, replay(found.entries))
+    current = ResolvedLabels(found.root, replay(found.entries))
     base = os.path.abspath(root or found.root)
     names = [
         Path(os.path.relpath(os.path.join(found.root, file), base)).as_posix()
         for file in current.events.file.tolist()
     ]
-    n_open = sum(one.settled is None for one in current.disagreements)
+    n_open = sum(one.consensus is None for one in current.disagreements)
     return LabelSet(
         events=replace(current.events, file=np.array(names, np.str_)),
         recordings=tuple(sorted(set(names))),
         problems=found.problems,
-        notes=(f"annotators differ on {n_open} stretches, which have no label",) * bool(n_open),
+        notes=(f"annotators differ on {n_open} segments, which have no label",) * bool(n_open),
         formats=("log",),
         classes=current.classes,
         root=Path(base),
@@ -466,16 +446,16 @@ def _label_files(
             empty.append(path)
         else:
             passed_over += 1
-    tracks = [form for form, _ in files if form.name == "audacity"]
+    tracks = [form for form, _ in files if form is AUDACITY]
     for path in empty:
         # Somebody listened, and marked nothing.
-        if tracks or (wanted is not None and wanted.name == "audacity"):
+        if tracks or wanted is AUDACITY:
             try:
                 matcher.own(path)
             except ValueError:
                 passed_over += 1
                 continue
-            files.append((format_of("audacity"), LabelFile(path)))
+            files.append((AUDACITY, LabelFile(path)))
         else:
             passed_over += 1
     if not files and not problems:

@@ -1,4 +1,9 @@
-"""One recording, decoded once from start to end: what it is, and how it sounds in numbers."""
+"""One recording, decoded once from start to end: what it is, and how it sounds in numbers.
+
+Sounds that went through MP3, a telephone, or a lower sampling rate have nothing above a limit,
+whatever their header says. Mean spectra of a few moments show it: what is empty lies at the
+rounding noise of 16-bit samples, or below.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +26,6 @@ from semisonic.core.errors import AudioError
 from semisonic.data.duplicates import MAX_DURATION
 from semisonic.data.fingerprints import N_BANDS, SAMPLE_RATE, fingerprint
 from semisonic.data.recording_names import read_texts
-
-# Up to which frequency a recording holds anything.
-#
-# Sounds that went through MP3, a telephone, or a lower sampling rate have nothing above a limit,
-# whatever their header says. Mean spectra of a few moments show it: what is empty lies at the
-# rounding noise of 16-bit samples, or below.
-
 
 N_FFT = 2048
 N_SPECTRUM_BANDS = 64
@@ -270,7 +268,7 @@ class _Meter:
             self._start.add(mono)
 
     def values(self) -> dict[str, Any]:
-        """The numbers of :class:`Measured`."""
+        """The numbers of :class:`RecordingMeasures`."""
         offsets = [level.mean for level in self.levels]
         return {
             "peak": max(level.peak for level in self.levels),

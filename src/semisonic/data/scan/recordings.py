@@ -1,6 +1,4 @@
-"""All recordings of a scan: measured in threads and written down when finished, with what names and
-folders tell, and when they were made.
-"""
+"""The recordings of a scan: measured once in threads, with what their names tell."""
 
 from __future__ import annotations
 
@@ -26,9 +24,6 @@ from semisonic.data.clips import LABEL_SEPARATOR
 from semisonic.data.recording_names import RecorderName
 from semisonic.data.scan.measure import RecordingMeasures, measure
 from semisonic.data.workers import in_threads
-
-# One recording of a scan: what was measured, what its name and its folder tell.
-
 
 REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel")
 """The keywords that remarks begin with."""
@@ -71,7 +66,7 @@ class ScannedRecording:
     file : str
         Relative to the folder that was scanned, with forward slashes.
     n_bytes : int
-    measured : Measured
+    measured : RecordingMeasures
     recorded_at : datetime or None
         The start, by the recorder's clock; with a zone where one is told.
     time_source : str
@@ -183,7 +178,7 @@ class MeasurementPass:
 
     Attributes
     ----------
-    measured : dict of str to Measured
+    measured : dict of str to RecordingMeasures
         By file.
     failures : dict of str to str
         Files of which nothing can be decoded, with the reason. They are tried again next time.

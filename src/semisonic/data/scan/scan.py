@@ -1,4 +1,4 @@
-"""A first look at a disk of recordings: each decoded once, measured, named, compared and counted."""
+"""A first look at a disk of recordings: decoded once, measured, compared and counted."""
 
 from __future__ import annotations
 
@@ -35,9 +35,6 @@ from semisonic.data.scan.recordings import (
 )
 from semisonic.data.summary import Summary, describe
 from semisonic.data.windows import Header
-
-# Labels and groups of scanned files, as far as tables, folders and names tell them.
-
 
 FOLDERS = "folders"
 

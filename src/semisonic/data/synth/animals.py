@@ -27,8 +27,6 @@ from semisonic.data.synth.signals import (
     white,
 )
 
-# Birds: songs of gliding whistles, the rooster's call and the crow's caw.
-
 
 def bird(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     """Phrases of two to four kinds of syllables, repeated with small changes."""

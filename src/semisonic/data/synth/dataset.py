@@ -1,4 +1,18 @@
-"""The synthetic data set: written as audio files, tables and what it was made from, and read again."""
+"""The synthetic data set: written as audio files and tables, and read again.
+
+The folder::
+
+    synth.json      the options and the classes
+    labels.csv      file,label,group,fold,true_label
+    noisy.csv       file,label,group,true_label of clips with unchecked labels, if any
+    pool.csv        file,group,true_label
+    labelled/       rain-000-0.flac …
+    noisy/0000/     0000000.flac …
+    pool/0000/      0000000.flac …
+
+Several labels stand in one cell, joined with ';'. ``true_label`` is there for measuring:
+it has no label noise, and in ``pool.csv`` it names what a learner must not see.
+"""
 
 from __future__ import annotations
 
@@ -31,22 +45,6 @@ from semisonic.data.options import SynthOptions, checked_synth
 from semisonic.data.outputs import check_folder
 from semisonic.data.synth.plan import Item, labelled_items, noisy_items, pool_items
 from semisonic.data.workers import in_threads
-
-# Write a set: audio files, tables and what it was made from.
-#
-# The folder::
-#
-#     synth.json      the options and the classes
-#     labels.csv      file,label,group,fold,true_label
-#     noisy.csv       file,label,group,true_label of clips with unchecked labels, if any
-#     pool.csv        file,group,true_label
-#     labelled/       rain-000-0.flac …
-#     noisy/0000/     0000000.flac …
-#     pool/0000/      0000000.flac …
-#
-# Several labels stand in one cell, joined with ';'. ``true_label`` is there for measuring:
-# it has no label noise, and in ``pool.csv`` it names what a learner must not see.
-
 
 NOISY = "noisy.csv"
 FORMAT = 1  # raise when the same options give other sounds
@@ -170,7 +168,7 @@ def read_about(root: Path) -> dict[str, Any]:
         about["format"], about["options"]["n_classes"], about["classes"]
     except FileNotFoundError:
         raise DataError(
-            f"{root}: no synth set here (no synth.json). Make one with semisonic.data.synth.dataset.make_synth"
+            f"{root}: no synth set here (no synth.json). Make one with 'semisonic data synth'"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{root / 'synth.json'}: damaged ({error}). Make the set anew") from error

@@ -34,8 +34,6 @@ from semisonic.data.synth.signals import (
     uniform,
 )
 
-# Machines that fire or beat many times per second: engine, chainsaw, helicopter, vacuum.
-
 
 def engine(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     """Firing strokes through an exhaust pipe, idling, cruising or revving."""

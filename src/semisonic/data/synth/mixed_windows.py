@@ -1,6 +1,4 @@
-"""Training windows for a detector: labelled sounds mixed into background, as a folder to train
-from.
-"""
+"""Training windows for a detector: labelled sounds mixed into background."""
 
 from __future__ import annotations
 
@@ -40,9 +38,6 @@ from semisonic.data.synth.mixing import (
     rms,
 )
 from semisonic.data.workers import in_threads
-
-# One clip to its windows, each with its row of the table. No draw depends on another clip.
-
 
 COLUMNS = (
     "file",

@@ -22,9 +22,6 @@ from semisonic.data.events import Events
 from semisonic.data.options import CutOptions
 from semisonic.data.synth.render import background
 
-# Where a sound stands in a window, and how loud it is over the background there.
-
-
 Wave = NDArray[np.float32]
 _FADE = 0.01
 """Seconds of the soft ends of a sound."""

@@ -30,8 +30,6 @@ from semisonic.data.synth.signals import (
     uniform,
 )
 
-# Rain, wind and thunder: noise, told apart by how it moves.
-
 
 def rain(place: Generator, take: Generator, n: int, rate: int) -> Wave:
     """A steady hiss of far drops under the taps of near ones, which fall at random."""

@@ -1,4 +1,10 @@
-"""From a clip's plan to its samples: the sound, its background, the conditions of the recording."""
+"""From a clip's plan to its samples: the sound, its background, the conditions of the recording.
+
+``place`` gives the numbers that belong to a recording: pitch, tempo, kind, ground. It is
+the same stream for every clip of that recording. ``take`` gives what differs from clip to
+clip: when things happen and how exactly. ``n`` is the number of samples, ``rate`` the
+sample rate in Hz. The level of what comes back has no meaning.
+"""
 
 from __future__ import annotations
 
@@ -62,14 +68,6 @@ from semisonic.data.synth.signals import (
     to_level,
     uniform,
 )
-
-# The sounds, one function each: ``sound(place, take, n, rate)``.
-#
-# ``place`` gives the numbers that belong to a recording: pitch, tempo, kind, ground. It is
-# the same stream for every clip of that recording. ``take`` gives what differs from clip to
-# clip: when things happen and how exactly. ``n`` is the number of samples, ``rate`` the
-# sample rate in Hz. The level of what comes back has no meaning.
-
 
 SoundFunction: TypeAlias = Callable[[Generator, Generator, int, int], Wave]
 

@@ -12,9 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-# Random draws and slow random curves, the raw material of every sound.
-
-
 Wave: TypeAlias = NDArray[np.float32]
 Curve: TypeAlias = NDArray[np.floating[Any]]
 Generator: TypeAlias = np.random.Generator

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semisonic.data.label_log import Current, LabelEntry, current_answers, in_utc, replay
+from semisonic.data.label_log import LabelEntry, ResolvedLabels, current_answers, in_utc, replay
 
 FILES, LABELS, PEOPLE = ("a.wav", "b/ä.wav"), ("dog", "cat", "rain"), ("ann", "bob", "")
 
@@ -92,43 +92,43 @@ def test_taking_everything_back_leaves_nothing_and_taking_that_back_restores(
 def test_a_line_gives_the_entry_back(entries: list[LabelEntry]) -> None:
     for one in entries:
         assert LabelEntry.from_line(one.line()) == one
-    current = Current(Path("/sounds"), replay(entries))
+    current = ResolvedLabels(Path("/sounds"), replay(entries))
     clips = current.clips()
     assert len(clips) == len(current)
     assert set(clips.classes) <= {*current.classes, *LABELS, "background"}
 
 
 def test_the_newest_answer_of_an_annotator_holds() -> None:
-    found = Current(Path(), replay([entry(1), entry(2, labels=("cat", "rain"))])).clips()
+    found = ResolvedLabels(Path(), replay([entry(1), entry(2, labels=("cat", "rain"))])).clips()
     assert found.labels == (("cat", "rain"),)
 
 
 def test_what_is_not_heard_is_kept_beside_what_is() -> None:
     absent = entry(1, labels=("cat",), presence="negative")
     (one,) = replay([absent, entry(2)])
-    assert one.said == {"cat": "negative", "dog": "positive"}
-    assert one.heard == ("dog",)
+    assert one.presence == {"cat": "negative", "dog": "positive"}
+    assert one.labels == ("dog",)
 
 
 def test_none_of_the_classes_is_background_and_passed_over_has_no_label() -> None:
     nothing = entry(2, file="b.wav", labels=(), presence="negative")
     skipped = entry(3, file="c.wav", labels=(), presence="uncertain")
-    clips = Current(Path(), replay([entry(1), nothing, skipped])).clips()
+    clips = ResolvedLabels(Path(), replay([entry(1), nothing, skipped])).clips()
     assert clips.labels == (("dog",), ("background",), ())
     assert clips.label_type.tolist() == ["positive"] * 3
 
 
 def test_annotators_that_differ_have_no_label_without_a_majority() -> None:
     two = [entry(1), entry(2, annotator="bob", labels=("cat",))]
-    current = Current(Path(), replay(two))
+    current = ResolvedLabels(Path(), replay(two))
     assert current.clips().labels == ((),)
     (told,) = current.disagreements
     assert told.answers == {"ann": ("dog",), "bob": ("cat",)}
-    assert told.settled is None
+    assert told.consensus is None
     third = entry(3, annotator="eve", labels=("cat",))
-    current = Current(Path(), replay([*two, third]))
+    current = ResolvedLabels(Path(), replay([*two, third]))
     assert current.clips().labels == (("cat",),)
-    assert current.disagreements[0].settled == ("cat",)
+    assert current.disagreements[0].consensus == ("cat",)
 
 
 def test_columns_that_nobody_knows_are_kept() -> None:

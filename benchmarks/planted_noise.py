@@ -1,4 +1,4 @@
-"""Planted label noise: wrong labels of a known kind and number, for measuring what copes with them."""
+"""Planted label noise: wrong labels of a known kind and number, to measure what copes with them."""
 
 from __future__ import annotations
 
