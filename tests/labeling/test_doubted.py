@@ -79,7 +79,7 @@ def test_a_correction_stands_alone_and_can_be_taken_back(project: Project, by: s
     assert not [one for one in log.current().disagreements if one.file == "hum-1.wav"]
     log.uncorrect(entry, annotator=by)
     assert said() == ("hiss",)
-    assert {one.annotator for one in log.in_force() if one.file == "hum-1.wav"} == {"ann", "eve"}
+    assert {one.annotator for one in log.answers() if one.file == "hum-1.wav"} == {"ann", "eve"}
     assert len(log.entries()) > n + 2  # nothing is deleted
 
 

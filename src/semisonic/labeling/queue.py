@@ -313,7 +313,7 @@ def take_answers(
             tuple(sorted(entry.labels)),
             entry.presence,
         )
-        for entry in log.in_force()
+        for entry in log.answers()
     }
     rows: list[dict[str, Any]] = []
     for line, (row, text) in enumerate(zip(queue, labels, strict=True), start=2):

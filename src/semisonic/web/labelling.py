@@ -74,16 +74,8 @@ KEPT, CHANGED = "kept", "changed"
 
 def doubted(project: Project, tell: Tell | None = None) -> list[LabelIssue]:
     """Answers that look wrong and that nobody has looked at since, the most suspicious first."""
-    seen = {
-        segment_key(one.file, one.start_time, one.end_time)
-        for one in project.log.in_force()
-        if REVIEW in one.more
-    }
-    return [
-        one
-        for one in project.doubted(tell=tell)
-        if segment_key(one.file, one.start_time, one.end_time) not in seen
-    ]
+    seen = {one.key for one in project.log.answers() if REVIEW in one.more}
+    return [one for one in project.doubted(tell=tell) if one.key not in seen]
 
 
 def review(log: LabelLog, said: AnswerRequest) -> LabelEntry:
@@ -283,7 +275,7 @@ class LabelingSession:
         DataError
             When there is none.
         """
-        mine = [one for one in self.project.log.in_force() if one.annotator == annotator]
+        mine = [one for one in self.project.log.answers() if one.annotator == annotator]
         if not mine:
             raise DataError("there is no answer of yours to take back")
         last = mine[-1]
@@ -308,10 +300,7 @@ class LabelingSession:
 
     def groups(self, n_typical: int = TYPICAL_SHOWN) -> list[dict[str, Any]]:
         """Groups that sound alike, the largest first, and what was said of those to listen to."""
-        said: dict[SegmentKey, LabelEntry] = {
-            segment_key(one.file, one.start_time, one.end_time): one
-            for one in self.project.log.in_force()
-        }
+        said: dict[SegmentKey, LabelEntry] = {one.key: one for one in self.project.log.answers()}
         return [
             {
                 "number": found.number,
@@ -366,7 +355,7 @@ class LabelingSession:
         """Labels in the order in which they were first given, so that keys keep their meaning."""
         heard = (
             label
-            for one in self.project.log.in_force()
+            for one in self.project.log.answers()
             if one.presence == POSITIVE
             for label in one.labels
         )
@@ -384,7 +373,7 @@ class LabelingSession:
                 "score": score,
                 "annotator": one.annotator,
             }
-            for one in self.project.log.in_force()
+            for one in self.project.log.answers()
             for label, score in _guess_of(one)
             if one.presence == POSITIVE and label not in one.labels
         ]
@@ -408,10 +397,7 @@ class LabelingSession:
         return next(iter(own or open_ones), None)
 
     def _answered(self) -> set[SegmentKey]:
-        return {
-            segment_key(one.file, one.start_time, one.end_time)
-            for one in self.project.log.in_force()
-        }
+        return {one.key for one in self.project.log.answers()}
 
     @functools.cached_property
     def _ends(self) -> dict[str, float]:
@@ -461,7 +447,7 @@ def _with(last: LabelEntry, mine: Sequence[LabelEntry]) -> list[str]:
 
 
 def _key(one: Suggestion) -> SegmentKey:
-    return segment_key(one.file, one.start_time, one.end_time)
+    return one.key
 
 
 def _guess_of(entry: LabelEntry) -> tuple[tuple[str, float], ...]:
