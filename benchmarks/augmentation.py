@@ -30,7 +30,6 @@ from semisonic.features.augment.frequency import (
     PitchShift,
     ResizedCrop,
     TimeMask,
-    WavePitchShift,
 )
 from semisonic.features.augment.mixing import BetweenClass, Mixup, PairMixing
 from semisonic.features.augment.noise import (
@@ -38,25 +37,20 @@ from semisonic.features.augment.noise import (
     BandGain,
     Gain,
     PinkNoise,
-    WaveBackground,
-    WaveGain,
-    WavePinkNoise,
-    WaveWhiteNoise,
     WhiteNoise,
 )
 from semisonic.features.augment.time import (
+    Speed,
     TimeCrop,
     TimeShift,
     TimeStretch,
-    WaveSpeed,
-    WaveTimeShift,
-    WaveTimeStretch,
 )
 from semisonic.features.logmel import LogMel
 from semisonic.features.options import PRESETS, MelOptions
 from semisonic.models.sound_model import build
 
 MEL = MelOptions()
+SAMPLES = MelOptions(input="wave")
 CLASSES = [*PICZAK_ESC10, "rain", "clock_tick", "crackling_fire"]
 SPECTROGRAM: dict[str, nn.Module] = {
     "time shift": TimeShift(MEL, 60.0),
@@ -80,14 +74,14 @@ PAIRS: dict[str, PairMixing] = {
     "between-class": BetweenClass(MEL),
 }
 WAVES: dict[str, nn.Module] = {
-    "time shift": WaveTimeShift(MEL.sample_rate, 60.0),
-    "gain": WaveGain(MEL.sample_rate, 6.0),
-    "speed": WaveSpeed(MEL.sample_rate, 0.8, 1.25),
-    "stretch": WaveTimeStretch(MEL.sample_rate, 0.8, 1.25),
-    "pitch shift": WavePitchShift(MEL.sample_rate, 3.0),
-    "white noise": WaveWhiteNoise(MEL.sample_rate, 10.0, 20.0),
-    "pink noise": WavePinkNoise(MEL.sample_rate, 10.0, 20.0),
-    "background": WaveBackground(MEL.sample_rate, 10.0, 20.0),
+    "time shift": TimeShift(SAMPLES, 60.0),
+    "gain": Gain(SAMPLES, 6.0),
+    "speed": Speed(SAMPLES, 0.8, 1.25),
+    "stretch": TimeStretch(SAMPLES, 0.8, 1.25),
+    "pitch shift": PitchShift(SAMPLES, 3.0),
+    "white noise": WhiteNoise(SAMPLES, 10.0, 20.0),
+    "pink noise": PinkNoise(SAMPLES, 10.0, 20.0),
+    "background": Background(SAMPLES, 10.0, 20.0),
 }
 
 

@@ -19,12 +19,13 @@ import material
 import measuring
 from measuring import Row
 from semisonic.features.augment.chain import augmenter
-from semisonic.features.augment.frequency import BandMask, TimeMask, WavePitchShift
-from semisonic.features.augment.time import WaveTimeStretch
+from semisonic.features.augment.frequency import BandMask, PitchShift, TimeMask
+from semisonic.features.augment.time import TimeStretch
 from semisonic.features.logmel import LogMel
 from semisonic.features.options import PRESETS, MelOptions
 
 PART, N, MEL = "augmentation", 32, MelOptions()
+SAMPLES = MelOptions(input="wave")
 MASKS, WIDTH_S, BANDS = 2, 0.4, 8
 
 
@@ -75,8 +76,8 @@ def measure(data: Path | None) -> list[Row]:
         against=(),
         limit=copy,
     )
-    stretch = WaveTimeStretch(MEL.sample_rate, 0.8, 1.25)
-    pitch = WavePitchShift(MEL.sample_rate, 3.0)
+    stretch = TimeStretch(SAMPLES, 0.8, 1.25)
+    pitch = PitchShift(SAMPLES, 3.0)
     clips = list(waves.numpy())
     times = measuring.take_turns(
         {

@@ -31,8 +31,8 @@ from semisonic.core.files import read_json, write_json
 from semisonic.core.seeds import generator
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import names
 from semisonic.models.notation import SIMPLE
+from semisonic.models.registry import names
 from semisonic.models.sound_model import SoundModel, build
 
 CLASSES = ("a", "b", "c")
@@ -95,7 +95,7 @@ def tried(name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "m.onnx"
         try:
-            result = export(model, file, speed=False)
+            result = export(model, file)
         except SemisonicError as error:
             return {"exported": False, "error": str(error)}
         session = onnxruntime.InferenceSession(file)

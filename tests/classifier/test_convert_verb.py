@@ -29,10 +29,10 @@ from semisonic.classifier.train import train
 from semisonic.core.errors import OptionError
 from semisonic.core.files import read_json
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
 from semisonic.models.model_file import read_about
 from semisonic.models.networks import efficientat
 from semisonic.models.published import PUBLISHED
+from semisonic.models.registry import create
 
 APART = "not from scratch"
 

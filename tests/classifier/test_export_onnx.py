@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from export_models import ANY_LENGTH, SPEECHLESS, embeddings_of, model_of, scores_of, waves
+from export_models import ANY_LENGTH, embeddings_of, model_of, scores_of, waves
 from tiny_sounds import KINDS, MEL, sound
 
 from semisonic.classifier.classifier import SoundClassifier
@@ -39,7 +39,7 @@ def model() -> SoundModel:
 @pytest.fixture(scope="module")
 def file(model: SoundModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export") / "model.onnx"
-    result = export(model, path, embeddings=True, licence="CC0-1.0", **SPEECHLESS)
+    result = export(model, path, embeddings=True, licence="CC0-1.0")
     assert result.parity is not None
     assert result.parity.scores < 1e-3
     assert result.parity.features is not None
@@ -110,7 +110,7 @@ def test_every_option_of_the_front_end_is_in_the_file(
     tmp_path: Path, changes: dict[str, object]
 ) -> None:
     model = model_of(ANY_LENGTH, replace(MEL, **changes))
-    result = export(model, tmp_path / "m.onnx", **SPEECHLESS)
+    result = export(model, tmp_path / "m.onnx")
     assert result.parity is not None
     assert result.kind == "audio"
     assert result.parity.features is not None
@@ -122,7 +122,7 @@ def test_every_option_of_the_front_end_is_in_the_file(
 
 def test_a_window_too_long_for_the_file_takes_features_and_says_so(tmp_path: Path) -> None:
     model = model_of(ANY_LENGTH, replace(MEL, n_fft=4000))
-    result = export(model, tmp_path / "m.onnx", **SPEECHLESS)
+    result = export(model, tmp_path / "m.onnx")
     assert result.kind == "features"
     assert "window of 4000 samples" in result.summary()
     assert facts(tmp_path / "m.onnx")["input"] == "features"
@@ -137,7 +137,7 @@ def test_a_window_too_long_for_the_file_takes_features_and_says_so(tmp_path: Pat
 
 def test_several_labels_a_sound(tmp_path: Path) -> None:
     model = model_of(ANY_LENGTH, multi_label=True)
-    export(model, tmp_path / "m.onnx", **SPEECHLESS)
+    export(model, tmp_path / "m.onnx")
     x = waves(model.mel)
     exact = scores_of(model, x)
     found = run(tmp_path / "m.onnx", audio=x)["scores"]
@@ -152,7 +152,7 @@ def test_a_file_that_says_something_else_is_an_error_and_not_kept(
 
     monkeypatch.setattr(exportable, "as_stored", lambda wave: 0.8 * wave)
     with pytest.raises(ModelError, match=r"features in dB: found \d\.\d+, expected at most 0\.05"):
-        export(model, tmp_path / "m.onnx", **SPEECHLESS)
+        export(model, tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -164,7 +164,7 @@ def test_the_model_given_is_left_as_it_is(model: SoundModel, file: Path) -> None
 
 
 def test_a_classifier_exports_itself(trained: Path, tmp_path: Path) -> None:
-    result = SoundClassifier.load(trained).export(tmp_path / "m.onnx", **SPEECHLESS)
+    result = SoundClassifier.load(trained).export(tmp_path / "m.onnx")
     assert "one length" in result.fixed
     told = json.loads(facts(tmp_path / "m.onnx")["provenance"])
     assert told["training"]["clips"] > 0

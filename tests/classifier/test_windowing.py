@@ -79,7 +79,8 @@ def test_long_clips_are_cut_and_short_ones_left(tmp_path: Path) -> None:
             {"file": "long.wav", "labels": "b", "start_time": 1.0, "end_time": 3.0},
         ],
     )
-    cut, source, failures = cut_clips(clips, 2.0)
+    found = cut_clips(clips, 2.0)
+    cut, source = found.clips, found.source
     long_row, part_row = clips.ids.index("long.wav"), clips.ids.index("long.wav@1.000-3.000")
     whole = source == long_row
     assert cut.start_time[whole].tolist() == [0.0, 2.0, 3.0]
@@ -89,7 +90,7 @@ def test_long_clips_are_cut_and_short_ones_left(tmp_path: Path) -> None:
     assert cut.labels[int(np.flatnonzero(whole)[0])] == ("a",)
     assert cut.ids[int(np.flatnonzero(source == part_row)[0])] == "long.wav@1.000-3.000"
     assert "short.wav" in cut.ids
-    assert [name for name, _ in failures] == ["text.wav"]
+    assert [name for name, _ in found.failures] == ["text.wav"]
 
 
 def test_a_truncated_file_is_not_passed_off_as_shorter(tmp_path: Path) -> None:
@@ -97,6 +98,6 @@ def test_a_truncated_file_is_not_passed_off_as_shorter(tmp_path: Path) -> None:
     content = (tmp_path / "a.wav").read_bytes()
     (tmp_path / "a.wav").write_bytes(content[: len(content) // 2])
     clips = Clips.from_rows(tmp_path, [{"file": "a.wav"}])
-    cut, _, failures = cut_clips(clips, 1.0)
-    assert not len(cut)
-    assert "truncated" in failures[0][1]
+    found = cut_clips(clips, 1.0)
+    assert not len(found.clips)
+    assert "truncated" in found.failures[0][1]

@@ -15,10 +15,11 @@ import pytest
 from semisonic.cli import main as command_module
 from semisonic.cli.main import DATA_VERBS, VERBS, main
 from semisonic.cli.parser import command_from
-from semisonic.cli.session import Session, Status, table
+from semisonic.cli.session import Session, Status
 from semisonic.core import progress
 from semisonic.core.errors import AudioError, DataError
 from semisonic.core.options import option
+from semisonic.core.text import text_table
 from waiting import LONG
 
 
@@ -173,10 +174,10 @@ def test_help_imports_no_library() -> None:
 
 
 def test_a_table_is_aligned() -> None:
-    assert table(["name", "n"], [["a", 5], ["longer", 12]]) == (
+    assert text_table(["name", "n"], [["a", 5], ["longer", 12]]) == (
         "name     n\na        5\nlonger  12"
     )
-    assert table(["a"], []) == "a"
+    assert text_table(["a"], []) == "a"
 
 
 def test_the_output_may_be_closed_early() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from semisonic.core import progress
 from semisonic.core import progress as forecast
-from semisonic.core.progress import TimeEstimate, rough_duration, size_text
+from semisonic.core.progress import TimeEstimate
+from semisonic.core.text import bytes_text, rough_duration
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_times_and_sizes_as_people_say_them() -> None:
         "2 h 5 min",
         "10 h 0 min",
     ]
-    assert [size_text(n) for n in (6.5e9, 120e6)] == ["6.5 GB", "120 MB"]
+    assert [bytes_text(n) for n in (6.5e9, 120e6)] == ["6.5 GB", "120 MB"]
 
 
 def test_lines_are_shown_only_where_bars_are(capsys: pytest.CaptureFixture[str]) -> None:

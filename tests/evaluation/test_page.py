@@ -40,10 +40,10 @@ TEMPLATES = {
 <p>A difference of -0.5 points</p>
 {{ table("results", caption="All", note="Below.") }}
 {{ table("folded", caption="Open me", fold_above=1) }}
-<div class="figures">
+{% call figures() %}
 {{ figure("one", "One", alt="An empty figure", wide=false) }}
 {{ figure("two", "Two") }}
-</div>
+{% endcall %}
 {% endcall %}
 {% call section("Nothing") %}{{ table("absent") }}{% endcall %}
 {% call section("Results") %}

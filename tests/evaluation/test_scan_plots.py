@@ -9,7 +9,7 @@ import pytest
 
 from semisonic.core.errors import DataError
 from semisonic.evaluation.plots.recordings import histogram, recording_hours
-from semisonic.evaluation.report.blocks import figure_png
+from semisonic.evaluation.report.media import figure_png
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import from_mapping, to_dict
 from semisonic.features.augment.chain import wave_view
 from semisonic.features.augment.mixing import Mixup
-from semisonic.features.augment.time import WaveCrop
+from semisonic.features.augment.time import TimeCrop
 from semisonic.features.frontend import Frontend, make_extractor
 from semisonic.features.options import MelOptions
 
@@ -67,7 +67,7 @@ def test_wrong_shapes_are_refused() -> None:
 def test_a_crop_is_a_part_of_the_clip_that_holds_sound(duration: float, seed: int) -> None:
     x = torch.from_numpy(waves(4, seed))
     x[:, 9000:] = 0.0  # a short sound, padded
-    crop = WaveCrop(8000, duration)
+    crop = TimeCrop(MEL, duration)
     torch.manual_seed(seed)
     parts = crop(x)
     n = round(duration * 8000)
@@ -82,7 +82,7 @@ def test_a_crop_is_a_part_of_the_clip_that_holds_sound(duration: float, seed: in
 
 def test_a_clip_no_longer_than_the_crop_stays() -> None:
     x = torch.from_numpy(waves(2))
-    assert torch.equal(WaveCrop(8000, 9.0)(x), x)
+    assert torch.equal(TimeCrop(MEL, 9.0)(x), x)
 
 
 @pytest.mark.parametrize(("name", "n"), [("none", 20_000), ("weak", 20_000), ("strong", 12_000)])

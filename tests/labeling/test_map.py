@@ -102,7 +102,7 @@ def test_sounds_that_take_too_much_become_links(index: EmbeddingIndex) -> None:
     data = data_of(result.report)
     for source in data["sources"]:  # type: ignore[attr-defined]
         assert (result.report.parent / unquote(source)).is_file()
-    assert "media-src data: &#x27;self&#x27; file:" in result.report.read_text(encoding="utf-8")
+    assert "media-src data: &#39;self&#39; file:" in result.report.read_text(encoding="utf-8")
     silent = run_map(replace(options, sounds="none", output=index.folder / "c"))
     assert data_of(silent.report)["sources"] == []
 

@@ -13,10 +13,6 @@ def test_a_public_name_is_there(name: str) -> None:
     assert name in dir(semisonic)
 
 
-def test_the_list_of_names_is_that_of_the_rooms() -> None:
-    assert set(semisonic.__all__) == {*semisonic._MODULE_OF, "__version__"}
-
-
 def test_another_name_is_an_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'sound_clasifier'"):
         _ = semisonic.sound_clasifier

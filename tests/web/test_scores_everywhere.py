@@ -186,14 +186,14 @@ def by_suggest_without_an_index(case: Case) -> np.ndarray:
 def by_onnx(case: Case) -> np.ndarray:
     onnxruntime = pytest.importorskip("onnxruntime")
     file = case.folder / "model.onnx"
-    export(case.model, file, input="features", speed=False)
+    export(case.model, file, input="features")
     session = onnxruntime.InferenceSession(file)
     return session.run(["scores"], {"features": features_of(case)[None]})[0][0]
 
 
 def by_torch_program(case: Case) -> np.ndarray:
     file = case.folder / "model.pt2"
-    export(case.model, file, to="torch", input="features", speed=False)
+    export(case.model, file, to="torch", input="features")
     program = torch.export.load(file).module()
     return program(torch.from_numpy(features_of(case)[None]))[0][0].numpy()
 

@@ -10,9 +10,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-# Levels of one channel, gathered block by block: memory does not grow with the recording.
-
-
 FULL_SCALE = 0.98
 """Amplitude from which on an extreme may be that of clipping."""
 
@@ -115,9 +112,6 @@ class _FlatTops:
 def decibel(amplitude: float) -> float:
     """20 log10 of an amplitude; minus infinity for zero."""
     return 20.0 * math.log10(amplitude) if amplitude > 0.0 else -math.inf
-
-
-# What a listener would complain about, in plain words.
 
 
 MIN_DURATION = 0.01

@@ -1,4 +1,7 @@
-"""Live sources of sound, block by block: a microphone, raw samples of a pipe, a file played back."""
+"""Live sources of sound, block by block: microphone, raw samples of a pipe, recording played back.
+
+The package ``sounddevice`` is imported when a microphone is used.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,6 @@ from semisonic.audio.read import AudioReader, mix, probe
 from semisonic.audio.resample import check_rate
 from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.options import nearest
-
-# What a live source gives: blocks of sound, and the gaps between them.
-
 
 BLOCK_TIME = 0.02
 """Seconds of a block: a window waits for the block it ends in, so this is part of the latency."""
@@ -101,9 +101,6 @@ class LiveSource(Protocol):
 
 class SourceLost(AudioError):
     """A device that gives no sound any more, and may come back."""
-
-
-# A microphone, through PortAudio. The package ``sounddevice`` is imported when it is used.
 
 
 QUEUE_SECONDS = 10.0
@@ -271,9 +268,6 @@ def _error_text(error: Exception) -> str:
     return str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else "unknown"
 
 
-# Raw samples from standard input, or anything else with a file descriptor.
-
-
 PIPE_FORMATS = {"s16le": "<i2", "f32le": "<f4"}
 """Samples as ffmpeg and arecord name them: 16-bit integers and floats, low byte first."""
 
@@ -353,9 +347,6 @@ class Pipe:
             _log.warning("%s ended within a sample: %d bytes left out", self.name, len(held))
 
 
-# A file, played as though it were heard now.
-
-
 class Playback:
     """A recording whose blocks come when they would be heard.
 
@@ -403,9 +394,6 @@ class Playback:
                     self._sleep(max(0.0, due - captured))
                     captured = due  # also when we are late: the world would not have waited
                 yield LiveBlock(samples, captured)
-
-
-# A source that is asked again when it was lost.
 
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)

@@ -116,11 +116,7 @@ class AudioReader:
         self.path = Path(file)
         self._copy = local_copy(self.path)
         self._is_warned = False
-        try:
-            self._handle = open_recording(self.path, self._copy.path)
-        except BaseException:
-            self._copy.close()
-            raise
+        self._handle = open_recording(self.path, self._copy.path)
         try:
             self.info = self._inspect()
         except BaseException:
@@ -136,7 +132,6 @@ class AudioReader:
     def close(self) -> None:
         """Close the file."""
         self._handle.close()
-        self._copy.close()
 
     def samples(
         self, start_time: float = 0.0, end_time: float | None = None
@@ -320,9 +315,6 @@ def mix(x: NDArray[Any], result: NDArray[np.float32]) -> None:
     for channel in range(1, x.shape[1]):
         result += x[:, channel]
     result *= scale
-
-
-# A recording, or a part of it, as samples at the rate that is wanted.
 
 
 _SMALLEST_BLOCK = 4096

@@ -8,13 +8,11 @@ process are kept, so that the parts of a long recording are not fetched one by o
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
-import shutil
 import tempfile
-import threading
-from collections import OrderedDict
+import weakref
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from semisonic.audio.find import AUDIO_SUFFIXES
 from semisonic.core.errors import AudioError, DataError, OptionError
 
 COPIES = 4
-"""Temporary files that nobody reads any more and that are kept all the same."""
+"""Temporary copies that a process keeps when nobody reads them any more."""
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
 
@@ -106,16 +104,31 @@ def stamp_of(path: Path) -> tuple[int, int]:
 
 
 class LocalCopy:
-    """A file of this machine with a recording's bytes, to be closed when it is read."""
+    """A file of this machine with a recording's bytes: itself, or a temporary copy of a URL.
 
-    def __init__(self, path: Path, url: str | None) -> None:
-        self.path, self._url = path, url
+    A temporary copy is deleted when nobody refers to it any more.
+    """
 
-    def close(self) -> None:
-        """Say that it is read no longer."""
-        if self._url is not None:
-            _store.give_back(self._url)
-            self._url = None
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of_url(cls, url: str) -> LocalCopy:
+        """Fetch what a URL names."""
+        files, place = storage(url)
+        handle, name = tempfile.mkstemp(Path(url).suffix, f"semisonic-{os.getpid()}-")
+        os.close(handle)
+        copy = cls(Path(name))
+        weakref.finalize(copy, copy.path.unlink, missing_ok=True)
+        try:
+            files.get_file(place, name)
+        except Exception as error:
+            reason = "no such file" if isinstance(error, FileNotFoundError) else _reason(error)
+            raise AudioError(url, f"cannot be fetched ({reason})") from error
+        return copy
+
+
+_fetched = lru_cache(maxsize=COPIES)(LocalCopy.of_url)
 
 
 def local_copy(path: Path) -> LocalCopy:
@@ -127,61 +140,7 @@ def local_copy(path: Path) -> LocalCopy:
         When it cannot be fetched.
     """
     url = url_of(path)
-    if url is None:
-        return LocalCopy(path, None)
-    return LocalCopy(_store.take(url), url)
-
-
-class _CopyStore:
-    """The temporary files of this process; several threads may ask."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._paths: OrderedDict[str, Path] = OrderedDict()
-        self._readers: dict[str, int] = {}
-        self._folder: Path | None = None
-
-    def take(self, url: str) -> Path:
-        with self._lock:
-            if url in self._paths:
-                self._readers[url] += 1
-                self._paths.move_to_end(url)
-                return self._paths[url]
-        fetched = self._fetch(url)
-        with self._lock:
-            if url in self._paths:  # another thread was quicker
-                fetched.unlink()
-            else:
-                self._paths[url] = fetched
-            self._readers[url] = self._readers.get(url, 0) + 1
-            return self._paths[url]
-
-    def give_back(self, url: str) -> None:
-        with self._lock:
-            self._readers[url] -= 1
-            idle = [one for one in self._paths if not self._readers[one]]
-            for one in idle[: max(0, len(idle) - COPIES)]:
-                self._paths.pop(one).unlink(missing_ok=True)
-                del self._readers[one]
-
-    def _fetch(self, url: str) -> Path:
-        with self._lock:
-            if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="semisonic-fetched-"))
-                atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
-        handle, name = tempfile.mkstemp(suffix=Path(url).suffix, dir=self._folder)
-        os.close(handle)
-        files, place = storage(url)
-        try:
-            files.get_file(place, name)
-        except Exception as error:
-            os.unlink(name)
-            reason = "no such file" if isinstance(error, FileNotFoundError) else _reason(error)
-            raise AudioError(url, f"cannot be fetched ({reason})") from error
-        return Path(name)
-
-
-_store = _CopyStore()
+    return LocalCopy(path) if url is None else _fetched(url)
 
 
 def storage(url: str) -> tuple[Any, str]:

@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 
 from semisonic.core.errors import OptionError
 
-# Another sampling rate, another length.
-
-
 QUALITY = "HQ"
 
 
@@ -80,9 +77,6 @@ def fit_length(
     result = np.zeros(n_samples, x.dtype)
     result[: len(x)] = x
     return result
-
-
-# Another sampling rate for sound that comes in blocks.
 
 
 class LiveResampler:

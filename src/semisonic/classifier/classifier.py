@@ -27,7 +27,7 @@ from semisonic.classifier.options import DEFAULT_MODEL, PRETRAIN_FIT, TRAIN_FIT
 from semisonic.classifier.predict import UNKNOWN, AnswerRule
 from semisonic.classifier.pretraining import PretrainSettings
 from semisonic.classifier.scoring import ScoredRows
-from semisonic.classifier.sounds import Sounds, as_sounds, embed_sounds, say_of
+from semisonic.classifier.sounds import Sounds, as_sounds, embed_sounds, score_sounds
 from semisonic.classifier.starting_encoder import SYNTH
 from semisonic.classifier.training import TrainSettings
 from semisonic.core.errors import DataError, OptionError
@@ -565,7 +565,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     def _say(self, x: Any, sample_rate: int | None) -> ScoredRows:
         self._check_fitted()
         sounds = self._heard(x, sample_rate)
-        return say_of(self.model_, sounds, device=self.device, workers=self.workers)
+        return score_sounds(self.model_, sounds, device=self.device, workers=self.workers)
 
     def _heard(self, x: Any, sample_rate: int | None) -> Sounds:
         """Sounds to answer for, whose labels are not looked at."""

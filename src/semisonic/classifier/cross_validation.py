@@ -18,9 +18,8 @@ from semisonic.classifier.classifier import SoundClassifier
 from semisonic.classifier.learn import clean_sounds, with_recordings
 from semisonic.classifier.measuring import Measurement, measure
 from semisonic.classifier.sounds import as_sounds
-from semisonic.classifier.tables import plain_table
 from semisonic.core.progress import track
-from semisonic.core.text import Result, percent_text
+from semisonic.core.text import Result, percent_text, text_table
 from semisonic.data.splits import fold_splits
 from semisonic.evaluation.metrics import lwlrap
 
@@ -70,7 +69,7 @@ class CrossValidation(Result):
         ]
         folds = ", ".join(f"{fold}: {percent_text(value)}" for fold, value in self.by_fold.items())
         head = ["measure", "value", f"{100 * m.level:g} % interval"]
-        return f"{plain_table(head, rows)}\n{self.measure} by fold: {folds}"
+        return f"{text_table(head, rows, ruled=True)}\n{self.measure} by fold: {folds}"
 
 
 def cross_validate(

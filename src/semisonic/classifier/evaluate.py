@@ -22,12 +22,11 @@ from semisonic.classifier.run_files import open_run, plain, record_data, recordi
 from semisonic.classifier.scoring import score_clips
 from semisonic.classifier.selection import as_classes_of, in_fold, load_data
 from semisonic.classifier.starting_encoder import PublishedOrigin
-from semisonic.classifier.tables import plain_table
 from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
-from semisonic.core.text import Result, count_text, percent_text
+from semisonic.core.text import Result, count_text, percent_text, text_table
 from semisonic.data.clips import Clips, verified_labels
 from semisonic.data.datasets.load import require_labels
 from semisonic.models.inspection import count_macs, count_parameters
@@ -101,7 +100,7 @@ class EvaluateResult(Result):
             f"{count_text(len(m.clips), 'clip')} of "
             f"{count_text(len(set(m.clips.group.tolist())), 'recording')}, "
             f"{len(m.clips.classes)} classes",
-            plain_table(["measure", "value", f"{100 * m.level:g} % interval"], rows),
+            text_table(["measure", "value", f"{100 * m.level:g} % interval"], rows, ruled=True),
         ]
         if also := m.others:
             said = ", ".join(

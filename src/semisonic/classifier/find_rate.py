@@ -17,7 +17,7 @@ from semisonic.core.files import replacing, write_csv
 from semisonic.core.parallel import open_engine
 from semisonic.core.text import Result
 from semisonic.evaluation.plots.training import rate_sweep
-from semisonic.evaluation.report.blocks import figure_png
+from semisonic.evaluation.report.media import figure_png
 from semisonic.training.rate_sweep import RateSweep
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from semisonic.core.errors import ModelError
 from semisonic.core.files import read_json
 from semisonic.core.options import check, to_dict
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create, names
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.model_file import load, load_encoder, read_about
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.registry import create, names
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.run_folder import machine, versions
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
+from semisonic.core.options import to_dict
 from semisonic.models.model_file import load, load_encoder, published_in, read_about
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.published import PUBLISHED
@@ -68,23 +69,16 @@ def encoder_file(path: str | PathLike[str]) -> Path:
 
 
 def model_key(model: SoundModel) -> str:
-    """A hash of what its scores depend on: network, weights, front end, classes, calibration.
+    """A hash of all that the scores of a model depend on: network, front end, weights, decision.
 
-    Thresholds are no part of it. A model that was written and read again has the same.
-
-    Examples
-    --------
-    >>> from semisonic.features.options import MelOptions
-    >>> from semisonic.models.sound_model import build
-    >>> model = build("(4)3c-2p-gp", MelOptions(n_mels=16), ["dog", "rain"])
-    >>> model_key(model) == model_key(model.with_head(["rain", "dog"]))
-    False
+    Two files that were written from the same model have the same key. All caches of scores and
+    embeddings are known by it.
     """
     return digest(
         model.name,
         model.classes,
         model.multi_label,
-        model.mel,
+        to_dict(model.mel),
         model.decision.key,
         weights_digest(model),
     )

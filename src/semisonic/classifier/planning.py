@@ -45,10 +45,10 @@ from semisonic.classifier.strategy import (
     resolve_auto,
     validation_share,
 )
-from semisonic.classifier.windows import cut_measured
+from semisonic.classifier.windows import cut_clips
 from semisonic.core.options import check, given
 from semisonic.core.parallel import count_workers
-from semisonic.core.progress import rough_duration, size_text
+from semisonic.core.text import bytes_text, rough_duration
 from semisonic.data.clips import Clips, join
 from semisonic.data.sample_store import SAMPLE_BYTES
 from semisonic.features.options import MelOptions
@@ -182,7 +182,7 @@ class TrainPlan:
         return [
             f"method: {self.because}",
             *(f"  {i}. {text}: {_about(s)}" for i, (text, s) in enumerate(self.stages, 1)),
-            f"all of it: {_about(whole)} where nothing is done yet, and about {size_text(self.n_bytes)} "
+            f"all of it: {_about(whole)} where nothing is done yet, and about {bytes_text(self.n_bytes)} "
             f"in '{self.cache}', which may be deleted afterwards",
         ]
 
@@ -215,7 +215,7 @@ def plan_of(
     name, mel = network_of(options.model, options.mel, start)
     cache = cache_in(options.cache, options.output)
     table = clips[chosen.used] if pool is None else join(clips[chosen.used], pool, clips.name)
-    cut = cut_measured(table, mel.duration, None, workers=options.workers, cache=None)
+    cut = cut_clips(table, mel.duration, None, workers=options.workers, cache=None)
     cores = count_workers(options.workers)
     stages: list[tuple[str, float]] = []
     n_bytes = cut.seconds * mel.sample_rate * SAMPLE_BYTES
@@ -241,7 +241,7 @@ def plan_of(
             stages.append(
                 (
                     f"made-up sounds: make {n:,}, train the encoder for {SYNTHETIC_FIT.steps:,} "
-                    f"steps (once for all runs; takes {size_text(meanwhile)} of disk meanwhile)",
+                    f"steps (once for all runs; takes {bytes_text(meanwhile)} of disk meanwhile)",
                     MAKING * n * sounds.duration / cores
                     + SYNTHETIC_FIT.steps * SYNTHETIC_FIT.batch_size * per_clip,
                 )

@@ -17,14 +17,13 @@ from semisonic.audio.remote import stamp_of, url_of
 from semisonic.classifier.model_file import model_key, open_model
 from semisonic.classifier.options import PredictOptions
 from semisonic.classifier.prepare import Failures
-from semisonic.classifier.scoring import BATCH_SIZE, ClipScores, WindowScoring, score_clips
+from semisonic.classifier.scoring import BATCH_SIZE, BlockEnds, ClipScores, score_clips
 from semisonic.classifier.selection import gather
-from semisonic.classifier.tables import plain_table
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import csv_line, digest, unguarded
 from semisonic.core.options import check
 from semisonic.core.progress import track
-from semisonic.core.text import Result, count_text
+from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.cache import Journal
 from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_file, writing
@@ -238,7 +237,7 @@ class PredictResult(Result):
             [r.file, f"{r.start_time:.2f}", f"{r.end_time:.2f}", *r.shown()] for r in self.rows
         ]
         headers = ["file", "start s", "end s", "best", *["next"] * (top - 1)]
-        lines = [plain_table(headers, cells)] if cells else []
+        lines = [text_table(headers, cells, ruled=True)] if cells else []
         if self.n_rows > len(self.rows):
             lines.append(f"... and {count_text(self.n_rows - len(self.rows), 'row')} more")
         if self.output is not None:
@@ -418,7 +417,7 @@ class _Journal:
         known = {record[1]: record[2:] for record in self._journal.records() if record[0] == key}
         self._answers: list[_JournalRow] = []
         self.first = 0
-        blocks = WindowScoring()
+        blocks = BlockEnds()
         for row in range(len(clips) if known else 0):
             found = known.get(self._identity(row))
             if found is None:

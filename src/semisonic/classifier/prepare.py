@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from semisonic.audio.checks import problems
 from semisonic.classifier.scoring import mean_by
-from semisonic.classifier.windows import CutWindows, cut_measured, cut_stream, features_of_wave
+from semisonic.classifier.windows import CutWindows, cut_clips, cut_stream, features_of_wave
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
-from semisonic.core.progress import say, size_text
-from semisonic.core.text import count_text
+from semisonic.core.progress import say
+from semisonic.core.text import bytes_text, count_text
 from semisonic.data.batches import OnTheFlyFeatures
 from semisonic.data.cache import disk_usage, need_disk_space
 from semisonic.data.clips import Clips
@@ -222,7 +222,7 @@ def prepare(
     twice = clips.standing_twice()
     if twice:
         raise DataError(f"'{clips.name}': the clip {twice} stands twice; leave one of them out")
-    cut_up = cut_measured(clips, mel.duration, hop, rest=rest, workers=workers, cache=cache)
+    cut_up = cut_clips(clips, mel.duration, hop, rest=rest, workers=workers, cache=cache)
     windows, source, failures = cut_up.clips, cut_up.source, cut_up.failures
     place = digest(clips.root.resolve(), clips.name)
     cut = "" if hop is None and rest else f"-{digest(mel.duration, hop, rest)}"
@@ -280,9 +280,9 @@ def _check_room(cut: CutWindows, mel: FrontOptions, samples: Path, features: Pat
     n_features = 0 if features is None else len(cut.clips) * 2 * int(np.prod(mel.shape))
     folders = [samples] if features is None else [samples, features]
     missing = n_samples + n_features - disk_usage(folders)
-    what = f"samples ({size_text(n_samples)})"
+    what = f"samples ({bytes_text(n_samples)})"
     if features is not None:
-        what += f" and features ({size_text(n_features)})"
+        what += f" and features ({bytes_text(n_features)})"
     what += f" of {len(cut.clips):,} clips"
     need_disk_space(samples, max(missing, 0), what)
     if missing >= WORTH_SAYING:

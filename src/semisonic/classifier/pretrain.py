@@ -42,12 +42,11 @@ from semisonic.classifier.starting_encoder import (
     with_start,
 )
 from semisonic.classifier.strategy import check_network, network_of
-from semisonic.classifier.tables import plain_table
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import check
 from semisonic.core.parallel import open_engine
 from semisonic.core.seeds import generator
-from semisonic.core.text import Result, count_text
+from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import COPIES
 from semisonic.learning.contrastive import EmbeddingSpread
@@ -101,9 +100,10 @@ class PretrainResult(Result):
             f"{o.fit.best_epoch}, {o.seconds:.0f} s, {o.fit.precision}",
             _held_out_line(o),
             _spread_line(o.spread),
-            plain_table(
+            text_table(
                 ["layer", "units", "never active"],
                 [[d.layer, d.n_units, d.n_dead] for d in o.dead_units],
+                ruled=True,
             ),
         ]
         lines += self.notes

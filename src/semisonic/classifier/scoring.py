@@ -1,9 +1,13 @@
-"""From features to scores: rows of a table of features, and clips of any length."""
+"""From features to scores, and from recordings to the scores of their windows.
+
+The one way of ``predict``, ``evaluate``, ``calibrate`` and the classifier in Python. Scores come
+from :meth:`semisonic.models.sound_model.SoundModel.score`, whose module is also what ``export``
+writes.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from semisonic.classifier.windows import Done, Item, Windows, stream_windows
+from semisonic.classifier.windows import Done, Item, Windows, stream_windows, windows_of_waves
 from semisonic.core.errors import OptionError
 from semisonic.core.options import nearest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for, in_order
@@ -22,9 +26,6 @@ from semisonic.data.batches import batches
 from semisonic.data.clips import Clips
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
-
-# Features to scores and embeddings, in batches, in order.
-
 
 BATCH_SIZE = 64
 """Clips scored at once unless a caller says otherwise."""
@@ -281,9 +282,6 @@ def _over_batches(
     return np.concatenate(parts)
 
 
-# Scores of recordings of any length, clip by clip, in the order of the table.
-
-
 WORTH_PROCESSES = 5000
 """Clips from which on processes score them sooner than threads."""
 
@@ -292,7 +290,7 @@ BLOCK_CLIPS, BLOCK_WINDOWS = 64, 1024
 that makes so many windows."""
 
 
-class WindowScoring:
+class BlockEnds:
     """Where the blocks of a table end.
 
     No batch goes beyond the end of a block, so scores that begin with one are the same to the last
@@ -344,23 +342,19 @@ class ClipScores:
 
     @property
     def is_silent(self) -> bool:
-        """Whether there is nothing to hear in any window."""
+        """Whether every window is silent."""
         return bool(self.silent.all())
 
     @property
     def mean(self) -> Table:
-        """Mean over the windows with something to hear, shape (n_classes,)."""
-        mean: Table = self.windows[self._counting].mean(axis=0)
+        """Mean over the windows that are not silent, shape (n_classes,)."""
+        mean: Table = self.windows[audible_windows(self.silent)].mean(axis=0)
         return mean
 
     @property
     def mean_known(self) -> float:
         """The same mean of ``known``: the clip is unknown below 0.5."""
-        return float(self.known[self._counting].mean())
-
-    @property
-    def _counting(self) -> NDArray[np.bool_]:
-        return audible_windows(self.silent)
+        return float(self.known[audible_windows(self.silent)].mean())
 
 
 def score_clips(
@@ -384,6 +378,7 @@ def score_clips(
         Seconds between windows; the model's clip length by default.
     batch_size : int
         Windows scored at once, of several clips together.
+    device : str or torch.device
     workers : int, optional
         Threads that decode, or processes where there is much to score; by default one for each
         processor.
@@ -395,8 +390,7 @@ def score_clips(
     ClipScores
         One for each row, in order; a clip that cannot be read has a reason and no scores.
     """
-    work = _ScoringJob(model, hop, batch_size, choose_device(device), False)
-    return _scored(work, clips, workers, first)
+    return _score_clips(_ClipScorer(model, hop, batch_size, device), clips, workers, first)
 
 
 def embed_clips(
@@ -409,115 +403,129 @@ def embed_clips(
     workers: int | None = None,
 ) -> Iterator[ClipScores]:
     """As :func:`score_clips`, with embeddings (what the last layer sees) for scores."""
-    work = _ScoringJob(model, hop, batch_size, choose_device(device), True)
-    return _scored(work, clips, workers, 0)
+    return _score_clips(_ClipScorer(model, hop, batch_size, device, True), clips, workers, 0)
 
 
-@dataclass(frozen=True)
-class _ScoringJob:
-    """How clips are scored, or embedded."""
+def score_waves(
+    model: SoundModel,
+    waves: Sequence[NDArray[np.float32]],
+    *,
+    device: str | torch.device = "cpu",
+    embed: bool = False,
+) -> Iterator[ClipScores]:
+    """As :func:`score_clips`, or with ``embed`` as :func:`embed_clips`, for samples in memory.
 
-    model: SoundModel
-    hop: float | None
-    batch_size: int
-    place: torch.device
-    embed: bool
+    Parameters
+    ----------
+    model : SoundModel
+        Moved to ``device``.
+    waves : sequence of ndarray of float32, each shape (n_samples,)
+        At the model's sample rate, of any length.
+    """
+    scorer = _ClipScorer(model, None, BATCH_SIZE, device, embed)
+    return scorer.score(windows_of_waves(waves, model.mel), 0)
+
+
+class _Scored(NamedTuple):
+    """Some windows of a clip with their scores, and without their features."""
+
+    row: int
+    times: Table
+    silent: NDArray[np.bool_]
+    values: Table
+    known: Table
+
+
+class _ClipScorer:
+    """What clips are scored, or embedded, by."""
+
+    def __init__(
+        self,
+        model: SoundModel,
+        hop: float | None,
+        batch_size: int,
+        device: str | torch.device,
+        embed: bool = False,
+    ) -> None:
+        self.model, self.hop, self.batch_size, self.embed = model, hop, batch_size, embed
+        self.device = choose_device(device)
 
     def __call__(self, part: tuple[Clips, int]) -> list[ClipScores]:
         """All scores of a part of a table that begins with this row, in one thread."""
         clips, first = part
-        return list(_in_batches(self, clips, 1, first))
+        return list(self.score_files(clips, 1, first))
+
+    def score_files(self, clips: Clips, workers: int | None, first: int) -> Iterator[ClipScores]:
+        """Scores of a part of a table, whose first row is ``first``."""
+        windows = stream_windows(clips, self.model.mel, hop=self.hop, workers=workers)
+        return self.score(windows, first)
+
+    def score(self, items: Iterable[Item], first: int) -> Iterator[ClipScores]:
+        """Scores of the clips that windows and ends of clips come from, in order."""
+        move_to_device(self.model, self.device)
+        parts: list[_Scored] = []  # of clips that have not ended
+        for batch in _batches_of(items, self.batch_size, first):
+            windows = [item for item in batch if isinstance(item, Windows)]
+            parts += [
+                _Scored(one.row, one.times, one.is_silent, values, known)
+                for one, values, known in zip(windows, *self._values(windows), strict=True)
+            ]
+            for end in (item for item in batch if isinstance(item, Done)):
+                n = next((i for i, one in enumerate(parts) if one.row != end.row), len(parts))
+                yield self._clip(parts[:n], first + end.row, end.reason)
+                del parts[:n]
+
+    def _values(self, windows: list[Windows]) -> tuple[list[Table], list[Table]]:
+        """Scores or embeddings, and how known, of each item's windows."""
+        if not windows:
+            return [], []
+        features = np.concatenate([one.features for one in windows])
+        ends = np.cumsum([len(one.times) for one in windows])[:-1]
+        rows = features, np.arange(len(features)), self.batch_size, self.device
+        if self.embed:
+            values, known = embed_rows(self.model, *rows), np.zeros(0)
+        else:
+            values, known = predict_rows(self.model, *rows)
+        return np.split(values, ends), np.split(known, ends)
+
+    def _clip(self, parts: list[_Scored], row: int, reason: str) -> ClipScores:
+        n = sum(len(part.times) for part in parts)
+        if reason or not parts:
+            nothing = np.zeros((0, 2)), np.zeros((0, len(self.model.classes)))
+            return ClipScores(row, *nothing, reason, n_windows=n)
+        return ClipScores(
+            row,
+            np.concatenate([part.times for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            known=np.concatenate([part.known for part in parts]),
+            n_windows=n,
+            silent=np.concatenate([part.silent for part in parts]),
+        )
 
 
-def _scored(
-    work: _ScoringJob, clips: Clips, workers: int | None, first: int
+def _score_clips(
+    scorer: _ClipScorer, clips: Clips, workers: int | None, first: int
 ) -> Iterator[ClipScores]:
+    """By threads of this process or, where there is much to do, by processes."""
     engine: Engine = LOCAL_ENGINE
-    if work.place.type == "cpu":
+    if scorer.device.type == "cpu":
         engine = engine_for(engine, len(clips) - first, WORTH_PROCESSES, workers)
     if engine.in_threads:
-        return _in_batches(work, clips[first:], workers, first)
-    return _apart(engine, work, clips, workers, first)
-
-
-def _apart(
-    engine: Engine, work: _ScoringJob, clips: Clips, workers: int | None, first: int
-) -> Iterator[ClipScores]:
+        yield from scorer.score_files(clips[first:], workers, first)
+        return
     starts = [first, *range(first - first % BLOCK_CLIPS + BLOCK_CLIPS, len(clips), BLOCK_CLIPS)]
     ends = [*starts[1:], len(clips)]
     parts = ((clips[a:b], a) for a, b in zip(starts, ends, strict=True))
-    with engine.calls(partial(partial, work), workers=workers) as calls:
+    with engine.calls(partial(partial, scorer), workers=workers) as calls:
         for found in in_order(calls, parts):
             yield from found
 
 
-@dataclass
-class _OpenClip:
-    """A clip whose windows are still coming or still to be scored."""
-
-    row: int
-    times: list[Table] = field(default_factory=list)
-    results: list[Table] = field(default_factory=list)
-    known: list[Table] = field(default_factory=list)
-    silent: list[NDArray[np.bool_]] = field(default_factory=list)
-    reason: str = ""
-    is_complete: bool = False
-
-    def closed(self, width: int) -> ClipScores:
-        n = sum(map(len, self.times))
-        if self.reason or not self.results:
-            nothing = np.zeros((0, 2)), np.zeros((0, width))
-            return ClipScores(self.row, *nothing, self.reason, n_windows=n)
-        return ClipScores(
-            self.row,
-            np.concatenate(self.times),
-            np.concatenate(self.results),
-            known=np.concatenate(self.known),
-            n_windows=n,
-            silent=np.concatenate(self.silent),
-        )
-
-
-def _in_batches(
-    work: _ScoringJob, clips: Clips, workers: int | None, first: int
-) -> Iterator[ClipScores]:
-    """Scores of a part of a table, whose first row is ``first``."""
-    model, place, batch_size = work.model, work.place, work.batch_size
-    move_to_device(model, place)
-    items = stream_windows(clips, model.mel, hop=work.hop, workers=workers)
-    opened: deque[_OpenClip] = deque()
-    for batch in _grouped(items, batch_size, first):
-        parts = [item for item in batch if isinstance(item, Windows)]
-        results: list[tuple[Table, Table]] = []
-        if parts:
-            features = np.concatenate([part.features for part in parts])
-            rows, ends = np.arange(len(features)), np.cumsum([len(part.times) for part in parts])
-            if work.embed:
-                found, known = embed_rows(model, features, rows, batch_size, place), np.zeros(0)
-            else:
-                found, known = predict_rows(model, features, rows, batch_size, place)
-            results = list(zip(np.split(found, ends[:-1]), np.split(known, ends[:-1]), strict=True))
-        waiting = iter(results)
-        for item in batch:
-            if not opened or opened[-1].row != first + item.row:
-                opened.append(_OpenClip(first + item.row))
-            if isinstance(item, Done):
-                opened[-1].reason, opened[-1].is_complete = item.reason, True
-            else:
-                opened[-1].times.append(item.times)
-                opened[-1].silent.append(item.is_silent)
-                result, known = next(waiting)
-                opened[-1].results.append(result)
-                opened[-1].known.append(known)
-        while opened and opened[0].is_complete:
-            yield opened.popleft().closed(len(model.classes))
-
-
-def _grouped(items: Iterable[Item], n_windows: int, first: int) -> Iterator[list[Item]]:
+def _batches_of(items: Iterable[Item], n_windows: int, first: int) -> Iterator[list[Item]]:
     """Items until there are so many windows or a block ends, again and again."""
     group: list[Item] = []
     count = of_clip = 0
-    blocks = WindowScoring()
+    blocks = BlockEnds()
     for item in items:
         group.append(item)
         is_end = False

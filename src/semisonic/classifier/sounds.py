@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,8 @@ from semisonic.classifier.scoring import (
     ClipScores,
     ScoredRows,
     embed_clips,
-    embed_rows,
-    move_to_device,
-    predict_rows,
     score_clips,
+    score_waves,
 )
 from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips, join
@@ -29,13 +27,9 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.data.tables import FILE, find_columns, normalise
 from semisonic.features.options import MelOptions
 from semisonic.models.sound_model import SoundModel
-from semisonic.training.devices import choose_device
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# What people have at hand in Python, as one thing: tables, paths, frames, arrays.
-
 
 Wave = NDArray[np.float32]
 MAX_CHANNELS = 8
@@ -315,65 +309,56 @@ def _table(files: list[str], name: str) -> Clips:
     )
 
 
-# Scores and embeddings of sounds, from files or from memory, a row each.
-
-
-def say_of(
+def score_sounds(
     model: SoundModel, sounds: Sounds, *, device: str = "cpu", workers: int | None = None
 ) -> ScoredRows:
-    """Scores, shape (n, n_classes), and how known each sound is: means over windows.
+    """Scores of sounds, from files or from memory: means over their windows.
+
+    Parameters
+    ----------
+    model : SoundModel
+        Moved to ``device``.
+    sounds : Sounds
+    device : str
+    workers : int, optional
+        Threads that decode.
+
+    Returns
+    -------
+    ScoredRows
+        A row for each sound, in order.
 
     Raises
     ------
     DataError
-        When a sound cannot be read.
+        When there is no sound, or one cannot be read.
     """
-    _check(sounds)
-    if sounds.waves is not None:
-        prepared, rows, place = _waves(model, sounds, device)
-        said = predict_rows(model, prepared.features, rows, device=place)
-        known = prepared.per_clip(said.known[:, None], rows)[0][:, 0]
-        return ScoredRows(prepared.per_clip(said.scores, rows)[0], known)
-    clips = list(_read(score_clips(model, sounds.clips, device=device, workers=workers), sounds))
-    known = np.array([clip.mean_known for clip in clips])
-    return ScoredRows(np.stack([clip.mean for clip in clips]), known)
+    clips = _clip_scores(model, sounds, device, workers, embed=False)
+    return ScoredRows(
+        np.stack([clip.mean for clip in clips]), np.array([clip.mean_known for clip in clips])
+    )
 
 
 def embed_sounds(
     model: SoundModel, sounds: Sounds, *, device: str = "cpu", workers: int | None = None
 ) -> NDArray[np.float64]:
-    """Embeddings, shape (n, dim): means over windows.
-
-    Raises
-    ------
-    DataError
-        When a sound cannot be read.
-    """
-    _check(sounds)
-    if sounds.waves is not None:
-        prepared, rows, place = _waves(model, sounds, device)
-        return prepared.per_clip(embed_rows(model, prepared.features, rows, device=place), rows)[0]
-    clips = _read(embed_clips(model, sounds.clips, device=device, workers=workers), sounds)
+    """As :func:`score_sounds`: embeddings of sounds, shape (n, dim)."""
+    clips = _clip_scores(model, sounds, device, workers, embed=True)
     return np.stack([clip.mean for clip in clips])
 
 
-def _check(sounds: Sounds) -> None:
+def _clip_scores(
+    model: SoundModel, sounds: Sounds, device: str, workers: int | None, *, embed: bool
+) -> list[ClipScores]:
     if not len(sounds):
         raise DataError("found no sounds, expected at least one")
-
-
-def _read(clips: Iterable[ClipScores], sounds: Sounds) -> Iterator[ClipScores]:
-    for clip in clips:
+    if sounds.waves is not None:
+        waves = sounds.at_rate(model.mel.sample_rate).waves or ()
+        return list(score_waves(model, waves, device=device, embed=embed))
+    clips = []
+    score = embed_clips if embed else score_clips
+    for clip in score(model, sounds.clips, device=device, workers=workers):
         if clip.reason:
             raise DataError(f"{sounds.clips.ids[clip.row]}: {clip.reason}")
-        yield clip
-
-
-def _waves(
-    model: SoundModel, sounds: Sounds, device: str
-) -> tuple[Prepared, NDArray[np.int64], torch.device]:
-    waves = sounds.at_rate(model.mel.sample_rate).waves or ()
-    prepared = prepare_waves(sounds.clips, waves, model.mel)
-    place = choose_device(device)
-    move_to_device(model, place)
-    return prepared, np.arange(len(prepared)), place
+        clips.append(clip)
+    return clips

@@ -23,8 +23,8 @@ from semisonic.core.errors import OptionError
 from semisonic.core.files import content_hash, digest
 from semisonic.core.locks import exclusive
 from semisonic.core.options import check
-from semisonic.core.text import Result
-from semisonic.core.user_cache import cache_part, disk_size, in_megabytes, user_cache
+from semisonic.core.text import Result, bytes_text
+from semisonic.core.user_cache import cache_part, disk_size, user_cache
 from semisonic.data.options import SynthOptions
 from semisonic.data.outputs import check_file
 from semisonic.data.synth.dataset import load_synth, make_synth
@@ -154,7 +154,7 @@ def synthetic_file(
             _log.info(
                 "kept for all runs: %s, %s (see 'semisonic cache')",
                 file,
-                in_megabytes(disk_size(file)),
+                bytes_text(disk_size(file)),
             )
     return file
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.audio.read import read
 from semisonic.classifier.out_of_fold import Judge, network_judge, out_of_fold, statistics_judge
 from semisonic.classifier.prepare import Failures, Prepared
 from semisonic.classifier.run_files import (
@@ -26,16 +25,21 @@ from semisonic.classifier.run_files import (
 from semisonic.classifier.selection import load_data, targets_of
 from semisonic.classifier.training import TrainSettings
 from semisonic.classifier.use_options import STATISTICS, SuspectsOptions
-from semisonic.core.errors import AudioError, DataError
+from semisonic.core.errors import DataError
 from semisonic.core.files import digest, write_csv
 from semisonic.core.options import check
-from semisonic.core.text import Result, duration_text, percent_text
+from semisonic.core.text import Result, percent_text
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.evaluation.label_errors import Suspects, find_suspects, find_suspects_multi
-from semisonic.evaluation.report.blocks import Player
-from semisonic.evaluation.report.page import Number, Page
-from semisonic.models.catalogue import create
+from semisonic.evaluation.report.document import (
+    Number,
+    Player,
+    Report,
+    Verdict,
+    clip_player,
+)
+from semisonic.models.registry import create
 from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -106,9 +110,9 @@ class SuspectsResult(Result):
         if self.clips.is_multi_label or self.agreement >= LOW_AGREEMENT:
             return ""
         return (
-            f"The judge agrees with only {percent_text(self.agreement)} of the labels. Many suspects "
-            "will be its own mistakes: try another model, more recordings, or read the list from "
-            "the top and stop where the labels are right."
+            f"The judge agrees with only {percent_text(self.agreement)} of the labels. Many "
+            "suspects will be its own mistakes: try another model, more recordings, or read the "
+            "list from the top and stop where the labels are right."
         )
 
     def label(self, row: int) -> str:
@@ -158,7 +162,8 @@ class SuspectsResult(Result):
         ]
         lines += [
             f"  {self.clips.ids[row]}: {self.label(row)}, sounds like "
-            f"{self.suggestion(row) or 'none of the classes'} ({percent_text(self.support(row), 0)})"
+            f"{self.suggestion(row) or 'none of the classes'} "
+            f"({percent_text(self.support(row), 0)})"
             for row in self.listed[:SHOWN].tolist()
         ]
         if len(self.listed) > SHOWN:
@@ -175,102 +180,108 @@ class SuspectsResult(Result):
 # The report of ``suspects``: what looks wrong, to be listened to.
 
 
-_LONGEST = 10.0  # seconds of a suspect that are read
 _MOST_ROWS = 200  # of the table in the page; the CSV has all
-_OPEN_ROWS = 20
 
 
 def write_suspects_page(
     folder: Path, result: SuspectsResult, options: SuspectsOptions, seconds: float
 ) -> Path:
     """Write ``report.html`` with its tables into a run folder."""
-    clips = result.clips
-    page = Page(
+    clips, found = result.clips, result.found
+    n, n_found = len(clips), len(found.suspects)
+    what = "answers" if clips.is_multi_label else "labels"
+    shown = result.listed[:_MOST_ROWS].tolist()
+    report = Report(
+        "suspects.j2",
         f"Labels of {clips.name} that look wrong",
-        f"{len(clips)} clips, {len(clips.classes)} classes",
+        f"{n} clips, {len(clips.classes)} classes",
+        result=result,
+        options=options,
+        seconds=seconds,
+        n_listed=len(shown),
+        n_all=len(result.listed),
+        n_cut=len(result.listed) > len(shown),
+        judge="a linear model and a forest of trees on statistics of spectrograms"
+        if options.model == STATISTICS
+        else f"the network '{options.model}'",
     )
-    _top(page, result)
-    _players(page, result, options)
-    _classes(page, result)
-    _pairs(page, result)
-    _list(page, result)
-    _method(page, result, options, seconds)
-    return page.write(folder)
-
-
-def _top(page: Page, result: SuspectsResult) -> None:
-    n_found, n = len(result.found.suspects), len(result.clips)
-    what = "answers" if result.clips.is_multi_label else "labels"
-    page.verdict(
+    report.verdict = Verdict(
         f"{n_found} of {n} clips look wrongly labelled"
         if n_found
         else f"None of {n} clips looks wrongly labelled",
         "A suspect is a question, not an error: the judge has mistakes of its own. Listen before "
         "you change a label.",
     )
-    page.numbers(
-        [
-            Number(str(n_found), "suspects", percent_text(n_found / n) + " of the clips"),
-            Number(
-                percent_text(result.wrong_share),
-                f"estimated wrong {what}",
-                "the judge's own mistakes included",
-            ),
-            Number(percent_text(result.agreement), f"{what} the judge agrees with", "out of fold"),
-        ]
-    )
+    report.numbers = [
+        Number(str(n_found), "suspects", percent_text(n_found / n) + " of the clips"),
+        Number(
+            percent_text(result.wrong_share),
+            f"estimated wrong {what}",
+            "the judge's own mistakes included",
+        ),
+        Number(percent_text(result.agreement), f"{what} the judge agrees with", "out of fold"),
+    ]
     if result.caution:
-        page.warning(result.caution)
-    page.notes(result.notes)
+        report.warnings.append(result.caution)
     if result.failures:
-        page.warning(f"{len(result.failures)} clips could not be read; bad_files.csv lists them.")
-    page.data = {
+        n_bad = len(result.failures)
+        report.warnings.append(f"{n_bad} clips could not be read; bad_files.csv lists them.")
+    report.data = {
         "n_suspects": n_found,
         "wrong_share": result.wrong_share,
         "agreement": result.agreement,
-        "joints": [{"counts": j.counts, "thresholds": j.thresholds} for j in result.found.joints],
+        "joints": [{"counts": j.counts, "thresholds": j.thresholds} for j in found.joints],
     }
+    report.players("suspects", _sounds(result, options))
+    _add_classes(report, result)
+    if not clips.is_multi_label:
+        counts = Counter((result.label(row), result.suggestion(row)) for row in found.suspects)
+        report.table(
+            "pairs",
+            ["label", "sounds like", "clips"],
+            [(label, other, k) for (label, other), k in counts.most_common(12)],
+        )
+    ids = clips.ids
+    report.table(
+        "suspects",
+        ["rank", "clip", "label", "sounds like", "score of the label", "score of the other"],
+        [
+            (
+                rank,
+                ids[row],
+                result.label(row),
+                result.suggestion(row),
+                float(found.quality[row]),
+                result.support(row),
+            )
+            for rank, row in enumerate(shown, start=1)
+        ],
+    )
+    return report.write(folder)
 
 
-def _players(page: Page, result: SuspectsResult, options: SuspectsOptions) -> None:
-    players = list(_sounds(result, options))
-    if not players:
-        return
-    page.section("Listen")
-    page.text("The most suspicious first: what the label says, and what it sounds like.")
-    page.players(players)
-
-
-def _sounds(result: SuspectsResult, options: SuspectsOptions) -> Iterator[Player]:
+def _sounds(result: SuspectsResult, options: SuspectsOptions) -> Iterator[Player | None]:
     clips = result.clips
     ids, paths = clips.ids, clips.paths
     for rank, row in enumerate(result.listed[: options.players].tolist(), start=1):
-        start, end = float(clips.start_time[row]), float(clips.end_time[row])
-        try:
-            samples, rate = read(
-                paths[row],
-                sample_rate=options.mel.sample_rate,
-                start_time=start,
-                end_time=None if np.isnan(end) else min(end, start + _LONGEST),
-            )
-        except AudioError:
-            continue
         said = result.suggestion(row) or "none of the classes"
-        yield Player(
-            samples,
-            rate,
+        yield clip_player(
+            paths[row],
+            float(clips.start_time[row]),
+            float(clips.end_time[row]),
             result.label(row),
             f"sounds like {said}, {percent_text(result.support(row), 0)} sure",
             f"{rank}. {ids[row]}, score of its label {result.found.quality[row]:.2f}",
+            sample_rate=options.mel.sample_rate,
         )
 
 
-def _classes(page: Page, result: SuspectsResult) -> None:
-    page.section("Classes")
+def _add_classes(report: Report, result: SuspectsResult) -> None:
     clips, found = result.clips, result.found
     if clips.is_multi_label:
         given, said = clips.targets() > 0, np.asarray(found.suggested, np.bool_)
-        page.table(
+        report.table(
+            "classes",
             ["class", "clips", "perhaps not heard", "perhaps forgotten"],
             [
                 (
@@ -281,11 +292,11 @@ def _classes(page: Page, result: SuspectsResult) -> None:
                 )
                 for k, name in enumerate(clips.classes)
             ],
-            name="classes",
         )
         return
     target, right = clips.target(), np.diag(found.joints[0].true_given_label)
-    page.table(
+    report.table(
+        "classes",
         ["class", "clips", "suspects", "estimated wrong"],
         [
             (
@@ -296,83 +307,8 @@ def _classes(page: Page, result: SuspectsResult) -> None:
             )
             for k, name in enumerate(clips.classes)
         ],
-        name="classes",
         formats={"estimated wrong": percent_text},
     )
-
-
-def _pairs(page: Page, result: SuspectsResult) -> None:
-    rows = result.found.suspects.tolist()
-    if result.clips.is_multi_label or not rows:
-        return
-    counts = Counter((result.label(row), result.suggestion(row)) for row in rows)
-    page.section("What may be taken for what")
-    page.table(
-        ["label", "sounds like", "clips"],
-        [(label, other, n) for (label, other), n in counts.most_common(12)],
-        name="pairs",
-    )
-
-
-def _list(page: Page, result: SuspectsResult) -> None:
-    rows = result.listed[:_MOST_ROWS].tolist()
-    if not rows:
-        return
-    page.section("The list")
-    ids = result.clips.ids
-    cut = len(result.listed) > _MOST_ROWS
-    page.table(
-        ["rank", "clip", "label", "sounds like", "score of the label", "score of the other"],
-        [
-            (
-                rank,
-                ids[row],
-                result.label(row),
-                result.suggestion(row),
-                float(result.found.quality[row]),
-                result.support(row),
-            )
-            for rank, row in enumerate(rows, start=1)
-        ],
-        name="suspects",
-        caption=f"{len(rows)} of {len(result.listed)} clips" if cut else f"{len(rows)} clips",
-        note="suspects.csv has all of them." if cut else "",
-        folded=len(rows) > _OPEN_ROWS,
-    )
-
-
-def _method(page: Page, result: SuspectsResult, options: SuspectsOptions, seconds: float) -> None:
-    page.section("How they were found")
-    judge = (
-        "a linear model and a forest of trees on statistics of spectrograms"
-        if options.model == STATISTICS
-        else f"the network '{options.model}'"
-    )
-    page.notes(
-        [
-            f"The clips were divided by recording into {result.n_folds} parts. Each part was "
-            f"judged by {judge} that learned from the other parts only.",
-            "A clip surely is a class when its score reaches the mean score of the clips with "
-            "that label. Counting labels against sure classes estimates how many are wrong "
-            "(confident learning, Northcutt and others, 2021).",
-            "Clips of one recording can stand in several parts where the data set does not tell "
-            "recordings apart; a wrong label that they share is then hard to see.",
-        ]
-    )
-    page.facts(
-        {
-            "model": options.model,
-            "folds": result.n_folds,
-            "repeats": options.repeats,
-            "rule": options.rule,
-            "ranking": "confidence" if result.clips.is_multi_label else options.ranking,
-            "seed": options.seed,
-            "time": duration_text(seconds),
-        }
-    )
-
-
-# ``suspects``: labels that look wrong, judged by models that have not learnt them.
 
 
 TABLE, SCORES = "suspects.csv", "scores.csv"

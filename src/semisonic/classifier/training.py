@@ -58,8 +58,8 @@ from semisonic.learning.options import LossOptions
 from semisonic.learning.reconstruction import Reconstruction
 from semisonic.learning.supervised import Joint, Supervised
 from semisonic.models.autoencoder import AutoEncoder
-from semisonic.models.catalogue import create
 from semisonic.models.pretrained import PretrainedEncoder, transfer
+from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel, build
 from semisonic.training.devices import choose_device
 from semisonic.training.loop import fit

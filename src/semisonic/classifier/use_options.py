@@ -211,7 +211,6 @@ class ExportOptions:
         "the model knows, accuracy is compared, too",
     )
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
-    speed: bool = option(True, "measure how fast each form is, on one thread")
     licence: str = option(
         "", "licence that the file names; that of the published weights it began with if not given"
     )

@@ -1,5 +1,13 @@
-"""Recordings as windows of the model's clip length, and their features: in threads, in order, in
-constant memory.
+"""Recordings as windows of the model's clip length, and the features of these.
+
+Windows start every ``hop``, and the last one ends where the recording ends, so every part of it is
+used and no window but that of a short recording is padded. An end that is shorter than a tenth of
+a window is left out: a clip of 5.02 s is one clip of 5 s. :func:`cut_clips` applies the rule to a
+table (for training), :func:`cut_stream` to samples as they come (for prediction).
+
+Samples take the same steps as in training: decoded and resampled, rounded to 16 bits, padded to
+the clip length, log-mel of one clip at a time, rounded to float16. So a model sees in prediction
+what it saw in training, whichever way the samples came.
 """
 
 from __future__ import annotations
@@ -8,9 +16,10 @@ import math
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +37,6 @@ from semisonic.data.clips import Clips
 from semisonic.data.sample_store import as_stored, full_scale
 from semisonic.features.frontend import Extractor, make_extractor
 from semisonic.features.options import MelOptions
-
-# Long recordings in pieces of the model's clip length, by one rule everywhere.
-#
-# The rule: windows start every ``hop``, and the last one ends where the recording ends, so
-# every part of it is heard and no window but that of a short recording is padded. An end that
-# is shorter than a tenth of a window is left out: a clip of 5.02 s is one clip of 5 s.
-#
-# :func:`cut_clips` applies the rule to a table (for training), :func:`cut_stream` to samples as
-# they come (for prediction, in constant memory). (:func:`semisonic.data.windows` is for tables
-# that people make: it keeps a rest of half a window as a shorter clip.)
-
 
 TOLERANCE = 0.1
 """Share of a window that the end of a recording may miss without a window of its own."""
@@ -68,24 +66,6 @@ def window_starts(
     return np.append(starts, length - window) if rest and unheard > slack else starts
 
 
-def cut_clips(
-    clips: Clips,
-    window: float,
-    hop: float | None = None,
-    *,
-    rest: bool = True,
-    workers: int | None = None,
-) -> tuple[Clips, NDArray[np.int64], tuple[tuple[str, str], ...]]:
-    """As :func:`cut_measured`, without the lengths.
-
-    Returns
-    -------
-    clips, source, failures
-    """
-    cut = cut_measured(clips, window, hop, rest=rest, workers=workers)
-    return cut.clips, cut.source, cut.failures
-
-
 @dataclass(frozen=True)
 class CutWindows:
     """Clips that were cut into windows.
@@ -108,7 +88,7 @@ class CutWindows:
     seconds: float
 
 
-def cut_measured(
+def cut_clips(
     clips: Clips,
     window: float,
     hop: float | None = None,
@@ -128,8 +108,14 @@ def cut_measured(
         last one of a recording, which ends where the recording ends).
     rest : bool
         Without it the rest of a recording behind its last whole window is left out.
+    workers : int, optional
+        Threads that read headers.
     cache : Path, optional
         Keeps the lengths of files, so that their headers are read once.
+
+    Returns
+    -------
+    CutWindows
     """
     hop = window if hop is None else hop
     length, failures = _lengths(clips, window, workers, cache)
@@ -253,16 +239,9 @@ def _lengths(
     return length, failures
 
 
-# Recordings to features of windows: in threads, in order, in constant memory.
-#
-# Samples take the very same steps as in training: decoded and resampled, rounded to 16 bits,
-# padded to the clip length, log-mel of one clip at a time, rounded to float16. So a model sees
-# in prediction what it saw in training, whichever way the samples came.
-
-
 _CHUNK = 16  # windows handed over at once
 _CHUNKS_WAITING = 4  # a clip: so a thread that is ahead holds 64 windows, not a recording
-_POLL = 0.1  # seconds after which a waiting thread looks whether it is still wanted
+_POLL = 0.1  # seconds after which a thread with a full queue looks whether it is still needed
 
 
 @dataclass(frozen=True)
@@ -336,77 +315,90 @@ def stream_windows(
     if n_workers == 1:
         own = make_extractor(mel)
         for row in range(len(clips)):
-            yield from _windows_of(clips, row, mel, hop, lambda: own)
+            yield from _file_windows(clips, row, mel, hop, own)
         return
     stopped = threading.Event()
     local = threading.local()
 
-    def extractor() -> Extractor:
+    def work(row: int, out: queue.Queue[Item | BaseException]) -> None:
         if not hasattr(local, "extractor"):
             local.extractor = make_extractor(mel)
-        return local.extractor  # type: ignore[no-any-return]
+        try:
+            for item in _file_windows(clips, row, mel, hop, local.extractor):
+                if not _put(out, item, stopped):
+                    return
+        except BaseException as error:  # raised again where the items are taken
+            _put(out, error, stopped)
 
-    def work(row: int, out: queue.Queue[Item]) -> None:
-        for item in _windows_of(clips, row, mel, hop, extractor):
-            if not _put(out, item, stopped):
-                return
-
-    waiting: deque[tuple[queue.Queue[Item], Future[None]]] = deque()
+    waiting: deque[queue.Queue[Item | BaseException]] = deque()
     with ThreadPoolExecutor(n_workers) as pool:
         try:
             for row in range(len(clips)):
-                out: queue.Queue[Item] = queue.Queue(_CHUNKS_WAITING)
-                waiting.append((out, pool.submit(work, row, out)))
+                waiting.append(queue.Queue(_CHUNKS_WAITING))
+                pool.submit(work, row, waiting[-1])
                 if len(waiting) > 2 * n_workers:
-                    yield from _take(*waiting.popleft())
+                    yield from _take(waiting.popleft())
             while waiting:
-                yield from _take(*waiting.popleft())
+                yield from _take(waiting.popleft())
         finally:
             stopped.set()
-            for _, future in waiting:
-                future.cancel()
+            pool.shutdown(cancel_futures=True)
 
 
-def _windows_of(
-    clips: Clips,
-    row: int,
-    mel: MelOptions,
-    hop: float | None,
-    extractor: Callable[[], Extractor],
+def windows_of_waves(waves: Sequence[NDArray[np.float32]], mel: MelOptions) -> Iterator[Item]:
+    """As :func:`stream_windows`, of samples in memory at ``mel.sample_rate``; none is too short."""
+    extractor = make_extractor(mel)
+    for row, wave in enumerate(waves):
+        cut = cut_stream([wave], mel.n_samples, mel.n_samples)
+        yield from _windows(row, cut, 0.0, mel, extractor)
+        yield Done(row)
+
+
+def _file_windows(
+    clips: Clips, row: int, mel: MelOptions, hop: float | None, extractor: Extractor
 ) -> Iterator[Item]:
+    """The windows of a clip that lies in a file, then its end."""
     rate, begin, end = mel.sample_rate, float(clips.start_time[row]), clips.end_time[row]
     n_hop = mel.n_samples if hop is None else max(1, round(hop * rate))
-    times: list[tuple[float, float]] = []
-    features: list[NDArray[np.float32]] = []
-    silent: list[bool] = []
-    reason = ""
+    reasons: list[str] = []
 
-    def windows() -> Windows:
-        return Windows(row, np.array(times), np.stack(features), np.array(silent))
+    def cut() -> Iterator[tuple[int, NDArray[np.float32]]]:
+        try:
+            blocks = read_blocks(
+                clips.root / str(clips.file[row]),
+                block_time=mel.duration,
+                sample_rate=rate,
+                start_time=begin,
+                end_time=None if np.isnan(end) else float(end),
+            )
+            for start, wave in cut_stream(blocks, mel.n_samples, n_hop):
+                if len(wave) < MIN_DURATION * rate:
+                    reasons.append(_too_short(clips, row))
+                    return
+                yield start, wave
+        except AudioError as error:
+            reasons.append(error.reason)
 
-    try:
-        blocks = read_blocks(
-            clips.root / str(clips.file[row]),
-            block_time=mel.duration,
-            sample_rate=rate,
-            start_time=begin,
-            end_time=None if np.isnan(end) else float(end),
+    yield from _windows(row, cut(), begin, mel, extractor)
+    yield Done(row, "".join(reasons))
+
+
+def _windows(
+    row: int,
+    cut: Iterable[tuple[int, NDArray[np.float32]]],
+    begin: float,
+    mel: MelOptions,
+    extractor: Extractor,
+) -> Iterator[Windows]:
+    """Features of the windows of one clip that starts ``begin`` seconds into its recording."""
+    rate, rest = mel.sample_rate, iter(cut)
+    while part := list(islice(rest, _CHUNK)):
+        yield Windows(
+            row,
+            np.array([(begin + a / rate, begin + (a + len(wave)) / rate) for a, wave in part]),
+            np.stack([features_of_wave(wave, mel, extractor) for _, wave in part]),
+            np.array([is_silent(wave) for _, wave in part]),
         )
-        for start, wave in cut_stream(blocks, mel.n_samples, n_hop):
-            if len(wave) < MIN_DURATION * rate:
-                yield Done(row, _too_short(clips, row))
-                return
-            times.append((begin + start / rate, begin + (start + len(wave)) / rate))
-            features.append(features_of_wave(wave, mel, extractor()))
-            silent.append(is_silent(wave))
-            if len(features) == _CHUNK:
-                yield windows()
-                times, features, silent = [], [], []
-    except AudioError as error:
-        reason = error.reason
-    if features:
-        yield windows()
-    yield Done(row, reason)
 
 
 def _too_short(clips: Clips, row: int) -> str:
@@ -417,8 +409,10 @@ def _too_short(clips: Clips, row: int) -> str:
     return too_short(min(last, info.n_samples) - round(begin * info.sample_rate), info.sample_rate)
 
 
-def _put(out: queue.Queue[Item], item: Item, stopped: threading.Event) -> bool:
-    """Hand an item over; False when nobody wants it any more."""
+def _put(
+    out: queue.Queue[Item | BaseException], item: Item | BaseException, stopped: threading.Event
+) -> bool:
+    """Hand an item over; False when nobody takes items any more."""
     while not stopped.is_set():
         try:
             out.put(item, timeout=_POLL)
@@ -428,16 +422,12 @@ def _put(out: queue.Queue[Item], item: Item, stopped: threading.Event) -> bool:
     return False
 
 
-def _take(out: queue.Queue[Item], future: Future[None]) -> Iterator[Item]:
-    """The items of one clip; an error of ours in its thread is raised here."""
+def _take(out: queue.Queue[Item | BaseException]) -> Iterator[Item]:
+    """The items of one clip; an error in its thread is raised here."""
     while True:
-        try:
-            item = out.get(timeout=_POLL)
-        except queue.Empty:
-            if future.done() and out.empty():
-                future.result()
-                raise RuntimeError("a thread ended without saying so") from None
-            continue
+        item = out.get()
+        if isinstance(item, BaseException):
+            raise item
         yield item
         if isinstance(item, Done):
             return

@@ -12,12 +12,12 @@ from typing import Any
 
 from semisonic.classifier.use_options import ScanOptions
 from semisonic.cli.parser import command_from
-from semisonic.cli.session import Session, Status, table
+from semisonic.cli.session import Session, Status
 from semisonic.core.errors import OptionError
 from semisonic.core.options import check as options_check
 from semisonic.core.options import option
 from semisonic.core.parallel import EngineOptions, open_engine, workers_option
-from semisonic.core.text import count_text
+from semisonic.core.text import count_text, text_table
 from semisonic.data.cache import describe_cache
 from semisonic.data.checks import CheckReport, check
 from semisonic.data.clips import Clips
@@ -138,7 +138,7 @@ def summary_lines(found: Summary) -> Iterator[str]:
         yield ""
         columns = dict(_columns(found))
         rows = zip(found.classes, *columns.values(), strict=True)
-        yield table(["class", *columns], rows)
+        yield text_table(["class", *columns], rows)
 
 
 def _columns(found: Summary) -> Iterator[tuple[str, list[int]]]:

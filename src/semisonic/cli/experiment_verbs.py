@@ -9,10 +9,10 @@ import click
 
 from semisonic import recipes
 from semisonic.cli.parser import command_from
-from semisonic.cli.session import Session, Status, table
+from semisonic.cli.session import Session, Status
 from semisonic.cli.training_verbs import SYNTH
 from semisonic.core import progress
-from semisonic.core.text import count_text
+from semisonic.core.text import count_text, text_table
 from semisonic.data.datasets.load import describe_layout
 from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions
 
@@ -83,7 +83,7 @@ def _run_plan(options: RunOptions, session: Session) -> Status:
 
 def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        click.echo(table(["recipe", "what it asks"], list(recipes.titles().items())))
+        click.echo(text_table(["recipe", "what it asks"], list(recipes.titles().items())))
         ctx.exit()
 
 

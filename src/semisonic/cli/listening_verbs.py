@@ -11,7 +11,8 @@ from types import FrameType
 from semisonic.classifier.options import PredictOptions
 from semisonic.classifier.use_options import DetectOptions, ExportOptions, ListenOptions
 from semisonic.cli.parser import command_from
-from semisonic.cli.session import Session, Status, table
+from semisonic.cli.session import Session, Status
+from semisonic.core.text import text_table
 
 # ``semisonic predict``: say what is heard in recordings.
 
@@ -127,7 +128,7 @@ def _list_devices(session: Session) -> Status:
         [one.number, one.name, one.n_channels, one.sample_rate, "default" * one.is_default]
         for one in found
     ]
-    session.say(table(["number", "name", "channels", "rate Hz", ""], rows))
+    session.say(text_table(["number", "name", "channels", "rate Hz", ""], rows))
     return Status.OK
 
 
@@ -152,8 +153,7 @@ listen_command = command_from(
 def export(options: ExportOptions, session: Session) -> Status:
     """Write a trained model for use without Semisonic: samples in, scores out.
 
-    The file is compared with the model on sounds before it is kept, and both are timed. ONNX needs
-    the extra 'export': pip install 'semisonic[export]'.
+    The file is compared with the model on sounds before it is kept. ONNX needs the extra 'export': pip install 'semisonic[export]'.
     """
     from semisonic.classifier.export.export import export_file as work
 

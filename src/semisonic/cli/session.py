@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import click
 
 from semisonic.core import plugins, progress
 from semisonic.core.parallel import allow_processes, keep_freed_memory
-from semisonic.core.user_cache import disk_size, in_megabytes
+from semisonic.core.text import bytes_text
+from semisonic.core.user_cache import disk_size
 
 FAILURES_SHOWN = 10
 
@@ -73,7 +74,7 @@ class Session:
         """Say how much the run folder keeps that can be made again, where there is something."""
         folder = self.log.parent / "cache" if self.log is not None else None
         if folder is not None and not self.dry_run and folder.is_dir():
-            size = in_megabytes(disk_size(folder))
+            size = bytes_text(disk_size(folder))
             self.note(f"cache: {size} in {folder}, may be deleted; it is made again when needed")
 
     def failed(
@@ -103,25 +104,6 @@ class Session:
             rest = f"  and {len(failures) - FAILURES_SHOWN} more"
             click.echo(f"{rest}, all in {listed_in}" if listed_in else rest, err=True)
         return Status.SOME_FAILED
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], indent: str = "") -> str:
-    """Columns aligned for a terminal; numbers stand on the right."""
-    cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
-    right = [all(_is_number(row[i]) for row in cells) for i in range(len(headers))]
-    lines = []
-    for row in [list(headers), *cells]:
-        aligned = [
-            text.rjust(width) if to_right else text.ljust(width)
-            for text, width, to_right in zip(row, widths, right, strict=True)
-        ]
-        lines.append((indent + "  ".join(aligned)).rstrip())
-    return "\n".join(lines)
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).replace("%", "").strip().lstrip("-").isdigit()
 
 
 def _speak(level: int) -> None:

@@ -6,14 +6,9 @@ import json
 
 from semisonic.classifier.options import InfoOptions
 from semisonic.cli.parser import command_from
-from semisonic.cli.session import Session, Status, table
-from semisonic.core.user_cache import (
-    CacheOptions,
-    cache_entries,
-    clear_cache,
-    in_megabytes,
-    user_cache,
-)
+from semisonic.cli.session import Session, Status
+from semisonic.core.text import bytes_text, text_table
+from semisonic.core.user_cache import CacheOptions, cache_entries, clear_cache, user_cache
 from semisonic.web.options import AppOptions
 
 # ``semisonic app``: a page in the browser.
@@ -56,14 +51,14 @@ def cache(options: CacheOptions, session: Session) -> Status:
     variable SEMISONIC_CACHE names another folder.
     """
     if options.action == "clear":
-        session.say(f"{user_cache()}: {in_megabytes(clear_cache())} deleted")
+        session.say(f"{user_cache()}: {bytes_text(clear_cache())} deleted")
         return Status.OK
     found = cache_entries()
     if not found:
         session.say(f"{user_cache()}: empty")
         return Status.OK
-    session.say(table(["name", "size"], [[one.name, in_megabytes(one.size)] for one in found]))
-    total = in_megabytes(sum(one.size for one in found))
+    session.say(text_table(["name", "size"], [[one.name, bytes_text(one.size)] for one in found]))
+    total = bytes_text(sum(one.size for one in found))
     session.say(f"{user_cache()}: {total}; may be deleted: semisonic cache clear")
     return Status.OK
 

@@ -22,9 +22,6 @@ from semisonic.core.errors import OptionError, SemisonicError
 from semisonic.core.parallel import Calls, Task, TaskMaker
 from semisonic.core.plugins import with_plugins
 
-# What a Ray worker does: make the function of a call once, then call it.
-
-
 _made: dict[str, Callable[[Any], Any]] = {}
 
 
@@ -96,9 +93,6 @@ def run_rank(holder: list[Any], where: tuple[str, int], rank: int, size: int) ->
             distributed.destroy_process_group()
 
 
-# Give up calls that a Ray cluster still makes.
-
-
 _PATIENCE = 1.0  # seconds in which calls may end by themselves
 
 
@@ -132,13 +126,6 @@ def _left(ray: Any, calls: Collection[Any], seconds: float) -> list[Any]:
     return left
 
 
-# One function in several processes of a Ray cluster at once, which talk by torch.distributed.
-#
-# The processes find each other as those of ``torchrun`` do, by variables of their environment. They
-# are Ray tasks that get their places all at once or not at all. When one of them dies, the others
-# cannot go on: all are ended and begun again, and go on from what the function has saved.
-
-
 R = TypeVar("R")
 
 TRIES = 3
@@ -148,6 +135,10 @@ _SAVE = 60.0  # seconds that the first process has to save its work when it is i
 
 def run_distributed(ray: Any, function: Callable[[], R], processes: int, *, on_card: bool) -> R:
     """Call a function in several processes; what the first of them gives.
+
+    The processes find each other as those of ``torchrun`` do, by variables of their environment.
+    They are Ray tasks that get their places all at once or not at all. When one of them dies, the
+    others cannot go on: all are ended and begun again, and go on from what the function has saved.
 
     Parameters
     ----------
@@ -241,13 +232,6 @@ def _lost(ray: Any, begun: list[Any]) -> bool:
         except ray.exceptions.RayError:
             return True
     return False
-
-
-# The engine that makes its calls on a Ray cluster.
-#
-# Every call is a Ray task with one processor. A call whose node dies is made again elsewhere by
-# Ray, and its result is taken once: so calls must only give back results, or write files under
-# temporary names and move them. Ray is imported when it is used.
 
 
 T = TypeVar("T")

@@ -15,9 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Files that are either whole or not there.
-
-
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -154,9 +151,6 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of the bytes of a file."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-# Reading and writing at a place of an open file that threads share, on every system.
 
 
 _position = threading.Lock()

@@ -25,18 +25,6 @@ from typing import Any, TypeVar
 
 from semisonic.core.errors import OptionError
 
-# Options: one frozen dataclass a verb, from which everything else is made.
-#
-# A field made with :func:`option` carries its help text, unit, choices and range. The
-# command line's parser, the recipe reader, the run record and the documentation all read
-# that, so they cannot drift apart::
-#
-#     @dataclass(frozen=True)
-#     class MelOptions:
-#         n_mels: int = option(64, "mel bands", minimum=1)
-#         fmin_hz: float = option(0.0, "lowest frequency", unit="Hz", minimum=0)
-
-
 T = TypeVar("T")
 _GIVEN = "_given"
 GIVEN = "given"
@@ -275,9 +263,6 @@ def _type_name(hint: Any) -> str:
     if origin is tuple:
         return f"a list, each {_type_name(typing.get_args(hint)[0])}"
     return names.get(hint, getattr(hint, "__name__", str(hint)))
-
-
-# Plain values as TOML text; Python reads TOML, but does not write it.
 
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")

@@ -21,9 +21,6 @@ from typing import Any, Generic, Protocol, TypeVar
 from semisonic.core.errors import OptionError
 from semisonic.core.options import option
 
-# How much of the machine there is for this process, and how much of it a piece of work takes.
-
-
 _entering = threading.Lock()
 _inside = 0
 _limit: Any = None
@@ -60,9 +57,6 @@ def one_blas_thread() -> Iterator[None]:
                 _limit.restore_original_limits()
 
 
-# Memory that is freed and needed again at once, clip after clip.
-
-
 # Names of glibc's malloc.h; the first is as high as it may be.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST, _KEPT = 32 << 20, 64 << 20
@@ -81,9 +75,6 @@ def keep_freed_memory() -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, _LARGEST)
     mallopt(_M_TRIM_THRESHOLD, _KEPT)
-
-
-# The options that say where the work is done.
 
 
 LOCAL, RAY = "local", "ray"
@@ -123,12 +114,6 @@ class TrainEngineOptions(EngineOptions):
         "its share of every batch; more than 1 need the engine ray",
         minimum=1,
     )
-
-
-# Many calls of one function, a bounded number under way: in any order, in order, in a graph.
-#
-# What is written here holds for every engine. Memory does not grow with the number of tasks: they
-# are taken from their iterator only when there is room.
 
 
 T = TypeVar("T")
@@ -255,9 +240,6 @@ def ordered(tasks: Sequence[Task]) -> list[Task]:
     return found
 
 
-# Long tasks as calls of one function, for engines that work in other processes.
-
-
 class TaskMaker:
     """Makes the function that does tasks, once the process is prepared for them.
 
@@ -284,12 +266,6 @@ def perform(task: Task) -> None:
     task.function(*task.arguments)
 
 
-# Calls in threads of this process.
-#
-# soundfile, soxr and torch let go of Python's lock while they compute, so threads are as
-# good as processes here and need no copies.
-
-
 TASKS_PER_WORKER = 2
 
 
@@ -304,6 +280,9 @@ def count_workers(workers: int | None) -> int:
 
 class ThreadCalls(Generic[T, R]):
     """Calls in threads; see :class:`semisonic.core.parallel.Calls`.
+
+    soundfile, soxr and torch let go of Python's lock while they compute, so threads are as
+    good as processes here and need no copies.
 
     Parameters
     ----------
@@ -375,9 +354,6 @@ class SerialCalls:
 
     def result(self, ticket: Any) -> None:
         """Nothing: an error was raised by :meth:`submit`."""
-
-
-# The interface of an engine, the local one, and how the options' engine is opened.
 
 
 class Engine(Protocol):

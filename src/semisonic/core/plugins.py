@@ -9,18 +9,12 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from semisonic.core.errors import OptionError
-
-# Plugins: modules of the user that register networks and augmentations when they are imported.
-#
-# Only what a person names is imported. Processes that this one starts import the same.
-
 
 T = TypeVar("T")
 _loaded: list[str] = []
@@ -86,28 +80,3 @@ def _from_file(file: Path) -> None:
     except BaseException:
         del sys.modules[file.stem]
         raise
-
-
-# Names of a package that are imported when they are first used, so that it is quick to import.
-
-
-def lazy_names(package: str, where: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package.
-
-    Parameters
-    ----------
-    package : str
-        Its ``__name__``.
-    where : mapping of str to sequence of str
-        The names that each of its modules gives.
-    """
-    module_of = {name: module for module, names in where.items() for name in names}
-
-    def find(name: str) -> Any:
-        if name not in module_of:
-            raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        value = getattr(import_module(f"{package}.{module_of[name]}"), name)
-        setattr(sys.modules[package], name, value)
-        return value
-
-    return find

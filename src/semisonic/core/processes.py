@@ -29,13 +29,6 @@ from semisonic.core.errors import SemisonicError
 from semisonic.core.parallel import keep_freed_memory
 from semisonic.core.plugins import with_plugins
 
-# One worker process: it starts quietly, stops when it is told to, and leaves with its parent.
-#
-# Ctrl-C in a terminal reaches every process of its group, at any moment: half-way through the
-# start of a worker, or twice. So workers form groups of their own, and the parent passes on what
-# it was told, once. A training then finishes its step and writes its checkpoint.
-
-
 _POLL = 0.5  # seconds between two looks at the parent
 _stop: Any = None
 _busy = False
@@ -107,12 +100,6 @@ def _watch(parent: int, stop: Any) -> None:
                 os.kill(os.getpid(), signal.SIGINT)
         time.sleep(_POLL)
     os._exit(1)
-
-
-# Calls in processes of this machine: two cores are two processes of one thread each.
-#
-# That beats two threads in one process for trainings of the small networks of this package
-# (measured x1.7-2.0 against x1.3-1.75), and for anything that looks at Python's lock often.
 
 
 T = TypeVar("T")

@@ -15,11 +15,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-# Progress bars with rate and time left, silent unless an application turns them on.
-#
-# A library must not write on somebody's terminal, so :func:`track` shows nothing until
-# :func:`show` was called, as the command line does.
-
+from semisonic.core.text import rough_duration
 
 T = TypeVar("T")
 _shown = False
@@ -124,9 +120,6 @@ def track(
             shown.update()
 
 
-# How long a piece of work will take, said once its first part was timed.
-
-
 FIRST_SECONDS = 5.0
 """Work is timed for so long before anything is said of the rest."""
 
@@ -163,16 +156,3 @@ class TimeEstimate:
         whole = seconds / self._n_done * self.total
         if whole >= WORTH_SAYING:
             say(f"{self.what}: about {rough_duration(whole)} for {self.total:,} {self.unit}")
-
-
-def rough_duration(seconds: float) -> str:
-    """A time as people say it: "14 min", "2 h 5 min"."""
-    minutes = max(1, round(seconds / 60))
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def size_text(n_bytes: float) -> str:
-    """Bytes as people say them: "6.5 GB", "120 MB"."""
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

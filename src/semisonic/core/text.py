@@ -6,12 +6,11 @@ A value is rounded once, at the end.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Numbers and counts as they stand in sentences and tables. A value is rounded once, at the end.
 
 
 MISSING = "–"
@@ -65,12 +64,69 @@ def duration_text(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def rough_duration(seconds: float) -> str:
+    """An estimated time, in minutes, as "14 min" or "2 h 5 min"."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def bytes_text(n_bytes: float) -> str:
+    """A size as "1.2 MB", "120 MB" or "6.5 GB"."""
+    if n_bytes >= 1e9:
+        return f"{n_bytes / 1e9:.1f} GB"
+    return f"{n_bytes / 1e6:.0f} MB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
+
+
+def text_table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    indent: str = "",
+    *,
+    ruled: bool = False,
+) -> str:
+    """Columns aligned for a terminal; numbers stand on the right.
+
+    Parameters
+    ----------
+    headers : sequence of str
+    rows : iterable of sequences
+        Cells, formatted.
+    indent : str
+        What each line begins with.
+    ruled : bool
+        Whether a line of dashes stands below the headers.
+
+    Examples
+    --------
+    >>> print(text_table(["class", "clips"], [["dog", 12], ["rain", 5]]))
+    class  clips
+    dog       12
+    rain       5
+    """
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    right = [all(_is_number(row[i]) for row in cells) for i in range(len(headers))]
+    lines = []
+    for row in [list(headers), *cells]:
+        aligned = [
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        lines.append((indent + "  ".join(aligned)).rstrip())
+    if ruled:
+        lines.insert(1, indent + "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("%", "").strip().lstrip("-").isdigit()
+
+
 def _rounded(value: float, digits: int) -> str:
     text = f"{value:.{digits}f}"
     return text[1:] if text.startswith("-") and float(text) == 0 else text
-
-
-# What verbs give back: a line for the prompt, a text for a terminal, a table for pandas.
 
 
 class Result:

@@ -84,11 +84,6 @@ def disk_size(path: Path) -> int:
     return sum(disk_size(one) for one in path.iterdir())
 
 
-def in_megabytes(size: int) -> str:
-    """A size as people read it."""
-    return f"{size / 1e6:.1f} MB" if size < 1e8 else f"{size / 1e6:,.0f} MB"
-
-
 def cache_entries() -> list[CacheEntry]:
     """What the cache holds, the largest first: a row for each part and each thing in it."""
     folder = user_cache()

@@ -225,7 +225,7 @@ class OnTheFlyFeatures:
         front_end = copy.deepcopy(self.front_end).cpu()
         return {**self.__dict__, "front_end": front_end, "_kept": None, "_scale": None}
 
-    def _settled(self) -> Tensor:
+    def _prepared(self) -> Tensor:
         """Put the samples on the device at the first use, if they shall stay there; the scales."""
         if self._scale is None:
             with torch.inference_mode(False):

@@ -40,7 +40,8 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import digest, read_at, read_json, write_at, write_json
 from semisonic.core.locks import LOCK, exclusive, locked
 from semisonic.core.parallel import count_workers
-from semisonic.core.progress import bar, size_text
+from semisonic.core.progress import bar
+from semisonic.core.text import bytes_text
 from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_folder
 from semisonic.data.workers import in_threads
@@ -570,8 +571,8 @@ def need_disk_space(folder: Path, n_bytes: int, what: str) -> None:
     free = shutil.disk_usage(existing).free
     if n_bytes > free:
         raise DataError(
-            f"'{folder}': {what} will take {size_text(n_bytes)} more, and the disk has "
-            f"{size_text(free)} free. Make room, or name a folder on another disk with --cache"
+            f"'{folder}': {what} will take {bytes_text(n_bytes)} more, and the disk has "
+            f"{bytes_text(free)} free. Make room, or name a folder on another disk with --cache"
         )
 
 

@@ -32,7 +32,7 @@ from semisonic.evaluation.learning_curve import (
 )
 from semisonic.evaluation.plots.experiments import label_curve
 from semisonic.evaluation.published import human_accuracy
-from semisonic.evaluation.report.page import Page
+from semisonic.evaluation.report.document import Report, Verdict
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import CurveOptions, RunOptions
 from semisonic.experiments.plan import labels_there
@@ -261,38 +261,24 @@ def _page(
 ) -> Path:
     labelled, pool = done.material.labelled, done.material.pool
     heard = "the training clips" + (f" and {len(pool)} of '{pool.name}'" if len(pool) else "")
-    page = Page(
-        f"How many labels does '{labelled.name}' need?",
-        f"{len(labelled)} clips, {len(labelled.classes)} classes, {options.draws} draws of "
-        f"labels; the pool is {heard}",
-    )
     best = max(curves[1].points, key=lambda point: point.accuracy.mean)
     first = curves[1].points[0]
     more = f", {_with_interval(best)} with {best.labels_per_class:.3g}" if best is not first else ""
-    page.verdict(
+    report = Report(
+        "curve.j2",
+        f"How many labels does '{labelled.name}' need?",
+        f"{len(labelled)} clips, {len(labelled.classes)} classes, {options.draws} draws of "
+        f"labels; the pool is {heard}",
+        answers=answers,
+    )
+    report.verdict = Verdict(
         f"{_with_interval(first)} with {count_labels(first.labels_per_class)} per class and the "
-        f"pool{more}; {measured}",
-        outcome="open",
+        f"pool{more}; {measured}"
     )
-    for note in done.material.notes:
-        page.warning(note)
-    page.section("Accuracy against labels")
-    human = human_accuracy(labelled.name)
-    page.figure(
-        label_curve(curves, human=human),
-        "Mean over draws and folds; the band is the 95 % interval over test clips, small dots "
-        "are draws.",
-        name="curve",
-    )
-    page.section("Answers")
-    page.notes(answers)
-    page.section("Numbers")
-    page.table(headers, rows, name="curve")
-    page.text(
-        "'Shown' asks for two tests at once: over other test clips and over other training clips. "
-        "Each test fold is scored once, after training, with the last averaged weights."
-    )
-    page.data = {
+    report.warnings += done.material.notes
+    report.figure("curve", label_curve(curves, human=human_accuracy(labelled.name)))
+    report.table("curve", headers, rows)
+    report.data = {
         "curves": {curve.name: [_plain(point) for point in curve.points] for curve in curves},
         "comparisons": [one.to_dict() for one in done.outcome.comparisons],
         "options": to_dict(options),
@@ -303,11 +289,11 @@ def _page(
         {
             **{key: record[key] for key in ("commit", "machine", "versions", "data", "started")},
             "recipe": to_dict(done.recipe),
-            **page.data,
+            **report.data,
             "training_seconds": done.seconds,
         },
     )
-    return page.write(done.run.folder)
+    return report.write(done.run.folder)
 
 
 def _plain(point: CurvePoint) -> dict[str, object]:

@@ -38,9 +38,10 @@ from semisonic.data.feature_store import FeatureStore, one_torch_thread
 from semisonic.data.recordings import AUTO, COPIES, KnownRecordings, copies_together, unnamed_note
 from semisonic.data.splits import make_folds
 from semisonic.features.augment.class_wise import PICZAK_OTHERS, ClassWise, piczak_limits
-from semisonic.features.augment.frequency import WavePitchShift
-from semisonic.features.augment.noise import WavePinkNoise, WaveWhiteNoise
-from semisonic.features.augment.time import WaveTimeStretch
+from semisonic.features.augment.frequency import PitchShift
+from semisonic.features.augment.noise import PinkNoise, WhiteNoise
+from semisonic.features.augment.time import TimeStretch
+from semisonic.features.options import WAVE, MelOptions
 
 # Changed copies of training clips, as files in the cache.
 #
@@ -135,11 +136,12 @@ def _change(kind: str, clips: Clips, rate: int) -> Change:
     if kind == EITHER:
         both = [_change(one, clips, rate) for one in (PITCH, STRETCH)]
         return lambda x, y: both[int(torch.rand(()) < 0.5)](x, y)
+    waves = MelOptions(input=WAVE, sample_rate=rate)
     one = {
-        PITCH: WavePitchShift(rate, SEMITONES),
-        STRETCH: WaveTimeStretch(rate, *FACTORS),
-        WHITE: WaveWhiteNoise(rate, *SNR_DB),
-        PINK: WavePinkNoise(rate, *SNR_DB),
+        PITCH: PitchShift(waves, SEMITONES),
+        STRETCH: TimeStretch(waves, *FACTORS),
+        WHITE: WhiteNoise(waves, *SNR_DB),
+        PINK: PinkNoise(waves, *SNR_DB),
     }[kind]
     return lambda x, _: one(x)
 

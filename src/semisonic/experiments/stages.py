@@ -26,9 +26,8 @@ from semisonic.evaluation.plain import plain
 from semisonic.evaluation.plots.experiments import comparison_plot
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.plots.training import training_curves
-from semisonic.evaluation.report.blocks import IntervalEstimate
-from semisonic.evaluation.report.page import Number, Page
-from semisonic.evaluation.report.results_sections import add_study
+from semisonic.evaluation.report.document import IntervalEstimate, Number, Report, Verdict
+from semisonic.evaluation.report.experiment import add_study
 from semisonic.evaluation.significance import holm
 from semisonic.evaluation.tagging import TagScores, compare_tags, tag_arm
 from semisonic.experiments.jobs import DONE, MODEL, course_of, is_done, peak_memory, read_job, tidy
@@ -410,8 +409,6 @@ def _share(values: Any) -> float:
 
 Row = tuple[Any, ...]
 _LEVEL = 0.05
-_CLASSES_SHOWN = 40
-_NO_TRUTH = "Which labels are right is not known for these data, so only their number is given."
 
 
 def write_stages_report(
@@ -422,34 +419,34 @@ def write_stages_report(
     outcome: StagesOutcome,
 ) -> Path:
     """Write ``report.html`` with its tables and figures, and ``results.json``; return the page."""
-    page = Page(recipe.title, _subtitle(recipe, material))
+    known = provenance_of(run, options)
+    report = Report(
+        "stages.j2",
+        recipe.title,
+        _subtitle(recipe, material),
+        recipe=recipe,
+        outcome=outcome,
+        pooled={"scores": "probabilities", "logits": "logits"}[recipe.network.pooling],
+        command=str(known["command"]),
+        provenance={k: str(v) for k, v in known.items() if k != "command"},
+    )
     headline = outcome.of(recipe.headline.name)
     for c in headline.comparisons[:1]:
-        page.verdict(c.verdict(), "", c.outcome)
-    page.numbers(
+        report.verdict = Verdict(c.verdict(), "", c.outcome)
+    report.numbers = [
         Number(percent_text(one.lwlrap.mean), one.name, "lwlrap")
         for one in _shown(outcome, headline)
-    )
-    for warning in [QUICK] * options.quick + list(material.notes):
-        page.warning(warning)
-    if recipe.question:
-        page.text(recipe.question)
-    _add_stages(page, recipe, outcome)
+    ]
+    report.warnings += [QUICK] * options.quick + list(material.notes)
+    _add_stages(report, recipe, outcome)
     ours = [
         (one.name, IntervalEstimate(one.lwlrap.mean, *one.lwlrap.interval))
         for one in outcome.stages
     ]
     protocol = f"{len(recipe.folds) or len(material.labelled.folds)} folds, {recipe.draws} draws"
-    add_study(page, recipe.published, material.labelled.name, ours, protocol)
-    _add_filters(page, recipe, outcome)
-    _add_curves(page, outcome)
-    page.section("How it was done")
-    page.notes(_notes(recipe))
-    page.section("How to repeat it")
-    known = provenance_of(run, options)
-    page.code(str(known["command"]))
-    page.facts({k: str(v) for k, v in known.items() if k != "command"})
-    page.facts({"training time of all jobs": duration_text(outcome.seconds)})
+    add_study(report, recipe.published, material.labelled.name, ours, protocol)
+    _add_filters(report, recipe, outcome)
+    _add_curves(report, outcome)
     result = plain(
         {
             **known,
@@ -460,9 +457,9 @@ def write_stages_report(
             "seconds": outcome.seconds,
         }
     )
-    page.data |= result
+    report.data |= result
     write_json(run.folder / "results.json", result)
-    return page.write(run.folder)
+    return report.write(run.folder)
 
 
 def gain_rows(outcome: StagesOutcome) -> list[Row]:
@@ -495,10 +492,10 @@ def earned(c: Comparison, p: float) -> str:
     return "may be chance"
 
 
-def _add_stages(page: Page, recipe: StagesRecipe, outcome: StagesOutcome) -> None:
-    page.section("Does each stage earn its place?")
+def _add_stages(report: Report, recipe: StagesRecipe, outcome: StagesOutcome) -> None:
     names = [one.name for one in outcome.stages]
-    page.table(
+    report.table(
+        "stages",
         ("stage", "lwlrap", "sd of draws", "mean average precision"),
         [
             (
@@ -509,11 +506,6 @@ def _add_stages(page: Page, recipe: StagesRecipe, outcome: StagesOutcome) -> Non
             )
             for one in outcome.stages
         ],
-        name="stages",
-        caption="Every stage on the same test clips",
-        note="lwlrap: for each label of a clip, the share of the classes ranked at or above it "
-        "that are labels too. Means over draws; below them the 95 % interval over recordings and "
-        "draws.",
         formats={
             "lwlrap": percent_text,
             "sd of draws": points_text,
@@ -522,8 +514,20 @@ def _add_stages(page: Page, recipe: StagesRecipe, outcome: StagesOutcome) -> Non
         styles={names.index(recipe.headline.name): "strong"},
     )
     if outcome.comparisons:
-        _add_gains(page, outcome)
-    page.table(
+        report.table(
+            "gains",
+            GAINS,
+            gain_rows(outcome),
+            formats={
+                "gain": lambda gain: points_text(gain, signed=True),
+                "p": p_value,
+                "p (Holm)": p_value,
+            },
+        )
+        figure = comparison_plot(outcome.comparisons, measured="gain in lwlrap")
+        report.figure("gains", figure)
+    report.table(
+        "learned-from",
         ("stage", "curated", "noisy", "without label", "best epoch", "time"),
         [
             (
@@ -536,66 +540,35 @@ def _add_stages(page: Page, recipe: StagesRecipe, outcome: StagesOutcome) -> Non
             )
             for one in outcome.stages
         ],
-        name="learned-from",
-        caption="What each stage learned from: clips and time, mean of a job",
         formats={"time": duration_text},
     )
 
 
-def _add_gains(page: Page, outcome: StagesOutcome) -> None:
-    page.table(
-        GAINS,
-        gain_rows(outcome),
-        name="gains",
-        caption="Gains in lwlrap, percentage points",
-        note="The interval reaches as far as the corrected t-test's, too, unless the gain is of "
-        "these clips only. p: the larger of a paired bootstrap over recordings and draws and the "
-        "corrected resampled t-test over folds and draws; in the next column corrected for "
-        "asking so many questions (Holm).",
-        formats={
-            "gain": lambda gain: points_text(gain, signed=True),
-            "p": p_value,
-            "p (Holm)": p_value,
-        },
-    )
-    page.figure(
-        comparison_plot(outcome.comparisons, measured="gain in lwlrap"),
-        "Gain of each stage over what it is compared with. Thick: interval over recordings and "
-        "draws; thin: over other training clips too; filled: shown.",
-        name="gains",
-    )
-
-
-def _add_filters(page: Page, recipe: StagesRecipe, outcome: StagesOutcome) -> None:
+def _add_filters(report: Report, recipe: StagesRecipe, outcome: StagesOutcome) -> None:
     if not outcome.filters:
         return
-    page.section("What the filters kept")
-    known = any(np.isfinite(one.right_before) for one in outcome.filters.values())
-    headers = ("stage", "filtered by", "rule", *_QUALITY)
-    page.table(
-        headers,
+    report.table(
+        "filters",
+        ("stage", "filtered by", "rule", *_QUALITY),
         [
             (name, recipe.stage(name).filter, _rule(recipe, name), *_of_quality(found))
             for name, found in outcome.filters.items()
         ],
-        name="filters",
-        caption="Unchecked labels before and after, over all folds and draws",
-        note="Each decision, with its reason, is in decisions.csv of the filter's folder. "
-        + ("" if known else _NO_TRUTH),
         formats=_SHARES,
     )
     name = recipe.headline.name
     if name not in outcome.by_class:
         name = next(iter(outcome.by_class))
-    classes = outcome.by_class[name]
-    page.table(
+    report.table(
+        "filter-by-class",
         ("class", *_QUALITY),
-        [(label, *_of_quality(found)) for label, found in classes.items()],
-        name="filter-by-class",
-        caption=f"By class, for '{name}'",
+        [(label, *_of_quality(found)) for label, found in outcome.by_class[name].items()],
         formats=_SHARES,
-        folded=len(classes) > _CLASSES_SHOWN,
     )
+    report.values |= {
+        "truth_is_known": any(np.isfinite(one.right_before) for one in outcome.filters.values()),
+        "filter_shown": name,
+    }
 
 
 _QUALITY = ("labels", "kept", "right before", "right among kept", "right ones kept")
@@ -619,42 +592,17 @@ def _rule(recipe: StagesRecipe, name: str) -> str:
     return ", ".join(parts)
 
 
-def _add_curves(page: Page, outcome: StagesOutcome) -> None:
+def _add_curves(report: Report, outcome: StagesOutcome) -> None:
     curves = {}
     for one in outcome.stages:
         rows = [[row.get("val_lwlrap") for row in job["history"]] for job in one.jobs]
         if all(row and None not in row for row in rows):
             curves[one.name] = [np.array(row, np.float64) for row in rows]
-    if not curves:
-        return
-    page.section("How the stages learned")
-    page.figure(
-        training_curves(curves, measure="lwlrap of held-out clips", colours=CLASS_COLOURS),
-        "Held-out curated clips, by epoch of each stage; these choose the epoch and are not the "
-        "test clips.",
-        name="curves",
-    )
-
-
-def _notes(recipe: StagesRecipe) -> list[str]:
-    pooled = {"scores": "probabilities", "logits": "logits"}[recipe.network.pooling]
-    return [
-        "Only curated clips are validated and tested on, whole recordings on one side; noisy ones "
-        "train only, and not where their recording is tested.",
-        f"{100 * recipe.validation:g} % of the curated training clips choose the epoch of each "
-        "stage."
-        if recipe.validation
-        else "No clips are held out: each stage runs all its epochs.",
-        f"Longer clips are cut into windows of {recipe.network.mel.duration:g} s, the last of "
-        f"which ends where the clip ends; a clip's answer is the mean of its windows' {pooled}. "
-        "Only a clip shorter than a window is padded, and it has one window.",
-        "A stage that starts from another goes on with the whole model: encoder, class layer, "
-        "statistics of the features and of the norms.",
-        "Filters score clips in evaluation mode: no dropout, running statistics, so that the same "
-        "model decides the same twice.",
-        "A stage that starts from another has trained longer than one that does not. Stages that "
-        "repeat their data are there to tell a gain by more steps from one by other labels.",
-    ]
+    if curves:
+        report.figure(
+            "curves",
+            training_curves(curves, measure="lwlrap of held-out clips", colours=CLASS_COLOURS),
+        )
 
 
 def _shown(outcome: StagesOutcome, headline: StageResult) -> Sequence[StageResult]:

@@ -25,7 +25,7 @@ from semisonic.evaluation.plots.training import (
     search_course,
     search_slices,
 )
-from semisonic.evaluation.report.page import Number, Page
+from semisonic.evaluation.report.document import Number, Report, Verdict
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import (
     AUTO_PRUNER,
@@ -306,50 +306,38 @@ def write_page(
     """
     labelled = material.labelled
     recipe = target.recipe
-    page = Page(
+    record, best = run.record, outcome.best
+    report = Report(
+        "tuning.j2",
         f"Search over settings: {recipe.title}",
         f"{len(labelled)} training clips of '{labelled.name}', {len(labelled.classes)} classes, "
         f"in {options.inner_folds} inner folds by recording; {n_test} clips of test "
         f"{_folds(options.test_folds)} were not heard",
+        outcome=outcome,
+        best=best,
+        keep=KEEP.capitalize(),
+        command=command,
+        few=FEW,
+        n_complete=len(outcome.of(COMPLETE)),
+        n_close=_n_close(outcome, best) if best else 0,
+        searched={short(one.name): str(one) for one in target.space},
+        made={key: str(record[key]) for key in ("commit", "machine", "started")} | _plain(options),
     )
-    page.verdict(_claim(outcome), " ".join((*gain_in_words(outcome), ONCE)), outcome="open")
-    page.numbers(_numbers(outcome))
-    for note in notes:
-        page.warning(note)
-    if outcome.best is not None:
-        page.section("The recipe's own values" if outcome.keeps_recipe else "The best settings")
-        _settings(page, target, outcome, outcome.best)
-    if outcome.keeps_recipe:
-        page.text(f"{KEEP.capitalize()}. They stand in best.toml; there is nothing to measure.")
-    elif outcome.best is not None:
-        page.section("Measure it, once")
-        page.text(
-            "This trains the tuned settings and the recipe's own with the same split, seed and "
-            "labels, and scores the test folds. Do it once: who searches on after looking at the "
-            "test folds has made them training clips."
+    report.verdict = Verdict(_claim(outcome), " ".join((*gain_in_words(outcome), ONCE)))
+    report.numbers = _numbers(outcome)
+    report.warnings += notes
+    if best is not None:
+        report.table("best", ["option", *columns_of(outcome)], best_rows(target, best))
+    if outcome.importance:
+        shares = {short(name): share for name, share in outcome.importance.items()}
+        report.figure("importance", option_importance(shares))
+        report.table(
+            "importance", ["option", "share"], list(shares.items()), formats={"share": percent_text}
         )
-        page.code(command)
-    page.section("What mattered")
-    _mattered(page, outcome, target.space)
-    page.section("The course of the search")
-    _course(page, outcome)
-    page.section("Each option")
-    page.figure(
-        _slices(outcome, target),
-        "Every trial. Hollow dots were given up early, after "
-        "the first inner folds; the dashed line is the recipe's own value.",
-        name="options",
-    )
-    page.section("All trials")
-    _trials(page, outcome, target.space)
-    page.section("How it was made")
-    page.facts({short(one.name): str(one) for one in target.space}, summary="What was searched")
-    record = run.record
-    page.facts(
-        {**{key: str(record[key]) for key in ("commit", "machine", "started")}, **_plain(options)},
-        summary="Options, machine and commit",
-    )
-    page.data = values_of(target, outcome)
+    _add_course(report, outcome)
+    report.figure("options", _slices(outcome, target))
+    _add_trials(report, outcome, target.space)
+    report.data = values_of(target, outcome)
     write_json(
         run.folder / "results.json",
         {
@@ -357,10 +345,10 @@ def write_page(
             "command": command_of(options),
             "seed": options.seed,
             "recipe": to_dict(recipe),
-            **page.data,
+            **report.data,
         },
     )
-    return page.write(run.folder)
+    return report.write(run.folder)
 
 
 def gain_in_words(outcome: SearchOutcome) -> tuple[str, ...]:
@@ -369,11 +357,11 @@ def gain_in_words(outcome: SearchOutcome) -> tuple[str, ...]:
     if chosen is None or np.isnan(chosen.gain):
         return ()
     gain = points_text(chosen.gain, signed=True)
-    ends = f"{points_text(chosen.gain_low, signed=True)} to {points_text(chosen.gain_high, signed=True)}"
+    low, high = (points_text(end, signed=True) for end in (chosen.gain_low, chosen.gain_high))
     shown = "better than" if chosen.is_gain else "not shown to be better than"
     return (
         f"Without the luck of the choice the best is {shown} the recipe's own values: "
-        f"{gain} points ({ends}).",
+        f"{gain} points ({low} to {high}).",
     )
 
 
@@ -426,80 +414,28 @@ def _numbers(outcome: SearchOutcome) -> list[Number]:
     return [*found, Number(duration_text(spent), "training", "of one process")]
 
 
-def _settings(page: Page, target: Target, outcome: SearchOutcome, best: Trial) -> None:
-    page.table(
-        ["option", *columns_of(outcome)],
-        best_rows(target, best),
-        name="best",
-        caption=f"Trial {best.number}; all other options are as the recipe has them",
-    )
-    if outcome.chosen is not None:
-        page.text(
-            "'Without the luck of the choice' is the score when the best trial is chosen on some "
-            "recordings and scored on the others, again and again (Tsamardinos and others, 2018). "
-            "It is nearer the truth than the highest score, and still says nothing of other places "
-            "and microphones."
-        )
+def _n_close(outcome: SearchOutcome, best: Trial) -> int:
+    """Other complete trials within one standard error of the best over its inner folds."""
     runners = sorted(outcome.of(COMPLETE), key=lambda trial: -trial.score)[1:]
-    spread = float(np.std(best.accuracies, ddof=1)) if len(best.accuracies) > 1 else np.nan
-    close = [
-        one for one in runners if best.score - one.score <= spread / np.sqrt(len(best.accuracies))
-    ]
-    if close:
-        page.text(
-            f"{len(close)} other complete trials lie within one standard error of the best over "
-            "its inner folds: which of them is on top is chance."
-        )
+    n = len(best.accuracies)
+    error = float(np.std(best.accuracies, ddof=1)) / np.sqrt(n) if n > 1 else np.nan
+    return sum(best.score - one.score <= error for one in runners)
 
 
-def _mattered(page: Page, outcome: SearchOutcome, space: Space) -> None:
-    n = len(outcome.of(COMPLETE))
-    if not outcome.importance:
-        page.text(
-            "Only one option was searched."
-            if len(space) == 1
-            else f"{n} complete trials are too few, or too much alike, to say what mattered."
-        )
-        return
-    shares = {short(name): share for name, share in outcome.importance.items()}
-    page.figure(
-        option_importance(shares),
-        "Functional ANOVA of the complete trials: the share of the variance of their scores that "
-        "each option explains alone. What is missing to 100 % are options acting together, and "
-        "chance.",
-        name="importance",
-    )
-    if n < FEW:
-        page.warning(f"{n} complete trials: take this as a hint, not as a result.")
-    page.table(
-        ["option", "share"],
-        list(shares.items()),
-        name="importance",
-        formats={"share": percent_text},
-        folded=True,
-        caption="The same as numbers",
-    )
-
-
-def _course(page: Page, outcome: SearchOutcome) -> None:
+def _add_course(report: Report, outcome: SearchOutcome) -> None:
     trials = outcome.trials
     scores = [one.score for one in trials]
     done = [one.state == COMPLETE for one in trials]
     default = outcome.default.score
-    page.figure(
-        search_course([one.number for one in trials], scores, done, default=default),
-        "Trials in the order of their beginning.",
-        name="course",
-        wide=False,
+    report.figure(
+        "course", search_course([one.number for one in trials], scores, done, default=default)
     )
     spent = np.cumsum([one.seconds for one in trials]) / 60
-    page.figure(
+    report.figure(
+        "course-time",
         search_course(
             spent, scores, done, default=default, label="minutes of training", whole=False
         ),
-        "The same against the time that training took.",
-        name="course-time",
-        wide=False,
     )
 
 
@@ -523,7 +459,7 @@ def _slices(outcome: SearchOutcome, target: Target) -> Any:
     )
 
 
-def _trials(page: Page, outcome: SearchOutcome, space: Space) -> None:
+def _add_trials(report: Report, outcome: SearchOutcome, space: Space) -> None:
     n_steps = max((len(one.accuracies) for one in (outcome.default, *outcome.trials)), default=0)
     names = [short(one.name) for one in space]
     headers = [
@@ -550,15 +486,12 @@ def _trials(page: Page, outcome: SearchOutcome, space: Space) -> None:
     ]
     shares = ("inner accuracy", *(f"part {i + 1}" for i in range(n_steps)))
     best = outcome.best
-    page.table(
+    report.table(
+        "trials",
         headers,
         rows,
-        name="trials",
         formats=dict.fromkeys(shares, percent_text),
         styles={i: "strong" for i, one in enumerate(outcome.trials) if one is best},
-        note="A part is an inner fold, of each draw of labels in turn.",
-        folded=len(rows) > 30,
-        caption="Every trial",
     )
 
 
@@ -842,8 +775,8 @@ def _answers(outcome: SearchOutcome, score: float, luck: float) -> tuple[str, ..
     said = [KEEP] if outcome.keeps_recipe else []
     said += [
         f"inner accuracy: {percent_text(score)} for the best of "
-        f"{count_text(len(outcome.trials), 'trial')}, {percent_text(default.score)} for the recipe's "
-        "own values"
+        f"{count_text(len(outcome.trials), 'trial')}, {percent_text(default.score)} for the "
+        "recipe's own values"
     ]
     if default.state == FAILED:
         said.append(f"the recipe's own values could not be trained: {default.reason}")

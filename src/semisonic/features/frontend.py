@@ -15,9 +15,6 @@ from semisonic.core.options import nearest
 from semisonic.features.logmel import LogMel, MelExtractor
 from semisonic.features.options import WAVE, MelOptions
 
-# Standardisation: mean and deviation of the training features, kept in the model.
-
-
 KINDS = ("mel", "global", "none")
 MIN_STD = 1e-4
 """Deviations below this (dB) count as none: such cells are shifted, not scaled."""
@@ -148,18 +145,15 @@ def _parts(features: Any) -> Iterator[NDArray[np.float64]]:
         yield from _parts(part if isinstance(part, Tensor) else np.asarray(part))
 
 
-# Waveforms as features, for networks that learn their own front end.
-#
-# A waveform has one channel, one "band", and a frame for each sample: shape (1, 1, time). So
-# tables of features, batches, model files and scores work as they do with spectrograms.
-
-
 Extractor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """One clip (n_samples,) to its features (channel, mel, frame)."""
 
 
 class Waveform(nn.Module):
     """Waves as they are, or divided by their peak; the counterpart of :class:`LogMel`.
+
+    A waveform has one channel, one "band", and a frame for each sample: shape (1, 1, time). So
+    tables of features, batches, model files and scores work as they do with spectrograms.
 
     Parameters
     ----------
@@ -233,9 +227,6 @@ class WaveExtractor:
 def make_extractor(options: MelOptions) -> Extractor:
     """What computes the features of single clips on the CPU; one object for each thread."""
     return WaveExtractor(options) if options.input == WAVE else MelExtractor(options)
-
-
-# The front end of a model: waves to standardised features.
 
 
 class Frontend(nn.Module):

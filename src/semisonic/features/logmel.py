@@ -1,4 +1,4 @@
-"""Waveforms to log-mel levels in dB: on batches, any device, and for one clip at a time on the CPU."""
+"""Waveforms to log-mel levels in dB: batches on any device, or one clip at a time on the CPU."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from torch.nn import functional
 from semisonic.core.errors import DataError
 from semisonic.features.filterbank import filters_of
 from semisonic.features.options import AMIN, DELTA_WIDTH, MelOptions
-
-# Mel power to decibels, with silence that is finite and never the loudest.
 
 
 def to_decibel(mel: Tensor, options: MelOptions, *, in_place: bool = False) -> Tensor:
@@ -50,15 +48,12 @@ def to_decibel(mel: Tensor, options: MelOptions, *, in_place: bool = False) -> T
     return level
 
 
-# Deltas: the slope of each mel band over time.
-#
-# The least-squares slope over nine frames (a Savitzky-Golay filter of order one), as
-# ``librosa.feature.delta`` gives; the first and last four frames take the slope of the
-# nearest full window.
-
-
 def delta(level: Tensor, width: int = DELTA_WIDTH) -> Tensor:
     """Change per frame along the last dimension.
+
+    The least-squares slope over nine frames (a Savitzky-Golay filter of order one), as
+    ``librosa.feature.delta`` gives; the first and last four frames take the slope of the
+    nearest full window.
 
     Parameters
     ----------
@@ -93,9 +88,6 @@ def delta(level: Tensor, width: int = DELTA_WIDTH) -> Tensor:
     head = slope[..., :1].expand(*slope.shape[:-1], half)
     tail = slope[..., -1:].expand(*slope.shape[:-1], half)
     return torch.cat((head, slope, tail), dim=-1)
-
-
-# Log-mel spectrograms of batches of waves, in plain torch, on any device.
 
 
 def hann(n: int) -> Tensor:
@@ -235,15 +227,6 @@ class LogMel(nn.Module):
         return f"{self.options.n_samples} samples -> {self.options.shape}"
 
 
-# The fast way on a CPU: one clip at a time through buffers that stay in the cache.
-#
-# Batches of spectra leave the cache and fall on fresh memory pages every time, which costs
-# more than the transforms themselves. Here every buffer is allocated once, the transform
-# writes into it some frames at a time, and each group of mel bands multiplies only the bins
-# it touches. The squares of real and imaginary parts are not added first: each weight stands
-# twice in the product instead, which is less work than another pass over the memory.
-
-
 _BANDS = 16  # mel bands of a group, about
 _BLOCK_CELLS = 1 << 16  # samples of the frames of a block: its buffers fit half a megabyte
 _LEAST_FRAMES = 40  # of a block: every transform has a fixed cost
@@ -264,6 +247,12 @@ class _FrameBuffers:
 
 class MelExtractor:
     """Log-mel features of single clips on the CPU; equals :class:`LogMel` within 1e-3 dB.
+
+    Batches of spectra leave the cache and fall on fresh memory pages every time, which costs
+    more than the transforms themselves. Here every buffer is allocated once, the transform
+    writes into it some frames at a time, and each group of mel bands multiplies only the bins
+    it touches. The squares of real and imaginary parts are not added first: each weight stands
+    twice in the product instead, which is less work than another pass over the memory.
 
     The object owns its buffers: use one object in each thread.
 

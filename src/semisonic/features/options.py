@@ -15,8 +15,6 @@ from semisonic.core.options import check, nearest, option
 if TYPE_CHECKING:
     from torch import Tensor
 
-# All parameters of the front ends in one place: spectrograms, waveforms, MFCC statistics.
-
 
 AMIN = 1e-10
 """Mel power below this counts as this, so silence is finite: -100 dB at reference one."""
@@ -270,9 +268,6 @@ def _normal(value: object) -> object:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-# The options of all augmentations of spectrograms, and three named sets of them.
-
-
 ANY_SHIFT = 3600.0
 """Seconds; at least half of any clip, so that every shift is equally likely."""
 
@@ -384,9 +379,6 @@ def adapted_to(options: AugmentOptions, mel: MelOptions) -> AugmentOptions:
     if options.crop_bands:
         changes["crop_bands"] = min(options.crop_bands, mel.n_mels // 4)
     return dataclasses.replace(options, **changes)  # type: ignore[arg-type]
-
-
-# Augmentations that are not from this package, by name. No torch here: options read the names.
 
 
 Change = Callable[["Tensor"], "Tensor"]

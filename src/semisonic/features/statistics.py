@@ -12,15 +12,6 @@ from semisonic.core.errors import DataError
 from semisonic.features.filterbank import mel_filters
 from semisonic.features.options import AMIN
 
-# MFCC statistics: the 26 numbers per clip of the ESC baselines (Piczak 2015, ESC data set).
-#
-# Twelve mel-frequency cepstral coefficients (without the zeroth) and the zero-crossing rate;
-# of each the mean and the standard deviation over frames. The cepstra are those of librosa's
-# defaults with mirrored ends: 2048-sample windows every 512 samples (11.6 ms at 44.1 kHz),
-# 128 Slaney mel bands, 80 dB range below the loudest cell, orthonormal DCT. The zero-crossing
-# rate is counted in the same 512-sample steps.
-
-
 N_FFT = 2048
 HOP_LENGTH = 512
 N_MELS = 128
@@ -67,6 +58,12 @@ def zero_crossing_rate(x: ArrayLike) -> NDArray[np.float64]:
 def mfcc_statistics(x: ArrayLike, sample_rate: float) -> NDArray[np.float32]:
     """The 26 values of the ESC baselines.
 
+    Twelve mel-frequency cepstral coefficients (without the zeroth) and the zero-crossing rate;
+    of each the mean and the standard deviation over frames. The cepstra are those of librosa's
+    defaults with mirrored ends: 2048-sample windows every 512 samples (11.6 ms at 44.1 kHz),
+    128 Slaney mel bands, 80 dB range below the loudest cell, orthonormal DCT. The zero-crossing
+    rate is counted in the same 512-sample steps.
+
     Parameters
     ----------
     x : array of float, shape (time,)
@@ -102,15 +99,6 @@ def _filters(sample_rate: float) -> NDArray[np.float64]:
     return mel_filters(sample_rate, N_FFT, N_MELS)
 
 
-# Statistics of log-mel spectrograms: a clip as a few hundred numbers, for simple classifiers.
-#
-# The idea is that of the ESC baselines (Piczak 2015, mean and deviation of MFCC over frames),
-# with more of it: of each mel band the mean, the deviation, three percentiles and the deviation
-# of its changes; of the first cepstral coefficients mean, deviation and deviation of changes. A
-# linear model or a forest of trees on these learns in seconds, and with 320 labels comes near a
-# small network.
-
-
 RANGE_DB = 80.0
 """Below the loudest cell of a clip by more than this, a cell counts as this much below it."""
 
@@ -121,6 +109,12 @@ _CHUNK = 64  # clips at once: percentiles need a copy
 
 def mel_statistics(features: ArrayLike) -> NDArray[np.float32]:
     """Log-mel spectrograms to fixed numbers.
+
+    The idea is that of the ESC baselines (Piczak 2015, mean and deviation of MFCC over frames),
+    with more of it: of each mel band the mean, the deviation, three percentiles and the deviation
+    of its changes; of the first cepstral coefficients mean, deviation and deviation of changes. A
+    linear model or a forest of trees on these learns in seconds, and with 320 labels comes near a
+    small network.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import count
@@ -25,8 +25,8 @@ from semisonic.core.seeds import generator
 from semisonic.core.text import count_text, percent_text
 from semisonic.data.clips import Clips
 from semisonic.evaluation.embeddings import pca_2d, tsne_2d
-from semisonic.evaluation.report.blocks import PageBlock, Player, data_uri, escape, sound_bytes
-from semisonic.evaluation.report.page import Page
+from semisonic.evaluation.report.document import Player, Report, clip_player
+from semisonic.evaluation.report.media import data_uri, sound_bytes
 from semisonic.labeling.clusters import (
     Agreement,
     Clusters,
@@ -37,7 +37,6 @@ from semisonic.labeling.clusters import (
 from semisonic.labeling.index import EmbeddingIndex, shown_names
 from semisonic.labeling.nearest import unit
 from semisonic.labeling.options import PCA, TSNE, MapOptions
-from semisonic.labeling.search import sound_at
 from semisonic.training.run_folder import RECORD, RunFolder
 
 # Points of the map: which rows are drawn, where, and what their colours can mean.
@@ -241,102 +240,6 @@ def _links(clips: Clips, folder: Path) -> tuple[str, ...]:
     return tuple(known[file] for file in files)
 
 
-# The map as a piece of a page: points on a canvas that play when they are touched.
-
-
-@dataclass(frozen=True)
-class SoundMap(PageBlock):
-    """Points with names and sounds.
-
-    Attributes
-    ----------
-    places : ndarray, shape (n, 2)
-        Within 0 to 1.
-    names : sequence of str
-        Of the recordings.
-    times : ndarray, shape (n, 2)
-        Start and end in the recording, seconds.
-    meanings : mapping of str to Meaning
-    colour : str
-        The meaning at the beginning; empty if there is none.
-    sounds : Sounds
-    """
-
-    places: NDArray[np.float64]
-    names: Sequence[str]
-    times: NDArray[np.float64]
-    meanings: Mapping[str, ColourMeaning]
-    colour: str
-    sounds: MapSounds
-
-    @property
-    def style(self) -> str:
-        """The rules that the page needs for it."""
-        return _file("map.css")
-
-    @property
-    def script(self) -> str:
-        """What draws and plays."""
-        return _file("map.js")
-
-    @property
-    def media(self) -> str:
-        """Where sounds may come from besides the page itself."""
-        return "'self' file:" if self.sounds.kind == LINK else ""
-
-    def html(self) -> str:
-        """A frame from the file, and the points as data."""
-        options = "".join(
-            f'<option value="{escape(name)}"{" selected" * (name == self.colour)}>'
-            f"{escape(meaning.title)}</option>"
-            for name, meaning in self.meanings.items()
-        )
-        # "<" is written so that no name can end the element.
-        data = json.dumps(self._data(), ensure_ascii=True, separators=(",", ":"))
-        return (
-            _file("map.html")
-            .replace("{{options}}", options)
-            .replace("{{count}}", str(len(self.places)))
-            .replace("{{data}}", data.replace("<", "\\u003c"))
-        )
-
-    def plain(self) -> dict[str, Any]:
-        """The points without sounds."""
-        return {"kind": "map", **self._data(), "sources": None}
-
-    def _data(self) -> dict[str, Any]:
-        recordings = list(dict.fromkeys(self.names))
-        number = {name: i for i, name in enumerate(recordings)}
-        return {
-            "x": np.round(self.places[:, 0], 4).tolist(),
-            "y": np.round(self.places[:, 1], 4).tolist(),
-            "recordings": [_printable(name) for name in recordings],
-            "recording": [number[name] for name in self.names],
-            "start": np.round(self.times[:, 0], 3).tolist(),
-            "end": np.round(self.times[:, 1], 3).tolist(),
-            "meanings": {
-                name: {
-                    "title": meaning.title,
-                    "names": [_printable(value) for value in meaning.names],
-                    "of": meaning.of.tolist(),
-                }
-                for name, meaning in self.meanings.items()
-            },
-            "others": OTHERS,
-            "colour": self.colour,
-            "kind": self.sounds.kind,
-            "sources": list(self.sounds.sources),
-        }
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _file(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")
-
-
 # The page of ``map``: the points, the clusters, and how it was made.
 
 
@@ -364,124 +267,118 @@ def write_map_page(folder: Path, drawn: DrawnMap, options: MapOptions) -> Path:
     index, clips = drawn.index, drawn.index.clips
     names = shown_names(clips.file.tolist())
     n_files = len(set(clips.file.tolist()))
-    page = Page(
+    points = _points(drawn, [names[file] for file in clips.file[drawn.rows].tolist()])
+    report = Report(
+        "map.j2",
         f"Map of {index.folder.name or 'recordings'}",
         f"{len(drawn.rows)} of {len(index)} rows, {n_files} recordings",
-    )
-    if len(drawn.rows) < len(index):
-        page.warning(
-            f"{len(drawn.rows)} of {len(index)} rows are drawn, chosen at random; the option most "
-            "says how many."
-        )
-    if drawn.sounds.reason:
-        page.warning(f"{drawn.sounds.reason}. Keep them where they are.")
-    page.section("Map")
-    page.block(
-        SoundMap(
-            drawn.places,
-            [names[file] for file in clips.file[drawn.rows].tolist()],
-            np.stack([clips.start_time[drawn.rows], clips.end_time[drawn.rows]], axis=1),
-            drawn.meanings,
-            drawn.colour,
-            drawn.sounds,
-        )
-    )
-    if drawn.clusters is not None:
-        _clusters(page, drawn, drawn.clusters, options, names)
-    page.section("How it was made")
-    page.notes(_notes(drawn, options))
-    page.facts(
-        {
+        points=points,
+        meanings=drawn.meanings,
+        colour=drawn.colour,
+        clusters=drawn.clusters,
+        agreement=drawn.agreement,
+        is_tsne=options.projection == TSNE,
+        is_linked=drawn.sounds.kind == LINK,
+        made={
             "model": index.about["model"]["network"],
             "numbers in a vector": index.dim,
             "projection": options.projection,
             "seed": options.seed,
-        }
+        },
     )
-    return page.write(folder)
-
-
-def _clusters(
-    page: Page, drawn: DrawnMap, clusters: Clusters, options: MapOptions, names: dict[str, str]
-) -> None:
-    page.section("Clusters")
-    outliers = int((clusters.number < 0).sum())
-    text = f"{len(clusters.number)} rows, {clusters.count} clusters by {clusters.method}."
-    if outliers:
-        text += f" {outliers} rows ({percent_text(outliers / len(clusters.number))}) are outliers."
-    if clusters.n_sampled < len(clusters.number):
-        text += (
-            f" {clusters.n_sampled} rows, drawn at random, were clustered; every other row "
-            "joined the nearest of them."
+    here = files(__package__)
+    report.styles.append((here / "map.css").read_text(encoding="utf-8"))
+    report.scripts.append((here / "map.js").read_text(encoding="utf-8"))
+    report.media += ["'self' file:"] if drawn.sounds.kind == LINK else []
+    report.data = {"map": {**points, "sources": None}}
+    if len(drawn.rows) < len(index):
+        report.warnings.append(
+            f"{len(drawn.rows)} of {len(index)} rows are drawn, chosen at random; the option most "
+            "says how many."
         )
-    page.text(text)
-    if crowded := clusters.crowded():
-        page.warning(crowded)
+    if drawn.sounds.reason:
+        report.warnings.append(f"{drawn.sounds.reason}. Keep them where they are.")
+    if drawn.clusters is not None:
+        _add_clusters(report, drawn, drawn.clusters)
+        report.players("centres", _centres(drawn, drawn.clusters, options.nearest, names))
+    return report.write(folder)
+
+
+def _points(drawn: DrawnMap, names: Sequence[str]) -> dict[str, Any]:
+    """What the page's program reads: places within 0 to 1, times in seconds, names and sounds."""
+    clips = drawn.index.clips
+    recordings = list(dict.fromkeys(names))
+    number = {name: i for i, name in enumerate(recordings)}
+    return {
+        "x": np.round(drawn.places[:, 0], 4).tolist(),
+        "y": np.round(drawn.places[:, 1], 4).tolist(),
+        "recordings": [_printable(name) for name in recordings],
+        "recording": [number[name] for name in names],
+        "start": np.round(clips.start_time[drawn.rows], 3).tolist(),
+        "end": np.round(clips.end_time[drawn.rows], 3).tolist(),
+        "meanings": {
+            name: {
+                "title": meaning.title,
+                "names": [_printable(value) for value in meaning.names],
+                "of": meaning.of.tolist(),
+            }
+            for name, meaning in drawn.meanings.items()
+        },
+        "others": OTHERS,
+        "colour": drawn.colour,
+        "kind": drawn.sounds.kind,
+        "sources": list(drawn.sounds.sources),
+    }
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _add_clusters(report: Report, drawn: DrawnMap, clusters: Clusters) -> None:
     told = drawn.agreement
-    if told is not None:
-        page.text(
-            f"Compared with the labels of {told.n} rows: purity {percent_text(told.purity)} (share of "
-            "the rows in clusters that carry the commonest label of theirs; it grows with the "
-            f"number of clusters), adjusted mutual information {told.mutual:.2f} (0 is chance, "
-            "1 is the labels)."
-        )
     sizes = np.bincount(clusters.number[clusters.number >= 0], minlength=clusters.count)
     predicted = drawn.index.predicted
     knows = bool(drawn.index.about["model"]["classes"])
     rows: list[list[object]] = []
     for cluster, size in enumerate(sizes.tolist()):
         inside = clusters.number == cluster
-        files = len(set(drawn.index.clips.group[inside].tolist()))
+        n_files = len(set(drawn.index.clips.group[inside].tolist()))
         best = Counter(filter(None, predicted[inside].tolist())).most_common(1)
-        row: list[object] = [f"cluster {cluster}", size, files]
+        row: list[object] = [f"cluster {cluster}", size, n_files]
         row += [best[0][0] if best else ""] if knows else []
         row += told.common[cluster] if told else ()
         rows.append(row)
     headers = ["cluster", "rows", "recordings"]
     headers += ["mostly predicted"] if knows else []
     headers += ["commonest label", "purity"] if told else []
-    page.table(
-        headers, rows, name="clusters", formats={"purity": percent_text}, folded=len(rows) > 30
-    )
-    if options.nearest:
-        page.heading("Nearest to each centre")
-        page.players(_centres(drawn, clusters, options.nearest, names))
+    report.table("clusters", headers, rows, formats={"purity": percent_text})
+    report.values |= {
+        "n_outliers": int((clusters.number < 0).sum()),
+        "crowded": clusters.crowded(),
+    }
 
 
 def _centres(
     drawn: DrawnMap, clusters: Clusters, k: int, names: dict[str, str]
-) -> Iterator[Player]:
+) -> Iterator[Player | None]:
+    """The sounds nearest to each centre; none for ``k`` of 0."""
+    if not k:
+        return
     index, clips = drawn.index, drawn.index.clips
     found = nearest_to_centres(index.vectors, clusters.number, clips.group, k)
     places = [(c, row) for c, rows in enumerate(found) for row in rows]
     for cluster, row in places[:MOST_PLAYED]:
-        start, end = float(clips.start_time[row]), float(clips.end_time[row])
-        file = str(clips.file[row])
-        try:
-            samples, rate = sound_at(clips.root / file, start, end, _LONGEST)
-        except AudioError:
-            continue
-        said = ";".join(clips.labels[row]) or str(index.predicted[row])
-        yield Player(samples, rate, f"cluster {cluster}", said, f"{names[file]}, {start:.2f} s")
-
-
-def _notes(drawn: DrawnMap, options: MapOptions) -> list[str]:
-    notes = [
-        "A point is a row of the index: a window, or a clip. Vectors are taken to length 1, so "
-        "near means a high cosine similarity."
-    ]
-    if options.projection == TSNE:
-        notes.append(
-            "t-SNE (van der Maaten and Hinton, 2008) keeps neighbours together. The distance "
-            "between groups that are far from each other, and their size, mean nothing."
+        start, file = float(clips.start_time[row]), str(clips.file[row])
+        yield clip_player(
+            clips.root / file,
+            start,
+            float(clips.end_time[row]),
+            f"cluster {cluster}",
+            ";".join(clips.labels[row]) or str(index.predicted[row]),
+            f"{names[file]}, {start:.2f} s",
+            longest=_LONGEST,
         )
-    else:
-        notes.append("The two directions in which the vectors vary most (principal components).")
-    if drawn.sounds.kind == LINK:
-        notes.append(
-            "The page plays the recordings where they lie; a browser cannot play every format."
-        )
-    return notes
 
 
 # ``map``: recordings as points to listen to, and their clusters.

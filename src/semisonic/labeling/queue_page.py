@@ -8,8 +8,7 @@ from pathlib import Path
 from semisonic.core.files import write_text
 from semisonic.core.text import count_text
 from semisonic.data.outputs import check_file, writing
-from semisonic.evaluation.report.blocks import Player
-from semisonic.evaluation.report.page import Page
+from semisonic.evaluation.report.document import Player, Report
 from semisonic.labeling.index import shown_names
 from semisonic.labeling.queue import VERB, Queue
 from semisonic.labeling.search import player_of
@@ -49,24 +48,24 @@ def write_queue_page(table: Path, queue: Queue) -> Path:
     Path
         Of the page; it needs no other file, and may be sent to somebody.
     """
-    page = Page(
+    report = Report(
+        "queue.j2",
         "What to listen to",
         f"{count_text(len(queue), 'stretch', 'stretches')}, numbered as in {table.name}",
+        table_name=table.name,
+        n_most=MOST if len(queue) > MOST else 0,
     )
-    page.text(f"Write what you hear into the column label of {table.name}.")
-    if len(queue) > MOST:
-        page.text(f"The first {MOST} are here; {table.name} has all of them.")
-    page.players(_players(queue))
+    report.players("queue", _players(queue))
     with writing(page_of(table), VERB) as part:
-        write_text(part, page.html())
+        write_text(part, report.html())
     return page_of(table)
 
 
-def _players(queue: Queue) -> Iterator[Player]:
+def _players(queue: Queue) -> Iterator[Player | None]:
     rows = queue.rows[:MOST]
     names = shown_names([row.file for row in rows])
     for order, row in enumerate(rows, start=1):
         guesses = ", ".join(f"{name} {score:.2f}" for name, score in row.guesses)
         times = f"{row.start_time:.2f} s to {row.end_time:.2f} s"
         path, name = queue.path_of(row), names[row.file]
-        yield from player_of(path, row.start_time, row.end_time, f"{order}. ", name, guesses, times)
+        yield player_of(path, row.start_time, row.end_time, f"{order}. ", name, guesses, times)

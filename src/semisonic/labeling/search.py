@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.audio.read import read_start
-from semisonic.classifier.tables import plain_table
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv
 from semisonic.core.options import check
+from semisonic.core.text import count_text, text_table
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
-from semisonic.evaluation.report.blocks import Player
-from semisonic.evaluation.report.page import Page
+from semisonic.evaluation.report.document import Player, Report, Verdict, clip_player
 from semisonic.labeling.embedder import Embedder, embed_windows
 from semisonic.labeling.index import EmbeddingIndex, named_from, shown_names
 from semisonic.labeling.nearest import Hit, find_hits, unit
@@ -153,7 +151,7 @@ class SearchResult:
         """For a terminal."""
         if not self.hits:
             return "nothing found: all rows of the index are left out"
-        lines = [plain_table(self.headers(), self.rows()[:SHOWN])]
+        lines = [text_table(self.headers(), self.rows()[:SHOWN], ruled=True)]
         if len(self.hits) > SHOWN:
             lines.append(f"... and {len(self.hits) - SHOWN} hits more")
         if self.report is not None:
@@ -171,10 +169,7 @@ def _from_here(path: Path) -> str:
 # The page of ``search``: the examples and the hits, to be listened to.
 
 
-LONGEST = 10.0
-"""Seconds of a sound that are read for the page."""
 MOST_LISTED = 200
-_RATE = 22050
 _EXAMPLES = 8
 
 
@@ -182,25 +177,24 @@ def write_search_page(folder: Path, result: SearchResult) -> Path:
     """Write ``report.html`` into a run folder."""
     hits, options, index = result.hits, result.options, result.index
     names = shown_names([*index.clips.file.tolist(), *result.examples.file.tolist()])
-    files, n = len({hit.file for hit in hits}), len(result.examples)
-    page = Page(
-        f"What sounds like the {_several(n, 'example') if n > 1 else 'example'}",
+    n, n_files = len(result.examples), len({hit.file for hit in hits})
+    report = Report(
+        "search.j2",
+        f"What sounds like the {count_text(n, 'example') if n > 1 else 'example'}",
         f"Looked for in {len(index)} rows of {len(set(index.clips.file.tolist()))} recordings",
+        options=options,
+        is_cosine=options.by == COSINE,
+        is_cut=len(hits) > MOST_LISTED,
     )
-    page.verdict(f"{_several(len(hits), 'hit')} in {_several(files, 'recording')}")
-    page.section("Looked for")
-    page.players(_examples(result, names))
-    page.section("Found")
-    how = "a graph of neighbours, which may miss some" if options.approximate else "every row"
-    page.text(
-        f"The nearest first, by {'cosine similarity' if options.by == COSINE else 'distance'}; "
-        f"looked at: {how}. A hit is what the model finds alike, which need not be the same sound."
+    report.verdict = Verdict(
+        f"{count_text(len(hits), 'hit')} in {count_text(n_files, 'recording')}"
     )
-    page.players(_hits(result, names))
-    page.section("The list")
+    report.players("examples", _examples(result, names))
+    report.players("hits", _hits(result, names))
     headers = ["rank", "recording", "start s", "end s", result.measure, "windows", "label"]
     knows = bool(index.about["model"]["classes"])
-    page.table(
+    report.table(
+        "hits",
         [*headers, "predicted"] if knows else headers,
         [
             (
@@ -214,39 +208,21 @@ def write_search_page(folder: Path, result: SearchResult) -> Path:
             )
             for rank, h in enumerate(hits[:MOST_LISTED], start=1)
         ],
-        name="hits",
-        note="hits.csv has all of them." if len(hits) > MOST_LISTED else "",
     )
-    return page.write(folder)
+    return report.write(folder)
 
 
-def sound_at(
-    path: Path, start: float, end: float, longest: float = LONGEST
-) -> tuple[NDArray[np.float32], int]:
-    """Samples of a part of a recording, and their rate; a long part is cut off.
-
-    Raises
-    ------
-    AudioError
-        When it cannot be read.
-    """
-    stop = None if np.isnan(end) else min(end, start + longest)
-    samples = read_start(path, duration=longest, sample_rate=_RATE, start_time=start, end_time=stop)
-    return samples, _RATE
-
-
-def _examples(result: SearchResult, names: dict[str, str]) -> Iterator[Player]:
+def _examples(result: SearchResult, names: dict[str, str]) -> Iterator[Player | None]:
     clips = result.examples
     for row in range(min(len(clips), _EXAMPLES)):
         file = str(clips.file[row])
         start, end = float(clips.start_time[row]), float(clips.end_time[row])
         stop = "the end" if np.isnan(end) else f"{end:.2f} s"
-        yield from player_of(
-            clips.root / file, start, end, "", names[file], "", f"{start:.2f} s to {stop}"
-        )
+        meta = f"{start:.2f} s to {stop}"
+        yield player_of(clips.root / file, start, end, "", names[file], "", meta)
 
 
-def _hits(result: SearchResult, names: dict[str, str]) -> Iterator[Player]:
+def _hits(result: SearchResult, names: dict[str, str]) -> Iterator[Player | None]:
     clips = result.index.clips
     for rank, hit in enumerate(result.hits[: result.options.players], start=1):
         label, predicted = result.told(hit)
@@ -256,23 +232,17 @@ def _hits(result: SearchResult, names: dict[str, str]) -> Iterator[Player]:
         if hit.n_windows > 1:
             meta += f" ({hit.n_windows} windows, the nearest at {start:.2f} s)"
         path = clips.root / hit.file
-        yield from player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
+        yield player_of(path, start, end, f"{rank}. ", names[hit.file], said, meta)
 
 
 def player_of(
     path: Path, start: float, end: float, rank: str, name: str, said: str, meta: str
-) -> Iterable[Player]:
+) -> Player | None:
     """A card that begins with the file's own name; its folder stands below."""
     folder, _, file = name.rpartition("/")
-    try:
-        samples, rate = sound_at(path, start, end)
-    except AudioError:
-        return
-    yield Player(samples, rate, rank + file, said, f"{meta}, in {folder}" if folder else meta)
-
-
-def _several(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
+    return clip_player(
+        path, start, end, rank + file, said, f"{meta}, in {folder}" if folder else meta
+    )
 
 
 # ``search``: recordings that sound like an example.

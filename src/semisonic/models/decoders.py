@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.core.options import nearest
-from semisonic.models.encoder import ConvStep, DownStep, FoldStep, SameConv, Step, Trace
+from semisonic.models.encoder import ConvStep, DownStep, SameConv, Step, Trace
 from semisonic.models.notation import Size
 
 # Un-pooling: pooled values go back to the places they came from, all else is zero.
@@ -75,9 +75,8 @@ def _mean_at(pooled: Tensor, switches: Tensor, size: Size) -> Tensor:
 
 @dataclass(frozen=True)
 class Level:
-    """Channels back to rows (0: no), steps down to undo (the last one first), a convolution."""
+    """Steps down to undo (the last one first), then a convolution."""
 
-    rows: int
     ups: tuple[int, ...]
     conv: ConvStep | None
     is_last: bool
@@ -86,20 +85,18 @@ class Level:
 def mirror(plan: tuple[Step, ...]) -> list[Level]:
     """The levels of a decoder, from the code to the input."""
     n_downs = sum(isinstance(step, DownStep) for step in plan)
-    levels, ups, rows = [], list[int](), 0
+    levels, ups = [], list[int]()
     first_conv = next(i for i, step in enumerate(plan) if isinstance(step, ConvStep))
     for i in reversed(range(len(plan))):
         step = plan[i]
         if isinstance(step, DownStep):
             n_downs -= 1
             ups.append(n_downs)
-        elif isinstance(step, FoldStep):
-            rows = step.rows
         elif isinstance(step, ConvStep):
-            levels.append(Level(rows, tuple(ups), step, is_last=i == first_conv))
-            ups, rows = [], 0
-    if ups or rows:  # the encoder opens with pools, or with folding
-        levels.append(Level(rows, tuple(ups), None, is_last=True))
+            levels.append(Level(tuple(ups), step, is_last=i == first_conv))
+            ups = []
+    if ups:  # the encoder opens with pools
+        levels.append(Level(tuple(ups), None, is_last=True))
     return levels
 
 
@@ -160,8 +157,6 @@ class Decoder(nn.Module):
         """
         x = code
         for number, level in enumerate(self.levels):
-            if level.rows:  # (batch, c * rows, 1, frame) to (batch, c, rows, frame)
-                x = x.reshape(len(x), -1, level.rows, x.shape[3])
             x = self.run_level(x, level, number, trace)
         return x
 

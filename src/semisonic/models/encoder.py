@@ -61,17 +61,6 @@ def _count_windows(n: int, size: int, stride: int, ceil: bool) -> int:
 
 
 @dataclass(frozen=True)
-class FoldStep:
-    """The rows of a map become channels: (channels, rows, frame) to (channels * rows, 1, frame).
-
-    A convolution follows before the next step down.
-    """
-
-    channels: int
-    rows: int
-
-
-@dataclass(frozen=True)
 class PatchStep:
     """All that a network does to patches of ``length`` frames, ``hop`` apart.
 
@@ -92,7 +81,7 @@ class PatchStep:
         return 1 + (max(n_frames - self.length, 0) + self.hop - 1) // self.hop
 
 
-Step = ConvStep | DownStep | FoldStep | PatchStep
+Step = ConvStep | DownStep | PatchStep
 
 
 def map_shape(
@@ -109,9 +98,6 @@ def map_shape(
     for number, step in enumerate(plan, 1):
         if isinstance(step, ConvStep):
             channels = step.out_channels
-            continue
-        if isinstance(step, FoldStep):
-            channels, size = step.channels * step.rows, (1, size[1])
             continue
         if isinstance(step, PatchStep):
             channels, size = step.channels, (step.rows, step.count(size[1]) * step.frames)

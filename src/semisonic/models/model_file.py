@@ -23,11 +23,10 @@ from semisonic.core.options import from_mapping, to_dict
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.autoencoder import AutoEncoder
-from semisonic.models.catalogue import create
 from semisonic.models.decision import Decision
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.pretrained import PretrainedEncoder
-from semisonic.models.registry import defined_in, find
+from semisonic.models.registry import create, defined_in, is_registered
 from semisonic.models.simple import SimpleHead
 from semisonic.models.sound_model import SoundModel
 
@@ -484,7 +483,7 @@ def _require_network(path: object, settings: Mapping[str, Any]) -> None:
     Nothing is imported: a file cannot bring code to be run.
     """
     name, place = settings["model"], settings.get(DEFINED_IN)
-    if not isinstance(place, str) or find(name) is not None:
+    if not isinstance(place, str) or is_registered(name):
         return
     if not place:
         raise ModelError(

@@ -297,8 +297,5 @@ class _NotationParser:
             self.fail("only dense layers ('128fc') after the global pooling", start)
 
 
-# The names of simple classifiers. No torch here.
-
-
-SIMPLE = ("knn", "forest", "svm", "logistic", "boosting", "mlp")
-"""As :data:`semisonic.classifier.simple.CLASSIFIERS` fits them."""
+SIMPLE = ("knn", "forest", "svm", "logistic")
+"""Names of simple classifiers that are models as well; the command line lists them."""

@@ -14,10 +14,10 @@ from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.options import nearest
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
 from semisonic.models.encoder import Encoder
 from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.necks import Neck
+from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel
 
 # A pre-trained encoder: what a classifier starts from, whatever it was trained by.

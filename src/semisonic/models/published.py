@@ -21,9 +21,9 @@ from semisonic.core.options import nearest
 from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
 from semisonic.models.networks import efficientat, panns, yamnet
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.registry import create
 from semisonic.models.weight_files import WeightTensors, open_checkpoint, open_onnx
 
 # From the names and shapes of published weight files to ours.
@@ -83,8 +83,8 @@ def folded(
 
 def _from_graph(path: Path) -> Mapping[str, Tensor]:
     graph = open_onnx(path)
-    convs = [node for node in graph.nodes if node.op == "Conv"]
-    dense = [node for node in graph.nodes if node.op == "Gemm"]
+    convs = [node for node in graph.nodes if node.op_type == "Conv"]
+    dense = [node for node in graph.nodes if node.op_type == "Gemm"]
     if (len(convs), len(dense)) != (N_CONVS, 1):
         raise ModelError(
             f"{path}: found {len(convs)} convolutions and {len(dense)} dense layers, expected "
@@ -92,9 +92,9 @@ def _from_graph(path: Path) -> Mapping[str, Tensor]:
         )
     tensors = {}
     for name, node in [*((f"convs.{k}", n) for k, n in enumerate(convs)), ("classifier", dense[0])]:
-        if len(node.inputs) != 3:
+        if len(node.input) != 3:
             raise ModelError(f"{path}: '{name}' has no bias; expected normalisations folded in")
-        for part, source in zip(("weight", "bias"), node.inputs[1:], strict=True):
+        for part, source in zip(("weight", "bias"), node.input[1:], strict=True):
             tensors[f"{name}.{part}"] = torch.from_numpy(graph.weight(source))
     return tensors
 

@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from semisonic.core.errors import ModelError
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
 from semisonic.models.decision import Decision
 from semisonic.models.decision_module import DecisionModule, probabilities
 from semisonic.models.encoder import Encoder, PatchStep, frame_grid
 from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.moments import Moments
-from semisonic.models.necks import Neck
-from semisonic.models.registry import Backbone
+from semisonic.models.necks import Backbone, Neck
+from semisonic.models.registry import create
 
 
 class SoundModel(nn.Module):
@@ -296,7 +295,7 @@ def build(
     Parameters
     ----------
     name_or_notation : str
-        A registered name (:func:`semisonic.models.catalogue.names`) or an architecture such as
+        A registered name (:func:`semisonic.models.registry.names`) or an architecture such as
         ``"(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"``. A class layer at its end is recognised.
     mel : MelOptions
         The front end; its shape fixes the size of the network.

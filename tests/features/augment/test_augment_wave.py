@@ -13,24 +13,26 @@ from augment_sounds import noise
 from torch import Tensor
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.features.augment.frequency import WavePitchShift, played
-from semisonic.features.augment.noise import WaveBackground, WaveGain, WavePinkNoise, WaveWhiteNoise
-from semisonic.features.augment.time import WaveSpeed, WaveTimeShift, WaveTimeStretch
+from semisonic.features.augment.frequency import PitchShift, played
+from semisonic.features.augment.noise import Background, BandGain, Gain, PinkNoise, WhiteNoise
+from semisonic.features.augment.time import Speed, TimeShift, TimeStretch
 from semisonic.features.augment.warp import analysed, phase_vocoder, resampled
+from semisonic.features.options import MelOptions
 
 RATE = 16000
 N = 24000
+WAVES = MelOptions(input="wave", sample_rate=RATE)
 
 MAKERS = {
-    "shift": lambda: WaveTimeShift(RATE, 9.0),
-    "delay": lambda: WaveTimeShift(RATE, 0.5, "delay"),
-    "gain": lambda: WaveGain(RATE, 6.0),
-    "speed": lambda: WaveSpeed(RATE, 0.8, 1.25),
-    "stretch": lambda: WaveTimeStretch(RATE, 0.8, 1.25),
-    "pitch": lambda: WavePitchShift(RATE, 4.0),
-    "white": lambda: WaveWhiteNoise(RATE, 0.0, 20.0),
-    "pink": lambda: WavePinkNoise(RATE, 0.0, 20.0),
-    "background": lambda: WaveBackground(RATE, 0.0, 20.0),
+    "shift": lambda: TimeShift(WAVES, 9.0),
+    "delay": lambda: TimeShift(WAVES, 0.5, "delay"),
+    "gain": lambda: Gain(WAVES, 6.0),
+    "speed": lambda: Speed(WAVES, 0.8, 1.25),
+    "stretch": lambda: TimeStretch(WAVES, 0.8, 1.25),
+    "pitch": lambda: PitchShift(WAVES, 4.0),
+    "white": lambda: WhiteNoise(WAVES, 0.0, 20.0),
+    "pink": lambda: PinkNoise(WAVES, 0.0, 20.0),
+    "background": lambda: Background(WAVES, 0.0, 20.0),
 }
 each = pytest.mark.parametrize("name", MAKERS)
 
@@ -91,10 +93,10 @@ def test_waves_are_changed_with_the_probability_asked_for(name: str) -> None:
 def test_a_wave_goes_round_or_is_delayed() -> None:
     x = batch()[:2]
     shift = torch.tensor([100, 24000 - 100])
-    y = WaveTimeShift(RATE, 9.0).change(x, {"shift": shift})
+    y = TimeShift(WAVES, 9.0).change(x, {"shift": shift})
     assert torch.equal(y[0], x[0].roll(100))
     assert torch.equal(y[1], x[1].roll(-100))
-    late = WaveTimeShift(RATE, 0.5, "delay")
+    late = TimeShift(WAVES, 0.5, "delay")
     y = late.change(x, {"shift": torch.tensor([100, 0])})
     assert torch.equal(y[0, 100:], x[0, :-100])
     assert not y[0, :100].any()
@@ -128,8 +130,8 @@ def test_no_mirrored_frequencies_when_played_faster() -> None:
 @pytest.mark.parametrize("factor", [0.8, 1.25])
 def test_speed_moves_pitch_and_stretch_does_not(factor: float) -> None:
     drawn = {"factor": torch.tensor([factor]), "centre": torch.tensor([0.3])}
-    faster = WaveSpeed(RATE, 0.5, 2.0).change(sine(1000), drawn)
-    longer = WaveTimeStretch(RATE, 0.5, 2.0).change(sine(1000), drawn)
+    faster = Speed(WAVES, 0.5, 2.0).change(sine(1000), drawn)
+    longer = TimeStretch(WAVES, 0.5, 2.0).change(sine(1000), drawn)
     assert abs(peak_hz(faster) - 1000 * factor) < 1
     assert abs(peak_hz(longer) - 1000) < 2
     for y in (faster, longer):
@@ -163,7 +165,7 @@ def test_a_tone_is_shifted_by_the_interval_and_keeps_its_time(semitones: float) 
     x = sine(800)
     x[:, :6000] = 0.0
     x[:, 18000:] = 0.0
-    module = WavePitchShift(RATE, 12.0)
+    module = PitchShift(WAVES, 12.0)
     y = module.change(x, {"semitones": torch.tensor([semitones])})
     assert abs(peak_hz(y) - 800 * 2 ** (semitones / 12)) < 3
     envelope = y[0].abs() > 0.05
@@ -190,9 +192,9 @@ def test_pitch_shifted_noise_is_that_of_librosa() -> None:
 def test_the_ratio_of_samples_is_what_was_asked_for(kind: str) -> None:
     x = batch()
     module = {
-        "white": WaveWhiteNoise(RATE, 13.0, 13.0),
-        "pink": WavePinkNoise(RATE, 13.0, 13.0),
-        "background": WaveBackground(RATE, 13.0, 13.0),
+        "white": WhiteNoise(WAVES, 13.0, 13.0),
+        "pink": PinkNoise(WAVES, 13.0, 13.0),
+        "background": Background(WAVES, 13.0, 13.0),
     }[kind]
     y = module(x)
     found = 10 * torch.log10(x.square().mean(1) / (y - x).square().mean(1))
@@ -201,7 +203,7 @@ def test_the_ratio_of_samples_is_what_was_asked_for(kind: str) -> None:
 
 def test_pink_noise_falls_by_three_decibel_an_octave() -> None:
     clean = noise(1, 1)[:, :N]
-    y = WavePinkNoise(RATE, -20.0, -20.0)(clean) - clean
+    y = PinkNoise(WAVES, -20.0, -20.0)(clean) - clean
     power = torch.fft.rfft(y[0]).abs().square()
     hz = np.array([50 * 2**k for k in range(7)])
     bands = [float(power[int(low * N / RATE) : int(2 * low * N / RATE)].mean()) for low in hz]
@@ -211,26 +213,27 @@ def test_pink_noise_falls_by_three_decibel_an_octave() -> None:
 
 def test_a_bank_of_backgrounds_is_used_from_any_start() -> None:
     bank = sine(3000, 100_000)
-    module = WaveBackground(RATE, 0.0, 0.0, bank)
+    module = Background(WAVES, 0.0, 0.0, bank)
     x = batch()[:3]
     added = module(x) - x
     assert all(abs(peak_hz(row[None]) - 3000) < 2 for row in added)
     for i, j in ((0, 1), (0, 2), (1, 2)):
         assert (added[i] - added[j]).abs().max() > 0.02
     one = batch()[:1]
-    assert torch.equal(WaveBackground(RATE, 0.0, 0.0)(one), one)
+    assert torch.equal(Background(WAVES, 0.0, 0.0)(one), one)
     with pytest.raises(DataError, match="without clips"):
-        WaveBackground(RATE, 0.0, 0.0, torch.zeros(0, 10))
+        Background(WAVES, 0.0, 0.0, torch.zeros(0, 10))
 
 
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: WaveGain(0, 3.0), "'sample_rate': found 0"),
-        (lambda: WaveTimeShift(RATE, 1.0, "warp"), "did you mean 'wrap'"),
-        (lambda: WaveSpeed(RATE, 0.5, 9.0), "expected 0.25 to 4"),
-        (lambda: WavePitchShift(RATE, 25.0), "at most 24"),
-        (lambda: WaveWhiteNoise(RATE, 5.0, 1.0), "lower value first"),
+        (lambda: BandGain(WAVES, 3.0), "this changes spectrograms"),
+        (lambda: Speed(MelOptions(), 0.8, 1.2), "this changes waveforms"),
+        (lambda: TimeShift(WAVES, 1.0, "warp"), "did you mean 'wrap'"),
+        (lambda: Speed(WAVES, 0.5, 9.0), "expected 0.25 to 4"),
+        (lambda: PitchShift(WAVES, 25.0), "at most 24"),
+        (lambda: WhiteNoise(WAVES, 5.0, 1.0), "lower value first"),
     ],
 )
 def test_options_of_waves_that_cannot_work_are_named(make: object, text: str) -> None:

@@ -258,11 +258,11 @@ def _scores(
 
 
 def _key(listener: FrameScorer) -> str:
-    """What scores depend on: weights, front end, grid."""
-    model, grid = listener.model, listener.grid
+    """What scores depend on: the model, and the grid that they are on."""
+    grid = listener.grid
     return digest(
         _VERSION,
-        model_key(model),
+        model_key(listener.model),
         grid.n_window,
         grid.n_hop,
         grid.n_frame,

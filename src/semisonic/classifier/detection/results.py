@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from semisonic.audio.remote import path_text
 from semisonic.classifier.detection.recordings import RecordingOrigin
 from semisonic.classifier.prepare import Failures
-from semisonic.classifier.tables import plain_table
 from semisonic.core.errors import DataError
-from semisonic.core.text import Result, count_text, duration_text
+from semisonic.core.text import Result, count_text, duration_text, text_table
 from semisonic.data.events import POSITIVE, Events
 from semisonic.data.formats.read import collect_labels
 from semisonic.evaluation.events import EventCounts, EventScores, score_events, score_overlaps
@@ -183,7 +182,7 @@ class DetectResult(Result):
                 for label, count, total, rate, best in rows
             ]
             headers = ["label", "events", "seconds", "per hour", "best score"]
-            lines.append(plain_table(headers, cells))
+            lines.append(text_table(headers, cells, ruled=True))
         times = [one.recorded_at for one in self.origins.values() if one.recorded_at]
         if times:
             sites = {one.site for one in self.origins.values() if one.site}

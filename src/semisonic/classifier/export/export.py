@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from semisonic.classifier.export.card import ExportResult, card_of, facts_of, measure
+from semisonic.classifier.export.card import ExportResult, card_of, facts_of
 from semisonic.classifier.export.formats import (
     ExportFormat,
     OnnxFormat,
@@ -34,10 +34,9 @@ from semisonic.features.options import WAVE
 from semisonic.models.model_file import read_about
 from semisonic.models.sound_model import SoundModel
 
-# The libraries that ONNX files need and Semisonic otherwise does not.
-
-
+VERB = "export"
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+"""What ONNX files need, and nothing else here."""
 
 
 def require_onnx() -> None:
@@ -52,16 +51,10 @@ def require_onnx() -> None:
             ) from error
 
 
-# From a model to a file that was compared with it, its card, and a table of its forms.
-
-
-VERB = "export"
-
-
 def write_export(
-    model: SoundModel, about: Mapping[str, Any], options: ExportOptions, n_bytes: int
+    model: SoundModel, about: Mapping[str, Any], options: ExportOptions
 ) -> ExportResult:
-    """Write a model as the options say, compare the file with it, and time both.
+    """Write a model as the options say, and compare the file with it.
 
     Parameters
     ----------
@@ -71,8 +64,6 @@ def write_export(
         Its provenance.
     options : ExportOptions
         Its ``model`` is not read.
-    n_bytes : int
-        Size of the model's own file.
 
     Raises
     ------
@@ -121,11 +112,6 @@ def write_export(
             parity = compared(model, kind, made, made.open(part), heard, options)
     with writing(card, VERB) as part:
         write_text(part, card_of(model, facts, about, parity))
-    files: dict[str, tuple[Runner, int]] = {
-        **made.beside,
-        target.name: (made.open(target), target.stat().st_size),
-    }
-    forms = measure(model, n_bytes, files, kind) if options.speed else ()
     failed = [failure for one in (ranges, trial) if one for failure in one.failures]
     return ExportResult(
         model,
@@ -134,7 +120,6 @@ def write_export(
         kind,
         made.fixed,
         parity,
-        forms,
         (note,) if note else (),
         tuple(dict.fromkeys(failed)),
     )
@@ -200,9 +185,6 @@ def _recordings(
     return WindowSample.of(path, model.mel, model.classes, options.labels)
 
 
-# ``export``: a trained model as a file that needs neither Semisonic nor torch.
-
-
 def export(
     model: str | PathLike[str] | SoundModel | Any,
     path: str | PathLike[str] | None = None,
@@ -224,7 +206,7 @@ def export(
     Returns
     -------
     ExportResult
-        The file, its card, how far it is from the model, and how fast it is.
+        The file, its card, and how far it is from the model.
 
     Raises
     ------
@@ -240,8 +222,7 @@ def export(
     about = getattr(model, "about_", {})
     network: SoundModel = getattr(model, "model_", model)
     asked = check(ExportOptions(Path(), target, **options))
-    n_bytes = sum(one.nbytes for one in network.state_dict().values())
-    return write_export(network, about, asked, n_bytes)
+    return write_export(network, about, asked)
 
 
 def export_file(options: ExportOptions) -> ExportResult:
@@ -249,4 +230,4 @@ def export_file(options: ExportOptions) -> ExportResult:
     check(options)
     target_of(options)
     file = find_file(options.model, MODEL)
-    return write_export(open_model(file), read_about(file)["about"], options, file.stat().st_size)
+    return write_export(open_model(file), read_about(file)["about"], options)

@@ -337,13 +337,10 @@ class ExportFormat(Protocol):
         Why clips have one length; empty if the graph takes longer ones.
     levels : Runner or None
         The same graph with its features as an output; None where it takes features.
-    beside : dict
-        Other forms to be timed: what gives scores, and the bytes it takes, by name.
     """
 
     fixed: str
     levels: Runner | None
-    beside: dict[str, tuple[Runner, int]]
 
     def save(self, path: Path, facts: Mapping[str, str], card: str) -> None:
         """Write the file."""
@@ -354,7 +351,7 @@ class ExportFormat(Protocol):
 
 
 class OnnxFormat:
-    """An ONNX graph, in eight bits if asked for. See :class:`Made`."""
+    """An ONNX graph, in eight bits if asked for. See :class:`ExportFormat`."""
 
     def __init__(
         self, model: SoundModel, kind: str, options: ExportOptions, inputs: Inputs, folder: Path
@@ -369,10 +366,7 @@ class OnnxFormat:
         proto, self.fixed = build(module, write, lambda found: onnx_runner(_bytes(found)))
         self.levels = onnx_runner(_bytes(keep_outputs(proto, levels))) if levels else None
         self.proto = keep_outputs(proto, outputs)
-        self.beside: dict[str, tuple[Runner, int]] = {}
         if options.quantize == INT8:
-            whole = _bytes(self.proto)
-            self.beside["ONNX, 32 bits (not kept)"] = onnx_runner(whole), len(whole)
             self.proto = to_int8(proto, outputs, inputs, folder)
 
     def save(self, path: Path, facts: Mapping[str, str], card: str) -> None:
@@ -386,7 +380,7 @@ class OnnxFormat:
 
 
 class TorchFormat:
-    """A program of torch. See :class:`Made`."""
+    """A program of torch. See :class:`ExportFormat`."""
 
     def __init__(self, model: SoundModel, kind: str, options: ExportOptions) -> None:
         self.outputs = outputs_of(options)
@@ -396,7 +390,6 @@ class TorchFormat:
             lambda any_length: trace(module, any_length=any_length),
             lambda found: module_runner(found.module(), self.outputs),
         )
-        self.beside: dict[str, tuple[Runner, int]] = {}
         mel = Exportable(model, kind, (LEVELS,))
         self.levels = module_runner(mel, (LEVELS,)) if kind == AUDIO else None
 

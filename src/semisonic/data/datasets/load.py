@@ -326,10 +326,7 @@ def clips_at(url: str, *, labels: str = "none", group: str = "auto") -> Clips:
         copy = local_copy(Path(url))
     except AudioError as error:
         raise DataError(str(error)) from error
-    try:
-        found = load_clips(copy.path, labels=labels, group=group, allow_missing=True)
-    finally:
-        copy.close()
+    found = load_clips(copy.path, labels=labels, group=group, allow_missing=True)
     folder = url.rpartition("/")[0]
     names = found.file.tolist()
     files = [url_of(file) or f"{folder}/{file}" for file in names]

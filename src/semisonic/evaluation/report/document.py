@@ -23,7 +23,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from semisonic.core.errors import DataError
+from semisonic.audio.read import read_start
+from semisonic.core.errors import AudioError, DataError
 from semisonic.core.files import csv_line, replacing, write_json, write_text
 from semisonic.core.text import (
     MISSING,
@@ -36,6 +37,7 @@ from semisonic.core.text import (
 )
 from semisonic.evaluation.plain import plain
 from semisonic.evaluation.report.media import (
+    LONGEST_SOUND,
     EncodedImage,
     data_uri,
     figure_png,
@@ -115,7 +117,47 @@ class Player:
         return data_uri(*sound_bytes(*(self.heard or (self.samples, self.sample_rate))))
 
 
-class Cell(NamedTuple):
+def clip_player(
+    path: str | Path,
+    start: float,
+    end: float,
+    truth: str,
+    said: str = "",
+    meta: str = "",
+    *,
+    sample_rate: int = 22050,
+    longest: float = LONGEST_SOUND,
+) -> Player | None:
+    """Read a part of a recording to be listened to.
+
+    Parameters
+    ----------
+    path : path
+    start, end : float
+        Seconds; an end of NaN is that of the recording.
+    truth, said, meta : str
+        What it is, what was said of it, and a line below.
+    sample_rate : int
+        Of what is played, in Hz.
+    longest : float
+        Seconds after which it is cut off.
+
+    Returns
+    -------
+    Player or None
+        None where the recording cannot be read now.
+    """
+    stop = None if math.isnan(end) else min(end, start + longest)
+    try:
+        samples = read_start(
+            path, duration=longest, sample_rate=sample_rate, start_time=start, end_time=stop
+        )
+    except AudioError:
+        return None
+    return Player(samples, sample_rate, truth, said, meta)
+
+
+class TableCell(NamedTuple):
     """What stands in a cell of a table: text, interval below it, and its style."""
 
     text: str
@@ -147,7 +189,7 @@ class ReportTable:
         """Each header, and whether its values stand right-aligned; the first names the rows."""
         return [(header, i > 0 and self._is_number(i)) for i, header in enumerate(self.headers)]
 
-    def lines(self) -> Iterator[tuple[str, list[Cell]]]:
+    def lines(self) -> Iterator[tuple[str, list[TableCell]]]:
         """For each row its style and its cells, as the page shows them."""
         columns = self.columns()
         for number, row in enumerate(self.rows):
@@ -247,7 +289,7 @@ class Report:
         formats: Mapping[str, Format] | None = None,
         styles: Mapping[int, str] | None = None,
     ) -> None:
-        """Add a table of raw values, also written to ``tables/NAME.csv``.
+        """Add a table of raw values, also written to ``tables/NAME.csv``; not one without rows.
 
         Parameters
         ----------
@@ -268,18 +310,20 @@ class Report:
         """
         content = tuple(tuple(row) for row in rows)
         _check_name(name, self.tables)
-        self.tables[name] = ReportTable(name, tuple(headers), content, formats or {}, styles or {})
+        if content:
+            self.tables[name] = ReportTable(
+                name, tuple(headers), content, formats or {}, styles or {}
+            )
 
     def figure(self, name: str, figure: Figure) -> None:
         """Add a figure, also written to ``figures/NAME.png``."""
         _check_name(name, self.figures)
         self.figures[name] = figure_png(figure)
 
-    def players(self, name: str, players: Iterable[Player]) -> bool:
-        """Add sounds with a spectrogram and a player each; whether there are any."""
+    def players(self, name: str, players: Iterable[Player | None]) -> None:
+        """Add sounds with a spectrogram and a player each; None, an unreadable one, is left out."""
         _check_name(name, self.sounds)
-        self.sounds[name] = tuple(players)
-        return bool(self.sounds[name])
+        self.sounds[name] = tuple(one for one in players if one is not None)
 
     def anchor(self, title: str) -> str:
         """Enter a section into the contents, and name the place that they lead to."""
@@ -437,7 +481,7 @@ def shown(value: Any, form: Format | None = None) -> str:
     return str(value)
 
 
-def _cell(value: Any, form: Format | None, is_number: bool) -> Cell:
+def _cell(value: Any, form: Format | None, is_number: bool) -> TableCell:
     interval = ""
     if isinstance(value, IntervalEstimate) and math.isfinite(value.low):
         low, high = (
@@ -449,7 +493,7 @@ def _cell(value: Any, form: Format | None, is_number: bool) -> Cell:
     if not look and isinstance(value, str) and value:
         is_word = " " not in value and len(value) <= _LONGEST_WORD
         look = "k" if len(value) <= _SHORT or is_word else ""
-    return Cell(shown(value, form), interval, look)
+    return TableCell(shown(value, form), interval, look)
 
 
 def _typeset_text(text: str) -> str:
@@ -474,6 +518,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_printable,
     )
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     made.filters |= {
         "counted": count_text,
         "duration": duration_text,

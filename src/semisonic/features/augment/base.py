@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,15 +15,7 @@ from torch.nn import functional
 from semisonic.core.errors import DataError, OptionError
 from semisonic.features.filterbank import band_edges_hz
 from semisonic.features.logmel import delta
-from semisonic.features.options import WAVE, MelOptions
-
-# Levels in dB as the front end makes them, and how they add, grow and end at silence.
-#
-# A cell of the features is ``20 / power * log10(mel)`` dB. Energies of sounds that have
-# nothing to do with each other add, and ``10 ** (dB / 10)`` is such an energy: exactly for
-# ``power=2``, where the bands sum energies. For other powers the bands sum magnitudes, and the
-# sum of two sounds comes out up to about 1 dB too high where both are equally loud.
-
+from semisonic.features.options import LOG_MEL, WAVE, MelOptions
 
 _TO_POWER = math.log(10.0) / 10.0
 _LEAST_RELATIVE = 1e-20  # -200 dB, where levels are below the clip's own maximum
@@ -30,6 +23,11 @@ _LEAST_RELATIVE = 1e-20  # -200 dB, where levels are below the clip's own maximu
 
 class PowerScale:
     """What the options of a front end mean for arithmetic on its features.
+
+    A cell of the features is ``20 / power * log10(mel)`` dB. Energies of sounds that have
+    nothing to do with each other add, and ``10 ** (dB / 10)`` is such an energy: exactly for
+    ``power=2``, where the bands sum energies. For other powers the bands sum magnitudes, and the
+    sum of two sounds comes out up to about 1 dB too high where both are equally loud.
 
     All arguments named ``x`` are levels in dB, shape (batch, 1, mel, frame).
     """
@@ -44,19 +42,6 @@ class PowerScale:
         self.is_relative = mel.reference == "max"
         self.floor_db = mel.quietest_db
         self._least = _LEAST_RELATIVE if self.is_relative else 10 ** (self.floor_db / 10)
-
-    def require_loudness(self, name: str) -> None:
-        """Refuse a transform that needs the level of a clip, where the front end removes it."""
-        for cause, removes in (
-            ("reference='max'", self.is_relative),
-            ("peak_normalize=true", self.mel.peak_normalize),
-        ):
-            if removes:
-                raise OptionError(
-                    f"{name}: the front end has {cause}, which takes the level of every clip "
-                    "away, so that a change of level changes nothing; set the gain to 0 dB or "
-                    "keep the level"
-                )
 
     def power(self, x: Tensor) -> Tensor:
         """Levels as energies."""
@@ -164,6 +149,8 @@ QUIET_DB = 60.0
 """A frame whose loudest band is this far below the clip's loudest cell counts as quiet."""
 
 _SAME_DB = 0.01
+_BLOCK = 1024  # samples
+DIGITAL_SILENCE = 2e-5  # of full scale, less than one step of 16-bit samples
 
 
 def sounding_frames(x: Tensor, quiet_db: float = QUIET_DB) -> Tensor:
@@ -195,6 +182,15 @@ def padded_rows(x: Tensor) -> Tensor:
     return _silent(x, x.amax((1, 2))).any(1)
 
 
+def padded_waves(x: Tensor) -> Tensor:
+    """Which waves hold a stretch of digital silence, shape (batch,)."""
+    n = x.shape[1] // _BLOCK * _BLOCK
+    if not n:
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    blocks = x[:, :n].reshape(len(x), -1, _BLOCK)
+    return torch.any(blocks.abs().amax(2) < DIGITAL_SILENCE, dim=1)
+
+
 def silent_rows(x: Tensor) -> Tensor:
     """Which clips are nothing but digital silence, shape (batch,)."""
     return x.amax((1, 2, 3)) - x.amin((1, 2, 3)) <= _SAME_DB
@@ -204,15 +200,23 @@ def _silent(x: Tensor, loudest: Tensor) -> Tensor:
     return loudest <= x.amin((1, 2, 3))[:, None] + _SAME_DB
 
 
-# What all augmentations of spectrograms share.
-
-
 Drawn = dict[str, Tensor]
 """Random numbers of a batch by name, each of shape (batch,) or (batch, n)."""
 
 
 class Augmentation(nn.Module):
-    """A random change of features in dB, drawn anew for each row; nothing in ``eval()``.
+    """A random change of features, drawn anew for each row; nothing in ``eval()``.
+
+    One class changes log-mel levels and waveforms, as far as the transform makes sense for both;
+    the front end says which. ``forward`` takes levels in dB, (batch, channel, mel, frame), or
+    waveforms, (batch, time) or (batch, 1, 1, time). It keeps the shape (crops make it shorter)
+    and never changes its input. Deltas are computed anew from the changed levels. Under autocast
+    it still computes in float32. Random numbers come from torch's global generator of the
+    tensor's device.
+
+    A subclass has :meth:`draw`, which gives the random numbers, and :meth:`change_levels`,
+    :meth:`change_wave` or both, which do what the numbers say. Together they make a change that
+    can be repeated on other features.
 
     Parameters
     ----------
@@ -221,64 +225,126 @@ class Augmentation(nn.Module):
     probability : float
         Share of rows that are changed, 0 to 1.
 
-    Notes
-    -----
-    ``forward`` maps (batch, channel, mel, frame) to the same shape and never changes its
-    input. Deltas are computed anew from the changed levels. Under autocast it still computes in
-    float32. Random numbers come from torch's
-    global generator of the tensor's device.
+    Raises
+    ------
+    OptionError
+        When the transform does not know this kind of features, or an option cannot work.
 
-    A subclass has two methods: :meth:`draw` gives the random numbers, :meth:`change` does
-    what they say. Together they make a change that can be repeated on other features.
+    Examples
+    --------
+    >>> import torch
+    >>> from semisonic.features.augment.noise import Gain
+    >>> from semisonic.features.options import MelOptions
+    >>> louder = Gain(MelOptions(input="wave"), max_db=6.0)
+    >>> louder(torch.zeros(8, 1000)).shape
+    torch.Size([8, 1000])
     """
+
+    kinds: tuple[str, ...] = (LOG_MEL,)
+    """Kinds of features (``MelOptions.input``) that the transform knows."""
 
     def __init__(self, mel: MelOptions, probability: float = 1.0) -> None:
         super().__init__()
+        if mel.input not in self.kinds:
+            other = "spectrograms" if mel.input == WAVE else "waveforms"
+            raise OptionError(
+                f"{type(self).__name__}: this changes {other}, and the front end is "
+                f"'{mel.input}'; leave it out, or take the network of a spectrogram"
+            )
         self.mel = mel
-        self.levels = PowerScale(mel)
         self.probability = share(probability, self.named("probability"))
+
+    @property
+    def is_wave(self) -> bool:
+        """Whether the features are waveforms."""
+        return self.mel.input == WAVE
+
+    @cached_property
+    def levels(self) -> PowerScale:
+        """Arithmetic on the levels of the front end."""
+        return PowerScale(self.mel)
 
     def forward(self, x: Tensor) -> Tensor:
         """Changed features in training, the same ones otherwise."""
-        self._check(x)
+        self.check(x)
         if not self.training:
             return x
         with full_precision(x):
+            if self.is_wave:
+                changed = self.once(x.flatten(1).float())
+                return changed.view(*x.shape[:-1], -1).to(x.dtype)
             level = self.once(x[:, :1].float())
             if self.mel.deltas:
                 level = torch.cat((level, delta(level)), dim=1)
         return level.to(x.dtype)
 
     def once(self, x: Tensor) -> Tensor:
-        """One random change of the levels alone, (batch, 1, mel, frame)."""
+        """One random change of levels, (batch, 1, mel, frame), or waveforms, (batch, time)."""
         changed = self.change(x, self.draw(x))
         if self.probability == 1.0:
             return changed
-        chosen = torch.rand(len(x), 1, 1, 1, device=x.device) < self.probability
-        return torch.lerp(x, changed, chosen.to(x.dtype))
-
-    def draw(self, x: Tensor) -> Drawn:
-        """Random numbers for the rows of a batch of levels."""
-        raise NotImplementedError
+        shape = (len(x), *[1] * (x.ndim - 1))
+        chosen = torch.rand(shape, device=x.device) < self.probability
+        return torch.where(chosen, changed, x)
 
     def change(self, x: Tensor, drawn: Drawn) -> Tensor:
+        """Levels or waveforms changed as the numbers say."""
+        return self.change_wave(x, drawn) if self.is_wave else self.change_levels(x, drawn)
+
+    def draw(self, x: Tensor) -> Drawn:
+        """Random numbers for the rows of a batch of levels or waveforms."""
+        raise NotImplementedError
+
+    def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
         """Levels (batch, 1, mel, frame) changed as the numbers say."""
         raise NotImplementedError
 
+    def change_wave(self, x: Tensor, drawn: Drawn) -> Tensor:
+        """Waveforms (batch, time) changed as the numbers say."""
+        raise NotImplementedError
+
     def frames(self, seconds: float) -> int:
-        """The nearest number of frames in a time."""
+        """The nearest number of frames (of waveforms: samples) in a time."""
         return round(seconds * self.mel.sample_rate / self.mel.hop_length)
 
     def named(self, option: str) -> str:
         """What an option of this class is called in an error."""
         return f"{type(self).__name__}, option '{option}'"
 
-    def _check(self, x: Tensor) -> None:
+    def check(self, x: Tensor) -> None:
+        """Raise DataError unless the features have the shape that the front end gives."""
+        if self.is_wave:
+            check_wave(x, type(self).__name__)
+            return
         expected = (self.mel.n_channels, self.mel.n_mels)
         if x.ndim != 4 or tuple(x.shape[1:3]) != expected or not x.is_floating_point():
             raise DataError(
                 f"{type(self).__name__}: found features of shape {tuple(x.shape)} and type "
                 f"{x.dtype}, expected floats (batch, {expected[0]}, {expected[1]}, frame)"
+            )
+
+
+def check_wave(wave: Tensor, name: str) -> None:
+    """Raise DataError unless the shape is (batch, time) or (batch, 1, 1, time), of floats."""
+    is_batch = wave.ndim == 2 or (wave.ndim == 4 and tuple(wave.shape[1:3]) == (1, 1))
+    if not is_batch or not wave.is_floating_point() or not wave.shape[-1]:
+        raise DataError(
+            f"{name}: found a wave of shape {tuple(wave.shape)} and type {wave.dtype}, expected "
+            "(batch, time) of floating-point samples, not empty"
+        )
+
+
+def require_loudness(mel: MelOptions, name: str) -> None:
+    """Refuse a transform that needs the level of a clip, where the front end removes it."""
+    for cause, removes in (
+        ("reference='max'", mel.reference == "max"),
+        ("peak_normalize=true", mel.peak_normalize),
+    ):
+        if removes:
+            raise OptionError(
+                f"{name}: the front end has {cause}, which takes the level of every clip "
+                "away, so that a change of level changes nothing; set the gain to 0 dB or "
+                "keep the level"
             )
 
 
@@ -320,9 +386,6 @@ def ordered(low: float, high: float, name: str, unit: str = "") -> tuple[float, 
     return low, high
 
 
-# One of two augmentations for each clip, drawn anew.
-
-
 class Either(nn.Module):
     """Some clips go through one module, the others through another; nothing in ``eval()``.
 
@@ -360,88 +423,3 @@ class Either(nn.Module):
     def extra_repr(self) -> str:
         """What torch prints of it beside its modules."""
         return f"probability={self.probability:g}"
-
-
-# What all augmentations of samples share.
-
-
-_BLOCK = 1024  # samples
-_SILENCE = 2e-5  # of full scale, less than one step of 16-bit samples
-
-
-class WaveAugmentation(nn.Module):
-    """A random change of samples, drawn anew for each row; nothing in ``eval()``.
-
-    Parameters
-    ----------
-    sample_rate : int
-        Hz.
-    probability : float
-        Share of rows that are changed, 0 to 1.
-
-    Notes
-    -----
-    ``forward`` maps (batch, time) to the same shape and never changes its input. Samples
-    beyond full scale are kept. Random numbers come from torch's global generator of the
-    tensor's device.
-
-    A subclass has two methods: :meth:`draw` gives the random numbers, :meth:`change` does
-    what they say.
-    """
-
-    def __init__(self, sample_rate: int, probability: float = 1.0) -> None:
-        super().__init__()
-        if sample_rate < 1:
-            raise OptionError(
-                f"{type(self).__name__}, option 'sample_rate': found {sample_rate} Hz, expected "
-                "at least 1 Hz"
-            )
-        self.sample_rate = sample_rate
-        self.probability = share(probability, self.named("probability"))
-
-    def forward(self, wave: Tensor) -> Tensor:
-        """Changed samples in training, the same ones otherwise."""
-        check_wave(wave, type(self).__name__)
-        if not self.training:
-            return wave
-        x = wave.float()
-        with full_precision(x):
-            changed = self.change(x, self.draw(x))
-        if self.probability < 1.0:
-            chosen = torch.rand(len(x), 1, device=x.device) < self.probability
-            changed = torch.where(chosen, changed, x)
-        return changed.to(wave.dtype)
-
-    def draw(self, x: Tensor) -> Drawn:
-        """Random numbers for the rows of a batch."""
-        raise NotImplementedError
-
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
-        """Samples (batch, time) changed as the numbers say."""
-        raise NotImplementedError
-
-    def samples(self, seconds: float) -> int:
-        """The nearest number of samples in a time."""
-        return round(seconds * self.sample_rate)
-
-    def named(self, option: str) -> str:
-        """What an option of this class is called in an error."""
-        return f"{type(self).__name__}, option '{option}'"
-
-
-def check_wave(wave: Tensor, name: str) -> None:
-    """A DataError unless the shape is (batch, time) and the type a float."""
-    if wave.ndim != 2 or not wave.is_floating_point() or not wave.shape[1]:
-        raise DataError(
-            f"{name}: found a wave of shape {tuple(wave.shape)} and type {wave.dtype}, expected "
-            "(batch, time) of floating-point samples, not empty"
-        )
-
-
-def padded_waves(x: Tensor) -> Tensor:
-    """Which waves hold a stretch of digital silence, shape (batch,)."""
-    n = x.shape[1] // _BLOCK * _BLOCK
-    if not n:
-        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    blocks = x[:, :n].reshape(len(x), -1, _BLOCK)
-    return torch.any(blocks.abs().amax(2) < _SILENCE, dim=1)

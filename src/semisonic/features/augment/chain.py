@@ -18,19 +18,10 @@ from semisonic.features.augment.noise import (
     BandGain,
     Gain,
     PinkNoise,
-    WaveGain,
     WhiteNoise,
 )
-from semisonic.features.augment.time import (
-    TimeShift,
-    TimeStretch,
-    WaveCrop,
-    WaveSpeed,
-    WaveTimeShift,
-)
-from semisonic.features.options import REGISTERED, AugmentOptions, MelOptions
-
-# From options to the module that does what they say.
+from semisonic.features.augment.time import Speed, TimeCrop, TimeShift, TimeStretch
+from semisonic.features.options import LOG_MEL, REGISTERED, WAVE, AugmentOptions, MelOptions
 
 
 class Chain(Augmentation):
@@ -40,14 +31,17 @@ class Chain(Augmentation):
     ----------
     mel : MelOptions
     steps : sequence of Augmentation
+        For the same front end.
     """
+
+    kinds = (LOG_MEL, WAVE)
 
     def __init__(self, mel: MelOptions, steps: Sequence[Augmentation]) -> None:
         super().__init__(mel)
         self.steps = nn.ModuleList(steps)
 
     def once(self, x: Tensor) -> Tensor:
-        """One random change of the levels alone by each step."""
+        """One random change by each step."""
         for step in self.steps:
             x = cast(Augmentation, step).once(x)
         return x
@@ -141,60 +135,39 @@ def _steps(o: AugmentOptions, mel: MelOptions) -> Iterator[Augmentation]:
         yield BandMask(mel, o.band_masks, o.band_mask_width)
 
 
-# Random views of waveforms by name, as :func:`semisonic.features.options.preset` has them.
-#
-# Paper: Huang and Leanos 2018, "AclNet" (part, speed and level of each clip).
-
-
 GAIN_DB = 6.0
 SPEED = (0.8, 1.25)
-HEARD, KEPT = 2.0, 1.5
+TAKEN, KEPT = 2.0, 1.5
 """Seconds that are taken of a clip, and that are left of them once the speed was changed."""
 
 VIEWS = ("none", "weak", "strong")
 
 
-class WaveChain(nn.Module):
-    """Augmentations of samples one after another, on features that are waveforms.
-
-    Parameters
-    ----------
-    steps : sequence of WaveAugmentation
-
-    Notes
-    -----
-    ``forward`` maps (batch, 1, 1, time) to the same, with fewer samples where a step crops.
-    """
-
-    def __init__(self, steps: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.steps = nn.Sequential(*steps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Changed waves in training, the same ones otherwise."""
-        changed: Tensor = self.steps(x.flatten(1))
-        return changed[:, None, None]
-
-
 def wave_view(name: str, mel: MelOptions) -> nn.Module:
-    """A view by name.
+    """A random view of waveforms by name, as :func:`semisonic.features.options.preset` has them.
+
+    Paper: Huang and Leanos 2018, "AclNet" (part, speed and level of each clip).
 
     ``weak``: another level and another place in time. ``strong``: a part of 1.5 s, up to a
     quarter faster or slower, at another level; clips that are shorter stay whole.
+
+    Parameters
+    ----------
+    name : {"none", "weak", "strong"}
+    mel : MelOptions
+        Of waveforms.
 
     Raises
     ------
     OptionError
         For another name: "mixed" would need parts and whole clips in one batch.
     """
-    rate = mel.sample_rate
-    level = [] if mel.peak_normalize else [WaveGain(rate, GAIN_DB)]
+    gain = [] if mel.peak_normalize else [Gain(mel, GAIN_DB)]
     if name == "none":
         return nn.Identity()
     if name == "weak":
-        return WaveChain([WaveTimeShift(rate, mel.duration / 2), *level])
+        return Chain(mel, [TimeShift(mel, mel.duration / 2), *gain])
     if name == "strong":
-        return WaveChain(
-            [WaveCrop(rate, HEARD), WaveSpeed(rate, *SPEED), WaveCrop(rate, KEPT), *level]
-        )
+        crops = TimeCrop(mel, TAKEN), TimeCrop(mel, KEPT)
+        return Chain(mel, [crops[0], Speed(mel, *SPEED), crops[1], *gain])
     raise OptionError(f"augmentation of waveforms: found '{name}'; {nearest(name, VIEWS)}")

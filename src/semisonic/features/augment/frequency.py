@@ -13,7 +13,6 @@ from semisonic.features.augment.base import (
     Augmentation,
     Drawn,
     PowerScale,
-    WaveAugmentation,
     at_least,
     filled_frames,
     share,
@@ -31,21 +30,7 @@ from semisonic.features.augment.warp import (
     synthesised,
 )
 from semisonic.features.filterbank import band_edges_hz, hz_to_htk, hz_to_mel
-from semisonic.features.options import MelOptions
-
-# Pitch shift: the sound goes up or down at the same speed.
-#
-# A sound at f Hz goes to r·f. For a spectrogram that is another mel axis: each band takes what
-# stood at its centre divided by r, by the mel formula itself, so that harmonics stay harmonics
-# (a shift by whole bands would be right above 1 kHz only). The energy is spread over r times the
-# width, so the level in each band falls by 10·log10(r) dB; for a pure tone below 1 kHz, where all
-# bands have one width, that is 1 dB too much at 4 semitones. Where a band is a sum and no mean
-# (HTK,
-# Kaldi), it grows with its width again, which is as 700 Hz and its frequency.
-#
-# Beyond the ends of the mel axis nothing is known, and the last known band goes on: silence
-# there would tell augmented clips apart.
-
+from semisonic.features.options import LOG_MEL, WAVE, MelOptions
 
 MOST_SEMITONES = 24.0
 
@@ -57,7 +42,19 @@ _MEL_PER_E = float(hz_to_mel(math.e * _CORNER_HZ)) - _CORNER_MEL
 
 
 class PitchShift(Augmentation):
-    """Shift the pitch of each clip by a random interval.
+    """Shift the pitch of each clip by a random interval, at the same speed.
+
+    A sound at f Hz goes to r·f. For a spectrogram that is another mel axis: each band takes what
+    stood at its centre divided by r, by the mel formula itself, so that harmonics stay harmonics
+    (a shift by whole bands would be right above 1 kHz only). The energy is spread over r times
+    the width, so the level in each band falls by 10·log10(r) dB; for a pure tone below 1 kHz,
+    where all bands have one width, that is 1 dB too much at 4 semitones. Where a band is a sum
+    and no mean (HTK, Kaldi), it grows with its width again, which is as 700 Hz and its frequency.
+    Beyond the ends of the mel axis the last known band goes on: silence there would tell
+    augmented clips apart.
+
+    Samples go through a phase vocoder and then another speed. A shift down leaves the highest
+    frequencies empty.
 
     Parameters
     ----------
@@ -68,6 +65,7 @@ class PitchShift(Augmentation):
         Share of rows that are changed.
     """
 
+    kinds = (LOG_MEL, WAVE)
     centres: Tensor
 
     def __init__(self, mel: MelOptions, max_semitones: float, probability: float = 1.0) -> None:
@@ -78,6 +76,8 @@ class PitchShift(Augmentation):
             raise OptionError(
                 f"{name}: found {max_semitones:g} semitones, expected at most {MOST_SEMITONES:g}"
             )
+        if self.is_wave:
+            return
         edges = band_edges_hz(mel)
         scale = hz_to_mel if mel.has_unit_areas else hz_to_htk
         self._low = float(scale(edges[0]))
@@ -89,18 +89,54 @@ class PitchShift(Augmentation):
         """``semitones``, above 0 for up."""
         return {"semitones": uniform(x, -self.max_semitones, self.max_semitones)}
 
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
+    def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The shifted clips."""
         octaves = drawn["semitones"] / 12
-        heard = self.centres / octaves.exp2()[:, None]  # Hz, (batch, mel)
+        source = self.centres / octaves.exp2()[:, None]  # Hz, (batch, mel)
         spread_db = -10 * math.log10(2) * octaves[:, None]
         if self.mel.has_unit_areas:
-            mel = _slaney(heard)
+            mel = _slaney(source)
         else:
-            mel = _PER_DECADE * (1 + heard / _BREAK_HZ).log10()
-            spread_db = spread_db + 10 * ((_BREAK_HZ + self.centres) / (_BREAK_HZ + heard)).log10()
+            mel = _PER_DECADE * (1 + source / _BREAK_HZ).log10()
+            grown = (_BREAK_HZ + self.centres) / (_BREAK_HZ + source)
+            spread_db = spread_db + 10 * grown.log10()
         shifted = interpolate_bands(x, (mel - self._low) / self._step - 1)
         return self.levels.amplify(shifted, spread_db[:, None, :, None])
+
+    def change_wave(self, x: Tensor, drawn: Drawn) -> Tensor:
+        """The shifted clips."""
+        one = torch.ones_like(drawn["semitones"])
+        return played(x, one, drawn["semitones"], self.max_semitones)
+
+
+def played(x: Tensor, factor: Tensor, semitones: Tensor, max_semitones: float) -> Tensor:
+    """Waves at another tempo and another pitch.
+
+    Parameters
+    ----------
+    x : Tensor, shape (batch, time)
+    factor : Tensor, shape (batch,)
+        Speed at the same pitch; a faster clip ends in silence, a slower one is cut.
+    semitones : Tensor, shape (batch,)
+        Change of pitch.
+    max_semitones : float
+        At least the largest of them; it fixes how much room is needed in between.
+
+    Returns
+    -------
+    Tensor, same shape
+    """
+    n = x.shape[1]
+    n_frames = math.ceil(n * 2 ** (max_semitones / 12) / HOP) + 2
+
+    def one(x: Tensor, factor: Tensor, ratio: Tensor) -> Tensor:
+        frame = torch.arange(n_frames, device=x.device, dtype=torch.float64)
+        stretched = phase_vocoder(analysed(x), frame * (factor / ratio)[:, None])
+        long = synthesised(stretched, (n_frames - 1) * HOP)
+        moment = torch.arange(n, device=x.device, dtype=torch.float64)
+        return resampled(long, moment * ratio[:, None], ratio)
+
+    return row_by_row(one, x, factor.double(), torch.exp2(semitones.double() / 12))
 
 
 def _slaney(hz: Tensor) -> Tensor:
@@ -109,16 +145,13 @@ def _slaney(hz: Tensor) -> Tensor:
     return torch.where(hz < _CORNER_HZ, hz * _MEL_PER_HZ, above)
 
 
-# Resized crop: a window in time and frequency, stretched to full size again.
-#
-# Paper: Niizumi et al. 2021, "BYOL for audio" (random resize crop).
-#
-# Where we differ: what is cut away is given in seconds and bands, the window never reaches
-# beyond the clip, and interpolation is linear.
-
-
 class ResizedCrop(Augmentation):
     """Cut a random window out of each clip and stretch it over the whole.
+
+    Paper: Niizumi et al. 2021, "BYOL for audio" (random resize crop).
+
+    Where we differ: what is cut away is given in seconds and bands, the window never reaches
+    beyond the clip, and interpolation is linear.
 
     Parameters
     ----------
@@ -158,7 +191,7 @@ class ResizedCrop(Augmentation):
             "low": uniform(x, 0.0, 1.0),
         }
 
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
+    def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The resized windows."""
         if self.max_cut_bands:
             x = interpolate_bands(x, _window(x.shape[2], drawn["cut_bands"], drawn["low"]))
@@ -173,9 +206,6 @@ def _window(n: int, cut: Tensor, first: Tensor) -> Tensor:
     scale = (n - cut) / n
     source = (place + 0.5) * scale[:, None] - 0.5 + (cut * first)[:, None]
     return source.clamp(0, n - 1)
-
-
-# What stands in masked places.
 
 
 FILLS = ("mean", "silence")
@@ -214,17 +244,14 @@ def covered(x: Tensor, mask: Tensor, filled: Tensor, fill: str, levels: PowerSca
     return torch.lerp(x, value.expand_as(x), here)
 
 
-# Frequency masks: ranges of mel bands are hidden.
-#
-# Paper: Park et al. 2019, "SpecAugment: a simple data augmentation method for automatic speech
-# recognition".
-#
-# Where we differ: a mask holds the clip's mean level, since our features are not standardised,
-# and silence around a short sound stays silence.
-
-
 class BandMask(Augmentation):
     """Hide random ranges of neighbouring mel bands.
+
+    Paper: Park et al. 2019, "SpecAugment: a simple data augmentation method for automatic speech
+    recognition".
+
+    Where we differ: a mask holds the clip's mean level, since our features are not standardised,
+    and silence around a short sound stays silence.
 
     Parameters
     ----------
@@ -264,7 +291,7 @@ class BandMask(Augmentation):
             "start": uniform(x, 0.0, 1.0, self.n_masks),
         }
 
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
+    def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The masked clips."""
         n_bands, width = x.shape[2], drawn["width"]
         start = (drawn["start"] * (n_bands - width + 1)).floor()
@@ -274,19 +301,16 @@ class BandMask(Augmentation):
         return covered(x, mask[:, None, :, None], filled_frames(x), self.fill, self.levels)
 
 
-# Time masks: stretches of time are hidden.
-#
-# Paper: Park et al. 2019, "SpecAugment: a simple data augmentation method for automatic speech
-# recognition".
-#
-# Where we differ: environmental clips are often short sounds padded with silence. Masks are
-# laid over the frames that are not padding, as if it were not there, and no mask hides more than
-# a share of them; otherwise some masks would hide nothing and some the whole sound. A mask holds
-# the clip's mean level: our features are not standardised, so that zero means nothing.
-
-
 class TimeMask(Augmentation):
     """Hide random stretches of time.
+
+    Paper: Park et al. 2019, "SpecAugment: a simple data augmentation method for automatic speech
+    recognition".
+
+    Where we differ: environmental clips are often short sounds padded with silence. Masks are
+    laid over the frames that are not padding, as if it were not there, and no mask hides more than
+    a share of them; otherwise some masks would hide nothing and some the whole sound. A mask holds
+    the clip's mean level: our features are not standardised, so that zero means nothing.
 
     Parameters
     ----------
@@ -330,7 +354,7 @@ class TimeMask(Augmentation):
             "start": uniform(x, 0.0, 1.0, self.n_masks),
         }
 
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
+    def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The masked clips."""
         filled = filled_frames(x)
         n_filled = filled.sum(1, keepdim=True)  # (batch, 1)
@@ -341,71 +365,3 @@ class TimeMask(Augmentation):
         inside = (place >= start[:, :, None]) & (place < (start + width)[:, :, None])
         mask = torch.any(inside, dim=1)  # (batch, frame)
         return covered(x, mask[:, None, None], filled, self.fill, self.levels)
-
-
-# Pitch shift of samples at the same tempo: a phase vocoder, then another speed.
-
-
-class WavePitchShift(WaveAugmentation):
-    """Shift the pitch of each clip by a random interval.
-
-    A shift down leaves the highest frequencies empty, which tells augmented clips apart for
-    those who look there; the one on spectrograms goes on with the last band it knows.
-
-    Parameters
-    ----------
-    sample_rate : int
-        Hz.
-    max_semitones : float
-        Largest shift, up or down, 0 to 24 semitones; any interval between is drawn.
-    probability : float
-        Share of rows that are changed.
-    """
-
-    def __init__(self, sample_rate: int, max_semitones: float, probability: float = 1.0) -> None:
-        super().__init__(sample_rate, probability)
-        name = self.named("max_semitones")
-        self.max_semitones = at_least(max_semitones, 0.0, name, "semitones")
-        if max_semitones > MOST_SEMITONES:
-            raise OptionError(
-                f"{name}: found {max_semitones:g} semitones, expected at most {MOST_SEMITONES:g}"
-            )
-
-    def draw(self, x: Tensor) -> Drawn:
-        """``semitones``, above 0 for up."""
-        return {"semitones": uniform(x, -self.max_semitones, self.max_semitones)}
-
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
-        """The shifted clips."""
-        one = torch.ones_like(drawn["semitones"])
-        return played(x, one, drawn["semitones"], self.max_semitones)
-
-
-def played(x: Tensor, factor: Tensor, semitones: Tensor, max_semitones: float) -> Tensor:
-    """Waves at another tempo and another pitch.
-
-    Parameters
-    ----------
-    x : Tensor, shape (batch, time)
-    factor : Tensor, shape (batch,)
-        Speed at the same pitch; a faster clip ends in silence, a slower one is cut.
-    semitones : Tensor, shape (batch,)
-        Change of pitch.
-    max_semitones : float
-        At least the largest of them; it fixes how much room is needed in between.
-
-    Returns
-    -------
-    Tensor, same shape
-    """
-    n = x.shape[1]
-    n_frames = math.ceil(n * 2 ** (max_semitones / 12) / HOP) + 2
-
-    def one(x: Tensor, factor: Tensor, ratio: Tensor) -> Tensor:
-        frame = torch.arange(n_frames, device=x.device, dtype=torch.float64)
-        stretched = phase_vocoder(analysed(x), frame * (factor / ratio)[:, None])
-        long = synthesised(stretched, (n_frames - 1) * HOP)
-        moment = torch.arange(n, device=x.device, dtype=torch.float64)
-        return resampled(long, moment * ratio[:, None], ratio)
-
-    return row_by_row(one, x, factor.double(), torch.exp2(semitones.double() / 12))

@@ -11,9 +11,6 @@ from semisonic.features.augment.base import PowerScale, full_precision, loudness
 from semisonic.features.logmel import delta
 from semisonic.features.options import WAVE, MelOptions
 
-# What the mixing of pairs of clips has in common.
-
-
 Pair = tuple[Tensor, Tensor]
 
 
@@ -109,20 +106,17 @@ def _check_targets(x: Tensor, y: Tensor, name: str) -> None:
         )
 
 
-# Mixup: clips and targets are blended.
-#
-# Paper: Zhang et al. 2018, "mixup: beyond empirical risk minimization". Blending in the log
-# domain, as most sound classifiers do, gives spectrograms that no sound has, and works.
-#
-# Where we differ: each row draws its own share (the paper's code draws one for the batch), and
-# energies can be blended instead of decibels.
-
-
 DOMAINS = ("db", "power")
 
 
 class Mixup(PairMixing):
     """Blend each clip with another one; shares from Beta(alpha, alpha).
+
+    Paper: Zhang et al. 2018, "mixup: beyond empirical risk minimization". Blending in the log
+    domain, as most sound classifiers do, gives spectrograms that no sound has, and works.
+
+    Where we differ: each row draws its own share (the paper's code draws one for the batch), and
+    energies can be blended instead of decibels.
 
     Parameters
     ----------
@@ -183,23 +177,20 @@ def blend(
     return levels.from_power(torch.lerp(levels.power(other), levels.power(x), part))
 
 
-# Between-class mixing: two sounds are added as they are heard.
-#
-# Paper: Tokozume et al. 2018, "Learning from between-class examples for deep sound recognition".
-#
-# What it changes: a share r of the target goes with a share of what is heard. The waves are
-# added with weights that take the loudness of both into account, p and 1 - p with
-# p = 1 / (1 + 10^((G1 - G2) / 20) · (1 - r) / r), and the sum is divided by the root of
-# p² + (1 - p)², so that its energy stays. Shares are drawn evenly from 0 to 1.
-#
-# Where we differ: energies of mel bands are added instead of samples (the phases of two sounds
-# cancel on average). The loudness G is A-weighted as in the paper, over the loudest tenth of a
-# second, read from the bands. Beside a clip of silence the other one stays as it is, where the
-# formula would make it as quiet as the silence; targets are mixed all the same.
-
-
 class BetweenClass(PairMixing):
     """Add to each clip another one, by loudness; shares evenly from 0 to 1.
+
+    Paper: Tokozume et al. 2018, "Learning from between-class examples for deep sound recognition".
+
+    What it changes: a share r of the target goes with a share of what is heard. The waves are
+    added with weights that take the loudness of both into account, p and 1 - p with
+    p = 1 / (1 + 10^((G1 - G2) / 20) · (1 - r) / r), and the sum is divided by the root of
+    p² + (1 - p)², so that its energy stays. Shares are drawn evenly from 0 to 1.
+
+    Where we differ: energies of mel bands are added instead of samples (the phases of two sounds
+    cancel on average). The loudness G is A-weighted as in the paper, over the loudest tenth of a
+    second, read from the bands. Beside a clip of silence the other one stays as it is, where the
+    formula would make it as quiet as the silence; targets are mixed all the same.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Level and what else is heard: gain, gain over frequency, noise, background."""
+"""Augmentation of levels and by other sounds: gain, gain over frequency, noise, background."""
 
 from __future__ import annotations
 
@@ -13,27 +13,24 @@ from semisonic.features.augment.base import (
     Augmentation,
     Drawn,
     PowerScale,
-    WaveAugmentation,
     at_least,
     band_widths,
-    check_wave,
     frame_power,
     full_precision,
     ordered,
+    require_loudness,
     silent_rows,
     uniform,
     whole,
 )
 from semisonic.features.logmel import LogMel
-from semisonic.features.options import MelOptions
-
-# Level change: the same sound nearer or farther.
+from semisonic.features.options import LOG_MEL, WAVE, MelOptions
 
 
 class Gain(Augmentation):
     """Make each clip louder or quieter by a random amount.
 
-    Silence stays silence. Samples beyond full scale are not clipped: levels have no upper end.
+    Silence stays silence, and nothing is clipped.
 
     Parameters
     ----------
@@ -51,21 +48,24 @@ class Gain(Augmentation):
         When the front end takes the level away.
     """
 
+    kinds = (LOG_MEL, WAVE)
+
     def __init__(self, mel: MelOptions, max_db: float, probability: float = 1.0) -> None:
         super().__init__(mel, probability)
         self.max_db = at_least(max_db, 0.0, self.named("max_db"), "dB")
-        self.levels.require_loudness("Gain")
+        require_loudness(mel, "Gain")
 
     def draw(self, x: Tensor) -> Drawn:
         """``gain_db``: one number for each row."""
         return {"gain_db": uniform(x, -self.max_db, self.max_db)}
 
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
+    def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The clips at their new levels."""
         return self.levels.amplify(x, drawn["gain_db"][:, None, None, None])
 
-
-# Smooth random gain over frequency: another microphone, another room, another distance.
+    def change_wave(self, x: Tensor, drawn: Drawn) -> Tensor:
+        """The clips at their new levels."""
+        return x * 10 ** (drawn["gain_db"][:, None] / 20)
 
 
 def smooth_weights(n_points: int, n_bands: int) -> Tensor:
@@ -81,7 +81,7 @@ def smooth_weights(n_points: int, n_bands: int) -> Tensor:
 
 
 class BandGain(Augmentation):
-    """Give each clip a random smooth equaliser curve.
+    """Give each clip a random smooth equaliser curve: another microphone, room or distance.
 
     Parameters
     ----------
@@ -113,13 +113,10 @@ class BandGain(Augmentation):
         """``point_db``: the gain of each control point, (batch, n_points)."""
         return {"point_db": uniform(x, -self.max_db, self.max_db, self.n_points)}
 
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
+    def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The clips through their equalisers; silence stays silence."""
         curve = (drawn["point_db"][:, :, None] * self.weights).sum(1)  # (batch, mel)
         return self.levels.amplify(x, curve[:, None, :, None])
-
-
-# Noise of a colour: power that falls with frequency.
 
 
 PINK_FROM_HZ = 20.0
@@ -157,7 +154,16 @@ def coloured_noise(
     return noise
 
 
-# Adding one sound to another at a signal-to-noise ratio.
+def added(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
+    """Sums, (batch, time), in which signal and noise have exactly the ratio asked for.
+
+    Where either is silent, the signal comes back as it is.
+    """
+    signal = x.square().mean(1)
+    level = noise.square().mean(1)
+    ratio = signal / level.clamp(min=1e-20) * 10 ** (snr_db / -10)
+    scale = torch.where(level > 0, ratio, torch.zeros_like(ratio)).sqrt()
+    return torch.addcmul(x, noise, scale[:, None])
 
 
 class AtRatio(nn.Module):
@@ -204,23 +210,70 @@ class AtRatio(nn.Module):
         return frame_power(energy, self.widths).mean(1)
 
 
-# White and pink noise at a true signal-to-noise ratio.
-#
-# The noise is real: half a minute of samples went through the front end's own filter bank
-# once, and each clip gets another stretch of it. So its mean spectrum, its fluctuation (the
-# chi-square distribution of each band, wide in low bands and narrow in high ones) and the
-# likeness of neighbouring frames are those of noise in a recording, at the price of a copy.
-#
-# Where seed studies asked for 10 to 17 dB and got 3 to 7 (the ratio was converted twice), here
-# the ratio of the stretch that is added to the clip that it is added to is exact.
-
-
 BANK_DURATION = 30.0
 """Seconds of noise kept, more for long clips."""
 
 
-class AddedNoise(Augmentation):
-    """Add noise of a colour; see :class:`WhiteNoise` and :class:`PinkNoise`.
+class _Noise(Augmentation):
+    """Add noise of a colour at a true signal-to-noise ratio.
+
+    Beneath levels the noise is real: half a minute of samples went through the front end's own
+    filter bank once, and each clip gets another part of it. So its mean spectrum, its fluctuation
+    (the chi-square distribution of each band, wide in low bands and narrow in high ones) and the
+    likeness of neighbouring frames are those of noise in a recording, at the price of a copy.
+
+    Where seed studies asked for 10 to 17 dB and got 3 to 7 (the ratio was converted twice), here
+    the ratio of what is added to the clip that it is added to is exact.
+    """
+
+    kinds = (LOG_MEL, WAVE)
+    colour = "white"
+    bank: Tensor
+    bank_power: Tensor
+
+    def __init__(
+        self, mel: MelOptions, min_snr_db: float, max_snr_db: float, probability: float = 1.0
+    ) -> None:
+        super().__init__(mel, probability)
+        name = f"{type(self).__name__}, options 'min_snr_db', 'max_snr_db'"
+        self.min_snr_db, self.max_snr_db = ordered(min_snr_db, max_snr_db, name, "dB")
+        if self.is_wave:
+            return
+        self.add = AtRatio(self.levels)
+        bank = noise_energies(mel, self.colour)
+        self.register_buffer("bank", bank, persistent=False)  # (mel, frame)
+        with full_precision(bank):
+            power = frame_power(bank[None, None], self.add.widths)[0]
+        self.register_buffer("bank_power", power, persistent=False)  # (frame,)
+
+    def draw(self, x: Tensor) -> Drawn:
+        """``snr_db``; of waveforms ``noise``, else ``start``: where in the bank, as a share."""
+        if self.is_wave:
+            shape, rate = (len(x), x.shape[1]), self.mel.sample_rate
+            noise = coloured_noise(*shape, rate, self.colour, device=x.device)
+            return {"snr_db": uniform(x, self.min_snr_db, self.max_snr_db), "noise": noise}
+        return {
+            "snr_db": uniform(x, self.min_snr_db, self.max_snr_db),
+            "start": uniform(x, 0.0, 1.0),
+        }
+
+    def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
+        """The noisy clips."""
+        n_kept = self.bank.shape[1]
+        frame = torch.arange(x.shape[3], device=x.device)
+        start = (drawn["start"] * n_kept).long()
+        index = (start[:, None] + frame).remainder(n_kept)  # (batch, frame)
+        noise = self.bank[:, index].transpose(0, 1)[:, None]  # (batch, 1, mel, frame)
+        noisy: Tensor = self.add(x, noise, drawn["snr_db"], self.bank_power[index].mean(1))
+        return noisy
+
+    def change_wave(self, x: Tensor, drawn: Drawn) -> Tensor:
+        """The noisy clips."""
+        return added(x, drawn["noise"], drawn["snr_db"])
+
+
+class WhiteNoise(_Noise):
+    """Add white noise, of equal power in every hertz, at a random ratio.
 
     Parameters
     ----------
@@ -233,48 +286,16 @@ class AddedNoise(Augmentation):
     """
 
     colour = "white"
-    bank: Tensor
-    bank_power: Tensor
-
-    def __init__(
-        self, mel: MelOptions, min_snr_db: float, max_snr_db: float, probability: float = 1.0
-    ) -> None:
-        super().__init__(mel, probability)
-        name = f"{type(self).__name__}, options 'min_snr_db', 'max_snr_db'"
-        self.min_snr_db, self.max_snr_db = ordered(min_snr_db, max_snr_db, name, "dB")
-        self.add = AtRatio(self.levels)
-        bank = noise_energies(mel, self.colour)
-        self.register_buffer("bank", bank, persistent=False)  # (mel, frame)
-        with full_precision(bank):
-            power = frame_power(bank[None, None], self.add.widths)[0]
-        self.register_buffer("bank_power", power, persistent=False)  # (frame,)
-
-    def draw(self, x: Tensor) -> Drawn:
-        """``snr_db``, and ``start``: where in the bank, as a share of it."""
-        return {
-            "snr_db": uniform(x, self.min_snr_db, self.max_snr_db),
-            "start": uniform(x, 0.0, 1.0),
-        }
-
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
-        """The noisy clips."""
-        n_kept = self.bank.shape[1]
-        frame = torch.arange(x.shape[3], device=x.device)
-        start = (drawn["start"] * n_kept).long()
-        index = (start[:, None] + frame).remainder(n_kept)  # (batch, frame)
-        noise = self.bank[:, index].transpose(0, 1)[:, None]  # (batch, 1, mel, frame)
-        noisy: Tensor = self.add(x, noise, drawn["snr_db"], self.bank_power[index].mean(1))
-        return noisy
 
 
-class WhiteNoise(AddedNoise):
-    """Add white noise, of equal power in every hertz, at a random ratio; see :class:`Noise`."""
+class PinkNoise(_Noise):
+    """Add pink noise, of equal power in every octave, at a random ratio.
 
-    colour = "white"
-
-
-class PinkNoise(AddedNoise):
-    """Add pink noise, of equal power in every octave, at a random ratio; see :class:`Noise`."""
+    Parameters
+    ----------
+    mel, min_snr_db, max_snr_db, probability
+        As for :class:`WhiteNoise`.
+    """
 
     colour = "pink"
 
@@ -291,19 +312,16 @@ def noise_energies(mel: MelOptions, colour: str) -> Tensor:
     return torch.exp(level[0, 0] * (torch.tensor(10.0).log() / 10))
 
 
-# Background: another sound beneath the clip, as in real places.
-#
-# Paper: Salamon and Bello 2017, "Deep convolutional neural networks and data augmentation for
-# environmental sound classification", who mixed in recordings of streets.
-#
-# Where we differ: the background is another clip of the batch, or of a bank that is given, at
-# a ratio in dB over the clip; it starts at a random place and goes round. The label stays, so
-# ratios much below 10 dB teach wrong things when the background has classes of its own; for
-# equal shares see :class:`Mixup` and :class:`BetweenClass`.
-
-
 class Background(Augmentation):
-    """Add another clip beneath each clip.
+    """Add another clip beneath each clip, as in real places.
+
+    Paper: Salamon and Bello 2017, "Deep convolutional neural networks and data augmentation for
+    environmental sound classification", who mixed in recordings of streets.
+
+    Where we differ: the background is another clip of the batch, or of a bank that is given, at
+    a ratio in dB over the clip; it starts at a random place and goes round. The label stays, so
+    ratios much below 10 dB teach wrong things when the background has classes of its own; for
+    equal shares see ``Mixup`` and ``BetweenClass``.
 
     Parameters
     ----------
@@ -311,13 +329,14 @@ class Background(Augmentation):
     min_snr_db, max_snr_db : float
         Range of the ratio of the clip's power to the background's, in dB. Where either is
         silent, the clip stays as it is.
-    bank : Tensor, shape (n, channel, mel, frame), optional
-        Features in dB of background sounds, of any length; by default the other clips of
-        the batch. A batch of one clip then stays as it is.
+    bank : Tensor, shape (n, channel, mel, frame) or (n, time), optional
+        Features of background sounds, of any length; by default the other clips of the batch.
+        A batch of one clip then stays as it is.
     probability : float
         Share of rows that are changed.
     """
 
+    kinds = (LOG_MEL, WAVE)
     bank: Tensor | None
 
     def __init__(
@@ -331,13 +350,14 @@ class Background(Augmentation):
         super().__init__(mel, probability)
         name = "Background, options 'min_snr_db', 'max_snr_db'"
         self.min_snr_db, self.max_snr_db = ordered(min_snr_db, max_snr_db, name, "dB")
-        self.add = AtRatio(self.levels)
         if bank is not None:
+            self.check(bank)
             if not len(bank):
                 raise DataError("Background: found a bank without clips, expected at least one")
-            self._check(bank)
-            bank = bank[:, :1].float()
+            bank = bank.flatten(1).float() if self.is_wave else bank[:, :1].float()
         self.register_buffer("bank", bank, persistent=False)
+        if not self.is_wave:
+            self.add = AtRatio(self.levels)
 
     def draw(self, x: Tensor) -> Drawn:
         """``snr_db``; ``other``: which clip; ``start``: where in it, as a share of it."""
@@ -352,14 +372,11 @@ class Background(Augmentation):
             "start": uniform(x, 0.0, 1.0),
         }
 
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
+    def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The clips above their backgrounds."""
         if self.bank is None and len(x) == 1:
             return x
-        source = x if self.bank is None else self.bank
-        n_kept = source.shape[3]
-        start = (drawn["start"] * n_kept).long()[:, None]
-        index = (start + torch.arange(x.shape[3], device=x.device)).remainder(n_kept)
+        source, index = self._place(x, drawn)
         row = drawn["other"][:, None]
         level = source[row, 0, :, index].transpose(1, 2)[:, None]  # (batch, 1, mel, frame)
         energy = self.levels.power(level)
@@ -367,158 +384,16 @@ class Background(Augmentation):
         mixed: Tensor = self.add(x, energy, drawn["snr_db"], power)
         return mixed
 
-
-# Level change of samples.
-
-
-class WaveGain(WaveAugmentation):
-    """Make each clip louder or quieter by a random amount.
-
-    Parameters
-    ----------
-    sample_rate : int
-        Hz.
-    max_db : float
-        Largest change, up or down, in dB.
-    probability : float
-        Share of rows that are changed.
-    """
-
-    def __init__(self, sample_rate: int, max_db: float, probability: float = 1.0) -> None:
-        super().__init__(sample_rate, probability)
-        self.max_db = at_least(max_db, 0.0, self.named("max_db"), "dB")
-
-    def draw(self, x: Tensor) -> Drawn:
-        """``gain_db``: one number for each row."""
-        return {"gain_db": uniform(x, -self.max_db, self.max_db)}
-
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
-        """The clips at their new levels."""
-        return x * 10 ** (drawn["gain_db"][:, None] / 20)
-
-
-# White and pink noise on samples at a true signal-to-noise ratio.
-
-
-class WaveNoise(WaveAugmentation):
-    """Add noise of a colour; see :class:`WhiteNoise` and :class:`PinkNoise`.
-
-    Parameters
-    ----------
-    sample_rate : int
-        Hz.
-    min_snr_db, max_snr_db : float
-        Range of the signal-to-noise ratio over the whole clip, in dB. Clips of silence stay
-        as they are.
-    probability : float
-        Share of rows that are changed.
-    """
-
-    colour = "white"
-
-    def __init__(
-        self,
-        sample_rate: int,
-        min_snr_db: float,
-        max_snr_db: float,
-        probability: float = 1.0,
-    ) -> None:
-        super().__init__(sample_rate, probability)
-        name = f"{type(self).__name__}, options 'min_snr_db', 'max_snr_db'"
-        self.min_snr_db, self.max_snr_db = ordered(min_snr_db, max_snr_db, name, "dB")
-
-    def draw(self, x: Tensor) -> Drawn:
-        """``snr_db``, and ``noise``: samples of mean square one, about."""
-        noise = coloured_noise(len(x), x.shape[1], self.sample_rate, self.colour, device=x.device)
-        return {"snr_db": uniform(x, self.min_snr_db, self.max_snr_db), "noise": noise}
-
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
-        """The noisy clips."""
-        return added(x, drawn["noise"], drawn["snr_db"])
-
-
-class WaveWhiteNoise(WaveNoise):
-    """Add white noise, of equal power in every hertz, at a random ratio; see :class:`Noise`."""
-
-    colour = "white"
-
-
-class WavePinkNoise(WaveNoise):
-    """Add pink noise, of equal power in every octave, at a random ratio; see :class:`Noise`."""
-
-    colour = "pink"
-
-
-def added(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
-    """Sums, (batch, time), in which signal and noise have exactly the ratio asked for.
-
-    Where either is silent, the signal comes back as it is.
-    """
-    signal = x.square().mean(1)
-    level = noise.square().mean(1)
-    ratio = signal / level.clamp(min=1e-20) * 10 ** (snr_db / -10)
-    scale = torch.where(level > 0, ratio, torch.zeros_like(ratio)).sqrt()
-    return torch.addcmul(x, noise, scale[:, None])
-
-
-# Background beneath samples: another clip of the batch, or one of a bank.
-
-
-class WaveBackground(WaveAugmentation):
-    """Add another clip beneath each clip.
-
-    Parameters
-    ----------
-    sample_rate : int
-        Hz.
-    min_snr_db, max_snr_db : float
-        Range of the ratio of the clip's power to the background's, in dB. Where either is
-        silent, the clip stays as it is.
-    bank : Tensor, shape (n, time), optional
-        Background sounds at the same rate, of any length; by default the other clips of the
-        batch. A batch of one clip then stays as it is.
-    probability : float
-        Share of rows that are changed.
-    """
-
-    bank: Tensor | None
-
-    def __init__(
-        self,
-        sample_rate: int,
-        min_snr_db: float,
-        max_snr_db: float,
-        bank: Tensor | None = None,
-        probability: float = 1.0,
-    ) -> None:
-        super().__init__(sample_rate, probability)
-        name = "Background, options 'min_snr_db', 'max_snr_db'"
-        self.min_snr_db, self.max_snr_db = ordered(min_snr_db, max_snr_db, name, "dB")
-        if bank is not None:
-            check_wave(bank, "Background, bank")
-            if not len(bank):
-                raise DataError("Background: found a bank without clips, expected at least one")
-        self.register_buffer("bank", bank, persistent=False)
-
-    def draw(self, x: Tensor) -> Drawn:
-        """``snr_db``; ``other``: which clip; ``start``: where in it, as a share of it."""
-        if self.bank is None:
-            step = whole(x, 1, max(1, len(x) - 1))
-            other = (torch.arange(len(x), device=x.device) + step).remainder(len(x))
-        else:
-            other = whole(x, 0, len(self.bank) - 1)
-        return {
-            "snr_db": uniform(x, self.min_snr_db, self.max_snr_db),
-            "other": other,
-            "start": uniform(x, 0.0, 1.0),
-        }
-
-    def change(self, x: Tensor, drawn: Drawn) -> Tensor:
+    def change_wave(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The clips above their backgrounds."""
         if self.bank is None and len(x) == 1:
             return x
+        source, index = self._place(x, drawn)
+        return added(x, source[drawn["other"][:, None], index], drawn["snr_db"])
+
+    def _place(self, x: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
+        """The clips to choose from, and which frames or samples of one, (batch, n)."""
         source = x if self.bank is None else self.bank
-        n_kept = source.shape[1]
-        start = (drawn["start"].double() * n_kept).long()[:, None]
-        index = (start + torch.arange(x.shape[1], device=x.device)).remainder(n_kept)
-        return added(x, source[drawn["other"][:, None], index].float(), drawn["snr_db"])
+        n_kept = source.shape[-1]
+        start = (drawn["start"] * n_kept).long()[:, None]
+        return source, (start + torch.arange(x.shape[-1], device=x.device)).remainder(n_kept)

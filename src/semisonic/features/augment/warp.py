@@ -12,9 +12,6 @@ from torch.nn import functional
 from semisonic.core.errors import OptionError
 from semisonic.core.options import nearest
 
-# Where a clip of another speed takes its moments from.
-
-
 OUTSIDE = ("natural", "wrap", "silence")
 """What fills the rest of a faster clip: the clip goes round, or silence. "natural" is silence
 for clips that hold digital silence already, else round."""
@@ -61,13 +58,6 @@ def ends_of(outside: str, padded: Tensor) -> Tensor:
     if outside == "natural":
         return padded
     return torch.full_like(padded, outside == "silence")
-
-
-# Levels at places between frames and between bands, other places for each row.
-#
-# Interpolation is linear in dB. On real clips played at another speed that comes closer to the
-# truth (1.6 dB on average, ESC-10, cells within 60 dB of the loudest) than interpolation of
-# energies (1.8 dB, and 1 dB too loud); the peaks of pure tones between two bands come out lower.
 
 
 def interpolate_frames(x: Tensor, position: Tensor) -> Tensor:
@@ -123,14 +113,6 @@ def take_frames(x: Tensor, index: Tensor) -> Tensor:
     return x.gather(3, index[:, None, None].expand(-1, 1, x.shape[2], -1))
 
 
-# Samples between samples, at other places for each row, on any device.
-#
-# The wave is doubled in rate by a Fourier transform and then read with a short windowed sinc,
-# whose values stand in a table. At twice the rate ten samples are enough for an error of
-# -70 dB up to the highest frequency. The transform takes the wave as going round, so
-# places beyond its ends are right for a clip that does.
-
-
 _TAPS = 10  # at twice the rate
 _STEPS = 4096  # places between two samples that the table knows
 _BETA = 7.0  # of the Kaiser window
@@ -139,6 +121,11 @@ _SLOPE = 0.06  # of the highest frequency that is kept: where the filter falls
 
 def resampled(x: Tensor, place: Tensor, factor: Tensor) -> Tensor:
     """Samples at any places.
+
+    The wave is doubled in rate by a Fourier transform and then read with a short windowed sinc,
+    whose values stand in a table. At twice the rate ten samples are enough for an error of
+    -70 dB up to the highest frequency. The transform takes the wave as going round, so
+    places beyond its ends are right for a clip that does.
 
     Parameters
     ----------
@@ -191,15 +178,6 @@ def _table() -> Tensor:
     return table
 
 
-# Phase vocoder: a spectrum read at another speed, with phases that go on smoothly.
-#
-# Paper: Flanagan and Golden 1966, "Phase vocoder"; the steps are those of
-# ``librosa.phase_vocoder``.
-#
-# Where we differ: each row has speeds of its own, and all rows and frames are computed at once:
-# phases are a running product, without a sine or an arc tangent.
-
-
 N_FFT = 2048
 HOP = 512
 
@@ -228,6 +206,12 @@ def synthesised(spectrum: Tensor, n_samples: int) -> Tensor:
 
 def phase_vocoder(spectrum: Tensor, place: Tensor) -> Tensor:
     """Spectra read at other times.
+
+    Paper: Flanagan and Golden 1966, "Phase vocoder"; the steps are those of
+    ``librosa.phase_vocoder``.
+
+    Where we differ: each row has speeds of its own, and all rows and frames are computed at once:
+    phases are a running product, without a sine or an arc tangent.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
 from semisonic.models.encoder import ConvStep, DownStep, SameConv, Step, Trace, Undo
-from semisonic.models.necks import FlattenNeck
+from semisonic.models.necks import Backbone, FlattenNeck, Shape
 from semisonic.models.networks.layers import (
     AveragePoolLayer,
     EncoderLayer,
@@ -22,7 +22,6 @@ from semisonic.models.networks.layers import (
     with_layers,
 )
 from semisonic.models.notation import Dense, Size
-from semisonic.models.registry import Backbone, Shape, register
 
 # ``cnn2``, ``cnn3``: plain convolutions on a picture of 64 x 128, for clips of a fixed length.
 #
@@ -86,7 +85,6 @@ class PictureEncoder(LayeredEncoder):
             )
 
 
-@register("cnn2")
 def cnn2(shape: Shape) -> Backbone:
     """Four convolutions and 100 dense units: 491 230 parameters with 50 classes."""
     parts, channels = [], shape[0]
@@ -100,7 +98,6 @@ def cnn2(shape: Shape) -> Backbone:
     )
 
 
-@register("cnn3")
 def cnn3(shape: Shape) -> Backbone:
     """Three convolutions with norms, and much dropout: 1 173 670 parameters with 50 classes."""
     parts, channels = [], shape[0]
@@ -151,7 +148,6 @@ def vgg_encoder(in_channels: int, widths: tuple[int, ...], no_decoder: str = "")
     return LayeredEncoder(in_channels, widths[-1], blocks, no_decoder=no_decoder)
 
 
-@register("vgg")
 def vgg(shape: Shape) -> Backbone:
     """Four blocks, the maximum over time, 128 units."""
     encoder = vgg_encoder(shape[0], (64, 128, 256, 512))
@@ -195,7 +191,6 @@ class ProjectedBlock(nn.Module, WithPlan):
         return y
 
 
-@register("resnet")
 def resnet(shape: Shape) -> Backbone:
     """Blocks of 64, 128, 256 and 512 maps, the mean of the last, 128 units."""
     parts: list[EncoderLayer] = []
@@ -205,3 +200,6 @@ def resnet(shape: Shape) -> Backbone:
         channels = maps
     encoder = LayeredEncoder(shape[0], channels, parts)
     return Backbone("resnet", encoder, prelu_neck(channels, "mean"))
+
+
+NETWORKS = {"cnn2": cnn2, "cnn3": cnn3, "vgg": vgg, "resnet": resnet}

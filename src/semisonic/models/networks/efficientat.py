@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from semisonic.features.options import MelOptions
 from semisonic.models.encoder import ConvStep, DownStep, Step, Trace
-from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 from semisonic.models.networks.layers import EncoderLayer, LayeredEncoder, remember
-from semisonic.models.registry import Backbone, Shape, register
 
 MEL = MelOptions(
     sample_rate=32000,
@@ -154,5 +153,4 @@ def _body(name: str, width: float, shape: Shape) -> Backbone:
     return Backbone(name, encoder, GlobalPoolNeck(LAST * channels, over_time="mean"))
 
 
-for _name, _width in WIDTHS.items():
-    register(_name)(partial(_body, _name, _width))
+NETWORKS = {name: partial(_body, name, width) for name, width in WIDTHS.items()}

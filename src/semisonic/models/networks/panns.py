@@ -7,10 +7,9 @@ from itertools import pairwise
 from torch import nn
 
 from semisonic.features.options import MelOptions
-from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 from semisonic.models.networks.layers import AveragePoolLayer, EncoderLayer, LayeredEncoder
 from semisonic.models.notation import Dense
-from semisonic.models.registry import Backbone, Shape, register
 
 MEL = MelOptions(
     sample_rate=32000, n_fft=1024, hop_length=320, n_mels=64, fmin_hz=50.0, fmax_hz=14000.0
@@ -65,7 +64,6 @@ def _body(name: str, blocks: list[EncoderLayer], shape: Shape, channels: int) ->
     return Backbone(name, encoder, GlobalPoolNeck(channels, (Dense(channels, relu=True),)))
 
 
-@register("cnn14")
 def cnn14(shape: Shape) -> Backbone:
     """CNN14 without its class layer."""
     widths = (shape[0], *CNN14)
@@ -73,7 +71,6 @@ def cnn14(shape: Shape) -> Backbone:
     return _body("cnn14", blocks, shape, CNN14[-1])
 
 
-@register("panns-mobilenet")
 def mobilenet(shape: Shape) -> Backbone:
     """PANNs' MobileNetV1 without its class layer."""
     blocks = [EncoderLayer(*mobile_layers(shape[0], STEM, 2))]
@@ -82,3 +79,6 @@ def mobilenet(shape: Shape) -> Backbone:
         blocks.append(mobile_block(width, channels, step))
         width = channels
     return _body("panns-mobilenet", blocks, shape, width)
+
+
+NETWORKS = {"cnn14": cnn14, "panns-mobilenet": mobilenet}

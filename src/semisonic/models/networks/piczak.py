@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from semisonic.core.errors import ModelError
-from semisonic.models.necks import FlattenNeck
+from semisonic.models.necks import Backbone, FlattenNeck, Shape
 from semisonic.models.networks.layers import (
     EncoderLayer,
     LayeredEncoder,
@@ -17,7 +17,6 @@ from semisonic.models.networks.layers import (
     with_layers,
 )
 from semisonic.models.notation import Size
-from semisonic.models.registry import Backbone, Shape, register
 
 N_MELS = 60
 SEGMENTS = {"short": 41, "long": 101}
@@ -102,7 +101,10 @@ def piczak(name: str, lengths: tuple[int, ...], units: int, shape: Shape) -> Bac
     return Backbone(name, encoder, with_layers(neck, units, *layers))
 
 
-for _length, _n_frames in SEGMENTS.items():
-    _name = f"piczak-{_length}"
-    register(_name)(partial(piczak, _name, (_n_frames,), 5000))
-register("piczak-small")(partial(piczak, "piczak-small", tuple(SEGMENTS.values()), 500))
+NETWORKS = {
+    **{
+        f"piczak-{length}": partial(piczak, f"piczak-{length}", (n_frames,), 5000)
+        for length, n_frames in SEGMENTS.items()
+    },
+    "piczak-small": partial(piczak, "piczak-small", tuple(SEGMENTS.values()), 500),
+}

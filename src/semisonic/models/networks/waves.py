@@ -9,9 +9,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semisonic.models.blocks import convolution
 from semisonic.models.encoder import ConvStep, DownStep, Step, Trace, map_shape
-from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 from semisonic.models.networks.layers import (
     EncoderLayer,
     LayeredEncoder,
@@ -19,7 +18,8 @@ from semisonic.models.networks.layers import (
     WithPlan,
     with_layers,
 )
-from semisonic.models.registry import Backbone, Shape, register, register_scaled, scaled_name
+from semisonic.models.registry import RegisteredNetwork, scaled_name
+from semisonic.models.staged import convolution
 
 # What the networks have in common that read samples.
 
@@ -120,10 +120,6 @@ def wave_encoder(design: WaveDesign) -> LayeredEncoder:
     return LayeredEncoder(1, channels, parts, least_frames=MIN_SAMPLES, no_decoder=NO_DECODER)
 
 
-for _name, _design in WAVE_DESIGNS.items():
-    register(_name, waves=True)(partial(wave_cnn, _name, _design))
-
-
 # ``aclnet-sc``, ``aclnet-dwsc``: from samples to a picture of 64 rows, then plain convolutions.
 #
 # Huang and Leanos (2018), "AclNet: efficient end-to-end audio classification CNN",
@@ -221,5 +217,11 @@ def aclnet(family: str, separable: bool, shape: Shape, width: float) -> Backbone
     return Backbone(scaled_name(family, width), encoder, neck)
 
 
-register_scaled("aclnet-sc", waves=True)(partial(aclnet, "aclnet-sc", False))
-register_scaled("aclnet-dwsc", waves=True)(partial(aclnet, "aclnet-dwsc", True))
+NETWORKS = {
+    **{
+        name: RegisteredNetwork(partial(wave_cnn, name, design), waves=True)
+        for name, design in WAVE_DESIGNS.items()
+    },
+    "aclnet-sc": RegisteredNetwork(partial(aclnet, "aclnet-sc", False), waves=True, scaled=True),
+    "aclnet-dwsc": RegisteredNetwork(partial(aclnet, "aclnet-dwsc", True), waves=True, scaled=True),
+}

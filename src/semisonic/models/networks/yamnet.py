@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 from semisonic.features.options import MelOptions
 from semisonic.models.encoder import Encoder, PatchStep, Trace
-from semisonic.models.necks import GlobalPoolNeck
-from semisonic.models.registry import Backbone, Shape, register
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 
 # Networks that look at patches of a fixed length and never at a whole clip.
 
@@ -138,8 +137,10 @@ class YamnetEncoder(Encoder):
         return side_by_side(code, self.step.count(x.shape[3]))
 
 
-@register("yamnet")
 def yamnet(shape: Shape) -> Backbone:
     """YAMNet without its class layer."""
     encoder = YamnetEncoder(shape[0], shape[1])
     return Backbone("yamnet", encoder, GlobalPoolNeck(EMBEDDING, over_time="mean"))
+
+
+NETWORKS = {"yamnet": yamnet}
