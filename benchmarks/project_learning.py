@@ -78,7 +78,7 @@ def seconds_of(project: Project) -> dict[str, dict[str, float]]:
     found = {}
     for name, work in {
         "learn": project.learn,
-        "suspicious labels": project.doubted,
+        "suspicious labels": project.label_issues,
         "next questions": project.suggest,
     }.items():
         began = time.perf_counter(), time.process_time()

@@ -85,13 +85,6 @@ def test_euclidean_distance_grows(index: EmbeddingIndex, example: Path) -> None:
     assert hits[0].value >= 0
 
 
-def test_an_approximate_search_agrees(index: EmbeddingIndex, example: Path) -> None:
-    pytest.importorskip("usearch")
-    exact = run_search(asked(index, example, k=5))
-    near = run_search(asked(index, example, k=5, approximate=True))
-    assert [hit.row for hit in near.hits] == [hit.row for hit in exact.hits]
-
-
 def test_the_table_and_the_page(index: EmbeddingIndex, example: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     result = run_search(asked(index, example, k=12, players=3, output=output))

@@ -270,7 +270,7 @@ def until_anns(project: Project, n: int) -> dict[str, Any]:
 
 
 def test_suspicious_labels_are_kept_or_changed(doubting: Any, doubtful: Project) -> None:
-    page, found = doubting, [one.file for one in doubtful.doubted()]
+    page, found = doubting, [one.file for one in doubtful.label_issues()]
     assert len(found) >= 2
     page.get_by_label("Your name").fill("ann")
     page.keyboard.press("Tab")

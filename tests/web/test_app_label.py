@@ -370,7 +370,7 @@ def test_a_full_disk_is_told_in_plain_words(page: Any, monkeypatch: pytest.Monke
     )
     assert answer.status_code == 507
     assert answer.json()["error"].startswith("the disk is full")
-    monkeypatch.setattr("semisonic.labeling.project.train_again", full)
+    monkeypatch.setattr("semisonic.labeling.project.learn_round", full)
     page.post("/api/label/learn")
     assert _learned(page)["reason"].startswith("the disk is full")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -186,10 +186,8 @@ def label_index(
     matched = match(log.current().clips(), index.clips)
     labels, verified = matched.labels, matched.is_verified
     mixed = np.array([len(names) > 1 and not several_labels for names in labels], np.bool_)
-    keep = ~mixed & np.array(
-        [bool(names) and (sure or names != (BACKGROUND,)) for names, sure in zip(labels, verified)],
-        np.bool_,
-    )
+    sure = np.array([bool(names) and names != (BACKGROUND,) for names in labels], np.bool_)
+    keep = ~mixed & (sure | verified)
     used = [names for names, kept in zip(labels, keep, strict=True) if kept]
     counts = Counter(name for names in used for name in names)
     if several_labels:

@@ -26,15 +26,7 @@ from semisonic.data.datasets.load import clips_at, load_clips
 from semisonic.data.windows import clip_durations
 from semisonic.features.frontend import make_extractor
 from semisonic.labeling.embedder import Embedder, open_embedder
-from semisonic.labeling.nearest import (
-    Hit,
-    Nearest,
-    find_hits,
-    graph_file,
-    nearest,
-    nearest_by_graph,
-    open_graph,
-)
+from semisonic.labeling.nearest import Hit, Nearest, find_hits, nearest
 from semisonic.labeling.options import COSINE, WINDOW
 
 if TYPE_CHECKING:
@@ -296,7 +288,6 @@ class EmbeddingIndex:
         self.clips, self.predicted, self.score = table.clips, table.predicted, table.score
         self.cluster = table.cluster
         self._embedder = embedder
-        self._graphs: dict[str, Any] = {}
 
     @classmethod
     def open(cls, folder: str | PathLike[str], embedder: Embedder | None = None) -> EmbeddingIndex:
@@ -562,16 +553,9 @@ class EmbeddingIndex:
         hop: float | None = self.about["hop"]
         return hop
 
-    def nearest(
-        self, queries: ArrayLike, k: int = 10, *, by: str = COSINE, approximate: bool = False
-    ) -> Nearest:
+    def nearest(self, queries: ArrayLike, k: int = 10, *, by: str = COSINE) -> Nearest:
         """The nearest rows of some vectors: see :func:`semisonic.labeling.nearest.nearest`."""
-        if not approximate:
-            return nearest(self.vectors, queries, k, by)
-        if by not in self._graphs:
-            file = graph_file(self.folder / STORE, self.folder / VECTORS, by)
-            self._graphs[by] = open_graph(self.vectors, file, by)
-        return nearest_by_graph(self._graphs[by], self.vectors, queries, k, by)
+        return nearest(self.vectors, queries, k, by)
 
     def search(
         self,
@@ -580,7 +564,6 @@ class EmbeddingIndex:
         *,
         sample_rate: int | None = None,
         by: str = COSINE,
-        approximate: bool = False,
         all_windows: bool = False,
         without_files: tuple[str, ...] = (),
     ) -> tuple[Hit, ...]:
@@ -594,8 +577,6 @@ class EmbeddingIndex:
         k : int
             Hits.
         by : {"cosine", "euclidean"}
-        approximate : bool
-            Look in a graph of neighbours, which may miss some (needs USearch).
         all_windows : bool
             Each row is a hit; otherwise rows of a file that touch each other are one.
         without_files : tuple of str
@@ -620,7 +601,7 @@ class EmbeddingIndex:
             )
         return find_hits(
             self.clips,
-            lambda m: self.nearest(vector, m, by=by, approximate=approximate),
+            lambda m: self.nearest(vector, m, by=by),
             k,
             left_out=left_out,
             merge=not all_windows,

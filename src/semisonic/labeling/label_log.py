@@ -136,7 +136,7 @@ class LabelLog:
             **about,
             annotator=annotator,
             source=before[-1].source if before else "",
-            more={**(more or {}), CORRECTS: [one.undoes for one in back]},
+            more={**(more or {}), CORRECTS: [one.id for one in back]},
         )
         return self._write([*back, anew])[-1]
 

@@ -33,6 +33,7 @@ from semisonic.labeling.answers import IndexLabels, label_index
 from semisonic.labeling.embedder import Embedder
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.options import ProjectLearnOptions
 from semisonic.labeling.probe import (
     HeldOutLogits,
     Tell,
@@ -121,13 +122,14 @@ def random_sample(
         That of the queues.
     """
     base = os.path.abspath(root)
-    asked = [
-        (chance_key(os.path.normpath(os.path.join(base, one.file)), one, seed), one)
-        for one in answers
-        if one.source.startswith(SOURCE)
-    ]
+    asked = [(_chance(base, one, seed), one) for one in answers if one.source.startswith(SOURCE)]
     last = max((key for key, one in asked if one.source == SOURCE + RANDOM), default=-1)
     return frozenset(one.key for key, one in asked if key <= last)
+
+
+def _chance(base: str, one: LabelEntry, seed: int) -> int:
+    path = os.path.normpath(os.path.join(base, one.file))
+    return chance_key(path, one.start_time, one.end_time, seed)
 
 
 def accuracy_by_random(
@@ -455,8 +457,9 @@ def _save(
         parts = chained(parts, said)
         if published_in(said):
             parts[PUBLISHED_WEIGHTS] = dict(published_in(said))
+    options = ProjectLearnOptions(path.parent, several_labels=known.labelled.multi_label)
     about = {
-        **stamp("project learn", {"several_labels": known.labelled.multi_label}),
+        **stamp("project learn", options),
         "seed": seed,
         "method": PROBE,
         INDEX_OF: index.about["model"]["hash"],

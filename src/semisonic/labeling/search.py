@@ -297,7 +297,7 @@ def _search(index: EmbeddingIndex, options: SearchOptions) -> SearchResult:
     began = time.perf_counter()
     hits = find_hits(
         index.clips,
-        lambda m: index.nearest(query, m, by=options.by, approximate=options.approximate),
+        lambda m: index.nearest(query, m, by=options.by),
         options.k,
         left_out=left_out,
         merge=not options.all_windows,

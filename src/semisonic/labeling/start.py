@@ -36,7 +36,7 @@ from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import Failures
 from semisonic.labeling.options import EmbedOptions, ProjectOptions
-from semisonic.labeling.probe import check_fits
+from semisonic.labeling.probe import require_probe_fits
 from semisonic.labeling.project import ENCODER, INDEX, Project, write_about
 from semisonic.training.run_folder import differences
 
@@ -80,7 +80,8 @@ class Started:
         """For a terminal."""
         n = len(self.project.index)
         lines = [
-            f"{count_text(self.n_recordings, 'recording')}, {count_text(n, 'stretch', 'stretches')}, "
+            f"{count_text(self.n_recordings, 'recording')}, "
+            f"{count_text(n, 'stretch', 'stretches')}, "
             f"{count_text(self.n_clusters, 'group')} that sound alike",
             *self.notes,
         ]
@@ -156,7 +157,7 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
     tell(VECTORS)
     embedder = open_embedder(encoder)
     mel = embedder.mel
-    check_fits(embedder.network.name, embedder.dim, mel.shape)
+    require_probe_fits(embedder.network.name, embedder.dim, mel.shape)
     made = make_index(
         embedder,
         clips,
