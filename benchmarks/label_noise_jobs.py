@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from planted_noise import LabelNoise, plant_label_noise
-from semisonic.classifier.config import MethodOptions
+from semisonic.classifier.config import MethodOptions, TrainConfig
 from semisonic.classifier.prepare import prepare
 from semisonic.classifier.scoring import mean_by, score_rows
 from semisonic.classifier.simple import learn_and_score
-from semisonic.classifier.training import TrainSettings, train_model
+from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError
 from semisonic.core.files import replacing
 from semisonic.core.seeds import derive
@@ -137,13 +137,8 @@ def run(job: Job) -> None:
         seconds = 0.0
     else:
         outcome = train_model(
-            features,
-            target,
-            train,
-            [],
-            settings_of(job, context),
-            mel=data.table.mel,
-            classes=data.clips.classes,
+            replace(config_of(job, context), mel=data.table.mel),
+            TrainingData(features, target, data.clips.classes, train),
             seed=seed,
             device=context.device,
         )
@@ -161,7 +156,7 @@ def _statistics_of(data: DataSet) -> np.ndarray:
     return _statistics[data.name]
 
 
-def settings_of(job: Job, context: Context) -> TrainSettings:
+def config_of(job: Job, context: Context) -> TrainConfig:
     """The same training for all arms, but for the loss. The noise rate is taken as known."""
     rate = job.rate
     losses = {
@@ -182,10 +177,10 @@ def settings_of(job: Job, context: Context) -> TrainSettings:
         schedule="onecycle",
         **speed,
     )
-    return TrainSettings(
+    return TrainConfig(
         model=context.model,
         label_smoothing=0.1 if job.arm == "label-smoothing" else 0.0,
-        how=MethodOptions(augment=context.augment),
+        method_params=MethodOptions(augment=context.augment),
         loss=losses[job.arm],
         fit=fit,
     )

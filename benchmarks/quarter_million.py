@@ -99,9 +99,9 @@ def part(name: str, work: Path, seconds: float, rate: int, workers: int | None) 
     """Do one part in this process."""
     import torch
 
+    from semisonic.classifier.config import TrainConfig
     from semisonic.classifier.prepare import prepare
     from semisonic.classifier.pretraining import (
-        PretrainSettings,
         hold_out_recordings,
         pretrain_encoder,
     )
@@ -124,11 +124,10 @@ def part(name: str, work: Path, seconds: float, rate: int, workers: int | None) 
             rows = np.arange(len(prepared))
             kept, held = hold_out_recordings(prepared.clips, rows, 0.01, 0)
             pretrain_encoder(
+                TrainConfig(NETWORK, objective="reconstruction", mel=mel, pretrain=fit),
                 prepared.features,
                 kept,
                 held,
-                PretrainSettings(NETWORK, fit=fit),
-                mel=mel,
                 seed=0,
                 folder=work / "training",
             )

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.classifier.calibration import HeldOutScores
+from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.prepare import Prepared, prepare
 from semisonic.classifier.selection import targets_of
-from semisonic.classifier.training import TrainSettings, train_model
+from semisonic.classifier.training import TrainingData, train_model
 from semisonic.data.clips import Clips
 from semisonic.data.splits import hold_out
 from semisonic.features.options import MelOptions
@@ -33,14 +34,10 @@ def network(
 ) -> tuple[SoundModel, HeldOutScores]:
     """A network trained on most of some clips, and what it computes of the others."""
     train, kept = hold_out(clips, rows, KEPT, seed, "clips to calibrate by")
+    target = targets_of(prepared.clips, multi_label=False)
     outcome = train_model(
-        prepared.features,
-        targets_of(prepared.clips, multi_label=False),
-        prepared.rows_of(train),
-        [],
-        TrainSettings(fit=FitOptions(epochs=EPOCHS)),
-        mel=MEL,
-        classes=clips.classes,
+        TrainConfig(mel=MEL, fit=FitOptions(epochs=EPOCHS)),
+        TrainingData(prepared.features, target, clips.classes, prepared.rows_of(train)),
         seed=seed,
     )
     return outcome.model, HeldOutScores.of(outcome.model, prepared, prepared.rows_of(kept), clips)

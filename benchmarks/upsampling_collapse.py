@@ -15,6 +15,7 @@ import argparse
 import itertools
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from typing import Any
 import numpy as np
 
 from measuring import head
+from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.prepare import prepare
-from semisonic.classifier.pretraining import PretrainSettings, pretrain_encoder
-from semisonic.classifier.training import TrainSettings, train_model
+from semisonic.classifier.pretraining import pretrain_encoder
+from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.files import write_json
 from semisonic.data.clips import join
 from semisonic.data.datasets.load import load_clips
@@ -50,24 +52,19 @@ def trial(
     torch.set_num_threads(1)
     decoder, standardize, rate, seed = point
     features = table.open()
-    settings = PretrainSettings(
+    config = TrainConfig(
         model=PAPER,
         decoder=decoder,
+        objective="reconstruction",
         standardize=standardize,
-        fit=FitOptions(epochs=10, learning_rate=rate, restore_best=False, **FAST),
+        mel=table.mel,
+        pretrain=FitOptions(epochs=10, learning_rate=rate, restore_best=False, **FAST),
     )
-    start = pretrain_encoder(
-        features, rows["pool"], rows["held out"], settings, mel=table.mel, seed=seed
-    )
+    start = pretrain_encoder(config, features, rows["pool"], rows["held out"], seed=seed)
     fit = FitOptions(epochs=30, monitor="val_accuracy", restore_best=False, **FAST)
     outcome = train_model(
-        features,
-        target,
-        rows["train"],
-        rows["validation"],
-        TrainSettings(model=PAPER, standardize=standardize, fit=fit),
-        mel=table.mel,
-        classes=classes,
+        replace(config, objective="none", fit=fit),
+        TrainingData(features, target, tuple(classes), rows["train"], rows["validation"]),
         seed=seed,
         start=start.network,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,16 +19,17 @@ from semisonic.classifier.config import (
     GIVEN,
     LEFT_OUT,
     METHODS,
+    PRETRAIN_FIT,
     SOLVED,
     SYNTHETIC,
+    TRAIN_FIT,
     DataSummary,
     MethodOptions,
+    TrainConfig,
     followed,
     recommend,
 )
-from semisonic.classifier.options import PRETRAIN_FIT, TRAIN_FIT
 from semisonic.classifier.strategy import (
-    Strategy,
     asks_training,
     check_read,
     resolve_auto,
@@ -36,6 +39,21 @@ from semisonic.core.errors import OptionError
 from semisonic.core.options import check
 from semisonic.learning.options import LossOptions
 from semisonic.training.options import FitOptions
+
+
+def asked(method: str = "auto", objective: str = "auto", **more: Any) -> TrainConfig:
+    """A configuration that leaves open what is not given."""
+    return TrainConfig(method=method, objective=objective, **more)
+
+
+def resolved(
+    config: TrainConfig, data: DataSummary, trains: str = "", start: str = ""
+) -> SimpleNamespace:
+    """What it becomes, and where it starts from."""
+    data = replace(data, start=start or data.start)
+    found = resolve_auto(config, data, trains=trains)
+    return SimpleNamespace(**vars(found.config), start=found.start, because=found.because)
+
 
 SITUATIONS = st.builds(
     DataSummary,
@@ -52,12 +70,12 @@ SITUATIONS = st.builds(
 def test_a_choice_can_be_carried_out_and_is_explained(situation: DataSummary) -> None:
     choice = recommend(situation)
     assert choice.method in (*METHODS, LEFT_OUT)
-    check(choice.how)
+    check(choice.method_params)
     check(choice.fit)
     assert (choice.fit.steps > 0) == (choice.method not in SOLVED)  # which has none
     assert choice.because.startswith(choice.method)
     assert "labels per class" in choice.because or choice.start == GENERAL
-    choice.how.check_for(choice.method)
+    choice.method_params.check_for(choice.method)
     if situation.start != FRESH:
         assert choice.start == situation.start
     if situation.objective != "auto":
@@ -77,69 +95,58 @@ def test_few_labels_choose_among_what_was_learned_without_any() -> None:
 
 
 def test_pre_training_by_simclr_runs_as_advised_unless_asked_for_otherwise() -> None:
-    plain = resolve_auto(Strategy(), DataSummary(4, 40, 280)).pretrain
+    plain = resolved(asked(), DataSummary(4, 40, 280)).pretrain
     assert (plain.steps, plain.batch_size, plain.heeds_validation) == (1500, 64, False)
-    asked = replace(PRETRAIN_FIT, batch_size=16)
-    found = resolve_auto(Strategy(pretrain=asked), DataSummary(4, 40, 280)).pretrain
+    own = replace(PRETRAIN_FIT, batch_size=16)
+    found = resolved(asked(pretrain=own), DataSummary(4, 40, 280)).pretrain
     assert found == replace(plain, batch_size=16)
-    other = resolve_auto(Strategy("supervised", "denoising"), DataSummary(4, 40, 280))
+    other = resolved(asked("supervised", "denoising"), DataSummary(4, 40, 280))
     assert other.pretrain == PRETRAIN_FIT
 
 
 def test_what_was_asked_for_wins_over_advice() -> None:
     advice = FitOptions(steps=1000, batch_size=20, learning_rate=3e-3)
-    asked = replace(TRAIN_FIT, batch_size=8)
-    assert followed(advice, asked, TRAIN_FIT) == replace(advice, batch_size=8)
+    own = replace(TRAIN_FIT, batch_size=8)
+    assert followed(advice, own, TRAIN_FIT) == replace(advice, batch_size=8)
     assert followed(advice, TRAIN_FIT, TRAIN_FIT) == advice
     epochs = followed(advice, replace(TRAIN_FIT, epochs=7), TRAIN_FIT)
     assert (epochs.epochs, epochs.steps) == (7, 0)
 
 
 def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
-    given_encoder = resolve_auto(Strategy(start=GIVEN), DataSummary(4, 40, 280))
+    given_encoder = resolved(asked(), DataSummary(4, 40, 280), start=GIVEN)
     assert (given_encoder.method, given_encoder.objective) == ("probe", "simclr")
     assert given_encoder.start == GIVEN
-    as_it_is = resolve_auto(Strategy(start=GIVEN), DataSummary(4, 40))
+    as_it_is = resolved(asked(), DataSummary(4, 40), start=GIVEN)
     assert (as_it_is.method, as_it_is.objective) == (LEFT_OUT, "none")
-    assert (
-        resolve_auto(Strategy(start=GIVEN), DataSummary(4, 40, multi_label=True)).method == "probe"
-    )
-    drawn = resolve_auto(
-        Strategy(start=DRAWN), DataSummary(4, 40)
-    )  # reconstruction tells little apart
+    assert resolved(asked(), DataSummary(4, 40, multi_label=True), start=GIVEN).method == "probe"
+    drawn = resolved(asked(), DataSummary(4, 40), start=DRAWN)  # reconstruction tells little apart
     assert (drawn.method, drawn.objective) == ("supervised", "none")
-    assert resolve_auto(Strategy(start=GIVEN), DataSummary(40, 400)).method == "supervised"
-    assert (
-        resolve_auto(Strategy(objective="denoising"), DataSummary(4, 40, 280)).method
-        == "supervised"
-    )
-    objective = resolve_auto(Strategy(objective="layer-wise"), DataSummary(4, 40, 280))
+    assert resolved(asked(), DataSummary(40, 400), start=GIVEN).method == "supervised"
+    assert resolved(asked(objective="denoising"), DataSummary(4, 40, 280)).method == "supervised"
+    objective = resolved(asked(objective="layer-wise"), DataSummary(4, 40, 280))
     assert objective.method == "probe"
     assert (objective.objective, objective.start) == ("layer-wise", "fresh")
 
 
 def test_made_up_sounds_that_were_asked_for_are_the_start_auto_would_take() -> None:
     for situation in (DataSummary(4, 40, 280), DataSummary(4, 40)):
-        assert resolve_auto(Strategy(start=SYNTHETIC), situation) == resolve_auto(
-            Strategy(), situation
-        )
+        assert resolved(asked(), situation, start=SYNTHETIC) == resolved(asked(), situation)
 
 
 def test_what_would_do_nothing_is_refused() -> None:
     with pytest.raises(OptionError, match="does not hear"):
-        resolve_auto(Strategy("supervised", "none"), DataSummary(4, 40, 280))
-    assert (
-        resolve_auto(Strategy("supervised"), DataSummary(4, 40, 280)).objective == "reconstruction"
-    )
-    assert resolve_auto(Strategy("probe"), DataSummary(4, 40, 280)).objective == "simclr"
-    assert resolve_auto(Strategy("supervised"), DataSummary(4, 40)).objective == "none"
+        resolved(asked("supervised", "none"), DataSummary(4, 40, 280))
+    assert resolved(asked("supervised"), DataSummary(4, 40, 280)).objective == "reconstruction"
+    assert resolved(asked("probe"), DataSummary(4, 40, 280)).objective == "simclr"
+    assert resolved(asked("supervised"), DataSummary(4, 40)).objective == "none"
 
 
 def test_few_labels_are_all_learned_from() -> None:
-    assert validation_share(Strategy(), 0.15, 0.15, 8) == 0.0
-    assert validation_share(Strategy(), 0.3, 0.15, 8) == 0.3
-    assert validation_share(Strategy(), 0.15, 0.15, 100) == 0.15
-    assert validation_share(Strategy("supervised"), 0.15, 0.15, 8) == 0.15
+    assert validation_share("auto", 0.15, 0.15, 8) == 0.0
+    assert validation_share("auto", 0.3, 0.15, 8) == 0.3
+    assert validation_share("auto", 0.15, 0.15, 100) == 0.15
+    assert validation_share("supervised", 0.15, 0.15, 8) == 0.15
 
 
 def test_each_method_has_its_own_weight_and_decay_unless_given() -> None:
@@ -165,32 +172,32 @@ def test_an_option_of_another_method_is_refused(
     method: str, how: MethodOptions, named: str
 ) -> None:
     with pytest.raises(OptionError, match=f"'{named}'.*does not read it"):
-        resolve_auto(Strategy(method, how=how), DataSummary(4, 40, 280))
+        resolved(asked(method, method_params=how), DataSummary(4, 40, 280))
 
 
 def test_auto_takes_the_method_that_reads_what_was_given() -> None:
-    threshold = resolve_auto(
-        Strategy(how=MethodOptions(threshold=0.8)), DataSummary(200, 2000, 280)
+    threshold = resolved(
+        asked(method_params=MethodOptions(threshold=0.8)), DataSummary(200, 2000, 280)
     )
-    assert (threshold.method, threshold.how.threshold) == ("probe", 0.8)
+    assert (threshold.method, threshold.method_params.threshold) == ("probe", 0.8)
     assert "option 'threshold' is for it" in threshold.because
-    mixed = resolve_auto(Strategy(how=MethodOptions(augment="strong")), DataSummary(4, 40))
-    assert (mixed.method, mixed.how.augment) == ("supervised", "strong")
+    mixed = resolved(asked(method_params=MethodOptions(augment="strong")), DataSummary(4, 40))
+    assert (mixed.method, mixed.method_params.augment) == ("supervised", "strong")
     assert "option 'augment' asks for" in mixed.because
     fit = replace(TRAIN_FIT, epochs=50)
-    trains = asks_training(fit, LossOptions(), 0.0, 0.0)
-    trained = resolve_auto(Strategy(fit=fit, trains=trains), DataSummary(4, 40, 280, start=GENERAL))
+    trains = asks_training(asked(fit=fit))
+    trained = resolved(asked(fit=fit), DataSummary(4, 40, 280, start=GENERAL), trains)
     assert (trained.method, trained.fit.epochs, trained.fit.steps) == ("supervised", 50, 0)
     assert "option 'epochs' asks for" in trained.because
-    assert asks_training(TRAIN_FIT, LossOptions(), 0.0, 0.0) == ""
+    assert asks_training(asked()) == ""
 
 
 def test_auto_refuses_options_of_methods_that_exclude_each_other() -> None:
     both = MethodOptions(threshold=0.8, mixup=0.4)
     with pytest.raises(OptionError, match=r"'mixup' and 'threshold'.*leave one of them out"):
-        resolve_auto(Strategy(how=both), DataSummary(4, 40, 280))
+        resolved(asked(method_params=both), DataSummary(4, 40, 280))
     with pytest.raises(OptionError, match=r"'pool_ratio'.*it is for joint"):
-        resolve_auto(Strategy(how=MethodOptions(pool_ratio=3.0)), DataSummary(4, 40, 280))
+        resolved(asked(method_params=MethodOptions(pool_ratio=3.0)), DataSummary(4, 40, 280))
 
 
 def test_every_option_has_a_method_that_reads_it() -> None:
@@ -232,6 +239,6 @@ def test_a_probe_refuses_options_of_training(
     fit: FitOptions, loss: LossOptions, dropout: float, named: str
 ) -> None:
     with pytest.raises(OptionError, match=f"'{named}'.*'probe'"):
-        check_read("probe", fit, loss, dropout, 0.0)
-    check_read("supervised", fit, loss, dropout, 0.1)
-    check_read("probe", TRAIN_FIT, LossOptions(), 0.0, 0.0)
+        check_read("probe", asked(fit=fit, loss=loss, dropout=dropout))
+    check_read("supervised", asked(fit=fit, loss=loss, label_smoothing=0.1))
+    check_read("probe", asked())

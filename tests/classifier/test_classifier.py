@@ -126,14 +126,18 @@ def test_options_inside_options_have_names() -> None:
 
 
 def test_a_group_of_options_may_be_a_dict_of_those_that_differ() -> None:
-    clf = make(training={"epochs": 2, "batch_size": 8}, validation=0, how={"augment": "weak"})
+    clf = make(
+        training={"epochs": 2, "batch_size": 8}, validation=0, method_params={"augment": "weak"}
+    )
     params = clone(clf).get_params()
     assert (params["training__epochs"], params["training__patience"]) == (2, 15)
     assert len(clf.fit(X, Y, sample_rate=RATE).history_) == 2
     with pytest.raises(OptionError, match=r"option 'training\.epochs': found 'many'"):
         make(training={"epochs": "many"}).fit(X, Y, sample_rate=RATE)
-    with pytest.raises(OptionError, match="parameter 'how': found 'fixmatch', expected a dict"):
-        make(how="fixmatch").fit(X, Y, sample_rate=RATE)
+    with pytest.raises(
+        OptionError, match="parameter 'method_params': found 'fixmatch', expected a dict"
+    ):
+        make(method_params="fixmatch").fit(X, Y, sample_rate=RATE)
 
 
 def test_scikit_learn_can_validate_and_search(kinds: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, sound
+from training_rows import train_rows
 
 from semisonic.classifier.config import (
     GENERATORS,
@@ -18,11 +19,12 @@ from semisonic.classifier.config import (
     GeneratedOptions,
     MethodOptions,
     NoisyOptions,
+    TrainConfig,
 )
 from semisonic.classifier.generated import Generated, generate
 from semisonic.classifier.prepare import prepare_waves
 from semisonic.classifier.scoring import score_rows
-from semisonic.classifier.training import TrainOutcome, TrainSettings, train_model
+from semisonic.classifier.training import TrainedModel
 from semisonic.core.errors import OptionError
 from semisonic.data.clips import Clips
 from semisonic.features.options import WAVE, MelOptions
@@ -48,9 +50,9 @@ def made(features: np.ndarray, options: GeneratedOptions = VAE, **more: object) 
     return generate(features, options=options, mel=MEL, n_classes=3, **given)  # type: ignore[arg-type]
 
 
-def run(features: np.ndarray, options: GeneratedOptions = VAE, **more: object) -> TrainOutcome:
+def run(features: np.ndarray, options: GeneratedOptions = VAE, **more: object) -> TrainedModel:
     method = str(more.pop("method", "supervised"))
-    settings = TrainSettings(NOTATION, method=method, fit=FIT, generated=options)
+    settings = TrainConfig(NOTATION, method=method, fit=FIT, generated=options)
     given: dict[str, object] = {
         "target": TARGET,
         "rows_train": TRAIN,
@@ -60,7 +62,7 @@ def run(features: np.ndarray, options: GeneratedOptions = VAE, **more: object) -
         "classes": KINDS,
         "seed": 0,
     }
-    return train_model(features, **(given | more))  # type: ignore[arg-type]
+    return train_rows(features, **(given | more))  # type: ignore[arg-type]
 
 
 def test_a_judge_of_real_clips_names_the_classes_of_patches(features: np.ndarray) -> None:
@@ -187,12 +189,12 @@ def test_what_cannot_be_generated_is_refused(features: np.ndarray) -> None:
         run(
             features,
             rows_noisy=POOL,
-            settings=TrainSettings(
+            settings=TrainConfig(
                 NOTATION,
                 fit=FIT,
                 generated=VAE,
                 noisy=NoisyOptions(),
-                how=MethodOptions(),
+                method_params=MethodOptions(),
             ),
         )
 

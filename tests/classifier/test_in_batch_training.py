@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK, QUICK_PRETRAIN, RATE, sound
+from training_rows import pretrain_rows, train_rows
 
 from semisonic.audio.write import write
 from semisonic.classifier.classifier import SoundClassifier
-from semisonic.classifier.config import MethodOptions
+from semisonic.classifier.config import MethodOptions, TrainConfig
 from semisonic.classifier.options import PretrainOptions, TrainOptions
 from semisonic.classifier.prepare import Prepared, in_batch_device, prepare
 from semisonic.classifier.pretrain import pretrain
-from semisonic.classifier.pretraining import PretrainSettings, pretrain_encoder
 from semisonic.classifier.scoring import score_rows
 from semisonic.classifier.train import train
-from semisonic.classifier.training import TrainOutcome, TrainSettings, train_model
+from semisonic.classifier.training import TrainedModel
 from semisonic.data.batches import OnTheFlyFeatures
 from semisonic.data.clips import Clips
 from semisonic.training.options import FitOptions
@@ -48,9 +48,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Prepared, Prepared]:
     return prepare(clips, MEL, root / "a"), prepare(clips, MEL, root / "b", in_batch=cpu)
 
 
-def run(prepared: Prepared, method: str, fit: FitOptions = FIT) -> TrainOutcome:
-    settings = TrainSettings(NOTATION, method=method, how=HOW[method], fit=fit)
-    return train_model(
+def run(prepared: Prepared, method: str, fit: FitOptions = FIT) -> TrainedModel:
+    settings = TrainConfig(NOTATION, method=method, method_params=HOW[method], fit=fit)
+    return train_rows(
         prepared.features,
         TARGET,
         LABELLED,
@@ -87,10 +87,10 @@ def test_every_kind_of_method_learns(both: tuple[Prepared, Prepared], method: st
 
 @pytest.mark.parametrize("objective", ["reconstruction", "simclr"])
 def test_pre_training_has_the_same_losses(both: tuple[Prepared, Prepared], objective: str) -> None:
-    settings = PretrainSettings(NOTATION, objective=objective, fit=QUICK_PRETRAIN)
+    settings = TrainConfig(NOTATION, objective=objective, pretrain=QUICK_PRETRAIN)
     losses = []
     for one in both:
-        outcome = pretrain_encoder(one.features, POOL, TEST, settings, mel=MEL, seed=0)
+        outcome = pretrain_rows(one.features, POOL, TEST, settings, mel=MEL, seed=0)
         losses.append([row["loss"] for row in outcome.history])
     assert losses[1] == pytest.approx(losses[0], rel=0.01)
 
@@ -140,11 +140,11 @@ def test_a_graphics_card_learns_what_a_processor_does(both: tuple[Prepared, Prep
     features = OnTheFlyFeatures(
         samples, both[1].features.front_end, MEL.shape, MEL.n_samples, "cuda"
     )
-    settings = TrainSettings(NOTATION, how=HOW["supervised"], fit=few)
+    settings = TrainConfig(NOTATION, method_params=HOW["supervised"], fit=few)
     losses = [
         [
             row["loss"]
-            for row in train_model(
+            for row in train_rows(
                 table, TARGET, LABELLED, [], settings, mel=MEL, classes=KINDS, seed=0, device=device
             ).history
         ]

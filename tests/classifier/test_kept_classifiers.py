@@ -12,8 +12,10 @@ import torch
 from sklearn.base import clone
 from sklearn.multiclass import OneVsRestClassifier
 from tiny_sounds import KINDS, MEL, RATE, sound, write_kinds
+from training_rows import train_rows
 
 import semisonic
+from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.options import (
     EvaluateOptions,
@@ -26,7 +28,6 @@ from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.scoring import embed_rows, score_rows
 from semisonic.classifier.simple import CLASSIFIERS, fit_scores
 from semisonic.classifier.train import train
-from semisonic.classifier.training import TrainSettings, train_model
 from semisonic.cli.main import main
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.features.frontend import make_extractor
@@ -49,12 +50,12 @@ def features(n: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trained(name: str, x: np.ndarray, y: np.ndarray, n_classes: int, seed: int = 3) -> SoundModel:
-    return train_model(
+    return train_rows(
         x,
         y,
         np.arange(len(x)),
         [],
-        TrainSettings(name, method="fitted"),
+        TrainConfig(name, method="fitted"),
         mel=MEL,
         classes=KINDS[:n_classes],
         seed=seed,
@@ -142,7 +143,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in ("forest", "svm"):
         found[name] = root / name
         mel = MEL if name == "forest" else MelOptions(input="wave", sample_rate=RATE, duration=0.5)
-        made = train(TrainOptions(found["data"], found[name], model=name, mel=mel, device="cpu"))
+        made = train(
+            TrainOptions(data=found["data"], output=found[name], model=name, mel=mel, device="cpu")
+        )
         assert "a simple classifier, fitted to statistics" in made.summary()
     return found
 
@@ -191,12 +194,14 @@ def test_options_that_would_do_nothing(
     asked: dict[str, Any], what: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(OptionError, match=what):
-        train(TrainOptions(folders["data"], tmp_path / "r", model="knn", mel=MEL, **asked))
+        train(
+            TrainOptions(data=folders["data"], output=tmp_path / "r", model="knn", mel=MEL, **asked)
+        )
 
 
 def test_it_is_no_encoder(folders: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no encoder that learns"):
-        train(TrainOptions(folders["data"], tmp_path / "r", encoder=folders["forest"]))
+        train(TrainOptions(data=folders["data"], output=tmp_path / "r", encoder=folders["forest"]))
     with pytest.raises(OptionError, match="no encoder that learns"):
         pretrain(PretrainOptions(folders["data"], tmp_path / "p", model="forest", mel=MEL))
 

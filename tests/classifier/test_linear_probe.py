@@ -8,12 +8,13 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from tiny_sounds import KINDS, MEL, NOTATION, sound
+from training_rows import train_rows
 
-from semisonic.classifier.config import MethodOptions
+from semisonic.classifier.config import MethodOptions, TrainConfig
 from semisonic.classifier.prepare import prepare_waves
 from semisonic.classifier.probe import STRENGTH
 from semisonic.classifier.scoring import embed_rows, score_rows
-from semisonic.classifier.training import TrainOutcome, TrainSettings, train_model
+from semisonic.classifier.training import TrainedModel
 from semisonic.data.clips import Clips
 from semisonic.models.sound_model import build
 
@@ -30,18 +31,18 @@ def features() -> np.ndarray:
     return np.asarray(prepare_waves(clips, waves, MEL).features)
 
 
-def run(features: np.ndarray, how: MethodOptions | None = None, **more: object) -> TrainOutcome:
+def run(features: np.ndarray, how: MethodOptions | None = None, **more: object) -> TrainedModel:
     given: dict[str, object] = {
         "target": TARGET,
         "rows_train": LABELLED,
         "rows_validation": [],
         "rows_pool": POOL,
-        "settings": TrainSettings(NOTATION, method="probe", how=how or MethodOptions()),
+        "settings": TrainConfig(NOTATION, method="probe", method_params=how or MethodOptions()),
         "mel": MEL,
         "classes": KINDS,
         "seed": 0,
     }
-    return train_model(features, **(given | more))  # type: ignore[arg-type]
+    return train_rows(features, **(given | more))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, sound
+from training_rows import train_rows
 
-from semisonic.classifier.config import METHODS, WITHOUT_POOL, MethodOptions
+from semisonic.classifier.config import METHODS, WITHOUT_POOL, MethodOptions, TrainConfig
 from semisonic.classifier.prepare import prepare_waves
 from semisonic.classifier.pseudo_labels import align, pseudo_labels
 from semisonic.classifier.scoring import score_rows
-from semisonic.classifier.training import TrainOutcome, TrainSettings, train_model
+from semisonic.classifier.training import TrainedModel
 from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.training.options import FitOptions
@@ -42,8 +43,8 @@ def features() -> np.ndarray:
     return np.asarray(prepare_waves(clips, waves, MEL).features)
 
 
-def run(features: np.ndarray, method: str, **more: object) -> TrainOutcome:
-    settings = TrainSettings(NOTATION, method=method, how=OPTIONS[method], fit=FIT)
+def run(features: np.ndarray, method: str, **more: object) -> TrainedModel:
+    settings = TrainConfig(NOTATION, method=method, method_params=OPTIONS[method], fit=FIT)
     given: dict[str, object] = {
         "target": TARGET,
         "rows_train": LABELLED,
@@ -54,10 +55,10 @@ def run(features: np.ndarray, method: str, **more: object) -> TrainOutcome:
         "classes": KINDS,
         "seed": 0,
     }
-    return train_model(features, **(given | more))  # type: ignore[arg-type]
+    return train_rows(features, **(given | more))  # type: ignore[arg-type]
 
 
-def accuracy(features: np.ndarray, outcome: TrainOutcome) -> float:
+def accuracy(features: np.ndarray, outcome: TrainedModel) -> float:
     scores = score_rows(outcome.model, features, TEST)
     return float((scores.argmax(axis=1) == TARGET[TEST]).mean())
 
@@ -89,7 +90,7 @@ def test_supervised_training_does_not_hear_the_pool(features: np.ndarray) -> Non
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - set(WITHOUT_POOL)))
 def test_a_method_that_needs_a_pool_says_so(features: np.ndarray, method: str) -> None:
-    settings = TrainSettings(NOTATION, method=method, fit=FIT)
+    settings = TrainConfig(NOTATION, method=method, fit=FIT)
     with pytest.raises(DataError, match=f"'{method}': found no unlabelled clips"):
         run(features, "supervised", settings=settings, rows_pool=[])
 
@@ -121,8 +122,11 @@ def test_a_pool_of_labelled_clips_alone_teaches_a_student_nothing(features: np.n
 def test_an_interrupted_training_ends_as_if_it_had_not_been(
     features: np.ndarray, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = TrainSettings(
-        NOTATION, method=method, how=OPTIONS[method], fit=replace(FIT, checkpoint_interval=0.0)
+    settings = TrainConfig(
+        NOTATION,
+        method=method,
+        method_params=OPTIONS[method],
+        fit=replace(FIT, checkpoint_interval=0.0),
     )
     whole = run(features, method, settings=settings)
     from semisonic.data.batches import Stream

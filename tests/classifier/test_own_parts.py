@@ -19,6 +19,7 @@ from semisonic.cli.main import main
 from semisonic.core import plugins
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.processes import ProcessCalls
+from semisonic.models.registry import names
 from semisonic.models.sound_model import build
 
 Y = [KINDS[i % 3] for i in range(24)]
@@ -160,12 +161,12 @@ class Louder(nn.Module):
 
 def test_an_augmentation_of_ones_own_changes_training_clips() -> None:
     louder = Louder()
-    clf = make("(4)3c-2p", validation=0, how={"augment": louder}).fit(X, Y)
+    clf = make("(4)3c-2p", validation=0, method_params={"augment": louder}).fit(X, Y)
     assert louder.calls[0] == len(clf.history_) * 3  # 24 clips in batches of 8
     calls = louder.calls[0]
     clf.predict(X)
     assert louder.calls[0] == calls
-    by_options = make("(4)3c-2p", how=semisonic.MethodOptions(augment=louder))  # type: ignore[arg-type]
+    by_options = make("(4)3c-2p", method_params=semisonic.MethodOptions(augment=louder))  # type: ignore[arg-type]
     assert clone(by_options).fit(X, Y).score(X, Y) > 0.3
 
 
@@ -178,7 +179,7 @@ def test_it_has_a_name_for_fixmatch_and_for_views() -> None:
         return x.flip(3)
 
     how = {"pool_augment": "my-turn", "threshold": 0.0}
-    clf = make("(4)3c-2p-gp", method="fixmatch", objective="none", how=how)
+    clf = make("(4)3c-2p-gp", method="fixmatch", objective="none", method_params=how)
     clf.fit(X[:12], Y[:12], unlabelled=X[12:])
     assert seen
     assert {shape[1:] for shape in seen} == {(1, 16, 32)}
@@ -194,9 +195,9 @@ def test_it_has_a_name_for_fixmatch_and_for_views() -> None:
 def test_an_augmentation_that_gives_another_shape_is_named() -> None:
     semisonic.register_augmentation("my-half")(lambda x: x[..., ::2])
     with pytest.raises(semisonic.SemisonicError, match=r"'my-half' gives \(\d+, 1, 16, 16\)"):
-        make("(4)3c-2p", how={"augment": "my-half"}).fit(X, Y)
+        make("(4)3c-2p", method_params={"augment": "my-half"}).fit(X, Y)
     with pytest.raises(OptionError, match="found 'my-haf'; did you mean 'my-half'"):
-        make("(4)3c-2p", how={"augment": "my-haf"}).fit(X, Y)
+        make("(4)3c-2p", method_params={"augment": "my-haf"}).fit(X, Y)
 
 
 PLUGIN = """
@@ -277,7 +278,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(
 
 def registered_here(_: object) -> list[str]:
     """What a worker process knows."""
-    return [name for name in semisonic.models.names() if name.startswith("plugged")]
+    return [name for name in names() if name.startswith("plugged")]
 
 
 def make_registered_here() -> object:
@@ -288,7 +289,7 @@ def test_worker_processes_know_what_a_plugin_registered(tmp_path: Path) -> None:
     file = tmp_path / "plugged_far.py"
     file.write_text(PLUGIN.replace('"plugged"', '"plugged-far"').replace("-noise", "-far-noise"))
     plugins.load(str(file))
-    with ProcessCalls(make_registered_here, 1, room=1) as calls:
-        ticket = calls.submit(None)
-        calls.wait([ticket])
-        assert "plugged-far" in calls.result(ticket)
+    with ProcessCalls(make_registered_here, 1, capacity=1) as calls:
+        future = calls.submit(None)
+        calls.wait([future])
+        assert "plugged-far" in calls.result(future)

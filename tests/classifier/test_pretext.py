@@ -10,16 +10,12 @@ import numpy as np
 import pytest
 import torch
 from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK_PRETRAIN, sound
+from training_rows import pretrain_rows
 
 from semisonic.classifier import pretraining
-from semisonic.classifier.config import OBJECTIVES, WITHOUT_DECODER, PretextOptions
+from semisonic.classifier.config import OBJECTIVES, WITHOUT_DECODER, PretextOptions, TrainConfig
 from semisonic.classifier.prepare import prepare_waves
-from semisonic.classifier.pretraining import (
-    PretrainOutcome,
-    PretrainSettings,
-    build_view,
-    pretrain_encoder,
-)
+from semisonic.classifier.pretraining import PretrainOutcome, build_view
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
@@ -58,15 +54,15 @@ def run(
     folder: Path | None = None,
     pretext: PretextOptions | None = None,
 ) -> PretrainOutcome:
-    settings = PretrainSettings(
+    settings = TrainConfig(
         model,
-        decoder,
-        fit=fit,
+        decoder=decoder,
+        pretrain=fit,
         objective=objective,
         pretext=pretext or PRETEXT.get(objective, PretextOptions()),
     )
     rows = np.arange(30)
-    return pretrain_encoder(
+    return pretrain_rows(
         features, rows[:22], rows[22:], settings, mel=mel, seed=seed, folder=folder
     )
 

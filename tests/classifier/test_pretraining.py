@@ -9,20 +9,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK_PRETRAIN, sound
+from training_rows import pretrain_rows
 
+from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.prepare import prepare_waves
-from semisonic.classifier.pretraining import (
-    PretrainOutcome,
-    PretrainSettings,
-    choose_decoder,
-    hold_out_recordings,
-    pretrain_encoder,
-)
+from semisonic.classifier.pretraining import PretrainOutcome, choose_decoder, hold_out_recordings
 from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.training.options import FitOptions
 
-SETTINGS = PretrainSettings(NOTATION, "upsample", fit=QUICK_PRETRAIN)
+SETTINGS = TrainConfig(
+    NOTATION, objective="reconstruction", decoder="upsample", pretrain=QUICK_PRETRAIN
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +33,9 @@ def features() -> np.ndarray:
 def run(features: np.ndarray, fit: FitOptions = QUICK_PRETRAIN, **more: object) -> PretrainOutcome:
     rows = np.arange(30)
     arguments: dict[str, object] = {"mel": MEL, "seed": 0} | more
-    return pretrain_encoder(features, rows[:24], rows[24:], replace(SETTINGS, fit=fit), **arguments)
+    return pretrain_rows(
+        features, rows[:24], rows[24:], replace(SETTINGS, pretrain=fit), **arguments
+    )
 
 
 def test_a_giant_recording_is_learnt_from() -> None:
@@ -85,8 +85,8 @@ def test_a_finished_training_is_not_repeated(features: np.ndarray, tmp_path: Pat
 
 def test_without_held_out_clips_all_epochs_are_run(features: np.ndarray) -> None:
     fit = replace(QUICK_PRETRAIN, patience=1)
-    outcome = pretrain_encoder(
-        features, np.arange(30), [], replace(SETTINGS, fit=fit), mel=MEL, seed=0
+    outcome = pretrain_rows(
+        features, np.arange(30), [], replace(SETTINGS, pretrain=fit), mel=MEL, seed=0
     )
     assert len(outcome.history) == 2
     assert outcome.fit.best_epoch == 2
@@ -95,7 +95,7 @@ def test_without_held_out_clips_all_epochs_are_run(features: np.ndarray) -> None
 
 def test_nothing_to_learn_from_is_an_error(features: np.ndarray) -> None:
     with pytest.raises(DataError, match="no clips"):
-        pretrain_encoder(features, [], [0], SETTINGS, mel=MEL, seed=0)
+        pretrain_rows(features, [], [0], SETTINGS, mel=MEL, seed=0)
 
 
 def test_auto_un_pools_where_the_encoder_can() -> None:

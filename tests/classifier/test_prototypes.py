@@ -10,13 +10,14 @@ import torch
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import StandardScaler
 from tiny_sounds import KINDS, MEL, NOTATION, sound
+from training_rows import train_rows
 
-from semisonic.classifier.config import DataSummary, MethodOptions
+from semisonic.classifier.config import DataSummary, MethodOptions, TrainConfig
 from semisonic.classifier.prepare import prepare_waves
 from semisonic.classifier.probe import OWN_SCORE, compare
 from semisonic.classifier.scoring import embed_rows, score_rows
-from semisonic.classifier.strategy import Strategy, resolve_auto
-from semisonic.classifier.training import TrainOutcome, TrainSettings, train_model
+from semisonic.classifier.strategy import resolve_auto
+from semisonic.classifier.training import TrainedModel
 from semisonic.core.errors import OptionError
 from semisonic.data.clips import Clips
 from semisonic.models.model_file import load, save
@@ -34,20 +35,20 @@ def features() -> np.ndarray:
     return np.asarray(prepare_waves(clips, waves, MEL).features)
 
 
-def run(features: np.ndarray, **more: object) -> TrainOutcome:
+def run(features: np.ndarray, **more: object) -> TrainedModel:
     given: dict[str, object] = {
         "target": TARGET,
         "rows_train": np.arange(9),
         "rows_validation": [],
-        "settings": TrainSettings(NOTATION, method="prototype"),
+        "settings": TrainConfig(NOTATION, method="prototype"),
         "mel": MEL,
         "classes": KINDS,
         "seed": 0,
     }
-    return train_model(features, **(given | more))  # type: ignore[arg-type]
+    return train_rows(features, **(given | more))  # type: ignore[arg-type]
 
 
-def embedded(outcome: TrainOutcome, features: np.ndarray, train: np.ndarray) -> np.ndarray:
+def embedded(outcome: TrainedModel, features: np.ndarray, train: np.ndarray) -> np.ndarray:
     x = embed_rows(outcome.model, features, np.arange(N))
     return np.asarray(StandardScaler().fit(x[train]).transform(x))
 
@@ -135,11 +136,15 @@ def test_it_is_saved_like_any_other(features: np.ndarray, tmp_path: Path) -> Non
 
 def test_options_that_it_does_not_read_are_refused() -> None:
     with pytest.raises(OptionError, match="method 'prototype' does not read it"):
-        resolve_auto(Strategy("prototype", how=MethodOptions(mixup=0.4)), DataSummary(1.0, 3))
+        resolve_auto(
+            TrainConfig(method="prototype", method_params=MethodOptions(mixup=0.4)),
+            DataSummary(1.0, 3),
+        )
 
 
 def test_without_an_encoder_it_starts_from_made_up_sounds() -> None:
-    assert resolve_auto(Strategy("prototype"), DataSummary(1.0, 3)).start == "synthetic"
-    assert resolve_auto(Strategy("prototype", start="given"), DataSummary(1.0, 3)).start == "given"
-    heard = resolve_auto(Strategy("prototype"), DataSummary(1.0, 3, n_pool=300))
-    assert (heard.start, heard.objective) == ("fresh", "simclr")
+    asked = TrainConfig(method="prototype", objective="auto")
+    assert resolve_auto(asked, DataSummary(1.0, 3)).start == "synthetic"
+    assert resolve_auto(asked, DataSummary(1.0, 3, start="given")).start == "given"
+    heard = resolve_auto(asked, DataSummary(1.0, 3, n_pool=300))
+    assert (heard.start, heard.config.objective) == ("fresh", "simclr")

@@ -314,7 +314,7 @@ def test_a_method_learns_from_the_pool_and_starts_from_a_classifier(
         unlabelled=pool,
         encoder=tmp_path / "first",
         method="fixmatch",
-        how=MethodOptions(threshold=0.5),
+        method_params=MethodOptions(threshold=0.5),
         output=tmp_path / "second",
     )
     result = train(options)
@@ -346,8 +346,8 @@ def test_auto_chooses_says_why_and_lets_options_win(
     assert result.outcome.guesses
     assert not len(result.selection.validation)
     assert result.notes[0] == (
-        "probe on a fresh encoder, pre-trained on 48 clips (simclr): 8 labels per class are too "
-        "few to change what it has learned"
+        "probe on a fresh encoder, trained to tell 48 clips apart (24 without labels): 8 labels "
+        "per class are too few to change what it has learned"
     )
     assert result.notes[0] in result.summary()
     epochs = replace(options, fit=replace(QUICK, epochs=2), output=tmp_path / "other")

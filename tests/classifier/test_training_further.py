@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from training_rows import train_rows
 
-from semisonic.classifier.config import MethodOptions, NoisyOptions
+from semisonic.classifier.config import MethodOptions, NoisyOptions, TrainConfig
 from semisonic.classifier.scoring import score_owners, score_rows
-from semisonic.classifier.training import TrainSettings, shares_of_batch, train_model
+from semisonic.classifier.training import shares_of_batch
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.features.options import MelOptions
 from semisonic.learning.options import LossOptions
@@ -18,7 +19,7 @@ from semisonic.training.options import FitOptions
 
 MEL = MelOptions(sample_rate=8000, duration=1.0, n_fft=256, hop_length=250, n_mels=32)
 FIT = FitOptions(epochs=2, batch_size=8, precision="fp32", channels_last="off", restore_best=False)
-SETTINGS = TrainSettings(model="(4)3c-2p-(4)3c-2p-8fc", fit=FIT)
+SETTINGS = TrainConfig(model="(4)3c-2p-(4)3c-2p-8fc", fit=FIT)
 CLASSES = ("low", "middle", "high")
 
 
@@ -37,7 +38,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 def train(data, rows=range(40), settings=SETTINGS, **options):
     features, target = data
     given = {"mel": MEL, "classes": CLASSES, "seed": 1} | options
-    return train_model(features, target, list(rows), [], settings, **given)
+    return train_rows(features, target, list(rows), [], settings, **given)
 
 
 def test_a_whole_model_goes_on_where_it_was(data) -> None:
@@ -86,7 +87,7 @@ def test_noisy_rows_are_learned_beside_others(data) -> None:
     long = replace(SETTINGS, fit=replace(FIT, epochs=12, learning_rate=0.01))
     given = {"rows": range(20), "rows_noisy": list(range(20, 60))}
     believing = train((features, wrong), settings=long, **given).model
-    unweighted = replace(long, noisy=NoisyOptions(weight=0.0))
+    unweighted = replace(long, noisy=NoisyOptions(noisy_weight=0.0))
     doubting = train((features, wrong), settings=unweighted, **given).model
     error = [
         np.abs(score_rows(model, features, range(20)) - target[:20]).mean()
@@ -98,8 +99,10 @@ def test_noisy_rows_are_learned_beside_others(data) -> None:
 def test_a_noisy_loss_of_its_own_changes_what_is_learned(data) -> None:
     given = {"rows": range(20), "rows_noisy": list(range(20, 60))}
     plain = train(data, **given).model
-    soft = NoisyOptions(loss=LossOptions(loss="bootstrap", bootstrap_beta=0.5))
-    other = train(data, settings=replace(SETTINGS, noisy=soft), **given).model
+    soft = replace(
+        SETTINGS, noisy=NoisyOptions(noisy_loss="bootstrap"), loss=LossOptions(bootstrap_beta=0.5)
+    )
+    other = train(data, settings=soft, **given).model
     assert not np.allclose(
         score_rows(plain, data[0], range(60)), score_rows(other, data[0], range(60))
     )
@@ -117,7 +120,7 @@ def test_parts_share_a_batch_as_they_occur() -> None:
 def test_a_row_cannot_be_noisy_and_validated_on(data) -> None:
     features, target = data
     with pytest.raises(DataError, match="both"):
-        train_model(
+        train_rows(
             features,
             target,
             [0, 1, 2],
@@ -144,11 +147,11 @@ def test_a_method_without_a_place_for_noisy_labels_says_so(data) -> None:
 def test_the_networks_of_the_seed_train_in_all_stages(data, network: str) -> None:
     """Labels that nobody checked, then checked ones, then both with consistency."""
     fit = replace(FIT, epochs=1, epoch_steps=1, batch_size=8)
-    settings = TrainSettings(model=network, fit=fit)
+    settings = TrainConfig(model=network, fit=fit)
     noisy, curated = range(12), range(20, 32)
     model = train(data, noisy, settings).model
     model = train(data, curated, settings, start=model).model
-    last = replace(settings, method="pi-model", how=MethodOptions(pool_ratio=1.0))
+    last = replace(settings, method="pi-model", method_params=MethodOptions(pool_ratio=1.0))
     outcome = train(
         data, curated, last, start=model, rows_noisy=list(noisy), rows_pool=list(range(40, 52))
     )

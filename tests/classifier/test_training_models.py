@@ -7,23 +7,20 @@ import numpy as np
 import pytest
 import torch
 from tiny_sounds import KINDS, MEL, NOTATION, PLAIN, QUICK, QUICK_PRETRAIN, sound
+from training_rows import pretrain_rows, train_rows
 
+from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.prepare import prepare_waves
-from semisonic.classifier.pretraining import PretrainOutcome, PretrainSettings, pretrain_encoder
+from semisonic.classifier.pretraining import PretrainOutcome
 from semisonic.classifier.scoring import score_rows
-from semisonic.classifier.training import (
-    TrainOutcome,
-    TrainSettings,
-    train_model,
-    validation_metrics,
-)
+from semisonic.classifier.training import TrainedModel, validation_metrics
 from semisonic.core.errors import DataError, ModelError
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
 from semisonic.models.sound_model import build
 from semisonic.training.options import FitOptions
 
-SETTINGS = TrainSettings(NOTATION, fit=QUICK)
+SETTINGS = TrainConfig(NOTATION, fit=QUICK)
 TARGET = np.arange(30) % 3
 
 
@@ -36,14 +33,16 @@ def features() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def pretrained(features: np.ndarray) -> PretrainOutcome:
-    settings = PretrainSettings(NOTATION, "unpool", fit=QUICK_PRETRAIN)
-    return pretrain_encoder(features, np.arange(24), np.arange(24, 30), settings, mel=MEL, seed=0)
+    settings = TrainConfig(
+        NOTATION, objective="reconstruction", decoder="unpool", pretrain=QUICK_PRETRAIN
+    )
+    return pretrain_rows(features, np.arange(24), np.arange(24, 30), settings, mel=MEL, seed=0)
 
 
-def run(features: np.ndarray, settings: TrainSettings = SETTINGS, **more: object) -> TrainOutcome:
+def run(features: np.ndarray, settings: TrainConfig = SETTINGS, **more: object) -> TrainedModel:
     arguments: dict[str, object] = {"mel": MEL, "classes": KINDS, "seed": 0, "target": TARGET}
     arguments |= {"rows_train": np.arange(18), "rows_validation": np.arange(18, 24)} | more
-    return train_model(features, settings=settings, **arguments)  # type: ignore[arg-type]
+    return train_rows(features, settings=settings, **arguments)  # type: ignore[arg-type]
 
 
 def test_it_learns_what_is_easy(features: np.ndarray) -> None:

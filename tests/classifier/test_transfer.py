@@ -12,6 +12,7 @@ import pytest
 import torch
 from tiny_sounds import KINDS, MEL, NOTATION, QUICK, QUICK_PRETRAIN, write_kinds
 
+from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.evaluate import evaluate
 from semisonic.classifier.find_rate import find_rate
 from semisonic.classifier.model_file import open_model
@@ -26,7 +27,6 @@ from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.strategy import check_read
 from semisonic.classifier.train import train
 from semisonic.core.errors import DataError, ModelError, OptionError
-from semisonic.learning.options import LossOptions
 from semisonic.models.model_file import read_about
 from semisonic.models.pretrained import in_order
 from semisonic.models.sound_model import SoundModel
@@ -154,7 +154,7 @@ def test_who_does_not_read_the_options_refuses_them(
 ) -> None:
     fit = replace(TrainOptions().fit, **change)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match=f"'{next(iter(change))}'.*'probe'"):
-        check_read("probe", fit, LossOptions(), 0.0, 0.0)
+        check_read("probe", TrainConfig(fit=fit))
     options = PretrainOptions(data=pool, fit=FitOptions(**change), output=tmp_path / "run")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="only the training of a classifier"):
         pretrain(options)

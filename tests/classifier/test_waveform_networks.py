@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from tiny_sounds import KINDS, sound
+from training_rows import train_rows
 
-from semisonic.classifier.config import MethodOptions, PretextOptions
+from semisonic.classifier.config import MethodOptions, PretextOptions, TrainConfig
 from semisonic.classifier.prepare import prepare_waves
 from semisonic.classifier.pretraining import build_view
 from semisonic.classifier.scoring import score_rows
-from semisonic.classifier.training import TrainSettings, train_model
 from semisonic.core.errors import OptionError
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
@@ -34,12 +34,12 @@ def test_it_learns_and_its_file_gives_the_same_scores(tmp_path: Path) -> None:
     assert features.shape == (N, 1, 1, MEL.n_samples)
     fit = FitOptions(epochs=30, batch_size=15, optimizer="adamw", learning_rate=1e-2)
     how = MethodOptions(augment="weak", mixup=0.2)
-    model = train_model(
+    model = train_rows(
         features,
         TARGET,
         TRAIN,
         [],
-        TrainSettings(NOTATION, how=how, fit=fit),
+        TrainConfig(NOTATION, method_params=how, fit=fit),
         mel=MEL,
         classes=KINDS,
         seed=0,

@@ -162,7 +162,7 @@ def test_the_recipe_of_the_docs_is_valid(tmp_path: Path) -> None:
     assert read_recipe(file).settings[0].segments.copies == ("pitch", "white")
     file.write_text(block)
     assert len(read_recipe(file).settings) == 4
-    assert read_recipe(file, quick=True).settings[0].train.epochs == 5
+    assert read_recipe(file, quick=True).settings[0].fit.epochs == 5
 
 
 def test_the_table_of_recipes_is_complete() -> None:

@@ -43,7 +43,7 @@ duration = 1.0
 n_mels = 16
 [setting.pretrain]
 epochs = 1
-[setting.train]
+[setting.fit]
 epochs = 1
 """
 

@@ -30,12 +30,12 @@ duration = 1.0
 n_fft = 256
 hop_length = 128
 n_mels = 16
-[setting.train]
+[setting.fit]
 epochs = 1
 [tune]
-setting.train.learning_rate = "1e-4..1e-1 log"
+setting.fit.learning_rate = "1e-4..1e-1 log"
 [quick]
-"setting.train.epochs" = 100
+"setting.fit.epochs" = 100
 """
 
 
@@ -104,7 +104,7 @@ def test_a_plan_trains_nothing(
 def test_a_wrong_name_is_wrong_use(
     sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wrong = [*arguments(sounds, tmp_path / "run"), "--search", "setting.train.learningrate=0..1"]
+    wrong = [*arguments(sounds, tmp_path / "run"), "--search", "setting.fit.learningrate=0..1"]
     assert main(wrong) == 2
     assert "did you mean 'learning_rate'" in capsys.readouterr().err
     assert main([*arguments(sounds, tmp_path / "run"), "--sampler", "grid"]) == 2

@@ -28,7 +28,7 @@ hop_length = 128
 n_mels = 16
 [setting.pretrain]
 epochs = 2
-[setting.train]
+[setting.fit]
 epochs = 3
 [[settings]]
 name = "un-pooling"

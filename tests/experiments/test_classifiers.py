@@ -45,7 +45,7 @@ hop_length = 128
 n_mels = 16
 [setting.pretrain]
 epochs = 2
-[setting.train]
+[setting.fit]
 epochs = 2
 [control]
 classifier = "knn"
@@ -169,7 +169,7 @@ def test_a_run_goes_on_without_training_again(finished: Path, tiny_set: Path) ->
 
 
 def simple(**values: object) -> ExperimentPlan:
-    setting = Setting("s", pretraining=False, **values)  # type: ignore[arg-type]
+    setting = Setting(name="s", pretraining=False, **values)  # type: ignore[arg-type]
     recipe = Recipe(
         validation=0.0,
         budgets=(Budget(0, 2), Budget(2, 2)),
@@ -187,7 +187,7 @@ def test_a_job_depends_on_what_it_reads_and_on_nothing_else() -> None:
     base = Setting()
     same = names(simple(classifier="forest"))
     changes: tuple[dict[str, object], ...] = (
-        {"train": replace(base.train, epochs=3)},
+        {"fit": replace(base.fit, epochs=3)},
         {"dropout": 0.5},
         {"model": "(8)3c-2p-8fc"},
         {"method": "fixmatch"},
@@ -224,7 +224,7 @@ def test_what_a_classifier_lacks_is_told() -> None:
         simple(classifier="svm", inputs="mel", mel=MelOptions(input="wave"))
     with pytest.raises(OptionError, match="needs a 'classifier'"):
         simple(group_first=True)
-    recipe = Recipe(settings=(Setting("s", classifier="knn", group_first=True),))
+    recipe = Recipe(settings=(Setting(name="s", classifier="knn", group_first=True),))
     with pytest.raises(OptionError, match=r"give \[categories\]"):
         make_plan(recipe, table(), POOL)
 

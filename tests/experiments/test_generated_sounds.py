@@ -26,7 +26,7 @@ SMALL = {
         "hop_length": 128,
         "n_mels": 16,
     },
-    "setting.train": {
+    "setting.fit": {
         "steps": 4,
         "epoch_steps": 2,
         "batch_size": 4,
@@ -116,7 +116,7 @@ def test_the_recipe_holds_both_arms_alike() -> None:
         recipe = read_recipe(recipes.find("generated-sounds"), quick=quick)
         for control, treated in zip(recipe.controls, recipe.settings, strict=True):
             assert not control.generated.is_used
-            assert control.train == treated.train
+            assert control.fit == treated.fit
             assert (control.model, control.mel) == (treated.model, treated.mel)
         assert [one.generated.generator for one in recipe.settings] == [
             "none",
@@ -125,5 +125,5 @@ def test_the_recipe_holds_both_arms_alike() -> None:
             "vae",
             "vae",
         ]
-        assert recipe.controls[-1].how == recipe.settings[-1].how
-        assert recipe.controls[1].how.augment == "none"
+        assert recipe.controls[-1].method_params == recipe.settings[-1].method_params
+        assert recipe.controls[1].method_params.augment == "none"

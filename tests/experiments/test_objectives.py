@@ -33,7 +33,7 @@ hop_length = 128
 n_mels = 16
 [setting.pretrain]
 epochs = 2
-[setting.train]
+[setting.fit]
 epochs = 2
 [[settings]]
 name = "simclr"
@@ -113,9 +113,9 @@ name = "b"
 method = "pi-model"
 dropout = 0.5
 label_smoothing = 0.1
-[settings.how]
+[settings.method_params]
 mixup = 0.2
-[settings.train]
+[settings.fit]
 epochs = 3
 [[settings]]
 name = "c"

@@ -30,7 +30,7 @@ decoder = "unpool"
 {pretraining}
 [setting.mel]
 {mel}
-[setting.train]
+[setting.fit]
 {fit}
 [setting.pretrain]
 {pretrain}

@@ -31,7 +31,7 @@ def table(n_recordings: int = 6, pool: bool = False) -> Clips:
 RECIPE = Recipe(
     validation=0.2,
     budgets=(Budget(0, 1), Budget(2, 3)),
-    settings=(Setting("x", decoder="unpool"), Setting("y", decoder="upsample")),
+    settings=(Setting(name="x", decoder="unpool"), Setting(name="y", decoder="upsample")),
 )
 POOL = table(4, pool=True).with_columns(group=np.array([f"p{i}" for i in range(16)]))
 
@@ -141,17 +141,19 @@ def test_names_follow_from_what_a_job_depends_on() -> None:
     assert not {job.name for job in one.train} & {job.name for job in other.train}
 
 
-ONE_FOLD = replace(RECIPE, settings=(Setting("x"),), controls=(), budgets=(Budget(),), folds=(1,))
+ONE_FOLD = replace(
+    RECIPE, settings=(Setting(name="x"),), controls=(), budgets=(Budget(),), folds=(1,)
+)
 
 
 def jobs_of(**parts: object) -> tuple[str, str]:
     """Names of the pre-training and of the training of a setting with other parts."""
-    setting = replace(Setting("x", method="fixmatch", objective="denoising"), **parts)
+    setting = replace(Setting(name="x", method="fixmatch", objective="denoising"), **parts)
     found = make_plan(replace(ONE_FOLD, settings=(setting,), controls=(setting,)), table(), POOL)
     return found.pretrain[0].name, found.train[0].name
 
 
-@pytest.mark.parametrize("part", ["train", "how", "loss"])
+@pytest.mark.parametrize("part", ["fit", "method_params", "loss"])
 def test_any_other_option_of_training_makes_another_job_of_the_same_start(part: str) -> None:
     start, plain = jobs_of()
     names = {plain}
@@ -184,10 +186,10 @@ def test_draws_can_share_pre_trainings() -> None:
 def test_epochs_of_a_budget_replace_those_of_the_setting() -> None:
     recipe = replace(RECIPE, budgets=(Budget(2, 1, epochs=77), Budget(0, 1)))
     epochs = {
-        job.budget.labels_per_class: job.setting.train.epochs
+        job.budget.labels_per_class: job.setting.fit.epochs
         for job in make_plan(recipe, table(), POOL).train
     }
-    assert epochs == {2: 77, 0: Setting().train.epochs}
+    assert epochs == {2: 77, 0: Setting().fit.epochs}
 
 
 def test_a_method_hears_the_pool_and_its_control_does_not() -> None:
@@ -195,14 +197,14 @@ def test_a_method_hears_the_pool_and_its_control_does_not() -> None:
     recipe = Recipe(
         validation=0.0,
         arms=("labels alone", "fixmatch"),
-        settings=(Setting("x", pretraining=False, method="fixmatch", how=how),),
+        settings=(Setting(name="x", pretraining=False, method="fixmatch", method_params=how),),
     )
     plan = make_plan(recipe, table(), POOL, seed=1)
     groups = np.concatenate([table().group, POOL.group])
     assert not plan.pretrain
     for _, job in plan.cells:
         assert job.start is None
-        assert job.setting.how.augment == "weak"
+        assert job.setting.method_params.augment == "weak"
         if job.arm == "labels alone":
             assert job.setting.method == "supervised"
             assert not len(job.pool)
@@ -216,7 +218,7 @@ def test_a_method_hears_the_pool_and_its_control_does_not() -> None:
 def test_the_control_does_not_depend_on_how_the_pool_is_used() -> None:
     def controls(threshold: float) -> set[str]:
         how = MethodOptions(threshold=threshold)
-        setting = Setting(pretraining=False, method="fixmatch", how=how)
+        setting = Setting(pretraining=False, method="fixmatch", method_params=how)
         plan = make_plan(Recipe(settings=(setting,)), table(), POOL)
         return {job.name for _, job in plan.cells if job.arm == CONTROL}
 
@@ -226,7 +228,7 @@ def test_the_control_does_not_depend_on_how_the_pool_is_used() -> None:
 def test_steps_of_a_budget_are_those_of_its_jobs() -> None:
     recipe = replace(RECIPE, budgets=(Budget(0, 1, steps=70), Budget(2, 1)))
     for _, job in make_plan(recipe, table(), POOL).cells:
-        assert job.setting.train.steps == (0 if job.budget.labels_per_class else 70)
+        assert job.setting.fit.steps == (0 if job.budget.labels_per_class else 70)
 
 
 def test_auto_is_settled_for_each_budget() -> None:
@@ -250,8 +252,8 @@ def test_auto_is_settled_for_each_budget() -> None:
         heard = [] if job.start is None else np.r_[job.start.rows, job.start.held_out]
         assert any(row >= len(labelled) for row in heard) == pool
         assert bool(len(job.pool)) == (few and pool)
-        assert (job.setting.train.steps > 0) == (not few)  # a probe has none
-        assert (job.setting.how.mixup > 0) == (not few)
+        assert (job.setting.fit.steps > 0) == (not few)  # a probe has none
+        assert (job.setting.method_params.mixup > 0) == (not few)
 
 
 def test_arms_that_are_the_same_work_are_trained_once() -> None:

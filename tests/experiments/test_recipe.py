@@ -24,7 +24,7 @@ n_mels = 60
 [grid]
 batch_size = [16, 32]
 [quick]
-"setting.train.epochs" = 3
+"setting.fit.epochs" = 3
 """
 
 
@@ -45,7 +45,7 @@ def test_grid_and_own_values_multiply_the_settings(tmp_path: Path) -> None:
     ]
     assert [s.mel.n_mels for s in recipe.settings] == [28, 28, 60, 60]
     assert [s.architecture for s in recipe.settings][::2] == ["(16)5c-2p-8fc", "(64)5c-2p-8fc"]
-    assert {(s.train.batch_size, s.pretrain.batch_size) for s in recipe.settings} == {
+    assert {(s.fit.batch_size, s.pretrain.batch_size) for s in recipe.settings} == {
         (16, 16),
         (32, 32),
     }
@@ -55,10 +55,10 @@ def test_grid_and_own_values_multiply_the_settings(tmp_path: Path) -> None:
 def test_quick_and_changes_are_put_over_the_file(tmp_path: Path) -> None:
     file = write(tmp_path, BASE)
 
-    assert read_recipe(file).settings[0].train.epochs == 50
-    assert read_recipe(file, quick=True).settings[0].train.epochs == 3
-    changed = read_recipe(file, quick=True, changes={"setting.train.epochs": 7, "validation": 0.2})
-    assert changed.settings[0].train.epochs == 7
+    assert read_recipe(file).settings[0].fit.epochs == 50
+    assert read_recipe(file, quick=True).settings[0].fit.epochs == 3
+    changed = read_recipe(file, quick=True, changes={"setting.fit.epochs": 7, "validation": 0.2})
+    assert changed.settings[0].fit.epochs == 7
     assert changed.validation == 0.2
 
 
@@ -78,7 +78,7 @@ def test_quick_and_changes_are_put_over_the_file(tmp_path: Path) -> None:
         ("quick = 5", r"expected \[quick\]"),
         ("[grid]\nbatch_size = 16", "'grid.batch_size': found 16, expected a list"),
         ("[grid]\nbatch_size = []", "expected a list"),
-        ("[setting]\ntrain = {epoch = 3}", r"r\.toml: unknown option 'setting\.train\.epoch'"),
+        ("[setting]\nfit = {epoch = 3}", r"r\.toml: unknown option 'setting\.fit\.epoch'"),
         ("validation = 2.0", r"r\.toml: option 'validation': found 2\.0"),
     ],
 )
@@ -99,17 +99,17 @@ def test_the_control_is_the_same_without_pool_unless_told_otherwise(tmp_path: Pa
 
 
 def test_a_control_of_ones_own(tmp_path: Path) -> None:
-    own = '[control]\npretraining = true\n[control.how]\naugment = "none"\n'
-    how = '[setting.how]\naugment = "strong"\nmixup = 0.4\n'
+    own = '[control]\npretraining = true\n[control.method_params]\naugment = "none"\n'
+    how = '[setting.method_params]\naugment = "strong"\nmixup = 0.4\n'
     text = BASE.replace("[setting]", own + "[setting]").replace(
         "[setting.mel]", how + "[setting.mel]"
     )
     recipe = read_recipe(write(tmp_path, 'arms = ["plain", "strong"]\n' + text))
     for control, setting in zip(recipe.controls, recipe.settings, strict=True):
-        assert (control.how.augment, setting.how.augment) == ("none", "strong")
-        assert control.how.mixup == setting.how.mixup == 0.4
+        assert (control.method_params.augment, setting.method_params.augment) == ("none", "strong")
+        assert control.method_params.mixup == setting.method_params.mixup == 0.4
         assert control.pretraining
-        assert control.train.batch_size == setting.train.batch_size
+        assert control.fit.batch_size == setting.fit.batch_size
 
 
 @pytest.mark.parametrize("arms", ['["a"]', '["a", "a"]', '["a", "b", "c"]'])

@@ -101,7 +101,7 @@ def test_a_finished_run_is_not_trained_again(finished: tuple[RunOptions, Path]) 
 def test_another_recipe_in_the_same_folder_is_refused(
     finished: tuple[RunOptions, Path], tiny_set: Path
 ) -> None:
-    changed = options(tiny_set, finished[1], change=("setting.train.epochs=9",))
+    changed = options(tiny_set, finished[1], change=("setting.fit.epochs=9",))
     with pytest.raises(OptionError, match="epochs"):
         run_recipe(changed)
 
@@ -159,7 +159,7 @@ def test_transductive_is_said_in_the_report(
             tiny_set,
             tmp_path / "t",
             transductive=True,
-            change=("setting.pretrain.epochs=1", "setting.train.epochs=1", "folds=[1, 2]"),
+            change=("setting.pretrain.epochs=1", "setting.fit.epochs=1", "folds=[1, 2]"),
         )
     )
     assert "Transductive" in (tmp_path / "t" / "report.html").read_text()
@@ -173,7 +173,7 @@ def test_copies_of_labelled_clips_in_the_pool_are_left_out(
             tiny_set,
             tmp_path / "c",
             unlabelled=tiny_set / "clips",
-            change=("setting.pretrain.epochs=1", "setting.train.epochs=1", "folds=[1]"),
+            change=("setting.pretrain.epochs=1", "setting.fit.epochs=1", "folds=[1]"),
         )
     )
     assert any("24 files of the pool are copies" in note for note in result.notes)
@@ -200,7 +200,7 @@ def test_a_method_is_tried_against_its_own_control_under_other_names(
     text = text.replace('title = "tiny"', 'title = "tiny"\narms = ["without", "with"]')
     text = text[: text.index("[[settings]]")] + (
         '[[settings]]\nname = "pool"\npretraining = false\nmethod = "fixmatch"\n'
-        "[settings.how]\nthreshold = 0.5\n[settings.control.how]\nmixup = 0.2\n"
+        "[settings.method_params]\nthreshold = 0.5\n[settings.control.method_params]\nmixup = 0.2\n"
     )
     (tmp_path / "arms.toml").write_text(text)
     chosen = options(tiny_set, tmp_path / "out", recipe=str(tmp_path / "arms.toml"))
@@ -233,7 +233,7 @@ def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
     text += (
         '[[settings]]\nname = "copies"\nsegments.copies = ["white"]\n'
         "[control.segments]\ncopies = []\n"
-        '[quick]\n"setting.train.steps" = 7\n"setting.train.batch_size" = 3\nfolds = [1]\n'
+        '[quick]\n"setting.fit.steps" = 7\n"setting.fit.batch_size" = 3\nfolds = [1]\n'
         "budgets = [{}]\n"
     )
     file, out = tmp_path / "steps.toml", tmp_path / "run"
@@ -259,24 +259,24 @@ def test_every_recipe_of_a_network_names_its_number_format(name: str) -> None:
 
 def test_a_recipe_sets_the_number_format_of_all_its_trainings() -> None:
     processor = torch.device("cpu")
-    named = replace(Setting().train, precision="bf16")
-    recipe = Recipe(precision="fp32", settings=(Setting(), Setting("other", train=named)))
+    named = replace(Setting().fit, precision="bf16")
+    recipe = Recipe(precision="fp32", settings=(Setting(), Setting(name="other", fit=named)))
     settled = with_number_format(recipe, processor)
-    found = [(one.pretrain.precision, one.train.precision) for one in settled.settings]
+    found = [(one.pretrain.precision, one.fit.precision) for one in settled.settings]
     assert found == [("fp32", "fp32"), ("fp32", "bf16")]
 
 
 def test_trainings_that_hear_each_clip_less_than_once_say_so_first(
     finished: tuple[RunOptions, Path], tiny_set: Path, tmp_path: Path
 ) -> None:
-    changes = ("setting.train.steps=1", "setting.train.batch_size=2", "setting.pretrain.steps=1")
+    changes = ("setting.fit.steps=1", "setting.fit.batch_size=2", "setting.pretrain.steps=1")
     changes += ("setting.pretrain.batch_size=2", "folds=[1]", "settings=[{name='one'}]")
     short = options(tiny_set, tmp_path / "short", change=changes)
     result = run_recipe(short)
     before, training = (note for note in result.notes if "Too few steps" in note)
     assert "the pre-training for 'one' hears 2 windows of" in before
     assert "hears 2 windows of 4 clips (1 step of 2)" in training
-    assert "setting.train.steps=NUMBER" in training
+    assert "setting.fit.steps=NUMBER" in training
     page = (short.output / "report.html").read_text(encoding="utf-8")
     assert page.index("Too few steps") < page.index("<h2")
     assert "Too few steps" not in (finished[1] / "report.html").read_text(encoding="utf-8")

@@ -43,12 +43,12 @@ duration = 0.5
 n_fft = 256
 hop_length = 128
 n_mels = 16
-[setting.train]
+[setting.fit]
 epochs = 4
 [control]
 start = "fresh"
-train.freeze_epochs = 0.0
-train.layer_decay = 1.0
+fit.freeze_epochs = 0.0
+fit.layer_decay = 1.0
 [source]
 validation = 0.25
 [source.fit]
@@ -56,11 +56,11 @@ epochs = 3
 batch_size = 8
 [[settings]]
 name = "head"
-train.freeze_epochs = 99.0
+fit.freeze_epochs = 99.0
 [[settings]]
 name = "thawed"
-train.freeze_epochs = 1.0
-train.layer_decay = 0.5
+fit.freeze_epochs = 1.0
+fit.layer_decay = 0.5
 [[settings]]
 name = "one rate"
 """
@@ -221,8 +221,8 @@ def names_of(setting: Setting, source: str = "s") -> set[str]:
 def test_jobs_are_told_apart_by_source_freezing_and_decay() -> None:
     trained = Setting(start=TRAINED, pretraining=False)
     changed = [
-        replace(trained, train=FitOptions(freeze_epochs=1.0)),
-        replace(trained, train=FitOptions(layer_decay=0.5)),
+        replace(trained, fit=FitOptions(freeze_epochs=1.0)),
+        replace(trained, fit=FitOptions(layer_decay=0.5)),
         replace(trained, start="synthetic"),
     ]
     found = [names_of(trained), names_of(trained, "other"), *map(names_of, changed)]
@@ -248,7 +248,7 @@ def test_the_recipe_of_the_package_takes_equal_steps_in_all_arms() -> None:
     for quick in (False, True):
         recipe = read_recipe(recipes.find("transfer"), quick=quick)
         for control, treated in zip(recipe.controls, recipe.settings, strict=True):
-            assert (control.start, control.train.needs_body) == ("fresh", False)
-            plain = replace(treated.train, freeze_epochs=0.0, layer_decay=1.0)
-            assert plain == control.train
-        assert any(setting.train.freeze_epochs for setting in recipe.settings)
+            assert (control.start, control.fit.needs_body) == ("fresh", False)
+            plain = replace(treated.fit, freeze_epochs=0.0, layer_decay=1.0)
+            assert plain == control.fit
+        assert any(setting.fit.freeze_epochs for setting in recipe.settings)

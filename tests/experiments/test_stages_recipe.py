@@ -100,8 +100,8 @@ def test_shared_keys_and_changes_reach_every_stage(tmp_path: Path) -> None:
         ('[[stages]]\nname = "1"\ndata = ["nosy"]', "did you mean 'noisy'"),
         ('[[stages]]\nname = "1"\ndata = []', "each once"),
         ('[[stages]]\nname = "1"\nkeep = { top_k = 3 }', "filters no labels"),
-        ('[[stages]]\nname = "1"\nnoisy = { weight = 0.5 }', "use 'loss' here"),
-        ('[[stages]]\nname = "1"\nhow = { threshold = 0.5 }', "does not read it"),
+        ('[[stages]]\nname = "1"\nnoisy = { noisy_weight = 0.5 }', "use 'loss' here"),
+        ('[[stages]]\nname = "1"\nmethod_params = { threshold = 0.5 }', "does not read it"),
         (
             '[[stages]]\nname = "1"\ndata = ["curated", "noisy"]\nmethod = "joint"',
             "no place for labels",
@@ -174,7 +174,7 @@ def test_without_noisy_clips_it_says_what_is_missing(tmp_path: Path, clips: Clip
 def test_a_stage_may_have_a_network_of_its_own_which_those_after_it_share(tmp_path: Path) -> None:
     text = HEAD + CHAIN.replace('data = ["noisy"]', 'data = ["noisy"]\nmodel = "vgg"')
     recipe = read_stages(write(tmp_path, text + '[[stages]]\nname = "other"\n'))
-    found = [recipe.network_of(stage).model for stage in recipe.stages]
+    found = [stage.model for stage in recipe.stages]
     assert found == ["vgg"] * 5 + ["small"]
 
 

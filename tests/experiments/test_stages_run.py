@@ -65,8 +65,9 @@ filter = "fine-tune"
 data = ["curated", "kept"]
 keep = { top_k = 1 }
 method = "pi-model"
-how = { pool_ratio = 1.0, pool_weight = 5.0 }
-noisy = { weight = 0.5, loss = { loss = "bootstrap", bootstrap_beta = 0.7 } }
+method_params = { pool_ratio = 1.0, pool_weight = 5.0 }
+noisy = { noisy_weight = 0.5, noisy_loss = "bootstrap" }
+loss = { bootstrap_beta = 0.7 }
 against = ["fine-tune", "warm-up"]
 """
 
@@ -180,7 +181,7 @@ def test_a_filter_decides_the_same_twice_and_changes_no_model(
     material = gather(
         load_clips(folder),
         None,
-        [(recipe.network.mel, WHOLE)],
+        [(recipe.stages[0].mel, WHOLE)],
         finished / "cache",
         seed=0,
         near_copies=False,

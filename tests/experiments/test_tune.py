@@ -40,13 +40,13 @@ duration = 0.5
 n_fft = 256
 hop_length = 128
 n_mels = 16
-[setting.train]
+[setting.fit]
 epochs = 2
 batch_size = 8
 [tune]
-setting.train.learning_rate = "1e-4..1e-1 log"
+setting.fit.learning_rate = "1e-4..1e-1 log"
 setting.dropout = "0..0.5"
-setting.train.batch_size = [4, 8]
+setting.fit.batch_size = [4, 8]
 """
 
 
@@ -95,8 +95,8 @@ def test_numbers_of_results_page_and_python_agree(
     complete = [row for row in rows[1:] if row["state"] == "complete"]
     best = max(complete, key=lambda row: (row["score"], -row["number"]))  # type: ignore[operator]
     beaten = best["score"] <= rows[0]["score"]  # type: ignore[operator]
-    own = {"setting.train.learning_rate": 1e-3, "setting.dropout": 0.0}
-    own["setting.train.batch_size"] = 8
+    own = {"setting.fit.learning_rate": 1e-3, "setting.dropout": 0.0}
+    own["setting.fit.batch_size"] = 8
     assert dict(result.best) == (own if beaten else best["settings"])
     assert result.score == best["score"] == pytest.approx(np.mean(best["accuracies"]))  # type: ignore[arg-type]
     assert result.default_score == rows[0]["score"]
@@ -114,7 +114,7 @@ def test_where_no_trial_beats_the_recipe_its_values_are_kept_in_file_page_and_te
 ) -> None:
     file, out = tmp_path / "hopeless.toml", tmp_path / "out"
     text = RECIPE.partition("[tune]")[0].replace("epochs = 2", "epochs = 6\nlearning_rate = 0.01")
-    file.write_text(text + '[tune]\nsetting.train.learning_rate = "1e-9..1e-8 log"\n')
+    file.write_text(text + '[tune]\nsetting.fit.learning_rate = "1e-9..1e-8 log"\n')
     call = ["tune", str(file), "--data", str(tiny_set / "labelled.csv"), "-o", str(out)]
     rest = ["--trials", "2", "--inner-folds", "2", "--device", "cpu", "--workers", "1", "-q"]
     assert main([*call, *rest, "--no-near-copies"]) == 0
@@ -125,17 +125,17 @@ def test_where_no_trial_beats_the_recipe_its_values_are_kept_in_file_page_and_te
     assert "No trial beat the recipe: keep its values" in page
     assert "Measure it, once" not in page
     found = read_recipe(out / "best.toml")
-    assert found.settings[0].train.learning_rate == 0.01
-    assert found.settings[0].train == found.controls[0].train
+    assert found.settings[0].fit.learning_rate == 0.01
+    assert found.settings[0].fit == found.controls[0].fit
 
 
 def test_every_value_is_in_its_range(finished: tuple[TuneOptions, TuneResult]) -> None:
     points = [row["settings"] for row in trials(finished[0].output)[1:]]
     for point in points:
         assert isinstance(point, dict)
-        assert 1e-4 <= point["setting.train.learning_rate"] <= 1e-1
+        assert 1e-4 <= point["setting.fit.learning_rate"] <= 1e-1
         assert 0 <= point["setting.dropout"] <= 0.5
-        assert point["setting.train.batch_size"] in (4, 8)
+        assert point["setting.fit.batch_size"] in (4, 8)
     assert len({json.dumps(point) for point in points}) == 4
 
 
@@ -275,9 +275,9 @@ def test_the_best_settings_are_a_recipe_that_measures_them_against_the_old_ones(
     plain = read_recipe(recipe)
     assert tuned.folds == (1,)
     setting, control = tuned.settings[0], tuned.controls[0]
-    assert setting.train.learning_rate == result.best["setting.train.learning_rate"]
+    assert setting.fit.learning_rate == result.best["setting.fit.learning_rate"]
     assert setting.dropout == result.best["setting.dropout"]
-    assert (control.train, control.dropout) == (plain.settings[0].train, 0.0)
+    assert (control.fit, control.dropout) == (plain.settings[0].fit, 0.0)
     assert (setting.mel, control.mel) == (plain.settings[0].mel, plain.settings[0].mel)
     words = shlex.split(result.command)
     assert words[:3] == ["semisonic", "run", str(result.recipe)]
@@ -336,7 +336,7 @@ def test_a_grid_tries_every_combination_once(recipe: Path, tiny_set: Path, tmp_p
         sampler="grid",
         trials=None,
         search=grid,
-        change=("setting.train.epochs=1",),
+        change=("setting.fit.epochs=1",),
     )
     result = tune(chosen)
     points = [tuple(one.point.values()) for one in result.outcome.trials]
@@ -390,9 +390,9 @@ def test_a_hopeless_trial_is_given_up_after_its_first_fold(
         tmp_path / "p",
         trials=12,
         pruner=pruner,
-        search=("setting.train.learning_rate=1e-7..1e-1 log",),
+        search=("setting.fit.learning_rate=1e-7..1e-1 log",),
         sampler="random",
-        change=("setting.train.epochs=4",),
+        change=("setting.fit.epochs=4",),
     )
     outcome = tune(chosen).outcome
     assert outcome.of("pruned")
@@ -445,7 +445,7 @@ def test_the_pool_holds_nothing_of_the_test_fold(
             "setting.pretraining=true",
             "setting.pool=true",
             "setting.pretrain.epochs=1",
-            "setting.train.epochs=1",
+            "setting.fit.epochs=1",
         ),
     )
     result = tune(chosen)
@@ -489,16 +489,16 @@ def test_every_draw_of_labels_counts_and_a_start_from_another_set_is_a_value(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"search": ("setting.train.lr=1..2",)}, "unknown option 'setting.train.lr'"),
+        ({"search": ("setting.fit.lr=1..2",)}, "unknown option 'setting.fit.lr'"),
         ({"search": ("setting.dropuot=0..0.5",)}, "did you mean 'dropout'"),
         ({"search": ("setting.dropout=0..2",)}, "at most 0.95"),
         ({"search": ("setting.method=supervised,fixmach",)}, "did you mean 'fixmatch'"),
         ({"search": ("setting.model=1..2",)}, "expected a list of values"),
-        ({"search": ("setting.train.epochs=1.5..3",)}, "expected whole numbers"),
-        ({"search": ("setting.train.learning_rate=0..1 log",)}, "above 0 for log"),
+        ({"search": ("setting.fit.epochs=1.5..3",)}, "expected whole numbers"),
+        ({"search": ("setting.fit.learning_rate=0..1 log",)}, "above 0 for log"),
         ({"search": ("setting.dropout=0.5..0.1",)}, "the lower end first"),
         ({"search": ("setting.dropout=0.5",)}, "--change setting.dropout=0.5"),
-        ({"search": ("setting.train=1,2",)}, "a group of options"),
+        ({"search": ("setting.fit=1,2",)}, "a group of options"),
         ({"search": ("validation=0,0.1",)}, "options of the setting"),
         ({"search": ("setting.mel.n_mels=8..16",)}, "once for each front end"),
         ({"search": ("setting.segments.silence_db=-50..-30",)}, "no value"),

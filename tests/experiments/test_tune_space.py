@@ -64,7 +64,7 @@ def test_what_is_given_on_the_command_line(text: str, name: str, spec: object) -
 
 def test_tables_within_tables_are_dotted_names() -> None:
     table = {"setting": {"train": {"epochs": "1..3"}}, "setting.dropout": [0.0, 0.1]}
-    assert flat(table) == {"setting.train.epochs": "1..3", "setting.dropout": [0.0, 0.1]}
+    assert flat(table) == {"setting.fit.epochs": "1..3", "setting.dropout": [0.0, 0.1]}
 
 
 def test_the_papers_grid_is_the_grid_of_its_recipe() -> None:
@@ -79,19 +79,19 @@ def test_the_papers_grid_is_the_grid_of_its_recipe() -> None:
 def test_batch_size_is_that_of_both_trainings() -> None:
     target = read_target(TuneOptions(recipe="cae-grid"))
     setting = target.at({"setting.batch_size": 64, "setting.filters": 16})
-    assert setting.train.batch_size == setting.pretrain.batch_size == 64
+    assert setting.fit.batch_size == setting.pretrain.batch_size == 64
     assert setting.architecture == "(16)5c-2p-(16)3c-2p-(16)3c-2p-128fc"
     assert value_of(target.base, "setting.batch_size") == 32
 
 
 def test_what_the_command_line_gives_is_the_whole_space(tmp_path: Path) -> None:
     file = tmp_path / "space.toml"
-    file.write_text('[tune]\nsetting.dropout = "0..0.3"\nsetting.train.batch_size = [8, 16]\n')
+    file.write_text('[tune]\nsetting.dropout = "0..0.3"\nsetting.fit.batch_size = [8, 16]\n')
     given_by = {"recipe": "tune-demo", "search": ("setting.dropout=0..0.5 step 0.25",)}
     only = read_target(TuneOptions(**given_by)).space  # type: ignore[arg-type]
     assert only == (Range("setting.dropout", 0.0, 0.5, step=0.25),)
     both = read_target(TuneOptions(**given_by, space=file)).space  # type: ignore[arg-type]
-    assert [one.name for one in both] == ["setting.dropout", "setting.train.batch_size"]
+    assert [one.name for one in both] == ["setting.dropout", "setting.fit.batch_size"]
     assert str(both[0]) == "0..0.5 step 0.25"
     file.write_text('[setting]\ndropout = "0..0.3"\n')
     with pytest.raises(OptionError, match=r"expected one table, \[tune\]"):

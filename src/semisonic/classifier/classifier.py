@@ -18,18 +18,23 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from semisonic.classifier.calibration import calibrate_model
-from semisonic.classifier.config import AUTO, MethodOptions, PretextOptions
+from semisonic.classifier.config import (
+    AUTO,
+    DEFAULT_MODEL,
+    PRETRAIN_FIT,
+    TRAIN_FIT,
+    MethodOptions,
+    PretextOptions,
+    TrainConfig,
+)
 from semisonic.classifier.detection.detect import detect
 from semisonic.classifier.detection.results import DetectResult
-from semisonic.classifier.learn import FitOutcome, learn
+from semisonic.classifier.job import TrainedJob, train
 from semisonic.classifier.model_file import MODEL, find_file, open_encoder, open_model
-from semisonic.classifier.options import DEFAULT_MODEL, PRETRAIN_FIT, TRAIN_FIT
 from semisonic.classifier.predict import UNKNOWN, AnswerRule
-from semisonic.classifier.pretraining import PretrainSettings
 from semisonic.classifier.scoring import ScoredRows
 from semisonic.classifier.sounds import Sounds, as_sounds, embed_sounds, score_sounds
 from semisonic.classifier.starting_encoder import SYNTH
-from semisonic.classifier.training import TrainSettings
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import from_mapping, nearest
 from semisonic.evaluation.metrics import lwlrap
@@ -154,7 +159,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         How labels and unlabelled sounds are learned from: one of
         ``semisonic.classifier.config.METHODS``, or "auto", which chooses by their
         number. What "auto" chooses yields to options given otherwise than by default.
-    how : MethodOptions or dict
+    method_params : MethodOptions or dict
         Options of the method. For ``augment`` and ``pool_augment`` a module or a function of
         your own may stand: see :func:`semisonic.register_augmentation`.
     loss : LossOptions or dict
@@ -205,7 +210,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     Notes
     -----
-    ``mel``, ``how``, ``loss``, ``training``, ``pretraining`` and ``pretext`` are groups of
+    ``mel``, ``method_params``, ``loss``, ``training``, ``pretraining`` and ``pretext`` are groups of
     options: a dict names those that differ from the default, as in ``training={"epochs": 20}``.
     Options inside can be searched over by name, as in ``set_params(mel__n_mels=40)``. All
     parameters are looked at in ``fit``, as scikit-learn's are.
@@ -232,7 +237,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         pretraining: FitOptions | Mapping[str, Any] = PRETRAIN_FIT,
         encoder: str | PathLike[str] | PretrainedEncoder | None = None,
         method: str = AUTO,
-        how: MethodOptions | Mapping[str, Any] = MethodOptions(),  # noqa: B008
+        method_params: MethodOptions | Mapping[str, Any] = MethodOptions(),  # noqa: B008
         loss: LossOptions | Mapping[str, Any] = LossOptions(),  # noqa: B008
         objective: str = AUTO,
         pretext: PretextOptions | Mapping[str, Any] = PretextOptions(),  # noqa: B008
@@ -256,7 +261,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self.pretraining = pretraining
         self.encoder = encoder
         self.method = method
-        self.how = how
+        self.method_params = method_params
         self.loss = loss
         self.objective = objective
         self.pretext = pretext
@@ -330,19 +335,17 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         elif self.encoder is not None:
             start = open_encoder(self.encoder)
         with self._place() as place:
-            learned = learn(
+            learned = train(
+                self._config(),
                 labelled,
                 pool,
                 held,
-                self._settings(),
-                self._pretrain_settings(),
-                mel=self.group("mel"),
-                start=start,
-                validation=self.validation,
+                start,
                 seed=self.seed,
+                folder=place,
+                share=self.validation,
                 device=self.device,
                 workers=self.workers,
-                folder=place,
                 keep=self.folder is not None,
                 calibrate=self.calibration == AUTO,
                 near_copies=self.near_copies,
@@ -580,26 +583,21 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         """The name of the network."""
         return self.model if isinstance(self.model, str) else register_instance(self.model)
 
-    def _settings(self) -> TrainSettings:
-        return TrainSettings(
+    def _config(self) -> TrainConfig:
+        return TrainConfig(
             self._network(),
-            self.standardize,
-            self.dropout,
-            self.label_smoothing,
-            self.method,
-            self.group("how"),
-            self.group("loss"),
-            self.group("training"),
-        )
-
-    def _pretrain_settings(self) -> PretrainSettings:
-        return PretrainSettings(
-            self._network(),
-            self.decoder,
-            self.standardize,
-            self.group("pretraining"),
-            self.objective,
-            self.group("pretext"),
+            method=self.method,
+            objective=self.objective,
+            decoder=self.decoder,
+            standardize=self.standardize,
+            dropout=self.dropout,
+            label_smoothing=self.label_smoothing,
+            mel=self.group("mel"),
+            method_params=self.group("method_params"),
+            loss=self.group("loss"),
+            fit=self.group("training"),
+            pretrain=self.group("pretraining"),
+            pretext=self.group("pretext"),
         )
 
     @contextmanager
@@ -610,13 +608,13 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
             yield Path(place)
 
-    def _take(self, learned: FitOutcome) -> None:
+    def _take(self, learned: TrainedJob) -> None:
         self.model_: SoundModel = learned.outcome.model
         self.history_ = learned.outcome.history
         self.best_epoch_ = learned.outcome.best_epoch
         pretrained = learned.pretrained
         self.pretraining_history_ = pretrained.history if pretrained is not None else []
-        self.failures_ = learned.failures
+        self.failures_ = learned.prepared.prepared.failures
         self.about_ = learned.about
 
     def _check_fitted(self) -> None:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import OpenChoices, check, given, mark_given, option
-from semisonic.features.options import REGISTERED
-from semisonic.learning.options import LossOptions
+from semisonic.features.options import REGISTERED, MelOptions
+from semisonic.learning.options import LOSSES, LossOptions
 from semisonic.training.options import FitOptions
 
 # The options of all methods. No torch here: the command line reads this file.
@@ -165,14 +165,32 @@ class MethodOptions:
         return 0.99 if method == "mean-teacher" else 0.0
 
 
+SAME = "same"
+"""As ``noisy_loss``: unverified labels have the loss of the others."""
+
+
 @dataclass(frozen=True)
 class NoisyOptions:
-    """How clips with labels that nobody checked are learned from, beside others."""
+    """How unverified (noisy) labels are learned from, beside verified ones."""
 
-    weight: float = option(
-        1.0, "weight of such a clip beside one with checked labels", minimum=0.0, maximum=100.0
+    noisy_weight: float = option(
+        1.0,
+        "weight of a clip whose labels nobody checked (FSDKaggle's noisy part) beside another",
+        minimum=0.0,
+        maximum=100.0,
     )
-    loss: LossOptions = option(LossOptions(), "their loss")
+    noisy_loss: str = option(
+        SAME, "loss of such clips, with the parameters of the option loss", choices=(SAME, *LOSSES)
+    )
+
+    @property
+    def are_apart(self) -> bool:
+        """Whether unverified labels are learned otherwise than verified ones."""
+        return self != NoisyOptions()
+
+    def loss_beside(self, loss: LossOptions) -> LossOptions:
+        """Their loss, beside that of the verified ones."""
+        return loss if self.noisy_loss == SAME else replace(loss, loss=self.noisy_loss)
 
 
 def check_noisy(method: str) -> None:
@@ -381,6 +399,64 @@ class SegmentOptions:
     )
 
 
+AUTO = "auto"
+NO_OBJECTIVE = "none"
+DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
+STANDARDIZE = ("global", "mel", "none")
+DEFAULT_MODEL = "small"
+PRETRAIN_FIT = FitOptions(epochs=50, patience=5, monitor="val_loss")
+TRAIN_FIT = FitOptions(epochs=100, patience=15, monitor="val_choice")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What is trained, and how: the one configuration behind every way to train a classifier.
+
+    ``SoundClassifier.fit``, ``train``, ``find-rate``, ``suspects``, ``run``, ``curve`` and
+    ``tune`` all read it. With ``method`` or ``objective`` "auto",
+    :func:`semisonic.classifier.strategy.resolve_auto` chooses what was left open.
+
+    Examples
+    --------
+    >>> config = TrainConfig("cnn3", dropout=0.2, fit=FitOptions(epochs=5))
+    >>> config.fit.epochs
+    5
+    """
+
+    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
+    method: str = option(
+        "supervised",
+        "how labels and unlabelled recordings are learned from; auto chooses by "
+        "their number, and says why",
+        choices=(AUTO, *METHODS, LEFT_OUT, FITTED),
+    )
+    objective: str = option(
+        NO_OBJECTIVE,
+        f"{OBJECTIVE_HELP}; none: no pre-training",
+        choices=(AUTO, NO_OBJECTIVE, *OBJECTIVES),
+    )
+    decoder: str = option("auto", "the auto-encoder's way back up", choices=DECODERS)
+    standardize: str = option(
+        "global", "statistics that features are standardised by", choices=STANDARDIZE
+    )
+    dropout: float = option(
+        0.0, "share of the embedding dropped in training", minimum=0.0, maximum=0.95
+    )
+    label_smoothing: float = option(
+        0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
+    )
+    mel: MelOptions = option(MelOptions(), "front end")
+    method_params: MethodOptions = option(MethodOptions(), "method")
+    noisy: NoisyOptions = option(NoisyOptions(), "unverified labels")
+    generated: GeneratedOptions = option(
+        GeneratedOptions(), "patches made by a generator, to learn from beside the labelled clips"
+    )
+    loss: LossOptions = option(LossOptions(), "loss")
+    fit: FitOptions = option(TRAIN_FIT, "training loop")
+    pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
+    pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
+
+
 # ``--method auto``: the recommended way to learn, from what there is to learn from.
 #
 # First the encoder learns what sounds are, without labels: made-up sounds, then telling all clips
@@ -399,9 +475,6 @@ SYNTHETIC, GENERAL = "synthetic", "general"
 """What the encoder starts from: random weights; an encoder that learned to tell sounds apart (that
 of a classifier, or one pre-trained by comparing views); one that learned to draw spectrograms; one
 of made-up sounds; or one of a published general network."""
-
-AUTO = "auto"
-NO_OBJECTIVE = "none"
 
 FEW = 16.0
 """Labels a class up to which the encoder is left as it is while labels are learned."""
@@ -474,7 +547,7 @@ class Recommendation:
     start : {"fresh", "given", "drawn", "synthetic", "general"}
     objective : str
         What the encoder is pre-trained by on all clips; or ``none``.
-    how : MethodOptions
+    method_params : MethodOptions
     fit : FitOptions
         A probe does not read it.
     dropout : float
@@ -485,7 +558,7 @@ class Recommendation:
     method: str
     start: str
     objective: str
-    how: MethodOptions
+    method_params: MethodOptions
     fit: FitOptions
     dropout: float
     because: str
@@ -532,9 +605,9 @@ def recommend(situation: DataSummary) -> Recommendation:
             because = f"{method} on {begun}: option '{situation.keeps}' is for it ({labels}given)"
         elif start == GENERAL:
             because = f"{method} on {begun}: it has learned from far more clips than there are here"
-        how = MethodOptions() if compares else MethodOptions(threshold=0.7)
-        return Recommendation(method, start, objective, how, FitOptions(), 0.0, because)
-    how = MethodOptions(augment="mixed" if few else "strong", mixup=0.4)
+        params = MethodOptions() if compares else MethodOptions(threshold=0.7)
+        return Recommendation(method, start, objective, params, FitOptions(), 0.0, because)
+    params = MethodOptions(augment="mixed" if few else "strong", mixup=0.4)
     why = "enough to train it further"
     if situation.trains:
         why = f"learned by training it, as option '{situation.trains}' asks for"
@@ -542,7 +615,7 @@ def recommend(situation: DataSummary) -> Recommendation:
         why = "few, but it may not tell sounds apart yet"
     because = f"supervised from {begun}: {labels}{why}"
     fit = FIT if few else FINE_TUNE
-    return Recommendation("supervised", start, objective, how, fit, DROPOUT, because)
+    return Recommendation("supervised", start, objective, params, fit, DROPOUT, because)
 
 
 def pretraining_fit(objective: str, asked: FitOptions, default: FitOptions) -> FitOptions:

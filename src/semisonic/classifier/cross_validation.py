@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from semisonic.classifier.classifier import SoundClassifier
-from semisonic.classifier.learn import clean_sounds, with_recordings
+from semisonic.classifier.job import clean_sounds, with_recordings
 from semisonic.classifier.measuring import Measurement, measure
 from semisonic.classifier.sounds import as_sounds
 from semisonic.core.progress import track
@@ -121,7 +121,7 @@ def cross_validate(
     near, workers = classifier.near_copies, classifier.workers
     sounds = as_sounds(clips, y, sample_rate=sample_rate, groups=groups)
     if not sounds.clips.folds:
-        sounds = with_recordings(sounds, near=near, workers=workers)
+        sounds, _ = with_recordings(sounds, near=near, workers=workers)
     pool = unlabelled
     if unlabelled is not None:
         heard = as_sounds(unlabelled, sample_rate=sample_rate, labels="none", name="pool")

@@ -10,7 +10,7 @@ from semisonic.classifier.options import FindRateOptions
 from semisonic.classifier.prepare import Failures
 from semisonic.classifier.run_files import open_run, unreadable
 from semisonic.classifier.strategy import asked_method
-from semisonic.classifier.train import build_inputs, data_of
+from semisonic.classifier.train import data_of, ready_training
 from semisonic.classifier.training import check_has_rate, sweep_model
 from semisonic.core.errors import OptionError
 from semisonic.core.files import replacing, write_csv
@@ -104,16 +104,17 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
     check_has_rate(asked_method(options.model, options.method))
     clips = data_of(options, "find-rate")
     with open_run("find-rate", options) as run, open_engine(options.where) as engine:
-        ready = build_inputs(options, clips, run, engine)
+        training = ready_training(options, clips, run, engine)
+        ready = training.ready
         sweep = sweep_model(
-            ready.prepared.features,
-            ready.target,
-            ready.rows_train,
-            ready.settings,
+            ready.config,
+            ready.data,
             options.sweep,
-            **ready.more,
+            seed=options.seed,
+            device=options.device,
+            start=training.start,
         )
-        frozen = bool(ready.options.fit.freeze_epochs)
+        frozen = bool(ready.config.fit.freeze_epochs)
         write_csv(
             run.path(TABLE),
             ["step", "learning_rate", "loss", "smoothed_loss"],
@@ -132,9 +133,9 @@ def find_rate(options: FindRateOptions) -> FindRateResult:
     return FindRateResult(
         sweep,
         run.folder / FIGURE,
-        ready.prepared.n_clips(ready.rows_train),
+        ready.prepared.n_clips(ready.data.labelled),
         frozen,
-        ready.notes,
+        training.notes,
         ready.prepared.failures,
         ready.prepared.remarks,
     )

@@ -1,4 +1,4 @@
-"""The options of the verbs: one dataclass a verb, from which all its faces are made. No torch here."""
+"""The options of the verbs: one dataclass a verb. No torch here."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from pathlib import Path
 
 from semisonic.classifier.config import (
     AUTO,
+    DECODERS,
+    DEFAULT_MODEL,
     METHODS,
+    NO_OBJECTIVE,
     OBJECTIVE_HELP,
     OBJECTIVES,
     PRETEXT_HELP,
+    PRETRAIN_FIT,
     RECONSTRUCTION,
-    GeneratedOptions,
-    MethodOptions,
+    STANDARDIZE,
     PretextOptions,
+    TrainConfig,
     pretraining_fit,
 )
 from semisonic.core.options import changed, option
@@ -23,15 +27,12 @@ from semisonic.core.parallel import TrainEngineOptions, workers_option
 from semisonic.data.datasets.layout import TableOptions
 from semisonic.data.datasets.load import LABEL_CHOICES
 from semisonic.features.options import MelOptions
-from semisonic.learning.options import LOSSES, LossOptions
 from semisonic.models.notation import SIMPLE
 from semisonic.training.options import FitOptions, SweepOptions
 
 # The options of the verbs: one dataclass a verb, from which all its faces are made.
 
 
-DECODERS = ("auto", "unpool", "upsample", "subpixel", "unet")
-STANDARDIZE = ("global", "mel", "none")
 GROUP = (
     "what a recording is: auto, file, folder, site or day (told by names of field recordings), a "
     "column of the table, a pattern whose first bracket is it, or copies: auto, and clips that are "
@@ -55,13 +56,8 @@ IN_BATCH = (
 IN_BATCH_CHOICES = ("auto", "yes", "no")
 LICENCE = "on what terms the model may be used, as text for its file and card"
 
-PRETRAIN_FIT = FitOptions(epochs=50, patience=5, monitor="val_loss")
-TRAIN_FIT = FitOptions(epochs=100, patience=15, monitor="val_choice")
-DEFAULT_MODEL = "small"
 PUBLISHED_NAMES = ("yamnet", "cnn14", "panns-mobilenet", "mn04", "mn10")
 """The names in :data:`semisonic.models.published.PUBLISHED`, whose import would bring torch."""
-SAME = "same"
-"""As ``noisy_loss``: clips whose labels nobody checked have the loss of the others."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ class PretrainOptions:
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(TrainConfig):
     """Train a classifier from labelled clips."""
 
     data: Path | None = option(None, "labelled clips: a folder of class folders, a CSV, a data set")
@@ -134,27 +130,9 @@ class TrainOptions:
         f"{OBJECTIVE_HELP}, on --unlabelled and the training clips; none: no pre-training; "
         "auto: chosen with the method auto; simclr for the method probe, reconstruction for "
         "supervised, else none",
-        choices=(AUTO, "none", *OBJECTIVES),
+        choices=(AUTO, NO_OBJECTIVE, *OBJECTIVES),
     )
     decoder: str = option("auto", "way back up in pre-training", choices=DECODERS)
-    standardize: str = option(
-        "global", "statistics that features are standardised by", choices=STANDARDIZE
-    )
-    dropout: float = option(
-        0.0, "share of the embedding dropped in training", minimum=0.0, maximum=0.95
-    )
-    label_smoothing: float = option(
-        0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
-    )
-    noisy_weight: float = option(
-        1.0,
-        "weight of a clip whose labels nobody checked (FSDKaggle's noisy part) beside another",
-        minimum=0.0,
-        maximum=100.0,
-    )
-    noisy_loss: str = option(
-        SAME, "loss of such clips, with the parameters of the option loss", choices=(SAME, *LOSSES)
-    )
     labels_per_class: int = option(
         0, "use so many labels per class, drawn by recording; 0: all", minimum=0
     )
@@ -182,21 +160,12 @@ class TrainOptions:
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the run folder if not given"
     )
-    mel: MelOptions = option(MelOptions(), "front end")
-    how: MethodOptions = option(MethodOptions(), "method")
-    generated: GeneratedOptions = option(
-        GeneratedOptions(), "patches made by a generator, to learn from beside the labelled clips"
-    )
-    loss: LossOptions = option(LossOptions(), "loss")
-    fit: FitOptions = option(TRAIN_FIT, "training loop")
-    pretrain: FitOptions = option(PRETRAIN_FIT, "training loop of the pre-training")
-    pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
     where: TrainEngineOptions = option(TrainEngineOptions(), "engine")
 
     @property
     def left_to_auto(self) -> tuple[str, ...]:
         """The options, and groups of options, of which ``auto`` chooses all that was not given."""
-        of_method = ("dropout", "how", "fit") * (self.method == AUTO)
+        of_method = ("dropout", "method_params", "fit") * (self.method == AUTO)
         return of_method + ("pretrain",) * (self.objective == AUTO)
 
     def settled(self) -> TrainOptions:

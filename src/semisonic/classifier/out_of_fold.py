@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.prepare import Prepared
 from semisonic.classifier.scoring import score_rows
 from semisonic.classifier.simple import learn_and_score
-from semisonic.classifier.training import TrainSettings, train_model
+from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError
 from semisonic.core.files import replacing
 from semisonic.core.progress import track
@@ -21,7 +22,6 @@ from semisonic.core.seeds import derive
 from semisonic.data.clips import Clips, all_positive
 from semisonic.data.feature_store import FeatureStore
 from semisonic.data.splits import Split, fold_splits
-from semisonic.features.options import MelOptions
 from semisonic.features.statistics import mel_statistics
 
 DEFAULT_FOLDS = 5
@@ -141,12 +141,11 @@ def statistics_judge(
 
 
 def network_judge(
+    config: TrainConfig,
     prepared: Prepared,
     target: NDArray[Any],
-    settings: TrainSettings,
-    *,
-    mel: MelOptions,
     classes: Sequence[str],
+    *,
     device: str = "auto",
     folder: Path | None = None,
 ) -> Judge:
@@ -160,13 +159,8 @@ def network_judge(
 
     def judge(train: Rows, held: Rows, test: Rows, seed: int, name: str) -> Scores:
         outcome = train_model(
-            prepared.features,
-            target,
-            train,
-            held,
-            settings,
-            mel=mel,
-            classes=classes,
+            config,
+            TrainingData(prepared.features, target, tuple(classes), train, held),
             seed=seed,
             device=device,
             folder=folder / name if folder is not None else None,

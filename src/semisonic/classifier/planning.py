@@ -10,136 +10,42 @@ import numpy as np
 import torch
 
 from semisonic.classifier.config import (
-    DRAWN,
     FITTED,
-    FRESH,
-    GENERAL,
-    GIVEN,
     NO_OBJECTIVE,
     SOLVED,
     SYNTHETIC,
     WITHOUT_DECODER,
     WITHOUT_POOL,
-    DataSummary,
 )
-from semisonic.classifier.model_file import encoder_file, open_encoder
+from semisonic.classifier.job import Start, TrainingJob, select_job
+from semisonic.classifier.model_file import open_encoder
 from semisonic.classifier.options import FindRateOptions, TrainOptions
 from semisonic.classifier.prepare import in_batch_device
 from semisonic.classifier.run_files import cache_in
-from semisonic.classifier.selection import Selection, load_data, select
+from semisonic.classifier.selection import load_data
+from semisonic.classifier.sounds import Sounds
 from semisonic.classifier.starting_encoder import FIT as SYNTHETIC_FIT
 from semisonic.classifier.starting_encoder import (
     SYNTH,
-    PublishedOrigin,
     encoder_place,
     is_synth,
     sounds_for,
 )
 from semisonic.classifier.strategy import (
-    Strategy,
-    asked_method,
-    asks_training,
-    check_freezing,
-    check_read,
     network_of,
-    resolve_auto,
-    validation_share,
 )
 from semisonic.classifier.windows import cut_clips
-from semisonic.core.options import check, given
+from semisonic.core.errors import DataError
+from semisonic.core.options import check
 from semisonic.core.parallel import count_workers
 from semisonic.core.text import bytes_text, rough_duration
 from semisonic.data.clips import Clips, join
 from semisonic.data.sample_store import SAMPLE_BYTES
 from semisonic.features.options import MelOptions
-from semisonic.models.model_file import AUTOENCODER, read_about
+from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.sound_model import build
 from semisonic.training.devices import choose_device, kept_randomness
 from semisonic.training.options import FitOptions
-
-# From the options of ``train`` to a concrete way of learning; ``auto`` becomes a choice.
-
-
-def select_for(options: TrainOptions, clips: Clips) -> Selection:
-    """The labels to learn from and to validate on."""
-    found = _select(options, clips, options.validation)
-    share = validation_share(
-        asked_way(options), options.validation, TrainOptions().validation, per_class(clips, found)
-    )
-    return found if share == options.validation else _select(options, clips, share)
-
-
-def choose(
-    options: TrainOptions, clips: Clips, chosen: Selection, n_pool: int
-) -> tuple[TrainOptions, str]:
-    """The options with a method and an objective instead of ``auto``, and why.
-
-    Raises
-    ------
-    OptionError
-        When something is asked for that would do nothing; see :func:`settle`.
-    """
-    n_labelled = len(chosen.train)
-    situation = DataSummary(per_class(clips, chosen), n_labelled, n_pool, clips.is_multi_label)
-    way = resolve_auto(asked_way(options), situation)
-    check_read(way.method, options.fit, options.loss, options.dropout, options.label_smoothing)
-    check_freezing(way.fit, way.start != FRESH or way.objective != NO_OBJECTIVE)
-    settled = replace(
-        options,
-        method=way.method,
-        objective=way.objective,
-        encoder=Path(SYNTH) if way.start == SYNTHETIC else options.encoder,
-        dropout=way.dropout or 0.0,
-        how=way.how,
-        fit=way.fit,
-        pretrain=way.pretrain,
-    )
-    return settled, way.because
-
-
-def asked_way(options: TrainOptions) -> Strategy:
-    """The way to learn that the options ask for."""
-    start = FRESH
-    if is_synth(options.encoder):
-        start = SYNTHETIC
-    elif options.encoder is not None:
-        said = read_about(encoder_file(options.encoder))
-        start = DRAWN if said["kind"] == AUTOENCODER else GIVEN
-        if PublishedOrigin.of(said["about"]) is not None:
-            start = GENERAL
-    trains = asks_training(options.fit, options.loss, options.dropout, options.label_smoothing)
-    if isinstance(options, FindRateOptions):
-        trains = "find-rate"
-    return Strategy(
-        asked_method(options.model, options.method),
-        options.objective,
-        start,
-        options.how,
-        options.fit,
-        options.pretrain,
-        _dropout_given(options),
-        trains=trains,
-    )
-
-
-def _dropout_given(options: TrainOptions) -> float | None:
-    return options.dropout if "dropout" in given(options, type(options)()) else None
-
-
-def per_class(clips: Clips, chosen: Selection) -> float:
-    """Mean number of labels per class, those of the validation part as well."""
-    return sum(len(clips.labels[row]) for row in chosen.used.tolist()) / len(clips.classes)
-
-
-def _select(options: TrainOptions, clips: Clips, validation: float) -> Selection:
-    return select(
-        clips,
-        labels_per_class=options.labels_per_class,
-        validation=validation,
-        test_fold=options.test_fold,
-        seed=options.seed,
-    )
-
 
 # What a training is going to do, how long it takes and how much disk, said before it starts.
 #
@@ -187,8 +93,49 @@ class TrainPlan:
         ]
 
 
+def job_of(
+    options: TrainOptions,
+    clips: Clips,
+    *,
+    search_copies: bool = True,
+    cache: Path | None = None,
+) -> tuple[TrainingJob, Start]:
+    """The training that a verb's options ask for, and what it starts from."""
+    start: Start = None
+    if options.encoder is not None:
+        start = SYNTH if is_synth(options.encoder) else open_encoder(options.encoder)
+    pool = None
+    if options.unlabelled is not None:
+        pool = load_data(options.unlabelled, "none", options.group, "train", options.table)
+    job = select_job(
+        options,
+        Sounds(clips),
+        None if pool is None else Sounds(pool),
+        start=start,
+        seed=options.seed,
+        share=options.validation,
+        labels_per_class=options.labels_per_class,
+        test_fold=options.test_fold,
+        group=options.group,
+        near_copies=options.near_copies,
+        search_copies=search_copies,
+        trains="find-rate" if isinstance(options, FindRateOptions) else "",
+        workers=options.workers,
+        cache=cache,
+    )
+    if pool is not None:
+        if job.pool is not None and not len(job.pool):
+            raise DataError(
+                f"'{pool.name}': nothing is left to pre-train on: every clip is a copy of a "
+                "labelled one, or of a recording that is tested. Name other recordings, or leave "
+                "--unlabelled out"
+            )
+        job = replace(job, notes=(*job.notes, *(f"{pool.name}: {note}" for note in pool.notes)))
+    return job, start
+
+
 def plan_training(options: TrainOptions) -> TrainPlan:
-    """What ``train`` or ``find-rate`` would do; copies in the pool are not looked for.
+    """What ``train`` or ``find-rate`` would do; copies are not looked for.
 
     Raises
     ------
@@ -197,24 +144,20 @@ def plan_training(options: TrainOptions) -> TrainPlan:
     """
     check(options)
     clips = load_data(options.data, options.labels, options.group, "train", options.table)
-    chosen = select_for(options, clips)
-    pool = None
-    if options.unlabelled is not None:
-        pool = load_data(options.unlabelled, "none", options.group, "train", options.table)
-    settled, because = choose(options, clips, chosen, 0 if pool is None else len(pool))
-    return plan_of(settled, because, clips, chosen, pool)
+    job, start = job_of(options, clips, search_copies=False)
+    return plan_of(options, job, start)
 
 
-def plan_of(
-    options: TrainOptions, because: str, clips: Clips, chosen: Selection, pool: Clips | None
-) -> TrainPlan:
-    """The same of options that are settled already."""
-    start = None
-    if options.encoder is not None and not is_synth(options.encoder):
-        start = open_encoder(options.encoder)
-    name, mel = network_of(options.model, options.mel, start)
+def plan_of(options: TrainOptions, job: TrainingJob, start: Start) -> TrainPlan:
+    """The stages of a job, with their times."""
+    config, because = job.config, job.because
+    encoder = start if isinstance(start, PretrainedEncoder) else None
+    name, mel = network_of(config.model, config.mel, encoder)
     cache = cache_in(options.cache, options.output)
-    table = clips[chosen.used] if pool is None else join(clips[chosen.used], pool, clips.name)
+    n_train, n_pool = len(job.train) + len(job.noisy), 0 if job.pool is None else len(job.pool)
+    table = job.labelled.clips
+    if job.pool is not None:
+        table = join(table, job.pool.clips, table.name)
     cut = cut_clips(table, mel.duration, None, workers=options.workers, cache=None)
     cores = count_workers(options.workers)
     stages: list[tuple[str, float]] = []
@@ -222,16 +165,16 @@ def plan_of(
     feature_bytes = 2.0 * float(np.prod(mel.shape))
     if in_batch_device(options.in_batch, options.device) is None:
         n_bytes += len(cut.clips) * feature_bytes
-    trains = options.method not in SOLVED or options.objective != NO_OBJECTIVE
-    if options.method == FITTED:
+    trains = config.method not in SOLVED or config.objective != NO_OBJECTIVE
+    if config.method == FITTED:
         stages.append((f"decode {len(table):,} clips", DECODING * cut.seconds / cores))
         stages.append(("fit the classifier to statistics of each clip", 1.0))
         return TrainPlan(
-            because or f"{options.model}, a simple classifier", tuple(stages), n_bytes, cache
+            because or f"{config.model}, a simple classifier", tuple(stages), n_bytes, cache
         )
-    per_clip = _seconds_a_clip(name, mel, options.device) if trains or start is None else 0.0
-    if is_synth(options.encoder):
-        place = encoder_place(name, mel, standardize=options.standardize)
+    per_clip = _seconds_a_clip(name, mel, options.device) if trains or encoder is None else 0.0
+    if job.begins == SYNTHETIC:
+        place = encoder_place(name, mel, standardize=config.standardize)
         if not place.is_file():
             sounds = sounds_for(mel)
             n = sounds.n_classes * sounds.clips_per_class
@@ -247,31 +190,30 @@ def plan_of(
                 )
             )
     stages.append((f"decode {len(table):,} clips", DECODING * cut.seconds / cores))
-    n_pool = 0 if pool is None else len(pool)
-    if options.objective != NO_OBJECTIVE:
-        steps = _steps(options.pretrain, len(chosen.train) + n_pool)
-        seen = options.pretrain.batch_size * (
-            2 * options.pretext.view_share if options.objective in WITHOUT_DECODER else WITH_DECODER
+    if config.objective != NO_OBJECTIVE:
+        steps = _steps(config.pretrain, n_train + n_pool)
+        seen = config.pretrain.batch_size * (
+            2 * config.pretext.view_share if config.objective in WITHOUT_DECODER else WITH_DECODER
         )
         stages.append(
             (
-                _text(f"pre-train ({options.objective})", steps, options.pretrain),
+                _text(f"pre-train ({config.objective})", steps, config.pretrain),
                 steps * seen * per_clip,
             )
         )
     if isinstance(options, FindRateOptions):
         steps = options.sweep.sweep_steps
-        stages.append((f"try {steps} learning rates", steps * options.fit.batch_size * per_clip))
-    elif options.method in SOLVED:
-        stages.append((f"{options.method}: solve for the class layer", 2.0))
+        stages.append((f"try {steps} learning rates", steps * config.fit.batch_size * per_clip))
+    elif config.method in SOLVED:
+        stages.append((f"{config.method}: solve for the class layer", 2.0))
     else:
-        steps = _steps(options.fit, len(chosen.train))
-        with_pool = 0.0 if options.method in WITHOUT_POOL else options.how.pool_ratio
-        seen = options.fit.batch_size * (1.0 + with_pool)
+        steps = _steps(config.fit, n_train)
+        with_pool = 0.0 if config.method in WITHOUT_POOL else config.method_params.pool_ratio
+        seen = config.fit.batch_size * (1.0 + with_pool)
         stages.append(
-            (_text(f"train ({options.method})", steps, options.fit), steps * seen * per_clip)
+            (_text(f"train ({config.method})", steps, config.fit), steps * seen * per_clip)
         )
-    return TrainPlan(because or options.method, tuple(stages), n_bytes, cache)
+    return TrainPlan(because or config.method, tuple(stages), n_bytes, cache)
 
 
 def _text(what: str, steps: int, fit: FitOptions) -> str:

@@ -33,9 +33,6 @@ from semisonic.models.sound_model import SoundModel
 if TYPE_CHECKING:
     import pandas as pd
 
-# From scores to answers: when a class is named, and when it is better to say "unknown".
-
-
 UNKNOWN, SILENCE = "unknown", "silence"
 AUTO = "auto"
 NOT_LEARNED, UNSURE = "like nothing learned", "below threshold"
@@ -119,9 +116,6 @@ def as_share(text: str | float) -> float:
     if not 0 <= value <= 1:
         raise OptionError(f"option 'threshold': found {text!r}, expected auto, or 0 to 1")
     return value
-
-
-# ``predict``: name the sounds in files and folders.
 
 
 VERB, SUFFIXES = "predict", (".csv",)

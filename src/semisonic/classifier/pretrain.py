@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semisonic.classifier.config import WITHOUT_DECODER
+from semisonic.classifier.config import WITHOUT_DECODER, TrainConfig
 from semisonic.classifier.model_file import ENCODER
 from semisonic.classifier.options import PretrainOptions, TrainOptions
 from semisonic.classifier.prepare import Failures, in_batch_device, without_silence
 from semisonic.classifier.pretraining import (
     PretrainOutcome,
-    PretrainSettings,
     hold_out_recordings,
     pretrain_encoder,
 )
@@ -25,12 +24,12 @@ from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.run_files import (
     about,
     cache_of,
+    in_processes,
     open_run,
     plain,
     prepare_in,
     record_data,
     recordings_in,
-    trained,
     unreadable,
     write_curves,
 )
@@ -141,25 +140,26 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
         rows, silence = without_silence(prepared, np.arange(len(prepared)), 0)
         kept, held = hold_out_recordings(prepared.clips, rows, options.validation, options.seed)
         _log.info("%d clips to learn from, %d held out", len(kept), len(held))
+        config = TrainConfig(
+            name,
+            objective=options.objective,
+            decoder=options.decoder,
+            standardize=standardize_of(options, start),
+            mel=mel,
+            pretrain=options.fit,
+            pretext=options.pretext,
+        )
         training = partial(
             pretrain_encoder,
+            config,
             prepared.features,
             kept,
             held,
-            PretrainSettings(
-                name,
-                options.decoder,
-                standardize_of(options, start),
-                options.fit,
-                options.objective,
-                options.pretext,
-            ),
-            mel=mel,
             seed=options.seed,
             folder=run.path("training"),
             start=start,
         )
-        outcome = trained(training, options.where, engine, options.device)
+        outcome = in_processes(training, options.where, engine, options.device)
         heard = {"pretraining": DataPart.of(pool, hashes).to_dict()}
         parts = with_start(heard, options.encoder, run)
         file = save_pretrained(run.path(ENCODER), outcome, about("pretrain", options, **parts))

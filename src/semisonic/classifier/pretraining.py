@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,11 @@ from torch import nn
 from semisonic.classifier import config as pretext
 from semisonic.classifier.config import (
     LAYERWISE,
-    OBJECTIVE_HELP,
-    OBJECTIVES,
-    RECONSTRUCTION,
     PretextOptions,
+    TrainConfig,
 )
-from semisonic.classifier.options import DECODERS, DEFAULT_MODEL, PRETRAIN_FIT, STANDARDIZE
 from semisonic.classifier.scoring import BATCH_SIZE, evaluating
 from semisonic.core.errors import DataError, ModelError, OptionError
-from semisonic.core.options import option
 from semisonic.core.seeds import derive, generator
 from semisonic.data.batches import Stream, batches
 from semisonic.data.clips import Clips
@@ -227,20 +223,6 @@ MAX_INSPECTED = 512
 
 
 @dataclass(frozen=True)
-class PretrainSettings:
-    """What is pre-trained, and how."""
-
-    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
-    decoder: str = option("auto", "the auto-encoder's way back up", choices=DECODERS)
-    standardize: str = option(
-        "global", "statistics that features are standardised by", choices=STANDARDIZE
-    )
-    fit: FitOptions = field(default_factory=lambda: PRETRAIN_FIT)
-    objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=OBJECTIVES)
-    pretext: PretextOptions = field(default_factory=PretextOptions)
-
-
-@dataclass(frozen=True)
 class PretrainOutcome:
     """A pre-trained encoder and how it came about.
 
@@ -292,12 +274,11 @@ class PretrainOutcome:
 
 
 def pretrain_encoder(
+    config: TrainConfig,
     features: Any,
     rows_train: ArrayLike,
     rows_validation: ArrayLike,
-    settings: PretrainSettings,
     *,
-    mel: MelOptions,
     seed: int,
     device: str | torch.device = "cpu",
     folder: Path | None = None,
@@ -307,14 +288,13 @@ def pretrain_encoder(
 
     Parameters
     ----------
+    config : TrainConfig
+        Its objective, ``pretext``, ``pretrain``, network and front end are read.
     features : FeatureStore or ndarray, shape (n, channel, mel, frame)
         In dB.
     rows_train, rows_validation : array of int
         Rows to learn from and rows to stop by. Without any of the latter, all epochs are run
         and the last weights kept.
-    settings : PretrainSettings
-    mel : MelOptions
-        The front end that made the features.
     seed : int
         Of first weights, order of clips and whatever else is random.
     folder : Path, optional
@@ -335,13 +315,13 @@ def pretrain_encoder(
     held_out = np.asarray(rows_validation, np.int64)
     if not len(train):
         raise DataError("pre-training: found no clips to learn from")
-    place, name = choose_device(device), settings.objective
+    place, name = choose_device(device), config.objective
     network = build_network(
         name,
-        settings.model,
-        mel,
-        decoder=settings.decoder,
-        standardize=settings.standardize,
+        config.model,
+        config.mel,
+        decoder=config.decoder,
+        standardize=config.standardize,
         seed=seed,
     )
     standardize = frontend_of(network).standardize
@@ -349,16 +329,16 @@ def pretrain_encoder(
         transfer(start, network)
     else:
         standardize.fit(feature_parts(features, train))
-    objective = build_objective(name, network, settings.pretext, seed)
+    objective = build_objective(name, network, config.pretext, seed)
     stream = Stream(
         features,
         train,
-        batch_size=settings.fit.batch_size,
+        batch_size=config.pretrain.batch_size,
         seed=seed,
         device=place,
         name="unlabelled",
     )
-    options = settings.fit if len(held_out) else without_validation(settings.fit)
+    options = config.pretrain if len(held_out) else without_validation(config.pretrain)
 
     def validate(one: Objective) -> Mapping[str, float]:
         return held_out_terms(one, features, held_out, place, seed)
@@ -383,13 +363,13 @@ def pretrain_encoder(
             standardize,
             stream,
             options,
-            layer_epochs=settings.pretext.layer_epochs,
+            layer_epochs=config.pretext.layer_epochs,
             seed=seed,
             device=place,
             validate=validate if len(held_out) else None,
             folder=folder,
         )
-    if layers and not settings.pretext.together:
+    if layers and not config.pretext.together:
         result, layers = layers[-1], layers[:-1]
     else:
         result = run(objective, folder)

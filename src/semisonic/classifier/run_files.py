@@ -206,7 +206,7 @@ def write_curves(folder: Path, history: Sequence[Mapping[str, float]], title: st
 Outcome = TypeVar("Outcome")
 
 
-def trained(
+def in_processes(
     training: Callable[..., Outcome], where: TrainEngineOptions, engine: Engine, device: str
 ) -> Outcome:
     """Call a training here, or in several processes of the engine.
@@ -223,4 +223,4 @@ def trained(
     if where.processes == 1:
         return training(device=device)
     place = "cpu" if device == "auto" else device
-    return engine.together(partial(training, device=place), where.processes, place)
+    return engine.distributed(partial(training, device=place), where.processes, place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.audio.remote import path_text, url_of
-from semisonic.classifier.config import NoisyOptions
-from semisonic.classifier.options import SAME, TrainOptions
+from semisonic.classifier.config import TrainConfig
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.budgets import label_budget
-from semisonic.data.checks import CleanPool, clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import TableOptions
 from semisonic.data.datasets.load import clips_at, load_clips, require_labels
@@ -267,19 +265,8 @@ def targets_of(clips: Clips, *, multi_label: bool) -> NDArray[np.int64] | NDArra
     return clips.targets() if multi_label else clips.target()
 
 
-# Clips whose labels nobody checked, where ``train`` learns them apart from the others.
-
-
-def noisy_of(options: TrainOptions) -> NoisyOptions | None:
-    """How labels that nobody checked are learned; None: as all others, together with them."""
-    if options.noisy_weight == 1.0 and options.noisy_loss == SAME:
-        return None
-    name = options.loss.loss if options.noisy_loss == SAME else options.noisy_loss
-    return NoisyOptions(options.noisy_weight, replace(options.loss, loss=name))
-
-
-def parts_of(options: TrainOptions, clips: Clips, chosen: Selection) -> tuple[Rows, Rows]:
-    """Training clips with checked labels, and those without, where they are told apart.
+def unverified_apart(config: TrainConfig, clips: Clips, selection: Selection) -> tuple[Rows, Rows]:
+    """Training clips with verified labels and those without, where they are learned apart.
 
     Returns
     -------
@@ -291,42 +278,13 @@ def parts_of(options: TrainOptions, clips: Clips, chosen: Selection) -> tuple[Ro
     DataError
         When they are told apart, and one of them is not there.
     """
-    if noisy_of(options) is None:
-        return chosen.train, chosen.train[:0]
-    certain = clips.is_verified[chosen.train]
+    if not config.noisy.are_apart:
+        return selection.train, selection.train[:0]
+    certain = clips.is_verified[selection.train]
     if certain.all() or not certain.any():
         raise DataError(
             f"options noisy_weight and noisy_loss: '{clips.name}' has {int(certain.sum())} clips "
             f"with checked labels and {int((~certain).sum())} with unchecked ones to learn from; "
             "expected some of both, as FSDKaggle2018 and 2019 have"
         )
-    return chosen.train[certain], chosen.train[~certain]
-
-
-# Which unlabelled recordings ``train`` may listen to.
-
-
-def pool_of(options: TrainOptions, clips: Clips, chosen: Selection) -> CleanPool | None:
-    """The recordings to pre-train on, without what is tested and what is trained on anyway.
-
-    Raises
-    ------
-    DataError
-        When nothing is left of them.
-    """
-    if options.unlabelled is None:
-        return None
-    pool = load_data(options.unlabelled, "none", options.group, "train", options.table)
-    if pool.root.resolve() == clips.root.resolve():
-        # Other clips of recordings that are tested, or that choose the epoch.
-        apart = np.concatenate([chosen.test, chosen.validation])
-        pool = pool[~np.isin(pool.group, clips.group[apart])]
-    known = np.union1d(chosen.used, chosen.test)
-    found = clean_pool(pool, clips[known], near=options.near_copies, workers=options.workers)
-    if not len(found.clips):
-        raise DataError(
-            f"'{pool.name}': nothing is left to pre-train on: every clip is a copy of a labelled "
-            "one, or of a recording that is tested. Name other recordings, or leave --unlabelled "
-            "out"
-        )
-    return found
+    return selection.train[certain], selection.train[~certain]

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semisonic.classifier.config import NO_OBJECTIVE, SOLVED, MethodOptions
+from semisonic.classifier.config import NO_OBJECTIVE, SOLVED, MethodOptions, TrainConfig
 from semisonic.classifier.model_file import encoder_file, open_encoder
 from semisonic.classifier.options import ConvertOptions, PretrainOptions, TrainOptions
 from semisonic.classifier.prepare import prepare
 from semisonic.classifier.pretraining import frontend_of
 from semisonic.classifier.provenance import chained
 from semisonic.classifier.run_files import stamp
-from semisonic.classifier.training import TrainSettings, train_model
+from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import OptionError
 from semisonic.core.files import content_hash, digest
 from semisonic.core.locks import exclusive
@@ -174,14 +174,14 @@ def _make(
     make_synth(working / "sounds", sounds, workers)
     clips, _ = load_synth(working / "sounds")
     prepared = prepare(clips, mel, working, workers=workers)
+    config = TrainConfig(
+        model, standardize=standardize, dropout=DROPOUT, mel=mel, method_params=HOW, fit=FIT
+    )
+    target, every = prepared.clips.target(), np.arange(len(prepared))
+    data = TrainingData(prepared.features, target, clips.classes, every)
     outcome = train_model(
-        prepared.features,
-        prepared.clips.target(),
-        np.arange(len(prepared)),
-        [],
-        TrainSettings(model, standardize, DROPOUT, how=HOW, fit=FIT),
-        mel=mel,
-        classes=clips.classes,
+        config,
+        data,
         seed=seed,
         device=device,
         folder=working / "training",

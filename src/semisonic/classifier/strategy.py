@@ -1,13 +1,14 @@
-"""The training strategy: what was asked for, what ``auto`` makes of it, and the network it is for."""
+"""What ``auto`` makes of a training configuration, and the network that the training is for."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from semisonic.classifier.config import (
     AUTO,
+    DEFAULT_MODEL,
     FEW,
     FITTED,
     FRESH,
@@ -18,14 +19,15 @@ from semisonic.classifier.config import (
     SIMCLR,
     SOLVED,
     SYNTHETIC,
+    TRAIN_FIT,
     WITHOUT_POOL,
     DataSummary,
     MethodOptions,
+    TrainConfig,
     followed,
     pretraining_fit,
     recommend,
 )
-from semisonic.classifier.options import DEFAULT_MODEL, PRETRAIN_FIT, TRAIN_FIT
 from semisonic.classifier.pretraining import frontend_of
 from semisonic.core.errors import OptionError
 from semisonic.core.options import given
@@ -111,54 +113,37 @@ def _continues(model: str, start: PretrainedEncoder) -> bool:
     return create(model, frontend_of(start).options.shape).encoder.plan == start.encoder.plan
 
 
-# A way to learn, as it was asked for and as it is settled.
-
-
 @dataclass(frozen=True)
-class Strategy:
-    """How labels and a pool are learned from.
+class Resolved:
+    """A configuration in which nothing is left to ``auto``.
 
     Attributes
     ----------
-    method : str
-        One of ``METHODS``, or ``auto``.
-    objective : str
-        What the encoder is pre-trained by on all clips that are heard; ``none``, or ``auto``.
+    config : TrainConfig
     start : {"fresh", "given", "drawn", "synthetic", "general"}
-    how : MethodOptions
-    fit : FitOptions
-    pretrain : FitOptions
-        Of the pre-training.
-    dropout : float or None
-        None leaves it to ``auto``; otherwise there is none.
+        What the encoder starts from.
     because : str
         What ``auto`` chose and why; empty where nothing was left to it.
-    trains : str
-        An option or a verb that asks for the encoder to be trained; empty without one.
     """
 
-    method: str = AUTO
-    objective: str = AUTO
-    start: str = FRESH
-    how: MethodOptions = field(default_factory=MethodOptions)
-    fit: FitOptions = field(default_factory=lambda: TRAIN_FIT)
-    pretrain: FitOptions = field(default_factory=lambda: PRETRAIN_FIT)
-    dropout: float | None = None
+    config: TrainConfig
+    start: str
     because: str = ""
-    trains: str = ""
 
 
-def resolve_auto(
-    asked: Strategy,
-    situation: DataSummary,
-    default: FitOptions = TRAIN_FIT,
-    default_pretrain: FitOptions = PRETRAIN_FIT,
-) -> Strategy:
-    """The way with everything that was left to ``auto`` chosen.
+def resolve_auto(config: TrainConfig, data: DataSummary, *, trains: str = "") -> Resolved:
+    """Choose everything that a configuration leaves to ``auto``.
 
-    Options that were given hold all the same, see :func:`semisonic.core.options.given`;
-    ``default`` and ``default_pretrain`` are what ``asked.fit`` and ``asked.pretrain`` are where
-    nothing was given.
+    Options that were given hold all the same, see :func:`semisonic.core.options.given`.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Or a class made from it; what its fields are by default counts as not given.
+    data : DataSummary
+        What there is to learn from, and what the encoder was asked to start from.
+    trains : str
+        An option or a verb that asks for the encoder to be trained; empty without one.
 
     Raises
     ------
@@ -166,9 +151,86 @@ def resolve_auto(
         When something is asked for that would do nothing: an option that the method does not
         read, or a pool that nobody would hear.
     """
-    settled = _settled(asked, situation, default)
-    fit = pretraining_fit(settled.objective, asked.pretrain, default_pretrain)
-    return replace(settled, pretrain=fit, dropout=settled.dropout or 0.0)
+    default = type(config)()
+    resolved = _resolved(config, data, default, trains)
+    fit = pretraining_fit(resolved.config.objective, config.pretrain, default.pretrain)
+    return replace(resolved, config=replace(resolved.config, pretrain=fit))
+
+
+def _resolved(
+    config: TrainConfig, data: DataSummary, default: TrainConfig, trains: str
+) -> Resolved:
+    start = data.start
+    if config.method == FITTED:
+        return _without_network(config, data)
+    if config.method == AUTO:
+        trains, keeps = _asked_of_encoder(config, trains)
+        choice = recommend(replace(data, objective=config.objective, trains=trains, keeps=keeps))
+        config.method_params.check_for(choice.method)
+        keeps_fit = choice.method in SOLVED
+        return Resolved(
+            replace(
+                config,
+                method=choice.method,
+                objective=choice.objective,
+                method_params=followed(choice.method_params, config.method_params, MethodOptions()),
+                fit=config.fit if keeps_fit else followed(choice.fit, config.fit, default.fit),
+                dropout=config.dropout if "dropout" in given(config, default) else choice.dropout,
+            ),
+            choice.start,
+            choice.because,
+        )
+    config.method_params.check_for(config.method)
+    if config.objective == AUTO:
+        hears_first = config.method in WITHOUT_POOL and data.n_pool and start == FRESH
+        suited = SIMCLR if config.method in SOLVED else RECONSTRUCTION
+        config = replace(config, objective=suited if hears_first else NO_OBJECTIVE)
+    if config.method == PROTOTYPE and (start, config.objective) == (FRESH, NO_OBJECTIVE):
+        start = SYNTHETIC  # random weights tell nothing apart
+    if data.n_pool and config.method == "supervised" and config.objective == NO_OBJECTIVE:
+        raise OptionError(
+            "option 'unlabelled': the method 'supervised' without pre-training does not hear "
+            "these recordings; choose another method, an objective for pre-training, or leave "
+            "them out"
+        )
+    return Resolved(config, start)
+
+
+def _without_network(config: TrainConfig, data: DataSummary) -> Resolved:
+    """Statistics learn nothing, so neither a start nor a pool has a place."""
+    config.method_params.check_for(FITTED)
+    wrong = (
+        ("encoder", data.start != FRESH, "has no encoder that could start from another"),
+        ("objective", config.objective not in (AUTO, NO_OBJECTIVE), "is never pre-trained"),
+        ("unlabelled", bool(data.n_pool), "learns from labelled clips alone"),
+    )
+    for name, is_wrong, why in wrong:
+        if is_wrong:
+            raise OptionError(
+                f"option '{name}': a simple classifier {why}; leave the option out, or choose a "
+                "network as model"
+            )
+    return Resolved(replace(config, objective=NO_OBJECTIVE), data.start)
+
+
+def _asked_of_encoder(config: TrainConfig, trains: str) -> tuple[str, str]:
+    """An option for a training of the encoder, and one for a probe; empty where none is given.
+
+    Raises
+    ------
+    OptionError
+        When both are given.
+    """
+    readers = config.method_params.readers().items()
+    training = [name for name, of in readers if "supervised" in of and PROBE not in of]
+    keeping = [name for name, of in readers if PROBE in of and "supervised" not in of]
+    training = [*([trains] if trains else []), *training]
+    if training and keeping:
+        raise OptionError(
+            f"options '{training[0]}' and '{keeping[0]}': the first asks for a training, the "
+            "second is for a method that keeps the encoder; leave one of them out, or give a method"
+        )
+    return (training or [""])[0], (keeping or [""])[0]
 
 
 def asked_method(model: str, method: str) -> str:
@@ -189,107 +251,28 @@ def asked_method(model: str, method: str) -> str:
     return FITTED
 
 
-def _fitted(asked: Strategy, situation: DataSummary) -> Strategy:
-    """Statistics learn nothing, so neither a start nor a pool has a place."""
-    asked.how.check_for(FITTED)
-    found = (
-        ("encoder", asked.start != FRESH, "has no encoder that could start from another"),
-        ("objective", asked.objective not in (AUTO, NO_OBJECTIVE), "is never pre-trained"),
-        ("unlabelled", bool(situation.n_pool), "learns from labelled clips alone"),
-    )
-    for name, wrong, why in found:
-        if wrong:
-            raise OptionError(
-                f"option '{name}': a simple classifier {why}; leave the option out, or choose a "
-                "network as model"
-            )
-    return replace(asked, objective=NO_OBJECTIVE)
-
-
-def _settled(asked: Strategy, situation: DataSummary, default: FitOptions) -> Strategy:
-    if asked.method == FITTED:
-        return _fitted(asked, situation)
-    if asked.method == AUTO:
-        trains, keeps = _wanted(asked)
-        choice = recommend(
-            replace(
-                situation, start=asked.start, objective=asked.objective, trains=trains, keeps=keeps
-            )
-        )
-        asked.how.check_for(choice.method)
-        return Strategy(
-            choice.method,
-            choice.objective,
-            choice.start,
-            followed(choice.how, asked.how, MethodOptions()),
-            asked.fit if choice.method in SOLVED else followed(choice.fit, asked.fit, default),
-            dropout=choice.dropout if asked.dropout is None else asked.dropout,
-            because=choice.because,
-        )
-    asked.how.check_for(asked.method)
-    if asked.objective == AUTO:
-        hears_first = asked.method in WITHOUT_POOL and situation.n_pool and asked.start == FRESH
-        suited = SIMCLR if asked.method in SOLVED else RECONSTRUCTION
-        asked = replace(asked, objective=suited if hears_first else NO_OBJECTIVE)
-    if asked.method == PROTOTYPE and (asked.start, asked.objective) == (FRESH, NO_OBJECTIVE):
-        asked = replace(asked, start=SYNTHETIC)  # random weights tell nothing apart
-    if situation.n_pool and asked.method == "supervised" and asked.objective == NO_OBJECTIVE:
-        raise OptionError(
-            "option 'unlabelled': the method 'supervised' without pre-training does not hear "
-            "these recordings; choose another method, an objective for pre-training, or leave "
-            "them out"
-        )
-    return asked
-
-
-def _wanted(asked: Strategy) -> tuple[str, str]:
-    """An option for a training of the encoder, and one for a probe; empty where none is given.
-
-    Raises
-    ------
-    OptionError
-        When both are given.
-    """
-    readers = asked.how.readers().items()
-    trains = [name for name, of in readers if "supervised" in of and PROBE not in of]
-    keeps = [name for name, of in readers if PROBE in of and "supervised" not in of]
-    trains = [*([asked.trains] if asked.trains else []), *trains]
-    if trains and keeps:
-        raise OptionError(
-            f"options '{trains[0]}' and '{keeps[0]}': the first asks for a training, the second is "
-            "for a method that keeps the encoder; leave one of them out, or give a method"
-        )
-    return (trains or [""])[0], (keeps or [""])[0]
-
-
-def asks_training(
-    fit: FitOptions, loss: LossOptions, dropout: float, label_smoothing: float
-) -> str:
+def asks_training(config: TrainConfig) -> str:
     """The first option that was given and that only a training reads; or nothing."""
-    for options, plain in ((fit, TRAIN_FIT), (loss, LossOptions())):
+    for options, plain in ((config.fit, TRAIN_FIT), (config.loss, LossOptions())):
         named = given(options, plain)
         for one in dataclasses.fields(options):
             if one.name in named:
                 return one.name
-    return next((name for name, _ in _of_training(fit, loss, dropout, label_smoothing)), "")
+    return next((name for name, _ in _of_training(config)), "")
 
 
-def _of_training(
-    fit: FitOptions, loss: LossOptions, dropout: float, label_smoothing: float
-) -> Iterator[tuple[str, object]]:
+def _of_training(config: TrainConfig) -> Iterator[tuple[str, object]]:
     """Options of a training that are given otherwise than by default, with their values."""
-    for options, plain in ((fit, TRAIN_FIT), (loss, LossOptions())):
+    for options, plain in ((config.fit, TRAIN_FIT), (config.loss, LossOptions())):
         for one in dataclasses.fields(options):
             if getattr(options, one.name) != getattr(plain, one.name):
                 yield one.name, getattr(options, one.name)
-    for name, value in (("dropout", dropout), ("label_smoothing", label_smoothing)):
-        if value:
-            yield name, value
+    for name in ("dropout", "label_smoothing"):
+        if getattr(config, name):
+            yield name, getattr(config, name)
 
 
-def check_read(
-    method: str, fit: FitOptions, loss: LossOptions, dropout: float, label_smoothing: float
-) -> None:
+def check_read(method: str, config: TrainConfig) -> None:
     """Refuse options of training where nothing is trained but a linear layer.
 
     Raises
@@ -299,7 +282,7 @@ def check_read(
     """
     if method not in SOLVED:
         return
-    for name, value in _of_training(fit, loss, dropout, label_smoothing):
+    for name, value in _of_training(config):
         if method == FITTED:
             raise OptionError(
                 f"option '{name}': found {value}, but a simple classifier is fitted at once and "
@@ -327,14 +310,12 @@ def check_freezing(fit: FitOptions, has_start: bool) -> None:
         )
 
 
-def validation_share(
-    asked: Strategy, share: float, default: float, labels_per_class: float
-) -> float:
+def validation_share(method: str, share: float, default: float, labels_per_class: float) -> float:
     """The share of labels to validate on.
 
     ``auto`` trains for a fixed time, and methods that solve for a class layer have no epoch to
     choose, so a validation part only measures; where labels are few they are all learned from,
     unless a part was asked for.
     """
-    spare = asked.method in (AUTO, *SOLVED) and share == default and labels_per_class <= FEW
+    spare = method in (AUTO, *SOLVED) and share == default and labels_per_class <= FEW
     return 0.0 if spare else share

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.out_of_fold import Judge, network_judge, out_of_fold, statistics_judge
 from semisonic.classifier.prepare import Failures, Prepared
 from semisonic.classifier.run_files import (
@@ -23,7 +24,6 @@ from semisonic.classifier.run_files import (
     unreadable,
 )
 from semisonic.classifier.selection import load_data, targets_of
-from semisonic.classifier.training import TrainSettings
 from semisonic.classifier.use_options import STATISTICS, SuspectsOptions
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest, write_csv
@@ -442,11 +442,10 @@ def _judge(options: SuspectsOptions, run: RunFolder, clips: Clips, prepared: Pre
             prepared, target, n_classes=len(clips.classes), workers=options.workers
         )
     return network_judge(
+        TrainConfig(options.model, mel=options.mel, loss=options.loss, fit=options.fit),
         prepared,
         target,
-        TrainSettings(model=options.model, loss=options.loss, fit=options.fit),
-        mel=options.mel,
-        classes=clips.classes,
+        clips.classes,
         device=options.device,
         folder=run.path("training"),
     )

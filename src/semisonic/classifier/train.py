@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from semisonic.classifier.calibration import calibrate_by_validation
 from semisonic.classifier.config import (
@@ -18,121 +19,89 @@ from semisonic.classifier.config import (
     NO_OBJECTIVE,
     PROTOTYPE,
     SOLVED,
-    NoisyOptions,
+    SYNTHETIC,
+    TrainConfig,
     check_noisy,
 )
-from semisonic.classifier.learn import HELD_OUT_SHARE
+from semisonic.classifier.job import PreparedJob, TrainingJob
 from semisonic.classifier.model_file import ENCODER, MODEL
 from semisonic.classifier.options import TrainOptions
-from semisonic.classifier.planning import choose, plan_of, select_for
-from semisonic.classifier.prepare import Failures, Prepared, in_batch_device, without_silence
+from semisonic.classifier.planning import job_of, plan_of
+from semisonic.classifier.prepare import Failures, Prepared
 from semisonic.classifier.pretrain import check_objective, numbers_of, save_pretrained
 from semisonic.classifier.pretraining import (
     PretrainOutcome,
-    PretrainSettings,
-    hold_out_recordings,
-    pretrain_encoder,
 )
 from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.run_files import (
     about,
     cache_of,
+    in_processes,
     open_run,
     plain,
     prepare_in,
     record_data,
-    recordings_in,
-    trained,
     unreadable,
     write_curves,
 )
 from semisonic.classifier.scoring import score_rows
 from semisonic.classifier.selection import (
     Selection,
-    check_classes,
     load_data,
-    noisy_of,
-    parts_of,
-    pool_of,
-    targets_of,
 )
+from semisonic.classifier.sounds import Sounds
 from semisonic.classifier.starting_encoder import (
-    standardize_of,
-    start_of,
+    SYNTH,
     starting_note,
     whole_of,
     with_start,
 )
-from semisonic.classifier.strategy import check_network, network_of
-from semisonic.classifier.training import TrainOutcome, TrainSettings, train_model
+from semisonic.classifier.strategy import check_network
+from semisonic.classifier.training import TrainedModel
 from semisonic.core.errors import OptionError
 from semisonic.core.files import write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.parallel import Engine, open_engine
 from semisonic.core.progress import say
 from semisonic.core.text import Result, count_text, percent_text
-from semisonic.data.checks import CleanPool
-from semisonic.data.clips import Clips, join
-from semisonic.data.recordings import COPIES
+from semisonic.data.clips import Clips
 from semisonic.evaluation.intervals import wilson_by_group
 from semisonic.evaluation.metrics import summary
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.sound_model import SoundModel
 from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# From the options of ``train`` to all that a network is trained on.
-
-
-Rows = NDArray[np.int64]
-
 
 @dataclass(frozen=True)
-class TrainingInputs:
-    """All that a network is trained on.
+class ReadyTraining:
+    """A training of a verb, ready to begin.
 
     Attributes
     ----------
     options : TrainOptions
         With what ``auto`` chose.
-    table : Clips
-        The labelled clips that take part.
-    prepared : Prepared
-        Of these and of the pool behind them.
-    target : ndarray
-        Class numbers, or a column per class, of all rows of features.
-    rows_train, rows_noisy, rows_held : ndarray of int64
-        Rows of features to learn from, those of labels that nobody checked apart where an
-        option asks for it, and to choose the epoch by.
-    settings : TrainSettings
-    more : dict
-        The rest that :func:`train_model` takes: front end, classes, seed, device, first
-        weights, rows of the pool.
+    job : TrainingJob
+    ready : PreparedJob
+    start : PretrainedEncoder, SoundModel or None
     parts : dict
         Who took which part, for the model file.
     pretrained : PretrainOutcome or None
         When the encoder was pre-trained in this run.
     notes : tuple of str
-    chosen : Selection
-        Rows of the data set: what is learned from, and what is not.
     """
 
     options: TrainOptions
-    table: Clips
-    prepared: Prepared
-    target: NDArray[Any]
-    rows_train: Rows
-    rows_noisy: Rows
-    rows_held: Rows
-    settings: TrainSettings
-    more: dict[str, Any]
+    job: TrainingJob
+    ready: PreparedJob
+    start: PretrainedEncoder | SoundModel | None
     parts: dict[str, Any]
     pretrained: PretrainOutcome | None
     notes: tuple[str, ...]
-    chosen: Selection
 
 
 def data_of(options: TrainOptions, command: str) -> Clips:
@@ -142,100 +111,58 @@ def data_of(options: TrainOptions, command: str) -> Clips:
         check_objective(options)
     if options.encoder is None:
         check_network(options.model, options.mel)
-    clips = load_data(options.data, options.labels, options.group, command, options.table)
-    chosen = select_for(options, clips)
-    parts_of(options, clips, chosen)  # refused before anything is written
-    return clips
+    return load_data(options.data, options.labels, options.group, command, options.table)
 
 
-def build_inputs(
+def ready_training(
     options: TrainOptions, clips: Clips, run: RunFolder, engine: Engine
-) -> TrainingInputs:
-    """Split, decode, choose what is left to ``auto``, pre-train where that is asked for."""
-    chosen, said = select_for(options, clips), tuple[str, ...]()
-    if len(chosen.validation) or options.labels_per_class or options.group == COPIES:
-        together = recordings_in(run, clips, options, near=options.near_copies)
-        clips, said = together.clips, together.notes
-        chosen = select_for(options, clips)
-    write_budget(run.path("budget.csv"), clips, chosen)
-    table = clips[chosen.used]
-    clean = pool_of(options, clips, chosen)
-    pool = clean.clips if clean is not None else None
-    options, because = choose(options, clips, chosen, len(pool) if pool is not None else 0)
-    for line in plan_of(options, because, clips, chosen, pool).lines():
+) -> ReadyTraining:
+    """Select, resolve ``auto``, decode, pre-train where that is asked for."""
+    job, encoder = job_of(options, clips, cache=cache_of(options, run))
+    write_budget(run.path("budget.csv"), job)
+    for line in plan_of(options, job, encoder).lines():
         say(line)
-    of_pool = _of_pool(clean) if clean is not None else []
-    notes = (*clips.notes, *said, *([because] if because else []), *of_pool)
+    options = asked_options(options, job)
     check_objective(options)
-    notes += starting_note(options.encoder)
-    if noisy_of(options) is not None:
+    if job.config.noisy.are_apart:
         check_noisy(options.method)
     options.generated.check_for(options.method)
     _check_processes(options)
-    start, whole = start_of(options, run), whole_of(options, clips.classes)
-    name, mel = network_of(options.model, options.mel, start)
-    parts = _parts(run, options, clips, chosen, pool)
-    joined = table if pool is None else join(table, pool, clips.name)
-    place = in_batch_device(options.in_batch, options.device)
-    prepared = prepare_in(run, joined, mel, options, engine, place)
-    heard = prepared.rows_of(
-        np.setdiff1d(np.arange(len(joined)), np.searchsorted(chosen.used, chosen.validation))
-    )
-    heard, silence = without_silence(prepared, heard, len(table))
+    start = job.start(encoder, device=options.device, workers=options.workers)
+    whole = whole_of(options, clips.classes)
+    parts = _parts(run, options, job)
+
+    def prepare(sounds: Sounds, mel: MelOptions, place: torch.device | None) -> Prepared:
+        return prepare_in(run, sounds.clips, mel, options, engine, place)
+
+    ready = job.prepare(start, prepare, device=options.device, in_batch=options.in_batch)
     pretrained = None
     if options.objective != NO_OBJECTIVE:
-        pretrained = _pretrain(options, run, prepared, heard, mel, start, parts)
+        pretrained = ready.pretrain(
+            start, seed=options.seed, device=options.device, folder=run.path("pretraining")
+        )
+        save_pretrained(run.path(ENCODER), pretrained, about("train", options, **parts))
+        run.note(pretraining=numbers_of(pretrained))
         start = pretrained.network
-    rows_train = prepared.rows_of(np.searchsorted(chosen.used, chosen.train))
-    rows_held = prepared.rows_of(np.searchsorted(chosen.used, chosen.validation))
-    check_classes(prepared.clips, rows_train)
-    rows_train, rows_noisy = (
-        prepared.rows_of(np.searchsorted(chosen.used, rows))
-        for rows in parts_of(options, clips, chosen)
+    because = (job.because,) if job.because else ()
+    notes = (
+        *clips.notes,
+        *job.notes,
+        *because,
+        *starting_note(options.encoder),
+        *ready.notes,
     )
-    settings = TrainSettings(
-        name,
-        options.standardize,
-        options.dropout,
-        options.label_smoothing,
-        options.method,
-        options.how,
-        options.loss,
-        options.fit,
-        noisy_of(options) or NoisyOptions(),
-        options.generated,
-    )
-    more = {
-        "mel": mel,
-        "classes": clips.classes,
-        "seed": options.seed,
-        "device": options.device,
-        "start": start if whole is None else whole,
-        "rows_noisy": rows_noisy,
-        "rows_pool": heard if pool is not None else (),
-        "groups": prepared.clips.group,
-    }
-    target = targets_of(prepared.clips, multi_label=clips.is_multi_label)
-    return TrainingInputs(
-        options,
-        table,
-        prepared,
-        target,
-        rows_train,
-        rows_noisy,
-        rows_held,
-        settings,
-        more,
-        parts,
-        pretrained,
-        notes + silence,
-        chosen,
+    return ReadyTraining(
+        options, job, ready, start if whole is None else whole, parts, pretrained, notes
     )
 
 
-def _of_pool(clean: CleanPool) -> list[str]:
-    """What to say of a pool: how it was read, and what was left out of it."""
-    return [*(f"{clean.clips.name}: {note}" for note in clean.clips.notes), *clean.notes()]
+def asked_options(options: TrainOptions, job: TrainingJob) -> TrainOptions:
+    """The options of a verb with what ``auto`` chose for its job."""
+    names = (field.name for field in dataclasses.fields(TrainConfig))
+    chosen = {name: getattr(job.config, name) for name in names}
+    encoder = Path(SYNTH) if job.begins == SYNTHETIC else options.encoder
+    return replace(options, **chosen, encoder=encoder)
 
 
 def _check_processes(options: TrainOptions) -> None:
@@ -249,69 +176,33 @@ def _check_processes(options: TrainOptions) -> None:
         )
 
 
-def write_budget(path: Path, clips: Clips, chosen: Selection) -> None:
+def write_budget(path: Path, job: TrainingJob) -> None:
     """Publish which labels were used, and for what."""
-    part = dict.fromkeys(chosen.train.tolist(), "train")
-    part.update(dict.fromkeys(chosen.validation.tolist(), "validation"))
-    ids = clips.ids
+    clips = job.labelled.clips
+    validates = np.isin(np.arange(len(clips)), job.validation)
     rows = [
-        [ids[row], ";".join(clips.labels[row]), clips.group[row], clips.fold[row], part[row]]
-        for row in chosen.used.tolist()
+        [name, ";".join(labels), group, fold, "validation" if held else "train"]
+        for name, labels, group, fold, held in zip(
+            clips.ids, clips.labels, clips.group, clips.fold, validates, strict=True
+        )
     ]
     write_csv(path, ["clip", "label", "group", "fold", "part"], rows)
 
 
-def _parts(
-    run: RunFolder, options: TrainOptions, clips: Clips, chosen: Selection, pool: Clips | None
-) -> dict[str, Any]:
+def _parts(run: RunFolder, options: TrainOptions, job: TrainingJob) -> dict[str, Any]:
     """Who took which part in the making of the model, for its file; data go into the record."""
-    hashes = record_data(run, clips[chosen.used], options.workers, cache=cache_of(options, run))
+    clips, cache = job.labelled.clips, cache_of(options, run)
+    hashes = record_data(run, clips, options.workers, cache=cache)
+    learned = np.union1d(job.train, job.noisy)
     parts = {
-        "training": DataPart.of(clips[chosen.train], hashes).to_dict(),
-        "validation": DataPart.of(clips[chosen.validation], hashes).to_dict(),
+        "training": DataPart.of(clips[learned], hashes).to_dict(),
+        "validation": DataPart.of(clips[job.validation], hashes).to_dict(),
     }
-    if pool is not None:
-        pool_hashes = record_data(run, pool, options.workers, "pool", cache_of(options, run))
+    if job.pool is not None:
+        pool = job.pool.clips
+        pool_hashes = record_data(run, pool, options.workers, "pool", cache)
         parts["pretraining"] = DataPart.of(pool, pool_hashes).to_dict()
     return with_start(parts, options.encoder, run)
-
-
-def _pretrain(
-    options: TrainOptions,
-    run: RunFolder,
-    prepared: Prepared,
-    rows: Any,
-    mel: MelOptions,
-    start: PretrainedEncoder | None,
-    parts: Mapping[str, Any],
-) -> PretrainOutcome:
-    """Pre-train the encoder inside this run and keep its file."""
-    share = HELD_OUT_SHARE if options.pretrain.heeds_validation else 0.0
-    kept, held = hold_out_recordings(prepared.clips, rows, share, options.seed)
-    outcome = pretrain_encoder(
-        prepared.features,
-        kept,
-        held,
-        PretrainSettings(
-            options.model if start is None else start.name,
-            options.decoder,
-            standardize_of(options, start),
-            options.pretrain,
-            options.objective,
-            options.pretext,
-        ),
-        mel=mel,
-        seed=options.seed,
-        device=options.device,
-        folder=run.path("pretraining"),
-        start=start,
-    )
-    save_pretrained(run.path(ENCODER), outcome, about("train", options, **parts))
-    run.note(pretraining=numbers_of(outcome))
-    return outcome
-
-
-# ``train``: a classifier from labelled clips, with or without pre-training.
 
 
 @dataclass(frozen=True)
@@ -320,7 +211,7 @@ class TrainResult(Result):
 
     Attributes
     ----------
-    outcome : TrainOutcome
+    outcome : TrainedModel
     pretrained : PretrainOutcome or None
         When the encoder was pre-trained in this run.
     model : Path
@@ -341,7 +232,7 @@ class TrainResult(Result):
         How labels and the pool were learned from.
     """
 
-    outcome: TrainOutcome
+    outcome: TrainedModel
     pretrained: PretrainOutcome | None
     model: Path
     selection: Selection
@@ -416,35 +307,27 @@ def train(options: TrainOptions) -> TrainResult:
     """
     clips = data_of(options, "train")
     with open_run("train", options) as run, open_engine(options.where) as engine:
-        ready = build_inputs(options, clips, run, engine)
-        options, prepared = ready.options, ready.prepared
-        training = partial(
-            train_model,
-            prepared.features,
-            ready.target,
-            ready.rows_train,
-            ready.rows_held,
-            ready.settings,
-            folder=run.path("training"),
-            **ready.more,
-        )
-        outcome = trained(training, options.where, engine, options.device)
+        training = ready_training(options, clips, run, engine)
+        options, ready = training.options, training.ready
+        table, rows_held = training.job.labelled.clips, ready.data.validation
+        work = partial(ready.train, training.start, seed=options.seed, folder=run.path("training"))
+        outcome = in_processes(work, options.where, engine, options.device)
         options = replace(options, method=outcome.method)
-        notes = ready.notes + ((outcome.because,) if outcome.because else ())
+        notes = training.notes + ((outcome.because,) if outcome.because else ())
         if options.calibration == AUTO:
             notes += (
                 calibrate_by_validation(
-                    outcome.model, prepared, ready.rows_held, ready.table, seed=options.seed
+                    outcome.model, ready.prepared, rows_held, table, seed=options.seed
                 ),
             )
-        metrics = validate(run, outcome, prepared, ready.table, ready.rows_held)
+        metrics = validate(run, outcome, ready.prepared, table, rows_held)
         save(
             run.path(MODEL),
             outcome.model,
             about=about(
                 "train",
                 options,
-                **ready.parts,
+                **training.parts,
                 measured=_prefixed(metrics),
                 **({"licence": options.licence} if options.licence else {}),
             ),
@@ -461,23 +344,24 @@ def train(options: TrainOptions) -> TrainResult:
         if notes:
             run.note(notes=list(notes))
         write_curves(run.folder, outcome.history, "Training")
+    learned = np.concatenate([ready.data.labelled, ready.data.noisy])
     return TrainResult(
         outcome,
-        ready.pretrained,
+        training.pretrained,
         run.folder / MODEL,
-        ready.chosen,
+        training.job.selection,
         metrics,
-        prepared.failures,
-        prepared.n_clips(np.concatenate([ready.rows_train, ready.rows_noisy])),
-        prepared.n_clips(ready.rows_held),
-        prepared.remarks,
+        ready.prepared.failures,
+        ready.prepared.n_clips(learned),
+        ready.prepared.n_clips(rows_held),
+        ready.prepared.remarks,
         notes,
         options.method,
     )
 
 
 def validate(
-    run: RunFolder, outcome: TrainOutcome, prepared: Prepared, table: Clips, rows: Any
+    run: RunFolder, outcome: TrainedModel, prepared: Prepared, table: Clips, rows: Any
 ) -> dict[str, Any]:
     """Score the validation clips once more, each by the mean of its windows; write both files.
 

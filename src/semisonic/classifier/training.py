@@ -1,4 +1,4 @@
-"""Training a classifier from labelled features and a pool, from scratch or from an encoder."""
+"""The one training: a configuration and features in, a trained classifier out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import nn
 
 from semisonic.classifier import probe as leaving_out
@@ -22,13 +22,11 @@ from semisonic.classifier.config import (
     PROTOTYPE,
     SOLVED,
     WITHOUT_POOL,
-    GeneratedOptions,
     MethodOptions,
-    NoisyOptions,
+    TrainConfig,
     check_noisy,
 )
 from semisonic.classifier.generated import Generated, generate
-from semisonic.classifier.options import DEFAULT_MODEL, STANDARDIZE, TRAIN_FIT
 from semisonic.classifier.pretraining import (
     choose_decoder,
     feature_parts,
@@ -40,7 +38,7 @@ from semisonic.classifier.scoring import embed_rows, score_rows
 from semisonic.classifier.simple_heads import fit_simple
 from semisonic.classifier.strategy import check_freezing
 from semisonic.core.errors import DataError, ModelError, OptionError
-from semisonic.core.options import nearest, option
+from semisonic.core.options import nearest
 from semisonic.data.batches import Stream
 from semisonic.evaluation.metrics import accuracy as evaluation_accuracy
 from semisonic.evaluation.metrics import log_loss, mean_average_precision
@@ -67,7 +65,10 @@ from semisonic.training.options import FitOptions, SweepOptions
 from semisonic.training.rate_sweep import RateSweep, sweep_rate
 from semisonic.training.state import FitResult
 
-# The random views of clips that methods train on.
+Rows = NDArray[np.int64]
+NO_ROWS: Rows = np.zeros(0, np.int64)
+GENERATOR = "generator"
+"""Folder of the generator's checkpoint, in that of the training."""
 
 
 def view(name: str, mel: MelOptions) -> nn.Module:
@@ -88,9 +89,6 @@ def mixing(alpha: float, mel: MelOptions) -> nn.Module | None:
     are told apart by their place in the batch.
     """
     return Mixup(mel, alpha, keep_larger=True) if alpha else None
-
-
-# From a method's name to the objective that the loop minimises.
 
 
 CLASSIFYING = ("supervised", "noisy-student")
@@ -171,9 +169,6 @@ def make_objective(
     raise OptionError(f"option 'method': found {method!r}; {nearest(method, METHODS)}")
 
 
-# What the history of a training holds of clips that are held out.
-
-
 def validation_metrics(target: NDArray[Any], scores: NDArray[np.float64]) -> dict[str, float]:
     """What the history holds of validation clips.
 
@@ -193,9 +188,6 @@ def validation_metrics(target: NDArray[Any], scores: NDArray[np.float64]) -> dic
     lwlrap = evaluation_lwlrap(target, scores)
     average = mean_average_precision(target, scores)
     return {"lwlrap": lwlrap, "map": average, "loss": loss, "choice": lwlrap}
-
-
-# What a training is given, looked at before it begins.
 
 
 def check_rows(target: NDArray[Any], train: Any, held_out: Any, n_classes: int) -> None:
@@ -277,33 +269,54 @@ def take_statistics(model: SoundModel, standardize: Standardize) -> None:
     model.frontend.standardize.load_state_dict(standardize.state_dict())
 
 
-# What a classifier is trained with, and what comes of it.
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows of features, and what a training does with each.
+
+    Attributes
+    ----------
+    features : FeatureStore or ndarray, shape (n, channel, mel, frame)
+        In dB.
+    target : ndarray
+        Of all rows: class numbers, int64 (n,), or, when a clip can carry several labels, float32
+        (n, n_classes).
+    classes : tuple of str
+    labelled : ndarray of int64
+        Rows to learn from with their labels.
+    validation : ndarray of int64
+        Rows that choose the epoch. Without any, all epochs are run and the last weights kept.
+    pool : ndarray of int64
+        Rows to learn from without labels. Rows of labelled clips may be among them.
+    noisy : ndarray of int64
+        Rows with unverified labels, to learn from beside ``labelled``: by a loss and a weight of
+        their own (``config.noisy``), a share of each batch as large as theirs of all rows. An
+        epoch is one pass over both.
+    groups : ndarray of str, optional
+        The recording of each row, for a method that leaves recordings out; each row its own if
+        not given.
+    truth : ndarray of int64, shape (n,), optional
+        Class numbers of all rows, -1 where unknown, to record how often guesses about the pool
+        are right. For measuring: training does not depend on it.
+    """
+
+    features: Any
+    target: NDArray[Any]
+    classes: tuple[str, ...]
+    labelled: Rows
+    validation: Rows = field(default_factory=lambda: NO_ROWS)
+    pool: Rows = field(default_factory=lambda: NO_ROWS)
+    noisy: Rows = field(default_factory=lambda: NO_ROWS)
+    groups: NDArray[np.str_] | None = None
+    truth: NDArray[np.int64] | None = None
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a clip can carry several labels."""
+        return self.target.ndim == 2
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """What is trained, and how."""
-
-    model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
-    standardize: str = option(
-        "global", "statistics that features are standardised by", choices=STANDARDIZE
-    )
-    dropout: float = option(
-        0.0, "share of the embedding dropped in training", minimum=0.0, maximum=0.95
-    )
-    label_smoothing: float = option(
-        0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
-    )
-    method: str = option("supervised", "how labels and the pool are learned from")
-    how: MethodOptions = field(default_factory=MethodOptions)
-    loss: LossOptions = field(default_factory=LossOptions)
-    fit: FitOptions = field(default_factory=lambda: TRAIN_FIT)
-    noisy: NoisyOptions = field(default_factory=NoisyOptions)
-    generated: GeneratedOptions = field(default_factory=GeneratedOptions)
-
-
-@dataclass(frozen=True)
-class TrainOutcome:
+class TrainedModel:
     """A trained model and how it came about.
 
     Attributes
@@ -350,334 +363,33 @@ class TrainOutcome:
         return before + self.fit.seconds + sum(teacher.seconds for teacher in self.teachers)
 
 
-# All that the fits of one training share: the model at first, its streams, its objective.
-
-
-Rows = NDArray[np.int64]
-
-GENERATOR = "generator"
-"""Folder of the generator's checkpoint, in that of the training."""
-
-
-@dataclass(frozen=True)
-class TrainingWork:
-    """All that the fits of one training share."""
-
-    features: Any
-    target: NDArray[Any]
-    labelled: Rows
-    held_out: Rows
-    pool: Rows
-    noisy: Rows
-    settings: TrainSettings
-    mel: MelOptions
-    classes: tuple[str, ...]
-    device: torch.device
-    start: PretrainedEncoder | SoundModel | None
-    standardize: Standardize | None
-    truth: NDArray[np.int64] | None
-    label: str
-    groups: NDArray[np.str_]
-    patches: Generated | None = None
-
-    @classmethod
-    def of(
-        cls,
-        features: Any,
-        target: NDArray[Any],
-        rows_train: ArrayLike,
-        rows_validation: ArrayLike,
-        settings: TrainSettings,
-        *,
-        mel: MelOptions,
-        classes: Sequence[str],
-        device: str | torch.device = "cpu",
-        start: PretrainedEncoder | SoundModel | None = None,
-        standardize: Standardize | None = None,
-        rows_pool: ArrayLike = (),
-        rows_noisy: ArrayLike = (),
-        truth: NDArray[np.int64] | None = None,
-        groups: Sequence[str] | NDArray[np.str_] | None = None,
-        label: str = "train",
-    ) -> TrainingWork:
-        """The work that the arguments of :func:`train_model` ask for, if it can be done."""
-        train = np.asarray(rows_train, np.int64)
-        held_out = np.asarray(rows_validation, np.int64)
-        check_rows(target, train, held_out, len(classes))
-        check_freezing(settings.fit, start is not None)
-        pool = np.asarray(rows_pool, np.int64)
-        noisy = np.asarray(rows_noisy, np.int64)
-        if len(noisy):
-            check_noisy(settings.method)
-            check_rows(target, np.concatenate([train, noisy]), held_out, len(classes))
-        if settings.method not in WITHOUT_POOL and not len(pool):
-            raise DataError(
-                f"method '{settings.method}': found no unlabelled clips to learn from; give a "
-                "pool, or use the method 'supervised'"
-            )
-        if isinstance(start, SoundModel):
-            check_same(start, settings.model, mel, classes, target.ndim == 2)
-        if standardize is None and start is not None:
-            frontend = start.frontend if isinstance(start, SoundModel) else frontend_of(start)
-            standardize = frontend.standardize
-        return cls(
-            features,
-            target,
-            train,
-            held_out,
-            pool,
-            noisy,
-            settings,
-            mel,
-            tuple(classes),
-            choose_device(device),
-            start,
-            standardize,
-            truth,
-            label,
-            np.arange(len(target)).astype(str) if groups is None else np.asarray(groups, str),
-        )
-
-    def with_patches(self, seed: int, folder: Path | None) -> TrainingWork:
-        """The same work with generated patches, where the settings ask for some."""
-        options = self.settings.generated
-        if not options.is_used:
-            return self
-        options.check_for(self.settings.method)
-        if len(self.noisy):
-            raise OptionError(
-                "option 'generator': found clips whose labels nobody checked beside others; "
-                "generated patches would take their place: leave out one of them"
-            )
-        patches = generate(
-            self.features,
-            self.target,
-            self.labelled,
-            options,
-            mel=self.mel,
-            n_classes=len(self.classes),
-            seed=seed,
-            device=self.device,
-            folder=None if folder is None else folder / GENERATOR,
-            pool=self.pool,
-        )
-        return replace(self, patches=patches)
-
-    def parts(
-        self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int
-    ) -> tuple[Objective, dict[str, Stream], FitOptions]:
-        """What :func:`fit` takes: the method's objective around a model, streams, options."""
-        settings = self.settings
-        options = settings.fit if len(self.held_out) else without_validation(settings.fit)
-        if model.multi_label and options.monitor == "val_accuracy":
-            options = replace(options, monitor="val_lwlrap")
-        streams = self.streams(target, rows, seed)
-
-        def loss_of(chosen: LossOptions) -> nn.Module:
-            return create_loss(
-                chosen,
-                multi_label=model.multi_label,
-                label_smoothing=settings.label_smoothing,
-                steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
-            )
-
-        beside, weight = settings.noisy.loss, settings.noisy.weight
-        if self.patches is not None:
-            # A patch is one more clip whose label nobody checked.
-            beside, weight = settings.loss, settings.generated.generated_weight
-        objective = make_objective(
-            settings.method,
-            model,
-            settings.how,
-            loss_of(settings.loss),
-            seed,
-            noisy_loss=loss_of(beside) if "noisy" in streams else None,
-            noisy_weight=weight,
-        )
-        return objective, streams, options
-
-    def fit(self, target: NDArray[Any], rows: Rows, seed: int, folder: Path | None) -> TrainOutcome:
-        """Train a fresh model on some rows, stop by the held-out ones."""
-        model = self.fresh_model(seed)
-        objective, streams, options = self.parts(model, target, rows, seed)
-
-        result = fit(
-            objective,
-            streams,
-            options,
-            seed=seed,
-            device=self.device,
-            validate=self.validation_of(model),
-            folder=folder,
-            label=self.label,
-        )
-        model.cpu().eval()
-        return TrainOutcome(model, result, self.settings.method, generated=self.patches)
-
-    def solve(self, seed: int) -> TrainOutcome:
-        """Find the class layer alone."""
-        if self.settings.method == FITTED:
-            return replace(self, device=torch.device("cpu"))._fitted(seed)
-        model = self.fresh_model(seed).to(self.device)
-        method, said = self.settings.method, ""
-        if method == LEFT_OUT:
-            hot = one_hot(self.target, len(self.classes))[self.labelled]
-            x = embed_rows(model, self.features, self.labelled, device=self.device)
-            found = leaving_out.compare(x, hot, self.groups[self.labelled])
-            method, said = found.method, found.text()
-        check = self.validation_of(model)
-        guesses: Sequence[PseudoLabels] = ()
-        if method == PROTOTYPE:
-            result = prototypes.fit_prototypes(
-                model, self.features, self.target, self.labelled, device=self.device, validate=check
-            )
-        else:
-            result, guesses = linear_probe.fit_probe(
-                model,
-                self.features,
-                self.target,
-                self.labelled,
-                self.pool,
-                self.settings.how,
-                device=self.device,
-                truth=self.truth,
-                validate=check,
-            )
-        model.cpu().eval()
-        return TrainOutcome(model, result, method, guesses=guesses, because=said)
-
-    def _fitted(self, seed: int) -> TrainOutcome:
-        """A simple classifier; it is fitted on the processor, in double precision."""
-        model = self.fresh_model(seed).eval()
-        check = self.validation_of(model)
-        result = fit_simple(model, self.features, self.target, self.labelled, seed, check)
-        return TrainOutcome(model, result, FITTED)
-
-    def validation_of(self, model: SoundModel) -> Callable[[], Mapping[str, float]] | None:
-        """What measures a model on the held-out rows; None without any."""
-
-        def validate() -> Mapping[str, float]:
-            scores = score_rows(model, self.features, self.held_out, device=self.device)
-            return validation_metrics(self.target[self.held_out], scores)
-
-        return validate if len(self.held_out) else None
-
-    def fresh_model(self, seed: int) -> SoundModel:
-        """A model with first weights and statistics, ready to train."""
-        settings, known = self.settings, self.standardize
-        kind = settings.standardize if known is None else known.kind
-        model = build(
-            settings.model,
-            self.mel,
-            self.classes,
-            standardize="none" if settings.method == FITTED else kind,
-            multi_label=self.target.ndim == 2,
-            dropout=settings.dropout,
-            seed=seed,
-        )
-        if isinstance(self.start, SoundModel):
-            model.load_state_dict(self.start.state_dict())
-        elif self.start is not None:
-            transfer(self.start, model, statistics="own")
-        if known is not None:
-            take_statistics(model, known)
-        else:
-            rows = np.concatenate([self.labelled, self.noisy])
-            model.frontend.standardize.fit(feature_parts(self.features, rows))
-        return model
-
-    def streams(self, target: NDArray[Any], rows: Rows, seed: int) -> dict[str, Stream]:
-        """The streams that the method reads."""
-        size, how = self.settings.fit.batch_size, self.settings.how
-        n_certain, n_noisy = shares_of_batch(size, len(rows), len(self.noisy))
-        streams = {
-            name: Stream(
-                self.features,
-                used,
-                batch_size=n,
-                seed=seed,
-                target=target,
-                device=self.device,
-                name=name,
-            )
-            for name, used, n in (("labelled", rows, n_certain), ("noisy", self.noisy, n_noisy))
-            if len(used)
-        }
-        if self.patches is not None:
-            ratio = self.settings.generated.generated_ratio
-            streams["noisy"] = Stream(
-                self.patches.features,
-                np.arange(len(self.patches.target)),
-                batch_size=max(2, round(ratio * min(size, len(rows)))),
-                seed=seed,
-                target=self.patches.target,
-                device=self.device,
-                name="generated",
-            )
-        if reads_pool(self.settings.method, how):
-            # A batch of the pool goes with a batch of labels, which may be a small one.
-            n_pool = max(2, round(how.pool_ratio * min(size, len(rows) + len(self.noisy))))
-            streams["unlabelled"] = Stream(
-                self.features,
-                self.pool,
-                batch_size=n_pool,
-                seed=seed,
-                target=self.truth,
-                device=self.device,
-                name="unlabelled",
-                missing_ok=True,
-            )
-        return streams
-
-
-# Training a classifier from labelled features and a pool, from scratch or from an encoder.
-#
-# Where the standardisation comes from: it is fitted on the training rows, that is on the
-# labelled training clips only. With ``start`` it is the pre-trained encoder's, since its weights
-# were learned behind those statistics. So an arm with and an arm without pre-training that get
-# the same rows, settings and seed differ in the encoder's first weights and in these statistics,
-# and in nothing else: the head's first weights, the order of clips and the dropout are the same.
-# Give ``standardize`` to have the very same statistics in both.
-
-
 def train_model(
-    features: Any,
-    target: NDArray[Any],
-    rows_train: ArrayLike,
-    rows_validation: ArrayLike,
-    settings: TrainSettings,
+    config: TrainConfig,
+    data: TrainingData,
     *,
-    mel: MelOptions,
-    classes: Sequence[str],
     seed: int,
     device: str | torch.device = "cpu",
     folder: Path | None = None,
     start: PretrainedEncoder | SoundModel | None = None,
     standardize: Standardize | None = None,
-    rows_pool: ArrayLike = (),
-    rows_noisy: ArrayLike = (),
-    truth: NDArray[np.int64] | None = None,
-    groups: Sequence[str] | NDArray[np.str_] | None = None,
     label: str = "train",
-) -> TrainOutcome:
-    """Train a classifier on some rows of features.
+) -> TrainedModel:
+    """Train a classifier on features: the one training behind every verb.
+
+    Where the standardisation comes from: it is fitted on the labelled rows only. With ``start`` it
+    is the pre-trained encoder's, since its weights were learned behind those statistics. So an arm
+    with and an arm without pre-training that get the same data, configuration and seed differ in
+    the encoder's first weights and in these statistics, and in nothing else. Give ``standardize``
+    to have the very same statistics in both.
 
     Parameters
     ----------
-    features : FeatureStore or ndarray, shape (n, channel, mel, frame)
-        In dB.
-    target : ndarray
-        For all rows of ``features``: class numbers, int64 (n,), or, when a clip can carry
-        several labels, float32 (n, n_classes).
-    rows_train, rows_validation : array of int
-        Rows to learn from and rows that choose the epoch. Without any of the latter, all
-        epochs are run and the last weights kept.
-    settings : TrainSettings
-    mel : MelOptions
-        The front end that made the features.
-    classes : sequence of str
+    config : TrainConfig
+        With nothing left to ``auto``; its pre-training is :func:`pretrain_encoder`'s.
+    data : TrainingData
     seed : int
         Of first weights, order of clips and dropout.
+    device : str or torch.device
     folder : Path, optional
         Keeps the checkpoint; an interrupted training goes on, a finished one returns at once.
     start : PretrainedEncoder or SoundModel, optional
@@ -685,20 +397,7 @@ def train_model(
         standardisation; a classifier of the same network and classes is trained further as a
         whole, with its class layer and the running statistics of its norms.
     standardize : Standardize, optional
-        Statistics to use instead (see the head of this module).
-    rows_pool : array of int
-        Rows that methods which read unlabelled clips learn from. Rows of labelled clips may
-        be among them: their labels are not looked at there.
-    rows_noisy : array of int
-        Rows with labels that nobody checked, to learn from beside ``rows_train``: by a loss and a
-        weight of their own (``settings.noisy``), a share of each batch as large as theirs of all
-        rows. An epoch is one pass over both.
-    truth : ndarray of int64, shape (n,), optional
-        Class numbers of all rows, -1 where unknown, to record how often guesses about the pool
-        are right. For measuring: training does not depend on it.
-    groups : sequence of str, optional
-        The recording of each row of ``features``, for a method that leaves recordings out; each
-        row its own if not given.
+        Statistics to use instead.
     label : str
         What the progress bar is called.
 
@@ -710,46 +409,37 @@ def train_model(
     ModelError
         When ``start`` was trained for another front end or network.
     """
-    work = TrainingWork.of(
-        features,
-        target,
-        rows_train,
-        rows_validation,
-        settings,
-        mel=mel,
-        classes=classes,
+    training = Training.of(
+        config,
+        data,
+        seed=seed,
         device=device,
+        folder=folder,
         start=start,
         standardize=standardize,
-        rows_pool=rows_pool,
-        rows_noisy=rows_noisy,
-        truth=truth,
-        groups=groups,
         label=label,
     )
-    work = work.with_patches(seed, folder)
-    train, pool = work.labelled, work.pool
-    if settings.method in SOLVED:
-        return work.solve(seed)
-    if settings.method != "noisy-student":
-        return work.fit(target, train, seed, folder)
-    outcomes: list[TrainOutcome] = []
+    if config.method in SOLVED:
+        return training.solve(seed)
+    if config.method != "noisy-student":
+        return training.fit(data.target, data.labelled, seed, folder)
+    outcomes: list[TrainedModel] = []
 
     def train_round(one: StudentRound) -> SoundModel:
-        outcomes.append(work.fit(one.target, one.rows, one.seed, one.folder))
+        outcomes.append(training.fit(one.target, one.rows, one.seed, one.folder))
         return outcomes[-1].model
 
     guesses = train_in_rounds(
-        features,
-        target,
-        train,
-        pool,
-        len(classes),
-        settings.how,
+        data.features,
+        data.target,
+        data.labelled,
+        data.pool,
+        len(data.classes),
+        config.method_params,
         train_round,
         seed=seed,
         folder=folder,
-        device=work.device,
+        device=training.device,
     )
     return replace(outcomes[-1], teachers=tuple(o.fit for o in outcomes[:-1]), guesses=guesses)
 
@@ -769,27 +459,271 @@ def check_has_rate(method: str) -> None:
 
 
 def sweep_model(
-    features: Any,
-    target: NDArray[Any],
-    rows_train: ArrayLike,
-    settings: TrainSettings,
+    config: TrainConfig,
+    data: TrainingData,
     sweep: SweepOptions,
     *,
     seed: int,
-    **more: Any,
+    device: str | torch.device = "cpu",
+    start: PretrainedEncoder | SoundModel | None = None,
 ) -> RateSweep:
-    """Try learning rates on some rows of features; see :func:`semisonic.training.rate_sweep.sweep_rate`.
+    """Try learning rates; see :func:`semisonic.training.rate_sweep.sweep_rate`.
 
-    ``more`` is what :func:`train_model` takes besides. Nothing is left behind: a training
-    afterwards is the same as one without.
+    Nothing is left behind: a training afterwards is the same as one without.
 
     Raises
     ------
     OptionError
         For a method that has no learning rate, such as probe.
     """
-    check_has_rate(settings.method)
-    work = TrainingWork.of(features, target, rows_train, [], settings, **more)
-    work = work.with_patches(seed, None)
-    objective, streams, options = work.parts(work.fresh_model(seed), target, work.labelled, seed)
-    return sweep_rate(objective, streams, options, sweep, seed=seed, device=work.device)
+    check_has_rate(config.method)
+    data = replace(data, validation=NO_ROWS)
+    training = Training.of(config, data, seed=seed, device=device, start=start)
+    model = training.fresh_model(seed)
+    objective, streams, options = training.parts(model, data.target, data.labelled, seed)
+    return sweep_rate(objective, streams, options, sweep, seed=seed, device=training.device)
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that the fits of one training share: the data, the model at first, its streams."""
+
+    config: TrainConfig
+    data: TrainingData
+    device: torch.device
+    start: PretrainedEncoder | SoundModel | None
+    standardize: Standardize | None
+    label: str
+    patches: Generated | None = None
+
+    @classmethod
+    def of(
+        cls,
+        config: TrainConfig,
+        data: TrainingData,
+        *,
+        seed: int,
+        device: str | torch.device = "cpu",
+        folder: Path | None = None,
+        start: PretrainedEncoder | SoundModel | None = None,
+        standardize: Standardize | None = None,
+        label: str = "train",
+    ) -> Training:
+        """The training, if it can be done; with generated patches where they are asked for."""
+        target, n_classes = data.target, len(data.classes)
+        check_rows(target, data.labelled, data.validation, n_classes)
+        check_freezing(config.fit, start is not None)
+        if len(data.noisy):
+            check_noisy(config.method)
+            both = np.concatenate([data.labelled, data.noisy])
+            check_rows(target, both, data.validation, n_classes)
+        if config.method not in WITHOUT_POOL and not len(data.pool):
+            raise DataError(
+                f"method '{config.method}': found no unlabelled clips to learn from; give a "
+                "pool, or use the method 'supervised'"
+            )
+        if isinstance(start, SoundModel):
+            check_same(start, config.model, config.mel, data.classes, data.multi_label)
+        if standardize is None and start is not None:
+            frontend = start.frontend if isinstance(start, SoundModel) else frontend_of(start)
+            standardize = frontend.standardize
+        training = cls(config, data, choose_device(device), start, standardize, label)
+        options = config.generated
+        if not options.is_used:
+            return training
+        options.check_for(config.method)
+        if len(data.noisy):
+            raise OptionError(
+                "option 'generator': found clips whose labels nobody checked beside others; "
+                "generated patches would take their place: leave out one of them"
+            )
+        patches = generate(
+            data.features,
+            target,
+            data.labelled,
+            options,
+            mel=config.mel,
+            n_classes=n_classes,
+            seed=seed,
+            device=training.device,
+            folder=None if folder is None else folder / GENERATOR,
+            pool=data.pool,
+        )
+        return replace(training, patches=patches)
+
+    def parts(
+        self, model: SoundModel, target: NDArray[Any], rows: Rows, seed: int
+    ) -> tuple[Objective, dict[str, Stream], FitOptions]:
+        """What :func:`fit` takes: the method's objective around a model, streams, options."""
+        data = self.data
+        config = self.config
+        options = config.fit
+        if not len(data.validation):
+            options = without_validation(options)
+        if model.multi_label and options.monitor == "val_accuracy":
+            options = replace(options, monitor="val_lwlrap")
+        streams = self.streams(target, rows, seed)
+
+        def loss_of(chosen: LossOptions) -> nn.Module:
+            return create_loss(
+                chosen,
+                multi_label=model.multi_label,
+                label_smoothing=config.label_smoothing,
+                steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
+            )
+
+        beside, weight = config.noisy.loss_beside(config.loss), config.noisy.noisy_weight
+        if self.patches is not None:
+            # A patch is one more clip whose label nobody checked.
+            beside, weight = config.loss, config.generated.generated_weight
+        objective = make_objective(
+            config.method,
+            model,
+            config.method_params,
+            loss_of(config.loss),
+            seed,
+            noisy_loss=loss_of(beside) if "noisy" in streams else None,
+            noisy_weight=weight,
+        )
+        return objective, streams, options
+
+    def fit(self, target: NDArray[Any], rows: Rows, seed: int, folder: Path | None) -> TrainedModel:
+        """Train a fresh model on some rows, stop by the held-out ones."""
+        model = self.fresh_model(seed)
+        objective, streams, options = self.parts(model, target, rows, seed)
+
+        result = fit(
+            objective,
+            streams,
+            options,
+            seed=seed,
+            device=self.device,
+            validate=self.validation_of(model),
+            folder=folder,
+            label=self.label,
+        )
+        model.cpu().eval()
+        return TrainedModel(model, result, self.config.method, generated=self.patches)
+
+    def solve(self, seed: int) -> TrainedModel:
+        """Find the class layer alone."""
+        data = self.data
+        if self.config.method == FITTED:
+            return replace(self, device=torch.device("cpu"))._fitted(seed)
+        model = self.fresh_model(seed).to(self.device)
+        method, said = self.config.method, ""
+        if method == LEFT_OUT:
+            hot = one_hot(data.target, len(data.classes))[data.labelled]
+            x = embed_rows(model, data.features, data.labelled, device=self.device)
+            groups = data.groups
+            if groups is None:
+                groups = np.arange(len(data.target)).astype(str)
+            chosen = leaving_out.compare(x, hot, groups[data.labelled])
+            method, said = chosen.method, chosen.text()
+        check = self.validation_of(model)
+        guesses: Sequence[PseudoLabels] = ()
+        if method == PROTOTYPE:
+            result = prototypes.fit_prototypes(
+                model, data.features, data.target, data.labelled, device=self.device, validate=check
+            )
+        else:
+            result, guesses = linear_probe.fit_probe(
+                model,
+                data.features,
+                data.target,
+                data.labelled,
+                data.pool,
+                self.config.method_params,
+                device=self.device,
+                truth=data.truth,
+                validate=check,
+            )
+        model.cpu().eval()
+        return TrainedModel(model, result, method, guesses=guesses, because=said)
+
+    def _fitted(self, seed: int) -> TrainedModel:
+        """A simple classifier; it is fitted on the processor, in double precision."""
+        data = self.data
+        model = self.fresh_model(seed).eval()
+        check = self.validation_of(model)
+        result = fit_simple(model, data.features, data.target, data.labelled, seed, check)
+        return TrainedModel(model, result, FITTED)
+
+    def validation_of(self, model: SoundModel) -> Callable[[], Mapping[str, float]] | None:
+        """What measures a model on the held-out rows; None without any."""
+        data = self.data
+
+        def validate() -> Mapping[str, float]:
+            scores = score_rows(model, data.features, data.validation, device=self.device)
+            return validation_metrics(data.target[data.validation], scores)
+
+        return validate if len(data.validation) else None
+
+    def fresh_model(self, seed: int) -> SoundModel:
+        """A model with first weights and statistics, ready to train."""
+        data = self.data
+        config, known = self.config, self.standardize
+        kind = config.standardize if known is None else known.kind
+        model = build(
+            config.model,
+            self.config.mel,
+            data.classes,
+            standardize="none" if config.method == FITTED else kind,
+            multi_label=data.multi_label,
+            dropout=config.dropout,
+            seed=seed,
+        )
+        if isinstance(self.start, SoundModel):
+            model.load_state_dict(self.start.state_dict())
+        elif self.start is not None:
+            transfer(self.start, model, statistics="own")
+        if known is not None:
+            take_statistics(model, known)
+        else:
+            rows = np.concatenate([data.labelled, data.noisy])
+            model.frontend.standardize.fit(feature_parts(data.features, rows))
+        return model
+
+    def streams(self, target: NDArray[Any], rows: Rows, seed: int) -> dict[str, Stream]:
+        """The streams that the method reads."""
+        data, size = self.data, self.config.fit.batch_size
+        params = self.config.method_params
+        n_certain, n_noisy = shares_of_batch(size, len(rows), len(data.noisy))
+        streams = {
+            name: Stream(
+                data.features,
+                used,
+                batch_size=n,
+                seed=seed,
+                target=target,
+                device=self.device,
+                name=name,
+            )
+            for name, used, n in (("labelled", rows, n_certain), ("noisy", data.noisy, n_noisy))
+            if len(used)
+        }
+        if self.patches is not None:
+            ratio = self.config.generated.generated_ratio
+            streams["noisy"] = Stream(
+                self.patches.features,
+                np.arange(len(self.patches.target)),
+                batch_size=max(2, round(ratio * min(size, len(rows)))),
+                seed=seed,
+                target=self.patches.target,
+                device=self.device,
+                name="generated",
+            )
+        if reads_pool(self.config.method, params):
+            # A batch of the pool goes with a batch of labels, which may be a small one.
+            n_pool = max(2, round(params.pool_ratio * min(size, len(rows) + len(data.noisy))))
+            streams["unlabelled"] = Stream(
+                data.features,
+                data.pool,
+                batch_size=n_pool,
+                seed=seed,
+                target=data.truth,
+                device=self.device,
+                name="unlabelled",
+                missing_ok=True,
+            )
+        return streams

@@ -9,7 +9,8 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from semisonic.classifier.options import GROUP, LABELS, TABLE, TRAIN_FIT
+from semisonic.classifier.config import TRAIN_FIT
+from semisonic.classifier.options import GROUP, LABELS, TABLE
 from semisonic.core.options import option
 from semisonic.core.parallel import EngineOptions, workers_option
 from semisonic.data.datasets.layout import TableOptions

@@ -29,7 +29,9 @@ from semisonic.data.events import (
     PRESENCES,
     UNCERTAIN,
     Events,
+    SegmentKey,
     clips_from_events,
+    segment_key,
 )
 
 HEADER = "semisonic label log"
@@ -41,21 +43,6 @@ MOST_LABELS = 100
 _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction in which what follows is shown."""
-
-
-SegmentKey = tuple[str, str, str]
-"""File, start and end to a millisecond: what answers are about the same thing by."""
-
-
-def segment_key(file: str, start_time: float, end_time: float) -> SegmentKey:
-    """What two answers about the same segment have in common.
-
-    Examples
-    --------
-    >>> segment_key("a.wav", 0, 2.5)
-    ('a.wav', '0.000', '2.500')
-    """
-    return file, f"{start_time:.3f}", f"{end_time:.3f}"
 
 
 @dataclass(frozen=True)

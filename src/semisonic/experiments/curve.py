@@ -121,22 +121,26 @@ def recipe_of(options: CurveOptions) -> Recipe:
         with_pool = Setting(model=options.model, pretraining=False, method=AUTO, mel=options.mel)
         alone = replace(with_pool, pool=False)
     else:
-        how = MethodOptions(augment="mixed", mixup=0.4)
+        params = MethodOptions(augment="mixed", mixup=0.4)
         with_pool = Setting(
             model=options.model,
             pretraining=False,
             method=options.method,
-            how=how,
+            method_params=params,
             start="synthetic",
             dropout=DROPOUT,
-            train=FIT,
+            fit=FIT,
             mel=options.mel,
         )
         alone = replace(with_pool, method="supervised", pool=False)
         if options.method in SOLVED:
             guess = MethodOptions(threshold=0.7) if options.method == PROBE else MethodOptions()
             with_pool = replace(
-                with_pool, pretraining=True, objective=SIMCLR, pretrain=PRETRAIN, how=guess
+                with_pool,
+                pretraining=True,
+                objective=SIMCLR,
+                pretrain=PRETRAIN,
+                method_params=guess,
             )
     return Recipe(
         title="How many labels are needed?",

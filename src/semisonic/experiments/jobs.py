@@ -93,9 +93,9 @@ def named_pretraining(job: PretrainJob, source: str) -> PretrainJob:
         label_smoothing=plain.label_smoothing,
         method=plain.method,
         pool=plain.pool,
-        how=plain.how,
+        method_params=plain.method_params,
         loss=plain.loss,
-        train=plain.train,
+        fit=plain.fit,
         classifier=plain.classifier,
         inputs=plain.inputs,
         group_first=plain.group_first,
@@ -145,15 +145,18 @@ def named_training(
     if setting.method in SOLVED:
         reads = replace(
             reads,
-            train=plain.train,
+            fit=plain.fit,
             loss=plain.loss,
             dropout=plain.dropout,
             label_smoothing=plain.label_smoothing,
         )
     if setting.method in (PROTOTYPE, LEFT_OUT):
-        reads, job = replace(reads, how=plain.how), replace(job, pool=job.pool[:0])
+        reads, job = (
+            replace(reads, method_params=plain.method_params),
+            replace(job, pool=job.pool[:0]),
+        )
     if setting.method == "supervised":
-        reads = replace(reads, how=_without_pool(setting.how))
+        reads = replace(reads, method_params=_without_pool(setting.method_params))
         if not setting.generated.generator_pool:
             job = replace(job, pool=job.pool[:0])
     # What is trained on is named by rows: a method that hears the test clips is another job.
@@ -196,9 +199,9 @@ def _begun(setting: Setting, source: str) -> list[object]:
     return [source] if setting.start == TRAINED else []
 
 
-def _without_pool(how: MethodOptions) -> MethodOptions:
+def _without_pool(params: MethodOptions) -> MethodOptions:
     """What supervised training reads of a method's options."""
-    return MethodOptions(augment=how.augment, mixup=how.mixup)
+    return MethodOptions(augment=params.augment, mixup=params.mixup)
 
 
 # What a finished job leaves: its scored test clips and a record of itself.

@@ -1,4 +1,4 @@
-"""What an experiment works on: labelled clips, a pool, changed copies, and their features on disk."""
+"""What an experiment works on: labelled clips, a pool, changed copies, and their features."""
 
 from __future__ import annotations
 

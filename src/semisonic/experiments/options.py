@@ -1,4 +1,4 @@
-"""The options of ``run``, ``curve`` and ``tune``. No torch here: the command line reads this file."""
+"""The options of ``run``, ``curve`` and ``tune``; without torch."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semisonic.classifier.config import AUTO, METHODS
-from semisonic.classifier.options import (
-    DEFAULT_MODEL,
-    GROUP,
-    IN_BATCH,
-    IN_BATCH_CHOICES,
-    NEAR_COPIES,
-    TABLE,
-)
+from semisonic.classifier.config import AUTO, DEFAULT_MODEL, METHODS
+from semisonic.classifier.options import GROUP, IN_BATCH, IN_BATCH_CHOICES, NEAR_COPIES, TABLE
 from semisonic.core.errors import OptionError
 from semisonic.core.options import option
 from semisonic.core.parallel import EngineOptions
@@ -56,7 +49,7 @@ class ExperimentOptions:
     table: TableOptions = option(TableOptions(), TABLE)
     near_copies: bool = option(True, COPIES)
     change: tuple[str, ...] = option(
-        (), "change a key of the recipe, as in setting.train.epochs=20; may be repeated"
+        (), "change a key of the recipe, as in setting.fit.epochs=20; may be repeated"
     )
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
@@ -175,7 +168,7 @@ class TuneOptions(ExperimentOptions):
     )
     search: tuple[str, ...] = option(
         (),
-        "what to search, as in 'setting.train.learning_rate=1e-4..1e-2 log' or "
+        "what to search, as in 'setting.fit.learning_rate=1e-4..1e-2 log' or "
         "'setting.model=small,cnn3'; may be repeated, and takes the place of the recipe's [tune]",
     )
     space: Path | None = option(

@@ -19,11 +19,11 @@ from semisonic.classifier.config import (
     WITHOUT_DECODER,
     DataSummary,
 )
-from semisonic.classifier.learn import HELD_OUT_SHARE
+from semisonic.classifier.job import HELD_OUT_SHARE
 from semisonic.classifier.simple import EMBEDDING, MEL
-from semisonic.classifier.strategy import Strategy, resolve_auto
+from semisonic.classifier.strategy import resolve_auto
 from semisonic.core.errors import OptionError
-from semisonic.core.options import changed, given
+from semisonic.core.options import changed
 from semisonic.core.seeds import derive, generator
 from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
@@ -37,7 +37,6 @@ from semisonic.experiments.jobs import (
 )
 from semisonic.experiments.recipe import TRAINED, Budget, Recipe, Setting
 from semisonic.features.options import WAVE
-from semisonic.training.options import FitOptions
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,8 @@ def make_plan(
                     continue
                 labels, validation = _labels(budget, split, seed_of_draw, labelled)
                 n_pool = len(np.setdiff1d(pool_rows, labels)) if setting.pool else 0
-                situation = DataSummary(len(labels) / len(labelled.classes), len(labels), n_pool)
-                settled = _settled(_under(setting, budget), situation)
+                summary = DataSummary(len(labels) / len(labelled.classes), len(labels), n_pool)
+                settled = _resolved(_under(setting, budget), summary)
                 start = None
                 if settled.pretraining and settled.has_encoder:
                     parts = (rows, held_out) if setting.pool else (labels, labels[:0])
@@ -204,9 +203,9 @@ def _hold_out(rows: Rows, groups: NDArray[np.str_], seed: int, fold: int) -> tup
 def _under(setting: Setting, budget: Budget) -> Setting:
     """The setting with the length of training that the budget asks for."""
     if budget.epochs:
-        setting = replace(setting, train=changed(setting.train, epochs=budget.epochs, steps=0))
+        setting = replace(setting, fit=changed(setting.fit, epochs=budget.epochs, steps=0))
     if budget.steps:
-        setting = replace(setting, train=changed(setting.train, steps=budget.steps))
+        setting = replace(setting, fit=changed(setting.fit, steps=budget.steps))
     return setting
 
 
@@ -246,31 +245,23 @@ def check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None
         )
 
 
-def _settled(setting: Setting, situation: DataSummary) -> Setting:
+def _resolved(setting: Setting, data: DataSummary) -> Setting:
     """The setting with the method, the start and their options that ``auto`` chooses."""
     if setting.method != AUTO or setting.classifier:
         return setting
     objective = setting.objective if setting.pretraining else AUTO
-    begin = GIVEN if setting.start == TRAINED else setting.start
-    asked = Strategy(
-        AUTO,
-        objective,
-        begin,
-        setting.how,
-        setting.train,
-        setting.pretrain,
-        setting.dropout if "dropout" in given(setting, Setting()) else None,
-    )
-    way = resolve_auto(asked, situation, FitOptions(), FitOptions())
-    pretrains = way.objective != NO_OBJECTIVE
+    data = replace(data, start=GIVEN if setting.start == TRAINED else setting.start)
+    resolved = resolve_auto(replace(setting, objective=objective), data)
+    config, start = resolved.config, resolved.start
+    pretrains = config.objective != NO_OBJECTIVE
     return replace(
         setting,
-        method=way.method,
-        how=way.how,
-        train=way.fit,
-        dropout=way.dropout or 0.0,
+        method=config.method,
+        method_params=config.method_params,
+        fit=config.fit,
+        dropout=config.dropout,
         pretraining=pretrains,
-        pretrain=way.pretrain,
-        objective=way.objective if pretrains else setting.objective,
-        start=setting.start if way.start == GIVEN else way.start,
+        pretrain=config.pretrain,
+        objective=config.objective if pretrains else setting.objective,
+        start=setting.start if start == GIVEN else start,
     )

@@ -13,13 +13,12 @@ from typing import Any
 from semisonic.classifier.config import (
     AUTO,
     METHODS,
+    NO_OBJECTIVE,
     OBJECTIVE_HELP,
     OBJECTIVES,
     RECONSTRUCTION,
-    GeneratedOptions,
-    MethodOptions,
-    PretextOptions,
     SegmentOptions,
+    TrainConfig,
 )
 from semisonic.classifier.simple import (
     CEPSTRUM,
@@ -36,7 +35,6 @@ from semisonic.data.options import SynthOptions
 from semisonic.data.splits import VALIDATION_FOLDS
 from semisonic.evaluation.published import STUDIES
 from semisonic.features.options import CepstrumOptions, MelOptions
-from semisonic.learning.options import LossOptions
 from semisonic.training.options import PRECISIONS, FitOptions
 
 # A recipe: the question an experiment asks, and every setting it asks it for.
@@ -55,10 +53,10 @@ from semisonic.training.options import PRECISIONS, FitOptions
 #     [grid]
 #     batch_size = [16, 32]
 #     [quick]
-#     "setting.train.epochs" = 5
+#     "setting.fit.epochs" = 5
 #
 # Unknown keys are errors. The model's notation may name ``{filters}``; ``batch_size``
-# stands for both ``pretrain.batch_size`` and ``train.batch_size``.
+# stands for both ``pretrain.batch_size`` and ``fit.batch_size``.
 #
 # ``start = "trained"`` lets a setting begin from a classifier of another labelled set; ``[source]``
 # says how that is trained.
@@ -77,7 +75,7 @@ from semisonic.training.options import PRECISIONS, FitOptions
 #
 #     arms = ["no augmentation", "strong"]
 #     [control]
-#     how.augment = "none"
+#     method_params.augment = "none"
 #
 # ``[tune]`` says what ``semisonic tune`` searches over; ``semisonic run`` leaves it out.
 
@@ -110,28 +108,21 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One network, input and way of training, tried with and without pre-training."""
+class Setting(TrainConfig):
+    """One training configuration, tried with and without pre-training."""
 
     name: str = option("default", "what the setting is called in tables")
     model: str = option("small", "registered name or architecture notation")
     filters: int = option(64, "number that {filters} in the notation stands for", minimum=1)
-    objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=OBJECTIVES)
+    objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=(NO_OBJECTIVE, *OBJECTIVES))
     decoder: str = option(
         "unpool", "the auto-encoder's way back up, for objectives that have one", choices=DECODERS
-    )
-    standardize: str = option(
-        "global", "statistics that features are standardised by", choices=("global", "mel", "none")
-    )
-    dropout: float = option(0.0, "dropout before the last layer", minimum=0.0, maximum=0.95)
-    label_smoothing: float = option(
-        0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
     )
     pretraining: bool = option(True, "pre-train the encoder on the pool")
     start: str = option(
         "fresh",
         "what the encoder starts from, in pre-training if there is any: random weights, "
-        "one that has learned to name made-up sounds, or that of a classifier of another set, "
+        "one that has learned to name synthetic sounds, or that of a classifier of another set, "
         "see [source]",
         choices=("fresh", "synthetic", TRAINED),
     )
@@ -152,14 +143,14 @@ class Setting:
         "the classifier names the group of classes first, then a class of it by a model "
         "of the group's own; see [categories]",
     )
-    generated: GeneratedOptions = field(default_factory=GeneratedOptions)
-    how: MethodOptions = field(default_factory=MethodOptions)
-    loss: LossOptions = field(default_factory=LossOptions)
-    mel: MelOptions = field(default_factory=MelOptions)
-    segments: SegmentOptions = field(default_factory=SegmentOptions)
-    pretext: PretextOptions = field(default_factory=PretextOptions)
-    pretrain: FitOptions = field(default_factory=FitOptions)
-    train: FitOptions = field(default_factory=FitOptions)
+    segments: SegmentOptions = option(SegmentOptions(), "segments of clips")
+    fit: FitOptions = option(FitOptions(), "training loop")
+    pretrain: FitOptions = option(FitOptions(), "training loop of the pre-training")
+
+    @property
+    def config(self) -> TrainConfig:
+        """What is trained, and how, with the number of filters put in."""
+        return replace(self, model=self.architecture)
 
     @property
     def architecture(self) -> str:
@@ -178,24 +169,21 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class SourceTraining:
-    """How the classifier of another set is trained that settings start from; once for all."""
+class SourceTraining(TrainConfig):
+    """How the classifier of another set is trained that settings start from; once for all.
 
+    Network, front end and standardisation are those of the setting that starts from it.
+    """
+
+    fit: FitOptions = option(FitOptions(), "training loop")
     validation: float = option(
         0.15,
         "share of that set held out, by recording, to measure the classifier by",
         minimum=0.0,
         maximum=0.5,
     )
-    dropout: float = option(0.0, "dropout before the last layer", minimum=0.0, maximum=0.95)
-    label_smoothing: float = option(
-        0.0, "share of each label spread over all classes", minimum=0.0, maximum=0.9
-    )
-    how: MethodOptions = field(default_factory=MethodOptions)
-    loss: LossOptions = field(default_factory=LossOptions)
-    fit: FitOptions = field(default_factory=FitOptions)
-    synth: SynthOptions = field(
-        default_factory=lambda: SynthOptions(n_classes=20, n_pool=0, seed=11)
+    synth: SynthOptions = option(
+        SynthOptions(n_classes=20, n_pool=0, seed=11), "synthetic sounds, where no set is given"
     )
 
 
@@ -314,7 +302,7 @@ def read_recipe(
     quick : bool
         Apply the recipe's ``[quick]`` table: a look at the result in minutes.
     changes : mapping, optional
-        Dotted keys and values put over the file, as ``{"setting.train.epochs": 5}``.
+        Dotted keys and values put over the file, as ``{"setting.fit.epochs": 5}``.
 
     Raises
     ------
@@ -485,7 +473,7 @@ def _setting(
         put(values, key, value)
     if "batch_size" in values:
         batch = values.pop("batch_size")
-        for part in ("pretrain", "train"):
+        for part in ("pretrain", "fit"):
             put(values, f"{part}.batch_size", batch)
     coordinates = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in point.items())
     if coordinates:

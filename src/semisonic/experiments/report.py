@@ -377,7 +377,7 @@ def _describe(job: TrainJob, recipe: Recipe) -> dict[str, Any]:
         "network": setting.architecture,
         "input": f"{setting.mel.n_mels} x {setting.mel.n_frames}",
         "pre-training": pretraining_way(setting),
-        "batch size": setting.train.batch_size,
+        "batch size": setting.fit.batch_size,
         "labels": job.budget.label,
     }
 
@@ -395,7 +395,7 @@ def _paper_cells(plan: ExperimentPlan) -> dict[int, str]:
             and pretraining_way(s) == "unpool"
             and not job.budget.labels_per_class
         ):
-            found.setdefault(s.train.batch_size, cell)
+            found.setdefault(s.fit.batch_size, cell)
     return found
 
 

@@ -1,4 +1,4 @@
-"""From finished jobs to numbers: predictions, comparisons, times, and notes on how they came about."""
+"""From finished jobs to numbers: predictions, comparisons, times, and notes about them."""
 
 from __future__ import annotations
 
@@ -217,11 +217,11 @@ def short_trainings(recipe: Recipe, plan: ExperimentPlan) -> list[str]:
         ((job.setting.name, job.setting.pretrain, len(job.rows)) for job in plan.pretrain),
     )
     trained = (
-        (f"{job.setting.name}, {job.arm}".removeprefix(", "), job.setting.train, len(job.train))
+        (f"{job.setting.name}, {job.arm}".removeprefix(", "), job.setting.fit, len(job.train))
         for job in plan.train
         if job.setting.has_encoder and job.setting.method not in SOLVED
     )
-    return notes + too_few_steps("the training of", "setting.train.steps", trained)
+    return notes + too_few_steps("the training of", "setting.fit.steps", trained)
 
 
 def too_few_steps(
@@ -282,7 +282,7 @@ def _differences(recipe: Recipe) -> list[str]:
             "Some arms start from the encoder of a classifier of another labelled set; their class "
             "layer is new. It was trained once, so the spread over draws does not hold its luck."
         )
-    if any(t.train.needs_body for _, t in pairs):
+    if any(t.fit.needs_body for _, t in pairs):
         notes.append(
             "Some arms freeze the encoder at first, or let its deeper layers learn more slowly; "
             "see the options. They take as many steps as the control."
@@ -315,6 +315,10 @@ def _differences(recipe: Recipe) -> list[str]:
             "training batches beside these clips, under the class they were made for, and nowhere "
             "else. All arms take as many steps with as many clips; the patches come in addition."
         )
-    if any(t.how.augment != c.how.augment or t.how.mixup != c.how.mixup for c, t in pairs):
+    if any(
+        t.method_params.augment != c.method_params.augment
+        or t.method_params.mixup != c.method_params.mixup
+        for c, t in pairs
+    ):
         notes.append("Some arms differ in augmentation; see the options.")
     return notes

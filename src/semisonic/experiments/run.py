@@ -240,7 +240,7 @@ def conduct(
         )
         material = warned(material, short_trainings(recipe, plan))
         _write_budgets(plan, material, run.folder)
-        fits = [job.setting.train for job in plan.train if not job.setting.classifier]
+        fits = [job.setting.fit for job in plan.train if not job.setting.classifier]
         run.note(precision=plans_of([*fits, *(job.setting.pretrain for job in plan.pretrain)]))
         starts = synthetic_starts(plan, cache, str(device), options.workers)
         if source is not None:
@@ -270,7 +270,7 @@ def with_number_format(recipe: Recipe, device: torch.device) -> Recipe:
             replace(
                 one,
                 pretrain=with_plan(one.pretrain, device, recipe.precision),
-                train=with_plan(one.train, device, recipe.precision),
+                fit=with_plan(one.fit, device, recipe.precision),
             )
             for one in arm
         )

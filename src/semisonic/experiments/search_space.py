@@ -52,7 +52,7 @@ class Range:
     Attributes
     ----------
     name : str
-        As ``setting.train.learning_rate``.
+        As ``setting.fit.learning_rate``.
     low, high : float
     log : bool
         Whether equal ratios count alike, and not equal differences.
@@ -316,7 +316,7 @@ def read_target(options: TuneOptions) -> Target:
     if not specs:
         raise OptionError(
             f"{file}: nothing to search: the recipe has no [tune] table. Give one with --space "
-            "FILE, or --search 'setting.train.learning_rate=1e-4..1e-2 log'"
+            "FILE, or --search 'setting.fit.learning_rate=1e-4..1e-2 log'"
         )
     space = tuple(_checked(base, name, spec, where) for name, spec in specs.items())
     one = replace(recipe, settings=(base,), controls=(base,), ensembles=(), against=(), main="")
@@ -334,7 +334,7 @@ def with_values(setting: Setting, values: Point, where: str) -> Setting:
     table: dict[str, Any] = {"setting": {}}
     for name, value in values.items():
         short = name.removeprefix(SETTING)
-        for place in (f"pretrain.{BATCH}", f"train.{BATCH}") if short == BATCH else (short,):
+        for place in (f"pretrain.{BATCH}", f"fit.{BATCH}") if short == BATCH else (short,):
             put(table["setting"], place, value)
     return from_mapping(Setting, merged(to_dict(setting), table["setting"]), f"{where}{SETTING}")
 
@@ -343,7 +343,7 @@ def value_of(setting: Setting, name: str) -> Any:
     """The value that a setting has under a dotted name; of ``batch_size`` that of training."""
     short = name.removeprefix(SETTING)
     value: Any = setting
-    for part in (f"train.{BATCH}" if short == BATCH else short).split("."):
+    for part in (f"fit.{BATCH}" if short == BATCH else short).split("."):
         value = getattr(value, part)
     return value
 

@@ -12,10 +12,9 @@ import numpy as np
 from semisonic.classifier.prepare import prepare
 from semisonic.classifier.provenance import DataPart, data_hash, recording_hashes
 from semisonic.classifier.selection import check_classes, select, targets_of
-from semisonic.classifier.training import TrainSettings, train_model
+from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import digest
-from semisonic.core.options import to_dict
 from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import load_clips
@@ -150,9 +149,16 @@ def _trained(
     asked = recipe.source
     # Number format and layout are those of the run.
     fit = replace(
-        asked.fit, precision=setting.train.precision, channels_last=setting.train.channels_last
+        asked.fit, precision=setting.fit.precision, channels_last=setting.fit.channels_last
     )
-    key = digest(source.key, *network_key(setting), to_dict(replace(asked, fit=fit)), seed)
+    config = replace(
+        asked,
+        model=setting.architecture,
+        mel=setting.mel,
+        standardize=setting.standardize,
+        fit=fit,
+    )
+    key = digest(source.key, setting.start, config, seed)
     file = cache / f"model-{key}.zip"
     if file.is_file():
         return file
@@ -160,22 +166,16 @@ def _trained(
     prepared = prepare(source.clips, setting.mel, cache, workers=workers)
     rows = {name: prepared.rows_of(getattr(chosen, name)) for name in ("train", "validation")}
     check_classes(prepared.clips, rows["train"])
-    outcome = train_model(
+    data = TrainingData(
         prepared.features,
         targets_of(prepared.clips, multi_label=source.clips.is_multi_label),
+        source.clips.classes,
         rows["train"],
         rows["validation"],
-        TrainSettings(
-            setting.architecture,
-            setting.standardize,
-            asked.dropout,
-            asked.label_smoothing,
-            how=asked.how,
-            loss=asked.loss,
-            fit=fit,
-        ),
-        mel=setting.mel,
-        classes=source.clips.classes,
+    )
+    outcome = train_model(
+        config,
+        data,
         seed=seed,
         device=device,
         folder=cache / f"training-{key}",

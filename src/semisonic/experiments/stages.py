@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.scoring import score_owners
-from semisonic.classifier.training import TrainSettings, train_model
+from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import write_json
 from semisonic.core.options import to_dict
@@ -78,35 +78,28 @@ SCORES, DECISIONS = "scores.csv.gz", "decisions.csv"
 def run_stage(job: StageJob) -> None:
     """Train the job's stage, keep its model, and score its test clips once."""
     context = here()
-    folder, stage, network = context.folder / job.name, job.stage, job.network
+    folder, stage = context.folder / job.name, job.stage
     labelled = context.material.labelled
-    table = context.material.table(network.mel)
+    table = context.material.table(stage.mel)
     features = table.open()
     target, noisy, unlabelled = _labels(job, context)
     parts = (job.curated, noisy) if stage.is_beside else (np.union1d(job.curated, noisy), noisy[:0])
-    outcome = train_model(
+    data = TrainingData(
         features,
         table.spread(target),
+        labelled.classes,
         table.rows_of(parts[0]),
         table.rows_of(job.validation),
-        TrainSettings(
-            model=network.model,
-            standardize=network.standardize,
-            dropout=network.dropout,
-            method=stage.method,
-            how=stage.how,
-            loss=stage.loss,
-            fit=stage.whole_fit,
-            noisy=stage.noisy,
-        ),
-        mel=network.mel,
-        classes=labelled.classes,
+        table.rows_of(unlabelled),
+        table.rows_of(parts[1]),
+    )
+    outcome = train_model(
+        stage.config,
+        data,
         seed=job.seed,
         device=context.device,
         folder=folder,
         start=load(context.folder / job.start.name / MODEL) if job.start else None,
-        rows_pool=table.rows_of(unlabelled),
-        rows_noisy=table.rows_of(parts[1]),
         label=stage.name,
     )
     scores = _tested(job, outcome.model, table, features, labelled)
@@ -143,7 +136,7 @@ def run_filter(job: FilterJob) -> None:
     """Score the clips by the job's model, in evaluation mode, and decide about their labels."""
     context = here()
     labelled = context.material.labelled
-    table = context.material.table(job.of.network.mel)
+    table = context.material.table(job.of.stage.mel)
     model = load(context.folder / job.of.name / MODEL)
     rows = table.rows_of(job.rows)
     owner, scores = score_owners(
@@ -151,7 +144,7 @@ def run_filter(job: FilterJob) -> None:
         table.open(),
         rows,
         table.source[rows],
-        pooling=job.of.network.pooling,
+        pooling=job.of.pooling,
         device=context.device,
     )
     clips = labelled[owner]
@@ -201,9 +194,7 @@ def _tested(
     job: StageJob, model: SoundModel, table: FeatureTable, features: Any, labelled: Clips
 ) -> TagScores:
     rows = table.rows_of(job.test)
-    owner, scores = score_owners(
-        model, features, rows, table.source[rows], pooling=job.network.pooling
-    )
+    owner, scores = score_owners(model, features, rows, table.source[rows], pooling=job.pooling)
     clips = labelled[owner]
     return TagScores.of(
         clips.ids,
@@ -426,7 +417,7 @@ def write_stages_report(
         _subtitle(recipe, material),
         recipe=recipe,
         outcome=outcome,
-        pooled={"scores": "probabilities", "logits": "logits"}[recipe.network.pooling],
+        pooled={"scores": "probabilities", "logits": "logits"}[recipe.pooling],
         command=str(known["command"]),
         provenance={k: str(v) for k, v in known.items() if k != "command"},
     )
@@ -615,7 +606,7 @@ def _subtitle(recipe: StagesRecipe, material: Material) -> str:
     return (
         f"'{labelled.name}': {certain} clips with checked labels, {len(labelled) - certain} with "
         f"unchecked ones, {len(material.pool)} without, {len(labelled.classes)} classes; "
-        f"{', '.join(dict.fromkeys(recipe.network_of(s).model for s in recipe.stages))}; "
+        f"{', '.join(dict.fromkeys(s.model for s in recipe.stages))}; "
         f"{recipe.draws} draws"
     )
 
@@ -666,7 +657,7 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         open_engine(options.where) as engine,
     ):
         cache, jobs = options.cache or run.folder / "cache", run.folder / "jobs"
-        inputs = [(recipe.network.mel, WHOLE)]
+        inputs = [(recipe.stages[0].mel, WHOLE)]
         material, hashes = material_of(
             run, options, recipe.synth, inputs, cache, engine, several=True
         )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.classifier.config import METHODS, SOLVED, MethodOptions, NoisyOptions, check_noisy
-from semisonic.classifier.options import STANDARDIZE
+from semisonic.classifier.config import METHODS, SOLVED, NoisyOptions, TrainConfig, check_noisy
 from semisonic.classifier.training import reads_pool
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import digest, unguarded, write_csv
@@ -23,8 +22,6 @@ from semisonic.data.options import SynthOptions
 from semisonic.data.splits import Split, fold_splits
 from semisonic.evaluation.published import STUDIES
 from semisonic.experiments.recipe import STAGES, load_table, merged
-from semisonic.features.options import MelOptions
-from semisonic.learning.options import LossOptions
 from semisonic.training.options import PRECISIONS, FitOptions
 
 # Which labels of clips that nobody checked are kept: those a model trained on others agrees with.
@@ -212,30 +209,10 @@ POOLINGS = ("scores", "logits")
 
 
 @dataclass(frozen=True)
-class Network:
-    """What all stages share, so that weights can be carried from one to the next."""
-
-    model: str = option("small", "registered name or architecture notation")
-    standardize: str = option(
-        "global", "statistics that features are standardised by", choices=STANDARDIZE
-    )
-    dropout: float = option(0.0, "dropout before the last layer", minimum=0.0, maximum=0.95)
-    pooling: str = option(
-        "scores",
-        "answer for a clip: mean of its windows' probabilities, or of their logits",
-        choices=POOLINGS,
-    )
-    mel: MelOptions = field(default_factory=MelOptions)
-
-
-@dataclass(frozen=True)
-class TrainingStage:
-    """One training."""
+class TrainingStage(TrainConfig):
+    """One training, its network included; stages share what tables above them say."""
 
     name: str = option("", "what the stage is called in tables")
-    model: str = option(
-        "", "another network for this stage and those that start from it; the shared one if empty"
-    )
     start: str = option("", "stage whose weights are trained further; random ones if empty")
     data: tuple[str, ...] = option(
         (CURATED,),
@@ -251,11 +228,8 @@ class TrainingStage:
         "stage learns no label of, and the pool",
         choices=WAYS,
     )
-    how: MethodOptions = field(default_factory=MethodOptions)
-    loss: LossOptions = field(default_factory=LossOptions)
-    noisy: NoisyOptions = field(default_factory=NoisyOptions)
-    keep: FilterOptions = field(default_factory=FilterOptions)
-    fit: FitOptions = field(default_factory=FitOptions)
+    keep: FilterOptions = option(FilterOptions(), "filter of labels")
+    fit: FitOptions = option(FitOptions(), "training loop")
     length: int = option(
         1, "train so many times as long as 'fit' says, as two stages in a row would", minimum=1
     )
@@ -265,6 +239,11 @@ class TrainingStage:
         """How the stage is trained, its length considered."""
         steps, epochs = self.fit.steps * self.length, self.fit.epochs * self.length
         return replace(self.fit, steps=steps, epochs=epochs)
+
+    @property
+    def config(self) -> TrainConfig:
+        """What is trained, and how, the stage's length considered."""
+        return replace(self, fit=self.whole_fit)
 
     @property
     def is_beside(self) -> bool:
@@ -294,16 +273,20 @@ class StagesRecipe:
         "device has instructions for it, so another machine may compute otherwise",
         choices=PRECISIONS,
     )
-    network: Network = field(default_factory=Network)
+    pooling: str = option(
+        "scores",
+        "answer for a clip: mean of its windows' probabilities, or of their logits",
+        choices=POOLINGS,
+    )
     stages: tuple[TrainingStage, ...] = option((), "the trainings, one a [[stages]] table")
-    synth: SynthOptions = field(default_factory=SynthOptions)
+    synth: SynthOptions = option(SynthOptions(), "synthetic sounds")
 
     def __post_init__(self) -> None:
         known: list[str] = []
         for stage in self.stages:
             _check_stage(stage, known)
             known.append(stage.name)
-            if stage.start and self.network_of(stage) != self.network_of(self.stage(stage.start)):
+            if stage.start and stage.model != self.stage(stage.start).model:
                 raise OptionError(
                     f"recipe, stage '{stage.name}': model: '{stage.model}' cannot start from "
                     f"'{stage.start}', which is another network"
@@ -312,12 +295,6 @@ class StagesRecipe:
             raise OptionError(
                 f"recipe key 'main': no stage '{self.main}'; {_near(self.main, known)}"
             )
-
-    def network_of(self, stage: TrainingStage) -> Network:
-        """The network of a stage: its own, that of the stage it starts from, or the shared one."""
-        if stage.model or not stage.start:
-            return replace(self.network, model=stage.model or self.network.model)
-        return self.network_of(self.stage(stage.start))
 
     @property
     def headline(self) -> TrainingStage:
@@ -344,16 +321,24 @@ def read_stages(
     table = load_table(path, quick=quick, changes=changes)
     if table.pop("kind", "") != STAGES:
         raise OptionError(f'{where}: not a recipe in stages, which says kind = "{STAGES}"')
-    shared, own = table.pop("stage", {}), table.pop("stages", [])
-    if not isinstance(shared, dict):
-        raise OptionError(f"{where}: 'stage': found {shared!r}, expected [stage]")
+    network, shared = table.pop("network", {}), table.pop("stage", {})
+    own = table.pop("stages", [])
+    for name, found in (("network", network), ("stage", shared)):
+        if not isinstance(found, dict):
+            raise OptionError(f"{where}: '{name}': found {found!r}, expected [{name}]")
     if not (isinstance(own, list) and own and all(isinstance(one, dict) for one in own)):
         raise OptionError(f"{where}: 'stages': found {own!r}, expected one or more [[stages]]")
-    stages = tuple(
-        from_mapping(TrainingStage, merged(merged({}, shared), one), f"{where}: stages.")
-        for one in own
-    )
-    return from_mapping(StagesRecipe, {**table, "stages": stages}, f"{where}: ")
+    if "pooling" in network:
+        table["pooling"] = network.pop("pooling")
+    shared = merged(network, shared)
+    stages: list[TrainingStage] = []
+    for one in own:
+        values = merged(merged({}, shared), one)
+        before = [stage for stage in stages if stage.name == one.get("start")]
+        if before and not one.get("model"):
+            values["model"] = before[0].model  # weights go on in the network they are of
+        stages.append(from_mapping(TrainingStage, values, f"{where}: stages."))
+    return from_mapping(StagesRecipe, {**table, "stages": tuple(stages)}, f"{where}: ")
 
 
 def _check_stage(stage: TrainingStage, known: list[str]) -> None:
@@ -380,7 +365,7 @@ def _check_stage(stage: TrainingStage, known: list[str]) -> None:
         )
     if stage.is_beside:
         check_noisy(stage.method)
-    stage.how.check_for(stage.method)
+    stage.method_params.check_for(stage.method)
 
 
 def _near(name: str, known: list[str]) -> str:
@@ -403,7 +388,6 @@ class StageJob:
 
     name: str
     stage: TrainingStage
-    network: Network
     fold: int
     draw: int
     seed: int
@@ -416,6 +400,7 @@ class StageJob:
     test: Rows
     start: StageJob | None
     filter: FilterJob | None
+    pooling: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -510,7 +495,7 @@ def _stage_job(
     if stage.filter:
         chosen = _filter_job(stage.keep, done[stage.filter], noisy)
     unlabelled = none
-    if reads_pool(stage.method, stage.how) or stage.method == "noisy-student":
+    if reads_pool(stage.method, stage.method_params) or stage.method == "noisy-student":
         known = np.isin(pool.group, labelled.group[split.test])
         unlabelled = np.flatnonzero(~known) + len(labelled)
         if NOISY not in stage.data:
@@ -520,12 +505,10 @@ def _stage_job(
         noisy if {NOISY, KEPT} & set(stage.data) else none,
         unlabelled,
     )
-    network = recipe.network_of(stage)
-    reads = replace(stage, name="", model="", start="", filter="", against=())
+    reads = replace(stage, name="", start="", filter="", against=())
     name = digest(
         "stage",
         reads,
-        network,
         split.fold,
         seed,
         [rows.tolist() for rows in parts],
@@ -536,7 +519,6 @@ def _stage_job(
     return StageJob(
         f"stage-{name}",
         stage,
-        network,
         split.fold,
         draw,
         seed,
@@ -545,6 +527,7 @@ def _stage_job(
         split.test,
         start,
         chosen,
+        recipe.pooling,
     )
 
 

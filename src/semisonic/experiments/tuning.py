@@ -119,7 +119,7 @@ def best_recipe(target: Target, point: Point, test_folds: Sequence[int]) -> str:
     control: dict[str, Any] = {name: getattr(base, name) for name in _PLAIN}
     for name in point:
         short = name.removeprefix(SETTING)
-        for place in (f"pretrain.{BATCH}", f"train.{BATCH}") if short == BATCH else (short,):
+        for place in (f"pretrain.{BATCH}", f"fit.{BATCH}") if short == BATCH else (short,):
             put(control, place, _plain_values(value_of(base, place)))
     head = {
         "title": f"Tuned, and as it was: {recipe.title}",

@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from semisonic.classifier.config import MAJORITY, MEAN
 from semisonic.classifier.model_file import open_encoder
-from semisonic.classifier.pretraining import PretrainOutcome, PretrainSettings, pretrain_encoder
+from semisonic.classifier.pretraining import PretrainOutcome, pretrain_encoder
 from semisonic.classifier.provenance import DataPart, chained
 from semisonic.classifier.run_files import plain
 from semisonic.classifier.scoring import embed_rows, evaluating, mean_by, score_rows
 from semisonic.classifier.simple import Scores, fit_scores, vectors
-from semisonic.classifier.training import TrainOutcome, TrainSettings, train_model
+from semisonic.classifier.training import TrainedModel, TrainingData, train_model
 from semisonic.core.files import write_json
 from semisonic.experiments.jobs import (
     DONE,
@@ -256,20 +256,11 @@ def run_pretrain(job: PretrainJob) -> None:
     folder = context.folder / job.name
     table = context.material.table(job.setting.mel, job.setting.segments)
     features = table.open()
-    settings = PretrainSettings(
-        model=job.setting.architecture,
-        decoder=job.setting.decoder,
-        standardize=job.setting.standardize,
-        fit=job.setting.pretrain,
-        objective=job.setting.objective,
-        pretext=job.setting.pretext,
-    )
     outcome = pretrain_encoder(
+        job.setting.config,
         features,
         table.rows_of(job.rows),
         table.rows_of(job.held_out),
-        settings,
-        mel=job.setting.mel,
         seed=job.seed,
         device=context.device,
         folder=folder,
@@ -328,34 +319,25 @@ def run_train(job: TrainJob) -> None:
     features = table.open()
     target = table.target(labelled)
     owner = np.maximum(table.source, table.copy_of)
-    settings = TrainSettings(
-        model=job.setting.architecture,
-        standardize=job.setting.standardize,
-        dropout=job.setting.dropout,
-        label_smoothing=job.setting.label_smoothing,
-        method=job.setting.method,
-        how=job.setting.how,
-        loss=job.setting.loss,
-        fit=job.setting.train,
-        generated=job.setting.generated,
-    )
     pool = table.rows_of(job.pool)
     rows_train = sounding(features, table.with_copies(job.train), owner, segments.silence_db)
-    outcome = train_model(
+    data = TrainingData(
         features,
         target,
+        labelled.classes,
         rows_train,
         sounding(features, table.rows_of(job.validation), owner, segments.silence_db),
-        settings,
-        mel=job.setting.mel,
-        classes=labelled.classes,
+        pool,
+        groups=np.append(labelled.group, "")[np.minimum(owner, len(labelled))],
+        truth=target,
+    )
+    outcome = train_model(
+        job.setting.config,
+        data,
         seed=job.seed,
         device=context.device,
         folder=folder,
         start=_start_of(job, context),
-        rows_pool=pool,
-        truth=target,
-        groups=np.append(labelled.group, "")[np.minimum(owner, len(labelled))],
     )
     rows = sounding(features, table.rows_of(job.test), owner, segments.silence_db)
     scores = score_rows(outcome.model, features, rows)
@@ -403,7 +385,7 @@ def _earlier(job: PretrainJob | TrainJob, context: WorkerContext) -> PretrainedE
 
 
 def on_pool(
-    outcome: TrainOutcome, features: Any, target: jobs_Rows, pool: jobs_Rows, labelled: jobs_Rows
+    outcome: TrainedModel, features: Any, target: jobs_Rows, pool: jobs_Rows, labelled: jobs_Rows
 ) -> dict[str, Any]:
     """How often the final model is right about unlabelled clips whose class is known.
 
@@ -422,7 +404,7 @@ def on_pool(
     return {"n_clips": len(rows), "accuracy": float(right.mean()), "precision": by_class}
 
 
-def made_by(outcome: TrainOutcome) -> dict[str, Any]:
+def made_by(outcome: TrainedModel) -> dict[str, Any]:
     """What a generator took and how it ended; empty without one."""
     made = outcome.generated
     if made is None:
@@ -475,7 +457,7 @@ def _repeated(outcome: PretrainOutcome, shown: NDArray[np.float32]) -> dict[str,
 
 
 def _patches(
-    outcome: TrainOutcome, features: Any, target: jobs_Rows, rows: jobs_Rows
+    outcome: TrainedModel, features: Any, target: jobs_Rows, rows: jobs_Rows
 ) -> dict[str, NDArray[Any]]:
     """A few clips of each class that a generator heard, and a few patches that it made."""
     made = outcome.generated

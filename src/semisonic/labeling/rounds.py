@@ -27,7 +27,8 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import digest, read_csv, write_csv
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.label_log import LabelEntry, SegmentKey, segment_key
+from semisonic.data.events import SegmentKey, segment_key
+from semisonic.data.label_log import LabelEntry
 from semisonic.evaluation.intervals import wilson_by_group
 from semisonic.labeling.answers import IndexLabels, label_index
 from semisonic.labeling.embedder import Embedder

@@ -1,5 +1,8 @@
-"""What is minimised: tensors in, a loss and named terms out; how much a term counts in the first
-steps; evaluation mode for a moment.
+"""What is minimised: tensors in, a loss and named terms out.
+
+An objective holds the modules it trains, says which streams of batches it reads and
+computes the loss of one step. It never sees a file, an optimiser or an epoch; the
+training loop never sees a method. A new method is one new file in this room.
 """
 
 from __future__ import annotations
@@ -15,12 +18,6 @@ from semisonic.core.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from semisonic.models.encoder import Encoder
-
-# What is minimised: tensors in, a loss and named terms out.
-#
-# An objective holds the modules it trains, says which streams of batches it reads and
-# computes the loss of one step. It never sees a file, an optimiser or an epoch; the
-# training loop never sees a method. A new method is one new file in this room.
 
 
 class BatchLike(Protocol):
@@ -101,9 +98,6 @@ def targets_of(batch: BatchLike, stream: str) -> Tensor:
     return batch.y
 
 
-# Evaluation mode for a moment.
-
-
 @contextmanager
 def eval_mode(network: nn.Module) -> Iterator[None]:
     """Within the block a network is in evaluation mode, and then each module as it was.
@@ -117,9 +111,6 @@ def eval_mode(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-# How much a term of a loss counts in the first steps.
 
 
 class Ramp(nn.Module):

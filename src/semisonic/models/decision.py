@@ -1,4 +1,16 @@
-"""The numbers by which a classifier makes scores of what its network computes, without torch."""
+"""The numbers by which a classifier makes scores of what its network computes, without torch.
+
+They are fitted after training by :mod:`semisonic.classifier.calibration` and
+:mod:`semisonic.classifier.unknown`, on clips that were not trained on, and lie in the model file.
+:class:`semisonic.models.decision_module.DecisionModule` applies them, and nothing else does.
+
+Whether a sound is like anything that was learned is told by rules on logits and embeddings.
+Energy: Liu et al., "Energy-based out-of-distribution detection", NeurIPS 2020. Distance: Lee et
+al., "A simple unified framework for detecting out-of-distribution samples and adversarial
+attacks", NeurIPS 2018 (class means with one covariance; here on the embedding only). Noise: a rule
+between known sounds and made-up noise, in the manner of Hendrycks et al., "Deep anomaly detection
+with outlier exposure", ICLR 2019, but fitted to statistics of features.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +24,6 @@ from numpy.typing import NDArray
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
 from semisonic.models.calibration import Calibration, numbers_of
-
-# Whether a sound is like anything that a classifier has learned: rules on logits and embeddings.
-#
-# Energy: Liu et al., "Energy-based out-of-distribution detection", NeurIPS 2020. Distance: Lee et
-# al., "A simple unified framework for detecting out-of-distribution samples and adversarial
-# attacks", NeurIPS 2018 (class means with one covariance; here on the embedding only). Noise: a
-# rule
-# between known sounds and made-up noise, in the manner of Hendrycks et al., "Deep anomaly detection
-# with outlier exposure", ICLR 2019, but fitted to statistics of features.
-#
-# The tables of each rule; :mod:`semisonic.models.decision_module` applies them, and
-# :mod:`semisonic.classifier.deciding` fits them.
 
 
 @dataclass(frozen=True)
@@ -236,12 +236,6 @@ def _tensor(
     if shape is not None and found.shape != shape:
         raise ModelError(f"unknown: '{name}' has shape {found.shape}, expected {shape}")
     return found
-
-
-# The numbers by which a classifier makes scores of what its network computes.
-#
-# They are fitted after training, on clips that were not trained on, and lie in the model file.
-# :class:`semisonic.models.decision_module.DecisionModule` applies them, and nothing else does.
 
 
 KNOWN_FROM = 0.5

@@ -1,5 +1,11 @@
-"""Encoders: standardised features to a map of fewer, richer cells; and the steps that a decoder
-must undo.
+"""Encoders, from features to a map of fewer cells, and the steps that a decoder must undo.
+
+:class:`ConvEncoder` is the encoder that an architecture of the notation describes. Differences from
+the seed (DTU 02456 project 12, 2017), none of which changes the function:
+ReLU is applied after the pools that follow a convolution, because the maximum of a window
+and the ReLU may change places and four times fewer values are touched. A switch is then the
+place of the largest value before the ReLU; where the ReLU would have made a whole window
+zero, that is one of the tied places.
 """
 
 from __future__ import annotations
@@ -12,8 +18,6 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.models.notation import Architecture, Conv, MaxPooling, Size
-
-# The steps of an encoder that a decoder must undo, and what is remembered on the way.
 
 
 @dataclass(frozen=True)
@@ -176,9 +180,6 @@ class Trace:
     downs: list[Undo] = field(default_factory=list)
 
 
-# A convolution that keeps the size, for filters of odd and even sizes.
-
-
 class SameConv(nn.Conv2d):
     """``nn.Conv2d`` whose output has the size of its input (mel, frame).
 
@@ -194,9 +195,6 @@ class SameConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """The convolved map, shape (batch, out_channels, mel, frame)."""
         return super().forward(F.pad(x, self.extra) if any(self.extra) else x)
-
-
-# Encoders: standardised features to a map of fewer, richer cells.
 
 
 class Encoder(nn.Module):
@@ -308,15 +306,6 @@ class Encoder(nn.Module):
     def frames_after(self, n_frames: Tensor) -> Tensor:
         """How many frames of the code count, of the first ``n_frames`` of each input."""
         return frames_after(self.plan, n_frames)
-
-
-# The encoder that an architecture of the notation describes.
-#
-# Differences from the seed (DTU 02456 project 12, 2017), none of which changes the function:
-# ReLU is applied after the pools that follow a convolution, because the maximum of a window
-# and the ReLU may change places and four times fewer values are touched. A switch is then the
-# place of the largest value before the ReLU; where the ReLU would have made a whole window
-# zero, that is one of the tied places.
 
 
 def max_pool(x: Tensor, step: DownStep, record: Trace | None) -> Tensor:

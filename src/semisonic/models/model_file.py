@@ -1,5 +1,8 @@
-"""Model files: classifiers and pre-trained encoders saved and loaded as a zip that holds no code
-and cannot run any, with a model card.
+"""Model files: classifiers and encoders saved as a zip that holds no code and cannot run any.
+
+Three members, stored without compression: ``model.json`` (what to build), ``weights.
+safetensors`` (its numbers) and ``card.md`` (for people). Everything is checked before use:
+names, sizes, checksums, types, shapes, finite values. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -29,13 +32,6 @@ from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.registry import create, defined_in, is_registered
 from semisonic.models.simple import SimpleHead
 from semisonic.models.sound_model import SoundModel
-
-# The file of a model: one zip that holds no code and cannot run any.
-#
-# Three members, stored without compression: ``model.json`` (what to build), ``weights.
-# safetensors`` (its numbers) and ``card.md`` (for people). Everything is checked before use:
-# names, sizes, checksums, types, shapes, finite values. Nothing is unpacked to disk.
-
 
 FORMAT = "semisonic-model"
 VERSION = 1
@@ -91,7 +87,7 @@ def write(
             archive.writestr(zipfile.ZipInfo(name), data)
 
 
-def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+def _read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The description alone, checked; the weights are not read.
 
     Raises
@@ -178,9 +174,6 @@ def _check_values(file: Path, weights: dict[str, Tensor]) -> None:
                 f"{file}: '{name}' holds values that are not finite; the training must have "
                 "diverged, or the file is damaged"
             )
-
-
-# The model card: what a person should know before using a model file.
 
 
 _LONGEST = 300
@@ -276,9 +269,6 @@ def _plain(value: object) -> str:
     """One line of text, cut where it is longer than people read (lists of hashes)."""
     text = " ".join(str(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
-
-
-# Saving and loading of classifiers and pre-trained encoders, with a decoder or without.
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -461,7 +451,7 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
     ModelError
         For a file that is missing, damaged, or not a model of ours.
     """
-    settings = read_settings(path)
+    settings = _read_settings(path)
     kind = settings.get("kind")
     return _checked(path, settings, kind if kind in ENCODERS else "classifier")
 

@@ -7,7 +7,6 @@ in ``_MODULES`` here; it is imported when one of them is first asked for.
 from __future__ import annotations
 
 import copy
-import hashlib
 import importlib
 import re
 import sys
@@ -22,11 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
+from semisonic.core.files import digest
 from semisonic.core.options import nearest
 from semisonic.models.encoder import ConvEncoder, Encoder, Trace
 from semisonic.models.necks import Backbone, FlattenNeck, GlobalPoolNeck, Neck, Shape
 from semisonic.models.notation import PAPER, SIMPLE, looks_like_notation, parse
 from semisonic.models.staged import DESIGNS, NetworkDesign, StagedEncoder
+from semisonic.models.weights import weights_digest
 
 NARROWEST, WIDEST = 0.0625, 4.0
 _SCALED = re.compile(r"(?P<family>.+)-(?P<width>\d+(?:\.\d+)?)")
@@ -137,12 +138,7 @@ def register_instance(network: nn.Module, name: str = "") -> str:
     tells networks of other layers or weights apart, unless one is given.
     """
     if not name:
-        state = hashlib.sha256(repr(network).encode())
-        for key, value in sorted(network.state_dict().items()):
-            state.update(key.encode())
-            if not nn.parameter.is_lazy(value):
-                state.update(value.detach().cpu().contiguous().numpy().tobytes())
-        name = f"{type(network).__name__}-{state.hexdigest()[:8]}"
+        name = f"{type(network).__name__}-{digest(repr(network), weights_digest(network))[:8]}"
     _GIVEN.add(name)
     _FACTORIES[name] = RegisteredNetwork(partial(_copied, network))
     return name
@@ -235,9 +231,9 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
         return simple_body(name, shape)
     found = _find(name)
     if found is not None:
-        return as_backbone(name, _make(name, *found, shape), shape)
+        return _as_backbone(name, _make(name, *found, shape), shape)
     if looks_like_notation(name):
-        return from_notation(name, shape, n_classes)
+        return _from_notation(name, shape, n_classes)
     raise ModelError(
         f"unknown model '{name}': {nearest(name, [*names(), *SIMPLE])}; an architecture such as "
         f"'{PAPER}' works too"
@@ -286,7 +282,7 @@ def _make(name: str, one: RegisteredNetwork, width: float, shape: Shape) -> obje
         return one.factory(shape)
 
 
-def from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
+def _from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
     """The network that an architecture describes."""
     architecture = parse(text)
     if n_classes:
@@ -309,7 +305,7 @@ def from_design(name: str, design: NetworkDesign, shape: Shape) -> Backbone:
 
 def paper(shape: Shape) -> Backbone:
     """The network of the paper: three convolutions of 64 filters and a dense layer of 128."""
-    return from_notation(PAPER, shape)
+    return _from_notation(PAPER, shape)
 
 
 _BUILT_IN = {"paper": RegisteredNetwork(paper)} | {
@@ -415,7 +411,7 @@ class OwnEncoder(Encoder):
                 module.training = mode
 
 
-def as_backbone(name: str, network: object, shape: Shape) -> Backbone:
+def _as_backbone(name: str, network: object, shape: Shape) -> Backbone:
     """What a registered function gave, as a body.
 
     Raises

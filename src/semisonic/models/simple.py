@@ -1,4 +1,9 @@
-"""Simple classifiers as networks: statistics of a clip, and a head that was fitted and not trained."""
+"""Simple classifiers as networks: statistics of a clip, and a head that was fitted.
+
+The encoder learns nothing: log-mel features give the numbers of
+:func:`semisonic.features.statistics.mel_statistics`, waves those of
+:func:`semisonic.features.statistics.mfcc_statistics` (the baselines of Piczak 2015), in torch.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +21,6 @@ from semisonic.models.encoder import Encoder, Trace
 from semisonic.models.moments import cosines, mean_and_deviation, moments, within_range
 from semisonic.models.necks import Backbone, Neck
 from semisonic.models.necks import Shape as FeatureShape
-
-# Encoders that learn nothing: a clip as the mean, deviation and changes of what is heard in it.
-#
-# Log-mel features give the numbers of :func:`semisonic.features.statistics.mel_statistics`,
-# waves those of
-# :func:`semisonic.features.statistics.mfcc_statistics` (the baselines of Piczak 2015), in torch.
-
 
 _OF_A_CLIP = "its numbers are statistics of a whole clip"
 _N_MFCC = N_CEPSTRUM_STATISTICS // 2  # the zeroth is left out, the rate of crossings comes in

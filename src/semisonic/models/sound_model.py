@@ -14,10 +14,10 @@ from semisonic.features.options import MelOptions
 from semisonic.models.decision import Decision
 from semisonic.models.decision_module import DecisionModule, probabilities
 from semisonic.models.encoder import Encoder, PatchStep, frame_grid
-from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.moments import Moments
 from semisonic.models.necks import Backbone, Neck
 from semisonic.models.registry import create
+from semisonic.models.weights import initialise, undisturbed
 
 
 class SoundModel(nn.Module):

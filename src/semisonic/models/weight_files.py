@@ -1,6 +1,7 @@
 """Opening weight files that other people published, without running anything in them.
 
-ONNX files are read with the package ``onnx`` (extra ``export``), files of ``torch.save`` as data only.
+ONNX files are read with the package ``onnx`` (extra ``export``), files of ``torch.save`` as data
+only.
 """
 
 from __future__ import annotations

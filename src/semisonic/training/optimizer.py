@@ -1,5 +1,14 @@
-"""What changes the weights and which are kept: optimisers, schedules, moving averages, early
-stopping.
+"""Optimisers and schedules; which weights are kept: moving averages, early stopping.
+
+Papers on averages of the weights, which are often better than the last ones: Polyak and Juditsky
+1992 (averaging); Tarvainen and Valpola 2017, "Mean teachers", for the exponential form and the
+lower decay of the first steps.
+
+Papers on schedules: cosine, Loshchilov and Hutter 2017 (SGDR, without restarts); one-cycle, Smith
+and Topin 2018, with the cosine-shaped rise and fall that fastai and torch use.
+
+All but ``plateau`` are pure functions of the step, so a resumed training needs no state of
+theirs. ``plateau`` remembers how often it fell and how long it has waited.
 """
 
 from __future__ import annotations
@@ -19,8 +28,6 @@ from semisonic.training.options import OPTIMIZERS, FitOptions
 
 if TYPE_CHECKING:
     from semisonic.models.encoder import Encoder
-
-# Which epoch was the best, what its weights were, and when to stop.
 
 
 _LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "db2")
@@ -112,12 +119,6 @@ class EarlyStopping:
         self.waited = state["waited"]
 
 
-# A moving average of the weights, which is often better than the last weights.
-#
-# Papers: Polyak and Juditsky 1992 (averaging); Tarvainen and Valpola 2017, "Mean teachers",
-# for the exponential form and the lower decay of the first steps.
-
-
 Weights = dict[str, Tensor]
 
 
@@ -186,9 +187,6 @@ class WeightAverage:
             tensor.copy_(weights[name])
 
 
-# Optimisers by name: Adam, AdamW and SGD with Nesterov momentum.
-
-
 SCALE = "rate_scale"
 """The key of a group's share of the learning rate."""
 
@@ -255,15 +253,6 @@ def _scales(body: Encoder | None, decay: float) -> dict[nn.Parameter, float]:
     for steps, layer in enumerate(reversed(layers), start=1):
         scale.update(dict.fromkeys(layer.parameters(), decay**steps))
     return scale
-
-
-# The course of the learning rate, as a function of the step number.
-#
-# Papers: cosine, Loshchilov and Hutter 2017 (SGDR, without restarts); one-cycle, Smith and
-# Topin 2018, with the cosine-shaped rise and fall that fastai and torch use.
-#
-# All but ``plateau`` are pure functions of the step, so a resumed training needs no state of
-# theirs. ``plateau`` remembers how often it fell and how long it has waited.
 
 
 ONECYCLE_RISE = 0.3  # share of all steps

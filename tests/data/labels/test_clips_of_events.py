@@ -80,7 +80,7 @@ def test_uncertain_negative_and_nameless_events() -> None:
         (("owl",), "uncertain"),  # somebody says it is, somebody that it is not
     ]
     assert clips.classes == ("fox", "owl", "background")
-    assert any("2 stretches without any class" in note for note in clips.notes)
+    assert any("2 segments without any class" in note for note in clips.notes)
 
 
 def test_negatives_without_a_background_class_stay_without_labels() -> None:

@@ -6,7 +6,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio, fin
 from semisonic.core.errors import DataError
 from semisonic.core.options import option
 from semisonic.core.text import count_text
+from semisonic.data.clips import Clips
 from semisonic.data.recording_names import groups_of
 from semisonic.data.tables import TableFile, TableRow, normalise
 
@@ -133,6 +134,28 @@ class DatasetPath:
                 + "Give the folder that holds the recordings, or a CSV file that names them"
             )
         return self.audio
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to lay out a data set on a disk.
+
+    Attributes
+    ----------
+    kind : str
+        What ``labels`` of :func:`~semisonic.data.datasets.load.load_clips` calls it.
+    title : str
+        What messages call it.
+    recognise : callable
+        From a path to the reason why it has this layout, or None.
+    read : callable
+        From a path to its clips.
+    """
+
+    kind: str
+    title: str
+    recognise: Callable[[DatasetPath], str | None]
+    read: Callable[[DatasetPath, ReadOptions], Clips]
 
 
 def relative_names(folder: Path, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> tuple[str, ...]:

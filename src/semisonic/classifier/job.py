@@ -1,0 +1,552 @@
+"""The training job: labelled sounds, a pool and a configuration in, a trained model out.
+
+Every door uses these steps: :func:`select_job` says which sounds do what and resolves ``auto``,
+:meth:`TrainingJob.prepare` computes features, :meth:`PreparedJob.pretrain` and
+:meth:`PreparedJob.train` learn. :func:`train` is all of them in a row.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from semisonic.classifier.calibration import calibrate_by_validation
+from semisonic.classifier.config import (
+    AUTO,
+    DRAWN,
+    FRESH,
+    GENERAL,
+    GIVEN,
+    NO_OBJECTIVE,
+    SYNTHETIC,
+    DataSummary,
+    TrainConfig,
+)
+from semisonic.classifier.prepare import Prepared, in_batch_device, without_silence
+from semisonic.classifier.pretraining import (
+    PretrainOutcome,
+    frontend_of,
+    hold_out_recordings,
+    pretrain_encoder,
+)
+from semisonic.classifier.provenance import DataPart, recording_hashes
+from semisonic.classifier.selection import (
+    Selection,
+    check_classes,
+    select,
+    targets_of,
+    unverified_apart,
+)
+from semisonic.classifier.sounds import Sounds
+from semisonic.classifier.starting_encoder import synthetic_encoder
+from semisonic.classifier.strategy import (
+    asked_method,
+    asks_training,
+    check_freezing,
+    check_read,
+    network_of,
+    resolve_auto,
+    validation_share,
+)
+from semisonic.classifier.training import NO_ROWS, Rows, TrainedModel, TrainingData, train_model
+from semisonic.core.errors import DataError
+from semisonic.data.checks import clean_pool
+from semisonic.data.clips import Clips
+from semisonic.data.recordings import COPIES, known_recordings
+from semisonic.features.options import MelOptions
+from semisonic.models.autoencoder import AutoEncoder
+from semisonic.models.model_file import PUBLISHED_WEIGHTS
+from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.sound_model import SoundModel
+
+_log = logging.getLogger(__name__)
+
+VALIDATION = 0.15
+"""Share of the labels that validate, unless another is asked for."""
+HELD_OUT_SHARE = 0.1
+"""Share of the recordings that pre-training stops by."""
+
+Start = PretrainedEncoder | str | None
+"""What a training starts from: an encoder, that of synthetic sounds ("synth"), or nothing."""
+
+Prepare = Callable[[Sounds, MelOptions, torch.device | None], Prepared]
+"""From sounds, a front end and the device of batches to features."""
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A training whose sounds are chosen and whose configuration is resolved.
+
+    Attributes
+    ----------
+    config : TrainConfig
+        With nothing left to ``auto``.
+    begins : {"fresh", "given", "drawn", "synthetic", "general"}
+        What the encoder starts from.
+    because : str
+        What ``auto`` chose and why; empty where nothing was left to it.
+    labelled : Sounds
+        Those that take part: to learn from, then to validate.
+    train, noisy, validation : ndarray of int64
+        Rows of ``labelled`` to learn from, those of unverified labels that are learned apart, and
+        those that choose the epoch.
+    pool : Sounds or None
+        Without copies of labelled sounds and of tested ones.
+    selection : Selection
+        Rows of the sounds that were given.
+    notes : tuple of str
+        What a user must know: about recordings, and about the pool.
+    """
+
+    config: TrainConfig
+    begins: str
+    because: str
+    labelled: Sounds
+    train: Rows
+    noisy: Rows
+    validation: Rows
+    pool: Sounds | None
+    selection: Selection
+    notes: tuple[str, ...]
+
+    def start(self, start: Start, *, device: str, workers: int | None) -> PretrainedEncoder | None:
+        """The encoder that the training starts from; that of synthetic sounds is made now."""
+        if isinstance(start, PretrainedEncoder) or self.begins != SYNTHETIC:
+            return start if isinstance(start, PretrainedEncoder) else None
+        config = self.config
+        return synthetic_encoder(
+            config.model,
+            config.mel,
+            standardize=config.standardize,
+            device=device,
+            workers=workers,
+        )
+
+    def parts(self, workers: int | None) -> dict[str, Any]:
+        """Which recordings took which part, told by content, for the model file."""
+        joined = self.labelled.clips
+        rows = {"training": np.union1d(self.train, self.noisy), "validation": self.validation}
+        hashes = recording_hashes(joined, workers=workers)
+        parts = {role: DataPart.of(joined[of], hashes).to_dict() for role, of in rows.items()}
+        if self.pool is not None:
+            pool = self.pool.clips
+            hashes = recording_hashes(pool, workers=workers)
+            parts["pretraining"] = DataPart.of(pool, hashes).to_dict()
+        return parts
+
+    def prepare(
+        self,
+        start: PretrainedEncoder | None,
+        prepare: Prepare,
+        *,
+        device: str,
+        in_batch: str = "auto",
+    ) -> PreparedJob:
+        """Compute the features of all sounds.
+
+        Parameters
+        ----------
+        start : PretrainedEncoder, optional
+            Brings its network and front end.
+        prepare : callable
+            From sounds, a front end and the device of batches to features.
+        device : str
+        in_batch : {"auto", "yes", "no"}
+            Where spectrograms are computed; see :func:`in_batch_device`.
+        """
+        config = self.config
+        name, mel = network_of(config.model, config.mel, start)
+        config = replace(config, model=name, mel=mel)
+        joined = self.labelled if self.pool is None else self.labelled.joined(self.pool, mel)
+        prepared = prepare(joined, mel, in_batch_device(in_batch, device))
+        n_labelled = len(self.labelled)
+        heard = np.setdiff1d(np.arange(len(joined)), self.validation)
+        rows, silence = without_silence(prepared, prepared.rows_of(heard), n_labelled)
+        learned = np.union1d(self.train, self.noisy)
+        check_classes(prepared.clips, prepared.rows_of(learned))
+        data = TrainingData(
+            prepared.features,
+            targets_of(prepared.clips, multi_label=joined.clips.is_multi_label),
+            self.labelled.clips.classes,
+            prepared.rows_of(self.train),
+            prepared.rows_of(self.validation),
+            rows if self.pool is not None else NO_ROWS,
+            prepared.rows_of(self.noisy),
+            prepared.clips.group,
+        )
+        return PreparedJob(config, prepared, data, rows, tuple(silence))
+
+
+@dataclass(frozen=True)
+class PreparedJob:
+    """A job with its features.
+
+    Attributes
+    ----------
+    config : TrainConfig
+        With the network and the front end of the encoder that it starts from.
+    prepared : Prepared
+        Of the labelled sounds, then the pool.
+    data : TrainingData
+    heard : ndarray of int64
+        Rows that pre-training learns from: all that are not silent and do not validate.
+    notes : tuple of str
+    """
+
+    config: TrainConfig
+    prepared: Prepared
+    data: TrainingData
+    heard: Rows
+    notes: tuple[str, ...]
+
+    def pretrain(
+        self, start: PretrainedEncoder | None, *, seed: int, device: str, folder: Path | None
+    ) -> PretrainOutcome:
+        """Pre-train the encoder on everything that is heard."""
+        config = self.config
+        if start is not None:
+            kind = frontend_of(start).standardize.kind
+            config = replace(config, model=start.name, standardize=kind)
+        share = HELD_OUT_SHARE if config.pretrain.heeds_validation else 0.0
+        kept, held = hold_out_recordings(self.prepared.clips, self.heard, share, seed)
+        return pretrain_encoder(
+            config,
+            self.data.features,
+            kept,
+            held,
+            seed=seed,
+            device=device,
+            folder=folder,
+            start=start,
+        )
+
+    def train(
+        self,
+        start: PretrainedEncoder | SoundModel | None,
+        *,
+        seed: int,
+        device: str,
+        folder: Path | None,
+    ) -> TrainedModel:
+        """Train the classifier."""
+        return train_model(
+            self.config, self.data, seed=seed, device=device, folder=folder, start=start
+        )
+
+
+@dataclass(frozen=True)
+class TrainedJob:
+    """A trained model, how it came about, and what it was made from (``about``)."""
+
+    outcome: TrainedModel
+    pretrained: PretrainOutcome | None
+    prepared: PreparedJob
+    about: dict[str, Any]
+
+
+def kind_of_start(start: Start) -> str:
+    """What kind of encoder a training starts from."""
+    if start is None:
+        return FRESH
+    if isinstance(start, str):
+        return SYNTHETIC
+    if isinstance(start, PretrainedEncoder) and start.published:
+        return GENERAL
+    return DRAWN if isinstance(start, AutoEncoder) else GIVEN
+
+
+def select_job(
+    config: TrainConfig,
+    labelled: Sounds,
+    pool: Sounds | None = None,
+    validation: Sounds | None = None,
+    start: Start = None,
+    *,
+    seed: int,
+    share: float = VALIDATION,
+    labels_per_class: int = 0,
+    test_fold: int = 0,
+    group: str = AUTO,
+    near_copies: bool = True,
+    search_copies: bool = True,
+    trains: str = "",
+    workers: int | None = None,
+    cache: Path | None = None,
+) -> TrainingJob:
+    """Say which sounds do what, clean the pool, and resolve ``auto``.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    labelled : Sounds
+        Rows without a label are passed over.
+    pool : Sounds, optional
+        To learn from without labels. Copies of labelled sounds, of those that validate and of
+        those of the test fold are left out; so are other clips of their recordings.
+    validation : Sounds, optional
+        Labelled sounds to choose the epoch by, instead of a share of ``labelled``.
+    start : PretrainedEncoder, "synth" or None
+    seed : int
+    share : float
+        Of the labels that validate, by recording.
+    labels_per_class : int
+        The budget; 0 is all.
+    test_fold : int
+        An official fold that takes no part; 0 is none.
+    group : str
+        How recordings are told; see :func:`known_recordings`.
+    near_copies : bool
+        Whether copies are told by their sound, besides their bytes.
+    search_copies : bool
+        Whether copies are looked for at all; a look at what would be done leaves it.
+    trains : str
+        What asks for the encoder to be trained, besides options.
+    workers : int, optional
+    cache : Path, optional
+        Keeps what is known of files.
+
+    Raises
+    ------
+    DataError
+        When there are too few labels.
+    OptionError
+        When something is asked for that would do nothing.
+    """
+    config = replace(config, method=asked_method(config.model, config.method))
+    if validation is not None:
+        share = 0.0
+    how = (labels_per_class, test_fold, seed)
+    selection = _select(config, labelled, share, *how)
+    notes: tuple[str, ...] = ()
+    if search_copies and (len(selection.validation) or labels_per_class or group == COPIES):
+        labelled, notes = with_recordings(
+            labelled, group, near=near_copies, workers=workers, cache=cache
+        )
+        selection = _select(config, labelled, share, *how)
+    used = labelled[selection.used]
+    verified, noisy = unverified_apart(config, labelled.clips, selection)
+    rows_held = np.searchsorted(selection.used, selection.validation)
+    if validation is not None:
+        validation = _with_classes(validation, labelled.clips)
+        rows_held = np.arange(len(validation)) + len(used)
+        used = used.joined(validation, config.mel)
+    if pool is not None and search_copies:
+        known = used
+        if len(selection.test):
+            known = labelled[np.union1d(selection.used, selection.test)]
+        apart = labelled.clips[np.concatenate([selection.test, selection.validation])]
+        pool, said = clean_sounds(pool, known, apart, near=near_copies, workers=workers)
+        notes += said
+    summary = DataSummary(
+        _labels_per_class(labelled, selection),
+        len(selection.train),
+        0 if pool is None else len(pool),
+        labelled.clips.is_multi_label,
+        kind_of_start(start),
+    )
+    resolved = resolve_auto(config, summary, trains=trains or asks_training(config))
+    ready = resolved.config
+    check_read(ready.method, config)
+    check_freezing(ready.fit, resolved.start != FRESH or ready.objective != NO_OBJECTIVE)
+    return TrainingJob(
+        ready,
+        resolved.start,
+        resolved.because,
+        used,
+        np.searchsorted(selection.used, verified),
+        np.searchsorted(selection.used, noisy),
+        rows_held,
+        pool,
+        selection,
+        notes,
+    )
+
+
+def _select(
+    config: TrainConfig,
+    sounds: Sounds,
+    share: float,
+    labels_per_class: int,
+    test_fold: int,
+    seed: int,
+) -> Selection:
+    """The labels to learn from and to validate on."""
+
+    def chosen(share: float) -> Selection:
+        return select(
+            sounds.clips,
+            labels_per_class=labels_per_class,
+            validation=share,
+            test_fold=test_fold,
+            seed=seed,
+        )
+
+    found = chosen(share)
+    per_class = _labels_per_class(sounds, found)
+    wanted = validation_share(config.method, share, VALIDATION, per_class)
+    return found if wanted == share else chosen(wanted)
+
+
+def _labels_per_class(sounds: Sounds, selection: Selection) -> float:
+    """Mean number of labels per class, those of the validation part as well."""
+    labels = sounds.clips.labels
+    n_labels = sum(len(labels[row]) for row in selection.used.tolist())
+    return n_labels / max(len(sounds.clips.classes), 1)
+
+
+def _with_classes(validation: Sounds, labelled: Clips) -> Sounds:
+    """Validation sounds with the classes of the training sounds."""
+    unknown = sorted(set(validation.clips.classes) - set(labelled.classes))
+    if unknown or not validation.clips.is_labelled.all():
+        what = (
+            f"found the unknown classes {', '.join(unknown)}" if unknown else "some have no label"
+        )
+        raise DataError(
+            f"validation sounds: {what}; expected a class of the training sounds for each"
+        )
+    return replace(validation, clips=validation.clips.with_columns(classes=labelled.classes))
+
+
+def with_recordings(
+    sounds: Sounds,
+    group: str = AUTO,
+    *,
+    near: bool = True,
+    workers: int | None = None,
+    cache: Path | None = None,
+) -> tuple[Sounds, tuple[str, ...]]:
+    """Sounds of files with copies in one group, where it is not known better; what to say of it.
+
+    Arrays are recordings of their own unless ``groups`` says otherwise.
+    """
+    if sounds.waves is not None:
+        return sounds, ()
+    found = known_recordings(sounds.clips, group, near=near, workers=workers, cache=cache)
+    return replace(sounds, clips=found.clips), found.notes
+
+
+def clean_sounds(
+    pool: Sounds,
+    known: Sounds,
+    apart: Clips | None = None,
+    *,
+    near: bool,
+    workers: int | None = None,
+) -> tuple[Sounds, tuple[str, ...]]:
+    """The pool without labels and, of files, without copies of known sounds; what to say of it.
+
+    Parameters
+    ----------
+    pool, known : Sounds
+    apart : Clips, optional
+        Clips that are tested or that validate: where pool and labelled sounds are of one set,
+        other clips of their recordings are left out, too.
+    """
+    if pool.waves is not None or known.waves is not None:
+        return replace(pool, clips=pool.clips.without_labels()), ()
+    clips = pool.clips
+    if apart is not None and clips.root.resolve() == apart.root.resolve():
+        clips = clips[~np.isin(clips.group, apart.group)]
+    clean = clean_pool(clips, known.clips, near=near, workers=workers)
+    return replace(pool, clips=clean.clips), tuple(clean.notes())
+
+
+def train(
+    config: TrainConfig,
+    labelled: Sounds,
+    pool: Sounds | None = None,
+    validation: Sounds | None = None,
+    start: Start = None,
+    *,
+    seed: int,
+    folder: Path,
+    share: float = VALIDATION,
+    device: str = "cpu",
+    workers: int | None = None,
+    keep: bool = False,
+    calibrate: bool = True,
+    near_copies: bool = True,
+    in_batch: str = "auto",
+) -> TrainedJob:
+    """Train a classifier from sounds: select, prepare, pre-train if asked for, train, calibrate.
+
+    Parameters
+    ----------
+    config, labelled, pool, validation, start, seed, share, near_copies, workers
+        See :func:`select_job`.
+    folder : Path
+        For decoded clips, and for checkpoints if ``keep``.
+    calibrate : bool
+        Whether the validation part calibrates the scores when it is large enough.
+    in_batch : {"auto", "yes", "no"}
+        Where spectrograms are computed.
+
+    Raises
+    ------
+    DataError, OptionError, ModelError
+        For sounds or options that no training can be made of.
+    """
+    check_unique(labelled.clips)
+    cache = folder / "cache"
+    job = select_job(
+        config,
+        labelled,
+        pool,
+        validation,
+        start,
+        seed=seed,
+        share=share,
+        near_copies=near_copies,
+        workers=workers,
+        cache=cache,
+    )
+    for note in job.notes:
+        _log.warning("%s", note)
+    if job.because:
+        _log.info("%s", job.because)
+    begin = job.start(start, device=device, workers=workers)
+
+    def prepare(sounds: Sounds, mel: MelOptions, place: torch.device | None) -> Prepared:
+        return sounds.prepare(mel, cache, workers, place)
+
+    ready = job.prepare(begin, prepare, device=device, in_batch=in_batch)
+    for note in ready.notes:
+        _log.warning("%s", note)
+    pretrained = None
+    if job.config.objective != NO_OBJECTIVE:
+        place = folder / "pretraining" if keep else None
+        pretrained = ready.pretrain(begin, seed=seed, device=device, folder=place)
+        begin = pretrained.network
+    place = folder / "training" if keep else None
+    outcome = ready.train(begin, seed=seed, device=device, folder=place)
+    if calibrate:
+        said = calibrate_by_validation(
+            outcome.model, ready.prepared, ready.data.validation, job.labelled.clips, seed=seed
+        )
+        _log.info("%s", said)
+    about: dict[str, Any] = {
+        "command": "SoundClassifier.fit",
+        "seed": seed,
+        "method": outcome.method,
+        "start": job.begins,
+    }
+    if begin is not None and begin.published:
+        about[PUBLISHED_WEIGHTS] = dict(begin.published)
+    if labelled.waves is None:
+        about.update(job.parts(workers))
+    return TrainedJob(outcome, pretrained, ready, about)
+
+
+def check_unique(clips: Clips) -> None:
+    """Raise DataError where a sound stands twice."""
+    seen: set[str] = set()
+    for name in clips.ids:
+        if name in seen:
+            raise DataError(f"the sound {name} stands twice among those to learn from")
+        seen.add(name)
