@@ -30,7 +30,7 @@ from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.detection.frame_scores import packed, unpacked
 from semisonic.classifier.run_files import stamp
 from semisonic.core.errors import OptionError
-from semisonic.core.files import read_json, replacing, write_csv, write_json
+from semisonic.core.files import read_json, replacing, write_csv
 from semisonic.core.options import check
 from semisonic.core.parallel import LOCAL, Engine, EngineOptions, engine_for, in_order, open_engine
 from semisonic.core.progress import bar
@@ -52,6 +52,7 @@ from semisonic.labeling.index import (
     IndexTable,
     gather,
     named_from,
+    write_about,
 )
 from semisonic.labeling.options import BATCH_SIZE, CLIP, WINDOW, EmbedOptions
 from semisonic.training.devices import choose_device
@@ -444,16 +445,15 @@ def _publish(folder: Path, cache: ArrayCache, embedder: Embedder, options: Embed
     bad = ((key[0], rows.about["reason"]) for key, _, rows in items if rows.about["reason"])
     write_csv(folder / BAD_FILES, ["file", "reason"], sorted(bad))
     made = stamp("embed", options)
-    about = {
-        "format": 1,
-        "rows": len(table.clips),
-        "generation": cache.generation,
-        "model": embedder.describe(),
-        "per": options.per,
-        "hop": options.hop,
+    write_about(
+        folder,
+        len(table.clips),
+        embedder.describe(),
+        options.per,
+        options.hop,
+        generation=cache.generation,
         **{name: made[name] for name in ("created", "versions", "commit")},
-    }
-    write_json(folder / ABOUT, about)
+    )
 
 
 def _write_scores(
@@ -465,7 +465,7 @@ def _write_scores(
     times, score = np.zeros((n, 2)), np.full(n, np.nan)
     predicted = np.full(n, "", dtype=object)
     with ExitStack() as stack:
-        scores: NDArray[np.float32] | None = None
+        scores: np.memmap[Any, np.dtype[np.float32]] | None = None
         if n and n_classes:
             part = stack.enter_context(replacing(folder / SCORES))
             scores = open_memmap(part, "w+", np.float32, (n, n_classes))

@@ -266,7 +266,7 @@ def _embed_batch(
     vectors, scores = embedder(np.concatenate([one.features for one in batch]), device)
     ends = np.cumsum([len(one.times) for one in batch])[:-1]
     parts = zip(batch, np.split(vectors, ends), np.split(scores, ends), strict=True)
-    return [EmbeddedClip(one.row, one.times, one.is_silent, *values) for one, *values in parts]
+    return [EmbeddedClip(one.row, one.times, one.is_silent, x, said) for one, x, said in parts]
 
 
 def _joined(embedder: Embedder, done: list[EmbeddedClip], row: int, reason: str) -> EmbeddedClip:
@@ -277,8 +277,13 @@ def _joined(embedder: Embedder, done: list[EmbeddedClip], row: int, reason: str)
         dim, n_classes = embedder.dim, len(embedder.classes)
         nothing = np.zeros((0, 2)), np.zeros(0, np.bool_), np.zeros((0, dim), np.float32)
         return EmbeddedClip(row, *nothing, np.zeros((0, n_classes)), reason or "holds no sound")
-    names = ("times", "silent", "vectors", "scores")
-    return EmbeddedClip(row, *(np.concatenate([getattr(one, k) for one in own]) for k in names))
+    return EmbeddedClip(
+        row,
+        np.concatenate([one.times for one in own]),
+        np.concatenate([one.silent for one in own]),
+        np.concatenate([one.vectors for one in own]),
+        np.concatenate([one.scores for one in own]),
+    )
 
 
 def _split(windows: list[Windows], n: int) -> tuple[list[Windows], list[Windows]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike
@@ -256,6 +256,35 @@ SCORES = "scores.npy"
 STORE = "store"
 
 
+def write_about(
+    folder: Path,
+    n_rows: int,
+    model: Mapping[str, Any],
+    per: str,
+    hop: float | None,
+    *,
+    generation: int = 0,
+    **made: Any,
+) -> None:
+    """Write ``embedding.json``, with which an index is whole.
+
+    Parameters
+    ----------
+    folder : Path
+    n_rows : int
+    model : mapping
+        See :meth:`semisonic.labeling.embedder.Embedder.describe`.
+    per, hop
+        See :func:`semisonic.embed`.
+    generation : int
+        Changes whenever rows get other numbers.
+    **made
+        When and by what.
+    """
+    rows = {"format": 1, "rows": n_rows, "generation": generation}
+    write_json(folder / ABOUT, {**rows, "model": dict(model), "per": per, "hop": hop, **made})
+
+
 class EmbeddingIndex:
     """Vectors of recordings, a row per window or clip; made by :func:`semisonic.embed`.
 
@@ -316,21 +345,7 @@ class EmbeddingIndex:
             raise DataError(f"{place}: holds no {missing[0]}; {advice}")
         about = read_json(place / ABOUT)
         table = IndexTable.read(place / TABLE, place.resolve(), place.name or "recordings")
-        dim = int(about["model"]["dim"])
-        try:
-            vectors = (
-                np.load(place / VECTORS, mmap_mode="r")
-                if len(table.clips)
-                else np.zeros((0, dim), np.float32)
-            )
-        except (OSError, ValueError) as error:
-            raise DataError(f"{place / VECTORS}: cannot be read: {error}") from error
-        if vectors.shape != (len(table.clips), dim):
-            raise DataError(
-                f"{place}: {VECTORS} has shape {vectors.shape}, but {TABLE} has "
-                f"{len(table.clips)} rows and the model gives {dim} numbers; run the same "
-                "'semisonic embed' again"
-            )
+        vectors = _mapped(place / VECTORS, (len(table.clips), int(about["model"]["dim"])))
         return cls(place, vectors, table, about, embedder)
 
     def __len__(self) -> int:
@@ -414,7 +429,7 @@ class EmbeddingIndex:
         table.write(place / TABLE)
         with replacing(place / VECTORS) as part, part.open("wb") as stream:
             np.save(stream, found)
-        said = {
+        about = {
             "hash": hashlib.sha256(found.tobytes()).hexdigest()[:16],
             "file": None,
             "network": model,
@@ -424,16 +439,7 @@ class EmbeddingIndex:
             "made": {},
         }
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        about = {
-            "format": 1,
-            "rows": n,
-            "generation": 0,
-            "model": said,
-            "per": WINDOW,
-            "hop": None,
-            "created": created,
-        }
-        write_json(place / ABOUT, about)
+        write_about(place, n, about, WINDOW, None, created=created)
         return cls.open(place)
 
     def to_frame(self) -> pd.DataFrame:
@@ -457,19 +463,7 @@ class EmbeddingIndex:
             When the file is missing or of another index.
         """
         n_classes = len(self.about["model"]["classes"])
-        if not n_classes or not len(self):
-            return np.zeros((0, n_classes), np.float32) if n_classes else None
-        file = self.folder / SCORES
-        try:
-            found: NDArray[np.float32] = np.load(file, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise DataError(f"{file}: cannot be read: {error}") from error
-        if found.shape != (len(self), n_classes):
-            raise DataError(
-                f"{file}: found shape {found.shape}, expected {(len(self), n_classes)}; run the "
-                "same 'semisonic embed' again"
-            )
-        return found
+        return _mapped(self.folder / SCORES, (len(self), n_classes)) if n_classes else None
 
     @property
     def dim(self) -> int:
@@ -565,7 +559,8 @@ class EmbeddingIndex:
         sample_rate: int | None = None,
         by: str = COSINE,
         all_windows: bool = False,
-        without_files: tuple[str, ...] = (),
+        without_files: Sequence[str] = (),
+        without_rows: Sequence[int] = (),
     ) -> tuple[Hit, ...]:
         """What sounds like an example, the nearest first.
 
@@ -579,15 +574,22 @@ class EmbeddingIndex:
         by : {"cosine", "euclidean"}
         all_windows : bool
             Each row is a hit; otherwise rows of a file that touch each other are one.
-        without_files : tuple of str
+        without_files : sequence of str
             Files, as the index names them, in which nothing is looked for.
+        without_rows : sequence of int
+            Rows that are no hits.
+
+        Returns
+        -------
+        tuple of Hit
 
         Raises
         ------
         DataError
             When the query does not fit the index.
         """
-        left_out = np.isin(self.clips.file, without_files)
+        left_out = np.isin(self.clips.file, list(without_files))
+        left_out[list(without_rows)] = True
         if isinstance(query, (str, PathLike)):
             query, sample_rate = read(query)
         if isinstance(query, (int, np.integer)):
@@ -618,3 +620,19 @@ class EmbeddingIndex:
         if not 0 <= number < len(self):
             raise DataError(f"{self.folder}: found row {number}, expected 0 to {len(self) - 1}")
         return np.array(self.vectors[number])
+
+
+def _mapped(file: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """An array that an index keeps, which a file of no rows need not hold."""
+    if not shape[0]:
+        return np.zeros(shape, np.float32)
+    try:
+        found: NDArray[np.float32] = np.load(file, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read: {error}") from error
+    if found.shape != shape:
+        raise DataError(
+            f"{file}: found shape {found.shape}, but {TABLE} and the model say {shape}; run the "
+            "same 'semisonic embed' again"
+        )
+    return found

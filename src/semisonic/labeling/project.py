@@ -276,7 +276,7 @@ class Project:
         return dict(zip(found.rows.tolist(), found.labels, strict=True))
 
 
-def write_about(folder: Path, options: ProjectOptions, recordings: Path, encoder: Path) -> None:
+def write_project(folder: Path, options: ProjectOptions, recordings: Path, encoder: Path) -> None:
     """Write ``project.json``, the last step of making a project; what was changed later stays."""
     here = Path(os.path.abspath(folder))
     before = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
