@@ -27,7 +27,7 @@ from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.cache import Journal
 from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_file, writing
-from semisonic.models.decision import KNOWN_FROM
+from semisonic.models.decision import KNOWN_THRESHOLD
 from semisonic.models.sound_model import SoundModel
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class AnswerRule:
 
     def reason(self, scores: NDArray[np.float64], known: float, *, multi_label: bool) -> str:
         """Why no class is named for a sound with these scores; empty if one is."""
-        if self.unknown and known < KNOWN_FROM:
+        if self.unknown and known < KNOWN_THRESHOLD:
             return NOT_LEARNED
         if self.limits is None:
             return ""

@@ -43,7 +43,7 @@ from semisonic.data.batches import Stream
 from semisonic.evaluation.metrics import accuracy as evaluation_accuracy
 from semisonic.evaluation.metrics import log_loss, mean_average_precision
 from semisonic.evaluation.metrics import lwlrap as evaluation_lwlrap
-from semisonic.features.augment.base import Either
+from semisonic.features.augment.base import OneOf
 from semisonic.features.augment.chain import RegisteredAugmentation, augmenter, wave_view
 from semisonic.features.augment.mixing import Mixup
 from semisonic.features.frontend import Standardize
@@ -78,7 +78,7 @@ def view(name: str, mel: MelOptions) -> nn.Module:
     if mel.input == WAVE:
         return wave_view(name, mel)
     if name == "mixed":
-        return Either(view("weak", mel), view("strong", mel))
+        return OneOf(view("weak", mel), view("strong", mel))
     return augmenter(preset(name, mel), mel)
 
 

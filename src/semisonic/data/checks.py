@@ -8,13 +8,12 @@ import numpy as np
 
 from semisonic.data.clips import Clips, without_copies
 from semisonic.data.duplicates import (
-    MAX_OFFSET,
-    THRESHOLD,
     Duplicate,
     DuplicatesFound,
     find_duplicates,
     search,
 )
+from semisonic.data.options import MAX_OFFSET, THRESHOLD
 from semisonic.data.recordings import straddling_groups
 
 
@@ -46,11 +45,6 @@ class CheckReport:
     def leaks(self) -> tuple[Duplicate, ...]:
         """The pairs that a split may part."""
         return tuple(pair for pair in self.duplicates if pair.across)
-
-    @property
-    def contradictions(self) -> tuple[Duplicate, ...]:
-        """The pairs that carry different labels."""
-        return tuple(pair for pair in self.duplicates if not pair.same_labels)
 
     @property
     def ok(self) -> bool:

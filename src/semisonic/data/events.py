@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError
-from semisonic.core.options import check, option
+from semisonic.core.options import check
 from semisonic.core.text import count_text
 from semisonic.data.clips import POSITIVE as CHECKED
 from semisonic.data.clips import UNCERTAIN as UNCHECKED
 from semisonic.data.clips import Clips
+from semisonic.data.options import WindowRules
 from semisonic.data.recording_names import groups_of
 from semisonic.data.windows import clip_durations, windows
 
@@ -378,25 +379,6 @@ def _classes_of(segments: Iterable[_Segment], given: Sequence[str] | None) -> di
 
 
 _TOLERANCE = 1e-9  # seconds
-
-
-@dataclass(frozen=True)
-class WindowRules:
-    """Which labels a window of an annotated recording gets."""
-
-    duration: float = option(3.0, "length of a window", unit="s", minimum=0.01)
-    hop: float | None = option(
-        None, "from one window to the next; the length if not given", unit="s", minimum=0.001
-    )
-    min_overlap: float = option(
-        0.25, "a window has the label of an event that it shares so much with", unit="s", minimum=0
-    )
-    min_share: float = option(
-        0.5, "or so large a share of the event, for short ones", minimum=0.01, maximum=1
-    )
-    background: str | None = option(
-        BACKGROUND, "class of windows without any event; none: leave them out"
-    )
 
 
 @dataclass

@@ -148,7 +148,7 @@ class IndexLabels:
     @property
     def is_verified(self) -> NDArray[np.bool_]:
         """Which labelled rows somebody is sure of, shape (n,)."""
-        return self.labelled.weights == 1.0
+        return np.asarray(self.labelled.weights == 1.0, np.bool_)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -18,7 +18,6 @@ from semisonic.classifier.run_files import stamp
 from semisonic.core.errors import DataError
 from semisonic.core.files import read_json, write_json
 from semisonic.core.options import check
-from semisonic.data.label_log import LabelEntry
 from semisonic.labeling.answers import LabelIssue, find_label_issues, match
 from semisonic.labeling.clusters import nearest_to_centres
 from semisonic.labeling.embedder import open_embedder
@@ -28,9 +27,8 @@ from semisonic.labeling.options import (
     MIX,
     RANDOM_SHARE,
     SPREAD,
-    ProjectLearnOptions,
     ProjectOptions,
-    ProjectSuggestOptions,
+    QueueOptions,
 )
 from semisonic.labeling.probe import Tell
 from semisonic.labeling.queue import (
@@ -296,8 +294,29 @@ def write_project(folder: Path, options: ProjectOptions, recordings: Path, encod
 # ``project suggest`` and ``project learn``: the two halves of a round.
 
 
-def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
+def suggest_in_project(
+    folder: Path,
+    output: Path | None = None,
+    *,
+    annotator: str = "",
+    queue: QueueOptions | None = None,
+) -> SuggestResult:
     """Write the next queue of a project; answers in the one before go into the log first.
+
+    Parameters
+    ----------
+    folder : path
+        The project's.
+    output : path, optional
+        The table; ``queue.csv`` in the project by default.
+    annotator : str
+        Who filled in the queue before.
+    queue : QueueOptions, optional
+        What it is to hold.
+
+    Returns
+    -------
+    SuggestResult
 
     Raises
     ------
@@ -307,48 +326,68 @@ def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
     OptionError
         When another table is in the way.
     """
-    check(options)
-    project = Project.open(options.project)
+    wanted = check(queue or QueueOptions())
+    project = Project.open(folder)
     own = project.folder / QUEUE
-    table: Path = options.output or own
+    table = output or own
     check_page(table)
     taken = 0
     if os.path.abspath(table) == os.path.abspath(own) and own.is_file():
         found = take_answers(
             project.log,
             own,
-            annotator=options.annotator,
+            annotator=annotator,
             by_anyone=True,
             check=project.require_fit,
         )
         taken = len(found)
     else:
         check_table(table)
-    queue = project.suggest(
-        options.n,
-        strategy=options.strategy,
-        random_share=options.random_share,
-        apart=options.apart,
+    chosen = project.suggest(
+        wanted.n,
+        strategy=wanted.strategy,
+        random_share=wanted.random_share,
+        apart=wanted.apart,
     )
-    queue.write(table, over=True)
-    write_queue_page(table, queue)
-    return SuggestResult(queue, table, len(project.index), n_taken=taken)
+    chosen.write(table, over=True)
+    write_queue_page(table, chosen)
+    return SuggestResult(chosen, table, len(project.index), n_taken=taken)
 
 
-def learn_in_project(options: ProjectLearnOptions) -> LearningRound:
+def learn_in_project(
+    folder: Path,
+    answers: Path | None = None,
+    *,
+    annotator: str = "",
+    several_labels: bool | None = None,
+) -> LearningRound:
     """Take answers from a table, if one is named, and learn from all there are.
+
+    Parameters
+    ----------
+    folder : path
+        The project's.
+    answers : path, optional
+        A queue whose column ``label`` was filled in.
+    annotator : str
+        Who filled it in.
+    several_labels : bool, optional
+        Whether a clip may carry several labels from now on.
+
+    Returns
+    -------
+    LearningRound
 
     Raises
     ------
     DataError
         When there is no project, or answers of fewer than two classes.
     """
-    check(options)
-    project = Project.open(options.project)
-    if options.several_labels is not None:
-        project.set_several_labels(options.several_labels)
-    taken: tuple[LabelEntry, ...] = ()
-    if options.answers is not None:
-        who = options.annotator
-        taken = take_answers(project.log, options.answers, annotator=who, check=project.require_fit)
-    return replace(project.learn(), n_taken=len(taken), problems=project.log.problems())
+    project = Project.open(folder)
+    if several_labels is not None:
+        project.set_several_labels(several_labels)
+    n_taken = 0
+    if answers is not None:
+        check_fit = project.require_fit
+        n_taken = len(take_answers(project.log, answers, annotator=annotator, check=check_fit))
+    return replace(project.learn(), n_taken=n_taken, problems=project.log.problems())

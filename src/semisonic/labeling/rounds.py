@@ -34,7 +34,6 @@ from semisonic.labeling.answers import IndexLabels, label_index
 from semisonic.labeling.embedder import Embedder
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.options import ProjectLearnOptions
 from semisonic.labeling.probe import (
     HeldOutLogits,
     Tell,
@@ -231,13 +230,12 @@ class HistoryRow:
     @classmethod
     def from_cells(cls, cells: Mapping[str, str]) -> HistoryRow:
         """Read what :meth:`cells` gave; an error of any kind when it is something else."""
-        whole = ("n_right", "n", "n_recordings")
         estimates = {
             name: AccuracyEstimate(
-                **{
-                    key: (int if key in whole else float)(cells[prefix + key])
-                    for key in AccuracyEstimate.__dataclass_fields__
-                }
+                int(cells[f"{prefix}n_right"]),
+                int(cells[f"{prefix}n"]),
+                *(float(cells[prefix + key]) for key in ("accuracy", "low", "high")),
+                n_recordings=int(cells[f"{prefix}n_recordings"]),
             )
             for name, prefix in _ESTIMATES.items()
         }
@@ -458,9 +456,8 @@ def _save(
         parts = chained(parts, said)
         if published_in(said):
             parts[PUBLISHED_WEIGHTS] = dict(published_in(said))
-    options = ProjectLearnOptions(path.parent, several_labels=known.labelled.multi_label)
     about = {
-        **stamp("project learn", options),
+        **stamp("project learn"),
         "seed": seed,
         "method": PROBE,
         INDEX_OF: index.about["model"]["hash"],

@@ -160,12 +160,27 @@ class Supervised(Objective):
 
 
 def shares(target: Tensor, n_classes: int) -> Tensor:
-    """Targets as shares of classes, float (batch, class).
+    """Targets as shares of classes.
+
+    Parameters
+    ----------
+    target : Tensor
+        Class numbers, (batch,), or shares, (batch, class).
+    n_classes : int
+
+    Returns
+    -------
+    Tensor of float, shape (batch, class)
 
     Raises
     ------
     DataError
-        When they are neither class numbers nor of that shape.
+        For anything else.
+
+    Examples
+    --------
+    >>> shares(torch.tensor([1, 0]), 2).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
     """
     if target.ndim == 1 and not target.is_floating_point():
         return functional.one_hot(target, n_classes).float()

@@ -134,8 +134,17 @@ def register(name: str, *, waves: bool = False, scaled: bool = False) -> Callabl
 def register_instance(network: nn.Module, name: str = "") -> str:
     """Make a network known that is given as an object, and say under which name.
 
-    Models copy it, with its weights; the object itself is not changed by a training. The name
-    tells networks of other layers or weights apart, unless one is given.
+    Parameters
+    ----------
+    network : nn.Module
+        Models copy it, with its weights; the object itself is not changed by a training.
+    name : str
+        By default one that tells networks of other layers or weights apart.
+
+    Returns
+    -------
+    str
+        The name.
     """
     if not name:
         name = f"{type(network).__name__}-{digest(repr(network), weights_digest(network))[:8]}"

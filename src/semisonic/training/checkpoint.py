@@ -41,7 +41,18 @@ def save_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path, identity: Identity) -> dict[str, Any] | None:
-    """The checkpoint of a folder, or None where there is none.
+    """The checkpoint of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    identity : mapping
+        What the training is, see :func:`identity_of`.
+
+    Returns
+    -------
+    dict or None
+        None where there is no checkpoint.
 
     Raises
     ------
@@ -98,7 +109,7 @@ class CheckpointClock:
 
 # Options that do not change what is computed. Number format and memory layout do, but may be
 # left to the device: what the checkpoint says is used, or compared, when it is loaded.
-_FREE = ("checkpoint_interval", "precision", "channels_last", "compile")
+_FREE = ("checkpoint_interval", "precision", "channels_last")
 
 
 class BatchStream(Protocol):
@@ -118,7 +129,24 @@ Streams = Mapping[str, BatchStream]
 def identity_of(
     objective: Objective, streams: Streams, options: FitOptions, seed: int, validated: bool
 ) -> Identity:
-    """A nested mapping of plain values that two trainings share only if they are the same."""
+    """What a training is: two share it only if they compute the same.
+
+    Parameters
+    ----------
+    objective : Objective
+        With its first weights.
+    streams : mapping of str to BatchStream
+    options : FitOptions
+        Those that do not change what is computed are left out.
+    seed : int
+    validated : bool
+        Whether a validation follows each epoch.
+
+    Returns
+    -------
+    dict
+        Nested, of plain values.
+    """
     chosen: dict[str, Any] = {k: v for k, v in to_dict(options).items() if k not in _FREE}
     text = re.sub(r"0x[0-9a-f]+", "", repr(objective))  # without addresses in memory
     return {
@@ -143,6 +171,13 @@ def _stream_identity(stream: BatchStream) -> dict[str, Any]:
 
 def check_streams(objective: Objective, streams: Streams, device_type: str) -> None:
     """See that the objective gets the streams it reads, on the right device.
+
+    Parameters
+    ----------
+    objective : Objective
+    streams : mapping of str to BatchStream
+    device_type : str
+        Such as ``cuda``.
 
     Raises
     ------

@@ -233,7 +233,14 @@ def _loop(training: Training, streams: Streams, validate: Validate | None, label
 
 
 def train_step(t: Training, streams: Streams) -> None:
-    """One step: fetch a batch of each stream, forward, backward, change the weights."""
+    """One step: fetch a batch of each stream, forward, backward, change the weights.
+
+    Parameters
+    ----------
+    t : Training
+        At the step to be taken; it is at the next one afterwards.
+    streams : mapping of str to BatchStream
+    """
     seed_torch(derive(t.seed, "dropout", t.step, t.world.rank), t.device)
     names = t.objective.streams
     batches = {name: streams[name].at(t.step, t.world.rank, t.world.size) for name in names}
@@ -241,7 +248,7 @@ def train_step(t: Training, streams: Streams) -> None:
     n_rows = len(batches[names[0]].x)
     share = t.world.share(n_rows, t.device)
     t.optimizer.zero_grad(set_to_none=True)
-    terms = t.computing().step(batches, share)
+    terms = t.forward_backward(batches, share)
     if t.options.clip_norm > 0:
         clip_grad_norm_(t.weights, t.options.clip_norm)
     t.optimizer.step()

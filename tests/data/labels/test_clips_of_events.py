@@ -13,11 +13,11 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.data.events import (
     Events,
-    WindowRules,
     clips_from_events,
     events_from_clips,
     label_windows,
 )
+from semisonic.data.options import WindowRules
 
 ROOT = Path("recordings")
 

@@ -19,7 +19,7 @@ from semisonic.classifier.use_options import AUDIO, AUTO_INPUT, FEATURES
 from semisonic.core.errors import OptionError, SemisonicError
 from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Waveform
-from semisonic.features.logmel import LogMel, delta, emphasise, hann, to_decibel
+from semisonic.features.logmel import LogMel, delta, hann, preemphasise, to_decibel
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.models.decision_module import DecisionModule
 from semisonic.models.simple import MelStatistics
@@ -72,7 +72,7 @@ class ConvolutionMel(nn.Module):
             peak = wave.abs().amax(dim=1, keepdim=True)
             wave = wave / peak.masked_fill(peak == 0, 1.0)
         if options.preemphasis:
-            wave = emphasise(wave, options.preemphasis)
+            wave = preemphasise(wave, options.preemphasis)
         x = wave[:, None]
         if options.center:
             x = F.pad(x, (options.window // 2, options.window // 2), mode="reflect")
