@@ -222,7 +222,8 @@ def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) 
     lines += [f"- Parameters: {count_parameters(model):,}"]
     if frontend is not None:
         options = frontend.options
-        macs = count_macs(model, options.shape) / 1e6
+        whole = not isinstance(model, PretrainedEncoder) or isinstance(model, AutoEncoder)
+        macs = count_macs(model if whole else model.encoder, options.shape) / 1e6
         lines += [
             f"- Multiply-adds for {options.duration:g} s: {macs:.1f} million",
             f"- Input: mono at {options.sample_rate} Hz, {options.duration:g} s; {options.input} "

@@ -24,7 +24,8 @@ from semisonic.models.weights import initialise, undisturbed
 class PretrainedEncoder(nn.Module):
     """An encoder and the front end that its weights are learned behind.
 
-    An :class:`AutoEncoder` is one that has a decoder as well.
+    It is not called itself: :meth:`encode` gives the code. An :class:`AutoEncoder` is one that
+    has a decoder as well, and is called for the reconstruction.
 
     Parameters
     ----------
@@ -59,12 +60,13 @@ class PretrainedEncoder(nn.Module):
         self.neck = neck
         self.published: Mapping[str, Any] = {}
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The code of standardised features (batch, channel, mel, frame)."""
-        return self.encode(x)
-
     def encode(self, x: Tensor) -> Tensor:
-        """The code, shape (batch, out_channels, fewer mel, fewer frames)."""
+        """The code of standardised features (batch, channel, mel, frame).
+
+        Returns
+        -------
+        Tensor, shape (batch, out_channels, fewer mel, fewer frames)
+        """
         code: Tensor = self.encoder(x)
         return code
 
