@@ -310,8 +310,8 @@ def test_what_needs_a_classifier_is_offered_once_there_is_one(
     from semisonic.web.state import AppState
 
     shutil.copytree(app_project.parent, tmp_path / "new")
-    studio = AppState(AppOptions(project=tmp_path / "new" / app_project.name, device="cpu"))
-    for address in serving(studio):
+    app_state = AppState(AppOptions(project=tmp_path / "new" / app_project.name, device="cpu"))
+    for address in serving(app_state):
         for new in opened(app_browser, f"{address}#/label", DESK):
             for place, is_off in ((new, True), (doubting, False)):
                 asked(place)

@@ -127,7 +127,7 @@ def test_it_learns_again_and_the_curve_grows(page: Any, project: Path) -> None:
         learning = _learned(page)
         assert learning["reason"] == ""
         assert len(learning["history"]) == n_rounds
-    assert page.get("/api/studio").json()["model"]["classes"] == sorted({"hiss", "hum", "sweep"})
+    assert page.get("/api/state").json()["model"]["classes"] == sorted({"hiss", "hum", "sweep"})
     item = asked(page)
     assert item["guesses"][0][1] >= item["guesses"][1][1]
     assert page.post("/api/label/learn").status_code == 200
@@ -180,7 +180,7 @@ def test_what_is_asked_is_shown_but_not_listed(page: Any) -> None:
     facts = wait_for(page, answer["sound"], "picture")
     assert facts["name"] == answer["item"]["file"]
     assert "heard" not in facts
-    assert page.get("/api/studio").json()["open"] == []
+    assert page.get("/api/state").json()["open"] == []
 
 
 def test_a_recording_that_is_gone_can_be_skipped(page: Any, project: Path) -> None:
@@ -264,9 +264,9 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
         device="cpu",
     )
     started = start_project(options)
-    studio = AppState(AppOptions(project=tmp_path / "project", runs=tmp_path, device="cpu"))
+    app_state = AppState(AppOptions(project=tmp_path / "project", runs=tmp_path, device="cpu"))
     odd = {}
-    for page in browsing(studio):
+    for page in browsing(app_state):
         n_asked = 0
         while (answer := page.get("/api/label/next", params={"annotator": "ann"}).json())["item"]:
             item, n_asked = answer["item"], n_asked + 1

@@ -224,13 +224,13 @@ def client(case: Case) -> Iterator[Any]:
     from semisonic.web.state import AppState
 
     folder = case.sound.parent
-    studio = AppState(AppOptions(model=case.file, folder=(folder,), runs=folder, device="cpu"))
-    yield from browsing(studio)
-    studio.close()
+    app_state = AppState(AppOptions(model=case.file, folder=(folder,), runs=folder, device="cpu"))
+    yield from browsing(app_state)
+    app_state.close()
 
 
 def test_the_page_gives_the_same_scores(case: Case, client: Any) -> None:
-    sound = client.post("/api/places", json={"folder": 0, "name": "a.wav"}).json()["id"]
+    sound = client.post("/api/folders/open", json={"folder": 0, "name": "a.wav"}).json()["id"]
     facts = wait_for(client, sound)
     np.testing.assert_allclose(in_order(facts["heard"]["top"]), case.expected, atol=CLOSE)
 

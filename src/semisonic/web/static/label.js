@@ -20,10 +20,10 @@ const NEEDS_MODEL = ["uncertain"];
 const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400;
 
 export async function labelPage(main, part) {
-  const studio = await get("studio");
-  if (studio.has_project && part === "groups") return groupsPage(main);
+  const appState = await get("state");
+  if (appState.has_project && part === "groups") return groupsPage(main);
   main.replaceChildren(h("h1", {}, "Label"));
-  return studio.has_project && part !== "projects" ? new Labelling(main).begin() : beginPage(main, studio);
+  return appState.has_project && part !== "projects" ? new Labelling(main).begin() : beginPage(main, appState);
 }
 
 class Labelling {
@@ -45,7 +45,7 @@ class Labelling {
     this.hint = h("p", { class: "note", hidden: true }, "Nothing is named yet. The quickest start: ", h("a", { href: "#/label/groups" }, "name the groups"), " that were found.");
     this.doubts = new Doubts((found, doubt) => this.choose(found, doubt));
     this.panel = answerPanel({ keep: () => this.answer({ labels: this.doubt.labels, presence: "positive", note: "" }),  answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar(), setSeveral: (on) => this.setSeveral(on) });
-    main.append(h("div", { class: "row desk" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play at once"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
+    main.append(h("div", { class: "row toolbar" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play at once"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
       h("div", { class: "labelling" }, h("section", {}, this.title, this.why, this.place, this.panel.element), this.side));
     this.keys = (event) => this.key(event);
   }
