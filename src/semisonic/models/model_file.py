@@ -25,10 +25,9 @@ from semisonic.core.files import replacing
 from semisonic.core.options import from_mapping, to_dict
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.decision import Decision
 from semisonic.models.inspection import count_macs, count_parameters
-from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 from semisonic.models.registry import create, defined_in, is_registered
 from semisonic.models.simple import SimpleHead
 from semisonic.models.sound_model import SoundModel
