@@ -19,6 +19,7 @@ from semisonic.cli.main import main
 from semisonic.core import plugins
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.processes import ProcessCalls
+from semisonic.models.registry import names
 from semisonic.models.sound_model import build
 
 Y = [KINDS[i % 3] for i in range(24)]
@@ -277,7 +278,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(
 
 def registered_here(_: object) -> list[str]:
     """What a worker process knows."""
-    return [name for name in semisonic.models.names() if name.startswith("plugged")]
+    return [name for name in names() if name.startswith("plugged")]
 
 
 def make_registered_here() -> object:

@@ -80,13 +80,6 @@ def keep_freed_memory() -> None:
 LOCAL, RAY = "local", "ray"
 
 
-def workers_option() -> Any:
-    """A field of options: how many decode at once."""
-    return option(
-        None, "threads that decode, or processes for long work; by default one per core", minimum=1
-    )
-
-
 @dataclass(frozen=True)
 class EngineOptions:
     """Where the work is done. No result depends on it, so a run goes on with another engine."""

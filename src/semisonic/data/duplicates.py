@@ -26,6 +26,7 @@ from semisonic.data.fingerprints import (
     compare,
     fingerprint,
 )
+from semisonic.data.options import MAX_OFFSET, THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -318,8 +319,6 @@ def _decode(clips: Clips, row: int) -> NDArray[np.float32]:
 # downloaded sounds hold many: the same file under two names, a louder version, a shorter cut.
 
 
-THRESHOLD = 0.6
-MAX_OFFSET = 2.5  # seconds
 NEAR_MOST = 5000
 """Clips above which comparing all with all takes so long that it has to be asked for."""
 

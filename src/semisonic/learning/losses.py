@@ -100,8 +100,8 @@ class RowLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss of each row, shape (batch,)."""
-        scores = in_full(logits)
-        soft = smoothed(shares_of(scores, target), self.label_smoothing, self.multi_label)
+        scores = _in_full(logits)
+        soft = smoothed(_shares_of(scores, target), self.label_smoothing, self.multi_label)
         return self.of_shares(scores, soft)
 
     def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class RowLoss(nn.Module):
         return f"multi_label={self.multi_label}, label_smoothing={self.label_smoothing}"
 
 
-def in_full(logits: Tensor) -> Tensor:
+def _in_full(logits: Tensor) -> Tensor:
     """Logits in float32 when they come in half precision.
 
     Raises
@@ -126,7 +126,7 @@ def in_full(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
 
-def shares_of(logits: Tensor, target: Tensor) -> Tensor:
+def _shares_of(logits: Tensor, target: Tensor) -> Tensor:
     """Targets as shares of classes, (batch, class), whichever form they come in.
 
     Raises
@@ -154,7 +154,7 @@ def smoothed(shares: Tensor, label_smoothing: float, multi_label: bool) -> Tenso
     return shares * (1.0 - label_smoothing) + even * label_smoothing
 
 
-def cross_entropy_rows(logits: Tensor, shares: Tensor, multi_label: bool) -> Tensor:
+def _cross_entropy_rows(logits: Tensor, shares: Tensor, multi_label: bool) -> Tensor:
     """Cross-entropy of each row, in nats; with several labels the mean over the classes."""
     if multi_label:
         each = functional.binary_cross_entropy_with_logits(logits, shares, reduction="none")
@@ -176,7 +176,7 @@ class CrossEntropy(RowLoss):
 
     def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
         """The loss of each row for targets that are shares."""
-        return cross_entropy_rows(logits, shares, self.multi_label)
+        return _cross_entropy_rows(logits, shares, self.multi_label)
 
 
 class SoftBootstrapping(RowLoss):
@@ -200,8 +200,8 @@ class SoftBootstrapping(RowLoss):
 
     def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
         """The loss of each row for targets that are shares."""
-        own = prediction_entropy(logits, self.multi_label)
-        labelled = cross_entropy_rows(logits, shares, self.multi_label)
+        own = _prediction_entropy(logits, self.multi_label)
+        labelled = _cross_entropy_rows(logits, shares, self.multi_label)
         return self.beta * labelled + (1.0 - self.beta) * own
 
     def extra_repr(self) -> str:
@@ -209,7 +209,7 @@ class SoftBootstrapping(RowLoss):
         return f"beta={self.beta}, {super().extra_repr()}"
 
 
-def prediction_entropy(logits: Tensor, multi_label: bool) -> Tensor:
+def _prediction_entropy(logits: Tensor, multi_label: bool) -> Tensor:
     """Entropy of the network's answer, in nats, shape (batch,); mean over questions if several."""
     if not multi_label:
         logs = logits.log_softmax(dim=1)
@@ -319,10 +319,10 @@ class SmallLoss(nn.Module):
     @torch.no_grad()
     def surprise(self, logits: Tensor, target: Tensor) -> Tensor:
         """How far the answer is from the target, in nats, shape (batch,): what rows rank by."""
-        scores = in_full(logits)
-        shares = shares_of(scores, target)
+        scores = _in_full(logits)
+        shares = _shares_of(scores, target)
         multi_label = self.loss.multi_label
-        return cross_entropy_rows(scores, shares, multi_label) - entropy_rows(shares, multi_label)
+        return _cross_entropy_rows(scores, shares, multi_label) - entropy_rows(shares, multi_label)
 
     def extra_repr(self) -> str:
         """What tells two selections apart."""

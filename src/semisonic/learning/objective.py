@@ -85,6 +85,16 @@ def full_precision(x: Tensor) -> AbstractContextManager[None]:
 def targets_of(batch: BatchLike, stream: str) -> Tensor:
     """The targets of a batch that must have some.
 
+    Parameters
+    ----------
+    batch : BatchLike
+    stream : str
+        The name of its stream, for the message.
+
+    Returns
+    -------
+    Tensor
+
     Raises
     ------
     DataError

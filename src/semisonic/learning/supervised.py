@@ -156,16 +156,31 @@ class Supervised(Objective):
         """The term ``accuracy``; nothing for a model of several labels."""
         if self.model.multi_label:
             return {}
-        return {"accuracy": batch_accuracy(logits.detach(), target)}
+        return {"accuracy": _batch_accuracy(logits.detach(), target)}
 
 
 def shares(target: Tensor, n_classes: int) -> Tensor:
-    """Targets as shares of classes, float (batch, class).
+    """Targets as shares of classes.
+
+    Parameters
+    ----------
+    target : Tensor
+        Class numbers, (batch,), or shares, (batch, class).
+    n_classes : int
+
+    Returns
+    -------
+    Tensor of float, shape (batch, class)
 
     Raises
     ------
     DataError
-        When they are neither class numbers nor of that shape.
+        For anything else.
+
+    Examples
+    --------
+    >>> shares(torch.tensor([1, 0]), 2).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
     """
     if target.ndim == 1 and not target.is_floating_point():
         return functional.one_hot(target, n_classes).float()
@@ -178,7 +193,7 @@ def shares(target: Tensor, n_classes: int) -> Tensor:
 
 
 @torch.no_grad()
-def batch_accuracy(logits: Tensor, target: Tensor) -> Tensor:
+def _batch_accuracy(logits: Tensor, target: Tensor) -> Tensor:
     """Share of clips whose highest logit is the (largest) target, a scalar in 0..1."""
     wanted = target if target.ndim == 1 else target.argmax(dim=1)
     return (logits.argmax(dim=1) == wanted).float().mean()

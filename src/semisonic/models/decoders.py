@@ -117,17 +117,17 @@ def mirror(plan: tuple[Step, ...]) -> list[Level]:
     return levels
 
 
-def fit_size(x: Tensor, size: Size) -> Tensor:
+def _fit_size(x: Tensor, size: Size) -> Tensor:
     """Cut, or repeat the last row and column, to exactly this size (mel, frame)."""
     x = x[:, :, : size[0], : size[1]]
     below, right = size[0] - x.shape[2], size[1] - x.shape[3]
     return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
 
 
-def repeat_cells(x: Tensor, stride: Size, size: Size) -> Tensor:
+def _repeat_cells(x: Tensor, stride: Size, size: Size) -> Tensor:
     """Nearest-neighbour up-sampling by whole steps to a size (mel, frame)."""
     scale = (float(stride[0]), float(stride[1]))
-    return fit_size(F.interpolate(x, scale_factor=scale, mode="nearest"), size)
+    return _fit_size(F.interpolate(x, scale_factor=scale, mode="nearest"), size)
 
 
 class Decoder(nn.Module):
@@ -221,7 +221,7 @@ class UpsampleDecoder(Decoder):
 
     def up(self, x: Tensor, down: int, trace: Trace) -> Tensor:
         """Repeat the cells to the size before the step down."""
-        return repeat_cells(x, self.downs[down].stride, trace.downs[down].size)
+        return _repeat_cells(x, self.downs[down].stride, trace.downs[down].size)
 
 
 def shuffle_cells(x: Tensor, stride: Size) -> Tensor:
@@ -261,9 +261,9 @@ class SubPixelDecoder(Decoder):
         for down in level.ups:
             stride, size = self.downs[down].stride, trace.downs[down].size
             if level.conv is None:
-                x = repeat_cells(x, stride, size)
+                x = _repeat_cells(x, stride, size)
             else:
-                x = fit_size(shuffle_cells(x, stride), size)
+                x = _fit_size(shuffle_cells(x, stride), size)
         return x
 
 
@@ -301,7 +301,7 @@ class UNetDecoder(Decoder):
     def run_level(self, x: Tensor, level: Level, number: int, trace: Trace) -> Tensor:
         """Up-sample, put the encoder's map beside, convolve."""
         for down in level.ups:
-            x = repeat_cells(x, self.downs[down].stride, trace.downs[down].size)
+            x = _repeat_cells(x, self.downs[down].stride, trace.downs[down].size)
         if level.ups and level.conv is not None and self.downs[level.ups[-1]].has_map:
             beside = trace.downs[level.ups[-1]].map
             if beside is None:

@@ -91,7 +91,18 @@ Step = ConvStep | DownStep | PatchStep
 def map_shape(
     plan: tuple[Step, ...], size: Size, what: str = "architecture"
 ) -> tuple[int, int, int]:
-    """Shape (channel, mel, frame) of the last map for an input of a size (mel, frame).
+    """Shape of the last map for an input of a size.
+
+    Parameters
+    ----------
+    plan : tuple of steps
+    size : (mel, frame)
+    what : str
+        What error messages call the network.
+
+    Returns
+    -------
+    (channel, mel, frame)
 
     Raises
     ------
@@ -252,7 +263,7 @@ class Encoder(nn.Module):
         record = Trace(switches, maps)
         return self.walk(x, record), record
 
-    def hear_at(self, sample_rate: int) -> None:
+    def set_sample_rate(self, sample_rate: int) -> None:
         """Be told the rate of waves, Hz; only encoders that know of frequencies heed it."""
 
     def require_switches(self) -> None:

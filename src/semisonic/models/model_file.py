@@ -56,6 +56,16 @@ def write(
 ) -> None:
     """Write a model file; the same content gives the same bytes.
 
+    Parameters
+    ----------
+    path : path
+    settings : dict
+        The description, what JSON can hold.
+    state : dict of str to Tensor
+        The weights by name.
+    card : str
+        Markdown for people.
+
     Raises
     ------
     ModelError
@@ -87,7 +97,7 @@ def write(
             archive.writestr(zipfile.ZipInfo(name), data)
 
 
-def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+def _read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The description alone, checked; the weights are not read.
 
     Raises
@@ -100,7 +110,16 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read(path: str | os.PathLike[str]) -> Content:
-    """Description and weights, checked; the weights are on the CPU.
+    """Description and weights of a model file, checked.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Content
+        The weights are on the CPU.
 
     Raises
     ------
@@ -182,7 +201,19 @@ LICENCE = "licence"
 
 
 def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) -> str:
-    """The card as Markdown."""
+    """The model card: what a person should know before using a model file.
+
+    Parameters
+    ----------
+    model : SoundModel or PretrainedEncoder
+    about : mapping
+        What is recorded of where it comes from.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     frontend = model.frontend
     lines = [f"# {_title(model)}", ""]
     lines += [f"- Network: `{model.name}`"]
@@ -323,7 +354,17 @@ def save(
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> SoundModel:
-    """Read a classifier, in evaluation mode; its scores are those of the saved one.
+    """Read a classifier; its scores are those of the saved one.
+
+    Parameters
+    ----------
+    path : path
+    device : str or torch.device
+
+    Returns
+    -------
+    SoundModel
+        In evaluation mode, on the device.
 
     Raises
     ------
@@ -367,8 +408,13 @@ def save_encoder(
 ) -> None:
     """Write a pre-trained encoder with its front end to one file, atomically.
 
-    An :class:`AutoEncoder` is kept with its decoder. Where the encoder began with published
-    weights, that is written into ``about``.
+    Parameters
+    ----------
+    path : path
+    pretrained : PretrainedEncoder
+        An :class:`AutoEncoder` is kept with its decoder.
+    about : mapping or None
+        Where it comes from; that it began with published weights is added.
 
     Raises
     ------
@@ -399,7 +445,17 @@ def save_encoder(
 def load_encoder(
     path: str | os.PathLike[str], device: str | torch.device = "cpu"
 ) -> PretrainedEncoder:
-    """Read a pre-trained encoder, in evaluation mode; an :class:`AutoEncoder` if it was one.
+    """Read a pre-trained encoder.
+
+    Parameters
+    ----------
+    path : path
+    device : str or torch.device
+
+    Returns
+    -------
+    PretrainedEncoder
+        In evaluation mode, on the device; an :class:`AutoEncoder` if it was one.
 
     Raises
     ------
@@ -451,7 +507,7 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
     ModelError
         For a file that is missing, damaged, or not a model of ours.
     """
-    settings = read_settings(path)
+    settings = _read_settings(path)
     kind = settings.get("kind")
     return _checked(path, settings, kind if kind in ENCODERS else "classifier")
 

@@ -28,7 +28,7 @@ Size = tuple[int, int]
 """Size along (mel, frame)."""
 
 
-def size_text(size: Size) -> str:
+def _size_text(size: Size) -> str:
     """``5`` for a square, ``5x3`` for five mel bands and three frames."""
     return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
 
@@ -43,7 +43,7 @@ class Conv:
     """Batch normalisation before the ReLU: the marker ``bn``."""
 
     def __str__(self) -> str:
-        return f"({self.filters}){size_text(self.kernel)}c" + ("bn" if self.norm else "")
+        return f"({self.filters}){_size_text(self.kernel)}c" + ("bn" if self.norm else "")
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class MaxPooling:
     stride: Size
 
     def __str__(self) -> str:
-        step = "" if self.stride == self.size else f"/{size_text(self.stride)}"
-        return f"{size_text(self.size)}p{step}"
+        step = "" if self.stride == self.size else f"/{_size_text(self.stride)}"
+        return f"{_size_text(self.size)}p{step}"
 
 
 @dataclass(frozen=True)

@@ -211,6 +211,17 @@ def _give_neck(pretrained: PretrainedEncoder, model: SoundModel | PretrainedEnco
 def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
     """A copy of a classifier that scores its classes in another order.
 
+    Parameters
+    ----------
+    model : SoundModel
+        Stays as it is.
+    classes : sequence of str
+        The same classes in the order wanted.
+
+    Returns
+    -------
+    SoundModel
+
     Raises
     ------
     ModelError

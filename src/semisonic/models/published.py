@@ -33,7 +33,7 @@ COUNTER = "num_batches_tracked"
 N_CONVS = 1 + 2 * len(yamnet.LAYERS)
 
 
-def read_torch(path: Path) -> Mapping[str, Tensor]:
+def _read_torch(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a checkpoint."""
     return open_checkpoint(path)
 
@@ -99,7 +99,7 @@ def turned(x: Tensor) -> Tensor:
     return x.transpose(2, 3).contiguous() if x.ndim == 4 else x
 
 
-def take_all(
+def _take_all(
     found: WeightTensors, wanted: Shapes, rename: Callable[[str], str], *, turn: bool
 ) -> dict[str, Tensor]:
     """What is found under other names, for each of ours."""
@@ -115,15 +115,15 @@ def take_all(
     return taken
 
 
-def yamnet_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _yamnet_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Convolutions over (time, mel), in their order."""
-    return take_all(found, wanted, lambda name: name.removeprefix("encoder."), turn=True)
+    return _take_all(found, wanted, lambda name: name.removeprefix("encoder."), turn=True)
 
 
 CNN14_LAYERS = {"0": "conv1", "1": "bn1", "3": "conv2", "4": "bn2"}
 
 
-def cnn14_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _cnn14_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Blocks that are counted from one, with two convolutions and two norms."""
 
     def rename(found: re.Match[str]) -> str:
@@ -132,7 +132,7 @@ def cnn14_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     return _panns(found, wanted, lambda name: _PART.sub(rename, name))
 
 
-def panns_mobilenet_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _panns_mobilenet_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Layers by their number in a block, as ours."""
     return _panns(found, wanted, lambda name: _PART.sub(r"features.\1.\2.", name))
 
@@ -143,7 +143,7 @@ _PART = re.compile(r"^encoder\.parts\.(\d+)\.layers\.(\d+)\.")
 def _panns(found: WeightTensors, wanted: Shapes, rename: Callable[[str], str]) -> dict[str, Tensor]:
     """Kernels over (time, mel); the norm of the bands becomes our mean and deviation."""
     _check_frontend(found, panns.MEL)
-    taken = take_all(
+    taken = _take_all(
         found, wanted, lambda name: rename(name).replace("neck.dense.0.", "fc1."), turn=True
     )
     n = (panns.MEL.n_mels,)
@@ -176,7 +176,7 @@ def _check_frontend(found: WeightTensors, mel: MelOptions) -> None:
             )
 
 
-def efficientat_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _efficientat_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Blocks over (mel, time) as ours; those between the first and the last have a name more."""
     last = max(int(name.split(".")[2]) for name in wanted)
 
@@ -186,7 +186,7 @@ def efficientat_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor
         rest = re.sub(r"^(\d+)\.fc", r"\1.conc_se_layers.0.fc", rest)
         return f"features.{number}.{inner}{rest}"
 
-    return take_all(found, wanted, rename, turn=False)
+    return _take_all(found, wanted, rename, turn=False)
 
 
 AUDIOSET = "AudioSet: about 2 million clips of 10 s from YouTube, labelled by people"
@@ -255,7 +255,7 @@ _add(
         "YAMNet",
         yamnet.MEL,
         read_yamnet,
-        yamnet_layout,
+        _yamnet_layout,
         (0.0, NATURAL),
         3_729_481,
         "Apache 2.0 (YAMNet itself; a repackaged file may not say)",
@@ -269,8 +269,8 @@ _add(
         "cnn14",
         "CNN14 of PANNs",
         panns.MEL,
-        read_torch,
-        cnn14_layout,
+        _read_torch,
+        _cnn14_layout,
         None,
         80_753_615,
         *_PANNS,
@@ -282,8 +282,8 @@ _add(
         "panns-mobilenet",
         "MobileNetV1 of PANNs",
         panns.MEL,
-        read_torch,
-        panns_mobilenet_layout,
+        _read_torch,
+        _panns_mobilenet_layout,
         None,
         4_796_303,
         *_PANNS,
@@ -299,8 +299,8 @@ for _name, _n_parameters, _inner, _hidden in (
             _name,
             f"{_name}_as of EfficientAT",
             efficientat.MEL,
-            read_torch,
-            efficientat_layout,
+            _read_torch,
+            _efficientat_layout,
             (-4.5 * NATURAL / 2, 5 * NATURAL / 2),
             _n_parameters,
             *_EFFICIENTAT,

@@ -134,8 +134,17 @@ def register(name: str, *, waves: bool = False, scaled: bool = False) -> Callabl
 def register_instance(network: nn.Module, name: str = "") -> str:
     """Make a network known that is given as an object, and say under which name.
 
-    Models copy it, with its weights; the object itself is not changed by a training. The name
-    tells networks of other layers or weights apart, unless one is given.
+    Parameters
+    ----------
+    network : nn.Module
+        Models copy it, with its weights; the object itself is not changed by a training.
+    name : str
+        By default one that tells networks of other layers or weights apart.
+
+    Returns
+    -------
+    str
+        The name.
     """
     if not name:
         name = f"{type(network).__name__}-{digest(repr(network), weights_digest(network))[:8]}"
@@ -231,9 +240,9 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
         return simple_body(name, shape)
     found = _find(name)
     if found is not None:
-        return as_backbone(name, _make(name, *found, shape), shape)
+        return _as_backbone(name, _make(name, *found, shape), shape)
     if looks_like_notation(name):
-        return from_notation(name, shape, n_classes)
+        return _from_notation(name, shape, n_classes)
     raise ModelError(
         f"unknown model '{name}': {nearest(name, [*names(), *SIMPLE])}; an architecture such as "
         f"'{PAPER}' works too"
@@ -282,7 +291,7 @@ def _make(name: str, one: RegisteredNetwork, width: float, shape: Shape) -> obje
         return one.factory(shape)
 
 
-def from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
+def _from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
     """The network that an architecture describes."""
     architecture = parse(text)
     if n_classes:
@@ -305,7 +314,7 @@ def from_design(name: str, design: NetworkDesign, shape: Shape) -> Backbone:
 
 def paper(shape: Shape) -> Backbone:
     """The network of the paper: three convolutions of 64 filters and a dense layer of 128."""
-    return from_notation(PAPER, shape)
+    return _from_notation(PAPER, shape)
 
 
 _BUILT_IN = {"paper": RegisteredNetwork(paper)} | {
@@ -411,7 +420,7 @@ class OwnEncoder(Encoder):
                 module.training = mode
 
 
-def as_backbone(name: str, network: object, shape: Shape) -> Backbone:
+def _as_backbone(name: str, network: object, shape: Shape) -> Backbone:
     """What a registered function gave, as a body.
 
     Raises

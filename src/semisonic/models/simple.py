@@ -100,9 +100,9 @@ class CepstrumStatistics(StatisticsEncoder):
     def __init__(self, sample_rate: int = 44100) -> None:
         super().__init__(1, N_CEPSTRUM_STATISTICS)
         self.register_buffer("cosines", cosines(N_MELS, 1, _N_MFCC), persistent=False)
-        self.hear_at(sample_rate)
+        self.set_sample_rate(sample_rate)
 
-    def hear_at(self, sample_rate: int) -> None:
+    def set_sample_rate(self, sample_rate: int) -> None:
         """Set the rate that decides where mel bands lie."""
         self.mel = LogMel(
             MelOptions(

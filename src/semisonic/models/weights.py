@@ -43,6 +43,13 @@ def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
     Dense and recurrent layers: Glorot and Bengio (2010), uniform. Biases are zero,
     normalisations one. A layer that has a method ``draw_weights`` draws its own. An encoder of
     somebody else's code stays as that code made it.
+
+    Parameters
+    ----------
+    module : nn.Module
+    seed : int
+    prefix : str
+        Stands before the names of its layers, on which the weights depend as well.
     """
     if getattr(module, "keeps_weights", False):
         return

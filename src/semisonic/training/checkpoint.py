@@ -41,7 +41,18 @@ def save_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path, identity: Identity) -> dict[str, Any] | None:
-    """The checkpoint of a folder, or None where there is none.
+    """The checkpoint of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    identity : mapping
+        What the training is, see :func:`identity_of`.
+
+    Returns
+    -------
+    dict or None
+        None where there is no checkpoint.
 
     Raises
     ------
@@ -118,7 +129,24 @@ Streams = Mapping[str, BatchStream]
 def identity_of(
     objective: Objective, streams: Streams, options: FitOptions, seed: int, validated: bool
 ) -> Identity:
-    """A nested mapping of plain values that two trainings share only if they are the same."""
+    """What a training is: two share it only if they compute the same.
+
+    Parameters
+    ----------
+    objective : Objective
+        With its first weights.
+    streams : mapping of str to BatchStream
+    options : FitOptions
+        Those that do not change what is computed are left out.
+    seed : int
+    validated : bool
+        Whether a validation follows each epoch.
+
+    Returns
+    -------
+    dict
+        Nested, of plain values.
+    """
     chosen: dict[str, Any] = {k: v for k, v in to_dict(options).items() if k not in _FREE}
     text = re.sub(r"0x[0-9a-f]+", "", repr(objective))  # without addresses in memory
     return {
@@ -127,11 +155,11 @@ def identity_of(
         "validated": validated,
         "objective": f"{type(objective).__name__} {digest(text)}",
         "first weights": weights_digest(objective),
-        "streams": {name: stream_identity(streams[name]) for name in objective.streams},
+        "streams": {name: _stream_identity(streams[name]) for name in objective.streams},
     }
 
 
-def stream_identity(stream: BatchStream) -> dict[str, Any]:
+def _stream_identity(stream: BatchStream) -> dict[str, Any]:
     """Length of a stream and hashes of its first and last batch."""
     last = stream.steps_per_epoch - 1
     return {
@@ -143,6 +171,13 @@ def stream_identity(stream: BatchStream) -> dict[str, Any]:
 
 def check_streams(objective: Objective, streams: Streams, device_type: str) -> None:
     """See that the objective gets the streams it reads, on the right device.
+
+    Parameters
+    ----------
+    objective : Objective
+    streams : mapping of str to BatchStream
+    device_type : str
+        Such as ``cuda``.
 
     Raises
     ------

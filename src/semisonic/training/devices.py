@@ -217,7 +217,7 @@ class PrecisionPlan:
         return torch.autocast(device.type, torch.bfloat16, enabled=self.bf16)
 
 
-def computes_bf16(device: torch.device) -> bool:
+def _computes_bf16(device: torch.device) -> bool:
     """Whether a device has instructions for bf16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -227,7 +227,7 @@ def computes_bf16(device: torch.device) -> bool:
     return False
 
 
-def prefers_channels_last(device: torch.device, *, bf16: bool) -> bool:
+def _prefers_channels_last(device: torch.device, *, bf16: bool) -> bool:
     """Whether convolutions on a device are faster with weights in channels-last order."""
     if device.type == "cpu":
         return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
@@ -235,30 +235,49 @@ def prefers_channels_last(device: torch.device, *, bf16: bool) -> bool:
 
 
 def choose_plan(options: FitOptions, device: torch.device) -> PrecisionPlan:
-    """The plan that the options name; what they leave open goes by what the device can do.
+    """Number format and memory layout of a training.
+
+    Parameters
+    ----------
+    options : FitOptions
+        What they leave open goes by what the device can do.
+    device : torch.device
+
+    Returns
+    -------
+    PrecisionPlan
 
     Raises
     ------
     OptionError
         When bf16 is asked for and the device cannot do it.
     """
-    if options.precision == "bf16" and not (device.type == "cpu" or computes_bf16(device)):
+    if options.precision == "bf16" and not (device.type == "cpu" or _computes_bf16(device)):
         raise OptionError(
             f"option 'precision': found 'bf16', which the device '{device}' cannot do; use 'fp32'"
         )
     bf16 = options.precision == "bf16"
     if options.precision == "auto":
-        bf16 = computes_bf16(device)
+        bf16 = _computes_bf16(device)
     channels_last = options.channels_last == "on"
     if options.channels_last == "auto":
-        channels_last = prefers_channels_last(device, bf16=bf16)
+        channels_last = _prefers_channels_last(device, bf16=bf16)
     return PrecisionPlan(bf16, channels_last)
 
 
 def with_plan(options: FitOptions, device: torch.device, precision: str = "auto") -> FitOptions:
     """The options with number format and layout written out.
 
-    ``precision`` stands in for options that leave it open; ``auto`` leaves it to the device.
+    Parameters
+    ----------
+    options : FitOptions
+    device : torch.device
+    precision : {"auto", "fp32", "bf16"}
+        For options that leave it open; ``auto`` leaves it to the device.
+
+    Returns
+    -------
+    FitOptions
     """
     if options.precision == "auto":
         options = changed(options, precision=precision)
@@ -271,7 +290,13 @@ def with_plan(options: FitOptions, device: torch.device, precision: str = "auto"
 
 
 def check_plan(plan: str, options: FitOptions) -> None:
-    """See that a checkpoint's plan is one that the options leave open.
+    """See that a checkpoint's number format and layout are ones that the options leave open.
+
+    Parameters
+    ----------
+    plan : str
+        As a :class:`PrecisionPlan` prints.
+    options : FitOptions
 
     Raises
     ------

@@ -72,7 +72,7 @@ class Interrupt:
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[Interrupt]:
+def _deferred_interrupt() -> Iterator[Interrupt]:
     """Within the block Ctrl-C only takes note; :meth:`Interrupt.check` acts on it.
 
     Signals reach the main thread only: in another one, nothing is changed.
@@ -233,7 +233,14 @@ def _loop(training: Training, streams: Streams, validate: Validate | None, label
 
 
 def train_step(t: Training, streams: Streams) -> None:
-    """One step: fetch a batch of each stream, forward, backward, change the weights."""
+    """One step: fetch a batch of each stream, forward, backward, change the weights.
+
+    Parameters
+    ----------
+    t : Training
+        At the step to be taken; it is at the next one afterwards.
+    streams : mapping of str to BatchStream
+    """
     seed_torch(derive(t.seed, "dropout", t.step, t.world.rank), t.device)
     names = t.objective.streams
     batches = {name: streams[name].at(t.step, t.world.rank, t.world.size) for name in names}
@@ -282,7 +289,7 @@ def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
             training.save()
         interrupt.check()
 
-    with kept_randomness(training.device), deferred_interrupt() as interrupt, shown as progress:
+    with kept_randomness(training.device), _deferred_interrupt() as interrupt, shown as progress:
         training.freezing.train()
         try:
             yield after_step

@@ -43,7 +43,14 @@ def lower_is_better(column: str) -> bool:
 
 
 def improves(column: str, value: float, best: float) -> bool:
-    """Whether ``value`` is strictly better than ``best``; NaN never is, and loses to all."""
+    """Whether ``value`` is strictly better than ``best``; NaN never is, and loses to all.
+
+    Parameters
+    ----------
+    column : str
+        Of the history; of losses and the like the lower is the better.
+    value, best : float
+    """
     if math.isnan(value):
         return False
     if math.isnan(best):
@@ -142,6 +149,13 @@ class WeightAverage:
     random first weights are soon forgotten. The running means and variances of batch
     normalisation are averaged like the weights they belong to; whole numbers (its count of
     batches) are copied.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Read at each :meth:`update`.
+    decay : float
+        From 0 to less than 1.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:

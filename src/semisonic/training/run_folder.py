@@ -34,9 +34,24 @@ from semisonic.data.outputs import check_folder
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any], where: str = "") -> list[str]:
-    """One phrase for each value that is not the same in two nested mappings.
+    """What is not the same in two nested mappings.
 
-    A table that only one of them has is named without its values.
+    Parameters
+    ----------
+    found, wanted : mapping
+        What was recorded, and what is asked for now.
+    where : str
+        Stands before the names.
+
+    Returns
+    -------
+    list of str
+        One phrase for each value; a table that only one of them has is named without its values.
+
+    Examples
+    --------
+    >>> differences({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}})
+    ["'b.c' was 2, now 3"]
     """
     changed: list[str] = []
     for key in [*found, *(key for key in wanted if key not in found)]:

@@ -234,7 +234,7 @@ class Training:
         self.schedule = Schedule(options, steps_per_epoch)
         decay = options.ema_decay
         self.average = WeightAverage(objective, decay) if decay > 0 else None
-        self.stopping = make_stopping(options, validated)
+        self.stopping = _make_stopping(options, validated)
         self.clock = CheckpointClock(options.checkpoint_interval)
         self.step = 0
         self.history: list[HistoryRow] = []
@@ -358,7 +358,7 @@ class Training:
         if self.folder is not None and self.world.is_first:
             save_checkpoint(self.folder, state)
             write_history(self.folder, self.history)
-            write_timing(self.folder, result)
+            _write_timing(self.folder, result)
         self.world.wait()
         return result
 
@@ -376,7 +376,7 @@ def result_of(finished: Mapping[str, Any]) -> FitResult:
     )
 
 
-def make_stopping(options: FitOptions, validated: bool) -> EarlyStopping | None:
+def _make_stopping(options: FitOptions, validated: bool) -> EarlyStopping | None:
     """What follows the monitor, or None where nothing depends on it.
 
     Raises
@@ -409,7 +409,7 @@ def write_history(folder: Path, history: list[HistoryRow]) -> None:
     write_json(folder / "history.json", rows)
 
 
-def write_timing(folder: Path, result: FitResult) -> None:
+def _write_timing(folder: Path, result: FitResult) -> None:
     """Write ``timing.json``: what may differ between two trainings with one seed."""
     timing = {
         "seconds": round(result.seconds, 3),

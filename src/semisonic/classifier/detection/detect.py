@@ -54,11 +54,8 @@ from semisonic.data.outputs import check_folder, placed, refuse_url
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.run_folder import RunFolder
 
-# From a model and recordings to events: hear what was not heard yet, then find.
-
-
 WORTH_PROCESSES = 7200
-"""Seconds of sound from which on processes hear them sooner than threads."""
+"""Seconds of sound from which on processes score them sooner than threads."""
 
 _VERSION = 2  # raise when the same model and options give other scores
 _Broken = dict[tuple[str, int], SpanScores]
@@ -292,7 +289,7 @@ _log = logging.getLogger(__name__)
 
 
 def run_detect(options: DetectOptions) -> DetectResult:
-    """Find sounds in recordings, and write what was found into a run folder.
+    """Find sounds in recordings, and write the events into a run folder.
 
     The same folder again with other thresholds, gaps, classes or more recordings uses the
     scores that are there.
@@ -302,7 +299,7 @@ def run_detect(options: DetectOptions) -> DetectResult:
     OptionError
         When an option is wrong, or the run folder belongs to another run.
     DataError
-        When none of the files exists, or ``truth`` speaks of none of them.
+        When none of the files exists, or ``truth`` has labels of none of them.
     ModelError
         When the model file is missing or damaged.
     """
@@ -400,7 +397,7 @@ def _origin(result: DetectResult, file: str, start: float) -> tuple[str, str]:
 
 
 def write_hours(path: Path, result: DetectResult, hours: list[HourRow]) -> list[Path]:
-    """Events of each class by site and hour of the day; nothing where no time is told."""
+    """Events of each class by site and hour of the day; nothing where no time is known."""
     path.unlink(missing_ok=True)  # of the run before this
     if not hours:
         return []

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio, find_names
 from semisonic.core.errors import DataError
-from semisonic.core.options import option
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.recording_names import groups_of
@@ -22,17 +21,6 @@ from semisonic.data.tables import TableFile, TableRow, normalise
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 LOG_SUFFIX = ".jsonl"
 TEXT_SUFFIXES = TABLE_SUFFIXES | {".txt"}
-
-
-@dataclass(frozen=True)
-class TableOptions:
-    """How tables and folders of clips are read, by every verb that reads labelled ones."""
-
-    separator: str = option(";", "what joins several labels in a cell of a table")
-    merge_parts: bool = option(True, "read folders such as Cat-Part1 and Cat-Part2 as one class")
-    allow_missing: bool = option(
-        False, "accept a table that names files which are not there; their clips are left out"
-    )
 
 
 @dataclass(frozen=True)

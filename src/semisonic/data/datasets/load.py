@@ -35,6 +35,7 @@ from semisonic.data.datasets.label_tables import (
 )
 from semisonic.data.datasets.layout import DatasetPath, Layout, ReadOptions
 from semisonic.data.datasets.urbansound import URBANSOUND, URBANSOUND8K, URBANSOUND_FOREGROUND
+from semisonic.data.options import LABEL_CHOICES
 from semisonic.data.recordings import COPIES, known_recordings
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,6 @@ LAYOUTS = (
 # Parts of a data set, to be asked for by name.
 PARTS = (ESC10, URBANSOUND_FOREGROUND, VERIFIED2018, CURATED2019, NOISY2019)
 _BY_KIND = {layout.kind: layout for layout in (*LAYOUTS, *PARTS)}
-LABEL_CHOICES = ("auto", "none", *_BY_KIND)
 
 
 def load_clips(

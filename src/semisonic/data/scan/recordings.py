@@ -21,7 +21,7 @@ from semisonic.core.parallel import count_workers, in_threads
 from semisonic.core.progress import bar
 from semisonic.data.cache import KeyTable
 from semisonic.data.clips import LABEL_SEPARATOR
-from semisonic.data.recording_names import RecorderName
+from semisonic.data.recording_names import RecorderInfo
 from semisonic.data.scan.measure import RecordingMeasures, measure
 
 REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel")
@@ -133,7 +133,7 @@ def make_recording(
     file: str,
     n_bytes: int,
     measured: RecordingMeasures,
-    name: RecorderName,
+    name: RecorderInfo,
     *,
     site: str,
     group: str,

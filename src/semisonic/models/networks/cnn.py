@@ -136,7 +136,7 @@ def cnn3(shape: Shape) -> Backbone:
     )
 
 
-def vgg_block(in_channels: int, maps: int) -> EncoderLayer:
+def _vgg_block(in_channels: int, maps: int) -> EncoderLayer:
     """Two convolutions 3 x 3 with norm and ReLU, and means of 2 x 2."""
     layers: list[nn.Module] = []
     for n_inputs in (in_channels, maps):
@@ -146,7 +146,7 @@ def vgg_block(in_channels: int, maps: int) -> EncoderLayer:
 
 def vgg_encoder(in_channels: int, widths: tuple[int, ...], no_decoder: str = "") -> LayeredEncoder:
     """A block a width; as an auto-encoder it takes ``upsample``, ``subpixel`` and ``unet``."""
-    blocks = [vgg_block(a, b) for a, b in pairwise((in_channels, *widths))]
+    blocks = [_vgg_block(a, b) for a, b in pairwise((in_channels, *widths))]
     return LayeredEncoder(in_channels, widths[-1], blocks, no_decoder=no_decoder)
 
 

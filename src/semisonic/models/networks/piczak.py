@@ -62,7 +62,7 @@ class PiczakNeck(FlattenNeck):
         return NormalLinear(self.out_features, n_classes)
 
 
-def piczak_encoder(in_channels: int) -> LayeredEncoder:
+def _piczak_encoder(in_channels: int) -> LayeredEncoder:
     """Two convolutions; as an auto-encoder it takes ``upsample``, ``subpixel`` and ``unet``."""
     first = EncoderLayer(
         UniformConv(in_channels, MAPS, (57, 6), 0.001, bias=0.1),
@@ -92,7 +92,7 @@ def piczak(name: str, lengths: tuple[int, ...], units: int, shape: Shape) -> Bac
             f"mel x frame), expected {expected} (one channel without deltas); 41 frames are "
             "20 480 samples and 101 are 51 200 at hop_length 512"
         )
-    encoder = piczak_encoder(channels)
+    encoder = _piczak_encoder(channels)
     code = encoder.code_shape(n_mels, n_frames)
     neck = PiczakNeck(code)
     layers = []

@@ -103,7 +103,7 @@ WAVE_DESIGNS = {
 
 def wave_cnn(name: str, design: WaveDesign, shape: Shape) -> Backbone:
     """The network of a design."""
-    encoder = wave_encoder(design)
+    encoder = _wave_encoder(design)
     encoder.code_shape(*shape[1:])
     neck = GlobalPoolNeck(encoder.out_channels, over_time="mean")
     if design.embedding_dropout:
@@ -111,7 +111,7 @@ def wave_cnn(name: str, design: WaveDesign, shape: Shape) -> Backbone:
     return Backbone(name, encoder, neck)
 
 
-def wave_encoder(design: WaveDesign) -> LayeredEncoder:
+def _wave_encoder(design: WaveDesign) -> LayeredEncoder:
     """The convolutions of a design."""
     parts, channels = [], 1
     for number, (maps, depth) in enumerate(((design.first, 1), *design.blocks)):
@@ -151,10 +151,10 @@ class AclNetEncoder(LayeredEncoder):
     def __init__(self, width: float, separable: bool) -> None:
         widths = [1, *(max(1, round(maps * width)) for maps in ACLNET_BLOCKS)]
         blocks = [
-            picture_block(a, b, first=number == 0, separable=separable)
+            _picture_block(a, b, first=number == 0, separable=separable)
             for number, (a, b) in enumerate(pairwise(widths))
         ]
-        parts = [wave_part(separable), *blocks]
+        parts = [_wave_part(separable), *blocks]
         super().__init__(
             1, widths[-1], parts, least_frames=ACLNET_MIN_SAMPLES, no_decoder=NO_DECODER
         )
@@ -167,38 +167,38 @@ class AclNetEncoder(LayeredEncoder):
         return map_shape(tuple(step for plan in others for step in plan), (rows, columns))
 
 
-def wave_part(separable: bool) -> EncoderLayer:
+def _wave_part(separable: bool) -> EncoderLayer:
     """Samples (batch, 1, 1, time) to columns of 64 values (batch, 64, 1, time / 160)."""
-    layers: list[nn.Module] = [*normed(WaveConv(1, ACLNET_FIRST, 9, ACLNET_STEPS[0], bias=False))]
+    layers: list[nn.Module] = [*_normed(WaveConv(1, ACLNET_FIRST, 9, ACLNET_STEPS[0], bias=False))]
     if separable:
-        layers += normed(
+        layers += _normed(
             WaveConv(
                 ACLNET_FIRST, ACLNET_FIRST, 5, ACLNET_STEPS[1], groups=ACLNET_FIRST, bias=False
             )
         )
-        layers += normed(WaveConv(ACLNET_FIRST, ACLNET_ROWS, 1, bias=False))
+        layers += _normed(WaveConv(ACLNET_FIRST, ACLNET_ROWS, 1, bias=False))
     else:
-        layers += normed(WaveConv(ACLNET_FIRST, ACLNET_ROWS, 5, ACLNET_STEPS[1], bias=False))
+        layers += _normed(WaveConv(ACLNET_FIRST, ACLNET_ROWS, 5, ACLNET_STEPS[1], bias=False))
     window = SAMPLES_A_COLUMN // (ACLNET_STEPS[0] * ACLNET_STEPS[1])
     return EncoderLayer(*layers, MaxPoolLayer(ACLNET_ROWS, (1, window), (1, window), ceil=True))
 
 
-def picture_block(in_channels: int, maps: int, *, first: bool, separable: bool) -> EncoderLayer:
+def _picture_block(in_channels: int, maps: int, *, first: bool, separable: bool) -> EncoderLayer:
     """Convolutions 3 x 3 and a pool; the first block is always one standard convolution."""
     if first:
-        layers = [AsPicture(), *normed(convolution(in_channels, maps, (3, 3)))]
+        layers = [AsPicture(), *_normed(convolution(in_channels, maps, (3, 3)))]
     else:
         layers = []
         for n_inputs in (in_channels, maps):
             if separable:
-                layers += normed(convolution(n_inputs, n_inputs, (3, 3), groups=n_inputs))
-                layers += normed(convolution(n_inputs, maps, (1, 1)))
+                layers += _normed(convolution(n_inputs, n_inputs, (3, 3), groups=n_inputs))
+                layers += _normed(convolution(n_inputs, maps, (1, 1)))
             else:
-                layers += normed(convolution(n_inputs, maps, (3, 3)))
+                layers += _normed(convolution(n_inputs, maps, (3, 3)))
     return EncoderLayer(*layers, MaxPoolLayer(maps, (2, 2), (2, 2), ceil=True))
 
 
-def normed(conv: nn.Conv2d) -> list[nn.Module]:
+def _normed(conv: nn.Conv2d) -> list[nn.Module]:
     """A convolution, its norm and ReLU."""
     return [conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU()]
 

@@ -22,7 +22,7 @@ from semisonic.models.encoder import Encoder, PatchStep, Trace
 from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 
 
-def patches_of(x: Tensor, step: PatchStep, silence: float) -> Tensor:
+def _patches_of(x: Tensor, step: PatchStep, silence: float) -> Tensor:
     """Patches of clips, one behind the other.
 
     Parameters
@@ -129,7 +129,7 @@ class YamnetEncoder(Encoder):
 
     def walk(self, x: Tensor, record: Trace | None) -> Tensor:
         """The maps of all patches, shape (batch, 1024, 2, 3 a patch) for 64 bands."""
-        code: Tensor = self.convs(patches_of(x, self.step, log(OFFSET)))
+        code: Tensor = self.convs(_patches_of(x, self.step, log(OFFSET)))
         return side_by_side(code, self.step.count(x.shape[3]))
 
 
