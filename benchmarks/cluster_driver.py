@@ -39,7 +39,7 @@ def ways(data: Path, model: SoundModel) -> dict[str, Way]:
     def detecting(_: Engine, name: str, folder: Path) -> bytes:
         more = {"engine": name, "hop": model.mel.duration, "device": "cpu"}
         detect(model, data, output=folder, workers=1 if name == "local" else None, **more)
-        return (folder / "scores.bin").read_bytes()
+        return (folder / "data-1.bin").read_bytes()
 
     def embedding(_: Engine, name: str, folder: Path) -> bytes:
         embed(

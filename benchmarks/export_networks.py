@@ -31,8 +31,8 @@ from semisonic.core.files import read_json, write_json
 from semisonic.core.seeds import generator
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import names
 from semisonic.models.notation import SIMPLE
+from semisonic.models.registry import names
 from semisonic.models.sound_model import SoundModel, build
 
 CLASSES = ("a", "b", "c")

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -39,13 +38,12 @@ def user_cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def own_parts_forgotten() -> Iterator[None]:
     """What a test registers or loads as a plugin is known to that test alone.
 
-    Networks of the package itself stay: the files that register them run only once. torch is not
-    imported here, so that a test may show that something goes without it.
+    torch is not imported here, so that a test may show that something goes without it.
     """
     loaded, path = list(plugins._loaded), list(sys.path)
     changes = dict(augmentations.REGISTERED)
     registry = sys.modules.get("semisonic.models.registry")
-    networks = {} if registry is None else _own_networks(registry)
+    networks = {} if registry is None else dict(registry._FACTORIES)
     given = set() if registry is None else set(registry._GIVEN)
     yield
     new = [name for name in plugins._loaded if name not in loaded]
@@ -58,15 +56,10 @@ def own_parts_forgotten() -> Iterator[None]:
     augmentations.REGISTERED.update(changes)
     registry = sys.modules.get("semisonic.models.registry")
     if registry is not None:
-        for name in _own_networks(registry):
-            del registry._FACTORIES[name]
+        registry._FACTORIES.clear()
         registry._FACTORIES.update(networks)
         registry._GIVEN.clear()
         registry._GIVEN.update(given)
-
-
-def _own_networks(registry: Any) -> dict[str, Any]:
-    return {name: entry for name, entry in registry._FACTORIES.items() if entry.is_own}
 
 
 @pytest.fixture(scope="session")

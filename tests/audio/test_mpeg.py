@@ -36,7 +36,7 @@ def stream(tmp_path: Path, rate: int, n_channels: int = 1) -> tuple[bytes, int]:
     rng = np.random.default_rng(rate)
     x = (
         rng.standard_normal((4 * rate, n_channels))
-        * np.repeat([0.0, 0.1, 0.01, 0.1], rate)[:, None]
+        * np.repeat([0.0, 0.3, 0.01, 0.3], rate)[:, None]
     )
     path = tmp_path / "with.mp3"
     sf.write(path, x, rate, bitrate_mode="VARIABLE", compression_level=0.2)
@@ -72,14 +72,14 @@ def test_the_whole_stream_is_decoded(tmp_path: Path, rate: int, n_channels: int,
     x, found_rate = read(path)
     assert found_rate == rate
     assert probe(path).n_samples == len(x)
-    # Before the chunk behind it, the last frame may pass for no frame.
-    assert len(x) - frames(data) * n_frame in ((0,) if kind == "mp3" else (0, -n_frame))
+    assert len(x) == frames(data) * n_frame
     # The file with its header drops the delays of coder and decoder; find it in ours.
     expected, _ = read(tmp_path / "with.mp3")
     delay = next(
         d
         for d in range(3 * n_frame)
-        if np.abs(x[d + rate : d + 3 * rate] - expected[rate : 3 * rate]).max() < 1e-4
+        if abs(x[d + rate] - expected[rate]) < 1e-6
+        and np.abs(x[d + rate : d + 3 * rate] - expected[rate : 3 * rate]).max() < 1e-5
     )
     assert len(x) >= delay + len(expected) - n_frame
 

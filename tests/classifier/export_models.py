@@ -13,7 +13,7 @@ from semisonic.classifier.scoring import embed_rows, score_rows
 from semisonic.classifier.windows import features_of_wave
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import names
+from semisonic.models.registry import names
 from semisonic.models.sound_model import SoundModel, build
 
 ANY_LENGTH = "(8)3c-2p-(8)3c-2p-gp-16fcr"

@@ -20,7 +20,6 @@ from semisonic.classifier.options import (
     PUBLISHED_NAMES,
     ConvertOptions,
     EvaluateOptions,
-    InfoOptions,
     TrainOptions,
 )
 from semisonic.classifier.starting_encoder import convert
@@ -29,10 +28,10 @@ from semisonic.classifier.train import train
 from semisonic.core.errors import OptionError
 from semisonic.core.files import read_json
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
 from semisonic.models.model_file import read_about
 from semisonic.models.networks import efficientat
 from semisonic.models.published import PUBLISHED
+from semisonic.models.registry import create
 
 APART = "not from scratch"
 
@@ -93,7 +92,7 @@ def test_a_model_that_starts_from_it_says_so_wherever_it_is_shown(
     assert APART in measured.report.read_text(encoding="utf-8")
     assert read_json(tmp_path / "test" / "metrics.json")["published_weights"] == story
     for path in (encoder, made.model):
-        assert APART in info(InfoOptions(str(path))).summary()
+        assert APART in info(str(path)).summary()
     classifier = SoundClassifier(encoder=encoder, method="probe", device="cpu").fit(kinds)
     classifier.save(tmp_path / "classifier")
     assert read_about(tmp_path / "classifier")["about"]["published"] == story

@@ -24,15 +24,14 @@ from pathlib import Path
 from semisonic.data import cache as journal
 from semisonic.classifier.use_options import DetectOptions
 from semisonic.classifier.detection.detect import run_detect
-from semisonic.classifier.detection import detect
 from semisonic.classifier.detection import frame_scores as grid
 journal.FLUSH_INTERVAL = 0.01
-grid.PART = 2.0
-real = detect.packed
+grid.SPAN = 2.0
+real = grid.packed
 def slow(scores):
     time.sleep(float(sys.argv[4]))
     return real(scores)
-detect.packed = slow
+grid.packed = slow
 run_detect(DetectOptions(
     model=Path(sys.argv[1]), files=(Path(sys.argv[2]),), output=Path(sys.argv[3]), device="cpu",
     workers=2,
@@ -61,7 +60,7 @@ def test_kill_9_at_any_time(
     from semisonic.classifier.use_options import DetectOptions
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    journal = killed / "scores" / "journal"
+    journal = killed / "scores" / "journal-1.jsonl"
     for limit in (3, 8):
         process = start(detector, recordings, killed, 0.15)
         until(
@@ -70,7 +69,7 @@ def test_kill_9_at_any_time(
         )
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-    monkeypatch.setattr(grid, "PART", 2.0)
+    monkeypatch.setattr(grid, "SPAN", 2.0)
     for output in (killed, whole):
         run_detect(DetectOptions(model=detector, files=(recordings,), output=output, device="cpu"))
     events = (whole / "events.csv").read_bytes()
@@ -84,13 +83,13 @@ def test_torn_scores_are_computed_again(detector: Path, recordings: Path, tmp_pa
     from semisonic.classifier.detection.detect import detect
 
     first = detect(detector, recordings, output=tmp_path, device="cpu")
-    scores = tmp_path / "scores.bin"
+    scores = tmp_path / "data-1.bin"
     with scores.open("r+b") as stream:
         stream.truncate(scores.stat().st_size - 100)
     again = detect(detector, recordings, output=tmp_path, device="cpu")
     assert 0 < again.heard < 28
     assert again.events.to_frame().equals(first.events.to_frame())
-    (tmp_path / "journal").write_bytes(b"\x00nonsense\n")
+    (tmp_path / "journal-1.jsonl").write_bytes(b"\x00nonsense\n")
     assert detect(detector, recordings, output=tmp_path, device="cpu").heard > 28
 
 
@@ -103,7 +102,7 @@ def test_parts_do_not_change_what_is_found(
     path = recordings / "a.wav"  # at the model's rate, so that no resampler begins anew
     whole = detect(detector, path, device="cpu").events.to_frame()
     for seconds in (0.5, 1.7, 6.0):
-        monkeypatch.setattr(grid, "PART", seconds)
+        monkeypatch.setattr(grid, "SPAN", seconds)
         parts = detect(detector, path, device="cpu").events.to_frame()
         assert parts["label"].tolist() == whole["label"].tolist()
         for column in ("start_time", "end_time", "score"):

@@ -76,5 +76,5 @@ def test_labels_of_other_recordings_are_an_error(
 ) -> None:
     rows = [{"file": "elsewhere.wav", "start_time": 1.0, "end_time": 1.5, "label": "hum"}]
     write_labels(Events.from_rows(rows), tmp_path / "labels.csv", "csv")
-    with pytest.raises(DataError, match=r"speaks of none of the recordings"):
+    with pytest.raises(DataError, match=r"has labels of none of the recordings"):
         run(detector, night[0], tmp_path / "run", tmp_path / "labels.csv")

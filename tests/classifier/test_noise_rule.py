@@ -39,7 +39,7 @@ def no_noise(rule: OodRules, statistics: np.ndarray) -> np.ndarray:
     """How far sounds are from noise, by the rule against it."""
     (part,) = (part for part in rule.parts if isinstance(part, NoiseRule))
     table = torch.from_numpy(statistics)
-    return OodModule(part).known(table, statistics=table).numpy()
+    return OodModule(part).in_distribution(table, statistics=table).numpy()
 
 
 def test_where_noise_lies_apart_no_known_sound_is_refused() -> None:

@@ -19,6 +19,7 @@ from semisonic.cli.main import main
 from semisonic.core import plugins
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.processes import ProcessCalls
+from semisonic.models.registry import names
 from semisonic.models.sound_model import build
 
 Y = [KINDS[i % 3] for i in range(24)]
@@ -277,7 +278,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(
 
 def registered_here(_: object) -> list[str]:
     """What a worker process knows."""
-    return [name for name in semisonic.models.names() if name.startswith("plugged")]
+    return [name for name in names() if name.startswith("plugged")]
 
 
 def make_registered_here() -> object:
@@ -288,7 +289,7 @@ def test_worker_processes_know_what_a_plugin_registered(tmp_path: Path) -> None:
     file = tmp_path / "plugged_far.py"
     file.write_text(PLUGIN.replace('"plugged"', '"plugged-far"').replace("-noise", "-far-noise"))
     plugins.load(str(file))
-    with ProcessCalls(make_registered_here, 1, room=1) as calls:
-        ticket = calls.submit(None)
-        calls.wait([ticket])
-        assert "plugged-far" in calls.result(ticket)
+    with ProcessCalls(make_registered_here, 1, capacity=1) as calls:
+        future = calls.submit(None)
+        calls.wait([future])
+        assert "plugged-far" in calls.result(future)

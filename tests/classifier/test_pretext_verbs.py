@@ -14,7 +14,7 @@ from semisonic.classifier.classifier import SoundClassifier
 from semisonic.classifier.config import PretextOptions
 from semisonic.classifier.info import info
 from semisonic.classifier.model_file import open_encoder, open_model
-from semisonic.classifier.options import InfoOptions, PretrainOptions, TrainOptions
+from semisonic.classifier.options import PretrainOptions, TrainOptions
 from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.train import train
@@ -62,10 +62,10 @@ def test_the_run_and_the_file_say_what_was_measured(simclr: Path) -> None:
 
 
 def test_it_is_told_what_such_a_file_is(simclr: Path) -> None:
-    text = info(InfoOptions(path=str(simclr / "encoder.zip"))).summary()
+    text = info(str(simclr / "encoder.zip")).summary()
     assert "pre-trained encoder" in text
     assert "simclr" in text
-    facts = info(InfoOptions(path=str(simclr / "encoder.zip"))).facts
+    facts = info(str(simclr / "encoder.zip")).facts
     assert facts["network"].startswith("(8)3c")
     assert facts["decoder"] == "none"
 

@@ -101,8 +101,8 @@ def test_every_frame_of_every_part_is_heard_by_all_windows_that_touch_it(
     total = grid.n_frames(n_samples)
     size = part_frames * per_hop
     for number, first in enumerate(range(0, total, size)):
-        part = grid._part(number, first, min(first + size, total), n_samples)
-        average = Average(grid, 1, part=part)
+        part = grid.span(number, first, min(first + size, total), n_samples)
+        average = Average(grid, 1, span=part)
         for start, window in cut_stream([wave[part.start : part.end]], n_window, grid.n_hop):
             begin = part.start + start
             average.add(begin, begin + len(window), np.array([float(begin)]))

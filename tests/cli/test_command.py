@@ -14,7 +14,7 @@ import pytest
 
 from semisonic.cli import main as command_module
 from semisonic.cli.main import DATA_VERBS, VERBS, main
-from semisonic.cli.parser import command_from
+from semisonic.cli.parser import verb as as_verb
 from semisonic.cli.session import Session, Status
 from semisonic.core import progress
 from semisonic.core.errors import AudioError, DataError
@@ -52,7 +52,7 @@ def ask(options: AskOptions, session: Session) -> int | None:
 
 @pytest.fixture(autouse=True)
 def a_verb_that_does_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    verb = command_from(AskOptions, ask, name="ask", resumes=True)
+    verb = as_verb(AskOptions, resumes=True)(ask)
     monkeypatch.setitem(sys.modules, "semisonic.cli.the_verb_ask", SimpleNamespace(command=verb))  # type: ignore[arg-type]
     monkeypatch.setitem(command_module.VERBS, "ask", ("the_verb_ask:command", "Ask."))
     yield
@@ -163,14 +163,29 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"semisonic {__version__}\n"
 
 
-def test_help_imports_no_library() -> None:
+@pytest.mark.parametrize("verb", [[], ["train"], ["predict"], ["run"], ["data", "check"], ["app"]])
+def test_help_imports_no_library(verb: list[str]) -> None:
     code = (
-        "import sys; from semisonic.cli.main import main; main(['--help']); "
+        f"import sys; from semisonic.cli.main import main; main([*{verb}, '--help']); "
         "heavy = {'torch', 'numpy', 'scipy', 'sklearn', 'pandas', 'matplotlib', 'soundfile'}; "
         "heavy &= set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_help_shows_what_is_needed_first_and_help_all_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["train", "--help"]) == 0
+    short = capsys.readouterr().out
+    assert main(["train", "--help-all"]) == 0
+    long = capsys.readouterr().out
+    assert 10 <= short.count("\n  -") <= 16
+    assert long.count("\n  -") > 100
+    assert "--n-mels" not in short
+    assert "semisonic train --help-all" in short
+    assert "--n-mels" in long
 
 
 def test_a_table_is_aligned() -> None:

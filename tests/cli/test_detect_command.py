@@ -14,7 +14,7 @@ import soundfile as sf
 
 from semisonic.cli.main import main
 from semisonic.core import progress
-from semisonic.data.formats.read import FORMATS
+from semisonic.data.options import FORMATS
 from semisonic.features.options import MelOptions
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import build

@@ -248,9 +248,8 @@ def small_budgets() -> Iterator[pytest.MonkeyPatch]:
         here = lambda _, initializer, context, **__: SerialCalls(initializer, context)  # noqa: E731
         patch.setattr(LocalEngine, "tasks", here)  # processes would not know of all this
         fewer = fewer_sounds(make_synth)
-        for user in ("data.synth.dataset", "cli.training_verbs", "classifier.starting_encoder"):
+        for user in ("data.synth.dataset", "classifier.starting_encoder"):
             patch.setattr(f"semisonic.{user}.make_synth", fewer)
-        patch.setattr("semisonic.cli.data_verbs.synth_make_synth", fewer)
         patch.setitem(sys.modules, "sounddevice", None)
         patch.setattr(webbrowser, "open", lambda _: True)
         yield patch

@@ -14,7 +14,8 @@ import soundfile
 from semisonic.cli.main import main
 from semisonic.core import progress
 from semisonic.data.datasets.load import load_clips
-from semisonic.data.formats.read import FORMATS, read_labels
+from semisonic.data.formats.read import read_labels
+from semisonic.data.options import FORMATS
 
 RATE = 8000
 ENDS = {"audacity": "", "raven": "", "raven-combined": ".txt"}

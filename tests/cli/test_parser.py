@@ -12,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from semisonic.cli.parser import Verb, command_from
+from semisonic.cli.parser import Verb, verb
 from semisonic.cli.session import Session
 from semisonic.core.errors import OptionError
 from semisonic.core.options import option
@@ -52,9 +52,7 @@ def _verb(got: list[Kitchen], options_class: type = Kitchen) -> Verb:
         """Cook something."""
         got.append(options)
 
-    return command_from(
-        options_class, cook, name="cook", examples=["cook a b -o soup"], plans=True, resumes=True
-    )
+    return verb(options_class, examples=["cook a b -o soup"], plans=True, resumes=True)(cook)
 
 
 def parse(*arguments: str) -> Kitchen:
@@ -198,13 +196,11 @@ def test_a_field_with_a_default_may_be_an_argument_too() -> None:
         limit: int = option(0, "at most so many")
 
     got: list[Loose] = []
-    verb = command_from(
-        Loose, lambda options, session: got.append(options), name="loose", arguments=["data"]
-    )
-    verb.main(["none", "--limit", "2"], standalone_mode=False, obj=Session())
+    loose = verb(Loose, name="loose", arguments=["data"])(lambda options, _: got.append(options))
+    loose.main(["none", "--limit", "2"], standalone_mode=False, obj=Session())
     assert got == [Loose(Path("none"), 2)]
     with pytest.raises(click.UsageError, match="DATA is missing"):
-        verb.main([], standalone_mode=False, obj=Session())
+        loose.main([], standalone_mode=False, obj=Session())
 
 
 def test_an_argument_may_be_optional() -> None:
@@ -213,13 +209,11 @@ def test_an_argument_may_be_optional() -> None:
         path: str = option("", "what to look at")
 
     got: list[Loose] = []
-    verb = command_from(
-        Loose, lambda options, session: got.append(options), name="loose", optional=["path"]
-    )
-    verb.main([], standalone_mode=False, obj=Session())
-    verb.main(["x"], standalone_mode=False, obj=Session())
+    loose = verb(Loose, name="loose", optional=["path"])(lambda options, _: got.append(options))
+    loose.main([], standalone_mode=False, obj=Session())
+    loose.main(["x"], standalone_mode=False, obj=Session())
     assert got == [Loose(""), Loose("x")]
-    assert "[PATH]" in CliRunner().invoke(verb, ["--help"], obj=Session()).output
+    assert "[PATH]" in CliRunner().invoke(loose, ["--help"], obj=Session()).output
 
 
 def test_two_flags_of_one_name_are_an_error_of_the_programmer() -> None:

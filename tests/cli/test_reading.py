@@ -21,8 +21,8 @@ from semisonic.classifier.options import (
 from semisonic.classifier.use_options import SuspectsOptions
 from semisonic.cli.main import main
 from semisonic.core import progress
-from semisonic.data.datasets.layout import TableOptions
 from semisonic.data.datasets.load import load_clips
+from semisonic.data.options import TableOptions
 from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions
 
 RATE = 8000

@@ -302,7 +302,7 @@ def test_the_word_synth_is_the_embedded_set(
 
     made: list[Path] = []
     monkeypatch.setattr(
-        "semisonic.cli.training_verbs.make_synth", lambda folder, _: made.append(folder)
+        "semisonic.data.synth.dataset.make_synth", lambda folder, _: made.append(folder)
     )
     options = TrainOptions(
         method="supervised",

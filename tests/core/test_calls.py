@@ -27,7 +27,7 @@ class Slow:
     """Calls that give the number they are given; those under way finish as ``choices`` say."""
 
     def __init__(self, room: int, choices: list[int]) -> None:
-        self.room, self.choices = room, choices
+        self.capacity, self.choices = room, choices
         self.running: list[int] = []
         self.most = 0
 
@@ -42,13 +42,13 @@ class Slow:
         self.most = max(self.most, len(self.running))
         return task
 
-    def wait(self, tickets: Collection[int]) -> list[int]:
-        there = sorted(tickets)
+    def wait(self, futures: Collection[int]) -> list[int]:
+        there = sorted(futures)
         return [there[(self.choices.pop() if self.choices else 0) % len(there)]]
 
-    def result(self, ticket: int) -> int:
-        self.running.remove(ticket)
-        return ticket
+    def result(self, future: int) -> int:
+        self.running.remove(future)
+        return future
 
 
 @given(st.integers(0, 30), st.integers(1, 5), st.lists(st.integers(0, 9), max_size=40))
@@ -75,13 +75,13 @@ def test_every_task_gives_one_result_and_few_are_under_way(
 
 def test_what_is_finished_beside_an_error_is_not_lost() -> None:
     class Together(Slow):
-        def wait(self, tickets: Collection[int]) -> list[int]:
-            return sorted(tickets)
+        def wait(self, futures: Collection[int]) -> list[int]:
+            return sorted(futures)
 
-        def result(self, ticket: int) -> int:
-            if ticket == 4:
+        def result(self, future: int) -> int:
+            if future == 4:
                 raise ZeroDivisionError
-            return super().result(ticket)
+            return super().result(future)
 
     found: list[int] = []
     results = in_any_order(Together(4, []), range(100))

@@ -106,7 +106,7 @@ def test_methods_that_are_not_trained_so_are_refused(
 
 
 def test_processes_talk_and_leave_nothing_behind(engine: Engine) -> None:
-    assert engine.together(add_ranks, 2) == 0 + 1
+    assert engine.distributed(add_ranks, 2) == 0 + 1
     assert "WORLD_SIZE" not in os.environ
     with engine.calls(lambda: _world_size) as calls:
         tickets = [calls.submit(None) for _ in range(4)]
@@ -120,7 +120,7 @@ def _world_size(_: object) -> str:
 
 
 def test_when_one_dies_all_are_begun_again(engine: Engine, tmp_path: Path) -> None:
-    assert engine.together(partial(die_once, tmp_path / "died"), 2) == 1
+    assert engine.distributed(partial(die_once, tmp_path / "died"), 2) == 1
     assert (tmp_path / "died").is_file()
 
 
@@ -129,7 +129,7 @@ def test_too_many_processes_are_refused(engine: Engine, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(together, "_PLACES", 0.5)
     with pytest.raises(OptionError, match="no room for so many"):
-        engine.together(add_ranks, 50)
+        engine.distributed(add_ranks, 50)
 
 
 def test_an_error_of_the_function_is_raised(engine: Engine) -> None:
@@ -137,4 +137,4 @@ def test_an_error_of_the_function_is_raised(engine: Engine) -> None:
         raise ZeroDivisionError("on purpose")
 
     with pytest.raises(ZeroDivisionError, match="on purpose"):
-        engine.together(fail, 2)
+        engine.distributed(fail, 2)

@@ -60,13 +60,13 @@ def test_detect(model: Path, sounds: Path, tmp_path: Path, on: list[str]) -> Non
     assert table.count(b"\n") > 10
     assert (there / "events.csv").read_bytes() == table
     assert (there / "bad_files.csv").read_bytes() == (here / "bad_files.csv").read_bytes()
-    assert (there / "scores" / "scores.bin").read_bytes() == (
-        here / "scores" / "scores.bin"
+    assert (there / "scores" / "data-1.bin").read_bytes() == (
+        here / "scores" / "data-1.bin"
     ).read_bytes()
     # The engine is no part of the run: the same folder goes on here, and hears nothing again.
-    before = (there / "scores" / "scores.bin").stat().st_mtime_ns
+    before = (there / "scores" / "data-1.bin").stat().st_mtime_ns
     assert main([*command, str(there), "-q", "--merge-gap", "5"]) == 3
-    assert (there / "scores" / "scores.bin").stat().st_mtime_ns == before
+    assert (there / "scores" / "data-1.bin").stat().st_mtime_ns == before
 
 
 def _content(index: Path) -> tuple[bytes, bytes, bytes]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from semisonic.data.clips import Clips
-from semisonic.data.label_log import SegmentKey, segment_key
+from semisonic.data.events import SegmentKey, segment_key
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.rounds import AccuracyEstimate, accuracy_by_random, random_sample
 from semisonic.labeling.sampling import by_chance

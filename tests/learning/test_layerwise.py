@@ -10,7 +10,7 @@ from pretext_parts import DELTAS, MEL, Clips, autoencoder, clips, learn, loss_of
 
 from semisonic.core.errors import ModelError
 from semisonic.learning.reconstruction import LayerReconstruction, layer_decoder, put_together
-from semisonic.models.initialise import initialise
+from semisonic.models.weights import initialise
 
 
 def layer(network, number):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from semisonic.models.catalogue import create
 from semisonic.models.encoder import Trace
+from semisonic.models.registry import create
 
 SHAPE = (2, 40, 52)
 

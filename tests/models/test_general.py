@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.features.frontend import Frontend
-from semisonic.models.catalogue import create
 from semisonic.models.model_file import load, load_encoder, read_about, save, save_encoder
 from semisonic.models.networks import panns
 from semisonic.models.pretrained import PretrainedEncoder, transfer
 from semisonic.models.published import PUBLISHED, YAMNET_EPS, convert_published, folded
+from semisonic.models.registry import create
 from semisonic.models.sound_model import build
 from semisonic.models.weight_files import WeightTensors
 
@@ -157,6 +157,7 @@ def test_a_symmetric_window_makes_next_to_no_difference() -> None:
 def test_yamnet_is_the_same_out_of_a_graph_with_folded_and_quantised_weights(
     tmp_path: Path,
 ) -> None:
+    pytest.importorskip("onnx")
     from semisonic.models.published import read_yamnet
 
     _, file = written("yamnet", tmp_path)
@@ -173,6 +174,7 @@ def test_yamnet_is_the_same_out_of_a_graph_with_folded_and_quantised_weights(
 
 
 def test_a_graph_of_something_else_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
     few = {"convs.0.weight": np.zeros((1, 1, 3, 3)), "convs.0.bias": np.zeros(1)}
     dense = {"classifier.weight": np.zeros((2, 1)), "classifier.bias": np.zeros(2)}
     (tmp_path / "a.onnx").write_bytes(yamnet_model(few | dense))

@@ -12,6 +12,8 @@ from onnx_bytes import field, model, node, tensor
 from semisonic.core.errors import ModelError
 from semisonic.models.weight_files import open_onnx, read_graph
 
+pytest.importorskip("onnx")
+
 ARRAY = np.arange(300, dtype=np.float32).reshape(3, 100) / 7
 
 
@@ -22,24 +24,24 @@ def nothing(name: str) -> bytes:
 @pytest.mark.parametrize("how", ["raw", "floats", "single"])
 def test_numbers_are_read_however_they_are_stored(how: str) -> None:
     graph = read_graph(model([], [tensor("w", ARRAY, how=how)]), nothing)
-    assert graph.floats["w"].dtype == np.float32
-    np.testing.assert_array_equal(graph.floats["w"], ARRAY)
+    assert graph.weights["w"].dtype == np.float32
+    np.testing.assert_array_equal(graph.weights["w"], ARRAY)
 
 
 def test_a_scalar_has_no_dimension_and_other_types_are_left_out() -> None:
     scalar = tensor("s", np.array(2.5, np.float32))
     other = tensor("zero", np.zeros(1, np.float32), kind=3)
     graph = read_graph(model([], [scalar, other]), nothing)
-    assert graph.floats.keys() == {"s"}
-    assert graph.floats["s"].shape == ()
-    assert graph.floats["s"] == 2.5
+    assert graph.weights.keys() == {"s"}
+    assert graph.weights["s"].shape == ()
+    assert graph.weights["s"] == 2.5
 
 
 def test_nodes_keep_their_order_and_names() -> None:
     graph = read_graph(
         model([node("Conv", ["x", "w"], ["y"]), node("Relu", ["y"], ["z"])], []), nothing
     )
-    assert [(n.op, n.inputs, n.outputs) for n in graph.nodes] == [
+    assert [(n.op_type, tuple(n.input), tuple(n.output)) for n in graph.nodes] == [
         ("Conv", ("x", "w"), ("y",)),
         ("Relu", ("y",), ("z",)),
     ]
@@ -67,7 +69,7 @@ def test_weights_in_a_file_beside_it(tmp_path: Path) -> None:
     (tmp_path / "w.data").write_bytes(b"1234" + ARRAY.tobytes() + b"more")
     file = tmp_path / "net.onnx"
     file.write_bytes(external(location="w.data", offset="4", length=str(ARRAY.nbytes)))
-    np.testing.assert_array_equal(open_onnx(file).floats["w"], ARRAY)
+    np.testing.assert_array_equal(open_onnx(file).weights["w"], ARRAY)
     with zipfile.ZipFile(tmp_path / "inner.zip", "w") as archive:
         archive.write(file, "job/net.onnx")
         archive.write(tmp_path / "w.data", "job/w.data")
@@ -75,7 +77,7 @@ def test_weights_in_a_file_beside_it(tmp_path: Path) -> None:
         archive.write(tmp_path / "inner.zip", "package/data/inner.zip")
         archive.writestr("package/code.py", "")
     for name in ("inner.zip", "a.whl"):
-        np.testing.assert_array_equal(open_onnx(tmp_path / name).floats["w"], ARRAY)
+        np.testing.assert_array_equal(open_onnx(tmp_path / name).weights["w"], ARRAY)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,7 @@ from torch import Tensor
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models.necks import (
-    OVER_TIME,
-    AttentionTimePool,
-    GlobalPoolNeck,
-    SalientTimePool,
-    time_pool,
-)
+from semisonic.models.necks import OVER_TIME
 from semisonic.models.sound_model import SoundModel, build
 
 SHORT = MelOptions(duration=4.0, n_mels=32)
@@ -30,10 +24,10 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 @settings(max_examples=25, deadline=None)
 @given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5), extra=st.integers(0, 4))
 def test_what_fills_up_counts_for_nothing(name: str, lengths: list[int], extra: int) -> None:
-    pool = time_pool(name, 8)
+    pool = OVER_TIME[name]
     n_frames = torch.tensor(lengths)
     x = noise(len(lengths), 8, max(lengths) + extra)
-    each = torch.cat([pool(one[None, :, :n]) for one, n in zip(x, lengths, strict=True)])
+    each = torch.cat([pool(one[None, :, :n], None) for one, n in zip(x, lengths, strict=True)])
     beyond = torch.arange(x.shape[2]) >= n_frames[:, None, None]
     for filling in (0.0, 1e4, -1e4):
         filled = x.masked_fill(beyond, filling)
@@ -42,7 +36,7 @@ def test_what_fills_up_counts_for_nothing(name: str, lengths: list[int], extra: 
 
 @pytest.mark.parametrize("name", OVER_TIME)
 def test_gradients_reach_the_frames_that_count_only(name: str) -> None:
-    pool = time_pool(name, 4)
+    pool = OVER_TIME[name]
     x = noise(3, 4, 9).requires_grad_()
     pool(x, torch.tensor([9, 4, 1])).sum().backward()
     assert x.grad is not None
@@ -56,59 +50,21 @@ def test_gradients_reach_the_frames_that_count_only(name: str) -> None:
 def test_a_steady_sound_gives_its_level(name: str) -> None:
     x = torch.tensor([1.0, -2.0, 0.5, 3.0]).view(1, 4, 1).expand(1, 4, 7)
     factor = 2 if name == "mean+max" else 1
-    torch.testing.assert_close(time_pool(name, 4)(x), factor * x[:, :, 0])
+    torch.testing.assert_close(OVER_TIME[name](x, None), factor * x[:, :, 0])
 
 
 def test_mean_maximum_and_last() -> None:
     x = noise(2, 3, 5)
-    assert torch.equal(time_pool("max", 3)(x), x.amax(2))
-    assert torch.equal(time_pool("last", 3)(x), x[:, :, 4])
-    torch.testing.assert_close(time_pool("mean", 3)(x), x.mean(2))
-    torch.testing.assert_close(time_pool("mean+max", 3)(x), x.mean(2) + x.amax(2))
-
-
-def test_salient_by_brute_force() -> None:
-    x = noise(2, 3, 14)
-    n = SalientTimePool.WINDOW
-    means = torch.stack([x[:, :, i : i + n].mean(2) for i in range(14 - n + 1)], dim=2)
-    expected = means.sort(dim=2, descending=True).values[:, :, : SalientTimePool.TOP].mean(2)
-    torch.testing.assert_close(time_pool("salient", 3)(x), expected)
-
-
-def test_attention_listens_to_the_frame_with_the_highest_score() -> None:
-    pool = AttentionTimePool(8)
-    with torch.no_grad():
-        pool.score.weight.zero_()
-        pool.score.weight[1, 0] = 100.0  # the second group of two maps looks at map 0
-    x = noise(1, 8, 6)
-    x[0, 0] = torch.tensor([0.0, 0, 9, 0, 0, 0])
-    y = pool(x)
-    torch.testing.assert_close(y[0, 2:4], x[0, 2:4, 2])
-    torch.testing.assert_close(y[0, 4:], x[0, 4:].mean(1))
-
-
-def test_names_and_sizes_are_checked() -> None:
-    with pytest.raises(ModelError, match="did you mean 'salient'"):
-        time_pool("saliant", 8)
-    with pytest.raises(ModelError, match="multiple of 4"):
-        time_pool("attention", 6)
-
-
-def test_rows_stay_side_by_side() -> None:
-    code = noise(2, 3, 4, 5)
-    neck = GlobalPoolNeck(3, over_time="mean", rows=4)
-    assert neck.out_features == 12
-    torch.testing.assert_close(neck(code), code.mean(3).flatten(1))
-    with_mean = GlobalPoolNeck(3, over_time="mean")
-    torch.testing.assert_close(with_mean(code), code.mean(dim=(2, 3)))
+    assert torch.equal(OVER_TIME["max"](x, None), x.amax(2))
+    assert torch.equal(OVER_TIME["last"](x, None), x[:, :, 4])
+    torch.testing.assert_close(OVER_TIME["mean"](x, None), x.mean(2))
+    torch.testing.assert_close(OVER_TIME["mean+max"](x, None), x.mean(2) + x.amax(2))
 
 
 @pytest.mark.parametrize(
     "name",
     [
         "small",
-        "fold",
-        "salient",
         "vgg",
         "resnet",
         "crnn-lstm",

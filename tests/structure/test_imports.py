@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": LOW | {"features"},
     "learning": LOW | {"models", "features"},
     "training": LOW | {"data", "learning", "models", "features"},
-    "evaluation": LOW | {"data"},
+    "evaluation": LOW | {"audio", "data"},
     "classifier": LOW
     | {"audio", "features", "data", "models", "learning", "training", "evaluation"},
     "labeling": LOW

@@ -15,8 +15,8 @@ from semisonic.core.errors import OptionError
 from semisonic.features.options import MelOptions
 from semisonic.learning.fixmatch import FixMatch
 from semisonic.learning.supervised import Supervised
-from semisonic.models.catalogue import names
 from semisonic.models.encoder import Encoder
+from semisonic.models.registry import names
 from semisonic.models.sound_model import build
 from semisonic.training.loop import fit
 from semisonic.training.optimizer import Schedule, make_optimizer

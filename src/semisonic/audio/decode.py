@@ -5,11 +5,13 @@ and what its MPEG decoder complains about.
 
 libsndfile guesses the length of an MPEG layer III stream that does not say it, from its first
 frame and its size, and stops reading there: with a variable bit rate a fifth of a recording was
-lost. Such streams, also those within WAV files, are counted and decoded by miniaudio.
+lost. The samples of such streams, also of those within WAV files, are counted by miniaudio, and
+libsndfile gets the file with zeros behind it, so that it reads on.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
@@ -22,17 +24,19 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import soundfile as sf
-from numpy.typing import NDArray
 
+from semisonic.audio.metadata import wave_chunks
 from semisonic.core.errors import AudioError
 
 _MPEG_SUFFIXES = frozenset({".mp3", ".mp2"})
 
+_NO_LENGTH = "bitrate mode   : constant"
+"""In libsndfile's log of a stream without a Xing or VBRI header, whatever its bit rate does."""
 
-def open_recording(path: Path, copy: Path) -> sf.SoundFile | MpegStream:
-    """A decoder of a recording.
+
+def open_recording(path: Path, copy: Path) -> tuple[sf.SoundFile, int]:
+    """A decoder of a recording, and how many samples of a channel it gives.
 
     Parameters
     ----------
@@ -48,103 +52,65 @@ def open_recording(path: Path, copy: Path) -> sf.SoundFile | MpegStream:
     """
     _check_file(copy)
     with decoder_messages() if copy.suffix.lower() in _MPEG_SUFFIXES else nullcontext():
-        try:
-            # As bytes: soundfile cannot encode names that are no Unicode.
-            handle = sf.SoundFile(os.fsencode(copy))
-        except sf.SoundFileError as error:
-            text = str(getattr(error, "error_string", error)).strip().rstrip(".")
-            if not text or "not recognised" in text or "does not exist" in text:
-                text = "libsndfile does not recognise it"
-            advice = "Convert it to WAV or FLAC if it is a recording"
-            raise AudioError(path, f"not audio, or damaged: {text}", advice) from None
-        except TypeError:
-            reason = "no header: raw samples say neither rate nor type"
-            raise AudioError(path, reason) from None
-    if handle.subtype == MpegStream.subtype and _NO_LENGTH in handle.extra_info:
+        # As bytes: soundfile cannot encode names that are no Unicode.
+        handle = _open(path, os.fsencode(copy))
+    n_samples = int(handle.frames)
+    if handle.subtype != "MPEG_LAYER_III" or _NO_LENGTH not in handle.extra_info:
+        return handle, n_samples
+    counted = _count_samples(copy, handle.format) or n_samples
+    if counted > n_samples:
         handle.close()
-        return MpegStream(path, copy, handle.format)
-    return handle
+        with decoder_messages():
+            handle = _open(path, _PaddedFile(copy, 1 + counted // max(1, n_samples)))
+    return handle, counted
 
 
-# MPEG streams without a length.
+def _open(path: Path, file: bytes | _PaddedFile) -> sf.SoundFile:
+    try:
+        return sf.SoundFile(file)
+    except sf.SoundFileError as error:
+        text = str(getattr(error, "error_string", error)).strip().rstrip(".")
+        if not text or "not recognised" in text or "does not exist" in text:
+            text = "libsndfile does not recognise it"
+        advice = "Convert it to WAV or FLAC if it is a recording"
+        raise AudioError(path, f"not audio, or damaged: {text}", advice) from None
+    except TypeError:
+        reason = "no header: raw samples say neither rate nor type"
+        raise AudioError(path, reason) from None
 
 
-_NO_LENGTH = "bitrate mode   : constant"
-"""In libsndfile's log of a stream without a Xing or VBRI header, whatever its bit rate does."""
+class _PaddedFile(io.FileIO):
+    """A file followed by zeros, so that libsndfile expects more of it than its size tells."""
 
-_MOST_FRAMES = 1 << 16
+    def __init__(self, file: Path, times: int) -> None:
+        super().__init__(file)
+        self._size = times * os.fstat(self.fileno()).st_size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place; the end is that of the zeros."""
+        if whence == os.SEEK_END:
+            return super().seek(self._size + offset)
+        return super().seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer."""
+        n = super().readinto(buffer) or 0
+        memoryview(buffer)[n:] = bytes(len(buffer) - n)
+        return len(buffer)
 
 
-class MpegStream:
-    """An MPEG stream that does not say its length, with the methods of ``soundfile.SoundFile``.
+def _count_samples(file: Path, format: str) -> int:  # noqa: A002
+    """Samples of a channel in an MPEG stream; 0 when they cannot be counted."""
+    import miniaudio
 
-    A seek decodes from the start of the stream. Samples have 16 bits and end at full scale. Within
-    a WAV file with a chunk behind the sound, the last frame (at most 0.07 s) may be missing.
-
-    Parameters
-    ----------
-    path : Path
-        Its name in messages.
-    copy : Path
-        The file with its bytes.
-    format : str
-        What libsndfile calls the file around the stream.
-
-    Raises
-    ------
-    AudioError
-        When it holds no frames.
-    """
-
-    subtype = "MPEG_LAYER_III"
-
-    def __init__(self, path: Path, copy: Path, format: str) -> None:  # noqa: A002
-        import miniaudio
-
-        self._library, self._file = miniaudio, os.fspath(copy)
-        try:
-            about = miniaudio.mp3_get_file_info(self._file)
-        except (miniaudio.MiniaudioError, UnicodeEncodeError) as error:
-            raise AudioError(path, f"not audio, or damaged: {error}") from None
-        self.format, self.samplerate = format, about.sample_rate
-        self.channels, self.frames = about.nchannels, about.num_frames
-        self.seek(0)
-
-    def tell(self) -> int:
-        """The number of the next sample."""
-        return self._position
-
-    def seek(self, position: int) -> int:
-        """Go to a sample."""
-        self._position = min(max(0, position), self.frames)
-        self._samples: Any = self._library.stream_file(
-            self._file,
-            self._library.SampleFormat.FLOAT32,
-            self.channels,
-            self.samplerate,
-            frames_to_read=_MOST_FRAMES,
-            seek_frame=self._position,
-        )
-        return self._position
-
-    def read(
-        self,
-        frames: int,
-        dtype: str = "float32",
-        *,
-        always_2d: bool = True,
-    ) -> NDArray[np.float32]:
-        """At most ``frames`` samples of all channels, shape (n, channel); always float32."""
-        try:
-            found = np.frombuffer(self._samples.send(min(frames, _MOST_FRAMES)), np.float32)
-        except StopIteration:
-            found = np.zeros(0, np.float32)
-        self._position += len(found) // self.channels
-        return found.reshape(-1, self.channels)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._samples.close()
+    try:
+        if format != "WAV":
+            return int(miniaudio.mp3_get_file_info(os.fspath(file)).num_frames)
+        with open(file, "rb") as stream:
+            size = next((n for name, n in wave_chunks(stream) if name == b"data"), 0)
+            return int(miniaudio.mp3_get_info(stream.read(size)).num_frames)
+    except (miniaudio.MiniaudioError, UnicodeEncodeError):
+        return 0
 
 
 def _check_file(path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
 _LONGEST = 1 << 20  # bytes of a text that anybody may have meant
@@ -26,31 +27,33 @@ def wave_texts(file: str | os.PathLike[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     with open(file, "rb") as stream:
-        start = stream.read(12)
-        if start[:4] not in (b"RIFF", b"RF64") or start[8:12] != b"WAVE":
-            return found
-        at, end = 12, os.fstat(stream.fileno()).st_size
-        for _ in range(_MOST_CHUNKS):
-            name, size = _chunk_header(stream, at)
-            if not name or (size == 0xFFFFFFFF and name == b"data"):
-                break
+        for name, size in wave_chunks(stream):
             if name == b"guan" and size <= _LONGEST:
                 found["guan"] = _text(stream.read(size))
             elif name == b"LIST" and 4 <= size <= _LONGEST:
                 found.update(_info_texts(stream.read(size)))
-            at += 8 + size + size % 2
-            if at >= end:
-                break
     return found
 
 
-def _chunk_header(stream: BinaryIO, at: int) -> tuple[bytes, int]:
-    stream.seek(at)
-    header = stream.read(8)
-    if len(header) < 8:
-        return b"", 0
-    name, size = struct.unpack("<4sI", header)
-    return name, size
+def wave_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """The chunks of a WAV file, as name and size; none for anything else.
+
+    The stream stands at the content of each when it is yielded.
+    """
+    start = stream.read(12)
+    if start[:4] not in (b"RIFF", b"RF64") or start[8:12] != b"WAVE":
+        return
+    at = 12
+    for _ in range(_MOST_CHUNKS):
+        stream.seek(at)
+        header = stream.read(8)
+        if len(header) < 8:
+            return
+        name, size = struct.unpack("<4sI", header)
+        yield name, size
+        if size == 0xFFFFFFFF and name == b"data":
+            return
+        at += 8 + size + size % 2
 
 
 def _info_texts(content: bytes) -> dict[str, str]:

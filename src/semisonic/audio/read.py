@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 
 from semisonic.audio.checks import too_short
 from semisonic.audio.decode import (
-    MpegStream,
     decoder_messages,
     describe_truncation,
     missing_share,
@@ -116,9 +115,9 @@ class AudioReader:
         self.path = Path(file)
         self._copy = local_copy(self.path)
         self._is_warned = False
-        self._handle = open_recording(self.path, self._copy.path)
+        self._handle, n_samples = open_recording(self.path, self._copy.path)
         try:
-            self.info = self._inspect()
+            self.info = self._inspect(n_samples)
         except BaseException:
             self.close()
             raise
@@ -186,17 +185,17 @@ class AudioReader:
             at += len(x)
         self._check_end(0, n_samples, at)
 
-    def _inspect(self) -> AudioInfo:
+    def _inspect(self, n_samples: int) -> AudioInfo:
         handle = self._handle
         kind, subtype, rate = handle.format, handle.subtype, int(handle.samplerate)
-        n_channels, n_samples = handle.channels, handle.frames
-        is_counted = isinstance(handle, MpegStream)
-        share = 0.0 if is_counted else missing_share(self._copy.path, handle)
+        share = missing_share(self._copy.path, handle)
         if n_samples < 1:
             raise AudioError(self.path, "empty: the header counts no samples")
         duration = n_samples / rate
         damage = describe_truncation(duration, share)
-        return AudioInfo(self.path, rate, n_channels, n_samples, duration, kind, subtype, damage)
+        return AudioInfo(
+            self.path, rate, handle.channels, n_samples, duration, kind, subtype, damage
+        )
 
     def _range(self, start_time: float, end_time: float | None) -> tuple[int, int]:
         """First and last (exclusive) sample of a part."""
@@ -279,7 +278,7 @@ class AudioReader:
 
     def _call(self, at: int, function: Any, *arguments: Any, **options: Any) -> Any:
         try:
-            if isinstance(self._handle, MpegStream) or not self.info.subtype.startswith("MPEG"):
+            if not self.info.subtype.startswith("MPEG"):
                 return function(*arguments, **options)
             with decoder_messages() as heard:
                 found = function(*arguments, **options)

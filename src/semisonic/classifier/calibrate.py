@@ -48,7 +48,7 @@ from semisonic.evaluation.calibration import (
 from semisonic.evaluation.metrics import accuracy
 from semisonic.evaluation.plots.classes import precision_recall, reliability_diagram
 from semisonic.evaluation.report.document import Number, Report, Verdict
-from semisonic.models.decision import KNOWN_FROM
+from semisonic.models.decision import KNOWN_THRESHOLD
 from semisonic.models.model_file import read_about, save
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
@@ -107,7 +107,7 @@ class CalibrateResult(Result):
     @property
     def reliability(self) -> tuple[Reliability, Reliability]:
         """Before and after, both of the clips called known: of others nothing is claimed."""
-        known = self.fitted.known >= KNOWN_FROM
+        known = self.fitted.known >= KNOWN_THRESHOLD
         rows = np.flatnonzero(known if known.any() else ~known)
         target = self.fitted.held.target(self.multi_label)[rows]
         measure = tag_reliability if self.multi_label else reliability

@@ -1,4 +1,11 @@
-"""From scores along time to events: thresholds by class, and one rule for starts, gaps and ends."""
+"""From scores along time to events: thresholds by class, and one rule for starts, gaps and ends.
+
+The one rule of ``detect``, ``listen`` and the app. Frames belong together as long as their score
+stays above the lower of two thresholds; they are an event when the score reaches the upper one
+somewhere (hysteresis, as in edge detection, Canny 1986). Runs of frames that are close become one
+event. Its ends are then drawn in to where the score is a share of the event's largest: overlapping
+windows smear an event, and how far depends on their length, but not on how sure the model is.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +25,6 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.data.tables import read_table
 from semisonic.models.sound_model import SoundModel
-
-# The score that each class must reach, and which classes are events: for detect and listen.
-
 
 DEFAULT = 0.5
 _log = logging.getLogger(__name__)
@@ -61,7 +65,7 @@ def has_thresholds(model: SoundModel) -> bool:
 def settled(model: SoundModel, option: str | float) -> str:
     """An option ``threshold`` with what "auto" stands for, where the model has no thresholds.
 
-    For those who tell people in another way than :func:`thresholds_for` does, and once.
+    For callers that warn people themselves, in place of :func:`thresholds_for`.
     """
     is_default = str(option) == AUTO and not has_thresholds(model)
     return f"{DEFAULT:g}" if is_default else str(option)
@@ -131,17 +135,6 @@ def _checked(value: Any, where: str) -> float:
     return number
 
 
-# From scores along time to events: thresholds, gaps, ends, least lengths.
-#
-# The one rule of ``detect``, ``listen`` and the app. A stretch of frames belongs together as
-# long as
-# its score stays above the lower of two thresholds; it is an event when the score reaches the upper
-# one somewhere (hysteresis, as in edge detection, Canny 1986). Stretches that are close become one
-# event. Its ends are then drawn in to where the score is a share of the event's largest:
-# overlapping
-# windows smear an event, and how far depends on their length, but not on how sure the model is.
-
-
 LOW = 0.5
 """The lower threshold as a share of the upper one."""
 _CLOSE = 1e-6  # of a frame
@@ -161,7 +154,7 @@ class EventRules:
     edge : float
         Share of its largest score that an event's first and last frame reach.
     gap, shortest : int
-        Frames that may lie between stretches of one event; least frames of an event.
+        Frames that may lie between two parts of one event; least frames of an event.
     frame : float
         Seconds of a frame.
     """
@@ -175,7 +168,7 @@ class EventRules:
     frame: float
 
     @classmethod
-    def of(cls, listener: FrameScorer, options: EventOptions) -> EventRules:
+    def of(cls, scorer: FrameScorer, options: EventOptions) -> EventRules:
         """The rules that the options ask for.
 
         Raises
@@ -183,15 +176,15 @@ class EventRules:
         OptionError
             For an unknown class, or when no class is left.
         """
-        model = listener.model
+        model = scorer.model
         wanted = event_classes(model, options.classes, options.background)
         labels = tuple(dict.fromkeys(wanted))
         columns = tuple(model.classes.index(name) for name in labels)
         thresholds = thresholds_for(model, options.threshold)[list(columns)]
         edge = options.edge
         if edge is None:
-            edge = EDGE_OF_FRAMES if listener.with_frames else EDGE_OF_WINDOWS
-        frame = listener.grid.frame
+            edge = EDGE_OF_FRAMES if scorer.with_frames else EDGE_OF_WINDOWS
+        frame = scorer.grid.frame
         return cls(
             columns,
             labels,
@@ -213,8 +206,8 @@ class EventRules:
             A row for :class:`semisonic.data.events.Events`, and the event's mean score.
         """
         tracker = EventTracker(self)
-        found = [event for scores in parts for event in tracker.push(scores)]
-        found += tracker.finish()
+        events = [event for scores in parts for event in tracker.push(scores)]
+        events += tracker.finish()
         label = dict(zip(self.columns, self.labels, strict=True))
         return [
             (
@@ -227,7 +220,7 @@ class EventRules:
                 },
                 event.mean,
             )
-            for event in sorted(found, key=lambda one: (one.first, one.last, one.column))
+            for event in sorted(events, key=lambda one: (one.first, one.last, one.column))
             if not event.is_short
         ]
 
@@ -259,7 +252,7 @@ class TrackedEvent:
 class EventTracker:
     """Finds the events of all classes in scores that come part by part.
 
-    What is found does not depend on the parts. Of each class the scores of an event that is not
+    The events do not depend on the parts. Of each class the scores of an event that is not
     over are kept, and nothing else.
 
     Parameters
@@ -314,7 +307,7 @@ class _OneClass:
         return [self._tracked(x, *event) for event in self._events(x, is_over=True)]
 
     def _events(self, x: Scores, *, is_over: bool) -> list[tuple[int, int]]:
-        """Stretches, joined where they are close; one that is still open may become an event."""
+        """Runs of frames, joined where they are close; an open one may still become an event."""
         above = np.concatenate([[False], x >= LOW * self._threshold, [False]])
         changes = np.flatnonzero(above[1:] != above[:-1])
         joined: list[tuple[int, int]] = []

@@ -10,17 +10,16 @@ from typing import Any
 from torch import nn
 
 from semisonic.classifier.model_file import ENCODER, MODEL
-from semisonic.classifier.options import InfoOptions
 from semisonic.classifier.provenance import ROLES, DataPart
 from semisonic.classifier.starting_encoder import PublishedOrigin
 from semisonic.core.errors import ModelError
 from semisonic.core.files import read_json
 from semisonic.core.options import check, to_dict
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create, names
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.model_file import load, load_encoder, read_about
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.registry import create, names
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.run_folder import machine, versions
 
@@ -69,31 +68,42 @@ class InfoResult:
         return "\n".join(lines)
 
 
-def info(options: InfoOptions) -> InfoResult:
+def info(path: str = "", mel: MelOptions | None = None) -> InfoResult:
     """Tell what something is; without a path, what this machine has.
+
+    Parameters
+    ----------
+    path : str
+        A model, an encoder, a run folder or an architecture.
+    mel : MelOptions, optional
+        The front end that an architecture is shown for.
+
+    Returns
+    -------
+    InfoResult
 
     Raises
     ------
     ModelError
         When the path is neither a model, a run folder nor an architecture.
     """
-    check(options)
-    if not options.path:
+    mel = check(mel or MelOptions())
+    if not path:
         return _machine()
-    place = Path(options.path)
+    place = Path(path)
     if place.is_dir():
         return _run(place)
     if place.is_file():
         return _file(place)
     try:
-        body = create(options.path, options.mel.shape)
+        body = create(path, mel.shape)
     except ModelError as error:
         raise ModelError(
-            f"'{options.path}': no file or folder of this name, and as an architecture: {error}"
+            f"'{path}': no file or folder of this name, and as an architecture: {error}"
         ) from error
-    code = body.encoder.code_shape(*options.mel.shape[1:])
+    code = body.encoder.code_shape(*mel.shape[1:])
     facts = {
-        **_size(nn.Sequential(body.encoder, body.neck), body.encoder, options.mel),
+        **_size(nn.Sequential(body.encoder, body.neck), body.encoder, mel),
         "code": Fact(code, f"{_shape(code)} (channel x mel x frame)"),
         "embedding": Fact(body.neck.out_features, f"{body.neck.out_features} numbers"),
         "registered names": list(names()),

@@ -12,7 +12,7 @@ from semisonic.models.model_file import load, load_encoder, published_in, read_a
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.published import PUBLISHED
 from semisonic.models.sound_model import SoundModel
-from semisonic.training.checkpoint import weights_digest
+from semisonic.models.weights import weights_digest
 
 MODEL, ENCODER = "model.zip", "encoder.zip"
 

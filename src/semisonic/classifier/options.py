@@ -22,10 +22,9 @@ from semisonic.classifier.config import (
     TrainConfig,
     pretraining_fit,
 )
-from semisonic.core.options import changed, option
-from semisonic.core.parallel import TrainEngineOptions, workers_option
-from semisonic.data.datasets.layout import TableOptions
-from semisonic.data.datasets.load import LABEL_CHOICES
+from semisonic.core.options import DeviceOptions, JobOptions, changed, option
+from semisonic.core.parallel import TrainEngineOptions
+from semisonic.data.options import LabelledOptions, RecordingOptions
 from semisonic.features.options import MelOptions
 from semisonic.models.notation import SIMPLE
 from semisonic.training.options import FitOptions, SweepOptions
@@ -33,13 +32,6 @@ from semisonic.training.options import FitOptions, SweepOptions
 # The options of the verbs: one dataclass a verb, from which all its faces are made.
 
 
-GROUP = (
-    "what a recording is: auto, file, folder, site or day (told by names of field recordings), a "
-    "column of the table, a pattern whose first bracket is it, or copies: auto, and clips that are "
-    "the same sound are one recording. Where labelled clips name none, auto looks for copies, too"
-)
-TABLE = "tables and folders"
-LABELS = "where labels come from; auto looks at the layout"
 ENCODER = (
     "what to start from: a pre-trained encoder or a classifier, which bring their network and "
     "front end; or 'synth', one that first learns to name synthetic (made-up) sounds"
@@ -61,13 +53,11 @@ PUBLISHED_NAMES = ("yamnet", "cnn14", "panns-mobilenet", "mn04", "mn10")
 
 
 @dataclass(frozen=True)
-class PretrainOptions:
+class PretrainOptions(RecordingOptions, JobOptions):
     """Pre-train an encoder on recordings without labels."""
 
     data: Path | None = option(None, "recordings without labels: a folder, a CSV or a data set")
     output: Path = option(Path("runs/pretrain"), "run folder")
-    group: str = option("auto", GROUP)
-    table: TableOptions = option(TableOptions(), TABLE)
     encoder: Path | None = option(None, ENCODER)
     model: str = option(DEFAULT_MODEL, "architecture notation or the name of an architecture")
     objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=OBJECTIVES)
@@ -79,13 +69,7 @@ class PretrainOptions:
         0.1, "share of the recordings held out to stop early", minimum=0.01, maximum=0.5
     )
     limit: int = option(0, "use so many clips, drawn at random; 0: all", minimum=0)
-    seed: int = option(0, "seed of everything random", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
-    workers: int | None = workers_option()
-    cache: Path | None = option(
-        None, "folder for decoded clips; 'cache' in the run folder if not given"
-    )
     mel: MelOptions = option(MelOptions(), "front end")
     pretext: PretextOptions = option(PretextOptions(), PRETEXT_HELP)
     fit: FitOptions = option(PRETRAIN_FIT, "training loop; for simclr the defaults are others")
@@ -98,14 +82,11 @@ class PretrainOptions:
 
 
 @dataclass(frozen=True)
-class TrainOptions(TrainConfig):
+class TrainOptions(TrainConfig, LabelledOptions, JobOptions):
     """Train a classifier from labelled clips."""
 
     data: Path | None = option(None, "labelled clips: a folder of class folders, a CSV, a data set")
     output: Path = option(Path("runs/train"), "run folder")
-    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
-    group: str = option("auto", GROUP)
-    table: TableOptions = option(TableOptions(), TABLE)
     unlabelled: Path | None = option(None, "recordings without labels, to learn from as well")
     near_copies: bool = option(True, NEAR_COPIES)
     method: str = option(
@@ -153,13 +134,7 @@ class TrainOptions(TrainConfig):
         choices=(AUTO, "none"),
     )
     licence: str = option("", LICENCE)
-    seed: int = option(0, "seed of everything random", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
-    workers: int | None = workers_option()
-    cache: Path | None = option(
-        None, "folder for decoded clips; 'cache' in the run folder if not given"
-    )
     where: TrainEngineOptions = option(TrainEngineOptions(), "engine")
 
     @property
@@ -189,15 +164,12 @@ PARTS = ("label", "site", "day", "hour", "folder", "group", "fold")
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(LabelledOptions, DeviceOptions):
     """Score a model on labelled clips and write a report."""
 
     model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
     data: Path | None = option(None, "labelled clips that the model has not seen")
     output: Path = option(Path("runs/evaluate"), "run folder")
-    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
-    group: str = option("auto", GROUP)
-    table: TableOptions = option(TableOptions(), TABLE)
     fold: int = option(0, "only the clips of this official fold; 0: all", minimum=0)
     batch_size: int = option(64, "clips scored at once", minimum=1)
     bootstrap: int = option(1000, "resamples for the intervals", minimum=100)
@@ -212,12 +184,10 @@ class EvaluateOptions:
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
     json: bool = option(False, "print the numbers as JSON, as they stand in metrics.json")
     seed: int = option(0, "seed of everything random", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = workers_option()
 
 
 @dataclass(frozen=True)
-class PredictOptions:
+class PredictOptions(DeviceOptions):
     """Name the sounds in files and folders."""
 
     model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
@@ -237,8 +207,6 @@ class PredictOptions:
         None, "step between windows; the model's clip length if not given", unit="s", minimum=0.001
     )
     batch_size: int = option(64, "windows scored at once", minimum=1)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = workers_option()
 
 
 @dataclass(frozen=True)
@@ -259,15 +227,6 @@ class ConvertOptions:
     )
 
 
-@dataclass(frozen=True)
-class InfoOptions:
-    """Tell what a model, a pre-trained encoder, a run folder or an architecture is."""
-
-    path: str = option("", "model, encoder, run folder, or architecture; this machine if not given")
-    json: bool = option(False, "print JSON")
-    mel: MelOptions = option(MelOptions(), "front end that an architecture is shown for")
-
-
 # The options of ``calibrate``. No torch, no scipy here: the command line reads this file.
 
 
@@ -276,15 +235,12 @@ UNKNOWN_RULES = ("auto", "energy", "distance", "none")
 
 
 @dataclass(frozen=True)
-class CalibrateOptions:
+class CalibrateOptions(LabelledOptions, JobOptions):
     """Make scores mean what they say, with thresholds and a rule for unknown sounds."""
 
     model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
     data: Path | None = option(None, "labelled clips that the model was not trained on")
     output: Path = option(Path("runs/calibrate"), "run folder; the new model lies in it")
-    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
-    group: str = option("auto", GROUP)
-    table: TableOptions = option(TableOptions(), TABLE)
     fold: int = option(0, "only the clips of this official fold; 0: all", minimum=0)
     method: str = option(
         "auto",
@@ -312,9 +268,3 @@ class CalibrateOptions:
     licence: str = option("", LICENCE)
     allow_seen: bool = option(False, "go on when the model was trained on some of these recordings")
     allow_unknown: bool = option(False, "leave out clips whose labels the model does not know")
-    seed: int = option(0, "seed of everything random", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = workers_option()
-    cache: Path | None = option(
-        None, "folder for decoded clips; 'cache' in the run folder if not given"
-    )

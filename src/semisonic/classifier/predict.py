@@ -27,14 +27,11 @@ from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.cache import Journal
 from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_file, writing
-from semisonic.models.decision import KNOWN_FROM
+from semisonic.models.decision import KNOWN_THRESHOLD
 from semisonic.models.sound_model import SoundModel
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# From scores to answers: when a class is named, and when it is better to say "unknown".
-
 
 UNKNOWN, SILENCE = "unknown", "silence"
 AUTO = "auto"
@@ -89,7 +86,7 @@ class AnswerRule:
 
     def reason(self, scores: NDArray[np.float64], known: float, *, multi_label: bool) -> str:
         """Why no class is named for a sound with these scores; empty if one is."""
-        if self.unknown and known < KNOWN_FROM:
+        if self.unknown and known < KNOWN_THRESHOLD:
             return NOT_LEARNED
         if self.limits is None:
             return ""
@@ -119,9 +116,6 @@ def as_share(text: str | float) -> float:
     if not 0 <= value <= 1:
         raise OptionError(f"option 'threshold': found {text!r}, expected auto, or 0 to 1")
     return value
-
-
-# ``predict``: name the sounds in files and folders.
 
 
 VERB, SUFFIXES = "predict", (".csv",)

@@ -223,4 +223,4 @@ def in_processes(
     if where.processes == 1:
         return training(device=device)
     place = "cpu" if device == "auto" else device
-    return engine.together(partial(training, device=place), where.processes, place)
+    return engine.distributed(partial(training, device=place), where.processes, place)

@@ -33,9 +33,9 @@ from semisonic.core.errors import OptionError
 from semisonic.core.options import given
 from semisonic.features.options import MelOptions
 from semisonic.learning.options import LossOptions
-from semisonic.models.catalogue import create
 from semisonic.models.notation import SIMPLE, looks_like_notation
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.registry import create
 from semisonic.training.options import FitOptions
 
 # Which network and front end a training uses, when it starts from a pre-trained encoder.

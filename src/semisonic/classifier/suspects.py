@@ -39,7 +39,7 @@ from semisonic.evaluation.report.document import (
     Verdict,
     clip_player,
 )
-from semisonic.models.catalogue import create
+from semisonic.models.registry import create
 from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:

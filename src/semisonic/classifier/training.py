@@ -43,7 +43,7 @@ from semisonic.data.batches import Stream
 from semisonic.evaluation.metrics import accuracy as evaluation_accuracy
 from semisonic.evaluation.metrics import log_loss, mean_average_precision
 from semisonic.evaluation.metrics import lwlrap as evaluation_lwlrap
-from semisonic.features.augment.base import Either
+from semisonic.features.augment.base import OneOf
 from semisonic.features.augment.chain import RegisteredAugmentation, augmenter, wave_view
 from semisonic.features.augment.mixing import Mixup
 from semisonic.features.frontend import Standardize
@@ -56,8 +56,8 @@ from semisonic.learning.options import LossOptions
 from semisonic.learning.reconstruction import Reconstruction
 from semisonic.learning.supervised import Joint, Supervised
 from semisonic.models.autoencoder import AutoEncoder
-from semisonic.models.catalogue import create
 from semisonic.models.pretrained import PretrainedEncoder, transfer
+from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel, build
 from semisonic.training.devices import choose_device
 from semisonic.training.loop import fit
@@ -78,7 +78,7 @@ def view(name: str, mel: MelOptions) -> nn.Module:
     if mel.input == WAVE:
         return wave_view(name, mel)
     if name == "mixed":
-        return Either(view("weak", mel), view("strong", mel))
+        return OneOf(view("weak", mel), view("strong", mel))
     return augmenter(preset(name, mel), mel)
 
 

@@ -1,4 +1,4 @@
-"""Fitting the rules for unknown sounds, and how a model answers to made-up noise."""
+"""Fitting the rules for unknown sounds, and how a model answers to generated noise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from semisonic.models.decision import (
     OodRule,
     OodRules,
 )
-from semisonic.models.decision_module import OodModule, known_within
+from semisonic.models.decision_module import OodModule, in_distribution
 from semisonic.models.sound_model import SoundModel
 
 # Fitting the rules for unknown sounds; the papers are named in :mod:`semisonic.models.decision`.
@@ -76,7 +76,7 @@ def fit_unknown(
     groups : ndarray, shape (n,)
         The recording of each.
     noise : tuple of ndarray, shape (n, n_statistics) and (n_noise, n_statistics)
-        Statistics of the features, of the known sounds and of made-up noise.
+        Statistics of the features, of the known sounds and of generated noise.
     kept : float
         Share of known sounds that should pass both.
 
@@ -94,7 +94,7 @@ def fit_unknown(
     def crossed(fit: Callable[[Rows], OodRule]) -> Vector:
         found = np.zeros(len(logits))
         for rows, others in splits:
-            found[others] = _strangeness(fit(rows), logits[others], embeddings[others])
+            found[others] = _ood_scores(fit(rows), logits[others], embeddings[others])
         return found
 
     of_known, of_noise = np.zeros(len(noise[0])), np.zeros(len(noise[1]))
@@ -102,8 +102,8 @@ def fit_unknown(
     for number, (rows, others) in enumerate(splits):
         left = part_of == number
         part = _noise(noise[0][rows], noise[1][~left])
-        of_known[others] = _strangeness(part, statistics=noise[0][others])
-        of_noise[left] = _strangeness(part, statistics=noise[1][left])
+        of_known[others] = _ood_scores(part, statistics=noise[0][others])
+        of_noise[left] = _ood_scores(part, statistics=noise[1][left])
     limit = _limit(of_known, _between(of_known, of_noise, kept))
     parts: list[OodRule] = [replace(_noise(*noise), limit=limit)]
     known = no_noise = _known(limit, of_known)
@@ -114,12 +114,14 @@ def fit_unknown(
                 return EnergyRule(_OPEN)
             return _distance(embeddings[rows], hot[rows])
 
-        strange = crossed(by_rule)
+        ood_score = crossed(by_rule)
         passing = known >= 0.5
         share = min(1.0, kept / max(float(passing.mean()), 1e-9))
-        limit = _limit(strange, ood_threshold(strange[passing], share) if passing.any() else np.inf)
+        limit = _limit(
+            ood_score, ood_threshold(ood_score[passing], share) if passing.any() else np.inf
+        )
         parts.insert(0, replace(by_rule(np.arange(len(logits))), limit=limit))
-        known = np.minimum(known, _known(limit, strange))
+        known = np.minimum(known, _known(limit, ood_score))
     return OodRules(tuple(parts), kept), known, no_noise
 
 
@@ -128,17 +130,17 @@ def suited_rule(logits: Table) -> str:
 
     Those of trees and neighbours are: their energy is 0 for any sound.
     """
-    energy = _strangeness(EnergyRule(_OPEN), logits)
+    energy = _ood_scores(EnergyRule(_OPEN), logits)
     return ENERGY if float(np.ptp(energy)) > LEAST_ENERGY else DISTANCE
 
 
-def _strangeness(
+def _ood_scores(
     part: OodRule,
     logits: Table | None = None,
     embeddings: Table | None = None,
     statistics: Table | None = None,
 ) -> Vector:
-    """How strange sounds are by a rule, shape (n,), as a model that has it computes it."""
+    """OOD scores by a rule, shape (n,), as a model that has it computes them."""
     tables = [
         None if table is None else torch.tensor(np.asarray(table, np.float64))
         for table in (logits, embeddings, statistics)
@@ -148,8 +150,8 @@ def _strangeness(
     return found
 
 
-def _known(limit: OodLimit, strangeness: Vector) -> Vector:
-    known: Vector = known_within(limit, torch.from_numpy(strangeness)).numpy()
+def _known(limit: OodLimit, ood_score: Vector) -> Vector:
+    known: Vector = in_distribution(limit, torch.from_numpy(ood_score)).numpy()
     return known
 
 
@@ -288,7 +290,7 @@ def _hum(rng: np.random.Generator, n_samples: int, sample_rate: int) -> Wave:
     return wave.astype(np.float32)
 
 
-# What a network computes of made-up noise, and what the model says of it.
+# What a network computes of generated noise, and what the model says of it.
 
 
 PER_KIND = 72
@@ -321,7 +323,7 @@ class NoiseRow:
 def features_of_noise(
     mel: MelOptions, *, seed: int, per_kind: int = PER_KIND, beyond_db: float = BEYOND_DB
 ) -> NDArray[np.float32]:
-    """Features of made-up noise, kind after kind, ``per_kind`` rows each."""
+    """Features of generated noise, kind after kind, ``per_kind`` rows each."""
     extractor = make_extractor(mel)
     return np.stack(
         [

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.classifier.config import TRAIN_FIT
-from semisonic.classifier.options import GROUP, LABELS, TABLE
-from semisonic.core.options import option
-from semisonic.core.parallel import EngineOptions, workers_option
-from semisonic.data.datasets.layout import TableOptions
-from semisonic.data.datasets.load import LABEL_CHOICES
-from semisonic.data.formats.read import FORMATS
+from semisonic.core.options import DeviceOptions, JobOptions, option
+from semisonic.core.parallel import EngineOptions
+from semisonic.data.options import FORMATS, LABEL_CHOICES, LABELS, LabelledOptions
 from semisonic.features.options import MelOptions
 from semisonic.learning.options import LossOptions
 from semisonic.training.options import FitOptions
@@ -77,7 +74,7 @@ SCORE_OPTIONS = ("model", "events.hop", "events.times")
 
 
 @dataclass(frozen=True)
-class DetectOptions:
+class DetectOptions(DeviceOptions):
     """Find sounds in recordings of any length: from when to when."""
 
     model: Path = option(dataclasses.MISSING, "model file, or the run folder it lies in")
@@ -102,8 +99,6 @@ class DetectOptions:
         "review; clips.csv there lists them",
     )
     players: int = option(1, "events of each class on the page, the surest first", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = workers_option()
     where: EngineOptions = option(EngineOptions(), "engine")
 
 
@@ -270,14 +265,11 @@ STATISTICS = "statistics"
 
 
 @dataclass(frozen=True)
-class SuspectsOptions:
+class SuspectsOptions(LabelledOptions, JobOptions):
     """Find labels that look wrong."""
 
     data: Path | None = option(None, "labelled clips: a folder of class folders, a CSV, a data set")
     output: Path = option(Path("runs/suspects"), "run folder")
-    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
-    group: str = option("auto", GROUP)
-    table: TableOptions = option(TableOptions(), TABLE)
     model: str = option(
         STATISTICS,
         "what judges the labels: 'statistics' (simple models on statistics of spectrograms, "
@@ -309,12 +301,6 @@ class SuspectsOptions:
         "networks: share of the other labels that chooses the epoch, by recording",
         minimum=0.0,
         maximum=0.5,
-    )
-    seed: int = option(0, "seed of everything random", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = workers_option()
-    cache: Path | None = option(
-        None, "folder for decoded clips; 'cache' in the run folder if not given"
     )
     mel: MelOptions = option(MelOptions(), "front end")
     loss: LossOptions = option(LossOptions(), "networks: loss")

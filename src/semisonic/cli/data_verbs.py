@@ -6,61 +6,45 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semisonic.classifier.use_options import ScanOptions
-from semisonic.cli.parser import command_from
+from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
 from semisonic.core.errors import OptionError
-from semisonic.core.options import check as options_check
-from semisonic.core.options import option
-from semisonic.core.parallel import EngineOptions, open_engine, workers_option
+from semisonic.core.options import option, workers_option
+from semisonic.core.parallel import EngineOptions, open_engine
 from semisonic.core.text import count_text, text_table
-from semisonic.data.cache import describe_cache
-from semisonic.data.checks import CheckReport, check
-from semisonic.data.clips import Clips
 from semisonic.data.datasets.catalogue import PARTS, SETS
-from semisonic.data.datasets.download import fetch, make_plan
-from semisonic.data.datasets.layout import TableOptions
-from semisonic.data.datasets.load import LABEL_CHOICES, describe_layout, load_clips
-from semisonic.data.duplicates import MAX_OFFSET, THRESHOLD, Duplicate
-from semisonic.data.events import WindowRules
-from semisonic.data.formats.convert import convert_labels
-from semisonic.data.formats.read import FORMATS
-from semisonic.data.options import MixOptions, SynthOptions
-from semisonic.data.recordings import AUTO, known_recordings, unnamed_note
-from semisonic.data.sample_store import SampleStore
-from semisonic.data.summary import Summary, describe
-from semisonic.data.synth.dataset import load_synth
-from semisonic.data.synth.dataset import make_synth as synth_make_synth
-from semisonic.data.synth.mixed_windows import mix as work
+from semisonic.data.options import (
+    FORMATS,
+    MAX_OFFSET,
+    THRESHOLD,
+    LabelledOptions,
+    MixOptions,
+    SynthOptions,
+    WindowRules,
+)
 
-# Where recordings come from, for the verbs about data: a path, and how to read it.
-
+if TYPE_CHECKING:
+    from semisonic.data.checks import CheckReport
+    from semisonic.data.clips import Clips
+    from semisonic.data.duplicates import Duplicate
+    from semisonic.data.summary import Summary
 
 PATH_HELP = "a folder of recordings or a CSV table"
 
 
-@dataclass(frozen=True)
-class SourceOptions:
-    """How the recordings are read."""
-
-    labels: str = option(
-        "auto", "where labels come from; auto looks at the layout", choices=LABEL_CHOICES
-    )
-    group: str = option(
-        "auto",
-        "what is one recording: auto, file, folder, site or day (told by names of field "
-        "recordings), a column of the table, a regular expression whose first bracket is it, or "
-        "copies: auto, and clips that are the same sound are one recording",
-    )
-    table: TableOptions = option(TableOptions(), "tables and folders")
+SOURCE = option(LabelledOptions(), "how the recordings are read")
+PLACE = option(dataclasses.MISSING, PATH_HELP)
+AS_JSON = option(False, "print JSON")
 
 
-def load_source(path: str, source: SourceOptions, session: Session) -> Clips:
-    """Read the clip table, and pass on what the reader decided on the way."""
+def load_source(path: str, source: LabelledOptions, session: Session) -> Clips:
+    """Read the clip table, and pass on what the reader decided."""
+    from semisonic.data.datasets.load import load_clips
+
     clips = load_clips(
         path,
         labels=source.labels,
@@ -77,49 +61,54 @@ def has_audio(clips: Clips) -> bool:
     return any(os.path.isfile(path) for path in clips.paths)
 
 
-# ``semisonic data info``: what is in a data set.
-
-
 VALUES_SHOWN = 6
 
 
-@dataclass(frozen=True)
-class DataInfoOptions:
-    """Count what is in a data set."""
-
-    data: str = option(dataclasses.MISSING, PATH_HELP)
-    fast: bool = option(False, "open no recording: leave out lengths and rates")
-    json: bool = option(False, "print JSON")
+@verb(
+    name="info",
+    examples=[
+        "semisonic data info path/to/recordings",
+        "semisonic data info labels.csv --group site --json",
+    ],
+)
+def data_info(
+    session: Session,
+    data: str = PLACE,
+    fast: bool = option(False, "open no recording: leave out lengths and rates"),
+    json_: bool = AS_JSON,
     workers: int | None = option(
         None, "threads that read headers; by default one per core", minimum=1
-    )
-    source: SourceOptions = field(default_factory=SourceOptions)
-
-
-def show_info(options: DataInfoOptions, session: Session) -> Status:
+    ),
+    source: LabelledOptions = SOURCE,
+) -> Status:
     """Count clips, classes, folds and recordings, and say how long they are and at what rate."""
-    store = describe_cache(Path(options.data))
+    from semisonic.data.cache import describe_cache
+    from semisonic.data.datasets.load import describe_layout
+    from semisonic.data.recordings import AUTO, unnamed_note
+    from semisonic.data.summary import describe
+
+    store = describe_cache(Path(data))
     if store is not None:
-        return _show_store(store, options, session)
-    clips = load_source(options.data, options.source, session)
-    if options.source.group == AUTO and clips.is_labelled.any():
+        return _show_store(store, json_, session)
+    clips = load_source(data, source, session)
+    if source.group == AUTO and clips.is_labelled.any():
         for text in unnamed_note(clips):
             session.note(text)
-    fast = options.fast or not has_audio(clips)
-    found = describe(clips, fast=fast, workers=options.workers)
-    if options.json:
+    fast = fast or not has_audio(clips)
+    found = describe(clips, fast=fast, workers=workers)
+    if json_:
         session.say(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
     else:
-        if options.source.labels == "auto":
-            session.note(describe_layout(options.data))
+        if source.labels == "auto":
+            session.note(describe_layout(data))
         for line in summary_lines(found):
             session.say(line)
     return session.failed(found.bad_files)
 
 
-def _show_store(store: Mapping[str, Any], options: DataInfoOptions, session: Session) -> Status:
+def _show_store(store: Mapping[str, Any], as_json: bool, session: Session) -> Status:
     """What a store is, which holds samples or features and no recordings."""
-    if options.json:
+    if as_json:
         session.say(json.dumps({"store": store}, indent=2))
         return Status.OK
     session.say(f"a store of {store['kind']}: {store['entries']} entries, {store['bytes']:,} bytes")
@@ -187,67 +176,55 @@ def _counted(counts: Mapping[int, int] | Mapping[str, int], unit: str = "") -> s
     return ", ".join(shown) + (f" and {others} others" if others else "")
 
 
-data_info_command = command_from(
-    DataInfoOptions,
-    show_info,
-    name="info",
-    examples=[
-        "semisonic data info path/to/recordings",
-        "semisonic data info labels.csv --group site --json",
-    ],
-)
-
-
-# ``semisonic data check``: recordings that straddle folds, and clips that are the same.
-
-
 PAIRS_SHOWN = 20
 
 
-@dataclass(frozen=True)
-class CheckOptions:
-    """Look for leaks in a data set."""
-
-    data: str = option(dataclasses.MISSING, PATH_HELP)
-    unlabelled: str | None = option(None, "a pool that should not hold any of the clips")
-    audio: bool = option(True, "compare the recordings themselves, not only the table")
+@verb(
+    name="check",
+    examples=[
+        "semisonic data check path/to/esc50",
+        "semisonic data check path/to/esc10 --unlabelled path/to/pool --json",
+    ],
+)
+def data_check(
+    session: Session,
+    data: str = PLACE,
+    unlabelled: str | None = option(None, "a pool that should not hold any of the clips"),
+    audio: bool = option(True, "compare the recordings themselves, not only the table"),
     threshold: float = option(
         THRESHOLD,
         "correlation from which two clips are called near-identical",
         minimum=0.05,
         maximum=1,
-    )
+    ),
     max_offset: float = option(
-        MAX_OFFSET,
-        "how much later one copy may begin than the other",
-        unit="s",
-        minimum=0,
-    )
-    json: bool = option(False, "print JSON")
-    workers: int | None = option(None, "threads that decode; by default one per core", minimum=1)
-    source: SourceOptions = field(default_factory=SourceOptions)
-
-
-def check_data(options: CheckOptions, session: Session) -> Status:
+        MAX_OFFSET, "how much later one copy may begin than the other", unit="s", minimum=0
+    ),
+    json_: bool = AS_JSON,
+    workers: int | None = option(None, "threads that decode; by default one per core", minimum=1),
+    source: LabelledOptions = SOURCE,
+) -> Status:
     """Look for recordings that stand in several folds, and for clips that are the same sound.
 
     Both make results look better than they are. The exit status is 3 when there are any on two
     sides of a split, or a clip cannot be read.
     """
-    clips = load_source(options.data, options.source, session)
+    from semisonic.data.checks import check
+
+    clips = load_source(data, source, session)
     pool = None
-    if options.unlabelled is not None:
-        pool = load_source(options.unlabelled, SourceOptions(labels="none"), session)
-    audio = options.audio and has_audio(clips)
+    if unlabelled is not None:
+        pool = load_source(unlabelled, LabelledOptions(labels="none"), session)
+    audio = audio and has_audio(clips)
     report = check(
         clips,
         pool,
         audio=audio,
-        threshold=options.threshold,
-        max_offset=options.max_offset,
-        workers=options.workers,
+        threshold=threshold,
+        max_offset=max_offset,
+        workers=workers,
     )
-    if options.json:
+    if json_:
         session.say(json.dumps(_as_json(report, audio), indent=2, ensure_ascii=False))
     else:
         _print_report(report, audio, session)
@@ -301,49 +278,38 @@ def _pair(pair: Duplicate) -> dict[str, object]:
     return {k: None if v != v else v for k, v in dataclasses.asdict(pair).items()}
 
 
-data_check_command = command_from(
-    CheckOptions,
-    check_data,
-    name="check",
-    examples=[
-        "semisonic data check path/to/esc50",
-        "semisonic data check path/to/esc10 --unlabelled path/to/pool --json",
-    ],
-)
-
-
-# ``semisonic data build``: decode and resample all clips into a sample store.
-
-
 NOTES_SHOWN = 10
 
 
-@dataclass(frozen=True)
-class BuildOptions:
-    """Decode and resample all clips of a data set."""
-
-    data: str = option(dataclasses.MISSING, PATH_HELP)
-    output: Path = option(Path("runs/store"), "folder of the store")
-    sample_rate: int = option(22050, "rate of the stored samples", unit="Hz", minimum=1000)
-    workers: int | None = workers_option()
-    source: SourceOptions = field(default_factory=SourceOptions)
-    where: EngineOptions = option(EngineOptions(), "engine")
-
-
-def build_store(options: BuildOptions, session: Session) -> Status:
+@verb(
+    name="build",
+    examples=["semisonic data build path/to/recordings -o store --sample-rate 22050"],
+    resumes=True,
+)
+def data_build(
+    session: Session,
+    data: str = PLACE,
+    output: Path = option(Path("runs/store"), "folder of the store"),
+    sample_rate: int = option(22050, "rate of the stored samples", unit="Hz", minimum=1000),
+    workers: int | None = workers_option(),
+    source: LabelledOptions = SOURCE,
+    where: EngineOptions = option(EngineOptions(), "engine"),
+) -> Status:
     """Decode and resample all clips once, into one file that later work reads from.
 
     Only what is new or changed is decoded. An interrupted build goes on where it stopped. The
-    store is for programs of your own (semisonic.data.sample_store.SampleStore); training and the other
-    verbs keep such stores in their --cache.
+    store is for programs of your own (semisonic.data.sample_store.SampleStore); training and
+    the other verbs keep such stores in their --cache.
     """
-    clips = load_source(options.data, options.source, session)
-    with open_engine(options.where) as engine:
+    from semisonic.data.sample_store import SampleStore
+
+    clips = load_source(data, source, session)
+    with open_engine(where) as engine:
         store = SampleStore.build(
             clips,
-            options.output,
-            sample_rate=options.sample_rate,
-            workers=options.workers,
+            output,
+            sample_rate=sample_rate,
+            workers=workers,
             engine=engine,
         )
     report = store.report
@@ -351,14 +317,15 @@ def build_store(options: BuildOptions, session: Session) -> Status:
     length = float(store.n_samples.sum()) / store.sample_rate
     speed = f", {rate:.0f} clips/s" if report.n_decoded else ""
     session.say(
-        f"{options.output}: {len(store)} clips, {length / 60:.1f} min at {store.sample_rate} Hz "
+        f"{output}: {len(store)} clips, {length / 60:.1f} min at {store.sample_rate} Hz "
         f"({report.n_decoded} decoded in {report.seconds:.1f} s{speed}; "
         f"{report.n_reused} were there already)"
     )
     session.note(
-        "A store is for programs of your own: SampleStore.build(clips, folder, sample_rate=...) of "
-        "semisonic.data.sample_store opens it. Training and the other verbs keep theirs in --cache. "
-        f"Next: semisonic data info {options.output}"
+        "A store is for programs of your own: SampleStore.build(clips, folder, sample_rate=...) "
+        "of semisonic.data.sample_store opens it. Training and the other verbs keep theirs in "
+        "--cache. "
+        f"Next: semisonic data info {output}"
     )
     for clip, note in report.notes[:NOTES_SHOWN]:
         session.note(f"{clip}: {note}")
@@ -367,86 +334,77 @@ def build_store(options: BuildOptions, session: Session) -> Status:
     return session.failed(report.failures)
 
 
-data_build_command = command_from(
-    BuildOptions,
-    build_store,
-    name="build",
-    arguments=("data",),
-    examples=["semisonic data build path/to/recordings -o store --sample-rate 22050"],
-    resumes=True,
-)
-
-
-# ``semisonic data labels``: label files of other tools, from one format to another.
-
-
 _RULES = WindowRules()
 _ONLY = "only with --windows"
 
 
-@dataclass(frozen=True)
-class LabelsOptions:
-    """Convert label files."""
-
-    labels: Path = option(dataclasses.MISSING, "a label file, or a folder of them")
+@verb(
+    name="labels",
+    examples=[
+        "semisonic data labels night1.Table.1.selections.txt -o night1.csv",
+        "semisonic data labels path/to/annotated -o labels.csv --windows 3",
+        "semisonic data labels events.csv -o tracks --format audacity",
+    ],
+)
+def data_labels(
+    session: Session,
+    labels: Path = option(dataclasses.MISSING, "a label file, or a folder of them"),
     output: Path | None = option(
         None, "file to write; a folder for audacity and raven, one file a recording"
-    )
-    format: str = option("csv", "format to write", choices=FORMATS)
+    ),
+    format_: str = option("csv", "format to write", choices=FORMATS),
     read_as: str = option(
         "auto", "format to read; auto looks at the content", choices=("auto", *FORMATS)
-    )
+    ),
     label_column: str | None = option(
         None, "column that holds the labels, where a selection table has several of its own"
-    )
+    ),
     recordings: Path | None = option(
         None, "folder of the recordings; that of the labels if not given"
-    )
+    ),
     windows: float | None = option(
         None, "cut the annotated recordings into windows of this length", unit="s", minimum=0.01
-    )
+    ),
     hop: float | None = option(
         None,
         f"from one window to the next; their length if not given; {_ONLY}",
         unit="s",
         minimum=0.001,
-    )
+    ),
     min_overlap: float = option(
         _RULES.min_overlap,
         f"a window has the label of an event that it shares so much with; {_ONLY}",
         unit="s",
         minimum=0,
-    )
+    ),
     min_share: float = option(
         _RULES.min_share, f"or so large a share of the event; {_ONLY}", minimum=0.01, maximum=1
-    )
+    ),
     background: str | None = option(
         _RULES.background, f"class of windows without any event; none leaves them out; {_ONLY}"
-    )
-
-
-def convert_label_files(options: LabelsOptions, session: Session) -> Status:
+    ),
+) -> Status:
     """Convert label files of Audacity, Raven, BirdNET, Kaleidoscope and CSV tables.
 
     With --windows, annotated recordings are cut into labelled windows, as a table to train on.
     The exit status is 3 when rows could not be used; they are listed in OUTPUT.bad_rows.csv.
     """
-    if options.output is None:
+    from semisonic.data.formats.convert import convert_labels
+
+    if output is None:
         raise OptionError("output is missing: where to write the labels (-o)")
     rules = None
-    if options.windows is not None:
-        rules = WindowRules(
-            options.windows, options.hop, options.min_overlap, options.min_share, options.background
-        )
-    elif options.hop is not None:
+    if windows is not None:
+        rules = WindowRules(windows, hop, min_overlap, min_share, background)
+    elif hop is not None:
         raise OptionError("hop: found one without windows, expected --windows too")
     done = convert_labels(
-        options.labels,
-        options.output,
-        options.format,
-        read_as=options.read_as,
-        label_column=options.label_column,
-        recordings=options.recordings,
+        labels,
+        output,
+        format_,
+        read_as=read_as,
+        label_column=label_column,
+        recordings=recordings,
         rules=rules,
     )
     for note in done.notes:
@@ -455,67 +413,8 @@ def convert_label_files(options: LabelsOptions, session: Session) -> Status:
     return session.failed(done.failures, done.bad_rows, "place")
 
 
-data_labels_command = command_from(
-    LabelsOptions,
-    convert_label_files,
-    name="labels",
-    examples=[
-        "semisonic data labels night1.Table.1.selections.txt -o night1.csv",
-        "semisonic data labels path/to/annotated -o labels.csv --windows 3",
-        "semisonic data labels events.csv -o tracks --format audacity",
-    ],
-)
-
-
-# ``semisonic data mix``: training windows for a detector, of clips and background.
-
-
-@dataclass(frozen=True)
-class MixVerbOptions:
-    """Mix labelled clips into background."""
-
-    data: str = option(dataclasses.MISSING, f"labelled clips: {PATH_HELP}")
-    output: Path = option(Path("windows"), "folder of the windows, new or empty")
-    mix: MixOptions = field(default_factory=MixOptions)
-    source: SourceOptions = field(default_factory=SourceOptions)
-
-
-def mix_windows(options: MixVerbOptions, session: Session) -> Status:
-    """Mix labelled clips into background, as windows to train a detector on.
-
-    The longest stretch of sound of each clip is heard in several windows, at random times and
-    levels. Windows of nothing but background are a class of their own. The table labels.csv
-    beside the windows says what is heard when, and which windows come from one recording. The
-    exit status is 3 when recordings could not be read.
-    """
-    given, output = Path(options.data), options.output
-    if given.is_dir() and output.resolve().is_relative_to(given.resolve()):
-        raise OptionError(
-            f"output: found '{output}', which lies in the folder of the clips and would be read "
-            "as such the next time; expected another place"
-        )
-    clips = load_source(options.data, options.source, session)
-    if options.mix.n_folds and not clips.folds:
-        together = known_recordings(clips, options.source.group)
-        clips = together.clips
-        for note in together.notes:
-            session.note(note)
-    made = work(clips, output, options.mix)
-    for note in made.notes:
-        session.note(note)
-    session.say(
-        f"{output}: {count_text(made.n_sounds, 'window')} of {options.mix.window:g} s with sounds of "
-        f"{count_text(made.n_clips, 'clip')}, and {made.n_background} of background"
-    )
-    session.note(f"next: semisonic train {output / 'labels.csv'}")
-    return session.failed(made.failures, output / "bad_files.csv")
-
-
-data_mix_command = command_from(
-    MixVerbOptions,
-    mix_windows,
+@verb(
     name="mix",
-    arguments=("data",),
     examples=[
         "semisonic data mix path/to/labelled -o windows --background path/to/quiet",
         "semisonic data mix path/to/labelled -o windows --window 3 --copies 4 --snr-db 5,20",
@@ -523,44 +422,47 @@ data_mix_command = command_from(
     ],
     resumes=True,
 )
+def data_mix(
+    session: Session,
+    data: str = option(dataclasses.MISSING, f"labelled clips: {PATH_HELP}"),
+    output: Path = option(Path("windows"), "folder of the windows, new or empty"),
+    mix: MixOptions = option(MixOptions(), "windows"),
+    source: LabelledOptions = SOURCE,
+) -> Status:
+    """Mix labelled clips into background, as windows to train a detector on.
 
-
-# ``semisonic data get``: fetch a published data set.
-
-
-@dataclass(frozen=True)
-class GetOptions:
-    """Fetch a published data set."""
-
-    name: str = option(dataclasses.MISSING, "the data set", choices=SETS)
-    output: Path = option(Path("data"), "folder that it is unpacked into")
-    parts: tuple[str, ...] = option(
-        (), "fetch these parts only; the FSDKaggle sets have several", choices=PARTS
-    )
-    keep_archives: bool = option(False, "keep the archives after they were unpacked")
-
-
-def get_data(options: GetOptions, session: Session) -> None:
-    """Download a data set that its authors give to everybody, check it and unpack it.
-
-    Says its licence and size first; --dry-run says no more than that and fetches nothing. An
-    interrupted download goes on where it stopped.
+    The longest stretch of sound of each clip is heard in several windows, at random times and
+    levels. Windows of nothing but background are a class of their own. The table labels.csv
+    beside the windows says what is heard when, and which windows come from one recording. The
+    exit status is 3 when recordings could not be read.
     """
-    remote = SETS[options_check(options).name]
-    plan = make_plan(remote, options.output, options.parts)
-    for line in plan.lines():
-        session.say(line)
-    if session.dry_run:
-        return
-    done = fetch(plan, keep_archives=options.keep_archives)
-    for folder, n_files in done.folders.items():
-        session.say(f"{options.output / folder}: {n_files} files")
-    session.say(f"look at it with: semisonic data info {done.data}")
+    from semisonic.data.recordings import known_recordings
+    from semisonic.data.synth.mixed_windows import mix as mix_clips
+
+    source_folder = Path(data)
+    if source_folder.is_dir() and output.resolve().is_relative_to(source_folder.resolve()):
+        raise OptionError(
+            f"output: found '{output}', which lies in the folder of the clips and would be read "
+            "as such the next time; expected another place"
+        )
+    clips = load_source(data, source, session)
+    if mix.n_folds and not clips.folds:
+        together = known_recordings(clips, source.group)
+        clips = together.clips
+        for note in together.notes:
+            session.note(note)
+    made = mix_clips(clips, output, mix)
+    for note in made.notes:
+        session.note(note)
+    session.say(
+        f"{output}: {count_text(made.n_sounds, 'window')} of {mix.window:g} s with sounds of "
+        f"{count_text(made.n_clips, 'clip')}, and {made.n_background} of background"
+    )
+    session.note(f"next: semisonic train {output / 'labels.csv'}")
+    return session.failed(made.failures, output / "bad_files.csv")
 
 
-data_get_command = command_from(
-    GetOptions,
-    get_data,
+@verb(
     name="get",
     examples=[
         "semisonic data get esc50 -o sets --dry-run",
@@ -569,39 +471,35 @@ data_get_command = command_from(
     resumes=True,
     plans=True,
 )
+def data_get(
+    session: Session,
+    name: str = option(dataclasses.MISSING, "the data set", choices=SETS),
+    output: Path = option(Path("data"), "folder that it is unpacked into"),
+    parts: tuple[str, ...] = option(
+        (), "fetch these parts only; the FSDKaggle sets have several", choices=PARTS
+    ),
+    keep_archives: bool = option(False, "keep the archives after they were unpacked"),
+) -> None:
+    """Download a data set that its authors give to everybody, check it and unpack it.
 
-
-# ``semisonic data synth``: make the synthetic data set.
-
-
-@dataclass(frozen=True)
-class SynthVerbOptions:
-    """Make the synthetic data set."""
-
-    folder: Path = option(dataclasses.MISSING, "where to write it")
-    synth: SynthOptions = field(default_factory=SynthOptions)
-
-
-def make_synth(options: SynthVerbOptions, session: Session) -> None:
-    """Make a data set of synthetic environmental sounds, with and without labels.
-
-    The same options give the same sounds on any machine. A folder that holds them already is
-    left as it is.
+    Says its licence and size first; --dry-run says no more than that and fetches nothing. An
+    interrupted download goes on where it stopped.
     """
-    synth_make_synth(options.folder, options.synth)
-    labelled, pool = load_synth(options.folder)
-    session.say(
-        f"{options.folder}: {count_text(len(labelled), 'clip')} of "
-        f"{count_text(len(labelled.classes), 'class', 'classes')} "
-        f"({count_text(len(set(labelled.group.tolist())), 'recording')}, "
-        f"{count_text(len(labelled.folds), 'fold')}) "
-        f"and {count_text(len(pool), 'clip')} without labels"
-    )
+    from semisonic.data.datasets.download import fetch, make_plan
+
+    remote = SETS[name]
+    plan = make_plan(remote, output, parts)
+    for line in plan.lines():
+        session.say(line)
+    if session.dry_run:
+        return
+    done = fetch(plan, keep_archives=keep_archives)
+    for folder, n_files in done.folders.items():
+        session.say(f"{output / folder}: {n_files} files")
+    session.say(f"look at it with: semisonic data info {done.data}")
 
 
-data_synth_command = command_from(
-    SynthVerbOptions,
-    make_synth,
+@verb(
     name="synth",
     examples=[
         "semisonic data synth sounds",
@@ -609,11 +507,39 @@ data_synth_command = command_from(
     ],
     resumes=True,
 )
+def data_synth(
+    session: Session,
+    folder: Path = option(dataclasses.MISSING, "where to write it"),
+    synth: SynthOptions = option(SynthOptions(), "sounds"),
+) -> None:
+    """Make a data set of synthetic environmental sounds, with and without labels.
+
+    The same options give the same sounds on any machine. A folder that holds them already is
+    left as it is.
+    """
+    from semisonic.data.synth.dataset import load_synth, make_synth
+
+    make_synth(folder, synth)
+    labelled, pool = load_synth(folder)
+    session.say(
+        f"{folder}: {count_text(len(labelled), 'clip')} of "
+        f"{count_text(len(labelled.classes), 'class', 'classes')} "
+        f"({count_text(len(set(labelled.group.tolist())), 'recording')}, "
+        f"{count_text(len(labelled.folds), 'fold')}) "
+        f"and {count_text(len(pool), 'clip')} without labels"
+    )
 
 
-# ``semisonic scan``: a first look at a disk of recordings.
-
-
+@verb(
+    ScanOptions,
+    arguments=("data",),
+    examples=[
+        "semisonic scan path/to/disk -o runs/scan",
+        "semisonic scan path/to/disk --group day --thumbnails 48",
+        "semisonic scan path/to/recordings --labels folders --silence-db -50 --json",
+    ],
+    resumes=True,
+)
 def scan(options: ScanOptions, session: Session) -> Status:
     """Decode every recording below a folder once: lengths, levels, times, sites, copies, damage.
 
@@ -635,17 +561,3 @@ def scan(options: ScanOptions, session: Session) -> Status:
         session.say()
         session.say(result.summary())
     return session.failed(result.failures, options.output / "bad_files.csv")
-
-
-scan_command = command_from(
-    ScanOptions,
-    scan,
-    name="scan",
-    arguments=("data",),
-    examples=[
-        "semisonic scan path/to/disk -o runs/scan",
-        "semisonic scan path/to/disk --group day --thumbnails 48",
-        "semisonic scan path/to/recordings --labels folders --silence-db -50 --json",
-    ],
-    resumes=True,
-)

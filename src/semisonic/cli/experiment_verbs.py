@@ -8,24 +8,47 @@ from typing import TYPE_CHECKING
 import click
 
 from semisonic import recipes
-from semisonic.cli.parser import command_from
+from semisonic.cli.parser import ending_option, verb
 from semisonic.cli.session import Session, Status
 from semisonic.cli.training_verbs import SYNTH
-from semisonic.core import progress
 from semisonic.core.text import count_text, text_table
-from semisonic.data.datasets.load import describe_layout
 from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions
 
 if TYPE_CHECKING:
     from semisonic.experiments.run import ExperimentResult
 
-# ``semisonic run``: a whole experiment from a recipe.
-
-
 STAGES = "stages"
 """The kind of recipe that is run by stages."""
 
 
+def _note_layouts(session: Session, *paths: Path | None) -> None:
+    """Say how each data set would be read."""
+    from semisonic.data.datasets.load import describe_layout
+
+    for path in paths:
+        if path is not None and str(path) != SYNTH:
+            session.note(describe_layout(path))
+
+
+def _list_recipes(_: click.Context) -> None:
+    click.echo(text_table(["recipe", "what it asks"], list(recipes.titles().items())))
+
+
+@verb(
+    RunOptions,
+    arguments=("recipe",),
+    basic="list data unlabelled output quick change transductive device workers",
+    examples=[
+        "semisonic run demo -o runs/demo",
+        "semisonic run cae-pretraining --data path/to/esc10 --unlabelled path/to/pool -o runs/cae",
+        "semisonic run recipes/cae-pretraining.toml --quick",
+    ],
+    resumes=True,
+    plans=True,
+    extra=[
+        ending_option("list", "list the recipes that come with the package, and end", _list_recipes)
+    ],
+)
 def run(options: RunOptions, session: Session) -> Status:
     """Run a recipe: train with and without what it tries, cross-validate, compare, report."""
     session.log = options.output / "log.txt"
@@ -48,6 +71,7 @@ def _predict(result: ExperimentResult, model: Path, session: Session) -> None:
     """Let the trained model hear a few clips of its test fold."""
     from semisonic.classifier.model_file import open_model
     from semisonic.classifier.predict import predict_files
+    from semisonic.core import progress
 
     progress.show(False)  # a bar would stand in the middle of the answer
     truth = [", ".join(labels) for labels in result.examples.labels]
@@ -75,46 +99,21 @@ def _run_plan(options: RunOptions, session: Session) -> Status:
         session.note(
             f"{file}: {recipe.title}; {count_text(len(recipe.settings), 'setting')}, {draws}"
         )
-    for name in (options.data, options.unlabelled, options.source):
-        if name is not None and str(name) != SYNTH:
-            session.note(describe_layout(name))
+    _note_layouts(session, options.data, options.unlabelled, options.source)
     return Status.OK
 
 
-def _list_recipes(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        click.echo(text_table(["recipe", "what it asks"], list(recipes.titles().items())))
-        ctx.exit()
-
-
-run_command = command_from(
-    RunOptions,
-    run,
-    name="run",
-    arguments=("recipe",),
+@verb(
+    CurveOptions,
+    arguments=("data",),
+    basic="unlabelled output labels draws folds method model device",
     examples=[
-        "semisonic run demo -o runs/demo",
-        "semisonic run cae-pretraining --data path/to/esc10 --unlabelled path/to/pool -o runs/cae",
-        "semisonic run recipes/cae-pretraining.toml --quick",
+        "semisonic curve path/to/labelled --unlabelled path/to/pool -o runs/curve",
+        "semisonic curve path/to/labelled --labels 2,4,8 --draws 5",
     ],
     resumes=True,
     plans=True,
 )
-run_command.params.append(
-    click.Option(
-        ["--list"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_list_recipes,
-        help="list the recipes that come with the package, and end",
-    )
-)
-
-
-# ``semisonic curve``: accuracy against the number of labels.
-
-
 def curve(options: CurveOptions, session: Session) -> Status:
     """Answer two questions: how many labels do I need, and do my unlabelled recordings help?
 
@@ -123,9 +122,7 @@ def curve(options: CurveOptions, session: Session) -> Status:
     """
     session.log = options.output / "log.txt"
     if session.dry_run:
-        for path in (options.data, options.unlabelled):
-            if path is not None and str(path) != SYNTH:
-                session.note(describe_layout(path))
+        _note_layouts(session, options.data, options.unlabelled)
         return Status.OK
     from semisonic.experiments.curve import learning_curve
 
@@ -134,23 +131,19 @@ def curve(options: CurveOptions, session: Session) -> Status:
     return session.failed(result.failures, options.output / "bad_files.csv")
 
 
-curve_command = command_from(
-    CurveOptions,
-    curve,
-    name="curve",
-    arguments=("data",),
+@verb(
+    TuneOptions,
+    arguments=("recipe",),
+    basic="data unlabelled output quick search trials sampler inner_folds test_folds device",
     examples=[
-        "semisonic curve path/to/labelled --unlabelled path/to/pool -o runs/curve",
-        "semisonic curve path/to/labelled --labels 2,4,8 --draws 5",
+        "semisonic tune tune-demo -o runs/tune",
+        "semisonic tune tune-demo --data path/to/esc10 --trials 40 --test-folds 1",
+        "semisonic tune cae-pretraining --data path/to/esc10 --sampler grid",
+        "semisonic tune my-recipe.toml --search 'setting.train.learning_rate=1e-4..1e-2 log'",
     ],
     resumes=True,
     plans=True,
 )
-
-
-# ``semisonic tune``: a search over a recipe's options.
-
-
 def tune(options: TuneOptions, session: Session) -> Status:
     """Search over a recipe's options by results on training clips alone.
 
@@ -182,23 +175,5 @@ def _tune_plan(options: TuneOptions, session: Session) -> Status:
     )
     for one in target.space:
         session.note(f"  {one.name}: {one}")
-    for name in (options.data, options.unlabelled, options.source):
-        if name is not None and str(name) != SYNTH:
-            session.note(describe_layout(name))
+    _note_layouts(session, options.data, options.unlabelled, options.source)
     return Status.OK
-
-
-tune_command = command_from(
-    TuneOptions,
-    tune,
-    name="tune",
-    arguments=("recipe",),
-    examples=[
-        "semisonic tune tune-demo -o runs/tune",
-        "semisonic tune tune-demo --data path/to/esc10 --trials 40 --test-folds 1",
-        "semisonic tune cae-pretraining --data path/to/esc10 --sampler grid",
-        "semisonic tune my-recipe.toml --search 'setting.train.learning_rate=1e-4..1e-2 log'",
-    ],
-    resumes=True,
-    plans=True,
-)

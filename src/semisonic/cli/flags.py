@@ -138,7 +138,7 @@ def place_of(flag: Flag) -> str:
 def _walk(options_class: type, defaults: Any, path: tuple[str, ...], group: str) -> Iterator[Flag]:
     """Go through the fields; ``defaults`` is the outer class's default for this one."""
     hints = field_types(options_class)
-    for field in dataclasses.fields(options_class):
+    for field in sorted(dataclasses.fields(options_class), key=lambda field: bool(field.kw_only)):
         hint, here = hints[field.name], (*path, field.name)
         default = field.default
         if defaults is not None:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from semisonic.cli.parser import command_from
+from pathlib import Path
+
+from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
+from semisonic.core.options import option
 from semisonic.labeling.options import (
     EmbedOptions,
+    LearnOptions,
     MapOptions,
-    ProjectLearnOptions,
     ProjectOptions,
-    ProjectSuggestOptions,
+    QueueOptions,
     SearchOptions,
     SuggestOptions,
 )
 
-# ``semisonic embed``: recordings to vectors.
 
-
+@verb(
+    EmbedOptions,
+    examples=[
+        "semisonic embed runs/model path/to/recordings -o runs/index",
+        "semisonic embed yamnet.encoder path/to/recordings --labels none --hop 1 -o runs/index",
+    ],
+    resumes=True,
+)
 def embed(options: EmbedOptions, session: Session) -> Status:
     """Turn recordings into vectors that a search and a map can use.
 
@@ -34,21 +43,15 @@ def embed(options: EmbedOptions, session: Session) -> Status:
     return session.failed(result.failures)
 
 
-embed_command = command_from(
-    EmbedOptions,
-    embed,
-    name="embed",
+@verb(
+    SearchOptions,
+    optional=("query",),
     examples=[
-        "semisonic embed runs/model path/to/recordings -o runs/index",
-        "semisonic embed yamnet.encoder path/to/recordings --labels none --hop 1 -o runs/index",
+        "semisonic search runs/index example.wav",
+        "semisonic search runs/index long.wav --start 12.5 --end 14 -k 20 -o runs/search",
+        "semisonic search runs/index --row 17 --row 42 --other-files",
     ],
-    resumes=True,
 )
-
-
-# ``semisonic search``: what sounds like an example.
-
-
 def search(options: SearchOptions, session: Session) -> Status:
     """Find the recordings that sound like an example.
 
@@ -61,22 +64,15 @@ def search(options: SearchOptions, session: Session) -> Status:
     return Status.OK
 
 
-search_command = command_from(
-    SearchOptions,
-    search,
-    name="search",
-    optional=("query",),
+@verb(
+    MapOptions,
+    name="map",
     examples=[
-        "semisonic search runs/index example.wav",
-        "semisonic search runs/index long.wav --start 12.5 --end 14 -k 20 -o runs/search",
-        "semisonic search runs/index --row 17 --row 42 --other-files",
+        "semisonic map runs/index",
+        "semisonic map runs/index --clusters auto -o runs/clusters",
+        "semisonic map runs/index --projection pca --most 10000 --sounds link -o runs/all",
     ],
 )
-
-
-# ``semisonic map``: recordings as points to listen to.
-
-
 def draw_map(options: MapOptions, session: Session) -> Status:
     """Draw recordings as points to listen to, those that sound alike near each other.
 
@@ -89,21 +85,16 @@ def draw_map(options: MapOptions, session: Session) -> Status:
     return session.failed(result.failures)
 
 
-map_command = command_from(
-    MapOptions,
-    draw_map,
-    name="map",
+@verb(
+    SuggestOptions,
+    arguments=("model", "data"),
     examples=[
-        "semisonic map runs/index",
-        "semisonic map runs/index --clusters auto -o runs/clusters",
-        "semisonic map runs/index --projection pca --most 10000 --sounds link -o runs/all",
+        "semisonic suggest synth path/to/recordings -n 20 -o queue.csv",
+        "semisonic suggest runs/model path/to/recordings --log labels.jsonl -o queue.csv",
+        "semisonic suggest runs/model runs/index --strategy uncertain",
     ],
+    resumes=True,
 )
-
-
-# ``semisonic suggest``: what to listen to next.
-
-
 def suggest(options: SuggestOptions, session: Session) -> Status:
     """Say which stretches of recordings to listen to and to label next.
 
@@ -121,23 +112,16 @@ def suggest(options: SuggestOptions, session: Session) -> Status:
     return session.failed(result.failures)
 
 
-suggest_command = command_from(
-    SuggestOptions,
-    suggest,
-    name="suggest",
-    arguments=("model", "data"),
+@verb(
+    ProjectOptions,
+    name="new",
+    arguments=("recordings",),
     examples=[
-        "semisonic suggest synth path/to/recordings -n 20 -o queue.csv",
-        "semisonic suggest runs/model path/to/recordings --log labels.jsonl -o queue.csv",
-        "semisonic suggest runs/model runs/index --strategy uncertain",
+        "semisonic project new path/to/recordings -o runs/project",
+        "semisonic project new path/to/recordings --encoder yamnet.encoder -o runs/project",
     ],
     resumes=True,
 )
-
-
-# ``semisonic project new``: start from a folder of recordings.
-
-
 def project_new(options: ProjectOptions, session: Session) -> Status:
     """Start from a folder of recordings without a label.
 
@@ -151,23 +135,18 @@ def project_new(options: ProjectOptions, session: Session) -> Status:
     return session.failed(started.failures, options.output / "scan" / "bad_files.csv")
 
 
-project_new_command = command_from(
-    ProjectOptions,
-    project_new,
-    name="new",
-    arguments=("recordings",),
-    examples=[
-        "semisonic project new path/to/recordings -o runs/project",
-        "semisonic project new path/to/recordings --encoder yamnet.encoder -o runs/project",
-    ],
-    resumes=True,
+@verb(
+    name="suggest",
+    arguments=("project",),
+    examples=["semisonic project suggest runs/project -n 20"],
 )
-
-
-# ``semisonic project suggest``: what to listen to next in a project.
-
-
-def project_suggest(options: ProjectSuggestOptions, session: Session) -> Status:
+def project_suggest(
+    session: Session,
+    project: Path = option(Path("runs/project"), "folder of the project"),
+    output: Path | None = option(None, "the table; queue.csv in the project if not given"),
+    annotator: str = option("", "who filled in the queue before"),
+    queue: QueueOptions = option(QueueOptions(n=20), "queue"),
+) -> Status:
     """Write the table of what to listen to next.
 
     The first tables hold what is typical of groups without a label; once there is a
@@ -175,41 +154,12 @@ def project_suggest(options: ProjectSuggestOptions, session: Session) -> Status:
     """
     from semisonic.labeling.project import suggest_in_project
 
-    session.say(suggest_in_project(options).summary())
-    session.note(
-        f"next: fill in the column 'label', then semisonic project learn {options.project}"
-    )
+    session.say(suggest_in_project(project, output, annotator=annotator, queue=queue).summary())
+    session.note(f"next: fill in the column 'label', then semisonic project learn {project}")
     return Status.OK
 
 
-project_suggest_command = command_from(
-    ProjectSuggestOptions,
-    project_suggest,
-    name="suggest",
-    arguments=("project",),
-    examples=["semisonic project suggest runs/project -n 20"],
-)
-
-
-# ``semisonic project learn``: a classifier from the answers so far.
-
-
-def project_learn(options: ProjectLearnOptions, session: Session) -> Status:
-    """Learn from all answers so far, and measure.
-
-    Takes a second or two. Writes model.zip, and a row of history.csv with the accuracy on
-    stretches that were drawn by chance.
-    """
-    from semisonic.labeling.project import learn_in_project
-
-    result = learn_in_project(options)
-    session.say(result.summary())
-    return session.failed(result.problems, what="line")
-
-
-project_learn_command = command_from(
-    ProjectLearnOptions,
-    project_learn,
+@verb(
     name="learn",
     arguments=("project",),
     examples=[
@@ -217,3 +167,29 @@ project_learn_command = command_from(
         "semisonic project learn runs/project --answers runs/project/queue.csv",
     ],
 )
+def project_learn(
+    session: Session,
+    project: Path = option(Path("runs/project"), "folder of the project"),
+    answers: Path | None = option(
+        None, "a queue whose column 'label' was filled in: its answers go into the log first"
+    ),
+    annotator: str = option("", "who filled it in"),
+    several_labels: bool | None = option(
+        None,
+        "from now on a clip of the project may carry several labels at once, or with "
+        "--no-several-labels one; as the project has it if not given",
+    ),
+    learn: LearnOptions = option(LearnOptions(), "how answers become a classifier"),
+) -> Status:
+    """Learn from all answers so far, and measure.
+
+    Takes a second or two. Writes model.zip, and a row of history.csv with the accuracy on
+    stretches that were drawn by chance.
+    """
+    from semisonic.labeling.project import learn_in_project
+
+    result = learn_in_project(
+        project, answers, annotator=annotator, several_labels=several_labels, learn=learn
+    )
+    session.say(result.summary())
+    return session.failed(result.problems, what="line")

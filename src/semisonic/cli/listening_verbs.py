@@ -10,13 +10,18 @@ from types import FrameType
 
 from semisonic.classifier.options import PredictOptions
 from semisonic.classifier.use_options import DetectOptions, ExportOptions, ListenOptions
-from semisonic.cli.parser import command_from
+from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
 from semisonic.core.text import text_table
 
-# ``semisonic predict``: say what is heard in recordings.
 
-
+@verb(
+    PredictOptions,
+    examples=[
+        "semisonic predict runs/model a.wav b.ogg",
+        "semisonic predict runs/model path/to/recordings --windows --hop 1 -o predictions.csv",
+    ],
+)
 def predict(options: PredictOptions, session: Session) -> Status:
     """Say what is heard in recordings of any length."""
     from semisonic.classifier.predict import predict as work
@@ -29,20 +34,17 @@ def predict(options: PredictOptions, session: Session) -> Status:
     return Status.SOME_FAILED if result.failures else Status.OK
 
 
-predict_command = command_from(
-    PredictOptions,
-    predict,
-    name="predict",
+@verb(
+    DetectOptions,
+    basic="output threshold hop merge_gap min_duration classes format truth save_clips device",
     examples=[
-        "semisonic predict runs/model a.wav b.ogg",
-        "semisonic predict runs/model path/to/recordings --windows --hop 1 -o predictions.csv",
+        "semisonic detect runs/model night.wav -o runs/night",
+        "semisonic detect runs/model path/to/recordings --threshold 0.7 --min-duration 0.3",
+        "semisonic detect runs/model path/to/recordings --format csv,raven,audacity",
+        "semisonic detect runs/model recordings --classes owl --classes fox --merge-gap 2",
     ],
+    resumes=True,
 )
-
-
-# ``semisonic detect``: find sounds in long recordings.
-
-
 def detect(options: DetectOptions, session: Session) -> Status:
     """Find sounds in recordings of any length: from when to when.
 
@@ -61,23 +63,19 @@ def detect(options: DetectOptions, session: Session) -> Status:
     return Status.SOME_FAILED if result.failures else Status.OK
 
 
-detect_command = command_from(
-    DetectOptions,
-    detect,
-    name="detect",
+@verb(
+    ListenOptions,
+    optional=("model",),
+    basic="input list_devices device_name threshold "
+    "classes min_duration scores on_event save_clips",
     examples=[
-        "semisonic detect runs/model night.wav -o runs/night",
-        "semisonic detect runs/model path/to/recordings --threshold 0.7 --min-duration 0.3",
-        "semisonic detect runs/model path/to/recordings --format csv,raven,audacity",
-        "semisonic detect runs/model recordings --classes owl --classes fox --merge-gap 2",
+        "semisonic listen runs/model",
+        "semisonic listen --list-devices",
+        "semisonic listen runs/model --input recording.wav --speed 0 --scores",
+        "semisonic listen runs/model --input - --format s16le --rate 16000",
+        "semisonic listen runs/model --classes siren --min-duration 2 --on-event './alarm.sh'",
     ],
-    resumes=True,
 )
-
-
-# ``semisonic listen``: name sounds as they are heard.
-
-
 def listen(options: ListenOptions, session: Session) -> Status:
     """Name sounds as they are heard: events as lines of JSON.
 
@@ -132,40 +130,8 @@ def _list_devices(session: Session) -> Status:
     return Status.OK
 
 
-listen_command = command_from(
-    ListenOptions,
-    listen,
-    name="listen",
-    optional=("model",),
-    examples=[
-        "semisonic listen runs/model",
-        "semisonic listen --list-devices",
-        "semisonic listen runs/model --input recording.wav --speed 0 --scores",
-        "semisonic listen runs/model --input - --format s16le --rate 16000",
-        "semisonic listen runs/model --classes siren --min-duration 2 --on-event './alarm.sh'",
-    ],
-)
-
-
-# ``semisonic export``: a trained model as a file that needs neither Semisonic nor torch.
-
-
-def export(options: ExportOptions, session: Session) -> Status:
-    """Write a trained model for use without Semisonic: samples in, scores out.
-
-    The file is compared with the model on sounds before it is kept. ONNX needs the extra 'export': pip install 'semisonic[export]'.
-    """
-    from semisonic.classifier.export.export import export_file as work
-
-    result = work(options)
-    session.say(result.summary())
-    return session.failed(result.failures)
-
-
-export_command = command_from(
+@verb(
     ExportOptions,
-    export,
-    name="export",
     examples=[
         "semisonic export runs/model -o model.onnx",
         "semisonic export runs/model -o model.onnx --embeddings --check-on path/to/labelled",
@@ -173,3 +139,14 @@ export_command = command_from(
         "semisonic export runs/model --to torch -o model.pt2",
     ],
 )
+def export(options: ExportOptions, session: Session) -> Status:
+    """Write a trained model for use without Semisonic: samples in, scores out.
+
+    The file is compared with the model on sounds before it is kept. ONNX needs the extra 'export':
+    pip install 'semisonic[export]'.
+    """
+    from semisonic.classifier.export.export import export_file as work
+
+    result = work(options)
+    session.say(result.summary())
+    return session.failed(result.failures)

@@ -25,99 +25,99 @@ from semisonic.core.options import nearest
 
 
 DATA_VERBS = {
-    "info": ("data_verbs:data_info_command", "Count clips, classes, folds and recordings."),
-    "check": ("data_verbs:data_check_command", "Look for leaks between folds and for duplicates."),
+    "info": ("data_verbs:data_info", "Count clips, classes, folds and recordings."),
+    "check": ("data_verbs:data_check", "Look for leaks between folds and for duplicates."),
     "build": (
-        "data_verbs:data_build_command",
+        "data_verbs:data_build",
         "Decode and resample all clips into a sample store.",
     ),
     "labels": (
-        "data_verbs:data_labels_command",
+        "data_verbs:data_labels",
         "Convert label files of other tools, or cut windows.",
     ),
     "mix": (
-        "data_verbs:data_mix_command",
+        "data_verbs:data_mix",
         "Mix clips into background: windows to train a detector on.",
     ),
-    "get": ("data_verbs:data_get_command", "Fetch a published data set."),
-    "synth": ("data_verbs:data_synth_command", "Make the synthetic data set."),
+    "get": ("data_verbs:data_get", "Fetch a published data set."),
+    "synth": ("data_verbs:data_synth", "Make the synthetic data set."),
 }
 PROJECT_VERBS = {
     "new": (
-        "labeling_verbs:project_new_command",
+        "labeling_verbs:project_new",
         "Start from a folder of recordings without labels.",
     ),
     "suggest": (
-        "labeling_verbs:project_suggest_command",
+        "labeling_verbs:project_suggest",
         "Write the table of what to listen to next.",
     ),
     "learn": (
-        "labeling_verbs:project_learn_command",
+        "labeling_verbs:project_learn",
         "Learn from all answers so far, and measure.",
     ),
 }
 VERBS = {
     "scan": (
-        "data_verbs:scan_command",
+        "data_verbs:scan",
         "Look at a disk of recordings: what is there, and what is wrong.",
     ),
     "pretrain": (
-        "training_verbs:pretrain_command",
+        "training_verbs:pretrain",
         "Learn an encoder from recordings without labels.",
     ),
-    "train": ("training_verbs:train_command", "Train a classifier from labelled recordings."),
+    "train": ("training_verbs:train", "Train a classifier from labelled recordings."),
     "convert": (
-        "training_verbs:convert_command",
+        "training_verbs:convert",
         "Make an encoder of a published network's weight file.",
     ),
-    "find-rate": ("training_verbs:find_rate_command", "Try learning rates on the training clips."),
-    "evaluate": ("training_verbs:evaluate_command", "Measure a classifier on labelled recordings."),
+    "find-rate": ("training_verbs:find_rate", "Try learning rates on the training clips."),
+    "evaluate": ("training_verbs:evaluate", "Measure a classifier on labelled recordings."),
     "calibrate": (
-        "training_verbs:calibrate_command",
+        "training_verbs:calibrate",
         "Make a classifier's scores mean what they say.",
     ),
-    "predict": ("listening_verbs:predict_command", "Say what is heard in recordings."),
-    "listen": ("listening_verbs:listen_command", "Name sounds as they are heard."),
+    "predict": ("listening_verbs:predict", "Say what is heard in recordings."),
+    "listen": ("listening_verbs:listen", "Name sounds as they are heard."),
     "export": (
-        "listening_verbs:export_command",
+        "listening_verbs:export",
         "Write a model for use without Semisonic, as ONNX or torch.",
     ),
     "embed": (
-        "labeling_verbs:embed_command",
+        "labeling_verbs:embed",
         "Turn recordings into vectors, to search and to look at.",
     ),
-    "search": ("labeling_verbs:search_command", "Find the recordings that sound like an example."),
-    "map": ("labeling_verbs:map_command", "Draw recordings as points to listen to; find clusters."),
+    "search": ("labeling_verbs:search", "Find the recordings that sound like an example."),
+    "map": ("labeling_verbs:draw_map", "Draw recordings as points to listen to; find clusters."),
     "detect": (
-        "listening_verbs:detect_command",
+        "listening_verbs:detect",
         "Find sounds in long recordings: from when to when.",
     ),
     "suggest": (
-        "labeling_verbs:suggest_command",
+        "labeling_verbs:suggest",
         "Say which stretches to listen to and to label next.",
     ),
     "project": ("main:project_command", "From a folder without labels to a first classifier."),
     "suspects": (
-        "training_verbs:suspects_command",
+        "training_verbs:suspects",
         "Find labels that look wrong, to be listened to.",
     ),
     "curve": (
-        "experiment_verbs:curve_command",
+        "experiment_verbs:curve",
         "Tell how many labels are needed, and what the pool brings.",
     ),
-    "run": ("experiment_verbs:run_command", "Run a recipe: a whole experiment with its report."),
+    "run": ("experiment_verbs:run", "Run a recipe: a whole experiment with its report."),
     "tune": (
-        "experiment_verbs:tune_command",
+        "experiment_verbs:tune",
         "Search over a recipe's options, on training clips alone.",
     ),
     "data": ("main:data_command", "Look at recordings, check, decode, make or fetch them."),
-    "cache": ("system_verbs:cache_command", "List or delete what is kept for all runs."),
+    "cache": ("system_verbs:cache", "List or delete what is kept for all runs."),
     "app": (
-        "system_verbs:app_command",
+        "system_verbs:app",
         "A page in your browser: try, listen live, label, look at runs.",
     ),
     "info": (
-        "system_verbs:info_command",
+        "system_verbs:info",
         "Say what a model or a run is, and what this machine has.",
     ),
 }

@@ -1,8 +1,11 @@
-"""``command_from``: a verb of the command line, made from its options dataclass, with its help."""
+"""``verb``: makes a command of a function and the description of its options; and its help."""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import textwrap
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,30 +70,53 @@ def _remember(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> N
 
 COMMON = "Common options"
 _COMMON_FIELDS = ("output", "seed", "device", "workers")
+_BASIC_COMMON = ("config", "dry_run", "help", "help_all")
+ALL = "semisonic.help_all"
+"""Key of a context: whether the help is to show all options."""
 
 
-def write_help(
-    flags: Sequence[Flag],
-    examples: Sequence[str],
-    ctx: click.Context,
-    formatter: click.HelpFormatter,
-) -> None:
-    """Write all sections below the usage line and the text of a verb, the context's command."""
+def write_help(command: Verb, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    """Write all sections below the usage line and the text of a verb.
+
+    The short help holds the verb's ``basic`` options, the long one all in their groups.
+    """
+    flags = command.flags
     arguments = [(flag.name.upper(), describe(flag)) for flag in flags if flag.is_argument]
     if arguments:
         with formatter.section("Arguments"):
             formatter.write_dl(arguments)
-    again = repeated_groups(flags)
-    for heading, rows in sections(flags, ctx).items():
-        with formatter.section(heading):
-            if heading in again:
-                _write_text(again[heading], formatter)
-            else:
-                formatter.write_dl(rows)
-    if examples:
+    if command.basic and not ctx.meta.get(ALL):
+        _write_basic(command, ctx, formatter)
+    else:
+        again = repeated_groups(flags)
+        for heading, rows in sections(flags, ctx).items():
+            with formatter.section(heading):
+                if heading in again:
+                    _write_text(again[heading], formatter)
+                else:
+                    formatter.write_dl(rows)
+    if command.examples:
         with formatter.section("Examples"):
-            for line in examples:
+            for line in command.examples:
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+
+def _write_basic(command: Verb, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    """Write the options that a person needs first, in the order of the verb's list."""
+    records = {}
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record is not None and not isinstance(parameter, click.Argument):
+            is_help = "--help" in parameter.opts
+            records["help" if is_help else parameter.name] = (
+                (record[0], "show this text") if is_help else record
+            )
+    names = [*command.basic, *(name for name in _BASIC_COMMON if name in records)]
+    with formatter.section("Options"):
+        formatter.write_dl([records[name] for name in names])
+    formatter.write_paragraph()
+    rest = len(records) - len(names)
+    formatter.write(f"{rest} more options: {ctx.command_path} --help-all\n")
 
 
 def repeated_groups(flags: Sequence[Flag]) -> dict[str, str]:
@@ -140,7 +166,7 @@ def sections(flags: Sequence[Flag], ctx: click.Context) -> dict[str, list[tuple[
         record = parameter.get_help_record(ctx)
         if record is None or isinstance(parameter, click.Argument):
             continue
-        if parameter.name == "help":
+        if "--help" in parameter.opts:
             record = (record[0], "show this text")
         group = group_of(flags, parameter)
         (common if group == COMMON else found.setdefault(group, [])).append(record)
@@ -155,14 +181,15 @@ def group_of(flags: Sequence[Flag], parameter: click.Parameter) -> str:
     return flag.group
 
 
-# ``command_from``: a verb of the command line, made from its options dataclass.
+# The command that a verb is.
 
 
 SHORT = {"output": "-o", "k": "-k", "n": "-n"}
+Work = Callable[..., int | None]
 
 
 class Verb(click.Command):
-    """A click command that knows its options class, its groups and its examples."""
+    """A click command that knows its options, its groups and its examples; see :func:`verb`."""
 
     def __init__(
         self,
@@ -170,21 +197,26 @@ class Verb(click.Command):
         function: Callable[[Any, Session], int | None],
         *,
         name: str,
-        arguments: Sequence[str] = (),
-        optional: Sequence[str] = (),
-        examples: Sequence[str] = (),
-        resumes: bool = False,
-        plans: bool = False,
+        text: str,
+        arguments: Sequence[str],
+        optional: Sequence[str],
+        basic: str,
+        examples: Sequence[str],
+        resumes: bool,
+        plans: bool,
+        extra: Sequence[click.Option],
     ) -> None:
         self.options_class = options_class
         self.function = function
+        self.basic = basic.split()
         self.examples = tuple(examples)
         self.resumes = resumes
         self.flags = flags_of(options_class, arguments, optional)
+        common = _common(plans, bool(basic))
         super().__init__(
             name,
-            params=[*map(_parameter, self.flags), *_common(plans)],
-            help=(function.__doc__ or "").strip(),
+            params=[*map(_parameter, self.flags), *extra, *common],
+            help=text,
             callback=self._start,
             context_settings={
                 "token_normalize_func": _hyphens,
@@ -194,7 +226,7 @@ class Verb(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write arguments, options in their groups, and the examples."""
-        write_help(self.flags, self.examples, ctx, formatter)
+        write_help(self, ctx, formatter)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line; a path too many is most often the pool."""
@@ -233,32 +265,38 @@ class Verb(click.Command):
         return status
 
 
-def command_from(
-    options_class: type,
-    function: Callable[[Any, Session], int | None],
+def verb(
+    options_class: type | None = None,
     *,
-    name: str,
+    name: str = "",
     arguments: Sequence[str] = (),
     optional: Sequence[str] = (),
+    basic: str = "",
     examples: Sequence[str] = (),
     resumes: bool = False,
     plans: bool = False,
-) -> Verb:
-    """Make a verb.
+    extra: Sequence[click.Option] = (),
+) -> Callable[[Work], Verb]:
+    """Make a command of the function below.
 
     Parameters
     ----------
-    options_class : type
-        A frozen dataclass made with :func:`semisonic.core.options.option`. A field without
-        a default becomes a positional argument, every other one ``--name``; nested options
-        classes become groups.
-    function : callable
-        Gets the options and the :class:`Session`; gives the exit status (None is 0). The
-        first line of its docstring is the help of the verb.
+    options_class : type, optional
+        A frozen dataclass made with :func:`semisonic.core.options.option`; the function gets the
+        options and the :class:`Session`. Without one the options are the function's parameters
+        behind the session, with ``option(...)`` as their defaults; an underscore at the end of a
+        parameter's name is not part of the option's. A field without a default
+        becomes a positional argument, every other one ``--name``; nested options classes become
+        groups.
+    name : str
+        The function's by default.
     arguments : sequence of str
         Fields with a default that must be given all the same, by their place.
     optional : sequence of str
         Fields with a default that may be given, by their place.
+    basic : str
+        The options that ``--help`` shows, with underscores and spaces between them;
+        ``--help-all`` shows the rest. Without any ``--help`` shows all.
     examples : sequence of str
         Command lines that stand at the end of the help.
     resumes : bool
@@ -266,17 +304,69 @@ def command_from(
     plans : bool
         Whether ``--dry-run`` has a meaning: the function is then called with
         ``session.dry_run`` and must do nothing but say what it would do.
+    extra : sequence of click.Option
+        Options that do something else than the verb, such as a list, and end.
+
+    Examples
+    --------
+    >>> from semisonic.core.options import option
+    >>> @verb(examples=["semisonic greet you"])
+    ... def greet(session: Session, name: str = option(dataclasses.MISSING, "who")) -> None:
+    ...     \"\"\"Greet somebody.\"\"\"
+    >>> [flag.name for flag in greet.flags]
+    ['name']
     """
-    return Verb(
-        options_class,
-        function,
-        name=name,
-        arguments=arguments,
-        optional=optional,
-        examples=examples,
-        resumes=resumes,
-        plans=plans,
+
+    def make(function: Work) -> Verb:
+        described = options_class or _described_by(function)
+
+        def work(options: Any, session: Session) -> int | None:
+            if options_class is not None:
+                return function(options, session)
+            values = (getattr(options, field.name) for field in dataclasses.fields(options))
+            return function(session, *values)
+
+        return Verb(
+            described,
+            work,
+            name=name or function.__name__.replace("_", "-"),
+            text=(function.__doc__ or "").strip(),
+            arguments=arguments,
+            optional=optional,
+            basic=basic,
+            examples=examples,
+            resumes=resumes,
+            plans=plans,
+            extra=extra,
+        )
+
+    return make
+
+
+def _described_by(function: Work) -> type:
+    """An options class with the function's parameters behind the session."""
+    hints = typing.get_type_hints(function)
+    _, *parameters = inspect.signature(function).parameters.values()
+    fields = [(one.name.rstrip("_"), hints[one.name], one.default) for one in parameters]
+    return dataclasses.make_dataclass(f"{function.__name__}_options", fields, frozen=True)
+
+
+def ending_option(name: str, text: str, show: Callable[[click.Context], None]) -> click.Option:
+    """A flag that shows something in place of what the verb does."""
+
+    def act(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+        if wanted:
+            show(ctx)
+            ctx.exit()
+
+    return click.Option(
+        [f"--{name}"], is_flag=True, is_eager=True, expose_value=False, callback=act, help=text
     )
+
+
+def _show_all(ctx: click.Context) -> None:
+    ctx.meta[ALL] = True
+    click.echo(ctx.get_help(), color=ctx.color)
 
 
 def _parameter(flag: Flag) -> click.Parameter:
@@ -305,7 +395,7 @@ def _parameter(flag: Flag) -> click.Parameter:
     )
 
 
-def _common(plans: bool) -> list[click.Parameter]:
+def _common(plans: bool, hides: bool) -> list[click.Parameter]:
     """What every verb has and no options class needs to know."""
     file = click.Path(path_type=Path, dir_okay=False)
     options: list[click.Parameter] = [
@@ -328,6 +418,8 @@ def _common(plans: bool) -> list[click.Parameter]:
                 "-v all) and what would be done",
             ),
         )
+    if hides:
+        options.append(ending_option("help-all", "show all options", _show_all))
     return options
 
 

@@ -10,11 +10,6 @@ from pathlib import Path
 
 import click
 
-from semisonic.core import plugins, progress
-from semisonic.core.parallel import allow_processes, keep_freed_memory
-from semisonic.core.text import bytes_text
-from semisonic.core.user_cache import disk_size
-
 FAILURES_SHOWN = 10
 
 
@@ -52,6 +47,9 @@ class Session:
         """Turn on progress bars and messages as asked for, and what makes long work faster."""
         if self.quiet and self.verbose:
             raise click.UsageError("-q and -v contradict each other: give one of them")
+        from semisonic.core import plugins, progress
+        from semisonic.core.parallel import allow_processes, keep_freed_memory
+
         self.resumes = resumes
         progress.show(not self.quiet)
         keep_freed_memory()
@@ -74,6 +72,9 @@ class Session:
         """Say how much the run folder keeps that can be made again, where there is something."""
         folder = self.log.parent / "cache" if self.log is not None else None
         if folder is not None and not self.dry_run and folder.is_dir():
+            from semisonic.core.text import bytes_text
+            from semisonic.core.user_cache import disk_size
+
             size = bytes_text(disk_size(folder))
             self.note(f"cache: {size} in {folder}, may be deleted; it is made again when needed")
 

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 
-from semisonic.classifier.options import InfoOptions
-from semisonic.cli.parser import command_from
+from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
+from semisonic.core.options import option
 from semisonic.core.text import bytes_text, text_table
-from semisonic.core.user_cache import CacheOptions, cache_entries, clear_cache, user_cache
+from semisonic.core.user_cache import (
+    cache_entries,
+    clear_cache,
+    user_cache,
+)
+from semisonic.features.options import MelOptions
 from semisonic.web.options import AppOptions
 
-# ``semisonic app``: a page in the browser.
 
-
+@verb(
+    AppOptions,
+    optional=("model",),
+    examples=[
+        "semisonic app runs/model",
+        "semisonic app runs/model --folder path/to/recordings",
+        "semisonic app --project runs/project",
+        "semisonic app runs/model --host 0.0.0.0 --no-browser",
+    ],
+)
 def app(options: AppOptions, session: Session) -> Status:
     """Try a model, listen live, label recordings and look at runs, in the browser.
 
@@ -26,31 +39,18 @@ def app(options: AppOptions, session: Session) -> Status:
     return Status.OK
 
 
-app_command = command_from(
-    AppOptions,
-    app,
-    name="app",
-    optional=("model",),
-    examples=[
-        "semisonic app runs/model",
-        "semisonic app runs/model --folder path/to/recordings",
-        "semisonic app --project runs/project",
-        "semisonic app runs/model --host 0.0.0.0 --no-browser",
-    ],
-)
-
-
-# ``semisonic cache``: what is kept for all runs, and how to be rid of it.
-
-
-def cache(options: CacheOptions, session: Session) -> Status:
+@verb(optional=("action",), examples=["semisonic cache", "semisonic cache clear"])
+def cache(
+    session: Session,
+    action: str = option("list", "what to do", choices=("list", "clear")),
+) -> Status:
     """List what is kept for all runs with its size, or delete it (clear).
 
     It holds what takes long to make and depends on nobody's recordings, such as encoders that have
     learned made-up sounds. What was deleted is made again when it is needed. The environment
     variable SEMISONIC_CACHE names another folder.
     """
-    if options.action == "clear":
+    if action == "clear":
         session.say(f"{user_cache()}: {bytes_text(clear_cache())} deleted")
         return Status.OK
     found = cache_entries()
@@ -63,36 +63,7 @@ def cache(options: CacheOptions, session: Session) -> Status:
     return Status.OK
 
 
-cache_command = command_from(
-    CacheOptions,
-    cache,
-    name="cache",
-    optional=("action",),
-    examples=["semisonic cache", "semisonic cache clear"],
-)
-
-
-# ``semisonic info``: what a model or a run is, and what this machine has.
-
-
-def info(options: InfoOptions, session: Session) -> None:
-    """Say what a model, an encoder, a run folder or an architecture is.
-
-    Without a path: what this machine has, and the versions in use.
-    """
-    from semisonic.classifier.info import info as work
-
-    found = work(options)
-    if options.json:
-        session.say(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, default=str))
-    else:
-        session.say(found.summary())
-
-
-info_command = command_from(
-    InfoOptions,
-    info,
-    name="info",
+@verb(
     optional=("path",),
     examples=[
         "semisonic info",
@@ -100,3 +71,22 @@ info_command = command_from(
         'semisonic info "(64)5c-2p-(64)3c-2p-128fc" --n-mels 28',
     ],
 )
+def info(
+    session: Session,
+    path: str = option(
+        "", "model, encoder, run folder, or architecture; this machine if not given"
+    ),
+    json_: bool = option(False, "print JSON"),
+    mel: MelOptions = option(MelOptions(), "front end that an architecture is shown for"),
+) -> None:
+    """Say what a model, an encoder, a run folder or an architecture is.
+
+    Without a path: what this machine has, and the versions in use.
+    """
+    from semisonic.classifier.info import info as work
+
+    found = work(path, mel)
+    if json_:
+        session.say(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, default=str))
+    else:
+        session.say(found.summary())

@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from semisonic.audio.remote import url_of
 from semisonic.classifier.options import (
     CalibrateOptions,
     ConvertOptions,
@@ -18,12 +17,10 @@ from semisonic.classifier.options import (
     TrainOptions,
 )
 from semisonic.classifier.use_options import SuspectsOptions
-from semisonic.cli.parser import command_from
+from semisonic.cli.parser import verb
 from semisonic.cli.session import Session, Status
 from semisonic.core.options import changed
-from semisonic.data.datasets.load import describe_layout
 from semisonic.data.options import SynthOptions
-from semisonic.data.synth.dataset import make_synth
 
 # What ``pretrain``, ``train`` and ``evaluate`` have in common at the command line.
 
@@ -57,6 +54,9 @@ def begin(options: T, session: Session, *, labelled: str = "", pool: str = "") -
         if name and (path := getattr(options, name)) is not None
     }
     made = {name: part for name, (path, part) in given.items() if str(path) == SYNTH}
+    from semisonic.audio.remote import url_of
+    from semisonic.data.datasets.load import describe_layout
+
     if session.dry_run:
         for name in given.keys() - made.keys():
             session.note(describe_layout(given[name][0]))
@@ -81,6 +81,8 @@ def with_synth(options: T, labelled: str = "", pool: str = "") -> T:
     }
     if not paths:
         return options
+    from semisonic.data.synth.dataset import make_synth
+
     make_synth(folder, SynthOptions())
     return changed(options, **paths)
 
@@ -106,9 +108,19 @@ def finish(result: VerbResult, output: Path, session: Session, then: str = "") -
     return Status.SOME_FAILED if result.failures else Status.OK
 
 
-# ``semisonic pretrain``: learn an encoder from recordings without labels.
-
-
+@verb(
+    PretrainOptions,
+    arguments=("data",),
+    basic="output model encoder objective epochs sample_rate duration limit seed device",
+    examples=[
+        "semisonic pretrain path/to/recordings -o runs/encoder",
+        'semisonic pretrain path/to/recordings --model "(32)5c-2p-64fc" --epochs 20',
+        "semisonic pretrain path/to/recordings --objective simclr --epochs 60",
+        "semisonic pretrain synth -o runs/encoder",
+    ],
+    resumes=True,
+    plans=True,
+)
 def pretrain(options: PretrainOptions, session: Session) -> Status:
     """Learn an encoder from recordings without labels.
 
@@ -129,25 +141,18 @@ def pretrain(options: PretrainOptions, session: Session) -> Status:
     )
 
 
-pretrain_command = command_from(
-    PretrainOptions,
-    pretrain,
-    name="pretrain",
+@verb(
+    TrainOptions,
     arguments=("data",),
+    basic="output unlabelled method model encoder epochs labels_per_class test_fold device",
     examples=[
-        "semisonic pretrain path/to/recordings -o runs/encoder",
-        'semisonic pretrain path/to/recordings --model "(32)5c-2p-64fc" --epochs 20',
-        "semisonic pretrain path/to/recordings --objective simclr --epochs 60",
-        "semisonic pretrain synth -o runs/encoder",
+        "semisonic train path/to/labelled -o runs/model",
+        "semisonic train path/to/labelled --encoder runs/encoder --labels-per-class 4",
+        "semisonic train path/to/labelled --unlabelled path/to/pool --epochs 50",
     ],
     resumes=True,
     plans=True,
 )
-
-
-# ``semisonic train``: a classifier from labelled recordings.
-
-
 def train(options: TrainOptions, session: Session) -> Status:
     """Train a classifier from labelled recordings.
 
@@ -169,24 +174,13 @@ def train(options: TrainOptions, session: Session) -> Status:
     )
 
 
-train_command = command_from(
-    TrainOptions,
-    train,
-    name="train",
-    arguments=("data",),
+@verb(
+    ConvertOptions,
     examples=[
-        "semisonic train path/to/labelled -o runs/model",
-        "semisonic train path/to/labelled --encoder runs/encoder --labels-per-class 4",
-        "semisonic train path/to/labelled --unlabelled path/to/pool --epochs 50",
+        "semisonic convert yamnet yamnet.onnx -o yamnet.encoder",
+        "semisonic convert cnn14 Cnn14_mAP=0.431.pth -o cnn14.encoder --duration 10",
     ],
-    resumes=True,
-    plans=True,
 )
-
-
-# ``semisonic convert``: an encoder out of a published network's weight file.
-
-
 def convert(options: ConvertOptions, session: Session) -> None:
     """Make an encoder of a published network's weight file, for 'semisonic train --encoder'.
 
@@ -198,20 +192,18 @@ def convert(options: ConvertOptions, session: Session) -> None:
     session.say(work(options).summary())
 
 
-convert_command = command_from(
-    ConvertOptions,
-    convert,
-    name="convert",
+@verb(
+    FindRateOptions,
+    arguments=("data",),
+    basic="output unlabelled method model encoder lowest_rate highest_rate sweep_steps device",
     examples=[
-        "semisonic convert yamnet yamnet.onnx -o yamnet.encoder",
-        "semisonic convert cnn14 Cnn14_mAP=0.431.pth -o cnn14.encoder --duration 10",
+        "semisonic find-rate path/to/labelled --method supervised -o runs/rate",
+        "semisonic find-rate path/to/labelled --method supervised --encoder runs/other "
+        "--freeze-epochs 5",
     ],
+    resumes=True,
+    plans=True,
 )
-
-
-# ``semisonic find-rate``: which learning rate to train with.
-
-
 def find_rate(options: FindRateOptions, session: Session) -> Status:
     """Find a learning rate for a training with the same options.
 
@@ -226,24 +218,17 @@ def find_rate(options: FindRateOptions, session: Session) -> Status:
     return finish(work(options), options.output, session)
 
 
-find_rate_command = command_from(
-    FindRateOptions,
-    find_rate,
-    name="find-rate",
+@verb(
+    EvaluateOptions,
     arguments=("data",),
+    basic="output labels group fold by allow_seen allow_unknown json device",
     examples=[
-        "semisonic find-rate path/to/labelled --method supervised -o runs/rate",
-        "semisonic find-rate path/to/labelled --method supervised --encoder runs/other "
-        "--freeze-epochs 5",
+        "semisonic evaluate runs/model path/to/test -o runs/test",
+        "semisonic evaluate runs/model path/to/esc10 --fold 5 --json",
     ],
     resumes=True,
     plans=True,
 )
-
-
-# ``semisonic evaluate``: measure a classifier on labelled recordings.
-
-
 def evaluate(options: EvaluateOptions, session: Session) -> Status:
     """Measure a classifier on labelled recordings that it has not heard, and write a report."""
     options = begin(options, session, labelled="data")
@@ -260,23 +245,18 @@ def evaluate(options: EvaluateOptions, session: Session) -> Status:
     return session.failed(result.failures, options.output / "bad_files.csv", "clip")
 
 
-evaluate_command = command_from(
-    EvaluateOptions,
-    evaluate,
-    name="evaluate",
+@verb(
+    CalibrateOptions,
     arguments=("data",),
+    basic="output labels fold method precision unknown allow_seen allow_unknown device",
     examples=[
-        "semisonic evaluate runs/model path/to/test -o runs/test",
-        "semisonic evaluate runs/model path/to/esc10 --fold 5 --json",
+        "semisonic calibrate runs/model path/to/validation -o runs/calibrated",
+        "semisonic calibrate runs/model path/to/esc10 --fold 4 --precision 0.95",
+        "semisonic calibrate runs/model labels.csv --method temperature --unknown none",
     ],
     resumes=True,
     plans=True,
 )
-
-
-# ``semisonic calibrate``: scores that mean what they say.
-
-
 def calibrate(options: CalibrateOptions, session: Session) -> Status:
     """Make a classifier's scores mean what they say, by clips that it was not trained on.
 
@@ -297,24 +277,18 @@ def calibrate(options: CalibrateOptions, session: Session) -> Status:
     )
 
 
-calibrate_command = command_from(
-    CalibrateOptions,
-    calibrate,
-    name="calibrate",
+@verb(
+    SuspectsOptions,
     arguments=("data",),
+    basic="output labels group model folds repeats rule most players device",
     examples=[
-        "semisonic calibrate runs/model path/to/validation -o runs/calibrated",
-        "semisonic calibrate runs/model path/to/esc10 --fold 4 --precision 0.95",
-        "semisonic calibrate runs/model labels.csv --method temperature --unknown none",
+        "semisonic suspects path/to/labelled -o runs/suspects",
+        "semisonic suspects path/to/esc10 --repeats 3 --most 40",
+        "semisonic suspects labels.csv --group site --model small --loss lq",
     ],
     resumes=True,
     plans=True,
 )
-
-
-# ``semisonic suspects``: labels that look wrong.
-
-
 def suspects(options: SuspectsOptions, session: Session) -> Status:
     """Find labels that look wrong, to be listened to.
 
@@ -327,18 +301,3 @@ def suspects(options: SuspectsOptions, session: Session) -> Status:
     from semisonic.classifier.suspects import suspects as work
 
     return finish(work(options), options.output, session)
-
-
-suspects_command = command_from(
-    SuspectsOptions,
-    suspects,
-    name="suspects",
-    arguments=("data",),
-    examples=[
-        "semisonic suspects path/to/labelled -o runs/suspects",
-        "semisonic suspects path/to/esc10 --repeats 3 --most 40",
-        "semisonic suspects labels.csv --group site --model small --loss lq",
-    ],
-    resumes=True,
-    plans=True,
-)

@@ -335,7 +335,7 @@ class RayEngine:
         """Tasks by Ray tasks."""
         return RayCalls(self._ray, TaskMaker(initializer, context), workers, device)
 
-    def together(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
+    def distributed(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
         """One function in several processes."""
         return run_distributed(self._ray, function, processes, on_card=device.startswith("cuda"))
 
@@ -360,17 +360,17 @@ class RayCalls(Generic[T, R]):
             num_cpus=1, num_gpus=int(self._on_card), max_retries=RETRIES
         )
         self._open: set[Any] = set()
-        self._room, self._looked = 0, -math.inf
+        self._capacity, self._looked = 0, -math.inf
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """Twice the processors (or cards) of the cluster, or as many calls as were asked for."""
         if self._workers:
             return self._workers
         if time.monotonic() - self._looked > _LOOK_EVERY:
             there = self._ray.cluster_resources().get("GPU" if self._on_card else "CPU", 1)
-            self._room, self._looked = CALLS_PER_CPU * max(1, int(there)), time.monotonic()
-        return self._room
+            self._capacity, self._looked = CALLS_PER_CPU * max(1, int(there)), time.monotonic()
+        return self._capacity
 
     def __enter__(self) -> RayCalls[T, R]:
         return self
@@ -384,21 +384,21 @@ class RayCalls(Generic[T, R]):
 
     def submit(self, task: T) -> Any:
         """Begin a call."""
-        ticket = self._call.remote(self._holder, task)
-        self._open.add(ticket)
-        return ticket
+        future = self._call.remote(self._holder, task)
+        self._open.add(future)
+        return future
 
-    def wait(self, tickets: Collection[Any]) -> Collection[Any]:
+    def wait(self, futures: Collection[Any]) -> Collection[Any]:
         """Those that are finished, at least one."""
-        done: list[Any] = self._ray.wait(list(tickets), num_returns=1)[0]
+        done: list[Any] = self._ray.wait(list(futures), num_returns=1)[0]
         return done
 
-    def result(self, ticket: Any) -> R:
+    def result(self, future: Any) -> R:
         """What a call gave."""
-        self._open.discard(ticket)
+        self._open.discard(future)
         errors = self._ray.exceptions
         try:
-            result: R = self._ray.get(ticket)
+            result: R = self._ray.get(future)
         except errors.RayTaskError as error:
             if isinstance(error.cause, SemisonicError):
                 raise error.cause from error

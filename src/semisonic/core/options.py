@@ -20,6 +20,7 @@ import re
 import types
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -263,6 +264,39 @@ def _type_name(hint: Any) -> str:
     if origin is tuple:
         return f"a list, each {_type_name(typing.get_args(hint)[0])}"
     return names.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+# What many verbs share: bases of their options, whose fields come last in the help.
+
+
+DEVICE = "auto, cpu, cuda, cuda:1 or mps"
+RUN_CACHE = "folder for decoded clips; 'cache' in the run folder if not given"
+
+
+def workers_option() -> Any:
+    """A field of options: how many decode at once."""
+    return option(
+        None, "threads that decode, or processes for long work; by default one per core", minimum=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions:
+    """What computes: a base of the options of verbs that use a model."""
+
+    device: str = option("auto", DEVICE)
+    workers: int | None = workers_option()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions(DeviceOptions):
+    """What computes, and what a long run needs beside: a base of the options of such verbs."""
+
+    seed: int = option(0, "seed of everything random", minimum=0)
+    cache: Path | None = option(None, RUN_CACHE)
+
+
+# Plain values as TOML text; Python reads TOML, but does not write it.
 
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")

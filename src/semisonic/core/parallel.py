@@ -11,12 +11,12 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from threading import Event
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import option
@@ -80,13 +80,6 @@ def keep_freed_memory() -> None:
 LOCAL, RAY = "local", "ray"
 
 
-def workers_option() -> Any:
-    """A field of options: how many decode at once."""
-    return option(
-        None, "threads that decode, or processes for long work; by default one per core", minimum=1
-    )
-
-
 @dataclass(frozen=True)
 class EngineOptions:
     """Where the work is done. No result depends on it, so a run goes on with another engine."""
@@ -126,16 +119,16 @@ class Calls(AbstractContextManager["Calls[Any, Any]"], Protocol[T_in, R_out]):
     """Calls of one function with one argument. When the block is left, none is under way."""
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many calls are worth having under way at once; it may change."""
 
     def submit(self, task: T_in) -> Any:
-        """Begin a call; a ticket for it."""
+        """Begin a call; a future for it."""
 
-    def wait(self, tickets: Collection[Any]) -> Collection[Any]:
-        """Wait until at least one of some tickets is finished; those that are."""
+    def wait(self, futures: Collection[Any]) -> Collection[Any]:
+        """Wait until at least one of some calls is finished; those that are."""
 
-    def result(self, ticket: Any) -> R_out:
+    def result(self, future: Any) -> R_out:
         """What a finished call gave, or its error, raised."""
 
 
@@ -150,10 +143,10 @@ def in_any_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
         if not running:
             return
         failed: BaseException | None = None
-        for ticket in calls.wait(running):
-            running.discard(ticket)
+        for future in calls.wait(running):
+            running.discard(future)
             try:
-                result = calls.result(ticket)
+                result = calls.result(future)
             except BaseException as error:
                 failed = failed or error
                 continue
@@ -172,14 +165,14 @@ def in_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
         waiting.extend(_begun(calls, source, len(waiting)))
         if not waiting:
             return
-        ticket = waiting.popleft()
-        calls.wait([ticket])
-        yield calls.result(ticket)
+        future = waiting.popleft()
+        calls.wait([future])
+        yield calls.result(future)
 
 
 def _begun(calls: Calls[T, R], source: Iterator[T], n_open: int) -> Iterator[Any]:
-    """Begin as many calls as there is room for besides those that are open; their tickets."""
-    return map(calls.submit, islice(source, max(0, calls.room - n_open)))
+    """Begin as many calls as there is room for besides those that are open; their futures."""
+    return map(calls.submit, islice(source, max(0, calls.capacity - n_open)))
 
 
 @dataclass(frozen=True)
@@ -214,13 +207,13 @@ def run_graph(calls: Calls[Task, Any], tasks: Sequence[Task], update: Callable[[
     running: dict[Any, Task] = {}
     while waiting or running:
         for task in [one for one in waiting if not open_names.intersection(one.after)]:
-            if len(running) >= calls.room:
+            if len(running) >= calls.capacity:
                 break
             running[calls.submit(task)] = task
             waiting.remove(task)
-        for ticket in calls.wait(running):
-            task = running.pop(ticket)
-            calls.result(ticket)
+        for future in calls.wait(running):
+            task = running.pop(future)
+            calls.result(future)
             open_names.discard(task.name)
             update()
 
@@ -278,8 +271,36 @@ def count_workers(workers: int | None) -> int:
     return workers
 
 
-class ThreadCalls(Generic[T, R]):
-    """Calls in threads; see :class:`semisonic.core.parallel.Calls`.
+class PoolCalls(Generic[T, R]):
+    """Calls in a pool of the standard library: what threads and processes share.
+
+    Parameters
+    ----------
+    pool : Executor
+    capacity : int
+        Calls under way or ready to begin.
+    """
+
+    def __init__(self, pool: Executor, capacity: int) -> None:
+        self._pool, self.capacity = pool, capacity
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def wait(self, futures: Collection[Future[R]]) -> Collection[Future[R]]:
+        """Those that are finished, at least one."""
+        return wait(futures, return_when=FIRST_COMPLETED).done
+
+    def result(self, future: Future[R]) -> R:
+        """What a call gave, or its error, raised."""
+        return future.result()
+
+
+class ThreadCalls(PoolCalls[T, R]):
+    """Calls in threads; see :class:`Calls`.
 
     soundfile, soxr and torch let go of Python's lock while they compute, so threads are as
     good as processes here and need no copies.
@@ -296,42 +317,31 @@ class ThreadCalls(Generic[T, R]):
     def __init__(
         self, make: Callable[[], Callable[[T], R]], workers: int, stop: threading.Event | None
     ) -> None:
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="semisonic")
+        super().__init__(pool, TASKS_PER_WORKER * workers)
         self._make, self._stop = make, stop
-        self.room = TASKS_PER_WORKER * workers
-        self._own = threading.local()
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="semisonic")
+        self._of_thread = threading.local()
 
-    def __enter__(self) -> ThreadCalls[T, R]:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._stop is not None:
             self._stop.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        super().__exit__(*error)
 
     def submit(self, task: T) -> Future[R]:
         """Begin a call."""
         return self._pool.submit(self._call, task)
 
-    def wait(self, tickets: Collection[Future[R]]) -> Collection[Future[R]]:
-        """Those that are finished, at least one."""
-        return wait(tickets, return_when=FIRST_COMPLETED).done
-
-    def result(self, ticket: Future[R]) -> R:
-        """What a call gave."""
-        return ticket.result()
-
     def _call(self, task: T) -> R:
-        if not hasattr(self._own, "function"):
-            self._own.function = self._make()
-        result: R = self._own.function(task)
+        if not hasattr(self._of_thread, "function"):
+            self._of_thread.function = self._make()
+        result: R = self._of_thread.function(task)
         return result
 
 
 class SerialCalls:
     """Tasks done one after the other in this thread, as they are submitted."""
 
-    room = 1
+    capacity = 1
 
     def __init__(self, initializer: Callable[..., None], context: tuple[Any, ...]) -> None:
         self._initializer, self._context = initializer, context
@@ -348,11 +358,11 @@ class SerialCalls:
         task.function(*task.arguments)
         return task
 
-    def wait(self, tickets: Collection[Any]) -> Collection[Any]:
+    def wait(self, futures: Collection[Any]) -> Collection[Any]:
         """All of them."""
-        return list(tickets)
+        return list(futures)
 
-    def result(self, ticket: Any) -> None:
+    def result(self, future: Any) -> None:
         """Nothing: an error was raised by :meth:`submit`."""
 
 
@@ -413,7 +423,7 @@ class Engine(Protocol):
         device : str
         """
 
-    def together(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
+    def distributed(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
         """Call a function in several processes at once, which talk by torch.distributed.
 
         Parameters
@@ -465,7 +475,7 @@ class LocalEngine:
             return ThreadCalls(make, n_workers, stop)
         from semisonic.core.processes import ProcessCalls
 
-        return ProcessCalls(make, n_workers, room=TASKS_PER_WORKER * n_workers)
+        return ProcessCalls(make, n_workers, capacity=TASKS_PER_WORKER * n_workers)
 
     def tasks(
         self,
@@ -481,9 +491,9 @@ class LocalEngine:
         from semisonic.core.processes import ProcessCalls
 
         # Few are handed over at a time, so that an interrupt has little to undo.
-        return ProcessCalls(TaskMaker(initializer, context), workers, room=workers + 1)
+        return ProcessCalls(TaskMaker(initializer, context), workers, capacity=workers + 1)
 
-    def together(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
+    def distributed(self, function: Callable[[], R], processes: int, device: str = "cpu") -> R:
         """Call the function here."""
         if processes > 1:
             raise OptionError(
@@ -525,6 +535,44 @@ def engine_for(engine: Engine, n: int, worth: int, workers: int | None = None) -
     """
     gains = n >= worth and count_workers(workers) > 1
     return PROCESS_ENGINE if gains and engine.in_threads and _may_start_processes else engine
+
+
+def in_threads(
+    work: Callable[[T], R],
+    tasks: Iterable[T],
+    workers: int | None = None,
+    *,
+    ordered: bool = False,
+    stop: Event | None = None,
+) -> Iterator[R]:
+    """Call a function for each task, in threads.
+
+    Parameters
+    ----------
+    work : callable
+        From a task to its result. After an error of it, calls that were begun are finished and
+        others dropped; then the error is raised here.
+    tasks : iterable
+        Taken only when there is room: two for each worker.
+    workers : int, optional
+        Threads; by default as many as there are processors.
+    ordered : bool
+        Give the results in the order of the tasks, and not as they are finished.
+    stop : Event, optional
+        Set before calls are waited for at an early end, so that long ones can give up.
+
+    Yields
+    ------
+    object
+        The results.
+
+    Examples
+    --------
+    >>> list(in_threads(len, ["one", "three"], ordered=True))
+    [3, 5]
+    """
+    with LOCAL_ENGINE.calls(lambda: work, workers=workers, stop=stop) as calls:
+        yield from (in_order if ordered else in_any_order)(calls, tasks)
 
 
 @contextmanager

@@ -17,16 +17,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from semisonic.core.errors import SemisonicError
-from semisonic.core.parallel import keep_freed_memory
+from semisonic.core.parallel import PoolCalls, keep_freed_memory
 from semisonic.core.plugins import with_plugins
 
 _POLL = 0.5  # seconds between two looks at the parent
@@ -106,7 +106,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class ProcessCalls(Generic[T, R]):
+class ProcessCalls(PoolCalls[T, R]):
     """Calls in processes; see :class:`semisonic.core.parallel.Calls`.
 
     Parameters
@@ -115,27 +115,24 @@ class ProcessCalls(Generic[T, R]):
         Called once in each process; gives the function. It, tasks and results are pickled.
     workers : int
         Processes.
-    room : int
+    capacity : int
         Calls under way or ready to begin.
     """
 
-    def __init__(self, make: Callable[[], Callable[[T], R]], workers: int, room: int) -> None:
-        self.room = room
+    def __init__(self, make: Callable[[], Callable[[T], R]], workers: int, capacity: int) -> None:
         processes = multiprocessing.get_context("spawn")
         self._stop = processes.RawValue("b", 0)
-        self._pool = ProcessPoolExecutor(
+        pool = ProcessPoolExecutor(
             workers,
             mp_context=processes,
             initializer=start_worker,
             initargs=(os.getpid(), self._stop, with_plugins(make)),
         )
+        super().__init__(pool, capacity)
 
-    def __enter__(self) -> ProcessCalls[T, R]:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop.value = 1
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        super().__exit__(*error)
 
     def submit(self, task: T) -> Future[R]:
         """Begin a call."""
@@ -145,14 +142,10 @@ class ProcessCalls(Generic[T, R]):
         except BrokenProcessPool as error:
             raise _ended() from error
 
-    def wait(self, tickets: Collection[Future[R]]) -> Collection[Future[R]]:
-        """Those that are finished, at least one."""
-        return wait(tickets, return_when=FIRST_COMPLETED).done
-
-    def result(self, ticket: Future[R]) -> R:
+    def result(self, future: Future[R]) -> R:
         """What a call gave, or its error, raised."""
         try:
-            return ticket.result()
+            return super().result(future)
         except BrokenProcessPool as error:
             raise _ended() from error
 

@@ -12,20 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semisonic.core.errors import OptionError
-from semisonic.core.options import option
 
 VARIABLE = "SEMISONIC_CACHE"
 """Environment variable that names the folder, in place of the platform's."""
 
 MARK = "CACHE.txt"
 _TEXT = "Made by semisonic; everything here can be deleted ('semisonic cache clear').\n"
-
-
-@dataclass(frozen=True)
-class CacheOptions:
-    """List or clear the user's cache."""
-
-    action: str = option("list", "what to do", choices=("list", "clear"))
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,13 @@ def label_budget(
         When a class has no clip among the rows, or fewer than asked for.
     OptionError
         When ``labels_per_class`` is below 1.
+
+    Examples
+    --------
+    >>> rows = [{"file": f"{i}.wav", "labels": ("cat", "dog")[i % 2]} for i in range(10)]
+    >>> clips = Clips.from_rows("sounds", rows)
+    >>> clips[label_budget(clips, np.arange(10), 2, seed=0)].targets().sum(axis=0).tolist()
+    [2.0, 2.0]
     """
     if labels_per_class < 1:
         raise OptionError(f"labels_per_class: found {labels_per_class}, expected at least 1")

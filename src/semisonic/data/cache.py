@@ -39,12 +39,11 @@ from semisonic.audio.remote import stamp_of
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest, read_at, read_json, write_at, write_json
 from semisonic.core.locks import LOCK, exclusive, locked
-from semisonic.core.parallel import count_workers
+from semisonic.core.parallel import in_threads
 from semisonic.core.progress import bar
 from semisonic.core.text import bytes_text
 from semisonic.data.clips import Clips
 from semisonic.data.outputs import check_folder
-from semisonic.data.workers import in_threads
 
 FLUSH_INTERVAL = 1.0
 """Seconds that finished work may wait to be written down."""
@@ -646,7 +645,7 @@ def file_facts(
 
         parts = (rest[i : i + _FILES_PER_CALL] for i in range(0, len(rest), _FILES_PER_CALL))
         with bar(len(files), what, "file", initial=len(files) - len(rest)) as shown:
-            for results in in_threads(work, parts, count_workers(workers)):
+            for results in in_threads(work, parts, workers):
                 new = [(i, fact) for i, fact in results if fact is not None]
                 for i, fact in new:
                     facts[i] = fact

@@ -8,13 +8,12 @@ import numpy as np
 
 from semisonic.data.clips import Clips, without_copies
 from semisonic.data.duplicates import (
-    MAX_OFFSET,
-    THRESHOLD,
     Duplicate,
     DuplicatesFound,
     find_duplicates,
     search,
 )
+from semisonic.data.options import MAX_OFFSET, THRESHOLD
 from semisonic.data.recordings import straddling_groups
 
 

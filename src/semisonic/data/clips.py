@@ -56,7 +56,7 @@ class Clips:
     notes : tuple of str
         What a reader decided that people should know (folders merged, rows left out).
     label_type : ndarray of str, shape (n,)
-        "positive" where somebody checked the labels, "uncertain" where nobody did: such clips
+        "positive" where somebody verified the labels, "uncertain" where nobody did: such clips
         train, and are never validated or tested on. "positive" everywhere if not given.
     """
 
@@ -122,9 +122,35 @@ class Clips:
     ) -> Clips:
         """Build a table from mappings with ``file`` and, optionally, the other columns.
 
-        ``labels`` may be a name or a sequence of names. Without a ``group`` a file is its
-        own group. Without ``classes`` the names found are used in alphabetical order.
-        Rows are sorted by file, start and end. A row that stands twice is an error.
+        Parameters
+        ----------
+        root : path
+            The folder that ``file`` is relative to.
+        rows : iterable of dict
+            ``labels`` may be a name or a sequence of names. Without a ``group`` a file is its own
+            group.
+        classes : sequence of str, optional
+            Class names in their order; alphabetical by default.
+        name : str
+            What the data set is called.
+        notes : iterable of str
+            What people should know.
+
+        Returns
+        -------
+        Clips
+            Sorted by file, start and end.
+
+        Raises
+        ------
+        DataError
+            When a row stands twice, or a value is impossible.
+
+        Examples
+        --------
+        >>> rows = [{"file": "b.wav", "labels": "dog"}, {"file": "a.wav", "end_time": 2.0}]
+        >>> Clips.from_rows("sounds", rows).ids
+        ['a.wav@0.000-2.000', 'b.wav']
         """
         table = sorted(rows, key=_place)
         labels = tuple(_as_labels(row.get("labels", ())) for row in table)
@@ -160,7 +186,26 @@ class Clips:
     ) -> Clips:
         """A table of whole files without labels, as of a large pool: a column at a time.
 
-        Files are relative, with forward slashes, each once; rows are sorted by them.
+        Parameters
+        ----------
+        root : path
+            The folder of the files.
+        files : sequence of str
+            Relative, with forward slashes, each once.
+        groups : sequence of str
+            The recording or site of each file.
+        name, notes
+            As for :meth:`from_rows`.
+
+        Returns
+        -------
+        Clips
+            Sorted by file.
+
+        Raises
+        ------
+        DataError
+            When a file stands twice.
         """
         column = np.array(files, dtype=np.str_)
         group = column if groups is files else np.array(groups, dtype=np.str_)
@@ -251,7 +296,7 @@ class Clips:
 
     @property
     def is_verified(self) -> NDArray[np.bool_]:
-        """Which rows carry labels that somebody checked, shape (n,): those to measure by."""
+        """Which rows carry labels that somebody verified, shape (n,): those to measure by."""
         return np.asarray(self.is_labelled & (self.label_type == POSITIVE), np.bool_)
 
     @property
@@ -316,7 +361,7 @@ class Clips:
 
 
 def all_positive(n: int) -> NDArray[np.str_]:
-    """The label type of ``n`` clips whose labels somebody checked."""
+    """The label type of ``n`` clips whose labels somebody verified."""
     return np.full(n, POSITIVE, dtype=np.dtype(f"<U{len(POSITIVE)}"))
 
 
@@ -337,10 +382,29 @@ def _as_labels(value: Any) -> tuple[str, ...]:
 
 
 def join(first: Clips, second: Clips, name: str | None = None) -> Clips:
-    """The rows of ``first``, then those of ``second``, below the folder both have in common.
+    """The rows of two tables as one table, below the folder that both have in common.
 
-    Classes are those of ``first``, then the new ones of ``second``. Groups and folds stay as
-    they are: two tables that call different recordings by one name should not be joined.
+    Groups and folds stay as they are: two tables that call different recordings by one name
+    should not be joined.
+
+    Parameters
+    ----------
+    first, second : Clips
+    name : str, optional
+        Of the new table; both names by default.
+
+    Returns
+    -------
+    Clips
+        The rows of ``first``, then those of ``second``. Classes are those of ``first``, then the
+        new ones of ``second``.
+
+    Examples
+    --------
+    >>> dogs = Clips.from_rows("sounds", [{"file": "a.wav", "labels": "dog"}])
+    >>> cats = Clips.from_rows("sounds", [{"file": "b.wav", "labels": "cat"}], name="more")
+    >>> join(dogs, cats)
+    Clips(clips + more: 2 clips, 2 labelled, 2 classes, 2 groups)
     """
     root = Path(os.path.commonpath([first.root.resolve(), second.root.resolve()]))
     tables = (first, second)
@@ -364,6 +428,10 @@ def without_copies(pool: Clips, of: Clips) -> tuple[Clips, list[str]]:
 
     Such a file would bring test audio into pre-training by the back door. Only files of the
     same size are hashed.
+
+    Parameters
+    ----------
+    pool, of : Clips
 
     Returns
     -------
@@ -398,14 +466,29 @@ def _below(file: Path, root: Path) -> str:
 
 
 def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
-    """Only these classes, in the table's order; other clips go, unlabelled ones stay.
+    """Only these classes; clips of others go, unlabelled ones stay.
 
-    A clip with several labels keeps those that are kept, and goes when none is.
+    Parameters
+    ----------
+    clips : Clips
+    classes : iterable of str
+        A clip with several labels keeps those among them, and goes when none is.
+
+    Returns
+    -------
+    Clips
+        With the classes in the table's order.
 
     Raises
     ------
     DataError
         When a class is not in the table.
+
+    Examples
+    --------
+    >>> rows = [{"file": f"{label}.wav", "labels": label} for label in ("cat", "dog", "hen")]
+    >>> keep_classes(Clips.from_rows("sounds", rows), ["dog"]).ids
+    ['dog.wav']
     """
     wanted = set(classes)
     for name in sorted(wanted - set(clips.classes)):
@@ -417,12 +500,18 @@ def keep_classes(clips: Clips, classes: Iterable[str]) -> Clips:
 
 
 def verified_labels(clips: Clips, purpose: str = "this") -> Clips:
-    """The table without the clips whose labels nobody checked; unlabelled ones stay.
+    """The table without the clips whose labels nobody verified; unlabelled ones stay.
+
+    Parameters
+    ----------
+    clips : Clips
+    purpose : str
+        What the labels are for, for the message.
 
     Raises
     ------
     DataError
-        When no checked label is left of those there were.
+        When no verified label is left of those there were.
     """
     uncertain = clips.is_labelled & ~clips.is_verified
     if uncertain.any() and not clips.is_verified.any():
@@ -434,7 +523,14 @@ def verified_labels(clips: Clips, purpose: str = "this") -> Clips:
 
 
 def rare_classes(clips: Clips, n_recordings: int = 2) -> list[str]:
-    """The classes with fewer recordings than this, in the table's order."""
+    """The classes with fewer recordings than this, in the table's order.
+
+    Examples
+    --------
+    >>> rows = [{"file": f, "labels": f[:3]} for f in ("cat1.wav", "cat2.wav", "dog1.wav")]
+    >>> rare_classes(Clips.from_rows("sounds", rows))
+    ['dog']
+    """
     groups: dict[str, set[str]] = {label: set() for label in clips.classes}
     for row, group in zip(clips.labels, clips.group.tolist(), strict=True):
         for label in row:

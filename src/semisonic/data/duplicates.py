@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from semisonic.audio.read import read_start
 from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.files import content_hash
-from semisonic.core.parallel import count_workers
+from semisonic.core.parallel import in_threads
 from semisonic.core.progress import track
 from semisonic.data.clips import Clips
 from semisonic.data.fingerprints import (
@@ -27,6 +26,7 @@ from semisonic.data.fingerprints import (
     compare,
     fingerprint,
 )
+from semisonic.data.options import MAX_OFFSET, THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -272,8 +272,8 @@ def _fingerprints(
         except AudioError as error:
             return np.zeros((0, 1), np.int8), error.reason
 
-    with ThreadPoolExecutor(count_workers(workers)) as pool:
-        return list(track(pool.map(one, sounds), "fingerprint", "clip", len(sounds)))
+    results = in_threads(one, sounds, workers, ordered=True)
+    return list(track(results, "fingerprint", "clip", len(sounds)))
 
 
 def _verify(
@@ -288,12 +288,12 @@ def _verify(
         lambda sound: _decode(tables[sound.table], sound.row)
     )
 
-    def heard(pair: tuple[DecodedSound, DecodedSound]) -> FingerprintComparison:
+    def comparison(pair: tuple[DecodedSound, DecodedSound]) -> FingerprintComparison:
         return compare(decode(pair[0]), decode(pair[1]), max_offset=max_offset)
 
     duplicates = []
-    with ThreadPoolExecutor(count_workers(workers)) as pool:
-        results = list(track(pool.map(heard, pairs), "compare sounds", "pair", len(pairs)))
+    compared = in_threads(comparison, pairs, workers, ordered=True)
+    results = track(compared, "compare sounds", "pair", len(pairs))
     for (a, b), result in zip(pairs, results, strict=True):
         if result.score >= threshold or result.shared_time >= MIN_SHARED:
             numbers = (result.score, result.offset_time, result.shared_time)
@@ -319,8 +319,6 @@ def _decode(clips: Clips, row: int) -> NDArray[np.float32]:
 # downloaded sounds hold many: the same file under two names, a louder version, a shorter cut.
 
 
-THRESHOLD = 0.6
-MAX_OFFSET = 2.5  # seconds
 NEAR_MOST = 5000
 """Clips above which comparing all with all takes so long that it has to be asked for."""
 

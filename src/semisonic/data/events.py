@@ -1,4 +1,4 @@
-"""Sound events, labelled stretches of recordings, and the clips and windows made of them.
+"""Sound events, labelled segments of recordings, and the clips and windows made of them.
 
 Where :class:`~semisonic.data.clips.Clips` is what one learns from, ``Events`` is what stands in a
 label track, a selection table or the output of ``semisonic detect``: several events of one
@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError
-from semisonic.core.options import check, option
+from semisonic.core.options import check
 from semisonic.core.text import count_text
 from semisonic.data.clips import POSITIVE as CHECKED
 from semisonic.data.clips import UNCERTAIN as UNCHECKED
 from semisonic.data.clips import Clips
+from semisonic.data.options import WindowRules
 from semisonic.data.recording_names import groups_of
 from semisonic.data.windows import clip_durations, windows
 
@@ -104,8 +105,21 @@ class Events:
     def from_rows(cls, rows: Iterable[dict[str, Any]]) -> Events:
         """Build a table from mappings with ``file``, ``start_time``, ``end_time``, ``label``.
 
-        ``score``, ``fmin_hz``, ``fmax_hz`` (NaN or None for none) and ``presence`` may be left
-        out. The order is kept.
+        Parameters
+        ----------
+        rows : iterable of dict
+            ``score``, ``fmin_hz``, ``fmax_hz`` (NaN or None for none) and ``presence`` may be left
+            out. The order is kept.
+
+        Raises
+        ------
+        DataError
+            When a value is impossible.
+
+        Examples
+        --------
+        >>> Events.from_rows([{"file": "a.wav", "start_time": 1, "end_time": 2, "label": "dog"}])
+        Events(1 events, 1 labels, 1 files)
         """
         table = list(rows)
 
@@ -157,22 +171,43 @@ class Events:
 
 
 BACKGROUND = "background"
-"""What a stretch is called in which somebody listened and heard no class."""
+"""The class of segments in which somebody listened and found no class present."""
 
 POINT_DURATION = 1.0
 """Seconds of the clip around an event that is a point in time."""
 
 
+SegmentKey = tuple[str, str, str]
+"""File, start and end to a millisecond: what tells two segments apart."""
+
+
+def segment_key(file: str, start_time: float, end_time: float) -> SegmentKey:
+    """What two events, or two answers, about the same segment have in common.
+
+    Parameters
+    ----------
+    file : str
+    start_time, end_time : float
+        Seconds.
+
+    Examples
+    --------
+    >>> segment_key("a.wav", 1.0, 2.00049) == segment_key("a.wav", 1, 2)
+    True
+    """
+    return file, f"{start_time:.3f}", f"{end_time:.3f}"
+
+
 @dataclass
-class _Stretch:
-    """A part of a recording while its events are gathered: label to what was said of it."""
+class _Segment:
+    """A segment while its events are gathered: its label to what was said of it."""
 
     start_time: float
     end_time: float
-    said: dict[str, set[str]] = field(default_factory=dict)
+    presences: dict[str, set[str]] = field(default_factory=dict)
 
-    def having(self, presence: str) -> list[str]:
-        return [label for label, said in self.said.items() if presence in said and label]
+    def labels(self, presence: str) -> list[str]:
+        return [label for label, kinds in self.presences.items() if presence in kinds and label]
 
 
 def clips_from_events(
@@ -186,13 +221,13 @@ def clips_from_events(
     point_duration: float = POINT_DURATION,
     notes: Iterable[str] = (),
 ) -> Clips:
-    """Each marked stretch of a recording as one clip to learn from.
+    """Each labelled segment of a recording as one clip to learn from.
 
-    Several labels over the same stretch (to a millisecond) are one clip with several labels. Where
+    Several labels of the same segment (to a millisecond) are one clip with several labels. Where
     any of them is uncertain the clip is, so that nothing is measured by it; the same where a label
     is said to be there and not to be there.
 
-    A stretch of which only what is *not* there is known becomes a clip of the class
+    A segment of which only what is *not* there is known becomes a clip of the class
     ``background``. If every class of the table is known not to be there its label is a checked
     one; else it may hold another class, and its label is uncertain. An event without a name becomes
     a clip without a label.
@@ -208,7 +243,7 @@ def clips_from_events(
         What a recording is, as for :func:`~semisonic.data.datasets.load.load_clips`; each file by
         default.
     background : str or None
-        The class of stretches without any; None leaves them without a label.
+        The class of segments without any; None leaves them without a label.
     point_duration : float
         Seconds, above 0: the length of a clip around a point in time.
     notes : iterable of str
@@ -221,28 +256,28 @@ def clips_from_events(
     """
     if not point_duration > 0:
         raise DataError(f"point_duration: found {point_duration} s, expected above 0 s")
-    stretches, n_points = _gather(events, point_duration)
-    known = _classes_of(stretches.values(), classes)
+    segments, n_points = _gather(events, point_duration)
+    known = _classes_of(segments.values(), classes)
     rows: list[dict[str, object]] = []
     n_background = n_conflicts = 0
-    for (file, _, _), one in stretches.items():
-        heard = one.having(POSITIVE) + [
-            u for u in one.having(UNCERTAIN) if POSITIVE not in one.said[u]
+    for (file, _, _), one in segments.items():
+        present = one.labels(POSITIVE) + [
+            u for u in one.labels(UNCERTAIN) if POSITIVE not in one.presences[u]
         ]
-        absent = one.having(NEGATIVE)
-        conflict = bool(set(heard) & set(absent))
+        absent = one.labels(NEGATIVE)
+        conflict = bool(set(present) & set(absent))
         n_conflicts += conflict
-        unsure = conflict or bool(one.having(UNCERTAIN))
-        if not heard and absent and background is not None:
+        unsure = conflict or bool(one.labels(UNCERTAIN))
+        if not present and absent and background is not None:
             n_background += 1
-            heard, unsure = [background], not set(absent) >= set(known)
+            present, unsure = [background], not set(absent) >= set(known)
         rows.append(
             {
                 "file": file,
                 "start_time": one.start_time,
                 "end_time": one.end_time,
-                "labels": sorted(heard, key=lambda label: known.get(label, len(known))),
-                "label_type": UNCHECKED if unsure and heard else CHECKED,
+                "labels": sorted(present, key=lambda label: known.get(label, len(known))),
+                "label_type": UNCHECKED if unsure and present else CHECKED,
             }
         )
     for row, found in zip(rows, groups_of((str(r["file"]) for r in rows), group), strict=True):
@@ -253,7 +288,7 @@ def clips_from_events(
             n_conflicts,
             "clips are said to hold a class and not to hold it: their labels are uncertain",
         ),
-        (n_background, f"stretches without any class are of the class '{background}'"),
+        (n_background, f"segments without any class are of the class '{background}'"),
     ]
     names = list(known) + [background] * bool(n_background and background not in known)
     return Clips.from_rows(
@@ -315,11 +350,9 @@ def scored_note(events: Events) -> list[str]:
     ]
 
 
-def _gather(
-    events: Events, point_duration: float
-) -> tuple[dict[tuple[str, str, str], _Stretch], int]:
-    """The stretches of a table, by what tells two clips apart, and how many points there are."""
-    stretches: dict[tuple[str, str, str], _Stretch] = {}
+def _gather(events: Events, point_duration: float) -> tuple[dict[SegmentKey, _Segment], int]:
+    """The segments of a table, and how many points in time there are."""
+    segments: dict[SegmentKey, _Segment] = {}
     n_points = 0
     for row, file in enumerate(events.file.tolist()):
         start, end = float(events.start_time[row]), float(events.end_time[row])
@@ -327,19 +360,18 @@ def _gather(
             n_points += 1
             start = max(0.0, start - point_duration / 2)
             end = start + point_duration
-        key = (file, f"{start:.3f}", f"{end:.3f}")
-        one = stretches.setdefault(key, _Stretch(start, end))
-        one.said.setdefault(str(events.label[row]), set()).add(str(events.presence[row]))
-    return stretches, n_points
+        one = segments.setdefault(segment_key(file, start, end), _Segment(start, end))
+        one.presences.setdefault(str(events.label[row]), set()).add(str(events.presence[row]))
+    return segments, n_points
 
 
-def _classes_of(stretches: Iterable[_Stretch], given: Sequence[str] | None) -> dict[str, int]:
-    """The place of each class that is heard anywhere: first those given, in their order."""
-    heard: set[str] = set()
-    for one in stretches:
-        heard.update(one.having(POSITIVE), one.having(UNCERTAIN))
-    first = [label for label in dict.fromkeys(given or ()) if label in heard]
-    names = [*first, *sorted(heard - set(first))]
+def _classes_of(segments: Iterable[_Segment], given: Sequence[str] | None) -> dict[str, int]:
+    """The position of each class that is present anywhere: first those given, in their order."""
+    present: set[str] = set()
+    for one in segments:
+        present.update(one.labels(POSITIVE), one.labels(UNCERTAIN))
+    first = [label for label in dict.fromkeys(given or ()) if label in present]
+    names = [*first, *sorted(present - set(first))]
     return {label: place for place, label in enumerate(names)}
 
 
@@ -347,25 +379,6 @@ def _classes_of(stretches: Iterable[_Stretch], given: Sequence[str] | None) -> d
 
 
 _TOLERANCE = 1e-9  # seconds
-
-
-@dataclass(frozen=True)
-class WindowRules:
-    """Which labels a window of an annotated recording gets."""
-
-    duration: float = option(3.0, "length of a window", unit="s", minimum=0.01)
-    hop: float | None = option(
-        None, "from one window to the next; the length if not given", unit="s", minimum=0.001
-    )
-    min_overlap: float = option(
-        0.25, "a window has the label of an event that it shares so much with", unit="s", minimum=0
-    )
-    min_share: float = option(
-        0.5, "or so large a share of the event, for short ones", minimum=0.01, maximum=1
-    )
-    background: str | None = option(
-        BACKGROUND, "class of windows without any event; none: leave them out"
-    )
 
 
 @dataclass
@@ -499,8 +512,8 @@ def _as_clips(cut: Clips, found: list[_Window], rules: WindowRules, by_program: 
     labels: list[tuple[str, ...]] = []
     for one in found:
         none = not one.is_touched and rules.background is not None
-        heard = {rules.background} if none and rules.background else one.sure | one.unsure
-        labels.append(tuple(sorted(heard)))
+        present = {rules.background} if none and rules.background else one.sure | one.unsure
+        labels.append(tuple(sorted(present)))
     events_of = [one.sure | one.unsure for one in found]
     kept = np.array(
         [bool(row) or one.is_touched for row, one in zip(labels, found, strict=True)], np.bool_

@@ -28,7 +28,9 @@ from semisonic.data.events import (
     PRESENCES,
     UNCERTAIN,
     Events,
+    SegmentKey,
     clips_from_events,
+    segment_key,
 )
 
 HEADER = "semisonic label log"
@@ -375,10 +377,6 @@ def _root(path: Path, line: bytes) -> Path | None:
 # of more than half of them holds; without such a majority nobody's does, until somebody decides.
 
 
-SegmentKey = tuple[str, str, str]
-"""File, start and end to a millisecond: what answers are about the same thing by."""
-
-
 @dataclass(frozen=True)
 class AnnotatorLabels:
     """What one annotator says of one segment.
@@ -553,11 +551,6 @@ def majority_labels(its: Iterable[AnnotatorLabels]) -> tuple[str, ...] | None:
         return None
     best, n = votes.most_common(1)[0]
     return best if 2 * n > votes.total() else None
-
-
-def segment_key(file: str, start_time: float, end_time: float) -> SegmentKey:
-    """What two answers about the same segment have in common."""
-    return file, f"{start_time:.3f}", f"{end_time:.3f}"
 
 
 def current_answers(entries: Iterable[LabelEntry]) -> list[LabelEntry]:

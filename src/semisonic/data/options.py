@@ -1,4 +1,4 @@
-"""Options of mixing and the synthetic set, light enough for a command line's parser."""
+"""Options about recordings and their labels; no numpy here, as the command line reads them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,105 @@ from pathlib import Path
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import check, option
+
+# How recordings and labels are read: shared by all verbs that read a data set.
+
+
+LABEL_CHOICES = (
+    "auto",
+    "none",
+    "log",
+    "esc50",
+    "urbansound8k",
+    "urbansound",
+    "fsdkaggle2018",
+    "fsdkaggle2019",
+    "birdnet",
+    "kaleidoscope",
+    "csv-wide",
+    "csv",
+    "raven",
+    "audacity",
+    "esc-us",
+    "esc-folders",
+    "folders",
+    "files",
+    "esc10",
+    "urbansound-foreground",
+    "fsdkaggle2018-verified",
+    "fsdkaggle2019-curated",
+    "fsdkaggle2019-noisy",
+)
+"""Layouts of data sets, in the order of :data:`semisonic.data.datasets.load.LAYOUTS`."""
+
+FORMATS = ("csv", "csv-wide", "audacity", "raven", "raven-combined", "birdnet", "kaleidoscope")
+"""Formats of label files; :mod:`semisonic.data.formats.read` has a reader for each."""
+
+GROUP = (
+    "what a recording is: auto, file, folder, site or day (told by names of field recordings), a "
+    "column of the table, a pattern whose first bracket is it, or copies: auto, and clips that are "
+    "the same sound are one recording. Where labelled clips name none, verbs that learn or "
+    "measure look for copies, too, with auto"
+)
+LABELS = "where labels come from; auto looks at the layout"
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How tables and folders of clips are read, by every verb that reads labelled ones."""
+
+    separator: str = option(";", "what joins several labels in a cell of a table")
+    merge_parts: bool = option(True, "read folders such as Cat-Part1 and Cat-Part2 as one class")
+    allow_missing: bool = option(
+        False, "accept a table that names files which are not there; their clips are left out"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingOptions:
+    """How recordings are read; a base of the options of verbs that read a data set."""
+
+    group: str = option("auto", GROUP)
+    table: TableOptions = option(TableOptions(), "tables and folders")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledOptions(RecordingOptions):
+    """How labelled recordings are read; a base of the options of verbs that need labels."""
+
+    labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
+
+
+# Which clips are near copies, and which labels a window has.
+
+
+THRESHOLD = 0.6
+"""Correlation from which two clips are called near-identical."""
+MAX_OFFSET = 2.5
+"""How much later one copy may begin than the other, in seconds."""
+
+
+@dataclass(frozen=True)
+class WindowRules:
+    """Which labels a window of an annotated recording gets."""
+
+    duration: float = option(3.0, "length of a window", unit="s", minimum=0.01)
+    hop: float | None = option(
+        None, "from one window to the next; the length if not given", unit="s", minimum=0.001
+    )
+    min_overlap: float = option(
+        0.25, "a window has the label of an event that it shares so much with", unit="s", minimum=0
+    )
+    min_share: float = option(
+        0.5, "or so large a share of the event, for short ones", minimum=0.01, maximum=1
+    )
+    background: str | None = option(
+        "background", "class of windows without any event; none: leave them out"
+    )
+
+
+# The names of the sounds.
+
 
 CLASSES: tuple[str, ...] = (
     "rain",

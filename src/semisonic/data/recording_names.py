@@ -58,19 +58,21 @@ _PLACE = re.compile(r"(?P<lat>[+-]?\d{1,2}(?:\.\d+)?)(?P<gap>[ ]?)(?P<lon>[+-]?\
 
 
 @dataclass(frozen=True)
-class RecorderName:
-    """What a name tells.
+class RecorderInfo:
+    """What a file's name, or a text in it, tells; empty or None where it is silent.
 
     Attributes
     ----------
     recorded_at : datetime or None
-        The start, by the recorder's clock; with a zone where the name tells it.
-    device : str
-        Serial number of the recorder; empty if the name has none.
+        The start, by the recorder's clock; with a zone where one is told.
+    device, model : str
+        Serial number of the recorder, and what it is.
     site : str
-        The prefix that somebody has set; empty if there is none.
+        The prefix that somebody has set.
     latitude, longitude : float or None
         Degrees.
+    source : str
+        Where in the file the time stands: "guano" or "comment".
     """
 
     recorded_at: datetime | None = None
@@ -78,30 +80,38 @@ class RecorderName:
     site: str = ""
     latitude: float | None = None
     longitude: float | None = None
+    model: str = ""
+    source: str = ""
 
 
-def read_name(file: str) -> RecorderName:
+def read_name(file: str) -> RecorderInfo:
     """What the name of one file tells.
 
     Parameters
     ----------
     file : str
         With or without folders, which are not looked at; forward slashes.
+
+    Examples
+    --------
+    >>> pond = read_name("POND_20240601_043000.wav")
+    >>> pond.site, pond.recorded_at.isoformat()
+    ('POND', '2024-06-01T04:30:00')
     """
     stem = _stem(file)
     if _is_hex(stem) and not stem.isdigit():
-        return RecorderName(_from_hex(stem))
+        return RecorderInfo(_from_hex(stem))
     if found := _SOUNDTRAP.match(stem):
-        return RecorderName(_time(found, century=2000), device=found["serial"])
+        return RecorderInfo(_time(found, century=2000), device=found["serial"])
     for form in _FORMS:
         for found in form.finditer(stem):
             time = _time(found)
             if time is not None:
                 return _with_rest(time, stem[: found.start()], stem[found.end() :])
-    return RecorderName()
+    return RecorderInfo()
 
 
-def read_names(files: Iterable[str]) -> list[RecorderName]:
+def read_names(files: Iterable[str]) -> list[RecorderInfo]:
     """What the names of many files tell.
 
     A hexadecimal time without a letter, such as ``59450123``, looks like any number. It is
@@ -116,11 +126,22 @@ def read_names(files: Iterable[str]) -> list[RecorderName]:
     return result
 
 
-def site_of(file: str, name: RecorderName, *, class_folders: bool = False) -> str:
+def site_of(file: str, name: RecorderInfo, *, class_folders: bool = False) -> str:
     """Where a recording was made: the prefix of its name, else its folder, else its device.
 
-    Folders that every memory card has (``DATA``, ``20240601``) are passed over. With
-    ``class_folders`` the first-level folder is a label and so no site. Empty if nothing tells.
+    Parameters
+    ----------
+    file : str
+        Folders that every memory card has (``DATA``, ``20240601``) are passed over.
+    name : RecorderInfo
+        What its name tells.
+    class_folders : bool
+        Whether the first-level folder is a label and so no site.
+
+    Returns
+    -------
+    str
+        Empty if nothing tells.
     """
     if name.site:
         return name.site
@@ -131,21 +152,27 @@ def site_of(file: str, name: RecorderName, *, class_folders: bool = False) -> st
     return "/".join(places) or name.device
 
 
-def day_of(file: str, name: RecorderName, *, class_folders: bool = False) -> str:
-    """The site and the day by the recorder's clock; empty if the name has no time."""
+def day_of(file: str, name: RecorderInfo, *, class_folders: bool = False) -> str:
+    """The site and the day by the recorder's clock; empty if the name has no time.
+
+    Parameters
+    ----------
+    file, name, class_folders
+        As for :func:`site_of`.
+    """
     if name.recorded_at is None:
         return ""
     site = site_of(file, name, class_folders=class_folders)
     return f"{site} {name.recorded_at.date().isoformat()}".strip()
 
 
-def _with_rest(time: datetime, before: str, behind: str) -> RecorderName:
+def _with_rest(time: datetime, before: str, behind: str) -> RecorderInfo:
     prefix = _CHANNEL.sub("", before.rstrip("_- ") if "__" not in before[-4:] else before[:-1])
     prefix = prefix.strip("_- .")
     is_serial = bool(_SERIAL.match(prefix))
     site = "" if is_serial or prefix.lower() in _NO_SITE else prefix
     latitude, longitude = _position_in_name(behind)
-    return RecorderName(time, prefix if is_serial else "", site, latitude, longitude)
+    return RecorderInfo(time, prefix if is_serial else "", site, latitude, longitude)
 
 
 def _position_in_name(text: str) -> tuple[float | None, float | None]:
@@ -212,31 +239,7 @@ _COMMENT = re.compile(
 _DEVICE = re.compile(r"\bAudioMoth (?P<serial>[0-9A-F]{16})\b")
 
 
-@dataclass(frozen=True)
-class RecorderTexts:
-    """What the texts tell; empty or None where they are silent.
-
-    Attributes
-    ----------
-    recorded_at : datetime or None
-        The start; with a zone where it is told.
-    source : str
-        "guano" or "comment": where the time stands.
-    device, model : str
-        Serial number, and what the recorder is.
-    latitude, longitude : float or None
-        Degrees.
-    """
-
-    recorded_at: datetime | None = None
-    source: str = ""
-    device: str = ""
-    model: str = ""
-    latitude: float | None = None
-    longitude: float | None = None
-
-
-def read_texts(texts: Mapping[str, str]) -> RecorderTexts:
+def read_texts(texts: Mapping[str, str]) -> RecorderInfo:
     """What the texts of a WAV file tell (see :func:`semisonic.audio.metadata.wave_texts`)."""
     fields = _guano(texts.get("guan", ""))
     comment, artist = texts.get("ICMT", ""), texts.get("IART", "")
@@ -246,7 +249,7 @@ def read_texts(texts: Mapping[str, str]) -> RecorderTexts:
     time, source = _iso(fields.get("Timestamp", "")), "guano"
     if time is None:
         time, source = _spoken(comment), "comment"
-    return RecorderTexts(
+    return RecorderInfo(
         recorded_at=time,
         source=source if time else "",
         device=fields.get("Serial") or (device["serial"] if device else ""),
@@ -305,8 +308,7 @@ def _position_in_text(text: str) -> tuple[float | None, float | None]:
 # Freesound, take, perhaps class: ``1-187207-A.ogg``, ``2-103426-A-3.wav``) and that of UrbanSound8K
 # (recording, class, occurrence, slice: ``100032-3-0-0.wav``). Any other is a guess, such as a stem
 # before a counter (``laugh_1.m4a_77.wav``): it is offered as a pattern and never applied, for a
-# stem
-# may as well be the class (``dog_1.wav``) or the recorder.
+# stem may as well be the class (``dog_1.wav``) or the recorder.
 
 
 _ESC = re.compile(r"^[1-9]-(\d{3,})-[A-Za-z]{1,2}(?:-(\d{1,3}))?$")
@@ -493,10 +495,25 @@ def group_rule(group: str, *, class_folders: bool = False) -> Callable[[str], st
 def groups_of(files: Iterable[str], group: str, *, class_folders: bool = False) -> list[str]:
     """The recording of each file.
 
+    Parameters
+    ----------
+    files : iterable of str
+    group : str
+        The rule.
+    class_folders : bool
+        Whether first-level folders are classes, and so no recordings.
+
     Raises
     ------
     DataError
         As :func:`group_rule`, and when "site" or "day" finds nothing in any name.
+
+    Examples
+    --------
+    >>> groups_of(["pond/a.wav", "pond/b.wav", "c.wav"], "folder")
+    ['pond', 'pond', 'c.wav']
+    >>> groups_of(["dog_12_a.wav", "dog_12_b.wav"], r"_(\\d+)_")
+    ['12', '12']
     """
     if group in RECORDER_RULES:
         return _by_recorder(list(files), group, class_folders)

@@ -53,7 +53,14 @@ class RecordingRows:
 
 
 def recordings(clips: Clips, rows: NDArray[np.int64]) -> RecordingRows:
-    """Gather the recordings among ``rows``."""
+    """The recordings among some rows.
+
+    Parameters
+    ----------
+    clips : Clips
+    rows : ndarray of int64
+        Row numbers.
+    """
     ids = clips.ids
     by_name: dict[str, list[int]] = {}
     for row in sorted(map(int, rows), key=lambda row: ids[row]):
@@ -69,13 +76,33 @@ def recordings(clips: Clips, rows: NDArray[np.int64]) -> RecordingRows:
 
 
 def shuffled(names: Iterable[str], seed: int, *purpose: object) -> list[int]:
-    """Positions of ``names`` in a random order that depends on each name alone."""
+    """Positions of names in a random order that depends on each name alone.
+
+    Parameters
+    ----------
+    names : iterable of str
+    seed : int
+    *purpose
+        Name the random stream.
+
+    Examples
+    --------
+    >>> names = ["a", "b", "c"]
+    >>> [names[i] for i in shuffled(names, 0)] == [["c", "b", "a"][i] for i in shuffled("cba", 0)]
+    True
+    """
     keyed = [(derive(seed, *purpose, name), name, i) for i, name in enumerate(names)]
     return [i for _, _, i in sorted(keyed)]
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
-    """A sort key that puts '9' before '10'."""
+    """A sort key that puts '9' before '10'.
+
+    Examples
+    --------
+    >>> sorted(["fold 10", "fold 9"], key=natural)
+    ['fold 9', 'fold 10']
+    """
     parts = re.split(r"(\d+)", name)
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
 

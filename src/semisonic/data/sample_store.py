@@ -475,4 +475,4 @@ class _SampleBuild:
 
 def chunk_size(n: int, calls: Calls[Any, Any], engine: Engine) -> int:
     """Clips for one call, so that every worker has several calls to make."""
-    return max(1, min(CHUNK if engine.in_threads else CHUNK_ELSEWHERE, n // (2 * calls.room)))
+    return max(1, min(CHUNK if engine.in_threads else CHUNK_ELSEWHERE, n // (2 * calls.capacity)))

@@ -31,15 +31,29 @@ def make_folds(clips: Clips, n_folds: int, seed: int) -> Rows:
     Recordings are dealt out from the largest to the smallest, each to the fold that has the
     smallest part of its classes so far.
 
+    Parameters
+    ----------
+    clips : Clips
+    n_folds : int
+        At least 2.
+    seed : int
+        Decides between recordings of equal size.
+
     Returns
     -------
     ndarray of int64, shape (n,)
-        The fold of each row, from 1; 0 for a row without a label, or with one nobody checked.
+        The fold of each row, from 1; 0 for a row without a label, or with one nobody verified.
 
     Raises
     ------
     DataError
         When there are fewer recordings than folds, or a class has one recording only.
+
+    Examples
+    --------
+    >>> rows = [{"file": f"{i}.wav", "labels": "dog"} for i in range(4)]
+    >>> sorted(make_folds(Clips.from_rows("sounds", rows), 2, seed=0).tolist())
+    [1, 1, 2, 2]
     """
     if n_folds < 2:
         raise OptionError(f"n_folds: found {n_folds}, expected at least 2")
@@ -108,6 +122,11 @@ def hold_out(
     -------
     kept, held : ndarray of int64
         Row numbers, ascending.
+
+    Raises
+    ------
+    OptionError
+        When the share is out of range.
     """
     if not 0 <= share < 1:
         raise OptionError(f"share to hold out: found {share}, expected from 0 to below 1")
@@ -133,8 +152,15 @@ def split(clips: Clips, test_size: float = 0.2, *, seed: int = 0) -> tuple[Clips
     Returns
     -------
     train, test : Clips
-        No recording stands in both. Clips without labels, or with labels nobody checked, are in
+        No recording stands in both. Clips without labels, or with labels nobody verified, are in
         the first.
+
+    Examples
+    --------
+    >>> rows = [{"file": f"{i}.wav", "labels": "dog"} for i in range(10)]
+    >>> train, test = split(Clips.from_rows("sounds", rows), 0.2)
+    >>> len(train), len(test)
+    (8, 2)
     """
     kept, held = hold_out(clips, np.arange(len(clips)), test_size, seed, "split")
     return clips[kept], clips[held]

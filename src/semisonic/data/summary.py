@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from semisonic.audio.read import END_TOLERANCE
+from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.windows import Header, read_headers
 
@@ -88,11 +89,11 @@ class Summary:
 
     def lines(self) -> list[str]:
         """The summary as short lines for people, without the table of classes."""
+        clips, files = count_text(self.n_clips, "clip"), count_text(self.n_files, "file")
         text = [
-            f"{self.name}: {_n(self.n_clips, 'clip')} in {_n(self.n_files, 'file')}, "
-            f"{_n(self.n_recordings, 'recording')}",
+            f"{self.name}: {clips} in {files}, {count_text(self.n_recordings, 'recording')}",
             f"labels: {self.n_labelled} of {self.n_clips} clips labelled, "
-            f"{_n(len(self.classes), 'class', 'classes')}"
+            f"{count_text(len(self.classes), 'class', 'classes')}"
             + (f", {self.n_multi_label} with several labels" if self.n_multi_label else "")
             + (f", {self.n_uncertain} with labels nobody checked" if self.n_uncertain else ""),
             f"folds: {', '.join(map(str, self.folds)) or 'none'}",
@@ -242,7 +243,3 @@ def _by_reason(bad_files: tuple[tuple[str, str], ...], n_shown: int = 3) -> list
 
 def _counted(counts: dict[Any, int], unit: str = "") -> str:
     return ", ".join(f"{value}{unit} ({n})" for value, n in counts.items())
-
-
-def _n(number: int, word: str, plural: str | None = None) -> str:
-    return f"{number} {word if number == 1 else plural or word + 's'}"

@@ -81,7 +81,13 @@ class TableFile:
 
 
 def normalise(column: str) -> str:
-    """A column name in one spelling: 'Begin Time (s)' becomes 'begin_time_s'."""
+    """A column name in one spelling.
+
+    Examples
+    --------
+    >>> normalise("Begin Time (s)")
+    'begin_time_s'
+    """
     kept = "".join(c if c.isalnum() else " " for c in column.strip().lower())
     return "_".join(kept.split())
 
@@ -328,10 +334,21 @@ _EXACT = Context(prec=1000)  # digits; the usual 28 would round sums
 def number(text: str, what: str) -> Decimal | None:
     """The number in a cell; None where the cell holds none. A decimal comma is understood.
 
+    Parameters
+    ----------
+    text : str
+    what : str
+        What the number should be, for the message.
+
     Raises
     ------
     ValueError
-        With ``what`` it should be, when it is no finite number.
+        When it is no finite number.
+
+    Examples
+    --------
+    >>> number("2,50", "start"), number("n/a", "start")
+    (Decimal('2.50'), None)
     """
     plain = text.strip()
     if plain.lower() in _NOTHING:
@@ -358,7 +375,13 @@ def exact(value: float) -> Decimal:
 
 
 def written(value: float | Decimal) -> str:
-    """All digits of a number, without an exponent; nothing for NaN."""
+    """All digits of a number, without an exponent; nothing for NaN.
+
+    Examples
+    --------
+    >>> written(1e-7)
+    '0.0000001'
+    """
     if value != value:
         return ""
     return format(value if isinstance(value, Decimal) else exact(value), "f")

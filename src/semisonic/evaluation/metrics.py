@@ -11,6 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+    recall_score,
+)
 
 from semisonic.core.errors import DataError
 
@@ -81,25 +89,59 @@ def same_length(**arrays: NDArray[Any]) -> None:
 
 
 def accuracy(target: ArrayLike, predicted: ArrayLike) -> float:
-    """The share of clips whose chosen class is the right one, 0 to 1."""
-    truth, chosen = as_classes(target, "target"), as_classes(predicted, "predicted")
-    same_length(target=truth, predicted=chosen)
-    return float(np.mean(truth == chosen))
+    """Compute the share of clips whose chosen class is the right one.
+
+    Parameters
+    ----------
+    target, predicted : array of int, shape (n,)
+        Class numbers.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Raises
+    ------
+    DataError
+        When there are no clips, one has no label, or the lengths differ.
+
+    Examples
+    --------
+    >>> accuracy([0, 1, 1, 2], [0, 1, 2, 2])
+    0.75
+    """
+    return float(accuracy_score(*_class_pair(target, predicted)))
 
 
 def confusion(target: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArray[np.int64]:
-    """Counts of clips by true class (row) and chosen class (column).
+    """Count clips by true class (row) and chosen class (column).
+
+    Parameters
+    ----------
+    target, predicted : array of int, shape (n,)
+        Class numbers.
+    n_classes : int
 
     Returns
     -------
     ndarray of int64, shape (n_classes, n_classes)
         Its sum is the number of clips, its diagonal the right ones.
+
+    Raises
+    ------
+    DataError
+        When a class number is out of range, or the lengths differ.
+
+    Examples
+    --------
+    >>> confusion([0, 1, 1], [0, 1, 0], 2)
+    array([[1, 0],
+           [1, 1]])
     """
-    truth = as_classes(target, "target", n_classes)
-    chosen = as_classes(predicted, "predicted", n_classes)
-    same_length(target=truth, predicted=chosen)
-    counts = np.bincount(truth * n_classes + chosen, minlength=n_classes * n_classes)
-    return counts.reshape(n_classes, n_classes).astype(np.int64)
+    truth, chosen = _class_pair(target, predicted, n_classes)
+    counts: NDArray[np.int64] = confusion_matrix(truth, chosen, labels=np.arange(n_classes))
+    return counts.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -116,30 +158,45 @@ class PerClass:
 
 
 def per_class(target: ArrayLike, predicted: ArrayLike, n_classes: int) -> PerClass:
-    """Precision, recall and F1 of each class."""
-    counts = confusion(target, predicted, n_classes)
-    right = np.diag(counts).astype(np.float64)
-    present, chosen = counts.sum(axis=1), counts.sum(axis=0)
-    return PerClass(
-        precision=_ratio(right, chosen),
-        recall=_ratio(right, present),
-        f1=_ratio(2.0 * right, present + chosen),
-        n_clips=present,
+    """Compute precision, recall and F1 of each class.
+
+    Parameters
+    ----------
+    target, predicted : array of int, shape (n,)
+        Class numbers.
+    n_classes : int
+
+    Returns
+    -------
+    PerClass
+
+    Raises
+    ------
+    DataError
+        As :func:`confusion`.
+
+    Examples
+    --------
+    >>> per_class([0, 1, 1], [0, 1, 0], 2).recall
+    array([1. , 0.5])
+    """
+    truth, chosen = _class_pair(target, predicted, n_classes)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, chosen, labels=np.arange(n_classes), zero_division=0.0
     )
+    return PerClass(precision, recall, f1, support.astype(np.int64))
 
 
 def balanced_accuracy(target: ArrayLike, predicted: ArrayLike) -> float:
-    """The mean recall over the classes that have clips, 0 to 1."""
-    truth, chosen = as_classes(target, "target"), as_classes(predicted, "predicted")
-    table = per_class(truth, chosen, int(max(truth.max(), chosen.max())) + 1)
-    return float(table.recall[table.n_clips > 0].mean())
+    """Compute the mean recall over the classes that have clips, 0 to 1."""
+    truth, chosen = _class_pair(target, predicted)
+    found = recall_score(truth, chosen, labels=np.unique(truth), average="macro", zero_division=0.0)
+    return float(found)
 
 
 def macro_f1(target: ArrayLike, predicted: ArrayLike) -> float:
-    """The mean F1 over the classes that occur in the truth or among the choices, 0 to 1."""
-    truth, chosen = as_classes(target, "target"), as_classes(predicted, "predicted")
-    table = per_class(truth, chosen, int(max(truth.max(), chosen.max())) + 1)
-    return float(table.f1[np.union1d(truth, chosen)].mean())
+    """Compute the mean F1 over the classes that occur in the truth or among the choices, 0 to 1."""
+    return float(f1_score(*_class_pair(target, predicted), average="macro", zero_division=0.0))
 
 
 def top_k_accuracy(target: ArrayLike, scores: ArrayLike, k: int = 5) -> float:
@@ -199,12 +256,7 @@ def average_precision(target: ArrayLike, score: ArrayLike) -> float:
     same_length(target=truth, score=value)
     if not truth.any():
         return float("nan")
-    order = np.argsort(-value, kind="stable")
-    last_of_tie = np.flatnonzero(np.append(np.diff(value[order]) != 0, True))
-    found = np.cumsum(truth[order])[last_of_tie]
-    precision = found / (last_of_tie + 1.0)
-    recall_step = np.diff(found, prepend=0) / truth.sum()
-    return float(np.sum(precision * recall_step))
+    return float(average_precision_score(truth, value))
 
 
 def mean_average_precision(targets: ArrayLike, scores: ArrayLike) -> float:
@@ -214,7 +266,7 @@ def mean_average_precision(targets: ArrayLike, scores: ArrayLike) -> float:
     columns = np.flatnonzero(truth.any(axis=0))
     if not len(columns):
         raise DataError("mean average precision: no clip carries a label")
-    return float(np.mean([average_precision(truth[:, c], table[:, c]) for c in columns]))
+    return float(average_precision_score(truth[:, columns], table[:, columns]))
 
 
 def lwlrap(targets: ArrayLike, scores: ArrayLike) -> float:
@@ -299,10 +351,13 @@ def summary(
     }
 
 
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    out = np.zeros(len(part), np.float64)
-    np.divide(part, whole, out=out, where=whole > 0)
-    return out
+def _class_pair(
+    target: ArrayLike, predicted: ArrayLike, n_classes: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    truth = as_classes(target, "target", n_classes)
+    chosen = as_classes(predicted, "predicted", n_classes)
+    same_length(target=truth, predicted=chosen)
+    return truth, chosen
 
 
 def _same_shape(targets: NDArray[Any], scores: NDArray[Any]) -> None:

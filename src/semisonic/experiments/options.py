@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from semisonic.classifier.config import AUTO, DEFAULT_MODEL, METHODS
-from semisonic.classifier.options import GROUP, IN_BATCH, IN_BATCH_CHOICES, NEAR_COPIES, TABLE
+from semisonic.classifier.options import IN_BATCH, IN_BATCH_CHOICES, NEAR_COPIES
 from semisonic.core.errors import OptionError
-from semisonic.core.options import option
+from semisonic.core.options import JobOptions, option
 from semisonic.core.parallel import EngineOptions
-from semisonic.data.datasets.layout import TableOptions
+from semisonic.data.options import RecordingOptions
 from semisonic.features.options import MelOptions
 
 # The options of ``semisonic run``.
@@ -25,7 +25,7 @@ SYNTH = "synth"
 
 
 @dataclass(frozen=True)
-class ExperimentOptions:
+class ExperimentOptions(RecordingOptions, JobOptions):
     """What every verb that runs a recipe reads."""
 
     recipe: str = option(
@@ -45,20 +45,14 @@ class ExperimentOptions:
     )
     output: Path = option(Path("runs/experiment"), "run folder; an interrupted run goes on")
     quick: bool = option(False, "the recipe's short version: a look in minutes")
-    group: str = option("auto", GROUP)
-    table: TableOptions = option(TableOptions(), TABLE)
     near_copies: bool = option(True, COPIES)
     change: tuple[str, ...] = option(
         (), "change a key of the recipe, as in setting.fit.epochs=20; may be repeated"
     )
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
     workers: int | None = option(
         None, "trainings at once; if not given one per core, or one on a GPU", minimum=1
-    )
-    cache: Path | None = option(
-        None, "folder for decoded clips; 'cache' in the run folder if not given"
     )
     where: EngineOptions = option(EngineOptions(), "engine")
 
@@ -98,7 +92,7 @@ def parse_change(text: str) -> tuple[str, Any]:
 
 
 @dataclass(frozen=True)
-class CurveOptions:
+class CurveOptions(RecordingOptions, JobOptions):
     """Accuracy against labels per class: how many labels do I need, and does my pool help?"""
 
     data: Path = option(Path("synth"), "labelled clips: a folder, a CSV, a data set, or 'synth'")
@@ -129,16 +123,10 @@ class CurveOptions:
         "steps of each training, which a probe does not have; 0: as many as the method asks for",
         minimum=0,
     )
-    group: str = option("auto", GROUP)
-    table: TableOptions = option(TableOptions(), TABLE)
     near_copies: bool = option(True, COPIES)
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     workers: int | None = option(
         None, "trainings at once; if not given one per core, or one on a GPU", minimum=1
-    )
-    cache: Path | None = option(
-        None, "folder for decoded clips; 'cache' in the run folder if not given"
     )
     mel: MelOptions = option(MelOptions(), "front end")
     where: EngineOptions = option(EngineOptions(), "engine")

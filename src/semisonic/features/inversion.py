@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from semisonic.core.errors import DataError
-from semisonic.features.logmel import LogMel, emphasise, hann
+from semisonic.features.logmel import LogMel, hann, preemphasise
 from semisonic.features.options import MelOptions
 
 _UPDATES = 80
@@ -56,7 +56,7 @@ def mel_to_wave(
     # A transform needs a window's length at least.
     magnitude = functional.pad(magnitude, (0, max(0, 1 + -(-mel.n_fft // hop) - n_frames)))
     if start is not None and mel.preemphasis:
-        start = emphasise(start, mel.preemphasis)
+        start = preemphasise(start, mel.preemphasis)
     wave = _with_phases(magnitude, mel.n_fft, hop, n_iterations, start)
     if mel.preemphasis:
         wave = torch.from_numpy(lfilter([1.0], [1.0, -mel.preemphasis], wave.numpy())).float()

@@ -105,7 +105,7 @@ def window_of(options: MelOptions) -> Tensor:
     return functional.pad(hann(options.window), (before, after))
 
 
-def emphasise(wave: Tensor, share: float) -> Tensor:
+def preemphasise(wave: Tensor, share: float) -> Tensor:
     """Each sample less a share of the one before: one sample fewer than (..., time)."""
     return wave[..., 1:] - share * wave[..., :-1]
 
@@ -191,7 +191,7 @@ class LogMel(nn.Module):
             peak = wave.abs().amax(dim=1, keepdim=True)
             wave = wave / peak.masked_fill(peak == 0, 1.0)
         if options.preemphasis:
-            wave = emphasise(wave, options.preemphasis)
+            wave = preemphasise(wave, options.preemphasis)
         wave = self._padded(wave)
         spectrum = torch.stft(
             wave,
@@ -325,7 +325,7 @@ class MelExtractor:
             if peak > 0:
                 clip = clip / np.float32(peak)
         if self.options.preemphasis:
-            clip = emphasise(torch.from_numpy(clip), self.options.preemphasis).numpy()
+            clip = preemphasise(torch.from_numpy(clip), self.options.preemphasis).numpy()
         wave[pad : pad + len(clip)] = clip
         if pad:
             wave[:pad] = wave[2 * pad : pad : -1]

@@ -30,9 +30,9 @@ DELTA_WIDTH = 9
 _VERSION = 1  # raise when the same options give other numbers, so that old stores are rebuilt
 
 LOG_MEL, WAVE = "log-mel", "wave"
-OF_A_WAVE = {"n_mels": 1, "hop_length": 1}
+WAVE_VALUES = {"n_mels": 1, "hop_length": 1}
 """A waveform has one "band", and a frame for each sample."""
-READ_BY_WAVES = ("input", "sample_rate", "duration", "peak_normalize")
+WAVE_OPTIONS = ("input", "sample_rate", "duration", "peak_normalize")
 
 
 @dataclass(frozen=True)
@@ -150,13 +150,13 @@ class MelOptions:
         """Give options that a waveform has no use for the values it has; refuse others."""
         for one in fields(self):
             found = getattr(self, one.name)
-            if one.name in READ_BY_WAVES or found in (one.default, OF_A_WAVE.get(one.name)):
+            if one.name in WAVE_OPTIONS or found in (one.default, WAVE_VALUES.get(one.name)):
                 continue
             raise OptionError(
                 f"option '{one.name}': found {found}, but the front end 'wave' does not read it; "
                 f"leave it out, or give the input '{LOG_MEL}'"
             )
-        for name, value in OF_A_WAVE.items():
+        for name, value in WAVE_VALUES.items():
             object.__setattr__(self, name, value)
 
     @property

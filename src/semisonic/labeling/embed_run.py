@@ -190,9 +190,9 @@ def embed(
         labels,
         group,
         batch_size,
-        device,
-        workers,
         EngineOptions(engine, address),
+        device=device,
+        workers=workers,
     )
     return make_index(_embedder(model), named, options).index
 

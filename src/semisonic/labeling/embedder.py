@@ -26,7 +26,7 @@ from semisonic.models.model_file import read_about
 from semisonic.models.necks import GlobalPoolNeck
 from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
-from semisonic.training.checkpoint import weights_digest
+from semisonic.models.weights import weights_digest
 from semisonic.training.devices import choose_device
 
 # Features to vectors: one thing for classifiers, pre-trained encoders and published ones.

@@ -17,7 +17,7 @@ from semisonic.audio.read import probe
 from semisonic.core.errors import DataError
 from semisonic.core.locks import exclusive
 from semisonic.data.cache import sync
-from semisonic.data.events import POSITIVE
+from semisonic.data.events import POSITIVE, segment_key
 from semisonic.data.label_log import (
     FORMAT,
     HEADER,
@@ -31,7 +31,6 @@ from semisonic.data.label_log import (
     now,
     read_log,
     replay,
-    segment_key,
 )
 
 CORRECTS = "corrects"

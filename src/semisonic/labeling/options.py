@@ -9,10 +9,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from semisonic.classifier.options import GROUP
-from semisonic.core.options import option
-from semisonic.core.parallel import EngineOptions, workers_option
-from semisonic.data.datasets.load import LABEL_CHOICES
+from semisonic.core.options import DeviceOptions, JobOptions, option
+from semisonic.core.parallel import EngineOptions
+from semisonic.data.options import GROUP, LABEL_CHOICES
 
 # The options of ``embed``. No torch here: the command line reads this file.
 
@@ -26,7 +25,7 @@ LABELS = (
 
 
 @dataclass(frozen=True)
-class EmbedOptions:
+class EmbedOptions(DeviceOptions):
     """Turn recordings into vectors that a search and a map can use."""
 
     model: Path = option(
@@ -50,8 +49,6 @@ class EmbedOptions:
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES)
     group: str = option("auto", GROUP)
     batch_size: int = option(BATCH_SIZE, "windows embedded at once", minimum=1)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = workers_option()
     where: EngineOptions = option(EngineOptions(), "engine")
 
 
@@ -152,20 +149,10 @@ RANDOM_SHARE = 0.2
 SPREAD = 30.0
 
 
-@dataclass(frozen=True)
-class SuggestOptions:
-    """Say which stretches of recordings to listen to and to label next."""
+@dataclass(frozen=True, kw_only=True)
+class QueueOptions:
+    """Which stretches a queue holds."""
 
-    model: Path = option(
-        dataclasses.MISSING,
-        "classifier or encoder: its file, or the run folder it lies in; 'synth': an encoder that "
-        "first learns to name made-up sounds, where there is no model yet",
-    )
-    data: Path = option(
-        dataclasses.MISSING,
-        "recordings without labels, a table of clips, or the folder of an index",
-    )
-    output: Path = option(Path("queue.csv"), "table with the stretches, in the order to listen")
     n: int = option(50, "stretches in the queue", minimum=1, maximum=10_000)
     strategy: str = option(
         MIX,
@@ -180,6 +167,28 @@ class SuggestOptions:
         minimum=0.0,
         maximum=1.0,
     )
+    apart: float = option(
+        SPREAD,
+        "time between stretches of one recording, as far as there are others",
+        unit="s",
+        minimum=0.0,
+    )
+
+
+@dataclass(frozen=True)
+class SuggestOptions(QueueOptions, JobOptions):
+    """Say which stretches of recordings to listen to and to label next."""
+
+    model: Path = option(
+        dataclasses.MISSING,
+        "classifier or encoder: its file, or the run folder it lies in; 'synth': an encoder that "
+        "first learns to name made-up sounds, where there is no model yet",
+    )
+    data: Path = option(
+        dataclasses.MISSING,
+        "recordings without labels, a table of clips, or the folder of an index",
+    )
+    output: Path = option(Path("queue.csv"), "table with the stretches, in the order to listen")
     doubt: str = option(
         MARGIN,
         "what doubts are measured by, with one label per clip: margin, between the two "
@@ -191,18 +200,11 @@ class SuggestOptions:
         "label log, or a table with labels such as a queue that was filled in: what is "
         "answered in it is not asked again",
     )
-    apart: float = option(
-        SPREAD,
-        "time between stretches of one recording, as far as there are others",
-        unit="s",
-        minimum=0.0,
-    )
+    _: dataclasses.KW_ONLY
     cache: Path | None = option(
         None, "folder that keeps the vectors of recordings; beside the table if not given"
     )
     seed: int = option(0, "seed of everything random; keep it from round to round", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = workers_option()
 
 
 # How a project learns from its answers. No torch here: the command line reads this file.
@@ -230,7 +232,7 @@ class LearnOptions:
 
 
 @dataclass(frozen=True)
-class ProjectOptions:
+class ProjectOptions(JobOptions):
     """Start from a folder of recordings without a label."""
 
     recordings: Path | None = option(None, "the recordings: a folder, or a table of clips")
@@ -264,53 +266,6 @@ class ProjectOptions:
         minimum=-200,
         maximum=0,
     )
-    seed: int = option(0, "seed of everything random", minimum=0)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
-    workers: int | None = workers_option()
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the project's if not given"
     )
-
-
-@dataclass(frozen=True)
-class ProjectSuggestOptions:
-    """Write the table of what to listen to next."""
-
-    project: Path = option(Path("runs/project"), "folder of the project")
-    output: Path | None = option(None, "the table; queue.csv in the project if not given")
-    annotator: str = option("", "who filled in the queue before")
-    n: int = option(20, "stretches in the queue", minimum=1, maximum=10_000)
-    strategy: str = option(
-        MIX,
-        "as for 'semisonic suggest'; before there is a classifier the mix asks what is typical",
-        choices=STRATEGIES,
-    )
-    random_share: float = option(
-        RANDOM_SHARE,
-        "part of the mix that is drawn by chance: its answers measure accuracy",
-        minimum=0.0,
-        maximum=1.0,
-    )
-    apart: float = option(
-        SPREAD,
-        "time between stretches of one recording, as far as there are others",
-        unit="s",
-        minimum=0.0,
-    )
-
-
-@dataclass(frozen=True)
-class ProjectLearnOptions:
-    """Learn from all answers so far, and measure."""
-
-    project: Path = option(Path("runs/project"), "folder of the project")
-    answers: Path | None = option(
-        None, "a queue whose column 'label' was filled in: its answers go into the log first"
-    )
-    annotator: str = option("", "who filled it in")
-    several_labels: bool | None = option(
-        None,
-        "from now on a clip of the project may carry several labels at once, or with "
-        "--no-several-labels one; as the project has it if not given",
-    )
-    learn: LearnOptions = option(LearnOptions(), "how answers become a classifier")

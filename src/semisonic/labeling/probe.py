@@ -16,7 +16,7 @@ from semisonic.core.seeds import generator
 from semisonic.features.frontend import Frontend
 from semisonic.labeling.embedder import Embedding
 from semisonic.labeling.options import LearnOptions
-from semisonic.models.registry import Backbone
+from semisonic.models.necks import Backbone
 from semisonic.models.sound_model import SoundModel
 
 # A classifier from an index and a few answers, in about a second: nothing is embedded again.
@@ -229,7 +229,7 @@ def check_fits(name: str, dim: int, shape: Sequence[int]) -> None:
     ModelError
         When it has dense layers between, which no pre-training trains.
     """
-    from semisonic.models.catalogue import create
+    from semisonic.models.registry import create
 
     body = create(name, (int(shape[0]), int(shape[1]), int(shape[2])))
     if int(body.neck.out_features) != dim or len(list(body.neck.parameters())):

@@ -29,9 +29,8 @@ from semisonic.labeling.options import (
     RANDOM_SHARE,
     SPREAD,
     LearnOptions,
-    ProjectLearnOptions,
     ProjectOptions,
-    ProjectSuggestOptions,
+    QueueOptions,
 )
 from semisonic.labeling.probe import Tell
 from semisonic.labeling.queue import TYPICAL, Queue, Suggestion, check_table, take_answers
@@ -333,8 +332,29 @@ class LearnResult:
         return "\n".join([*taken, self.round.summary()])
 
 
-def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
+def suggest_in_project(
+    folder: Path,
+    output: Path | None = None,
+    *,
+    annotator: str = "",
+    queue: QueueOptions | None = None,
+) -> SuggestResult:
     """Write the next queue of a project; answers in the one before go into the log first.
+
+    Parameters
+    ----------
+    folder : path
+        The project's.
+    output : path, optional
+        The table; ``queue.csv`` in the project by default.
+    annotator : str
+        Who filled in the queue before.
+    queue : QueueOptions, optional
+        What it is to hold.
+
+    Returns
+    -------
+    SuggestResult
 
     Raises
     ------
@@ -344,55 +364,77 @@ def suggest_in_project(options: ProjectSuggestOptions) -> SuggestResult:
     OptionError
         When another table is in the way.
     """
-    check(options)
-    project = Project.open(options.project)
+    wanted = check(queue or QueueOptions())
+    project = Project.open(folder)
     own = project.folder / QUEUE
-    table: Path = options.output or own
+    table = output or own
     check_page(table)
     taken = 0
     if os.path.abspath(table) == os.path.abspath(own) and own.is_file():
         found = take_answers(
             project.log,
             own,
-            annotator=options.annotator,
+            annotator=annotator,
             by_anyone=True,
             check=project.require_fit,
         )
         taken = len(found)
     else:
         check_table(table)
-    queue = project.suggest(
-        options.n,
-        strategy=options.strategy,
-        random_share=options.random_share,
-        apart=options.apart,
+    chosen = project.suggest(
+        wanted.n,
+        strategy=wanted.strategy,
+        random_share=wanted.random_share,
+        apart=wanted.apart,
     )
-    queue.write_over(table)
-    write_queue_page(table, queue)
-    return SuggestResult(queue, table, len(project.index), n_taken=taken)
+    chosen.write_over(table)
+    write_queue_page(table, chosen)
+    return SuggestResult(chosen, table, len(project.index), n_taken=taken)
 
 
-def learn_in_project(options: ProjectLearnOptions) -> LearnResult:
+def learn_in_project(
+    folder: Path,
+    answers: Path | None = None,
+    *,
+    annotator: str = "",
+    several_labels: bool | None = None,
+    learn: LearnOptions | None = None,
+) -> LearnResult:
     """Take answers from a table, if one is named, and learn from all there are.
+
+    Parameters
+    ----------
+    folder : path
+        The project's.
+    answers : path, optional
+        A queue whose column ``label`` was filled in.
+    annotator : str
+        Who filled it in.
+    several_labels : bool, optional
+        Whether a clip may carry several labels from now on.
+    learn : LearnOptions, optional
+
+    Returns
+    -------
+    LearnResult
 
     Raises
     ------
     DataError
         When there is no project, or answers of fewer than two classes.
     """
-    check(options)
-    project = Project.open(options.project)
-    if options.several_labels is not None:
-        project.set_several_labels(options.several_labels)
+    project = Project.open(folder)
+    if several_labels is not None:
+        project.set_several_labels(several_labels)
     taken = 0
-    if options.answers is not None:
+    if answers is not None:
         taken = len(
             take_answers(
                 project.log,
-                options.answers,
-                annotator=options.annotator,
+                answers,
+                annotator=annotator,
                 check=project.require_fit,
             )
         )
-    found = project.learn(options.learn)
+    found = project.learn(check(learn or LearnOptions()))
     return LearnResult(found, taken, project.log.problems())

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import write_csv
 from semisonic.data.clips import LABEL_SEPARATOR
-from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN
-from semisonic.data.label_log import NONE_HEARD, PASSED_OVER, LabelEntry, segment_key
+from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, segment_key
+from semisonic.data.label_log import NONE_HEARD, PASSED_OVER, LabelEntry
 from semisonic.data.outputs import check_file, is_own, writing
 from semisonic.data.tables import TableRow, number, read_table, to_float
 from semisonic.labeling.label_log import LabelLog

@@ -22,7 +22,8 @@ from semisonic.classifier.run_files import stamp
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest, read_csv, write_csv
 from semisonic.core.text import count_text
-from semisonic.data.label_log import LabelEntry, SegmentKey, segment_key
+from semisonic.data.events import SegmentKey, segment_key
+from semisonic.data.label_log import LabelEntry
 from semisonic.evaluation.intervals import wilson_by_group
 from semisonic.labeling.answers import LabelledRows, labelled_rows, mixed_note, require_classes
 from semisonic.labeling.embedder import Embedder

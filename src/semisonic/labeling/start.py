@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.classifier.config import LEAST_HEARD, PRETRAIN, SIMCLR
+from semisonic.classifier.config import DEFAULT_MODEL, LEAST_HEARD, PRETRAIN, SIMCLR
 from semisonic.classifier.model_file import encoder_file
 from semisonic.classifier.options import PretrainOptions
-from semisonic.classifier.config import DEFAULT_MODEL
 from semisonic.classifier.pretrain import pretrain
 from semisonic.classifier.scan import scan
 from semisonic.classifier.starting_encoder import SYNTH, synthetic_file

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semisonic.classifier.model_file import encoder_file
 from semisonic.classifier.config import DEFAULT_MODEL
+from semisonic.classifier.model_file import encoder_file
 from semisonic.classifier.scoring import evaluating
 from semisonic.classifier.starting_encoder import SYNTH, synthetic_file
 from semisonic.core.errors import DataError, OptionError

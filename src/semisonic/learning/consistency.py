@@ -1,4 +1,19 @@
-"""Consistency methods: answers to two views of a clip should agree. Mean teacher, Π-model."""
+"""Consistency methods: answers to two views of a clip should agree. Mean teacher, Π-model.
+
+Papers: Sajjadi et al. 2016, "Regularization with stochastic transformations"; Laine and Aila
+2017, "Temporal ensembling for semi-supervised learning" (Π-model); Tarvainen and Valpola 2017,
+"Mean teachers are better role models".
+
+What it changes: beside the loss of labelled clips, the mean square between the scores of two
+randomly augmented views of an unlabelled clip is minimised. In the Π-model both scores are the
+network's own; with a mean teacher one comes from a copy of the network whose weights are a moving
+average over the steps, and whose answers are therefore steadier than those of any one step.
+
+Where we differ: the gradient goes through one of the two views only. One view is augmented
+weakly (the teacher's), the other strongly; in the papers both are alike. Labelled clips have no
+part in the disagreement unless they are in the unlabelled stream too. The running statistics of
+batch normalisation are averaged with the teacher's weights, which need them.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +30,6 @@ from semisonic.learning.supervised import Supervised
 
 if TYPE_CHECKING:
     from semisonic.models.sound_model import SoundModel
-
-# A teacher: a copy of a network that follows it slowly.
-#
-# Paper: Tarvainen and Valpola 2017, "Mean teachers are better role models". The copy's weights
-# are a moving average of the network's, so its answers are steadier than those of any one step.
-#
-# Where we differ: the running statistics of batch normalisation are averaged as well, since
-# averaged weights need averaged statistics.
 
 
 class Teacher(nn.Module):
@@ -76,12 +83,6 @@ class Teacher(nn.Module):
     def extra_repr(self) -> str:
         """What torch prints of it beside its modules."""
         return f"decay={self.decay}"
-
-
-# What consistency methods share: answers to two views of a clip should agree.
-#
-# Papers: Sajjadi et al. 2016, "Regularization with stochastic transformations"; Laine and Aila
-# 2017, "Temporal ensembling for semi-supervised learning".
 
 
 class Consistency(Supervised):
@@ -161,17 +162,6 @@ class Consistency(Supervised):
         return f"weight={self.weight}"
 
 
-# Mean teacher: a network agrees with the average of its own past.
-#
-# Paper: Tarvainen and Valpola 2017, "Mean teachers are better role models".
-#
-# What it changes: the answer to agree with comes from a copy of the network whose weights are a
-# moving average over the steps.
-#
-# Where we differ: the teacher hears the weak view and the student the strong one; in the paper
-# both are augmented alike.
-
-
 class MeanTeacher(Consistency):
     """Disagreement with the teacher's answer.
 
@@ -199,18 +189,6 @@ class MeanTeacher(Consistency):
         """The teacher follows, the weight rises."""
         super().after_step()
         self.teacher.follow(self.model)
-
-
-# Π-model: a network agrees with itself about two views of an unlabelled clip.
-#
-# Paper: Laine and Aila 2017, "Temporal ensembling for semi-supervised learning".
-#
-# What it changes: beside the loss of labelled clips, the mean square between the scores of two
-# randomly augmented views is minimised.
-#
-# Where we differ: the gradient goes through one of the two views only. One view is augmented
-# weakly, the other strongly; in the paper both are alike. Labelled clips have no part in the
-# disagreement unless they are in the unlabelled stream too.
 
 
 class PiModel(Consistency):

@@ -30,7 +30,7 @@ from torch.nn import functional
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.learning.objective import BatchLike, Objective, full_precision
-from semisonic.models.initialise import initialise, undisturbed
+from semisonic.models.weights import initialise, undisturbed
 
 if TYPE_CHECKING:
     from semisonic.features.frontend import Standardize
@@ -199,7 +199,7 @@ def embedding_spread(embeddings: Tensor) -> EmbeddingSpread:
 
     Examples
     --------
-    >>> embedding_spread(torch.eye(4)).rank  # four directions about their mean
+    >>> round(embedding_spread(torch.eye(4)).rank, 6)  # four points about their mean
     3.0
     >>> embedding_spread(torch.ones(4, 2)).is_collapsed
     True

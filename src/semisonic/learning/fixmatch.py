@@ -1,4 +1,23 @@
-"""FixMatch and its family: learn from one's own sure guesses, on a harder view."""
+"""FixMatch and its family: learn from one's own sure guesses, on a harder view.
+
+Papers: Sohn et al. 2020, "FixMatch" (a fixed threshold); Berthelot et al. 2020, "ReMixMatch", and
+2022, "AdaMatch" (distribution alignment; a threshold relative to how sure the network is of
+labelled clips); Wang et al. 2023, "FreeMatch" (a threshold that rises with how sure the network is
+of the pool, and is lower for classes it is less sure of); Berthelot et al. 2019, "MixMatch"
+(mixing labelled and guessed clips).
+
+What it changes: the network guesses the class of an unlabelled clip from a weakly augmented
+view. A guess that is sure enough becomes the target of a strongly augmented view. A network
+trained on few labels answers with its favourite classes too often, learns from its own answers
+and favours them more; alignment divides by how often it answers with each class and multiplies by
+how often the class is expected, which breaks that circle.
+
+Where we differ: the strength of the alignment can be chosen, since the pool's classes are rarely
+known to be as frequent as those of the labels; FreeMatch's fairness term is left out. Guesses come
+from the network in evaluation mode (no dropout, running statistics) or from its moving average.
+Clips without a sure guess are left out of the pass altogether, which on a processor saves their
+time. Labelled and guessed clips are mixed with one another when there is a ``mix``.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +36,6 @@ from semisonic.learning.supervised import Supervised
 
 if TYPE_CHECKING:
     from semisonic.models.sound_model import SoundModel
-
-# Distribution alignment: guesses about unlabelled clips shall not favour a few classes.
-#
-# Papers: Berthelot et al. 2020, "ReMixMatch"; Berthelot et al. 2022, "AdaMatch". A network
-# trained on few labels answers with its favourite classes too often, learns from its own answers
-# and favours them more. Dividing by how often it answers with each class, and multiplying by how
-# often the class is expected, breaks that circle.
-#
-# Where we differ: the strength can be chosen, since the pool's classes are rarely known to be as
-# frequent as those of the labels: 1 aligns in full, as in the papers, 0 not at all.
 
 
 class Alignment(nn.Module):
@@ -74,15 +83,6 @@ class Alignment(nn.Module):
     def extra_repr(self) -> str:
         """What torch prints of it."""
         return f"strength={self.strength}, momentum={self.momentum}"
-
-
-# How sure a guess must be to be learned from.
-#
-# Papers: a fixed threshold, Sohn et al. 2020, "FixMatch"; relative to how sure the network is of
-# labelled clips, Berthelot et al. 2022, "AdaMatch"; rising with the network's sureness of the
-# pool and lower for classes it is less sure of, Wang et al. 2023, "FreeMatch".
-#
-# Where we differ: FreeMatch's fairness term is left out; distribution alignment takes its place.
 
 
 THRESHOLDS = ("fixed", "relative", "adaptive")
@@ -141,21 +141,6 @@ class Threshold(nn.Module):
     def extra_repr(self) -> str:
         """What torch prints of it."""
         return f"{self.kind}, value={self.value}, momentum={self.momentum}"
-
-
-# FixMatch and its family: learn from one's own sure guesses, on a harder view.
-#
-# Papers: Sohn et al. 2020, "FixMatch"; Berthelot et al. 2022, "AdaMatch" (distribution alignment,
-# relative threshold); Wang et al. 2023, "FreeMatch" (adaptive thresholds); Berthelot et al. 2019,
-# "MixMatch" (mixing labelled and guessed clips).
-#
-# What it changes: the network guesses the class of an unlabelled clip from a weakly augmented
-# view. A guess that is sure enough becomes the target of a strongly augmented view.
-#
-# Where we differ: guesses come from the network in evaluation mode (no dropout, running
-# statistics) or from its moving average. Clips without a sure guess are left out of the pass
-# altogether, which on a processor saves their time. Labelled and guessed clips are mixed with one
-# another when there is a ``mix``.
 
 
 class FixMatch(Supervised):

@@ -1,4 +1,60 @@
-"""Losses of labelled clips: logits and targets in, the loss of each row out."""
+"""Losses of labelled clips: logits and targets in, the loss of each row out.
+
+**Cross-entropy**, the plain loss that every other one is held against.
+
+Papers: label smoothing, Szegedy et al. 2016; soft targets, Zhang et al. 2018, "mixup: beyond
+empirical risk minimization".
+
+What it changes: nothing. A row that is surely wrong has a steep slope, so wrong labels pull
+hard; that is what the other losses change.
+
+Where we differ: with several labels per clip it is the binary cross-entropy, mean over the
+classes.
+
+**Soft bootstrapping**: the target is a mixture of the label and of what the network says.
+
+Paper: Reed, Lee, Anguelov, Szegedy, Erhan, Rabinovich 2015, "Training deep neural networks on
+noisy labels with bootstrapping", the soft version.
+
+What it changes: the target of a row becomes ``beta`` times its label plus ``1 - beta`` times
+the network's own probabilities. A network that is consistent about the clean labels then
+believes a wrong one less. As in the paper the gradient flows through both places where the
+probabilities stand, so the loss is cross-entropy plus a pull towards sure answers.
+
+Where we differ: with several labels per clip each class is a question of its own, and its target
+is mixed with its own probability. The paper's 0.95 is the default; seed systems for tagging
+used 0.7 with several labels.
+
+**Generalised cross-entropy** L_q: between cross-entropy and mean absolute error.
+
+Paper: Zhang and Sabuncu 2018, "Generalized cross entropy loss for training deep neural
+networks with noisy labels".
+
+What it changes: a row with probability p for its label costs ``(1 - p^q) / q``. As q goes to 0
+this is cross-entropy; at q = 1 it is the absolute error, which wrong labels cannot pull far
+but which learns slowly. The slope of a row is that of cross-entropy times p^q, so labels that
+the network finds impossible count little.
+
+Where we differ: targets may be shares; a row then costs the sum over classes of share times
+cost. With several labels each class is a question with two answers, and a row costs the mean
+over the classes. The truncated form, which leaves out rows below a probability, is not here:
+small-loss selection does that for any loss.
+
+**Small-loss selection**: learn only from the rows of a batch that the network finds plausible.
+
+Paper: Han, Yao, Yu, Niu, Xu, Hu, Tsang, Sugiyama 2018, "Co-teaching: robust training of deep
+neural networks with extremely noisy labels"; the rule for how many rows to keep.
+
+What it changes: networks learn what is common before they learn single wrong labels by heart,
+so early on a large loss is a sign of a wrong label. The share of a batch that is left out
+rises from 0 to ``noise_rate`` over the first ``n_warmup`` steps and stays there.
+
+Where we differ: one network chooses for itself, instead of two that choose for each other; it
+costs half as much and confirms its own mistakes more. Rows are ranked by the divergence of the
+network's answer from the target. For labels that is the cross-entropy, as in the paper; for
+the shares that mix-up makes it leaves out the part that no answer could avoid, without which
+the most mixed rows would always be dropped.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +65,6 @@ from torch.nn import functional
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import check
 from semisonic.learning.options import LossOptions
-
-# What all losses of labelled clips share: logits and targets in, the loss of each row out.
 
 
 class RowLoss(nn.Module):
@@ -46,8 +100,8 @@ class RowLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss of each row, shape (batch,)."""
-        scores = in_full(logits)
-        soft = smoothed(shares_of(scores, target), self.label_smoothing, self.multi_label)
+        scores = _in_full(logits)
+        soft = smoothed(_shares_of(scores, target), self.label_smoothing, self.multi_label)
         return self.of_shares(scores, soft)
 
     def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
@@ -59,7 +113,7 @@ class RowLoss(nn.Module):
         return f"multi_label={self.multi_label}, label_smoothing={self.label_smoothing}"
 
 
-def in_full(logits: Tensor) -> Tensor:
+def _in_full(logits: Tensor) -> Tensor:
     """Logits in float32 when they come in half precision.
 
     Raises
@@ -72,7 +126,7 @@ def in_full(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
 
-def shares_of(logits: Tensor, target: Tensor) -> Tensor:
+def _shares_of(logits: Tensor, target: Tensor) -> Tensor:
     """Targets as shares of classes, (batch, class), whichever form they come in.
 
     Raises
@@ -100,7 +154,7 @@ def smoothed(shares: Tensor, label_smoothing: float, multi_label: bool) -> Tenso
     return shares * (1.0 - label_smoothing) + even * label_smoothing
 
 
-def cross_entropy_rows(logits: Tensor, shares: Tensor, multi_label: bool) -> Tensor:
+def _cross_entropy_rows(logits: Tensor, shares: Tensor, multi_label: bool) -> Tensor:
     """Cross-entropy of each row, in nats; with several labels the mean over the classes."""
     if multi_label:
         each = functional.binary_cross_entropy_with_logits(logits, shares, reduction="none")
@@ -117,39 +171,12 @@ def entropy_rows(shares: Tensor, multi_label: bool) -> Tensor:
     return (present + absent).mean(dim=1)
 
 
-# Cross-entropy, the plain loss that every other one is held against.
-#
-# Papers: label smoothing, Szegedy et al. 2016; soft targets, Zhang et al. 2018, "mixup: beyond
-# empirical risk minimization".
-#
-# What it changes: nothing. A row that is surely wrong has a steep slope, so wrong labels pull
-# hard; that is what the other losses of this folder change.
-#
-# Where we differ: with several labels per clip it is the binary cross-entropy, mean over the
-# classes.
-
-
 class CrossEntropy(RowLoss):
     """Cross-entropy of each row, in nats; see :class:`RowLoss` for the arguments."""
 
     def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
         """The loss of each row for targets that are shares."""
-        return cross_entropy_rows(logits, shares, self.multi_label)
-
-
-# Soft bootstrapping: the target is a mixture of the label and of what the network says.
-#
-# Paper: Reed, Lee, Anguelov, Szegedy, Erhan, Rabinovich 2015, "Training deep neural networks on
-# noisy labels with bootstrapping", the soft version.
-#
-# What it changes: the target of a row becomes ``beta`` times its label plus ``1 - beta`` times
-# the network's own probabilities. A network that is consistent about the clean labels then
-# believes a wrong one less. As in the paper the gradient flows through both places where the
-# probabilities stand, so the loss is cross-entropy plus a pull towards sure answers.
-#
-# Where we differ: with several labels per clip each class is a question of its own, and its target
-# is mixed with its own probability. The paper's 0.95 is the default; seed systems for tagging
-# used 0.7 with several labels.
+        return _cross_entropy_rows(logits, shares, self.multi_label)
 
 
 class SoftBootstrapping(RowLoss):
@@ -173,8 +200,8 @@ class SoftBootstrapping(RowLoss):
 
     def of_shares(self, logits: Tensor, shares: Tensor) -> Tensor:
         """The loss of each row for targets that are shares."""
-        own = prediction_entropy(logits, self.multi_label)
-        labelled = cross_entropy_rows(logits, shares, self.multi_label)
+        own = _prediction_entropy(logits, self.multi_label)
+        labelled = _cross_entropy_rows(logits, shares, self.multi_label)
         return self.beta * labelled + (1.0 - self.beta) * own
 
     def extra_repr(self) -> str:
@@ -182,29 +209,13 @@ class SoftBootstrapping(RowLoss):
         return f"beta={self.beta}, {super().extra_repr()}"
 
 
-def prediction_entropy(logits: Tensor, multi_label: bool) -> Tensor:
+def _prediction_entropy(logits: Tensor, multi_label: bool) -> Tensor:
     """Entropy of the network's answer, in nats, shape (batch,); mean over questions if several."""
     if not multi_label:
         logs = logits.log_softmax(dim=1)
         return -(logs.exp() * logs).sum(dim=1)
     yes, no = functional.logsigmoid(logits), functional.logsigmoid(-logits)
     return -(torch.sigmoid(logits) * yes + torch.sigmoid(-logits) * no).mean(dim=1)
-
-
-# Generalised cross-entropy L_q: between cross-entropy and mean absolute error.
-#
-# Paper: Zhang and Sabuncu 2018, "Generalized cross entropy loss for training deep neural
-# networks with noisy labels".
-#
-# What it changes: a row with probability p for its label costs ``(1 - p^q) / q``. As q goes to 0
-# this is cross-entropy; at q = 1 it is the absolute error, which wrong labels cannot pull far
-# but which learns slowly. The slope of a row is that of cross-entropy times p^q, so labels that
-# the network finds impossible count little.
-#
-# Where we differ: targets may be shares; a row then costs the sum over classes of share times
-# cost. With several labels each class is a question with two answers, and a row costs the mean
-# over the classes. The truncated form, which leaves out rows below a probability, is not here:
-# small-loss selection does that for any loss.
 
 
 class GeneralisedCrossEntropy(RowLoss):
@@ -240,22 +251,6 @@ class GeneralisedCrossEntropy(RowLoss):
     def extra_repr(self) -> str:
         """What tells two losses apart."""
         return f"q={self.q}, {super().extra_repr()}"
-
-
-# Small-loss selection: learn only from the rows of a batch that the network finds plausible.
-#
-# Paper: Han, Yao, Yu, Niu, Xu, Hu, Tsang, Sugiyama 2018, "Co-teaching: robust training of deep
-# neural networks with extremely noisy labels"; the rule for how many rows to keep.
-#
-# What it changes: networks learn what is common before they learn single wrong labels by heart,
-# so early on a large loss is a sign of a wrong label. The share of a batch that is left out
-# rises from 0 to ``noise_rate`` over the first ``n_warmup`` steps and stays there.
-#
-# Where we differ: one network chooses for itself, instead of two that choose for each other; it
-# costs half as much and confirms its own mistakes more. Rows are ranked by the divergence of the
-# network's answer from the target. For labels that is the cross-entropy, as in the paper; for
-# the shares that mix-up makes it leaves out the part that no answer could avoid, without which
-# the most mixed rows would always be dropped.
 
 
 class SmallLoss(nn.Module):
@@ -324,17 +319,14 @@ class SmallLoss(nn.Module):
     @torch.no_grad()
     def surprise(self, logits: Tensor, target: Tensor) -> Tensor:
         """How far the answer is from the target, in nats, shape (batch,): what rows rank by."""
-        scores = in_full(logits)
-        shares = shares_of(scores, target)
+        scores = _in_full(logits)
+        shares = _shares_of(scores, target)
         multi_label = self.loss.multi_label
-        return cross_entropy_rows(scores, shares, multi_label) - entropy_rows(shares, multi_label)
+        return _cross_entropy_rows(scores, shares, multi_label) - entropy_rows(shares, multi_label)
 
     def extra_repr(self) -> str:
         """What tells two selections apart."""
         return f"noise_rate={self.noise_rate}, n_warmup={self.n_warmup}"
-
-
-# From options to the loss they name.
 
 
 def create_loss(

@@ -1,5 +1,8 @@
-"""What is minimised: tensors in, a loss and named terms out; how much a term counts in the first
-steps; evaluation mode for a moment.
+"""What is minimised: tensors in, a loss and named terms out.
+
+An objective holds the modules it trains, says which streams of batches it reads and
+computes the loss of one step. It never sees a file, an optimiser or an epoch; the
+training loop never sees a method. A new method is one new file in this room.
 """
 
 from __future__ import annotations
@@ -15,12 +18,6 @@ from semisonic.core.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from semisonic.models.encoder import Encoder
-
-# What is minimised: tensors in, a loss and named terms out.
-#
-# An objective holds the modules it trains, says which streams of batches it reads and
-# computes the loss of one step. It never sees a file, an optimiser or an epoch; the
-# training loop never sees a method. A new method is one new file in this room.
 
 
 class BatchLike(Protocol):
@@ -88,6 +85,16 @@ def full_precision(x: Tensor) -> AbstractContextManager[None]:
 def targets_of(batch: BatchLike, stream: str) -> Tensor:
     """The targets of a batch that must have some.
 
+    Parameters
+    ----------
+    batch : BatchLike
+    stream : str
+        The name of its stream, for the message.
+
+    Returns
+    -------
+    Tensor
+
     Raises
     ------
     DataError
@@ -99,9 +106,6 @@ def targets_of(batch: BatchLike, stream: str) -> Tensor:
             "make the stream with target=..."
         )
     return batch.y
-
-
-# Evaluation mode for a moment.
 
 
 @contextmanager
@@ -117,9 +121,6 @@ def eval_mode(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-# How much a term of a loss counts in the first steps.
 
 
 class Ramp(nn.Module):

@@ -190,7 +190,18 @@ class LayerReconstruction(Objective):
 
 
 def layer_decoder(autoencoder: AutoEncoder, number: int) -> Decoder:
-    """A decoder for one part of the encoder, of the auto-encoder's kind, not initialised.
+    """A decoder for one part of the encoder.
+
+    Parameters
+    ----------
+    autoencoder : AutoEncoder
+    number : int
+        Of the part, from 0.
+
+    Returns
+    -------
+    Decoder
+        Of the auto-encoder's kind, not initialised.
 
     Raises
     ------

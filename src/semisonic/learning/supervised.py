@@ -1,5 +1,29 @@
-"""Supervised training: the classes of labelled clips, alone or together with another task on the
-same encoder.
+"""Supervised training: the classes of labelled clips, alone or beside another task.
+
+Papers: label smoothing, Szegedy et al. 2016, "Rethinking the Inception architecture",
+section 7. Soft targets (shares of classes that sum to one) as mix-up makes them, Zhang et
+al. 2018.
+
+What it changes: nothing; it is the plain objective that every other one is held against. It
+takes the same augmentation, mixing and loss as the others, so that a comparison is fair.
+
+Where we differ: with several labels per clip, every class is a yes-or-no question of its own
+and smoothing pulls both answers towards one half, since the paper speaks of one label only.
+
+**Jointly with another task** on one encoder.
+
+Papers: Ranzato and Szummer 2008, "Semi-supervised learning of compact document
+representations with deep networks"; Zhang et al. 2016, "Augmenting supervised neural
+networks with unsupervised objectives", for convolutional auto-encoders. The student paper
+that this project sets out from named it as further work.
+
+What it changes: labelled clips are classified and unlabelled clips reconstructed in every
+step, and the sum of both losses is minimised. The encoder cannot forget what the unlabelled
+clips taught it while it learns from the few labels.
+
+Where we differ: the second task may be any objective that reads unlabelled clips, such as
+denoising, masking or two views, and it need not have a decoder. Weight 0 leaves the
+supervised objective alone, with its streams and its random numbers.
 """
 
 from __future__ import annotations
@@ -18,18 +42,6 @@ from semisonic.learning.objective import BatchLike, Objective, full_precision, t
 if TYPE_CHECKING:
     from semisonic.models.encoder import Encoder
     from semisonic.models.sound_model import SoundModel
-
-# Supervised training: the classes of labelled clips.
-#
-# Papers: label smoothing, Szegedy et al. 2016, "Rethinking the Inception architecture",
-# section 7. Soft targets (shares of classes that sum to one) as mix-up makes them, Zhang et
-# al. 2018.
-#
-# What it changes: nothing; it is the plain objective that every other one is held against. It
-# takes the same augmentation, mixing and loss as the others, so that a comparison is fair.
-#
-# Where we differ: with several labels per clip, every class is a yes-or-no question of its own
-# and smoothing pulls both answers towards one half, since the paper speaks of one label only.
 
 
 NOISY = "noisy"
@@ -144,16 +156,31 @@ class Supervised(Objective):
         """The term ``accuracy``; nothing for a model of several labels."""
         if self.model.multi_label:
             return {}
-        return {"accuracy": batch_accuracy(logits.detach(), target)}
+        return {"accuracy": _batch_accuracy(logits.detach(), target)}
 
 
 def shares(target: Tensor, n_classes: int) -> Tensor:
-    """Targets as shares of classes, float (batch, class).
+    """Targets as shares of classes.
+
+    Parameters
+    ----------
+    target : Tensor
+        Class numbers, (batch,), or shares, (batch, class).
+    n_classes : int
+
+    Returns
+    -------
+    Tensor of float, shape (batch, class)
 
     Raises
     ------
     DataError
-        When they are neither class numbers nor of that shape.
+        For anything else.
+
+    Examples
+    --------
+    >>> shares(torch.tensor([1, 0]), 2).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
     """
     if target.ndim == 1 and not target.is_floating_point():
         return functional.one_hot(target, n_classes).float()
@@ -166,26 +193,10 @@ def shares(target: Tensor, n_classes: int) -> Tensor:
 
 
 @torch.no_grad()
-def batch_accuracy(logits: Tensor, target: Tensor) -> Tensor:
+def _batch_accuracy(logits: Tensor, target: Tensor) -> Tensor:
     """Share of clips whose highest logit is the (largest) target, a scalar in 0..1."""
     wanted = target if target.ndim == 1 else target.argmax(dim=1)
     return (logits.argmax(dim=1) == wanted).float().mean()
-
-
-# Classes and another task at once, on one encoder.
-#
-# Papers: Ranzato and Szummer 2008, "Semi-supervised learning of compact document
-# representations with deep networks"; Zhang et al. 2016, "Augmenting supervised neural
-# networks with unsupervised objectives", for convolutional auto-encoders. The student paper
-# that this project sets out from named it as further work.
-#
-# What it changes: labelled clips are classified and unlabelled clips reconstructed in every
-# step, and the sum of both losses is minimised. The encoder cannot forget what the unlabelled
-# clips taught it while it learns from the few labels.
-#
-# Where we differ: the second task may be any objective that reads unlabelled clips, such as
-# denoising, masking or two views, and it need not have a decoder. Weight 0 leaves the
-# supervised objective alone, with its streams and its random numbers.
 
 
 class Joint(Objective):

@@ -8,8 +8,8 @@ from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.decoders import Decoder, UNetDecoder, decoder_class
 from semisonic.models.encoder import Encoder
-from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.pretrained import PretrainedEncoder, build_encoder
+from semisonic.models.weights import initialise, undisturbed
 
 
 class AutoEncoder(PretrainedEncoder):
@@ -96,8 +96,8 @@ def build_autoencoder(
 ) -> AutoEncoder:
     """A new auto-encoder with its front end.
 
-    Its encoder starts from the weights that :func:`semisonic.models.sound_model.build` gives the same
-    network with the same seed. Dense layers of an architecture are no part of it.
+    Its encoder starts from the weights that :func:`semisonic.models.sound_model.build` gives the
+    same network with the same seed. Dense layers of an architecture are no part of it.
 
     Parameters
     ----------

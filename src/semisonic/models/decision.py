@@ -1,4 +1,16 @@
-"""The numbers by which a classifier makes scores of what its network computes, without torch."""
+"""The numbers by which a classifier makes scores of what its network computes, without torch.
+
+They are fitted after training by :mod:`semisonic.classifier.calibration` and
+:mod:`semisonic.classifier.unknown`, on clips that were not trained on, and lie in the model file.
+:class:`semisonic.models.decision_module.DecisionModule` applies them, and nothing else does.
+
+Whether a sound is like anything that was learned is told by rules on logits and embeddings.
+Energy: Liu et al., "Energy-based out-of-distribution detection", NeurIPS 2020. Distance: Lee et
+al., "A simple unified framework for detecting out-of-distribution samples and adversarial
+attacks", NeurIPS 2018 (class means with one covariance; here on the embedding only). Noise: a rule
+between known sounds and generated noise, in the manner of Hendrycks et al., "Deep anomaly detection
+with outlier exposure", ICLR 2019, but fitted to statistics of features.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +25,13 @@ from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
 from semisonic.models.calibration import Calibration, numbers_of
 
-# Whether a sound is like anything that a classifier has learned: rules on logits and embeddings.
-#
-# Energy: Liu et al., "Energy-based out-of-distribution detection", NeurIPS 2020. Distance: Lee et
-# al., "A simple unified framework for detecting out-of-distribution samples and adversarial
-# attacks", NeurIPS 2018 (class means with one covariance; here on the embedding only). Noise: a
-# rule
-# between known sounds and made-up noise, in the manner of Hendrycks et al., "Deep anomaly detection
-# with outlier exposure", ICLR 2019, but fitted to statistics of features.
-#
-# The tables of each rule; :mod:`semisonic.models.decision_module` applies them, and
-# :mod:`semisonic.classifier.deciding` fits them.
-
 
 @dataclass(frozen=True)
 class OodLimit:
-    """Where strangeness becomes too much: at ``value``; ``scale`` says how fast.
+    """Where an OOD score becomes too high: at ``value``; ``scale`` says how fast.
 
-    ``scale`` is the spread of known sounds. It makes a strangeness into a value of 0 to 1, 0.5 at
-    the limit, that can be averaged over windows.
+    ``scale`` is the spread of known sounds. It makes an OOD score into a value of 0 to 1, 0.5
+    at the limit, that can be averaged over windows.
     """
 
     value: float
@@ -53,14 +53,14 @@ class OodLimit:
 
 @dataclass(frozen=True)
 class EnergyRule:
-    """Strange is what no logit is high for."""
+    """High for sounds that no logit is high for."""
 
     limit: OodLimit
 
 
 @dataclass(frozen=True, eq=False)
 class DistanceRule:
-    """Strange is what lies far from the mean of every class.
+    """High for sounds that lie far from the mean of every class.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class DistanceRule:
 
 @dataclass(frozen=True, eq=False)
 class NoiseRule:
-    """Strange is what is more like made-up noise and silence than like known sounds.
+    """High for sounds that are more like generated noise and silence than like known ones.
 
     A support vector machine with Gaussian kernels (Cortes and Vapnik, 1995), on statistics of
     features: see :class:`semisonic.models.moments.Moments`.
@@ -238,15 +238,9 @@ def _tensor(
     return found
 
 
-# The numbers by which a classifier makes scores of what its network computes.
-#
-# They are fitted after training, on clips that were not trained on, and lie in the model file.
-# :class:`semisonic.models.decision_module.DecisionModule` applies them, and nothing else does.
-
-
-KNOWN_FROM = 0.5
+KNOWN_THRESHOLD = 0.5
 """Sounds are unknown whose value of ``known`` is below this."""
-MOST_LEFT = KNOWN_FROM / 2
+MAX_NOISE_SHARE = KNOWN_THRESHOLD / 2
 """Share of a score's way from nothing that is left to what seems noise, at most."""
 
 
@@ -290,7 +284,7 @@ class Decision:
         of classes or, with several labels per clip, 0.
         """
         nothing = 0.0 if multi_label else 1.0 / n_classes
-        return nothing + (1.0 - nothing) * MOST_LEFT if self.unknown.parts else nothing
+        return nothing + (1.0 - nothing) * MAX_NOISE_SHARE if self.unknown.parts else nothing
 
     def limits(self, classes: Sequence[str], threshold: float | None = None) -> NDArray[np.float64]:
         """The threshold of each class, shape (n_classes,): its own, or one for all.

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
 from semisonic.models.decision import (
-    KNOWN_FROM,
-    MOST_LEFT,
+    KNOWN_THRESHOLD,
+    MAX_NOISE_SHARE,
     Decision,
     DistanceRule,
     NoiseRule,
@@ -75,7 +75,7 @@ class DecisionModule(nn.Module):
         scores = self.calibrated(logits)
         known = torch.ones_like(scores[:, 0])
         for rule in map(_as_ood_module, self.rules):
-            one = rule.known(logits.to(self.dtype), embedding, statistics)
+            one = rule.in_distribution(logits.to(self.dtype), embedding, statistics)
             known = torch.minimum(known, one)
             if rule.is_of_noise:
                 scores = self.tempered(scores, one)
@@ -97,19 +97,30 @@ class DecisionModule(nn.Module):
 
     def tempered(self, scores: Tensor, no_noise: Tensor) -> Tensor:
         """Scores of which little is left where a sound seems noise; see :meth:`forward`."""
-        left = no_noise * (MOST_LEFT / KNOWN_FROM)
-        share = torch.where(no_noise >= KNOWN_FROM, torch.ones_like(left), left).unsqueeze(1)
+        left = no_noise * (MAX_NOISE_SHARE / KNOWN_THRESHOLD)
+        share = torch.where(no_noise >= KNOWN_THRESHOLD, torch.ones_like(left), left).unsqueeze(1)
         nothing = 0.0 if self.multi_label else 1.0 / scores.shape[1]
         return nothing + share * (scores - nothing)
 
 
 def probabilities(logits: Tensor, *, multi_label: bool) -> Tensor:
-    """Softmax over the classes or, where a clip may have several, the sigmoid of each."""
+    """Scores by the network alone.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (..., class)
+    multi_label : bool
+
+    Returns
+    -------
+    Tensor, shape (..., class)
+        The softmax over the classes or, where a clip may have several, the sigmoid of each.
+    """
     return torch.sigmoid(logits) if multi_label else torch.softmax(logits, dim=-1)
 
 
 class OodModule(nn.Module):
-    """One rule for unknown sounds: how strange a sound is, and whether that is too much.
+    """One rule for unknown sounds: the OOD score of a sound, and whether it is too high.
 
     Parameters
     ----------
@@ -135,7 +146,7 @@ class OodModule(nn.Module):
         embedding: Tensor | None = None,
         statistics: Tensor | None = None,
     ) -> Tensor:
-        """Strangeness, shape (batch,): of energy, distance or likeness to noise."""
+        """OOD scores, shape (batch,): by energy, distance or likeness to noise."""
         needs: dict[type, tuple[str, Tensor | None]] = {
             _EnergyScore: ("logits", logits),
             _DistanceScore: ("embeddings", embedding),
@@ -144,27 +155,38 @@ class OodModule(nn.Module):
         name, seen = needs[type(self.measure)]
         if seen is None:
             raise ModelError(f"a rule for unknown sounds of this model needs {name}; found none")
-        strangeness: Tensor = self.measure(seen.to(self.dtype))
-        return strangeness
+        ood_score: Tensor = self.measure(seen.to(self.dtype))
+        return ood_score
 
-    def known(
+    def in_distribution(
         self, logits: Tensor, embedding: Tensor | None = None, statistics: Tensor | None = None
     ) -> Tensor:
         """How known sounds are, 0 to 1, shape (batch,): 0.5 at the limit."""
-        return known_within(self.limit, self(logits, embedding, statistics))
+        return in_distribution(self.limit, self(logits, embedding, statistics))
 
 
 def _as_ood_module(module: nn.Module) -> OodModule:
     return cast(OodModule, module)
 
 
-def known_within(limit: OodLimit, strangeness: Tensor) -> Tensor:
-    """How known sounds of this strangeness are, 0 to 1: 0.5 at the limit."""
-    return torch.sigmoid(torch.clamp((limit.value - strangeness) / limit.scale, -10.0, 10.0))
+def in_distribution(limit: OodLimit, ood_score: Tensor) -> Tensor:
+    """In-distribution scores of sounds.
+
+    Parameters
+    ----------
+    limit : OodLimit
+    ood_score : Tensor
+
+    Returns
+    -------
+    Tensor
+        Of the same shape, from 0 to 1: 0.5 at the limit.
+    """
+    return torch.sigmoid(torch.clamp((limit.value - ood_score) / limit.scale, -10.0, 10.0))
 
 
 class _EnergyScore(nn.Module):
-    """Strange is what no logit is high for."""
+    """High for sounds that no logit is high for."""
 
     def forward(self, logits: Tensor) -> Tensor:
         return -torch.logsumexp(logits, dim=1)
@@ -191,7 +213,7 @@ class _DistanceScore(nn.Module):
 
 
 class _NoiseScore(nn.Module):
-    """How much more a sound is like made-up noise than like known sounds."""
+    """How much more a sound is like generated noise than like known sounds."""
 
     def __init__(self, part: NoiseRule, dtype: torch.dtype) -> None:
         super().__init__()

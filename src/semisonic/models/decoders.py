@@ -1,4 +1,36 @@
-"""Decoders: four ways from the code back to features, each the mirror image of its encoder."""
+"""Decoders: four ways from the code back to features, each the mirror image of its encoder.
+
+============  ==============================================================================
+``unpool``    the maxima go back to their recorded places (the paper's)
+``upsample``  every cell is repeated
+``subpixel``  convolutions at the small size make the finer cells as channels
+``unet``      up-sampling, with the encoder's own maps beside it, dropped at random
+============  ==============================================================================
+
+**Un-pooling** after Zeiler and Fergus (2014), "Visualizing and understanding convolutional
+networks". The seed made the mask as a gradient of a gradient, in Theano only, for windows as large
+as their step; several places could be marked when values tied. Here the places come from the
+pooling itself: exactly one per window, for any window and step, on any device.
+
+**The mirror image.** For the paper's encoder that is [way up, convolution 3x3, ReLU] twice, then
+way up and a linear convolution 5x5 to one channel. A transposed convolution of step 1 is a
+convolution with the filter turned around, so the plain one is used: the same functions and
+parameters, and a backward pass twice as fast.
+
+**Sub-pixel convolution**: Shi et al. (2016), "Real-time single image and video super-resolution
+using an efficient sub-pixel convolutional neural network"; initial filters after Aitken et al.
+(2017), equal for all cells that a coarse cell becomes, so that training starts from plain
+up-sampling without a checkerboard. Rectangular steps work too.
+
+**U-Net**: Ronneberger, Fischer and Brox (2015). Their skips serve a task whose output is not the
+input. Here it is, and with open skips the decoder copies the finest map: the loss falls to
+nearly nothing while the deep code learns nothing (with the skips closed afterwards, such a
+decoder does worse than one that always answers the mean). So each skip of each clip is
+closed at random in training (the whole connection, not single values), and all are closed
+in evaluation: a validation loss or a reconstruction then shows what the code holds, as with
+the other decoders. Closed half of the time, the code holds as much as that of plain
+up-sampling while the first layers still get a short way for their gradients.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +43,8 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.core.options import nearest
-from semisonic.models.encoder import ConvStep, DownStep, FoldStep, SameConv, Step, Trace
+from semisonic.models.encoder import ConvStep, DownStep, SameConv, Step, Trace
 from semisonic.models.notation import Size
-
-# Un-pooling: pooled values go back to the places they came from, all else is zero.
-#
-# After Zeiler and Fergus (2014), "Visualizing and understanding convolutional networks". The
-# seed made the mask as a gradient of a gradient, in Theano only, for windows as large as their
-# step; several places could be marked when values tied. Here the places come from the pooling
-# itself: exactly one per window, for any window and step, on any device.
 
 
 def max_unpool(pooled: Tensor, switches: Tensor, step: DownStep, size: Size) -> Tensor:
@@ -65,19 +90,10 @@ def _mean_at(pooled: Tensor, switches: Tensor, size: Size) -> Tensor:
     return (total / count).view(batch, channels, *size)
 
 
-# The mirror image of an encoder: each convolution back to its input's channels.
-#
-# For the paper's encoder that is [way up, convolution 3x3, ReLU] twice, then way up and a
-# linear convolution 5x5 to one channel. A transposed convolution of step 1 is a convolution
-# with the filter turned around, so the plain one is used: the same functions and parameters,
-# and a backward pass twice as fast.
-
-
 @dataclass(frozen=True)
 class Level:
-    """Channels back to rows (0: no), steps down to undo (the last one first), a convolution."""
+    """Steps down to undo (the last one first), then a convolution."""
 
-    rows: int
     ups: tuple[int, ...]
     conv: ConvStep | None
     is_last: bool
@@ -86,34 +102,32 @@ class Level:
 def mirror(plan: tuple[Step, ...]) -> list[Level]:
     """The levels of a decoder, from the code to the input."""
     n_downs = sum(isinstance(step, DownStep) for step in plan)
-    levels, ups, rows = [], list[int](), 0
+    levels, ups = [], list[int]()
     first_conv = next(i for i, step in enumerate(plan) if isinstance(step, ConvStep))
     for i in reversed(range(len(plan))):
         step = plan[i]
         if isinstance(step, DownStep):
             n_downs -= 1
             ups.append(n_downs)
-        elif isinstance(step, FoldStep):
-            rows = step.rows
         elif isinstance(step, ConvStep):
-            levels.append(Level(rows, tuple(ups), step, is_last=i == first_conv))
-            ups, rows = [], 0
-    if ups or rows:  # the encoder opens with pools, or with folding
-        levels.append(Level(rows, tuple(ups), None, is_last=True))
+            levels.append(Level(tuple(ups), step, is_last=i == first_conv))
+            ups = []
+    if ups:  # the encoder opens with pools
+        levels.append(Level(tuple(ups), None, is_last=True))
     return levels
 
 
-def fit_size(x: Tensor, size: Size) -> Tensor:
+def _fit_size(x: Tensor, size: Size) -> Tensor:
     """Cut, or repeat the last row and column, to exactly this size (mel, frame)."""
     x = x[:, :, : size[0], : size[1]]
     below, right = size[0] - x.shape[2], size[1] - x.shape[3]
     return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
 
 
-def repeat_cells(x: Tensor, stride: Size, size: Size) -> Tensor:
+def _repeat_cells(x: Tensor, stride: Size, size: Size) -> Tensor:
     """Nearest-neighbour up-sampling by whole steps to a size (mel, frame)."""
     scale = (float(stride[0]), float(stride[1]))
-    return fit_size(F.interpolate(x, scale_factor=scale, mode="nearest"), size)
+    return _fit_size(F.interpolate(x, scale_factor=scale, mode="nearest"), size)
 
 
 class Decoder(nn.Module):
@@ -160,8 +174,6 @@ class Decoder(nn.Module):
         """
         x = code
         for number, level in enumerate(self.levels):
-            if level.rows:  # (batch, c * rows, 1, frame) to (batch, c, rows, frame)
-                x = x.reshape(len(x), -1, level.rows, x.shape[3])
             x = self.run_level(x, level, number, trace)
         return x
 
@@ -183,9 +195,6 @@ class Decoder(nn.Module):
         raise NotImplementedError
 
 
-# Un-pooling with recorded positions: the decoder of the paper.
-
-
 class UnpoolDecoder(Decoder):
     """Pooled values go back to the places of the maxima; see :mod:`..unpooling`.
 
@@ -203,9 +212,6 @@ class UnpoolDecoder(Decoder):
         return max_unpool(x, undo.switches, self.downs[down], undo.size)
 
 
-# Nearest-neighbour up-sampling, then a convolution.
-
-
 class UpsampleDecoder(Decoder):
     """Every cell is repeated; what a window dropped at an edge repeats the last one.
 
@@ -215,15 +221,7 @@ class UpsampleDecoder(Decoder):
 
     def up(self, x: Tensor, down: int, trace: Trace) -> Tensor:
         """Repeat the cells to the size before the step down."""
-        return repeat_cells(x, self.downs[down].stride, trace.downs[down].size)
-
-
-# Sub-pixel convolution: finer cells are made as channels at the small size.
-#
-# Shi et al. (2016), "Real-time single image and video super-resolution using an efficient
-# sub-pixel convolutional neural network"; initial filters after Aitken et al. (2017), equal
-# for all cells that a coarse cell becomes, so that training starts from plain up-sampling
-# without a checkerboard. Rectangular steps work too.
+        return _repeat_cells(x, self.downs[down].stride, trace.downs[down].size)
 
 
 def shuffle_cells(x: Tensor, stride: Size) -> Tensor:
@@ -263,22 +261,10 @@ class SubPixelDecoder(Decoder):
         for down in level.ups:
             stride, size = self.downs[down].stride, trace.downs[down].size
             if level.conv is None:
-                x = repeat_cells(x, stride, size)
+                x = _repeat_cells(x, stride, size)
             else:
-                x = fit_size(shuffle_cells(x, stride), size)
+                x = _fit_size(shuffle_cells(x, stride), size)
         return x
-
-
-# A U-Net-like decoder: up-sampling, with the encoder's maps beside it.
-#
-# Ronneberger, Fischer and Brox (2015). Their skips serve a task whose output is not the
-# input. Here it is, and with open skips the decoder copies the finest map: the loss falls to
-# nearly nothing while the deep code learns nothing (with the skips closed afterwards, such a
-# decoder does worse than one that always answers the mean). So each skip of each clip is
-# closed at random in training (the whole connection, not single values), and all are closed
-# in evaluation: a validation loss or a reconstruction then shows what the code holds, as with
-# the other decoders. Closed half of the time, the code holds as much as that of plain
-# up-sampling while the first layers still get a short way for their gradients.
 
 
 class UNetDecoder(Decoder):
@@ -315,7 +301,7 @@ class UNetDecoder(Decoder):
     def run_level(self, x: Tensor, level: Level, number: int, trace: Trace) -> Tensor:
         """Up-sample, put the encoder's map beside, convolve."""
         for down in level.ups:
-            x = repeat_cells(x, self.downs[down].stride, trace.downs[down].size)
+            x = _repeat_cells(x, self.downs[down].stride, trace.downs[down].size)
         if level.ups and level.conv is not None and self.downs[level.ups[-1]].has_map:
             beside = trace.downs[level.ups[-1]].map
             if beside is None:
@@ -329,16 +315,6 @@ class UNetDecoder(Decoder):
             return beside if self.open_skips else torch.zeros_like(beside)
         is_open = torch.rand(len(beside), 1, 1, 1, device=beside.device) >= self.skip_dropout
         return beside * is_open.to(beside.dtype)
-
-
-# Decoders: four ways from the code back to features.
-#
-# ============  ==============================================================================
-# ``unpool``    the maxima go back to their recorded places (the paper's)
-# ``upsample``  every cell is repeated
-# ``subpixel``  convolutions at the small size make the finer cells as channels
-# ``unet``      up-sampling, with the encoder's own maps beside it, dropped at random
-# ============  ==============================================================================
 
 
 DECODERS: dict[str, type[Decoder]] = {

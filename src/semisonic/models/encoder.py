@@ -1,5 +1,11 @@
-"""Encoders: standardised features to a map of fewer, richer cells; and the steps that a decoder
-must undo.
+"""Encoders, from features to a map of fewer cells, and the steps that a decoder must undo.
+
+:class:`ConvEncoder` is the encoder that an architecture of the notation describes. Differences from
+the seed (DTU 02456 project 12, 2017), none of which changes the function:
+ReLU is applied after the pools that follow a convolution, because the maximum of a window
+and the ReLU may change places and four times fewer values are touched. A switch is then the
+place of the largest value before the ReLU; where the ReLU would have made a whole window
+zero, that is one of the tied places.
 """
 
 from __future__ import annotations
@@ -12,8 +18,6 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.models.notation import Architecture, Conv, MaxPooling, Size
-
-# The steps of an encoder that a decoder must undo, and what is remembered on the way.
 
 
 @dataclass(frozen=True)
@@ -61,17 +65,6 @@ def _count_windows(n: int, size: int, stride: int, ceil: bool) -> int:
 
 
 @dataclass(frozen=True)
-class FoldStep:
-    """The rows of a map become channels: (channels, rows, frame) to (channels * rows, 1, frame).
-
-    A convolution follows before the next step down.
-    """
-
-    channels: int
-    rows: int
-
-
-@dataclass(frozen=True)
 class PatchStep:
     """All that a network does to patches of ``length`` frames, ``hop`` apart.
 
@@ -92,13 +85,24 @@ class PatchStep:
         return 1 + (max(n_frames - self.length, 0) + self.hop - 1) // self.hop
 
 
-Step = ConvStep | DownStep | FoldStep | PatchStep
+Step = ConvStep | DownStep | PatchStep
 
 
 def map_shape(
     plan: tuple[Step, ...], size: Size, what: str = "architecture"
 ) -> tuple[int, int, int]:
-    """Shape (channel, mel, frame) of the last map for an input of a size (mel, frame).
+    """Shape of the last map for an input of a size.
+
+    Parameters
+    ----------
+    plan : tuple of steps
+    size : (mel, frame)
+    what : str
+        What error messages call the network.
+
+    Returns
+    -------
+    (channel, mel, frame)
 
     Raises
     ------
@@ -109,9 +113,6 @@ def map_shape(
     for number, step in enumerate(plan, 1):
         if isinstance(step, ConvStep):
             channels = step.out_channels
-            continue
-        if isinstance(step, FoldStep):
-            channels, size = step.channels * step.rows, (1, size[1])
             continue
         if isinstance(step, PatchStep):
             channels, size = step.channels, (step.rows, step.count(size[1]) * step.frames)
@@ -190,9 +191,6 @@ class Trace:
     downs: list[Undo] = field(default_factory=list)
 
 
-# A convolution that keeps the size, for filters of odd and even sizes.
-
-
 class SameConv(nn.Conv2d):
     """``nn.Conv2d`` whose output has the size of its input (mel, frame).
 
@@ -208,9 +206,6 @@ class SameConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """The convolved map, shape (batch, out_channels, mel, frame)."""
         return super().forward(F.pad(x, self.extra) if any(self.extra) else x)
-
-
-# Encoders: standardised features to a map of fewer, richer cells.
 
 
 class Encoder(nn.Module):
@@ -268,7 +263,7 @@ class Encoder(nn.Module):
         record = Trace(switches, maps)
         return self.walk(x, record), record
 
-    def hear_at(self, sample_rate: int) -> None:
+    def set_sample_rate(self, sample_rate: int) -> None:
         """Be told the rate of waves, Hz; only encoders that know of frequencies heed it."""
 
     def require_switches(self) -> None:
@@ -322,15 +317,6 @@ class Encoder(nn.Module):
     def frames_after(self, n_frames: Tensor) -> Tensor:
         """How many frames of the code count, of the first ``n_frames`` of each input."""
         return frames_after(self.plan, n_frames)
-
-
-# The encoder that an architecture of the notation describes.
-#
-# Differences from the seed (DTU 02456 project 12, 2017), none of which changes the function:
-# ReLU is applied after the pools that follow a convolution, because the maximum of a window
-# and the ReLU may change places and four times fewer values are touched. A switch is then the
-# place of the largest value before the ReLU; where the ReLU would have made a whole window
-# zero, that is one of the tied places.
 
 
 def max_pool(x: Tensor, step: DownStep, record: Trace | None) -> Tensor:

@@ -10,8 +10,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from semisonic.core.seeds import derive
 from semisonic.models.decoders import SubPixelConv, shuffle_cells
 from semisonic.models.encoder import ConvStep, SameConv
-from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.notation import Size
+from semisonic.models.weights import initialise, undisturbed
 
 SLOPE = 0.2
 """Of the leaky ReLUs below zero."""

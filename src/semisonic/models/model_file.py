@@ -1,5 +1,8 @@
-"""Model files: classifiers and pre-trained encoders saved and loaded as a zip that holds no code
-and cannot run any, with a model card.
+"""Model files: classifiers and encoders saved as a zip that holds no code and cannot run any.
+
+Three members, stored without compression: ``model.json`` (what to build), ``weights.
+safetensors`` (its numbers) and ``card.md`` (for people). Everything is checked before use:
+names, sizes, checksums, types, shapes, finite values. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -23,20 +26,12 @@ from semisonic.core.options import from_mapping, to_dict
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
 from semisonic.models.autoencoder import AutoEncoder
-from semisonic.models.catalogue import create
 from semisonic.models.decision import Decision
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.pretrained import PretrainedEncoder
-from semisonic.models.registry import defined_in, find
+from semisonic.models.registry import create, defined_in, is_registered
 from semisonic.models.simple import SimpleHead
 from semisonic.models.sound_model import SoundModel
-
-# The file of a model: one zip that holds no code and cannot run any.
-#
-# Three members, stored without compression: ``model.json`` (what to build), ``weights.
-# safetensors`` (its numbers) and ``card.md`` (for people). Everything is checked before use:
-# names, sizes, checksums, types, shapes, finite values. Nothing is unpacked to disk.
-
 
 FORMAT = "semisonic-model"
 VERSION = 1
@@ -60,6 +55,16 @@ def write(
     path: str | os.PathLike[str], settings: dict[str, Any], state: dict[str, Tensor], card: str
 ) -> None:
     """Write a model file; the same content gives the same bytes.
+
+    Parameters
+    ----------
+    path : path
+    settings : dict
+        The description, what JSON can hold.
+    state : dict of str to Tensor
+        The weights by name.
+    card : str
+        Markdown for people.
 
     Raises
     ------
@@ -92,7 +97,7 @@ def write(
             archive.writestr(zipfile.ZipInfo(name), data)
 
 
-def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+def _read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The description alone, checked; the weights are not read.
 
     Raises
@@ -105,7 +110,16 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read(path: str | os.PathLike[str]) -> Content:
-    """Description and weights, checked; the weights are on the CPU.
+    """Description and weights of a model file, checked.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Content
+        The weights are on the CPU.
 
     Raises
     ------
@@ -181,16 +195,25 @@ def _check_values(file: Path, weights: dict[str, Tensor]) -> None:
             )
 
 
-# The model card: what a person should know before using a model file.
-
-
 _LONGEST = 300
 LICENCE = "licence"
 """The entry of ``about`` that says on what terms a model is given away."""
 
 
 def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) -> str:
-    """The card as Markdown."""
+    """The model card: what a person should know before using a model file.
+
+    Parameters
+    ----------
+    model : SoundModel or PretrainedEncoder
+    about : mapping
+        What is recorded of where it comes from.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     frontend = model.frontend
     lines = [f"# {_title(model)}", ""]
     lines += [f"- Network: `{model.name}`"]
@@ -279,9 +302,6 @@ def _plain(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
-# Saving and loading of classifiers and pre-trained encoders, with a decoder or without.
-
-
 M = TypeVar("M", bound=nn.Module)
 AUTOENCODER = "autoencoder"
 ENCODERS = (AUTOENCODER, "encoder")
@@ -334,7 +354,17 @@ def save(
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> SoundModel:
-    """Read a classifier, in evaluation mode; its scores are those of the saved one.
+    """Read a classifier; its scores are those of the saved one.
+
+    Parameters
+    ----------
+    path : path
+    device : str or torch.device
+
+    Returns
+    -------
+    SoundModel
+        In evaluation mode, on the device.
 
     Raises
     ------
@@ -378,8 +408,13 @@ def save_encoder(
 ) -> None:
     """Write a pre-trained encoder with its front end to one file, atomically.
 
-    An :class:`AutoEncoder` is kept with its decoder. Where the encoder began with published
-    weights, that is written into ``about``.
+    Parameters
+    ----------
+    path : path
+    pretrained : PretrainedEncoder
+        An :class:`AutoEncoder` is kept with its decoder.
+    about : mapping or None
+        Where it comes from; that it began with published weights is added.
 
     Raises
     ------
@@ -410,7 +445,17 @@ def save_encoder(
 def load_encoder(
     path: str | os.PathLike[str], device: str | torch.device = "cpu"
 ) -> PretrainedEncoder:
-    """Read a pre-trained encoder, in evaluation mode; an :class:`AutoEncoder` if it was one.
+    """Read a pre-trained encoder.
+
+    Parameters
+    ----------
+    path : path
+    device : str or torch.device
+
+    Returns
+    -------
+    PretrainedEncoder
+        In evaluation mode, on the device; an :class:`AutoEncoder` if it was one.
 
     Raises
     ------
@@ -462,7 +507,7 @@ def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
     ModelError
         For a file that is missing, damaged, or not a model of ours.
     """
-    settings = read_settings(path)
+    settings = _read_settings(path)
     kind = settings.get("kind")
     return _checked(path, settings, kind if kind in ENCODERS else "classifier")
 
@@ -484,7 +529,7 @@ def _require_network(path: object, settings: Mapping[str, Any]) -> None:
     Nothing is imported: a file cannot bring code to be run.
     """
     name, place = settings["model"], settings.get(DEFINED_IN)
-    if not isinstance(place, str) or find(name) is not None:
+    if not isinstance(place, str) or is_registered(name):
         return
     if not place:
         raise ModelError(

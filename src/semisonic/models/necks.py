@@ -2,166 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
-from semisonic.core.options import nearest
+from semisonic.models.encoder import Encoder
 from semisonic.models.notation import Dense
 
-# From frames to one value a map: mean, maximum, both, the last, attention, salient parts.
-#
-# All take clips of any length, and batches of clips of several lengths: frames from
-# ``n_frames[i]`` on are what fills up clip i and count for nothing.
+Shape = tuple[int, int, int]
+"""Of features: (channel, mel, frame)."""
+
+TimePool = Callable[[Tensor, Tensor | None], Tensor]
+"""From (batch, channel, frame) to (batch, channel). Frames from ``n_frames[i]`` on, if that is
+given, are what fills up clip i and count for nothing."""
 
 
-class TimePool(nn.Module):
-    """Base: (batch, channel, frame) to (batch, channel).
-
-    Parameters
-    ----------
-    channels : int
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        """One value a map.
-
-        Parameters
-        ----------
-        x : Tensor, shape (batch, channel, frame)
-        n_frames : Tensor of int64, shape (batch,), or None
-            Frames of each clip that count, 1 or more; all of them if None.
-
-        Returns
-        -------
-        Tensor, shape (batch, channel)
-        """
-        raise NotImplementedError
+def _mean(x: Tensor, n_frames: Tensor | None) -> Tensor:
+    if n_frames is None:
+        return x.mean(dim=2)
+    total = x.masked_fill(_beyond(x, n_frames), 0.0).sum(dim=2)
+    return total / n_frames[:, None].to(x.dtype)
 
 
-class MeanTimePool(TimePool):
-    """The mean: textures such as rain."""
-
-    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        """The mean over frames, shape (batch, channel)."""
-        if n_frames is None:
-            return x.mean(dim=2)
-        total = x.masked_fill(_beyond(x, n_frames), 0.0).sum(dim=2)
-        return total / n_frames[:, None].to(x.dtype)
+def _max(x: Tensor, n_frames: Tensor | None) -> Tensor:
+    if n_frames is not None:
+        x = x.masked_fill(_beyond(x, n_frames), -torch.inf)
+    return x.amax(dim=2)
 
 
-class MeanMaxTimePool(MeanTimePool):
-    """The mean plus the maximum: textures, and events as short as one frame.
-
-    Kong et al. (2020), "PANNs".
-    """
-
-    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        """The sum of mean and maximum over frames, shape (batch, channel)."""
-        mean = super().forward(x, n_frames)
-        if n_frames is not None:
-            x = x.masked_fill(_beyond(x, n_frames), -torch.inf)
-        return mean + x.amax(dim=2)
+def _mean_max(x: Tensor, n_frames: Tensor | None) -> Tensor:
+    return _mean(x, n_frames) + _max(x, n_frames)
 
 
-class MaxTimePool(TimePool):
-    """The maximum: events as short as one frame."""
-
-    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        """The maximum over frames, shape (batch, channel)."""
-        if n_frames is not None:
-            x = x.masked_fill(_beyond(x, n_frames), -torch.inf)
-        return x.amax(dim=2)
-
-
-class LastTimePool(TimePool):
-    """The last frame that counts: what a recurrent layer knows when it has heard the clip."""
-
-    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        """The last frame, shape (batch, channel)."""
-        if n_frames is None:
-            return x[:, :, -1]
-        last = (n_frames - 1)[:, None, None].expand(-1, x.shape[1], 1)
-        return x.gather(2, last)[:, :, 0]
-
-
-class AttentionTimePool(TimePool):
-    """A mean weighed by what the frames hold; the network learns which to listen to.
-
-    Kong et al. (2018), "Audio Set classification with attention model". Where we differ: the
-    weights are found for groups of maps, not for classes, so that the embedding has them too.
-    """
-
-    N_GROUPS = 4
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        if channels % self.N_GROUPS:
-            raise ModelError(
-                f"attention over time: found {channels} maps, expected a multiple of "
-                f"{self.N_GROUPS}"
-            )
-        self.score = nn.Linear(channels, self.N_GROUPS)
-
-    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        """The weighed mean over frames, shape (batch, channel)."""
-        score = self.score(x.transpose(1, 2)).float().transpose(1, 2)  # (batch, group, frame)
-        if n_frames is not None:
-            score = score.masked_fill(_beyond(score, n_frames), -torch.inf)
-        weight = torch.softmax(score, dim=2).to(x.dtype)
-        each = weight.repeat_interleave(self.channels // self.N_GROUPS, dim=1)
-        return (x * each).sum(dim=2)
-
-
-class SalientTimePool(TimePool):
-    """The mean of the loudest few stretches of each map, wherever they are.
-
-    Sparse salient region pooling, variant T (IEEE Access 2023, 10.1109/ACCESS.2022.3232807):
-    means of windows, then the mean of the largest of them. Where we differ: mel is averaged
-    before, and the windows are shorter, as a frame here is 0.37 s.
-    """
-
-    WINDOW = 3
-    TOP = 4
-
-    def forward(self, x: Tensor, n_frames: Tensor | None = None) -> Tensor:
-        """The mean of the largest window means, shape (batch, channel)."""
-        if n_frames is not None:
-            return self._each(x, n_frames)
-        windows = F.avg_pool1d(x, min(self.WINDOW, x.shape[2]), stride=1)
-        return windows.topk(min(self.TOP, windows.shape[2]), dim=2).values.mean(dim=2)
-
-    def _each(self, x: Tensor, n_frames: Tensor) -> Tensor:
-        """The same for clips of several lengths, those of one length together."""
-        result = x.new_empty(x.shape[:2])
-        for n in set(n_frames.tolist()):
-            rows = (n_frames == n).nonzero()[:, 0]
-            result = result.index_copy(0, rows, self.forward(x[rows, :, :n]))
-        return result
-
-
-OVER_TIME: dict[str, type[TimePool]] = {
-    "mean": MeanTimePool,
-    "mean+max": MeanMaxTimePool,
-    "max": MaxTimePool,
-    "last": LastTimePool,
-    "attention": AttentionTimePool,
-    "salient": SalientTimePool,
-}
-
-
-def time_pool(name: str, channels: int) -> TimePool:
-    """A pooling by its name."""
-    if name not in OVER_TIME:
-        raise ModelError(f"unknown pooling over time '{name}': {nearest(name, OVER_TIME)}")
-    return OVER_TIME[name](channels)
+def _last(x: Tensor, n_frames: Tensor | None) -> Tensor:
+    if n_frames is None:
+        return x[:, :, -1]
+    last = (n_frames - 1)[:, None, None].expand(-1, x.shape[1], 1)
+    return x.gather(2, last)[:, :, 0]
 
 
 def _beyond(x: Tensor, n_frames: Tensor) -> Tensor:
@@ -169,9 +50,14 @@ def _beyond(x: Tensor, n_frames: Tensor) -> Tensor:
     return torch.arange(x.shape[2], device=x.device) >= n_frames[:, None, None]
 
 
-# Necks: from the encoder's last map to one vector a clip, the embedding.
-
-
+OVER_TIME: dict[str, TimePool] = {
+    "mean": _mean,
+    "mean+max": _mean_max,
+    "max": _max,
+    "last": _last,
+}
+"""Poolings over time. The mean is for textures such as rain, the maximum for events as short as a
+frame, both for both (Kong et al. 2020, "PANNs"), the last frame for recurrent layers."""
 NO_FRAMES = {"last": "it answers from the last frame only"}
 """Poolings over time that say nothing of a frame alone."""
 
@@ -240,10 +126,8 @@ class GlobalPoolNeck(Neck):
     ----------
     channels : int
     dense : tuple of Dense
-    over_time : {"mean+max", "mean", "max", "last", "attention", "salient"}
-        See :mod:`semisonic.models.necks`.
-    rows : int
-        Rows of the map that stay side by side in the embedding; 0 takes their mean.
+    over_time : {"mean+max", "mean", "max", "last"}
+        See :data:`OVER_TIME`.
     """
 
     def __init__(
@@ -252,19 +136,16 @@ class GlobalPoolNeck(Neck):
         dense: tuple[Dense, ...] = (),
         *,
         over_time: str = "mean+max",
-        rows: int = 0,
     ) -> None:
-        channels *= max(rows, 1)
         super().__init__(channels, dense)
-        self.rows = rows
         self.no_frames = NO_FRAMES.get(over_time, "")
-        self.over_time = time_pool(over_time, channels)
+        self.over_time = over_time
 
     def forward(self, code: Tensor, n_frames: Tensor | None = None) -> Tensor:
         """The embedding, shape (batch, out_features)."""
         if n_frames is not None:
             n_frames = n_frames.clamp(max=code.shape[3])
-        embedding: Tensor = self.dense(self.over_time(self._values(code), n_frames))
+        embedding: Tensor = self.dense(OVER_TIME[self.over_time](code.mean(dim=2), n_frames))
         return embedding
 
     def frames(self, code: Tensor) -> Tensor:
@@ -274,11 +155,28 @@ class GlobalPoolNeck(Neck):
         -------
         Tensor, shape (batch, frame, out_features)
         """
-        values = self._values(code)
+        values = code.mean(dim=2)  # (batch, channel, frame)
         alone = values.transpose(1, 2).flatten(0, 1)[:, :, None]  # (batch * frame, channel, 1)
-        embedding: Tensor = self.dense(self.over_time(alone))
+        embedding: Tensor = self.dense(OVER_TIME[self.over_time](alone, None))
         return embedding.view(len(code), values.shape[2], -1)
 
-    def _values(self, code: Tensor) -> Tensor:
-        """The map without its rows, shape (batch, channel, frame)."""
-        return code.flatten(1, 2) if self.rows else code.mean(dim=2)
+    def extra_repr(self) -> str:
+        """What torch prints of it beside its modules."""
+        return f"over_time={self.over_time}"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network without its class layer: an encoder and a neck.
+
+    Attributes
+    ----------
+    name : str
+        The registered name or the architecture that builds the same again.
+    encoder : Encoder
+    neck : Neck
+    """
+
+    name: str
+    encoder: Encoder
+    neck: Neck

@@ -1,5 +1,19 @@
-"""The notation of the paper, ``(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc``, and what it describes;
-without torch.
+"""The notation of the paper, ``(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc``; without torch.
+
+Layers are joined by ``-``:
+
+=============  ==================================================================
+``(64)5c``     convolution of 64 filters of 5 x 5, same padding, ReLU
+``(64)5x3c``   filters of 5 mel bands by 3 frames
+``(64)5cbn``   with batch normalisation before the ReLU
+``2p``         max-pool of 2 x 2, step 2;  ``2x1p``: 2 mel bands by 1 frame
+``3p/2``       max-pool of 3 x 3, step 2
+``gp``         global pooling (instead of flattening): clips of any length
+``128fc``      dense layer, linear as in the paper's code;  ``128fcr``: with ReLU
+=============  ==================================================================
+
+The class layer is added for you; a published form that ends in one (``-50fc``) is
+understood. Spaces, capitals and long dashes are accepted; printing gives one form.
 """
 
 from __future__ import annotations
@@ -10,14 +24,11 @@ from typing import NoReturn
 
 from semisonic.core.errors import ModelError
 
-# What a network of the notation consists of: plain, immutable data, without torch.
-
-
 Size = tuple[int, int]
 """Size along (mel, frame)."""
 
 
-def size_text(size: Size) -> str:
+def _size_text(size: Size) -> str:
     """``5`` for a square, ``5x3`` for five mel bands and three frames."""
     return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
 
@@ -32,7 +43,7 @@ class Conv:
     """Batch normalisation before the ReLU: the marker ``bn``."""
 
     def __str__(self) -> str:
-        return f"({self.filters}){size_text(self.kernel)}c" + ("bn" if self.norm else "")
+        return f"({self.filters}){_size_text(self.kernel)}c" + ("bn" if self.norm else "")
 
 
 @dataclass(frozen=True)
@@ -43,8 +54,8 @@ class MaxPooling:
     stride: Size
 
     def __str__(self) -> str:
-        step = "" if self.stride == self.size else f"/{size_text(self.stride)}"
-        return f"{size_text(self.size)}p{step}"
+        step = "" if self.stride == self.size else f"/{_size_text(self.stride)}"
+        return f"{_size_text(self.size)}p{step}"
 
 
 @dataclass(frozen=True)
@@ -134,24 +145,6 @@ class Architecture:
                 f"'{dense[-2]}r' before it if it is meant as a hidden layer"
             )
         return self
-
-
-# The notation of the paper: ``(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc``.
-#
-# Layers are joined by ``-``:
-#
-# =============  ==================================================================
-# ``(64)5c``     convolution of 64 filters of 5 x 5, same padding, ReLU
-# ``(64)5x3c``   filters of 5 mel bands by 3 frames
-# ``(64)5cbn``   with batch normalisation before the ReLU
-# ``2p``         max-pool of 2 x 2, step 2;  ``2x1p``: 2 mel bands by 1 frame
-# ``3p/2``       max-pool of 3 x 3, step 2
-# ``gp``         global pooling (instead of flattening): clips of any length
-# ``128fc``      dense layer, linear as in the paper's code;  ``128fcr``: with ReLU
-# =============  ==================================================================
-#
-# The class layer is added for you; a published form that ends in one (``-50fc``) is
-# understood. Spaces, capitals and long dashes are accepted; printing gives one form.
 
 
 PAPER = "(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"
@@ -297,8 +290,5 @@ class _NotationParser:
             self.fail("only dense layers ('128fc') after the global pooling", start)
 
 
-# The names of simple classifiers. No torch here.
-
-
-SIMPLE = ("knn", "forest", "svm", "logistic", "boosting", "mlp")
-"""As :data:`semisonic.classifier.simple.CLASSIFIERS` fits them."""
+SIMPLE = ("knn", "forest", "svm", "logistic")
+"""Names of simple classifiers that are models as well; the command line lists them."""

@@ -14,13 +14,11 @@ from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.options import nearest
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
 from semisonic.models.encoder import Encoder
-from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.necks import Neck
+from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel
-
-# A pre-trained encoder: what a classifier starts from, whatever it was trained by.
+from semisonic.models.weights import initialise, undisturbed
 
 
 class PretrainedEncoder(nn.Module):
@@ -76,8 +74,8 @@ def build_encoder(
 ) -> PretrainedEncoder:
     """A new encoder with its front end, to be pre-trained without a decoder.
 
-    It starts from the weights that :func:`semisonic.models.sound_model.build` gives the same network with
-    the same seed. Dense layers of an architecture are no part of it.
+    It starts from the weights that :func:`semisonic.models.sound_model.build` gives the same
+    network with the same seed. Dense layers of an architecture are no part of it.
 
     Parameters
     ----------
@@ -99,9 +97,6 @@ def build_encoder(
         initialise(body.encoder, seed, "encoder.")
         frontend = Frontend(mel, standardize)
     return PretrainedEncoder(body.encoder, frontend=frontend, name=body.name)
-
-
-# From a pre-trained encoder to a classifier, or to further pre-training.
 
 
 STATISTICS = ("pretrained", "own")
@@ -215,6 +210,17 @@ def _give_neck(pretrained: PretrainedEncoder, model: SoundModel | PretrainedEnco
 
 def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
     """A copy of a classifier that scores its classes in another order.
+
+    Parameters
+    ----------
+    model : SoundModel
+        Stays as it is.
+    classes : sequence of str
+        The same classes in the order wanted.
+
+    Returns
+    -------
+    SoundModel
 
     Raises
     ------

@@ -1,6 +1,4 @@
-"""Published general audio networks: what there is to convert, and the way from their weight files
-to our encoders.
-"""
+"""Published general audio networks, and the way from their weight files to our encoders."""
 
 from __future__ import annotations
 
@@ -21,13 +19,10 @@ from semisonic.core.options import nearest
 from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
 from semisonic.models.networks import efficientat, panns, yamnet
 from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.registry import create
 from semisonic.models.weight_files import WeightTensors, open_checkpoint, open_onnx
-
-# From the names and shapes of published weight files to ours.
-
 
 Shapes = Mapping[str, tuple[int, ...]]
 Layout = Callable[[WeightTensors, Shapes], dict[str, Tensor]]
@@ -38,7 +33,7 @@ COUNTER = "num_batches_tracked"
 N_CONVS = 1 + 2 * len(yamnet.LAYERS)
 
 
-def read_torch(path: Path) -> Mapping[str, Tensor]:
+def _read_torch(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a checkpoint."""
     return open_checkpoint(path)
 
@@ -83,8 +78,8 @@ def folded(
 
 def _from_graph(path: Path) -> Mapping[str, Tensor]:
     graph = open_onnx(path)
-    convs = [node for node in graph.nodes if node.op == "Conv"]
-    dense = [node for node in graph.nodes if node.op == "Gemm"]
+    convs = [node for node in graph.nodes if node.op_type == "Conv"]
+    dense = [node for node in graph.nodes if node.op_type == "Gemm"]
     if (len(convs), len(dense)) != (N_CONVS, 1):
         raise ModelError(
             f"{path}: found {len(convs)} convolutions and {len(dense)} dense layers, expected "
@@ -92,9 +87,9 @@ def _from_graph(path: Path) -> Mapping[str, Tensor]:
         )
     tensors = {}
     for name, node in [*((f"convs.{k}", n) for k, n in enumerate(convs)), ("classifier", dense[0])]:
-        if len(node.inputs) != 3:
+        if len(node.input) != 3:
             raise ModelError(f"{path}: '{name}' has no bias; expected normalisations folded in")
-        for part, source in zip(("weight", "bias"), node.inputs[1:], strict=True):
+        for part, source in zip(("weight", "bias"), node.input[1:], strict=True):
             tensors[f"{name}.{part}"] = torch.from_numpy(graph.weight(source))
     return tensors
 
@@ -104,7 +99,7 @@ def turned(x: Tensor) -> Tensor:
     return x.transpose(2, 3).contiguous() if x.ndim == 4 else x
 
 
-def take_all(
+def _take_all(
     found: WeightTensors, wanted: Shapes, rename: Callable[[str], str], *, turn: bool
 ) -> dict[str, Tensor]:
     """What is found under other names, for each of ours."""
@@ -120,15 +115,15 @@ def take_all(
     return taken
 
 
-def yamnet_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _yamnet_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Convolutions over (time, mel), in their order."""
-    return take_all(found, wanted, lambda name: name.removeprefix("encoder."), turn=True)
+    return _take_all(found, wanted, lambda name: name.removeprefix("encoder."), turn=True)
 
 
 CNN14_LAYERS = {"0": "conv1", "1": "bn1", "3": "conv2", "4": "bn2"}
 
 
-def cnn14_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _cnn14_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Blocks that are counted from one, with two convolutions and two norms."""
 
     def rename(found: re.Match[str]) -> str:
@@ -137,7 +132,7 @@ def cnn14_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     return _panns(found, wanted, lambda name: _PART.sub(rename, name))
 
 
-def panns_mobilenet_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _panns_mobilenet_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Layers by their number in a block, as ours."""
     return _panns(found, wanted, lambda name: _PART.sub(r"features.\1.\2.", name))
 
@@ -148,7 +143,7 @@ _PART = re.compile(r"^encoder\.parts\.(\d+)\.layers\.(\d+)\.")
 def _panns(found: WeightTensors, wanted: Shapes, rename: Callable[[str], str]) -> dict[str, Tensor]:
     """Kernels over (time, mel); the norm of the bands becomes our mean and deviation."""
     _check_frontend(found, panns.MEL)
-    taken = take_all(
+    taken = _take_all(
         found, wanted, lambda name: rename(name).replace("neck.dense.0.", "fc1."), turn=True
     )
     n = (panns.MEL.n_mels,)
@@ -181,7 +176,7 @@ def _check_frontend(found: WeightTensors, mel: MelOptions) -> None:
             )
 
 
-def efficientat_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _efficientat_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Blocks over (mel, time) as ours; those between the first and the last have a name more."""
     last = max(int(name.split(".")[2]) for name in wanted)
 
@@ -191,10 +186,7 @@ def efficientat_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor
         rest = re.sub(r"^(\d+)\.fc", r"\1.conc_se_layers.0.fc", rest)
         return f"features.{number}.{inner}{rest}"
 
-    return take_all(found, wanted, rename, turn=False)
-
-
-# What there is to convert: networks, front ends, licences, and what they were trained on.
+    return _take_all(found, wanted, rename, turn=False)
 
 
 AUDIOSET = "AudioSet: about 2 million clips of 10 s from YouTube, labelled by people"
@@ -263,7 +255,7 @@ _add(
         "YAMNet",
         yamnet.MEL,
         read_yamnet,
-        yamnet_layout,
+        _yamnet_layout,
         (0.0, NATURAL),
         3_729_481,
         "Apache 2.0 (YAMNet itself; a repackaged file may not say)",
@@ -277,8 +269,8 @@ _add(
         "cnn14",
         "CNN14 of PANNs",
         panns.MEL,
-        read_torch,
-        cnn14_layout,
+        _read_torch,
+        _cnn14_layout,
         None,
         80_753_615,
         *_PANNS,
@@ -290,8 +282,8 @@ _add(
         "panns-mobilenet",
         "MobileNetV1 of PANNs",
         panns.MEL,
-        read_torch,
-        panns_mobilenet_layout,
+        _read_torch,
+        _panns_mobilenet_layout,
         None,
         4_796_303,
         *_PANNS,
@@ -307,8 +299,8 @@ for _name, _n_parameters, _inner, _hidden in (
             _name,
             f"{_name}_as of EfficientAT",
             efficientat.MEL,
-            read_torch,
-            efficientat_layout,
+            _read_torch,
+            _efficientat_layout,
             (-4.5 * NATURAL / 2, 5 * NATURAL / 2),
             _n_parameters,
             *_EFFICIENTAT,
@@ -320,9 +312,6 @@ for _name, _n_parameters, _inner, _hidden in (
             },
         )
     )
-
-
-# From a published weight file to an encoder of ours, with its front end and its story.
 
 
 def convert_published(

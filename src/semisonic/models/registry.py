@@ -1,17 +1,19 @@
-"""Networks by name: a table that every file of networks adds to, and networks of somebody else's
-code.
+"""Networks by name: those of this package, those that users register, and the notation.
+
+A file of :mod:`semisonic.models.networks` names its networks in a table ``NETWORKS`` and is listed
+in ``_MODULES`` here; it is imported when one of them is first asked for.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
+import importlib
 import re
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,73 +21,74 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
-from semisonic.models.encoder import Encoder, Trace
-from semisonic.models.necks import GlobalPoolNeck, Neck
-from semisonic.models.notation import looks_like_notation
-
-# Networks by name: a table that every file of networks adds to.
-
-
-Shape = tuple[int, int, int]
-"""(channel, mel, frame)"""
+from semisonic.core.files import digest
+from semisonic.core.options import nearest
+from semisonic.models.encoder import ConvEncoder, Encoder, Trace
+from semisonic.models.necks import Backbone, FlattenNeck, GlobalPoolNeck, Neck, Shape
+from semisonic.models.notation import PAPER, SIMPLE, looks_like_notation, parse
+from semisonic.models.staged import DESIGNS, NetworkDesign, StagedEncoder
+from semisonic.models.weights import weights_digest
 
 NARROWEST, WIDEST = 0.0625, 4.0
 _SCALED = re.compile(r"(?P<family>.+)-(?P<width>\d+(?:\.\d+)?)")
+_MODULES = ("cnn", "efficientat", "panns", "piczak", "recurrent", "transformer", "waves", "yamnet")
 
-
-@dataclass(frozen=True)
-class Backbone:
-    """A network without its class layer. ``name`` is what builds the same again."""
-
-    name: str
-    encoder: Encoder
-    neck: Neck
-
-
-Factory = Callable[[Shape], Any]
-"""Gives a :class:`Body`, or an ``nn.Module``: see :mod:`semisonic.models.registry`."""
-ScaledFactory = Callable[[Shape, float], Backbone]
+Factory = Callable[..., Any]
+"""Takes the shape (channel, mel, frame) of the features, and the width if it is ``scaled``. Gives
+a :class:`Backbone`, or an ``nn.Module`` that keeps to :data:`CONTRACT`."""
 F = TypeVar("F", bound=Factory)
 
 
 @dataclass(frozen=True)
 class RegisteredNetwork:
-    """What is known of a name."""
+    """How a network is made.
 
-    name: str
-    factory: Factory | ScaledFactory
+    Attributes
+    ----------
+    factory : callable
+        See :data:`Factory`.
+    waves : bool
+        Whether it reads samples, of shape (1, 1, time), and not log-mel features.
+    scaled : bool
+        Whether it can be made in any width.
+    """
+
+    factory: Factory
     waves: bool = False
     scaled: bool = False
 
-    @property
-    def module(self) -> str:
-        """Where its factory is defined."""
-        inner = self.factory.func if isinstance(self.factory, partial) else self.factory
-        return str(getattr(inner, "__module__", ""))
 
-    @property
-    def is_own(self) -> bool:
-        """Whether it is not from this package."""
-        return not self.module.startswith("semisonic.") or self.is_given
-
-    @property
-    def is_given(self) -> bool:
-        """Whether it is an object, which no code makes again."""
-        return self.name in _GIVEN
-
-
-_GIVEN: set[str] = set()
 _FACTORIES: dict[str, RegisteredNetwork] = {}
+"""Networks that are not from this package."""
+_GIVEN: set[str] = set()
+"""Those of them that are objects, which no code makes again."""
 
 
-def register(name: str, *, waves: bool = False) -> Callable[[F], F]:
+@cache
+def _package_networks() -> dict[str, RegisteredNetwork]:
+    """The networks of this package by name."""
+    found = dict(_BUILT_IN)
+    for module in _MODULES:
+        networks = importlib.import_module(f"semisonic.models.networks.{module}").NETWORKS
+        found |= {
+            name: one if isinstance(one, RegisteredNetwork) else RegisteredNetwork(one)
+            for name, one in networks.items()
+        }
+    return found
+
+
+def _look_up(name: str) -> RegisteredNetwork | None:
+    return _FACTORIES.get(name) or _BUILT_IN.get(name) or _package_networks().get(name)
+
+
+def register(name: str, *, waves: bool = False, scaled: bool = False) -> Callable[[F], F]:
     """Make a network known under a name; a decorator of a function or of a module's class.
 
     What is decorated takes the shape (channel, mel, frame) of the features and gives an
     ``nn.Module`` that takes standardised features (batch, channel, mel, frame) and gives one
     vector a clip, (batch, dim), or a map, (batch, channel, fewer mel, fewer frames). Semisonic
     puts pooling and the class layer on it. Its first weights are those it draws itself, with a
-    seed set before. A function may also give a :class:`Body`, whose weights are drawn by name.
+    seed set before. A function may also give a :class:`Backbone`, whose weights are drawn by name.
 
     Parameters
     ----------
@@ -95,6 +98,14 @@ def register(name: str, *, waves: bool = False) -> Callable[[F], F]:
     waves : bool
         Whether it reads samples, of shape (1, 1, time): one channel, one row, a frame a
         sample. Else it reads log-mel features, which have more rows than one.
+    scaled : bool
+        Whether the function takes a width as well, 1 for the name alone and 0.5 for ``NAME-0.5``.
+        The name of the backbone it gives is best that of :func:`scaled_name`.
+
+    Returns
+    -------
+    callable
+        The decorator; it gives back what it decorates.
 
     Raises
     ------
@@ -110,34 +121,40 @@ def register(name: str, *, waves: bool = False) -> Callable[[F], F]:
     ...     return nn.Sequential(nn.Conv2d(shape[0], 8, 3, stride=2), nn.ReLU())
     >>> clf = semisonic.SoundClassifier("two-layers")
     """
+    if name in _package_networks() or looks_like_notation(name):
+        raise ModelError(f"the name '{name}' is taken or reads like an architecture")
 
     def keep(factory: F) -> F:
-        _add(RegisteredNetwork(name, factory, waves))
+        _FACTORIES[name] = RegisteredNetwork(factory, waves, scaled)
         return factory
 
-    _check_free(name)
     return keep
 
 
-def register_scaled(name: str, *, waves: bool = False) -> Callable[[ScaledFactory], ScaledFactory]:
-    """Make a network of any width known: ``NAME``, and ``NAME-0.5`` with half as many maps.
+def register_instance(network: nn.Module, name: str = "") -> str:
+    """Make a network known that is given as an object, and say under which name.
 
-    The decorated function takes the shape and the width, 1 for the name alone. The name that
-    it gives its body is best that of :func:`scaled_name`.
+    Parameters
+    ----------
+    network : nn.Module
+        Models copy it, with its weights; the object itself is not changed by a training.
+    name : str
+        By default one that tells networks of other layers or weights apart.
+
+    Returns
+    -------
+    str
+        The name.
     """
-
-    def keep(factory: ScaledFactory) -> ScaledFactory:
-        _add(RegisteredNetwork(name, factory, waves, scaled=True))
-        return factory
-
-    _check_free(name)
-    return keep
-
-
-def give(name: str, factory: Factory) -> None:
-    """Make a network known that was given as an object."""
+    if not name:
+        name = f"{type(network).__name__}-{digest(repr(network), weights_digest(network))[:8]}"
     _GIVEN.add(name)
-    _add(RegisteredNetwork(name, factory))
+    _FACTORIES[name] = RegisteredNetwork(partial(_copied, network))
+    return name
+
+
+def _copied(network: nn.Module, shape: Shape) -> nn.Module:
+    return copy.deepcopy(network)
 
 
 def defined_in(name: str) -> str | None:
@@ -145,13 +162,15 @@ def defined_in(name: str) -> str | None:
 
     The name of a module or of the script; empty for an object.
     """
-    entry = _FACTORIES.get(name)
-    if entry is None or not entry.is_own:
-        return None
-    if entry.is_given:
+    if name in _GIVEN:
         return ""
+    own = _FACTORIES.get(name)
+    if own is None:
+        return None
+    factory = own.factory.func if isinstance(own.factory, partial) else own.factory
+    module = str(getattr(factory, "__module__", ""))
     script = getattr(sys.modules.get("__main__"), "__file__", None)
-    return Path(script).name if entry.module == "__main__" and script else entry.module
+    return Path(script).name if module == "__main__" and script else module
 
 
 def scaled_name(family: str, width: float) -> str:
@@ -159,72 +178,149 @@ def scaled_name(family: str, width: float) -> str:
     return family if width == 1 else f"{family}-{_digits(width)}"
 
 
-def registered(waves: bool | None = None) -> list[str]:
-    """The names, in order; of networks that read waves, or of those that do not, if asked."""
-    return sorted(n for n, entry in _FACTORIES.items() if waves in (None, entry.waves))
-
-
-def find(name: str) -> Factory | None:
-    """What makes the network of a name, or None.
-
-    Raises
-    ------
-    ModelError
-        For a width out of range. The factory raises it for features of the wrong kind.
-    """
-    width = 1.0
-    entry = _FACTORIES.get(name)
-    match = _SCALED.fullmatch(name)
-    if entry is None and match:
-        entry = _FACTORIES.get(match["family"])
-        width = float(match["width"])
-        if entry is None or not entry.scaled:
-            return None
-        if not NARROWEST <= width <= WIDEST:
-            raise ModelError(
-                f"model '{name}': found the width {_digits(width)}, expected "
-                f"{NARROWEST:g} to {WIDEST:g} times that of '{entry.name}'"
-            )
-    return None if entry is None else partial(_make, entry, width)
-
-
-def _make(entry: RegisteredNetwork, width: float, shape: Shape) -> Any:
-    """The network, after a look at the features."""
-    found = " x ".join(map(str, shape))
-    if entry.waves and shape[:2] != (1, 1):
-        raise ModelError(
-            f"model '{entry.name}' reads samples, expected the shape 1 x 1 x samples, found "
-            f"features of {found} (channel x mel x frame); take the input 'wave', or a network "
-            "for log-mel such as 'small'"
-        )
-    if not entry.waves and shape[1] == 1:
-        raise ModelError(
-            f"model '{entry.name}' reads log-mel features, found {found} (channel x mel x frame): "
-            "one row, as waves have; take more mel bands, or a network that reads waves: "
-            + ", ".join(registered(waves=True))
-        )
-    if entry.scaled:
-        return entry.factory(shape, width)  # type: ignore[call-arg]
-    # Somebody's code is tried out with real numbers, also where a file is read without any.
-    with torch.device("cpu") if entry.is_own else nullcontext():
-        return entry.factory(shape)  # type: ignore[call-arg]
-
-
 def _digits(width: float) -> str:
     return repr(width).removesuffix(".0")
 
 
-def _check_free(name: str) -> None:
-    taken = name in _FACTORIES and not _FACTORIES[name].is_own
-    if taken or looks_like_notation(name):
-        raise ModelError(f"the name '{name}' is taken or reads like an architecture")
+def names(waves: bool | None = None) -> list[str]:
+    """The registered names, in order.
+
+    Parameters
+    ----------
+    waves : bool or None
+        Only networks that read samples (True) or log-mel features (False); all if None.
+
+    Examples
+    --------
+    >>> names(waves=True)
+    ['aclnet-dwsc', 'aclnet-sc', 'm11', 'm18', 'm5']
+    """
+    known = _package_networks() | _FACTORIES
+    return sorted(name for name, one in known.items() if waves in (None, one.waves))
 
 
-def _add(entry: RegisteredNetwork) -> None:
-    _FACTORIES[entry.name] = entry
+def is_registered(name: str) -> bool:
+    """Whether a name, or the family of a name with a width, is known."""
+    return _find(name) is not None
 
 
-# Networks that are not from this package: any ``nn.Module`` as an encoder.
+def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
+    """A network for features of a shape.
+
+    Parameters
+    ----------
+    name_or_notation : str
+        A registered name, one with a width such as ``aclnet-dwsc-0.5``, an architecture as in
+        :mod:`semisonic.models.notation`, or a simple classifier
+        (:data:`semisonic.models.notation.SIMPLE`).
+    shape : (channel, mel, frame)
+        Of the features; (1, 1, time) are waves, a frame a sample.
+    n_classes : int
+        Lets a published class layer at the end of an architecture be recognised.
+
+    Returns
+    -------
+    Backbone
+
+    Raises
+    ------
+    ModelError
+        For an unknown name (with the nearest one), a wrong architecture (with the place),
+        features too small for it, or waves where mel bands are read and the other way round.
+
+    Examples
+    --------
+    >>> create("(8)3c-2p-16fc", (1, 64, 100)).neck.out_features
+    16
+    """
+    name = name_or_notation.strip()
+    if name in SIMPLE:
+        from semisonic.models.simple import simple_body  # they pull in scipy
+
+        return simple_body(name, shape)
+    found = _find(name)
+    if found is not None:
+        return _as_backbone(name, _make(name, *found, shape), shape)
+    if looks_like_notation(name):
+        return _from_notation(name, shape, n_classes)
+    raise ModelError(
+        f"unknown model '{name}': {nearest(name, [*names(), *SIMPLE])}; an architecture such as "
+        f"'{PAPER}' works too"
+    )
+
+
+def _find(name: str) -> tuple[RegisteredNetwork, float] | None:
+    """The network of a name and its width; raises ModelError for a width out of range."""
+    if looks_like_notation(name):
+        return None
+    one = _look_up(name)
+    if one is not None:
+        return one, 1.0
+    match = _SCALED.fullmatch(name)
+    one = _look_up(match["family"]) if match else None
+    if match is None or one is None or not one.scaled:
+        return None
+    width = float(match["width"])
+    if not NARROWEST <= width <= WIDEST:
+        raise ModelError(
+            f"model '{name}': found the width {_digits(width)}, expected "
+            f"{NARROWEST:g} to {WIDEST:g} times that of '{match['family']}'"
+        )
+    return one, width
+
+
+def _make(name: str, one: RegisteredNetwork, width: float, shape: Shape) -> object:
+    """The network, after a look at the features."""
+    found = " x ".join(map(str, shape))
+    if one.waves and shape[:2] != (1, 1):
+        raise ModelError(
+            f"model '{name}' reads samples, expected the shape 1 x 1 x samples, found "
+            f"features of {found} (channel x mel x frame); take the input 'wave', or a network "
+            "for log-mel such as 'small'"
+        )
+    if not one.waves and shape[1] == 1:
+        raise ModelError(
+            f"model '{name}' reads log-mel features, found {found} (channel x mel x frame): "
+            "one row, as waves have; take more mel bands, or a network that reads waves: "
+            + ", ".join(names(waves=True))
+        )
+    if one.scaled:
+        return one.factory(shape, width)
+    # Somebody's code is tried out with real numbers, also where a file is read without any.
+    with torch.device("cpu") if name in _FACTORIES else nullcontext():
+        return one.factory(shape)
+
+
+def _from_notation(text: str, shape: Shape, n_classes: int = 0) -> Backbone:
+    """The network that an architecture describes."""
+    architecture = parse(text)
+    if n_classes:
+        architecture = architecture.without_class_layer(n_classes)
+    encoder = ConvEncoder(architecture, shape[0])
+    code_shape = encoder.code_shape(*shape[1:])
+    neck: Neck
+    if architecture.has_global_pool:
+        neck = GlobalPoolNeck(code_shape[0], architecture.dense)
+    else:
+        neck = FlattenNeck(code_shape, architecture.dense)
+    return Backbone(str(architecture), encoder, neck)
+
+
+def from_design(name: str, design: NetworkDesign, shape: Shape) -> Backbone:
+    """The network that a design describes, for clips of any length."""
+    encoder = StagedEncoder(design, shape[0])
+    return Backbone(name, encoder, GlobalPoolNeck(encoder.code_shape(*shape[1:])[0]))
+
+
+def paper(shape: Shape) -> Backbone:
+    """The network of the paper: three convolutions of 64 filters and a dense layer of 128."""
+    return _from_notation(PAPER, shape)
+
+
+_BUILT_IN = {"paper": RegisteredNetwork(paper)} | {
+    name: RegisteredNetwork(partial(from_design, name, design)) for name, design in DESIGNS.items()
+}
+"""Networks that are described in :mod:`semisonic.models.staged` and in the notation."""
 
 
 CONTRACT = (
@@ -324,7 +420,7 @@ class OwnEncoder(Encoder):
                 module.training = mode
 
 
-def as_backbone(name: str, network: object, shape: Shape) -> Backbone:
+def _as_backbone(name: str, network: object, shape: Shape) -> Backbone:
     """What a registered function gave, as a body.
 
     Raises
@@ -342,24 +438,3 @@ def as_backbone(name: str, network: object, shape: Shape) -> Backbone:
     encoder = OwnEncoder(name, network, shape)
     over_time = "mean" if encoder.is_vector else "mean+max"
     return Backbone(name, encoder, GlobalPoolNeck(encoder.out_channels, over_time=over_time))
-
-
-def register_instance(network: nn.Module, name: str = "") -> str:
-    """Make a network known that is given as an object, and say under which name.
-
-    Models copy it, with its weights; the object itself is not changed by a training. The name
-    tells networks of other layers or weights apart, unless one is given.
-    """
-    if not name:
-        state = hashlib.sha256(repr(network).encode())
-        for key, value in sorted(network.state_dict().items()):
-            state.update(key.encode())
-            if not nn.parameter.is_lazy(value):
-                state.update(value.detach().cpu().contiguous().numpy().tobytes())
-        name = f"{type(network).__name__}-{state.hexdigest()[:8]}"
-    give(name, partial(_copied, network))
-    return name
-
-
-def _copied(network: nn.Module, shape: Shape) -> nn.Module:
-    return copy.deepcopy(network)

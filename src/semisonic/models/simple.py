@@ -1,4 +1,9 @@
-"""Simple classifiers as networks: statistics of a clip, and a head that was fitted and not trained."""
+"""Simple classifiers as networks: statistics of a clip, and a head that was fitted.
+
+The encoder learns nothing: log-mel features give the numbers of
+:func:`semisonic.features.statistics.mel_statistics`, waves those of
+:func:`semisonic.features.statistics.mfcc_statistics` (the baselines of Piczak 2015), in torch.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +19,8 @@ from semisonic.features.options import N_CEPSTRUM_STATISTICS, MelOptions
 from semisonic.features.statistics import HOP_LENGTH, N_CEPSTRA, N_FFT, N_MELS, PERCENTILES, TOP_DB
 from semisonic.models.encoder import Encoder, Trace
 from semisonic.models.moments import cosines, mean_and_deviation, moments, within_range
-from semisonic.models.necks import Neck
-from semisonic.models.notation import SIMPLE
-from semisonic.models.registry import Backbone
-from semisonic.models.registry import Shape as registry_Shape
-
-# Encoders that learn nothing: a clip as the mean, deviation and changes of what is heard in it.
-#
-# Log-mel features give the numbers of :func:`semisonic.features.statistics.mel_statistics`,
-# waves those of
-# :func:`semisonic.features.statistics.mfcc_statistics` (the baselines of Piczak 2015), in torch.
-
+from semisonic.models.necks import Backbone, Neck
+from semisonic.models.necks import Shape as FeatureShape
 
 _OF_A_CLIP = "its numbers are statistics of a whole clip"
 _N_MFCC = N_CEPSTRUM_STATISTICS // 2  # the zeroth is left out, the rate of crossings comes in
@@ -104,9 +100,9 @@ class CepstrumStatistics(StatisticsEncoder):
     def __init__(self, sample_rate: int = 44100) -> None:
         super().__init__(1, N_CEPSTRUM_STATISTICS)
         self.register_buffer("cosines", cosines(N_MELS, 1, _N_MFCC), persistent=False)
-        self.hear_at(sample_rate)
+        self.set_sample_rate(sample_rate)
 
-    def hear_at(self, sample_rate: int) -> None:
+    def set_sample_rate(self, sample_rate: int) -> None:
         """Set the rate that decides where mel bands lie."""
         self.mel = LogMel(
             MelOptions(
@@ -164,13 +160,6 @@ def _percentile(ordered: Tensor, share: float) -> Tensor:
     above = min(below + 1, ordered.shape[2] - 1)
     low, high = ordered[:, :, below], ordered[:, :, above]
     return low + (high - low) * (place - below)
-
-
-# Heads that were fitted by a formula: what a linear model and a perceptron have learned.
-#
-# A head takes statistics (batch, feature) and gives logits whose softmax (or, with several labels
-# a clip, whose sigmoid) is the score that the fitted model gives. How large its tables are depends
-# on the fit, so that a fresh head has none; those of a file tell it.
 
 
 LEAST = 1e-9
@@ -236,32 +225,16 @@ class SimpleHead(nn.Module):
         raise ModelError("this classifier was never fitted; use train, or load a file")
 
 
-class StandardisedHead(SimpleHead):
-    """A head behind statistics that are standardised by the tables ``mean`` and ``scale``."""
-
-    mean: Tensor
-    scale: Tensor
-    bias: Tensor
-
-    def check(self) -> None:
-        """Raises ModelError for a scale that is not positive."""
-        if not (self.scale > 0).all():
-            self.refuse("'scale' holds deviations that are not positive")
-
-    def standardised(self, x: Tensor) -> Tensor:
-        """Statistics (batch, feature) with mean 0 and deviation 1; ModelError before the fit."""
-        if not len(self.bias):
-            self.unfitted()
-        return (x.to(self.mean.dtype) - self.mean) / self.scale
-
-
-class LinearHead(StandardisedHead):
+class LinearHead(SimpleHead):
     """Logits linear in standardised statistics.
 
     Tables: ``mean`` and ``scale`` (feature,), ``weight`` (class, feature), ``bias`` (class,).
     """
 
+    mean: Tensor
+    scale: Tensor
     weight: Tensor
+    bias: Tensor
 
     def __init__(self, n_features: int, n_classes: int) -> None:
         super().__init__(n_features, n_classes)
@@ -273,50 +246,17 @@ class LinearHead(StandardisedHead):
         d, k = self.n_features, self.n_classes
         return shapes == {"mean": (d,), "scale": (d,), "weight": (k, d), "bias": (k,)}
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits, shape (batch, n_classes)."""
-        return self.standardised(x) @ self.weight.T + self.bias
-
-
-class PerceptronHead(StandardisedHead):
-    """One hidden layer with ReLU behind standardised statistics.
-
-    Tables: ``mean`` and ``scale`` (feature,), ``hidden_weight`` (hidden, feature), ``hidden_bias``
-    (hidden,), ``weight`` (class, hidden), ``bias`` (class,).
-    """
-
-    hidden_weight: Tensor
-    hidden_bias: Tensor
-    weight: Tensor
-
-    def __init__(self, n_features: int, n_classes: int) -> None:
-        super().__init__(n_features, n_classes)
-        none = torch.zeros(0, dtype=torch.float64)
-        self.numbers(
-            mean=none, scale=none, hidden_weight=none, hidden_bias=none, weight=none, bias=none
-        )
-
-    def fits(self, shapes: Mapping[str, Shape]) -> bool:
-        """Whether tables of these shapes go together."""
-        d, k = self.n_features, self.n_classes
-        h = shapes["hidden_bias"][0] if len(shapes["hidden_bias"]) == 1 else 0
-        expected = {
-            "mean": (d,),
-            "scale": (d,),
-            "hidden_weight": (h, d),
-            "hidden_bias": (h,),
-            "weight": (k, h),
-            "bias": (k,),
-        }
-        return h > 0 and shapes == expected
+    def check(self) -> None:
+        """Raises ModelError for a scale that is not positive."""
+        if not (self.scale > 0).all():
+            self.refuse("'scale' holds deviations that are not positive")
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, shape (batch, n_classes)."""
-        x = torch.relu(self.standardised(x) @ self.hidden_weight.T + self.hidden_bias)
-        return x @ self.weight.T + self.bias
-
-
-# Heads whose members vote: neighbours and trees.
+        if not len(self.bias):
+            self.unfitted()
+        standardised = (x.to(self.mean.dtype) - self.mean) / self.scale
+        return standardised @ self.weight.T + self.bias
 
 
 class NeighbourHead(SimpleHead):
@@ -377,19 +317,16 @@ class NeighbourHead(SimpleHead):
         return logits_of(scores, self._several)
 
 
-class TreesHead(SimpleHead):
-    """Trees of yes-or-no questions; what their leaves hold is added up.
+class ForestHead(SimpleHead):
+    """A forest: trees of yes-or-no questions whose leaves, added up, are the scores.
 
     A node asks whether a statistic is at most its threshold and goes left if so; a leaf goes to
-    itself. The sum of leaves is a score (a forest) or a logit (boosting).
+    itself.
 
     Tables: ``feature``, ``threshold``, ``left``, ``right`` and ``row`` (node,), ``roots`` (tree,),
-    ``leaves`` (row, class): what is added, the same row for like leaves, ``start`` (class,): what
-    it is added to, and ``kind``, 0 for logits, 1 for scores of exclusive classes, 2 for scores
-    with several labels per clip.
+    ``leaves`` (row, class): what is added, the same row for like leaves, and ``several``, 1 with
+    several labels per clip.
     """
-
-    LOGITS, EXCLUSIVE, SEVERAL = 0, 1, 2
 
     feature: Tensor
     threshold: Tensor
@@ -398,8 +335,7 @@ class TreesHead(SimpleHead):
     row: Tensor
     roots: Tensor
     leaves: Tensor
-    start: Tensor
-    kind: Tensor
+    several: Tensor
 
     def __init__(self, n_features: int, n_classes: int) -> None:
         super().__init__(n_features, n_classes)
@@ -412,10 +348,9 @@ class TreesHead(SimpleHead):
             row=whole,
             roots=whole,
             leaves=torch.zeros(0, n_classes, dtype=torch.float64),
-            start=torch.zeros(0, dtype=torch.float64),
-            kind=torch.tensor(0),
+            several=torch.tensor(0),
         )
-        self._depth = self._kind = 0
+        self._depth, self._several = 0, False
 
     def fits(self, shapes: Mapping[str, Shape]) -> bool:
         """Whether tables of these shapes go together."""
@@ -427,8 +362,7 @@ class TreesHead(SimpleHead):
             **nodes,
             "roots": (n_trees,),
             "leaves": (n_rows, self.n_classes),
-            "start": (self.n_classes,),
-            "kind": (),
+            "several": (),
         }
         return min(n, n_trees, n_rows) > 0 and shapes == expected
 
@@ -442,7 +376,7 @@ class TreesHead(SimpleHead):
             ("roots", 0, n),
             ("left", 0, n),
             ("right", 0, n),
-            ("kind", 0, 3),
+            ("several", 0, 2),
         )
         for name, low, high in limits:
             table = self.get_buffer(name)
@@ -451,7 +385,7 @@ class TreesHead(SimpleHead):
         leaf = (self.left == own) & (self.right == own)
         if not (leaf | ((self.left > own) & (self.right > own))).all():
             self.refuse("a tree leads back to itself")
-        self._depth, self._kind = self._measure(), int(self.kind)
+        self._depth, self._several = self._measure(), bool(self.several)
 
     def _measure(self) -> int:
         """The most questions from a root to a leaf."""
@@ -472,10 +406,7 @@ class TreesHead(SimpleHead):
         for _ in range(self._depth):
             below = x.gather(1, self.feature[node]) <= self.threshold[node]
             node = torch.where(below, self.left[node], self.right[node])
-        total = self.start + self._sum(self.row[node])
-        if self._kind == self.LOGITS:
-            return total
-        return logits_of(total, self._kind == self.SEVERAL)
+        return logits_of(self._sum(self.row[node]), self._several)
 
     def _sum(self, rows: Tensor) -> Tensor:
         """The sum of the leaves that each clip came to, (batch, tree) to (batch, class)."""
@@ -491,20 +422,16 @@ def logits_of(scores: Tensor, several: bool) -> Tensor:
     return high - (1 - scores).clamp(min=LEAST).log() if several else high
 
 
-# Simple classifiers by name, for log-mel features or for waves.
-
-
-HEADS: dict[str, type[SimpleHead]] = dict(
-    zip(
-        SIMPLE,
-        (NeighbourHead, TreesHead, LinearHead, LinearHead, TreesHead, PerceptronHead),
-        strict=True,
-    )
-)
+HEADS: dict[str, type[SimpleHead]] = {
+    "knn": NeighbourHead,
+    "forest": ForestHead,
+    "svm": LinearHead,
+    "logistic": LinearHead,
+}
 """What classifies, by the name of the classifier."""
 
 
-def simple_body(name: str, shape: registry_Shape) -> Backbone:
+def simple_body(name: str, shape: FeatureShape) -> Backbone:
     """Statistics of features of a shape (channel, mel, frame), or of waves, (1, 1, time).
 
     Parameters

@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from semisonic.core.errors import ModelError
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
 from semisonic.models.decision import Decision
 from semisonic.models.decision_module import DecisionModule, probabilities
 from semisonic.models.encoder import Encoder, PatchStep, frame_grid
-from semisonic.models.initialise import initialise, undisturbed
 from semisonic.models.moments import Moments
-from semisonic.models.necks import Neck
-from semisonic.models.registry import Backbone
+from semisonic.models.necks import Backbone, Neck
+from semisonic.models.registry import create
+from semisonic.models.weights import initialise, undisturbed
 
 
 class SoundModel(nn.Module):
@@ -64,7 +63,7 @@ class SoundModel(nn.Module):
         self.dropout = float(dropout)
         self.frontend = frontend
         self.encoder: Encoder = body.encoder
-        self.encoder.hear_at(frontend.options.sample_rate)
+        self.encoder.set_sample_rate(frontend.options.sample_rate)
         self.neck: Neck = body.neck
         self._decision: Decision
         self._decide: DecisionModule
@@ -296,7 +295,7 @@ def build(
     Parameters
     ----------
     name_or_notation : str
-        A registered name (:func:`semisonic.models.catalogue.names`) or an architecture such as
+        A registered name (:func:`semisonic.models.registry.names`) or an architecture such as
         ``"(64)5c-2p-(64)3c-2p-(64)3c-2p-128fc"``. A class layer at its end is recognised.
     mel : MelOptions
         The front end; its shape fixes the size of the network.

@@ -1,11 +1,15 @@
-"""Opening weight files that other people published, without running anything in them."""
+"""Opening weight files that other people published, without running anything in them.
+
+ONNX files are read with the package ``onnx`` (extra ``export``), files of ``torch.save`` as data
+only.
+"""
 
 from __future__ import annotations
 
 import io
 import pickle
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,59 +22,44 @@ from torch import Tensor
 
 from semisonic.core.errors import ModelError
 
-# Float weights out of an ONNX file, without the package onnx.
-#
-# Reads as much of the protobuf as that takes: the graph's nodes (operation, inputs, outputs) and
-# its float initialisers, inside the file or in a file beside it. See onnx.proto3 of the ONNX
-# project.
-
-
-FLOAT, EXTERNAL = 1, 1
-_PASSES_ON = {"QuantizeLinear", "DequantizeLinear", "Identity"}
-Value = int | bytes
+MOST_BYTES = 2 << 30
+ONNX = ".onnx"
+_QUANTISED = {"QuantizeLinear", "DequantizeLinear", "Identity"}
+"""Operations whose first input is the weight that their output stands for."""
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Node:
-    """An operation with the names of its inputs and outputs."""
+class OnnxGraph:
+    """The operations of an ONNX file in the order they are run, and its float weights by name."""
 
-    op: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Graph:
-    """Nodes in the order they are run, and float initialisers by name."""
-
-    nodes: tuple[Node, ...]
-    floats: dict[str, Array]
+    nodes: Sequence[Any]
+    weights: dict[str, Array]
 
     def weight(self, name: str) -> Array:
-        """The initialiser behind a name, through what merely quantises it.
+        """The float weight behind a name, through what merely quantises it.
 
         Raises
         ------
         ModelError
-            When there is no float one.
+            When there is none.
         """
-        makers = {output: node for node in self.nodes for output in node.outputs}
+        makers = {output: node for node in self.nodes for output in node.output}
         asked, seen = name, {name}
-        while name not in self.floats:
+        while name not in self.weights:
             node = makers.get(name)
-            if node is None or node.op not in _PASSES_ON or node.inputs[0] in seen:
+            if node is None or node.op_type not in _QUANTISED or node.input[0] in seen:
                 raise ModelError(
                     f"'{asked}' is no float weight of the file; take a file whose weights are "
                     "float32, also if activations are quantised"
                 )
-            name = node.inputs[0]
+            name = node.input[0]
             seen.add(name)
-        return self.floats[name]
+        return self.weights[name]
 
 
-def read_graph(data: bytes, beside: Callable[[str], bytes]) -> Graph:
-    """Nodes and float initialisers of an ONNX file.
+def read_graph(data: bytes, beside: Callable[[str], bytes]) -> OnnxGraph:
+    """Operations and float weights of an ONNX file.
 
     Parameters
     ----------
@@ -82,111 +71,44 @@ def read_graph(data: bytes, beside: Callable[[str], bytes]) -> Graph:
     Raises
     ------
     ModelError
-        For bytes that are no ONNX file, are cut off, or point outside a file.
+        For bytes that are no ONNX file, are cut off, or point outside a file, or where the
+        package ``onnx`` is missing.
     """
     try:
-        graphs = [value for field, value in _fields(data) if field == 7]
-        if len(graphs) != 1:
-            raise ValueError(f"found {len(graphs)} graphs, expected one")
-        parts = list(_fields(_bytes(graphs[0])))
-        nodes = tuple(_node(_bytes(value)) for field, value in parts if field == 1)
-        found = (_tensor(_bytes(value), beside) for field, value in parts if field == 5)
-        return Graph(nodes, {name: array for name, array in found if array is not None})
-    except (ValueError, IndexError, UnicodeDecodeError, OverflowError) as error:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError as error:
+        raise ModelError(
+            "ONNX files are read with the package onnx, which is missing; install it: "
+            "pip install 'semisonic[export]'"
+        ) from error
+    try:
+        graph = onnx.load_model_from_string(data).graph
+        if not graph.node and not graph.initializer:
+            raise ValueError("found no graph")
+        floats = [one for one in graph.initializer if one.data_type == onnx.TensorProto.FLOAT]
+        for one in floats:
+            _bring_inside(one, beside)
+        weights = {one.name: onnx.numpy_helper.to_array(one).copy() for one in floats}
+    except (ValueError, TypeError, OverflowError, DecodeError) as error:
         raise ModelError(f"no ONNX file, or a damaged one: {error}") from error
+    return OnnxGraph(graph.node, weights)
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Value]]:
-    """Numbers and values of a protobuf message."""
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        kind = key & 7
-        if kind == 0:
-            number, at = _varint(data, at)
-            yield key >> 3, number
-            continue
-        if kind == 2:
-            size, at = _varint(data, at)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"a field of wire type {kind}")
-        if at + size > len(data):
-            raise ValueError(f"a field of {size} bytes where {len(data) - at} are left")
-        yield key >> 3, data[at : at + size]
-        at += size
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]  # IndexError where the file ends
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-    raise ValueError("a number of more than ten bytes")
-
-
-def _bytes(value: Value) -> bytes:
-    if isinstance(value, int):
-        raise ValueError("a number where bytes belong")
-    return value
-
-
-def _numbers(value: Value) -> list[int]:
-    """One number, or several packed together."""
-    if isinstance(value, int):
-        return [value]
-    found, at = [], 0
-    while at < len(value):
-        number, at = _varint(value, at)
-        found.append(number)
-    return found
-
-
-def _node(data: bytes) -> Node:
-    names: dict[int, list[str]] = {1: [], 2: [], 4: []}
-    for field, value in _fields(data):
-        if field in names:
-            names[field].append(_bytes(value).decode())
-    return Node("".join(names[4]), tuple(names[1]), tuple(names[2]))
-
-
-def _tensor(data: bytes, beside: Callable[[str], bytes]) -> tuple[str, Array | None]:
-    """Name and values of an initialiser; None for another type than float."""
-    dims: list[int] = []
-    content, name, kind, where = b"", "", 0, 0
-    external: dict[str, str] = {}
-    for field, value in _fields(data):
-        if field == 1:
-            dims += _numbers(value)
-        elif field == 2 and isinstance(value, int):
-            kind = value
-        elif field == 8:
-            name = _bytes(value).decode()
-        elif field in (4, 9):  # float_data, packed or one by one, or raw_data
-            content += _bytes(value)
-        elif field == 13:
-            entry = {f: _bytes(v).decode() for f, v in _fields(_bytes(value))}
-            external[entry.get(1, "")] = entry.get(2, "")
-        elif field == 14 and isinstance(value, int):
-            where = value
-    if kind != FLOAT:
-        return name, None
-    if where == EXTERNAL:
-        whole, start = beside(external.get("location", "")), int(external.get("offset", "0"))
-        size = int(external.get("length", str(len(whole) - start)))
+def _bring_inside(tensor: Any, beside: Callable[[str], bytes]) -> None:
+    """Give a tensor the numbers that lie in another file, and see that none is missing."""
+    if tensor.data_location == tensor.EXTERNAL:
+        found = {entry.key: entry.value for entry in tensor.external_data}
+        name = found.get("location", "")
+        whole, start = beside(name), int(found.get("offset", "0"))
+        size = int(found.get("length", str(len(whole) - start)))
         if min(start, size) < 0 or start + size > len(whole):
-            raise ValueError(f"'{name}' lies outside '{external.get('location')}'")
-        content = whole[start : start + size]
-    if len(content) != 4 * int(np.prod(dims, dtype=np.int64)):
-        raise ValueError(f"'{name}' has {len(content)} bytes for {dims} numbers")
-    return name, np.frombuffer(content, "<f4").reshape(dims).astype(np.float32)
-
-
-# The tensors of a weight file, each of which is used once or set aside by name.
+            raise ValueError(f"'{tensor.name}' lies outside '{name}'")
+        tensor.raw_data = whole[start : start + size]
+        tensor.data_location = tensor.DEFAULT
+    n_bytes = len(tensor.raw_data) or 4 * len(tensor.float_data)
+    if n_bytes != 4 * int(np.prod(tensor.dims, dtype=np.int64)):
+        raise ValueError(f"'{tensor.name}' has {n_bytes} bytes for {list(tensor.dims)} numbers")
 
 
 class WeightTensors:
@@ -247,14 +169,7 @@ class WeightTensors:
             )
 
 
-# Opening weight files that other people published, without running anything in them.
-
-
-MOST_BYTES = 2 << 30
-ONNX = ".onnx"
-
-
-def open_onnx(path: Path) -> Graph:
+def open_onnx(path: Path) -> OnnxGraph:
     """The graph of an ONNX file, or of the only one inside a zip or a wheel.
 
     A zip inside the zip is looked into as well.
@@ -280,7 +195,7 @@ def open_onnx(path: Path) -> Graph:
         raise ModelError(f"{path}: cannot be read: {error}") from error
 
 
-def _in_zip(path: Path, archive: zipfile.ZipFile, *, deeper: bool) -> Graph:
+def _in_zip(path: Path, archive: zipfile.ZipFile, *, deeper: bool) -> OnnxGraph:
     names = [info.filename for info in archive.infolist() if info.file_size <= MOST_BYTES]
     found = [name for name in names if name.endswith(ONNX)]
     inner = [name for name in names if name.endswith(".zip")]

@@ -1,33 +1,31 @@
-"""Checkpoints: a training that was interrupted goes on as if it had not been; and what makes it the
-same training.
+"""Checkpoints: a training that was interrupted goes on as if it had not been.
+
+A checkpoint is one file of plain values and tensors, read without executing anything
+(``weights_only``). It is either whole or not there. It belongs to the options, the seed, the data
+and the first weights it was made with, and is refused for others. Data are told apart by the
+content of the first and the last batch of each stream, which also tells other features, another
+order or other rows apart.
 """
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import digest, replacing
 from semisonic.core.options import to_dict
 from semisonic.learning.objective import BatchLike, Objective
+from semisonic.models.weights import tensors_digest, weights_digest
 from semisonic.training.options import FitOptions
 from semisonic.training.run_folder import differences
-
-# Checkpoints: a training that was interrupted goes on as if it had not been.
-#
-# A checkpoint is one file of plain values and tensors, read without executing anything
-# (``weights_only``). It is either whole or not there. It belongs to the options, the seed,
-# the data and the first weights it was made with, and is refused for others.
-
 
 FORMAT = 1
 NAME = "checkpoint.pt"
@@ -43,7 +41,18 @@ def save_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path, identity: Identity) -> dict[str, Any] | None:
-    """The checkpoint of a folder, or None where there is none.
+    """The checkpoint of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    identity : mapping
+        What the training is, see :func:`identity_of`.
+
+    Returns
+    -------
+    dict or None
+        None where there is no checkpoint.
 
     Raises
     ------
@@ -75,24 +84,6 @@ def load_checkpoint(folder: Path, identity: Identity) -> dict[str, Any] | None:
     return dict(content)
 
 
-def tensors_digest(tensors: Iterable[tuple[str, Tensor | None]]) -> str:
-    """A short hash (16 hex digits) of names, types, shapes and values of tensors."""
-    hashed = hashlib.sha256()
-    for name, tensor in tensors:
-        if tensor is None:
-            hashed.update(f"{name}:none".encode())
-            continue
-        plain = tensor.detach().cpu().contiguous()
-        hashed.update(f"{name}:{plain.dtype}:{tuple(plain.shape)}".encode())
-        hashed.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return hashed.hexdigest()[:16]
-
-
-def weights_digest(module: nn.Module) -> str:
-    """A short hash of a module's parameters and buffers."""
-    return tensors_digest(sorted(module.state_dict().items()))
-
-
 class CheckpointClock:
     """Says when to write: after ``interval`` seconds, and at the ends of epochs.
 
@@ -114,13 +105,6 @@ class CheckpointClock:
         """Take note that a checkpoint was written in so many seconds."""
         self._cost = seconds
         self._last = time.monotonic()
-
-
-# What a training is: its options, seed, data, objective and first weights.
-#
-# A checkpoint of one training must not be continued by another. Data are told apart by the
-# content of the first and the last batch of each stream, which also tells other features,
-# another order or other rows apart.
 
 
 # Options that do not change what is computed. Number format and memory layout do, but may be
@@ -145,7 +129,24 @@ Streams = Mapping[str, BatchStream]
 def identity_of(
     objective: Objective, streams: Streams, options: FitOptions, seed: int, validated: bool
 ) -> Identity:
-    """A nested mapping of plain values that two trainings share only if they are the same."""
+    """What a training is: two share it only if they compute the same.
+
+    Parameters
+    ----------
+    objective : Objective
+        With its first weights.
+    streams : mapping of str to BatchStream
+    options : FitOptions
+        Those that do not change what is computed are left out.
+    seed : int
+    validated : bool
+        Whether a validation follows each epoch.
+
+    Returns
+    -------
+    dict
+        Nested, of plain values.
+    """
     chosen: dict[str, Any] = {k: v for k, v in to_dict(options).items() if k not in _FREE}
     text = re.sub(r"0x[0-9a-f]+", "", repr(objective))  # without addresses in memory
     return {
@@ -154,11 +155,11 @@ def identity_of(
         "validated": validated,
         "objective": f"{type(objective).__name__} {digest(text)}",
         "first weights": weights_digest(objective),
-        "streams": {name: stream_identity(streams[name]) for name in objective.streams},
+        "streams": {name: _stream_identity(streams[name]) for name in objective.streams},
     }
 
 
-def stream_identity(stream: BatchStream) -> dict[str, Any]:
+def _stream_identity(stream: BatchStream) -> dict[str, Any]:
     """Length of a stream and hashes of its first and last batch."""
     last = stream.steps_per_epoch - 1
     return {
@@ -170,6 +171,13 @@ def stream_identity(stream: BatchStream) -> dict[str, Any]:
 
 def check_streams(objective: Objective, streams: Streams, device_type: str) -> None:
     """See that the objective gets the streams it reads, on the right device.
+
+    Parameters
+    ----------
+    objective : Objective
+    streams : mapping of str to BatchStream
+    device_type : str
+        Such as ``cuda``.
 
     Raises
     ------

@@ -1,5 +1,30 @@
-"""Where and how the step is computed: device, number format, compiled program, random numbers,
-several processes.
+"""Where and how a step is computed: device, number format, compiling, processes.
+
+**Processes.** Launched by ``torchrun``, several train one network together. Each process reads its
+share of every batch; torch's DistributedDataParallel averages the gradients. Validation, files and
+progress are the first process's business. Without ``torchrun`` all of this is one process that
+talks to nobody.
+
+**Random numbers.** Dropout and the like draw from the global generator. It is seeded from the
+seed, the step and the process number before each step, so that a step draws the same numbers
+whether or not the training was interrupted before it, and whatever was drawn in between.
+
+**Number format.** bf16 arithmetic (autocast) is faster where the processor or the graphics card
+has instructions for it, and several times slower where it is emulated. Weights in channels-last
+order suit the convolutions of oneDNN, and those in bf16 on a card.
+
+The choice is a function of the device alone, so the same command computes alike however busy the
+machine is. It goes into the checkpoint and the run record. Results that shall be compared between
+machines name their number format, as the recipes do.
+
+**Compiling.** On a graphics card a small network is computed faster than Python can ask for it:
+most of a step is launching kernels. ``torch.compile`` joins them, and its mode ``reduce-overhead``
+records a step once and replays it as a CUDA graph. Compiling takes from seconds to a minute, so
+short trainings are better without. On the processors measured here it is a loss (docs/speed.md),
+so there it is for tests and for the curious.
+
+What cannot be compiled is no error: the training goes on as if nothing had been asked for, and
+says so once.
 """
 
 from __future__ import annotations
@@ -20,9 +45,6 @@ from semisonic.core.errors import OptionError
 from semisonic.core.options import changed, nearest
 from semisonic.learning.objective import BatchLike, Objective
 from semisonic.training.options import FitOptions
-
-# Where to compute.
-
 
 _KNOWN = ("auto", "cpu", "cuda", "cuda:0", "mps")
 
@@ -68,13 +90,6 @@ def _card(text: str, number: str) -> torch.device:
             f"CUDA card{'s' * (count != 1)}, numbered from 0; start no more processes than cards"
         )
     return torch.device("cuda", int(number))
-
-
-# Several processes that train one network together, when launched by ``torchrun``.
-#
-# Each process reads its share of every batch; torch's DistributedDataParallel averages the
-# gradients. Validation, files and progress are the first process's business. Without
-# ``torchrun`` all of this is one process that talks to nobody.
 
 
 @dataclass(frozen=True)
@@ -150,13 +165,6 @@ def _leave() -> None:
         distributed.destroy_process_group()
 
 
-# Torch's global random numbers during a training: seeded for every step, then given back.
-#
-# Dropout and the like draw from the global generator. It is seeded from the seed, the step
-# and the process number before each step, so that a step draws the same numbers whether or
-# not the training was interrupted before it, and whatever was drawn in between.
-
-
 @contextmanager
 def kept_randomness(device: torch.device) -> Iterator[None]:
     """Within the block random numbers may be drawn; after it the global state is as before."""
@@ -178,17 +186,6 @@ def seed_torch(seed: int, device: torch.device) -> None:
             torch.cuda.manual_seed(seed)
     elif device.type == "mps":
         torch.mps.manual_seed(seed)
-
-
-# Number format and memory layout of the forward pass, chosen by what the device can do.
-#
-# bf16 arithmetic (autocast) is faster where the processor or the graphics card has instructions
-# for it, and several times slower where it is emulated. Weights in channels-last order suit the
-# convolutions of oneDNN, and those in bf16 on a card.
-#
-# The choice is a function of the device alone, so the same command computes alike however busy the
-# machine is. It goes into the checkpoint and the run record. Results that shall be compared between
-# machines name their number format, as the recipes do.
 
 
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "sve_bf16")
@@ -220,7 +217,7 @@ class PrecisionPlan:
         return torch.autocast(device.type, torch.bfloat16, enabled=self.bf16)
 
 
-def computes_bf16(device: torch.device) -> bool:
+def _computes_bf16(device: torch.device) -> bool:
     """Whether a device has instructions for bf16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -230,7 +227,7 @@ def computes_bf16(device: torch.device) -> bool:
     return False
 
 
-def prefers_channels_last(device: torch.device, *, bf16: bool) -> bool:
+def _prefers_channels_last(device: torch.device, *, bf16: bool) -> bool:
     """Whether convolutions on a device are faster with weights in channels-last order."""
     if device.type == "cpu":
         return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
@@ -238,30 +235,49 @@ def prefers_channels_last(device: torch.device, *, bf16: bool) -> bool:
 
 
 def choose_plan(options: FitOptions, device: torch.device) -> PrecisionPlan:
-    """The plan that the options name; what they leave open goes by what the device can do.
+    """Number format and memory layout of a training.
+
+    Parameters
+    ----------
+    options : FitOptions
+        What they leave open goes by what the device can do.
+    device : torch.device
+
+    Returns
+    -------
+    PrecisionPlan
 
     Raises
     ------
     OptionError
         When bf16 is asked for and the device cannot do it.
     """
-    if options.precision == "bf16" and not (device.type == "cpu" or computes_bf16(device)):
+    if options.precision == "bf16" and not (device.type == "cpu" or _computes_bf16(device)):
         raise OptionError(
             f"option 'precision': found 'bf16', which the device '{device}' cannot do; use 'fp32'"
         )
     bf16 = options.precision == "bf16"
     if options.precision == "auto":
-        bf16 = computes_bf16(device)
+        bf16 = _computes_bf16(device)
     channels_last = options.channels_last == "on"
     if options.channels_last == "auto":
-        channels_last = prefers_channels_last(device, bf16=bf16)
+        channels_last = _prefers_channels_last(device, bf16=bf16)
     return PrecisionPlan(bf16, channels_last)
 
 
 def with_plan(options: FitOptions, device: torch.device, precision: str = "auto") -> FitOptions:
     """The options with number format and layout written out.
 
-    ``precision`` stands in for options that leave it open; ``auto`` leaves it to the device.
+    Parameters
+    ----------
+    options : FitOptions
+    device : torch.device
+    precision : {"auto", "fp32", "bf16"}
+        For options that leave it open; ``auto`` leaves it to the device.
+
+    Returns
+    -------
+    FitOptions
     """
     if options.precision == "auto":
         options = changed(options, precision=precision)
@@ -274,7 +290,13 @@ def with_plan(options: FitOptions, device: torch.device, precision: str = "auto"
 
 
 def check_plan(plan: str, options: FitOptions) -> None:
-    """See that a checkpoint's plan is one that the options leave open.
+    """See that a checkpoint's number format and layout are ones that the options leave open.
+
+    Parameters
+    ----------
+    plan : str
+        As a :class:`PrecisionPlan` prints.
+    options : FitOptions
 
     Raises
     ------
@@ -289,18 +311,6 @@ def check_plan(plan: str, options: FitOptions) -> None:
             f"the checkpoint was computed in {plan}, but precision is '{options.precision}' and "
             f"channels_last '{options.channels_last}' now: set both as they were, or to 'auto'"
         )
-
-
-# The forward and backward pass as one compiled program, where that pays.
-#
-# On a graphics card a small network is computed faster than Python can ask for it: most of a
-# step is launching kernels. ``torch.compile`` joins them, and its mode ``reduce-overhead``
-# records a step once and replays it as a CUDA graph. Compiling takes from seconds to a minute,
-# so short trainings are better without. On the processors measured here it is a loss
-# (docs/speed.md), so there it is for tests and for the curious.
-#
-# What cannot be compiled is no error: the training goes on as if nothing had been asked for, and
-# says so once.
 
 
 LEAST_STEPS = 3000

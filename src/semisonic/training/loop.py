@@ -1,4 +1,9 @@
-"""The one training loop, in plain torch."""
+"""The one training loop, in plain torch.
+
+It knows devices, number formats, schedules, averages, early stopping, checkpoints and
+processes; it knows no method. What is minimised comes as an objective, what it is computed
+on as streams of batches. :func:`train_step` is all that changes a weight.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +47,6 @@ from semisonic.training.optimizer import put_weights
 from semisonic.training.options import FitOptions
 from semisonic.training.state import FitResult, NotFinite, Training, Validate, result_of
 
-# Ctrl-C during a training: finish the step, write a checkpoint, then stop.
-
 
 class Interrupt:
     """Whether Ctrl-C was pressed. The second time it stops at once."""
@@ -69,7 +72,7 @@ class Interrupt:
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[Interrupt]:
+def _deferred_interrupt() -> Iterator[Interrupt]:
     """Within the block Ctrl-C only takes note; :meth:`Interrupt.check` acts on it.
 
     Signals reach the main thread only: in another one, nothing is changed.
@@ -87,9 +90,6 @@ def deferred_interrupt() -> Iterator[Interrupt]:
         yield interrupt
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-# Why a loss is no longer a finite number, as far as can be told.
 
 
 def explain(error: NotFinite, streams: Streams, steps_per_epoch: int, plan: str) -> TrainingError:
@@ -125,13 +125,6 @@ def _bad_rows(stream: BatchStream, step: int, most: int = 5) -> list[int]:
     row: Tensor | None = getattr(batch, "row", None)
     rows = places if row is None else row.to(places.device)[places]
     return [int(one) for one in rows[:most]]
-
-
-# The one training loop, in plain torch.
-#
-# It knows devices, number formats, schedules, averages, early stopping, checkpoints and
-# processes; it knows no method. What is minimised comes as an objective, what it is computed
-# on as streams of batches. :func:`train_step` is all that changes a weight.
 
 
 def fit(
@@ -240,7 +233,14 @@ def _loop(training: Training, streams: Streams, validate: Validate | None, label
 
 
 def train_step(t: Training, streams: Streams) -> None:
-    """One step: fetch a batch of each stream, forward, backward, change the weights."""
+    """One step: fetch a batch of each stream, forward, backward, change the weights.
+
+    Parameters
+    ----------
+    t : Training
+        At the step to be taken; it is at the next one afterwards.
+    streams : mapping of str to BatchStream
+    """
     seed_torch(derive(t.seed, "dropout", t.step, t.world.rank), t.device)
     names = t.objective.streams
     batches = {name: streams[name].at(t.step, t.world.rank, t.world.size) for name in names}
@@ -289,7 +289,7 @@ def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
             training.save()
         interrupt.check()
 
-    with kept_randomness(training.device), deferred_interrupt() as interrupt, shown as progress:
+    with kept_randomness(training.device), _deferred_interrupt() as interrupt, shown as progress:
         training.freezing.train()
         try:
             yield after_step

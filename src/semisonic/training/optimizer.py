@@ -1,5 +1,14 @@
-"""What changes the weights and which are kept: optimisers, schedules, moving averages, early
-stopping.
+"""Optimisers and schedules; which weights are kept: moving averages, early stopping.
+
+Papers on averages of the weights, which are often better than the last ones: Polyak and Juditsky
+1992 (averaging); Tarvainen and Valpola 2017, "Mean teachers", for the exponential form and the
+lower decay of the first steps.
+
+Papers on schedules: cosine, Loshchilov and Hutter 2017 (SGDR, without restarts); one-cycle, Smith
+and Topin 2018, with the cosine-shaped rise and fall that fastai and torch use.
+
+All but ``plateau`` are pure functions of the step, so a resumed training needs no state of
+theirs. ``plateau`` remembers how often it fell and how long it has waited.
 """
 
 from __future__ import annotations
@@ -20,8 +29,6 @@ from semisonic.training.options import OPTIMIZERS, FitOptions
 if TYPE_CHECKING:
     from semisonic.models.encoder import Encoder
 
-# Which epoch was the best, what its weights were, and when to stop.
-
 
 _LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "db2")
 
@@ -36,7 +43,14 @@ def lower_is_better(column: str) -> bool:
 
 
 def improves(column: str, value: float, best: float) -> bool:
-    """Whether ``value`` is strictly better than ``best``; NaN never is, and loses to all."""
+    """Whether ``value`` is strictly better than ``best``; NaN never is, and loses to all.
+
+    Parameters
+    ----------
+    column : str
+        Of the history; of losses and the like the lower is the better.
+    value, best : float
+    """
     if math.isnan(value):
         return False
     if math.isnan(best):
@@ -112,12 +126,6 @@ class EarlyStopping:
         self.waited = state["waited"]
 
 
-# A moving average of the weights, which is often better than the last weights.
-#
-# Papers: Polyak and Juditsky 1992 (averaging); Tarvainen and Valpola 2017, "Mean teachers",
-# for the exponential form and the lower decay of the first steps.
-
-
 Weights = dict[str, Tensor]
 
 
@@ -141,6 +149,13 @@ class WeightAverage:
     random first weights are soon forgotten. The running means and variances of batch
     normalisation are averaged like the weights they belong to; whole numbers (its count of
     batches) are copied.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Read at each :meth:`update`.
+    decay : float
+        From 0 to less than 1.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -184,9 +199,6 @@ class WeightAverage:
         self.n_updates = n_updates
         for name, tensor in self.weights.items():
             tensor.copy_(weights[name])
-
-
-# Optimisers by name: Adam, AdamW and SGD with Nesterov momentum.
 
 
 SCALE = "rate_scale"
@@ -255,15 +267,6 @@ def _scales(body: Encoder | None, decay: float) -> dict[nn.Parameter, float]:
     for steps, layer in enumerate(reversed(layers), start=1):
         scale.update(dict.fromkeys(layer.parameters(), decay**steps))
     return scale
-
-
-# The course of the learning rate, as a function of the step number.
-#
-# Papers: cosine, Loshchilov and Hutter 2017 (SGDR, without restarts); one-cycle, Smith and
-# Topin 2018, with the cosine-shaped rise and fall that fastai and torch use.
-#
-# All but ``plateau`` are pure functions of the step, so a resumed training needs no state of
-# theirs. ``plateau`` remembers how often it fell and how long it has waited.
 
 
 ONECYCLE_RISE = 0.3  # share of all steps

@@ -1,4 +1,12 @@
-"""The run folder: what was run, with what, on what, and how it ended; without torch."""
+"""The run folder: what was run, with what, on what, and how it ended; without torch.
+
+``run.json`` holds the command, options, seeds, versions, commit, machine, hashes of the
+data, times and status; ``log.txt`` what was logged; ``bad_files.csv`` the recordings that
+could not be used. A folder belongs to one command with one set of options: the same again
+goes on with it, another is refused, so nothing is ever overwritten. A run that ended before
+there was a result gives its folder back: the corrected command may have it. Two processes
+cannot write into one folder at the same time.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +32,26 @@ from semisonic.core.options import to_dict
 from semisonic.core.parallel import n_processors
 from semisonic.data.outputs import check_folder
 
-# What differs between what was recorded and what is asked for now.
-
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any], where: str = "") -> list[str]:
-    """One phrase for each value that is not the same in two nested mappings.
+    """What is not the same in two nested mappings.
 
-    A table that only one of them has is named without its values.
+    Parameters
+    ----------
+    found, wanted : mapping
+        What was recorded, and what is asked for now.
+    where : str
+        Stands before the names.
+
+    Returns
+    -------
+    list of str
+        One phrase for each value; a table that only one of them has is named without its values.
+
+    Examples
+    --------
+    >>> differences({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}})
+    ["'b.c' was 2, now 3"]
     """
     changed: list[str] = []
     for key in [*found, *(key for key in wanted if key not in found)]:
@@ -48,9 +69,6 @@ def _short(value: Any) -> str:
     if isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
         return f"a list of {len(value)}"
     return str(value)
-
-
-# What a result was computed with: versions, machine, commit.
 
 
 _PACKAGES = ("semisonic", "torch", "numpy", "soundfile", "soxr", "scikit-learn", "scipy")
@@ -128,16 +146,6 @@ def _cards() -> list[str]:
     if torch is None or not torch.cuda.is_available():
         return []
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-
-
-# The run folder: what was run, with what, on what, and how it ended.
-#
-# ``run.json`` holds the command, options, seeds, versions, commit, machine, hashes of the
-# data, times and status; ``log.txt`` what was logged; ``bad_files.csv`` the recordings that
-# could not be used. A folder belongs to one command with one set of options: the same again
-# goes on with it, another is refused, so nothing is ever overwritten. A run that ended before
-# there was a result gives its folder back: the corrected command may have it. Two processes
-# cannot write into one folder at the same time.
 
 
 RECORD, LOG, BAD_FILES, REMARKS = "run.json", "log.txt", "bad_files.csv", "remarks.csv"

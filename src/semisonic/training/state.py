@@ -1,4 +1,17 @@
-"""All that a training consists of, and its way into a checkpoint and back."""
+"""All that a training consists of, and its way into a checkpoint and back.
+
+**Losses.** Reading a number off a graphics card stops it until it has caught up. So the scalars of
+the steps are kept on the device and read together, a few times per second at most. Each step's
+value is still seen, so a loss that is not finite is reported with the step it began at.
+
+**Freezing.** Paper: Howard and Ruder 2018, "Universal language model fine-tuning for text
+classification" (gradual unfreezing). A new class layer first gives large and useless gradients,
+which would spoil what the encoder has learned elsewhere; so it is trained alone for a while.
+
+What it changes: a frozen encoder asks for no gradient and is in evaluation mode, so its
+weights and the running statistics of its batch normalisation stay bit for bit, and its dropout
+is off. Where we differ: all of the encoder is thawed at one step.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +40,6 @@ from semisonic.training.optimizer import (
     weights_of,
 )
 from semisonic.training.options import FitOptions
-
-# The losses of an epoch, gathered without making the device wait at every step.
-#
-# Reading a number off a graphics card stops it until it has caught up. So the scalars of the
-# steps are kept on the device and read together, a few times per second at most. Each step's
-# value is still seen, so a loss that is not finite is reported with the step it began at.
-
 
 READ_EVERY = 0.25  # seconds
 READ_STEPS = 256  # at most so many steps unread
@@ -110,17 +116,6 @@ class NotFinite(TrainingError):
         super().__init__(f"step {step}: the term '{term}' became {value}")
 
 
-# An encoder that stays as it is while what stands on it learns, and then learns as well.
-#
-# Paper: Howard and Ruder 2018, "Universal language model fine-tuning for text classification"
-# (gradual unfreezing). A new class layer first gives large and useless gradients, which would
-# spoil what the encoder has learned elsewhere; so it is trained alone for a while.
-#
-# What it changes: a frozen encoder asks for no gradient and is in evaluation mode, so its
-# weights and the running statistics of its batch normalisation stay bit for bit, and its dropout
-# is off. Where we differ: all of the encoder is thawed at one step.
-
-
 class Freezing:
     """Freezes the body of an objective for the first steps of a training.
 
@@ -174,9 +169,6 @@ class Freezing:
         for weight in self.weights:
             weight.requires_grad_(not frozen)
         self.train()
-
-
-# All that a training consists of, and its way into a checkpoint and back.
 
 
 Validate = Callable[[], Mapping[str, float]]
@@ -242,7 +234,7 @@ class Training:
         self.schedule = Schedule(options, steps_per_epoch)
         decay = options.ema_decay
         self.average = WeightAverage(objective, decay) if decay > 0 else None
-        self.stopping = make_stopping(options, validated)
+        self.stopping = _make_stopping(options, validated)
         self.clock = CheckpointClock(options.checkpoint_interval)
         self.step = 0
         self.history: list[HistoryRow] = []
@@ -366,7 +358,7 @@ class Training:
         if self.folder is not None and self.world.is_first:
             save_checkpoint(self.folder, state)
             write_history(self.folder, self.history)
-            write_timing(self.folder, result)
+            _write_timing(self.folder, result)
         self.world.wait()
         return result
 
@@ -384,7 +376,7 @@ def result_of(finished: Mapping[str, Any]) -> FitResult:
     )
 
 
-def make_stopping(options: FitOptions, validated: bool) -> EarlyStopping | None:
+def _make_stopping(options: FitOptions, validated: bool) -> EarlyStopping | None:
     """What follows the monitor, or None where nothing depends on it.
 
     Raises
@@ -417,7 +409,7 @@ def write_history(folder: Path, history: list[HistoryRow]) -> None:
     write_json(folder / "history.json", rows)
 
 
-def write_timing(folder: Path, result: FitResult) -> None:
+def _write_timing(folder: Path, result: FitResult) -> None:
     """Write ``timing.json``: what may differ between two trainings with one seed."""
     timing = {
         "seconds": round(result.seconds, 3),

@@ -15,7 +15,6 @@ from semisonic.classifier.detection.frame_scores import (
     FrameSpan,
     Scores,
     ScoreStore,
-    packed,
     score_spans,
     unpacked,
 )
@@ -64,7 +63,7 @@ class Analysis:
         self._model, self._sound, self._folder, self._device = model, sound, folder, device
         self.top: tuple[tuple[str, float], ...] = ()
         self.is_done, self.is_silent, self.reason = False, False, ""
-        self._listener = FrameScorer(model, device=device)
+        self._scorer = FrameScorer(model, device=device)
         self._lock = threading.Lock()
         self._recording: RecordingFile | None = None
         self._parts: list[FrameSpan] = []
@@ -80,7 +79,7 @@ class Analysis:
     @property
     def frame(self) -> float:
         """Seconds from score to score."""
-        return self._listener.grid.frame
+        return self._scorer.grid.frame
 
     def work(self) -> Generator[None, None, None]:
         """Hear the recording, a part a step."""
@@ -92,22 +91,21 @@ class Analysis:
         if failures:
             raise AudioError(self._sound.name, failures[0][1])
         recording = recordings[0]
-        grid = self._listener.grid
+        grid = self._scorer.grid
         with self._lock:
             self._recording = recording
-            self._parts = grid.parts(recording.n_samples(grid.sample_rate))
+            self._parts = grid.spans(recording.n_samples(grid.sample_rate))
             store = ScoreStore(self._folder, self._sound.id, len(self._model.classes))
             self._store = store
-        for heard in score_spans(
-            self._listener, [(recording, part) for part in self._parts], workers=1
-        ):
+        found = score_spans(self._scorer, [(recording, part) for part in self._parts], workers=1)
+        for part, (scores, reason) in zip(self._parts, found, strict=True):
             with self._lock:
                 if self._is_closed:
                     return
-                if heard.reason:
-                    self._rest, self.reason = packed(heard.scores), heard.reason
+                if reason:
+                    self._rest, self.reason = scores, reason
                     break
-                store.put(self._sound.id, heard.part.number, packed(heard.scores))
+                store.put(self._sound.id, part.number, scores)
                 self._n_heard += 1
             yield
         self.reason = self.reason or recording.damage
@@ -136,7 +134,7 @@ class Analysis:
         """
         threshold = settled(self._model, settings.get("threshold", AUTO))
         options = from_mapping(EventOptions, {**settings, "threshold": threshold})
-        rules = EventRules.of(self._listener, options)
+        rules = EventRules.of(self._scorer, options)
         recording = self._recording
         if recording is None:
             return Events.from_rows([])

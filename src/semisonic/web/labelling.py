@@ -17,8 +17,8 @@ import numpy as np
 
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError, SemisonicError
-from semisonic.data.events import POSITIVE
-from semisonic.data.label_log import LabelEntry, SegmentKey, segment_key
+from semisonic.data.events import POSITIVE, SegmentKey, segment_key
+from semisonic.data.label_log import LabelEntry
 from semisonic.evaluation.plain import plain
 from semisonic.labeling.answers import LabelIssue
 from semisonic.labeling.label_log import CORRECTS, LabelLog

@@ -19,7 +19,6 @@ from starlette.responses import Response
 from semisonic.audio.spectrogram import band_edges
 from semisonic.audio.write import write
 from semisonic.classifier.info import info
-from semisonic.classifier.options import InfoOptions
 from semisonic.classifier.use_options import EventOptions
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.core.options import nearest
@@ -422,7 +421,7 @@ def run_routes(studio: AppState) -> APIRouter:
 
 def _card(path: str) -> dict[str, Any]:
     try:
-        found = info(InfoOptions(path))
+        found = info(path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     facts = {

@@ -13,11 +13,11 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.data.events import (
     Events,
-    WindowRules,
     clips_from_events,
     events_from_clips,
     label_windows,
 )
+from semisonic.data.options import WindowRules
 
 ROOT = Path("recordings")
 
@@ -80,7 +80,7 @@ def test_uncertain_negative_and_nameless_events() -> None:
         (("owl",), "uncertain"),  # somebody says it is, somebody that it is not
     ]
     assert clips.classes == ("fox", "owl", "background")
-    assert any("2 stretches without any class" in note for note in clips.notes)
+    assert any("2 segments without any class" in note for note in clips.notes)
 
 
 def test_negatives_without_a_background_class_stay_without_labels() -> None:

@@ -13,7 +13,8 @@ import pytest
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.events import Events
 from semisonic.data.formats.convert import write_labels
-from semisonic.data.formats.read import FORMATS, collect_labels, read_labels
+from semisonic.data.formats.read import collect_labels, read_labels
+from semisonic.data.options import FORMATS
 
 AUDACITY = (
     "1.000000\t1.000000\tThis point was clicked at 6928.456055 Hz\n"

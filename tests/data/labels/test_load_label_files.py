@@ -8,7 +8,8 @@ import pytest
 
 from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips
-from semisonic.data.datasets.load import LABEL_CHOICES, describe_layout, load_clips
+from semisonic.data.datasets.load import describe_layout, load_clips
+from semisonic.data.options import LABEL_CHOICES
 
 RAVEN = (
     "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)"

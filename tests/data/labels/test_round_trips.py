@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from semisonic.data.events import Events
 from semisonic.data.formats.convert import write_labels
-from semisonic.data.formats.read import FORMATS, read_labels
+from semisonic.data.formats.read import read_labels
+from semisonic.data.options import FORMATS
 from semisonic.data.tables import number, written
 
 SCORES = {"csv", "raven", "raven-combined", "birdnet", "kaleidoscope"}

@@ -13,10 +13,10 @@ from augment_sounds import noise
 from torch import Tensor
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.features.augment.frequency import PitchShift, played
+from semisonic.features.augment.frequency import PitchShift, change_speed_and_pitch
 from semisonic.features.augment.noise import Background, BandGain, Gain, PinkNoise, WhiteNoise
 from semisonic.features.augment.time import Speed, TimeShift, TimeStretch
-from semisonic.features.augment.warp import analysed, phase_vocoder, resampled
+from semisonic.features.augment.warp import phase_vocoder, read_between_samples, stft
 from semisonic.features.options import MelOptions
 
 RATE = 16000
@@ -112,7 +112,7 @@ def test_reading_between_samples_is_as_good_as_soxr(factor: float) -> None:
     low = soxr.resample(rng.standard_normal(12000).astype(np.float32), 1.0, 2.0, "VHQ")
     x = torch.from_numpy(low[:N])[None]  # nothing above a quarter of the rate
     place = torch.arange(14000, dtype=torch.float64) * factor + 500.25
-    found = resampled(x, place[None], torch.tensor([factor]))[0]
+    found = read_between_samples(x, place[None], torch.tensor([factor]))[0]
     fine = soxr.resample(low[:N], 1.0, 64.0, "VHQ")  # every 64th of a sample
     expected = torch.from_numpy(fine)[(place * 64).round().long()]
     error = (found - expected).square().mean() / expected.square().mean()
@@ -121,8 +121,8 @@ def test_reading_between_samples_is_as_good_as_soxr(factor: float) -> None:
 
 def test_no_mirrored_frequencies_when_played_faster() -> None:
     place = torch.arange(15000, dtype=torch.float64)[None] * 1.5
-    high = resampled(sine(7000), place, torch.tensor([1.5]))[:, 500:-500]
-    kept = resampled(sine(4500), place, torch.tensor([1.5]))[:, 500:-500]
+    high = read_between_samples(sine(7000), place, torch.tensor([1.5]))[:, 500:-500]
+    kept = read_between_samples(sine(4500), place, torch.tensor([1.5]))[:, 500:-500]
     assert high.square().mean() < 1e-5 * sine(7000).square().mean()
     assert abs(10 * torch.log10(kept.square().mean() / sine(1).square().mean())) < 0.1
 
@@ -153,7 +153,7 @@ def test_what_a_faster_wave_leaves_free_is_filled_as_is_natural(kind: str) -> No
 
 @pytest.mark.parametrize("rate", [0.77, 1.31])
 def test_the_vocoder_is_that_of_librosa(rate: float) -> None:
-    spectrum = analysed(batch().double())
+    spectrum = stft(batch().double())
     expected = librosa.phase_vocoder(spectrum.numpy(), rate=rate)
     place = torch.arange(expected.shape[2], dtype=torch.float64) * rate
     found = phase_vocoder(spectrum, place.expand(5, -1)).numpy()
@@ -177,9 +177,9 @@ def test_a_tone_is_shifted_by_the_interval_and_keeps_its_time(semitones: float) 
 def test_pitch_shifted_noise_is_that_of_librosa() -> None:
     """Band levels, since phases are free."""
     x = batch()[:1]
-    y = played(x, torch.ones(1), torch.tensor([-4.0]), 4.0)
+    y = change_speed_and_pitch(x, torch.ones(1), torch.tensor([-4.0]), 4.0)
     ratio = 2 ** (-4 / 12)
-    stretched = librosa.phase_vocoder(analysed(x).numpy()[0], rate=1 / ratio)
+    stretched = librosa.phase_vocoder(stft(x).numpy()[0], rate=1 / ratio)
     long = torch.istft(torch.from_numpy(stretched)[None], 2048, 512, window=torch.hann_window(2048))
     reference = torch.from_numpy(soxr.resample(long[0].numpy(), ratio, 1.0, "HQ"))[None]
     size = [torch.fft.rfft(w[:, 2000:20000]).abs().square() for w in (y, reference)]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from semisonic.models.catalogue import create, names
 from semisonic.models.inspection import count_macs, count_parameters
+from semisonic.models.registry import create, names
 from semisonic.models.staged import DESIGNS
 
 PAGE = (Path(__file__).parents[3] / "docs/networks.md").read_text(encoding="utf-8")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from semisonic.models.catalogue import create
 from semisonic.models.networks.cnn import area_weights
+from semisonic.models.registry import create
 
 
 def test_each_cell_is_the_mean_of_its_share() -> None:

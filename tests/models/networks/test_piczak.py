@@ -8,7 +8,7 @@ from torch import nn
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
+from semisonic.models.registry import create
 from semisonic.models.sound_model import build
 
 SEGMENT = MelOptions(duration=20480 / 22050, n_mels=60, deltas=True)

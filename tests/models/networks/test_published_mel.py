@@ -13,9 +13,9 @@ from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
 from semisonic.learning.contrastive import pooled
 from semisonic.models.autoencoder import build_autoencoder
-from semisonic.models.catalogue import create
 from semisonic.models.model_file import load, load_encoder, save, save_encoder
 from semisonic.models.pretrained import build_encoder, transfer
+from semisonic.models.registry import create
 from semisonic.models.sound_model import build
 
 TEN = [f"class {i}" for i in range(10)]

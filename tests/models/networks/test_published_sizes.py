@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from semisonic.models.catalogue import create
 from semisonic.models.inspection import count_macs, count_parameters
+from semisonic.models.registry import create
 
 SECONDS = 44_100
 
@@ -117,7 +117,7 @@ def test_published_shapes_on_the_way(
     encoder = create(name, shape).encoder.eval()
     found = []
     for layer in encoder.modules():
-        if type(layer).__name__ in ("UniformConv", "ValidConv", "MaxPool"):
+        if type(layer).__name__ in ("UniformConv", "ValidConv", "MaxPoolLayer"):
             layer.register_forward_hook(lambda _, __, y: found.append(tuple(y.shape[1:])))
     code = encoder(torch.zeros(1, *shape))
     assert found == maps

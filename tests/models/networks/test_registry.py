@@ -7,9 +7,9 @@ import pytest
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
 from semisonic.models import registry as registry_file
-from semisonic.models.catalogue import create, names
 from semisonic.models.inspection import count_parameters
-from semisonic.models.registry import Backbone, register_scaled
+from semisonic.models.necks import Backbone
+from semisonic.models.registry import create, names, register
 from semisonic.models.sound_model import build
 
 WAVE = (1, 1, 66_150)
@@ -46,7 +46,7 @@ def test_widths_that_cannot_be() -> None:
 def test_a_family_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_file, "_FACTORIES", dict(registry_file._FACTORIES))
 
-    @register_scaled("mine")
+    @register("mine", scaled=True)
     def mine(shape: tuple[int, int, int], width: float) -> Backbone:
         body = create(f"({round(8 * width)})3c-gp", shape)
         return Backbone(registry_file.scaled_name("mine", width), body.encoder, body.neck)
@@ -55,9 +55,9 @@ def test_a_family_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build("mine-0.5", MelOptions(), "ab")
     assert (model.name, model.neck.out_features) == ("mine-0.5", 4)
     assert build("mine", MelOptions(), "ab").neck.out_features == 8
-    register_scaled("mine")(mine)  # one's own may be defined again, as in a notebook
+    register("mine", scaled=True)(mine)  # one's own may be defined again, as in a notebook
     with pytest.raises(ModelError, match="taken"):
-        register_scaled("aclnet-sc")(mine)
+        register("aclnet-sc", scaled=True)(mine)
 
 
 def test_what_networks_read_is_known() -> None:

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models.catalogue import create
-from semisonic.models.initialise import initialise
 from semisonic.models.model_file import load, save, write_card
+from semisonic.models.necks import Backbone
 from semisonic.models.networks.waves import WaveConv
-from semisonic.models.registry import Backbone
+from semisonic.models.registry import create
 from semisonic.models.sound_model import build
+from semisonic.models.weights import initialise
 
 NAMES = ["m5", "m11", "aclnet-dwsc-0.125", "aclnet-sc-0.125"]
 

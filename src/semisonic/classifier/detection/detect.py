@@ -22,9 +22,9 @@ from semisonic.audio.read import read
 from semisonic.classifier.detection.frame_scores import (
     FrameScorer,
     FrameSpan,
-    Scores,
+    RecordingSpan,
     ScoreStore,
-    packed,
+    SpanScores,
     score_spans,
     score_spans_on_cluster,
     unpacked,
@@ -54,14 +54,11 @@ from semisonic.data.outputs import check_folder, placed, refuse_url
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.run_folder import RunFolder
 
-# From a model and recordings to events: hear what was not heard yet, then find.
-
-
 WORTH_PROCESSES = 7200
-"""Seconds of sound from which on processes hear them sooner than threads."""
+"""Seconds of sound from which on processes score them sooner than threads."""
 
 _VERSION = 2  # raise when the same model and options give other scores
-_Broken = dict[tuple[str, int], tuple[Scores, str]]
+_Broken = dict[tuple[str, int], SpanScores]
 
 
 def detect(
@@ -142,41 +139,40 @@ def _detect(
 ) -> DetectResult:
     began = time.perf_counter()
     device = options.device if engine.is_local else "cpu"  # of this process
-    listener = FrameScorer(model, options.events.hop, options.events.times, device)
-    rules = EventRules.of(listener, options.events)
+    scorer = FrameScorer(model, options.events.hop, options.events.times, device)
+    rules = EventRules.of(scorer, options.events)
     recordings, failures = list_recordings(options.files, options.workers, engine)
-    grid = listener.grid
-    places = {one: grid.parts(one.n_samples(grid.sample_rate)) for one in recordings}
-    with ScoreStore(scores, _key(listener), len(model.classes)) as store:
+    grid = scorer.grid
+    spans = {one: grid.spans(one.n_samples(grid.sample_rate)) for one in recordings}
+    with ScoreStore(scores, _key(scorer), len(model.classes)) as store:
         missing = [
-            (one, part)
+            (one, span)
             for one in recordings
-            for part in places[one]
-            if (one.identity, part.number) not in store
+            for span in spans[one]
+            if (one.identity, span.number) not in store
         ]
-        broken = _score_missing(
-            listener, missing, store, options, engine, sum(map(len, places.values()))
-        )
+        n_spans = sum(map(len, spans.values()))
+        broken = _score_missing(scorer, missing, store, options, engine, n_spans)
         rows: list[dict[str, Any]] = []
         means: list[float] = []
         durations, reasons = {}, list(failures)
         for one in recordings:
-            heard = _StoredScores(store, broken, one, places[one])
-            for row, mean in rules.rows(heard, one.file, one.duration):
+            stored = _StoredScores(store, broken, one, spans[one])
+            for row, mean in rules.rows(stored, one.file, one.duration):
                 rows.append(row)
                 means.append(mean)
-            reached = heard.n_frames * rules.frame if heard.reason else one.duration
+            reached = stored.n_frames * rules.frame if stored.reason else one.duration
             durations[one.file] = min(one.duration, reached)
-            if heard.reason or one.damage:
-                reasons.append((one.file, heard.reason or one.damage))
-    audio = sum((part.last - part.first) * rules.frame for _, part in missing)
+            if stored.reason or one.damage:
+                reasons.append((one.file, stored.reason or one.damage))
+    audio = sum((span.last - span.first) * rules.frame for _, span in missing)
     return DetectResult(
         Events.from_rows(rows),
         np.array(means, np.float64),
         durations,
         rules.labels,
         rules.thresholds,
-        listener.with_frames,
+        scorer.with_frames,
         tuple(reasons),
         time.perf_counter() - began,
         audio,
@@ -185,18 +181,18 @@ def _detect(
 
 
 class _StoredScores:
-    """The scores of a recording, part by part, up to its end or to where it breaks off."""
+    """The scores of a recording, span by span, up to its end or to where it breaks off."""
 
     def __init__(
-        self, store: ScoreStore, broken: _Broken, recording: RecordingFile, parts: list[FrameSpan]
+        self, store: ScoreStore, broken: _Broken, recording: RecordingFile, spans: list[FrameSpan]
     ) -> None:
         self._store, self._broken = store, broken
-        self._recording, self._parts = recording, parts
+        self._recording, self._spans = recording, spans
         self.n_frames, self.reason = 0, ""
 
     def __iter__(self) -> Iterator[NDArray[np.float64]]:
-        for part in self._parts:
-            place = self._recording.identity, part.number
+        for span in self._spans:
+            place = self._recording.identity, span.number
             if place in self._broken:
                 scores, self.reason = self._broken[place]
             else:
@@ -208,69 +204,65 @@ class _StoredScores:
 
 
 def _score_missing(
-    listener: FrameScorer,
-    missing: list[tuple[RecordingFile, FrameSpan]],
+    scorer: FrameScorer,
+    missing: list[RecordingSpan],
     store: ScoreStore,
     options: DetectOptions,
     engine: Engine,
-    n_parts: int,
+    n_spans: int,
 ) -> _Broken:
-    """Score the parts that are missing. What breaks off is given back, and tried again later."""
+    """Score the spans that are missing. What breaks off is given back, and tried again later."""
     broken: _Broken = {}
     if not missing:
         return broken
-    lengths = [(part.last - part.first) * listener.grid.frame for _, part in missing]
-    done = n_parts - len(missing)
-    label = f"detect ({done} of {n_parts} parts are there)" if done else "detect"
+    lengths = [(span.last - span.first) * scorer.grid.frame for _, span in missing]
+    done = n_spans - len(missing)
+    label = f"detect ({done} of {n_spans} parts are there)" if done else "detect"
     with (
-        closing(_scores(listener, missing, options, engine)) as heard,
+        closing(_scores(scorer, missing, sum(lengths), options, engine)) as found,
         bar(math.ceil(sum(lengths) / 60), label, "min of audio") as shown,
     ):
-        heard_s = 0.0
-        for length, (recording, part), (scores, reason) in zip(
-            lengths, missing, heard, strict=True
+        scored_s = 0.0
+        for length, (recording, span), (scores, reason) in zip(
+            lengths, missing, found, strict=True
         ):
-            place = recording.identity, part.number
+            place = recording.identity, span.number
             if reason:
                 broken[place] = scores, reason
             else:
                 store.put(*place, scores)
-            heard_s += length
-            shown.update(math.ceil(heard_s / 60) - shown.n)
+            scored_s += length
+            shown.update(math.ceil(scored_s / 60) - shown.n)
     return broken
 
 
 def _scores(
-    listener: FrameScorer,
-    missing: list[tuple[RecordingFile, FrameSpan]],
+    scorer: FrameScorer,
+    missing: list[RecordingSpan],
+    duration: float,
     options: DetectOptions,
     engine: Engine,
-) -> Generator[tuple[Scores, str], None, None]:
-    """The scores of each part, and why they end early, if they do; in the order of the parts."""
-    if listener.device.type == "cpu":
-        duration = sum(part.last - part.first for _, part in missing) * listener.grid.frame
+) -> Generator[SpanScores, None, None]:
+    """By threads, by processes where there is much to do, or on a cluster."""
+    if scorer.device.type == "cpu":
         engine = engine_for(engine, round(duration), WORTH_PROCESSES, options.workers)
-    if not engine.in_threads:
-        yield from score_spans_on_cluster(engine, listener, missing, options)
-        return
-    for heard in score_spans(listener, missing, workers=options.workers):
-        yield packed(heard.scores), heard.reason
+    if engine.in_threads:
+        yield from score_spans(scorer, missing, workers=options.workers)
+    else:
+        yield from score_spans_on_cluster(engine, scorer, missing, options)
 
 
-def _key(listener: FrameScorer) -> str:
+def _key(scorer: FrameScorer) -> str:
     """What scores depend on: the model, and the grid that they are on."""
-    grid = listener.grid
+    grid = scorer.grid
     return digest(
         _VERSION,
-        model_key(listener.model),
+        model_key(scorer.model),
         grid.n_window,
         grid.n_hop,
         grid.n_frame,
-        listener.with_frames,
+        scorer.with_frames,
     )
-
-
-# ``detect``: the run folder with tables of events and a page.
 
 
 TABLE, HOURS, CLIPS = "events.csv", "hours.csv", "clips.csv"
@@ -297,7 +289,7 @@ _log = logging.getLogger(__name__)
 
 
 def run_detect(options: DetectOptions) -> DetectResult:
-    """Find sounds in recordings, and write what was found into a run folder.
+    """Find sounds in recordings, and write the events into a run folder.
 
     The same folder again with other thresholds, gaps, classes or more recordings uses the
     scores that are there.
@@ -307,7 +299,7 @@ def run_detect(options: DetectOptions) -> DetectResult:
     OptionError
         When an option is wrong, or the run folder belongs to another run.
     DataError
-        When none of the files exists, or ``truth`` speaks of none of them.
+        When none of the files exists, or ``truth`` has labels of none of them.
     ModelError
         When the model file is missing or damaged.
     """
@@ -405,7 +397,7 @@ def _origin(result: DetectResult, file: str, start: float) -> tuple[str, str]:
 
 
 def write_hours(path: Path, result: DetectResult, hours: list[HourRow]) -> list[Path]:
-    """Events of each class by site and hour of the day; nothing where no time is told."""
+    """Events of each class by site and hour of the day; nothing where no time is known."""
     path.unlink(missing_ok=True)  # of the run before this
     if not hours:
         return []

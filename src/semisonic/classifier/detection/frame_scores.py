@@ -1,14 +1,18 @@
-"""Scores along the time of long recordings: overlapping windows averaged on a grid of frames, kept
-on disk.
+"""Scores along the time of long recordings: overlapping windows averaged on a grid of frames.
+
+Windows start every ``hop``; a hop is a whole number of frames, so windows and frames stay in step
+over any length. A recording is scored in spans of some minutes. Each span is scored by itself, with
+the windows that reach into it from both sides: so what is found does not depend on which spans were
+scored when, and a run that was killed goes on with the next span.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import torch
@@ -20,26 +24,18 @@ from semisonic.classifier.use_options import AUTO, FRAMES, WINDOWS, DetectOption
 from semisonic.classifier.windows import Done, stream_windows
 from semisonic.core.errors import OptionError
 from semisonic.core.parallel import Engine, in_order
-from semisonic.data.cache import Journal, sync
+from semisonic.data.cache import ArrayCache, CachedRows
 from semisonic.data.clips import Clips
 from semisonic.models.sound_model import SoundModel
 from semisonic.training.devices import choose_device
 
-# The common grid of frames that the scores of overlapping windows are averaged on.
-#
-# Windows start every ``hop``; a hop is a whole number of frames, so windows and frames stay in
-# step over any length. A recording is scored in parts of some minutes. Each part is heard for
-# itself, with the windows that reach into it from both sides: so what is found does not depend
-# on which parts were scored when, and a run that was killed goes on with the next part.
-
-
-PART = 300.0
-"""Seconds of a part, about."""
+SPAN = 300.0
+"""Seconds of a span, about."""
 
 
 @dataclass(frozen=True)
 class FrameSpan:
-    """A part of a recording: its frames, and the samples that are heard for them.
+    """A part of a recording: its frames, and the samples that are scored for them.
 
     Attributes
     ----------
@@ -102,25 +98,25 @@ class Grid:
         return self.n_hop / self.sample_rate
 
     @property
-    def frames_of_part(self) -> int:
-        """Frames of a whole part."""
+    def frames_of_span(self) -> int:
+        """Frames of a whole span."""
         per_hop = self.n_hop // self.n_frame
-        return max(1, round(PART / self.hop)) * per_hop
+        return max(1, round(SPAN / self.hop)) * per_hop
 
     def n_frames(self, n_samples: int) -> int:
         """Frames of a recording; the last may be cut short by its end."""
         return -(-n_samples // self.n_frame)
 
-    def parts(self, n_samples: int) -> list[FrameSpan]:
-        """The parts of a recording of so many samples at the model's rate."""
-        total, size = self.n_frames(n_samples), self.frames_of_part
+    def spans(self, n_samples: int) -> list[FrameSpan]:
+        """The spans of a recording of so many samples at the model's rate."""
+        total, size = self.n_frames(n_samples), self.frames_of_span
         return [
-            self._part(number, first, min(first + size, total), n_samples)
+            self.span(number, first, min(first + size, total), n_samples)
             for number, first in enumerate(range(0, total, size))
         ]
 
-    def _part(self, number: int, first: int, last: int, n_samples: int) -> FrameSpan:
-        """The part with these frames, and all windows that touch them."""
+    def span(self, number: int, first: int, last: int, n_samples: int) -> FrameSpan:
+        """The span with these frames, and all windows that touch them."""
         window, hop = self.n_window, self.n_hop
         earliest = max(0, -(-(first * self.n_frame - window + 1) // hop))
         # A start from which no whole window fits would be filled up with silence.
@@ -147,7 +143,7 @@ class Average:
     times : ndarray of float64, shape (n_points,), optional
         Times within a window, s, at which it gives scores; without it a window gives one
         answer for all of its length.
-    part : Stretch, optional
+    span : FrameSpan, optional
         Frames outside it are left out; all frames are wanted by default.
     """
 
@@ -156,11 +152,11 @@ class Average:
         grid: Grid,
         n_classes: int,
         times: NDArray[np.float64] | None = None,
-        part: FrameSpan | None = None,
+        span: FrameSpan | None = None,
     ) -> None:
         self.grid, self.times = grid, times
-        self._first = 0 if part is None else part.first
-        self._last = None if part is None else part.last
+        self._first = 0 if span is None else span.first
+        self._last = None if span is None else span.last
         self._sum = np.zeros((0, n_classes))
         self._count = np.zeros(0, np.int64)
 
@@ -193,7 +189,7 @@ class Average:
         return round(start_time / self.grid.frame)
 
     def take(self, before: int | None = None) -> NDArray[np.float64]:
-        """Scores, shape (n, n_classes), of the next frames up to the last that was heard.
+        """Scores, shape (n, n_classes), of the next frames up to the last with a score.
 
         Parameters
         ----------
@@ -219,22 +215,16 @@ def _between(
     return result
 
 
-# Scores along time, kept on the disk part by part, so that they are computed once.
-#
-# A journal says which parts of which recordings are there; the scores lie one after the other in
-# one file, as 16-bit numbers (0 to 65 535 for 0 to 1). A part counts when the journal names it,
-# so nothing is lost or half believed after ``kill -9``. The scores stay when a run is finished:
-# the same recordings with other thresholds take seconds.
-
-
 FULL = 65_535
-_VERSION = 1
-_JOURNAL, _SCORES = "journal", "scores.bin"
+"""What a score of 1 is stored as."""
 Scores = NDArray[np.uint16]
 
 
 class ScoreStore:
-    """Scores of parts, as a context manager.
+    """Scores of spans on the disk, as 16-bit numbers; a context manager.
+
+    They stay when a run is finished: the same recordings with other thresholds take seconds. A
+    span counts when the cache names it, so nothing is lost or half believed after ``kill -9``.
 
     Parameters
     ----------
@@ -247,63 +237,44 @@ class ScoreStore:
     """
 
     def __init__(self, folder: Path, key: str, n_classes: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.n_classes = n_classes
-        self._places: dict[tuple[str, int], tuple[int, int]] = {}
-        head = ["scores", _VERSION, key, n_classes]
-        self._file = open(folder / _SCORES, "a+b")  # noqa: SIM115
-        self._journal = Journal(folder / _JOURNAL, self._sync)
-        records = self._journal.records()
-        if next(records, None) != head:
-            self._journal.close()
-            self._file.truncate(0)
-            (folder / _JOURNAL).unlink()
-            self._journal = Journal(folder / _JOURNAL, self._sync)
-            self._journal.append(head)
-            self._journal.flush()
-            return
-        size = self._file.seek(0, 2)
-        for recording, part, offset, n_frames in records:
-            if offset + 2 * n_frames * n_classes <= size:
-                self._places[recording, part] = offset, n_frames
+        self._key = key
+        self._stack = ExitStack()
+        opened = ArrayCache.open(folder, "scores", {}, row_bytes=2)  # a row is one number
+        self._cache = self._stack.enter_context(opened)
+        items = self._cache.items()
+        ours = [item for item in items if item[0][0] == key]
+        if len(ours) < len(items):
+            self._cache.move(ours)
+        self._end = self._cache.end
 
     def __enter__(self) -> ScoreStore:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Write what waits, and close."""
-        self._journal.close()
-        self._file.close()
+        self._stack.close()
 
     def __contains__(self, place: tuple[str, int]) -> bool:
-        return place in self._places
+        return self._cache.find((self._key, *place), ()) is not None
 
-    def put(self, recording: str, part: int, scores: Scores) -> None:
-        """Add a part, shape (n_frames, n_classes)."""
-        offset = self._file.seek(0, 2)
-        self._file.write(scores.astype("<u2").tobytes())
-        self._places[recording, part] = offset, len(scores)
-        self._journal.append([recording, part, offset, len(scores)])
+    def put(self, recording: str, span: int, scores: Scores) -> None:
+        """Add a span, shape (n_frames, n_classes)."""
+        rows = CachedRows(self._end, scores.size)
+        self._cache.write(scores.astype("<u2"), rows.first)
+        self._cache.add(((self._key, recording, span), (), rows))
+        self._end += rows.n
 
-    def get(self, recording: str, part: int) -> Scores:
-        """A part that is there, shape (n_frames, n_classes)."""
-        offset, n_frames = self._places[recording, part]
-        self._file.flush()
-        self._file.seek(offset)
-        content = self._file.read(2 * n_frames * self.n_classes)
-        return np.frombuffer(content, "<u2").reshape(n_frames, self.n_classes)
-
-    def _sync(self) -> None:
-        self._file.flush()
-        sync(self._file.fileno())
+    def get(self, recording: str, span: int) -> Scores:
+        """A span that is there, shape (n_frames, n_classes)."""
+        rows = self._cache.find((self._key, recording, span), ())
+        if rows is None:
+            raise KeyError((recording, span))
+        content = self._cache.data.read(2 * rows.n, 2 * rows.first)
+        return np.frombuffer(content, "<u2").reshape(-1, self.n_classes)
 
 
 def packed(scores: NDArray[np.float64]) -> Scores:
@@ -314,9 +285,6 @@ def packed(scores: NDArray[np.float64]) -> Scores:
 def unpacked(scores: Scores) -> NDArray[np.float64]:
     """Stored scores, from 0 to 1."""
     return scores.astype(np.float64) / FULL
-
-
-# What a model says along the time of recordings, part by part.
 
 
 HOP_SHARE = 0.25
@@ -371,9 +339,9 @@ class FrameScorer:
             per_hop = max(1, round(FRAMES_A_STEP * wanted / step))
         self.grid = Grid.of(mel.sample_rate, mel.n_samples, wanted, per_hop)
 
-    def average(self, part: FrameSpan | None = None) -> Average:
-        """A place for the scores of a part, or of a stream."""
-        return Average(self.grid, len(self.model.classes), self._times, part)
+    def average(self, span: FrameSpan | None = None) -> Average:
+        """A place for the scores of a span, or of a stream."""
+        return Average(self.grid, len(self.model.classes), self._times, span)
 
     def scores(self, features: NDArray[np.float32]) -> tuple[Table, Table | None]:
         """Scores of windows.
@@ -400,119 +368,103 @@ class FrameScorer:
             return whole.numpy(), along.numpy()
 
 
-@dataclass(frozen=True)
-class SpanScores:
-    """The scores of a part, shape (n_frames, n_classes), and why they end early, if they do."""
+RecordingSpan = tuple[RecordingFile, FrameSpan]
+SpanScores = tuple[Scores, str]
+"""The scores of a span, shape (n_frames, n_classes), and why they end early, if they do."""
 
-    recording: RecordingFile
-    part: FrameSpan
-    scores: Table
-    reason: str = ""
+CALL_DURATION = 300.0
+"""Seconds of sound for one call on a cluster; short recordings are scored together."""
+CALL_SPANS = 256
 
 
 def score_spans(
-    listener: FrameScorer,
-    parts: Sequence[tuple[RecordingFile, FrameSpan]],
-    *,
-    workers: int | None = None,
+    scorer: FrameScorer, spans: Sequence[RecordingSpan], *, workers: int | None = None
 ) -> Iterator[SpanScores]:
-    """Score parts of recordings, in constant memory.
+    """Score spans of recordings, in constant memory.
 
-    Windows are scored in groups that belong to one part and depend on nothing else, so a part
-    has the same scores to the last bit whatever was heard before it.
+    Windows are scored in groups that belong to one span and depend on nothing else, so a span
+    has the same scores to the last bit whatever was scored before it.
+
+    Parameters
+    ----------
+    scorer : FrameScorer
+    spans : sequence of (RecordingFile, FrameSpan)
+        All below one root.
+    workers : int, optional
+        Threads that decode.
 
     Yields
     ------
-    Heard
-        For each part in its order. One that cannot be read has the scores up to there.
+    scores : ndarray of uint16, shape (n_frames, n_classes)
+        For each span in its order. One that cannot be read has the scores up to there.
+    reason : str
+        Why they end early; empty if they do not.
     """
-    if not parts:
+    if not spans:
         return
-    grid = listener.grid
-    clips = Clips.from_rows(
-        parts[0][0].root, (_row(recording, part, grid) for recording, part in parts)
-    )
+    grid = scorer.grid
+    clips = Clips.from_rows(spans[0][0].root, (_clip_row(*span, grid) for span in spans))
     average: Average | None = None
-    stream = stream_windows(clips, listener.model.mel, hop=grid.hop, workers=workers)
-    for item in stream:
-        recording, part = parts[item.row]
-        average = average or listener.average(part)
+    for item in stream_windows(clips, scorer.model.mel, hop=grid.hop, workers=workers):
+        average = average or scorer.average(spans[item.row][1])
         if isinstance(item, Done):
-            yield SpanScores(recording, part, average.take(), item.reason)
+            yield packed(average.take()), item.reason
             average = None
             continue
-        whole, along = listener.scores(item.features)
+        whole, along = scorer.scores(item.features)
         scores = whole if along is None else along
-        scores[item.is_silent] = 0.0  # nothing is heard in them
+        scores[item.is_silent] = 0.0
         for (start, end), one in zip(item.times.tolist(), scores, strict=True):
             average.add(start, end, one)
 
 
-def _row(recording: RecordingFile, part: FrameSpan, grid: Grid) -> dict[str, object]:
-    """The stretch of samples of a part as a row of a clip table."""
-    end: float | None = part.end / grid.sample_rate
-    if part.end >= recording.n_samples(grid.sample_rate):
+def _clip_row(recording: RecordingFile, span: FrameSpan, grid: Grid) -> dict[str, object]:
+    """The samples of a span as a row of a clip table."""
+    end: float | None = span.end / grid.sample_rate
+    if span.end >= recording.n_samples(grid.sample_rate):
         end = recording.end_time
-    return {"file": recording.file, "start_time": part.start / grid.sample_rate, "end_time": end}
-
-
-# Scores of parts that are computed on a cluster: a model goes out, scores come back.
-
-
-_RecordingSpan = tuple[RecordingFile, FrameSpan]
-_PackedScores = list[tuple[Scores, str]]
-"""The scores of each part, and why they end early, if they do."""
-
-CALL_DURATION = 300.0
-"""Seconds of sound for one call; short recordings are heard together."""
-CALL_PARTS = 256
+    return {"file": recording.file, "start_time": span.start / grid.sample_rate, "end_time": end}
 
 
 def score_spans_on_cluster(
-    engine: Engine, listener: FrameScorer, parts: list[_RecordingSpan], options: DetectOptions
-) -> Iterator[tuple[Scores, str]]:
-    """Scores of parts of recordings, in the order of the parts.
+    engine: Engine, scorer: FrameScorer, spans: list[RecordingSpan], options: DetectOptions
+) -> Iterator[SpanScores]:
+    """As :func:`score_spans`, by other processes: a model goes out, scores come back.
 
     Parameters
     ----------
     engine : Engine
-    listener : Listener
+    scorer : FrameScorer
         On the CPU, made with the same options; every worker makes one of its own.
-    parts : list of (Recording, Stretch)
+    spans : list of (RecordingFile, FrameSpan)
     options : DetectOptions
         The device "auto" is the processor.
     """
     device = "cpu" if options.device == "auto" else options.device
-    make = partial(_span_scorer, listener.model, options.events.hop, options.events.times, device)
+    make = partial(_caller, scorer.model, options.events.hop, options.events.times, device)
     with engine.calls(make, workers=options.workers, device=device) as calls:
-        for heard in in_order(calls, _calls(parts, listener.grid.frame)):
-            yield from heard
+        for found in in_order(calls, _calls(spans, scorer.grid.frame)):
+            yield from found
 
 
-def _span_scorer(
+def _caller(
     model: SoundModel, hop: float | None, times: str, device: str
-) -> Callable[[list[_RecordingSpan]], _PackedScores]:
-    return partial(_score_packed, FrameScorer(model, hop, times, device))
+) -> Callable[[list[RecordingSpan]], list[SpanScores]]:
+    scorer = FrameScorer(model, hop, times, device)
+    return lambda spans: list(score_spans(scorer, spans, workers=1))
 
 
-def _score_packed(listener: FrameScorer, parts: list[_RecordingSpan]) -> _PackedScores:
-    return [(packed(one.scores), one.reason) for one in score_spans(listener, parts, workers=1)]
-
-
-def _calls(parts: Iterable[_RecordingSpan], frame: float) -> Iterator[list[_RecordingSpan]]:
+def _calls(spans: Iterable[RecordingSpan], frame: float) -> Iterator[list[RecordingSpan]]:
     """Neighbours below one folder, up to the length of a call."""
-    group: list[_RecordingSpan] = []
+    group: list[RecordingSpan] = []
     duration = 0.0
-    for recording, part in parts:
-        own = (part.last - part.first) * frame
-        if group and (
-            duration + own > CALL_DURATION
-            or len(group) == CALL_PARTS
-            or recording.root != group[0][0].root
-        ):
+    for recording, span in spans:
+        own = (span.last - span.first) * frame
+        is_full = duration + own > CALL_DURATION or len(group) == CALL_SPANS
+        if group and (is_full or recording.root != group[0][0].root):
             yield group
             group, duration = [], 0.0
-        group.append((recording, part))
+        group.append((recording, span))
         duration += own
     if group:
         yield group

@@ -1,4 +1,8 @@
-"""The recordings to search for events: how long they are, and when and where they were made."""
+"""The recordings to search for events: how long they are, and when and where they were made.
+
+Times are the recorder's clock, as file names and metadata give it: nothing is brought to another
+zone. What stands inside a file wins over its name, as in ``semisonic scan``.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +24,8 @@ from semisonic.core.errors import OptionError
 from semisonic.core.files import digest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
 from semisonic.data.events import Events
-from semisonic.data.recording_names import RecorderTexts, read_names, read_texts, site_of
+from semisonic.data.recording_names import RecorderInfo, read_names, read_texts, site_of
 from semisonic.data.windows import read_headers
-
-# The recordings that are listened to: which there are, how long, and whether they are whole.
 
 
 @dataclass(frozen=True)
@@ -91,23 +93,17 @@ def list_recordings(
             "found a table with times; expected whole recordings, as 'detect' finds the times. "
             "For a table of clips take 'predict'"
         )
-    found, failures = [], list(missing)
+    recordings, failures = [], list(missing)
     for header in read_headers(clips, clips.file.tolist(), workers, engine):
         if header.info is None:
             failures.append((header.file, header.reason))
             continue
         path = clips.root / header.file
         identity = digest(url_of(path) or path.resolve(), *stamp_of(path))
-        found.append(
+        recordings.append(
             RecordingFile(clips.root, header.file, identity, header.info.duration, header.reason)
         )
-    return found, tuple(failures)
-
-
-# When and where recordings were made, and so when and where their events were heard.
-#
-# Times are the recorder's clock, as its names and metadata tell it: nothing is brought to another
-# zone. What stands inside a file wins over its name, as ``semisonic scan`` has it.
+    return recordings, tuple(failures)
 
 
 UNNAMED = "unnamed site"
@@ -120,7 +116,7 @@ class RecordingOrigin:
     Attributes
     ----------
     recorded_at : datetime or None
-        Its start; with a zone only where one is told.
+        Its start; with a zone only where one is known.
     site : str
         Empty where nothing tells it.
     """
@@ -143,7 +139,7 @@ class HourRow:
     hour : int
         0 to 23.
     seconds : float
-        Of sound that was heard in it.
+        Of sound in it.
     counts : dict of str to int
         Events that began in it, by class.
     """
@@ -155,7 +151,7 @@ class HourRow:
 
 
 def origins_of(files: Iterable[str]) -> dict[str, RecordingOrigin]:
-    """What names and metadata of recordings tell; folders above all of them name no site."""
+    """Origins by names and metadata of recordings; folders above all of them name no site."""
     listed = list(files)
     remote = [file for file in listed if url_of(file)]
     local = {
@@ -163,15 +159,15 @@ def origins_of(files: Iterable[str]) -> dict[str, RecordingOrigin]:
     }
     below = dict(zip(remote, _below_all(remote), strict=True))
     below |= dict(zip(local.values(), _below_all(list(local)), strict=True))
-    found = {}
-    for file, name, told in zip(
+    origins = {}
+    for file, name, known in zip(
         below, below.values(), read_names(list(below.values())), strict=True
     ):
         inside = _inside(file)
-        found[file] = RecordingOrigin(
-            inside.recorded_at or told.recorded_at, site_of(name, told) or inside.device
+        origins[file] = RecordingOrigin(
+            inside.recorded_at or known.recorded_at, site_of(name, known) or inside.device
         )
-    return found
+    return origins
 
 
 def _below_all(names: list[str]) -> list[str]:
@@ -182,26 +178,26 @@ def _below_all(names: list[str]) -> list[str]:
     return ["/".join(one[shared:]) for one in parts]
 
 
-def _inside(file: str) -> RecorderTexts:
+def _inside(file: str) -> RecorderInfo:
     if url_of(file):
-        return RecorderTexts()
+        return RecorderInfo()
     try:
         return read_texts(wave_texts(file))
     except OSError:
-        return RecorderTexts()
+        return RecorderInfo()
 
 
 def by_hour(
     events: Events, durations: Mapping[str, float], origins: Mapping[str, RecordingOrigin]
 ) -> list[HourRow]:
-    """Events by site and hour of the day, with the sound that was heard in each hour."""
+    """Events by site and hour of the day, with the sound of each hour."""
     rows: dict[tuple[str, int], HourRow] = {}
 
     def row(site: str, moment: datetime) -> HourRow:
         key = site or UNNAMED, moment.hour
         return rows.setdefault(key, HourRow(*key, 0.0, {}))
 
-    heard: dict[tuple[str, int], float] = {}
+    seconds: dict[tuple[str, int], float] = {}
     for file, seconds in durations.items():
         origin = origins.get(file, RecordingOrigin())
         at = 0.0
@@ -209,7 +205,7 @@ def by_hour(
             to_next = 3600 - (moment.minute * 60 + moment.second + moment.microsecond / 1e6)
             part = min(to_next, seconds - at)
             one = row(origin.site, moment)
-            heard[one.site, one.hour] = heard.get((one.site, one.hour), 0.0) + part
+            seconds[one.site, one.hour] = seconds.get((one.site, one.hour), 0.0) + part
             at += part
     for file, start, label in zip(events.file, events.start_time, events.label, strict=True):
         origin = origins.get(str(file), RecordingOrigin())
@@ -217,7 +213,7 @@ def by_hour(
             counts = row(origin.site, moment).counts
             counts[str(label)] = counts.get(str(label), 0) + 1
     return [
-        HourRow(one.site, one.hour, heard.get((one.site, one.hour), 0.0), one.counts)
+        HourRow(one.site, one.hour, seconds.get((one.site, one.hour), 0.0), one.counts)
         for _, one in sorted(rows.items())
     ]
 
@@ -226,7 +222,7 @@ def by_day(
     events: Events, origins: Mapping[str, RecordingOrigin]
 ) -> dict[tuple[str, date], Events]:
     """Events of each site and day, their times in seconds since midnight; untimed ones left out."""
-    found: dict[tuple[str, date], list[dict[str, object]]] = {}
+    days: dict[tuple[str, date], list[dict[str, object]]] = {}
     for file, start, end, label, score in zip(
         events.file, events.start_time, events.end_time, events.label, events.score, strict=True
     ):
@@ -236,7 +232,7 @@ def by_day(
             continue
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         first = (moment - midnight).total_seconds()
-        found.setdefault((origin.site or UNNAMED, moment.date()), []).append(
+        days.setdefault((origin.site or UNNAMED, moment.date()), []).append(
             {
                 "file": str(file),
                 "start_time": first,
@@ -245,7 +241,7 @@ def by_day(
                 "score": float(score),
             }
         )
-    return {key: Events.from_rows(found[key]) for key in sorted(found)}
+    return {key: Events.from_rows(days[key]) for key in sorted(days)}
 
 
 def hour_table(rows: list[HourRow], labels: list[str]) -> np.ndarray:

@@ -25,15 +25,12 @@ from semisonic.evaluation.events import EventCounts, EventScores, score_events, 
 if TYPE_CHECKING:
     import pandas as pd
 
-# How well found events are those that people marked.
-
-
 COLUMNS = ("label", "true", "found", "precision", "recall", "f1", "f1_placed")
 
 
 @dataclass(frozen=True)
 class TruthScores:
-    """How well found events are the true ones.
+    """How well detected events agree with those of label files.
 
     Attributes
     ----------
@@ -85,9 +82,6 @@ def _row(
     return name, c.n_true, c.n_found, c.precision, c.recall, c.f1, placed.f1
 
 
-# What ``detect`` found, and how it is said.
-
-
 _SHOWN_EVENTS = 10
 
 
@@ -98,7 +92,7 @@ def _naive(time: datetime) -> datetime:
 
 @dataclass(frozen=True)
 class DetectResult(Result):
-    """The answer of ``detect``.
+    """The result of ``detect``.
 
     Attributes
     ----------
@@ -107,7 +101,7 @@ class DetectResult(Result):
     mean_scores : ndarray of float64, shape (n_events,)
         Mean score of each event, 0 to 1.
     durations : mapping of str to float
-        Seconds of each recording that was heard; as far as it could be read.
+        Seconds of each recording, as far as it could be read.
     labels : tuple of str
         The classes that were looked for.
     thresholds : ndarray of float64, shape (n_labels,)
@@ -117,13 +111,13 @@ class DetectResult(Result):
     failures : tuple of (str, str)
         Recordings that could not be read, or not to their end, and why.
     seconds, heard : float
-        Time taken, and seconds of audio heard in it; the rest was heard in an earlier run.
+        Time taken, and seconds of audio scored in it; the rest was scored in an earlier run.
     files : tuple of Path
         What was written.
     truth : TruthScores or None
-        Where the run was given label files to be held against.
-    origins : mapping of str to Origin
-        When and where each recording was made, as far as names and metadata tell.
+        The comparison with label files, if some were given.
+    origins : mapping of str to RecordingOrigin
+        When and where each recording was made, as far as names and metadata say.
     clips : tuple of str
         Names of the files that events were cut into, one an event, empty where that failed;
         none where nothing was to be cut.
@@ -206,15 +200,12 @@ class DetectResult(Result):
         return "\n".join(lines)
 
 
-# What was found, held against what people marked in the same recordings.
-
-
 _log = logging.getLogger(__name__)
 _SHOWN = 3
 
 
 def compare_with_labels(result: DetectResult, labels: Path) -> TruthScores:
-    """Score what was found by label files of the same recordings.
+    """Compare detected events with label files of the same recordings.
 
     Parameters
     ----------
@@ -225,33 +216,33 @@ def compare_with_labels(result: DetectResult, labels: Path) -> TruthScores:
     Raises
     ------
     DataError
-        When no label file speaks of any of the recordings.
+        When no label file belongs to any of the recordings.
     """
     own = {os.path.abspath(file): file for file in result.durations}
     root = Path(os.path.commonpath([os.path.dirname(file) for file in own])) if own else Path()
-    found = collect_labels(labels, root=root)
-    named = {file: os.path.abspath(root / file) for file in found.recordings}
+    collected = collect_labels(labels, root=root)
+    named = {file: os.path.abspath(root / file) for file in collected.recordings}
     places = {file: own[path] for file, path in named.items() if path in own}
     if not places:
-        why = f"; {found.problems[0][1]}" if found.problems else ""
+        why = f"; {collected.problems[0][1]}" if collected.problems else ""
         raise DataError(
-            f"{labels}: speaks of none of the recordings that were heard, such as "
+            f"{labels}: has labels of none of the recordings, such as "
             f"{next(iter(result.durations), 'none')}{why}"
         )
-    for where, reason in found.problems[:_SHOWN]:
+    for where, reason in collected.problems[:_SHOWN]:
         _log.warning("%s: %s", where, reason)
-    marked = found.events
+    marked = collected.events
     marked = marked[np.isin(marked.file, list(places)) & (marked.presence == POSITIVE)]
     unknown = tuple(sorted(set(marked.label.tolist()) - set(result.labels)))
     marked = marked[np.isin(marked.label, result.labels)]
     true = replace(marked, file=np.array([places[f] for f in marked.file.tolist()], np.str_))
-    heard = sorted(set(places.values()))
-    events = result.events[np.isin(result.events.file, heard)]
-    hours = sum(result.durations[file] for file in heard) / 3600
+    files = sorted(set(places.values()))
+    events = result.events[np.isin(result.events.file, files)]
+    hours = sum(result.durations[file] for file in files) / 3600
     return TruthScores(
         score_overlaps(true, events, hours=hours),
         score_events(true, events, hours=hours),
-        len(heard),
+        len(files),
         hours,
         unknown,
     )

@@ -22,7 +22,7 @@ from semisonic.classifier.export.parity import (
     ParityCheck,
     ParitySound,
     WindowSample,
-    made_up,
+    synthetic_sounds,
 )
 from semisonic.classifier.model_file import MODEL, find_file, open_model
 from semisonic.classifier.use_options import INT8, SUFFIXES, ExportOptions
@@ -84,7 +84,7 @@ def write_export(
     ranges = _recordings(options.calibrate_on, model, options)
     trial = _recordings(options.check_on, model, options)
     with tempfile.TemporaryDirectory(prefix="semisonic-export-") as folder:
-        made: ExportFormat = (
+        exported: ExportFormat = (
             TorchFormat(model, kind, options)
             if options.to == "torch"
             else OnnxFormat(
@@ -99,17 +99,17 @@ def write_export(
         model,
         about,
         kind=kind,
-        fixed=made.fixed,
+        fixed=exported.fixed,
         quantized=options.quantize,
         licence=options.licence,
     )
     parity = None
     with writing(target, VERB) as part:
-        made.save(part, facts, card_of(model, facts, about, None))
+        exported.save(part, facts, card_of(model, facts, about, None))
         if options.check:
-            sounds = trial or ranges
-            heard = sounds.heard("compare") if sounds else made_up(model.mel)
-            parity = compared(model, kind, made, made.open(part), heard, options)
+            recordings = trial or ranges
+            sounds = recordings.sounds("compare") if recordings else synthetic_sounds(model.mel)
+            parity = compared(model, kind, exported, exported.open(part), sounds, options)
     with writing(card, VERB) as part:
         write_text(part, card_of(model, facts, about, parity))
     failed = [failure for one in (ranges, trial) if one for failure in one.failures]
@@ -118,7 +118,7 @@ def write_export(
         target,
         card,
         kind,
-        made.fixed,
+        exported.fixed,
         parity,
         (note,) if note else (),
         tuple(dict.fromkeys(failed)),
@@ -154,7 +154,7 @@ def target_of(options: ExportOptions) -> Path:
 def compared(
     model: SoundModel,
     kind: str,
-    made: ExportFormat,
+    exported: ExportFormat,
     file: Runner,
     sounds: Iterable[ParitySound],
     options: ExportOptions,
@@ -167,7 +167,7 @@ def compared(
         When the file is too far from the model.
     """
     int8 = options.quantize == INT8
-    parity = ParityCheck(model, kind).run(file, sounds, None if int8 else made.levels)
+    parity = ParityCheck(model, kind).run(file, sounds, None if int8 else exported.levels)
     faults = parity.faults(waves=model.mel.input == WAVE, int8=int8)
     if faults:
         raise ModelError(

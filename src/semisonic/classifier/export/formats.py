@@ -35,8 +35,6 @@ from semisonic.core.seeds import generator
 from semisonic.features.frontend import make_extractor
 from semisonic.models.sound_model import SoundModel
 
-# A module as a graph of operators, by :mod:`torch.export`.
-
 
 def trace(module: Exportable, *, any_length: bool) -> ExportedProgram:
     """The graph, for any number of clips, of one length or of any.
@@ -82,9 +80,6 @@ def quietly() -> Iterator[None]:
             logger.setLevel(level)
 
 
-# Graphs as programs of torch: ``torch.export.load(file).module()`` runs one without Semisonic.
-
-
 EXTRA = "semisonic.json"
 """What the facts are called inside the file (``extra_files`` of ``torch.export.load``)."""
 
@@ -97,9 +92,6 @@ def save_program(path: Path, program: ExportedProgram, facts: Mapping[str, str])
         torch.export.save(
             program, stream, extra_files={EXTRA: json.dumps(dict(facts), ensure_ascii=False)}
         )
-
-
-# Graphs as ONNX.
 
 
 OPSET = 20
@@ -194,14 +186,6 @@ def write_metadata(proto: Any, facts: Mapping[str, str], card: str) -> None:
     set_model_props(proto, dict(facts))
 
 
-# Eight bits: weights by output channel, activations by ranges that calibration clips show.
-#
-# Static quantisation of ONNX Runtime with pairs of operators that quantise and give back (QDQ). The
-# front end keeps its 32 bits, as a spectrum spans 100 dB and eight bits 48, and so does what
-# follows
-# the embedding: it is small, and scores hang on it.
-
-
 OPERATORS = ("Conv", "Gemm", "MatMul", "Add", "Relu", "MaxPool", "AveragePool")
 """What is computed in eight bits; poolings and ReLU so that nothing is converted between them."""
 
@@ -209,7 +193,11 @@ OPERATORS = ("Conv", "Gemm", "MatMul", "Add", "Relu", "MaxPool", "AveragePool")
 def to_int8(
     proto: Any, outputs: Sequence[str], inputs: Sequence[NDArray[np.float32]], folder: Path
 ) -> Any:
-    """The ONNX model in eight bits.
+    """The ONNX model in eight bits: weights by output channel, activations by measured ranges.
+
+    It is the static quantisation of ONNX Runtime with pairs of operators that quantise and give
+    back (QDQ). The front end keeps its 32 bits, as a spectrum spans 100 dB and eight bits 48, and
+    so does what follows the embedding: it is small, and the scores depend on it.
 
     Parameters
     ----------
@@ -262,9 +250,6 @@ class _CalibrationReader:
         """The next input, None after the last."""
         x = next(self.waiting, None)
         return None if x is None else {self.name: x[None]}
-
-
-# A graph for clips of any length where the network allows it, else for one length.
 
 
 T = TypeVar("T")
@@ -320,9 +305,6 @@ def holds(module: Exportable, file: Runner) -> bool:
         ):
             return False
     return True
-
-
-# The two formats, each as something that can be saved, opened and compared in the same manner.
 
 
 Inputs = list[NDArray[np.float32]]

@@ -19,34 +19,28 @@ from semisonic.classifier.use_options import AUDIO, AUTO_INPUT, FEATURES
 from semisonic.core.errors import OptionError, SemisonicError
 from semisonic.features.filterbank import filters_of
 from semisonic.features.frontend import Waveform
-from semisonic.features.logmel import LogMel, delta, emphasise, hann, to_decibel
+from semisonic.features.logmel import LogMel, delta, hann, preemphasise, to_decibel
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.models.decision_module import DecisionModule
 from semisonic.models.simple import MelStatistics
 from semisonic.models.sound_model import SoundModel
-
-# Log-mel with the transform as a convolution, for runtimes whose own transform is not exact.
-#
-# ONNX has an operator STFT, but ONNX Runtime computes it in another way for windows that are no
-# power
-# of two and is off by several dB there. Sines and cosines times the window as the filters of a
-# convolution are exact for any window, take clips of any length, and are understood everywhere.
-#
-# The file holds one turn of sine and cosine, and the rule which place of it each filter takes at
-# each
-# sample: 8 KB instead of 4 MB at a window of 1024. A runtime computes the filters once, when it
-# loads
-# the file.
-
 
 LONGEST_WINDOW = 2048
 """Samples. The filters of this window take 17 MB of memory, and grow by its square."""
 
 
 class ConvolutionMel(nn.Module):
-    """The same as :class:`semisonic.features.logmel.LogMel`, within 0.02 dB of cells that can be heard.
+    """Log-mel with the transform as a convolution, for runtimes whose own is not exact.
 
-    Only bins that a mel band looks at are computed.
+    It equals :class:`semisonic.features.logmel.LogMel` within 0.02 dB of cells that can be heard.
+    ONNX has an operator STFT, but ONNX Runtime computes it in another way for windows that are no
+    power of two and is off by several dB there. Sines and cosines times the window as the filters
+    of a convolution are exact for any window and take clips of any length. Only bins that a mel
+    band looks at are computed.
+
+    The file holds one turn of sine and cosine, and the rule which place of it each filter takes
+    at each sample: 8 KB instead of 4 MB at a window of 1024. A runtime computes the filters once,
+    when it loads the file.
 
     Parameters
     ----------
@@ -78,7 +72,7 @@ class ConvolutionMel(nn.Module):
             peak = wave.abs().amax(dim=1, keepdim=True)
             wave = wave / peak.masked_fill(peak == 0, 1.0)
         if options.preemphasis:
-            wave = emphasise(wave, options.preemphasis)
+            wave = preemphasise(wave, options.preemphasis)
         x = wave[:, None]
         if options.center:
             x = F.pad(x, (options.window // 2, options.window // 2), mode="reflect")
@@ -99,19 +93,15 @@ class ConvolutionMel(nn.Module):
         return (self.turn[:, place].flatten(0, 1) * self.window)[:, None]
 
 
-# The one module that is written to a file: samples or features in, scores out.
-#
-# It takes the very steps of prediction (:mod:`semisonic.classifier.windows`): samples are
-# rounded to
-# 16 bits, features to float16, and logits become scores as the model says.
-
-
 SCORES, EMBEDDINGS, LEVELS = "scores", "embeddings", "features"
 """Names of the outputs. Features are as the front end gives them, before they are rounded."""
 
 
 class Exportable(nn.Module):
     """A classifier without anything that only Python can do.
+
+    It takes the steps of prediction (:mod:`semisonic.classifier.windows`): samples are rounded to
+    16 bits, features to float16, and logits become scores by the model's decision.
 
     Parameters
     ----------
@@ -181,11 +171,9 @@ def as_stored(wave: Tensor) -> Tensor:
     return torch.round(wave * (32768.0 / scale)) * (scale / 32768.0)
 
 
-# Exported files at work, each in the same manner: an array in, named arrays out.
-
-
 Outputs = dict[str, NDArray[np.float32]]
 Runner = Callable[[NDArray[np.float32]], Outputs]
+"""An exported file, or a module, at work: an array in, named arrays out."""
 
 
 def onnx_runner(model: Path | bytes) -> Runner:
@@ -221,9 +209,6 @@ def module_runner(module: torch.nn.Module, outputs: tuple[str, ...]) -> Runner:
         return {name: one.numpy() for name, one in zip(outputs, found, strict=True)}
 
     return run
-
-
-# What a file can take: audio or features, clips of one length or of any.
 
 
 def choose_input(mel: MelOptions, wanted: str) -> tuple[str, str]:

@@ -27,9 +27,6 @@ from semisonic.features.frontend import make_extractor
 from semisonic.features.options import WAVE, MelOptions
 from semisonic.models.sound_model import SoundModel
 
-# Sounds to try a file with: made up, or windows of given recordings.
-
-
 Wave = NDArray[np.float32]
 
 
@@ -62,7 +59,7 @@ class WindowSample:
         """Those that a path names."""
         return cls(load_clips(path, labels=labels), mel, classes)
 
-    def heard(self, label: str) -> Iterator[ParitySound]:
+    def sounds(self, label: str) -> Iterator[ParitySound]:
         """All of them, one after the other, whole."""
         number = {name: i for i, name in enumerate(self.classes)}
         for row in track(range(len(self.clips)), label, "clip"):
@@ -99,7 +96,7 @@ class WindowSample:
         return found
 
 
-def made_up(mel: MelOptions) -> list[ParitySound]:
+def synthetic_sounds(mel: MelOptions) -> list[ParitySound]:
     """Eight sounds of one window each: noises, tones, clicks, silence, overload, a short one."""
     rng = generator(0, "sounds to try a file with")
     n = mel.n_samples
@@ -124,9 +121,6 @@ def made_up(mel: MelOptions) -> list[ParitySound]:
         np.zeros(n),
     )
     return [ParitySound(np.asarray(sound, np.float32)[None]) for sound in sounds]
-
-
-# Does the file say what the model says? Both hear the same sounds, each by its own way.
 
 
 MOST_DB = 0.05

@@ -27,9 +27,6 @@ from semisonic.audio.write import write
 from semisonic.classifier.live.scorer import START, LiveEvent
 from semisonic.core.errors import AudioError, OptionError
 
-# The sound of each event as a file.
-
-
 LONGEST = 60.0
 """Seconds of an event that are saved: its first ones."""
 
@@ -97,7 +94,7 @@ class ClipSaver:
         self._long: dict[int, tuple[LiveEvent, str]] = {}  # open events; their file if saved early
         self.n_failed = 0
 
-    def hear(self, start: float, samples: NDArray[np.float32]) -> None:
+    def add(self, start: float, samples: NDArray[np.float32]) -> None:
         """Take samples whose first lies at this second of the stream."""
         self._pieces.append(_Piece(start, samples))
         end = start + len(samples) / self._rate
@@ -136,9 +133,6 @@ class ClipSaver:
             if first < last:
                 parts.append(piece.samples[first:last])
         return np.concatenate(parts)
-
-
-# A command of the user's that is called at events, without holding up the stream.
 
 
 AT_ONCE = 4
@@ -250,8 +244,8 @@ class EventCommand:
 
 
 def _environment(event: LiveEvent) -> dict[str, str]:
-    found: dict[str, Any] = event.to_dict()
-    return os.environ | {f"SEMISONIC_{key.upper()}": str(value) for key, value in found.items()}
+    values: dict[str, Any] = event.to_dict()
+    return os.environ | {f"SEMISONIC_{key.upper()}": str(value) for key, value in values.items()}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -44,9 +44,6 @@ from semisonic.core.errors import AudioError, OptionError
 from semisonic.core.options import check
 from semisonic.models.sound_model import SoundModel
 
-# From options to where the sound comes from.
-
-
 STANDARD_INPUT = Path("-")
 
 
@@ -112,21 +109,18 @@ def began_at(options: ListenOptions) -> datetime | None:
 def _refuse(source: str, options: ListenOptions, *names: str) -> None:
     """Raise OptionError if one of these options differs from its default."""
     for name in names:
-        found = getattr(options, name)
-        if found != getattr(ListenOptions, name):
+        value = getattr(options, name)
+        if value != getattr(ListenOptions, name):
             raise OptionError(
-                f"option '{name}': found {found!r}, but it means nothing for {source}"
+                f"option '{name}': found {value!r}, but it means nothing for {source}"
             )
-
-
-# A model that listens to a source: one loop from blocks of sound to events.
 
 
 STALLED_AFTER = 5.0
 """Seconds without a block after which a live source counts as stalled and events end."""
 
 SILENT_AFTER = 30.0
-"""Seconds of digital silence after which it is said."""
+"""Seconds of digital silence after which a warning is given."""
 
 STATUS_EVERY = 10.0
 """Seconds between two lines of status."""
@@ -182,10 +176,10 @@ def listen(
         When the model or the file cannot be opened; while iterating, when the source fails.
     """
     opened = model if isinstance(model, SoundModel) else open_model(model)
-    heard = Playback(source, speed=0.0) if isinstance(source, str | PathLike) else source
+    live = Playback(source, speed=0.0) if isinstance(source, str | PathLike) else source
     return Listening(
         opened,
-        heard,
+        live,
         options or EventOptions(),
         began=began,
         max_lag=max_lag,
@@ -220,8 +214,8 @@ class Listening:
         check(options)
         self._source, self._on_scores = source, on_scores
         self._scorer = LiveScorer(model, source.sample_rate, options, device=device)
-        self._tracker = LiveTracker(self._scorer.listener, options)
-        hop = self._scorer.listener.grid.hop
+        self._tracker = LiveTracker(self._scorer.frames, options)
+        hop = self._scorer.frames.grid.hop
         self._clock = StreamClock(source.speed, began)
         self._pace = Pace(self._clock, source.speed, hop, max_lag)
         self.meter = Meter(hop, source.speed)
@@ -260,7 +254,7 @@ class Listening:
                         raise item.error
                     return
                 if isinstance(item, LiveBlock):
-                    yield from self._hear(item)
+                    yield from self._take(item)
                 elif isinstance(item, LiveGap):
                     yield from self._miss(item)
                 elif self._source.speed:
@@ -271,7 +265,7 @@ class Listening:
         finally:
             capture.stop()
 
-    def _hear(self, block: LiveBlock) -> Iterator[LiveEvent]:
+    def _take(self, block: LiveBlock) -> Iterator[LiveEvent]:
         if not len(block.samples):
             return
         seconds = len(block.samples) / self._source.sample_rate
@@ -285,7 +279,7 @@ class Listening:
         self._clock.anchor(start + seconds, block.captured)
         self._pace.watch(seconds, block.captured)
         if self.saver is not None:
-            self.saver.hear(start, block.samples)
+            self.saver.add(start, block.samples)
         self._watch_for_silence(start, start + seconds, block.samples)
         self.meter.seconds += seconds
         began = time.perf_counter()
@@ -301,7 +295,7 @@ class Listening:
                 self.meter.gap_seconds += missing
 
     def _miss(self, gap: LiveGap) -> Iterator[LiveEvent]:
-        """Go over missing sound: events end, the mean forgets."""
+        """Go over missing sound: events end, and the average begins anew."""
         if not self._in_gap:
             self.meter.n_gaps += 1
             _log.warning("gap at %.1f s: %s", self._scorer.position, gap.reason)
@@ -320,12 +314,12 @@ class Listening:
     def _end(self, reason: str) -> Iterator[LiveEvent]:
         began = time.perf_counter()
         windows = self._scorer.finish(self._pace.wants)
-        said = self._track(windows, began)
-        yield from self._dated([*said, *self._tracker.finish(reason, self._scorer.position)])
+        events = self._track(windows, began)
+        yield from self._dated([*events, *self._tracker.finish(reason, self._scorer.position)])
 
     def _track(self, windows: list[WindowScores], began: float) -> list[LiveEvent]:
         latencies = [self._clock.lag(window.end_time) for window in windows]
-        said = [event for window in windows for event in self._tracker.push(window)]
+        events = [event for window in windows for event in self._tracker.push(window)]
         busy = time.perf_counter() - began
         self.meter.busy_seconds += busy
         self.meter.n_skipped = self._pace.n_skipped
@@ -333,27 +327,27 @@ class Listening:
         if self._on_scores is not None:
             for window in windows:
                 self._on_scores(window, self._clock.at(window.end_time))
-        return said
+        return events
 
-    def _dated(self, said: Iterable[LiveEvent]) -> Iterator[LiveEvent]:
+    def _dated(self, events: Iterable[LiveEvent]) -> Iterator[LiveEvent]:
         """The events with dates, and with files where sounds are saved."""
-        for event in said:
+        for event in events:
             if event.kind == START:
                 self.meter.n_events += 1
                 start_at = self._clock.at(event.start_time)
                 self._start_of[event.id] = event.start_time, start_at
             elif event.id in self._start_of:
-                said_time, said_at = self._start_of.pop(event.id)
-                later = self._clock.at(event.start_time) - self._clock.at(said_time)
-                start_at = said_at + later
+                known_time, known_at = self._start_of.pop(event.id)
+                later = self._clock.at(event.start_time) - self._clock.at(known_time)
+                start_at = known_at + later
             else:
-                continue  # stopped before its start was said
+                continue  # stopped before its start was reported
             end_at = None if event.end_time is None else self._clock.at(event.end_time)
-            dated = replace(event, said_at=self._clock.now(), start_at=start_at, end_at=end_at)
+            dated = replace(event, emitted_at=self._clock.now(), start_at=start_at, end_at=end_at)
             yield dated if self.saver is None else self.saver.note(dated)
 
     def _watch_for_silence(self, start: float, end: float, samples: NDArray[np.float32]) -> None:
-        """Say once, until sound is back, that there is nothing but digital silence."""
+        """Warn of digital silence, once until there is sound again."""
         if not is_silent(samples):
             self._silent_since = end
         elif self._silent_since is not None and end - self._silent_since >= SILENT_AFTER:
@@ -363,10 +357,7 @@ class Listening:
             )
 
 
-# ``listen``: events as lines, from the microphone, standard input or a file.
-
-
-Say = Callable[[str], None]
+Write = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -385,12 +376,12 @@ class ListenResult:
     n_failed: int
 
 
-def listen_to(options: ListenOptions, say: Say, note: Say) -> ListenResult:
-    """Listen until the stream ends or somebody stops it.
+def listen_to(options: ListenOptions, write: Write, note: Write) -> ListenResult:
+    """Listen until the stream ends or a person stops it.
 
     Parameters
     ----------
-    say : callable
+    write : callable
         Is given each line of the answer, which is JSON.
     note : callable
         Is given the summary at the end, however it ended.
@@ -410,8 +401,8 @@ def listen_to(options: ListenOptions, say: Say, note: Say) -> ListenResult:
     model = open_model(options.model)
     command = EventCommand(options.on_event, options.on_event_timeout) if options.on_event else None
 
-    def say_scores(window: WindowScores, at: datetime) -> None:
-        say(json.dumps(scores_line(model.classes, window, at), ensure_ascii=False))
+    def write_scores(window: WindowScores, at: datetime) -> None:
+        write(json.dumps(scores_line(model.classes, window, at), ensure_ascii=False))
 
     listening = listen(
         model,
@@ -419,24 +410,24 @@ def listen_to(options: ListenOptions, say: Say, note: Say) -> ListenResult:
         options.events,
         began=began,
         max_lag=options.max_lag,
-        on_scores=say_scores if options.scores else None,
+        on_scores=write_scores if options.scores else None,
         save_clips=options.save_clips,
         device=options.device,
     )
 
-    def tell(event: LiveEvent) -> None:
+    def emit(event: LiveEvent) -> None:
         if command is not None:
             command.call(event)
-        say(event.to_json())
+        write(event.to_json())
 
     was_stopped = False
     try:
         for event in listening:
-            tell(event)
+            emit(event)
     except KeyboardInterrupt:
         was_stopped = True
         for event in listening.stop():
-            tell(event)
+            emit(event)
     finally:
         listening.stop()
         if command is not None:
@@ -449,7 +440,7 @@ def listen_to(options: ListenOptions, say: Say, note: Say) -> ListenResult:
 
 
 def scores_line(classes: tuple[str, ...], window: WindowScores, at: datetime) -> dict[str, object]:
-    """What ``--scores`` says of a window, as plain values."""
+    """The line of ``--scores`` for a window, as plain values."""
     return {
         "event": "scores",
         "time": stamp(at),

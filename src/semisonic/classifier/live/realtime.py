@@ -1,6 +1,4 @@
-"""Keeping up with a live source: its clock, a thread that captures, windows left out when late,
-what was lost.
-"""
+"""Keeping up with a live source: its clock, capture in a thread, skipped windows, statistics."""
 
 from __future__ import annotations
 
@@ -19,8 +17,6 @@ import numpy as np
 from semisonic.audio.live import BLOCK_TIME, Clock, LiveBlock, LiveGap, LiveSource
 from semisonic.core.text import count_text
 
-# Seconds of a stream to times by the clock on the wall, and back to when they were captured.
-
 
 class StreamClock:
     """Knows when each moment of a stream was captured.
@@ -29,7 +25,7 @@ class StreamClock:
     ----------
     speed : float
         Of the source: seconds of sound per second. With 0 there is no capture time; the sound is
-        then dated as though it had begun at ``began`` and been heard in real time.
+        then dated as though it had begun at ``began`` and been recorded in real time.
     began : datetime, optional
         Time of the first sample; by default that of capture (with speed 0: now).
     """
@@ -75,10 +71,7 @@ class StreamClock:
         return datetime.fromtimestamp(self._wall(), UTC).astimezone()
 
 
-# Which windows to leave out when scoring is slower than real time.
-
-
-_SAY_EVERY = 10.0  # seconds between two warnings
+_WARN_EVERY = 10.0  # seconds between two warnings
 _TOO_FAST = 5.0  # seconds that sound may come early, as from a buffer that is emptied
 _log = logging.getLogger(__name__)
 
@@ -103,18 +96,18 @@ class Pace:
     def __init__(self, clock: StreamClock, speed: float, hop: float, max_lag: float) -> None:
         self._clock, self._speed, self._hop, self._max_lag = clock, speed, hop, max_lag
         self._is_behind = False
-        self._said_at = float("-inf")
-        self._said_fast = False
+        self._warned_at = float("-inf")
+        self._warned_fast = False
         self._ahead = 0.0
         self._seen_at: float | None = None
         self.n_skipped = 0
 
     def watch(self, seconds: float, captured: float) -> None:
-        """Take note that so much sound came; say once if it comes faster than it is made."""
+        """Count sound that came; warn once if it comes faster than in real time."""
         elapsed = (captured - (captured if self._seen_at is None else self._seen_at)) * self._speed
         self._ahead, self._seen_at = max(0.0, self._ahead + seconds - elapsed), captured
-        if self._speed and self._ahead > _TOO_FAST and not self._said_fast:
-            self._said_fast = True
+        if self._speed and self._ahead > _TOO_FAST and not self._warned_fast:
+            self._warned_fast = True
             _log.warning(
                 "sound comes faster than in real time: dates are those of reading, and windows may "
                 "be skipped; for sound that was stored give --speed 0"
@@ -131,23 +124,20 @@ class Pace:
         )
         if self._is_behind:
             self.n_skipped += 1
-            self._say(lag)
+            self._warn(lag)
         return not self._is_behind
 
-    def _say(self, lag: float) -> None:
+    def _warn(self, lag: float) -> None:
         now = self._clock.ticks()
-        if now - self._said_at < _SAY_EVERY:
+        if now - self._warned_at < _WARN_EVERY:
             return
-        self._said_at = now
+        self._warned_at = now
         _log.warning(
             "slower than real time: %.1f s behind, windows are skipped (%d so far); a longer --hop "
             "or a smaller network keeps up; sound that was stored may wait with --speed 0",
             lag,
             self.n_skipped,
         )
-
-
-# A thread that takes sound from its source while the last of it is still being scored.
 
 
 WAITING_SECONDS = 30.0
@@ -165,7 +155,7 @@ class Ended:
 
 
 class Capture:
-    """Blocks of a source, taken by a thread of its own into a bounded queue."""
+    """Takes blocks of a source in a thread of its own, while the last ones are being scored."""
 
     def __init__(self, source: LiveSource) -> None:
         self._source = source
@@ -199,7 +189,7 @@ class Capture:
                 for item in blocks:
                     if not self._put(item):
                         return
-        except BaseException as error:  # goes to the thread that listens, which raises it
+        except BaseException as error:  # raised by the thread that takes the blocks
             end = Ended(error)
         self._put(end)
 
@@ -212,9 +202,6 @@ class Capture:
                 continue
             return True
         return False
-
-
-# What a live run did: windows, latency, the share of time it took, and what was lost.
 
 
 KEPT = 10_000
@@ -234,7 +221,7 @@ class Meter:
     hop, speed : float
         Seconds from window to window; speed of the source.
     seconds : float
-        Sound heard, gaps not counted.
+        Of sound, gaps not counted.
     busy_seconds : float
         Time taken for it: resampling, features, scores, events.
     n_windows, n_skipped, n_events : int

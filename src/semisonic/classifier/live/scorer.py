@@ -1,5 +1,6 @@
-"""Samples to scores of windows to events, as they come. No thread and no clock: a server may use
-it.
+"""Scores and events of a stream of samples, as they come.
+
+There is no thread and no clock in it, so a server may use it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,6 @@ from semisonic.classifier.windows import WindowCutter, features_of_wave
 from semisonic.core.errors import AudioError, OptionError
 from semisonic.features.frontend import make_extractor
 from semisonic.models.sound_model import SoundModel
-
-# What is said when a sound begins and ends.
-
 
 START, END = "start", "end"
 QUIET, GAP, ENDED, STOPPED = "quiet", "gap", "end of stream", "stopped"
@@ -55,8 +53,8 @@ class LiveEvent:
     reason : str
         At the end: "quiet", "gap", "end of stream", "stopped", or "too short" for an event
         that was none after all.
-    start_at, end_at, said_at : datetime or None
-        The same two times, and that of this line, by the clock on the wall.
+    start_at, end_at, emitted_at : datetime or None
+        The same two times, and that of this line, as dates.
     clip : str
         The file its sound was saved in.
     """
@@ -71,23 +69,26 @@ class LiveEvent:
     reason: str = ""
     start_at: datetime | None = None
     end_at: datetime | None = None
-    said_at: datetime | None = None
+    emitted_at: datetime | None = None
     clip: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them; what is not known is left out."""
-        found: dict[str, Any] = {"event": self.kind, "id": self.id, "label": self.label}
-        found["time"] = stamp(self.said_at)
-        found["start"] = stamp(self.start_at)
-        found["start_time"] = round(self.start_time, 3)
-        if self.end_time is not None:
-            found["end"] = stamp(self.end_at)
-            found["end_time"] = round(self.end_time, 3)
-        found["score"] = round(self.score, 4)
-        found["threshold"] = round(self.threshold, 4)
-        found["reason"] = self.reason or None
-        found["clip"] = self.clip or None
-        return {key: value for key, value in found.items() if value is not None}
+        values: dict[str, Any] = {
+            "event": self.kind,
+            "id": self.id,
+            "label": self.label,
+            "time": stamp(self.emitted_at),
+            "start": stamp(self.start_at),
+            "start_time": round(self.start_time, 3),
+            "end": stamp(self.end_at),
+            "end_time": None if self.end_time is None else round(self.end_time, 3),
+            "score": round(self.score, 4),
+            "threshold": round(self.threshold, 4),
+            "reason": self.reason or None,
+            "clip": self.clip or None,
+        }
+        return {key: value for key, value in values.items() if value is not None}
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -99,10 +100,8 @@ def stamp(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="milliseconds")
 
 
-# Samples to scores of windows, as they come. No thread and no clock: a server may use it.
-
-
-Wanted = Callable[[float], bool]
+WindowFilter = Callable[[float], bool]
+"""Is given the end of a window, seconds of the stream; false leaves the window out."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ class WindowScores:
     scores : ndarray of float64, shape (n_classes,)
         Probabilities.
     is_silent : bool
-        Whether there was nothing to hear: a peak below -80 dB of full scale.
+        Whether it is silent: a peak below -80 dB of full scale.
     along : ndarray of float64, shape (n_points, n_classes), or None
         Scores along the window's time, where the network has them.
     """
@@ -145,12 +144,12 @@ class LiveScorer:
 
     Attributes
     ----------
-    listener : Listener
+    frames : FrameScorer
         The model, and the grid of the windows.
     position : float
         Seconds of the stream so far, gaps included.
     n_skipped : int
-        Windows that nobody wanted.
+        Windows that were left out.
     """
 
     def __init__(
@@ -161,13 +160,13 @@ class LiveScorer:
         *,
         device: str = "cpu",
     ) -> None:
-        how = options or EventOptions()
-        self.listener = FrameScorer(model, how.hop, how.times, device)
+        events = options or EventOptions()
+        self.frames = FrameScorer(model, events.hop, events.times, device)
         self._mel = model.mel
         self._extractor = make_extractor(model.mel)
         self._rate_in, rate = int(sample_rate), model.mel.sample_rate
         self._resampler = LiveResampler(sample_rate, rate)
-        self._cutter = WindowCutter(model.mel.n_samples, self.listener.grid.n_hop)
+        self._cutter = WindowCutter(model.mel.n_samples, self.frames.grid.n_hop)
         self._began = 0.0  # stream seconds of the segment's first sample
         self._n_in = 0  # samples pushed since then
         self.n_skipped = 0
@@ -182,7 +181,7 @@ class LiveScorer:
         self._score([(0, np.zeros(self._mel.n_samples, np.float32))])
 
     def push(
-        self, samples: NDArray[np.float32], wanted: Wanted | None = None
+        self, samples: NDArray[np.float32], wanted: WindowFilter | None = None
     ) -> list[WindowScores]:
         """Score the windows that end within these samples.
 
@@ -191,7 +190,7 @@ class LiveScorer:
         samples : ndarray of float32, shape (n,)
             They follow those before; any number.
         wanted : callable, optional
-            Is given the end of each window (stream seconds); false leaves the window out.
+            See :data:`WindowFilter`; all windows by default.
 
         Raises
         ------
@@ -204,8 +203,8 @@ class LiveScorer:
         self._n_in += len(samples)
         return self._score(self._wanted(self._cutter.push(self._resampler.push(samples)), wanted))
 
-    def finish(self, wanted: Wanted | None = None) -> list[WindowScores]:
-        """Score what is left, as at the end of a file; what comes next is a new stretch."""
+    def finish(self, wanted: WindowFilter | None = None) -> list[WindowScores]:
+        """Score what is left, as at the end of a file; what comes next is a new segment."""
         rest = self._cutter.push(self._resampler.finish())
         waves = self._wanted(rest, wanted)
         waves += self._wanted(self._cutter.finish(), wanted)
@@ -216,11 +215,11 @@ class LiveScorer:
     def skip(self, seconds: float) -> None:
         """Let the stream's time go on without sound; call :meth:`finish` before."""
         if self._n_in:
-            raise OptionError("skip: a stretch of sound is open; call finish first")
+            raise OptionError("skip: a segment of sound is open; call finish first")
         self._began += seconds
 
     def _wanted(
-        self, cut: Iterable[tuple[int, NDArray[np.float32]]], wanted: Wanted | None
+        self, cut: Iterable[tuple[int, NDArray[np.float32]]], wanted: WindowFilter | None
     ) -> list[tuple[int, NDArray[np.float32]]]:
         """The windows to be scored, those too short to hold a sound left out."""
         rate, kept = self._mel.sample_rate, []
@@ -239,7 +238,7 @@ class LiveScorer:
         features = np.stack(
             [features_of_wave(wave, self._mel, self._extractor) for _, wave in waves]
         )
-        whole, along = self.listener.scores(features)
+        whole, along = self.frames.scores(features)
         rate = self._mel.sample_rate
         return [
             WindowScores(
@@ -253,33 +252,30 @@ class LiveScorer:
         ]
 
 
-# Scores of windows to starts and ends of events. No thread and no clock: a server may use it.
-
-
 class LiveTracker:
     """Says when events begin and end in a stream.
 
     Events are those that :func:`semisonic.detect` finds in the same sound, as both put scores on
-    one grid and follow them by one :class:`EventTracker`. What is said of a moment is final when
-    a window came that begins behind it, so an event is told about a clip length late.
+    one grid and follow them by one :class:`EventTracker`. The score of a moment is final when a
+    window came that begins behind it, so an event is reported about a clip length late.
 
     Parameters
     ----------
-    listener : Listener
-        That of the scorer.
+    scorer : FrameScorer
+        The attribute ``frames`` of a :class:`LiveScorer`.
     options : EventOptions, optional
-        ``hop`` and ``times`` are not read: they are the listener's.
+        ``hop`` and ``times`` are not read: they are the scorer's.
     """
 
-    def __init__(self, listener: FrameScorer, options: EventOptions | None = None) -> None:
-        self._listener = listener
-        self._rules = EventRules.of(listener, options or EventOptions())
+    def __init__(self, scorer: FrameScorer, options: EventOptions | None = None) -> None:
+        self._frames = scorer
+        self._rules = EventRules.of(scorer, options or EventOptions())
         self._label = dict(zip(self._rules.columns, self._rules.labels, strict=True))
         limits = self._rules.thresholds.tolist()
         self._threshold = dict(zip(self._rules.columns, limits, strict=True))
         self._n_events = 0
-        self._told: dict[int, int] = {}  # number of the open event of a class, once it was told
-        self._origin: float | None = None  # stream seconds of the first window of the stretch
+        self._open: dict[int, int] = {}  # numbers of reported events that are open, by class
+        self._origin: float | None = None  # stream seconds of the first window of the segment
         self._begin()
 
     def push(self, window: WindowScores) -> list[LiveEvent]:
@@ -289,56 +285,56 @@ class LiveTracker:
         start, self._end = window.start_time - self._origin, window.end_time
         scores = window.scores if window.along is None else window.along
         if window.is_silent:
-            scores = np.zeros_like(scores)  # nothing is heard in it
+            scores = np.zeros_like(scores)
         self._average.add(start, window.end_time - self._origin, scores)
         return self._follow(self._average.take(self._average.frame_of(start)), QUIET)
 
     def finish(self, reason: str = ENDED, end_time: float | None = None) -> list[LiveEvent]:
-        """End all events, as the stream does or at a gap; what comes next is a new stretch.
+        """End all events, as the stream does or at a gap; what comes next is a new segment.
 
         Parameters
         ----------
         reason : str
-            What the ends say.
+            Why they end.
         end_time : float, optional
             Where the sound ends, stream seconds; where the last window does by default.
         """
         if end_time is not None and self._origin is not None:
             self._end = max(self._end, end_time)
-        said = self._follow(self._average.take(), QUIET)
-        said += self._ended(self._tracker.finish(), reason)
+        events = self._follow(self._average.take(), QUIET)
+        events += self._ended(self._tracker.finish(), reason)
         self._begin()
-        return said
+        return events
 
     def _begin(self) -> None:
-        self._average = self._listener.average()
+        self._average = self._frames.average()
         self._tracker = EventTracker(self._rules)
         self._origin = None
         self._end = 0.0
 
     def _follow(self, scores: NDArray[np.float64], reason: str) -> list[LiveEvent]:
-        over = self._tracker.push(unpacked(packed(scores)))  # as ``detect`` keeps them
-        said = self._ended(over, reason)
+        over = self._tracker.push(unpacked(packed(scores)))  # as ``detect`` stores them
+        events = self._ended(over, reason)
         for event in self._tracker.open():
-            if event.column not in self._told and not event.is_short:
-                said.append(self._started(event))
-        return said
+            if event.column not in self._open and not event.is_short:
+                events.append(self._started(event))
+        return events
 
     def _ended(self, over: list[TrackedEvent], reason: str) -> list[LiveEvent]:
-        said: list[LiveEvent] = []
+        events: list[LiveEvent] = []
         for event in sorted(over, key=lambda one: (one.first, one.last, one.column)):
-            if event.column not in self._told:
+            if event.column not in self._open:
                 if event.is_short:
                     continue
-                said.append(self._started(event))
-            number = self._told.pop(event.column)
+                events.append(self._started(event))
+            number = self._open.pop(event.column)
             why = TOO_SHORT if event.is_short else reason
-            said.append(self._live(END, number, event, why))
-        return said
+            events.append(self._live(END, number, event, why))
+        return events
 
     def _started(self, event: TrackedEvent) -> LiveEvent:
         self._n_events += 1
-        self._told[event.column] = self._n_events
+        self._open[event.column] = self._n_events
         return self._live(START, self._n_events, event)
 
     def _live(self, kind: str, number: int, event: TrackedEvent, reason: str = "") -> LiveEvent:

@@ -9,11 +9,21 @@ ZENODO = "https://zenodo.org"
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file on a server; ``md5`` is empty where none was published with it."""
+    """A file on a server.
+
+    Attributes
+    ----------
+    name, url : str
+    md5 : str
+        Empty where none was published with it.
+    size : int or None
+        Bytes; None until the server was asked, or when it does not say.
+    """
 
     name: str
     url: str
     md5: str = ""
+    size: int | None = None
 
 
 @dataclass(frozen=True)

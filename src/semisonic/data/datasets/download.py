@@ -28,14 +28,6 @@ TIMEOUT = 60.0
 NETWORK_ERRORS = (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException)
 
 
-@dataclass(frozen=True)
-class RemoteFacts:
-    """A file with its size in bytes (None when the server does not say)."""
-
-    file: RemoteFile
-    size: int | None
-
-
 def open_url(url: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> Any:
     """Open an address; redirects are followed.
 
@@ -49,21 +41,22 @@ def open_url(url: str, method: str = "GET", headers: Mapping[str, str] | None = 
     return urllib.request.urlopen(request, timeout=TIMEOUT)
 
 
-def ask(remote: RemoteSet, files: tuple[RemoteFile, ...]) -> list[RemoteFacts]:
-    """Sizes and hashes of some files of a set, from its record or from the server of each file.
+def asked(remote: RemoteSet, archive: Archive, listed: Mapping[str, Any] | None) -> Archive:
+    """An archive with the sizes and hashes of its files, from its record or each file's server.
 
     Raises
     ------
     DataError
         When the record cannot be had, does not know a file, or contradicts a published hash.
     """
-    if not remote.record:
-        return [RemoteFacts(file, _size(file.url)) for file in files]
-    listed = _record(remote.record)
-    return [_known(remote, file, listed) for file in files]
+    if listed is None:
+        files = [replace(file, size=_size(file.url)) for file in archive.files]
+    else:
+        files = [_listed(remote, file, listed) for file in archive.files]
+    return replace(archive, files=tuple(files))
 
 
-def _known(remote: RemoteSet, file: RemoteFile, listed: Mapping[str, Any]) -> RemoteFacts:
+def _listed(remote: RemoteSet, file: RemoteFile, listed: Mapping[str, Any]) -> RemoteFile:
     entry = listed.get(file.name)
     if entry is None:
         raise DataError(
@@ -82,7 +75,7 @@ def _known(remote: RemoteSet, file: RemoteFile, listed: Mapping[str, Any]) -> Re
             f"{remote.record}: {file.name} has the MD5 {md5}, but was published with {file.md5}. "
             f"The file has changed; look at {remote.page} before you fetch it by hand"
         )
-    return RemoteFacts(replace(file, md5=md5), size)
+    return replace(file, md5=md5, size=size)
 
 
 def _record(url: str) -> dict[str, Any]:
@@ -131,7 +124,7 @@ class _CutError(ConnectionError):
     """The server stopped before the end."""
 
 
-def download(known: RemoteFacts, target: Path, *, pause: float = FIRST_PAUSE) -> Path:
+def download(file: RemoteFile, target: Path, *, pause: float = FIRST_PAUSE) -> Path:
     """Fetch a file; what an earlier call fetched is kept.
 
     Until it is whole and checked the file is called ``target`` with ``.part`` behind it. A file
@@ -145,12 +138,12 @@ def download(known: RemoteFacts, target: Path, *, pause: float = FIRST_PAUSE) ->
     """
     part = part_of(target)
     part.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_file() and _is_right(known, target):
+    if target.is_file() and _is_right(file, target):
         return target
-    if not known.file.md5:
+    if not file.md5:
         part.unlink(missing_ok=True)
-    _fetch_all(known, part, pause)
-    _check(known, part)
+    _fetch_all(file, part, pause)
+    _check(file, part)
     part.replace(target)
     return target
 
@@ -160,31 +153,31 @@ def part_of(target: Path) -> Path:
     return target.with_name(target.name + ".part")
 
 
-def _fetch_all(known: RemoteFacts, part: Path, pause: float) -> None:
+def _fetch_all(file: RemoteFile, part: Path, pause: float) -> None:
     failures = 0
-    with bar(known.size, known.file.name, "B", _length(part), scaled=True) as shown:
-        while known.size is None or _length(part) < known.size:
+    with bar(file.size, file.name, "B", _length(part), scaled=True) as shown:
+        while file.size is None or _length(part) < file.size:
             before = _length(part)
             try:
-                _fetch(known, part, shown)
+                _fetch(file, part, shown)
                 return
             except NETWORK_ERRORS as error:
                 if isinstance(error, urllib.error.HTTPError) and _is_final(error, part):
-                    raise _refused(known, part, why(error)) from error
+                    raise _refused(file, part, why(error)) from error
                 failures = 1 if _length(part) > before else failures + 1
                 if failures >= ATTEMPTS:
-                    raise _refused(known, part, why(error)) from error
-                _log.info("%s: %s; trying again", known.file.name, why(error))
+                    raise _refused(file, part, why(error)) from error
+                _log.info("%s: %s; trying again", file.name, why(error))
                 time.sleep(pause * 2 ** (failures - 1))
 
 
-def _fetch(known: RemoteFacts, part: Path, shown: Any) -> None:
+def _fetch(file: RemoteFile, part: Path, shown: Any) -> None:
     """One request: the rest of the file, or all of it when the server gives no part."""
-    have = _length(part) if known.file.md5 else 0
-    with open_url(known.file.url, headers={"Range": f"bytes={have}-"} if have else {}) as answer:
+    have = _length(part) if file.md5 else 0
+    with open_url(file.url, headers={"Range": f"bytes={have}-"} if have else {}) as answer:
         goes_on = answer.status == 206 and _starts_at(answer) == have
         if have and not goes_on:
-            _log.warning("%s: the server sends it from its start again", known.file.name)
+            _log.warning("%s: the server sends it from its start again", file.name)
             if answer.status == 206:
                 part.unlink()
                 raise _CutError("it sends another part than was asked for")
@@ -192,7 +185,7 @@ def _fetch(known: RemoteFacts, part: Path, shown: Any) -> None:
         shown.n = begin
         shown.refresh()
         length = answer.headers.get("Content-Length")
-        end = begin + int(length) if length else known.size
+        end = begin + int(length) if length else file.size
         with part.open("ab" if goes_on else "wb") as stream:
             while data := answer.read(CHUNK):
                 stream.write(data)
@@ -214,33 +207,33 @@ def _is_final(error: urllib.error.HTTPError, part: Path) -> bool:
     return 400 <= error.code < 500 and error.code not in _TRANSIENT
 
 
-def _refused(known: RemoteFacts, part: Path, reason: str) -> DataError:
+def _refused(file: RemoteFile, part: Path, reason: str) -> DataError:
     kept = f"; {_length(part)} bytes are kept, and the same command goes on from there"
     return DataError(
-        f"{known.file.url}: {reason}{kept if _length(part) and known.file.md5 else ''}. "
+        f"{file.url}: {reason}{kept if _length(part) and file.md5 else ''}. "
         "Try later, or fetch it by hand"
     )
 
 
-def _check(known: RemoteFacts, part: Path) -> None:
+def _check(file: RemoteFile, part: Path) -> None:
     size = _length(part)
-    if known.size is not None and size != known.size:
+    if file.size is not None and size != file.size:
         part.unlink()
         raise DataError(
-            f"{known.file.url}: found {size} bytes, expected {known.size}; what was fetched has "
+            f"{file.url}: found {size} bytes, expected {file.size}; what was fetched has "
             "been removed. Run the same command again"
         )
-    if known.file.md5 and (found := md5_of(part)) != known.file.md5:
+    if file.md5 and (found := md5_of(part)) != file.md5:
         part.unlink()
         raise DataError(
-            f"{known.file.url}: found the MD5 {found}, expected {known.file.md5}; what was fetched "
+            f"{file.url}: found the MD5 {found}, expected {file.md5}; what was fetched "
             "has been removed. Run the same command again; if it ends like this again, the file "
             "on the server is another one or somebody changes it on the way"
         )
 
 
-def _is_right(known: RemoteFacts, target: Path) -> bool:
-    return bool(known.file.md5) and md5_of(target) == known.file.md5
+def _is_right(file: RemoteFile, target: Path) -> bool:
+    return bool(file.md5) and md5_of(target) == file.md5
 
 
 def md5_of(path: Path) -> str:
@@ -270,7 +263,7 @@ class FetchPlan:
     ----------
     remote : RemoteSet
     folder : Path
-    archives : tuple of (Archive, list of Known)
+    archives : tuple of Archive
         Those still to be fetched, with sizes and hashes.
     done : tuple of str
         Folders that an earlier call fetched.
@@ -278,43 +271,42 @@ class FetchPlan:
 
     remote: RemoteSet
     folder: Path
-    archives: tuple[tuple[Archive, list[RemoteFacts]], ...]
+    archives: tuple[Archive, ...]
     done: tuple[str, ...]
+
+    @property
+    def files(self) -> list[RemoteFile]:
+        """The files of all archives."""
+        return [file for archive in self.archives for file in archive.files]
 
     @property
     def n_bytes(self) -> int | None:
         """Bytes still to come; None when a server does not say."""
-        sizes = [known.size for _, files in self.archives for known in files]
+        sizes = [file.size for file in self.files]
         if None in sizes:
             return None
         return sum(size or 0 for size in sizes) - self._n_there
 
     @property
     def _n_there(self) -> int:
-        names = [known.file.name for _, files in self.archives for known in files]
-        places = [self.folder / name for name in names]
-        found = [path for place in places for path in (place, part_of(place)) if path.is_file()]
+        paths = [self.folder / file.name for file in self.files]
+        found = [one for path in paths for one in (path, part_of(path)) if one.is_file()]
         return sum(path.stat().st_size for path in found)
 
     @property
     def space(self) -> int:
         """Free bytes that are wanted: for the largest archive and for everything unpacked."""
-        sizes = [sum(known.size or 0 for known in files) for _, files in self.archives]
+        sizes = [sum(file.size or 0 for file in archive.files) for archive in self.archives]
         if self.n_bytes is None:
             sizes = [round(self.remote.about_gb * 1e9)]
         return round(UNPACKED * sum(sizes)) + max(sizes, default=0) - self._n_there
 
     def lines(self) -> list[str]:
         """The plan for people: what, under which licence, how large, checked how."""
-        n_files = sum(len(files) for _, files in self.archives)
         size = f"about {self.remote.about_gb:g} GB" if self.n_bytes is None else _gb(self.n_bytes)
-        hashed = all(known.file.md5 for _, files in self.archives for known in files)
-        checked = (
-            "their MD5, as published"
-            if hashed
-            else "the checksums in the archive: the "
-            + ("server packs it anew and publishes no hash")
-        )
+        checked = "their MD5, as published"
+        if not all(file.md5 for file in self.files):
+            checked = "the checksums in the archive: the server packs it anew and publishes no hash"
         text = [
             self.remote.title,
             f"licence: {self.remote.licence}",
@@ -323,7 +315,8 @@ class FetchPlan:
         if self.done:
             text.append(f"there already: {', '.join(self.done)}")
         if self.archives:
-            text.append(f"to fetch: {n_files} files, {size}; wants {_gb(self.space)} of free space")
+            wanted = f"wants {_gb(self.space)} of free space"
+            text.append(f"to fetch: {len(self.files)} files, {size}; {wanted}")
             text.append(f"checked by: {checked}")
         return text
 
@@ -372,12 +365,8 @@ def make_plan(remote: RemoteSet, folder: Path, parts: Sequence[str] = ()) -> Fet
                 f"finished download ({JOURNAL} does not name it). Choose another folder, or move "
                 "it away"
             )
-    listed = (
-        {k.file.name: k for k in ask(remote, tuple(f for one in left for f in one.files))}
-        if left
-        else {}
-    )
-    archives = tuple((one, [listed[file.name] for file in one.files]) for one in left)
+    listed = _record(remote.record) if left and remote.record else None
+    archives = tuple(asked(remote, archive, listed) for archive in left)
     return FetchPlan(remote, folder, archives, tuple(done))
 
 
@@ -401,10 +390,10 @@ def fetch(plan: FetchPlan, *, keep_archives: bool = False, pause: float = FIRST_
             f"{', '.join(plan.remote.parts)}"
         )
     folders = {}
-    for archive, files in plan.archives:
-        paths = [download(known, plan.folder / known.file.name, pause=pause) for known in files]
+    for archive in plan.archives:
+        paths = [download(file, plan.folder / file.name, pause=pause) for file in archive.files]
         n_files = unpack(paths, plan.folder / archive.folder)
-        _write_down(plan, archive, files, paths, n_files)
+        _write_down(plan, archive, paths, n_files)
         folders[archive.folder] = n_files
         for path in paths if not keep_archives else ():
             path.unlink()
@@ -425,13 +414,12 @@ def _journal(folder: Path) -> dict[str, Any]:
 def _write_down(
     plan: FetchPlan,
     archive: Archive,
-    files: Sequence[RemoteFacts],
     paths: Sequence[Path],
     n_files: int,
 ) -> None:
     rows = [
-        {"url": known.file.url, "bytes": path.stat().st_size, "md5": known.file.md5 or md5_of(path)}
-        for known, path in zip(files, paths, strict=True)
+        {"url": file.url, "bytes": path.stat().st_size, "md5": file.md5 or md5_of(path)}
+        for file, path in zip(archive.files, paths, strict=True)
     ]
     entry = {
         "set": plan.remote.name,

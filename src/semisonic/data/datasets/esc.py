@@ -15,6 +15,7 @@ from semisonic.core.errors import DataError
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import (
     DatasetPath,
+    Layout,
     ReadOptions,
     base_name,
     classes_by_number,
@@ -30,7 +31,7 @@ _FOLDER = re.compile(r"^(\d{3}) - (.+)$")
 _FILE = re.compile(r"^(\d)-(\d+)-([A-Z]+)\.\w+$", re.IGNORECASE)
 
 
-def recognise_esc_folders(place: DatasetPath) -> str | None:
+def _recognise_old(place: DatasetPath) -> str | None:
     """Folders such as '001 - Dog bark' with files such as '1-100032-A.ogg'."""
     folders = {first_folder(file) for file in place.audio}
     if not folders or not all(_FOLDER.match(folder) for folder in folders):
@@ -44,7 +45,7 @@ def recognise_esc_folders(place: DatasetPath) -> str | None:
     )
 
 
-def read_esc_folders(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_old(place: DatasetPath, options: ReadOptions) -> Clips:
     """List the clips with label, fold and recording, all from the names.
 
     Raises
@@ -84,6 +85,9 @@ def read_esc_folders(place: DatasetPath, options: ReadOptions) -> Clips:
     return Clips.from_rows(place.path, rows, classes=classes, name=name)
 
 
+ESC_FOLDERS = Layout("esc-folders", "ESC in its old layout", _recognise_old, _read_old)
+
+
 # ESC-50 and ESC-10 as they are published now: ``meta/esc50.csv`` beside ``audio/``.
 #
 # Class names and their order come from the columns ``category`` and ``target``, never from sorting:
@@ -97,15 +101,15 @@ COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take"
 _NEEDED = frozenset(COLUMNS) - {"take"}
 
 
-def recognise_esc50(place: DatasetPath) -> str | None:
+def _recognise_esc50(place: DatasetPath) -> str | None:
     """A table with ESC-50's columns: the path itself, in the folder, or in its ``meta``."""
-    table = find_table(place)
+    table = _find_table(place)
     if table is None:
         return None
     return f"{table.name} has the columns of ESC-50 ({', '.join(COLUMNS)})"
 
 
-def find_table(place: DatasetPath) -> Path | None:
+def _find_table(place: DatasetPath) -> Path | None:
     """The table of an ESC-50 folder, or the path itself when it is one."""
     meta = place.path / "meta" / "esc50.csv"
     candidates = [place.path] if place.is_table else [meta, place.path / "esc50.csv"]
@@ -115,18 +119,8 @@ def find_table(place: DatasetPath) -> Path | None:
     return None
 
 
-def read_esc50(place: DatasetPath, options: ReadOptions) -> Clips:
-    """Read all of ESC-50."""
-    return _read(place, options, only_esc10=False)
-
-
-def read_esc10(place: DatasetPath, options: ReadOptions) -> Clips:
-    """Read the ten classes of ESC-10 out of ESC-50."""
-    return _read(place, options, only_esc10=True)
-
-
-def _read(place: DatasetPath, options: ReadOptions, only_esc10: bool) -> Clips:
-    path = find_table(place)
+def _read_esc50(place: DatasetPath, options: ReadOptions, *, only_esc10: bool = False) -> Clips:
+    path = _find_table(place)
     if path is None:
         raise DataError(
             f"{place.path}: not ESC-50 in its present layout, expected meta/esc50.csv with the "
@@ -155,6 +149,15 @@ def _read(place: DatasetPath, options: ReadOptions, only_esc10: bool) -> Clips:
     return Clips.from_rows(found.root, rows, classes, name, found.notes)
 
 
+ESC50 = Layout("esc50", "ESC-50 with meta/esc50.csv", _recognise_esc50, _read_esc50)
+ESC10 = Layout(
+    "esc10",
+    "the ESC-10 part of ESC-50",
+    _recognise_esc50,
+    lambda place, options: _read_esc50(place, options, only_esc10=True),
+)
+
+
 # ESC-US: 250 000 unlabelled Ogg clips in numbered folders (``01/...ogg``), or, as the later
 # archive has it, in one ``audio`` folder beside ``ESC-US.csv``.
 #
@@ -167,7 +170,7 @@ _NUMBERED = re.compile(r"^\d{2,}$")
 _FREESOUND = re.compile(r"^\d+-(\d+)-[A-Z]+\.\w+$", re.IGNORECASE)
 
 
-def recognise_esc_us(place: DatasetPath) -> str | None:
+def _recognise_esc_us(place: DatasetPath) -> str | None:
     """``ESC-US.csv``, or nothing but Ogg files in folders called 00, 01, 02, ..."""
     if any(table.name.lower() == UNVERIFIED_TABLE for table in place.tables):
         return "it holds ESC-US.csv; the clips are unlabelled and are listed, not opened"
@@ -182,10 +185,13 @@ def recognise_esc_us(place: DatasetPath) -> str | None:
     )
 
 
-def read_esc_us(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_esc_us(place: DatasetPath, options: ReadOptions) -> Clips:
     """List the clips; the Freesound recording is the group where the name tells it."""
     files = place.need_audio()
     known = [found[1] if (found := _FREESOUND.match(base_name(f))) else f for f in files]
     groups = known_or_given(files, known, options.group)
     note = f"{len(files)} clips listed without opening them; ESC-US has no labels"
     return Clips.from_files(place.path, files, groups, options.name or "ESC-US", [note])
+
+
+ESC_US = Layout("esc-us", "ESC-US, unlabelled", _recognise_esc_us, _read_esc_us)

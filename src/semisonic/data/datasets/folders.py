@@ -14,14 +14,14 @@ from pathlib import Path
 from semisonic.core.errors import DataError
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.datasets.layout import DatasetPath, ReadOptions, first_folder
+from semisonic.data.datasets.layout import DatasetPath, Layout, ReadOptions, first_folder
 from semisonic.data.recording_names import groups_by_name
 
 UNLABELLED_FOLDERS = frozenset({"unlabelled", "unlabeled"})
 _PART = re.compile(r"^(?P<stem>.*\S)[\s._-]+part[\s._-]*\d+$", re.IGNORECASE)
 
 
-def recognise_class_folders(place: DatasetPath) -> str | None:
+def _recognise_class_folders(place: DatasetPath) -> str | None:
     """A folder that has recordings in first-level folders."""
     folders = {first_folder(file) for file in place.audio} - {""}
     if not folders - {f for f in folders if f.lower() in UNLABELLED_FOLDERS}:
@@ -29,7 +29,7 @@ def recognise_class_folders(place: DatasetPath) -> str | None:
     return f"recordings in {len(folders)} folders, each named after its class"
 
 
-def read_class_folders(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_class_folders(place: DatasetPath, options: ReadOptions) -> Clips:
     """List the recordings; label each with its first-level folder."""
     files = place.need_audio()
     folders = {first_folder(file) for file in files}
@@ -80,10 +80,15 @@ def _labels_of_folders(folders: set[str], merge: bool) -> tuple[dict[str, str], 
     return label_of, notes
 
 
+CLASS_FOLDERS = Layout(
+    "folders", "a folder of class folders", _recognise_class_folders, _read_class_folders
+)
+
+
 # Recordings without labels: one file, a list of files, or a folder of them.
 
 
-def recognise_files(place: DatasetPath) -> str | None:
+def _recognise_files(place: DatasetPath) -> str | None:
     """Any audio file, or a folder with recordings directly in it and no class folders."""
     if place.is_audio_file:
         return "one recording"
@@ -93,7 +98,7 @@ def recognise_files(place: DatasetPath) -> str | None:
     return None
 
 
-def read_files(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_files(place: DatasetPath, options: ReadOptions) -> Clips:
     """List every recording below the folder; none gets a label."""
     if place.is_audio_file:
         return from_files([place.path], options.name or place.name)
@@ -123,3 +128,6 @@ def from_files(files: Iterable[str | os.PathLike[str]], name: str = "files") -> 
     root = Path(os.path.commonpath([path.parent for path in absolute]))
     names = dict.fromkeys(path.relative_to(root).as_posix() for path in absolute)
     return Clips.from_rows(root, ({"file": file} for file in names), name=name)
+
+
+FILES = Layout("files", "recordings without labels", _recognise_files, _read_files)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from semisonic.core.errors import DataError
 from semisonic.data.clips import POSITIVE, UNCERTAIN, Clips
 from semisonic.data.datasets.layout import (
     DatasetPath,
+    Layout,
     ReadOptions,
     each_once,
     named_groups,
@@ -130,10 +132,9 @@ def vocabulary(path: Path, found: set[str]) -> list[str]:
 # FSDKaggle2018 and FSDKaggle2019, as Zenodo and as Kaggle give them: what both have in common.
 #
 # A set has parts, each with a table and a folder of its own. Their official split is kept: the
-# clips
-# of the test part have fold 1, all others have none, so they only train (``--test-fold 1``, then
-# ``evaluate --fold 1``). Labels that nobody checked are of the label type "uncertain": they train,
-# and are never validated or tested on.
+# clips of the test part have fold 1, all others have none, so they only train (``--test-fold 1``,
+# then ``evaluate --fold 1``). Labels that nobody checked are of the label type "uncertain": they
+# train, and are never validated or tested on.
 #
 # Zenodo calls the folders ``FSDKaggle2018.audio_train`` and the tables
 # ``FSDKaggle2018.meta/train_post_competition.csv``, Kaggle ``audio_train`` and ``train.csv``.
@@ -170,7 +171,7 @@ class Edition:
     vocabulary: str = ""
 
 
-def recognise_edition(edition: Edition, place: DatasetPath) -> str | None:
+def _recognise(edition: Edition, place: DatasetPath) -> str | None:
     """A folder with the table of a part that trains, which has the columns of this set."""
     if not place.is_folder:
         return None
@@ -182,7 +183,7 @@ def recognise_edition(edition: Edition, place: DatasetPath) -> str | None:
     return None
 
 
-def read_edition(
+def _read(
     edition: Edition, place: DatasetPath, options: ReadOptions, *, only: Callable[[str, str], bool]
 ) -> Clips:
     """Read the parts that are there.
@@ -237,6 +238,15 @@ def read_edition(
     if not any("fold" in row for row in rows):
         notes.append("no test part: the set has no official split here")
     return Clips.from_rows(place.path, rows, classes, options.name or edition.name, notes)
+
+
+def _layout(
+    kind: str,
+    title: str,
+    edition: Edition,
+    only: Callable[[str, str], bool] = lambda part, label_type: True,
+) -> Layout:
+    return Layout(kind, title, partial(_recognise, edition), partial(_read, edition, only=only))
 
 
 def _read_part(
@@ -323,9 +333,7 @@ def _classes(edition: Edition, place: DatasetPath, rows: list[dict[str, Any]]) -
 #
 # 9 473 clips train, of which 3 710 were verified by people (``manually_verified`` 1); the labels of
 # the others, at least 65 to 70 % right in each class by the authors' estimate, are of the label
-# type
-# "uncertain". All 1 600 clips of the
-# test part were verified.
+# type "uncertain". All 1 600 clips of the test part were verified.
 # E. Fonseca et al., "General-purpose Tagging of Freesound Audio with AudioSet Labels", DCASE 2018.
 
 
@@ -348,7 +356,7 @@ def _is_verified_2018(table: TableFile, row: TableRow, part: EditionPart) -> boo
     return flag == "1"
 
 
-FSDKAGGLE2018 = Edition(
+_EDITION_2018 = Edition(
     name="FSDKaggle2018",
     parts=(
         EditionPart(
@@ -374,19 +382,13 @@ FSDKAGGLE2018 = Edition(
 )
 
 
-def recognise_2018(place: DatasetPath) -> str | None:
-    """The table of the training part, with its flag ``manually_verified``."""
-    return recognise_edition(FSDKAGGLE2018, place)
-
-
-def read_2018(place: DatasetPath, options: ReadOptions) -> Clips:
-    """Read all clips."""
-    return read_edition(FSDKAGGLE2018, place, options, only=lambda part, kind: True)
-
-
-def read_verified(place: DatasetPath, options: ReadOptions) -> Clips:
-    """Read the clips with verified labels, the test part included."""
-    return read_edition(FSDKAGGLE2018, place, options, only=lambda part, kind: kind == POSITIVE)
+FSDKAGGLE2018 = _layout("fsdkaggle2018", "FSDKaggle2018", _EDITION_2018)
+VERIFIED2018 = _layout(
+    "fsdkaggle2018-verified",
+    "the verified clips of FSDKaggle2018",
+    _EDITION_2018,
+    lambda _, label_type: label_type == POSITIVE,
+)
 
 
 # FSDKaggle2019: 80 classes, one or several labels per clip, 0.3 to 30 s.
@@ -414,7 +416,7 @@ def _is_verified_2019(_table: TableFile, row: TableRow, part: EditionPart) -> bo
     return part.name != NOISY and row.values["fname"] not in KNOWN_BAD
 
 
-FSDKAGGLE2019 = Edition(
+_EDITION_2019 = Edition(
     name="FSDKaggle2019",
     parts=(
         EditionPart(
@@ -448,21 +450,16 @@ FSDKAGGLE2019 = Edition(
 )
 
 
-def recognise_2019(place: DatasetPath) -> str | None:
-    """The table of the curated or of the noisy part."""
-    return recognise_edition(FSDKAGGLE2019, place)
-
-
-def read_2019(place: DatasetPath, options: ReadOptions) -> Clips:
-    """Read all clips."""
-    return read_edition(FSDKAGGLE2019, place, options, only=lambda part, kind: True)
-
-
-def read_curated(place: DatasetPath, options: ReadOptions) -> Clips:
-    """Read the curated clips and the test part."""
-    return read_edition(FSDKAGGLE2019, place, options, only=lambda part, kind: part == CURATED)
-
-
-def read_noisy(place: DatasetPath, options: ReadOptions) -> Clips:
-    """Read the noisy clips and the test part."""
-    return read_edition(FSDKAGGLE2019, place, options, only=lambda part, kind: part == NOISY)
+FSDKAGGLE2019 = _layout("fsdkaggle2019", "FSDKaggle2019", _EDITION_2019)
+CURATED2019 = _layout(
+    "fsdkaggle2019-curated",
+    "the curated clips of FSDKaggle2019 and its test part",
+    _EDITION_2019,
+    lambda part, _: part == CURATED,
+)
+NOISY2019 = _layout(
+    "fsdkaggle2019-noisy",
+    "the noisy clips of FSDKaggle2019 and its test part",
+    _EDITION_2019,
+    lambda part, _: part == NOISY,
+)

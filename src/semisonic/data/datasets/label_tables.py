@@ -21,7 +21,7 @@ from semisonic.core.errors import DataError
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_SEPARATOR, LABEL_TYPES, POSITIVE, UNCERTAIN, Clips
 from semisonic.data.datasets.esc import UNVERIFIED_TABLE
-from semisonic.data.datasets.layout import DatasetPath, ReadOptions, locate
+from semisonic.data.datasets.layout import DatasetPath, Layout, ReadOptions, locate
 from semisonic.data.events import NEGATIVE, PRESENCES, clips_from_events, scored_note
 from semisonic.data.formats.read import LabelSet, collect_labels, format_of, recognise_format
 from semisonic.data.label_log import ResolvedLabels, is_log, read_log, replay
@@ -57,7 +57,7 @@ class _Entry:
     n_rows: int = 1
 
 
-def recognise_csv(place: DatasetPath) -> str | None:
+def _recognise_csv(place: DatasetPath) -> str | None:
     """A CSV file, or a folder with exactly one table of files and labels in it."""
     if place.is_table:
         return "a table of files"
@@ -79,7 +79,7 @@ def table_in(place: DatasetPath) -> Path | None:
     return tables[0] if len(tables) == 1 else None
 
 
-def read_csv_clips(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_csv(place: DatasetPath, options: ReadOptions) -> Clips:
     """Read the table; find the audio beside it.
 
     Raises
@@ -290,6 +290,9 @@ def _hints(entries: list[_Entry], separator: str) -> list[str]:
     return []
 
 
+CSV = Layout("csv", "a table of files and labels", _recognise_csv, _read_csv)
+
+
 # Label files of other tools, alone or beside their recordings: each marked stretch is a clip.
 
 
@@ -297,7 +300,7 @@ _SHOWN = 5
 _COMBINED = "raven-combined"
 
 
-def recogniser(kind: str) -> Callable[[DatasetPath], str | None]:
+def _recogniser(kind: str) -> Callable[[DatasetPath], str | None]:
     """Recognise label files of one format, or a folder with recordings and such files."""
     title = format_of(kind).title
 
@@ -315,13 +318,13 @@ def recogniser(kind: str) -> Callable[[DatasetPath], str | None]:
     return recognise_files
 
 
-def recognise_wide(place: DatasetPath) -> str | None:
+def _recognise_wide(place: DatasetPath) -> str | None:
     """A table with times and one column of ones and zeros for each class."""
     is_wide = place.is_table and _is(place.path, "csv-wide")
     return "it has times and a column for each class" if is_wide else None
 
 
-def reader(kind: str) -> Callable[[DatasetPath, ReadOptions], Clips]:
+def _reader(kind: str) -> Callable[[DatasetPath, ReadOptions], Clips]:
     """Read label files of one format."""
 
     def read(place: DatasetPath, options: ReadOptions) -> Clips:
@@ -384,20 +387,33 @@ def _has_own_table(place: DatasetPath) -> bool:
     return table is not None and _is(table, "csv")
 
 
+def _label_files(kind: str, title: str) -> Layout:
+    return Layout(kind, title, _recogniser(kind), _reader(kind))
+
+
+BIRDNET = _label_files("birdnet", "tables of BirdNET-Analyzer")
+KALEIDOSCOPE = _label_files("kaleidoscope", "tables of Kaleidoscope")
+RAVEN = _label_files("raven", "selection tables of Raven")
+AUDACITY = _label_files("audacity", "label tracks of Audacity")
+CSV_WIDE = Layout(
+    "csv-wide", "a table with a column for each class", _recognise_wide, _reader("csv-wide")
+)
+
+
 # A label log: what people answered, as :class:`semisonic.labeling.label_log.LabelLog` keeps it.
 
 
 _FILES_SHOWN = 3
 
 
-def recognise_log(place: DatasetPath) -> str | None:
+def _recognise_log(place: DatasetPath) -> str | None:
     """A file whose first line is that of a log."""
     if place.is_log and is_log(place.path):
         return "its first line is that of a label log"
     return None
 
 
-def read_log_clips(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_log(place: DatasetPath, options: ReadOptions) -> Clips:
     """What holds now: each answered stretch as a clip.
 
     Raises
@@ -420,3 +436,6 @@ def read_log_clips(place: DatasetPath, options: ReadOptions) -> Clips:
         clips = clips[np.array([os.path.isfile(path) for path in clips.paths], np.bool_)]
     notes = [f"{count_text(len(problems), 'place')} of the log cannot be used"] if problems else []
     return clips.with_columns(notes=(*clips.notes, *notes))
+
+
+LABEL_LOG = Layout("log", "a label log", _recognise_log, _read_log)

@@ -6,32 +6,21 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from semisonic.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES, find_audio, find_names
 from semisonic.core.errors import DataError
-from semisonic.core.options import option
 from semisonic.core.text import count_text
+from semisonic.data.clips import Clips
 from semisonic.data.recording_names import groups_of
 from semisonic.data.tables import TableFile, TableRow, normalise
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 LOG_SUFFIX = ".jsonl"
 TEXT_SUFFIXES = TABLE_SUFFIXES | {".txt"}
-
-
-@dataclass(frozen=True)
-class TableOptions:
-    """How tables and folders of clips are read, by every verb that reads labelled ones."""
-
-    separator: str = option(";", "what joins several labels in a cell of a table")
-    merge_parts: bool = option(True, "read folders such as Cat-Part1 and Cat-Part2 as one class")
-    allow_missing: bool = option(
-        False, "accept a table that names files which are not there; their clips are left out"
-    )
 
 
 @dataclass(frozen=True)
@@ -133,6 +122,28 @@ class DatasetPath:
                 + "Give the folder that holds the recordings, or a CSV file that names them"
             )
         return self.audio
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to lay out a data set on a disk.
+
+    Attributes
+    ----------
+    kind : str
+        What ``labels`` of :func:`~semisonic.data.datasets.load.load_clips` calls it.
+    title : str
+        What messages call it.
+    recognise : callable
+        From a path to the reason why it has this layout, or None.
+    read : callable
+        From a path to its clips.
+    """
+
+    kind: str
+    title: str
+    recognise: Callable[[DatasetPath], str | None]
+    read: Callable[[DatasetPath, ReadOptions], Clips]
 
 
 def relative_names(folder: Path, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> tuple[str, ...]:

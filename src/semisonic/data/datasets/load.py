@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,107 +15,41 @@ from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.datasets import esc as esc_folders
-from semisonic.data.datasets import esc as esc_meta
-from semisonic.data.datasets import esc as esc_us
-from semisonic.data.datasets import folders as class_folders
-from semisonic.data.datasets import folders as plain
-from semisonic.data.datasets import fsdkaggle as fsdkaggle2018
-from semisonic.data.datasets import fsdkaggle as fsdkaggle2019
-from semisonic.data.datasets import label_tables as csv_table
-from semisonic.data.datasets import label_tables as label_files
-from semisonic.data.datasets import label_tables as label_log
-from semisonic.data.datasets import urbansound
-from semisonic.data.datasets import urbansound as urbansound_events
-from semisonic.data.datasets.layout import DatasetPath, ReadOptions
+from semisonic.data.datasets.esc import ESC10, ESC50, ESC_FOLDERS, ESC_US
+from semisonic.data.datasets.folders import CLASS_FOLDERS, FILES
+from semisonic.data.datasets.fsdkaggle import (
+    CURATED2019,
+    FSDKAGGLE2018,
+    FSDKAGGLE2019,
+    NOISY2019,
+    VERIFIED2018,
+)
+from semisonic.data.datasets.label_tables import (
+    AUDACITY,
+    BIRDNET,
+    CSV,
+    CSV_WIDE,
+    KALEIDOSCOPE,
+    LABEL_LOG,
+    RAVEN,
+)
+from semisonic.data.datasets.layout import DatasetPath, Layout, ReadOptions
+from semisonic.data.datasets.urbansound import URBANSOUND, URBANSOUND8K, URBANSOUND_FOREGROUND
+from semisonic.data.options import LABEL_CHOICES
 from semisonic.data.recordings import COPIES, known_recordings
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """One way to lay out a data set: how to tell it, how to read it."""
-
-    kind: str
-    title: str
-    recognise: Callable[[DatasetPath], str | None]
-    read: Callable[[DatasetPath, ReadOptions], Clips]
-
-
-def _label_files(kind: str, title: str) -> Layout:
-    return Layout(kind, title, label_files.recogniser(kind), label_files.reader(kind))
-
-
 # In the order in which they are tried: the more special ones first.
 LAYOUTS = (
-    Layout("log", "a label log", label_log.recognise_log, label_log.read_log_clips),
-    Layout("esc50", "ESC-50 with meta/esc50.csv", esc_meta.recognise_esc50, esc_meta.read_esc50),
-    Layout("urbansound8k", "UrbanSound8K", urbansound.recognise_8k, urbansound.read_8k),
-    Layout(
-        "urbansound",
-        "UrbanSound",
-        urbansound_events.recognise_urbansound,
-        urbansound_events.read_urbansound,
-    ),
-    Layout("fsdkaggle2018", "FSDKaggle2018", fsdkaggle2018.recognise_2018, fsdkaggle2018.read_2018),
-    Layout("fsdkaggle2019", "FSDKaggle2019", fsdkaggle2019.recognise_2019, fsdkaggle2019.read_2019),
-    _label_files("birdnet", "tables of BirdNET-Analyzer"),
-    _label_files("kaleidoscope", "tables of Kaleidoscope"),
-    Layout(
-        "csv-wide",
-        "a table with a column for each class",
-        label_files.recognise_wide,
-        label_files.reader("csv-wide"),
-    ),
-    Layout("csv", "a table of files and labels", csv_table.recognise_csv, csv_table.read_csv_clips),
-    _label_files("raven", "selection tables of Raven"),
-    _label_files("audacity", "label tracks of Audacity"),
-    Layout("esc-us", "ESC-US, unlabelled", esc_us.recognise_esc_us, esc_us.read_esc_us),
-    Layout(
-        "esc-folders",
-        "ESC in its old layout",
-        esc_folders.recognise_esc_folders,
-        esc_folders.read_esc_folders,
-    ),
-    Layout(
-        "folders",
-        "a folder of class folders",
-        class_folders.recognise_class_folders,
-        class_folders.read_class_folders,
-    ),
-    Layout("files", "recordings without labels", plain.recognise_files, plain.read_files),
+    *(LABEL_LOG, ESC50, URBANSOUND8K, URBANSOUND, FSDKAGGLE2018, FSDKAGGLE2019),
+    *(BIRDNET, KALEIDOSCOPE, CSV_WIDE, CSV, RAVEN, AUDACITY),
+    *(ESC_US, ESC_FOLDERS, CLASS_FOLDERS, FILES),
 )
 # Parts of a data set, to be asked for by name.
-PARTS = (
-    Layout("esc10", "the ESC-10 part of ESC-50", esc_meta.recognise_esc50, esc_meta.read_esc10),
-    Layout(
-        "urbansound-foreground",
-        "the foreground events of UrbanSound",
-        urbansound_events.recognise_urbansound,
-        urbansound_events.read_foreground,
-    ),
-    Layout(
-        "fsdkaggle2018-verified",
-        "the verified clips of FSDKaggle2018",
-        fsdkaggle2018.recognise_2018,
-        fsdkaggle2018.read_verified,
-    ),
-    Layout(
-        "fsdkaggle2019-curated",
-        "the curated clips of FSDKaggle2019 and its test part",
-        fsdkaggle2019.recognise_2019,
-        fsdkaggle2019.read_curated,
-    ),
-    Layout(
-        "fsdkaggle2019-noisy",
-        "the noisy clips of FSDKaggle2019 and its test part",
-        fsdkaggle2019.recognise_2019,
-        fsdkaggle2019.read_noisy,
-    ),
-)
+PARTS = (ESC10, URBANSOUND_FOREGROUND, VERIFIED2018, CURATED2019, NOISY2019)
 _BY_KIND = {layout.kind: layout for layout in (*LAYOUTS, *PARTS)}
-LABEL_CHOICES = ("auto", "none", *_BY_KIND)
 
 
 def load_clips(

@@ -23,6 +23,7 @@ from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import (
     DatasetPath,
+    Layout,
     ReadOptions,
     base_name,
     classes_by_number,
@@ -43,15 +44,15 @@ _TABLE_8K = "UrbanSound8K.csv"
 N_FOLDS = 10
 
 
-def recognise_8k(place: DatasetPath) -> str | None:
+def _recognise_8k(place: DatasetPath) -> str | None:
     """The published table: the path itself, or in the folder or its ``metadata``."""
-    table = find_table(place)
+    table = _find_table(place)
     if table is None:
         return None
     return f"{table.name} is the table of UrbanSound8K ({', '.join(COLUMNS_8K)})"
 
 
-def find_table(place: DatasetPath) -> Path | None:
+def _find_table(place: DatasetPath) -> Path | None:
     """The table of an UrbanSound8K folder, or the path itself when it is one."""
     if place.is_table:
         published = set(map(normalise, COLUMNS_8K))
@@ -60,7 +61,7 @@ def find_table(place: DatasetPath) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def read_8k(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_8k(place: DatasetPath, options: ReadOptions) -> Clips:
     """Read every clip of the table.
 
     Raises
@@ -70,7 +71,7 @@ def read_8k(place: DatasetPath, options: ReadOptions) -> Clips:
         numbers, a name that contradicts its row, a clip that stands twice, files that are missing
         or lie in the folder of another fold.
     """
-    path = place.path if place.is_table else find_table(place)
+    path = place.path if place.is_table else _find_table(place)
     if path is None:
         raise DataError(
             f"{place.path}: not UrbanSound8K, expected metadata/{_TABLE_8K} with the columns "
@@ -141,6 +142,9 @@ def _extra(place: DatasetPath, table: TableFile) -> list[str]:
     return [f"{count_text(len(extra), 'recording')} not in the table, left out: {shown}"]
 
 
+URBANSOUND8K = Layout("urbansound8k", "UrbanSound8K", _recognise_8k, _read_8k)
+
+
 # UrbanSound: ``data/dog_bark/4912.wav`` with its events beside it in ``data/dog_bark/4912.csv``.
 #
 # Not UrbanSound8K, whose slices were cut from these 1 302 field recordings. A file of events has no
@@ -181,7 +185,7 @@ class _Event:
     label: str
 
 
-def recognise_urbansound(place: DatasetPath) -> str | None:
+def _recognise_events(place: DatasetPath) -> str | None:
     """Numbered files of events in folders named after the ten classes."""
     tables = _tables(place)
     if not tables or _first_line(place.path / tables[0]) is None:
@@ -192,8 +196,13 @@ def recognise_urbansound(place: DatasetPath) -> str | None:
     )
 
 
-def read_urbansound(place: DatasetPath, options: ReadOptions) -> Clips:
-    """Read every event of every recording as a clip.
+def _read_events(
+    place: DatasetPath,
+    options: ReadOptions,
+    saliences: tuple[str, ...] = SALIENCES,
+    name: str = "UrbanSound",
+) -> Clips:
+    """Read every event of some saliences as a clip.
 
     Raises
     ------
@@ -201,15 +210,6 @@ def read_urbansound(place: DatasetPath, options: ReadOptions) -> Clips:
         With file and line: other than four values, a time that is no number, an unknown salience
         or class; when a recording is missing, unless missing files are allowed.
     """
-    return _read(place, options, SALIENCES, "UrbanSound")
-
-
-def read_foreground(place: DatasetPath, options: ReadOptions) -> Clips:
-    """As :func:`read`, the events in the foreground alone."""
-    return _read(place, options, (FOREGROUND,), "UrbanSound, foreground")
-
-
-def _read(place: DatasetPath, options: ReadOptions, saliences: tuple[str, ...], name: str) -> Clips:
     tables = _tables(place)
     if not tables:
         raise DataError(
@@ -321,3 +321,12 @@ def _events(path: Path) -> Iterator[_Event]:
                 f"{where}: found the class '{label}', expected one of {', '.join(CLASSES)}"
             )
         yield _Event(*times, salience, label)
+
+
+URBANSOUND = Layout("urbansound", "UrbanSound", _recognise_events, _read_events)
+URBANSOUND_FOREGROUND = Layout(
+    "urbansound-foreground",
+    "the foreground events of UrbanSound",
+    _recognise_events,
+    lambda place, options: _read_events(place, options, (FOREGROUND,), "UrbanSound, foreground"),
+)

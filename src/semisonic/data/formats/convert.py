@@ -20,7 +20,6 @@ from semisonic.data.events import (
     POSITIVE,
     UNCERTAIN,
     Events,
-    WindowRules,
     beyond_end,
     label_windows,
     recording_durations,
@@ -37,6 +36,7 @@ from semisonic.data.formats.format import (
 )
 from semisonic.data.formats.read import LabelSet, collect_labels, format_of
 from semisonic.data.label_log import is_log, read_log
+from semisonic.data.options import WindowRules
 from semisonic.data.outputs import check_file, is_own, writing_several
 from semisonic.data.tables import written
 

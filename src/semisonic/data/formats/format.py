@@ -255,8 +255,8 @@ def track_paths(events: Events, folder: Path, ending: str) -> dict[str, Path]:
     """
     recordings = {file: _inside(file) for file in dict.fromkeys(events.file.tolist())}
     stems: dict[str, int] = {}
-    for path in recordings.values():
-        stem = path.with_suffix("").as_posix().casefold()
+    for recording in recordings.values():
+        stem = recording.with_suffix("").as_posix().casefold()
         stems[stem] = stems.get(stem, 0) + 1
     paths: dict[str, Path] = {}
     taken: set[str] = set()

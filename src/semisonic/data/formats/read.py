@@ -28,13 +28,13 @@ from semisonic.data.formats.format import Format, LabelFile, LabelRow
 from semisonic.data.formats.raven import COMBINED, RAVEN
 from semisonic.data.formats.tables import BIRDNET, KALEIDOSCOPE, LONG, WIDE
 from semisonic.data.label_log import ResolvedLabels, is_log, read_log, replay
+from semisonic.data.options import FORMATS
 from semisonic.data.tables import read_head
 
 AUTO = "auto"
 BY_NAME = {
     form.name: form for form in (LONG, WIDE, AUDACITY, RAVEN, COMBINED, BIRDNET, KALEIDOSCOPE)
 }
-FORMATS = tuple(BY_NAME)
 # The more special ones first: a table of BirdNET has a file and a label, too.
 _TRIED = (KALEIDOSCOPE, BIRDNET, COMBINED, RAVEN, LONG, WIDE, AUDACITY)
 

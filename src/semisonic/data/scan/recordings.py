@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from semisonic.audio.checks import decibel
 from semisonic.core.errors import AudioError
 from semisonic.core.files import digest
-from semisonic.core.parallel import count_workers
+from semisonic.core.parallel import count_workers, in_threads
 from semisonic.core.progress import bar
 from semisonic.data.cache import KeyTable
 from semisonic.data.clips import LABEL_SEPARATOR
-from semisonic.data.recording_names import RecorderName
+from semisonic.data.recording_names import RecorderInfo
 from semisonic.data.scan.measure import RecordingMeasures, measure
-from semisonic.data.workers import in_threads
 
 REMARKS = ("silent", "constant", "clipped", "over full scale", "dead channel")
 """The keywords that remarks begin with."""
@@ -134,7 +133,7 @@ def make_recording(
     file: str,
     n_bytes: int,
     measured: RecordingMeasures,
-    name: RecorderName,
+    name: RecorderInfo,
     *,
     site: str,
     group: str,

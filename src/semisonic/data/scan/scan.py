@@ -20,7 +20,7 @@ from semisonic.data.clips import Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import layout_kind, load_clips
 from semisonic.data.duplicates import NEAR_MOST, Duplicate, group_duplicates, search
-from semisonic.data.recording_names import RecorderName, groups_of, read_names, site_of
+from semisonic.data.recording_names import RecorderInfo, groups_of, read_names, site_of
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.scan.measure import unpack
 from semisonic.data.scan.recordings import (
@@ -69,7 +69,7 @@ class Labelled:
 
 
 def label_files(
-    root: Path, files: Sequence[str], names: Sequence[RecorderName], labels: str, group: str
+    root: Path, files: Sequence[str], names: Sequence[RecorderInfo], labels: str, group: str
 ) -> Labelled:
     """Look up labels and groups.
 
@@ -117,7 +117,7 @@ def label_files(
 def _kind(
     root: Path,
     files: Sequence[str],
-    names: Sequence[RecorderName],
+    names: Sequence[RecorderInfo],
     labels: str,
     notes: list[str],
 ) -> str:
@@ -142,7 +142,7 @@ def _kind(
 
 def _groups(
     files: Sequence[str],
-    names: Sequence[RecorderName],
+    names: Sequence[RecorderInfo],
     known: dict[str, tuple[tuple[str, ...], str]],
     group: str,
     *,

@@ -38,13 +38,12 @@ from semisonic.core.files import (
     write_text,
 )
 from semisonic.core.options import to_dict
-from semisonic.core.parallel import count_workers
+from semisonic.core.parallel import count_workers, in_threads
 from semisonic.core.user_cache import cache_part
 from semisonic.data.clips import LABEL_SEPARATOR, UNCERTAIN, Clips
 from semisonic.data.options import SynthOptions, checked_synth
 from semisonic.data.outputs import check_folder
 from semisonic.data.synth.plan import Item, labelled_items, noisy_items, pool_items
-from semisonic.data.workers import in_threads
 
 NOISY = "noisy.csv"
 FORMAT = 1  # raise when the same options give other sounds

@@ -17,10 +17,10 @@ from semisonic.core import progress
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import digest, read_json, write_csv, write_json
 from semisonic.core.options import to_dict
-from semisonic.core.parallel import count_workers
+from semisonic.core.parallel import in_threads
 from semisonic.core.seeds import generator
 from semisonic.core.text import count_text
-from semisonic.data.cache import Journal
+from semisonic.data.cache import KeyTable
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.load import require_labels
 from semisonic.data.options import MixOptions, checked_mix
@@ -37,7 +37,6 @@ from semisonic.data.synth.mixing import (
     read_sound,
     rms,
 )
-from semisonic.data.workers import in_threads
 
 COLUMNS = (
     "file",
@@ -164,9 +163,6 @@ def _name(label: str) -> str:
     return re.sub(r"[^\w-]+", "_", label).strip("_") or "sound"
 
 
-# The folder of windows: claimed by its options, and filled by a journal of finished work.
-
-
 ABOUT, JOURNAL, TABLE = "mix.json", "journal.jsonl", "labels.csv"
 BAD_FILES, LEFT_OUT = "bad_files.csv", "left_out.csv"
 FORMAT = 1  # raise when the same options give other windows
@@ -217,19 +213,11 @@ def _other_options(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[
     ]
 
 
-def finished(journal: Journal, root: Path) -> dict[str, MixedClip]:
-    """What an earlier call finished and is still there, by task."""
-    done = {}
-    for record in journal.records():
-        task, made = record[0], MixedClip(**record[1])
-        if all((root / row["file"]).is_file() for row in made.rows):
-            done[task] = made
-    return done
-
-
-def record_of(task: str, made: MixedClip) -> list[Any]:
-    """One line of the journal."""
-    return [task, asdict(made)]
+def _finished(table: KeyTable, root: Path, task: str) -> MixedClip | None:
+    """What an earlier call made in a task, if all of it is still there."""
+    value = table.get((task,), ())
+    made = None if value is None else MixedClip(**value)
+    return made if made and all((root / row["file"]).is_file() for row in made.rows) else None
 
 
 # Windows mixed of clips and background, as a folder to train from.
@@ -317,12 +305,12 @@ def mix(clips: Clips, folder: str | os.PathLike[str], options: MixOptions | None
     )
     claim(root, options, clips, sources)
     maker = WindowMaker(root, clips, options, backgrounds, parts)
-    with Journal(root / JOURNAL, before=lambda: None) as journal:
+    with KeyTable(root / JOURNAL) as done:
         names = clips.ids
         tasks: list[Task] = [
             (f"clip {row}", names[row], partial(maker.of_clip, row)) for row in rows
         ]
-        made = _work(tasks, journal, root, backgrounds, options, "mix", "clip")
+        made = _work(tasks, done, root, backgrounds, options, "mix", "clip")
         sounds = [row for task, _, _ in tasks if task in made for row in made[task].rows]
         if not sounds:
             raise DataError(_nothing(clips, made, backgrounds))
@@ -331,7 +319,7 @@ def mix(clips: Clips, folder: str | os.PathLike[str], options: MixOptions | None
             (f"background {i} of fold {fold}", "background", partial(maker.of_background, i, fold))
             for i, fold in enumerate(fold_of)
         ]
-        made |= _work(tasks[len(rows) :], journal, root, backgrounds, options, "mix", "window")
+        made |= _work(tasks[len(rows) :], done, root, backgrounds, options, "mix", "window")
     left_out = [
         (name, made[task].left_out)
         for task, name, _ in tasks
@@ -398,7 +386,7 @@ def _rows(clips: Clips, options: MixOptions, notes: list[str]) -> list[int]:
 
 def _work(
     tasks: list[Task],
-    journal: Journal,
+    done: KeyTable,
     root: Path,
     backgrounds: Backgrounds,
     options: MixOptions,
@@ -406,7 +394,7 @@ def _work(
     unit: str,
 ) -> dict[str, MixedClip]:
     """Do what is not done yet, in threads; what cannot be read is added to the failures."""
-    made = finished(journal, root)
+    made = {name: one for name, _, _ in tasks if (one := _finished(done, root, name))}
     missing = [task for task in tasks if task[0] not in made]
 
     def one(task: Task) -> tuple[str, MixedClip | None]:
@@ -418,10 +406,10 @@ def _work(
             return name, None
 
     with progress.bar(len(tasks), label, unit, initial=len(tasks) - len(missing)) as bar:
-        for name, result in in_threads(one, missing, count_workers(options.workers)):
+        for name, result in in_threads(one, missing, options.workers):
             if result is not None:
                 made[name] = result
-                journal.append(record_of(name, result))
+                done.add(((name,), (), asdict(result)))
             bar.update()
     return made
 

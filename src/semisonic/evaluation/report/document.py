@@ -157,7 +157,7 @@ def clip_player(
     return Player(samples, sample_rate, truth, said, meta)
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """What stands in a cell of a table: text, interval below it, and its style."""
 
     text: str
@@ -189,7 +189,7 @@ class ReportTable:
         """Each header, and whether its values stand right-aligned; the first names the rows."""
         return [(header, i > 0 and self._is_number(i)) for i, header in enumerate(self.headers)]
 
-    def lines(self) -> Iterator[tuple[str, list[Cell]]]:
+    def lines(self) -> Iterator[tuple[str, list[TableCell]]]:
         """For each row its style and its cells, as the page shows them."""
         columns = self.columns()
         for number, row in enumerate(self.rows):
@@ -481,7 +481,7 @@ def shown(value: Any, form: Format | None = None) -> str:
     return str(value)
 
 
-def _cell(value: Any, form: Format | None, is_number: bool) -> Cell:
+def _cell(value: Any, form: Format | None, is_number: bool) -> TableCell:
     interval = ""
     if isinstance(value, IntervalEstimate) and math.isfinite(value.low):
         low, high = (
@@ -493,7 +493,7 @@ def _cell(value: Any, form: Format | None, is_number: bool) -> Cell:
     if not look and isinstance(value, str) and value:
         is_word = " " not in value and len(value) <= _LONGEST_WORD
         look = "k" if len(value) <= _SHORT or is_word else ""
-    return Cell(shown(value, form), interval, look)
+    return TableCell(shown(value, form), interval, look)
 
 
 def _typeset_text(text: str) -> str:

@@ -49,7 +49,7 @@ class PowerScale:
 
     def from_power(self, power: Tensor) -> Tensor:
         """Energies as levels, in place; energies below silence become silence."""
-        return self.settle(power.clamp_(min=self._least).log10_().mul_(10.0))
+        return self.restore_range(power.clamp_(min=self._least).log10_().mul_(10.0))
 
     def silence(self, x: Tensor) -> Tensor:
         """The level of silence, shape (batch or 1, 1, 1, 1).
@@ -67,9 +67,9 @@ class PowerScale:
         to ``x``.
         """
         sounds = (x - self.silence(x)).clamp_(0.0, 1.0)
-        return self.settle(sounds.mul_(gain_db).add_(x))
+        return self.restore_range(sounds.mul_(gain_db).add_(x))
 
-    def settle(self, x: Tensor) -> Tensor:
+    def restore_range(self, x: Tensor) -> Tensor:
         """Make levels again such as the front end gives: its floor, maximum and range.
 
         Works in place: memory is what these small sums cost most.
@@ -172,7 +172,7 @@ def sounding_frames(x: Tensor, quiet_db: float = QUIET_DB) -> Tensor:
     return (loudest > loudest.amax(1, keepdim=True) - quiet_db) & ~_silent(x, loudest)
 
 
-def filled_frames(x: Tensor) -> Tensor:
+def nonsilent_frames(x: Tensor) -> Tensor:
     """Which frames hold anything but digital silence (all bands at the floor), (batch, frame)."""
     return ~_silent(x, x.amax((1, 2)))
 
@@ -252,7 +252,7 @@ class Augmentation(nn.Module):
                 f"'{mel.input}'; leave it out, or take the network of a spectrogram"
             )
         self.mel = mel
-        self.probability = share(probability, self.named("probability"))
+        self.probability = check_share(probability, self.named("probability"))
 
     @property
     def is_wave(self) -> bool:
@@ -360,33 +360,33 @@ def uniform(x: Tensor, low: float, high: float, *size: int) -> Tensor:
     return torch.rand(len(x), *size, device=x.device) * (high - low) + low
 
 
-def whole(x: Tensor, low: int, high: int, *size: int) -> Tensor:
+def random_integers(x: Tensor, low: int, high: int, *size: int) -> Tensor:
     """Whole numbers from ``low`` to ``high``, both included, shape (batch, *size)."""
     return torch.randint(low, high + 1, (len(x), *size), device=x.device)
 
 
-def at_least(value: float, least: float, name: str, unit: str = "") -> float:
+def check_at_least(value: float, least: float, name: str, unit: str = "") -> float:
     """The value, or an OptionError unless it is finite and at least ``least``."""
     if not (math.isfinite(value) and value >= least):
         raise OptionError(f"{name}: found {value} {unit}, expected at least {least:g} {unit}")
     return value
 
 
-def share(value: float, name: str) -> float:
+def check_share(value: float, name: str) -> float:
     """The value, or an OptionError unless it lies in 0..1."""
     if not 0.0 <= value <= 1.0:
         raise OptionError(f"{name}: found {value}, expected 0 to 1")
     return value
 
 
-def ordered(low: float, high: float, name: str, unit: str = "") -> tuple[float, float]:
+def check_range(low: float, high: float, name: str, unit: str = "") -> tuple[float, float]:
     """Both ends of a range, or an OptionError when they are not finite or not in order."""
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
         raise OptionError(f"{name}: found {low} to {high} {unit}, expected the lower value first")
     return low, high
 
 
-class Either(nn.Module):
+class OneOf(nn.Module):
     """Some clips go through one module, the others through another; nothing in ``eval()``.
 
     With few labels, strong changes of every clip leave too few that sound as clips do.
@@ -402,7 +402,7 @@ class Either(nn.Module):
     def __init__(self, first: nn.Module, second: nn.Module, probability: float = 0.5) -> None:
         super().__init__()
         self.first, self.second = first, second
-        self.probability = share(probability, "Either, option 'probability'")
+        self.probability = check_share(probability, "OneOf, option 'probability'")
 
     def forward(self, x: Tensor) -> Tensor:
         """Changed features in training, the same ones otherwise."""

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import check, nearest, option
 from semisonic.features.augment.base import check_wave, uniform
-from semisonic.features.augment.frequency import played
-from semisonic.features.augment.time import shifted
+from semisonic.features.augment.frequency import change_speed_and_pitch
+from semisonic.features.augment.time import shift_wave
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,6 @@ class ClassWise(nn.Module):
         semitones, factor, delay = (low + (high - low) * uniform(wave, 0.0, 1.0, 3)).unbind(1)
         x = wave.float()
         bent = ((semitones != 0) | (factor != 1))[:, None]
-        x = torch.where(bent, played(x, factor, semitones, self._longest), x)
+        x = torch.where(bent, change_speed_and_pitch(x, factor, semitones, self._longest), x)
         shift = (delay * self.sample_rate).round().long()
-        return shifted(x, shift, "delay").to(wave.dtype)
+        return shift_wave(x, shift, "delay").to(wave.dtype)

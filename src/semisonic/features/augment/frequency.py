@@ -13,21 +13,21 @@ from semisonic.features.augment.base import (
     Augmentation,
     Drawn,
     PowerScale,
-    at_least,
-    filled_frames,
-    share,
+    check_at_least,
+    check_share,
+    nonsilent_frames,
+    random_integers,
     uniform,
-    whole,
 )
 from semisonic.features.augment.warp import (
     HOP,
-    analysed,
     interpolate_bands,
     interpolate_frames,
+    istft,
     phase_vocoder,
-    resampled,
+    read_between_samples,
     row_by_row,
-    synthesised,
+    stft,
 )
 from semisonic.features.filterbank import band_edges_hz, hz_to_htk, hz_to_mel
 from semisonic.features.options import LOG_MEL, WAVE, MelOptions
@@ -71,7 +71,7 @@ class PitchShift(Augmentation):
     def __init__(self, mel: MelOptions, max_semitones: float, probability: float = 1.0) -> None:
         super().__init__(mel, probability)
         name = self.named("max_semitones")
-        self.max_semitones = at_least(max_semitones, 0.0, name, "semitones")
+        self.max_semitones = check_at_least(max_semitones, 0.0, name, "semitones")
         if max_semitones > MOST_SEMITONES:
             raise OptionError(
                 f"{name}: found {max_semitones:g} semitones, expected at most {MOST_SEMITONES:g}"
@@ -106,10 +106,12 @@ class PitchShift(Augmentation):
     def change_wave(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The shifted clips."""
         one = torch.ones_like(drawn["semitones"])
-        return played(x, one, drawn["semitones"], self.max_semitones)
+        return change_speed_and_pitch(x, one, drawn["semitones"], self.max_semitones)
 
 
-def played(x: Tensor, factor: Tensor, semitones: Tensor, max_semitones: float) -> Tensor:
+def change_speed_and_pitch(
+    x: Tensor, factor: Tensor, semitones: Tensor, max_semitones: float
+) -> Tensor:
     """Waves at another tempo and another pitch.
 
     Parameters
@@ -131,10 +133,10 @@ def played(x: Tensor, factor: Tensor, semitones: Tensor, max_semitones: float) -
 
     def one(x: Tensor, factor: Tensor, ratio: Tensor) -> Tensor:
         frame = torch.arange(n_frames, device=x.device, dtype=torch.float64)
-        stretched = phase_vocoder(analysed(x), frame * (factor / ratio)[:, None])
-        long = synthesised(stretched, (n_frames - 1) * HOP)
+        stretched = phase_vocoder(stft(x), frame * (factor / ratio)[:, None])
+        long = istft(stretched, (n_frames - 1) * HOP)
         moment = torch.arange(n, device=x.device, dtype=torch.float64)
-        return resampled(long, moment * ratio[:, None], ratio)
+        return read_between_samples(long, moment * ratio[:, None], ratio)
 
     return row_by_row(one, x, factor.double(), torch.exp2(semitones.double() / 12))
 
@@ -168,7 +170,7 @@ class ResizedCrop(Augmentation):
         self, mel: MelOptions, max_cut: float, max_cut_bands: int, probability: float = 1.0
     ) -> None:
         super().__init__(mel, probability)
-        self.max_cut = at_least(max_cut, 0.0, self.named("max_cut"), "s")
+        self.max_cut = check_at_least(max_cut, 0.0, self.named("max_cut"), "s")
         if max_cut >= mel.duration:
             raise OptionError(
                 f"{self.named('max_cut')}: found {max_cut:g} s, expected less than a clip, "
@@ -218,7 +220,7 @@ def check_fill(fill: str, name: str) -> str:
     return fill
 
 
-def covered(x: Tensor, mask: Tensor, filled: Tensor, fill: str, levels: PowerScale) -> Tensor:
+def fill_mask(x: Tensor, mask: Tensor, filled: Tensor, fill: str, levels: PowerScale) -> Tensor:
     """Replace what a mask covers.
 
     Parameters
@@ -275,7 +277,7 @@ class BandMask(Augmentation):
         probability: float = 1.0,
     ) -> None:
         super().__init__(mel, probability)
-        self.n_masks = int(at_least(n_masks, 1, self.named("n_masks"), "masks"))
+        self.n_masks = int(check_at_least(n_masks, 1, self.named("n_masks"), "masks"))
         self.fill = check_fill(fill, self.named("fill"))
         if not 1 <= max_bands < mel.n_mels:
             raise OptionError(
@@ -287,7 +289,7 @@ class BandMask(Augmentation):
     def draw(self, x: Tensor) -> Drawn:
         """``width`` in bands, ``start`` as a share of what is possible, (batch, n_masks)."""
         return {
-            "width": whole(x, 0, self.max_bands, self.n_masks),
+            "width": random_integers(x, 0, self.max_bands, self.n_masks),
             "start": uniform(x, 0.0, 1.0, self.n_masks),
         }
 
@@ -298,7 +300,7 @@ class BandMask(Augmentation):
         band = torch.arange(n_bands, device=x.device)
         inside = (band >= start[:, :, None]) & (band < (start + width)[:, :, None])
         mask = torch.any(inside, dim=1)  # (batch, mel)
-        return covered(x, mask[:, None, :, None], filled_frames(x), self.fill, self.levels)
+        return fill_mask(x, mask[:, None, :, None], nonsilent_frames(x), self.fill, self.levels)
 
 
 class TimeMask(Augmentation):
@@ -337,9 +339,9 @@ class TimeMask(Augmentation):
         probability: float = 1.0,
     ) -> None:
         super().__init__(mel, probability)
-        self.n_masks = int(at_least(n_masks, 1, self.named("n_masks"), "masks"))
-        self.max_width = at_least(max_width, 0.0, self.named("max_width"), "s")
-        self.max_share = share(max_share, self.named("max_share"))
+        self.n_masks = int(check_at_least(n_masks, 1, self.named("n_masks"), "masks"))
+        self.max_width = check_at_least(max_width, 0.0, self.named("max_width"), "s")
+        self.max_share = check_share(max_share, self.named("max_share"))
         self.fill = check_fill(fill, self.named("fill"))
         if self.frames(max_width) < 1:
             raise OptionError(
@@ -356,7 +358,7 @@ class TimeMask(Augmentation):
 
     def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The masked clips."""
-        filled = filled_frames(x)
+        filled = nonsilent_frames(x)
         n_filled = filled.sum(1, keepdim=True)  # (batch, 1)
         longest = (n_filled * self.max_share).floor().clamp(max=self.frames(self.max_width))
         width = (drawn["width"] * (longest + 1)).floor().minimum(longest)  # (batch, n_masks)
@@ -364,4 +366,4 @@ class TimeMask(Augmentation):
         place = (filled.cumsum(1) - 1)[:, None]  # among those
         inside = (place >= start[:, :, None]) & (place < (start + width)[:, :, None])
         mask = torch.any(inside, dim=1)  # (batch, frame)
-        return covered(x, mask[:, None, None], filled, self.fill, self.levels)
+        return fill_mask(x, mask[:, None, None], filled, self.fill, self.levels)

@@ -13,15 +13,15 @@ from semisonic.features.augment.base import (
     Augmentation,
     Drawn,
     PowerScale,
-    at_least,
     band_widths,
+    check_at_least,
+    check_range,
     frame_power,
     full_precision,
-    ordered,
+    random_integers,
     require_loudness,
     silent_rows,
     uniform,
-    whole,
 )
 from semisonic.features.logmel import LogMel
 from semisonic.features.options import LOG_MEL, WAVE, MelOptions
@@ -52,7 +52,7 @@ class Gain(Augmentation):
 
     def __init__(self, mel: MelOptions, max_db: float, probability: float = 1.0) -> None:
         super().__init__(mel, probability)
-        self.max_db = at_least(max_db, 0.0, self.named("max_db"), "dB")
+        self.max_db = check_at_least(max_db, 0.0, self.named("max_db"), "dB")
         require_loudness(mel, "Gain")
 
     def draw(self, x: Tensor) -> Drawn:
@@ -100,7 +100,7 @@ class BandGain(Augmentation):
         self, mel: MelOptions, max_db: float, n_points: int = 5, probability: float = 1.0
     ) -> None:
         super().__init__(mel, probability)
-        self.max_db = at_least(max_db, 0.0, self.named("max_db"), "dB")
+        self.max_db = check_at_least(max_db, 0.0, self.named("max_db"), "dB")
         if not 2 <= n_points <= mel.n_mels:
             raise OptionError(
                 f"{self.named('n_points')}: found {n_points}, expected 2 to {mel.n_mels}, the "
@@ -154,7 +154,7 @@ def coloured_noise(
     return noise
 
 
-def added(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
+def add_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     """Sums, (batch, time), in which signal and noise have exactly the ratio asked for.
 
     Where either is silent, the signal comes back as it is.
@@ -166,7 +166,7 @@ def added(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     return torch.addcmul(x, noise, scale[:, None])
 
 
-class AtRatio(nn.Module):
+class AddAtSnr(nn.Module):
     """Adds energies so that signal and noise have a given ratio of powers.
 
     Powers are means over the whole clip, padding included, of all frequencies that the bands
@@ -236,10 +236,10 @@ class _Noise(Augmentation):
     ) -> None:
         super().__init__(mel, probability)
         name = f"{type(self).__name__}, options 'min_snr_db', 'max_snr_db'"
-        self.min_snr_db, self.max_snr_db = ordered(min_snr_db, max_snr_db, name, "dB")
+        self.min_snr_db, self.max_snr_db = check_range(min_snr_db, max_snr_db, name, "dB")
         if self.is_wave:
             return
-        self.add = AtRatio(self.levels)
+        self.add = AddAtSnr(self.levels)
         bank = noise_energies(mel, self.colour)
         self.register_buffer("bank", bank, persistent=False)  # (mel, frame)
         with full_precision(bank):
@@ -269,7 +269,7 @@ class _Noise(Augmentation):
 
     def change_wave(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The noisy clips."""
-        return added(x, drawn["noise"], drawn["snr_db"])
+        return add_at_snr(x, drawn["noise"], drawn["snr_db"])
 
 
 class WhiteNoise(_Noise):
@@ -349,7 +349,7 @@ class Background(Augmentation):
     ) -> None:
         super().__init__(mel, probability)
         name = "Background, options 'min_snr_db', 'max_snr_db'"
-        self.min_snr_db, self.max_snr_db = ordered(min_snr_db, max_snr_db, name, "dB")
+        self.min_snr_db, self.max_snr_db = check_range(min_snr_db, max_snr_db, name, "dB")
         if bank is not None:
             self.check(bank)
             if not len(bank):
@@ -357,15 +357,15 @@ class Background(Augmentation):
             bank = bank.flatten(1).float() if self.is_wave else bank[:, :1].float()
         self.register_buffer("bank", bank, persistent=False)
         if not self.is_wave:
-            self.add = AtRatio(self.levels)
+            self.add = AddAtSnr(self.levels)
 
     def draw(self, x: Tensor) -> Drawn:
         """``snr_db``; ``other``: which clip; ``start``: where in it, as a share of it."""
         if self.bank is None:
-            step = whole(x, 1, max(1, len(x) - 1))
+            step = random_integers(x, 1, max(1, len(x) - 1))
             other = (torch.arange(len(x), device=x.device) + step).remainder(len(x))
         else:
-            other = whole(x, 0, len(self.bank) - 1)
+            other = random_integers(x, 0, len(self.bank) - 1)
         return {
             "snr_db": uniform(x, self.min_snr_db, self.max_snr_db),
             "other": other,
@@ -389,7 +389,7 @@ class Background(Augmentation):
         if self.bank is None and len(x) == 1:
             return x
         source, index = self._place(x, drawn)
-        return added(x, source[drawn["other"][:, None], index], drawn["snr_db"])
+        return add_at_snr(x, source[drawn["other"][:, None], index], drawn["snr_db"])
 
     def _place(self, x: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
         """The clips to choose from, and which frames or samples of one, (batch, n)."""

@@ -14,26 +14,26 @@ from semisonic.features.augment.base import (
     QUIET_DB,
     Augmentation,
     Drawn,
-    at_least,
-    ordered,
+    check_at_least,
+    check_range,
+    check_share,
     padded_rows,
     padded_waves,
-    share,
+    random_integers,
     sounding_frames,
     uniform,
-    whole,
 )
 from semisonic.features.augment.warp import (
     HOP,
-    analysed,
     check_outside,
-    ends_of,
+    clip_ends,
     interpolate_frames,
+    istft,
     phase_vocoder,
-    places,
-    resampled,
+    read_between_samples,
     row_by_row,
-    synthesised,
+    source_positions,
+    stft,
     take_frames,
 )
 from semisonic.features.options import LOG_MEL, WAVE, MelOptions
@@ -68,7 +68,7 @@ class TimeShift(Augmentation):
         self, mel: MelOptions, max_shift: float, mode: str = "wrap", probability: float = 1.0
     ) -> None:
         super().__init__(mel, probability)
-        self.max_shift = at_least(max_shift, 0.0, self.named("max_shift"), "s")
+        self.max_shift = check_at_least(max_shift, 0.0, self.named("max_shift"), "s")
         modes = MODES if self.is_wave else MODES[:1]
         if mode not in modes:
             raise OptionError(f"{self.named('mode')}: found {mode!r}; {nearest(mode, modes)}")
@@ -78,8 +78,12 @@ class TimeShift(Augmentation):
         """``shift``: frames or samples, above 0 for later."""
         most, n = self.frames(self.max_shift), x.shape[-1]
         if self.mode == "delay":
-            return {"shift": whole(x, 0, min(most, n - 1))}
-        return {"shift": whole(x, 0, n - 1) if 2 * most + 1 >= n else whole(x, -most, most)}
+            return {"shift": random_integers(x, 0, min(most, n - 1))}
+        return {
+            "shift": random_integers(x, 0, n - 1)
+            if 2 * most + 1 >= n
+            else random_integers(x, -most, most)
+        }
 
     def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The rolled clips."""
@@ -87,10 +91,10 @@ class TimeShift(Augmentation):
 
     def change_wave(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The shifted clips."""
-        return shifted(x, drawn["shift"], self.mode)
+        return shift_wave(x, drawn["shift"], self.mode)
 
 
-def shifted(x: Tensor, shift: Tensor, mode: str) -> Tensor:
+def shift_wave(x: Tensor, shift: Tensor, mode: str) -> Tensor:
     """Each wave (batch, time) later by ``shift`` samples, (batch,)."""
     place = _places_before(x, shift)
     moved = x.gather(1, place.remainder(x.shape[1]))
@@ -139,7 +143,7 @@ class TimeCrop(Augmentation):
         super().__init__(mel)
         n_samples = round(duration * mel.sample_rate)
         if self.is_wave:
-            at_least(duration, 1.0 / mel.sample_rate, self.named("duration"), "s")
+            check_at_least(duration, 1.0 / mel.sample_rate, self.named("duration"), "s")
         elif not mel.min_samples <= n_samples <= mel.n_samples:
             raise OptionError(
                 f"{self.named('duration')}: found {duration:g} s, expected "
@@ -147,8 +151,8 @@ class TimeCrop(Augmentation):
             )
         self.duration = duration
         self.n_frames = mel.count_frames(n_samples)
-        self.min_share = share(min_share, self.named("min_share"))
-        self.quiet_db = at_least(quiet_db, 0.0, self.named("quiet_db"), "dB")
+        self.min_share = check_share(min_share, self.named("min_share"))
+        self.quiet_db = check_at_least(quiet_db, 0.0, self.named("quiet_db"), "dB")
 
     def draw(self, x: Tensor) -> Drawn:
         """``start``: the first frame of each part, among those that hold enough sound."""
@@ -197,7 +201,7 @@ class _ChangedSpeed(Augmentation):
     ) -> None:
         super().__init__(mel, probability)
         name = f"{type(self).__name__}, options 'min_factor', 'max_factor'"
-        self.min_factor, self.max_factor = ordered(min_factor, max_factor, name)
+        self.min_factor, self.max_factor = check_range(min_factor, max_factor, name)
         if not 0.25 <= min_factor <= max_factor <= 4.0:
             raise OptionError(f"{name}: found {min_factor:g} to {max_factor:g}, expected 0.25 to 4")
         self.outside = check_outside(outside, self.named("outside"))
@@ -235,24 +239,26 @@ class TimeStretch(_ChangedSpeed):
 
     def change_levels(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The stretched clips."""
-        ends = ends_of(self.outside, padded_rows(x))
-        source, beyond = places(x.shape[3], drawn["factor"], drawn["centre"], ends)
+        ends = clip_ends(self.outside, padded_rows(x))
+        source, beyond = source_positions(x.shape[3], drawn["factor"], drawn["centre"], ends)
         stretched = interpolate_frames(x, source)
         silence = self.levels.silence(x).expand_as(x)
-        return self.levels.settle(stretched.lerp_(silence, beyond[:, None, None].to(x.dtype)))
+        return self.levels.restore_range(
+            stretched.lerp_(silence, beyond[:, None, None].to(x.dtype))
+        )
 
     def change_wave(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The stretched clips."""
-        ends = ends_of(self.outside, padded_waves(x))
+        ends = clip_ends(self.outside, padded_waves(x))
         return row_by_row(_stretched, x, drawn["factor"], drawn["centre"], ends)
 
 
 def _stretched(x: Tensor, factor: Tensor, centre: Tensor, ends: Tensor) -> Tensor:
     n_frames = 1 + x.shape[1] // HOP
-    place, beyond = places(n_frames, factor, centre, ends)
+    place, beyond = source_positions(n_frames, factor, centre, ends)
     place = torch.where(ends[:, None], place, place.remainder(x.shape[1] / HOP))
-    stretched = phase_vocoder(analysed(x, ends), place)
-    return synthesised(stretched * (~beyond)[:, None], x.shape[1])
+    stretched = phase_vocoder(stft(x, ends), place)
+    return istft(stretched * (~beyond)[:, None], x.shape[1])
 
 
 class Speed(_ChangedSpeed):
@@ -275,10 +281,10 @@ class Speed(_ChangedSpeed):
 
     def change_wave(self, x: Tensor, drawn: Drawn) -> Tensor:
         """The clips at their new speeds."""
-        ends = ends_of(self.outside, padded_waves(x))
+        ends = clip_ends(self.outside, padded_waves(x))
         return row_by_row(_played, x, drawn["factor"].double(), drawn["centre"], ends)
 
 
 def _played(x: Tensor, factor: Tensor, centre: Tensor, ends: Tensor) -> Tensor:
-    place, beyond = places(x.shape[1], factor, centre, ends)
-    return resampled(x, place, factor).masked_fill_(beyond, 0.0)
+    place, beyond = source_positions(x.shape[1], factor, centre, ends)
+    return read_between_samples(x, place, factor).masked_fill_(beyond, 0.0)

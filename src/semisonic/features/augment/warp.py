@@ -24,7 +24,7 @@ def check_outside(outside: str, name: str) -> str:
     return outside
 
 
-def places(n: int, factor: Tensor, centre: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+def source_positions(n: int, factor: Tensor, centre: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
     """Places in the original for ``n`` moments of a clip at another speed.
 
     Parameters
@@ -53,7 +53,7 @@ def places(n: int, factor: Tensor, centre: Tensor, ends: Tensor) -> tuple[Tensor
     return torch.where(ends[:, None], inside, place), beyond
 
 
-def ends_of(outside: str, padded: Tensor) -> Tensor:
+def clip_ends(outside: str, padded: Tensor) -> Tensor:
     """Which clips end at their ends, (batch,), given which ones hold digital silence."""
     if outside == "natural":
         return padded
@@ -119,7 +119,7 @@ _BETA = 7.0  # of the Kaiser window
 _SLOPE = 0.06  # of the highest frequency that is kept: where the filter falls
 
 
-def resampled(x: Tensor, place: Tensor, factor: Tensor) -> Tensor:
+def read_between_samples(x: Tensor, place: Tensor, factor: Tensor) -> Tensor:
     """Samples at any places.
 
     The wave is doubled in rate by a Fourier transform and then read with a short windowed sinc,
@@ -182,7 +182,7 @@ N_FFT = 2048
 HOP = 512
 
 
-def analysed(x: Tensor, ends: Tensor | None = None) -> Tensor:
+def stft(x: Tensor, ends: Tensor | None = None) -> Tensor:
     """Spectra (batch, bin, frame) of waves (batch, time).
 
     Frame k has its middle at sample k times :data:`HOP`; there is one more than fit into the
@@ -197,7 +197,7 @@ def analysed(x: Tensor, ends: Tensor | None = None) -> Tensor:
     return torch.stft(padded, N_FFT, HOP, window=_window(x), center=False, return_complex=True)
 
 
-def synthesised(spectrum: Tensor, n_samples: int) -> Tensor:
+def istft(spectrum: Tensor, n_samples: int) -> Tensor:
     """Waves (batch, n_samples) of spectra (batch, bin, frame)."""
     window = _window(spectrum.real)
     wave: Tensor = torch.istft(spectrum, N_FFT, HOP, window=window, center=True, length=n_samples)

@@ -1,4 +1,28 @@
-"""``cnn2``, ``cnn3``, ``vgg``, ``resnet``: convolutions on log-mel."""
+"""``cnn2``, ``cnn3``, ``vgg``, ``resnet``: convolutions on log-mel.
+
+**``cnn2``, ``cnn3``**: plain convolutions on a picture of 64 x 128, for clips of a fixed length.
+From a student project on ESC-50 (seed 002, 2024) with 128 mel bands and 500 frames of 10 ms.
+Features of any larger size are made 64 x 128 first. The L2 penalty on convolutions and the
+dense layer of ``cnn3`` belongs to the optimiser: its weight decay.
+
+Where we differ: the picture is made smaller by means over exact areas, as taking single points
+would pass over half of the cells. The published text does not name the activations in the
+blocks of ``cnn3``; here ReLU comes after each convolution and after the dense layer, and the
+norm after it.
+
+**``vgg``**: pairs of convolutions and mean pools, on log-mel of any length. The network that a
+project on FSDKaggle2019 used in all its stages (seed 004, its version 2; four blocks in the manner
+of Simonyan and Zisserman 2015). With three equal channels and 80 classes it has the published 4
+765 457 parameters, 1 152 fewer with one channel.
+
+Where we differ: the last window of a pool may be a partial one, so that clips of any length
+work, and the first weights are uniform of the same variance.
+
+**``resnet``**: four residual blocks on log-mel of any length. He et al. (2016), "Deep residual
+learning for image recognition", in the size that a project on FSDKaggle2019 wrote and never tried
+(seed 004, its version 4): one block of two convolutions a width, each with a shortcut that is a
+convolution of one cell, and no other layers before.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +33,7 @@ from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
 from semisonic.models.encoder import ConvStep, DownStep, SameConv, Step, Trace, Undo
-from semisonic.models.necks import FlattenNeck
+from semisonic.models.necks import Backbone, FlattenNeck, Shape
 from semisonic.models.networks.layers import (
     AveragePoolLayer,
     EncoderLayer,
@@ -22,19 +46,6 @@ from semisonic.models.networks.layers import (
     with_layers,
 )
 from semisonic.models.notation import Dense, Size
-from semisonic.models.registry import Backbone, Shape, register
-
-# ``cnn2``, ``cnn3``: plain convolutions on a picture of 64 x 128, for clips of a fixed length.
-#
-# From a student project on ESC-50 (seed 002, 2024) with 128 mel bands and 500 frames of 10 ms.
-# Features of any larger size are made 64 x 128 first. The L2 penalty on convolutions and the
-# dense layer of ``cnn3`` belongs to the optimiser: its weight decay.
-#
-# Where we differ: the picture is made smaller by means over exact areas, as taking single points
-# would pass over half of the cells. The published text does not name the activations in the
-# blocks of ``cnn3``; here ReLU comes after each convolution and after the dense layer, and the
-# norm after it.
-
 
 PICTURE: Size = (64, 128)
 """(mel, frame)"""
@@ -86,7 +97,6 @@ class PictureEncoder(LayeredEncoder):
             )
 
 
-@register("cnn2")
 def cnn2(shape: Shape) -> Backbone:
     """Four convolutions and 100 dense units: 491 230 parameters with 50 classes."""
     parts, channels = [], shape[0]
@@ -100,7 +110,6 @@ def cnn2(shape: Shape) -> Backbone:
     )
 
 
-@register("cnn3")
 def cnn3(shape: Shape) -> Backbone:
     """Three convolutions with norms, and much dropout: 1 173 670 parameters with 50 classes."""
     parts, channels = [], shape[0]
@@ -127,17 +136,7 @@ def cnn3(shape: Shape) -> Backbone:
     )
 
 
-# ``vgg``: pairs of convolutions and mean pools, on log-mel of any length.
-#
-# The network that a project on FSDKaggle2019 used in all its stages (seed 004, its version 2; four
-# blocks in the manner of Simonyan and Zisserman 2015). With three equal channels and 80 classes it
-# has the published 4 765 457 parameters, 1 152 fewer with one channel.
-#
-# Where we differ: the last window of a pool may be a partial one, so that clips of any length
-# work, and the first weights are uniform of the same variance.
-
-
-def vgg_block(in_channels: int, maps: int) -> EncoderLayer:
+def _vgg_block(in_channels: int, maps: int) -> EncoderLayer:
     """Two convolutions 3 x 3 with norm and ReLU, and means of 2 x 2."""
     layers: list[nn.Module] = []
     for n_inputs in (in_channels, maps):
@@ -147,22 +146,14 @@ def vgg_block(in_channels: int, maps: int) -> EncoderLayer:
 
 def vgg_encoder(in_channels: int, widths: tuple[int, ...], no_decoder: str = "") -> LayeredEncoder:
     """A block a width; as an auto-encoder it takes ``upsample``, ``subpixel`` and ``unet``."""
-    blocks = [vgg_block(a, b) for a, b in pairwise((in_channels, *widths))]
+    blocks = [_vgg_block(a, b) for a, b in pairwise((in_channels, *widths))]
     return LayeredEncoder(in_channels, widths[-1], blocks, no_decoder=no_decoder)
 
 
-@register("vgg")
 def vgg(shape: Shape) -> Backbone:
     """Four blocks, the maximum over time, 128 units."""
     encoder = vgg_encoder(shape[0], (64, 128, 256, 512))
     return Backbone("vgg", encoder, prelu_neck(encoder.out_channels, "max"))
-
-
-# ``resnet``: four residual blocks on log-mel of any length.
-#
-# He et al. (2016), "Deep residual learning for image recognition", in the size that a project on
-# FSDKaggle2019 wrote and never tried (seed 004, its version 4): one block of two convolutions a
-# width, each with a shortcut that is a convolution of one cell, and no other layers before.
 
 
 class ProjectedBlock(nn.Module, WithPlan):
@@ -195,7 +186,6 @@ class ProjectedBlock(nn.Module, WithPlan):
         return y
 
 
-@register("resnet")
 def resnet(shape: Shape) -> Backbone:
     """Blocks of 64, 128, 256 and 512 maps, the mean of the last, 128 units."""
     parts: list[EncoderLayer] = []
@@ -205,3 +195,6 @@ def resnet(shape: Shape) -> Backbone:
         channels = maps
     encoder = LayeredEncoder(shape[0], channels, parts)
     return Backbone("resnet", encoder, prelu_neck(channels, "mean"))
+
+
+NETWORKS = {"cnn2": cnn2, "cnn3": cnn3, "vgg": vgg, "resnet": resnet}

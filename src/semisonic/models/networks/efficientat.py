@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from semisonic.features.options import MelOptions
 from semisonic.models.encoder import ConvStep, DownStep, Step, Trace
-from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 from semisonic.models.networks.layers import EncoderLayer, LayeredEncoder, remember
-from semisonic.models.registry import Backbone, Shape, register
 
 MEL = MelOptions(
     sample_rate=32000,
@@ -62,7 +61,7 @@ LAST = 6
 """How many times wider the last convolution is than the last block."""
 
 
-def to_eights(width: float) -> int:
+def _to_eights(width: float) -> int:
     """The nearest multiple of eight, at least 8 and at least nine tenths of a width."""
     nearest = max(8, int(width + 4) // 8 * 8)
     return nearest + 8 if nearest < 0.9 * width else nearest
@@ -83,7 +82,7 @@ class ChannelWeights(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        inner = to_eights(channels // 4)
+        inner = _to_eights(channels // 4)
         self.fc1 = nn.Linear(channels, inner)
         self.fc2 = nn.Linear(inner, channels)
 
@@ -115,7 +114,7 @@ class MobileBlock(EncoderLayer):
     """Widen, convolve each map alone, weigh the maps, narrow; a shortcut where sizes stay."""
 
     def __init__(self, in_channels: int, row: MobileBlockSpec, width: float) -> None:
-        inner, out = to_eights(row.inner * width), to_eights(row.out * width)
+        inner, out = _to_eights(row.inner * width), _to_eights(row.out * width)
         act = nn.Hardswish if row.hard else nn.ReLU
         layers: list[nn.Module] = []
         if inner != in_channels:
@@ -143,7 +142,7 @@ class MobileBlock(EncoderLayer):
 
 
 def _body(name: str, width: float, shape: Shape) -> Backbone:
-    channels = to_eights(FIRST * width)
+    channels = _to_eights(FIRST * width)
     blocks: list[EncoderLayer] = [EndBlock(shape[0], channels, 3, 2)]
     for row in ROWS:
         block = MobileBlock(channels, row, width)
@@ -154,5 +153,4 @@ def _body(name: str, width: float, shape: Shape) -> Backbone:
     return Backbone(name, encoder, GlobalPoolNeck(LAST * channels, over_time="mean"))
 
 
-for _name, _width in WIDTHS.items():
-    register(_name)(partial(_body, _name, _width))
+NETWORKS = {name: partial(_body, name, width) for name, width in WIDTHS.items()}

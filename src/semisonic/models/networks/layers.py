@@ -1,6 +1,4 @@
-"""What published networks are made of: encoders of layers one after the other, and dense layers
-behind them.
-"""
+"""Parts of published networks: encoders of layers in a row, and dense layers behind them."""
 
 from __future__ import annotations
 
@@ -23,8 +21,6 @@ from semisonic.models.encoder import (
 )
 from semisonic.models.necks import GlobalPoolNeck, Neck
 from semisonic.models.notation import Size
-
-# Encoders that are layers one after the other, and know the steps that each layer is.
 
 
 class WithPlan:
@@ -167,9 +163,6 @@ class LayeredEncoder(Encoder):
                 f"found clips of {n_frames} {what}, this network needs {self.least_frames} or "
                 "more; take longer clips or fill them up with silence"
             )
-
-
-# Dense layers behind the encoders of published networks.
 
 
 N = TypeVar("N", bound=Neck)

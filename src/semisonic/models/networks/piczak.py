@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from semisonic.core.errors import ModelError
-from semisonic.models.necks import FlattenNeck
+from semisonic.models.necks import Backbone, FlattenNeck, Shape
 from semisonic.models.networks.layers import (
     EncoderLayer,
     LayeredEncoder,
@@ -17,7 +17,6 @@ from semisonic.models.networks.layers import (
     with_layers,
 )
 from semisonic.models.notation import Size
-from semisonic.models.registry import Backbone, Shape, register
 
 N_MELS = 60
 SEGMENTS = {"short": 41, "long": 101}
@@ -63,7 +62,7 @@ class PiczakNeck(FlattenNeck):
         return NormalLinear(self.out_features, n_classes)
 
 
-def piczak_encoder(in_channels: int) -> LayeredEncoder:
+def _piczak_encoder(in_channels: int) -> LayeredEncoder:
     """Two convolutions; as an auto-encoder it takes ``upsample``, ``subpixel`` and ``unet``."""
     first = EncoderLayer(
         UniformConv(in_channels, MAPS, (57, 6), 0.001, bias=0.1),
@@ -93,7 +92,7 @@ def piczak(name: str, lengths: tuple[int, ...], units: int, shape: Shape) -> Bac
             f"mel x frame), expected {expected} (one channel without deltas); 41 frames are "
             "20 480 samples and 101 are 51 200 at hop_length 512"
         )
-    encoder = piczak_encoder(channels)
+    encoder = _piczak_encoder(channels)
     code = encoder.code_shape(n_mels, n_frames)
     neck = PiczakNeck(code)
     layers = []
@@ -102,7 +101,10 @@ def piczak(name: str, lengths: tuple[int, ...], units: int, shape: Shape) -> Bac
     return Backbone(name, encoder, with_layers(neck, units, *layers))
 
 
-for _length, _n_frames in SEGMENTS.items():
-    _name = f"piczak-{_length}"
-    register(_name)(partial(piczak, _name, (_n_frames,), 5000))
-register("piczak-small")(partial(piczak, "piczak-small", tuple(SEGMENTS.values()), 500))
+NETWORKS = {
+    **{
+        f"piczak-{length}": partial(piczak, f"piczak-{length}", (n_frames,), 5000)
+        for length, n_frames in SEGMENTS.items()
+    },
+    "piczak-small": partial(piczak, "piczak-small", tuple(SEGMENTS.values()), 500),
+}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from semisonic.models.encoder import DownStep, Encoder, Trace
-from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 from semisonic.models.networks.cnn import vgg_encoder
 from semisonic.models.networks.layers import EncoderLayer, LayeredEncoder, ValidConv, prelu_neck
 from semisonic.models.notation import Dense
-from semisonic.models.registry import Backbone, Shape, register
 
 
 class RecurrentEncoder(Encoder):
@@ -56,7 +55,6 @@ class WholeWindowsEncoder(RecurrentEncoder):
         return n_frames.clamp(min=1)
 
 
-@register("crnn-lstm")
 def crnn_lstm(shape: Shape) -> Backbone:
     """Three convolutions, the last with a step of two, LSTM 2 x 512, 256 units."""
     layers = [(16, (5, 5), (1, 1)), (32, (3, 3), (1, 1)), (64, (3, 3), (2, 2))]
@@ -72,10 +70,12 @@ def crnn_lstm(shape: Shape) -> Backbone:
     return Backbone("crnn-lstm", WholeWindowsEncoder(front, lstm), neck)
 
 
-@register("crnn-gru")
 def crnn_gru(shape: Shape) -> Backbone:
     """Four pairs of convolutions, GRU 2 x 256, 128 units."""
     front = vgg_encoder(shape[0], (64, 128, 128, 64))
     channels, rows, _ = front.code_shape(*shape[1:])
     gru = nn.GRU(channels * rows, 256, num_layers=2, batch_first=True)
     return Backbone("crnn-gru", RecurrentEncoder(front, gru), prelu_neck(256, "last"))
+
+
+NETWORKS = {"crnn-lstm": crnn_lstm, "crnn-gru": crnn_gru}

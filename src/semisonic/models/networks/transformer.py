@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semisonic.models.encoder import ConvStep, DownStep, Encoder, Trace
-from semisonic.models.necks import GlobalPoolNeck
-from semisonic.models.registry import Backbone, Shape, register
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 
 PATCH, WIDTH, HEADS, DEPTH = 16, 192, 3, 4
 
@@ -125,9 +124,11 @@ def sines(n: int, width: int, like: Tensor) -> Tensor:
     return torch.cat((angle.sin(), angle.cos())).to(like.dtype)
 
 
-@register("transformer")
 def transformer(shape: Shape) -> Backbone:
     """Four layers of width 192, the mean over patches."""
     return Backbone(
         "transformer", PatchTransformer(shape[0]), GlobalPoolNeck(WIDTH, over_time="mean")
     )
+
+
+NETWORKS = {"transformer": transformer}

@@ -1,4 +1,25 @@
-"""Networks that read samples: ``m5``, ``m11``, ``m18``, ``aclnet-sc``, ``aclnet-dwsc``."""
+"""Networks that read samples: ``m5``, ``m11``, ``m18``, ``aclnet-sc``, ``aclnet-dwsc``.
+
+**``m5``, ``m11``, ``m18``**: deep convolutions over time, from samples of a clip of any length.
+Dai et al. (2017), "Very deep convolutional neural networks for raw waveforms", ICASSP. The first
+filters are 80 samples long, all others 3; four pools of 4 between the blocks leave a frame for
+1 024 samples. Where we differ from the paper: convolutions have biases, as in the networks whose
+results on ESC-50 are known (seed 002, 2024), and their dropout: of half the values after the
+third block of ``m5``, and of 0.4 of the embedding of ``m11`` (they do not say where). As there,
+``m5`` pools once more after its last block. Their L2 penalty of 1e-4 belongs to the optimiser.
+
+**``aclnet-sc``, ``aclnet-dwsc``**: from samples to a picture of 64 rows, then plain convolutions.
+Huang and Leanos (2018), "AclNet: efficient end-to-end audio classification CNN",
+arXiv:1811.06669. Two convolutions over time and a pool make 64 values every 160 samples; they
+are read as the rows of a picture. SC has standard convolutions, DWSC a filter for each map alone
+and then one of a single cell. A width in the name, such as ``aclnet-dwsc-0.5``, is the paper's
+width multiplier of the convolutions on the picture. Of the paper's grid we take 16 first filters
+and two steps of two samples, which give its counts of parameters for DWSC (155 k at 0.5, 15 k at
+0.125) and, at 0.5 and 44.1 kHz, 48.7 million multiply-adds a second of the published 49.3.
+
+Where we differ: the class layer comes after the mean over the map and not before it, which gives
+the same scores; sizes are rounded up, so the last samples of a clip count.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +30,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semisonic.models.blocks import convolution
 from semisonic.models.encoder import ConvStep, DownStep, Step, Trace, map_shape
-from semisonic.models.necks import GlobalPoolNeck
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 from semisonic.models.networks.layers import (
     EncoderLayer,
     LayeredEncoder,
@@ -19,10 +39,8 @@ from semisonic.models.networks.layers import (
     WithPlan,
     with_layers,
 )
-from semisonic.models.registry import Backbone, Shape, register, register_scaled, scaled_name
-
-# What the networks have in common that read samples.
-
+from semisonic.models.registry import RegisteredNetwork, scaled_name
+from semisonic.models.staged import convolution
 
 NO_DECODER = "no way back from its maps to samples is known to it"
 
@@ -60,16 +78,6 @@ class WaveConv(nn.Conv2d, WithPlan):
         return super().forward(F.pad(x, (self.left, self.right + -x.shape[3] % self.step)))
 
 
-# ``m5``, ``m11``, ``m18``: deep convolutions over time, from samples of a clip of any length.
-#
-# Dai et al. (2017), "Very deep convolutional neural networks for raw waveforms", ICASSP. The first
-# filters are 80 samples long, all others 3; four pools of 4 between the blocks leave a frame for
-# 1 024 samples. Where we differ from the paper: convolutions have biases, as in the networks whose
-# results on ESC-50 are known (seed 002, 2024), and their dropout: of half the values after the
-# third block of ``m5``, and of 0.4 of the embedding of ``m11`` (they do not say where). As there,
-# ``m5`` pools once more after its last block. Their L2 penalty of 1e-4 belongs to the optimiser.
-
-
 MIN_SAMPLES = 1024
 """One frame of the code."""
 
@@ -95,7 +103,7 @@ WAVE_DESIGNS = {
 
 def wave_cnn(name: str, design: WaveDesign, shape: Shape) -> Backbone:
     """The network of a design."""
-    encoder = wave_encoder(design)
+    encoder = _wave_encoder(design)
     encoder.code_shape(*shape[1:])
     neck = GlobalPoolNeck(encoder.out_channels, over_time="mean")
     if design.embedding_dropout:
@@ -103,7 +111,7 @@ def wave_cnn(name: str, design: WaveDesign, shape: Shape) -> Backbone:
     return Backbone(name, encoder, neck)
 
 
-def wave_encoder(design: WaveDesign) -> LayeredEncoder:
+def _wave_encoder(design: WaveDesign) -> LayeredEncoder:
     """The convolutions of a design."""
     parts, channels = [], 1
     for number, (maps, depth) in enumerate(((design.first, 1), *design.blocks)):
@@ -118,24 +126,6 @@ def wave_encoder(design: WaveDesign) -> LayeredEncoder:
             layers.append(MaxPoolLayer(maps, (1, 4), (1, 4), ceil=True))
         parts.append(EncoderLayer(*layers))
     return LayeredEncoder(1, channels, parts, least_frames=MIN_SAMPLES, no_decoder=NO_DECODER)
-
-
-for _name, _design in WAVE_DESIGNS.items():
-    register(_name, waves=True)(partial(wave_cnn, _name, _design))
-
-
-# ``aclnet-sc``, ``aclnet-dwsc``: from samples to a picture of 64 rows, then plain convolutions.
-#
-# Huang and Leanos (2018), "AclNet: efficient end-to-end audio classification CNN",
-# arXiv:1811.06669. Two convolutions over time and a pool make 64 values every 160 samples; they
-# are read as the rows of a picture. SC has standard convolutions, DWSC a filter for each map alone
-# and then one of a single cell. A width in the name, such as ``aclnet-dwsc-0.5``, is the paper's
-# width multiplier of the convolutions on the picture. Of the paper's grid we take 16 first filters
-# and two steps of two samples, which give its counts of parameters for DWSC (155 k at 0.5, 15 k at
-# 0.125) and, at 0.5 and 44.1 kHz, 48.7 million multiply-adds a second of the published 49.3.
-#
-# Where we differ: the class layer comes after the mean over the map and not before it, which gives
-# the same scores; sizes are rounded up, so the last samples of a clip count.
 
 
 ACLNET_ROWS, ACLNET_FIRST, ACLNET_STEPS = 64, 16, (2, 2)
@@ -161,10 +151,10 @@ class AclNetEncoder(LayeredEncoder):
     def __init__(self, width: float, separable: bool) -> None:
         widths = [1, *(max(1, round(maps * width)) for maps in ACLNET_BLOCKS)]
         blocks = [
-            picture_block(a, b, first=number == 0, separable=separable)
+            _picture_block(a, b, first=number == 0, separable=separable)
             for number, (a, b) in enumerate(pairwise(widths))
         ]
-        parts = [wave_part(separable), *blocks]
+        parts = [_wave_part(separable), *blocks]
         super().__init__(
             1, widths[-1], parts, least_frames=ACLNET_MIN_SAMPLES, no_decoder=NO_DECODER
         )
@@ -177,38 +167,38 @@ class AclNetEncoder(LayeredEncoder):
         return map_shape(tuple(step for plan in others for step in plan), (rows, columns))
 
 
-def wave_part(separable: bool) -> EncoderLayer:
+def _wave_part(separable: bool) -> EncoderLayer:
     """Samples (batch, 1, 1, time) to columns of 64 values (batch, 64, 1, time / 160)."""
-    layers: list[nn.Module] = [*normed(WaveConv(1, ACLNET_FIRST, 9, ACLNET_STEPS[0], bias=False))]
+    layers: list[nn.Module] = [*_normed(WaveConv(1, ACLNET_FIRST, 9, ACLNET_STEPS[0], bias=False))]
     if separable:
-        layers += normed(
+        layers += _normed(
             WaveConv(
                 ACLNET_FIRST, ACLNET_FIRST, 5, ACLNET_STEPS[1], groups=ACLNET_FIRST, bias=False
             )
         )
-        layers += normed(WaveConv(ACLNET_FIRST, ACLNET_ROWS, 1, bias=False))
+        layers += _normed(WaveConv(ACLNET_FIRST, ACLNET_ROWS, 1, bias=False))
     else:
-        layers += normed(WaveConv(ACLNET_FIRST, ACLNET_ROWS, 5, ACLNET_STEPS[1], bias=False))
+        layers += _normed(WaveConv(ACLNET_FIRST, ACLNET_ROWS, 5, ACLNET_STEPS[1], bias=False))
     window = SAMPLES_A_COLUMN // (ACLNET_STEPS[0] * ACLNET_STEPS[1])
     return EncoderLayer(*layers, MaxPoolLayer(ACLNET_ROWS, (1, window), (1, window), ceil=True))
 
 
-def picture_block(in_channels: int, maps: int, *, first: bool, separable: bool) -> EncoderLayer:
+def _picture_block(in_channels: int, maps: int, *, first: bool, separable: bool) -> EncoderLayer:
     """Convolutions 3 x 3 and a pool; the first block is always one standard convolution."""
     if first:
-        layers = [AsPicture(), *normed(convolution(in_channels, maps, (3, 3)))]
+        layers = [AsPicture(), *_normed(convolution(in_channels, maps, (3, 3)))]
     else:
         layers = []
         for n_inputs in (in_channels, maps):
             if separable:
-                layers += normed(convolution(n_inputs, n_inputs, (3, 3), groups=n_inputs))
-                layers += normed(convolution(n_inputs, maps, (1, 1)))
+                layers += _normed(convolution(n_inputs, n_inputs, (3, 3), groups=n_inputs))
+                layers += _normed(convolution(n_inputs, maps, (1, 1)))
             else:
-                layers += normed(convolution(n_inputs, maps, (3, 3)))
+                layers += _normed(convolution(n_inputs, maps, (3, 3)))
     return EncoderLayer(*layers, MaxPoolLayer(maps, (2, 2), (2, 2), ceil=True))
 
 
-def normed(conv: nn.Conv2d) -> list[nn.Module]:
+def _normed(conv: nn.Conv2d) -> list[nn.Module]:
     """A convolution, its norm and ReLU."""
     return [conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU()]
 
@@ -221,5 +211,11 @@ def aclnet(family: str, separable: bool, shape: Shape, width: float) -> Backbone
     return Backbone(scaled_name(family, width), encoder, neck)
 
 
-register_scaled("aclnet-sc", waves=True)(partial(aclnet, "aclnet-sc", False))
-register_scaled("aclnet-dwsc", waves=True)(partial(aclnet, "aclnet-dwsc", True))
+NETWORKS = {
+    **{
+        name: RegisteredNetwork(partial(wave_cnn, name, design), waves=True)
+        for name, design in WAVE_DESIGNS.items()
+    },
+    "aclnet-sc": RegisteredNetwork(partial(aclnet, "aclnet-sc", False), waves=True, scaled=True),
+    "aclnet-dwsc": RegisteredNetwork(partial(aclnet, "aclnet-dwsc", True), waves=True, scaled=True),
+}

@@ -1,4 +1,13 @@
-"""YAMNet: the body of MobileNetV1 on patches of 0.96 s."""
+"""YAMNet: the body of MobileNetV1 on patches of 0.96 s.
+
+Plakal and Ellis (2019), "YAMNet", in TensorFlow's models; Howard et al. (2017), "MobileNets".
+Every patch of 96 frames, 48 apart, gives a vector, the mean over its map; a clip's vector is the
+mean over its patches.
+
+Where we differ: normalisations are folded into the convolutions, as they are in published
+ports; padding at a clip's end is silence in the features, not in the samples, so the last two
+frames before it differ a little.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +19,10 @@ from torch.nn import functional as F
 
 from semisonic.features.options import MelOptions
 from semisonic.models.encoder import Encoder, PatchStep, Trace
-from semisonic.models.necks import GlobalPoolNeck
-from semisonic.models.registry import Backbone, Shape, register
-
-# Networks that look at patches of a fixed length and never at a whole clip.
+from semisonic.models.necks import Backbone, GlobalPoolNeck, Shape
 
 
-def patches_of(x: Tensor, step: PatchStep, silence: float) -> Tensor:
+def _patches_of(x: Tensor, step: PatchStep, silence: float) -> Tensor:
     """Patches of clips, one behind the other.
 
     Parameters
@@ -41,17 +47,6 @@ def side_by_side(code: Tensor, n_patches: int) -> Tensor:
     """Maps of patches (batch * patch, channel, mel, frame) as (batch, channel, mel, all frames)."""
     of_clip = code.reshape(-1, n_patches, *code.shape[1:])  # (batch, patch, channel, mel, frame)
     return torch.movedim(of_clip, 1, 3).flatten(3)
-
-
-# YAMNet: the body of MobileNetV1 on patches of 0.96 s.
-#
-# Plakal and Ellis (2019), "YAMNet", in TensorFlow's models; Howard et al. (2017), "MobileNets".
-# Every patch of 96 frames, 48 apart, gives a vector, the mean over its map; a clip's vector is the
-# mean over its patches.
-#
-# Where we differ: normalisations are folded into the convolutions, as they are in published
-# ports; padding at a clip's end is silence in the features, not in the samples, so the last two
-# frames before it differ a little.
 
 
 OFFSET = 0.001
@@ -134,12 +129,14 @@ class YamnetEncoder(Encoder):
 
     def walk(self, x: Tensor, record: Trace | None) -> Tensor:
         """The maps of all patches, shape (batch, 1024, 2, 3 a patch) for 64 bands."""
-        code: Tensor = self.convs(patches_of(x, self.step, log(OFFSET)))
+        code: Tensor = self.convs(_patches_of(x, self.step, log(OFFSET)))
         return side_by_side(code, self.step.count(x.shape[3]))
 
 
-@register("yamnet")
 def yamnet(shape: Shape) -> Backbone:
     """YAMNet without its class layer."""
     encoder = YamnetEncoder(shape[0], shape[1])
     return Backbone("yamnet", encoder, GlobalPoolNeck(EMBEDDING, over_time="mean"))
+
+
+NETWORKS = {"yamnet": yamnet}

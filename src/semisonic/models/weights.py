@@ -1,9 +1,10 @@
-"""Initial weights that depend on a seed and on names, and on nothing else."""
+"""Weights: first values that depend on a seed and on names alone, and a hash of them."""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
@@ -42,6 +43,13 @@ def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
     Dense and recurrent layers: Glorot and Bengio (2010), uniform. Biases are zero,
     normalisations one. A layer that has a method ``draw_weights`` draws its own. An encoder of
     somebody else's code stays as that code made it.
+
+    Parameters
+    ----------
+    module : nn.Module
+    seed : int
+    prefix : str
+        Stands before the names of its layers, on which the weights depend as well.
     """
     if getattr(module, "keeps_weights", False):
         return
@@ -63,6 +71,24 @@ def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
                 layer.spread()
         elif isinstance(layer, (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.PReLU)):
             layer.reset_parameters()
+
+
+def tensors_digest(tensors: Iterable[tuple[str, Tensor | None]]) -> str:
+    """A short hash (16 hex digits) of names, types, shapes and values of tensors."""
+    hashed = hashlib.sha256()
+    for name, tensor in tensors:
+        if tensor is None or nn.parameter.is_lazy(tensor):
+            hashed.update(f"{name}:none".encode())
+            continue
+        plain = tensor.detach().cpu().contiguous()
+        hashed.update(f"{name}:{plain.dtype}:{tuple(plain.shape)}".encode())
+        hashed.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()[:16]
+
+
+def weights_digest(module: nn.Module) -> str:
+    """A short hash of a module's parameters and buffers."""
+    return tensors_digest(sorted(module.state_dict().items()))
 
 
 def _draw_recurrent(layer: nn.RNNBase, seed: int, place: str) -> None:

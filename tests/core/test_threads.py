@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from semisonic.core.errors import OptionError
-from semisonic.core.parallel import TASKS_PER_WORKER, count_workers
-from semisonic.data.workers import in_threads
+from semisonic.core.parallel import TASKS_PER_WORKER, count_workers, in_threads
 
 
 def test_all_results_come_from_several_threads() -> None:
