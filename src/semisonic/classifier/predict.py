@@ -333,7 +333,16 @@ def predict_files(
     with ExitStack() as stack:
         writer = journal = None
         if output is not None:
-            key = digest(model_key(model), top, windows, unknown, threshold, hop, batch_size)
+            key = digest(
+                model_key(model),
+                model.decision.thresholds,
+                top,
+                windows,
+                unknown,
+                threshold,
+                hop,
+                batch_size,
+            )
             journal = stack.enter_context(_Journal(output, key, clips))
             writer = _writer(stack, output, columns)
         first = journal.first if journal else 0
