@@ -109,7 +109,7 @@ class CheckpointClock:
 
 # Options that do not change what is computed. Number format and memory layout do, but may be
 # left to the device: what the checkpoint says is used, or compared, when it is loaded.
-_FREE = ("checkpoint_interval", "precision", "channels_last", "compile")
+_FREE = ("checkpoint_interval", "precision", "channels_last")
 
 
 class BatchStream(Protocol):
