@@ -123,7 +123,7 @@ def test_from_a_folder_to_a_first_classifier(
     page.keyboard.press("Enter")
 
     with monkeypatch.context() as broken:
-        broken.setattr("semisonic.labeling.project.train_again", _full_disk)
+        broken.setattr("semisonic.labeling.project.learn_round", _full_disk)
         page.get_by_role("button", name="Make the first classifier").click()
         page.get_by_text("Nothing was learned: the disk is full").wait_for()
     page.get_by_role("button", name="Try again").click()

@@ -184,7 +184,7 @@ class Project:
     def learn(
         self, options: LearnOptions | None = None, *, tell: Tell | None = None
     ) -> LearningRound:
-        """Learn from all answers; see :func:`train_again`."""
+        """Learn from all answers; see :func:`~semisonic.labeling.rounds.learn_round`."""
         return learn_round(
             self.log,
             self.index,
