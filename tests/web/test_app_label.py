@@ -67,7 +67,7 @@ def test_an_answer_stands_in_the_log_at_once(page: Any, project: Path) -> None:
     assert asked(page) == item  # also after a reload
     said = say(page, item, ["hum", "bird"], note="far away", guess="hiss", guess_score=0.7)
     assert said["answers"] == 1
-    (entry,) = LabelLog(project / "labels.jsonl").in_force()
+    (entry,) = LabelLog(project / "labels.jsonl").answers()
     assert (entry.file, entry.labels, entry.annotator) == (item["file"], ("hum", "bird"), "ann")
     assert entry.source.startswith("suggest:")
     assert entry.note == "far away"
@@ -100,7 +100,7 @@ def test_the_last_answer_is_taken_back_and_asked_again(page: Any, project: Path)
     assert taken["file"] == second["file"]
     assert asked(page)["file"] == second["file"]
     log = LabelLog(project / "labels.jsonl")
-    assert [one.annotator for one in log.in_force()] == ["ann", "bob"]
+    assert [one.annotator for one in log.answers()] == ["ann", "bob"]
     assert len(log.entries()) == 4  # nothing is deleted
     assert page.post("/api/label/undo", json={"annotator": "ann"}).status_code == 200
     assert page.post("/api/label/undo", json={"annotator": "ann"}).status_code == 400
@@ -170,7 +170,7 @@ def test_a_part_of_a_stretch_is_an_answer_to_it(page: Any, project: Path) -> Non
     item = asked(page)
     part = {"start_time": 0.1, "end_time": 0.3, "asked": [item["start_time"], item["end_time"]]}
     say(page, item, ["hum"], **part)
-    (entry,) = LabelLog(project / "labels.jsonl").in_force()
+    (entry,) = LabelLog(project / "labels.jsonl").answers()
     assert (entry.start_time, entry.end_time) == (0.1, 0.3)
     assert asked(page)["file"] != item["file"]
 
@@ -239,7 +239,10 @@ def test_an_impossible_answer_is_refused(page: Any, project: Path, change: dict[
     item = asked(page)
     said = {"labels": ["hum"], "presence": "positive", "source": item["source"]}
     said |= {key: item[key] for key in ("file", "start_time", "end_time")} | {"annotator": "ann"}
-    for path, body in (("answers", {**said, **change}), ("answers/batch", {"answers": [said | change]})):
+    for path, body in (
+        ("answers", {**said, **change}),
+        ("answers/batch", {"answers": [said | change]}),
+    ):
         text = json.dumps(body)  # as it is sent: a lone surrogate too
         headers = {"Content-Type": "application/json"}
         answer = page.post(f"/api/label/{path}", content=text, headers=headers)

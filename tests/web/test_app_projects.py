@@ -155,9 +155,9 @@ def test_groups_are_named_and_taken_back_at_once(page: Any, place: Path) -> None
     assert all(one["said"] == [kind(one["file"])] for g in found["groups"] for one in g["sounds"])
     n = len(found["groups"][-1]["sounds"])
     log = LabelLog(place / "runs" / "mine" / "labels.jsonl")
-    n_before = len(log.in_force())
+    n_before = len(log.answers())
     assert page.post("/api/label/undo", json={"annotator": "ann"}).status_code == 200
-    assert len(log.in_force()) == n_before - n
+    assert len(log.answers()) == n_before - n
     last = page.get("/api/label/groups").json()["groups"][-1]
     assert all(one["said"] is None for one in last["sounds"])
 

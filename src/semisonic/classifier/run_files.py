@@ -149,14 +149,14 @@ def about(command: str, options: Any, **more: Any) -> dict[str, Any]:
     return {**stamp(command, options), "seed": options.seed, **plain(more)}
 
 
-def stamp(command: str, options: Any) -> dict[str, Any]:
-    """When, by what and how a file was made."""
+def stamp(command: str, options: Any = None) -> dict[str, Any]:
+    """When, by what and how a file was made; without options where there were none."""
     return {
         "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "commit": commit(),
-        "options": plain(to_dict(options)),
+        "options": {} if options is None else plain(to_dict(options)),
     }
 
 

@@ -16,8 +16,8 @@ from semisonic.classifier.config import TrainConfig
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
-from semisonic.data.options import TableOptions
 from semisonic.data.datasets.load import clips_at, load_clips, require_labels
+from semisonic.data.options import TableOptions
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.splits import hold_out
 

@@ -11,11 +11,11 @@ import { groupsPage } from "./groups.js";
 import { Viewer } from "./viewer.js";
 
 const WHY = {
-  uncertain: "The model wavers here", diverse: "Unlike what is labelled", typical: "Typical of a group that sounds alike",
+  uncertain: "The model is not sure", typical: "Typical of a group that sounds alike",
   random: "Drawn by chance, to measure", similar: "Sounds like the one you chose", again: "Once more",
 };
 const sameLabels = (one, other) => one.length === other.length && one.every((name) => other.includes(name));
-const ORDERS = { mix: "Mixed", uncertain: "Doubtful first", diverse: "Unlike the rest", typical: "Typical ones", random: "By chance" };
+const ORDERS = { mix: "Mixed", uncertain: "Doubtful first", typical: "Typical ones", random: "By chance" };
 const NEEDS_MODEL = ["uncertain"];
 const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400;
 
