@@ -411,7 +411,7 @@ def register_augmentation(name: str) -> Callable[[F], F]:
     >>> @semisonic.register_augmentation("louder")
     ... def louder(x):
     ...     return x + 6 * torch.rand(len(x), 1, 1, 1, device=x.device)
-    >>> clf = semisonic.SoundClassifier(how={"augment": "louder"})
+    >>> clf = semisonic.SoundClassifier(method_params={"augment": "louder"})
     """
     if name in PRESETS or name == "mixed":
         raise OptionError(f"augmentation: the name '{name}' is taken; choose another")
