@@ -16,7 +16,7 @@ from semisonic.evaluation.comparison import compare_settings
 from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
 from semisonic.evaluation.plots.experiments import comparison_plot, fold_values
 from semisonic.evaluation.plots.recordings import embedding_map
-from semisonic.evaluation.plots.sounds import patches, picture, reconstructions, spectrogram
+from semisonic.evaluation.plots.sounds import patches, picture, reconstructions
 from semisonic.evaluation.plots.training import (
     filters,
     search_course,
@@ -67,8 +67,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         [0, 1, 2], [0.4, np.nan, 0.6], [True, False, True], default=0.5
     ),
     "course, all given up": lambda: search_course([1.5], [0.4], [False], whole=False),
-    "spectrogram": lambda: spectrogram(np.sin(np.arange(8000)), 8000),
-    "spectrogram of silence": lambda: spectrogram(np.zeros(10), 44100, "nothing"),
 }
 
 

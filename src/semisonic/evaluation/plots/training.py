@@ -23,8 +23,6 @@ from semisonic.evaluation.plots.style import (
     styled,
 )
 
-# How the arms learn, epoch by epoch.
-
 
 @styled
 def training_curves(
@@ -89,9 +87,6 @@ def _stacked(jobs: Sequence[ArrayLike]) -> NDArray[np.float64]:
     return table
 
 
-# The loss while the learning rate rises, and the rate that is suggested.
-
-
 HEADROOM = 0.5
 """How far above the first loss is still looked at, in the height of the fall."""
 
@@ -142,13 +137,6 @@ def rate_sweep(
     return figure
 
 
-# What mattered in a search: the share of the scores' variance that each option explains.
-
-
-@styled
-# How a search over settings went: every trial, and the best so far.
-
-
 @styled
 def search_course(
     x: ArrayLike,
@@ -158,7 +146,6 @@ def search_course(
     default: float | None = None,
     label: str = "trial",
     whole: bool = True,
-    title: str = "",
 ) -> Figure:
     """Scores as dots, hollow where a trial was given up early; the best complete one as steps.
 
@@ -200,7 +187,6 @@ def search_course(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     percent_axis(axes.yaxis)
     axes.grid(axis="y")
-    axes.set_title(title)
     figure.legend(loc="outside lower center", ncols=2, handletextpad=0.5)
     return figure
 
@@ -213,7 +199,7 @@ _MOST = 64
 
 
 @styled
-def filters(weights: Mapping[str, ArrayLike], title: str = "") -> Figure:
+def filters(weights: Mapping[str, ArrayLike]) -> Figure:
     """Kernels of the first input channel, each scaled to its own largest weight.
 
     Parameters
@@ -232,8 +218,6 @@ def filters(weights: Mapping[str, ArrayLike], title: str = "") -> Figure:
         axes.imshow(_mosaic(table), cmap=DIVERGING, vmin=-1, vmax=1, origin="lower")
         bare(axes)
         axes.set_title(arm, color=MUTED, fontweight="normal", fontsize=9.5)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
 
 
