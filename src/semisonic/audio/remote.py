@@ -84,15 +84,15 @@ def files_at(url: str) -> list[str]:
         raise DataError(f"{url}: cannot be listed ({_reason(error)})") from error
     base = place.rstrip("/")
     below = sorted(name[len(base) :].lstrip("/") for name in names)
-    found = [
+    recordings = [
         f"{url.rstrip('/')}/{name}"
         for name in below
         if Path(name).suffix.lower() in AUDIO_SUFFIXES
         and not any(part.startswith(".") for part in name.split("/"))
     ]
-    if not found:
-        raise DataError(f"{url}: found no recordings")
-    return found
+    if not recordings:
+        raise DataError(f"{url}: recordings no recordings")
+    return recordings
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
