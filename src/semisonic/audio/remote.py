@@ -91,7 +91,7 @@ def files_at(url: str) -> list[str]:
         and not any(part.startswith(".") for part in name.split("/"))
     ]
     if not recordings:
-        raise DataError(f"{url}: recordings no recordings")
+        raise DataError(f"{url}: found no recordings")
     return recordings
 
 
