@@ -57,11 +57,11 @@ def truth_of(data: Path, folder: Path) -> dict[str, str]:
 @contextmanager
 def served(options: AppOptions) -> Iterator[str]:
     """The address of a running app."""
-    studio = AppState(options)
+    app_state = AppState(options)
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
-        app = create_app(studio, "127.0.0.1", port, "")
+        app = create_app(app_state, "127.0.0.1", port, "")
         server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()

@@ -27,7 +27,7 @@ from semisonic.core.parallel import Engine, EngineOptions, open_engine
 from semisonic.data.datasets.load import load_clips
 from semisonic.data.sample_store import SampleStore
 from semisonic.features.options import MelOptions
-from semisonic.labeling.embed_run import embed
+from semisonic.labeling.embed import embed
 from semisonic.models.sound_model import SoundModel, build
 
 Way = Callable[[Engine, str, Path], bytes]

@@ -5,10 +5,8 @@
     python benchmarks/gpu.py table path/to/ESC-50 --unlabelled path/to/pool -o table.json
 
 ``steps``: training steps a second of ``fit`` on noise, for the network of the paper (28 x 36) and
-for ``small`` (64 x 216): features kept beforehand (``kept``), computed in the batch
-(``in batch``), and computed in the batch with a compiled step (``in batch, compiled``). The
-second of two epochs is timed, and the first, which holds the compiling and the choice of a number
-format, stands beside; rounds are interleaved, medians count. ``auto``: seconds of
+for ``small`` (64 x 216): features kept beforehand (``kept``) and computed in the batch
+(``in batch``). The second of two epochs is timed, and the first stands beside; rounds are interleaved, medians count. ``auto``: seconds of
 ``train --method auto`` for each fold, from files to a model, and the accuracy on the fold.
 ``table``: seconds of the recipe ``cae-pretraining`` on all folds.
 
@@ -99,11 +97,10 @@ class Way:
         prepared: Prepared,
         device: torch.device,
         batch_size: int,
-        compiled: bool,
     ) -> None:
         n = len(prepared)
         self.name, self.model, self.mel = name, model, prepared.mel
-        self.device, self.compiled = device, compiled
+        self.device = device
         self.stream = Stream(
             prepared.features,
             np.arange(n),
@@ -117,14 +114,12 @@ class Way:
 
     def train(self, n_steps: int) -> float:
         """Steps a second of a training of so many steps, in epochs of all of them."""
-        options = FitOptions(
-            epochs=2, epoch_steps=n_steps, compile="on" if self.compiled else "off"
-        )
+        options = FitOptions(epochs=2, epoch_steps=n_steps)
         objective = Classify(build(self.model, self.mel, CLASSES, standardize="none", seed=0))
         begun = time.perf_counter()
         result = fit(objective, {"labelled": self.stream}, options, seed=0, device=self.device)
         total = time.perf_counter() - begun
-        # The first epoch holds the compiling and the choice of a number format.
+        # The first epoch warms the device up.
         second = result.history[1]["seconds"]
         self.start = total - second
         return result.n_steps / 2 / second
@@ -144,12 +139,8 @@ def steps(arguments: argparse.Namespace) -> dict[str, Any]:
             preparing = time.perf_counter() - begun
             batched = prepare(clips, mel, folder / "batch", in_batch=device)
             ways = [
-                Way(name, model, prepared, device, arguments.batch_size, compiled)
-                for name, prepared, compiled in (
-                    ("kept", kept, False),
-                    ("in batch", batched, False),
-                    ("in batch, compiled", batched, True),
-                )
+                Way(name, model, prepared, device, arguments.batch_size)
+                for name, prepared in (("kept", kept), ("in batch", batched))
             ]
             for _ in range(arguments.rounds):
                 for way in ways:

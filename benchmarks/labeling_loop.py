@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from measuring import head
 from semisonic.classifier.starting_encoder import synthetic_file
@@ -30,11 +31,9 @@ from semisonic.evaluation.intervals import bootstrap_difference, bootstrap_inter
 from semisonic.evaluation.learning_curve import CurvePoint, LearningCurve
 from semisonic.evaluation.plots.experiments import label_curve
 from semisonic.features.options import MelOptions
-from semisonic.labeling.clusters import find_clusters
-from semisonic.labeling.embed_run import embed
+from semisonic.labeling.embed import embed
 from semisonic.labeling.index import EmbeddingIndex
-from semisonic.labeling.options import LearnOptions
-from semisonic.labeling.probe import AnsweredVectors, learn_probe, with_proposals
+from semisonic.labeling.probe import LabelledRows, learn_probe
 from semisonic.labeling.suggest import CandidatePool, choose
 
 BATCH = 10
@@ -42,13 +41,11 @@ BUDGETS = (10, 20, 40, 80)
 ARMS = {
     "random": ("random", "random"),
     "uncertain": ("typical", "uncertain"),
-    "diverse": ("diverse", "diverse"),
     "typical": ("typical", "typical"),
     "mix": ("mix", "mix"),
     "mix without chance": ("mix", "mix"),
 }
 """What the first queue asks, when there is no classifier, and what the others ask."""
-CLUSTERS = "mix, clusters follow"
 
 
 def folded(path: Path) -> Clips:
@@ -74,9 +71,7 @@ def simulate(table: Clips, vectors: np.ndarray, fold: int, arm: str, seed: int) 
     clips = clips.with_columns(end_time=ends)
     truth, classes = table.target(), table.classes
     cluster = np.full(len(clips), -1)
-    if arm == CLUSTERS:
-        cluster = find_clusters(x, str(2 * len(classes)), seed=seed).number
-    first, then = ARMS.get(arm, ("mix", "mix"))
+    first, then = ARMS[arm]
     share = 0.0 if arm == "mix without chance" else 0.2
     asked = np.zeros(0, np.int64)
     scores, found, learned = None, {}, ()
@@ -95,14 +90,12 @@ def simulate(table: Clips, vectors: np.ndarray, fold: int, arm: str, seed: int) 
         else:
             hot = (target[:, None] == seen[None]).astype(np.float32)
             learned = tuple(classes[k] for k in seen)
-            known = AnsweredVectors(
+            known = LabelledRows(
                 asked, hot, np.ones(len(asked)), clips.group[asked], learned, False
             )
-            how = LearnOptions(cluster_weight=1.0 if arm == CLUSTERS else 0.0)
-            known = with_proposals(known, cluster, clips.group, asked, how)
             probe = learn_probe(x, known, np.arange(len(clips)), seed=seed)
-            scores = probe.scores(x)
-            predicted = seen[probe.scores(vectors[test]).argmax(axis=1)]
+            scores = softmax(probe.logits(x), axis=1)
+            predicted = seen[probe.logits(vectors[test]).argmax(axis=1)]
         if len(asked) in BUDGETS:
             found[len(asked)] = float(np.mean(predicted == truth[test]))
     return found
@@ -126,9 +119,7 @@ def main() -> None:
     index = embed(encoder, clips, options.cache / clips.name, per="clip", device="cpu")
     table, vectors = aligned(clips, index), np.array(index.vectors)
     results: dict[str, list[dict[str, object]]] = {}
-    jobs = [
-        (a, f, s) for a in (*ARMS, CLUSTERS) for f in options.folds for s in range(options.seeds)
-    ]
+    jobs = [(a, f, s) for a in ARMS for f in options.folds for s in range(options.seeds)]
     for arm, fold, seed in track(jobs, "simulate", "run"):
         found = simulate(table, vectors, fold, arm, seed)
         results.setdefault(arm, []).append({"fold": fold, "seed": seed, "accuracy": found})
@@ -189,7 +180,8 @@ def draw(found: dict, path: Path) -> None:
                 CurvePoint(budget / found["classes"], arm_accuracy, tuple(draws.tolist()))
             )
         curves.append(LearningCurve(name, tuple(points)))
-    figure = label_curve(curves, f"{found['data']}: which clips to label first")
+    figure = label_curve(curves)
+    figure.suptitle(f"{found['data']}: which clips to label first")
     figure.axes[0].set_xlabel("answers, a class on average")
     figure.savefig(path, dpi=110)
 

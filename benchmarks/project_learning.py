@@ -26,9 +26,8 @@ from semisonic.core.files import write_json
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
-from semisonic.labeling.embed import IndexTable
 from semisonic.labeling.embedder import open_embedder
-from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.index import EmbeddingIndex, IndexTable
 from semisonic.labeling.project import Project
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import build
@@ -54,7 +53,7 @@ def made(folder: Path, n: int, n_classes: int, n_answers: int, seed: int) -> Pro
         [{"file": name, "start_time": 0.0, "end_time": SECONDS, "group": name} for name in names],
     )
     table = IndexTable(clips, np.full(n, ""), np.full(n, np.nan), np.full(n, -1))
-    about = {"model": embedder.told(), "hop": None}
+    about = {"model": embedder.describe(), "hop": None}
     project = Project(folder / "project", recordings, model, seed)
     project.folder.mkdir()
     project.__dict__["index"] = EmbeddingIndex(project.folder, vectors, table, about, embedder)
@@ -79,7 +78,7 @@ def seconds_of(project: Project) -> dict[str, dict[str, float]]:
     found = {}
     for name, work in {
         "learn": project.learn,
-        "suspicious labels": project.doubted,
+        "suspicious labels": project.label_issues,
         "next questions": project.suggest,
     }.items():
         began = time.perf_counter(), time.process_time()

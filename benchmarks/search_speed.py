@@ -1,10 +1,9 @@
-"""How long a search takes in 250 000 vectors, and what an approximate one in 50 000 misses.
+"""How long a search takes in 250 000 vectors.
 
     python benchmarks/search_speed.py -o benchmarks/results/search_speed.json
 
-Processor time, one thread (the graph is made by all). Vectors lie in a memory-mapped file that the
-system holds in memory. Two kinds: normal noise, the hardest for a graph of neighbours, and noise
-around 500 centres, as recordings are.
+Processor time, one thread. Vectors of noise lie in a memory-mapped file that the system holds in
+memory.
 """
 
 # ruff: noqa: E402  (thread counts must be set before numpy is imported)
@@ -20,7 +19,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +27,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from measuring import head
 from semisonic.core.files import write_json
-from semisonic.labeling.nearest import nearest, nearest_by_graph, open_graph
+from semisonic.labeling.nearest import nearest
 
 K = 10
 QUERIES = 30
-CENTRES = 500
-
-
-def make(kind: str, n: int, dim: int) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((n, dim), dtype=np.float32)
-    if kind == "centres":
-        centres = rng.standard_normal((CENTRES, dim), dtype=np.float32)
-        vectors = 0.5 * vectors + centres[rng.integers(0, CENTRES, n)]
-    return vectors
 
 
 def plain(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
@@ -70,14 +58,15 @@ def queries_for(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(vectors[rows]) + 0.5 * noise
 
 
-def mapped(kind: str, n: int, dim: int, folder: Path) -> np.ndarray:
-    np.save(folder / f"{kind}-{n}.npy", make(kind, n, dim))
-    vectors: np.ndarray = np.load(folder / f"{kind}-{n}.npy", mmap_mode="r")
+def mapped(n: int, dim: int, folder: Path) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    np.save(folder / "noise.npy", rng.standard_normal((n, dim), dtype=np.float32))
+    vectors: np.ndarray = np.load(folder / "noise.npy", mmap_mode="r")
     return vectors
 
 
 def measure_exact(n: int, dim: int, folder: Path) -> dict[str, Any]:
-    vectors = mapped("noise", n, dim, folder)
+    vectors = mapped(n, dim, folder)
     queries, times = queries_for(vectors), {}
     times["exact"], exact = timed(lambda q: nearest(vectors, q, K).rows[0], queries)
     times["numpy argsort"], by_numpy = timed(lambda q: plain(vectors, q), queries)
@@ -95,29 +84,6 @@ def measure_exact(n: int, dim: int, folder: Path) -> dict[str, Any]:
     return found
 
 
-def measure_graph(kind: str, n: int, dim: int, folder: Path) -> dict[str, Any]:
-    vectors = mapped(kind, n, dim, folder)
-    queries, times = queries_for(vectors), {}
-    start = time.process_time()
-    graph = open_graph(vectors, folder / f"{kind}.usearch", "cosine")
-    made = time.process_time() - start
-    times["exact"], exact = timed(lambda q: nearest(vectors, q, K).rows[0], queries)
-    times["approximate"], near = timed(
-        lambda q: nearest_by_graph(graph, vectors, q, K).rows[0], queries
-    )
-    found = {
-        "kind": kind,
-        "rows": n,
-        "dim": dim,
-        "ms_a_query": times,
-        "recall_of_approximate": recall(exact, near),
-        "graph_made_in_s": round(made, 1),
-        "graph_mb": round((folder / f"{kind}.usearch").stat().st_size / 1e6, 1),
-    }
-    print(found, flush=True)
-    return found
-
-
 def recall(exact: list[Any], found: list[Any]) -> float:
     pairs = zip(exact, found, strict=True)
     return round(float(np.mean([len({*a.tolist()} & {*b.tolist()}) / K for a, b in pairs])), 4)
@@ -126,23 +92,16 @@ def recall(exact: list[Any], found: list[Any]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-n", type=int, default=250_000, help="rows of the exact search")
-    parser.add_argument("--graph", type=int, default=50_000, help="rows of the approximate one")
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        exact = measure_exact(options.n, options.dim, folder)
-        graphs = [
-            measure_graph(kind, options.graph, options.dim, folder) for kind in ("noise", "centres")
-        ]
+        exact = measure_exact(options.n, options.dim, Path(place))
     record = {
         "what": f"search for the {K} nearest vectors by cosine, processor time",
         **head("python benchmarks/search_speed.py -o FILE", [0, 1]),
-        "usearch": version("usearch"),
         "queries": QUERIES,
         "exact": exact,
-        "approximate": graphs,
     }
     write_json(options.output, record)
 

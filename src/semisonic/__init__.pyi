@@ -35,7 +35,7 @@ from .data.splits import split as split
 from .data.summary import describe as describe
 from .features.options import MelOptions as MelOptions
 from .features.options import register_augmentation as register_augmentation
-from .labeling.embed_run import embed as embed
+from .labeling.embed import embed as embed
 from .labeling.index import EmbeddingIndex as EmbeddingIndex
 from .labeling.label_log import LabelLog as LabelLog
 from .labeling.project import Project as Project

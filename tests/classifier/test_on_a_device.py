@@ -20,6 +20,7 @@ from semisonic.classifier.training import make_objective
 from semisonic.features.augment.chain import augmenter, wave_view
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions, preset
+from semisonic.learning.fixmatch import FixMatch
 from semisonic.learning.losses import create_loss
 from semisonic.learning.objective import Objective
 from semisonic.learning.options import LossOptions
@@ -82,11 +83,11 @@ def test_methods(method: str) -> None:
         create_loss(LossOptions(), multi_label=False, label_smoothing=0.1, steps_per_epoch=4),
         0,
     )
-    if objective.steady:
-        step(objective)
-    else:
+    if isinstance(objective, FixMatch):  # which clips go on depends on the numbers
         with pytest.raises(NotImplementedError, match="nonzero"):
             step(objective)
+    else:
+        step(objective)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

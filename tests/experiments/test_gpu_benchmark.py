@@ -36,11 +36,10 @@ def call(
 
 def test_steps(gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(gpu.NETWORKS, "paper", ("(4)3c-2p-8fc", TINY))
-    monkeypatch.setattr("torch.compile", lambda model, **_: model)
     small = ["--clips", "8", "--steps", "2", "--rounds", "1", "--networks", "paper"]
     found = call(gpu, monkeypatch, tmp_path / "steps.json", "steps", *small)
     rates = found["paper"]["steps a second"]
-    assert set(rates) == {"kept", "in batch", "in batch, compiled"}
+    assert set(rates) == {"kept", "in batch"}
     assert min(rates.values()) > 0
 
 

@@ -38,7 +38,7 @@ def project(model: Path, tmp_path: Path) -> Project:
 
 
 def test_wrong_answers_are_doubted_first(project: Project) -> None:
-    found = project.doubted()
+    found = project.label_issues()
     assert {one.file for one in found[:3]} == {"hum-1.wav", "hiss-4.wav", "sweep-7.wav"}
     for one in found[:3]:
         assert one.suggested == (one.file.partition("-")[0],)
@@ -50,7 +50,7 @@ def test_several_labels_a_clip_are_doubted_too(project: Project) -> None:
     project.set_several_labels(True)
     project.log.append("hum-2.wav", 0.0, 0.5, ["hum", "sweep"], annotator="ann")
     project.log.append("hum-3.wav", 0.0, 0.5, ["hum", "hiss"], annotator="ann")
-    found = {one.file: one for one in project.doubted()}
+    found = {one.file: one for one in project.label_issues()}
     assert {"hum-1.wav", "hiss-4.wav", "sweep-7.wav"} <= set(found)
     assert found["hiss-4.wav"].suggested == ("hiss",)
 
@@ -60,7 +60,7 @@ def test_too_few_answers_are_told(model: Path, project: Project, tmp_path: Path)
     log.append("hum-1.wav", 0.0, 0.5, "hum")
     project.log = log
     with pytest.raises(DataError, match="two classes"):
-        project.doubted()
+        project.label_issues()
 
 
 @pytest.mark.parametrize("by", ["ann", "bob"])
@@ -79,11 +79,11 @@ def test_a_correction_stands_alone_and_can_be_taken_back(project: Project, by: s
     assert not [one for one in log.current().disagreements if one.file == "hum-1.wav"]
     log.uncorrect(entry, annotator=by)
     assert said() == ("hiss",)
-    assert {one.annotator for one in log.in_force() if one.file == "hum-1.wav"} == {"ann", "eve"}
+    assert {one.annotator for one in log.answers() if one.file == "hum-1.wav"} == {"ann", "eve"}
     assert len(log.entries()) > n + 2  # nothing is deleted
 
 
-@pytest.mark.parametrize("what", ["learn", "doubted"])
+@pytest.mark.parametrize("what", ["learn", "label_issues"])
 def test_solvers_do_not_wait_for_each_other_at_every_small_product(
     project: Project, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:

@@ -20,7 +20,7 @@ from semisonic.classifier.model_file import open_model
 from semisonic.classifier.scoring import embed_clips
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.data.clips import Clips
-from semisonic.labeling.embed_run import embed, run_embed
+from semisonic.labeling.embed import embed, run_embed
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.map import run_map
 from semisonic.labeling.options import EmbedOptions, MapOptions, SearchOptions
@@ -136,16 +136,15 @@ from semisonic.data import cache as journal
 from semisonic.labeling import embedder as batching
 from semisonic.labeling import embed as build
 from semisonic.labeling.options import EmbedOptions
-from semisonic.labeling.embed_run import run_embed
 journal.FLUSH_INTERVAL = 0.0
 build.GROUP_CLIPS = 4
-real = batching._apply
+real = batching._embed_batch
 def slow(*arguments):
     time.sleep(0.3)
-    yield from real(*arguments)
-batching._apply = slow
+    return real(*arguments)
+batching._embed_batch = slow
 model, files, output = map(Path, sys.argv[1:4])
-run_embed(EmbedOptions(model, (files,), output, batch_size=3, device="cpu", workers=2))
+build.run_embed(EmbedOptions(model, (files,), output, batch_size=3, device="cpu", workers=2))
 """
 
 

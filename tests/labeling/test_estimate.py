@@ -47,9 +47,9 @@ def test_the_sample_is_the_first_of_the_order_of_chance(tmp_path: Path) -> None:
     answer(log, pool, [order[2], order[-1]], "uncertain")
     answer(log, pool, [r for r in order if r not in (order[2], order[-1])][:5], "random")
     log.append("s/999.wav", 0, 1, "dog", source="range")
-    sample = random_sample(log.in_force(), log.root)
+    sample = random_sample(log.answers(), log.root)
     assert sample == {segment_key(str(pool.file[row]), 0.0, 1.0) for row in order[:6]}
-    assert random_sample(log.in_force()[:2], log.root) == frozenset()
+    assert random_sample(log.answers()[:2], log.root) == frozenset()
 
 
 def test_hard_clips_that_were_asked_for_that_reason_do_not_spoil_the_number(tmp_path: Path) -> None:

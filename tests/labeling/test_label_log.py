@@ -78,19 +78,6 @@ def test_a_damaged_line_disturbs_no_other(log: LabelLog) -> None:
     assert [where.rpartition(" ")[2] for where, _ in log.problems()] == ["3", "4"]
 
 
-def test_pages_poll_for_what_is_new(log: LabelLog) -> None:
-    assert log.since(0) == ((), 0)
-    first = log.append("a.wav", 0, 0.5, "dog")
-    found, place = log.since(0)
-    assert found == (first,)
-    assert log.since(place) == ((), place)
-    undone = log.undo(first.id)
-    assert log.since(place)[0] == (undone,)
-    assert log.since(place)[1] == log.path.stat().st_size
-    with pytest.raises(DataError, match="another file"):
-        log.since(10**6)
-
-
 def test_undo_takes_back_and_undo_of_undo_restores(log: LabelLog) -> None:
     one = log.append("a.wav", 0, 0.5, "dog")
     back = log.undo(one.id, annotator="bob")

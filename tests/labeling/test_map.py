@@ -17,7 +17,7 @@ import soundfile as sf
 from labeling_sounds import RATE, sound
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.labeling.embed_run import embed
+from semisonic.labeling.embed import embed
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.map import run_map
 from semisonic.labeling.options import MapOptions
@@ -123,7 +123,7 @@ def test_clusters_are_written_and_can_be_heard(index: EmbeddingIndex) -> None:
 
 def test_of_many_rows_a_stated_part_is_drawn(index: EmbeddingIndex) -> None:
     result = run_map(replace(QUICK, index=index.folder, most=7))
-    assert result.n_drawn == 7
+    assert len(result.rows) == 7
     assert "7 of 18 rows are drawn" in result.report.read_text(encoding="utf-8")
     assert len(data_of(result.report)["x"]) == 7  # type: ignore[arg-type]
 

@@ -62,5 +62,5 @@ def test_labels_of_several_answers_come_together() -> None:
         {"file": "a.wav", "start_time": 10.0, "end_time": 15.0, "labels": "rain"},
     )
     found = match(table, POOL)
-    assert [set(row) for row in found.labels(table)] == [{"dog", "cat"}, {"rain"}]
-    assert np.array_equal(found.certain(table), [False, True])
+    assert [set(row) for row in found.labels] == [{"dog", "cat"}, {"rain"}]
+    assert np.array_equal(found.is_verified, [False, True])

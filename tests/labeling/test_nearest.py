@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.labeling import nearest as module
-from semisonic.labeling.nearest import graph_file, nearest, nearest_by_graph, open_graph
+from semisonic.labeling.nearest import nearest
 
 VALUES = st.floats(-2, 2, width=32).map(lambda v: np.float32(round(v, 2)))
 
@@ -65,35 +63,3 @@ def test_wrong_queries_are_named() -> None:
         nearest(vectors, np.full(4, np.nan), 1)
     with pytest.raises(OptionError, match="cosine"):
         nearest(vectors, np.ones(4), 1, "cosin")
-
-
-@pytest.mark.parametrize("by", ["cosine", "euclidean"])
-def test_a_graph_finds_nearly_all_and_tells_exact_values(tmp_path: Path, by: str) -> None:
-    pytest.importorskip("usearch")
-    rng = np.random.default_rng(1)
-    vectors = rng.normal(size=(3000, 16)).astype(np.float32)
-    np.save(tmp_path / "v.npy", vectors)
-    file = graph_file(tmp_path, tmp_path / "v.npy", by)
-    graph = open_graph(vectors, file, by)
-    exact = nearest(vectors, vectors[:50], 10, by)
-    found = nearest_by_graph(graph, vectors, vectors[:50], 10, by)
-    common = [
-        len(set(a) & set(b)) / 10
-        for a, b in zip(exact.rows.tolist(), found.rows.tolist(), strict=True)
-    ]
-    assert np.mean(common) > 0.95
-    same = exact.rows[:, 0] == found.rows[:, 0]
-    np.testing.assert_allclose(exact.values[same, 0], found.values[same, 0], atol=1e-5)
-    changed = file.stat().st_mtime_ns
-    open_graph(vectors, file, by)
-    assert file.stat().st_mtime_ns == changed, "it is made once"
-
-
-def test_without_the_library_the_error_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "usearch.index", None)
-    with pytest.raises(OptionError, match=r"semisonic\[search\]"):
-        open_graph(np.ones((3, 4), np.float32), tmp_path / "graph", "cosine")

@@ -19,7 +19,7 @@ from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.data.datasets.load import load_clips
 from semisonic.labeling import start as starting
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.options import LearnOptions, ProjectOptions
+from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.project import Project
 from semisonic.labeling.queue import Suggestion, take_answers
 from semisonic.labeling.rounds import HISTORY
@@ -77,7 +77,7 @@ def test_recordings_that_come_later_are_taken_in(options: ProjectOptions, kinds:
     again = start_project(options)
     assert len(again.project.index) == 19
     assert "as it was" in again.notes[-1]
-    assert again.project.learn().step.n_answers == 6
+    assert again.project.learn().row.n_answers == 6
 
 
 def test_many_recordings_are_told_apart_first(
@@ -112,13 +112,13 @@ def test_rounds_end_in_a_classifier_that_knows_the_kinds(
     first = project.learn()
     assert set(first.known.counts) == set(KINDS)
     assert sum(first.known.counts.values()) == 6
-    assert first.step.by_random.n == 0  # nothing was drawn by chance before there was a classifier
+    assert first.row.by_random.n == 0  # nothing was drawn by chance before there was a classifier
     answer(project, 10, random_share=0.5)
     second = project.learn()
-    assert second.step.n_answers == 16
-    assert second.step.left_out.accuracy == 1.0
-    assert second.step.by_random.n >= 5
-    assert second.step.by_random.accuracy == 1.0
+    assert second.row.n_answers == 16
+    assert second.row.left_out.accuracy == 1.0
+    assert second.row.by_random.n >= 5
+    assert second.row.by_random.accuracy == 1.0
     assert [step.n_answers for step in project.history] == [6, 16]
     assert project.classes == KINDS
     new = [sound(kind, 90) for kind in KINDS]
@@ -159,7 +159,7 @@ def test_a_round_that_was_killed_is_done_again_with_the_same_result(project: Pro
     (project.folder / HISTORY).unlink()
     again = project.learn()
     assert len(again.history) == 1
-    assert again.step.state == first.step.state
+    assert again.row.state == first.row.state
     for name, value in open_model(again.model).state_dict().items():
         assert np.allclose(value.numpy(), weights[name].numpy(), atol=1e-6), name
     project.learn()
@@ -175,7 +175,7 @@ def test_scores_are_calibrated_by_answers_that_were_left_out(
     project = start_project(options).project
     answer(project, 19)
     made = project.learn()
-    assert any("not calibrated: that takes 20 answers" in note for note in made.step.notes)
+    assert any("not calibrated: that takes 20 answers" in note for note in made.row.notes)
     assert open_model(made.model).decision.is_empty
     answer(project, 1)
     decision = open_model(project.learn().model).decision
@@ -222,8 +222,8 @@ def test_several_labels_a_clip(project: Project) -> None:
     assert made.known.counts == {"hiss": 6, "hum": 6, "noise": 6}
     model = open_model(made.model)
     assert model.multi_label
-    assert made.step.left_out.accuracy > 0.5
-    queue = project.suggest(5) if len(made.known.asked) < 18 else None
+    assert made.row.left_out.accuracy > 0.5
+    queue = project.suggest(5) if len(made.known.matched.rows) < 18 else None
     assert queue is None
 
 
@@ -237,8 +237,8 @@ def test_one_answer_with_two_labels_leaves_a_project_of_one_label_as_it_is(
     after = project.learn()
     assert not open_model(after.model).multi_label
     assert after.known.counts == before.known.counts
-    assert after.step.left_out == before.step.left_out
-    assert any("1 stretch has several labels" in note for note in after.step.notes)
+    assert after.row.left_out == before.row.left_out
+    assert any("1 stretch has several labels" in note for note in after.row.notes)
     assert "1 stretch has several labels" in after.summary()
     project.set_several_labels(True)
     assert Project.open(project.folder).several_labels
@@ -258,10 +258,7 @@ def test_clusters_are_named_by_what_is_answered_in_them(project: Project) -> Non
     named = project.clusters(2)
     assert sorted(max(c.answers, key=lambda k: c.answers[k]) for c in named) == list(KINDS)
     plain = project.learn()
-    assert plain.step.n_answers == 6  # an answer labels its stretch and nothing else
-    spread = project.learn(LearnOptions(cluster_weight=0.5))
-    assert spread.step.n_answers == 6
-    assert "12 stretches learned as their cluster's answers say" in spread.step.notes
+    assert plain.row.n_answers == 6  # an answer labels its stretch and nothing else
 
 
 def test_too_few_answers_are_told(project: Project) -> None:
@@ -316,6 +313,6 @@ def test_a_project_that_was_moved_still_works(project: Project, kinds: Path) -> 
     project.folder.rename(place)
     moved = Project.open(place)
     assert len(moved.log.entries()) == 9
-    assert moved.learn().step.n_answers == 9
+    assert moved.learn().row.n_answers == 9
     assert isinstance(moved.log, LabelLog)
     assert candidate_pool(moved.model, moved.index, place).scores is not None

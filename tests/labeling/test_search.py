@@ -16,9 +16,9 @@ from labeling_sounds import KINDS, RATE, sound
 
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.data.clips import Clips
-from semisonic.labeling.embed_run import embed
-from semisonic.labeling.index import EmbeddingIndex, find_hits
-from semisonic.labeling.nearest import Nearest
+from semisonic.labeling.embed import embed
+from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.nearest import Nearest, find_hits
 from semisonic.labeling.options import SearchOptions
 from semisonic.labeling.search import run_search
 
@@ -83,13 +83,6 @@ def test_euclidean_distance_grows(index: EmbeddingIndex, example: Path) -> None:
     hits = run_search(asked(index, example, by="euclidean", k=5)).hits
     assert [hit.value for hit in hits] == sorted(hit.value for hit in hits)
     assert hits[0].value >= 0
-
-
-def test_an_approximate_search_agrees(index: EmbeddingIndex, example: Path) -> None:
-    pytest.importorskip("usearch")
-    exact = run_search(asked(index, example, k=5))
-    near = run_search(asked(index, example, k=5, approximate=True))
-    assert [hit.row for hit in near.hits] == [hit.row for hit in exact.hits]
 
 
 def test_the_table_and_the_page(index: EmbeddingIndex, example: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,18 +19,14 @@ from semisonic.labeling.sampling import (
     binary_entropy,
     by_chance,
     doubtful_centres,
-    entropy,
     filled,
     interleaved,
-    k_centre,
     margin,
     thinned,
     typical,
     uncertain,
     uncertainty,
 )
-
-NONE = np.zeros((0, 2), np.float32)
 
 
 def around(centres: list[tuple[float, float]], sizes: list[int], seed: int = 0) -> np.ndarray:
@@ -61,12 +57,10 @@ def table(files: list[str], starts: list[float], length: float = 5.0) -> Clips:
 def test_doubts_by_hand() -> None:
     scores = np.array([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.6, 0.3, 0.1]])
     assert margin(scores) == pytest.approx([0.0, 1.0, 0.7])
-    assert entropy(scores) == pytest.approx(scipy_entropy(scores, axis=1) / np.log(3))
     pairs = np.stack([scores, 1 - scores], axis=2)
     expected = scipy_entropy(pairs, axis=2, base=2).mean(axis=1)
     assert binary_entropy(scores) == pytest.approx(expected)
     assert uncertainty(scores, multi_label=True) == pytest.approx(expected)
-    assert uncertainty(scores, by="entropy") == pytest.approx(entropy(scores))
     assert margin(np.array([[1.0], [0.25]])) == pytest.approx([0.0, 0.75])
 
 
@@ -74,11 +68,11 @@ def test_doubts_by_hand() -> None:
 @given(st.integers(2, 6), st.integers(0, 2**31))
 def test_doubts_lie_between_none_and_all(n_classes: int, seed: int) -> None:
     scores = np.random.default_rng(seed).dirichlet(np.full(n_classes, 0.3), 20)
-    for doubt in (margin(scores), entropy(scores), binary_entropy(scores)):
+    for doubt in (margin(scores), binary_entropy(scores)):
         assert doubt.shape == (20,)
         assert ((doubt >= 0) & (doubt <= 1)).all()
     shuffled = scores[:, ::-1]
-    assert entropy(shuffled) == pytest.approx(entropy(scores))
+    assert binary_entropy(shuffled) == pytest.approx(binary_entropy(scores))
     assert margin(shuffled) == pytest.approx(margin(scores))
 
 
@@ -92,33 +86,8 @@ def test_the_largest_doubt_comes_first_and_of_equal_ones_the_first_row() -> None
     assert uncertain(np.array([0.1, 0.9, 0.5, 0.9]), 3).tolist() == [1, 3, 2]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(4, 9), st.integers(1, 3), st.integers(0, 1000))
-def test_k_centre_is_within_twice_the_best_of_all(n: int, k: int, seed: int) -> None:
-    points = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
-    apart = pairwise_distances(unit(points).astype(np.float64))
-    best = min(apart[:, list(some)].min(axis=1).max() for some in combinations(range(n), k))
-    found = k_centre(points, NONE, k)
-    assert len(set(found.tolist())) == k
-    assert apart[:, found].min(axis=1).max() <= 2 * best + 1e-3
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(3, 9), st.integers(1, 4), st.integers(0, 1000))
-def test_each_step_of_k_centre_is_the_farthest_row(n: int, n_labelled: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    points = rng.normal(size=(n, 3)).astype(np.float32)
-    labelled = rng.normal(size=(n_labelled, 3)).astype(np.float32)
-    covered = [*unit(labelled)]
-    for row in k_centre(points, labelled, n).tolist():
-        left = pairwise_distances(unit(points), np.stack(covered)).min(axis=1)
-        assert left[row] == pytest.approx(left.max(), abs=2e-3)
-        covered.append(unit(points)[row])
-
-
 def test_rows_that_are_all_the_same_are_chosen_once_each() -> None:
     points = np.ones((5, 2), np.float32)
-    assert sorted(k_centre(points, NONE, 5).tolist()) == [0, 1, 2, 3, 4]
     assert sorted(typical(points, np.zeros(0, np.int64), 5).tolist()) == [0, 1, 2, 3, 4]
     assert sorted(doubtful_centres(points, np.ones(5), 3).tolist())[:1] == [0]
     assert len(set(doubtful_centres(points, np.ones(5), 3).tolist())) == 3

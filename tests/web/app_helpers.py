@@ -28,14 +28,14 @@ ANSWERED = "() => !document.documentElement.matches('.working')"
 LIVE = "ws://127.0.0.1:8765/api/live"
 
 
-def browsing(studio: Any, token: str = "", **options: Any) -> Iterator[Any]:
-    """A client of a studio; it says where it comes from, as a browser does."""
+def browsing(app_state: Any, token: str = "", **options: Any) -> Iterator[Any]:
+    """A client of a app_state; it says where it comes from, as a browser does."""
     pytest.importorskip("httpx")
     from starlette.testclient import TestClient
 
     from semisonic.web.application import create_app
 
-    app = create_app(studio, "127.0.0.1", 8765, token)
+    app = create_app(app_state, "127.0.0.1", 8765, token)
     options = {"base_url": ADDRESS, "headers": {"Origin": ADDRESS}, **options}
     with TestClient(app, raise_server_exceptions=False, **options) as found:
         yield found
@@ -52,7 +52,7 @@ def wait_for(client: Any, identity: str, what: str = "heard") -> Any:
     return until(settled)
 
 
-def serving(studio: Any, token: str = "") -> Iterator[str]:
+def serving(app_state: Any, token: str = "") -> Iterator[str]:
     """The address of a running app."""
     import uvicorn
 
@@ -62,7 +62,7 @@ def serving(studio: Any, token: str = "") -> Iterator[str]:
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     port = bound.getsockname()[1]
-    app = create_app(studio, "127.0.0.1", port, token)
+    app = create_app(app_state, "127.0.0.1", port, token)
     server = Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()

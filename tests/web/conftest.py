@@ -43,7 +43,7 @@ def app_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def studio(app_model: Path, app_folder: Path) -> Iterator[Any]:
+def app_state(app_model: Path, app_folder: Path) -> Iterator[Any]:
     """What stands behind the page."""
     pytest.importorskip("fastapi")
     from semisonic.web.options import AppOptions
@@ -64,9 +64,9 @@ def studio(app_model: Path, app_folder: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def client(studio: Any) -> Iterator[Any]:
+def client(app_state: Any) -> Iterator[Any]:
     """A browser that has opened the page."""
-    yield from browsing(studio)
+    yield from browsing(app_state)
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +112,7 @@ def app_address(
 
     copy = tmp_path_factory.mktemp("browser") / "labelling"
     shutil.copytree(app_project.parent, copy)
-    studio = AppState(
+    app_state = AppState(
         AppOptions(
             model=app_model,
             folder=(app_folder,),
@@ -121,7 +121,7 @@ def app_address(
             device="cpu",
         )
     )
-    yield from serving(studio)
+    yield from serving(app_state)
 
 
 @pytest.fixture(scope="module")

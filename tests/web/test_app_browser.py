@@ -128,10 +128,10 @@ def test_the_link_with_the_token_opens_from_another_site(
     token = "sixteen letters!"
     link = tmp_path / "mail.html"
     served = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    studio = AppState(AppOptions(model=app_model, runs=tmp_path, device="cpu"))
+    app_state = AppState(AppOptions(model=app_model, runs=tmp_path, device="cpu"))
     with ThreadingHTTPServer(("127.0.0.1", 0), served) as mail:
         threading.Thread(target=mail.serve_forever, daemon=True).start()
-        for address in serving(studio, token):
+        for address in serving(app_state, token):
             link.write_text(f'<a href="{address}?token={quote(token)}">Listen with me</a>')
             elsewhere = f"http://localhost:{mail.server_address[1]}/{link.name}"
             context = app_browser.new_context()

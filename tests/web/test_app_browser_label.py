@@ -131,7 +131,7 @@ def test_two_browsers_without_a_name_are_two_people(
                     place.keyboard.type(label)
                     place.keyboard.press("Enter")
                     asked(place, before)
-                said = {entry.file: entry for entry in project.log.in_force()}
+                said = {entry.file: entry for entry in project.log.answers()}
                 assert set(said) == set(names)
                 guests = [said[name].annotator for name in names]
                 assert guests[0] != guests[1]
@@ -141,7 +141,7 @@ def test_two_browsers_without_a_name_are_two_people(
                 now = asked(other)
                 other.keyboard.press("z")
                 assert asked(other, now) == names[1]
-                assert [entry.file for entry in project.log.in_force()] == [names[0]]
+                assert [entry.file for entry in project.log.answers()] == [names[0]]
                 one.reload()
                 asked(one)
                 assert guests[0] in one.get_by_label("Your name").get_attribute("placeholder")
@@ -155,7 +155,7 @@ def test_skipping_is_no_answer(doubting: Any, doubtful: Project) -> None:
     assert asked(doubting, second) == first
     doubting.keyboard.press("s")
     asked(doubting, first)
-    assert len(doubtful.log.in_force()) == 21
+    assert len(doubtful.log.answers()) == 21
 
 
 def test_what_is_said_beside_the_accuracy_is_shown_with_it(doubting: Any) -> None:
@@ -263,14 +263,14 @@ def until_anns(project: Project, n: int) -> dict[str, Any]:
     """What ann said of what became of doubts, once there are n answers of hers."""
 
     def hers() -> dict[str, Any]:
-        return {one.file: one for one in project.log.in_force() if one.annotator == "ann"}
+        return {one.file: one for one in project.log.answers() if one.annotator == "ann"}
 
     until(lambda: len(hers()) == n)
     return {file: one.more["review"] for file, one in hers().items()}
 
 
 def test_suspicious_labels_are_kept_or_changed(doubting: Any, doubtful: Project) -> None:
-    page, found = doubting, [one.file for one in doubtful.doubted()]
+    page, found = doubting, [one.file for one in doubtful.label_issues()]
     assert len(found) >= 2
     page.get_by_label("Your name").fill("ann")
     page.keyboard.press("Tab")
@@ -281,7 +281,7 @@ def test_suspicious_labels_are_kept_or_changed(doubting: Any, doubtful: Project)
     page.wait_for_function(IS_ASKED, arg=found[1])
     page.keyboard.press("k")
     assert until_anns(doubtful, 2) == {found[0]: "changed", found[1]: "kept"}
-    of_bob = [one.file for one in doubtful.log.in_force() if one.annotator == "bob"]
+    of_bob = [one.file for one in doubtful.log.answers() if one.annotator == "bob"]
     assert found[0] not in of_bob
     assert found[1] in of_bob
     page.keyboard.press("z")
@@ -289,7 +289,7 @@ def test_suspicious_labels_are_kept_or_changed(doubting: Any, doubtful: Project)
     page.keyboard.press("z")
     until_anns(doubtful, 0)
     page.wait_for_function(N_LISTED, arg=len(found))
-    assert len(doubtful.log.in_force()) == 21
+    assert len(doubtful.log.answers()) == 21
 
 
 def test_the_end_is_told_and_the_last_answer_can_be_taken_back(doubting: Any) -> None:
@@ -310,8 +310,8 @@ def test_what_needs_a_classifier_is_offered_once_there_is_one(
     from semisonic.web.state import AppState
 
     shutil.copytree(app_project.parent, tmp_path / "new")
-    studio = AppState(AppOptions(project=tmp_path / "new" / app_project.name, device="cpu"))
-    for address in serving(studio):
+    app_state = AppState(AppOptions(project=tmp_path / "new" / app_project.name, device="cpu"))
+    for address in serving(app_state):
         for new in opened(app_browser, f"{address}#/label", DESK):
             for place, is_off in ((new, True), (doubting, False)):
                 asked(place)

@@ -115,15 +115,15 @@ def test_from_a_folder_to_a_first_classifier(
     page.keyboard.press("s")
     page.get_by_text("All other groups are done").wait_for()
     log = LabelLog(tmp_path / "runs" / "mine" / "labels.jsonl")
-    n_answers = len(log.in_force())
+    n_answers = len(log.answers())
     page.keyboard.press("z")  # nothing was written down, and nothing is taken back
     group(page, 3)
-    assert len(log.in_force()) == n_answers == 7
+    assert len(log.answers()) == n_answers == 7
     page.get_by_label("Name of the group").fill(third)
     page.keyboard.press("Enter")
 
     with monkeypatch.context() as broken:
-        broken.setattr("semisonic.labeling.project.train_again", _full_disk)
+        broken.setattr("semisonic.labeling.project.learn_round", _full_disk)
         page.get_by_role("button", name="Make the first classifier").click()
         page.get_by_text("Nothing was learned: the disk is full").wait_for()
     page.get_by_role("button", name="Try again").click()

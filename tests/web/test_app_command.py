@@ -25,7 +25,7 @@ from waiting import LONG
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_runs_until_it_is_stopped(app_model: Path, number: int) -> None:
     with running(str(app_model)) as (process, address):
-        with urllib.request.urlopen(f"{address}api/studio", timeout=LONG) as answer:
+        with urllib.request.urlopen(f"{address}api/state", timeout=LONG) as answer:
             assert b'"hiss"' in answer.read()
         process.send_signal(number)
         out, err = process.communicate(timeout=LONG)
@@ -45,7 +45,7 @@ def test_another_address_needs_the_token_that_is_printed() -> None:
         assert token, address
         here = f"http://127.0.0.1:{token[1]}"
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{here}/api/studio", timeout=LONG)
+            urllib.request.urlopen(f"{here}/api/state", timeout=LONG)
         assert refused.value.code == 401
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         with opener.open(f"{here}/?token={token[2]}", timeout=LONG) as answer:
@@ -63,7 +63,7 @@ def test_half_an_upload_and_a_broken_line_leave_it_alone(app_model: Path) -> Non
         for content in (head.encode() + b"x" * 5000, b"\x00\xff\r\n\r\n", head.encode()[:40]):
             with socket.create_connection(("127.0.0.1", port), timeout=LONG) as line:
                 line.sendall(content)
-        with urllib.request.urlopen(f"{address}api/studio", timeout=LONG) as answer:
+        with urllib.request.urlopen(f"{address}api/state", timeout=LONG) as answer:
             assert json.load(answer)["open"] == []
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=LONG)

@@ -22,9 +22,9 @@ TOKEN = "open sesame, please"
 
 
 @pytest.fixture
-def outside(studio: Any) -> Iterator[Any]:
+def outside(app_state: Any) -> Iterator[Any]:
     """A browser that does not know the token."""
-    yield from browsing(studio, token=TOKEN)
+    yield from browsing(app_state, token=TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def outside(studio: Any) -> Iterator[Any]:
     ["evil.example", "evil.example:8765", "127.0.0.1", "127.0.0.1:80", "10.0.0.7:8765", "", "[::1"],
 )
 def test_another_name_is_refused(client: Any, host: str) -> None:
-    answer = client.get("/api/studio", headers={"Host": host})
+    answer = client.get("/api/state", headers={"Host": host})
     assert answer.status_code == 403
     assert "error" in answer.json()
 
@@ -40,25 +40,25 @@ def test_another_name_is_refused(client: Any, host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1:8765", "localhost:8765", "[::1]:8765"])
 def test_its_own_names_are_known(client: Any, host: str) -> None:
     origin = f"http://{host}"
-    assert client.get("/api/studio", headers={"Host": host, "Origin": origin}).status_code == 200
+    assert client.get("/api/state", headers={"Host": host, "Origin": origin}).status_code == 200
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999"])
 def test_another_page_may_not_change_anything(client: Any, origin: str) -> None:
     answer = client.post("/api/examples/bird", headers={"Origin": origin})
     assert answer.status_code == 403
-    assert client.get("/api/studio").json()["open"] == []
+    assert client.get("/api/state").json()["open"] == []
 
 
 def test_a_change_must_say_where_it_comes_from(client: Any) -> None:
     del client.headers["Origin"]
     assert client.post("/api/examples/bird").status_code == 403
-    assert client.get("/api/studio").status_code == 200
+    assert client.get("/api/state").status_code == 200
 
 
 def test_another_site_may_not_embed_a_recording(client: Any) -> None:
     del client.headers["Origin"]
-    answer = client.get("/api/studio", headers={"Sec-Fetch-Site": "cross-site"})
+    answer = client.get("/api/state", headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 403
 
 
@@ -79,7 +79,7 @@ def test_a_websocket_without_origin_is_refused(client: Any) -> None:
 
 
 def test_every_answer_has_the_headers(client: Any) -> None:
-    for path in ("/", "/api/studio", "/api/sounds/none", "/nothing"):
+    for path in ("/", "/api/state", "/api/sounds/none", "/nothing"):
         headers = client.get(path).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -90,7 +90,7 @@ def test_every_answer_has_the_headers(client: Any) -> None:
 
 
 def test_without_the_token_there_is_nothing(outside: Any) -> None:
-    for path in ("/api/studio", "/app.js", "/api/sounds/x/audio.wav", "/?token=guess"):
+    for path in ("/api/state", "/app.js", "/api/sounds/x/audio.wav", "/?token=guess"):
         answer = outside.get(path, follow_redirects=False)
         assert answer.status_code == 401, path
     with pytest.raises(WebSocketDisconnect), outside.websocket_connect(LIVE):
@@ -105,7 +105,7 @@ def test_the_token_becomes_a_cookie(outside: Any) -> None:
     assert "httponly" in cookie
     assert "samesite=lax" in cookie
     assert "sesame" not in cookie
-    assert outside.get("/api/studio").status_code == 200
+    assert outside.get("/api/state").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,11 @@ def test_nothing_outside_the_opened_folders_is_read(
     for link, target in links.items():
         if not link.is_symlink():
             link.symlink_to(target)
-    answer = client.post("/api/places", json={"folder": 0, "name": name})
+    answer = client.post("/api/folders/open", json={"folder": 0, "name": name})
     assert answer.status_code == 400, answer.text
-    absolute = client.post("/api/places", json={"folder": 0, "name": str(closed / "secret.wav")})
+    absolute = client.post(
+        "/api/folders/open", json={"folder": 0, "name": str(closed / "secret.wav")}
+    )
     assert absolute.status_code == 400
     listed = client.get("/api/folders/0").json()["files"]
     assert listed == ["hiss.wav", "site/hum.wav"]
@@ -149,7 +151,7 @@ def test_only_opened_folders_are_listed(client: Any, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/../options.py", "/%2e%2e/options.py", "/..%2foptions.py", "//etc/x", "/studio.py"]
+    "path", ["/../options.py", "/%2e%2e/options.py", "/..%2foptions.py", "//etc/x", "/app_state.py"]
 )
 def test_static_files_are_those_of_the_page(client: Any, path: str) -> None:
     answer = client.get(path)
@@ -161,7 +163,7 @@ def test_static_files_are_those_of_the_page(client: Any, path: str) -> None:
     "host", ["x;script-src *;y@127.0.0.1:8765", "user@127.0.0.1:8765", "127.0.0.1:8765/x"]
 )
 def test_a_host_with_anything_but_name_and_port_is_refused(client: Any, host: str) -> None:
-    answer = client.get("/api/studio", headers={"Host": host, "Origin": f"http://{host}"})
+    answer = client.get("/api/state", headers={"Host": host, "Origin": f"http://{host}"})
     assert answer.status_code == 403
     assert "script-src *" not in answer.headers["content-security-policy"]
 

@@ -54,9 +54,9 @@ def ask(address: str, path: str, body: bytes | None = None, kind: str = "applica
         return json.loads(content) if answer.headers.get_content_subtype() == "json" else content
 
 
-def open_place(address: str, name: str) -> str:
+def open_in_folder(address: str, name: str) -> str:
     body = json.dumps({"folder": 0, "name": name}).encode()
-    return str(ask(address, "places", body)["id"])
+    return str(ask(address, "folders/open", body)["id"])
 
 
 def followed(address: str, sound: str) -> tuple[dict[str, Any], list[float]]:
@@ -86,10 +86,10 @@ def most_megabytes(process: Any) -> float:
 @pytest.mark.parametrize("how", ["opened", "uploaded"])
 def test_an_hour_is_heard_in_the_background(app: tuple[Any, str], folder: Path, how: str) -> None:
     process, address = app
-    followed(address, open_place(address, "short.wav"))
+    followed(address, open_in_folder(address, "short.wav"))
     before = most_megabytes(process)
     if how == "opened":
-        sound = open_place(address, "hour.wav")
+        sound = open_in_folder(address, "hour.wav")
     else:
         content = (folder / "hour.wav").read_bytes()
         sound = str(ask(address, "uploads?name=hour.wav", content, "audio/wav")["id"])

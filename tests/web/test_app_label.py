@@ -67,7 +67,7 @@ def test_an_answer_stands_in_the_log_at_once(page: Any, project: Path) -> None:
     assert asked(page) == item  # also after a reload
     said = say(page, item, ["hum", "bird"], note="far away", guess="hiss", guess_score=0.7)
     assert said["answers"] == 1
-    (entry,) = LabelLog(project / "labels.jsonl").in_force()
+    (entry,) = LabelLog(project / "labels.jsonl").answers()
     assert (entry.file, entry.labels, entry.annotator) == (item["file"], ("hum", "bird"), "ann")
     assert entry.source.startswith("suggest:")
     assert entry.note == "far away"
@@ -100,7 +100,7 @@ def test_the_last_answer_is_taken_back_and_asked_again(page: Any, project: Path)
     assert taken["file"] == second["file"]
     assert asked(page)["file"] == second["file"]
     log = LabelLog(project / "labels.jsonl")
-    assert [one.annotator for one in log.in_force()] == ["ann", "bob"]
+    assert [one.annotator for one in log.answers()] == ["ann", "bob"]
     assert len(log.entries()) == 4  # nothing is deleted
     assert page.post("/api/label/undo", json={"annotator": "ann"}).status_code == 200
     assert page.post("/api/label/undo", json={"annotator": "ann"}).status_code == 400
@@ -127,7 +127,7 @@ def test_it_learns_again_and_the_curve_grows(page: Any, project: Path) -> None:
         learning = _learned(page)
         assert learning["reason"] == ""
         assert len(learning["history"]) == n_rounds
-    assert page.get("/api/studio").json()["model"]["classes"] == sorted({"hiss", "hum", "sweep"})
+    assert page.get("/api/state").json()["model"]["classes"] == sorted({"hiss", "hum", "sweep"})
     item = asked(page)
     assert item["guesses"][0][1] >= item["guesses"][1][1]
     assert page.post("/api/label/learn").status_code == 200
@@ -170,7 +170,7 @@ def test_a_part_of_a_stretch_is_an_answer_to_it(page: Any, project: Path) -> Non
     item = asked(page)
     part = {"start_time": 0.1, "end_time": 0.3, "asked": [item["start_time"], item["end_time"]]}
     say(page, item, ["hum"], **part)
-    (entry,) = LabelLog(project / "labels.jsonl").in_force()
+    (entry,) = LabelLog(project / "labels.jsonl").answers()
     assert (entry.start_time, entry.end_time) == (0.1, 0.3)
     assert asked(page)["file"] != item["file"]
 
@@ -180,7 +180,7 @@ def test_what_is_asked_is_shown_but_not_listed(page: Any) -> None:
     facts = wait_for(page, answer["sound"], "picture")
     assert facts["name"] == answer["item"]["file"]
     assert "heard" not in facts
-    assert page.get("/api/studio").json()["open"] == []
+    assert page.get("/api/state").json()["open"] == []
 
 
 def test_a_recording_that_is_gone_can_be_skipped(page: Any, project: Path) -> None:
@@ -264,9 +264,9 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
         device="cpu",
     )
     started = start_project(options)
-    studio = AppState(AppOptions(project=tmp_path / "project", runs=tmp_path, device="cpu"))
+    app_state = AppState(AppOptions(project=tmp_path / "project", runs=tmp_path, device="cpu"))
     odd = {}
-    for page in browsing(studio):
+    for page in browsing(app_state):
         n_asked = 0
         while (answer := page.get("/api/label/next", params={"annotator": "ann"}).json())["item"]:
             item, n_asked = answer["item"], n_asked + 1
@@ -370,7 +370,7 @@ def test_a_full_disk_is_told_in_plain_words(page: Any, monkeypatch: pytest.Monke
     )
     assert answer.status_code == 507
     assert answer.json()["error"].startswith("the disk is full")
-    monkeypatch.setattr("semisonic.labeling.project.train_again", full)
+    monkeypatch.setattr("semisonic.labeling.project.learn_round", full)
     page.post("/api/label/learn")
     assert _learned(page)["reason"].startswith("the disk is full")
 

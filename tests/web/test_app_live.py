@@ -72,7 +72,7 @@ def test_scores_and_events_are_those_of_listen(
 def test_missing_thresholds_are_told_on_the_page_and_not_each_time(
     client: Any, app_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert client.get("/api/studio").json()["model"]["has_thresholds"] is False
+    assert client.get("/api/state").json()["model"]["has_thresholds"] is False
     samples, _ = sf.read(app_folder / "site" / "hum.wav", dtype="int16")
     auto, half = streamed(client, samples), streamed(client, samples, threshold=0.5)
     keys = ("event", "label", "start_time", "end_time", "threshold")
@@ -81,7 +81,9 @@ def test_missing_thresholds_are_told_on_the_page_and_not_each_time(
         for found in (auto, half)
     ]
     assert events[0] == events[1] != []
-    sound = client.post("/api/places", json={"folder": 0, "name": "site/hum.wav"}).json()["id"]
+    sound = client.post("/api/folders/open", json={"folder": 0, "name": "site/hum.wav"}).json()[
+        "id"
+    ]
     wait_for(client, sound)
     for threshold in ("", "auto", "0.5"):
         client.get(f"/api/sounds/{sound}/events", params={"threshold": threshold})
@@ -110,7 +112,7 @@ def test_a_wrong_beginning_is_told_why(client: Any, first: str, reason: str) -> 
         assert reason in message["error"]
         with pytest.raises(WebSocketDisconnect):
             socket.receive_json()
-    assert client.get("/api/studio").status_code == 200
+    assert client.get("/api/state").status_code == 200
 
 
 def test_half_a_sample_ends_the_session_alone(client: Any) -> None:

@@ -41,10 +41,10 @@ def place(app_project: Path, app_model: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(place: Path) -> Iterator[Any]:
-    yield from browsing(studio_of(place))
+    yield from browsing(state_of(place))
 
 
-def studio_of(place: Path) -> AppState:
+def state_of(place: Path) -> AppState:
     return AppState(AppOptions(folder=(place / "open",), runs=place / "runs", device="cpu"))
 
 
@@ -155,9 +155,9 @@ def test_groups_are_named_and_taken_back_at_once(page: Any, place: Path) -> None
     assert all(one["said"] == [kind(one["file"])] for g in found["groups"] for one in g["sounds"])
     n = len(found["groups"][-1]["sounds"])
     log = LabelLog(place / "runs" / "mine" / "labels.jsonl")
-    n_before = len(log.in_force())
+    n_before = len(log.answers())
     assert page.post("/api/label/undo", json={"annotator": "ann"}).status_code == 200
-    assert len(log.in_force()) == n_before - n
+    assert len(log.answers()) == n_before - n
     last = page.get("/api/label/groups").json()["groups"][-1]
     assert all(one["said"] is None for one in last["sounds"])
 
@@ -214,7 +214,7 @@ def test_a_relative_folder_is_the_same_when_it_goes_on(
         page.post("/api/projects", json=NEW)
         assert made(page)["state"] == "done"
     (place / "runs" / "mine" / "project.json").unlink()  # as if it had not come to its end
-    for page in browsing(studio_of(place)):
+    for page in browsing(state_of(place)):
         assert page.post("/api/projects/again", json={"name": "mine"}).status_code == 200
         end = made(page)
         assert end["state"] == "done", end
@@ -235,7 +235,7 @@ def test_a_name_whose_making_was_killed_at_once_is_free(page: Any, place: Path) 
 def test_a_project_is_opened_after_the_app_was_closed(page: Any, place: Path) -> None:
     page.post("/api/projects", json=NEW)
     made(page)
-    for other in browsing(studio_of(place)):
+    for other in browsing(state_of(place)):
         assert other.get("/api/label").status_code == 400
         (found,) = other.get("/api/projects").json()["projects"]
         assert found["is_done"]
@@ -251,11 +251,11 @@ def test_the_classifier_in_use_is_that_of_the_open_project(page: Any, place: Pat
         page.post("/api/projects/open", json={"name": name})
         name_groups(page)
         learn(page)
-        model = page.get("/api/studio").json()["model"]
+        model = page.get("/api/state").json()["model"]
         assert model["path"] == str(place / "runs" / name / "model.zip")
     page.post("/api/model", json={"name": "small"})  # one that was chosen stays
     page.post("/api/projects/open", json={"name": "mine"})
-    model = page.get("/api/studio").json()["model"]
+    model = page.get("/api/state").json()["model"]
     assert model["path"] == str(place / "runs" / "small")
 
 

@@ -34,12 +34,12 @@ def runs(tmp_path: Path, app_model: Path) -> Path:
 
 @pytest.fixture
 def browser(runs: Path) -> Iterator[Any]:
-    studio = AppState(AppOptions(runs=runs, device="cpu"))
-    yield from browsing(studio)
+    app_state = AppState(AppOptions(runs=runs, device="cpu"))
+    yield from browsing(app_state)
 
 
 def test_a_model_is_chosen_from_the_runs(browser: Any) -> None:
-    assert browser.get("/api/studio").json()["model"] is None
+    assert browser.get("/api/state").json()["model"] is None
     found = {run["name"]: run for run in browser.get("/api/runs").json()["runs"]}
     assert set(found) == {"first", "deep/second", "odd"}
     assert found["first"]["kind"] == "model"

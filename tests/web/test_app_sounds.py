@@ -28,12 +28,12 @@ from semisonic.cli.main import main
 from semisonic.core.errors import AudioError
 from semisonic.web.checking import Checker
 from semisonic.web.options import AppOptions
-from semisonic.web.recordings import COLUMNS, OpenRecording, Tiles, UploadStore
+from semisonic.web.recordings import COLUMNS, OpenRecording, OpenRecordings, Tiles
 from semisonic.web.state import AppState
 
 
 def opened(client: Any, name: str = "site/hum.wav") -> str:
-    identity: str = client.post("/api/places", json={"folder": 0, "name": name}).json()["id"]
+    identity: str = client.post("/api/folders/open", json={"folder": 0, "name": name}).json()["id"]
     assert wait_for(client, identity)["state"] == "ready"
     return identity
 
@@ -97,7 +97,7 @@ def test_what_is_no_recording_fails_and_the_app_goes_on(
     assert facts["state"] == "failed"
     assert reason in facts["reason"]
     assert client.get(f"/api/sounds/{facts['id']}/audio.wav").status_code == 400
-    assert client.get("/api/studio").status_code == 200
+    assert client.get("/api/state").status_code == 200
 
 
 def test_half_a_recording_fails(client: Any, app_folder: Path) -> None:
@@ -116,22 +116,22 @@ def test_too_long_or_too_large_is_refused(client: Any, tmp_path: Path) -> None:
     assert "1 MB" in large.json()["error"]
     pieces = (b"x" * 100_000 for _ in range(20))  # of no length that is known before
     assert client.post("/api/uploads", params={"name": "a.wav"}, content=pieces).status_code == 413
-    assert client.post("/api/places", content=b"[" * 1_000_001).status_code == 413
+    assert client.post("/api/folders/open", content=b"[" * 1_000_001).status_code == 413
 
 
-def test_nothing_of_a_refused_upload_stays(client: Any, studio: Any) -> None:
+def test_nothing_of_a_refused_upload_stays(client: Any, app_state: Any) -> None:
     client.post("/api/uploads", params={"name": "a.wav"}, content=b"x" * 1_000_001)
     assert client.post("/api/uploads", params={"name": "a.wav"}, content=b"").status_code == 400
-    assert studio.shelf.used() == 0
+    assert app_state.recordings.used() == 0
 
 
-def test_the_copy_goes_with_the_recording(client: Any, studio: Any, app_folder: Path) -> None:
+def test_the_copy_goes_with_the_recording(client: Any, app_state: Any, app_folder: Path) -> None:
     content = (app_folder / "hiss.wav").read_bytes()
     identity = client.post("/api/uploads", params={"name": "a.wav"}, content=content).json()["id"]
     wait_for(client, identity)
-    assert studio.shelf.used() > 0
+    assert app_state.recordings.used() > 0
     assert client.delete(f"/api/sounds/{identity}").status_code == 200
-    assert studio.shelf.used() == 0
+    assert app_state.recordings.used() == 0
     assert client.get(f"/api/sounds/{identity}").status_code == 400
     client.delete(f"/api/sounds/{opened(client)}")
     assert (app_folder / "site" / "hum.wav").is_file()  # not ours
@@ -268,21 +268,21 @@ def test_tiles_of_all_levels_show_the_same_sound(tmp_path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.text(max_size=40))
-def test_a_name_stays_within_the_folder(studio: Any, name: str) -> None:
-    _, shown, path = studio.shelf.new_file(name)
-    assert path.parent == studio.shelf.new_file("a.wav")[2].parent
+def test_a_name_stays_within_the_folder(app_state: Any, name: str) -> None:
+    _, shown, path = app_state.recordings.new_file(name)
+    assert path.parent == app_state.recordings.new_file("a.wav")[2].parent
     assert path.suffix in AUDIO_SUFFIXES | {".audio"}
     assert shown
     assert "/" not in shown
     assert shown.isprintable()
 
 
-def test_an_example_is_made_once(client: Any, studio: Any) -> None:
+def test_an_example_is_made_once(client: Any, app_state: Any) -> None:
     first = client.post("/api/examples/dog_bark").json()["id"]
     assert wait_for(client, first)["duration"] == 5.0
-    used = studio.shelf.used()
+    used = app_state.recordings.used()
     assert client.post("/api/examples/dog_bark").json()["id"] == first
-    assert studio.shelf.used() == used
+    assert app_state.recordings.used() == used
     assert client.post("/api/examples/unicorn").status_code == 400
 
 
@@ -293,11 +293,13 @@ def test_a_name_that_is_no_utf8_stops_nothing(tmp_path: Path) -> None:
     sf.write(folder / "good.wav", wave, RATE)
     os.rename(folder / "good.wav", os.fsencode(folder) + b"/bad\xff\xfe.wav")
     sf.write(folder / "good.wav", wave, RATE)
-    studio = AppState(AppOptions(folder=(folder,), runs=tmp_path, device="cpu"))
-    for page in browsing(studio):
+    app_state = AppState(AppOptions(folder=(folder,), runs=tmp_path, device="cpu"))
+    for page in browsing(app_state):
         names = page.get("/api/folders/0").json()["files"]
         assert sorted(names) == ["///bad%FF%FE.wav", "good.wav"]
-        found = page.post("/api/places", json={"folder": 0, "name": "///bad%FF%FE.wav"}).json()
+        found = page.post(
+            "/api/folders/open", json={"folder": 0, "name": "///bad%FF%FE.wav"}
+        ).json()
         assert found["name"] == "bad\ufffd\ufffd.wav"
         assert wait_for(page, found["id"], "picture")["state"] == "ready"
         played = page.get(f"/api/sounds/{found['id']}/audio.wav", headers={"Range": "bytes=0-9"})
@@ -308,7 +310,7 @@ def test_a_text_that_is_no_unicode_is_refused(client: Any) -> None:
     headers = {"Content-Type": "application/json"}
     for name in ("\\ud800.wav", "///bad%GG"):
         body = f'{{"folder": 0, "name": "{name}"}}'
-        answer = client.post("/api/places", content=body, headers=headers)
+        answer = client.post("/api/folders/open", content=body, headers=headers)
         assert answer.status_code in (400, 422)
         assert answer.json()["error"]
 
@@ -330,12 +332,12 @@ def test_what_a_killed_app_left_is_removed_at_the_next_start(
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert answer.status == 200
         (left,) = folders()
-        alive = UploadStore(1000)  # another app, while the first one runs
+        alive = OpenRecordings(1000)  # another app, while the first one runs
         assert folders() == {left, Path(alive.new_file("x")[2]).parent}
         process.kill()
         process.wait()
     assert left in folders()
-    after = UploadStore(1000)
+    after = OpenRecordings(1000)
     assert left not in folders()
     assert len(folders()) == 2
     alive.close()

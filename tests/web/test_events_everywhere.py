@@ -83,11 +83,11 @@ def client(folder: Path) -> Iterator[Any]:
     from semisonic.web.state import AppState
 
     sounds = folder / "sounds"
-    studio = AppState(
+    app_state = AppState(
         AppOptions(model=folder / "model.zip", folder=(sounds,), runs=folder, device="cpu")
     )
-    yield from browsing(studio)
-    studio.close()
+    yield from browsing(app_state)
+    app_state.close()
 
 
 def flags() -> list[str]:
@@ -124,7 +124,7 @@ def by_listen(folder: Path, name: str, capsys: pytest.CaptureFixture[str], *more
 
 
 def by_page(client: Any, name: str) -> Events:
-    sound = client.post("/api/places", json={"folder": 0, "name": name}).json()["id"]
+    sound = client.post("/api/folders/open", json={"folder": 0, "name": name}).json()["id"]
     wait_for(client, sound)
     found = client.get(f"/api/sounds/{sound}/events", params=RULES).json()["events"]
     return sorted((label, start, end, score) for start, end, label, score in found)
@@ -221,7 +221,7 @@ def test_in_digital_silence_there_is_nothing(
     rules = dict(RULES, threshold="0.01")
     assert len(semisonic.detect(model, file, threshold=0.01, device="cpu").events) == 0
     assert by_listen(folder, "nothing.wav", capsys, "--threshold", "0.01") == []
-    sound = client.post("/api/places", json={"folder": 0, "name": "nothing.wav"}).json()["id"]
+    sound = client.post("/api/folders/open", json={"folder": 0, "name": "nothing.wav"}).json()["id"]
     heard = wait_for(client, sound)["heard"]
     assert (heard["top"], heard["is_silent"]) == ([], True)
     assert client.get(f"/api/sounds/{sound}/events", params=rules).json()["n_events"] == 0

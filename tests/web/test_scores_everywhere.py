@@ -26,8 +26,17 @@ from semisonic.classifier.windows import features_of_wave
 from semisonic.cli.main import main
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
-from semisonic.models.calibration import ISOTONIC, TEMPERATURE, VECTOR, Calibration
-from semisonic.models.decision import Decision, EnergyRule, NoiseRule, OodLimit, OodRules
+from semisonic.models.decision import (
+    ISOTONIC,
+    TEMPERATURE,
+    VECTOR,
+    Calibration,
+    Decision,
+    EnergyRule,
+    NoiseRule,
+    OodLimit,
+    OodRules,
+)
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import SoundModel, build
 
@@ -224,13 +233,13 @@ def client(case: Case) -> Iterator[Any]:
     from semisonic.web.state import AppState
 
     folder = case.sound.parent
-    studio = AppState(AppOptions(model=case.file, folder=(folder,), runs=folder, device="cpu"))
-    yield from browsing(studio)
-    studio.close()
+    app_state = AppState(AppOptions(model=case.file, folder=(folder,), runs=folder, device="cpu"))
+    yield from browsing(app_state)
+    app_state.close()
 
 
 def test_the_page_gives_the_same_scores(case: Case, client: Any) -> None:
-    sound = client.post("/api/places", json={"folder": 0, "name": "a.wav"}).json()["id"]
+    sound = client.post("/api/folders/open", json={"folder": 0, "name": "a.wav"}).json()["id"]
     facts = wait_for(client, sound)
     np.testing.assert_allclose(in_order(facts["heard"]["top"]), case.expected, atol=CLOSE)
 

@@ -9,7 +9,6 @@ from semisonic.cli.session import Session, Status
 from semisonic.core.options import option
 from semisonic.labeling.options import (
     EmbedOptions,
-    LearnOptions,
     MapOptions,
     ProjectOptions,
     QueueOptions,
@@ -33,7 +32,7 @@ def embed(options: EmbedOptions, session: Session) -> Status:
     embedding.json (which model). More files are added to the same folder by the same command;
     what it holds already is not embedded again.
     """
-    from semisonic.labeling.embed_run import run_embed
+    from semisonic.labeling.embed import run_embed
 
     result = run_embed(options)
     session.say(result.summary())
@@ -179,7 +178,6 @@ def project_learn(
         "from now on a clip of the project may carry several labels at once, or with "
         "--no-several-labels one; as the project has it if not given",
     ),
-    learn: LearnOptions = option(LearnOptions(), "how answers become a classifier"),
 ) -> Status:
     """Learn from all answers so far, and measure.
 
@@ -188,8 +186,6 @@ def project_learn(
     """
     from semisonic.labeling.project import learn_in_project
 
-    result = learn_in_project(
-        project, answers, annotator=annotator, several_labels=several_labels, learn=learn
-    )
+    result = learn_in_project(project, answers, annotator=annotator, several_labels=several_labels)
     session.say(result.summary())
     return session.failed(result.problems, what="line")

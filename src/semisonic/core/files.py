@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import gzip
 import hashlib
 import io
+import itertools
 import json
+import math
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,7 +106,7 @@ def write_csv(
     """Write a CSV file atomically: a line of headers, then the rows; see :func:`csv_line`.
 
     What is no Unicode in a file's name is written as ``\\udcff``; with ``errors=
-    "surrogateescape"`` it keeps its bytes.
+    "surrogateescape"`` it keeps its bytes. A name that ends in .gz is zipped.
 
     Parameters
     ----------
@@ -114,12 +117,17 @@ def write_csv(
     errors : str
         What is done with names that are no Unicode, as for :func:`open`.
     """
-    with (
-        replacing(path) as part,
-        part.open("w", encoding="utf-8", errors=errors, newline="") as stream,
-    ):
-        stream.write(csv_line(headers))
-        stream.writelines(map(csv_line, rows))
+    lines = itertools.chain([csv_line(headers)], map(csv_line, rows))
+    with replacing(path) as part:
+        if _is_zipped(path):  # without the time and the temporary name that a stream would hold
+            part.write_bytes(gzip.compress("".join(lines).encode("utf-8", errors), mtime=0))
+            return
+        with part.open("w", encoding="utf-8", errors=errors, newline="") as stream:
+            stream.writelines(lines)
+
+
+def _is_zipped(path: str | os.PathLike[str]) -> bool:
+    return os.fspath(path).lower().endswith(".gz")
 
 
 def csv_line(cells: Iterable[object]) -> str:
@@ -170,7 +178,8 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     -------
     list of dict
     """
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+    opened = gzip.open if _is_zipped(path) else open
+    with opened(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         rows = csv.DictReader(stream, restval="")
         return [{unguarded(k): unguarded(cell) for k, cell in row.items() if k} for row in rows]
 
@@ -178,6 +187,41 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
 def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a UTF-8 JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def json_ready(value: Any) -> Any:
+    """Turn a value into what JSON can hold.
+
+    Parameters
+    ----------
+    value : object
+        Numbers, texts, paths, arrays, dataclasses, named tuples, and collections of them.
+
+    Returns
+    -------
+    object
+        Dataclasses and named tuples as mappings, arrays, sets and tuples as lists, paths as texts,
+        and None for a number that is not finite.
+
+    Examples
+    --------
+    >>> json_ready({"rate": float("nan"), "files": (Path("a.wav"),)})
+    {'rate': None, 'files': ['a.wav']}
+    """
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+        return json_ready(value.tolist())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: json_ready(getattr(value, field.name)) for field in fields}
+    if hasattr(value, "_asdict"):
+        return json_ready(value._asdict())
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [json_ready(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 def digest(*parts: object) -> str:

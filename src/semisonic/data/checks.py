@@ -47,11 +47,6 @@ class CheckReport:
         return tuple(pair for pair in self.duplicates if pair.across)
 
     @property
-    def contradictions(self) -> tuple[Duplicate, ...]:
-        """The pairs that carry different labels."""
-        return tuple(pair for pair in self.duplicates if not pair.same_labels)
-
-    @property
     def ok(self) -> bool:
         """Whether nothing stands on two sides of a split and everything could be read."""
         return not (self.straddling or self.leaks or self.failures)

@@ -13,6 +13,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -45,7 +46,29 @@ _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True)
-class LabelEntry:
+class Segment:
+    """A part of a recording, of which a question or an answer is.
+
+    Attributes
+    ----------
+    file : str
+        The recording: below a root with forward slashes, or an absolute path.
+    start_time, end_time : float
+        Seconds in the recording.
+    """
+
+    file: str
+    start_time: float
+    end_time: float
+
+    @property
+    def key(self) -> SegmentKey:
+        """What it is told from other segments by."""
+        return segment_key(self.file, self.start_time, self.end_time)
+
+
+@dataclass(frozen=True)
+class LabelEntry(Segment):
     """One line of a log.
 
     Attributes
@@ -76,10 +99,7 @@ class LabelEntry:
 
     id: str
     time: str
-    annotator: str
-    file: str
-    start_time: float
-    end_time: float
+    annotator: str = ""
     labels: tuple[str, ...] = ()
     presence: str = POSITIVE
     note: str = ""
@@ -269,7 +289,7 @@ def read_log(path: Path) -> LogFile:
     DataError
         When the file cannot be read or is none.
     """
-    data = _whole_lines(_bytes(path, 0))
+    data = _whole_lines(_bytes(path))
     first, _, rest = data.partition(b"\n")
     root = _root(path, first)
     if root is None:
@@ -288,24 +308,6 @@ def read_log(path: Path) -> LogFile:
     return LogFile(root, tuple(entries), tuple(problems))
 
 
-def later(path: Path, offset: int) -> tuple[tuple[LabelEntry, ...], int]:
-    """The entries after a place in bytes, and the place after the last whole line.
-
-    Raises
-    ------
-    DataError
-        When the file cannot be read, or is shorter than that.
-    """
-    if not offset:
-        read_log(path)  # says so if this is no log
-    size = path.stat().st_size if path.exists() else 0
-    if not 0 <= offset <= size:
-        raise DataError(f"{path}: found {size} bytes, expected at least {offset}: another file")
-    data = _bytes(path, offset)
-    data = data[: data.rfind(b"\n") + 1]
-    return tuple(_entries(data)), offset + len(data)
-
-
 def is_log(path: Path) -> bool:
     """Whether a file begins as a log does."""
     try:
@@ -316,19 +318,11 @@ def is_log(path: Path) -> bool:
 
 
 def last_entry(data: bytes) -> LabelEntry | None:
-    """The last entry of some lines."""
+    """The last entry of some lines; None without any."""
     for line in reversed(data.split(b"\n")):
-        for entry in _entries(line):
-            return entry
+        with suppress(ValueError):  # the first line, an empty one, or one that is no entry
+            return _entry(line)
     return None
-
-
-def _entries(data: bytes) -> Iterator[LabelEntry]:
-    for line in data.split(b"\n"):
-        try:
-            yield _entry(line)
-        except ValueError:
-            continue  # the first line, an empty one, or one that ``problems`` lists
 
 
 def _entry(line: bytes) -> LabelEntry:
@@ -345,11 +339,9 @@ def _whole_lines(data: bytes) -> bytes:
     return data + b"\n"
 
 
-def _bytes(path: Path, offset: int) -> bytes:
+def _bytes(path: Path) -> bytes:
     try:
-        with open(path, "rb") as stream:
-            stream.seek(offset)
-            return stream.read()
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -378,7 +370,7 @@ def _root(path: Path, line: bytes) -> Path | None:
 
 
 @dataclass(frozen=True)
-class AnnotatorLabels:
+class AnnotatorLabels(Segment):
     """What one annotator says of one segment.
 
     Attributes
@@ -393,9 +385,6 @@ class AnnotatorLabels:
     """
 
     annotator: str
-    file: str
-    start_time: float
-    end_time: float
     presence: Mapping[str, str]
     entries: tuple[LabelEntry, ...]
 
@@ -411,7 +400,7 @@ class AnnotatorLabels:
 
 
 @dataclass(frozen=True)
-class Disagreement:
+class Disagreement(Segment):
     """A segment of which annotators say different things.
 
     Attributes
@@ -424,9 +413,6 @@ class Disagreement:
         What more than half of them say; None without a majority.
     """
 
-    file: str
-    start_time: float
-    end_time: float
     answers: Mapping[str, tuple[str, ...]]
     consensus: tuple[str, ...] | None
 
@@ -519,7 +505,7 @@ class ResolvedLabels:
     def _by_segment(self) -> dict[SegmentKey, list[AnnotatorLabels]]:
         found: dict[SegmentKey, list[AnnotatorLabels]] = {}
         for one in self.by_annotator:
-            found.setdefault(segment_key(one.file, one.start_time, one.end_time), []).append(one)
+            found.setdefault(one.key, []).append(one)
         return found
 
     def _merged(self, its: list[AnnotatorLabels]) -> Iterator[tuple[str, str]]:
@@ -571,7 +557,7 @@ def replay(entries: Iterable[LabelEntry]) -> tuple[AnnotatorLabels, ...]:
     """What each annotator says of each segment, by file, start, end and annotator."""
     said: dict[tuple[str, SegmentKey], dict[str, tuple[str, LabelEntry]]] = {}
     for entry in current_answers(entries):
-        key = (entry.annotator, segment_key(entry.file, entry.start_time, entry.end_time))
+        key = (entry.annotator, entry.key)
         old = said.get(key, {})
         if entry.presence == NEGATIVE and entry.labels:
             # What is not there adds to what was said before, but for "passed over".
@@ -589,10 +575,10 @@ def replay(entries: Iterable[LabelEntry]) -> tuple[AnnotatorLabels, ...]:
         newest = used[-1]
         result.append(
             AnnotatorLabels(
-                annotator,
                 newest.file,
                 newest.start_time,
                 newest.end_time,
+                annotator,
                 {label: presence for label, (presence, _) in found.items()},
                 used,
             )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
-from semisonic.labeling.embed import NO_CLUSTER
+from semisonic.labeling.index import NO_CLUSTER
 from semisonic.labeling.nearest import BLOCK_BYTES, nearest, unit
 
 AUTO = "auto"

@@ -1,614 +1,516 @@
 """``embed``: recordings as rows of vectors, scores and a table, built once and continued after a
 stop.
+
+Clips are embedded in groups of neighbours in the table. A group is written down in the cache as
+one line when all its rows are there, so what is left after a kill begins with a whole group: the
+same clips meet in the same batches as if nothing had happened, and every byte is the same. What a
+group gives depends on its clips alone, not on what was embedded before it, nor where.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.detection.frame_scores import packed, unpacked
-from semisonic.classifier.scoring import audible_windows
-from semisonic.classifier.windows import Done, Windows
-from semisonic.core.errors import DataError
-from semisonic.core.files import csv_line, replacing, unguarded
-from semisonic.core.parallel import LOCAL_ENGINE, Engine, engine_for, in_order
+from semisonic.classifier.run_files import stamp
+from semisonic.core.errors import OptionError
+from semisonic.core.files import read_json, replacing, write_csv
+from semisonic.core.options import check
+from semisonic.core.parallel import LOCAL, Engine, EngineOptions, engine_for, in_order, open_engine
 from semisonic.core.progress import bar
+from semisonic.core.text import count_text, duration_text
 from semisonic.data.cache import ArrayCache, CachedRows, Key
-from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.clips import Clips
+from semisonic.data.outputs import check_folder, placed, refuse_url
 from semisonic.data.sample_store import Stamp, clip_keys, file_stamps
-from semisonic.labeling.embedder import Embedder, Vectors, embedded_windows
-from semisonic.labeling.options import CLIP
+from semisonic.labeling.embedder import Embedder, Vectors, embed_windows, open_embedder
+from semisonic.labeling.index import (
+    ABOUT,
+    NO_CLUSTER,
+    SCORES,
+    STORE,
+    TABLE,
+    VECTORS,
+    EmbeddingIndex,
+    Failures,
+    IndexTable,
+    gather,
+    named_from,
+    write_about,
+)
+from semisonic.labeling.options import BATCH_SIZE, CLIP, WINDOW, EmbedOptions
 from semisonic.training.devices import choose_device
+from semisonic.training.run_folder import differences
 
-# The head of a ``.npy`` file whose rows are written before their number is known.
-#
-# It has one length however many rows there are, so rows can be added to the file in place.
-
-
-HEADER_BYTES = 128
-_MAGIC = b"\x93NUMPY\x01\x00"
-
-
-def header_of(n_rows: int, dim: int) -> bytes:
-    """The first bytes of a file of float32, shape (n_rows, dim), as numpy's format 1.0 has them."""
-    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({n_rows}, {dim}), }}"
-    length = HEADER_BYTES - len(_MAGIC) - 2
-    return _MAGIC + length.to_bytes(2, "little") + (text.ljust(length - 1) + "\n").encode("ascii")
-
-
-# What an index knows of its rows, packed for the cache and unpacked for the table.
-
-
-Scores = NDArray[np.float64]
-
-
-def row_type(n_classes: int) -> np.dtype[np.void]:
-    """Of each row: seconds in its recording, if it is silent, each class's score as 16 bits."""
-    return np.dtype(
-        [("start", "<f8"), ("end", "<f8"), ("silent", "?"), ("scores", "<u2", (n_classes,))]
-    )
+BAD_FILES = "bad_files.csv"
+GROUP_CLIPS = 32
+GROUP_BYTES = 64 << 20
+WORTH_PROCESSES = 5000
+"""Clips from which on processes embed them sooner than threads."""
+_BYTES_A_SECOND = 4 * 48000  # of a clip that is a part of its recording
 
 
 @dataclass(frozen=True)
-class IndexRow:
-    """A clip of an index.
+class EmbedResult:
+    """What ``embed`` did.
 
     Attributes
     ----------
-    key : (file, start, end)
-    stamp : (size in bytes, time of change in ns)
-        Of the file when it was embedded.
-    first, n : int
-        Its rows; none when it could not be read.
-    packed : str
-        What is known of them: an array of :func:`row_type`, in base64.
-    reason : str
-        Why it could not be read, empty if it could.
-    labels, group, fold, label_type
-        As in :class:`Clips`.
+    index : EmbeddingIndex
+    n_clips, n_new : int
+        Clips named; those of them that were embedded now.
+    failures : tuple of (str, str)
+        Clips named that could not be read, and paths that hold nothing.
+    seconds : float
+    place : Path
+        The folder of the index, or its URL; then ``index`` was read from a copy that is gone.
     """
 
-    key: Key
-    stamp: Stamp
-    first: int
-    n: int
-    packed: str
-    reason: str
-    labels: tuple[str, ...]
-    group: str
-    fold: int
-    label_type: str
+    index: EmbeddingIndex
+    n_clips: int
+    n_new: int
+    failures: Failures
+    seconds: float
+    place: Path
 
-    @property
-    def rows(self) -> NDArray[np.void]:
-        """What is known of the rows, shape (n,) of :func:`row_type`."""
-        content = b64decode(self.packed)
-        n_classes = (len(content) // self.n - row_type(0).itemsize) // 2 if self.n else 0
-        return np.frombuffer(content, row_type(n_classes))
-
-    def record(self) -> tuple[Key, Stamp, CachedRows]:
-        """The entry as the cache holds it."""
-        about = (self.packed, self.reason, self.labels, self.group, self.fold, self.label_type)
-        return self.key, self.stamp, CachedRows(self.first, self.n, about)
-
-    @classmethod
-    def from_record(cls, key: Key, stamp: tuple[Any, ...], rows: CachedRows) -> IndexRow:
-        """Read what :meth:`record` gave."""
-        packed, reason, labels, *rest = rows.about
-        size, changed = stamp
-        return cls(key, (size, changed), rows.first, rows.n, packed, reason, tuple(labels), *rest)
-
-    def told_as(self, clips: Clips, row: int) -> IndexRow:
-        """The entry with labels, recording and fold of a row of a table."""
-        return replace(self, **described(clips, row))
+    def summary(self) -> str:
+        """For a terminal."""
+        index, took = self.index, duration_text(self.seconds)
+        clips = f"{count_text(self.n_clips, 'clip')}: {self.n_new} embedded in {took}"
+        if self.n_clips > self.n_new:
+            clips += f", {self.n_clips - self.n_new} were there"
+        files = count_text(len(set(index.clips.file.tolist())), "recording")
+        lines = [clips, f"{count_text(len(index), 'row')} of {index.dim} numbers, {files}"]
+        if self.failures:
+            lines.append(f"{len(self.failures)} could not be read: see {BAD_FILES}")
+        lines.append(f"index: {path_text(self.place)}")
+        return "\n".join(lines)
 
 
-def described(clips: Clips, row: int) -> dict[str, Any]:
+def embed(
+    model: Any,
+    files: Iterable[str | PathLike[str]] | str | PathLike[str] | Clips,
+    output: str | PathLike[str] | None = None,
+    *,
+    per: str = WINDOW,
+    hop: float | None = None,
+    labels: str = "auto",
+    group: str = "auto",
+    batch_size: int = BATCH_SIZE,
+    device: str = "auto",
+    workers: int | None = None,
+    engine: str = LOCAL,
+    address: str | None = None,
+) -> EmbeddingIndex:
+    """Turn recordings into an index of vectors; what it holds already is not embedded again.
+
+    Parameters
+    ----------
+    model : path, SoundClassifier, SoundModel or PretrainedEncoder
+        A fitted classifier or an encoder, or the file of one.
+    files : path, paths or Clips
+        Recordings, folders, tables of clips. A recording that cannot be read disturbs no other:
+        ``bad_files.csv`` in the folder lists it.
+    output : path, optional
+        Folder of the index; a new temporary one by default, which stays until you delete it.
+    per : {"window", "clip"}
+        A row for each window of the model's clip length, or for each clip.
+    hop : float, optional
+        Seconds between windows; the model's clip length by default.
+    labels, group : str
+        How folders and tables are read: see :func:`semisonic.load_clips`.
+    batch_size : int
+        Windows embedded at once.
+    device : str
+        "auto", "cpu", "cuda", "cuda:1" or "mps".
+    workers : int, optional
+        Threads or processes; by default as many as there are processors.
+    engine : {"local", "ray"}
+        This machine, or a Ray cluster.
+    address : str, optional
+        Of the Ray cluster: see :class:`semisonic.core.parallel.EngineOptions`.
+
+    Returns
+    -------
+    EmbeddingIndex
+
+    Raises
+    ------
+    DataError
+        When no file is found.
+    OptionError
+        When the folder holds something else, or an index of another model or other windows.
+
+    Examples
+    --------
+    ::
+
+        index = semisonic.embed("runs/birds", "recordings", "runs/index")
+        index.search("example.wav", k=5)
+    """
+    folder = Path(tempfile.mkdtemp(prefix="semisonic-")) if output is None else Path(output)
+    refuse_url(folder)
+    named = [files] if isinstance(files, (str, PathLike)) else files
+    options = EmbedOptions(
+        model=Path(),
+        files=(),
+        output=folder,
+        per=per,
+        hop=hop,
+        labels=labels,
+        group=group,
+        batch_size=batch_size,
+        device=device,
+        workers=workers,
+        where=EngineOptions(engine, address),
+    )
+    return make_index(open_embedder(model), named, options).index
+
+
+def run_embed(options: EmbedOptions) -> EmbedResult:
+    """Make an index, or add to one what it does not hold.
+
+    Raises
+    ------
+    DataError
+        When no file is found.
+    ModelError
+        When the model file is missing or damaged.
+    OptionError
+        When the folder holds something else, or an index of another model or other windows.
+    """
+    check(options)
+    if url_of(options.output) and not all(map(url_of, options.files)):
+        raise OptionError(
+            "output: found a URL, but recordings of this machine, which an index names from its "
+            "folder; give a folder, or recordings by their URLs"
+        )
+    if not url_of(options.output):
+        check_folder(options.output, "an index", {STORE})
+    embedder = open_embedder(options.model)
+    with placed(options.output) as folder:
+        result = make_index(embedder, options.files, replace(options, output=folder))
+    return replace(result, place=options.output)
+
+
+def make_index(
+    embedder: Embedder, files: Iterable[str | PathLike[str]] | Clips, options: EmbedOptions
+) -> EmbedResult:
+    """Make an index, or add to one, with a model at hand; see :func:`embed`.
+
+    Parameters
+    ----------
+    embedder : Embedder
+    files : paths or Clips
+    options : EmbedOptions
+        Of which ``model`` and ``files`` are not read.
+
+    Raises
+    ------
+    DataError
+        When no file is found.
+    OptionError
+        When the folder holds something else, or an index of another model or other windows.
+    """
+    began = time.perf_counter()
+    folder = options.output
+    check_folder(folder, "an index", {STORE})
+    missing: Failures = ()
+    if isinstance(files, Clips):
+        clips = named_from(folder, [files])
+    else:
+        clips, missing = gather(files, folder, labels=options.labels, group=options.group)
+    identity = {
+        "model": embedder.hash,
+        "dim": embedder.dim,
+        "per": options.per,
+        "hop": options.hop,
+    }
+    _check_same(folder, identity)
+    with (
+        open_engine(options.where) as engine,
+        ArrayCache.open(
+            folder / STORE,
+            "embeddings",
+            identity,
+            row_bytes=4 * embedder.dim,
+            header_bytes=HEADER_BYTES,
+        ) as cache,
+    ):
+        n_new = _embed_missing(cache, embedder, clips, options, engine)
+        _publish(folder, cache, embedder, options)
+        reasons = {key: rows.about["reason"] for key, _, rows in cache.items()}
+    named = zip(clip_keys(clips), clips.ids, strict=True)
+    bad = tuple((name, reasons[key]) for key, name in named if reasons[key])
+    index = EmbeddingIndex.open(folder, embedder)
+    seconds = time.perf_counter() - began
+    return EmbedResult(index, len(clips), n_new, (*missing, *bad), seconds, folder)
+
+
+def _check_same(folder: Path, identity: dict[str, Any]) -> None:
+    """Refuse another model before anything is locked or read."""
+    header = folder / STORE / "store.json"
+    if not header.is_file():
+        return
+    try:
+        found = read_json(header)["options"]
+    except (ValueError, KeyError, TypeError):
+        return  # the cache says what is wrong
+    changed = differences(found, identity)
+    if changed:
+        raise OptionError(
+            f"{folder}: made with another model or other windows: {'; '.join(changed)}. Choose "
+            "another folder"
+        )
+
+
+# Embedding what the cache does not hold. The value of a clip in the cache is a mapping: ``rows``
+# (see ``_pack``), ``reason`` (why it could not be read), and what the table says of the clip.
+
+
+def _embed_missing(
+    cache: ArrayCache, embedder: Embedder, clips: Clips, options: EmbedOptions, engine: Engine
+) -> int:
+    """Embed clips that are new or have changed; how many."""
+    keys = clip_keys(clips)
+    stamps: list[Stamp] = [(int(a), int(b)) for a, b in file_stamps(clips)]
+    now = dict(zip(keys, stamps, strict=True))
+    items = cache.items()
+    stale = {key for key, version, _ in items if now.get(key, version) != version}
+    if any(rows.n for key, _, rows in items if key in stale):
+        good = [item for item in items if item[0] not in stale]
+        cache.move(sorted(good, key=lambda item: (not item[2].n, item[2].first)))
+    changed, missing = [], []
+    for row, (key, stamp_) in enumerate(zip(keys, stamps, strict=True)):
+        rows = cache.find(key, stamp_)
+        if rows is None:
+            missing.append(row)
+            continue
+        about = {**rows.about, **_described(clips, row)}  # labels and folds are those of now
+        if about != rows.about:
+            changed.append((key, stamp_, replace(rows, about=about)))
+    cache.add(*changed)
+    groups = list(_groups(clips, stamps, missing))
+    end, n = cache.end, len(clips)
+    with ExitStack() as stack:
+        shown = stack.enter_context(bar(n, "embed", "clip", initial=n - len(missing)))
+        parts = (clips[np.array(group)] for group in groups)
+        found = _embedded(stack, embedder, options, engine, parts, len(missing))
+        for group, (abouts, vectors) in zip(groups, found, strict=True):
+            cache.write(vectors, end)
+            records = []
+            for row, (n_rows, about) in zip(group, abouts, strict=True):
+                about |= _described(clips, row)
+                records.append((keys[row], stamps[row], CachedRows(end, n_rows, about)))
+                end += n_rows
+            cache.add(*records)
+            shown.update(len(group))
+    cache.resize(end)
+    cache.data.write(np.frombuffer(_npy_header(end, embedder.dim), np.uint8), 0)
+    cache.flush()
+    cache.data.sync()
+    return len(missing)
+
+
+_EmbeddedGroup = tuple[list[tuple[int, dict[str, Any]]], Vectors]
+
+
+def _embedded(
+    stack: ExitStack,
+    embedder: Embedder,
+    options: EmbedOptions,
+    engine: Engine,
+    groups: Iterator[Clips],
+    n_clips: int,
+) -> Iterator[_EmbeddedGroup]:
+    """The groups of clips embedded, in their order: by processes where it is worth it."""
+    on_processor = choose_device(options.device).type == "cpu"
+    worth = WORTH_PROCESSES if on_processor else n_clips + 1
+    engine = engine_for(engine, n_clips, worth, options.workers)
+    if engine.in_threads:
+        return map(partial(_embed_group, embedder, options), groups)
+    device = "cpu" if options.device == "auto" else options.device
+    alone = replace(options, device=device, workers=1)
+    calls = engine.calls(
+        partial(partial, _embed_group, embedder, alone), workers=options.workers, device=device
+    )
+    return in_order(stack.enter_context(calls), groups)
+
+
+def _embed_group(embedder: Embedder, options: EmbedOptions, clips: Clips) -> _EmbeddedGroup:
+    """How many rows each clip has, with what is known of them, and the vectors of all."""
+    abouts, vectors = [], [np.zeros((0, embedder.dim), np.float32)]
+    for clip in embed_windows(
+        embedder,
+        clips,
+        hop=options.hop,
+        batch_size=options.batch_size,
+        device=options.device,
+        workers=options.workers,
+    ):
+        rows = clip.mean() if options.per == CLIP and not clip.reason else clip
+        text = _pack(rows.times, rows.scores, rows.silent)
+        abouts.append((len(rows.times), {"rows": text, "reason": clip.reason}))
+        vectors.append(rows.vectors)
+    return abouts, np.concatenate(vectors)
+
+
+def _described(clips: Clips, row: int) -> dict[str, Any]:
     """What a table says of a clip besides where it is."""
     return {
-        "labels": clips.labels[row],
+        "labels": list(clips.labels[row]),
         "group": str(clips.group[row]),
         "fold": int(clips.fold[row]),
         "label_type": str(clips.label_type[row]),
     }
 
 
-def pack(times: NDArray[np.float64], scores: Scores, silent: NDArray[np.bool_]) -> str:
+def _groups(clips: Clips, stamps: Sequence[Stamp], rows: Iterable[int]) -> Iterator[list[int]]:
+    """Neighbours whose files are not too large together; a long recording stands alone."""
+    group: list[int] = []
+    size = 0
+    for row in rows:
+        own = max(0, stamps[row][0])
+        length = float(clips.end_time[row] - clips.start_time[row])
+        if length == length:
+            own = min(own, int(_BYTES_A_SECOND * length))
+        if group and (len(group) == GROUP_CLIPS or size + own > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += own
+    if group:
+        yield group
+
+
+def _row_type(n_classes: int) -> np.dtype[np.void]:
+    """Of each row: seconds in its recording, if it is silent, each class's score as 16 bits."""
+    return np.dtype(
+        [("start", "<f8"), ("end", "<f8"), ("silent", "?"), ("scores", "<u2", (n_classes,))]
+    )
+
+
+def _pack(
+    times: NDArray[np.float64], scores: NDArray[np.float64], silent: NDArray[np.bool_]
+) -> str:
     """Start and end, shape (n, 2), scores, (n, n_classes), and silence of rows as text."""
-    rows = np.zeros(len(times), row_type(scores.shape[1]))
+    rows = np.zeros(len(times), _row_type(scores.shape[1]))
     rows["start"], rows["end"] = times.T
     rows["scores"], rows["silent"] = packed(scores), silent
     return b64encode(rows.tobytes()).decode("ascii")
 
 
-def known_entries(cache: ArrayCache) -> dict[Key, IndexRow]:
-    """The newest entry of each clip."""
-    return {item[0]: IndexRow.from_record(*item) for item in cache.items()}
+# The head of a ``.npy`` file has one length however many rows there are, so rows can be added to
+# the file in place.
 
 
-def rows_in_order(known: Mapping[Key, IndexRow]) -> Iterator[IndexRow]:
-    """The entries with rows, in the order of their rows."""
-    return iter(sorted((e for e in known.values() if e.n), key=lambda entry: entry.first))
+HEADER_BYTES = 128
+_MAGIC = b"\x93NUMPY\x01\x00"
 
 
-# The rows of one clip while its windows are coming: one per window, or their mean.
+def _npy_header(n_rows: int, dim: int) -> bytes:
+    """The first bytes of a file of float32, shape (n_rows, dim), as numpy's format 1.0 has them."""
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({n_rows}, {dim}), }}"
+    length = HEADER_BYTES - len(_MAGIC) - 2
+    return _MAGIC + length.to_bytes(2, "little") + (text.ljust(length - 1) + "\n").encode("ascii")
 
 
-class RowCollector:
-    """What is known of a clip so far.
-
-    Parameters
-    ----------
-    is_mean : bool
-        Whether the clip has one row, the mean of its windows.
-    """
-
-    def __init__(self, is_mean: bool) -> None:
-        self.is_mean = is_mean
-        self.n_windows = 0
-        self._times: list[NDArray[np.float64]] = []
-        self._scores: list[Scores] = []
-        self._silent: list[NDArray[np.bool_]] = []
-        self._vectors: list[NDArray[np.float64]] = []  # sums: of silent windows, of the others
-
-    def add(self, item: Windows, vectors: Vectors, scores: Scores) -> None:
-        """Add windows: vectors (n, dim), scores (n, class)."""
-        self._times.append(item.times)
-        self._scores.append(scores)
-        self._silent.append(item.is_silent)
-        if self.is_mean:
-            sums = [
-                vectors[rows].sum(axis=0, dtype=np.float64)
-                for rows in (item.is_silent, ~item.is_silent)
-            ]
-            before = self._vectors or [np.zeros(vectors.shape[1])] * 2
-            self._vectors = [old + new for old, new in zip(before, sums, strict=True)]
-        self.n_windows += len(item.times)
-
-    @property
-    def mean(self) -> Vectors:
-        """The mean of the vectors that count, shape (1, dim): see :func:`counting`."""
-        silent = np.concatenate(self._silent)
-        total = self._vectors[0 if silent.all() else 1]
-        return np.asarray(total / audible_windows(silent).sum(), np.float32)[None]
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of the clip."""
-        return 1 if self.is_mean and self.n_windows else self.n_windows
-
-    def packed(self) -> str:
-        """What is known of the rows, as :class:`semisonic.labeling.embed.IndexRow` keeps it."""
-        if not self.n_windows:
-            return ""
-        times, scores = np.concatenate(self._times), np.concatenate(self._scores)
-        silent = np.concatenate(self._silent)
-        if self.is_mean:
-            times = np.array([[times[0, 0], times[:, 1].max()]])
-            scores = scores[audible_windows(silent)].mean(axis=0, keepdims=True)
-            silent = np.array([silent.all()])
-        return pack(times, scores, silent)
+# What readers read: vectors, table, scores, description, failures.
 
 
-# Embedding one group of clips, here or on a cluster.
-#
-# What a group gives depends on its clips alone: not on what was embedded before it, nor where.
-
-
-@dataclass(frozen=True)
-class EmbedJob:
-    """How clips are embedded: see :class:`EmbedOptions`."""
-
-    per: str
-    hop: float | None
-    batch_size: int
-    device: str
-    workers: int | None
-
-
-@dataclass(frozen=True)
-class EmbeddedGroup:
-    """Some clips that are neighbours, with what they are known by."""
-
-    clips: Clips
-    keys: list[Key]
-    stamps: list[Stamp]
-
-
-Write = Callable[[Vectors, int], None]
-"""Takes vectors, shape (n, dim), and the row of the first."""
-
-
-def embed_group(
-    embedder: Embedder, work: EmbedJob, group: EmbeddedGroup, write: Write, end: int
-) -> Iterator[IndexRow]:
-    """The entries of some clips, in order, their vectors written from row ``end`` on."""
-    clip = RowCollector(work.per == CLIP)
-    found = embedded_windows(
-        embedder,
-        group.clips,
-        hop=work.hop,
-        batch_size=work.batch_size,
-        device=work.device,
-        workers=work.workers,
+def _publish(folder: Path, cache: ArrayCache, embedder: Embedder, options: EmbedOptions) -> None:
+    clusters = _old_clusters(folder, cache.generation)
+    with replacing(folder / VECTORS) as part:
+        _link(cache.data_path, part)
+    items = cache.items()
+    table = _write_scores(folder, [item for item in items if item[2].n], embedder.classes)
+    table.cluster[: len(clusters)] = clusters
+    table.write(folder / TABLE)
+    bad = ((key[0], rows.about["reason"]) for key, _, rows in items if rows.about["reason"])
+    write_csv(folder / BAD_FILES, ["file", "reason"], sorted(bad))
+    made = stamp("embed", options)
+    write_about(
+        folder,
+        len(table.clips),
+        embedder.describe(),
+        options.per,
+        options.hop,
+        generation=cache.generation,
+        **{name: made[name] for name in ("created", "versions", "commit")},
     )
-    for item, vectors, scores in found:
-        if not isinstance(item, Done):
-            if not clip.is_mean:
-                write(vectors, end + clip.n_windows)
-            clip.add(item, vectors, scores)
-            continue
-        reason = item.reason or ("" if clip.n_windows else "holds no sound")
-        n_rows, told = (0, "") if reason else (clip.n_rows, clip.packed())
-        if clip.is_mean and n_rows:
-            write(clip.mean, end)
-        yield IndexRow(
-            group.keys[item.row],
-            group.stamps[item.row],
-            end,
-            n_rows,
-            told,
-            reason,
-            **described(group.clips, item.row),
-        )
-        end += n_rows
-        clip = RowCollector(clip.is_mean)
 
 
-Given = tuple[list[IndexRow], Vectors]
-
-
-def group_maker(embedder: Embedder, work: EmbedJob) -> Callable[[EmbeddedGroup], Given]:
-    """A function that gives the entries and the vectors of a group, rows counted from 0."""
-    return partial(_given, embedder, work)
-
-
-def _given(embedder: Embedder, work: EmbedJob, group: EmbeddedGroup) -> Given:
-    pieces: list[tuple[int, Vectors]] = []
-    entries = list(
-        embed_group(embedder, work, group, lambda rows, at: pieces.append((at, rows)), 0)
-    )
-    vectors = np.zeros((sum(entry.n for entry in entries), embedder.dim), np.float32)
-    for at, rows in pieces:  # rows of a clip that broke off are written over, as in a file
-        vectors[at : at + len(rows)] = rows[: max(0, len(vectors) - at)]
-    return entries, vectors
-
-
-# Making an index: recordings to rows of a file, in constant memory, that a kill cannot spoil.
-#
-# Clips are embedded in groups of neighbours in the table. A group is written down in the cache
-# as one line when all its rows are there, so what is left after a kill begins with a whole group:
-# the same clips meet in the same batches as if nothing had happened, and every byte is the same.
-
-
-GROUP_CLIPS = 32
-WORTH_PROCESSES = 5000  # clips from which on processes embed them sooner than threads
-GROUP_BYTES = 64 << 20
-_BYTES_A_SECOND = 4 * 48000  # of a clip that is a part of its recording
-
-
-@dataclass(frozen=True)
-class BuiltIndex:
-    """What a build did: the entries of all clips, and how many clips were embedded now."""
-
-    known: Mapping[Key, IndexRow]
-    n_new: int
-
-
-def build(
-    cache: ArrayCache,
-    embedder: Embedder,
-    clips: Clips,
-    work: EmbedJob,
-    engine: Engine = LOCAL_ENGINE,
-) -> BuiltIndex:
-    """Embed the clips that the cache does not hold; rows of files that changed are replaced."""
-    return _IndexBuild(cache, embedder, clips, work, engine).run()
-
-
-class _IndexBuild:
-    """One build."""
-
-    def __init__(
-        self, cache: ArrayCache, embedder: Embedder, clips: Clips, work: EmbedJob, engine: Engine
-    ) -> None:
-        self.cache, self.embedder, self.clips, self.work = cache, embedder, clips, work
-        self.engine = engine
-        self.keys = clip_keys(clips)
-        self.stamps: list[Stamp] = [(int(a), int(b)) for a, b in file_stamps(clips)]
-
-    def run(self) -> BuiltIndex:
-        """Embed what is missing, and write how many rows there are."""
-        now = dict(zip(self.keys, self.stamps, strict=True))
-        items = self.cache.items()
-        stale = {key for key, stamp, _ in items if now.get(key, stamp) != stamp}
-        if any(rows.n for key, _, rows in items if key in stale):
-            good = [item for item in items if item[0] not in stale]
-            self.cache.move(sorted(good, key=lambda item: (not item[2].n, item[2].first)))
-        known = {key: row for key, row in known_entries(self.cache).items() if key not in stale}
-        self._tell_labels(known)
-        n_new = self._embed_rest(known)
-        n_rows = _end(known)
-        self.cache.resize(n_rows)
-        self.cache.data.write(np.frombuffer(header_of(n_rows, self.embedder.dim), np.uint8), 0)
-        self.cache.flush()
-        self.cache.data.sync()
-        return BuiltIndex(known, n_new)
-
-    def _tell_labels(self, known: dict[Key, IndexRow]) -> None:
-        """Labels, recordings and folds of clips that are named again are those of now."""
-        changed = []
-        for row, key in enumerate(self.keys):
-            if key in known and (now := known[key].told_as(self.clips, row)) != known[key]:
-                known[key] = now
-                changed.append(now.record())
-        self.cache.add(*changed)
-
-    def _embed_rest(self, known: dict[Key, IndexRow]) -> int:
-        rest = [row for row, key in enumerate(self.keys) if key not in known]
-        end = _end(known)
-        groups, engine = map(self._group, self._groups(rest)), self._engine_for(rest)
-        with (
-            bar(len(self.keys), "embed", "clip", initial=len(self.keys) - len(rest)) as shown,
-            closing(self._embedded(groups, end, shown.update, engine)) as found,
-        ):
-            for entries in found:
-                known.update((entry.key, entry) for entry in entries)
-                self.cache.add(*(entry.record() for entry in entries))
-        return len(rest)
-
-    def _engine_for(self, rest: list[int]) -> Engine:
-        """Processes for many clips on the processor; the engine asked for otherwise."""
-        on_processor = choose_device(self.work.device).type == "cpu"
-        worth = WORTH_PROCESSES if on_processor else len(rest) + 1
-        return engine_for(self.engine, len(rest), worth, self.work.workers)
-
-    def _embedded(
-        self,
-        groups: Iterator[EmbeddedGroup],
-        end: int,
-        update: Callable[[int], object],
-        engine: Engine,
-    ) -> Generator[list[IndexRow], None, None]:
-        """The entries of each group, in order, whose vectors are written from row ``end`` on."""
-
-        write, work = self.cache.write, self.work
-        if engine.in_threads:
-            for group in groups:
-                entries = []
-                for entry in embed_group(self.embedder, work, group, write, end):
-                    entries.append(entry)
-                    end = entry.first + entry.n
-                    update(1)
-                yield entries
-            return
-        device = "cpu" if work.device == "auto" else work.device
-        make = partial(group_maker, self.embedder, replace(work, device=device, workers=1))
-        with engine.calls(make, workers=work.workers, device=device) as calls:
-            for entries, vectors in in_order(calls, groups):
-                if len(vectors):
-                    write(vectors, end)
-                yield [replace(entry, first=end + entry.first) for entry in entries]
-                end += len(vectors)
-                update(len(entries))
-
-    def _group(self, rows: list[int]) -> EmbeddedGroup:
-        keys, stamps = [self.keys[row] for row in rows], [self.stamps[row] for row in rows]
-        return EmbeddedGroup(self.clips[np.array(rows)], keys, stamps)
-
-    def _groups(self, rest: list[int]) -> Iterator[list[int]]:
-        """Neighbours whose files are not too large together; a long recording stands alone."""
-        group: list[int] = []
-        size = 0
-        for row in rest:
-            own = self._size(row)
-            if group and (len(group) == GROUP_CLIPS or size + own > GROUP_BYTES):
-                yield group
-                group, size = [], 0
-            group.append(row)
-            size += own
-        if group:
-            yield group
-
-    def _size(self, row: int) -> int:
-        length = float(self.clips.end_time[row] - self.clips.start_time[row])
-        size = max(0, self.stamps[row][0])
-        return size if np.isnan(length) else min(size, int(_BYTES_A_SECOND * length))
-
-
-def _end(known: Mapping[Key, IndexRow]) -> int:
-    """The row behind the last one in use."""
-    return max((entry.first + entry.n for entry in known.values()), default=0)
-
-
-# ``index.csv``: what is known of each row of ``embeddings.npy``.
-
-
-COLUMNS = (
-    "row",
-    "file",
-    "start_time",
-    "end_time",
-    "label",
-    "predicted",
-    "score",
-    "cluster",
-    "group",
-    "fold",
-    "label_type",
-)
-NO_CLUSTER = -1
-
-
-@dataclass(frozen=True)
-class IndexTable:
-    """The columns of an index.
-
-    Attributes
-    ----------
-    clips : Clips
-        A row a vector.
-    predicted : ndarray of str, shape (n,)
-        The best class; empty where the model names none, and in digital silence.
-    score : ndarray of float64, shape (n,)
-        Its score, 0 to 1; NaN where there is none.
-    cluster : ndarray of int64, shape (n,)
-        From 0; -1 for an outlier, or where no clusters were made.
-    """
-
-    clips: Clips
-    predicted: NDArray[np.str_]
-    score: NDArray[np.float64]
-    cluster: NDArray[np.int64]
-
-
-def write_entries(
-    path: Path, entries: Iterable[IndexRow], classes: Sequence[str], clusters: NDArray[np.int64]
-) -> int:
-    """Write the rows of all entries; those beyond ``clusters`` have none. The number of rows."""
-    number = 0
-    with _writing(path) as write:
-        for entry in entries:
-            rows = entry.rows
-            table = unpacked(rows["scores"])
-            columns = rows["start"], rows["end"], rows["silent"], table
-            for start, end, silent, scores in zip(*columns, strict=True):
-                cluster = clusters[number] if number < len(clusters) else NO_CLUSTER
-                best = int(scores.argmax()) if len(scores) and not silent else None
-                write(
-                    number,
-                    entry.key[0],
-                    start,
-                    end,
-                    entry.labels,
-                    "" if best is None else classes[best],
-                    np.nan if best is None else scores[best],
-                    int(cluster),
-                    entry.group,
-                    entry.fold,
-                    entry.label_type,
-                )
-                number += 1
-    return number
-
-
-def write_table(path: Path, table: IndexTable) -> None:
-    """Write a table that was read, as with other clusters."""
-    clips = table.clips
-    columns = zip(
-        clips.file,
-        clips.start_time,
-        clips.end_time,
-        clips.labels,
-        table.predicted,
-        table.score,
-        table.cluster.tolist(),
-        clips.group,
-        clips.fold.tolist(),
-        clips.label_type,
-        strict=True,
-    )
-    with _writing(path) as write:
-        for number, cells in enumerate(columns):
-            write(number, *cells)
-
-
-def read_table(path: Path, root: Path, name: str) -> IndexTable:
-    """Read what was written; files are named from ``root``.
-
-    Raises
-    ------
-    DataError
-        When it is no table of an index.
-    """
-    # object: strings that pyarrow holds, where it is installed, cannot be names of any bytes
-    text = dict.fromkeys(("file", "label", "predicted", "group", "label_type"), object)
-    try:
-        frame = pd.read_csv(
-            path,
-            dtype=text,
-            keep_default_na=False,
-            encoding_errors="surrogateescape",
-            na_values={column: [""] for column in ("score", "cluster", "fold")},
-        )
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as the table of an index: {error}") from error
-    missing = [column for column in COLUMNS if column not in frame.columns]
-    if missing or frame["row"].tolist() != list(range(len(frame))):
-        what = f"no column '{missing[0]}'" if missing else "rows that are not numbered in order"
-        raise DataError(f"{path}: found {what}; 'semisonic embed' writes the table anew")
-    for column in text:
-        cells = [unguarded(cell) for cell in frame[column]]
-        frame[column] = pd.Series(cells, dtype=object)
-    labels = tuple(tuple(filter(None, cell.split(LABEL_SEPARATOR))) for cell in frame["label"])
+def _write_scores(
+    folder: Path, items: list[tuple[Key, Stamp, CachedRows]], classes: Sequence[str]
+) -> IndexTable:
+    """Write the scores of all rows; the table of the index, without clusters."""
+    items = sorted(items, key=lambda item: item[2].first)
+    n, n_classes = sum(rows.n for _, _, rows in items), len(classes)
+    times, score = np.zeros((n, 2)), np.full(n, np.nan)
+    predicted = np.full(n, "", dtype=object)
+    with ExitStack() as stack:
+        scores: np.memmap[Any, np.dtype[np.float32]] | None = None
+        if n and n_classes:
+            part = stack.enter_context(replacing(folder / SCORES))
+            scores = open_memmap(part, "w+", np.float32, (n, n_classes))
+        for _, _, rows in items:
+            own = slice(rows.first, rows.first + rows.n)
+            known = np.frombuffer(b64decode(rows.about["rows"]), _row_type(n_classes))
+            times[own] = np.stack([known["start"], known["end"]], axis=1)
+            if scores is not None:
+                scores[own] = found = unpacked(known["scores"])
+                best = found.argmax(axis=1)
+                predicted[own] = np.where(known["silent"], "", np.array(classes)[best])
+                score[own] = np.where(known["silent"], np.nan, found.max(axis=1))
+        if scores is not None:
+            scores.flush()
+            del scores
+    owner = np.repeat(np.arange(len(items)), np.array([rows.n for _, _, rows in items], np.int64))
+    told = [rows.about for _, _, rows in items]
+    labels = [tuple(about["labels"]) for about in told]
     clips = Clips(
-        root=root,
-        file=frame["file"].to_numpy().astype(np.str_),
-        start_time=frame["start_time"].to_numpy(np.float64),
-        end_time=frame["end_time"].to_numpy(np.float64),
-        labels=labels,
-        group=frame["group"].to_numpy().astype(np.str_),
-        fold=frame["fold"].fillna(0).to_numpy(np.int64),
-        classes=tuple(sorted({label for row in labels for label in row})),
-        name=name,
-        label_type=frame["label_type"].to_numpy().astype(np.str_),
+        root=folder.resolve(),
+        file=np.array([key[0] for key, _, _ in items], np.str_)[owner],
+        start_time=times[:, 0],
+        end_time=times[:, 1],
+        labels=tuple(labels[i] for i in owner),
+        group=np.array([about["group"] for about in told], np.str_)[owner],
+        fold=np.array([about["fold"] for about in told], np.int64)[owner],
+        label_type=np.array([about["label_type"] for about in told], np.str_)[owner],
+        classes=tuple(sorted({label for names in labels for label in names})),
+        name="recordings",
     )
-    return IndexTable(
-        clips,
-        frame["predicted"].to_numpy().astype(np.str_),
-        frame["score"].to_numpy(np.float64),
-        frame["cluster"].fillna(NO_CLUSTER).to_numpy(np.int64),
-    )
+    return IndexTable(clips, predicted.astype(np.str_), score, np.full(n, NO_CLUSTER))
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[Callable[..., None]]:
-    """A function that writes a row, in the order of ``COLUMNS``."""
-    with (
-        replacing(path) as part,
-        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream,
-    ):
-        stream.write(csv_line(COLUMNS))
+def _link(data: Path, path: Path) -> None:
+    """A second name of the cache's file, so that vectors are on the disk once."""
+    try:
+        os.link(data, path)
+    except OSError:  # a file system without such names
+        shutil.copyfile(data, path)
 
-        def write(
-            number: int,
-            file: str,
-            start: float,
-            end: float,
-            labels: Sequence[str],
-            best: str,
-            score: float,
-            cluster: int,
-            group: str,
-            fold: int,
-            kind: str,
-        ) -> None:
-            stream.write(
-                csv_line(
-                    [
-                        number,
-                        file,
-                        f"{start:.3f}",
-                        f"{end:.3f}",
-                        LABEL_SEPARATOR.join(labels),
-                        best,
-                        f"{score:.4f}" if best else "",
-                        "" if cluster == NO_CLUSTER else cluster,
-                        group,
-                        fold or "",
-                        kind,
-                    ]
-                )
-            )
 
-        yield write
+def _old_clusters(folder: Path, generation: int) -> NDArray[np.int64]:
+    """Clusters of the rows that were there; none when rows have got other numbers."""
+    if not ((folder / TABLE).is_file() and (folder / ABOUT).is_file()):
+        return np.zeros(0, np.int64)
+    if read_json(folder / ABOUT)["generation"] != generation:
+        return np.zeros(0, np.int64)
+    return IndexTable.read(folder / TABLE, folder.resolve(), "").cluster

@@ -1,4 +1,4 @@
-"""The network that embeds, and recordings as batches of embedded windows."""
+"""The network that embeds, and clips of any length as embedded windows."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semisonic.classifier.model_file import encoder_file, model_key, open_encoder, open_model
-from semisonic.classifier.scoring import evaluating
-from semisonic.classifier.windows import Item, Windows, stream_windows
-from semisonic.core.errors import ModelError
+from semisonic.classifier.scoring import audible_windows, evaluating
+from semisonic.classifier.windows import Windows, stream_windows
+from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import digest
 from semisonic.core.options import to_dict
 from semisonic.data.clips import Clips
@@ -28,9 +28,6 @@ from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
 from semisonic.models.weights import weights_digest
 from semisonic.training.devices import choose_device
-
-# Features to vectors: one thing for classifiers, pre-trained encoders and published ones.
-
 
 Vectors = NDArray[np.float32]
 _KEPT = ("created", "command", "commit", "seed", "published")
@@ -72,7 +69,7 @@ class Embedder:
         file written anew from the same has the same.
     file : Path or None
         Where it was read from.
-    made : mapping
+    about : mapping
         What the file says of its making, without lists of recordings.
     """
 
@@ -80,7 +77,7 @@ class Embedder:
     classifier: SoundModel | None
     hash: str
     file: Path | None = None
-    made: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def mel(self) -> MelOptions:
@@ -99,14 +96,14 @@ class Embedder:
 
     def __call__(
         self, features: NDArray[np.float32], device: str | torch.device = "cpu"
-    ) -> tuple[Vectors, NDArray[np.float64] | None]:
+    ) -> tuple[Vectors, NDArray[np.float64]]:
         """Embed features (n, channel, mel, frame) in dB, all at once.
 
         Returns
         -------
         vectors : ndarray of float32, shape (n, dim)
-        scores : ndarray of float64, shape (n, n_classes), or None for an encoder
-            As ``predict`` gives them.
+        scores : ndarray of float64, shape (n, n_classes)
+            As ``predict`` gives them; of no class for an encoder.
 
         Raises
         ------
@@ -116,18 +113,18 @@ class Embedder:
         place = choose_device(device)
         whole: nn.Module = self.network if self.classifier is None else self.classifier
         whole.to(place)
-        scores: NDArray[np.float64] | None = None
+        scores = np.zeros((len(features), 0))
         with evaluating(whole):
             x = torch.from_numpy(np.ascontiguousarray(features)).to(place)
-            vectors = self.network(x)
+            embedded = self.network(x)
             if self.classifier is not None:
-                scores = self.classifier.score(x, vectors)[0].numpy()
-        found: Vectors = vectors.float().cpu().numpy()
-        if not np.isfinite(found).all():
+                scores = self.classifier.score(x, embedded)[0].numpy()
+        vectors: Vectors = embedded.float().cpu().numpy()
+        if not np.isfinite(vectors).all():
             raise ModelError(f"the model '{self.network.name}' gave a vector that is not finite")
-        return found, scores
+        return vectors, scores
 
-    def told(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """What an index keeps of its model."""
         return {
             "hash": self.hash,
@@ -137,47 +134,82 @@ class Embedder:
             "features": to_dict(self.mel),
             "standardize": self.network.frontend.standardize.kind,
             "classes": list(self.classes),
-            "made": dict(self.made),
+            "made": dict(self.about),
         }
 
 
-def open_embedder(path: str | PathLike[str]) -> Embedder:
-    """Open a classifier, a pre-trained encoder or a converted published one.
+def open_embedder(model: Any) -> Embedder:
+    """The embedder of a model, which is left as it is.
+
+    Parameters
+    ----------
+    model : path, SoundClassifier, SoundModel or PretrainedEncoder
+        A classifier, a pre-trained encoder or a converted published one, or the file of one.
 
     Raises
     ------
     ModelError
         When the file is missing, damaged or of another kind.
+    OptionError
+        When it is no model.
     """
-    file = encoder_file(path)
-    about = read_about(file)
-    source = open_model(file) if about["kind"] == "classifier" else open_encoder(file)
-    made = {name: about["about"][name] for name in _KEPT if name in about["about"]}
-    return embedder_of(source, file, made)
+    file, about = None, {}
+    source = getattr(model, "model_", model)
+    if isinstance(model, (str, PathLike)):
+        file = encoder_file(model)
+        found = read_about(file)
+        source = open_model(file) if found["kind"] == "classifier" else open_encoder(file)
+        about = {name: found["about"][name] for name in _KEPT if name in found["about"]}
+    if isinstance(source, SoundModel):
+        return Embedder(Embedding(source).eval(), source.eval(), model_key(source), file, about)
+    if isinstance(source, PretrainedEncoder):
+        network = Embedding(source).eval()
+        key = digest(network.name, network.frontend.options, weights_digest(network))
+        return Embedder(network, None, key, file, about)
+    raise OptionError(
+        f"model: found {type(model).__name__}, expected the file of a model, a fitted "
+        "SoundClassifier, or a model"
+    )
 
 
-def embedder_of(
-    source: SoundModel | PretrainedEncoder,
-    file: Path | None = None,
-    made: Mapping[str, Any] | None = None,
-) -> Embedder:
-    """The embedder of a model in memory, which is left as it is."""
-    network = Embedding(source).eval()
-    classifier = source if isinstance(source, SoundModel) else None
-    if classifier is not None:
-        identity = model_key(classifier.eval())
-    else:
-        identity = digest(network.name, to_dict(network.frontend.options), weights_digest(network))
-    return Embedder(network, classifier, identity, file, made or {})
+@dataclass(frozen=True)
+class EmbeddedClip:
+    """A clip and what its windows were embedded to.
+
+    Attributes
+    ----------
+    row : int
+        Of the clip table.
+    times : ndarray of float64, shape (n, 2)
+        Start and end of each window in the recording, seconds.
+    silent : ndarray of bool, shape (n,)
+        Windows of digital silence.
+    vectors : ndarray of float32, shape (n, dim)
+    scores : ndarray of float64, shape (n, n_classes)
+    reason : str
+        Why the clip could not be read; empty if it could. There are no windows then.
+    """
+
+    row: int
+    times: NDArray[np.float64]
+    silent: NDArray[np.bool_]
+    vectors: Vectors
+    scores: NDArray[np.float64]
+    reason: str = ""
+
+    def mean(self) -> EmbeddedClip:
+        """The clip as one window: the means over its windows that are not silent, if any are."""
+        rows = audible_windows(self.silent)
+        return EmbeddedClip(
+            self.row,
+            np.array([[self.times[0, 0], self.times[:, 1].max()]]),
+            np.array([self.silent.all()]),
+            self.vectors[rows].mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32),
+            self.scores[rows].mean(axis=0, keepdims=True),
+        )
 
 
-# Windows of clips with their vectors, in full batches, in order.
-
-
-Embedded = tuple[Item, Vectors, NDArray[np.float64]]
-
-
-def embedded_windows(
+def embed_windows(
     embedder: Embedder,
     clips: Clips,
     *,
@@ -185,57 +217,81 @@ def embedded_windows(
     batch_size: int = 64,
     device: str | torch.device = "cpu",
     workers: int | None = None,
-) -> Iterator[Embedded]:
+) -> Iterator[EmbeddedClip]:
     """Embed the windows of clips; recordings are read block by block.
 
     Every batch but the last has ``batch_size`` windows, whatever clips they are of, so the same
     clips give the same vectors to the last bit.
 
+    Parameters
+    ----------
+    embedder : Embedder
+    clips : Clips
+    hop : float, optional
+        Seconds between windows; the model's clip length by default.
+    batch_size : int
+        Windows embedded at once.
+    device : str or torch.device
+    workers : int, optional
+        Threads that decode.
+
     Yields
     ------
-    item : Windows or Done
-        Windows of a clip, then the end of that clip, as :func:`stream_windows` gives them.
-    vectors : ndarray of float32, shape (n_windows, dim)
-    scores : ndarray of float64, shape (n_windows, n_classes)
-        Of no class for an encoder.
+    EmbeddedClip
+        One for each row, in order.
     """
-    waiting: list[Item] = []
-    count = 0
+    waiting: list[Windows] = []
+    done: list[EmbeddedClip] = []  # parts of clips that have not ended
+    ended: list[tuple[int, str]] = []
     for item in stream_windows(clips, embedder.mel, hop=hop, workers=workers):
-        waiting.append(item)
-        count += _size(item)
-        while count >= batch_size:
+        if not isinstance(item, Windows):
+            ended.append((item.row, item.reason))
+        else:
+            waiting.append(item)
+        while sum(len(one.times) for one in waiting) >= batch_size:
             batch, waiting = _split(waiting, batch_size)
-            count -= batch_size
-            yield from _apply(embedder, batch, device)
-    yield from _apply(embedder, waiting, device)
+            done += _embed_batch(embedder, batch, device)
+        while ended and not any(one.row == ended[0][0] for one in waiting):
+            yield _joined(embedder, done, *ended.pop(0))
+    done += _embed_batch(embedder, waiting, device)
+    for row, reason in ended:
+        yield _joined(embedder, done, row, reason)
 
 
-def _apply(embedder: Embedder, batch: list[Item], device: str | torch.device) -> Iterator[Embedded]:
-    parts = [item.features for item in batch if isinstance(item, Windows)]
-    vectors = np.zeros((0, embedder.dim), np.float32)
-    scores = None
-    if parts:
-        vectors, scores = embedder(np.concatenate(parts), device)
-    if scores is None:
-        scores = np.zeros((len(vectors), 0))
-    at = 0
-    for item in batch:
-        rows = slice(at, at + _size(item))
-        yield item, vectors[rows], scores[rows]
-        at = rows.stop
+def _embed_batch(
+    embedder: Embedder, batch: list[Windows], device: str | torch.device
+) -> list[EmbeddedClip]:
+    if not batch:
+        return []
+    vectors, scores = embedder(np.concatenate([one.features for one in batch]), device)
+    ends = np.cumsum([len(one.times) for one in batch])[:-1]
+    parts = zip(batch, np.split(vectors, ends), np.split(scores, ends), strict=True)
+    return [EmbeddedClip(one.row, one.times, one.is_silent, x, said) for one, x, said in parts]
 
 
-def _split(items: list[Item], n: int) -> tuple[list[Item], list[Item]]:
-    """The items with the first ``n`` windows, and the others; one may be cut in two."""
-    first: list[Item] = []
-    for i, item in enumerate(items):
-        if isinstance(item, Windows) and len(item.times) > n:
-            return [*first, item[:n]], [item[n:], *items[i + 1 :]]
+def _joined(embedder: Embedder, done: list[EmbeddedClip], row: int, reason: str) -> EmbeddedClip:
+    """One clip of its parts, which are taken away."""
+    own = [one for one in done if one.row == row]
+    done[:] = [one for one in done if one.row != row]
+    if reason or not own:
+        dim, n_classes = embedder.dim, len(embedder.classes)
+        nothing = np.zeros((0, 2)), np.zeros(0, np.bool_), np.zeros((0, dim), np.float32)
+        return EmbeddedClip(row, *nothing, np.zeros((0, n_classes)), reason or "holds no sound")
+    return EmbeddedClip(
+        row,
+        np.concatenate([one.times for one in own]),
+        np.concatenate([one.silent for one in own]),
+        np.concatenate([one.vectors for one in own]),
+        np.concatenate([one.scores for one in own]),
+    )
+
+
+def _split(windows: list[Windows], n: int) -> tuple[list[Windows], list[Windows]]:
+    """The first ``n`` windows, and the others; one item may be cut in two."""
+    first: list[Windows] = []
+    for i, item in enumerate(windows):
+        if len(item.times) > n:
+            return [*first, *([item[:n]] if n else [])], [item[n:], *windows[i + 1 :]]
         first.append(item)
-        n -= _size(item)
+        n -= len(item.times)
     return first, []
-
-
-def _size(item: Item) -> int:
-    return len(item.times) if isinstance(item, Windows) else 0

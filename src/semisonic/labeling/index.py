@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -19,15 +19,14 @@ from semisonic.audio.remote import url_of
 from semisonic.classifier.sounds import as_sounds
 from semisonic.classifier.windows import cut_stream, features_of_wave
 from semisonic.core.errors import DataError, ModelError
-from semisonic.core.files import read_json, replacing, write_json
-from semisonic.data.clips import Clips
+from semisonic.core.files import read_json, replacing, unguarded, write_csv, write_json
+from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.data.datasets.layout import DatasetPath
 from semisonic.data.datasets.load import clips_at, load_clips
 from semisonic.data.windows import clip_durations
 from semisonic.features.frontend import make_extractor
-from semisonic.labeling.embed import NO_CLUSTER, IndexTable, read_table, write_table
 from semisonic.labeling.embedder import Embedder, open_embedder
-from semisonic.labeling.nearest import Nearest, graph_file, nearest, nearest_by_graph, open_graph
+from semisonic.labeling.nearest import Hit, Nearest, find_hits, nearest
 from semisonic.labeling.options import COSINE, WINDOW
 
 if TYPE_CHECKING:
@@ -138,106 +137,115 @@ def name_from(root: Path, file: Path) -> str:
         return Path(path).as_posix()
 
 
-# Rows that were found as hits: windows of a recording that follow each other are one.
+# ``index.csv``: what is known of each row of ``embeddings.npy``.
 
 
-_TOUCHING = 0.01  # seconds between windows that count as one stretch
+NO_CLUSTER = -1
+_TEXTS = ("file", "label", "predicted", "group", "label_type")
+_COLUMNS = (
+    "row",
+    "file",
+    "start_time",
+    "end_time",
+    "label",
+    "predicted",
+    "score",
+    "cluster",
+    "group",
+    "fold",
+    "label_type",
+)
 
 
 @dataclass(frozen=True)
-class Hit:
-    """A stretch of a recording that was found.
+class IndexTable:
+    """The columns of an index.
 
     Attributes
     ----------
-    file : str
-        As the index names it.
-    start_time, end_time : float
-        Of the whole stretch, seconds.
-    row : int
-        Its row that is nearest to the query.
-    value : float
-        Of that row: cosine similarity or Euclidean distance.
-    n_windows : int
-        Rows that were put together.
-    """
-
-    file: str
-    start_time: float
-    end_time: float
-    row: int
-    value: float
-    n_windows: int = 1
-
-
-def find_hits(
-    clips: Clips,
-    search: Callable[[int], Nearest],
-    k: int,
-    *,
-    left_out: NDArray[np.bool_],
-    merge: bool = True,
-) -> tuple[Hit, ...]:
-    """The ``k`` best hits, the best first.
-
-    Parameters
-    ----------
     clips : Clips
         A row a vector.
-    search : callable
-        From a number of rows to the nearest of one query.
-    k : int
-    left_out : ndarray of bool, shape (n,)
-        Rows that are no hits, such as the query itself.
-    merge : bool
-        Put windows of one file together that touch each other. A stretch holds only windows
-        that are nearer than the last hit, so it does not grow over other sounds.
+    predicted : ndarray of str, shape (n,)
+        The best class; empty where the model names none, and in digital silence.
+    score : ndarray of float64, shape (n,)
+        Its score, 0 to 1; NaN where there is none.
+    cluster : ndarray of int64, shape (n,)
+        From 0; -1 for an outlier, or where no clusters were made.
     """
-    n_out = int(left_out.sum())
-    m = min(len(clips), n_out + (4 * k if merge else k))
-    while True:
-        found = search(m)
-        rows, values = found.rows[0], found.values[0]
-        kept = ~left_out[rows]
-        hits = _merged(clips, rows[kept].tolist(), values[kept].tolist(), k, merge)
-        if len(hits) == k or m >= len(clips) or len(rows) < m:
-            return tuple(hits)
-        m = min(len(clips), 2 * m)
 
+    clips: Clips
+    predicted: NDArray[np.str_]
+    score: NDArray[np.float64]
+    cluster: NDArray[np.int64]
 
-def _merged(
-    clips: Clips, rows: Sequence[int], values: Sequence[float], k: int, merge: bool
-) -> list[Hit]:
-    """Hits from rows in the order of nearness, until there are ``k``; no farther row joins."""
-    hits: dict[int, Hit] = {}  # by the place of its first row
-    of_file: dict[str, list[int]] = {}
-    for place, (row, value) in enumerate(zip(rows, values, strict=True)):
-        if len(hits) == k:
-            break
-        file = str(clips.file[row])
-        hit = Hit(file, float(clips.start_time[row]), float(clips.end_time[row]), row, value)
-        mine = of_file.setdefault(file, [])
-        touched = sorted(other for other in mine if merge and _touch(hits[other], hit))
-        for other in reversed(touched):  # the nearest comes last, and is the one that is kept
-            hit = _joined(hits.pop(other), hit)
-            mine.remove(other)
-        kept = touched[0] if touched else place
-        hits[kept] = hit
-        mine.append(kept)
-    return [hits[place] for place in sorted(hits)]
+    def write(self, path: Path) -> None:
+        """Write the table, whole or not at all."""
+        write_csv(path, _COLUMNS, self._rows(), errors="surrogateescape")
 
+    def _rows(self) -> Iterator[list[object]]:
+        clips = self.clips
+        for row, (file, labels) in enumerate(zip(clips.file.tolist(), clips.labels, strict=True)):
+            best, cluster = str(self.predicted[row]), int(self.cluster[row])
+            yield [
+                row,
+                file,
+                f"{clips.start_time[row]:.3f}",
+                f"{clips.end_time[row]:.3f}",
+                LABEL_SEPARATOR.join(labels),
+                best,
+                f"{self.score[row]:.4f}" if best else "",
+                "" if cluster == NO_CLUSTER else cluster,
+                str(clips.group[row]),
+                int(clips.fold[row]) or "",
+                str(clips.label_type[row]),
+            ]
 
-def _joined(near: Hit, other: Hit) -> Hit:
-    return replace(
-        near,
-        start_time=min(near.start_time, other.start_time),
-        end_time=max(near.end_time, other.end_time),
-        n_windows=near.n_windows + other.n_windows,
-    )
+    @classmethod
+    def read(cls, path: Path, root: Path, name: str) -> IndexTable:
+        """Read what was written; files are named from ``root``.
 
+        Raises
+        ------
+        DataError
+            When it is no table of an index.
+        """
+        import pandas as pd
 
-def _touch(a: Hit, b: Hit) -> bool:
-    return a.start_time <= b.end_time + _TOUCHING and b.start_time <= a.end_time + _TOUCHING
+        # object: strings that pyarrow holds, where it is installed, cannot be names of any bytes
+        try:
+            frame = pd.read_csv(
+                path,
+                dtype=dict.fromkeys(_TEXTS, object),
+                keep_default_na=False,
+                encoding_errors="surrogateescape",
+                na_values={column: [""] for column in ("score", "cluster", "fold")},
+            )
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read as the table of an index: {error}") from error
+        missing = [column for column in _COLUMNS if column not in frame.columns]
+        if missing or frame["row"].tolist() != list(range(len(frame))):
+            what = f"no column '{missing[0]}'" if missing else "rows that are not numbered in order"
+            raise DataError(f"{path}: found {what}; 'semisonic embed' writes the table anew")
+        text = {column: [unguarded(cell) for cell in frame[column]] for column in _TEXTS}
+        labels = tuple(tuple(filter(None, cell.split(LABEL_SEPARATOR))) for cell in text["label"])
+        clips = Clips(
+            root=root,
+            file=np.array(text["file"], np.str_),
+            start_time=frame["start_time"].to_numpy(np.float64),
+            end_time=frame["end_time"].to_numpy(np.float64),
+            labels=labels,
+            group=np.array(text["group"], np.str_),
+            fold=frame["fold"].fillna(0).to_numpy(np.int64),
+            classes=tuple(sorted({label for row in labels for label in row})),
+            name=name,
+            label_type=np.array(text["label_type"], np.str_),
+        )
+        return cls(
+            clips,
+            np.array(text["predicted"], np.str_),
+            frame["score"].to_numpy(np.float64),
+            frame["cluster"].fillna(NO_CLUSTER).to_numpy(np.int64),
+        )
 
 
 # ``EmbeddingIndex``: vectors of recordings on the disk, to look up and to look at.
@@ -246,6 +254,35 @@ def _touch(a: Hit, b: Hit) -> bool:
 VECTORS, TABLE, ABOUT = "embeddings.npy", "index.csv", "embedding.json"
 SCORES = "scores.npy"
 STORE = "store"
+
+
+def write_about(
+    folder: Path,
+    n_rows: int,
+    model: Mapping[str, Any],
+    per: str,
+    hop: float | None,
+    *,
+    generation: int = 0,
+    **made: Any,
+) -> None:
+    """Write ``embedding.json``, with which an index is whole.
+
+    Parameters
+    ----------
+    folder : Path
+    n_rows : int
+    model : mapping
+        See :meth:`semisonic.labeling.embedder.Embedder.describe`.
+    per, hop
+        See :func:`semisonic.embed`.
+    generation : int
+        Changes whenever rows get other numbers.
+    **made
+        When and by what.
+    """
+    rows = {"format": 1, "rows": n_rows, "generation": generation}
+    write_json(folder / ABOUT, {**rows, "model": dict(model), "per": per, "hop": hop, **made})
 
 
 class EmbeddingIndex:
@@ -277,9 +314,9 @@ class EmbeddingIndex:
         embedder: Embedder | None = None,
     ) -> None:
         self.folder, self.vectors, self.about = folder, vectors, about
-        self._table = table
+        self.clips, self.predicted, self.score = table.clips, table.predicted, table.score
+        self.cluster = table.cluster
         self._embedder = embedder
-        self._graphs: dict[str, Any] = {}
 
     @classmethod
     def open(cls, folder: str | PathLike[str], embedder: Embedder | None = None) -> EmbeddingIndex:
@@ -307,22 +344,8 @@ class EmbeddingIndex:
             )
             raise DataError(f"{place}: holds no {missing[0]}; {advice}")
         about = read_json(place / ABOUT)
-        table = read_table(place / TABLE, place.resolve(), place.name or "recordings")
-        dim = int(about["model"]["dim"])
-        try:
-            vectors = (
-                np.load(place / VECTORS, mmap_mode="r")
-                if len(table.clips)
-                else np.zeros((0, dim), np.float32)
-            )
-        except (OSError, ValueError) as error:
-            raise DataError(f"{place / VECTORS}: cannot be read: {error}") from error
-        if vectors.shape != (len(table.clips), dim):
-            raise DataError(
-                f"{place}: {VECTORS} has shape {vectors.shape}, but {TABLE} has "
-                f"{len(table.clips)} rows and the model gives {dim} numbers; run the same "
-                "'semisonic embed' again"
-            )
+        table = IndexTable.read(place / TABLE, place.resolve(), place.name or "recordings")
+        vectors = _mapped(place / VECTORS, (len(table.clips), int(about["model"]["dim"])))
         return cls(place, vectors, table, about, embedder)
 
     def __len__(self) -> int:
@@ -331,11 +354,6 @@ class EmbeddingIndex:
     def __repr__(self) -> str:
         n, dim = self.vectors.shape
         return f"EmbeddingIndex({self.folder}: {n} rows of {dim})"
-
-    @property
-    def clips(self) -> Clips:
-        """What each row is."""
-        return self._table.clips
 
     @classmethod
     def from_vectors(
@@ -408,10 +426,10 @@ class EmbeddingIndex:
         )
         n = len(rows)
         table = IndexTable(named, np.full(n, ""), np.full(n, np.nan), np.full(n, NO_CLUSTER))
-        write_table(place / TABLE, table)
+        table.write(place / TABLE)
         with replacing(place / VECTORS) as part, part.open("wb") as stream:
             np.save(stream, found)
-        said = {
+        about = {
             "hash": hashlib.sha256(found.tobytes()).hexdigest()[:16],
             "file": None,
             "network": model,
@@ -421,16 +439,7 @@ class EmbeddingIndex:
             "made": {},
         }
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        about = {
-            "format": 1,
-            "rows": n,
-            "generation": 0,
-            "model": said,
-            "per": WINDOW,
-            "hop": None,
-            "created": created,
-        }
-        write_json(place / ABOUT, about)
+        write_about(place, n, about, WINDOW, None, created=created)
         return cls.open(place)
 
     def to_frame(self) -> pd.DataFrame:
@@ -441,16 +450,6 @@ class EmbeddingIndex:
             predicted=self.predicted.astype(object), score=self.score, cluster=self.cluster
         )
         return pd.concat([known, pd.DataFrame(np.asarray(self.vectors))], axis=1)
-
-    @property
-    def predicted(self) -> NDArray[np.str_]:
-        """The best class of each row; empty for an encoder."""
-        return self._table.predicted
-
-    @property
-    def score(self) -> NDArray[np.float64]:
-        """The score of the best class; NaN for an encoder."""
-        return self._table.score
 
     @property
     def scores(self) -> NDArray[np.float32] | None:
@@ -464,24 +463,7 @@ class EmbeddingIndex:
             When the file is missing or of another index.
         """
         n_classes = len(self.about["model"]["classes"])
-        if not n_classes or not len(self):
-            return np.zeros((0, n_classes), np.float32) if n_classes else None
-        file = self.folder / SCORES
-        try:
-            found: NDArray[np.float32] = np.load(file, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise DataError(f"{file}: cannot be read: {error}") from error
-        if found.shape != (len(self), n_classes):
-            raise DataError(
-                f"{file}: found shape {found.shape}, expected {(len(self), n_classes)}; run the "
-                "same 'semisonic embed' again"
-            )
-        return found
-
-    @property
-    def cluster(self) -> NDArray[np.int64]:
-        """The cluster of each row; -1 where there is none."""
-        return self._table.cluster
+        return _mapped(self.folder / SCORES, (len(self), n_classes)) if n_classes else None
 
     @property
     def dim(self) -> int:
@@ -499,9 +481,8 @@ class EmbeddingIndex:
         numbers = np.asarray(cluster, np.int64)
         if numbers.shape != (len(self),):
             raise DataError(f"clusters: found shape {numbers.shape}, expected ({len(self)},)")
-        old = self._table
-        self._table = IndexTable(old.clips, old.predicted, old.score, numbers)
-        write_table(self.folder / TABLE, self._table)
+        self.cluster = numbers
+        IndexTable(self.clips, self.predicted, self.score, numbers).write(self.folder / TABLE)
 
     def embedder(self, model: str | PathLike[str] | None = None) -> Embedder:
         """The model that the index was made with, or another file of the same.
@@ -566,16 +547,9 @@ class EmbeddingIndex:
         hop: float | None = self.about["hop"]
         return hop
 
-    def nearest(
-        self, queries: ArrayLike, k: int = 10, *, by: str = COSINE, approximate: bool = False
-    ) -> Nearest:
+    def nearest(self, queries: ArrayLike, k: int = 10, *, by: str = COSINE) -> Nearest:
         """The nearest rows of some vectors: see :func:`semisonic.labeling.nearest.nearest`."""
-        if not approximate:
-            return nearest(self.vectors, queries, k, by)
-        if by not in self._graphs:
-            file = graph_file(self.folder / STORE, self.folder / VECTORS, by)
-            self._graphs[by] = open_graph(self.vectors, file, by)
-        return nearest_by_graph(self._graphs[by], self.vectors, queries, k, by)
+        return nearest(self.vectors, queries, k, by)
 
     def search(
         self,
@@ -584,9 +558,9 @@ class EmbeddingIndex:
         *,
         sample_rate: int | None = None,
         by: str = COSINE,
-        approximate: bool = False,
         all_windows: bool = False,
-        without_files: tuple[str, ...] = (),
+        without_files: Sequence[str] = (),
+        without_rows: Sequence[int] = (),
     ) -> tuple[Hit, ...]:
         """What sounds like an example, the nearest first.
 
@@ -598,19 +572,24 @@ class EmbeddingIndex:
         k : int
             Hits.
         by : {"cosine", "euclidean"}
-        approximate : bool
-            Look in a graph of neighbours, which may miss some (needs USearch).
         all_windows : bool
             Each row is a hit; otherwise rows of a file that touch each other are one.
-        without_files : tuple of str
+        without_files : sequence of str
             Files, as the index names them, in which nothing is looked for.
+        without_rows : sequence of int
+            Rows that are no hits.
+
+        Returns
+        -------
+        tuple of Hit
 
         Raises
         ------
         DataError
             When the query does not fit the index.
         """
-        left_out = np.isin(self.clips.file, without_files)
+        left_out = np.isin(self.clips.file, list(without_files))
+        left_out[list(without_rows)] = True
         if isinstance(query, (str, PathLike)):
             query, sample_rate = read(query)
         if isinstance(query, (int, np.integer)):
@@ -624,7 +603,7 @@ class EmbeddingIndex:
             )
         return find_hits(
             self.clips,
-            lambda m: self.nearest(vector, m, by=by, approximate=approximate),
+            lambda m: self.nearest(vector, m, by=by),
             k,
             left_out=left_out,
             merge=not all_windows,
@@ -641,3 +620,19 @@ class EmbeddingIndex:
         if not 0 <= number < len(self):
             raise DataError(f"{self.folder}: found row {number}, expected 0 to {len(self) - 1}")
         return np.array(self.vectors[number])
+
+
+def _mapped(file: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """An array that an index keeps, which a file of no rows need not hold."""
+    if not shape[0]:
+        return np.zeros(shape, np.float32)
+    try:
+        found: NDArray[np.float32] = np.load(file, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read: {error}") from error
+    if found.shape != shape:
+        raise DataError(
+            f"{file}: found shape {found.shape}, but {TABLE} and the model say {shape}; run the "
+            "same 'semisonic embed' again"
+        )
+    return found

@@ -17,17 +17,15 @@ from semisonic.audio.read import probe
 from semisonic.core.errors import DataError
 from semisonic.core.locks import exclusive
 from semisonic.data.cache import sync
-from semisonic.data.events import POSITIVE, segment_key
+from semisonic.data.events import segment_key
 from semisonic.data.label_log import (
     FORMAT,
     HEADER,
     LabelEntry,
-    LogFile,
     ResolvedLabels,
     current_answers,
     in_utc,
     last_entry,
-    later,
     now,
     read_log,
     replay,
@@ -75,12 +73,7 @@ class LabelLog:
         start_time: float = 0.0,
         end_time: float | None = None,
         labels: Iterable[str] | str = (),
-        *,
-        annotator: str = "",
-        presence: str = POSITIVE,
-        note: str = "",
-        source: str = "",
-        more: Mapping[str, Any] | None = None,
+        **about: Any,
     ) -> LabelEntry:
         """Add an answer; when this returns it is on the disk.
 
@@ -90,26 +83,25 @@ class LabelLog:
             Relative to the root, or absolute.
         start_time, end_time : float
             Seconds in the recording; without an end, to its end.
-        labels, annotator, presence, note, source, more
-            See :class:`Entry`.
+        labels : str or texts
+        **about
+            ``annotator``, ``presence``, ``note``, ``source``, ``more``: see
+            :class:`semisonic.data.label_log.LabelEntry`.
 
         Raises
         ------
         DataError
             When the answer is impossible, or the end of the recording cannot be found.
+
+        Examples
+        --------
+        ::
+
+            log = LabelLog("labels.jsonl", "recordings")
+            log.append("a.wav", 0.0, 5.0, "dog", annotator="ann")
         """
-        row = {
-            "file": file,
-            "start_time": start_time,
-            "end_time": end_time,
-            "labels": labels,
-            "annotator": annotator,
-            "presence": presence,
-            "note": note,
-            "source": source,
-            "more": more or {},
-        }
-        return self.extend([row])[0]
+        row = {"file": file, "start_time": start_time, "end_time": end_time, "labels": labels}
+        return self.extend([{**row, **about}])[0]
 
     def extend(self, rows: Iterable[Mapping[str, Any]]) -> tuple[LabelEntry, ...]:
         """Add several answers, all or none: mappings of the arguments of :meth:`append`."""
@@ -123,36 +115,26 @@ class LabelLog:
         labels: Iterable[str] = (),
         *,
         annotator: str = "",
-        presence: str = POSITIVE,
-        note: str = "",
         more: Mapping[str, Any] | None = None,
+        **about: Any,
     ) -> LabelEntry:
-        """Answer anew about a stretch, in place of what others said of it; all or none.
+        """Answer anew about a segment, in place of what others said of it; all or none.
 
         What others said is taken back: else two opinions would stand against each other. The
         answer keeps the source of the one before, so that a sample drawn by chance stays one.
-        :meth:`uncorrect` undoes all of it.
+        :meth:`uncorrect` undoes all of it. The arguments are those of :meth:`append`.
         """
         name = self.name_of(file)
         key = segment_key(name, start_time, end_time)
-        before = [
-            one
-            for one in self.in_force()
-            if segment_key(one.file, one.start_time, one.end_time) == key
-        ]
-        back = [
-            LabelEntry(_new_id(), now(), annotator, "", 0.0, 0.0, undoes=one.id)
-            for one in before
-            if one.annotator != annotator
-        ]
+        before = [one for one in self.answers() if one.key == key]
+        back = [_undo(one.id, annotator) for one in before if one.annotator != annotator]
         anew = self._entry(
             name,
             start_time,
             end_time,
             labels,
+            **about,
             annotator=annotator,
-            presence=presence,
-            note=note,
             source=before[-1].source if before else "",
             more={**(more or {}), CORRECTS: [one.id for one in back]},
         )
@@ -160,10 +142,8 @@ class LabelLog:
 
     def uncorrect(self, entry: LabelEntry, *, annotator: str = "") -> None:
         """Take a correction back; what it took back holds again."""
-        back = [entry.id, *entry.more.get(CORRECTS, ())]
-        self._write(
-            [LabelEntry(_new_id(), now(), annotator, "", 0.0, 0.0, undoes=one) for one in back]
-        )
+        ids = [entry.id, *entry.more.get(CORRECTS, ())]
+        self._write([_undo(one, annotator) for one in ids])
 
     def undo(self, entry_id: str, *, annotator: str = "", note: str = "") -> LabelEntry:
         """Take an entry back; taking back what took something back restores that.
@@ -175,42 +155,23 @@ class LabelLog:
         """
         if all(entry.id != entry_id for entry in self.entries()):
             raise DataError(f"{self.path}: no entry '{entry_id}' that could be taken back")
-        return self._write(
-            [LabelEntry(_new_id(), now(), annotator, "", 0.0, 0.0, note=note, undoes=entry_id)]
-        )[0]
+        return self._write([_undo(entry_id, annotator, note)])[0]
 
     def entries(self) -> tuple[LabelEntry, ...]:
         """All entries in the order of the file, those taken back included."""
-        return self._read().entries if self._is_begun else ()
+        return read_log(self.path).entries if self._is_begun else ()
 
-    def in_force(self) -> list[LabelEntry]:
+    def answers(self) -> list[LabelEntry]:
         """The answers that nobody took back, oldest first."""
         return current_answers(self.entries())
 
     def problems(self) -> tuple[tuple[str, str], ...]:
         """Lines that are no entries: where, and why."""
-        return self._read().problems if self._is_begun else ()
+        return read_log(self.path).problems if self._is_begun else ()
 
     def current(self) -> ResolvedLabels:
         """What holds now."""
         return ResolvedLabels(self.root, replay(self.entries()), self.path.stem)
-
-    def since(self, offset: int = 0) -> tuple[tuple[LabelEntry, ...], int]:
-        """The entries after a place in the file, and the place to ask from the next time.
-
-        Parameters
-        ----------
-        offset : int
-            Bytes; 0 for the beginning, then what the last call gave.
-
-        Raises
-        ------
-        DataError
-            When the file is shorter than that: it is another one now.
-        """
-        if not self._is_begun and not offset:
-            return (), 0
-        return later(self.path, offset)
 
     def name_of(self, path: str | PathLike[str]) -> str:
         """How the log calls a recording: from the root if it is below it, else absolute."""
@@ -221,9 +182,6 @@ class LabelLog:
     @property
     def _is_begun(self) -> bool:
         return self.path.exists() and self.path.stat().st_size > 0
-
-    def _read(self) -> LogFile:
-        return read_log(self.path)
 
     def _entry(
         self,
@@ -240,14 +198,14 @@ class LabelLog:
         names = tuple(dict.fromkeys(text.strip() for text in several))
         try:
             return LabelEntry(
-                _new_id(),
+                name,
+                float(start_time),
+                end,
+                uuid.uuid4().hex,
                 now(),
-                file=name,
-                start_time=float(start_time),
-                end_time=end,
                 labels=names,
                 more=dict(more or {}),
-                **{"annotator": "", **texts},
+                **texts,
             )
         except ValueError as error:
             raise DataError(f"{self.path}, an answer about {name}: {error}") from error
@@ -302,8 +260,9 @@ def _after(time: str) -> str:
     return in_utc((datetime.fromisoformat(time) + timedelta(microseconds=1)).isoformat())
 
 
-def _new_id() -> str:
-    return uuid.uuid4().hex
+def _undo(entry_id: str, annotator: str, note: str = "") -> LabelEntry:
+    """An entry that takes another back."""
+    return LabelEntry("", 0.0, 0.0, uuid.uuid4().hex, now(), annotator, note=note, undoes=entry_id)
 
 
 def _same(one: Path, other: Path) -> bool:

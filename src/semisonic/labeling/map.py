@@ -249,8 +249,26 @@ _LONGEST = 5.0
 
 
 @dataclass(frozen=True)
-class DrawnMap:
-    """What is on the map."""
+class MapResult:
+    """What ``map`` drew.
+
+    Attributes
+    ----------
+    index : EmbeddingIndex
+        With the clusters, if any were asked for.
+    rows : ndarray of int64, shape (n,)
+        Rows of the index that are drawn.
+    places : ndarray of float64, shape (n, 2)
+        Within 0 to 1.
+    meanings : dict of str to ColourMeaning
+    colour : str
+        The meaning at the beginning; empty if there is none.
+    sounds : MapSounds
+    clusters : Clusters or None
+    agreement : Agreement or None
+        Of the clusters with the labels, where there are labels.
+    report : Path
+    """
 
     index: EmbeddingIndex
     rows: NDArray[np.int64]
@@ -260,10 +278,40 @@ class DrawnMap:
     sounds: MapSounds
     clusters: Clusters | None
     agreement: Agreement | None
+    report: Path
+
+    @property
+    def failures(self) -> tuple[tuple[str, str], ...]:
+        """Points without a sound, where sounds are in the page."""
+        n = sum(not source for source in self.sounds.sources)
+        return ((count_text(n, "point"), "the recording cannot be read any more"),) if n else ()
+
+    def summary(self) -> str:
+        """For a terminal."""
+        lines = [f"{len(self.rows)} of {len(self.index)} rows drawn"]
+        if self.sounds.kind == LINK:
+            reason = f" ({self.sounds.reason})" if self.sounds.reason else ""
+            lines[0] += f"; the page plays the recordings where they lie{reason}"
+        elif self.sounds.megabytes:
+            lines[0] += f"; {self.sounds.megabytes:.1f} MB of sound in the page"
+        if self.clusters is not None:
+            outliers = float(np.mean(self.clusters.number < 0))
+            text = f"{count_text(self.clusters.count, 'cluster')} ({self.clusters.method})"
+            lines.append(f"{text}, {percent_text(outliers)} outliers" if outliers else text)
+            if crowded := self.clusters.crowded():
+                lines.append(f"note: {crowded}")
+        if self.agreement is not None:
+            lines.append(
+                f"against {count_text(self.agreement.n, 'label')}: purity "
+                f"{percent_text(self.agreement.purity)}, adjusted "
+                f"mutual information {self.agreement.mutual:.2f}"
+            )
+        lines.append(f"report: {self.report}")
+        return "\n".join(lines)
 
 
-def write_map_page(folder: Path, drawn: DrawnMap, options: MapOptions) -> Path:
-    """Write ``report.html`` into a run folder."""
+def write_map_page(drawn: MapResult, options: MapOptions) -> Path:
+    """Write ``report.html`` into the run folder."""
     index, clips = drawn.index, drawn.index.clips
     names = shown_names(clips.file.tolist())
     n_files = len(set(clips.file.tolist()))
@@ -301,10 +349,10 @@ def write_map_page(folder: Path, drawn: DrawnMap, options: MapOptions) -> Path:
     if drawn.clusters is not None:
         _add_clusters(report, drawn, drawn.clusters)
         report.players("centres", _centres(drawn, drawn.clusters, options.nearest, names))
-    return report.write(folder)
+    return report.write(drawn.report.parent)
 
 
-def _points(drawn: DrawnMap, names: Sequence[str]) -> dict[str, Any]:
+def _points(drawn: MapResult, names: Sequence[str]) -> dict[str, Any]:
     """What the page's program reads: places within 0 to 1, times in seconds, names and sounds."""
     clips = drawn.index.clips
     recordings = list(dict.fromkeys(names))
@@ -335,7 +383,7 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _add_clusters(report: Report, drawn: DrawnMap, clusters: Clusters) -> None:
+def _add_clusters(report: Report, drawn: MapResult, clusters: Clusters) -> None:
     told = drawn.agreement
     sizes = np.bincount(clusters.number[clusters.number >= 0], minlength=clusters.count)
     predicted = drawn.index.predicted
@@ -360,7 +408,7 @@ def _add_clusters(report: Report, drawn: DrawnMap, clusters: Clusters) -> None:
 
 
 def _centres(
-    drawn: DrawnMap, clusters: Clusters, k: int, names: dict[str, str]
+    drawn: MapResult, clusters: Clusters, k: int, names: dict[str, str]
 ) -> Iterator[Player | None]:
     """The sounds nearest to each centre; none for ``k`` of 0."""
     if not k:
@@ -385,59 +433,6 @@ def _centres(
 
 
 FOLDER = "map"
-
-
-@dataclass(frozen=True)
-class MapResult:
-    """What ``map`` drew.
-
-    Attributes
-    ----------
-    index : EmbeddingIndex
-        With the clusters, if any were asked for.
-    n_drawn : int
-    sounds : Sounds
-    clusters : Clusters or None
-    agreement : Agreement or None
-        Of the clusters with the labels, where there are labels.
-    report : Path
-    """
-
-    index: EmbeddingIndex
-    n_drawn: int
-    sounds: MapSounds
-    clusters: Clusters | None
-    agreement: Agreement | None
-    report: Path
-
-    @property
-    def failures(self) -> tuple[tuple[str, str], ...]:
-        """Points without a sound, where sounds are in the page."""
-        n = sum(not source for source in self.sounds.sources)
-        return ((count_text(n, "point"), "the recording cannot be read any more"),) if n else ()
-
-    def summary(self) -> str:
-        """For a terminal."""
-        lines = [f"{self.n_drawn} of {len(self.index)} rows drawn"]
-        if self.sounds.kind == LINK:
-            reason = f" ({self.sounds.reason})" if self.sounds.reason else ""
-            lines[0] += f"; the page plays the recordings where they lie{reason}"
-        elif self.sounds.megabytes:
-            lines[0] += f"; {self.sounds.megabytes:.1f} MB of sound in the page"
-        if self.clusters is not None:
-            outliers = float(np.mean(self.clusters.number < 0))
-            text = f"{count_text(self.clusters.count, 'cluster')} ({self.clusters.method})"
-            lines.append(f"{text}, {percent_text(outliers)} outliers" if outliers else text)
-            if crowded := self.clusters.crowded():
-                lines.append(f"note: {crowded}")
-        if self.agreement is not None:
-            lines.append(
-                f"against {count_text(self.agreement.n, 'label')}: purity "
-                f"{percent_text(self.agreement.purity)}, adjusted "
-                f"mutual information {self.agreement.mutual:.2f}"
-            )
-        lines.append(f"report: {self.report}")
-        return "\n".join(lines)
 
 
 def run_map(options: MapOptions) -> MapResult:
@@ -472,9 +467,10 @@ def run_map(options: MapOptions) -> MapResult:
             snippet=options.snippet,
             megabytes=options.megabytes,
         )
-        drawn = DrawnMap(index, rows, places, means, colour, sounds, clusters, found)
-        report = write_map_page(run.folder, drawn, options)
-    return MapResult(index, len(rows), sounds, clusters, found, report)
+        report = run.path("report.html")
+        drawn = MapResult(index, rows, places, means, colour, sounds, clusters, found, report)
+        write_map_page(drawn, options)
+    return drawn
 
 
 def _with_folder(options: MapOptions) -> MapOptions:

@@ -1,18 +1,17 @@
-"""The rows nearest to some vectors: exactly, block by block, or approximately by a graph."""
+"""The rows nearest to some vectors, and hits: rows that follow each other put together."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import digest, replacing
 from semisonic.core.options import nearest as suggestion
-from semisonic.core.progress import bar
+from semisonic.data.clips import Clips
 from semisonic.labeling.options import COSINE, MEASURES
 
 # The rows nearest to some vectors: every row is looked at, block by block.
@@ -128,80 +127,103 @@ def _first(rows: NDArray[np.int64], near: NDArray[np.float32], k: int) -> Neares
     return Nearest(np.take_along_axis(rows, order, axis=1), np.take_along_axis(near, order, axis=1))
 
 
-# The rows nearest to a vector by a graph of neighbours (HNSW), with the library USearch.
-#
-# Paper: Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using
-# hierarchical navigable small world graphs", 2018. The graph is made at the first search and kept
-# beside the vectors, with numbers of 16 bits. It is opened without being read into memory.
+# Rows that were found as hits: windows of a recording that follow each other are one.
 
 
-CONNECTIVITY = 16
-EXPANSION_ADD, EXPANSION_SEARCH = 128, 128
-_BLOCK = 8192
-_FORMAT = 1
+_TOUCHING = 0.01  # seconds between windows that count as one stretch
 
 
-def graph_file(folder: Path, vectors: Path, by: str) -> Path:
-    """Where the graph of an index lies, for these vectors as they are now."""
-    state = os.stat(vectors)
-    return folder / f"graph-{by}-{digest(_FORMAT, state.st_size, state.st_mtime_ns)}.usearch"
+@dataclass(frozen=True)
+class Hit:
+    """A stretch of a recording that was found.
 
-
-def open_graph(vectors: NDArray[np.float32], file: Path, by: str) -> Any:
-    """The graph, made if its file is missing; graphs of earlier states are removed.
-
-    Raises
-    ------
-    OptionError
-        When USearch is not installed.
+    Attributes
+    ----------
+    file : str
+        As the index names it.
+    start_time, end_time : float
+        Of the whole stretch, seconds.
+    row : int
+        Its row that is nearest to the query.
+    value : float
+        Of that row: cosine similarity or Euclidean distance.
+    n_windows : int
+        Rows that were put together.
     """
-    index = _empty(vectors.shape[1], by)
-    if not file.is_file():
-        for old in file.parent.glob(f"graph-{by}-*.usearch"):
-            old.unlink()
-        with bar(len(vectors), "graph", "row") as shown:
-            for start in range(0, len(vectors), _BLOCK):
-                block = np.asarray(vectors[start : start + _BLOCK])
-                index.add(np.arange(start, start + len(block)), block)
-                shown.update(len(block))
-        with replacing(file) as part:
-            index.save(str(part))
-    index.view(str(file))
-    index.expansion_search = EXPANSION_SEARCH
-    return index
+
+    file: str
+    start_time: float
+    end_time: float
+    row: int
+    value: float
+    n_windows: int = 1
 
 
-def nearest_by_graph(
-    graph: Any, vectors: NDArray[np.float32], queries: ArrayLike, k: int, by: str = COSINE
-) -> Nearest:
-    """As :func:`nearest`, but a row that is near may be missed.
+def find_hits(
+    clips: Clips,
+    search: Callable[[int], Nearest],
+    k: int,
+    *,
+    left_out: NDArray[np.bool_],
+    merge: bool = True,
+) -> tuple[Hit, ...]:
+    """The ``k`` best hits, the best first.
 
-    Values are computed anew from the vectors, so they are those of an exact search.
+    Parameters
+    ----------
+    clips : Clips
+        A row a vector.
+    search : callable
+        From a number of rows to the nearest of one query.
+    k : int
+    left_out : ndarray of bool, shape (n,)
+        Rows that are no hits, such as the query itself.
+    merge : bool
+        Put windows of one file together that touch each other. A stretch holds only windows
+        that are nearer than the last hit, so it does not grow over other sounds.
     """
-    wanted = checked(queries, vectors.shape[1])
-    rows, values = [], []
-    for query in wanted:
-        found = np.sort(np.asarray(graph.search(query, min(k, len(vectors))).keys, np.int64))
-        near = nearness(np.asarray(vectors[found]), query[None], by)[0]
-        order = np.lexsort((found, -near))
-        rows.append(found[order])
-        values.append(near[order] if by == COSINE else -near[order])
-    return Nearest(np.stack(rows), np.stack(values))
+    n_out = int(left_out.sum())
+    m = min(len(clips), n_out + (4 * k if merge else k))
+    while True:
+        found = search(m)
+        rows, values = found.rows[0], found.values[0]
+        kept = ~left_out[rows]
+        hits = _merged(clips, rows[kept].tolist(), values[kept].tolist(), k, merge)
+        if len(hits) == k or m >= len(clips) or len(rows) < m:
+            return tuple(hits)
+        m = min(len(clips), 2 * m)
 
 
-def _empty(dim: int, by: str) -> Any:
-    try:
-        from usearch.index import Index
-    except ImportError as error:
-        raise OptionError(
-            "option 'approximate' needs the package usearch: pip install 'semisonic[search]'. An "
-            "exact search needs nothing and takes a fraction of a second for 250 000 rows"
-        ) from error
-    return Index(
-        ndim=dim,
-        metric="cos" if by == COSINE else "l2sq",
-        dtype="f16",
-        connectivity=CONNECTIVITY,
-        expansion_add=EXPANSION_ADD,
-        expansion_search=EXPANSION_SEARCH,
+def _merged(
+    clips: Clips, rows: Sequence[int], values: Sequence[float], k: int, merge: bool
+) -> list[Hit]:
+    """Hits from rows in the order of nearness, until there are ``k``; no farther row joins."""
+    hits: dict[int, Hit] = {}  # by the place of its first row
+    of_file: dict[str, list[int]] = {}
+    for place, (row, value) in enumerate(zip(rows, values, strict=True)):
+        if len(hits) == k:
+            break
+        file = str(clips.file[row])
+        hit = Hit(file, float(clips.start_time[row]), float(clips.end_time[row]), row, value)
+        mine = of_file.setdefault(file, [])
+        touched = sorted(other for other in mine if merge and _touch(hits[other], hit))
+        for other in reversed(touched):  # the nearest comes last, and is the one that is kept
+            hit = _joined(hits.pop(other), hit)
+            mine.remove(other)
+        kept = touched[0] if touched else place
+        hits[kept] = hit
+        mine.append(kept)
+    return [hits[place] for place in sorted(hits)]
+
+
+def _joined(near: Hit, other: Hit) -> Hit:
+    return replace(
+        near,
+        start_time=min(near.start_time, other.start_time),
+        end_time=max(near.end_time, other.end_time),
+        n_windows=near.n_windows + other.n_windows,
     )
+
+
+def _touch(a: Hit, b: Hit) -> bool:
+    return a.start_time <= b.end_time + _TOUCHING and b.start_time <= a.end_time + _TOUCHING

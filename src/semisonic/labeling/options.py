@@ -76,11 +76,6 @@ class SearchOptions:
     )
     k: int = option(10, "hits", minimum=1, maximum=10_000)
     by: str = option(COSINE, "what near means", choices=MEASURES)
-    approximate: bool = option(
-        False,
-        "look in a graph of neighbours instead of at every row, which may miss some; "
-        "needs the extra 'search'",
-    )
     all_windows: bool = option(
         False, "each window is a hit; otherwise neighbouring ones of a recording are one"
     )
@@ -141,10 +136,9 @@ class MapOptions:
 
 
 MIX = "mix"
-STRATEGIES = (MIX, "uncertain", "diverse", "typical", "random")
+STRATEGIES = (MIX, "uncertain", "typical", "random")
 WITH_SCORES = ("uncertain",)
 """Strategies that cannot do without a classifier."""
-DOUBTS = MARGIN, ENTROPY = ("margin", "entropy")
 RANDOM_SHARE = 0.2
 SPREAD = 30.0
 
@@ -156,9 +150,9 @@ class QueueOptions:
     n: int = option(50, "stretches in the queue", minimum=1, maximum=10_000)
     strategy: str = option(
         MIX,
-        "mix: doubts that differ from each other (without a classifier: what is typical) and a "
-        "part by chance; uncertain: the largest doubts; diverse: unlike all that is labelled; "
-        "typical: the middle of groups without a label; random",
+        "mix: uncertain ones that differ from each other (without a classifier: what is typical) "
+        "and a part by chance; uncertain: what the classifier is least sure of; typical: the "
+        "middle of groups without a label; random",
         choices=STRATEGIES,
     )
     random_share: float = option(
@@ -189,12 +183,6 @@ class SuggestOptions(QueueOptions, JobOptions):
         "recordings without labels, a table of clips, or the folder of an index",
     )
     output: Path = option(Path("queue.csv"), "table with the stretches, in the order to listen")
-    doubt: str = option(
-        MARGIN,
-        "what doubts are measured by, with one label per clip: margin, between the two "
-        "best classes; entropy, of all scores",
-        choices=DOUBTS,
-    )
     log: Path | None = option(
         None,
         "label log, or a table with labels such as a queue that was filled in: what is "
@@ -205,27 +193,6 @@ class SuggestOptions(QueueOptions, JobOptions):
         None, "folder that keeps the vectors of recordings; beside the table if not given"
     )
     seed: int = option(0, "seed of everything random; keep it from round to round", minimum=0)
-
-
-# How a project learns from its answers. No torch here: the command line reads this file.
-
-
-@dataclass(frozen=True)
-class LearnOptions:
-    """How answers become a classifier."""
-
-    cluster_weight: float = option(
-        0.0,
-        "weight of stretches without an answer in a cluster whose answers all agree, beside an "
-        "answer's 1: they learn its label; 0: they do not",
-        minimum=0.0,
-        maximum=1.0,
-    )
-    cluster_answers: int = option(
-        2,
-        "answers that must agree before a cluster's other stretches learn their label",
-        minimum=1,
-    )
 
 
 # The options of a project. No torch here: the command line reads this file.

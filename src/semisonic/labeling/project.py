@@ -18,23 +18,28 @@ from semisonic.classifier.run_files import stamp
 from semisonic.core.errors import DataError
 from semisonic.core.files import read_json, write_json
 from semisonic.core.options import check
-from semisonic.data.clips import Clips
-from semisonic.labeling.answers import LabelIssue, label_issues, match
+from semisonic.labeling.answers import LabelIssue, find_label_issues, match
 from semisonic.labeling.clusters import nearest_to_centres
 from semisonic.labeling.embedder import open_embedder
-from semisonic.labeling.index import EmbeddingIndex
+from semisonic.labeling.index import EmbeddingIndex, name_from
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import (
     MIX,
     RANDOM_SHARE,
     SPREAD,
-    LearnOptions,
     ProjectOptions,
     QueueOptions,
 )
 from semisonic.labeling.probe import Tell
-from semisonic.labeling.queue import TYPICAL, Queue, Suggestion, check_table, take_answers
-from semisonic.labeling.queue_page import check_page, write_queue_page
+from semisonic.labeling.queue import (
+    TYPICAL,
+    Queue,
+    Suggestion,
+    check_page,
+    check_table,
+    take_answers,
+    write_queue_page,
+)
 from semisonic.labeling.rounds import HistoryRow, LearningRound, learn_round, read_history
 from semisonic.labeling.suggest import CandidatePool, SuggestResult, candidate_pool, choose
 
@@ -181,23 +186,20 @@ class Project:
         queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share, apart)
         return self._named(queue)
 
-    def learn(
-        self, options: LearnOptions | None = None, *, tell: Tell | None = None
-    ) -> LearningRound:
-        """Learn from all answers; see :func:`train_again`."""
+    def learn(self, *, tell: Tell | None = None) -> LearningRound:
+        """Learn from all answers; see :func:`semisonic.labeling.rounds.learn_round`."""
         return learn_round(
             self.log,
             self.index,
             self.folder,
-            options=options,
             seed=self.seed,
             several_labels=self.several_labels,
             tell=tell,
         )
 
-    def doubted(self, *, tell: Tell | None = None) -> tuple[LabelIssue, ...]:
-        """Answers that look wrong; see :func:`doubted_answers`."""
-        return label_issues(
+    def label_issues(self, *, tell: Tell | None = None) -> tuple[LabelIssue, ...]:
+        """Answers that look wrong; see :func:`semisonic.labeling.answers.find_label_issues`."""
+        return find_label_issues(
             self.log, self.index, seed=self.seed, several_labels=self.several_labels, tell=tell
         )
 
@@ -229,7 +231,7 @@ class Project:
         """Groups of stretches that sound alike, the largest first; for naming by listening.
 
         An answer about a typical stretch is appended to the log as any other, and labels that
-        stretch only. ``LearnOptions(cluster_weight=...)`` lets the rest of a cluster follow.
+        stretch only.
         """
         index = self.index
         number = index.cluster
@@ -240,7 +242,8 @@ class Project:
         for cluster, rows in enumerate(middle):
             own = np.flatnonzero(number == cluster).tolist()
             counts = Counter(name for row in own for name in labels.get(row, ()))
-            typical = Queue(clips.root, tuple(_typical(clips, row, cluster) for row in rows))
+            each = (Suggestion.of_row(clips, row, TYPICAL, cluster=cluster) for row in rows)
+            typical = Queue(clips.root, tuple(each))
             found.append(ProjectCluster(cluster, len(own), self._named(typical).rows, dict(counts)))
         return tuple(found)
 
@@ -268,30 +271,19 @@ class Project:
     def _labels_of_rows(self) -> dict[int, tuple[str, ...]]:
         answers = self.log.current().clips()
         found = match(answers, self.index.clips)
-        return dict(zip(found.rows.tolist(), found.labels(answers), strict=True))
+        return dict(zip(found.rows.tolist(), found.labels, strict=True))
 
 
-def _typical(clips: Clips, row: int, cluster: int) -> Suggestion:
-    return Suggestion(
-        str(clips.file[row]),
-        float(clips.start_time[row]),
-        float(clips.end_time[row]),
-        TYPICAL,
-        cluster=cluster,
-        group=str(clips.group[row]),
-    )
-
-
-def write_about(folder: Path, options: ProjectOptions, recordings: Path, encoder: Path) -> None:
+def write_project(folder: Path, options: ProjectOptions, recordings: Path, encoder: Path) -> None:
     """Write ``project.json``, the last step of making a project; what was changed later stays."""
-    here = os.path.abspath(folder)
+    here = Path(os.path.abspath(folder))
     before = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
     write_json(
         folder / ABOUT,
         {
             "format": FORMAT,
-            "recordings": _seen_from(here, recordings),
-            "encoder": _seen_from(here, encoder),
+            "recordings": name_from(here, recordings),
+            "encoder": name_from(here, encoder),
             "seed": options.seed,
             "several_labels": before.get("several_labels", options.several_labels),
             "made": stamp("project new", options),
@@ -299,37 +291,7 @@ def write_about(folder: Path, options: ProjectOptions, recordings: Path, encoder
     )
 
 
-def _seen_from(here: str, path: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, here)).as_posix()
-    except ValueError:  # on another drive
-        return Path(os.path.abspath(path)).as_posix()
-
-
 # ``project suggest`` and ``project learn``: the two halves of a round.
-
-
-@dataclass(frozen=True)
-class LearnResult:
-    """What a round gave.
-
-    Attributes
-    ----------
-    round : Round
-    n_taken : int
-        Answers that were taken from a table.
-    problems : tuple of (str, str)
-        Lines of the log that are no entries.
-    """
-
-    round: LearningRound
-    n_taken: int
-    problems: tuple[tuple[str, str], ...]
-
-    def summary(self) -> str:
-        """For a terminal."""
-        taken = [f"{self.n_taken} new answers from the table"] if self.n_taken else []
-        return "\n".join([*taken, self.round.summary()])
 
 
 def suggest_in_project(
@@ -387,7 +349,7 @@ def suggest_in_project(
         random_share=wanted.random_share,
         apart=wanted.apart,
     )
-    chosen.write_over(table)
+    chosen.write(table, over=True)
     write_queue_page(table, chosen)
     return SuggestResult(chosen, table, len(project.index), n_taken=taken)
 
@@ -398,8 +360,7 @@ def learn_in_project(
     *,
     annotator: str = "",
     several_labels: bool | None = None,
-    learn: LearnOptions | None = None,
-) -> LearnResult:
+) -> LearningRound:
     """Take answers from a table, if one is named, and learn from all there are.
 
     Parameters
@@ -412,11 +373,10 @@ def learn_in_project(
         Who filled it in.
     several_labels : bool, optional
         Whether a clip may carry several labels from now on.
-    learn : LearnOptions, optional
 
     Returns
     -------
-    LearnResult
+    LearningRound
 
     Raises
     ------
@@ -426,15 +386,8 @@ def learn_in_project(
     project = Project.open(folder)
     if several_labels is not None:
         project.set_several_labels(several_labels)
-    taken = 0
+    n_taken = 0
     if answers is not None:
-        taken = len(
-            take_answers(
-                project.log,
-                answers,
-                annotator=annotator,
-                check=project.require_fit,
-            )
-        )
-    found = project.learn(check(learn or LearnOptions()))
-    return LearnResult(found, taken, project.log.problems())
+        check_fit = project.require_fit
+        n_taken = len(take_answers(project.log, answers, annotator=annotator, check=check_fit))
+    return replace(project.learn(), n_taken=n_taken, problems=project.log.problems())

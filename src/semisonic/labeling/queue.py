@@ -1,4 +1,8 @@
-"""``Queue``: what to listen to next, as a table to fill in, and the answers in a filled one."""
+"""``Queue``: what to listen to next, in its order: a table to fill in, and a page beside it.
+
+The column ``label`` of the table is empty: who likes a spreadsheet fills it in and trains from the
+table. The names of recordings are relative to the table's folder.
+"""
 
 from __future__ import annotations
 
@@ -12,31 +16,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import write_csv
-from semisonic.data.clips import LABEL_SEPARATOR
-from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN, segment_key
-from semisonic.data.label_log import NONE_HEARD, PASSED_OVER, LabelEntry
+from semisonic.core.files import write_csv, write_text
+from semisonic.core.text import count_text
+from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN
+from semisonic.data.label_log import NONE_HEARD, PASSED_OVER, LabelEntry, Segment
 from semisonic.data.outputs import check_file, is_own, writing
 from semisonic.data.tables import TableRow, number, read_table, to_float
+from semisonic.evaluation.report.document import Player, Report
+from semisonic.labeling.index import name_from, shown_names
 from semisonic.labeling.label_log import LabelLog
+from semisonic.labeling.search import player_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# ``Queue``: what to listen to next, in its order, with what a model guesses.
-#
-# As a file it is a CSV table whose column ``label`` is empty: who likes a spreadsheet fills it in
-# and trains from the table. The names of recordings are relative to the table's folder.
-
-
 GUESSES = 3
 """Guesses of a row that a table has columns for."""
-RANDOM, UNCERTAIN_REASON, DIVERSE, TYPICAL = REASONS = ("random", "uncertain", "diverse", "typical")
-"""Why a row is asked: drawn by chance; the model wavers; unlike what is labelled; the middle of
-a group of recordings that sound alike."""
+RANDOM, UNCERTAIN_REASON, TYPICAL = REASONS = ("random", "uncertain", "typical")
+"""Why a row is asked: drawn by chance; the model is not sure; the middle of a group of recordings
+that sound alike."""
 SOURCE = "suggest:"
 """How the source of an answer from a queue begins; the reason follows."""
-
 VERB = "suggest"
 """Whose output a queue is, in a project too."""
 
@@ -56,15 +57,11 @@ _NEEDED = ("file", "start_time", "end_time", "label", "why")
 
 
 @dataclass(frozen=True)
-class Suggestion:
-    """A stretch to listen to.
+class Suggestion(Segment):
+    """A segment to listen to; its file is relative to the queue's root, or absolute.
 
     Attributes
     ----------
-    file : str
-        Relative to the queue's root, or absolute.
-    start_time, end_time : float
-        Seconds.
     why : str
         One of ``REASONS``.
     guesses : tuple of (str, float)
@@ -75,26 +72,86 @@ class Suggestion:
         From 0; -1 where there is none.
     group : str
         The recording it was cut from.
+    label : str
+        What was written into the table; empty where nobody did.
     """
 
-    file: str
-    start_time: float
-    end_time: float
     why: str
     guesses: tuple[tuple[str, float], ...] = ()
     uncertainty: float = float("nan")
     cluster: int = -1
     group: str = ""
+    label: str = ""
+
+    @classmethod
+    def of_row(cls, clips: Clips, row: int, why: str, **about: Any) -> Suggestion:
+        """A row of a table of clips."""
+        times = float(clips.start_time[row]), float(clips.end_time[row])
+        return cls(str(clips.file[row]), *times, why, group=str(clips.group[row]), **about)
 
     @property
     def source(self) -> str:
         """What an answer's ``source`` is: "suggest:random" and the like."""
         return SOURCE + self.why
 
+    def answer(self) -> tuple[tuple[str, ...], str] | None:
+        """Labels and presence that :attr:`label` says; None for an empty one."""
+        said = self.label.strip()
+        if not said:
+            return None
+        if said in (NONE_HEARD, PASSED_OVER):
+            return (), NEGATIVE if said == NONE_HEARD else UNCERTAIN
+        names = (name.strip() for name in said.split(LABEL_SEPARATOR))
+        return tuple(dict.fromkeys(name for name in names if name)), POSITIVE
+
+    def cells(self, order: int) -> list[object]:
+        """The row of the table."""
+        guesses: list[object] = []
+        for k in range(GUESSES):
+            name, score = self.guesses[k] if k < len(self.guesses) else ("", None)
+            guesses += [name, "" if score is None else f"{score:.4f}"]
+        return [
+            order,
+            self.file,
+            f"{self.start_time:.3f}",
+            f"{self.end_time:.3f}",
+            self.label,
+            self.why,
+            *guesses,
+            "" if self.uncertainty != self.uncertainty else f"{self.uncertainty:.4f}",
+            "" if self.cluster < 0 else self.cluster,
+            self.group,
+        ]
+
+    @classmethod
+    def from_cells(cls, cells: TableRow) -> Suggestion:
+        """Read what :meth:`cells` gave; ValueError when it is no such row."""
+        cells["label"].encode()
+        start, end = (number(cells[name], name) for name in ("start_time", "end_time"))
+        cluster = number(cells["cluster"], "cluster")
+        if not cells["file"] or start is None or end is None:
+            raise ValueError("no file, start_time or end_time")
+        guesses = (
+            (name, to_float(number(cells[f"score_{k}"], "score")))
+            for k in range(1, GUESSES + 1)
+            if (name := cells[f"guess_{k}"])
+        )
+        return cls(
+            cells["file"],
+            float(start),
+            float(end),
+            cells["why"],
+            tuple(guesses),
+            to_float(number(cells["uncertainty"], "uncertainty")),
+            -1 if cluster is None else int(cluster),
+            cells["group"],
+            cells["label"],
+        )
+
 
 @dataclass(frozen=True)
 class Queue:
-    """Stretches to listen to, in their order.
+    """Segments to listen to, in their order.
 
     Attributes
     ----------
@@ -123,7 +180,7 @@ class Queue:
         """The table that :meth:`write` writes, for pandas."""
         import pandas as pd
 
-        rows = [_cells(order, row) for order, row in enumerate(self.rows, start=1)]
+        rows = [row.cells(order) for order, row in enumerate(self.rows, start=1)]
         frame = pd.DataFrame(rows, columns=list(_COLUMNS))
         texts = ("file", "label", "why", "group")
         numbers = [n for n in _COLUMNS if n not in texts and not n.startswith("guess")]
@@ -133,8 +190,14 @@ class Queue:
         """Where a row's recording lies."""
         return self.root / row.file
 
-    def write(self, path: str | PathLike[str]) -> Path:
+    def write(self, path: str | PathLike[str], *, over: bool = False) -> Path:
         """Write the table, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+        over : bool
+            In the place of a queue whose answers are in a log.
 
         Raises
         ------
@@ -142,16 +205,10 @@ class Queue:
             When something else is in the way, such as a queue that somebody filled in.
         """
         target = Path(path)
-        check_table(target)
-        return self._write(target)
-
-    def write_over(self, path: Path) -> Path:
-        """Write the table in the place of a queue whose answers are in a log."""
-        return self._write(path)
-
-    def _write(self, target: Path) -> Path:
+        if not over:
+            check_table(target)
         seen = self.seen_from(os.path.abspath(target.parent))
-        rows = (_cells(order, row) for order, row in enumerate(seen, start=1))
+        rows = (row.cells(order) for order, row in enumerate(seen, start=1))
         with writing(target, VERB) as part:
             write_csv(part, _COLUMNS, rows, errors="surrogateescape")
         return target
@@ -165,101 +222,38 @@ class Queue:
         DataError
             When it is no queue.
         """
-        return read_filled(path)[0]
+        source, expected = Path(path), "expected a table that 'semisonic suggest' wrote"
+        table = read_table(source, errors="surrogateescape")
+        missing = [name for name in _NEEDED if name not in table.columns]
+        if missing:
+            raise DataError(f"{source}: no column '{missing[0]}'; {expected}")
+        rows = []
+        for cells in table.rows:
+            try:
+                rows.append(Suggestion.from_cells(cells))
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"{table.where(cells)}: the label is not UTF-8 text; save the table as "
+                    "'CSV UTF-8'"
+                ) from error
+            except ValueError as error:
+                raise DataError(
+                    f"{table.where(cells)}: not a row of a queue ({error}); {expected}"
+                ) from error
+        return cls(Path(os.path.abspath(source.parent)), tuple(rows))
 
     def seen_from(self, root: str | PathLike[str]) -> Queue:
-        """The same queue with files relative to another folder, such as a log's root."""
-        base = os.path.abspath(root)
-        return replace(
-            self, root=Path(base), rows=tuple(self._moved(row, base) for row in self.rows)
-        )
+        """The same queue with files relative to another folder, such as a log's root.
 
-    def _moved(self, row: Suggestion, base: str) -> Suggestion:
-        """A row as seen from a folder; where each file is a recording, so is its group."""
-        file = _seen_from(base, self.path_of(row))
-        return replace(row, file=file, group=file if row.group == row.file else row.group)
-
-
-def _seen_from(folder: str, path: Path) -> str:
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # on another drive
-        return Path(os.path.abspath(path)).as_posix()
-
-
-def _cells(order: int, row: Suggestion) -> list[object]:
-    guesses: list[object] = []
-    for k in range(GUESSES):
-        name, score = row.guesses[k] if k < len(row.guesses) else ("", None)
-        guesses += [name, "" if score is None else f"{score:.4f}"]
-    doubt = "" if row.uncertainty != row.uncertainty else f"{row.uncertainty:.4f}"
-    return [
-        order,
-        row.file,
-        f"{row.start_time:.3f}",
-        f"{row.end_time:.3f}",
-        "",
-        row.why,
-        *guesses,
-        doubt,
-        "" if row.cluster < 0 else row.cluster,
-        row.group,
-    ]
-
-
-def _row(cells: TableRow) -> Suggestion:
-    guesses = []
-    for k in range(GUESSES):
-        name, score = cells[f"guess_{k + 1}"], number(cells[f"score_{k + 1}"], "score")
-        if name:
-            guesses.append((name, to_float(score)))
-    start, end = (number(cells[name], name) for name in ("start_time", "end_time"))
-    cluster = number(cells["cluster"], "cluster")
-    if not cells["file"] or start is None or end is None:
-        raise ValueError("no file, start_time or end_time")
-    return Suggestion(
-        cells["file"],
-        float(start),
-        float(end),
-        cells["why"],
-        tuple(guesses),
-        to_float(number(cells["uncertainty"], "uncertainty")),
-        -1 if cluster is None else int(cluster),
-        cells["group"],
-    )
-
-
-def read_filled(path: str | PathLike[str]) -> tuple[Queue, tuple[str, ...]]:
-    """A queue, and what was typed into the column ``label`` of each row.
-
-    Raises
-    ------
-    DataError
-        When it is no queue.
-    """
-    source = Path(path)
-    table = read_table(source, errors="surrogateescape")
-    missing = [name for name in _NEEDED if name not in table.columns]
-    if missing:
-        raise DataError(
-            f"{source}: no column '{missing[0]}'; expected a table that 'semisonic suggest' wrote"
-        )
-    rows = []
-    for cells in table.rows:
-        try:
-            cells["label"].encode()
-            rows.append(_row(cells))
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"{table.where(cells)}: the label is not UTF-8 text; save the table as 'CSV UTF-8'"
-            ) from error
-        except ValueError as error:
-            raise DataError(
-                f"{table.where(cells)}: not a row of a queue ({error}); expected a table that "
-                "'semisonic suggest' wrote"
-            ) from error
-    queue = Queue(Path(os.path.abspath(source.parent)), tuple(rows))
-    return queue, tuple(cells["label"] for cells in table.rows)
+        Where each file is a recording, so is its group.
+        """
+        base = Path(os.path.abspath(root))
+        rows = []
+        for row in self.rows:
+            file = name_from(base, self.path_of(row))
+            group = file if row.group == row.file else row.group
+            rows.append(replace(row, file=file, group=group))
+        return replace(self, root=base, rows=tuple(rows))
 
 
 def check_table(output: Path, *, inputs: Iterable[Path | str] = ()) -> None:
@@ -273,16 +267,13 @@ def check_table(output: Path, *, inputs: Iterable[Path | str] = ()) -> None:
     n_filled = 0
     if output.is_file() and not is_own(output, VERB):
         with suppress(DataError):
-            n_filled = sum(map(bool, read_filled(output)[1]))
+            n_filled = sum(bool(row.label) for row in Queue.read(output))
     if n_filled:
         raise OptionError(
             f"output: '{output}' holds {n_filled} answers, which would be lost. Give another "
             f"name; with '--log {output}' they are not asked again"
         )
     check_file(output, VERB, (".csv",), inputs=inputs)
-
-
-# Answers that somebody typed into the column ``label`` of a queue.
 
 
 def take_answers(
@@ -297,27 +288,31 @@ def take_answers(
 
     Several labels are joined by ';'. ``-`` says that none of the classes is heard, ``?`` that one
     cannot tell; an empty cell is no answer. What the log holds already from the same annotator
-    (or, with ``by_anyone``, from any) is not added again. ``check`` is given the labels of each
-    row and raises when they will not do.
+    (or, with ``by_anyone``, from any) is not added again.
+
+    Parameters
+    ----------
+    log : LabelLog
+    path : Path
+        The table.
+    annotator : str
+    by_anyone : bool
+    check : callable
+        Is given the labels of each row and raises when they will not do.
 
     Raises
     ------
     DataError
         When the table is no queue, or an answer will not do; then none is taken.
     """
-    queue, labels = read_filled(path)
+    queue = Queue.read(path)
     held = {
-        (
-            "" if by_anyone else entry.annotator,
-            segment_key(entry.file, entry.start_time, entry.end_time),
-            tuple(sorted(entry.labels)),
-            entry.presence,
-        )
-        for entry in log.in_force()
+        ("" if by_anyone else one.annotator, one.key, tuple(sorted(one.labels)), one.presence)
+        for one in log.answers()
     }
     rows: list[dict[str, Any]] = []
-    for line, (row, text) in enumerate(zip(queue, labels, strict=True), start=2):
-        found = _answer(text)
+    for line, row in enumerate(queue, start=2):
+        found = row.answer()
         if found is None:
             continue
         names, presence = found
@@ -325,14 +320,13 @@ def take_answers(
             check(names)
         except DataError as error:
             raise DataError(f"{path}, row {line}: {error}") from error
-        file = log.name_of(os.path.abspath(queue.path_of(row)))
+        segment = replace(row, file=log.name_of(os.path.abspath(queue.path_of(row))))
         who = "" if by_anyone else annotator
-        place = segment_key(file, row.start_time, row.end_time)
-        if (who, place, tuple(sorted(names)), presence) in held:
+        if (who, segment.key, tuple(sorted(names)), presence) in held:
             continue
         rows.append(
             {
-                "file": file,
+                "file": segment.file,
                 "start_time": row.start_time,
                 "end_time": row.end_time,
                 "labels": names,
@@ -344,14 +338,62 @@ def take_answers(
     return log.extend(rows)
 
 
-def _answer(text: str) -> tuple[tuple[str, ...], str] | None:
-    """Labels and presence of a cell; None for an empty one."""
-    said = text.strip()
-    if not said:
-        return None
-    if said == NONE_HEARD:
-        return (), NEGATIVE
-    if said == PASSED_OVER:
-        return (), UNCERTAIN
-    names = (name.strip() for name in said.split(LABEL_SEPARATOR))
-    return tuple(dict.fromkeys(name for name in names if name)), POSITIVE
+# The page beside a queue: its segments, to be listened to while the table is filled in.
+
+
+MOST = 100
+"""Segments that a page holds; the table has all."""
+
+
+def page_of(table: Path) -> Path:
+    """Where the page of a table of a queue lies: beside it, as ``queue.html``."""
+    return table.with_suffix(".html")
+
+
+def check_page(table: Path) -> None:
+    """Refuse a table beside which something else has the page's name; called before the work.
+
+    Raises
+    ------
+    OptionError
+        As :func:`semisonic.data.outputs.check_file`.
+    """
+    check_file(page_of(table), VERB, (".html",))
+
+
+def write_queue_page(table: Path, queue: Queue) -> Path:
+    """Write the page of a queue beside its table.
+
+    Parameters
+    ----------
+    table : Path
+        Of the queue.
+    queue : Queue
+        What is to be heard. A recording that cannot be read has no player.
+
+    Returns
+    -------
+    Path
+        Of the page; it needs no other file, and may be sent to somebody.
+    """
+    report = Report(
+        "queue.j2",
+        "What to listen to",
+        f"{count_text(len(queue), 'stretch', 'stretches')}, numbered as in {table.name}",
+        table_name=table.name,
+        n_most=MOST if len(queue) > MOST else 0,
+    )
+    report.players("queue", _players(queue))
+    with writing(page_of(table), VERB) as part:
+        write_text(part, report.html())
+    return page_of(table)
+
+
+def _players(queue: Queue) -> Iterator[Player | None]:
+    rows = queue.rows[:MOST]
+    names = shown_names([row.file for row in rows])
+    for order, row in enumerate(rows, start=1):
+        guesses = ", ".join(f"{name} {score:.2f}" for name, score in row.guesses)
+        times = f"{row.start_time:.2f} s to {row.end_time:.2f} s"
+        path, name = queue.path_of(row), names[row.file]
+        yield player_of(path, row.start_time, row.end_time, f"{order}. ", name, guesses, times)

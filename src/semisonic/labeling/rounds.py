@@ -1,11 +1,15 @@
-"""From answers to a classifier, again and again, with an estimate of its accuracy after each round."""
+"""Rounds of a project: from answers to a classifier, with an estimate of its accuracy each time.
+
+Nothing is embedded anew, so a round takes about a second. All that is written is either whole or
+not there, and depends on log and index alone: after a kill the same call does the same.
+"""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -22,30 +26,32 @@ from semisonic.classifier.run_files import stamp
 from semisonic.core.errors import DataError
 from semisonic.core.files import digest, read_csv, write_csv
 from semisonic.core.text import count_text
+from semisonic.data.clips import Clips
 from semisonic.data.events import SegmentKey, segment_key
 from semisonic.data.label_log import LabelEntry
 from semisonic.evaluation.intervals import wilson_by_group
-from semisonic.labeling.answers import LabelledRows, labelled_rows, mixed_note, require_classes
+from semisonic.labeling.answers import IndexLabels, label_index
 from semisonic.labeling.embedder import Embedder
 from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
-from semisonic.labeling.options import LearnOptions
 from semisonic.labeling.probe import (
-    AnsweredVectors,
-    OutOfFoldScores,
+    HeldOutLogits,
     Tell,
     classifier_from,
     learn_probe,
-    out_of_fold,
-    with_proposals,
+    score_out_of_fold,
 )
 from semisonic.labeling.queue import RANDOM, SOURCE
 from semisonic.labeling.sampling import chance_key
 from semisonic.labeling.suggest import INDEX_OF
-from semisonic.models.calibration import TEMPERATURE
-from semisonic.models.decision import Decision
+from semisonic.models.decision import TEMPERATURE, Decision
 from semisonic.models.model_file import PUBLISHED_WEIGHTS, published_in, read_about, save
 from semisonic.models.sound_model import SoundModel
+
+T = TypeVar("T")
+
+FEWEST_CALIBRATED = 20
+"""Answers from which on scores are calibrated by those of classifiers that did not learn them."""
 
 # How good the classifier is, from answers alone: an honest number needs clips drawn by chance.
 #
@@ -98,36 +104,31 @@ class AccuracyEstimate:
 
 
 def random_sample(
-    entries: Iterable[LabelEntry], root: Path, seed: int = 0
+    answers: Iterable[LabelEntry], root: Path, seed: int = 0
 ) -> frozenset[SegmentKey]:
-    """The stretches that answers in force make a sample of the pool by chance.
+    """The segments that answers make a sample of the pool by chance.
 
-    All stretches of queues that come before the last random one in the order of chance: some
+    All segments of queues that come before the last random one in the order of chance: some
     were asked by chance, some for another reason.
 
     Parameters
     ----------
-    entries : iterable of Entry
-        In force: see :func:`semisonic.data.label_log.current_answers`.
+    answers : iterable of LabelEntry
+        See :meth:`semisonic.LabelLog.answers`.
     root : Path
         The folder of the recordings.
     seed : int
         That of the queues.
     """
-    asked = [entry for entry in entries if entry.source.startswith(SOURCE)]
     base = os.path.abspath(root)
-    keys = {
-        entry.id: chance_key(
-            os.path.normpath(os.path.join(base, entry.file)), entry.start_time, entry.end_time, seed
-        )
-        for entry in asked
-    }
-    last = max((keys[entry.id] for entry in asked if entry.source == SOURCE + RANDOM), default=-1)
-    return frozenset(
-        segment_key(entry.file, entry.start_time, entry.end_time)
-        for entry in asked
-        if keys[entry.id] <= last
-    )
+    asked = [(_chance(base, one, seed), one) for one in answers if one.source.startswith(SOURCE)]
+    last = max((key for key, one in asked if one.source == SOURCE + RANDOM), default=-1)
+    return frozenset(one.key for key, one in asked if key <= last)
+
+
+def _chance(base: str, one: LabelEntry, seed: int) -> int:
+    path = os.path.normpath(os.path.join(base, one.file))
+    return chance_key(path, one.start_time, one.end_time, seed)
 
 
 def accuracy_by_random(
@@ -142,38 +143,37 @@ def accuracy_by_random(
     Parameters
     ----------
     log : LabelLog
-    predicted : mapping of stretch to labels
-        What a classifier that has not learned the answer says; a stretch without a prediction,
-        or without one certain answer, does not count. With several labels per clip all of them must
-        be right.
-    groups : mapping of stretch to str, optional
+    predicted : mapping of segment key to labels
+        What a classifier that has not learned the answer says; a segment without a prediction,
+        or without one verified answer, does not count. With several labels per clip all of them
+        must be right.
+    groups : mapping of segment key to str, optional
         The recording of each, where an index knows it; else each file is one.
     seed : int
         That of the queues.
     """
-    known = groups or {}
-    sample = random_sample(log.in_force(), log.root, seed)
+    sample = random_sample(log.answers(), log.root, seed)
     clips = log.current().clips()
     right: list[bool] = []
     recordings: list[str] = []
-    certain = clips.is_verified
-    for row, labels in enumerate(clips.labels):
-        key = segment_key(
-            str(clips.file[row]), float(clips.start_time[row]), float(clips.end_time[row])
-        )
-        if certain[row] and key in sample and key in predicted:
-            right.append(set(predicted[key]) == set(labels))
-            recordings.append(known.get(key, str(clips.group[row])))
+    for row, key in enumerate(_keys(clips)):
+        if clips.is_verified[row] and key in sample and key in predicted:
+            right.append(set(predicted[key]) == set(clips.labels[row]))
+            recordings.append((groups or {}).get(key, str(clips.group[row])))
     return AccuracyEstimate.of(right, recordings)
+
+
+def _keys(clips: Clips) -> list[SegmentKey]:
+    columns = clips.file.tolist(), clips.start_time.tolist(), clips.end_time.tolist()
+    return [segment_key(*cells) for cells in zip(*columns, strict=True)]
 
 
 # The learning curve of a project: a row each time that it learned.
 
 
 HISTORY = "history.csv"
-_ESTIMATE = tuple(field.name for field in fields(AccuracyEstimate))
-_BY_RANDOM, _LEFT_OUT = "by_chance_", "left_out_"
 _BETWEEN = " | "
+_ESTIMATES = {"by_random": "by_chance_", "left_out": "left_out_"}
 
 
 @dataclass(frozen=True)
@@ -185,13 +185,13 @@ class HistoryRow:
     time : str
         ISO 8601, UTC.
     n_answers, n_classes : int
-        Labelled stretches and their classes.
+        Labelled segments and their classes.
     several_labels : bool
-        Whether a clip could carry several; the accuracies of steps where it could and of steps
+        Whether a clip could carry several; the accuracies of rows where it could and of rows
         where it could not do not compare.
-    by_random : Estimate
+    by_random : AccuracyEstimate
         Accuracy over the random sample: the number to believe; of no clips without one.
-    left_out : Estimate
+    left_out : AccuracyEstimate
         Accuracy over all answers, each by a classifier that learned from other recordings. The
         answers are mostly the hard ones, so this is below what the pool would show.
     seconds : float
@@ -212,9 +212,46 @@ class HistoryRow:
     state: str
     notes: tuple[str, ...] = ()
 
+    def cells(self) -> dict[str, str]:
+        """The row of the table, by column."""
+        found = {
+            "time": self.time,
+            "n_answers": str(self.n_answers),
+            "n_classes": str(self.n_classes),
+            "several_labels": "yes" if self.several_labels else "no",
+        }
+        for name, prefix in _ESTIMATES.items():
+            for key, value in asdict(getattr(self, name)).items():
+                found[prefix + key] = str(value) if isinstance(value, int) else f"{value:.4f}"
+        notes = _BETWEEN.join(self.notes)
+        return {**found, "seconds": f"{self.seconds:.2f}", "state": self.state, "notes": notes}
+
+    @classmethod
+    def from_cells(cls, cells: Mapping[str, str]) -> HistoryRow:
+        """Read what :meth:`cells` gave; an error of any kind when it is something else."""
+        estimates = {
+            name: AccuracyEstimate(
+                int(cells[f"{prefix}n_right"]),
+                int(cells[f"{prefix}n"]),
+                *(float(cells[prefix + key]) for key in ("accuracy", "low", "high")),
+                n_recordings=int(cells[f"{prefix}n_recordings"]),
+            )
+            for name, prefix in _ESTIMATES.items()
+        }
+        return cls(
+            time=cells["time"],
+            n_answers=int(cells["n_answers"]),
+            n_classes=int(cells["n_classes"]),
+            several_labels=cells["several_labels"] == "yes",
+            seconds=float(cells["seconds"]),
+            state=cells["state"],
+            notes=tuple(filter(None, cells["notes"].split(_BETWEEN))),
+            **estimates,
+        )
+
 
 def read_history(folder: Path) -> tuple[HistoryRow, ...]:
-    """The steps so far, oldest first; none without a history.
+    """The rows so far, oldest first; none without a history.
 
     Raises
     ------
@@ -222,76 +259,16 @@ def read_history(folder: Path) -> tuple[HistoryRow, ...]:
         When the file is none.
     """
     path = folder / HISTORY
-    if not path.exists():
-        return ()
-    steps = []
-    for number, cells in enumerate(read_csv(path), start=2):
+    rows = []
+    for number, cells in enumerate(read_csv(path) if path.exists() else [], start=2):
         try:
-            steps.append(
-                HistoryRow(
-                    cells["time"],
-                    int(cells["n_answers"]),
-                    int(cells["n_classes"]),
-                    cells["several_labels"] == "yes",
-                    _read_estimate(cells, _BY_RANDOM),
-                    _read_estimate(cells, _LEFT_OUT),
-                    float(cells["seconds"]),
-                    cells["state"],
-                    tuple(filter(None, cells["notes"].split(_BETWEEN))),
-                )
-            )
+            rows.append(HistoryRow.from_cells(cells))
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise DataError(f"{path}, row {number}: not a step of a history ({error})") from error
-    return tuple(steps)
+    return tuple(rows)
 
 
-def write_history(folder: Path, steps: Sequence[HistoryRow]) -> Path:
-    """Write the whole history, or nothing."""
-    rows = [_row(step) for step in steps]
-    write_csv(folder / HISTORY, list(rows[0]) if rows else [], [row.values() for row in rows])
-    return folder / HISTORY
-
-
-def _row(step: HistoryRow) -> dict[str, str]:
-    return {
-        "time": step.time,
-        "n_answers": str(step.n_answers),
-        "n_classes": str(step.n_classes),
-        "several_labels": "yes" if step.several_labels else "no",
-        **_cells(step.by_random, _BY_RANDOM),
-        **_cells(step.left_out, _LEFT_OUT),
-        "seconds": f"{step.seconds:.2f}",
-        "state": step.state,
-        "notes": _BETWEEN.join(step.notes),
-    }
-
-
-def _cells(found: AccuracyEstimate, prefix: str) -> dict[str, str]:
-    values = {name: getattr(found, name) for name in _ESTIMATE}
-    return {
-        prefix + name: str(value) if isinstance(value, int) else f"{value:.4f}"
-        for name, value in values.items()
-    }
-
-
-def _read_estimate(cells: Mapping[str, str], prefix: str) -> AccuracyEstimate:
-    n_right, n, n_recordings = (
-        int(cells[prefix + name]) for name in ("n_right", "n", "n_recordings")
-    )
-    accuracy, low, high = (float(cells[prefix + name]) for name in ("accuracy", "low", "high"))
-    return AccuracyEstimate(n_right, n, accuracy, low, high, n_recordings)
-
-
-# From answers to a classifier, again and again: what happens after each round of listening.
-#
-# Nothing is embedded anew, so a round takes about a second. All that is written is either whole or
-# not there, and depends on log and index alone: after a kill the same call does the same.
-
-
-T = TypeVar("T")
-
-FEWEST_CALIBRATED = 20
-"""Answers from which on scores are calibrated by those of classifiers that did not learn them."""
+# A round.
 
 
 @dataclass(frozen=True)
@@ -302,29 +279,38 @@ class LearningRound:
     ----------
     model : Path
         The classifier's file.
-    known : Known
+    known : IndexLabels
         What was learned from.
-    step : Step
-        The row of the history: what was measured, and what has to be said beside it.
-    history : tuple of Step
-        All rows, this one the last.
+    history : tuple of HistoryRow
+        All rows, that of this round the last.
+    n_taken : int
+        Answers that were taken from a table before.
+    problems : tuple of (str, str)
+        Lines of the log that are no entries.
     """
 
     model: Path
-    known: LabelledRows
-    step: HistoryRow
+    known: IndexLabels
     history: tuple[HistoryRow, ...]
+    n_taken: int = 0
+    problems: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def row(self) -> HistoryRow:
+        """What was measured, and what has to be said beside it."""
+        return self.history[-1]
 
     def summary(self) -> str:
         """For a terminal."""
+        row = self.row
         counts = ", ".join(f"{name} {n}" for name, n in self.known.counts.items())
-        lines = [
-            f"learned from {count_text(self.step.n_answers, 'answer')} of "
-            f"{count_text(self.step.n_classes, 'class', 'classes')} in "
-            f"{self.step.seconds:.1f} s: {counts}",
-            f"accuracy on stretches drawn by chance: {self.step.by_random}",
-            f"accuracy on all answers, each left out in turn: {self.step.left_out}",
-            *self.step.notes,
+        lines = [f"{self.n_taken} new answers from the table"] if self.n_taken else []
+        lines += [
+            f"learned from {count_text(row.n_answers, 'answer')} of "
+            f"{count_text(row.n_classes, 'class', 'classes')} in {row.seconds:.1f} s: {counts}",
+            f"accuracy on stretches drawn by chance: {row.by_random}",
+            f"accuracy on all answers, each left out in turn: {row.left_out}",
+            *row.notes,
             f"model: {self.model}",
         ]
         return "\n".join(lines)
@@ -335,7 +321,6 @@ def learn_round(
     index: EmbeddingIndex,
     folder: str | PathLike[str],
     *,
-    options: LearnOptions | None = None,
     embedder: Embedder | None = None,
     seed: int = 0,
     several_labels: bool = False,
@@ -350,16 +335,19 @@ def learn_round(
         Vectors of the pool, by an encoder that stays as it is.
     folder : path
         Gets ``model.zip`` and ``history.csv``.
-    options : LearnOptions, optional
     embedder : Embedder, optional
         The encoder, if it is at hand; else the index knows its file.
     seed : int
         That of the queues, so that their random parts are known.
     several_labels : bool
-        Whether a clip may carry several labels at once. With one, stretches of which answers name
+        Whether a clip may carry several labels at once. With one, segments of which answers name
         several are left out, and a note says how many.
     tell : callable, optional
         Is told how many parts of so many are done.
+
+    Returns
+    -------
+    LearningRound
 
     Raises
     ------
@@ -369,136 +357,98 @@ def learn_round(
         When the encoder's file is gone.
     """
     began = time.perf_counter()
-    how = options or LearnOptions()
     place = Path(folder)
-    known = labelled_rows(log, index, several_labels=several_labels)
-    require_classes(known)
-    state = _state(log, index, how, seed, several_labels)
+    known = label_index(log, index, several_labels=several_labels)
     encoder = embedder or index.embedder()
-    pool = np.setdiff1d(np.arange(len(index)), known.asked)
-
-    def extend(part: AnsweredVectors) -> AnsweredVectors:
-        return with_proposals(part, index.cluster, index.clips.group, known.asked, how)
-
-    held_out = out_of_fold(
-        index.vectors,
-        known.answered,
-        pool,
-        index.clips.group,
-        extend=extend,
-        seed=seed,
-        tell=tell,
-    )
-    extended = extend(known.answered)
-    probe = learn_probe(index.vectors, extended, pool, seed=seed)
-    model = classifier_from(probe, encoder.network, several=known.answered.several)
+    labelled, answered = known.labelled, known.matched.rows
+    held_out = score_out_of_fold(index, labelled, answered, seed=seed, tell=tell)
+    pool = np.setdiff1d(np.arange(len(index)), answered)
+    probe = learn_probe(index.vectors, labelled, pool, seed=seed)
+    model = classifier_from(probe, encoder.network, multi_label=several_labels)
     model.decision = _decision(known, held_out)
     predicted = _predicted(known, held_out.logits)
-    by_random = accuracy_by_random(
-        log,
-        _by_stretch(known, predicted),
-        groups=_by_stretch(known, known.answered.group.tolist()),
-        seed=seed,
-    )
-    left_out = _estimate(known, predicted)
+    groups = _by_segment(known, labelled.group.tolist())
+    by_random = accuracy_by_random(log, _by_segment(known, predicted), groups=groups, seed=seed)
     place.mkdir(parents=True, exist_ok=True)
-    _save(place / MODEL, model, known, index, encoder, how, seed)
-    notes = _notes(known, len(extended) - len(known.answered), model)
-    step = HistoryRow(
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        len(known.answered),
-        len(known.answered.classes),
-        several_labels,
-        by_random,
-        left_out,
-        time.perf_counter() - began,
-        state,
-        notes,
+    _save(place / MODEL, model, known, index, encoder, seed)
+    ids = sorted(entry.id for entry in log.answers())
+    row = HistoryRow(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        n_answers=len(labelled),
+        n_classes=len(labelled.classes),
+        several_labels=several_labels,
+        by_random=by_random,
+        left_out=_left_out(known, predicted),
+        seconds=time.perf_counter() - began,
+        state=digest(*ids, index.about["model"]["hash"], len(index), seed, several_labels),
+        notes=_notes(known, model),
     )
-    history = read_history(place)
-    if history and history[-1].state == state:
-        history = history[:-1]
-    write_history(place, [*history, step])
-    return LearningRound(place / MODEL, known, step, (*history, step))
+    before = read_history(place)
+    if before and before[-1].state == row.state:
+        before = before[:-1]
+    cells = [one.cells() for one in (*before, row)]
+    write_csv(place / HISTORY, list(cells[0]), (one.values() for one in cells))
+    return LearningRound(place / MODEL, known, (*before, row))
 
 
-def _state(
-    log: LabelLog, index: EmbeddingIndex, how: LearnOptions, seed: int, several_labels: bool
-) -> str:
-    answers = sorted(entry.id for entry in log.in_force())
-    return digest(*answers, index.about["model"]["hash"], len(index), how, seed, several_labels)
-
-
-def _decision(known: LabelledRows, held_out: OutOfFoldScores) -> Decision:
+def _decision(known: IndexLabels, held_out: HeldOutLogits) -> Decision:
     """A temperature from scores of answers that were left out, when they are enough."""
-    usable = known.certain & held_out.learned
+    usable = known.is_verified & held_out.is_known
     if usable.sum() < FEWEST_CALIBRATED:
         return Decision()
-    hot, several = known.answered.hot[usable], known.answered.several
-    target = hot.astype(np.int64) if several else hot.argmax(axis=1)
+    targets, several = known.labelled.targets[usable], known.labelled.multi_label
+    target = targets.astype(np.int64) if several else targets.argmax(axis=1)
     found = fit_calibration(TEMPERATURE, held_out.logits[usable], target, multi_label=several)
     return Decision(
         found, note={"fitted on": "answers, each left out in turn", "clips": int(usable.sum())}
     )
 
 
-def _predicted(known: LabelledRows, held_out: NDArray[np.float64]) -> list[tuple[str, ...] | None]:
+def _predicted(known: IndexLabels, logits: NDArray[np.float64]) -> list[tuple[str, ...] | None]:
     """What classifiers that had not learned a row say of it; None where there was none."""
-    classes = known.answered.classes
+    classes = known.labelled.classes
     found: list[tuple[str, ...] | None] = []
-    for row in held_out:
-        if not np.isfinite(row).all():
-            found.append(None)
-        elif known.answered.several:
-            found.append(tuple(classes[k] for k in np.flatnonzero(row > 0)))
-        else:
-            found.append((classes[int(row.argmax())],))
+    for row in logits:
+        best = np.flatnonzero(row > 0) if known.labelled.multi_label else [int(row.argmax())]
+        found.append(tuple(classes[k] for k in best) if np.isfinite(row).all() else None)
     return found
 
 
-def _by_stretch(known: LabelledRows, values: Sequence[T | None]) -> dict[SegmentKey, T]:
-    """Values of labelled rows by the stretches that the log speaks of, as it names them."""
-    rows = dict(zip(known.answered.rows.tolist(), values, strict=True))
-    answers = known.answers
-    found: dict[SegmentKey, T] = {}
-    for row, its in zip(known.asked.tolist(), known.spoken, strict=True):
-        value = rows.get(row)
-        if value is None:
-            continue
-        for number in its:
-            key = segment_key(
-                str(answers.file[number]),
-                float(answers.start_time[number]),
-                float(answers.end_time[number]),
-            )
-            found[key] = value
-    return found
+def _by_segment(known: IndexLabels, values: Sequence[T | None]) -> dict[SegmentKey, T]:
+    """Values of labelled rows by the segments that the log speaks of, as it names them."""
+    of_row = dict(zip(known.labelled.rows.tolist(), values, strict=True))
+    matched = known.matched
+    keys = _keys(matched.answers)
+    return {
+        keys[number]: value
+        for row, its in zip(matched.rows.tolist(), matched.of_row, strict=True)
+        if (value := of_row.get(row)) is not None
+        for number in its
+    }
 
 
-def _estimate(known: LabelledRows, predicted: list[tuple[str, ...] | None]) -> AccuracyEstimate:
+def _left_out(known: IndexLabels, predicted: list[tuple[str, ...] | None]) -> AccuracyEstimate:
+    labelled = known.labelled
     right: list[bool] = []
     groups: list[str] = []
-    classes = known.answered.classes
     for row, guess in enumerate(predicted):
-        if guess is None or not known.certain[row]:
-            continue
-        truth = {classes[k] for k in np.flatnonzero(known.answered.hot[row])}
-        right.append(set(guess) == truth)
-        groups.append(str(known.answered.group[row]))
+        if guess is not None and known.is_verified[row]:
+            truth = {labelled.classes[k] for k in np.flatnonzero(labelled.targets[row])}
+            right.append(set(guess) == truth)
+            groups.append(str(labelled.group[row]))
     return AccuracyEstimate.of(right, groups)
 
 
 def _save(
     path: Path,
     model: SoundModel,
-    known: LabelledRows,
+    known: IndexLabels,
     index: EmbeddingIndex,
     encoder: Embedder,
-    how: LearnOptions,
     seed: int,
 ) -> None:
     """Write the classifier with what it was made from, its encoder's making included."""
-    clips = index.clips[known.answered.rows]
+    clips = index.clips[known.labelled.rows]
     parts: dict[str, Any] = {"training": DataPart.of(clips, recording_hashes(clips)).to_dict()}
     if encoder.file is not None:
         said = read_about(encoder.file)["about"]
@@ -506,7 +456,7 @@ def _save(
         if published_in(said):
             parts[PUBLISHED_WEIGHTS] = dict(published_in(said))
     about = {
-        **stamp("project learn", how),
+        **stamp("project learn"),
         "seed": seed,
         "method": PROBE,
         INDEX_OF: index.about["model"]["hash"],
@@ -515,13 +465,12 @@ def _save(
     save(path, model, about=about)
 
 
-def _notes(known: LabelledRows, n_proposed: int, model: SoundModel) -> tuple[str, ...]:
+def _notes(known: IndexLabels, model: SoundModel) -> tuple[str, ...]:
     notes: list[str] = []
-    if known.n_unmatched:
-        notes.append(f"{known.n_unmatched} answers speak of no stretch of the pool")
-    notes += filter(None, [mixed_note(known)])
-    if n_proposed:
-        notes.append(f"{n_proposed} stretches learned as their cluster's answers say")
+    if known.matched.n_unmatched:
+        notes.append(f"{known.matched.n_unmatched} answers speak of no stretch of the pool")
+    if known.n_mixed:
+        notes.append(known.mixed_note)
     once = [name for name, n in known.counts.items() if n < 2]
     if once:
         notes.append(

@@ -1,6 +1,4 @@
-"""Which clips to ask about: doubt, diversity, typicality and spread over recordings, as pure
-functions.
-"""
+"""Which clips to ask about: uncertain, typical, spread over recordings; pure functions."""
 
 from __future__ import annotations
 
@@ -17,7 +15,6 @@ from semisonic.core.errors import DataError
 from semisonic.core.seeds import derive, generator
 from semisonic.data.clips import Clips
 from semisonic.labeling.nearest import unit
-from semisonic.labeling.options import ENTROPY, MARGIN
 
 # How unsure a classifier is of each clip, from its scores: 0 (sure) to 1.
 #
@@ -29,20 +26,18 @@ from semisonic.labeling.options import ENTROPY, MARGIN
 Scores = NDArray[np.float64]
 
 
-def uncertainty(
-    scores: Scores, *, multi_label: bool = False, by: str = MARGIN
-) -> NDArray[np.float64]:
+def uncertainty(scores: Scores, *, multi_label: bool = False) -> NDArray[np.float64]:
     """What the strategies ask by: the margin, or with several labels per clip the mean entropy.
 
-    The margin is small where two classes compete, which one answer settles. The entropy is also
-    large where many classes share what is left, as with few labels it is nearly everywhere.
+    The margin is small where two classes compete, which one answer settles. The entropy of all
+    scores would also be large where many classes share what is left, as with few labels nearly
+    everywhere.
 
     Parameters
     ----------
     scores : ndarray, shape (n, n_classes)
         Probabilities; each row sums to one unless ``multi_label``.
-    by : {"margin", "entropy"}
-        With one label per clip.
+    multi_label : bool
 
     Returns
     -------
@@ -52,10 +47,13 @@ def uncertainty(
     ------
     DataError
         When scores are no probabilities.
+
+    Examples
+    --------
+    >>> uncertainty(np.array([[0.5, 0.5, 0.0], [0.75, 0.25, 0.0]])).tolist()
+    [1.0, 0.5]
     """
-    if multi_label:
-        return binary_entropy(scores)
-    return entropy(scores) if by == ENTROPY else margin(scores)
+    return binary_entropy(scores) if multi_label else margin(scores)
 
 
 def margin(scores: Scores) -> NDArray[np.float64]:
@@ -65,15 +63,6 @@ def margin(scores: Scores) -> NDArray[np.float64]:
         return 1.0 - table[:, 0]
     two = np.partition(table, -2, axis=1)[:, -2:]
     return np.asarray(1.0 - (two[:, 1] - two[:, 0]), np.float64)
-
-
-def entropy(scores: Scores) -> NDArray[np.float64]:
-    """The entropy of each row over that of a row in which all classes are alike."""
-    table = _checked(scores)
-    if table.shape[1] == 1:
-        return np.zeros(len(table))
-    each = -_x_log_x(table).sum(axis=1) / np.log(table.shape[1])
-    return np.asarray(np.clip(each, 0.0, 1.0))
 
 
 def binary_entropy(scores: Scores) -> NDArray[np.float64]:
@@ -101,20 +90,16 @@ def _checked(scores: Scores) -> Scores:
 # Each gives rows in the order in which to ask. None of them looks at a file, and none at a label:
 # who calls says which rows are labelled.
 #
-# * ``uncertain``: the classifier's doubts first (Lewis and Gale 1994).
-# * ``k_centre``: each next clip is the farthest from all that are labelled or chosen (Gonzalez
-# 1985,
-#   "Clustering to minimize the maximum intercluster distance"; Sener and Savarese 2018, "Active
-#   learning for convolutional neural networks: a core-set approach").
-# * ``doubtful_centres``: of the most doubtful clips the middles of as many groups as are asked for
-#   (Zhdanov 2019, "Diverse mini-batch active learning"): doubts, but not the same one many times.
+# * ``uncertain``: what the classifier is least sure of first (Lewis and Gale 1994).
+# * ``doubtful_centres``: of the most uncertain clips the middles of as many groups as are asked for
+#   (Zhdanov 2019, "Diverse mini-batch active learning"), so that not the same one is asked many
+#   times.
 # * ``typical``: the clips in the middle of dense groups in which nothing is labelled yet
 #   (Hacohen, Dekel and Weinshall 2022, "Active learning on a budget: opposite strategies suit high
-#   and low budgets"): for the first labels of all, when no classifier has doubts worth anything.
+#   and low budgets"): for the first labels of all, when no classifier has scores worth anything.
 #
-# Where we differ: distances are those of vectors of length 1, and of very many rows a part,
-# drawn by
-# chance, is looked at.
+# Where we differ: distances are those of vectors of length 1, and of very many rows a part, drawn
+# by chance, is looked at.
 
 
 Rows = NDArray[np.int64]
@@ -138,34 +123,6 @@ def uncertain(doubt: NDArray[np.float64], n: int) -> Rows:
         As :func:`semisonic.labeling.sampling.uncertainty` gives.
     """
     return np.argsort(-np.asarray(doubt), kind="stable")[:n].astype(np.int64)
-
-
-def k_centre(vectors: Vectors, labelled: Vectors, n: int) -> Rows:
-    """Rows far from everything labelled and from each other, the farthest first.
-
-    Parameters
-    ----------
-    vectors : ndarray, shape (n_rows, dim)
-    labelled : ndarray, shape (n_labelled, dim)
-        May have no rows; then the first is the row nearest to the mean of all.
-
-    Notes
-    -----
-    The largest distance that is left to any row is at most twice the smallest possible.
-    """
-    points = unit(_table(vectors))
-    left = np.full(len(points), np.inf)
-    for one in unit(_table(labelled)):
-        left = np.minimum(left, _apart(points, one))
-    chosen: list[int] = []
-    for _ in range(min(n, len(points))):
-        first = not chosen and not len(labelled)
-        # -1: a row that was chosen is never chosen again, however close all others are.
-        row = _middle(points) if first else int(left.argmax())
-        chosen.append(row)
-        left = np.minimum(left, _apart(points, points[row]))
-        left[chosen] = -1.0
-    return np.array(chosen, np.int64)
 
 
 def doubtful_centres(
@@ -278,16 +235,6 @@ def _quietly(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return means.fit(points, sample_weight=weights)
-
-
-def _apart(points: Vectors, one: Vectors) -> NDArray[np.float64]:
-    """Distances of rows of length 1 to one such row."""
-    return np.sqrt(np.maximum(2.0 - 2.0 * (points @ one).astype(np.float64), 0.0))
-
-
-def _middle(points: Vectors) -> int:
-    """The row nearest to the mean of all."""
-    return int((points @ points.mean(axis=0)).argmax())
 
 
 def _table(vectors: Vectors) -> Vectors:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.classifier.windows import Done
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import write_csv
 from semisonic.core.options import check
 from semisonic.core.text import count_text, text_table
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
 from semisonic.evaluation.report.document import Player, Report, Verdict, clip_player
-from semisonic.labeling.embedder import Embedder, embedded_windows
-from semisonic.labeling.index import EmbeddingIndex, Hit, find_hits, named_from, shown_names
-from semisonic.labeling.nearest import unit
+from semisonic.labeling.embedder import Embedder, embed_windows
+from semisonic.labeling.index import EmbeddingIndex, named_from, shown_names
+from semisonic.labeling.nearest import Hit, unit
 from semisonic.labeling.options import COSINE, SearchOptions
 from semisonic.training.run_folder import RunFolder
 
@@ -61,17 +59,12 @@ def embed_examples(
     AudioError
         When one cannot be read.
     """
-    found = embedded_windows(embedder, examples, hop=index.hop, device=device, workers=1)
-    vectors, windows = [], []
-    for item, rows, _ in found:
-        if not isinstance(item, Done):
-            windows.append(rows)
-            continue
-        if item.reason or not windows:
-            raise AudioError(examples.paths[item.row], item.reason or "holds no sound")
-        vectors.append(np.concatenate(windows).mean(axis=0))
-        windows = []
-    return np.stack(vectors) if vectors else np.zeros((0, index.dim), np.float32)
+    vectors = [np.zeros((0, index.dim), np.float32)]
+    for clip in embed_windows(embedder, examples, hop=index.hop, device=device, workers=1):
+        if clip.reason:
+            raise AudioError(examples.paths[clip.row], clip.reason)
+        vectors.append(clip.vectors.mean(axis=0, keepdims=True))
+    return np.concatenate(vectors)
 
 
 def mean_query(vectors: NDArray[np.float32], by: str) -> NDArray[np.float32]:
@@ -102,8 +95,6 @@ class SearchResult:
     hits : tuple of Hit
         The nearest first.
     options : SearchOptions
-    seconds : float
-        Of the search alone.
     report : Path or None
     """
 
@@ -111,7 +102,6 @@ class SearchResult:
     examples: Clips
     hits: tuple[Hit, ...]
     options: SearchOptions
-    seconds: float
     report: Path | None = None
 
     @property
@@ -124,7 +114,7 @@ class SearchResult:
         """What a hit's value is called."""
         return "similarity" if self.options.by == COSINE else "distance"
 
-    def told(self, hit: Hit) -> tuple[str, str]:
+    def names_of(self, hit: Hit) -> tuple[str, str]:
         """The label and the best class of a hit's nearest row; empty where unknown."""
         label = LABEL_SEPARATOR.join(self.index.clips.labels[hit.row])
         return label, str(self.index.predicted[hit.row])
@@ -136,22 +126,13 @@ class SearchResult:
             path = _from_here(self.index.clips.root / hit.file)
             times = [f"{hit.start_time:.3f}", f"{hit.end_time:.3f}"]
             value = f"{hit.value:.4f}"
-            table.append([rank, path, *times, value, hit.n_windows, hit.row, *self.told(hit)])
+            table.append([rank, path, *times, value, hit.n_windows, hit.row, *self.names_of(hit)])
         return table
 
     def headers(self) -> list[str]:
         """The names of the table's columns."""
-        return [
-            "rank",
-            "file",
-            "start_time",
-            "end_time",
-            self.measure,
-            "windows",
-            "row",
-            "label",
-            "predicted",
-        ]
+        times = ["start_time", "end_time"]
+        return ["rank", "file", *times, self.measure, "windows", "row", "label", "predicted"]
 
     def summary(self) -> str:
         """For a terminal."""
@@ -210,7 +191,7 @@ def write_search_page(folder: Path, result: SearchResult) -> Path:
                 round(h.end_time, 3),
                 round(h.value, 4),
                 h.n_windows,
-                *result.told(h)[: 1 + knows],
+                *result.names_of(h)[: 1 + knows],
             )
             for rank, h in enumerate(hits[:MOST_LISTED], start=1)
         ],
@@ -231,7 +212,7 @@ def _examples(result: SearchResult, names: dict[str, str]) -> Iterator[Player | 
 def _hits(result: SearchResult, names: dict[str, str]) -> Iterator[Player | None]:
     clips = result.index.clips
     for rank, hit in enumerate(result.hits[: result.options.players], start=1):
-        label, predicted = result.told(hit)
+        label, predicted = result.names_of(hit)
         said = label or (f"sounds like {predicted}" if predicted else "")
         start, end = float(clips.start_time[hit.row]), float(clips.end_time[hit.row])
         meta = f"{result.measure} {hit.value:.3f}, {hit.start_time:.2f} s to {hit.end_time:.2f} s"
@@ -284,7 +265,7 @@ def run_search(options: SearchOptions) -> SearchResult:
         write_csv(run.path(HITS), found.headers(), found.rows())
         report = write_search_page(run.folder, found)
         run.note(n_hits=len(found.hits), rows_of_index=len(index))
-    return SearchResult(found.index, found.examples, found.hits, options, found.seconds, report)
+    return replace(found, report=report)
 
 
 def _search(index: EmbeddingIndex, options: SearchOptions) -> SearchResult:
@@ -295,34 +276,30 @@ def _search(index: EmbeddingIndex, options: SearchOptions) -> SearchResult:
         embedder = index.embedder(options.model)
         vectors.insert(0, embed_examples(index, embedder, examples, options.device))
     query = mean_query(np.concatenate(vectors), options.by)
-    left_out = np.zeros(len(index), np.bool_)
-    left_out[rows] = True
-    if options.other_files:
-        files = {*examples.file.tolist(), *index.clips.file[rows].tolist()}
-        left_out |= np.isin(index.clips.file, sorted(files))
-    began = time.perf_counter()
-    hits = find_hits(
-        index.clips,
-        lambda m: index.nearest(query, m, by=options.by, approximate=options.approximate),
+    files = {*examples.file.tolist(), *index.clips.file[rows].tolist()}
+    hits = index.search(
+        query,
         options.k,
-        left_out=left_out,
-        merge=not options.all_windows,
+        by=options.by,
+        all_windows=options.all_windows,
+        without_files=tuple(files) if options.other_files else (),
+        without_rows=options.row,
     )
-    seconds = time.perf_counter() - began
-    return SearchResult(index, _with_rows(examples, index, rows), hits, options, seconds)
+    return SearchResult(index, _with_rows(examples, index, rows), hits, options)
 
 
 def _with_rows(examples: Clips, index: EmbeddingIndex, rows: NDArray[np.int64]) -> Clips:
     """The examples in files, then those that are rows; both are named from the index."""
     more = index.clips[rows]
     file = np.concatenate([examples.file, more.file])
+    n = len(file)
     return Clips(
         root=index.clips.root,
         file=file,
         start_time=np.concatenate([examples.start_time, more.start_time]),
         end_time=np.concatenate([examples.end_time, more.end_time]),
-        labels=((),) * len(file),
+        labels=((),) * n,
         group=file,
-        fold=np.zeros(len(file), np.int64),
+        fold=np.zeros(n, np.int64),
         name="examples",
     )

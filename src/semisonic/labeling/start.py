@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from semisonic.classifier.config import DEFAULT_MODEL, LEAST_HEARD, PRETRAIN, SIMCLR
 from semisonic.classifier.model_file import encoder_file
@@ -32,16 +31,18 @@ from semisonic.data.scan.scan import Scan
 from semisonic.data.windows import windows
 from semisonic.features.options import MelOptions
 from semisonic.labeling.clusters import find_clusters
-from semisonic.labeling.embed_run import make_index
+from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
-from semisonic.labeling.index import Failures
+from semisonic.labeling.index import NO_CLUSTER, Failures, name_from
 from semisonic.labeling.options import EmbedOptions, ProjectOptions
-from semisonic.labeling.probe import check_fits
-from semisonic.labeling.project import ENCODER, INDEX, Project, write_about
+from semisonic.labeling.probe import require_probe_fits
+from semisonic.labeling.project import ENCODER, INDEX, Project, write_project
 from semisonic.training.run_folder import differences
 
 BEGUN = "begun.json"
 AUTO = "auto"
+_FEWEST_CLUSTERED = 10
+"""Segments from which on groups are looked for."""
 FREE = ("output", "workers", "device", "cache", "recordings")
 LOOK, MADE_UP, APART, VECTORS, GROUPS = STEPS = ("look", "made-up", "apart", "vectors", "groups")
 """Looking at the recordings; an encoder learns made-up sounds; it learns to tell the recordings
@@ -80,7 +81,8 @@ class Started:
         """For a terminal."""
         n = len(self.project.index)
         lines = [
-            f"{count_text(self.n_recordings, 'recording')}, {count_text(n, 'stretch', 'stretches')}, "
+            f"{count_text(self.n_recordings, 'recording')}, "
+            f"{count_text(n, 'stretch', 'stretches')}, "
             f"{count_text(self.n_clusters, 'group')} that sound alike",
             *self.notes,
         ]
@@ -99,7 +101,17 @@ def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) ->
     """Start a project; the same call goes on with an interrupted one.
 
     Called again for a finished one it takes in recordings that came since; the encoder and all
-    answers stay. ``tell`` is given each of ``STEPS`` that is not left out, as it begins.
+    answers stay.
+
+    Parameters
+    ----------
+    options : ProjectOptions
+    tell : callable, optional
+        Is given each of ``STEPS`` that is not left out, as it begins.
+
+    Returns
+    -------
+    Started
 
     Raises
     ------
@@ -111,13 +123,25 @@ def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) ->
         When the encoder's file is damaged, or is one that answers cannot be learned behind.
     """
     check(options)
-    recordings = _recordings_of(options)
-    folder = options.output
+    recordings, folder = options.recordings, options.output
+    if recordings is None:
+        raise OptionError(
+            "option 'recordings' is missing: name a folder, as in 'semisonic project new FOLDER'"
+        )
+    own = {name: value for name, value in to_dict(options).items() if name not in FREE}
+    identity = {**own, "recordings": os.path.abspath(recordings)}
     lock = FolderLock(folder)
-    _check_folder(folder, options, recordings)
+    check_folder(folder, "a project", {BEGUN})
+    if (folder / BEGUN).is_file():
+        changed = differences(read_json(folder / BEGUN), identity)
+        if changed:
+            raise OptionError(
+                f"{folder}: a project with other options: {'; '.join(changed)}. Choose another "
+                "folder"
+            )
     lock.acquire()
     try:
-        write_json(folder / BEGUN, _identity(options, recordings))
+        write_json(folder / BEGUN, identity)
         return _start(folder, options, recordings, tell)
     finally:
         lock.release()
@@ -125,16 +149,12 @@ def start_project(options: ProjectOptions, *, tell: Tell = lambda step: None) ->
 
 def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) -> Started:
     tell(LOOK)
-    cache = options.cache or folder / "cache"
     scanned: Scan | None = None
     failures: Failures = ()
     notes: list[str] = []
     clips = load_clips(recordings, labels="none", group=options.group)
     base = recordings if recordings.is_dir() else recordings.parent
-    found = {
-        Path(os.path.relpath(clips.root / file, base)).as_posix()
-        for file in set(clips.file.tolist())
-    }
+    named = {name_from(base, path) for path in set(clips.paths)}
     if recordings.is_dir():
         result = scan(
             ScanOptions(
@@ -146,24 +166,24 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
             )
         )
         scanned, failures = result.scan, result.failures
-        clips, notes = _worth_hearing(clips, scanned)
+        clips, notes = _usable(clips, scanned)
     if not len(clips):
         raise DataError(f"{recordings}: no recording that can be used; see {folder / 'scan'}")
     encoder, more = folder / ENCODER / "encoder.zip", ["encoder: the project's own, as it was"]
     if not encoder.is_file():  # recordings that came later are embedded by the same one
-        made_by, more = _encoder(folder, options, clips, cache, tell)
-        _keep(made_by, encoder)
+        source, more = _encoder(folder, options, clips, tell)
+        with replacing(encoder) as part:  # the project needs no other folder
+            shutil.copyfile(source, part)
     tell(VECTORS)
     embedder = open_embedder(encoder)
-    mel = embedder.mel
-    check_fits(embedder.network.name, embedder.dim, mel.shape)
+    require_probe_fits(embedder.network.name, embedder.dim, embedder.mel.shape)
     made = make_index(
         embedder,
         clips,
         EmbedOptions(
-            Path(),
-            (),
-            folder / INDEX,
+            model=Path(),
+            files=(),
+            output=folder / INDEX,
             hop=options.hop,
             labels="none",
             device=options.device,
@@ -171,31 +191,29 @@ def _start(folder: Path, options: ProjectOptions, recordings: Path, tell: Tell) 
         ),
     )
     tell(GROUPS)
-    number = _clusters(made.index.vectors, options)
+    vectors = made.index.vectors
+    number = np.full(len(vectors), NO_CLUSTER)
+    if options.clusters != AUTO or len(vectors) >= _FEWEST_CLUSTERED:
+        number = find_clusters(vectors, options.clusters, seed=options.seed).number
     made.index.set_clusters(number)
-    write_about(folder, options, recordings, encoder)
+    write_project(folder, options, recordings, encoder)
     unread = dict(reversed(failures))  # one that also failed to be embedded is told once
     for file, why in made.failures:
-        unread.setdefault(Path(os.path.relpath(folder / INDEX / file, base)).as_posix(), why)
-    failures = tuple(sorted(unread.items()))
+        unread.setdefault(name_from(base, folder / INDEX / file), why)
     return Started(
         Project.open(folder),
         len(set(clips.file.tolist())),
         int(number.max(initial=-1)) + 1,
         scanned,
-        failures,
+        tuple(sorted(unread.items())),
         (*notes, *more),
-        n_found=len({*found, *unread}),
+        n_found=len({*named, *unread}),
     )
 
 
-def _worth_hearing(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
+def _usable(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
     """The clips without silent recordings and second copies; cuts of one sound are one group."""
-    base = os.path.abspath(scanned.root)
-    names = [
-        Path(os.path.relpath(os.path.join(os.path.abspath(clips.root), file), base)).as_posix()
-        for file in clips.file.tolist()
-    ]
+    names = [name_from(scanned.root, path) for path in clips.paths]
     usable = {one.file for one in scanned.recordings}
     silent = {one.file for one in scanned.recordings if one.measured.silent_share >= 1.0}
     copies = {max(p.first, p.second) for p in scanned.duplicates if p.kind == "identical"}
@@ -215,34 +233,31 @@ def _worth_hearing(clips: Clips, scanned: Scan) -> tuple[Clips, list[str]]:
 
 
 def _encoder(
-    folder: Path, options: ProjectOptions, clips: Clips, cache: Path, tell: Tell
+    folder: Path, options: ProjectOptions, clips: Clips, tell: Tell
 ) -> tuple[Path, list[str]]:
     """The file of the encoder that makes the vectors, and how it came about."""
     if options.encoder not in (AUTO, SYNTH):
         return encoder_file(options.encoder), []
-    mel = MelOptions()
-    if options.encoder == SYNTH:
-        tell(MADE_UP)
-        file = synthetic_file(
-            DEFAULT_MODEL, mel, seed=options.seed, device=options.device, workers=options.workers
-        )
-        return file, ["encoder: one that learned to name made-up sounds"]
-    heard = windows(clips, mel.duration, workers=options.workers)
-    if len(heard) < LEAST_HEARD:
-        found, _ = _encoder(folder, replace(options, encoder=SYNTH), clips, cache, tell)
-        return found, [
-            f"encoder: one that learned to name made-up sounds; {len(heard)} windows are too few "
-            "to be told apart"
-        ]
-    n = min(len(heard), options.most_pretrained)
+    mel, said = MelOptions(), "encoder: one that learned to name made-up sounds"
+    pool = windows(clips, mel.duration, workers=options.workers) if options.encoder == AUTO else ()
+    is_enough = len(pool) >= LEAST_HEARD
     tell(MADE_UP)
-    synthetic_file(  # found again by what follows
-        DEFAULT_MODEL, mel, device=options.device, workers=options.workers
+    file = synthetic_file(
+        DEFAULT_MODEL,
+        mel,
+        seed=0 if is_enough else options.seed,  # what pre-training starts from is that of seed 0
+        device=options.device,
+        workers=options.workers,
     )
+    if options.encoder == SYNTH:
+        return file, [said]
+    if not isinstance(pool, Clips) or not is_enough:
+        return file, [f"{said}; {len(pool)} windows are too few to be told apart"]
     tell(APART)
-    rows = generator(options.seed, "pre-trained").choice(len(heard), n, replace=False)
+    n = min(len(pool), options.most_pretrained)
+    rows = generator(options.seed, "pre-trained").choice(len(pool), n, replace=False)
     table = Path(os.path.abspath(folder)) / ENCODER / "heard.csv"
-    _write_table(table, heard[np.sort(rows)])
+    _write_windows(table, pool[np.sort(rows)])
     made = pretrain(
         PretrainOptions(
             data=table,
@@ -253,7 +268,7 @@ def _encoder(
             seed=options.seed,
             device=options.device,
             workers=options.workers,
-            cache=cache,
+            cache=options.cache or folder / "cache",
         )
     )
     return made.encoder, [
@@ -261,54 +276,13 @@ def _encoder(
     ]
 
 
-def _keep(file: Path, place: Path) -> None:
-    """Copy the encoder into the project, which then needs no other folder."""
-    with replacing(place) as part:
-        shutil.copyfile(file, part)
-
-
-def _write_table(path: Path, clips: Clips) -> None:
+def _write_windows(path: Path, clips: Clips) -> None:
     """Windows as a table that names recordings by their whole path."""
-    root = os.path.abspath(clips.root)
     rows = (
-        (os.path.join(root, file), f"{start:.3f}", "" if np.isnan(end) else f"{end:.3f}", group)
+        (os.path.abspath(file), f"{start:.3f}", "" if np.isnan(end) else f"{end:.3f}", group)
         for file, start, end, group in zip(
-            clips.file, clips.start_time, clips.end_time, clips.group, strict=True
+            clips.paths, clips.start_time, clips.end_time, clips.group, strict=True
         )
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, ["file", "start_time", "end_time", "group"], list(rows))
-
-
-def _clusters(vectors: NDArray[np.float32], options: ProjectOptions) -> NDArray[np.int64]:
-    """The groups; none where there are too few stretches for any."""
-    if options.clusters == AUTO and len(vectors) < 10:
-        return np.full(len(vectors), -1)
-    return find_clusters(vectors, options.clusters, seed=options.seed).number
-
-
-def _recordings_of(options: ProjectOptions) -> Path:
-    if options.recordings is None:
-        raise OptionError(
-            "option 'recordings' is missing: name a folder, as in 'semisonic project new FOLDER'"
-        )
-    return options.recordings
-
-
-def _identity(options: ProjectOptions, recordings: Path) -> dict[str, object]:
-    """What a project's folder belongs to."""
-    own = {name: value for name, value in to_dict(options).items() if name not in FREE}
-    return {**own, "recordings": os.path.abspath(recordings)}
-
-
-def _check_folder(folder: Path, options: ProjectOptions, recordings: Path) -> None:
-    """Refuse a folder that is something else, or a project with other options."""
-    check_folder(folder, "a project", {BEGUN})
-    begun = folder / BEGUN
-    if not begun.is_file():
-        return
-    changed = differences(read_json(begun), _identity(options, recordings))
-    if changed:
-        raise OptionError(
-            f"{folder}: a project with other options: {'; '.join(changed)}. Choose another folder"
-        )
+    write_csv(path, ["file", "start_time", "end_time", "group"], rows)

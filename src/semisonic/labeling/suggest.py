@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -26,58 +27,60 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.data.label_log import is_log
 from semisonic.features.options import MelOptions
 from semisonic.labeling.answers import match
-from semisonic.labeling.embed_run import make_index
-from semisonic.labeling.embedder import Embedder, embedder_of, open_embedder
+from semisonic.labeling.embed import make_index
+from semisonic.labeling.embedder import open_embedder
 from semisonic.labeling.index import ABOUT, EmbeddingIndex, Failures
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import (
-    MARGIN,
+    CLIP,
     MIX,
     RANDOM_SHARE,
     SPREAD,
     STRATEGIES,
+    WINDOW,
     WITH_SCORES,
     EmbedOptions,
     SuggestOptions,
 )
 from semisonic.labeling.queue import (
-    DIVERSE,
     GUESSES,
     RANDOM,
     TYPICAL,
     UNCERTAIN_REASON,
     Queue,
     Suggestion,
+    check_page,
     check_table,
+    page_of,
+    write_queue_page,
 )
-from semisonic.labeling.queue_page import check_page, page_of, write_queue_page
 from semisonic.labeling.sampling import (
     alternating,
     by_chance,
     doubtful_centres,
     filled,
     interleaved,
-    k_centre,
     thinned,
     typical,
     uncertain,
     uncertainty,
 )
 from semisonic.models.model_file import read_about
-from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
-
-# The pool that is asked from: rows of an index with vectors and, with a classifier, scores.
-
 
 INDEX_OF = "embedding"
 """In what a model's file tells of its making: the hash of the model that made its vectors."""
+MOST_LOOKED_AT = 50_000
+"""Rows that a strategy looks at; of more, as many drawn by chance."""
+CACHE = ".vectors"
 _BLOCK = 8192
+
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class CandidatePool:
-    """What there is to ask about.
+    """What there is to ask about: rows of an index with vectors and, with a classifier, scores.
 
     Attributes
     ----------
@@ -106,6 +109,13 @@ class CandidatePool:
     def __len__(self) -> int:
         return len(self.clips)
 
+    def guesses(self, row: int) -> tuple[tuple[str, float], ...]:
+        """The classifier's best classes of a row with their scores; none without one."""
+        if self.scores is None:
+            return ()
+        best = np.argsort(-self.scores[row], kind="stable")[:GUESSES]
+        return tuple((self.classes[k], float(self.scores[row, k])) for k in best)
+
 
 def candidate_pool(
     model: Any,
@@ -125,46 +135,62 @@ def candidate_pool(
         An index, its folder, a folder of recordings, a table of clips.
     folder : Path
         For vectors that have to be made: a folder in it for each model.
+    device : str
+    workers : int, optional
+
+    Raises
+    ------
+    DataError
+        Without a model and without an index.
     """
-    index = _index_at(where)
-    if model is None:
-        if index is None:
-            raise DataError(
-                f"{where}: no index, and no model to make one with; name a model or an encoder"
-            )
-        return _as_pool(index, None, None)
-    embedder, base = _opened(model)
+    index = where if isinstance(where, EmbeddingIndex) else None
+    if isinstance(where, (str, PathLike)) and (Path(where) / ABOUT).is_file():
+        index = EmbeddingIndex.open(where)
+    if model is None and index is None:
+        raise DataError(
+            f"{where}: no index, and no model to make one with; name a model or an encoder"
+        )
+    if model is None and index is not None:
+        return CandidatePool(index.clips, index.vectors, None, (), False, index.cluster)
+    embedder = open_embedder(model)
     classifier = embedder.classifier
     made_by = "" if index is None else index.about["model"]["hash"]
+    scores: NDArray[Any] | None = None
+    failures: Failures = ()
     if (
         index is not None
         and classifier is not None
-        and made_by == base != embedder.hash
+        and made_by == _vectors_from(model) != embedder.hash
         and not classifier.decision.unknown.reads_statistics  # which are no part of an index
     ):
-        return _as_pool(index, classifier, scores_of(classifier, index.vectors))
-    failures: Failures = ()
-    if index is None or made_by != embedder.hash:
-        named = index.clips if index is not None else where
-        made = make_index(
-            embedder,
-            named if isinstance(named, Clips) else [Path(named)],  # type: ignore[arg-type]
-            EmbedOptions(
-                Path(),
-                (),
-                folder / embedder.hash,
-                labels="none",
-                device=device,
-                workers=workers,
-                per="window" if index is None else "clip",
-            ),
+        scores = score_vectors(classifier, index.vectors)
+    elif index is None or made_by != embedder.hash:
+        named: Any = index.clips if index is not None else where
+        options = EmbedOptions(
+            model=Path(),
+            files=(),
+            output=folder / embedder.hash,
+            labels="none",
+            device=device,
+            workers=workers,
+            per=WINDOW if index is None else CLIP,
         )
+        made = make_index(embedder, named if isinstance(named, Clips) else [named], options)
         index, failures = made.index, made.failures
-    scores = None if classifier is None else index.scores
-    return _as_pool(index, classifier, scores, failures)
+    if scores is None and classifier is not None:
+        scores = index.scores
+    return CandidatePool(
+        index.clips,
+        index.vectors,
+        None if scores is None else np.asarray(scores, np.float64),
+        embedder.classes,
+        classifier is not None and classifier.multi_label,
+        index.cluster,
+        failures,
+    )
 
 
-def scores_of(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+def score_vectors(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     """What a classifier says of vectors that its encoder made, shape (n, n_classes).
 
     Raises
@@ -180,46 +206,11 @@ def scores_of(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np.flo
     return np.concatenate(parts)
 
 
-def _as_pool(
-    index: EmbeddingIndex,
-    classifier: SoundModel | None,
-    scores: NDArray[Any] | None,
-    failures: Failures = (),
-) -> CandidatePool:
-    classes = () if classifier is None else classifier.classes
-    several = classifier is not None and classifier.multi_label
-    table = None if scores is None else np.asarray(scores, np.float64)
-    return CandidatePool(
-        index.clips, index.vectors, table, classes, several, index.cluster, failures
-    )
-
-
-def _opened(model: Any) -> tuple[Embedder, str]:
-    """What embeds and classifies, and the hash of the model that made its vectors before."""
-    if isinstance(model, (str, PathLike)):
-        file = encoder_file(model)
-        return open_embedder(file), str(read_about(file)["about"].get(INDEX_OF, ""))
-    found = getattr(model, "model_", model)
-    if not isinstance(found, (SoundModel, PretrainedEncoder)):
-        raise DataError(f"model: found {type(model).__name__}, expected a classifier or an encoder")
-    return embedder_of(found), ""
-
-
-def _index_at(where: Any) -> EmbeddingIndex | None:
-    if isinstance(where, EmbeddingIndex):
-        return where
-    if isinstance(where, (str, PathLike)) and (Path(where) / ABOUT).is_file():
-        return EmbeddingIndex.open(where)
-    return None
-
-
-# Which stretches to listen to next: the queue.
-
-
-MOST_LOOKED_AT = 50_000
-"""Rows that a strategy looks at; of more, as many drawn by chance."""
-
-Rows = NDArray[np.int64]
+def _vectors_from(model: Any) -> str:
+    """The hash of the model that made the vectors a classifier was learned from, if it says."""
+    if not isinstance(model, (str, PathLike)):
+        return ""
+    return str(read_about(encoder_file(model))["about"].get(INDEX_OF, ""))
 
 
 class AllAnswered(DataError):
@@ -239,7 +230,6 @@ def suggest(
     exclude: LabelLog | Clips | None = None,
     random_share: float = RANDOM_SHARE,
     apart: float = SPREAD,
-    doubt: str = MARGIN,
     folder: str | PathLike[str] | None = None,
     device: str = "auto",
     workers: int | None = None,
@@ -249,14 +239,15 @@ def suggest(
     Parameters
     ----------
     model : path, SoundClassifier, encoder or None
-        A classifier has doubts and guesses; an encoder, or None with an index, has neither.
+        A classifier is unsure of some clips and guesses; an encoder, or None with an index, does
+        neither.
     where : EmbeddingIndex, path or Clips
         An index, its folder, or recordings, which are then embedded window by window.
     n : int
         Rows of the queue; fewer where the pool has no more.
-    strategy : {"mix", "random", "uncertain", "diverse", "typical"}
-        See :mod:`semisonic.labeling.sampling`. "mix" asks about doubts that differ from each
-        other and has a random part; without a classifier it asks about what is typical.
+    strategy : {"mix", "random", "uncertain", "typical"}
+        See :mod:`semisonic.labeling.sampling`. "mix" asks about uncertain clips that differ from
+        each other and has a random part; without a classifier it asks about what is typical.
     seed : int
         Of the random part and of groups. The same in all rounds, so that the random parts
         of all queues are one sample.
@@ -266,10 +257,12 @@ def suggest(
         Part of the queue of "mix" that is drawn by chance, 0 to 1: its answers measure.
     apart : float
         Seconds between rows of one recording, as far as there are others; not in the random part.
-    doubt : {"margin", "entropy"}
-        See :func:`semisonic.labeling.sampling.uncertainty`.
     folder : path, optional
         Keeps vectors that have to be made; a temporary one by default.
+    device : str
+        "auto", "cpu", "cuda", "cuda:1" or "mps".
+    workers : int, optional
+        Threads or processes; by default as many as there are processors.
 
     Raises
     ------
@@ -277,17 +270,28 @@ def suggest(
         For another strategy, or one that needs a classifier without one.
     DataError
         When nothing is left to ask about.
+
+    Examples
+    --------
+    ::
+
+        semisonic.suggest("runs/birds", "recordings", 20).write("queue.csv")
     """
-    _check(strategy, n, random_share)
-    if isinstance(where, CandidatePool):
-        pool = where
-    elif folder is None:
-        with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
-            pool = candidate_pool(model, where, Path(place), device=device, workers=workers)
-            return choose(pool, n, strategy, seed, exclude, random_share, apart, doubt)
-    else:
-        pool = candidate_pool(model, where, Path(folder), device=device, workers=workers)
-    return choose(pool, n, strategy, seed, exclude, random_share, apart, doubt)
+    if strategy not in STRATEGIES:
+        raise OptionError(f"option 'strategy': found '{strategy}'; {nearest(strategy, STRATEGIES)}")
+    if n < 1:
+        raise OptionError(f"option 'n': found {n}, expected at least 1")
+    if not 0 <= random_share <= 1:
+        raise OptionError(f"option 'random_share': found {random_share}, expected 0 to 1")
+    with tempfile.TemporaryDirectory(prefix="semisonic-") as temporary:
+        pool = (
+            where
+            if isinstance(where, CandidatePool)
+            else candidate_pool(
+                model, where, Path(folder or temporary), device=device, workers=workers
+            )
+        )
+        return choose(pool, n, strategy, seed, exclude, random_share, apart)
 
 
 def choose(
@@ -298,13 +302,12 @@ def choose(
     exclude: LabelLog | Clips | None = None,
     random_share: float = RANDOM_SHARE,
     apart: float = SPREAD,
-    doubt: str = MARGIN,
 ) -> Queue:
     """As :func:`suggest`, from a pool at hand."""
     if strategy in WITH_SCORES and pool.scores is None:
         raise OptionError(
             f"option 'strategy': '{strategy}' needs the scores of a classifier, and there is "
-            "none; take 'mix', 'typical', 'diverse' or 'random'"
+            "none; take 'mix', 'typical' or 'random'"
         )
     answered = exclude.current().clips() if isinstance(exclude, LabelLog) else exclude
     labelled = match(answered, pool.clips).rows if answered is not None else np.zeros(0, np.int64)
@@ -314,113 +317,66 @@ def choose(
     if not len(free):
         raise AllAnswered(len(pool))
     n = min(n, len(free))
-    doubts = _doubts(pool, doubt)
-    work = _Choice(pool, labelled, free, doubts, seed, apart)
-    kinds = {MIX: UNCERTAIN_REASON if pool.scores is not None else TYPICAL}
-    main = kinds.get(strategy, strategy)
+    doubt = np.full(len(pool), np.nan)
+    if pool.scores is not None:
+        doubt = uncertainty(pool.scores, multi_label=pool.multi_label)
+    main = strategy
+    if strategy == MIX:
+        main = UNCERTAIN_REASON if pool.scores is not None else TYPICAL
     # Before there is a classifier there is nothing to measure.
     measures = strategy == MIX and pool.scores is not None
     n_random = n if main == RANDOM else round(random_share * n) if measures else 0
     drawn = by_chance(pool.clips, free, seed)[:n_random]
-    rows = work.chosen(main, n - n_random, drawn, varied=strategy == MIX)
+    rest = np.setdiff1d(free, drawn)
+    if len(rest) > MOST_LOOKED_AT:
+        looked_at = generator(seed, "looked at").choice(rest, MOST_LOOKED_AT, replace=False)
+        rest = np.sort(looked_at)
+
+    def ordered(most: int) -> Rows:
+        """Rows as the strategy wants them, the most wanted first."""
+        if main == TYPICAL:
+            both, own = np.r_[labelled, rest], np.arange(len(labelled))
+            return np.asarray(both[typical(np.asarray(pool.vectors[both]), own, most, seed=seed)])
+        if strategy != MIX:
+            return np.asarray(rest[uncertain(doubt[rest], most)])
+        vectors = np.asarray(pool.vectors[rest])
+        return np.asarray(rest[doubtful_centres(vectors, doubt[rest], most, seed=seed)])
+
+    rows = _spread(ordered, rest, n - n_random, pool.clips, apart, drawn)
     order = interleaved(rows.tolist(), drawn.tolist())
     by_luck = set(drawn.tolist())
-    why = {row: RANDOM if row in by_luck else main for row in order}
-    return _queue(pool, alternating(order, pool.clips), why, doubts)
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """One choice of rows."""
-
-    pool: CandidatePool
-    labelled: Rows
-    free: Rows
-    doubts: NDArray[np.float64]
-    seed: int
-    apart: float
-
-    def chosen(self, how: str, n: int, beside: Rows, *, varied: bool) -> Rows:
-        """``n`` free rows that are not among ``beside``, not close together if there are others."""
-        free = np.setdiff1d(self.free, beside)
-        if len(free) > MOST_LOOKED_AT:
-            drawn = generator(self.seed, "looked at").choice(free, MOST_LOOKED_AT, replace=False)
-            free = np.sort(drawn)
-        n = min(n, len(free))
-        asked = n
-        while n:
-            order = self._order(how, free, min(asked, len(free)), varied)
-            kept = thinned(order, self.pool.clips, n, apart=self.apart, beside=beside.tolist())
-            if len(kept) == n or asked >= len(free):
-                return filled(kept, order, n)
-            asked *= 2
-        return np.zeros(0, np.int64)
-
-    def _order(self, how: str, free: Rows, n: int, varied: bool) -> Rows:
-        """Free rows as a strategy wants them, the most wanted first."""
-        vectors = self.pool.vectors
-        if how == TYPICAL:
-            both = np.concatenate([self.labelled, free])
-            own = np.arange(len(self.labelled))
-            return both[typical(np.asarray(vectors[both]), own, n, seed=self.seed)]
-        if how == DIVERSE:
-            return free[k_centre(np.asarray(vectors[free]), vectors[self.labelled], n)]
-        doubt = self.doubts[free]
-        if not varied:
-            return free[uncertain(doubt, n)]
-        return free[doubtful_centres(np.asarray(vectors[free]), doubt, n, seed=self.seed)]
-
-
-def _queue(
-    pool: CandidatePool, order: list[int], why: dict[int, str], doubts: NDArray[np.float64]
-) -> Queue:
-    clips = pool.clips
     return Queue(
-        clips.root,
+        pool.clips.root,
         tuple(
-            Suggestion(
-                str(clips.file[row]),
-                float(clips.start_time[row]),
-                float(clips.end_time[row]),
-                why[row],
-                _guesses(pool, row),
-                float(doubts[row]),
-                int(pool.cluster[row]),
-                str(clips.group[row]),
+            Suggestion.of_row(
+                pool.clips,
+                row,
+                RANDOM if row in by_luck else main,
+                guesses=pool.guesses(row),
+                uncertainty=float(doubt[row]),
+                cluster=int(pool.cluster[row]),
             )
-            for row in order
+            for row in alternating(order, pool.clips)
         ),
         tuple(f"{file}: {reason}" for file, reason in pool.failures),
     )
 
 
-def _doubts(pool: CandidatePool, by: str) -> NDArray[np.float64]:
-    """How unsure the classifier is of each row; NaN without one."""
-    if pool.scores is None:
-        return np.full(len(pool), np.nan)
-    return uncertainty(pool.scores, multi_label=pool.multi_label, by=by)
-
-
-def _guesses(pool: CandidatePool, row: int) -> tuple[tuple[str, float], ...]:
-    if pool.scores is None:
-        return ()
-    best = np.argsort(-pool.scores[row], kind="stable")[:GUESSES]
-    return tuple((pool.classes[k], float(pool.scores[row, k])) for k in best)
-
-
-def _check(strategy: str, n: int, random_share: float) -> None:
-    if strategy not in STRATEGIES:
-        raise OptionError(f"option 'strategy': found '{strategy}'; {nearest(strategy, STRATEGIES)}")
-    if n < 1:
-        raise OptionError(f"option 'n': found {n}, expected at least 1")
-    if not 0 <= random_share <= 1:
-        raise OptionError(f"option 'random_share': found {random_share}, expected 0 to 1")
+def _spread(
+    ordered: Callable[[int], Rows], free: Rows, n: int, clips: Clips, apart: float, beside: Rows
+) -> Rows:
+    """The first ``n`` rows of an order that are not close together, if there are others."""
+    n = asked = min(n, len(free))
+    while n:
+        order = ordered(min(asked, len(free)))
+        kept = thinned(order, clips, n, apart=apart, beside=beside.tolist())
+        if len(kept) == n or asked >= len(free):
+            return filled(kept, order, n)
+        asked *= 2
+    return np.zeros(0, np.int64)
 
 
 # ``suggest``: a table of what to listen to next.
-
-
-CACHE = ".vectors"
 
 
 @dataclass(frozen=True)
@@ -432,7 +388,7 @@ class SuggestResult:
     queue : Queue
     table : Path
     n_pool : int
-        Stretches that there were to choose from.
+        Segments that there were to choose from.
     failures : tuple of (str, str)
         Recordings that could not be read.
     n_taken : int
@@ -447,15 +403,23 @@ class SuggestResult:
 
     def summary(self) -> str:
         """For a terminal."""
-        said = said_of(self.queue, self.table, self.n_pool)
+        why = Counter(row.why for row in self.queue)
+        kinds = ", ".join(f"{n} {name}" for name, n in why.most_common())
+        pool = count_text(self.n_pool, "stretch", "stretches")
+        files = count_text(len({row.file for row in self.queue}), "recording")
+        lines = [
+            f"{len(self.queue)} of {pool}, of {files}: {kinds}",
+            f"queue: {self.table}",
+            f"to listen: {page_of(self.table)}",
+        ]
         if self.n_taken:
-            answers = "1 new answer" if self.n_taken == 1 else f"{self.n_taken} new answers"
-            said = f"{answers} of the queue before went into the log\n{said}"
-        return said
+            answers = count_text(self.n_taken, "new answer")
+            lines.insert(0, f"{answers} of the queue before went into the log")
+        return "\n".join(lines)
 
 
 def run_suggest(options: SuggestOptions) -> SuggestResult:
-    """Choose stretches to listen to, and write their table.
+    """Choose segments to listen to, and write their table.
 
     Raises
     ------
@@ -467,24 +431,18 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
         When the model's file is missing or damaged.
     """
     check(options)
+    table, device, workers = options.output, options.device, options.workers
     named = (options.log, options.model, options.data)
-    check_table(options.output, inputs=[one for one in named if one is not None])
-    check_page(options.output)
+    check_table(table, inputs=[one for one in named if one is not None])
+    check_page(table)
     answered = _answered(options.log)
-    table = options.output
     cache = options.cache or table.with_name(table.name + CACHE)
     model = options.model
     if str(model) == SYNTH:
         model = synthetic_file(
-            DEFAULT_MODEL,
-            MelOptions(),
-            seed=options.seed,
-            device=options.device,
-            workers=options.workers,
+            DEFAULT_MODEL, MelOptions(), seed=options.seed, device=device, workers=workers
         )
-    pool = candidate_pool(
-        model, options.data, cache, device=options.device, workers=options.workers
-    )
+    pool = candidate_pool(model, options.data, cache, device=device, workers=workers)
     queue = choose(
         pool,
         options.n,
@@ -493,7 +451,6 @@ def run_suggest(options: SuggestOptions) -> SuggestResult:
         answered,
         options.random_share,
         options.apart,
-        options.doubt,
     )
     queue.write(table)
     write_queue_page(table, queue)
@@ -510,13 +467,3 @@ def _answered(log: Path | None) -> LabelLog | Clips | None:
         return LabelLog(log)
     clips = load_clips(log, allow_missing=True)
     return clips[clips.is_labelled]
-
-
-def said_of(queue: Queue, table: Path, n_pool: int) -> str:
-    """A queue in words, for a terminal."""
-    why = Counter(row.why for row in queue)
-    kinds = ", ".join(f"{n} {name}" for name, n in why.most_common())
-    pool = count_text(n_pool, "stretch", "stretches")
-    files = count_text(len({row.file for row in queue}), "recording")
-    where = f"queue: {table}\nto listen: {page_of(table)}"
-    return f"{len(queue)} of {pool}, of {files}: {kinds}\n{where}"

@@ -180,7 +180,6 @@ class FixMatch(Supervised):
     """
 
     streams = ("labelled", "unlabelled")
-    steady = False  # only the clips whose guess is sure go on
 
     def __init__(
         self,

@@ -40,9 +40,6 @@ class Objective(nn.Module):
     streams : tuple of str
         The streams of batches it reads. The first is the primary one: one pass over it
         is an epoch.
-    steady : bool
-        Whether a step has the same shapes whatever the numbers are, so that it can be compiled as
-        one program.
 
     Notes
     -----
@@ -53,7 +50,6 @@ class Objective(nn.Module):
     """
 
     streams: tuple[str, ...] = ()
-    steady: bool = True
 
     def forward(self, batches: Mapping[str, BatchLike]) -> dict[str, Tensor]:
         """The loss and its named terms for one batch of each stream."""

@@ -23,7 +23,118 @@ from numpy.typing import NDArray
 
 from semisonic.core.errors import ModelError
 from semisonic.core.files import digest
-from semisonic.models.calibration import Calibration, numbers_of
+
+Knots = tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
+
+NONE, TEMPERATURE, VECTOR, ISOTONIC = "none", "temperature", "vector", "isotonic"
+METHODS = (TEMPERATURE, VECTOR, ISOTONIC)
+"""The simplest first."""
+MOST_KNOTS = 4096
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How logits become probabilities.
+
+    Attributes
+    ----------
+    method : {"none", "temperature", "vector", "isotonic"}
+    scale, offset : tuple of float
+        Logits are multiplied and then moved by these: one of each for all classes
+        (temperature; the scale is one over it) or one for each class (vector). Empty for the
+        others.
+    knots : tuple of (x, y)
+        Isotonic, one per class: probabilities before, rising, and after, not falling; straight
+        lines lie between them. With one label per clip the results are divided by their sum.
+    """
+
+    method: str = NONE
+    scale: tuple[float, ...] = ()
+    offset: tuple[float, ...] = ()
+    knots: Knots = ()
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by, where that is all that is done."""
+        return 1.0 / self.scale[0] if self.method == TEMPERATURE else 1.0
+
+    def text(self) -> str:
+        """A few words for people."""
+        if self.method == TEMPERATURE:
+            return f"temperature {self.temperature:.3g}"
+        return {VECTOR: "vector scaling", ISOTONIC: "isotonic, class by class"}.get(
+            self.method, "none"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        numbers: dict[str, Any] = {"method": self.method}
+        if self.scale:
+            numbers |= {"scale": list(self.scale), "offset": list(self.offset)}
+        if self.knots:
+            numbers["knots"] = [[list(x), list(y)] for x, y in self.knots]
+        return numbers
+
+    @classmethod
+    def from_dict(cls, table: Any, n_classes: int) -> Calibration:
+        """Read what :meth:`to_dict` wrote, wherever it comes from.
+
+        Raises
+        ------
+        ModelError
+            For anything that is not a calibration of so many classes.
+        """
+        if not isinstance(table, Mapping):
+            raise ModelError(f"calibration: found {type(table).__name__}, expected a mapping")
+        method = table.get("method")
+        if method == NONE:
+            return cls()
+        if method in (TEMPERATURE, VECTOR):
+            n = 1 if method == TEMPERATURE else n_classes
+            scale = numbers_of(table.get("scale"), "calibration: 'scale'", n)
+            offset = numbers_of(table.get("offset"), "calibration: 'offset'", n)
+            if min(scale) <= 0:
+                raise ModelError("calibration: 'scale' holds a value that is not above 0")
+            return cls(method, scale, offset)
+        if method != ISOTONIC:
+            raise ModelError(f"calibration: found the method {method!r}, which is none of ours")
+        knots = table.get("knots")
+        if not isinstance(knots, list) or len(knots) != n_classes:
+            raise ModelError(f"calibration: 'knots' are not those of {n_classes} classes")
+        return cls(method, knots=tuple(_knots(pair) for pair in knots))
+
+
+def numbers_of(values: Any, what: str, n: int | None = None) -> tuple[float, ...]:
+    """Finite numbers, so many of them, from what stands in a file.
+
+    Raises
+    ------
+    ModelError
+    """
+    if not isinstance(values, (list, tuple)) or not all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) for value in values
+    ):
+        raise ModelError(f"{what} is no list of numbers")
+    if n is not None and len(values) != n:
+        raise ModelError(f"{what}: found {len(values)} numbers, expected {n}")
+    try:
+        numbers = tuple(float(value) for value in values)
+    except OverflowError:
+        numbers = (float("inf"),)
+    if not np.isfinite(numbers).all():
+        raise ModelError(f"{what} holds a number that is not finite")
+    return numbers
+
+
+def _knots(pair: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if not isinstance(pair, list) or len(pair) != 2:
+        raise ModelError("calibration: 'knots' of a class are not two lists")
+    x, y = (numbers_of(part, "calibration: 'knots'") for part in pair)
+    if not 1 <= len(x) == len(y) <= MOST_KNOTS:
+        raise ModelError("calibration: 'knots' of a class are not two lists of one length")
+    if (np.diff(x) <= 0).any() or (np.diff(y) < 0).any() or min(y) < 0 or max(y) > 1:
+        raise ModelError("calibration: 'knots' do not rise from 0 to 1")
+    return x, y
 
 
 @dataclass(frozen=True)
@@ -142,17 +253,17 @@ class OodRules:
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """The tables by name, for the model file."""
-        found: dict[str, NDArray[np.float32]] = {}
+        tables: dict[str, NDArray[np.float32]] = {}
         for part in self.parts:
             if isinstance(part, DistanceRule):
-                found["distance.means"] = part.means
-                found["distance.directions"] = part.directions
-                found["distance.weights"] = part.weights
+                tables["distance.means"] = part.means
+                tables["distance.directions"] = part.directions
+                tables["distance.weights"] = part.weights
             elif isinstance(part, NoiseRule):
-                found["noise.widths"] = part.widths
-                found["noise.centres"] = part.centres
-                found["noise.weights"] = part.weights
-        return found
+                tables["noise.widths"] = part.widths
+                tables["noise.centres"] = part.centres
+                tables["noise.weights"] = part.weights
+        return tables
 
     @classmethod
     def from_dict(
@@ -186,10 +297,10 @@ class OodRules:
                 parts.append(_noise_rule(limit, rule, tensors, n_statistics))
             else:
                 parts.append(_distance_rule(limit, tensors, n_classes, dim))
-        found = cls(tuple(parts), kept)
-        if left := set(tensors) - set(found.tensors()):
+        rules_read = cls(tuple(parts), kept)
+        if left := set(tensors) - set(rules_read.tensors()):
             raise ModelError(f"unknown: the table '{sorted(left)[0]}' belongs to no rule")
-        return found
+        return rules_read
 
 
 def _distance_rule(
@@ -228,14 +339,14 @@ def _noise_rule(
 def _tensor(
     tensors: Mapping[str, NDArray[np.float32]], name: str, shape: tuple[int, ...] | None
 ) -> NDArray[np.float32]:
-    found = tensors.get(name)
-    if found is None:
+    table = tensors.get(name)
+    if table is None:
         raise ModelError(f"unknown: the table '{name}' is missing")
-    if found.dtype != np.float32 or not np.isfinite(found).all():
+    if table.dtype != np.float32 or not np.isfinite(table).all():
         raise ModelError(f"unknown: the table '{name}' does not hold finite float32")
-    if shape is not None and found.shape != shape:
-        raise ModelError(f"unknown: '{name}' has shape {found.shape}, expected {shape}")
-    return found
+    if shape is not None and table.shape != shape:
+        raise ModelError(f"unknown: '{name}' has shape {table.shape}, expected {shape}")
+    return table
 
 
 KNOWN_THRESHOLD = 0.5

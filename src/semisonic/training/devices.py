@@ -1,4 +1,4 @@
-"""Where and how a step is computed: device, number format, compiling, processes.
+"""Where and how a step is computed: device, number format, processes.
 
 **Processes.** Launched by ``torchrun``, several train one network together. Each process reads its
 share of every batch; torch's DistributedDataParallel averages the gradients. Validation, files and
@@ -16,23 +16,13 @@ order suit the convolutions of oneDNN, and those in bf16 on a card.
 The choice is a function of the device alone, so the same command computes alike however busy the
 machine is. It goes into the checkpoint and the run record. Results that shall be compared between
 machines name their number format, as the recipes do.
-
-**Compiling.** On a graphics card a small network is computed faster than Python can ask for it:
-most of a step is launching kernels. ``torch.compile`` joins them, and its mode ``reduce-overhead``
-records a step once and replays it as a CUDA graph. Compiling takes from seconds to a minute, so
-short trainings are better without. On the processors measured here it is a loss (docs/speed.md),
-so there it is for tests and for the curious.
-
-What cannot be compiled is no error: the training goes on as if nothing had been asked for, and
-says so once.
 """
 
 from __future__ import annotations
 
 import atexit
-import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -43,7 +33,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import changed, nearest
-from semisonic.learning.objective import BatchLike, Objective
 from semisonic.training.options import FitOptions
 
 _KNOWN = ("auto", "cpu", "cuda", "cuda:0", "mps")
@@ -303,112 +292,11 @@ def check_plan(plan: str, options: FitOptions) -> None:
     OptionError
         When the options ask for something else.
     """
-    found = PrecisionPlan.parse(plan)
+    recorded = PrecisionPlan.parse(plan)
     formats = {"fp32": [False], "bf16": [True]}.get(options.precision, [False, True])
     layouts = {"off": [False], "on": [True]}.get(options.channels_last, [False, True])
-    if found.bf16 not in formats or found.channels_last not in layouts:
+    if recorded.bf16 not in formats or recorded.channels_last not in layouts:
         raise OptionError(
             f"the checkpoint was computed in {plan}, but precision is '{options.precision}' and "
             f"channels_last '{options.channels_last}' now: set both as they were, or to 'auto'"
         )
-
-
-LEAST_STEPS = 3000
-"""Steps of a training from which on compiling is tried without being asked for, on a GPU."""
-
-Terms = dict[str, Tensor]
-
-log = logging.getLogger(__name__)
-
-
-def wants_compiling(
-    objective: Objective, options: FitOptions, n_steps: int, device: torch.device
-) -> bool:
-    """Whether a training of so many steps shall be compiled."""
-    if options.compile == "auto":
-        return device.type == "cuda" and n_steps >= LEAST_STEPS and objective.steady
-    return options.compile == "on"
-
-
-class ComputeStep:
-    """Losses and gradients of one step, compiled at the first call if asked for.
-
-    Parameters
-    ----------
-    model : nn.Module
-        An objective, or what wraps it for several processes.
-    plan : Plan
-    device : torch.device
-    compiled : bool
-        Try to compile; after a failure steps are computed plainly.
-    """
-
-    def __init__(
-        self, model: nn.Module, plan: PrecisionPlan, device: torch.device, *, compiled: bool = False
-    ) -> None:
-        self.plain, self.plan, self.device = model, plan, device
-        self._compiled: Any = None
-        if compiled:
-            mode = "reduce-overhead" if device.type == "cuda" else None
-            self._compiled = torch.compile(model, mode=mode)
-        self._proven = False
-
-    @property
-    def is_compiled(self) -> bool:
-        """Whether steps are compiled, and none has failed so far."""
-        return self._compiled is not None
-
-    def step(self, batches: Mapping[str, BatchLike], share: float | Tensor) -> Terms:
-        """The terms of a step; gradients of ``share`` times the loss are added to the weights'."""
-        if self._compiled is None:
-            return self._run(self.plain, batches, share)
-        if self._proven:
-            return self._run_compiled(batches, share)
-        before = {name: value.clone() for name, value in self.plain.named_buffers()}
-        random = _random_state()
-        try:
-            terms = self._run_compiled(batches, share)
-        except Exception as error:
-            self._give_up(error)
-            with torch.no_grad():
-                for name, value in self.plain.named_buffers():
-                    value.copy_(before[name])
-            _set_random_state(random)
-            for weight in self.plain.parameters():
-                weight.grad = None
-            return self._run(self.plain, batches, share)
-        self._proven = True
-        return terms
-
-    def _run_compiled(self, batches: Mapping[str, BatchLike], share: float | Tensor) -> Terms:
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        terms = self._run(self._compiled, batches, share)
-        # A graph that is replayed writes into the memory of the step before.
-        return {name: value.detach().clone() for name, value in terms.items()}
-
-    def _run(self, model: Any, batches: Mapping[str, BatchLike], share: float | Tensor) -> Terms:
-        with self.plan.autocast(self.device):
-            terms: Terms = model(batches)
-        loss: Any = terms["loss"] * share
-        loss.backward()
-        return terms
-
-    def _give_up(self, error: Exception) -> None:
-        self._compiled = None
-        reason = str(error).strip().partition("\n")[0]
-        log.warning(
-            "the training step cannot be compiled here (%s: %s): it goes on without",
-            type(error).__name__,
-            reason[:200],
-        )
-
-
-def _random_state() -> list[Tensor]:
-    cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return [torch.get_rng_state(), *cards]
-
-
-def _set_random_state(state: list[Tensor]) -> None:
-    torch.set_rng_state(state[0])
-    if state[1:]:
-        torch.cuda.set_rng_state_all(state[1:])

@@ -45,7 +45,7 @@ from semisonic.training.devices import (
 )
 from semisonic.training.optimizer import put_weights
 from semisonic.training.options import FitOptions
-from semisonic.training.state import FitResult, NotFinite, Training, Validate, result_of
+from semisonic.training.state import FitResult, NotFinite, TrainingState, Validate, result_of
 
 
 class Interrupt:
@@ -190,31 +190,31 @@ def fit(
     steps_per_epoch = options.steps_an_epoch(streams[objective.streams[0]].steps_per_epoch)
     options = replace(options, epochs=options.n_epochs(steps_per_epoch))
     world = join(place)
-    identity, found = {}, None
+    identity, checkpoint = {}, None
     if folder is not None:
         identity = identity_of(objective, streams, options, seed, validate is not None)
-        found = load_checkpoint(folder, identity)
+        checkpoint = load_checkpoint(folder, identity)
     objective.to(place)
-    if found is not None:
-        check_plan(found["plan"], options)
-        if found["finished"]:
-            put_weights(objective, found["weights"])
+    if checkpoint is not None:
+        check_plan(checkpoint["plan"], options)
+        if checkpoint["finished"]:
+            put_weights(objective, checkpoint["weights"])
             objective.eval()
-            return result_of(found)
-    training = Training(
+            return result_of(checkpoint)
+    training = TrainingState(
         objective,
         options,
         steps_per_epoch,
         seed=seed,
         device=place,
         world=world,
-        plan=_plan(options, place, world, found),
+        plan=_plan(options, place, world, checkpoint),
         validated=validate is not None,
         folder=folder,
         identity=identity,
     )
-    if found is not None:
-        training.load(found)
+    if checkpoint is not None:
+        training.load(checkpoint)
     try:
         _loop(training, streams, validate, label)
     except NotFinite as error:
@@ -222,7 +222,7 @@ def fit(
     return training.finish()
 
 
-def _loop(training: Training, streams: Streams, validate: Validate | None, label: str) -> None:
+def _loop(training: TrainingState, streams: Streams, validate: Validate | None, label: str) -> None:
     with _running(training, label) as after_step:
         while not training.is_done:
             while training.step < training.epoch_end:
@@ -232,12 +232,12 @@ def _loop(training: Training, streams: Streams, validate: Validate | None, label
             after_step(epoch_ended=True)
 
 
-def train_step(t: Training, streams: Streams) -> None:
+def train_step(t: TrainingState, streams: Streams) -> None:
     """One step: fetch a batch of each stream, forward, backward, change the weights.
 
     Parameters
     ----------
-    t : Training
+    t : TrainingState
         At the step to be taken; it is at the next one afterwards.
     streams : mapping of str to BatchStream
     """
@@ -248,7 +248,7 @@ def train_step(t: Training, streams: Streams) -> None:
     n_rows = len(batches[names[0]].x)
     share = t.world.share(n_rows, t.device)
     t.optimizer.zero_grad(set_to_none=True)
-    terms = t.computing().step(batches, share)
+    terms = t.forward_backward(batches, share)
     if t.options.clip_norm > 0:
         clip_grad_norm_(t.weights, t.options.clip_norm)
     t.optimizer.step()
@@ -260,7 +260,7 @@ def train_step(t: Training, streams: Streams) -> None:
 
 
 @contextmanager
-def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
+def _running(training: TrainingState, label: str) -> Iterator[Callable[..., None]]:
     """The surroundings of the loop; gives the function to call after every step.
 
     That function reads the losses now and then, shows progress, writes checkpoints and
@@ -302,16 +302,16 @@ def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
             training.freezing.release()
 
 
-def _show(progress: Any, training: Training, n_steps: int) -> None:
+def _show(progress: Any, training: TrainingState, n_steps: int) -> None:
     rate = training.optimizer.param_groups[0]["lr"]
     progress.set_postfix_str(f"loss {training.meter.latest:.4g}, lr {rate:.2g}", refresh=False)
     progress.update(n_steps)
 
 
 def _plan(
-    options: FitOptions, device: torch.device, world: World, found: Identity | None
+    options: FitOptions, device: torch.device, world: World, checkpoint: Identity | None
 ) -> PrecisionPlan:
     """Number format and layout: the checkpoint's, else what the options and the device say."""
-    if found is not None:
-        return PrecisionPlan.parse(found["plan"])
+    if checkpoint is not None:
+        return PrecisionPlan.parse(checkpoint["plan"])
     return PrecisionPlan.parse(world.tell(str(choose_plan(options, device))))

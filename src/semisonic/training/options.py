@@ -90,12 +90,6 @@ class FitOptions:
         minimum=0.01,
         maximum=1.0,
     )
-    compile: str = option(
-        "auto",
-        "compile the step, on a GPU as CUDA graphs; auto: on a GPU, for trainings of 3000 "
-        "steps or more",
-        choices=("auto", "on", "off"),
-    )
     clip_norm: float = option(0.0, "largest norm of all gradients together; 0 is off", minimum=0.0)
     checkpoint_interval: float = option(
         60.0, "longest time between two checkpoints; 0 writes one per step", unit="s", minimum=0.0

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from semisonic.core.errors import OptionError, TrainingError
 from semisonic.core.files import write_json
-from semisonic.learning.objective import Objective
+from semisonic.learning.objective import BatchLike, Objective
 from semisonic.training.checkpoint import CheckpointClock, Identity, save_checkpoint
-from semisonic.training.devices import ComputeStep, PrecisionPlan, World, wants_compiling
+from semisonic.training.devices import PrecisionPlan, World
 from semisonic.training.optimizer import (
     EarlyStopping,
     Schedule,
@@ -204,7 +204,7 @@ class FitResult:
     stopped_early: bool
 
 
-class Training:
+class TrainingState:
     """The parts of one training. The loop in ``loop.py`` moves them."""
 
     def __init__(
@@ -230,7 +230,7 @@ class Training:
         self.weights = [p for p in objective.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(objective, options, objective.body)
         self.freezing = Freezing(objective, options, steps_per_epoch)
-        self._computing: ComputeStep | None = None
+        self._wrapped: nn.Module | None = None
         self.schedule = Schedule(options, steps_per_epoch)
         decay = options.ema_decay
         self.average = WeightAverage(objective, decay) if decay > 0 else None
@@ -240,18 +240,19 @@ class Training:
         self.history: list[HistoryRow] = []
         self.begin_epoch()
 
-    def computing(self) -> ComputeStep:
-        """What computes the current step, frozen or not as the step asks for."""
+    def forward_backward(
+        self, batches: Mapping[str, BatchLike], share: float | Tensor
+    ) -> dict[str, Tensor]:
+        """The terms of a step; gradients of ``share`` times the loss are added to the weights'."""
         if self.freezing.follow(self.step):
-            self._computing = None  # processes agree anew on the weights that have gradients
-        if self._computing is None:
-            self._computing = ComputeStep(
-                self.world.wrap(self.objective),
-                self.plan,
-                self.device,
-                compiled=wants_compiling(self.objective, self.options, self.n_steps, self.device),
-            )
-        return self._computing
+            self._wrapped = None  # processes agree anew on the weights that have gradients
+        if self._wrapped is None:
+            self._wrapped = self.world.wrap(self.objective)
+        with self.plan.autocast(self.device):
+            terms: dict[str, Tensor] = self._wrapped(batches)
+        loss: Any = terms["loss"] * share
+        loss.backward()
+        return terms
 
     def begin_epoch(self) -> None:
         """Start to gather the numbers of an epoch."""
@@ -340,7 +341,7 @@ class Training:
             put_weights(self.objective, self.stopping.best_weights)
         elif self.average is not None:
             put_weights(self.objective, self.average.weights)
-        self._computing = None
+        self._wrapped = None
         self.world.equalise(self.objective)
         PrecisionPlan().lay_out(self.objective)
         self.objective.eval()

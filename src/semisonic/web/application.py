@@ -14,13 +14,10 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from semisonic.web import labelling_routes as routes_label
-from semisonic.web import live_routes as routes_live
-from semisonic.web import routes as routes_projects
-from semisonic.web import routes as routes_runs
-from semisonic.web import routes as routes_sounds
-from semisonic.web import routes as routes_studio
 from semisonic.web.guard import Guard, Rules
+from semisonic.web.labelling_routes import labelling_routes
+from semisonic.web.live_routes import live_routes
+from semisonic.web.routes import project_routes, recording_routes, run_routes, state_routes
 from semisonic.web.state import AppState
 from semisonic.web.wire import Json, speak_plainly
 
@@ -54,12 +51,12 @@ UPLOADS = "/api/uploads"
 _SMALL = 1_000_000
 
 
-def create_app(studio: AppState, host: str, port: int, token: str = "") -> ASGIApp:
-    """The ASGI app of a studio.
+def create_app(app_state: AppState, host: str, port: int, token: str = "") -> ASGIApp:
+    """The ASGI app.
 
     Parameters
     ----------
-    studio : Studio
+    app_state : AppState
         Closed when the app ends.
     host, port
         Where it will listen, for the guard.
@@ -70,7 +67,7 @@ def create_app(studio: AppState, host: str, port: int, token: str = "") -> ASGIA
     @asynccontextmanager
     async def closing(_: FastAPI) -> AsyncIterator[None]:
         yield
-        studio.close()
+        app_state.close()
 
     app = FastAPI(
         lifespan=closing,
@@ -80,12 +77,11 @@ def create_app(studio: AppState, host: str, port: int, token: str = "") -> ASGIA
         default_response_class=Json,
     )
     speak_plainly(app)
-    app.include_router(routes_studio.state_routes(studio))
-    app.include_router(routes_sounds.recording_routes(studio))
-    app.include_router(routes_runs.run_routes(studio))
-    app.include_router(routes_label.labelling_routes(studio))
-    app.include_router(routes_projects.project_routes(studio))
-    app.include_router(routes_live.live_routes(studio))
+    for routes in (
+        *(state_routes, recording_routes, run_routes),
+        *(labelling_routes, project_routes, live_routes),
+    ):
+        app.include_router(routes(app_state))
 
     @app.get(f"/{NAME}")
     def get_theme() -> Response:
@@ -94,6 +90,6 @@ def create_app(studio: AppState, host: str, port: int, token: str = "") -> ASGIA
     app.mount("/", StaticFiles(directory=STATIC, html=True))
 
     def limit(path: str) -> int:
-        return studio.max_bytes if path == UPLOADS else _SMALL
+        return app_state.max_bytes if path == UPLOADS else _SMALL
 
     return Guard(app, Rules(host, port, token, limit))

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ import numpy as np
 
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError, SemisonicError
+from semisonic.core.files import json_ready
 from semisonic.data.events import POSITIVE, SegmentKey, segment_key
 from semisonic.data.label_log import LabelEntry
-from semisonic.evaluation.plain import plain
 from semisonic.labeling.answers import LabelIssue
 from semisonic.labeling.label_log import CORRECTS, LabelLog
 from semisonic.labeling.options import MIX
@@ -74,16 +74,8 @@ KEPT, CHANGED = "kept", "changed"
 
 def doubted(project: Project, tell: Tell | None = None) -> list[LabelIssue]:
     """Answers that look wrong and that nobody has looked at since, the most suspicious first."""
-    seen = {
-        segment_key(one.file, one.start_time, one.end_time)
-        for one in project.log.in_force()
-        if REVIEW in one.more
-    }
-    return [
-        one
-        for one in project.doubted(tell=tell)
-        if segment_key(one.file, one.start_time, one.end_time) not in seen
-    ]
+    seen = {one.key for one in project.log.answers() if REVIEW in one.more}
+    return [one for one in project.label_issues(tell=tell) if one.key not in seen]
 
 
 def review(log: LabelLog, said: AnswerRequest) -> LabelEntry:
@@ -189,35 +181,30 @@ class LabelingSession:
                     return None
                 found = self._free(annotator) or self._free(annotator, is_again=True)
             if found is not None:
-                self._held[_key(found)] = annotator, time.monotonic()
+                self._held[found.key] = annotator, time.monotonic()
             return found
 
     def soon(self) -> Suggestion | None:
         """What will probably be asked next."""
         with self._lock:
-            return next((one for one in self._queue if _key(one) not in self._held), None)
+            return next((one for one in self._queue if one.key not in self._held), None)
 
     def refresh(self) -> None:
         """Ask anew: there is another classifier."""
         with self._lock:
-            self._queue = [one for one in self._queue if _key(one) in self._held]
+            self._queue = [one for one in self._queue if one.key in self._held]
 
     def ask_similar(self, file: str, start: float, end: float, n: int = 8) -> int:
         """Ask next about stretches that sound like one; how many there are."""
         index = self.project.index
         row = self._row(file, start, end)
         answered = self._answered()
-        guesses = self._guesses()
+        pool = self.project.pool()
         found = []
         for hit in index.search(row, n + len(answered), all_windows=True):
-            one = Suggestion(
-                self.project.log.name_of(index.clips.root / hit.file),
-                float(index.clips.start_time[hit.row]),
-                self._end(hit.row),
-                SIMILAR,
-                guesses=guesses(hit.row),
-            )
-            if _key(one) not in answered:
+            one = Suggestion.of_row(index.clips, hit.row, SIMILAR, guesses=pool.guesses(hit.row))
+            one = replace(one, file=self.project.log.name_of(index.clips.root / hit.file))
+            if one.key not in answered:
                 found.append(one)
         with self._lock:
             self._queue = found[:n] + self._queue
@@ -273,7 +260,7 @@ class LabelingSession:
             self._held.pop(key, None)
             for skipped in self._skipped.values():
                 skipped.pop(key, None)
-            self._queue = [one for one in self._queue if _key(one) != key]
+            self._queue = [one for one in self._queue if one.key != key]
 
     def undo(self, annotator: str) -> LabelEntry:
         """Take back the last answer of somebody.
@@ -283,7 +270,7 @@ class LabelingSession:
         DataError
             When there is none.
         """
-        mine = [one for one in self.project.log.in_force() if one.annotator == annotator]
+        mine = [one for one in self.project.log.answers() if one.annotator == annotator]
         if not mine:
             raise DataError("there is no answer of yours to take back")
         last = mine[-1]
@@ -308,10 +295,7 @@ class LabelingSession:
 
     def groups(self, n_typical: int = TYPICAL_SHOWN) -> list[dict[str, Any]]:
         """Groups that sound alike, the largest first, and what was said of those to listen to."""
-        said: dict[SegmentKey, LabelEntry] = {
-            segment_key(one.file, one.start_time, one.end_time): one
-            for one in self.project.log.in_force()
-        }
+        said: dict[SegmentKey, LabelEntry] = {one.key: one for one in self.project.log.answers()}
         return [
             {
                 "number": found.number,
@@ -324,7 +308,7 @@ class LabelingSession:
                         "end_time": one.end_time,
                         "source": one.source,
                         "said": None
-                        if (entry := said.get(_key(one))) is None
+                        if (entry := said.get(one.key)) is None
                         else list(entry.labels),
                     }
                     for one in found.typical
@@ -366,7 +350,7 @@ class LabelingSession:
         """Labels in the order in which they were first given, so that keys keep their meaning."""
         heard = (
             label
-            for one in self.project.log.in_force()
+            for one in self.project.log.answers()
             if one.presence == POSITIVE
             for label in one.labels
         )
@@ -384,7 +368,7 @@ class LabelingSession:
                 "score": score,
                 "annotator": one.annotator,
             }
-            for one in self.project.log.in_force()
+            for one in self.project.log.answers()
             for label, score in _guess_of(one)
             if one.presence == POSITIVE and label not in one.labels
         ]
@@ -394,24 +378,21 @@ class LabelingSession:
         """What somebody may be given; of what they skipped only if ``is_again``."""
         answered, now = self._answered(), time.monotonic()
         self._held = {k: v for k, v in self._held.items() if now - v[1] < HELD_SECONDS}
-        free = [one for one in self._queue if _key(one) not in answered]
+        free = [one for one in self._queue if one.key not in answered]
         self._queue = free
         of_others = {key for key, (who, _) in self._held.items() if who != annotator}
-        open_ones = [one for one in free if _key(one) not in of_others]
+        open_ones = [one for one in free if one.key not in of_others]
         skipped = self._skipped.get(annotator, {})
         if is_again:
             order = {key: number for number, key in enumerate(skipped)}
-            open_ones.sort(key=lambda one: order.get(_key(one), -1))
+            open_ones.sort(key=lambda one: order.get(one.key, -1))
         else:
-            open_ones = [one for one in open_ones if _key(one) not in skipped]
-        own = [one for one in open_ones if _key(one) in self._held]
+            open_ones = [one for one in open_ones if one.key not in skipped]
+        own = [one for one in open_ones if one.key in self._held]
         return next(iter(own or open_ones), None)
 
     def _answered(self) -> set[SegmentKey]:
-        return {
-            segment_key(one.file, one.start_time, one.end_time)
-            for one in self.project.log.in_force()
-        }
+        return {one.key for one in self.project.log.answers()}
 
     @functools.cached_property
     def _ends(self) -> dict[str, float]:
@@ -439,18 +420,6 @@ class LabelingSession:
     def _end(self, row: int) -> float:
         return float(self.project.index.clips.end_time[row])
 
-    def _guesses(self) -> Any:
-        """A function from a row to the model's best guesses."""
-        pool = self.project.pool()
-
-        def best(row: int) -> tuple[tuple[str, float], ...]:
-            if pool.scores is None:
-                return ()
-            order: Sequence[int] = np.argsort(-pool.scores[row], kind="stable")[:3].tolist()
-            return tuple((pool.classes[k], float(pool.scores[row, k])) for k in order)
-
-        return best
-
 
 def _with(last: LabelEntry, mine: Sequence[LabelEntry]) -> list[str]:
     """The ids of an answer and of those that were given with it, the newest first."""
@@ -458,10 +427,6 @@ def _with(last: LabelEntry, mine: Sequence[LabelEntry]) -> list[str]:
     if not isinstance(batch, str):
         return [last.id]
     return [one.id for one in reversed(mine) if one.more.get(TOGETHER) == batch]
-
-
-def _key(one: Suggestion) -> SegmentKey:
-    return segment_key(one.file, one.start_time, one.end_time)
 
 
 def _guess_of(entry: LabelEntry) -> tuple[tuple[str, float], ...]:
@@ -539,4 +504,4 @@ class Learning:
 def _row(step: HistoryRow) -> dict[str, Any]:
     """A step for the page: its numbers, and both accuracies in words with what they are of."""
     said = {name: str(getattr(step, name)) for name in ("by_random", "left_out")}
-    return {**plain(step), "said": said}
+    return {**json_ready(step), "said": said}

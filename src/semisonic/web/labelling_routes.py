@@ -66,30 +66,30 @@ class PerClip(RequestBody):
     several: bool
 
 
-def labelling_routes(studio: AppState) -> APIRouter:
+def labelling_routes(app_state: AppState) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/label")
 
-    def desk() -> LabelingSession:
-        if studio.desk is None:
+    def session() -> LabelingSession:
+        if app_state.session is None:
             raise DataError(
                 "no project is open: start one under Label, or start the app with --project"
             )
-        return studio.desk
+        return app_state.session
 
     def learning() -> Learning:
-        desk()
-        if studio.learning is None:
+        session()
+        if app_state.learning is None:
             raise DataError(
                 "no project is open: start one under Label, or start the app with --project"
             )
-        return studio.learning
+        return app_state.learning
 
     def shown(found: Suggestion | None) -> dict[str, Any]:
         if found is None:
             return {"item": None}
-        desk().require(found.file)
-        sound = studio.open_recording(desk().project.log.root / found.file, found.file)
+        session().require(found.file)
+        sound = app_state.open_recording(session().project.log.root / found.file, found.file)
         item = {
             "file": to_page(found.file),
             "start_time": found.start_time,
@@ -102,7 +102,7 @@ def labelling_routes(studio: AppState) -> APIRouter:
 
     @router.get("")
     def get_state() -> dict[str, Any]:
-        at = desk()
+        at = session()
         return {
             **at.project.describe(),
             "classes": at.classes(),
@@ -118,15 +118,15 @@ def labelling_routes(studio: AppState) -> APIRouter:
     ) -> dict[str, Any]:
         if strategy not in STRATEGIES:
             raise DataError(f"strategy: found '{strategy}', expected {', '.join(STRATEGIES)}")
-        found = shown(desk().next(annotator, strategy))
-        soon = desk().soon()
+        found = shown(session().next(annotator, strategy))
+        soon = session().soon()
         if soon is not None:  # it is checked while the one before is listened to
             shown(soon)
         return found
 
     @router.post("/answers")
     def post_answer(answer: Answer) -> dict[str, Any]:
-        at = desk()
+        at = session()
         entry = at.answer(_asked(answer))
         if (
             answer.asked is not None
@@ -136,7 +136,7 @@ def labelling_routes(studio: AppState) -> APIRouter:
 
     @router.get("/groups")
     def get_groups() -> dict[str, Any]:
-        at = desk()
+        at = session()
         groups = at.groups()
         for group in groups:
             group["sounds"] = [_named(sound) for sound in group["sounds"]]
@@ -144,38 +144,38 @@ def labelling_routes(studio: AppState) -> APIRouter:
 
     @router.post("/together")
     def post_answers(said: Answers) -> dict[str, Any]:
-        at = desk()
+        at = session()
         at.answer_together([_asked(answer) for answer in said.answers])
         return {"answers": len(at.project.log.current()), "classes": at.classes()}
 
     @router.post("/undo")
     def undo(who: Somebody) -> dict[str, Any]:
-        return {"entry": _entry(desk().undo(who.annotator))}
+        return {"entry": _entry(session().undo(who.annotator))}
 
     @router.post("/skip")
     def skip(what: Skipped) -> dict[str, Any]:
-        at = desk()
+        at = session()
         at.require(what.file)
         at.skip(what.annotator, what.file, what.start_time, what.end_time)
         return {}
 
     @router.post("/several")
     def set_several(wanted: PerClip) -> dict[str, Any]:
-        at = desk()
+        at = session()
         at.project.set_several_labels(wanted.several)
         return {"several_labels": at.project.several_labels}
 
     @router.post("/similar")
     def similar(place: LabelPlace) -> dict[str, Any]:
-        return {"n": desk().ask_similar(place.file, place.start_time, place.end_time)}
+        return {"n": session().ask_similar(place.file, place.start_time, place.end_time)}
 
     @router.get("/wrong")
     def get_wrong() -> dict[str, Any]:
-        return {"rows": [_named(row) for row in desk().wrong()]}
+        return {"rows": [_named(row) for row in session().wrong()]}
 
     @router.get("/doubted")
     def get_doubted() -> dict[str, Any]:
-        return {"rows": [_named(asdict(one)) for one in desk().doubted()]}
+        return {"rows": [_named(asdict(one)) for one in session().doubted()]}
 
     @router.post("/open")
     def open_recording(place: LabelPlace) -> dict[str, Any]:

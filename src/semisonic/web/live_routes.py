@@ -19,7 +19,7 @@ MOST_LISTENERS = 4
 _PATIENCE = 5.0
 
 
-def live_routes(studio: AppState) -> APIRouter:
+def live_routes(app_state: AppState) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api")
     count = [0]
@@ -32,14 +32,14 @@ def live_routes(studio: AppState) -> APIRouter:
             return
         count[0] += 1
         try:
-            await _listen(socket, studio)
+            await _listen(socket, app_state)
         finally:
             count[0] -= 1
 
     return router
 
 
-async def _listen(socket: WebSocket, studio: AppState) -> None:
+async def _listen(socket: WebSocket, app_state: AppState) -> None:
     loop = asyncio.get_running_loop()
     outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
@@ -51,7 +51,9 @@ async def _listen(socket: WebSocket, studio: AppState) -> None:
         hello = json.loads(await socket.receive_text())
         if not isinstance(hello, dict):
             raise ValueError("not a mapping")
-        session = await run_in_threadpool(LiveSession, studio.model, hello, tell, studio.device)
+        session = await run_in_threadpool(
+            LiveSession, app_state.model, hello, tell, app_state.device
+        )
     except (ValueError, KeyError, RecursionError):
         await _refuse(socket, "expected a JSON text first, then samples")
         return

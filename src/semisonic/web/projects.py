@@ -189,7 +189,7 @@ class Projects:
     ----------
     runs : Runs
         Projects lie in its folder.
-    places : Places
+    folders : AllowedFolders
         Recordings lie in these.
     encoder : Path, optional
         One that new projects may use, beside those of runs.
@@ -197,9 +197,9 @@ class Projects:
     """
 
     def __init__(
-        self, runs: Runs, places: AllowedFolders, encoder: Path | None = None, device: str = "auto"
+        self, runs: Runs, folders: AllowedFolders, encoder: Path | None = None, device: str = "auto"
     ) -> None:
-        self._runs, self._places, self._encoder = runs, places, encoder
+        self._runs, self._folders, self._encoder = runs, folders, encoder
         self._device = device
         if encoder is not None:
             encoder_file(encoder)  # a wrong one is told when the app is started
@@ -251,7 +251,7 @@ class Projects:
             When the folder is not opened or holds links that lead out of it, or the name is
             taken or no name.
         """
-        recordings = self._places.folder_below(folder, below)
+        recordings = self._folders.folder_below(folder, below)
         output = self._output(name)
         try:
             check_folder(output, "a project", ())
@@ -279,7 +279,7 @@ class Projects:
             raise DataError(f"no project '{name}' was begun below {self._runs.folder}")
         begun = read_json(output / BEGUN)
         recordings = Path(begun.pop("recordings"))
-        self._places.require(recordings)
+        self._folders.require(recordings)
         options = from_mapping(ProjectOptions, begun)
         return replace(options, recordings=recordings, output=output, device=self._device)
 
@@ -294,7 +294,7 @@ class Projects:
         project = Project.open(self._output(name))
         clips = project.index.clips
         for file in sorted(set(clips.file.tolist())):
-            self._places.require(clips.root / file)
+            self._folders.require(clips.root / file)
         return project
 
     def _facts(self, path: Path) -> dict[str, Any]:
@@ -308,7 +308,7 @@ class Projects:
             "name": path.name,
             "is_done": is_done,
             "recordings": str(recordings),
-            "is_open": self._places.holds(recordings),
+            "is_open": self._folders.holds(recordings),
         }
 
     def _output(self, name: str) -> Path:

@@ -10,7 +10,7 @@ import shutil
 import struct
 import tempfile
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -130,7 +130,7 @@ _PREFIX = "semisonic-app-"
 _LONGEST_NAME = 120
 
 
-class UploadStore:
+class OpenRecordings:
     """Recordings by id.
 
     Parameters
@@ -166,7 +166,7 @@ class UploadStore:
         return Path(self._folder.name) / f"{sound.id}.made"
 
     def add(self, sound: OpenRecording) -> OpenRecording:
-        """Put a recording on the shelf; the one that was there under its id, if any, stays."""
+        """Put a recording on the recordings; the one that was there under its id, if any, stays."""
         with self._lock:
             return self._used(self._sounds.setdefault(sound.id, sound))
 
@@ -308,7 +308,6 @@ class Tiles:
 
 
 HEADER = 44
-_PIECE = 1 << 17
 _LARGEST = (1 << 32) - 1 - HEADER
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 
@@ -343,12 +342,7 @@ class PlayedFile:
         samples[: len(scaled)] = scaled
         return head + samples.tobytes()[start - 2 * sample : end - 2 * sample]
 
-    def pieces(self, first: int, last: int) -> Iterator[bytes]:
-        """The same, in pieces that are decoded when they are wanted."""
-        for start in range(first, last, _PIECE):
-            yield self.read(start, min(last, start + _PIECE))
-
-    def asked(self, header: str | None) -> tuple[int, int] | None:
+    def byte_range(self, header: str | None) -> tuple[int, int] | None:
         """First byte and the one behind the last of a Range header; None when it is not met."""
         if header is None:
             return 0, self.size

@@ -23,7 +23,14 @@ from semisonic.classifier.use_options import EventOptions
 from semisonic.core.errors import DataError, ModelError, OptionError
 from semisonic.core.options import nearest
 from semisonic.web.analysis import RULES, TABLES, Analysis, event_table, score_table
-from semisonic.web.recordings import FINEST, READY, WIDEST, OpenRecording, PlayedFile, UploadStore
+from semisonic.web.recordings import (
+    FINEST,
+    READY,
+    WIDEST,
+    OpenRecording,
+    OpenRecordings,
+    PlayedFile,
+)
 from semisonic.web.state import AppState
 from semisonic.web.wire import FileName, RequestBody, shown, to_page
 
@@ -151,7 +158,7 @@ def _joined(waves: list[NDArray[np.float32]]) -> NDArray[np.float32]:
 # A file that comes over the wire, into the temporary folder, within its limits.
 
 
-async def receive(request: Request, shelf: UploadStore, name: str) -> OpenRecording:
+async def receive(request: Request, recordings: OpenRecordings, name: str) -> OpenRecording:
     """Take the body of a request as a file; half a file is removed.
 
     Raises
@@ -159,8 +166,8 @@ async def receive(request: Request, shelf: UploadStore, name: str) -> OpenRecord
     DataError
         When there is no room, or nothing came.
     """
-    identity, shown, path = shelf.new_file(name)
-    room, count = shelf.max_bytes - shelf.used(), 0
+    identity, shown, path = recordings.new_file(name)
+    room, count = recordings.max_bytes - recordings.used(), 0
     kept = False
     try:
         with path.open("wb") as target:
@@ -188,37 +195,37 @@ class FolderRequest(RequestBody):
     name: FileName
 
 
-def state_routes(studio: AppState) -> APIRouter:
+def state_routes(app_state: AppState) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api")
 
-    @router.get("/studio")
-    def get_studio() -> dict[str, Any]:
+    @router.get("/state")
+    def get_state() -> dict[str, Any]:
         return {
-            **studio.facts(),
+            **app_state.facts(),
             "examples": examples(),
             "rules": fields_of(EventOptions, RULES),
-            "open": [sound.facts() for sound in studio.shelf.all() if sound.is_listed],
+            "open": [sound.facts() for sound in app_state.recordings.all() if sound.is_listed],
         }
 
     @router.get("/folders/{number}")
     def get_folder(number: int) -> dict[str, Any]:
-        files, n_files = studio.places.listing(number)
+        files, n_files = app_state.folders.listing(number)
         return {"files": [to_page(file) for file in files], "n_files": n_files}
 
-    @router.post("/places")
-    def open_place(place: FolderRequest) -> dict[str, Any]:
-        return studio.open_place(place.folder, place.name).facts()
+    @router.post("/folders/open")
+    def open_in_folder(place: FolderRequest) -> dict[str, Any]:
+        return app_state.open_in_folder(place.folder, place.name).facts()
 
     @router.post("/examples/{name}")
     def open_example(name: str) -> dict[str, Any]:
         identity = f"example-{name}"
-        if studio.shelf.has(identity):
-            return studio.shelf.get(identity).facts()
+        if app_state.recordings.has(identity):
+            return app_state.recordings.get(identity).facts()
         wave = make_example(name)
-        _, shown, path = studio.shelf.new_file(f"{name}.wav")
+        _, shown, path = app_state.recordings.new_file(f"{name}.wav")
         write(path, wave, RATE, overload="scale")
-        return studio.open(OpenRecording(shown, path, identity, is_own=True)).facts()
+        return app_state.open(OpenRecording(shown, path, identity, is_own=True)).facts()
 
     return router
 
@@ -229,38 +236,38 @@ def state_routes(studio: AppState) -> APIRouter:
 MOST_EVENTS = 2000
 
 
-def recording_routes(studio: AppState) -> APIRouter:
+def recording_routes(app_state: AppState) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api")
 
     def ready(identity: str) -> OpenRecording:
-        sound = studio.shelf.get(identity)
+        sound = app_state.recordings.get(identity)
         if sound.state != READY:
             raise DataError(sound.reason or "this recording is still being checked")
         return sound
 
     def heard(identity: str) -> Analysis:
-        analysis = studio.analysis(ready(identity))
+        analysis = app_state.analysis(ready(identity))
         if analysis is None:
             raise DataError("no model is open: choose one under Models")
         return analysis
 
     @router.post("/uploads")
     async def upload(request: Request, name: Annotated[str, Query(max_length=500)]) -> Any:
-        return studio.open(await receive(request, studio.shelf, name)).facts()
+        return app_state.open(await receive(request, app_state.recordings, name)).facts()
 
     @router.get("/sounds/{identity}")
     def get_sound(identity: str) -> dict[str, Any]:
-        sound = studio.shelf.get(identity)
+        sound = app_state.recordings.get(identity)
         facts = sound.facts()
-        tiles = studio.tiles(sound)
+        tiles = app_state.tiles(sound)
         if sound.state == READY and tiles is not None and sound.info is not None:
             facts["picture"] = {
                 "progress": tiles.progress,
                 "loudest": tiles.loudest,
                 "bands_hz": [round(hz, 1) for hz in band_edges(sound.info.sample_rate)],
             }
-        analysis = studio.analysis(sound)
+        analysis = app_state.analysis(sound)
         if analysis is not None:
             facts["heard"] = {
                 "progress": analysis.progress,
@@ -274,7 +281,7 @@ def recording_routes(studio: AppState) -> APIRouter:
 
     @router.delete("/sounds/{identity}")
     def close_sound(identity: str) -> dict[str, Any]:
-        studio.forget(studio.shelf.get(identity))
+        app_state.forget(app_state.recordings.get(identity))
         return {}
 
     @router.get("/sounds/{identity}/tile")
@@ -283,7 +290,7 @@ def recording_routes(studio: AppState) -> APIRouter:
         level: Annotated[int, Query(ge=FINEST, le=WIDEST)],
         number: Annotated[int, Query(ge=0, le=10_000_000)],
     ) -> Response:
-        tiles = studio.tiles(ready(identity))
+        tiles = app_state.tiles(ready(identity))
         if tiles is None:
             raise DataError("this recording is not open any more")
         return Response(tiles.tile(level, number), media_type="application/octet-stream")
@@ -291,7 +298,7 @@ def recording_routes(studio: AppState) -> APIRouter:
     @router.get("/sounds/{identity}/audio.wav")
     def play(identity: str, request: Request) -> Response:
         file = PlayedFile(ready(identity))
-        found = file.asked(request.headers.get("range"))
+        found = file.byte_range(request.headers.get("range"))
         if found is None:
             return Response(status_code=416, headers={"Content-Range": f"bytes */{file.size}"})
         first, last = found
@@ -313,7 +320,7 @@ def recording_routes(studio: AppState) -> APIRouter:
         if end <= start:
             raise DataError(f"found {start:g} to {end:g} s, expected an end behind the start")
         table = heard(identity).scores(start, end, n)
-        classes = studio.model.classes
+        classes = app_state.model.classes
         best = [0.0 if math.isnan(x) else x for x in _largest(table)]
         order = sorted(range(len(classes)), key=lambda k: -best[k])[:most]
         rows = [
@@ -342,7 +349,7 @@ def recording_routes(studio: AppState) -> APIRouter:
         stem = Path(sound.name).stem
         settings = settings_of(request.query_params, RULES)
         if kind == "scores":
-            lines = score_table(analysis, studio.model.classes)
+            lines = score_table(analysis, app_state.model.classes)
             return _file(f"{stem}.scores.csv", "".join(lines), "text/csv")
         with tempfile.TemporaryDirectory(prefix="semisonic-") as folder:
             suffix, text = event_table(analysis.events(settings), kind, Path(folder))
@@ -382,38 +389,38 @@ class RunRequest(RequestBody):
     name: str
 
 
-def run_routes(studio: AppState) -> APIRouter:
+def run_routes(app_state: AppState) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api")
 
     @router.get("/runs")
     def get_runs() -> dict[str, Any]:
         return {
-            "folder": str(studio.runs.folder),
-            "runs": [run.facts() for run in studio.runs.all()],
+            "folder": str(app_state.runs.folder),
+            "runs": [run.facts() for run in app_state.runs.all()],
         }
 
     @router.get("/runs/card")
     def get_card(name: str) -> dict[str, Any]:
-        run = studio.runs.get(name)
+        run = app_state.runs.get(name)
         if not (run.path / "run.json").is_file():
-            return _card(str(studio.runs.model(name) / "model.zip"))
+            return _card(str(app_state.runs.model(name) / "model.zip"))
         return _card(str(run.path))
 
     @router.get("/model/card")
     def get_model_card() -> dict[str, Any]:
-        if studio.model_path is None:
+        if app_state.model_path is None:
             raise ModelError("no model is open: choose one under Models")
-        return _card(str(studio.model_path))
+        return _card(str(app_state.model_path))
 
     @router.post("/model")
     def take_model(named: RunRequest) -> dict[str, Any]:
-        studio.take_model(studio.runs.model(named.name))
-        return studio.facts()
+        app_state.take_model(app_state.runs.model(named.name))
+        return app_state.facts()
 
     @router.get("/runs/page")
     def get_page(name: str, page: str) -> Response:
-        text = studio.runs.page(name, page)
+        text = app_state.runs.page(name, page)
         return Response(text, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
     return router
@@ -454,48 +461,48 @@ class ProjectRequest(RequestBody):
     name: Text
 
 
-def project_routes(studio: AppState) -> APIRouter:
+def project_routes(app_state: AppState) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/projects")
 
     @router.get("")
     def get_all() -> dict[str, Any]:
         return {
-            "projects": studio.projects.all(),
-            "encoders": studio.projects.encoders(),
-            "folder": str(studio.runs.folder),
+            "projects": app_state.projects.all(),
+            "encoders": app_state.projects.encoders(),
+            "folder": str(app_state.runs.folder),
             **making(),
         }
 
     @router.get("/making")
     def making() -> dict[str, Any]:
-        found = studio.making
+        found = app_state.making
         return {"making": None if found is None else found.facts()}
 
     @router.get("/parts")
     def get_parts(folder: int) -> dict[str, Any]:
-        return {"parts": [to_page(part) for part in studio.places.parts(folder)]}
+        return {"parts": [to_page(part) for part in app_state.folders.parts(folder)]}
 
     @router.post("")
     def start(new: NewProjectRequest) -> dict[str, Any]:
-        options = studio.projects.new(**new.model_dump())
-        return {"making": studio.make_project(new.name, options).facts()}
+        options = app_state.projects.new(**new.model_dump())
+        return {"making": app_state.make_project(new.name, options).facts()}
 
     @router.post("/again")
     def go_on(named: ProjectRequest) -> dict[str, Any]:
-        options = studio.projects.again(named.name)
-        return {"making": studio.make_project(named.name, options).facts()}
+        options = app_state.projects.again(named.name)
+        return {"making": app_state.make_project(named.name, options).facts()}
 
     @router.post("/cancel")
     def cancel() -> dict[str, Any]:
-        if studio.making is None:
+        if app_state.making is None:
             raise DataError("no project is being made")
-        studio.making.cancel()
+        app_state.making.cancel()
         return making()
 
     @router.post("/open")
     def open_project(named: ProjectRequest) -> dict[str, Any]:
-        studio.take_project(studio.projects.finished(named.name))
-        return studio.facts()
+        app_state.take_project(app_state.projects.finished(named.name))
+        return app_state.facts()
 
     return router

@@ -22,11 +22,11 @@ from semisonic.web.checking import Checker
 from semisonic.web.labelling import LabelingSession, Learning
 from semisonic.web.options import AppOptions
 from semisonic.web.projects import Making, Projects
-from semisonic.web.recordings import FAILED, READY, OpenRecording, Tiles, UploadStore
+from semisonic.web.recordings import FAILED, READY, OpenRecording, OpenRecordings, Tiles
 from semisonic.web.runs import AllowedFolders, Runs
 
 _ROOM = 4
-"""How many of the largest files fit on the shelf."""
+"""How many of the largest files fit on the recordings."""
 
 
 class AppState:
@@ -45,17 +45,17 @@ class AppState:
         self.max_bytes = int(options.max_megabytes * 1e6)
         self.max_seconds = options.max_hours * 3600
         self.device = str(choose_device(options.device))
-        self.places = AllowedFolders(options.folder)
+        self.folders = AllowedFolders(options.folder)
         self.runs = Runs(options.runs)
-        self.projects = Projects(self.runs, self.places, options.encoder, options.device)
+        self.projects = Projects(self.runs, self.folders, options.encoder, options.device)
         self.making: Making | None = None
-        self.shelf = UploadStore(_ROOM * self.max_bytes)
+        self.recordings = OpenRecordings(_ROOM * self.max_bytes)
         self._model: SoundModel | None = None
         self._gives_way = True
         self.model_path: Path | None = None
         if options.model is not None:
             self.take_model(options.model)
-        self.desk: LabelingSession | None = None
+        self.session: LabelingSession | None = None
         self.learning: Learning | None = None
         if options.project is not None:
             self.take_project(Project.open(options.project))
@@ -98,7 +98,7 @@ class AppState:
 
     def take_project(self, project: Project) -> None:
         """Label in another project from now on; its classifier is used if no model was chosen."""
-        self.desk, self.learning = LabelingSession(project), Learning(project, self._learned)
+        self.session, self.learning = LabelingSession(project), Learning(project, self._learned)
         if self._gives_way and project.model is not None:
             self.take_model(project.model, of_project=True)
 
@@ -112,7 +112,7 @@ class AppState:
         """
 
         def done(folder: Path) -> None:
-            if self.desk is None:
+            if self.session is None:
                 self.take_project(Project.open(folder))
 
         with self._lock:
@@ -122,17 +122,17 @@ class AppState:
             return self.making
 
     def open(self, sound: OpenRecording) -> OpenRecording:
-        """Put a recording on the shelf; check it, then look at it and listen, in the background."""
-        kept = self.shelf.add(sound)
-        for old in self.shelf.too_many(kept):
+        """Put a recording on the recordings; check it, then look at it and listen, in the background."""
+        kept = self.recordings.add(sound)
+        for old in self.recordings.too_many(kept):
             self.forget(old)
         if kept is sound:
             self._looking.add(self._prepare(sound), lambda error: self._failed(sound, error))
         return kept
 
-    def open_place(self, folder: int, name: str) -> OpenRecording:
+    def open_in_folder(self, folder: int, name: str) -> OpenRecording:
         """Open a recording of an opened folder."""
-        path = self.places.recording(folder, name)
+        path = self.folders.recording(folder, name)
         status = path.stat()
         identity = digest("place", path.resolve(), status.st_size, status.st_mtime_ns)
         return self.open(OpenRecording(name, path, identity, is_own=False))
@@ -177,7 +177,7 @@ class AppState:
             self._tiles.pop(sound.id, None)
         if found is not None:
             found[1].close()
-        self.shelf.remove(sound.id)
+        self.recordings.remove(sound.id)
 
     def close(self) -> None:
         """End the work and remove what was given to us."""
@@ -188,15 +188,15 @@ class AppState:
         self._listening.stop()
         for _, analysis in list(self._analyses.values()):
             analysis.close()
-        self.shelf.close()
+        self.recordings.close()
 
     def _folder_of(self, sound: OpenRecording, model: SoundModel) -> Path:
-        return self.shelf.folder_of(sound) / f"scores-{id(model)}"
+        return self.recordings.folder_of(sound) / f"scores-{id(model)}"
 
     def _learned(self, path: Path) -> None:
         """Use a project's new classifier, unless another model was chosen."""
-        if self.desk is not None:
-            self.desk.refresh()
+        if self.session is not None:
+            self.session.refresh()
         if self._gives_way or self.model_path is None:
             self.take_model(path, of_project=True)
         elif self.model_path.resolve() == path.resolve():
@@ -219,11 +219,11 @@ class AppState:
     def facts(self) -> dict[str, Any]:
         """What the page shows at the top."""
         facts: dict[str, Any] = {
-            "folders": [folder.resolve().name or str(folder) for folder in self.places.folders],
+            "folders": [folder.resolve().name or str(folder) for folder in self.folders.folders],
             "max_bytes": self.max_bytes,
             "max_seconds": self.max_seconds,
             "model": None,
-            "has_project": self.desk is not None,
+            "has_project": self.session is not None,
         }
         if self._model is not None:
             mel = self._model.mel

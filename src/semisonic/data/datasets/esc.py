@@ -31,13 +31,13 @@ _FOLDER = re.compile(r"^(\d{3}) - (.+)$")
 _FILE = re.compile(r"^(\d)-(\d+)-([A-Z]+)\.\w+$", re.IGNORECASE)
 
 
-def _recognise_old(place: DatasetPath) -> str | None:
+def _recognise_old(dataset: DatasetPath) -> str | None:
     """Folders such as '001 - Dog bark' with files such as '1-100032-A.ogg'."""
-    folders = {first_folder(file) for file in place.audio}
+    folders = {first_folder(file) for file in dataset.audio}
     if not folders or not all(_FOLDER.match(folder) for folder in folders):
         return None
-    fitting = sum(bool(_FILE.match(base_name(file))) for file in place.audio)
-    if 2 * fitting < len(place.audio):
+    fitting = sum(bool(_FILE.match(base_name(file))) for file in dataset.audio)
+    if 2 * fitting < len(dataset.audio):
         return None
     return (
         f"{len(folders)} folders named like '001 - Dog bark' with files named like "
@@ -45,7 +45,7 @@ def _recognise_old(place: DatasetPath) -> str | None:
     )
 
 
-def _read_old(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_old(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """List the clips with label, fold and recording, all from the names.
 
     Raises
@@ -55,11 +55,11 @@ def _read_old(place: DatasetPath, options: ReadOptions) -> Clips:
     """
     numbers: dict[int, str] = {}
     rows: list[dict[str, Any]] = []
-    for file in place.need_audio():
+    for file in dataset.need_audio():
         folder, found = _FOLDER.match(first_folder(file)), _FILE.match(base_name(file))
         if folder is None or found is None:
             raise DataError(
-                f"{place.path / file}: not named as in ESC-50, expected "
+                f"{dataset.path / file}: not named as in ESC-50, expected "
                 "'NUMBER - CLASS/FOLD-RECORDING-TAKE.ogg', for example "
                 "'001 - Dog bark/1-100032-A.ogg'. Move the file away, or read the folder as "
                 "plain class folders (labels 'folders')"
@@ -67,7 +67,7 @@ def _read_old(place: DatasetPath, options: ReadOptions) -> Clips:
         number, label = int(folder[1]), folder[2].strip()
         if numbers.setdefault(number, label) != label:
             raise DataError(
-                f"{place.path}: class number {number:03d} stands for '{numbers[number]}' and for "
+                f"{dataset.path}: class number {number:03d} stands for '{numbers[number]}' and for "
                 f"'{label}', expected one folder a number"
             )
         rows.append(
@@ -82,7 +82,7 @@ def _read_old(place: DatasetPath, options: ReadOptions) -> Clips:
     rows = [{**row, "group": group} for row, group in zip(rows, groups, strict=True)]
     classes = [numbers[number] for number in sorted(numbers)]
     name = options.name or f"ESC-{len(classes)}"
-    return Clips.from_rows(place.path, rows, classes=classes, name=name)
+    return Clips.from_rows(dataset.path, rows, classes=classes, name=name)
 
 
 ESC_FOLDERS = Layout("esc-folders", "ESC in its old layout", _recognise_old, _read_old)
@@ -101,29 +101,29 @@ COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take"
 _NEEDED = frozenset(COLUMNS) - {"take"}
 
 
-def _recognise_esc50(place: DatasetPath) -> str | None:
+def _recognise_esc50(dataset: DatasetPath) -> str | None:
     """A table with ESC-50's columns: the path itself, in the folder, or in its ``meta``."""
-    table = _find_table(place)
+    table = _find_table(dataset)
     if table is None:
         return None
     return f"{table.name} has the columns of ESC-50 ({', '.join(COLUMNS)})"
 
 
-def _find_table(place: DatasetPath) -> Path | None:
+def _find_table(dataset: DatasetPath) -> Path | None:
     """The table of an ESC-50 folder, or the path itself when it is one."""
-    meta = place.path / "meta" / "esc50.csv"
-    candidates = [place.path] if place.is_table else [meta, place.path / "esc50.csv"]
+    meta = dataset.path / "meta" / "esc50.csv"
+    candidates = [dataset.path] if dataset.is_table else [meta, dataset.path / "esc50.csv"]
     for path in candidates:
         if path.is_file() and set(read_header(path)) >= _NEEDED:
             return path
     return None
 
 
-def _read_esc50(place: DatasetPath, options: ReadOptions, *, only_esc10: bool = False) -> Clips:
-    path = _find_table(place)
+def _read_esc50(dataset: DatasetPath, options: ReadOptions, *, only_esc10: bool = False) -> Clips:
+    path = _find_table(dataset)
     if path is None:
         raise DataError(
-            f"{place.path}: not ESC-50 in its present layout, expected meta/esc50.csv with the "
+            f"{dataset.path}: not ESC-50 in its present layout, expected meta/esc50.csv with the "
             f"columns {', '.join(COLUMNS)} beside audio/. For the old layout with folders such as "
             "'101 - Dog', ask for labels 'esc-folders'"
         )
@@ -154,7 +154,7 @@ ESC10 = Layout(
     "esc10",
     "the ESC-10 part of ESC-50",
     _recognise_esc50,
-    lambda place, options: _read_esc50(place, options, only_esc10=True),
+    lambda dataset, options: _read_esc50(dataset, options, only_esc10=True),
 )
 
 
@@ -170,13 +170,13 @@ _NUMBERED = re.compile(r"^\d{2,}$")
 _FREESOUND = re.compile(r"^\d+-(\d+)-[A-Z]+\.\w+$", re.IGNORECASE)
 
 
-def _recognise_esc_us(place: DatasetPath) -> str | None:
+def _recognise_esc_us(dataset: DatasetPath) -> str | None:
     """``ESC-US.csv``, or nothing but Ogg files in folders called 00, 01, 02, ..."""
-    if any(table.name.lower() == UNVERIFIED_TABLE for table in place.tables):
+    if any(table.name.lower() == UNVERIFIED_TABLE for table in dataset.tables):
         return "it holds ESC-US.csv; the clips are unlabelled and are listed, not opened"
-    folders = {first_folder(file) for file in place.audio}
+    folders = {first_folder(file) for file in dataset.audio}
     numbered = bool(folders) and all(_NUMBERED.match(folder) for folder in folders)
-    if not numbered or not all(file.lower().endswith(".ogg") for file in place.audio):
+    if not numbered or not all(file.lower().endswith(".ogg") for file in dataset.audio):
         return None
     return (
         f"nothing but Ogg files in {len(folders)} numbered folders, as ESC-US has them; the clips "
@@ -185,13 +185,13 @@ def _recognise_esc_us(place: DatasetPath) -> str | None:
     )
 
 
-def _read_esc_us(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_esc_us(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """List the clips; the Freesound recording is the group where the name tells it."""
-    files = place.need_audio()
+    files = dataset.need_audio()
     known = [found[1] if (found := _FREESOUND.match(base_name(f))) else f for f in files]
     groups = known_or_given(files, known, options.group)
     note = f"{len(files)} clips listed without opening them; ESC-US has no labels"
-    return Clips.from_files(place.path, files, groups, options.name or "ESC-US", [note])
+    return Clips.from_files(dataset.path, files, groups, options.name or "ESC-US", [note])
 
 
 ESC_US = Layout("esc-us", "ESC-US, unlabelled", _recognise_esc_us, _read_esc_us)

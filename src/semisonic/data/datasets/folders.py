@@ -21,17 +21,17 @@ UNLABELLED_FOLDERS = frozenset({"unlabelled", "unlabeled"})
 _PART = re.compile(r"^(?P<stem>.*\S)[\s._-]+part[\s._-]*\d+$", re.IGNORECASE)
 
 
-def _recognise_class_folders(place: DatasetPath) -> str | None:
+def _recognise_class_folders(dataset: DatasetPath) -> str | None:
     """A folder that has recordings in first-level folders."""
-    folders = {first_folder(file) for file in place.audio} - {""}
+    folders = {first_folder(file) for file in dataset.audio} - {""}
     if not folders - {f for f in folders if f.lower() in UNLABELLED_FOLDERS}:
         return None
     return f"recordings in {len(folders)} folders, each named after its class"
 
 
-def _read_class_folders(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_class_folders(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """List the recordings; label each with its first-level folder."""
-    files = place.need_audio()
+    files = dataset.need_audio()
     folders = {first_folder(file) for file in files}
     label_of, notes = _labels_of_folders(folders, options.merge_parts)
     labels = [label_of[first_folder(file)] for file in files]
@@ -49,7 +49,7 @@ def _read_class_folders(place: DatasetPath, options: ReadOptions) -> Clips:
         {"file": file, "labels": label, "group": group}
         for file, label, group in zip(files, labels, groups, strict=True)
     )
-    return Clips.from_rows(place.path, rows, name=options.name or place.name, notes=notes)
+    return Clips.from_rows(dataset.path, rows, name=options.name or dataset.name, notes=notes)
 
 
 def merge_parts(folders: Iterable[str]) -> dict[str, str]:
@@ -88,23 +88,23 @@ CLASS_FOLDERS = Layout(
 # Recordings without labels: one file, a list of files, or a folder of them.
 
 
-def _recognise_files(place: DatasetPath) -> str | None:
+def _recognise_files(dataset: DatasetPath) -> str | None:
     """Any audio file, or a folder with recordings directly in it and no class folders."""
-    if place.is_audio_file:
+    if dataset.is_audio_file:
         return "one recording"
-    if place.audio and not any("/" in file for file in place.audio):
-        n = count_text(len(place.audio), "recording")
+    if dataset.audio and not any("/" in file for file in dataset.audio):
+        n = count_text(len(dataset.audio), "recording")
         return f"{n} directly in the folder, no folders, no table"
     return None
 
 
-def _read_files(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_files(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """List every recording below the folder; none gets a label."""
-    if place.is_audio_file:
-        return from_files([place.path], options.name or place.name)
-    files = place.need_audio()
+    if dataset.is_audio_file:
+        return from_files([dataset.path], options.name or dataset.name)
+    files = dataset.need_audio()
     groups, notes = groups_by_name(files, options.group)
-    return Clips.from_files(place.path, files, groups, options.name or place.name, notes)
+    return Clips.from_files(dataset.path, files, groups, options.name or dataset.name, notes)
 
 
 def from_files(files: Iterable[str | os.PathLike[str]], name: str = "files") -> Clips:

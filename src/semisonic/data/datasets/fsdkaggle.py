@@ -171,27 +171,31 @@ class Edition:
     vocabulary: str = ""
 
 
-def _recognise(edition: Edition, place: DatasetPath) -> str | None:
+def _recognise(edition: Edition, dataset: DatasetPath) -> str | None:
     """A folder with the table of a part that trains, which has the columns of this set."""
-    if not place.is_folder:
+    if not dataset.is_folder:
         return None
     for part in edition.parts:
-        table = None if part.is_test else find_meta(edition.name, part.tables, place.path)
+        table = None if part.is_test else find_meta(edition.name, part.tables, dataset.path)
         if table and set(read_header(table)) >= set(part.columns):
-            where = table.relative_to(place.path).as_posix()
+            where = table.relative_to(dataset.path).as_posix()
             return f"{where} has the columns of {edition.name} ({', '.join(part.columns)})"
     return None
 
 
 def _read(
-    edition: Edition, place: DatasetPath, options: ReadOptions, *, only: Callable[[str, str], bool]
+    edition: Edition,
+    dataset: DatasetPath,
+    options: ReadOptions,
+    *,
+    only: Callable[[str, str], bool],
 ) -> Clips:
     """Read the parts that are there.
 
     Parameters
     ----------
     edition : Edition
-    place : DatasetPath
+    dataset : DatasetPath
     options : ReadOptions
     only : callable
         Which clips are kept, by the name of their part and their label type. The test part is
@@ -203,23 +207,23 @@ def _read(
         With file and row: missing columns, values or files, a clip that stands twice, a label
         that the training tables or the vocabulary do not have.
     """
-    tables = [(part, find_meta(edition.name, part.tables, place.path)) for part in edition.parts]
+    tables = [(part, find_meta(edition.name, part.tables, dataset.path)) for part in edition.parts]
     if not any(path and not part.is_test for part, path in tables):
         names = " or ".join(edition.parts[0].tables)
         raise DataError(
-            f"{place.path}: not {edition.name}, expected {edition.name}.meta/ with {names}, beside "
-            f"folders such as {edition.name}.{edition.parts[0].folders[0]}/"
+            f"{dataset.path}: not {edition.name}, expected {edition.name}.meta/ with {names}, "
+            f"beside folders such as {edition.name}.{edition.parts[0].folders[0]}/"
         )
-    has_audio = any(audio_folder(edition.name, part, place.path) for part in edition.parts)
+    has_audio = any(audio_folder(edition.name, part, dataset.path) for part in edition.parts)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for part, path in tables:
-        folder = audio_folder(edition.name, part, place.path)
+        folder = audio_folder(edition.name, part, dataset.path)
         if path is None:
             if folder:
                 notes.append(f"no table for {folder.name}: its recordings are left out")
             continue
-        found = _read_part(edition, part, path, place.path, options)
+        found = _read_part(edition, part, path, dataset.path, options)
         if has_audio and folder is None:
             wanted = f"{edition.name}.{part.folders[0]}"
             notes.append(f"no folder {wanted}: {len(found)} {part.name} clips are left out")
@@ -233,11 +237,11 @@ def _read(
         rows += kept
     if not has_audio:
         notes.append("no audio is here; the tables alone were read")
-    _check_test(edition, place, rows)
-    classes = _classes(edition, place, rows)
+    _check_test(edition, dataset, rows)
+    classes = _classes(edition, dataset, rows)
     if not any("fold" in row for row in rows):
         notes.append("no test part: the set has no official split here")
-    return Clips.from_rows(place.path, rows, classes, options.name or edition.name, notes)
+    return Clips.from_rows(dataset.path, rows, classes, options.name or edition.name, notes)
 
 
 def _layout(
@@ -294,12 +298,12 @@ def label_of(table: TableFile, row: TableRow, column: str, separator: str = "") 
 def _counted(part: EditionPart, rows: Sequence[dict[str, Any]]) -> str:
     uncertain = sum(row["label_type"] == UNCERTAIN for row in rows)
     checked = f"{len(rows) - uncertain} with checked labels, {uncertain} with uncertain ones"
-    place = f"fold {TEST_FOLD}, the official test" if part.is_test else "no fold: they only train"
+    fold = f"fold {TEST_FOLD}, the official test" if part.is_test else "no fold: they only train"
     why = f". {part.remark}" if uncertain and part.remark else ""
-    return f"{len(rows)} {part.name} clips ({checked}), {place}{why}"
+    return f"{len(rows)} {part.name} clips ({checked}), {fold}{why}"
 
 
-def _check_test(edition: Edition, place: DatasetPath, rows: list[dict[str, Any]]) -> None:
+def _check_test(edition: Edition, dataset: DatasetPath, rows: list[dict[str, Any]]) -> None:
     """See that every class of the test part is one that can be learnt."""
     trained = {label for row in rows if "fold" not in row for label in row["labels"]}
     for row in rows:
@@ -307,15 +311,15 @@ def _check_test(edition: Edition, place: DatasetPath, rows: list[dict[str, Any]]
         if unknown:
             raise DataError(
                 f"{row['where']}: '{unknown[0]}' is tested, but stands in no training table of "
-                f"{place.path}; {edition.name} has {edition.n_classes} classes, {len(trained)} "
+                f"{dataset.path}; {edition.name} has {edition.n_classes} classes, {len(trained)} "
                 "were found. Take the tables as they were published"
             )
 
 
-def _classes(edition: Edition, place: DatasetPath, rows: list[dict[str, Any]]) -> list[str]:
+def _classes(edition: Edition, dataset: DatasetPath, rows: list[dict[str, Any]]) -> list[str]:
     """Class names in the order of the set's vocabulary, or in alphabetical order without one."""
     found = {label for row in rows for label in row["labels"]}
-    path = find_meta(edition.name, (edition.vocabulary,), place.path)
+    path = find_meta(edition.name, (edition.vocabulary,), dataset.path)
     if not edition.vocabulary or path is None:
         return sorted(found)
     names = vocabulary(path, found)

@@ -1,5 +1,5 @@
 """Own data with tables of labels: a CSV table, label files of other tools, or a label log; each
-marked stretch is a clip.
+labelled segment is a clip.
 
 Several labels of a clip are joined with ';' (or another separator), or stand in several rows
 with the same file and times. An empty label means an unlabelled clip. Other tools' column names
@@ -57,19 +57,19 @@ class _Entry:
     n_rows: int = 1
 
 
-def _recognise_csv(place: DatasetPath) -> str | None:
+def _recognise_csv(dataset: DatasetPath) -> str | None:
     """A CSV file, or a folder with exactly one table of files and labels in it."""
-    if place.is_table:
+    if dataset.is_table:
         return "a table of files"
-    table = table_in(place)
+    table = table_in(dataset)
     return f"the table {table.name} names files and labels" if table else None
 
 
-def table_in(place: DatasetPath) -> Path | None:
+def table_in(dataset: DatasetPath) -> Path | None:
     """The label table of a folder: a well-known name first, else the only one there is."""
     tables = [
         path
-        for path in place.tables
+        for path in dataset.tables
         if path.name.lower() != UNVERIFIED_TABLE and looks_like_labels(read_header(path))
     ]
     known = {path.name.lower(): path for path in tables}
@@ -79,7 +79,7 @@ def table_in(place: DatasetPath) -> Path | None:
     return tables[0] if len(tables) == 1 else None
 
 
-def _read_csv(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_csv(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """Read the table; find the audio beside it.
 
     Raises
@@ -87,11 +87,11 @@ def _read_csv(place: DatasetPath, options: ReadOptions) -> Clips:
     DataError
         With file and row: broken numbers, times or folds, a clip that stands twice, missing files.
     """
-    path = place.path if place.is_table else table_in(place)
+    path = dataset.path if dataset.is_table else table_in(dataset)
     if path is None:
         raise DataError(
-            f"{place.path}: no table with a file and a label column in this folder; "
-            f"found {', '.join(t.name for t in place.tables) or 'no CSV file'}. "
+            f"{dataset.path}: no table with a file and a label column in this folder; "
+            f"found {', '.join(t.name for t in dataset.tables) or 'no CSV file'}. "
             "Give the path of the CSV file itself"
         )
     table = read_table(path)
@@ -131,7 +131,7 @@ def _read_csv(place: DatasetPath, options: ReadOptions) -> Clips:
         }
         for entry, file, group in zip(entries, found.files, groups, strict=True)
     ]
-    name = options.name or (place.name if place.is_folder else _name(path))
+    name = options.name or (dataset.name if dataset.is_folder else _name(path))
     return Clips.from_rows(found.root, rows, classes, name, notes)
 
 
@@ -293,7 +293,7 @@ def _hints(entries: list[_Entry], separator: str) -> list[str]:
 CSV = Layout("csv", "a table of files and labels", _recognise_csv, _read_csv)
 
 
-# Label files of other tools, alone or beside their recordings: each marked stretch is a clip.
+# Label files of other tools, alone or beside their recordings: each labelled segment is a clip.
 
 
 _SHOWN = 5
@@ -304,13 +304,13 @@ def _recogniser(kind: str) -> Callable[[DatasetPath], str | None]:
     """Recognise label files of one format, or a folder with recordings and such files."""
     title = format_of(kind).title
 
-    def recognise_files(place: DatasetPath) -> str | None:
-        if place.is_text:
-            return f"its columns or lines are those of {title}" if _is(place.path, kind) else None
-        if not place.audio or _has_own_table(place):
+    def recognise_files(dataset: DatasetPath) -> str | None:
+        if dataset.is_text:
+            return f"its columns or lines are those of {title}" if _is(dataset.path, kind) else None
+        if not dataset.audio or _has_own_table(dataset):
             return None
         suffixes = (".txt",) if format_of(kind).per_recording else (".csv", ".tsv")
-        for path in place.texts:
+        for path in dataset.texts:
             if path.suffix.lower() in suffixes and _is(path, kind):
                 return f"{path.name} beside the recordings is one of {title}"
         return None
@@ -318,22 +318,22 @@ def _recogniser(kind: str) -> Callable[[DatasetPath], str | None]:
     return recognise_files
 
 
-def _recognise_wide(place: DatasetPath) -> str | None:
+def _recognise_wide(dataset: DatasetPath) -> str | None:
     """A table with times and one column of ones and zeros for each class."""
-    is_wide = place.is_table and _is(place.path, "csv-wide")
+    is_wide = dataset.is_table and _is(dataset.path, "csv-wide")
     return "it has times and a column for each class" if is_wide else None
 
 
 def _reader(kind: str) -> Callable[[DatasetPath, ReadOptions], Clips]:
     """Read label files of one format."""
 
-    def read(place: DatasetPath, options: ReadOptions) -> Clips:
-        found = _collect(place, kind, options)
+    def read(dataset: DatasetPath, options: ReadOptions) -> Clips:
+        found = _collect(dataset, kind, options)
         if found.problems and not options.allow_missing:
             first = "; ".join(f"{where}: {reason}" for where, reason in found.problems[:_SHOWN])
             more = ", ..." if len(found.problems) > _SHOWN else ""
             raise DataError(
-                f"{place.path}: {count_text(len(found.problems), 'place')} of "
+                f"{dataset.path}: {count_text(len(found.problems), 'place')} of "
                 f"{format_of(kind).title} cannot be used: {first}{more}. Correct them, or let "
                 "'semisonic data labels' write a table of the rest"
             )
@@ -351,24 +351,26 @@ def _reader(kind: str) -> Callable[[DatasetPath, ReadOptions], Clips]:
             found.root,
             classes=found.classes or None,
             notes=notes,
-            name=options.name or place.name,
+            name=options.name or dataset.name,
             group=options.group,
         )
 
     return read
 
 
-def _collect(place: DatasetPath, kind: str, options: ReadOptions) -> LabelSet:
+def _collect(dataset: DatasetPath, kind: str, options: ReadOptions) -> LabelSet:
     """The labels with the recordings that lie beside them, or in 'audio' beside them."""
     if options.allow_missing:
-        return collect_labels(place.path, kind, label_column=options.label_column)
-    folder = place.path if place.is_folder else place.path.parent
+        return collect_labels(dataset.path, kind, label_column=options.label_column)
+    folder = dataset.path if dataset.is_folder else dataset.path.parent
     candidates: list[Path] = [folder]
-    if not place.is_folder:
+    if not dataset.is_folder:
         candidates += [f for f in (folder / "audio", folder.parent / "audio") if f.is_dir()]
     found: list[LabelSet] = []
     for root in candidates:
-        found.append(collect_labels(place.path, kind, label_column=options.label_column, root=root))
+        found.append(
+            collect_labels(dataset.path, kind, label_column=options.label_column, root=root)
+        )
         if not found[-1].problems:
             break
     return min(found, key=lambda one: len(one.problems))
@@ -381,9 +383,9 @@ def _is(path: Path, kind: str) -> bool:
     return form.name == kind or (kind == "raven" and form.name == _COMBINED)
 
 
-def _has_own_table(place: DatasetPath) -> bool:
+def _has_own_table(dataset: DatasetPath) -> bool:
     """Whether a folder has a table of our own form, which goes before what other tools wrote."""
-    table = table_in(place)
+    table = table_in(dataset)
     return table is not None and _is(table, "csv")
 
 
@@ -406,31 +408,31 @@ CSV_WIDE = Layout(
 _FILES_SHOWN = 3
 
 
-def _recognise_log(place: DatasetPath) -> str | None:
+def _recognise_log(dataset: DatasetPath) -> str | None:
     """A file whose first line is that of a log."""
-    if place.is_log and is_log(place.path):
+    if dataset.is_log and is_log(dataset.path):
         return "its first line is that of a label log"
     return None
 
 
-def _read_log(place: DatasetPath, options: ReadOptions) -> Clips:
-    """What holds now: each answered stretch as a clip.
+def _read_log(dataset: DatasetPath, options: ReadOptions) -> Clips:
+    """The labels that hold: each answered segment as a clip.
 
     Raises
     ------
     DataError
         When recordings are missing, or a line is no entry.
     """
-    found = read_log(place.path)
-    current = ResolvedLabels(found.root, replay(found.entries), options.name or place.name)
+    found = read_log(dataset.path)
+    current = ResolvedLabels(found.root, replay(found.entries), options.name or dataset.name)
     clips = current.clips(group=options.group)
     missing = sorted({str(p) for p in set(clips.paths) if not os.path.isfile(p)})
     problems = [*found.problems, *((path, "no such recording") for path in missing)]
     if problems and not options.allow_missing:
         first = "; ".join(f"{where}: {reason}" for where, reason in problems[:_FILES_SHOWN])
         raise DataError(
-            f"{place.path}: {count_text(len(problems), 'place')} of the label log cannot be used: "
-            f"{first}"
+            f"{dataset.path}: {count_text(len(problems), 'place')} of the label log cannot be "
+            f"used: {first}"
         )
     if missing:
         clips = clips[np.array([os.path.isfile(path) for path in clips.paths], np.bool_)]

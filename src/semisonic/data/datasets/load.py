@@ -110,25 +110,27 @@ def load_clips(
     wanted = "none" if labels is None else labels
     if wanted not in LABEL_CHOICES:
         raise OptionError(f"labels: found '{wanted}'; {nearest(wanted, LABEL_CHOICES)}")
-    place = _place(path)
+    dataset = _dataset_at(path)
     rule = "auto" if group == COPIES else group
     options = ReadOptions(name, rule, separator, merge_parts, allow_missing, label_column)
-    layout = _detect(place)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
-    if place.is_audio_file and layout.kind != "files":
-        raise DataError(f"{place.path}: one recording, expected a folder or a table for '{wanted}'")
-    clips = layout.read(place, options)
+    layout = _detect(dataset)[0] if wanted in ("auto", "none") else _BY_KIND[wanted]
+    if dataset.is_audio_file and layout.kind != "files":
+        raise DataError(
+            f"{dataset.path}: one recording, expected a folder or a table for '{wanted}'"
+        )
+    clips = layout.read(dataset, options)
     if group == COPIES:
         found = known_recordings(clips, group)
         clips = found.clips.with_columns(notes=(*clips.notes, *found.notes))
-    clips = clips.with_columns(notes=(*clips.notes, *_unread(place), *_alike(clips.classes)))
+    clips = clips.with_columns(notes=(*clips.notes, *_unread(dataset), *_alike(clips.classes)))
     for note in clips.notes:
         _log.info("%s: %s", clips.name, note)
     return clips.without_labels() if wanted == "none" else clips
 
 
-def _unread(place: DatasetPath) -> list[str]:
+def _unread(dataset: DatasetPath) -> list[str]:
     """A note about recordings that are left out as nothing reads their formats."""
-    counts = Counter(PurePosixPath(name).suffix.lower() for name in place.unread)
+    counts = Counter(PurePosixPath(name).suffix.lower() for name in dataset.unread)
     if not counts:
         return []
     n = counts.total()
@@ -165,9 +167,9 @@ def describe_layout(path: str | os.PathLike[str]) -> str:
     DataError
         When the path does not exist or holds nothing that can be read.
     """
-    place = _place(path)
-    layout, reason = _detect(place)
-    return f"{place.path}: read as {layout.title} (labels '{layout.kind}'), because: {reason}"
+    dataset = _dataset_at(path)
+    layout, reason = _detect(dataset)
+    return f"{dataset.path}: read as {layout.title} (labels '{layout.kind}'), because: {reason}"
 
 
 def layout_kind(path: str | os.PathLike[str]) -> str:
@@ -178,7 +180,7 @@ def layout_kind(path: str | os.PathLike[str]) -> str:
     DataError
         As :func:`describe_layout`.
     """
-    return _detect(_place(path))[0].kind
+    return _detect(_dataset_at(path))[0].kind
 
 
 def require_labels(clips: Clips, purpose: str = "this") -> Clips:
@@ -199,37 +201,37 @@ def require_labels(clips: Clips, purpose: str = "this") -> Clips:
     )
 
 
-def _place(path: str | os.PathLike[str]) -> DatasetPath:
-    place = DatasetPath(Path(path))
-    if not place.path.exists():
-        raise DataError(f"{place.path}: no such file or folder; look at the spelling of the path")
-    if not (place.is_folder or place.is_text or place.is_log or place.is_audio_file):
+def _dataset_at(path: str | os.PathLike[str]) -> DatasetPath:
+    dataset = DatasetPath(Path(path))
+    if not dataset.path.exists():
+        raise DataError(f"{dataset.path}: no such file or folder; look at the spelling of the path")
+    if not (dataset.is_folder or dataset.is_text or dataset.is_log or dataset.is_audio_file):
         raise DataError(
-            f"{place.path}: found a '{place.path.suffix or 'nameless'}' file, expected a folder "
-            "with recordings, a CSV or TSV table, a label file, a label log, or a recording"
+            f"{dataset.path}: found a '{dataset.path.suffix or 'nameless'}' file, expected a "
+            "folder with recordings, a CSV or TSV table, a label file, a label log, or a recording"
         )
-    return place
+    return dataset
 
 
-def _detect(place: DatasetPath) -> tuple[Layout, str]:
+def _detect(dataset: DatasetPath) -> tuple[Layout, str]:
     for layout in LAYOUTS:
-        reason = layout.recognise(place)
+        reason = layout.recognise(dataset)
         if reason is not None:
             return layout, reason
-    if place.is_log:
+    if dataset.is_log:
         raise DataError(
-            f"{place.path}: no label log; expected a first line as LabelLog writes it, with the "
+            f"{dataset.path}: no label log; expected a first line as LabelLog writes it, with the "
             "folder of the recordings"
         )
-    if place.is_text:
+    if dataset.is_text:
         raise DataError(
-            f"{place.path}: neither a label track of Audacity nor a table of a known form. "
+            f"{dataset.path}: neither a label track of Audacity nor a table of a known form. "
             "Expected times and labels with tabs between them, or columns with names"
         )
-    place.need_audio()
+    dataset.need_audio()
     return _BY_KIND[
         "files"
-    ], f"{count_text(len(place.audio), 'recording')} and nothing that labels them"
+    ], f"{count_text(len(dataset.audio), 'recording')} and nothing that labels them"
 
 
 # Clips in object storage: a folder, a recording or a table that a URL names.

@@ -44,24 +44,24 @@ _TABLE_8K = "UrbanSound8K.csv"
 N_FOLDS = 10
 
 
-def _recognise_8k(place: DatasetPath) -> str | None:
+def _recognise_8k(dataset: DatasetPath) -> str | None:
     """The published table: the path itself, or in the folder or its ``metadata``."""
-    table = _find_table(place)
+    table = _find_table(dataset)
     if table is None:
         return None
     return f"{table.name} is the table of UrbanSound8K ({', '.join(COLUMNS_8K)})"
 
 
-def _find_table(place: DatasetPath) -> Path | None:
+def _find_table(dataset: DatasetPath) -> Path | None:
     """The table of an UrbanSound8K folder, or the path itself when it is one."""
-    if place.is_table:
+    if dataset.is_table:
         published = set(map(normalise, COLUMNS_8K))
-        return place.path if set(read_header(place.path)) >= published else None
-    candidates = (place.path / "metadata" / _TABLE_8K, place.path / _TABLE_8K)
+        return dataset.path if set(read_header(dataset.path)) >= published else None
+    candidates = (dataset.path / "metadata" / _TABLE_8K, dataset.path / _TABLE_8K)
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _read_8k(place: DatasetPath, options: ReadOptions) -> Clips:
+def _read_8k(dataset: DatasetPath, options: ReadOptions) -> Clips:
     """Read every clip of the table.
 
     Raises
@@ -71,10 +71,10 @@ def _read_8k(place: DatasetPath, options: ReadOptions) -> Clips:
         numbers, a name that contradicts its row, a clip that stands twice, files that are missing
         or lie in the folder of another fold.
     """
-    path = place.path if place.is_table else _find_table(place)
+    path = dataset.path if dataset.is_table else _find_table(dataset)
     if path is None:
         raise DataError(
-            f"{place.path}: not UrbanSound8K, expected metadata/{_TABLE_8K} with the columns "
+            f"{dataset.path}: not UrbanSound8K, expected metadata/{_TABLE_8K} with the columns "
             f"{', '.join(COLUMNS_8K)} beside audio/fold1 to audio/fold{N_FOLDS}"
         )
     table = read_table(path)
@@ -89,14 +89,14 @@ def _read_8k(place: DatasetPath, options: ReadOptions) -> Clips:
         for row, fold in zip(table.rows, folds, strict=True)
     ]
     numbers = [row.number for row in table.rows]
-    _check_folders(place, table, files)
+    _check_folders(dataset, table, files)
     found = locate_all_or_none(path, files, numbers, allow_missing=options.allow_missing)
     groups = named_groups(table, table.rows, found.files, "fsid", options.group)
     rows = [
         {"file": file, "labels": row.values["class"], "group": group, "fold": fold}
         for row, file, group, fold in zip(table.rows, found.files, groups, folds, strict=True)
     ]
-    notes = found.notes + _extra(place, table)
+    notes = found.notes + _extra(dataset, table)
     return Clips.from_rows(found.root, rows, classes, options.name or "UrbanSound8K", notes)
 
 
@@ -117,10 +117,10 @@ def _check_name(table: TableFile, row: TableRow) -> None:
             )
 
 
-def _check_folders(place: DatasetPath, table: TableFile, files: list[str]) -> None:
+def _check_folders(dataset: DatasetPath, table: TableFile, files: list[str]) -> None:
     """See that no listed clip lies in the folder of another fold, and only there."""
     lies_in: dict[str, list[str]] = {}
-    for file in place.audio:
+    for file in dataset.audio:
         lies_in.setdefault(base_name(file), []).append(file.rpartition("/")[0].rpartition("/")[2])
     for row, file in zip(table.rows, files, strict=True):
         folder, _, name = file.partition("/")
@@ -132,10 +132,10 @@ def _check_folders(place: DatasetPath, table: TableFile, files: list[str]) -> No
             )
 
 
-def _extra(place: DatasetPath, table: TableFile) -> list[str]:
+def _extra(dataset: DatasetPath, table: TableFile) -> list[str]:
     """A note about recordings that the table does not name."""
     listed = {row.values["slice_file_name"] for row in table.rows}
-    extra = [file for file in place.audio if base_name(file) not in listed]
+    extra = [file for file in dataset.audio if base_name(file) not in listed]
     if not extra:
         return []
     shown = ", ".join(extra[:3]) + (", ..." if len(extra) > 3 else "")
@@ -185,10 +185,10 @@ class _Event:
     label: str
 
 
-def _recognise_events(place: DatasetPath) -> str | None:
+def _recognise_events(dataset: DatasetPath) -> str | None:
     """Numbered files of events in folders named after the ten classes."""
-    tables = _tables(place)
-    if not tables or _first_line(place.path / tables[0]) is None:
+    tables = _tables(dataset)
+    if not tables or _first_line(dataset.path / tables[0]) is None:
         return None
     return (
         f"{count_text(len(tables), 'file')} of events ({', '.join(EVENT_COLUMNS)}) beside "
@@ -197,7 +197,7 @@ def _recognise_events(place: DatasetPath) -> str | None:
 
 
 def _read_events(
-    place: DatasetPath,
+    dataset: DatasetPath,
     options: ReadOptions,
     saliences: tuple[str, ...] = SALIENCES,
     name: str = "UrbanSound",
@@ -210,21 +210,21 @@ def _read_events(
         With file and line: other than four values, a time that is no number, an unknown salience
         or class; when a recording is missing, unless missing files are allowed.
     """
-    tables = _tables(place)
+    tables = _tables(dataset)
     if not tables:
         raise DataError(
-            f"{place.path}: not UrbanSound, expected recordings and files of events such as "
+            f"{dataset.path}: not UrbanSound, expected recordings and files of events such as "
             "data/dog_bark/4912.csv with lines of start,end,salience,class"
         )
-    audio = {file.rpartition(".")[0]: file for file in place.need_audio()}
-    others = {f.rpartition(".")[0] for f in relative_names(place.path, OTHER_SUFFIXES)}
+    audio = {file.rpartition(".")[0]: file for file in dataset.need_audio()}
+    others = {f.rpartition(".")[0] for f in relative_names(dataset.path, OTHER_SUFFIXES)}
     stems = [table.removesuffix(".csv") for table in tables]
     unread = [stem for stem in stems if stem not in audio and stem in others]
     missing = [stem for stem in stems if stem not in audio and stem not in others]
     if missing and not options.allow_missing:
         shown = ", ".join(missing[:_N_SHOWN]) + (", ..." if len(missing) > _N_SHOWN else "")
         raise DataError(
-            f"{place.path}: {len(missing)} of {len(tables)} files of events have no recording "
+            f"{dataset.path}: {len(missing)} of {len(tables)} files of events have no recording "
             f"beside them: {shown}. Unpack the data set anew, or say --allow-missing"
         )
     rows = dict[tuple[str, float, float], dict[str, object]]()
@@ -234,7 +234,7 @@ def _read_events(
             continue
         file = audio[stem]
         group = known_or_given([file], [stem.rpartition("/")[2]], options.group)[0]
-        for event in _events(place.path / f"{stem}.csv"):
+        for event in _events(dataset.path / f"{stem}.csv"):
             n_background += event.salience == BACKGROUND
             n_empty += not event.end > event.start
             if event.end > event.start and event.salience in saliences:
@@ -246,12 +246,12 @@ def _read_events(
                     "group": group,
                 }
     if not rows:
-        raise DataError(f"{place.path}: no event in {count_text(len(tables), 'file')} of events")
+        raise DataError(f"{dataset.path}: no event in {count_text(len(tables), 'file')} of events")
     bare = sorted(set(audio.values()) - {audio[stem] for stem in stems if stem in audio})
     found = {str(row["labels"]) for row in rows.values()}
     classes = [label for label in CLASSES if label in found]
     notes = _notes(saliences, n_background, n_empty, len(bare), len(unread), len(missing))
-    return Clips.from_rows(place.path, rows.values(), classes, options.name or name, notes)
+    return Clips.from_rows(dataset.path, rows.values(), classes, options.name or name, notes)
 
 
 def _notes(
@@ -273,12 +273,12 @@ def _notes(
     return [text.replace(" ;", ";") for n, text in said if n]
 
 
-def _tables(place: DatasetPath) -> list[str]:
+def _tables(dataset: DatasetPath) -> list[str]:
     """The files of events below the folder, relative to it."""
-    if not place.is_folder:
+    if not dataset.is_folder:
         return []
-    base = place.path.as_posix().rstrip("/") + "/"
-    names = (path.as_posix() for path in place.texts)
+    base = dataset.path.as_posix().rstrip("/") + "/"
+    names = (path.as_posix() for path in dataset.texts)
     return [name.removeprefix(base) for name in names if _EVENT_TABLE.search(name)]
 
 
@@ -328,5 +328,7 @@ URBANSOUND_FOREGROUND = Layout(
     "urbansound-foreground",
     "the foreground events of UrbanSound",
     _recognise_events,
-    lambda place, options: _read_events(place, options, (FOREGROUND,), "UrbanSound, foreground"),
+    lambda dataset, options: _read_events(
+        dataset, options, (FOREGROUND,), "UrbanSound, foreground"
+    ),
 )

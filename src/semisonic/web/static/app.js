@@ -31,7 +31,7 @@ async function show() {
 }
 
 async function showModel() {
-  const { model } = await get("studio").catch(() => ({}));
+  const { model } = await get("state").catch(() => ({}));
   const place = document.getElementById("model");
   place.textContent = model ? `Model: ${model.path.replace(/\/model\.zip$/, "").split("/").pop()}` : "No model";
   place.title = model?.path ?? "";

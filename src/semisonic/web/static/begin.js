@@ -9,7 +9,7 @@ const STEPS = {
 };
 const POLL = 400;
 
-export async function beginPage(main, studio) {
+export async function beginPage(main, appState) {
   const place = h("div", { class: "begin" });
   let stopped = false, timer, seen = "";
   main.append(h("p", {}, "A project keeps what was learned from your recordings, and your answers. The recordings stay where they are. From no label to a first classifier takes some minutes, most of them without you."), place);
@@ -80,7 +80,7 @@ export async function beginPage(main, studio) {
     if (stopped) return;
     const parts = [];
     if (making?.state === "failed") parts.push(h("p", { class: "note" }, `${making.name} could not be made: ${making.reason}`));
-    parts.push(studio.folders.length ? form(studio.folders, encoders, projects, begin) : h("div", {}, h("h2", {}, "Start one"),
+    parts.push(appState.folders.length ? form(appState.folders, encoders, projects, begin) : h("div", {}, h("h2", {}, "Start one"),
       h("p", {}, "Only folders that the app was started with may be read. Start it with one:"), h("pre", {}, "semisonic app --folder path/to/recordings")));
     if (projects.length) parts.push(h("section", {}, h("h2", {}, "Projects that are there"), h("p", { class: "soft small" }, `Below ${folder}.`), h("div", { class: "runs" }, projects.map((one) => card(one, begin, open)))));
     place.replaceChildren(...parts);

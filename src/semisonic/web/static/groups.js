@@ -23,7 +23,7 @@ class Naming {
     this.place = h("div", {});
     this.end = h("div", { class: "card first" });
     main.append(h("p", { class: "soft" }, "Listen to a few sounds of each group and name what you hear. Your answer is about these sounds alone; what is mixed is named sound by sound, and what you cannot tell is skipped: that is no answer."),
-      h("div", { class: "row desk" }, this.who, this.count, h("a", { href: "#/label" }, "Ask me one by one")), this.known, this.place, this.end);
+      h("div", { class: "row toolbar" }, this.who, this.count, h("a", { href: "#/label" }, "Ask me one by one")), this.known, this.place, this.end);
     this.keys = (event) => this.key(event);
   }
 

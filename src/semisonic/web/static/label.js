@@ -11,19 +11,19 @@ import { groupsPage } from "./groups.js";
 import { Viewer } from "./viewer.js";
 
 const WHY = {
-  uncertain: "The model wavers here", diverse: "Unlike what is labelled", typical: "Typical of a group that sounds alike",
+  uncertain: "The model is not sure", typical: "Typical of a group that sounds alike",
   random: "Drawn by chance, to measure", similar: "Sounds like the one you chose", again: "Once more",
 };
 const sameLabels = (one, other) => one.length === other.length && one.every((name) => other.includes(name));
-const ORDERS = { mix: "Mixed", uncertain: "Doubtful first", diverse: "Unlike the rest", typical: "Typical ones", random: "By chance" };
+const ORDERS = { mix: "Mixed", uncertain: "Doubtful first", typical: "Typical ones", random: "By chance" };
 const NEEDS_MODEL = ["uncertain"];
 const CONTEXT = 0.5, POLL = 250, LEARN_POLL = 400;
 
 export async function labelPage(main, part) {
-  const studio = await get("studio");
-  if (studio.has_project && part === "groups") return groupsPage(main);
+  const appState = await get("state");
+  if (appState.has_project && part === "groups") return groupsPage(main);
   main.replaceChildren(h("h1", {}, "Label"));
-  return studio.has_project && part !== "projects" ? new Labelling(main).begin() : beginPage(main, studio);
+  return appState.has_project && part !== "projects" ? new Labelling(main).begin() : beginPage(main, appState);
 }
 
 class Labelling {
@@ -45,7 +45,7 @@ class Labelling {
     this.hint = h("p", { class: "note", hidden: true }, "Nothing is named yet. The quickest start: ", h("a", { href: "#/label/groups" }, "name the groups"), " that were found.");
     this.doubts = new Doubts((found, doubt) => this.choose(found, doubt));
     this.panel = answerPanel({ keep: () => this.answer({ labels: this.doubt.labels, presence: "positive", note: "" }),  answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar(), setSeveral: (on) => this.setSeveral(on) });
-    main.append(h("div", { class: "row desk" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play at once"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
+    main.append(h("div", { class: "row toolbar" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play at once"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
       h("div", { class: "labelling" }, h("section", {}, this.title, this.why, this.place, this.panel.element), this.side));
     this.keys = (event) => this.key(event);
   }

@@ -10,9 +10,9 @@ import { rulesForm, thresholdNote } from "./rules.js";
 const SECONDS = 20, PICTURE = 210, ROW = 24, SHOWN = 5, KEPT = 200;
 
 export async function livePage(main) {
-  const studio = await get("studio");
+  const appState = await get("state");
   main.replaceChildren(h("h1", {}, "Live"));
-  if (!studio.model) {
+  if (!appState.model) {
     main.append(h("p", {}, "Live needs a model. ", h("a", { href: "#/models" }, "Choose one"), "."));
     return () => {};
   }
@@ -23,11 +23,11 @@ export async function livePage(main) {
   const meters = h("div", { class: "meters" });
   const feed = h("ul", { class: "plain feed", "aria-live": "polite", "aria-label": "Events" });
   const bars = h("div", { class: "bars" });
-  const form = rulesForm(studio.rules, () => { if (session) say("New rules hold from the next start."); });
-  const rules = h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.first, form.rest, thresholdNote(studio.model) ?? ""));
+  const form = rulesForm(appState.rules, () => { if (session) say("New rules hold from the next start."); });
+  const rules = h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.first, form.rest, thresholdNote(appState.model) ?? ""));
   const empty = h("li", { class: "soft" }, "Events stand here, the newest first.");
   feed.append(empty);
-  main.append(h("p", { class: "soft" }, `Nothing leaves this machine. The model hears ${studio.model.duration} s at a time; an event is told about so much later.`),
+  main.append(h("p", { class: "soft" }, `Nothing leaves this machine. The model hears ${appState.model.duration} s at a time; an event is told about so much later.`),
     h("div", { class: "live" }, canvas, lanes), h("div", { class: "row" }, button), meters,
     h("div", { class: "now" }, h("section", {}, h("h2", {}, "Events"), feed), h("section", {}, h("h2", {}, "Now"), bars, rules)));
   const rolling = new Rolling(canvas, SECONDS, PICTURE);
@@ -35,7 +35,7 @@ export async function livePage(main) {
 
   async function start() {
     button.disabled = true;
-    const state = { scores: [], events: new Map(), classes: studio.model.classes };
+    const state = { scores: [], events: new Map(), classes: appState.model.classes };
     try {
       state.microphone = await openMicrophone((piece) => {
         if (state.socket?.readyState !== WebSocket.OPEN || !state.isReady) return;

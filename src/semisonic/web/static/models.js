@@ -4,11 +4,11 @@ import { address, get, post } from "./api.js";
 import { h, say } from "./dom.js";
 
 export async function modelsPage(main, changed) {
-  const [studio, { runs, folder }] = await Promise.all([get("studio"), get("runs")]);
+  const [appState, { runs, folder }] = await Promise.all([get("state"), get("runs")]);
   main.replaceChildren(h("h1", {}, "Models and runs"), h("p", { class: "soft" }, `Below ${folder}.`));
-  if (studio.model) main.append(current(studio.model));
+  if (appState.model) main.append(current(appState.model));
   if (!runs.length) main.append(h("p", {}, "No run was found there. Train a model first, such as ", h("code", {}, "semisonic train path/to/labelled -o runs/model"), ", or start the app with ", h("code", {}, "--runs"), "."));
-  main.append(h("h2", { class: "only-heard" }, "Runs"), h("div", { class: "runs" }, runs.map((run) => card(run, studio, changed))));
+  main.append(h("h2", { class: "only-heard" }, "Runs"), h("div", { class: "runs" }, runs.map((run) => card(run, appState, changed))));
 }
 
 function current(model) {
@@ -18,8 +18,8 @@ function current(model) {
   return place;
 }
 
-function card(run, studio, changed) {
-  const isOpen = studio.model && run.kind === "model" && samePlace(studio.model.path, run.name);
+function card(run, appState, changed) {
+  const isOpen = appState.model && run.kind === "model" && samePlace(appState.model.path, run.name);
   const place = h("article", { class: isOpen ? "card open" : "card" });
   const details = h("div", { hidden: true });
   const about = [run.command, run.kind, run.status, run.started?.slice(0, 16).replace("T", " ")].filter(Boolean).join(" · ");

@@ -9,28 +9,28 @@ import { Viewer } from "./viewer.js";
 const FIRST_PAUSE = 120, LONGEST_PAUSE = 900, MOST_ROWS = 300;
 
 export async function tryPage(main, id) {
-  const studio = await get("studio");
+  const appState = await get("state");
   const work = h("div", {});
   const recording = recordButton();
-  const page = h("div", { class: id ? "try" : "try empty" }, side(studio, id, recording.element), work);
+  const page = h("div", { class: id ? "try" : "try empty" }, side(appState, id, recording.element), work);
   main.replaceChildren(h("h1", { class: "only-heard" }, "Try it"), page);
   if (!id) {
-    work.append(h("h1", {}, studio.model ? "What is there to hear?" : "Look at a sound"),
-      h("p", { class: "soft" }, studio.model
-        ? `Open a sound: the model says which of its ${studio.model.classes.length} classes it hears, and when.`
+    work.append(h("h1", {}, appState.model ? "What is there to hear?" : "Look at a sound"),
+      h("p", { class: "soft" }, appState.model
+        ? `Open a sound: the model says which of its ${appState.model.classes.length} classes it hears, and when.`
         : "No model is open, so sounds are shown but not named. Choose one under Models."));
-    if (studio.model) work.append(h("ul", { class: "plain known", "aria-label": "Classes" }, studio.model.classes.map((name) => h("li", {}, name))));
+    if (appState.model) work.append(h("ul", { class: "plain known", "aria-label": "Classes" }, appState.model.classes.map((name) => h("li", {}, name))));
     return recording.leave;
   }
-  const leave = showSound(work, id, studio);
+  const leave = showSound(work, id, appState);
   return () => { recording.leave(); leave(); };
 }
 
-function side(studio, id, recording) {
+function side(appState, id, recording) {
   const open = async (work) => { try { location.hash = `#/try/${(await work()).id}`; } catch (error) { say(error.message); } };
   const bar = h("progress", { max: "1", value: "0", hidden: true, "aria-label": "Upload" });
   const send = (file, name = file.name) => open(async () => {
-    if (file.size > studio.max_bytes) throw new Error(`${name} is larger than ${studio.max_bytes / 1e6} MB`);
+    if (file.size > appState.max_bytes) throw new Error(`${name} is larger than ${appState.max_bytes / 1e6} MB`);
     bar.hidden = false;
     try { return await upload(file, name, (share) => { bar.value = share; }); } finally { bar.hidden = true; }
   });
@@ -41,12 +41,12 @@ function side(studio, id, recording) {
   drop.addEventListener("drop", (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) send(event.dataTransfer.files[0]); });
   const parts = [
     h("div", {}, drop, recording),
-    h("section", {}, h("h2", {}, "Examples"), h("div", { class: "chips" }, studio.examples.map((one) =>
+    h("section", {}, h("h2", {}, "Examples"), h("div", { class: "chips" }, appState.examples.map((one) =>
       h("button", { type: "button", onclick: () => open(() => post(`examples/${one.name}`)) }, one.title)))),
   ];
-  if (studio.open.length) parts.push(h("section", {}, h("h2", {}, "Open sounds"), h("div", { class: "list" }, studio.open.map((sound) =>
+  if (appState.open.length) parts.push(h("section", {}, h("h2", {}, "Open sounds"), h("div", { class: "list" }, appState.open.map((sound) =>
     h("button", { type: "button", "aria-current": sound.id === id ? "true" : undefined, onclick: () => { location.hash = `#/try/${sound.id}`; } }, sound.name)))));
-  studio.folders.forEach((name, number) => parts.push(folder(name, number, open)));
+  appState.folders.forEach((name, number) => parts.push(folder(name, number, open)));
   return h("div", { class: "side" }, parts);
 }
 
@@ -95,7 +95,7 @@ function folder(name, number, open) {
     const fill = () => {
       const found = files.filter((file) => shownName(file).toLowerCase().includes(filter.value.toLowerCase()));
       list.replaceChildren(...found.slice(0, MOST_ROWS).map((file) =>
-        h("button", { type: "button", onclick: () => open(() => post("places", { folder: number, name: file })) }, shownName(file))));
+        h("button", { type: "button", onclick: () => open(() => post("folders/open", { folder: number, name: file })) }, shownName(file))));
       if (found.length > MOST_ROWS) list.append(h("span", { class: "soft small" }, `and ${found.length - MOST_ROWS} more`));
     };
     if (files.length > 12) list.before(filter);
@@ -105,7 +105,7 @@ function folder(name, number, open) {
   return h("section", {}, head, list);
 }
 
-function showSound(work, id, studio) {
+function showSound(work, id, appState) {
   let stopped = false, viewer = null, values = {}, timer, pause = FIRST_PAUSE;
   const title = h("h1", {}, "…"), about = h("p", { class: "soft small num" }, " ");
   const bar = h("progress", { max: "1", value: "0", "aria-label": "Listening" });
@@ -119,9 +119,9 @@ function showSound(work, id, studio) {
   }, 60);
   const list = h("div", { class: "events", tabindex: "0", role: "region", "aria-label": "Events" }), count = h("h2", {}, "Events");
   const links = h("div", { class: "row save" });
-  const form = rulesForm(studio.rules, (given) => { values = { ...given }; askEvents(); });
+  const form = rulesForm(appState.rules, (given) => { values = { ...given }; askEvents(); });
   events.append(count, h("div", { class: "rules" }, form.first), list,
-    h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.rest, thresholdNote(studio.model) ?? "")), links);
+    h("details", {}, h("summary", {}, "Rules"), h("div", { class: "rules" }, form.rest, thresholdNote(appState.model) ?? "")), links);
 
   function showEvents({ n_events, events: rows }) {
     count.textContent = n_events === 1 ? "1 event" : `${n_events} events`;
@@ -179,7 +179,7 @@ function showSound(work, id, studio) {
     const state = heard && !heard.is_done ? ` · listening, ${percent(heard.progress)}` : "";
     about.textContent = `${clock(sound.duration, sound.duration < 60 ? 1 : 0)} · ${sound.sample_rate / 1000} kHz${state}`;
     if (!viewer) {
-      viewer = new Viewer(sound, { withScores: Boolean(studio.model) });
+      viewer = new Viewer(sound, { withScores: Boolean(appState.model) });
       place.replaceChildren(viewer.element, h("div", { class: "row" }, closing(id)));
       if (heard?.reason) place.prepend(h("p", { class: "note" }, heard.reason));
     }
