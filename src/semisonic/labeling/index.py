@@ -373,7 +373,7 @@ class EmbeddingIndex:
         ----------
         vectors : array of float, shape (n, dim)
         clips : Clips, frame or paths
-            The stretch that each vector is of, in the same order; see
+            The segment that each vector is of, in the same order; see
             :meth:`semisonic.SoundClassifier.fit` for the columns of a frame. Without times a
             vector is of a whole recording.
         folder : path

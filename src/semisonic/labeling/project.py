@@ -81,7 +81,7 @@ class ProjectCluster:
     typical : tuple of Suggestion
         Those in its middle, of different recordings if there are, to listen to.
     answers : mapping of str to int
-        How often each label was given to a stretch of it.
+        How often each label was given to a segment of it.
     """
 
     number: int
@@ -230,8 +230,8 @@ class Project:
     def clusters(self, n_typical: int = 3) -> tuple[ProjectCluster, ...]:
         """Groups of stretches that sound alike, the largest first; for naming by listening.
 
-        An answer about a typical stretch is appended to the log as any other, and labels that
-        stretch only.
+        An answer about a typical segment is appended to the log as any other, and labels that
+        segment only.
         """
         index = self.index
         number = index.cluster

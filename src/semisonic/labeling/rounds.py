@@ -42,7 +42,7 @@ from semisonic.labeling.probe import (
     score_out_of_fold,
 )
 from semisonic.labeling.queue import RANDOM, SOURCE
-from semisonic.labeling.sampling import chance_key
+from semisonic.labeling.sampling import random_key
 from semisonic.labeling.suggest import INDEX_OF
 from semisonic.models.calibration import TEMPERATURE
 from semisonic.models.decision import Decision
@@ -58,7 +58,7 @@ FEWEST_CALIBRATED = 20
 #
 # Answers that a strategy chose are the hard ones, so accuracy on them says little. The random parts
 # of all queues together are one sample of the pool, taken in one order of chance
-# (:func:`semisonic.labeling.sampling.chance_key`). A clip of that sample that a strategy had asked
+# (:func:`semisonic.labeling.sampling.random_key`). A clip of that sample that a strategy had asked
 # about before belongs to it all the same: else the sample would be short of hard clips.
 
 
@@ -129,7 +129,7 @@ def random_sample(
 
 def _chance(base: str, one: LabelEntry, seed: int) -> int:
     path = os.path.normpath(os.path.join(base, one.file))
-    return chance_key(path, one.start_time, one.end_time, seed)
+    return random_key(path, one.start_time, one.end_time, seed)
 
 
 def accuracy_by_random(
