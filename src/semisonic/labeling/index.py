@@ -89,6 +89,13 @@ def named_from(folder: Path, tables: Iterable[Clips]) -> Clips:
 
     A group that is called after a file gets that file's new name, whichever row it stands in, so
     that clips of one group stay together.
+
+    Parameters
+    ----------
+    folder : Path
+        The new root.
+    tables : iterable of Clips
+        Each with its own root.
     """
     root = folder.resolve()
     rows: dict[tuple[str, float, float | None], dict[str, object]] = {}
@@ -126,7 +133,17 @@ def shown_names(files: Iterable[str]) -> dict[str, str]:
 
 
 def name_from(root: Path, file: Path) -> str:
-    """A file as it is called from a folder; a URL stays as it is."""
+    """A file as it is called from a folder; a URL stays as it is.
+
+    Parameters
+    ----------
+    root, file : Path
+
+    Examples
+    --------
+    >>> name_from(Path("runs/index"), Path("sounds/a.wav"))
+    '../../sounds/a.wav'
+    """
     url = url_of(file)
     if url is not None:
         return url
@@ -202,7 +219,15 @@ class IndexTable:
 
     @classmethod
     def read(cls, path: Path, root: Path, name: str) -> IndexTable:
-        """Read what was written; files are named from ``root``.
+        """Read what was written.
+
+        Parameters
+        ----------
+        path : Path
+        root : Path
+            What files are named from.
+        name : str
+            Of the clips.
 
         Raises
         ------

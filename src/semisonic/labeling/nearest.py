@@ -82,6 +82,12 @@ def nearness(
     """How near rows (n, dim) are to queries (n_queries, dim), shape (n_queries, n).
 
     Cosine similarity, or the Euclidean distance with a minus: more is nearer.
+
+    Parameters
+    ----------
+    block : ndarray of float32, shape (n, dim)
+    queries : ndarray of float32, shape (n_queries, dim)
+    by : {"cosine", "euclidean"}
     """
     if by == COSINE:
         length = np.sqrt(np.einsum("ij,ij->i", block, block))
@@ -104,6 +110,11 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def checked(queries: ArrayLike, dim: int) -> NDArray[np.float32]:
     """Queries as (n_queries, dim) of float32.
+
+    Parameters
+    ----------
+    queries : array of float, shape (n_queries, dim) or (dim,)
+    dim : int
 
     Raises
     ------

@@ -182,7 +182,10 @@ class Project:
         random_share: float = RANDOM_SHARE,
         apart: float = SPREAD,
     ) -> Queue:
-        """What to listen to next; files are named as the log names them."""
+        """What to listen to next; files are named as the log names them.
+
+        The parameters are those of :func:`semisonic.suggest`.
+        """
         queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share, apart)
         return self._named(queue)
 

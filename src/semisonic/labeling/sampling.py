@@ -293,7 +293,13 @@ def spread_out(
 
 
 def fill_up(chosen: Rows, order: Rows, n: int) -> Rows:
-    """The chosen rows and, where they are fewer than ``n``, the first others of an order."""
+    """The chosen rows and, where they are fewer than ``n``, the first others of an order.
+
+    Examples
+    --------
+    >>> fill_up(np.array([4, 2]), np.array([1, 2, 3]), 3).tolist()
+    [4, 2, 1]
+    """
     rest = order[~np.isin(order, chosen)]
     return np.concatenate([chosen, rest])[:n]
 
@@ -311,7 +317,13 @@ def alternating(rows: Sequence[int], clips: Clips) -> list[int]:
 
 
 def interleaved(main: Sequence[int], other: Sequence[int]) -> list[int]:
-    """Two orders as one, the second spread evenly over the first."""
+    """Two orders as one, the second spread evenly over the first.
+
+    Examples
+    --------
+    >>> interleaved([0, 1, 2, 3], [7, 8])
+    [0, 7, 1, 2, 8, 3]
+    """
     n = len(main) + len(other)
     step = n / max(len(other), 1)
     places = {int((k + 0.5) * step) for k in range(len(other))}

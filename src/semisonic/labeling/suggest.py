@@ -193,6 +193,11 @@ def candidate_pool(
 def score_vectors(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     """What a classifier says of vectors that its encoder made, shape (n, n_classes).
 
+    Parameters
+    ----------
+    model : SoundModel
+    vectors : ndarray of float32, shape (n, dim)
+
     Raises
     ------
     ModelError
@@ -303,7 +308,7 @@ def choose(
     random_share: float = RANDOM_SHARE,
     apart: float = SPREAD,
 ) -> Queue:
-    """As :func:`suggest`, from a pool at hand."""
+    """As :func:`suggest`, with the same parameters, from a pool at hand."""
     if strategy in WITH_SCORES and pool.scores is None:
         raise OptionError(
             f"option 'strategy': '{strategy}' needs the scores of a classifier, and there is "
