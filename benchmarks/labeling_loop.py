@@ -180,7 +180,8 @@ def draw(found: dict, path: Path) -> None:
                 CurvePoint(budget / found["classes"], arm_accuracy, tuple(draws.tolist()))
             )
         curves.append(LearningCurve(name, tuple(points)))
-    figure = label_curve(curves, f"{found['data']}: which clips to label first")
+    figure = label_curve(curves)
+    figure.suptitle(f"{found['data']}: which clips to label first")
     figure.axes[0].set_xlabel("answers, a class on average")
     figure.savefig(path, dpi=110)
 

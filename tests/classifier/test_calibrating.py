@@ -16,7 +16,7 @@ from semisonic.classifier.calibration import calibrated, choose_calibration, fit
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.calibration import expected_calibration_error, tag_reliability
 from semisonic.evaluation.metrics import accuracy, log_loss
-from semisonic.models.calibration import METHODS, Calibration
+from semisonic.models.decision import METHODS, Calibration
 
 N = 3000
 

@@ -18,8 +18,7 @@ from semisonic.classifier.model_file import open_model
 from semisonic.classifier.use_options import DetectOptions, EventOptions
 from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.events import score_events, score_overlaps
-from semisonic.models.calibration import TEMPERATURE, Calibration
-from semisonic.models.decision import Decision
+from semisonic.models.decision import TEMPERATURE, Calibration, Decision
 
 
 @pytest.fixture(scope="module")

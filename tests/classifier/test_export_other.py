@@ -67,7 +67,7 @@ def test_eight_bits_gone_wrong_are_not_kept(
     kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Parity(20, scores=0.6, mean_scores=0.2, agreement=0.4)
-    monkeypatch.setattr("semisonic.classifier.export.parity.summed_up", lambda *_, **__: found)
+    monkeypatch.setattr("semisonic.classifier.export.parity._summary", lambda *_, **__: found)
     monkeypatch.setattr(quantizing, "OPERATORS", ("Gemm",))
     with pytest.raises(ModelError, match=r"found 0\.4, expected at least 0\.85; mean distance"):
         export(

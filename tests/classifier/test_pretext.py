@@ -19,7 +19,7 @@ from semisonic.classifier.pretraining import PretrainOutcome, build_view
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.data.clips import Clips
 from semisonic.features.options import MelOptions
-from semisonic.models.autoencoder import AutoEncoder
+from semisonic.models.pretrained import AutoEncoder
 from semisonic.training.options import FitOptions
 
 SMALL_VIEWS = PretextOptions(projection=16, view_share=0.6)

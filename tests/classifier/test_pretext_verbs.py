@@ -20,8 +20,8 @@ from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.train import train
 from semisonic.core.errors import OptionError
 from semisonic.features.options import MelOptions
-from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.model_file import read_about
+from semisonic.models.pretrained import AutoEncoder
 
 VIEWS = PretextOptions(projection=16, view_share=0.6)
 PRETRAIN = PretrainOptions(

@@ -94,7 +94,7 @@ def test_the_same_budget_twice_is_an_error() -> None:
 
 
 def test_the_figure_has_both_curves_and_the_listeners() -> None:
-    figure = label_curve([PLAIN, POOL], "ESC-10", human=0.957)
+    figure = label_curve([PLAIN, POOL], human=0.957)
     axes = figure.axes[0]
     np.testing.assert_allclose(axes.lines[0].get_ydata(), PLAIN.means)
     np.testing.assert_allclose(axes.lines[1].get_ydata(), POOL.means)

@@ -16,7 +16,7 @@ from semisonic.evaluation.comparison import compare_settings
 from semisonic.evaluation.plots.classes import class_recall, confusion_matrix
 from semisonic.evaluation.plots.experiments import comparison_plot, fold_values
 from semisonic.evaluation.plots.recordings import embedding_map
-from semisonic.evaluation.plots.sounds import patches, picture, reconstructions, spectrogram
+from semisonic.evaluation.plots.sounds import patches, picture, reconstructions
 from semisonic.evaluation.plots.training import (
     SearchSlice,
     filters,
@@ -79,8 +79,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         [True, False],
     ),
     "importance": lambda: option_importance({"dropout": 0.0, "rate": 0.7}),
-    "spectrogram": lambda: spectrogram(np.sin(np.arange(8000)), 8000),
-    "spectrogram of silence": lambda: spectrogram(np.zeros(10), 44100, "nothing"),
 }
 
 

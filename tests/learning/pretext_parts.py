@@ -10,8 +10,12 @@ from torch import Tensor, nn
 
 from semisonic.features.options import MelOptions
 from semisonic.learning.objective import Objective
-from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
-from semisonic.models.pretrained import PretrainedEncoder, build_encoder
+from semisonic.models.pretrained import (
+    AutoEncoder,
+    PretrainedEncoder,
+    build_autoencoder,
+    build_encoder,
+)
 
 MEL = MelOptions(sample_rate=8000, duration=0.8, n_fft=512, hop_length=256, n_mels=16)
 DELTAS = MelOptions(

@@ -13,7 +13,7 @@ from semisonic.core.errors import OptionError
 from semisonic.learning.contrastive import SimClr
 from semisonic.learning.reconstruction import Denoising, Reconstruction
 from semisonic.learning.supervised import Joint, Supervised
-from semisonic.models.autoencoder import AutoEncoder
+from semisonic.models.pretrained import AutoEncoder
 from semisonic.models.sound_model import build
 
 

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
 from semisonic.models.decoders import DECODERS, SubPixelDecoder, UNetDecoder, shuffle_cells
 from semisonic.models.encoder import ConvEncoder, SameConv
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.notation import PAPER, parse
+from semisonic.models.pretrained import AutoEncoder, build_autoencoder
 from semisonic.models.sound_model import build
 
 SEED = MelOptions(44100, n_fft=12288, hop_length=6144, n_mels=28)

@@ -18,8 +18,11 @@ from hypothesis.extra.numpy import arrays
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
 from semisonic.models import model_file as container
-from semisonic.models.calibration import ISOTONIC, TEMPERATURE, VECTOR, Calibration
 from semisonic.models.decision import (
+    ISOTONIC,
+    TEMPERATURE,
+    VECTOR,
+    Calibration,
     Decision,
     DistanceRule,
     EnergyRule,

@@ -11,11 +11,10 @@ from torch.nn import functional as F
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models.autoencoder import build_autoencoder
 from semisonic.models.encoder import frames_after
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.model_file import load, load_encoder, save, save_encoder
-from semisonic.models.pretrained import transfer
+from semisonic.models.pretrained import build_autoencoder, transfer
 from semisonic.models.registry import from_design, names
 from semisonic.models.sound_model import build
 from semisonic.models.staged import DESIGNS, NetworkDesign, ResidualBlock, StageDesign, StemDesign

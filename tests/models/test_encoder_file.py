@@ -11,9 +11,14 @@ import torch
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
 from semisonic.models.model_file import load, load_encoder, read_about, save_encoder
-from semisonic.models.pretrained import PretrainedEncoder, build_encoder, transfer
+from semisonic.models.pretrained import (
+    AutoEncoder,
+    PretrainedEncoder,
+    build_autoencoder,
+    build_encoder,
+    transfer,
+)
 from semisonic.models.sound_model import build
 
 MEL = MelOptions(sample_rate=8000, duration=0.5, n_fft=256, hop_length=128, n_mels=16, deltas=True)

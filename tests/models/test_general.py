@@ -246,7 +246,7 @@ def test_yamnet_takes_clips_of_any_length_and_of_several_at_once() -> None:
 
 
 def test_yamnet_has_no_way_back_for_a_decoder() -> None:
-    from semisonic.models.autoencoder import build_autoencoder
+    from semisonic.models.pretrained import build_autoencoder
 
     with pytest.raises(ModelError, match="patches overlap"):
         build_autoencoder("yamnet", PUBLISHED["yamnet"].mel, decoder="upsample")
@@ -254,7 +254,7 @@ def test_yamnet_has_no_way_back_for_a_decoder() -> None:
 
 @pytest.mark.parametrize("decoder", ["upsample", "unet"])
 def test_the_others_reconstruct_features_of_their_size(decoder: str) -> None:
-    from semisonic.models.autoencoder import build_autoencoder
+    from semisonic.models.pretrained import build_autoencoder
 
     mel = replace(PUBLISHED["mn04"].mel, duration=0.5)
     network = build_autoencoder("mn04", mel, decoder=decoder)

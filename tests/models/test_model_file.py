@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
-from semisonic.models.autoencoder import build_autoencoder
 from semisonic.models.decoders import DECODERS
 from semisonic.models.model_file import load, load_encoder, read_about, save, save_encoder
+from semisonic.models.pretrained import build_autoencoder
 from semisonic.models.sound_model import SoundModel, build
 
 MEL = MelOptions(duration=1.0, n_mels=32, reference="max", top_db=80.0, fmax_hz=9000.0)

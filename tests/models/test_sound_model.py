@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.features.options import MelOptions
-from semisonic.models.autoencoder import build_autoencoder
 from semisonic.models.inspection import count_macs, count_parameters, dead_units
 from semisonic.models.necks import Backbone
 from semisonic.models.notation import PAPER
-from semisonic.models.pretrained import transfer
+from semisonic.models.pretrained import build_autoencoder, transfer
 from semisonic.models.registry import create, names, register
 from semisonic.models.sound_model import SoundModel, build
 

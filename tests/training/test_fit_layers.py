@@ -9,7 +9,7 @@ import torch
 from semisonic.data.batches import Stream
 from semisonic.features.options import MelOptions
 from semisonic.learning.reconstruction import LayerReconstruction, layer_decoder
-from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
+from semisonic.models.pretrained import AutoEncoder, build_autoencoder
 from semisonic.training.layerwise import fit_layers, only_used_weights
 from semisonic.training.options import FitOptions
 

@@ -13,7 +13,7 @@ from semisonic.data.batches import Stream
 from semisonic.features.options import MelOptions
 from semisonic.learning.reconstruction import Reconstruction
 from semisonic.learning.supervised import Supervised
-from semisonic.models.autoencoder import build_autoencoder
+from semisonic.models.pretrained import build_autoencoder
 from semisonic.models.sound_model import build
 from semisonic.training.loop import fit
 from semisonic.training.options import FitOptions

@@ -26,8 +26,17 @@ from semisonic.classifier.windows import features_of_wave
 from semisonic.cli.main import main
 from semisonic.features.frontend import make_extractor
 from semisonic.features.options import MelOptions
-from semisonic.models.calibration import ISOTONIC, TEMPERATURE, VECTOR, Calibration
-from semisonic.models.decision import Decision, EnergyRule, NoiseRule, OodLimit, OodRules
+from semisonic.models.decision import (
+    ISOTONIC,
+    TEMPERATURE,
+    VECTOR,
+    Calibration,
+    Decision,
+    EnergyRule,
+    NoiseRule,
+    OodLimit,
+    OodRules,
+)
 from semisonic.models.model_file import save
 from semisonic.models.sound_model import SoundModel, build
 

@@ -37,16 +37,16 @@ from semisonic.core.seeds import derive
 from semisonic.data.clips import Clips
 from semisonic.evaluation.calibration import MISSED, SHOWN, ClassThreshold, class_thresholds
 from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same_length
-from semisonic.models.calibration import (
+from semisonic.models.decision import (
     ISOTONIC,
     METHODS,
     NONE,
     TEMPERATURE,
     VECTOR,
     Calibration,
+    Decision,
     Knots,
 )
-from semisonic.models.decision import Decision
 from semisonic.models.decision_module import DecisionModule
 from semisonic.models.sound_model import SoundModel
 

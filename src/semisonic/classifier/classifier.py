@@ -232,7 +232,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
         self,
         model: str | nn.Module = DEFAULT_MODEL,
         *,
-        mel: MelOptions | Mapping[str, Any] = MelOptions(),  # noqa: B008
+        mel: MelOptions | Mapping[str, Any] = MelOptions(),
         training: FitOptions | Mapping[str, Any] = TRAIN_FIT,
         pretraining: FitOptions | Mapping[str, Any] = PRETRAIN_FIT,
         encoder: str | PathLike[str] | PretrainedEncoder | None = None,

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.classifier.evaluation_page import CELLS, rows_of, write_page
 from semisonic.classifier.measuring import Measurement, ScoredPart, by_part, measure
 from semisonic.classifier.model_file import MODEL, find_file, open_model
 from semisonic.classifier.options import EvaluateOptions
 from semisonic.classifier.prepare import Failures
-from semisonic.classifier.provenance import WITH_LABELS, Overlap, overlaps
+from semisonic.classifier.provenance import ROLES, WITH_LABELS, DataPart, Overlap, overlaps
 from semisonic.classifier.run_files import open_run, plain, record_data, recordings_in, unreadable
 from semisonic.classifier.scoring import score_clips
 from semisonic.classifier.selection import as_classes_of, in_fold, load_data
@@ -26,9 +25,25 @@ from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
-from semisonic.core.text import Result, count_text, percent_text, text_table
+from semisonic.core.text import Result, count_text, duration_text, percent_text, text_table
 from semisonic.data.clips import Clips, verified_labels
 from semisonic.data.datasets.load import require_labels
+from semisonic.evaluation.calibration import (
+    expected_calibration_error,
+    reliability,
+    tag_reliability,
+)
+from semisonic.evaluation.intervals import wilson
+from semisonic.evaluation.plots.classes import class_recall, confusion_matrix, reliability_diagram
+from semisonic.evaluation.published import listeners
+from semisonic.evaluation.report.document import (
+    IntervalEstimate,
+    Number,
+    Player,
+    Report,
+    Verdict,
+    clip_player,
+)
 from semisonic.models.inspection import count_macs, count_parameters
 from semisonic.models.model_file import published_in, read_about
 from semisonic.models.sound_model import SoundModel
@@ -37,13 +52,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _log = logging.getLogger(__name__)
+MOST_PARTS = 60
+"""Rows of a table on the page; parts.csv has all."""
+
+CELLS = ("by", "part", "clips", "recordings", "value", "low", "high")
+_LABELS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "top_3_accuracy": "among the best three",
+    "lwlrap": "lwlrap",
+    "mean_average_precision": "mean average precision",
+}
+_MEANING = {
+    "top_3_accuracy": "clips whose class has one of the three highest scores",
+    "mean_average_precision": "of clips in the order of a class's score, mean over classes",
+    "lwlrap": "of classes in the order of a clip's scores, mean over labels",
+}
 PARTS_SHOWN = 3
 """The worst parts that are named on the terminal; the page has them all."""
 
 
 @dataclass(frozen=True)
 class EvaluateResult(Result):
-    """What ``evaluate`` found.
+    """The result of ``evaluate``.
 
     Attributes
     ----------
@@ -56,9 +88,9 @@ class EvaluateResult(Result):
     failures : tuple of (str, str)
     report : Path
         The HTML page.
-    origin : Origin or None
+    origin : PublishedOrigin or None
         Published weights that the model starts from.
-    parts : mapping of str to sequence of Part
+    parts : mapping of str to sequence of ScoredPart
         How good it is on each part, by each way of parting that was asked for.
     notes : tuple of str
         What is known of the recordings that the clips were cut from.
@@ -102,20 +134,16 @@ class EvaluateResult(Result):
             f"{len(m.clips.classes)} classes",
             text_table(["measure", "value", f"{100 * m.level:g} % interval"], rows, ruled=True),
         ]
-        if also := m.others:
-            said = ", ".join(
-                f"{name.replace('_', ' ')} {percent_text(v)}" for name, v in also.items()
-            )
-            lines.append(f"also: {said}")
+        if m.others:
+            others = (f"{name.replace('_', ' ')} {percent_text(v)}" for name, v in m.others.items())
+            lines.append(f"also: {', '.join(others)}")
         pairs = m.confused_pairs(3)
         if pairs:
             lines.append("most confused: " + "; ".join(f"{a} as {b} ({n})" for a, b, n in pairs))
-        for by, found in self.parts.items():
-            worst = sorted(found, key=lambda part: part.value)[:PARTS_SHOWN]
-            said = "; ".join(
-                f"{p.name} {percent_text(p.value)} of {p.n_clips} clips" for p in worst
-            )
-            lines.append(f"worst by {by}: {said}")
+        for by, parts in self.parts.items():
+            worst = sorted(parts, key=lambda part: part.value)[:PARTS_SHOWN]
+            names = (f"{p.name} {percent_text(p.value)} of {p.n_clips} clips" for p in worst)
+            lines.append(f"worst by {by}: {'; '.join(names)}")
         lines += self.remarks()
         lines += unreadable(self.failures)
         lines.append(f"report: {self.report}")
@@ -148,7 +176,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     """
     check(options)
     file = find_file(options.model, MODEL)
-    model, made = open_model(file), read_about(file)["about"]
+    model, about = open_model(file), read_about(file)["about"]
     clips = load_data(options.data, options.labels, options.group, "evaluate", options.table)
     require_labels(clips, "an evaluation")
     if options.fold:
@@ -166,12 +194,12 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     with open_run("evaluate", options, free=REPORTED) as run:
         run.add_data("model", content_hash(file)[:16])
         hashes = record_data(run, clips, options.workers)
-        found = overlaps(clips, hashes, made)
-        refuse_seen(found, allowed=options.allow_seen)
-        together = recordings_in(run, clips, options, cache=run.path("cache"))
-        clips = together.clips
+        seen = overlaps(clips, hashes, about)
+        refuse_seen(seen, allowed=options.allow_seen)
+        grouped = recordings_in(run, clips, options, cache=run.path("cache"))
+        clips = grouped.clips
         started = time.perf_counter()
-        scores, rows, failures, heard = score_all(model, clips, options)
+        scores, rows, failures, scored_seconds = _score_clips(model, clips, options)
         seconds = time.perf_counter() - started
         run.add_bad_files(failures)
         measurement = measure(
@@ -182,7 +210,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
             n_resamples=options.bootstrap,
             seed=options.seed,
         )
-        write_scores(run.path("scores.csv"), measurement)
+        _write_scores(run.path("scores.csv"), measurement)
         parts = {
             by: by_part(measurement, by, n_resamples=options.bootstrap, seed=options.seed)
             for by in options.by
@@ -190,37 +218,27 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         table = run.path("parts.csv")
         table.unlink(missing_ok=True)  # of a report with other parts
         if parts:
-            write_csv(table, CELLS, rows_of(parts))
-        origin = {"published_weights": published_in(made)} if published_in(made) else {}
-        needs = cost(model, len(rows), heard, seconds)
-        found_numbers = plain({**numbers(measurement), "cost": needs, **origin})
-        write_json(run.path("metrics.json"), found_numbers)
+            write_csv(table, CELLS, _part_rows(parts))
+        metrics = {
+            **_numbers_of(measurement),
+            "cost": _cost_of(model, len(rows), scored_seconds, seconds),
+        }
+        if published := published_in(about):
+            metrics["published_weights"] = published
+        metrics = plain(metrics)
+        write_json(run.path("metrics.json"), metrics)
         result = EvaluateResult(
             measurement,
-            tuple(found),
+            tuple(seen),
             tuple(unknown),
             failures,
             run.folder / "report.html",
-            PublishedOrigin.of(made),
+            PublishedOrigin.of(about),
             parts,
-            (*clips.notes, *together.notes),
-            found_numbers,
+            (*clips.notes, *grouped.notes),
+            metrics,
         )
-        write_page(
-            run.folder,
-            result.measurement,
-            model,
-            made,
-            overlaps=found,
-            unknown=unknown,
-            failures=failures,
-            notes=result.notes,
-            seconds=seconds,
-            heard=heard,
-            n_mistakes=options.mistakes,
-            model_file=file,
-            parts=parts,
-        )
+        _write_report(run.folder, result, model, about, file, options.mistakes)
     return result
 
 
@@ -230,10 +248,17 @@ TEST = (
 )
 
 
-def refuse_seen(found: list[Overlap], *, allowed: bool, because: str = TEST) -> None:
+def refuse_seen(seen: list[Overlap], *, allowed: bool, because: str = TEST) -> None:
     """Stop before a worthless number is made; warn about what is merely suspicious.
 
-    ``because`` is the error's text, with a place for what was seen.
+    Parameters
+    ----------
+    seen : list of Overlap
+        What the clips share with those that the model was made from.
+    allowed : bool
+        Only warn.
+    because : str
+        The error's text, with a place for what was seen.
 
     Raises
     ------
@@ -241,15 +266,15 @@ def refuse_seen(found: list[Overlap], *, allowed: bool, because: str = TEST) -> 
         When recordings were trained on or chose the epoch, with their labels, of this model or
         of the one it started from, unless allowed.
     """
-    worthless = [o for o in found if o.files and o.role in WITH_LABELS]
-    for overlap in found:
+    worthless = [o for o in seen if o.files and o.role in WITH_LABELS]
+    for overlap in seen:
         if allowed or overlap not in worthless:
             _log.warning(overlap.text())
     if worthless and not allowed:
         raise DataError(because.format("; ".join(o.text() for o in worthless)))
 
 
-def score_all(
+def _score_clips(
     model: SoundModel, clips: Clips, options: EvaluateOptions
 ) -> tuple[NDArray[np.float64], list[int], Failures, float]:
     """Scores of the clips that can be read, their rows, the others with the reason, and seconds.
@@ -261,7 +286,7 @@ def score_all(
     DataError
         When none can be read.
     """
-    scores, rows, failures, heard = [], [], [], 0.0
+    scores, rows, failures, seconds = [], [], [], 0.0
     scored = score_clips(
         model, clips, batch_size=options.batch_size, device=options.device, workers=options.workers
     )
@@ -272,16 +297,16 @@ def score_all(
         else:
             scores.append(clip.mean)
             rows.append(clip.row)
-            heard += float(np.diff(clip.times, axis=1).sum())
+            seconds += float(np.diff(clip.times, axis=1).sum())
     if not rows:
         raise DataError(
             f"'{clips.name}': none of {count_text(len(clips), 'clip')} could be read; the "
             f"first: {failures[0][0]}: {failures[0][1]}"
         )
-    return np.stack(scores), rows, tuple(failures), heard
+    return np.stack(scores), rows, tuple(failures), seconds
 
 
-def numbers(m: Measurement) -> dict[str, Any]:
+def _numbers_of(m: Measurement) -> dict[str, Any]:
     """Metrics, intervals and confusion as plain values."""
     return {
         **m.metrics,
@@ -293,7 +318,9 @@ def numbers(m: Measurement) -> dict[str, Any]:
     }
 
 
-def cost(model: SoundModel, n_clips: int, heard: float, seconds: float) -> dict[str, float]:
+def _cost_of(
+    model: SoundModel, n_clips: int, scored_seconds: float, seconds: float
+) -> dict[str, float]:
     """What the model needs: its size, its work a window, and how fast this evaluation was.
 
     The real-time factor is the time taken for a second of sound, decoding included: below 1 it is
@@ -304,11 +331,11 @@ def cost(model: SoundModel, n_clips: int, heard: float, seconds: float) -> dict[
         "multiply_adds_a_window": count_macs(model, model.mel.shape),
         "window_s": model.mel.duration,
         "clips_a_second": n_clips / max(seconds, 1e-9),
-        "real_time_factor": seconds / max(heard, 1e-9),
+        "real_time_factor": seconds / max(scored_seconds, 1e-9),
     }
 
 
-def write_scores(path: Path, m: Measurement) -> None:
+def _write_scores(path: Path, m: Measurement) -> None:
     """A row per clip: labels, best class, and the score of each class."""
     names = m.clips.classes
     rows = (
@@ -318,3 +345,183 @@ def write_scores(path: Path, m: Measurement) -> None:
         )
     )
     write_csv(path, ["clip", "label", "group", "predicted", *names], rows)
+
+
+def _part_rows(parts: Mapping[str, Sequence[ScoredPart]]) -> list[list[str]]:
+    """The parts as rows of a table with :data:`CELLS`."""
+    return [
+        [
+            by,
+            p.name,
+            str(p.n_clips),
+            str(p.n_recordings),
+            *(f"{value:.5f}" for value in (p.value, *p.interval)),
+        ]
+        for by, some in parts.items()
+        for p in some
+    ]
+
+
+def _write_report(
+    folder: Path,
+    result: EvaluateResult,
+    model: SoundModel,
+    about: Mapping[str, Any],
+    model_file: Path,
+    n_mistakes: int,
+) -> None:
+    """Write ``report.html`` with its figures and tables into a run folder."""
+    m = result.measurement
+    n_recordings = len(set(m.clips.group.tolist()))
+    report = Report(
+        "evaluate.j2",
+        f"How well '{model.name}' names the sounds of {m.clips.name}",
+        f"{count_text(len(m.clips), 'clip')} of {count_text(n_recordings, 'recording')}, "
+        f"{len(m.clips.classes)} classes",
+        m=m,
+        level=f"{100 * m.level:g}",
+        decision=model.decision,
+        listeners=listeners(m.clips.name),
+        remarks=result.notes,
+        parts=result.parts,
+        most_parts=MOST_PARTS,
+        facts_of_model=_facts(result, model, about, model_file),
+    )
+    report.data = {
+        "metrics": dict(m.metrics),
+        "intervals": {name: list(ends) for name, ends in m.intervals.items()},
+        "parts": {by: [asdict(part) for part in parts] for by, parts in result.parts.items()},
+    }
+    _add_answer(report, m)
+    if result.origin is not None:
+        report.warnings.append(f"The model {result.origin.text()}.")
+    report.warnings += [f"{one.text()}. The numbers flatter the model." for one in result.overlaps]
+    if result.unknown:
+        names = ", ".join(result.unknown)
+        report.warnings.append(f"Left out, since the model does not know them: {names}.")
+    if result.failures:
+        report.warnings.append(
+            f"{len(result.failures)} clips could not be read; bad_files.csv lists them."
+        )
+    report.table(
+        "ranks",
+        ["measure", "value", "what it is"],
+        [(_LABELS[name], value, _MEANING[name]) for name, value in m.others.items()],
+        formats={"value": percent_text},
+    )
+    _add_classes(report, m)
+    for by, parts in result.parts.items():
+        _add_parts(report, by, parts, "lwlrap" if m.multi_label else "accuracy")
+    measured = tag_reliability if m.multi_label else reliability
+    curves = {"these clips": measured(m.target, m.scores)}
+    report.figure("reliability", reliability_diagram(curves))
+    if m.confusion is not None:
+        report.figure("confusion-matrix", confusion_matrix(m.confusion, m.clips.classes))
+        report.table("confused-pairs", ["true class", "taken for", "clips"], m.confused_pairs())
+    report.players("mistakes", _mistakes(m, model.mel.sample_rate, n_mistakes))
+    report.write(folder)
+
+
+def _add_answer(report: Report, m: Measurement) -> None:
+    first, (low, high) = next(iter(m.intervals.items()))
+    ends = f"{percent_text(low)} to {percent_text(high)}"
+    report.verdict = Verdict(
+        f"{_LABELS[first].capitalize()} {percent_text(m.metrics[first])}",
+        f"{100 * m.level:g} % interval {ends}, over recordings.",
+    )
+    report.numbers = [
+        Number(
+            percent_text(m.metrics[name]),
+            _LABELS[name],
+            f"{percent_text(ends.low)} to {percent_text(ends.high)}",
+        )
+        for name, ends in m.intervals.items()
+    ]
+    if not m.multi_label:
+        error = percent_text(expected_calibration_error(m.target, m.scores))
+        report.numbers.append(Number(error, "calibration error", "0 %: as right as it is sure"))
+
+
+def _add_classes(report: Report, m: Measurement) -> None:
+    table = m.metrics["per_class"]
+    if m.multi_label:
+        report.table(
+            "classes",
+            ["class", "clips", "average precision"],
+            [(name, row["n_clips"], row["average_precision"]) for name, row in table.items()],
+            formats={"average precision": percent_text},
+        )
+        return
+    report.table(
+        "classes",
+        ["class", "clips", "found (recall)", "right when named (precision)", "F1"],
+        [
+            (name, row["n_clips"], _share(row, m.level), row["precision"], row["f1"])
+            for name, row in table.items()
+        ],
+        formats={"right when named (precision)": percent_text, "F1": percent_text},
+    )
+    recall = [row["recall"] if row["n_clips"] else np.nan for row in table.values()]
+    report.figure("class-recall", class_recall({"recall": recall}, m.clips.classes))
+
+
+def _share(row: Mapping[str, Any], level: float) -> IntervalEstimate | None:
+    n = int(row["n_clips"])
+    if not n:
+        return None
+    return IntervalEstimate(row["recall"], *wilson(round(row["recall"] * n), n, level))
+
+
+def _add_parts(report: Report, by: str, parts: Sequence[ScoredPart], measure: str) -> None:
+    """How good the model is on each part of the clips, the worst part first."""
+    worst = sorted(parts, key=lambda part: part.value)[:MOST_PARTS]
+    report.table(
+        f"by-{by}",
+        [by, "clips", "recordings", measure],
+        [
+            (p.name, p.n_clips, p.n_recordings, IntervalEstimate(p.value, *p.interval))
+            for p in worst
+        ],
+    )
+
+
+def _mistakes(m: Measurement, sample_rate: int, most: int) -> Iterator[Player | None]:
+    for row in m.mistakes()[:most].tolist():
+        chosen = m.predicted[row]
+        yield clip_player(
+            m.clips.paths[row],
+            float(m.clips.start_time[row]),
+            float(m.clips.end_time[row]),
+            ", ".join(m.clips.labels[row]),
+            f"taken for {m.clips.classes[chosen]}",
+            f"{m.clips.ids[row]}, score {percent_text(m.scores[row, chosen], 0)}",
+            sample_rate=sample_rate,
+        )
+
+
+def _facts(
+    result: EvaluateResult, model: SoundModel, about: Mapping[str, Any], model_file: Path
+) -> dict[str, str]:
+    """What the model is, what it was made from, and what it costs."""
+    n_clips, cost = len(result.measurement.clips), result.numbers["cost"]
+    parts = {
+        f"recordings {ROLES[role]}": f"{len(part.hashes)} ({part.data})"
+        for role in ROLES
+        if isinstance(about.get(role), Mapping)
+        for part in [DataPart.from_dict(about[role])]
+    }
+    origin = result.origin
+    return {
+        "model": str(model_file),
+        "network": model.name,
+        "parameters": f"{cost['parameters']:,}",
+        "multiply-adds per window": f"{cost['multiply_adds_a_window'] / 1e6:.1f} million",
+        "window": f"{model.mel.duration:g} s at {model.mel.sample_rate} Hz",
+        "time": f"{duration_text(n_clips / cost['clips_a_second'])}, "
+        f"{cost['clips_a_second']:.0f} clips per second",
+        "real-time factor": f"{cost['real_time_factor']:.2g}, decoding included: "
+        f"{1 / cost['real_time_factor']:,.0f} seconds of sound per second",
+        "published weights": "none" if origin is None else f"{origin.title} ({origin.source})",
+        "trained": str(about.get("created", "unknown")),
+        **parts,
+    }

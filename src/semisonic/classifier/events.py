@@ -66,12 +66,18 @@ def settled(model: SoundModel, option: str | float) -> str:
     """An option ``threshold`` with what "auto" stands for, where the model has no thresholds.
 
     For callers that warn people themselves, in place of :func:`thresholds_for`.
+
+    Parameters
+    ----------
+    model : SoundModel
+    option : str or float
+        As for :func:`thresholds_for`.
     """
     is_default = str(option) == AUTO and not has_thresholds(model)
     return f"{DEFAULT:g}" if is_default else str(option)
 
 
-def event_classes(
+def _event_classes(
     model: SoundModel, classes: Sequence[str], background: Sequence[str]
 ) -> tuple[str, ...]:
     """Which classes are events: those named, or all but background.
@@ -171,13 +177,20 @@ class EventRules:
     def of(cls, scorer: FrameScorer, options: EventOptions) -> EventRules:
         """The rules that the options ask for.
 
+        Parameters
+        ----------
+        scorer : FrameScorer
+            Its model and its grid of frames.
+        options : EventOptions
+            ``threshold``, ``edge``, ``merge_gap``, ``min_duration``, ``classes``, ``background``.
+
         Raises
         ------
         OptionError
             For an unknown class, or when no class is left.
         """
         model = scorer.model
-        wanted = event_classes(model, options.classes, options.background)
+        wanted = _event_classes(model, options.classes, options.background)
         labels = tuple(dict.fromkeys(wanted))
         columns = tuple(model.classes.index(name) for name in labels)
         thresholds = thresholds_for(model, options.threshold)[list(columns)]
@@ -199,6 +212,15 @@ class EventRules:
         self, parts: Iterable[Scores], file: str, duration: float
     ) -> list[tuple[dict[str, Any], float]]:
         """The events of a recording whose scores come part by part, in the order of time.
+
+        Parameters
+        ----------
+        parts : iterable of ndarray of float64, shape (n_frames, n_classes)
+            Scores of consecutive frames from the start on.
+        file : str
+            What the rows name.
+        duration : float
+            Seconds; no event ends later.
 
         Returns
         -------

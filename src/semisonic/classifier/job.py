@@ -60,9 +60,8 @@ from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import COPIES, known_recordings
 from semisonic.features.options import MelOptions
-from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.model_file import PUBLISHED_WEIGHTS
-from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
 
 _log = logging.getLogger(__name__)

@@ -20,6 +20,12 @@ MODEL, ENCODER = "model.zip", "encoder.zip"
 def find_file(path: str | PathLike[str], name: str) -> Path:
     """The file itself, or the one of that name in a folder.
 
+    Parameters
+    ----------
+    path : path
+    name : str
+        Such as :data:`MODEL`.
+
     Raises
     ------
     ModelError
@@ -38,7 +44,18 @@ def find_file(path: str | PathLike[str], name: str) -> Path:
 
 
 def open_model(path: str | PathLike[str]) -> SoundModel:
-    """Load a model for use: on the CPU, in evaluation mode."""
+    """Load a model for use: on the CPU, in evaluation mode.
+
+    Parameters
+    ----------
+    path : path
+        A model file, or the run folder that it lies in.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or it is damaged.
+    """
     model = load(find_file(path, MODEL))
     model.eval()
     return model
@@ -49,6 +66,16 @@ def open_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
 
     A run folder of ``train`` gives its classifier's encoder, which has learned more than the
     one it started from. Published networks keep their neck, which was learned with them.
+
+    Parameters
+    ----------
+    path : path
+        An encoder's or a classifier's file, or a run folder with one of them.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or it is damaged.
     """
     file = encoder_file(path)
     if read_about(file)["kind"] != "classifier":

@@ -76,7 +76,7 @@ class AnswerRule:
             )
         if threshold is None:
             return cls(unknown)
-        value = None if threshold == AUTO else as_share(threshold)
+        value = None if threshold == AUTO else _as_share(threshold)
         return cls(unknown, model.decision.limits(model.classes, value))
 
     @property
@@ -85,7 +85,15 @@ class AnswerRule:
         return self.unknown or self.limits is not None
 
     def reason(self, scores: NDArray[np.float64], known: float, *, multi_label: bool) -> str:
-        """Why no class is named for a sound with these scores; empty if one is."""
+        """Why no class is named for a sound; empty if one is.
+
+        Parameters
+        ----------
+        scores : ndarray, shape (n_classes,)
+        known : float
+            How known the sound is, 0 to 1.
+        multi_label : bool
+        """
         if self.unknown and known < KNOWN_THRESHOLD:
             return NOT_LEARNED
         if self.limits is None:
@@ -102,7 +110,7 @@ class AnswerRule:
         return np.concatenate([best[reached], best[~reached]])
 
 
-def as_share(text: str | float) -> float:
+def _as_share(text: str | float) -> float:
     """A threshold as a number.
 
     Raises
@@ -472,7 +480,22 @@ def predictions_of(
     windows: bool = False,
     rule: AnswerRule = AnswerRule(),
 ) -> Iterator[Prediction]:
-    """The rows for one scored clip: one, or one per window."""
+    """The rows for one scored clip: one, or one per window.
+
+    Parameters
+    ----------
+    model : SoundModel
+    clips : Clips
+        The table that ``clip.row`` counts in.
+    clip : ClipScores
+        One that could be read.
+    top : int
+        Classes in a row.
+    windows : bool
+        One row per window instead of one for the clip.
+    rule : AnswerRule
+        When "unknown" is answered; never by default.
+    """
     file, several = str(clips.file[clip.row]), model.multi_label
     table = clip.windows if windows else clip.mean[None]
     known = clip.known if windows else np.array([clip.mean_known])

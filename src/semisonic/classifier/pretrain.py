@@ -49,8 +49,8 @@ from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import COPIES
 from semisonic.learning.contrastive import EmbeddingSpread
-from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.model_file import save_encoder
+from semisonic.models.pretrained import AutoEncoder
 
 if TYPE_CHECKING:
     import pandas as pd

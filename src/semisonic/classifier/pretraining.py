@@ -36,9 +36,14 @@ from semisonic.learning.contrastive import (
 )
 from semisonic.learning.objective import Objective
 from semisonic.learning.reconstruction import Denoising, Reconstruction
-from semisonic.models.autoencoder import AutoEncoder, build_autoencoder
 from semisonic.models.inspection import DeadUnits, dead_units
-from semisonic.models.pretrained import PretrainedEncoder, build_encoder, transfer
+from semisonic.models.pretrained import (
+    AutoEncoder,
+    PretrainedEncoder,
+    build_autoencoder,
+    build_encoder,
+    transfer,
+)
 from semisonic.models.registry import create
 from semisonic.training.devices import choose_device, kept_randomness, seed_torch
 from semisonic.training.layerwise import fit_layers

@@ -51,7 +51,7 @@ HIGHEST_RATE = 32000
 """Hz up to which sounds are put into the page; the picture shows all there is."""
 
 
-def choose(recordings: Sequence[ScannedRecording], n: int) -> list[ScannedRecording]:
+def _choose(recordings: Sequence[ScannedRecording], n: int) -> list[ScannedRecording]:
     """At most ``n`` undamaged recordings, spread evenly over groups and times."""
     whole = [one for one in recordings if not one.measured.damage]
     whole.sort(key=lambda one: (one.group, _time_of(one), one.file))
@@ -61,7 +61,7 @@ def choose(recordings: Sequence[ScannedRecording], n: int) -> list[ScannedRecord
     return [whole[int(place)] for place in places]
 
 
-def players(root: Path, chosen: Sequence[ScannedRecording]) -> Iterator[Player]:
+def _players(root: Path, chosen: Sequence[ScannedRecording]) -> Iterator[Player]:
     """A card for each; recordings that have gone since are left out."""
     for one in track(chosen, "thumbnails", "file"):
         start = max(0.0, (one.measured.duration - SHOWN) / 2)
@@ -114,7 +114,7 @@ _MEANINGS = {
 }
 
 
-def write_scan_page(folder: Path, scan: Scan, options: ScanOptions) -> Path:
+def _write_page(folder: Path, scan: Scan, options: ScanOptions) -> Path:
     """Write ``scan.html`` with its figures and tables into a run folder."""
     whole = share_of(scan.recordings)
     n_bad = len(scan.bad_files)
@@ -149,7 +149,7 @@ def write_scan_page(folder: Path, scan: Scan, options: ScanOptions) -> Path:
         _add_times(report, scan)
         _add_sizes(report, scan)
         _add_labels_and_groups(report, scan)
-        report.players("sheet", players(scan.root, choose(scan.recordings, options.thumbnails)))
+        report.players("sheet", _players(scan.root, _choose(scan.recordings, options.thumbnails)))
     _add_faults(report, scan)
     _add_copies(report, scan)
     return report.write(folder, "scan", values=False)
@@ -424,7 +424,7 @@ def scan(options: ScanOptions) -> ScanResult:
         write_tables(run.folder, found)
         numbers = plain(counts(found))
         write_json(run.path(COUNTS), numbers)
-        page = write_scan_page(run.folder, found, options)
+        page = _write_page(run.folder, found, options)
         seconds = time.perf_counter() - started
         run.note(n_files=len(found.recordings), n_bad_files=len(found.bad_files))
     return ScanResult(found, numbers, page, seconds)

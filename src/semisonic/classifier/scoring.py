@@ -48,19 +48,19 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         module.train(was_training)
 
 
-def move_to_device(model: nn.Module, place: torch.device) -> None:
+def move_to_device(model: nn.Module, device: torch.device) -> None:
     """Move a model to where it computes; on a processor its weights are laid out for speed.
 
     Convolutions compute 1.1 to 2.7 times as fast with channels last, and the scores differ by
     the rounding of float32 only.
     """
-    model.to(place)
-    if place.type == "cpu":
+    model.to(device)
+    if device.type == "cpu":
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class ScoredRows(NamedTuple):
-    """What a model says of some rows.
+    """Scores of some rows.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ def score_rows(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
 ) -> Table:
-    """Scores of some rows of features, shape (len(rows), n_classes): see :func:`answer_rows`."""
+    """Scores of some rows of features, shape (len(rows), n_classes): see :func:`predict_rows`."""
     return predict_rows(model, features, rows, batch_size, device).scores
 
 
@@ -108,7 +108,7 @@ def predict_rows(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
 ) -> ScoredRows:
-    """What a model says of some rows of features.
+    """Scores of some rows of features, and how known each row is.
 
     Parameters
     ----------
@@ -117,6 +117,9 @@ def predict_rows(
     features : FeatureStore or ndarray, shape (n, channel, mel, frame)
         In dB, not standardised.
     rows : array of int
+    batch_size : int
+        Rows scored at once.
+    device : str or torch.device
 
     Returns
     -------
@@ -133,11 +136,18 @@ def predict_rows(
     return ScoredRows(table[:, :n], table[:, n])
 
 
-def decide_outputs(model: SoundModel, computed: NetworkOutputs) -> ScoredRows:
-    """Scores of what the network has computed."""
+def decide_outputs(model: SoundModel, outputs: NetworkOutputs) -> ScoredRows:
+    """Scores from what the network has computed, by the model's decision.
+
+    Parameters
+    ----------
+    model : SoundModel
+    outputs : NetworkOutputs
+        As :func:`network_outputs` gives them, or means of them.
+    """
     with torch.inference_mode():
-        found = model.decide(*(torch.from_numpy(table) for table in computed))
-    return ScoredRows(*(one.numpy() for one in found))
+        decided = model.decide(*(torch.from_numpy(table) for table in outputs))
+    return ScoredRows(*(one.numpy() for one in decided))
 
 
 def network_outputs(
@@ -147,12 +157,12 @@ def network_outputs(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
 ) -> NetworkOutputs:
-    """What the network computes of some rows, before anything is decided (see :func:`decide`).
+    """What the network computes of some rows; :func:`decide_outputs` makes scores of it.
 
     Parameters
     ----------
     model, features, rows, batch_size, device
-        As for :func:`answer_rows`.
+        As for :func:`predict_rows`.
     """
 
     def every(x: Tensor) -> Tensor:
@@ -214,7 +224,13 @@ def embed_rows(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
 ) -> NDArray[np.float64]:
-    """Embed some rows of features: what the last layer sees, shape (len(rows), dim)."""
+    """Embed some rows of features: what the last layer sees, shape (len(rows), dim).
+
+    Parameters
+    ----------
+    model, features, rows, batch_size, device
+        As for :func:`predict_rows`.
+    """
     return _over_batches(model, model.embed, features, rows, batch_size, device, 0)
 
 
@@ -225,13 +241,19 @@ def statistics_of_rows(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device = "cpu",
 ) -> NDArray[np.float64]:
-    """Statistics of some rows of features, for the rule against noise."""
+    """Statistics of some rows of features, for the rule against noise.
+
+    Parameters
+    ----------
+    model, features, rows, batch_size, device
+        As for :func:`predict_rows`.
+    """
     width = model.statistics.out_features
     return _over_batches(model, model.statistics, features, rows, batch_size, device, width)
 
 
 def audible_windows(silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which windows of a clip count in its means: those with something to hear, if there are any.
+    """Which windows of a clip count in its means: those that are not silent, if there are any.
 
     Parameters
     ----------
@@ -402,7 +424,18 @@ def embed_clips(
     device: str | torch.device = "cpu",
     workers: int | None = None,
 ) -> Iterator[ClipScores]:
-    """As :func:`score_clips`, with embeddings (what the last layer sees) for scores."""
+    """As :func:`score_clips`, with embeddings (what the last layer sees) for scores.
+
+    Parameters
+    ----------
+    model, clips, hop, batch_size, device, workers
+        As for :func:`score_clips`.
+
+    Yields
+    ------
+    ClipScores
+        Its ``windows`` have the shape (n_windows, dim); ``known`` is empty.
+    """
     return _score_clips(_ClipScorer(model, hop, batch_size, device, True), clips, workers, 0)
 
 

@@ -82,10 +82,17 @@ class Sounds:
         workers: int | None,
         in_batch: torch.device | None = None,
     ) -> Prepared:
-        """Features of all clips; files are cached below ``cache``.
+        """Features of all clips.
 
-        ``in_batch``: see :func:`semisonic.classifier.prepare.prepare`; of samples in memory the
-        features are computed now.
+        Parameters
+        ----------
+        mel : MelOptions
+        cache : Path
+            Folder below which features of files are kept.
+        workers : int, optional
+        in_batch : torch.device, optional
+            See :func:`semisonic.classifier.prepare.prepare`; of samples in memory the features are
+            computed now.
         """
         if self.waves is None:
             return prepare(self.clips, mel, cache, workers=workers, in_batch=in_batch)
@@ -93,6 +100,12 @@ class Sounds:
 
     def joined(self, other: Sounds, mel: MelOptions) -> Sounds:
         """These sounds, then others of the same kind.
+
+        Parameters
+        ----------
+        other : Sounds
+        mel : MelOptions
+            Its sample rate is that of the result, for samples in memory.
 
         Raises
         ------
@@ -342,7 +355,22 @@ def score_sounds(
 def embed_sounds(
     model: SoundModel, sounds: Sounds, *, device: str = "cpu", workers: int | None = None
 ) -> NDArray[np.float64]:
-    """As :func:`score_sounds`: embeddings of sounds, shape (n, dim)."""
+    """Embeddings of sounds, from files or from memory: means over their windows.
+
+    Parameters
+    ----------
+    model, sounds, device, workers
+        As for :func:`score_sounds`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, dim)
+
+    Raises
+    ------
+    DataError
+        When there is no sound, or one cannot be read.
+    """
     clips = _clip_scores(model, sounds, device, workers, embed=True)
     return np.stack([clip.mean for clip in clips])
 

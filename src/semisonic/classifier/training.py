@@ -55,8 +55,7 @@ from semisonic.learning.objective import Objective
 from semisonic.learning.options import LossOptions
 from semisonic.learning.reconstruction import Reconstruction
 from semisonic.learning.supervised import Joint, Supervised
-from semisonic.models.autoencoder import AutoEncoder
-from semisonic.models.pretrained import PretrainedEncoder, transfer
+from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder, transfer
 from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel, build
 from semisonic.training.devices import choose_device

@@ -47,12 +47,25 @@ def window_starts(
 ) -> NDArray[np.float64]:
     """Where windows start in something of this length, all in one unit.
 
-    Without ``rest`` what is left at the end gets no window of its own.
+    Parameters
+    ----------
+    length, window, hop : float
+    rest : bool
+        Give the end of a recording a window of its own, if it is long enough.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_windows,)
 
     Raises
     ------
     OptionError
         When the window or the hop is not positive.
+
+    Examples
+    --------
+    >>> window_starts(12.0, window=5.0, hop=5.0).tolist()
+    [0.0, 5.0, 7.0]
     """
     if not (window > 0 and hop > 0):
         raise OptionError(f"windows: found window {window:g} and hop {hop:g}, expected above 0")
@@ -149,6 +162,12 @@ def cut_stream(
     blocks: Iterable[NDArray[np.float32]], n_window: int, n_hop: int
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Cut samples that come in blocks of any size; hold no more than a block and a window.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of float32, shape (n,)
+    n_window, n_hop : int
+        Samples.
 
     Yields
     ------
@@ -282,7 +301,21 @@ Item = Windows | Done
 def features_of_wave(
     wave: NDArray[np.float32], mel: MelOptions, extractor: Extractor
 ) -> NDArray[np.float32]:
-    """One clip of at most ``mel.n_samples`` samples to (channel, mel, frame), as in training."""
+    """Features of one clip, as in training.
+
+    Parameters
+    ----------
+    wave : ndarray of float32, shape (n,)
+        At most ``mel.n_samples`` samples at ``mel.sample_rate``; zeros follow a shorter one.
+    mel : MelOptions
+    extractor : Extractor
+        Of :func:`semisonic.features.frontend.make_extractor`.
+
+    Returns
+    -------
+    ndarray of float32, shape (channel, mel, frame)
+        In dB, rounded to float16.
+    """
     stored = as_stored(wave, max(1.0, full_scale(wave)))
     features = extractor(fit_length(stored, mel.n_samples))
     rounded: NDArray[np.float32] = torch.from_numpy(features).half().float().numpy()

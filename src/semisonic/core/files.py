@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -67,14 +69,19 @@ def write_csv(
     """Write a CSV file atomically: a line of headers, then the rows; see :func:`csv_line`.
 
     What is no Unicode in a file's name is written as ``\\udcff``; with ``errors=
-    "surrogateescape"`` it keeps its bytes.
+    "surrogateescape"`` it keeps its bytes. A name that ends in .gz is zipped.
     """
-    with (
-        replacing(path) as part,
-        part.open("w", encoding="utf-8", errors=errors, newline="") as stream,
-    ):
-        stream.write(csv_line(headers))
-        stream.writelines(map(csv_line, rows))
+    lines = itertools.chain([csv_line(headers)], map(csv_line, rows))
+    with replacing(path) as part:
+        if _is_zipped(path):  # without the time and the temporary name that a stream would hold
+            part.write_bytes(gzip.compress("".join(lines).encode("utf-8", errors), mtime=0))
+            return
+        with part.open("w", encoding="utf-8", errors=errors, newline="") as stream:
+            stream.writelines(lines)
+
+
+def _is_zipped(path: str | os.PathLike[str]) -> bool:
+    return os.fspath(path).lower().endswith(".gz")
 
 
 def csv_line(cells: Iterable[object]) -> str:
@@ -103,7 +110,8 @@ def unguarded(cell: str) -> str:
 
 def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """The rows of a file of :func:`write_csv`, by column; a short row has empty cells."""
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+    opened = gzip.open if _is_zipped(path) else open
+    with opened(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         rows = csv.DictReader(stream, restval="")
         return [{unguarded(k): unguarded(cell) for k, cell in row.items() if k} for row in rows]
 

@@ -1,5 +1,8 @@
-"""Whether a score means what it says: reliability, thresholds of classes, and sounds of no known
-class.
+"""Whether a score means what it says: reliability, class thresholds, out-of-distribution scores.
+
+Held-out clips are few, so what a threshold reaches is told with the lower end of Wilson's interval,
+one side. The threshold is looked for among the scores of the very clips it is judged by, which
+makes it look a little better than it is; the bound does not make up for that.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.evaluation.intervals import wilson
 from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same_length
 
-# Whether a probability means what it says: of the clips called 80 % sure, 80 % are right.
+SHOWN, LIKELY, MISSED, BEST = "shown", "likely", "not reached", "best F1"
+"""Whether the lower bound of the precision reaches the wanted one, its value only, or neither; or
+that none was wanted."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,28 @@ def reliability(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> Relia
 
     Paper: Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using
     Bayesian binning", AAAI 2015 (expected calibration error, on the chosen class).
+
+    Parameters
+    ----------
+    target : array of int, shape (n,)
+        Class numbers.
+    scores : array, shape (n, n_classes)
+        Probabilities.
+    n_bins : int
+
+    Returns
+    -------
+    Reliability
+
+    Raises
+    ------
+    DataError
+        When the shapes do not fit.
+
+    Examples
+    --------
+    >>> round(reliability([0, 1, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.4, 0.6]]).error, 3)
+    0.125
     """
     table = as_scores(scores)
     truth = as_classes(target, "target", table.shape[1])
@@ -49,7 +76,7 @@ def reliability(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> Relia
 
 
 def expected_calibration_error(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> float:
-    """How far confidence and accuracy lie apart, mean over clips, 0 to 1."""
+    """Compute how far confidence and accuracy lie apart, mean over clips, 0 to 1."""
     return reliability(target, scores, n_bins).error
 
 
@@ -60,6 +87,11 @@ def tag_reliability(target: ArrayLike, scores: ArrayLike, n_bins: int = 10) -> R
     ----------
     target : array of 0 and 1, shape (n, n_classes)
     scores : array, shape (n, n_classes)
+    n_bins : int
+
+    Returns
+    -------
+    Reliability
     """
     table, truth = as_scores(scores), as_targets(target)
     same_length(target=truth, scores=table)
@@ -75,18 +107,6 @@ def _binned(sure: NDArray[np.float64], right: NDArray[np.float64], n_bins: int) 
     used = count > 0
     error = float(np.sum(count[used] * np.abs(confidence - share)[used]) / len(sure))
     return Reliability(confidence, share, count.astype(np.int64), error)
-
-
-# From which score on a class is named: for a wanted precision, or for the best F1.
-#
-# Held-out clips are few, so what is reached is told with the lower end of Wilson's interval, one
-# side. The threshold is looked for among the scores of the very clips it is judged by, which makes
-# it look a little better than it is; the bound does not make up for that.
-
-
-SHOWN, LIKELY, MISSED, BEST = "shown", "likely", "not reached", "best F1"
-"""Whether the lower bound of the precision reaches the wanted one, its value only, or neither; or
-that none was wanted."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +134,29 @@ class ClassThreshold:
 
 
 def clips_needed(precision: float, level: float = 0.9) -> int:
-    """The fewest clips, all right, whose lower bound reaches a precision."""
+    """Compute the fewest clips, all right, whose lower bound reaches a precision.
+
+    Parameters
+    ----------
+    precision : float
+        0 to below 1.
+    level : float
+        Confidence of the lower bound, one side.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    OptionError
+        For a precision or a level out of range.
+
+    Examples
+    --------
+    >>> clips_needed(0.9)
+    15
+    """
     _check_thresholds(precision, level)
     z = float(norm.ppf(level))
     return ceil(precision * z * z / (1.0 - precision))
@@ -128,7 +170,7 @@ def class_thresholds(
     level: float = 0.9,
     least: float = 0.0,
 ) -> tuple[ClassThreshold, ...]:
-    """For each class the lowest score from which on it is named precisely enough.
+    """Find for each class the lowest score from which on it is named precisely enough.
 
     Parameters
     ----------
@@ -141,6 +183,11 @@ def class_thresholds(
         Confidence of the lower bound, one side.
     least : float
         No threshold is at or below this, such as one over the number of classes.
+
+    Returns
+    -------
+    tuple of ClassThreshold
+        One a class.
 
     Raises
     ------
@@ -204,16 +251,13 @@ def _check_thresholds(precision: float, level: float) -> None:
         raise OptionError(f"level: found {level}, expected from 0.5 to below 1")
 
 
-# How well known sounds and unknown ones are told apart.
-
-
 class OodMetrics(NamedTuple):
-    """How well known and unknown are told apart.
+    """How well an out-of-distribution score tells known sounds from unknown ones.
 
     Attributes
     ----------
     auroc : float
-        Probability that an unknown sound is stranger than a known one; 0.5 is chance.
+        Probability that an unknown sound has a higher score than a known one; 0.5 is chance.
     false_alarms : float
         Share of unknown sounds taken for known where ``kept`` of the known ones pass (FPR at
         95 % TPR).
@@ -224,14 +268,28 @@ class OodMetrics(NamedTuple):
 
 
 def ood_metrics(known: ArrayLike, unknown: ArrayLike, kept: float = 0.95) -> OodMetrics:
-    """Measure a strangeness.
+    """Measure an out-of-distribution score.
 
     Parameters
     ----------
     known, unknown : array, shape (n,) and (m,)
-        Strangeness of sounds, the larger the stranger.
+        Scores of sounds of known classes and of others; the higher, the less known.
     kept : float
         Share of known sounds that pass.
+
+    Returns
+    -------
+    OodMetrics
+
+    Raises
+    ------
+    DataError
+        Without a value of each, or for values that are not finite.
+
+    Examples
+    --------
+    >>> round(ood_metrics([0.1, 0.2, 0.3], [0.25, 0.8, 0.9]).auroc, 3)
+    0.889
     """
     a, b = np.asarray(known, np.float64), np.asarray(unknown, np.float64)
     if not len(a) or not len(b) or not (np.isfinite(a).all() and np.isfinite(b).all()):
@@ -242,7 +300,28 @@ def ood_metrics(known: ArrayLike, unknown: ArrayLike, kept: float = 0.95) -> Ood
 
 
 def ood_threshold(known: ArrayLike, kept: float) -> float:
-    """The strangeness up to which at least a share of known sounds pass."""
+    """Find the out-of-distribution score up to which at least a share of known sounds pass.
+
+    Parameters
+    ----------
+    known : array, shape (n,)
+    kept : float
+        Above 0, to 1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    DataError
+        Without values, or for a share out of range.
+
+    Examples
+    --------
+    >>> ood_threshold([0.1, 0.4, 0.2, 0.3], 0.5)
+    0.2
+    """
     values = np.sort(np.asarray(known, np.float64))
     if not len(values) or not 0 < kept <= 1:
         raise DataError(f"limit: found {len(values)} values and a share of {kept}")

@@ -1,4 +1,24 @@
-"""Two arms scored on the same clips: by how much they differ, and what may be claimed of it."""
+"""Two arms scored on the same clips: by how much they differ, and what may be claimed of it.
+
+What is computed, for an arm ``a`` (the control) and an arm ``b``:
+
+- accuracy of each draw over all clips, its mean and spread over draws, and a bootstrap interval
+  that draws recordings and draws;
+- the difference ``b - a``: McNemar's exact test of each draw, its pooled exact form over recordings
+  and draws, the paired bootstrap, and the corrected resampled t-test over all folds and draws.
+
+A claim about a method needs to hold against two kinds of luck, and the outcome says which it holds
+against:
+
+- ``better`` or ``worse``: shown. The pooled McNemar test (other test clips) and the corrected
+  t-test (other training clips) are both below the level, and no interval holds 0.
+- ``better here`` or ``worse here``: the pooled McNemar test is below the level and the bootstrap
+  interval leaves out 0, but the corrected t-test does not agree, or could not be asked, as with
+  fewer than three folds and draws. True of these clips and draws; that it would be so with other
+  training clips is not shown. The corrected t-test is strict: with five folds it asks for a gain of
+  about the standard deviation over folds, however many draws there are.
+- ``open``: no difference could be shown.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +44,10 @@ from semisonic.evaluation.significance import (
     mcnemar_pooled,
 )
 
-# What a comparison of two arms found, and what may be claimed of it.
-#
-# A claim about a method needs to hold against two kinds of luck, and the outcome says which
-# it holds against:
-#
-# - ``better`` or ``worse``: shown. The pooled McNemar test (other test clips) and the
-#   corrected t-test (other training clips) are both below the level, and no interval holds 0.
-# - ``better here`` or ``worse here``: the pooled McNemar test is below the level and the
-#   bootstrap interval leaves out 0, but the corrected t-test does not agree, or could not be
-#   asked, as with fewer than three folds and draws. True of these
-#   clips and draws; that it would be so with other training clips is not shown. The
-#   corrected t-test is strict: with five folds it asks for a gain of about the standard
-#   deviation over folds, however many draws there are.
-# - ``open``: no difference could be shown.
+MINIMUM_FOR_T = 3
+"""Below so many folds and draws the t-test says nothing, and is left out."""
+
+N_BOOTSTRAPS = 1000
 
 
 @dataclass(frozen=True)
@@ -191,23 +201,6 @@ def _leaves_out_zero(interval: Interval) -> bool:
     return interval.low > 0 or interval.high < 0
 
 
-# Two arms scored on the same clips: by how much they differ, and whether that is shown.
-#
-# What is computed, for an arm ``a`` (the control) and an arm ``b``:
-#
-# - accuracy of each draw over all clips, its mean and spread over draws, and a bootstrap
-#   interval that draws recordings and draws;
-# - the difference ``b - a``: McNemar's exact test of each draw, its pooled exact form over
-#   recordings and draws, the paired bootstrap, and the corrected resampled t-test over all
-#   folds and draws.
-#
-# What the outcome claims, and when, is said in :mod:`semisonic.evaluation.comparison`.
-
-
-MINIMUM_FOR_T = 3
-"""Below so many folds and draws the t-test says nothing, and is left out."""
-
-
 def compare(
     predictions: Predictions,
     arm_a: str,
@@ -231,6 +224,12 @@ def compare(
         For the corrected t-test; by default 1 / (n_folds - 1).
     level : float
         Of the intervals; the test level is 1 - level.
+    n_resamples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Comparison
 
     Raises
     ------
@@ -289,7 +288,7 @@ def compare(
 def compare_settings(
     predictions: Predictions, arm_a: str, arm_b: str, **options: Any
 ) -> list[Comparison]:
-    """:func:`compare` for each setting that has both arms, in their order."""
+    """Run :func:`compare` for each setting that has both arms, in their order."""
     return [
         compare(predictions, arm_a, arm_b, setting=name, **options)
         for name in predictions.settings
@@ -298,7 +297,24 @@ def compare_settings(
 
 
 def arm_accuracy(predictions: Predictions, *, level: float = 0.95, seed: int = 0) -> ArmAccuracy:
-    """Mean, spread and interval of one arm in one setting."""
+    """Compute mean, spread and interval of one arm in one setting.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of one arm and setting; :meth:`Predictions.check` is applied.
+    level : float
+    seed : int
+
+    Returns
+    -------
+    ArmAccuracy
+
+    Raises
+    ------
+    DataError
+        For several arms or settings, or clips that are not scored once.
+    """
     predictions.check()
     if len(predictions.arms) != 1 or len(predictions.settings) != 1:
         raise DataError("arm_accuracy: expected one arm in one setting; use select() first")
@@ -414,9 +430,6 @@ def cautions_of(
     return tuple(found)
 
 
-# Settings of one experiment held against each other, arm by arm.
-
-
 def compare_setting_pairs(
     predictions: Predictions, pairs: Iterable[tuple[str, str]]
 ) -> list[Comparison]:
@@ -455,18 +468,6 @@ def _renamed(part: Predictions, setting: str, arm: str) -> Predictions:
     return replace(part, setting=np.array([setting] * n, np.str_), arm=np.array([arm] * n, np.str_))
 
 
-# What the best of several settings is worth, when it was chosen by the same clips.
-#
-# The highest of many scores is high by luck, too. Here the choice is made again and again on some
-# recordings, and what was chosen is scored on the others: the bootstrap bias corrected
-# cross-validation of I. Tsamardinos, E. Greasidou and G. Borboudakis (Machine Learning 107, 2018).
-# Where we differ: whole recordings are drawn, and a search that let early trials tell it where to
-# look is taken as if all its settings had been given beforehand, so some luck is left in.
-
-
-N_BOOTSTRAPS = 1000
-
-
 @dataclass(frozen=True)
 class ChosenBest:
     """The score of the best setting, on clips that did not choose it.
@@ -503,7 +504,13 @@ def chosen_best(
     seed: int = 0,
     n_bootstraps: int = N_BOOTSTRAPS,
 ) -> ChosenBest:
-    """The score to expect of the best of several settings.
+    """Estimate the score to expect of the best of several settings.
+
+    The highest of many scores is high by luck, too. Here the choice is made again and again on
+    some recordings, and what was chosen is scored on the others: the bootstrap bias corrected
+    cross-validation of I. Tsamardinos, E. Greasidou and G. Borboudakis (Machine Learning 107,
+    2018). Where we differ: whole recordings are drawn, and a search that let early trials tell it
+    where to look is taken as if all its settings had been given beforehand, so some luck is left.
 
     Parameters
     ----------
@@ -515,6 +522,10 @@ def chosen_best(
         The answers of a setting that had no part in the choice.
     seed : int
     n_bootstraps : int
+
+    Returns
+    -------
+    ChosenBest
 
     Raises
     ------

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
+from sklearn.metrics import silhouette_samples
 
 from semisonic.core.errors import DataError
-
-# Embeddings in two dimensions, to look at them.
 
 
 def pca_2d(embeddings: ArrayLike) -> NDArray[np.float64]:
@@ -69,13 +68,6 @@ def _checked_points(embeddings: ArrayLike) -> NDArray[np.float64]:
     return table
 
 
-# How far apart classes lie in what a classifier is given, before any is trained.
-#
-# The silhouette of Rousseeuw (1987) and the share of neighbours of the same class. Neighbours
-# are looked for among other recordings only: clips of one recording lie close together whatever
-# they hold, and a classifier under test has not heard them.
-
-
 NEIGHBOURS = 5
 Values = NDArray[np.float64]
 
@@ -107,7 +99,11 @@ def separability(
     *,
     n_neighbours: int = NEIGHBOURS,
 ) -> Separability:
-    """Measure each class of a labelled set.
+    """Measure how far apart classes lie before any classifier is trained.
+
+    By the silhouette of Rousseeuw (1987) and the share of neighbours of the same class. Neighbours
+    are looked for among other recordings only: clips of one recording lie close together whatever
+    they hold, and a classifier under test has not heard them.
 
     Parameters
     ----------
@@ -116,6 +112,11 @@ def separability(
     target : array of int, shape (n,)
     group : array of str, shape (n,)
         The recording of each clip.
+    n_classes, n_neighbours : int
+
+    Returns
+    -------
+    Separability
 
     Raises
     ------
@@ -133,7 +134,7 @@ def separability(
         raise DataError("separability: found one recording, expected at least two")
     points = (points - points.mean(axis=0)) / np.maximum(points.std(axis=0), 1e-12)
     distance = cdist(points, points)
-    silhouette = _silhouettes(distance, labels, n_classes)
+    silhouette = _silhouettes(distance, labels)
     apart = np.where(recording[:, None] == recording[None], np.inf, distance)
     order = np.argsort(apart, axis=1, kind="stable")[:, :n_neighbours]
     valid = np.isfinite(np.take_along_axis(apart, order, axis=1))
@@ -151,20 +152,11 @@ def separability(
     )
 
 
-def _silhouettes(distance: Values, labels: NDArray[np.int64], n_classes: int) -> Values:
-    """The silhouette of each clip; 0 for the only clip of a class."""
-    n = len(labels)
-    member = np.zeros((n, n_classes))
-    member[np.arange(n), labels] = 1.0
-    size = member.sum(axis=0)
-    total = distance @ member  # (n, class)
-    own = total[np.arange(n), labels] / np.maximum(size[labels] - 1, 1)
-    others = np.where(member > 0, np.inf, total / np.maximum(size, 1))
-    others[:, size == 0] = np.inf
-    near = others.min(axis=1)
-    with np.errstate(invalid="ignore"):
-        values = (near - own) / np.maximum(near, own)
-    return np.where((size[labels] > 1) & np.isfinite(near), values, 0.0)
+def _silhouettes(distance: Values, labels: NDArray[np.int64]) -> Values:
+    """The silhouette of each clip; 0 where there is one class, or every clip is its own."""
+    if not 1 < len(np.unique(labels)) < len(labels):
+        return np.zeros(len(labels))
+    return np.asarray(silhouette_samples(distance, labels, metric="precomputed"))
 
 
 def _means(values: Values, labels: NDArray[np.int64], n_classes: int) -> Values:

@@ -1,4 +1,12 @@
-"""How well found events are the true ones: counted one by one, and by seconds."""
+"""How well found events are the true ones: counted one by one, and by seconds.
+
+Paper: Mesaros, Heittola and Virtanen, "Metrics for polyphonic sound event detection", Applied
+Sciences 2016. An event is found when one of its class begins within a collar of its beginning and,
+if ends count, ends within a collar of its end, at least so long or a share of the true length. Each
+event counts once: as many pairs as possible are made, as the authors' toolbox (sed_eval) does in
+its mode "optimal", here with the least sum of errors among those. By segments, time is cut into
+pieces of one length, and a class is active in a segment when an event of it overlaps it.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +19,6 @@ from scipy.optimize import linear_sum_assignment
 
 from semisonic.core.errors import OptionError
 from semisonic.data.events import POSITIVE, Events
-
-# How well found events are the true ones: counted one by one, and by seconds.
-#
-# Mesaros, Heittola and Virtanen (2016), "Metrics for polyphonic sound event detection": an event
-# is found when one of its class begins within a collar of its beginning and, if ends count, ends
-# within a collar of its end, at least so long or a share of the true length. Each event counts
-# once. Where we differ from their toolbox: pairs are chosen so that as many as possible are
-# made, with the least sum of errors among those, instead of in the order of the tables.
-
 
 ONSET_COLLAR = 0.2
 OFFSET_SHARE = 0.5
@@ -107,6 +106,10 @@ def score_events(
         An end may be off by this share of the true length, where that is more.
     hours : float
         Audio that was listened to, for false alarms by hour.
+
+    Returns
+    -------
+    EventScores
 
     Raises
     ------
@@ -202,12 +205,6 @@ def _sum(parts: Sequence[EventCounts], hours: float) -> EventCounts:
         np.concatenate([np.zeros(0), *(one.offset_errors for one in parts)]),
         hours,
     )
-
-
-# How well found events are the true ones, second by second: segment-based scores.
-#
-# Mesaros, Heittola and Virtanen (2016), "Metrics for polyphonic sound event detection": time is
-# cut into segments of one length; a class is active in a segment when an event of it overlaps it.
 
 
 SEGMENT = 1.0

@@ -1,4 +1,8 @@
-"""How sure a number is: intervals that know which clips belong together."""
+"""How sure a number is: intervals that know which clips belong together.
+
+Clips cut from one recording are right or wrong together, so the bootstrap draws whole
+recordings. With several draws (other labels, other seeds) it draws the draws as well.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,6 @@ from semisonic.core.errors import DataError
 from semisonic.core.seeds import generator
 from semisonic.evaluation.metrics import as_correct
 
-# How sure a number is: intervals that know which clips belong together.
-#
-# Clips cut from one recording are right or wrong together, so the bootstrap draws whole
-# recordings. With several draws (other labels, other seeds) it draws the draws as well.
-
-
 _BLOCK = 500
 
 
@@ -29,10 +27,32 @@ class Interval(NamedTuple):
 
 
 def wilson(n_right: int, n: int, level: float = 0.95) -> Interval:
-    """The interval of a share from ``n_right`` of ``n`` independent clips.
+    """Compute the interval of a share from ``n_right`` of ``n`` independent clips.
 
     Paper: Wilson, "Probable inference, the law of succession, and statistical inference",
     JASA 1927. It stays inside 0 to 1 and is of use for few clips and for shares near 0 and 1.
+
+    Parameters
+    ----------
+    n_right, n : int
+    level : float
+        Confidence, 0 to 1.
+
+    Returns
+    -------
+    Interval
+        Within 0 to 1.
+
+    Raises
+    ------
+    DataError
+        Without clips, or with more right ones than clips.
+
+    Examples
+    --------
+    >>> low, high = wilson(9, 10)
+    >>> round(low, 3), round(high, 3)
+    (0.596, 0.982)
     """
     if n < 1 or not 0 <= n_right <= n:
         raise DataError(f"Wilson interval: found {n_right} of {n}, expected 0 <= right <= n, n > 0")
@@ -40,7 +60,7 @@ def wilson(n_right: int, n: int, level: float = 0.95) -> Interval:
 
 
 def wilson_of_share(share: float, n: float, level: float = 0.95) -> Interval:
-    """The same for a share, 0 to 1, of so many clips: a number that need not be whole."""
+    """As :func:`wilson` for a share, 0 to 1, of ``n`` clips, which need not be a whole number."""
     z = float(norm.ppf(0.5 + level / 2))
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -57,7 +77,7 @@ def bootstrap_interval(
     n_resamples: int = 5000,
     seed: int = 0,
 ) -> Interval:
-    """The percentile bootstrap interval of the mean of ``values``.
+    """Compute the percentile bootstrap interval of the mean of ``values``.
 
     Parameters
     ----------
@@ -68,6 +88,22 @@ def bootstrap_interval(
         its own recording.
     level : float
         The share of resamples inside the interval, 0 to 1.
+    n_resamples, seed : int
+
+    Returns
+    -------
+    Interval
+
+    Raises
+    ------
+    DataError
+        For values that are not finite, or clips of one recording only.
+
+    Examples
+    --------
+    >>> interval = bootstrap_interval([1, 0, 1, 1], groups=["a", "a", "b", "b"])
+    >>> interval.low <= 0.75 <= interval.high
+    True
     """
     means = resampled_means(values, groups, n_resamples=n_resamples, seed=seed)
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
@@ -92,12 +128,23 @@ def paired_bootstrap(
     n_resamples: int = 5000,
     seed: int = 0,
 ) -> PairedBootstrap:
-    """The difference of two accuracies on the same clips, by resampling recordings and draws.
+    """Compute the difference of two accuracies, by resampling recordings and draws.
 
     Parameters
     ----------
     correct_a, correct_b : array of bool, shape (n,) or (n_draws, n)
         Whether each clip was right, in the same order of clips and draws.
+    groups, level, n_resamples, seed
+        See :func:`bootstrap_interval`.
+
+    Returns
+    -------
+    PairedBootstrap
+
+    Raises
+    ------
+    DataError
+        When the shapes differ, or all clips are of one recording.
     """
     a, b = as_correct(correct_a, "correct_a"), as_correct(correct_b, "correct_b")
     if a.shape != b.shape:
@@ -114,14 +161,18 @@ def bootstrap_difference(
     n_resamples: int = 5000,
     seed: int = 0,
 ) -> PairedBootstrap:
-    """Whether the mean of differences is other than 0, by resampling recordings and draws.
+    """Test whether the mean of differences is other than 0, by resampling recordings and draws.
 
     Parameters
     ----------
     difference : array of float, shape (n,) or (n_draws, n)
         Value of b minus value of a.
-    groups : array, shape (n,), optional
-        The recording of each value.
+    groups, level, n_resamples, seed
+        See :func:`bootstrap_interval`.
+
+    Returns
+    -------
+    PairedBootstrap
     """
     values = np.asarray(difference, dtype=np.float64)
     means = resampled_means(values, groups, n_resamples=n_resamples, seed=seed)
@@ -172,19 +223,15 @@ def _drawn(rng: np.random.Generator, n_resamples: int, n: int) -> NDArray[np.flo
     return np.bincount(picked.ravel(), minlength=n_resamples * n).reshape(-1, n).astype(np.float64)
 
 
-# The interval of a share where clips of one recording are right or wrong together.
-#
-# Paper: Korn and Graubard, "Confidence intervals for proportions with small expected number of
-# positive counts estimated from survey data", Survey Methodology 1998: the interval of as many
-# independent clips as tell as much. How many that is follows from how much the recordings differ
-# (the design effect; Kish, "Survey sampling", 1965). Where we differ: it is Wilson's interval
-# and not
-# Clopper and Pearson's, and where clips are all right or all wrong, so that nothing shows how much
-# recordings differ, only recordings count.
-
-
 def effective_count(correct: ArrayLike, groups: ArrayLike, level: float = 0.95) -> float:
-    """How many independent clips tell as much of their share as these.
+    """Estimate how many independent clips tell as much of their share as these.
+
+    Paper: Korn and Graubard, "Confidence intervals for proportions with small expected number of
+    positive counts estimated from survey data", Survey Methodology 1998; how many that is follows
+    from how much the recordings differ (the design effect; Kish, "Survey sampling", 1965). Where
+    we differ: it is meant for Wilson's interval and not Clopper and Pearson's, and where clips
+    are all right or all wrong, so that nothing shows how much recordings differ, only recordings
+    count.
 
     Parameters
     ----------
@@ -203,6 +250,13 @@ def effective_count(correct: ArrayLike, groups: ArrayLike, level: float = 0.95) 
     ------
     DataError
         Without clips, or for arrays that do not go together.
+
+    Examples
+    --------
+    >>> effective_count([True, True, False, False], ["a", "a", "b", "b"])
+    1.0
+    >>> effective_count([True, True, False, False], ["a", "b", "c", "d"])
+    4.0
     """
     right, names = as_correct(correct, "correct").astype(np.float64), np.asarray(groups)
     if right.ndim != 1 or names.shape != right.shape:
@@ -230,7 +284,17 @@ def effective_count(correct: ArrayLike, groups: ArrayLike, level: float = 0.95) 
 
 
 def wilson_by_group(correct: ArrayLike, groups: ArrayLike, level: float = 0.95) -> Interval:
-    """Wilson's interval of the share of right clips, of as many as :func:`effective_count` says."""
+    """Compute Wilson's interval of the share of right clips, counted by :func:`effective_count`.
+
+    Parameters
+    ----------
+    correct, groups, level
+        See :func:`effective_count`.
+
+    Returns
+    -------
+    Interval
+    """
     right = as_correct(correct, "correct")
     count = effective_count(right, groups, level)
     return wilson_of_share(float(right.mean()), count, level)

@@ -1,4 +1,17 @@
-"""Labels that look wrong: confident learning, and the most suspicious labels first."""
+"""Labels that look wrong: confident learning, and the most suspicious labels first.
+
+Paper: Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels",
+JAIR 2021.
+
+From scores that each clip got from a classifier which had not learnt its label (out-of-fold
+scores), clips are counted by given label and by the class that they surely are. A clip surely is a
+class when its score reaches the mean score of the clips that carry that label, so a class that a
+classifier is never sure of is not lost. The counts, brought to the number of clips of each label,
+estimate the joint distribution of given and true labels.
+
+Where we differ: nothing in the counting. A class whose clips all look wrong keeps one clip on the
+diagonal of the joint, so that its column can be divided by its sum.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +24,6 @@ from numpy.typing import ArrayLike, NDArray
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.evaluation.metrics import as_classes, as_scores, as_targets, same_length
-
-# Confident learning: how many labels are wrong, and which class is taken for which.
-#
-# Paper: Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset
-# labels", JAIR 2021.
-#
-# What it does: from scores that each clip got from a classifier which had not learnt its label
-# (out-of-fold scores), clips are counted by given label and by the class that they surely are. A
-# clip surely is a class when its score reaches the mean score of the clips that carry that label,
-# so a class that a classifier is never sure of is not lost. The counts, brought to the number of
-# clips of each label, estimate the joint distribution of given and true labels.
-#
-# Where we differ: nothing in the counting. A class whose clips all look wrong keeps one clip on
-# the diagonal of the joint, so that its column can be divided by its sum. No torch here.
-
 
 TOLERANCE = 1e-6
 """Below its class's threshold by so little a score still reaches it: it is rounding."""
@@ -98,6 +96,10 @@ def confident_joint(given: ArrayLike, scores: ArrayLike) -> ConfidentJoint:
         The labels, of which some may be wrong.
     scores : array of float, shape (n, n_classes)
         Probabilities from classifiers that had not learnt the clip's own label, 0 to 1.
+
+    Returns
+    -------
+    ConfidentJoint
 
     Raises
     ------
@@ -295,7 +297,26 @@ def find_suspects_multi(
 def label_quality(
     given: NDArray[np.int64], scores: ScoreTable, ranking: Ranking = "margin"
 ) -> ScoreTable:
-    """How well each given label fits the scores, 0 to 1, shape (n,)."""
+    """Rate how well each given label fits the scores.
+
+    Parameters
+    ----------
+    given : ndarray of int64, shape (n,)
+    scores : ndarray, shape (n, n_classes)
+        0 to 1.
+    ranking : {"margin", "confidence"}
+        By the score of the label less the best other one, or by the score of the label alone.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        0 to 1; 0 is the most suspicious.
+
+    Examples
+    --------
+    >>> label_quality(np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]]))
+    array([0.9, 0.3])
+    """
     rows = np.arange(len(given))
     own = scores[rows, given]
     if ranking == "confidence" or scores.shape[1] < 2:

@@ -95,7 +95,11 @@ class LearningCurve:
 
 
 def worth_in_labels(with_pool: LearningCurve, without: LearningCurve) -> list[tuple[float, float]]:
-    """What the pool is worth: labels per class, and how many reach as much without the pool.
+    """Tell what the pool is worth: labels per class, and how many reach as much without it.
+
+    Parameters
+    ----------
+    with_pool, without : LearningCurve
 
     Returns
     -------
@@ -110,7 +114,7 @@ def worth_in_labels(with_pool: LearningCurve, without: LearningCurve) -> list[tu
 
 
 def say_needed(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
-    """A sentence for each accuracy: how many labels per class it takes."""
+    """Say for each accuracy, 0 to 1, in a sentence how many labels per class it takes."""
     sentences = []
     for accuracy in accuracies:
         labels = curve.needed(accuracy)
@@ -131,5 +135,11 @@ def say_needed(curve: LearningCurve, accuracies: Sequence[float]) -> list[str]:
 
 
 def count_labels(n: float) -> str:
-    """So many labels, in words."""
+    """Say a number of labels.
+
+    Examples
+    --------
+    >>> count_labels(1), count_labels(12)
+    ('1 label', '12 labels')
+    """
     return "1 label" if n == 1 else f"{n:.3g} labels"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.core.errors import DataError
-from semisonic.core.files import guarded, replacing, unguarded
+from semisonic.core.files import read_csv, write_csv
 from semisonic.core.text import count_text
 from semisonic.evaluation.metrics import as_classes, as_scores
-
-# The table of predictions: one row per clip, setting, arm and draw. Every number comes from it.
-
 
 _TEXT = ("clip", "group", "setting", "arm")
 _NUMBER = ("fold", "draw", "seed")
@@ -224,63 +219,54 @@ class Predictions:
 
     def write(self, path: str | Path) -> Path:
         """Write a CSV file (gzip when the name ends in .gz); class names stand for numbers."""
-        target = Path(path)
-        with replacing(target) as part, _open(part, "w", _zipped(target)) as stream:
-            numbers = ",".join(["%.9g"] * len(self.classes)) + "\n"
-            stream.write(_csv_line([*_COLUMNS, *(_PROBABILITY + name for name in self.classes)]))
-            for row, p in zip(self._rows(), self.probabilities, strict=True):
-                stream.write(_csv_line(row)[:-1] + "," + numbers % tuple(p.tolist()))
-        return target
-
-    def _rows(self) -> Iterator[list[Any]]:
-        plain = [getattr(self, name).tolist() for name in _COLUMNS[:-2]]
-        truth = [self.classes[i] for i in self.target.tolist()]
-        chosen = [self.classes[i] for i in self.predicted.tolist()]
-        for row in zip(*plain, truth, chosen, strict=True):
-            yield list(row)
+        names = [getattr(self, name).tolist() for name in _COLUMNS[:-2]]
+        names += [[self.classes[i] for i in row.tolist()] for row in (self.target, self.predicted)]
+        headers = [*_COLUMNS, *(_PROBABILITY + name for name in self.classes)]
+        rows = (
+            [*row, *(f"{p:.9g}" for p in probabilities)]
+            for *row, probabilities in zip(*names, self.probabilities.tolist(), strict=True)
+        )
+        write_csv(path, headers, rows, errors="surrogateescape")
+        return Path(path)
 
     @classmethod
     def read(cls, path: str | Path) -> Predictions:
-        """Read a file that :meth:`write` made."""
-        source = Path(path)
+        """Read a file that :meth:`write` made.
+
+        Raises
+        ------
+        DataError
+            When it cannot be read, or is something else.
+        """
         try:
-            with _open(source, "r", _zipped(source)) as stream:
-                table = [list(map(unguarded, row)) for row in csv.reader(stream)]
+            rows = read_csv(path)
         except (OSError, EOFError, csv.Error) as error:
-            raise DataError(f"predictions: {source} cannot be read: {error}") from error
-        n = len(_COLUMNS)
-        if not table or tuple(table[0][:n]) != _COLUMNS:
-            raise DataError(
-                f"{source}: not a table of predictions; expected the columns {_COLUMNS}"
-            )
-        classes = tuple(name.removeprefix(_PROBABILITY) for name in table[0][n:])
+            raise DataError(f"predictions: {path} cannot be read: {error}") from error
+        names = list(rows[0]) if rows else []
+        if tuple(names[: len(_COLUMNS)]) != _COLUMNS:
+            raise DataError(f"{path}: not a table of predictions; expected the columns {_COLUMNS}")
+        scored = names[len(_COLUMNS) :]
+        classes = tuple(name.removeprefix(_PROBABILITY) for name in scored)
         number = {name: i for i, name in enumerate(classes)}
         columns: dict[str, list[Any]] = {name: [] for name in (*_COLUMNS, "probabilities")}
-        for line, row in enumerate(table[1:], start=2):
+        for line, row in enumerate(rows, start=2):
             try:
-                if len(row) != n + len(classes):
-                    raise ValueError(f"{len(row)} columns, expected {n + len(classes)}")
-                values = dict(zip(_COLUMNS, row, strict=False))
                 for name in _TEXT:
-                    columns[name].append(values[name])
+                    columns[name].append(row[name])
                 for name in _NUMBER:
-                    columns[name].append(int(values[name]))
+                    columns[name].append(int(row[name]))
                 for name in ("target", "predicted"):
-                    columns[name].append(number[values[name]])
-                columns["probabilities"].append(np.array(row[n:], dtype=np.float32))
+                    columns[name].append(number[row[name]])
+                columns["probabilities"].append([float(row[name]) for name in scored])
             except (ValueError, KeyError) as error:
                 raise DataError(
-                    f"{source}, line {line}: not a row of predictions: {error}"
+                    f"{path}, line {line}: not a row of predictions: {error}"
                 ) from error
-        return cls(**_typed(columns, len(classes)), classes=classes)
-
-
-def _typed(columns: dict[str, list[Any]], n_classes: int) -> dict[str, Any]:
-    typed: dict[str, Any] = {name: np.array(columns[name], dtype=np.str_) for name in _TEXT}
-    for name in (*_NUMBER, "target", "predicted"):
-        typed[name] = np.array(columns[name], dtype=np.int64)
-    typed["probabilities"] = np.array(columns["probabilities"], np.float32).reshape(-1, n_classes)
-    return typed
+        typed: dict[str, Any] = {name: np.array(columns[name], np.str_) for name in _TEXT}
+        for name in (*_NUMBER, "target", "predicted"):
+            typed[name] = np.array(columns[name], np.int64)
+        typed["probabilities"] = np.array(columns["probabilities"], np.float32)
+        return cls(**typed, classes=classes)
 
 
 def _check_once(cell: Cell, clips: list[str], wanted: set[str]) -> None:
@@ -297,31 +283,8 @@ def _check_once(cell: Cell, clips: list[str], wanted: set[str]) -> None:
             )
 
 
-def _csv_line(row: list[Any]) -> str:
-    """One line of CSV. Every text is quoted, so that any character survives."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerow(map(guarded, row))
-    return line.getvalue()
-
-
-def _zipped(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
-
-
-def _open(path: Path, mode: str, zipped: bool) -> io.TextIOWrapper:
-    if zipped:
-        raw: Any = gzip.GzipFile(path, f"{mode}b", compresslevel=6, mtime=0)
-    else:
-        raw = open(path, f"{mode}b")  # noqa: SIM115
-    # A file name on Linux may be any bytes; they come in as surrogates and go out as they were.
-    return io.TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape", newline="")
-
-
-# Several settings of one experiment answering together: the mean of their probabilities.
-
-
 def ensemble(predictions: Predictions, settings: Sequence[str], name: str) -> Predictions:
-    """The predictions with one setting more: others averaged, in each arm that all have.
+    """Add a setting that averages the probabilities of others, in each arm that all have.
 
     Parameters
     ----------
@@ -331,6 +294,10 @@ def ensemble(predictions: Predictions, settings: Sequence[str], name: str) -> Pr
         Two or more names.
     name : str
         What the new setting is called.
+
+    Returns
+    -------
+    Predictions
 
     Raises
     ------
@@ -375,9 +342,6 @@ def _same_work(a: Predictions, b: Predictions) -> bool:
     )
 
 
-# The clips about which a classifier was most surely wrong.
-
-
 @dataclass(frozen=True)
 class ConfidentError:
     """A clip that was wrong: in how many of its scorings, and how sure the classifier was.
@@ -398,10 +362,21 @@ class ConfidentError:
 
 
 def top_errors(predictions: Predictions, n: int = 12) -> list[ConfidentError]:
-    """The ``n`` clips with the largest gap between a wrong class and the right one.
+    """List the clips with the largest gap between a wrong class and the right one.
 
     Each clip occurs once: the probabilities of its scorings (draws) are averaged, and it
-    counts as a mistake when the average is highest for a wrong class.
+    counts as an error when the average is highest for a wrong class.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    n : int
+        At most so many.
+
+    Returns
+    -------
+    list of ConfidentError
+        The most certain first.
     """
     found = []
     order = np.argsort(predictions.clip, kind="stable")

@@ -34,6 +34,20 @@ def mcnemar_exact(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     ----------
     correct_a, correct_b : array of bool, shape (n,)
         Whether each clip was right, in the same order.
+
+    Returns
+    -------
+    McNemar
+
+    Raises
+    ------
+    DataError
+        When the shapes differ or hold several draws.
+
+    Examples
+    --------
+    >>> mcnemar_exact([1, 1, 0, 0, 0], [1, 0, 1, 1, 1])
+    McNemar(p=0.625, n_only_a=1, n_only_b=3)
     """
     a, b = _pair(correct_a, correct_b)
     if a.ndim != 1:
@@ -59,6 +73,21 @@ def mcnemar_pooled(
     correct_a, correct_b : array of bool, shape (n,) or (n_draws, n)
     groups : array, shape (n,), optional
         The recording of each clip.
+
+    Returns
+    -------
+    float
+        The p-value.
+
+    Raises
+    ------
+    DataError
+        When the shapes differ.
+
+    Examples
+    --------
+    >>> mcnemar_pooled([[1, 0, 0], [1, 0, 0]], [[1, 1, 1], [1, 1, 1]])
+    0.5
     """
     a, b = _pair(correct_a, correct_b)
     difference = np.atleast_2d(b.astype(np.int64) - a).sum(axis=0)
@@ -72,10 +101,22 @@ def mcnemar_pooled(
 
 
 def sign_flip_exact(differences: ArrayLike) -> float:
-    """The share of all sign combinations whose sum is at least as far from 0 as the one found.
+    """Compute the share of all sign combinations whose sum is at least as far from 0 as found.
 
-    ``differences`` are whole numbers, shape (n,). Exact: the distribution of the sum is
-    built up one term after the other.
+    Exact: the distribution of the sum is built up one term after the other.
+
+    Parameters
+    ----------
+    differences : array of int, shape (n,)
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> sign_flip_exact([1, 1, 1])
+    0.25
     """
     sizes = np.abs(np.asarray(differences, dtype=np.int64))
     found = abs(int(np.sum(np.asarray(differences, dtype=np.int64))))
@@ -106,7 +147,7 @@ class ResampledT(NamedTuple):
 def corrected_resampled_t(
     differences: ArrayLike, test_train_ratio: float, level: float = 0.95
 ) -> ResampledT:
-    """The t-test over folds and draws that allows for their shared training clips.
+    """Run the t-test over folds and draws that allows for their shared training clips.
 
     Paper: Nadeau and Bengio, "Inference for the generalization error", Machine Learning
     2003; used over repeated cross-validation as in Bouckaert and Frank, PAKDD 2004. The
@@ -119,6 +160,22 @@ def corrected_resampled_t(
         Accuracy of b minus accuracy of a, one per fold and draw.
     test_train_ratio : float
         Test clips over training clips of one fold; 1 / (n_folds - 1) for whole folds.
+    level : float
+        Of the interval.
+
+    Returns
+    -------
+    ResampledT
+
+    Raises
+    ------
+    DataError
+        For fewer than two differences, values that are not finite, or a ratio of 0 or less.
+
+    Examples
+    --------
+    >>> round(corrected_resampled_t([0.02, 0.04, 0.03, 0.05, 0.01], 0.25).p, 3)
+    0.047
     """
     values = np.asarray(differences, dtype=np.float64)
     if values.ndim != 1 or not np.isfinite(values).all():
@@ -142,10 +199,24 @@ def corrected_resampled_t(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for asking several questions at once, in the order given.
+    """Correct p-values for asking several questions at once.
 
     Paper: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian
     Journal of Statistics 1979.
+
+    Parameters
+    ----------
+    p_values : sequence of float
+
+    Returns
+    -------
+    list of float
+        In the order given.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
     """
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     corrected, largest = [0.0] * len(p_values), 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.core.errors import DataError
-from semisonic.core.files import csv_line, replacing, unguarded
+from semisonic.core.files import read_csv, write_csv
 from semisonic.evaluation.comparison import (
     ArmAccuracy,
     Comparison,
@@ -117,15 +116,19 @@ class TagScores:
 
     def write(self, path: str | Path) -> Path:
         """Write a gzipped CSV file: a row per clip, a column per class; it reads back equal."""
-        lines = [csv_line([*_COLUMNS, *(_SCORE + name for name in self.classes)])]
-        names = zip(self.clip.tolist(), self.group.tolist(), strict=True)
-        for (clip, group), row, scores in zip(names, self.targets, self.scores, strict=True):
-            labels = _SEPARATOR.join(str(k) for k in np.flatnonzero(row))
-            lines.append(csv_line([clip, group, labels, *map(repr, scores.tolist())]))
-        target = Path(path)
-        with replacing(target) as part:
-            part.write_bytes(gzip.compress("".join(lines).encode("utf-8"), mtime=0))
-        return target
+        headers = [*_COLUMNS, *(_SCORE + name for name in self.classes)]
+        rows = (
+            [clip, group, _SEPARATOR.join(map(str, np.flatnonzero(row))), *map(repr, scores)]
+            for clip, group, row, scores in zip(
+                self.clip.tolist(),
+                self.group.tolist(),
+                self.targets,
+                self.scores.tolist(),
+                strict=True,
+            )
+        )
+        write_csv(path, headers, rows)
+        return Path(path)
 
     @classmethod
     def read(cls, path: str | Path, *, fold: int = 0, draw: int = 0) -> TagScores:
@@ -137,18 +140,18 @@ class TagScores:
             When it cannot be read or is something else.
         """
         try:
-            with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
-                header, *rows = [list(map(unguarded, row)) for row in csv.reader(stream)]
-            if tuple(header[:3]) != _COLUMNS:
-                raise ValueError(f"columns {header[:3]}")
-            classes = tuple(name.removeprefix(_SCORE) for name in header[3:])
+            rows = read_csv(path)
+            names = list(rows[0]) if rows else []
+            if tuple(names[:3]) != _COLUMNS:
+                raise ValueError(f"columns {names[:3]}")
+            classes = tuple(name.removeprefix(_SCORE) for name in names[3:])
             targets = np.zeros((len(rows), len(classes)), np.bool_)
             for i, row in enumerate(rows):
-                targets[i, [int(k) for k in row[2].split(_SEPARATOR)]] = True
-            scores = np.array([[float(x) for x in row[3:]] for row in rows])
+                targets[i, [int(k) for k in row["labels"].split(_SEPARATOR)]] = True
+            scores = np.array([[float(row[name]) for name in names[3:]] for row in rows])
         except (OSError, EOFError, ValueError, IndexError, csv.Error) as error:
             raise DataError(f"{path}: no table of scores of tags: {error}") from error
-        clip, group = (np.array([row[i] for row in rows], np.str_) for i in (0, 1))
+        clip, group = (np.array([row[name] for row in rows], np.str_) for name in _COLUMNS[:2])
         return cls(clip, group, targets, scores, classes, fold, draw)
 
 

@@ -41,10 +41,9 @@ from semisonic.experiments.material import Material
 from semisonic.experiments.plan import pretraining_way
 from semisonic.experiments.recipe import TRAINED
 from semisonic.experiments.source import network_key
-from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import load_encoder, read_about, save, save_encoder
-from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 
 # Clips as overlapping segments that are classified one by one and vote.
 #

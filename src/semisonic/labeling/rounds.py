@@ -44,8 +44,7 @@ from semisonic.labeling.probe import (
 from semisonic.labeling.queue import RANDOM, SOURCE
 from semisonic.labeling.sampling import random_key
 from semisonic.labeling.suggest import INDEX_OF
-from semisonic.models.calibration import TEMPERATURE
-from semisonic.models.decision import Decision
+from semisonic.models.decision import TEMPERATURE, Decision
 from semisonic.models.model_file import PUBLISHED_WEIGHTS, published_in, read_about, save
 from semisonic.models.sound_model import SoundModel
 

@@ -37,9 +37,9 @@ from semisonic.models.encoder import Trace
 
 if TYPE_CHECKING:
     from semisonic.features.frontend import Standardize
-    from semisonic.models.autoencoder import AutoEncoder
     from semisonic.models.decoders import Decoder
     from semisonic.models.encoder import Encoder
+    from semisonic.models.pretrained import AutoEncoder
 
 
 class Reconstruction(Objective):

@@ -25,10 +25,9 @@ from semisonic.core.files import replacing
 from semisonic.core.options import from_mapping, to_dict
 from semisonic.features.frontend import Frontend
 from semisonic.features.options import MelOptions
-from semisonic.models.autoencoder import AutoEncoder
 from semisonic.models.decision import Decision
 from semisonic.models.inspection import count_macs, count_parameters
-from semisonic.models.pretrained import PretrainedEncoder
+from semisonic.models.pretrained import AutoEncoder, PretrainedEncoder
 from semisonic.models.registry import create, defined_in, is_registered
 from semisonic.models.simple import SimpleHead
 from semisonic.models.sound_model import SoundModel
@@ -222,7 +221,8 @@ def write_card(model: SoundModel | PretrainedEncoder, about: Mapping[str, Any]) 
     lines += [f"- Parameters: {count_parameters(model):,}"]
     if frontend is not None:
         options = frontend.options
-        macs = count_macs(model, options.shape) / 1e6
+        whole = not isinstance(model, PretrainedEncoder) or isinstance(model, AutoEncoder)
+        macs = count_macs(model if whole else model.encoder, options.shape) / 1e6
         lines += [
             f"- Multiply-adds for {options.duration:g} s: {macs:.1f} million",
             f"- Input: mono at {options.sample_rate} Hz, {options.duration:g} s; {options.input} "

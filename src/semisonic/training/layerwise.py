@@ -12,7 +12,7 @@ import torch
 from semisonic.features.frontend import Standardize
 from semisonic.learning.objective import Objective
 from semisonic.learning.reconstruction import LayerReconstruction, layer_decoder, put_together
-from semisonic.models.autoencoder import AutoEncoder
+from semisonic.models.pretrained import AutoEncoder
 from semisonic.models.weights import initialise, undisturbed
 from semisonic.training.checkpoint import BatchStream, Streams
 from semisonic.training.devices import choose_device

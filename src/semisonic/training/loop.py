@@ -45,7 +45,7 @@ from semisonic.training.devices import (
 )
 from semisonic.training.optimizer import put_weights
 from semisonic.training.options import FitOptions
-from semisonic.training.state import FitResult, NotFinite, Training, Validate, result_of
+from semisonic.training.state import FitResult, NotFinite, TrainingState, Validate, result_of
 
 
 class Interrupt:
@@ -201,7 +201,7 @@ def fit(
             put_weights(objective, found["weights"])
             objective.eval()
             return result_of(found)
-    training = Training(
+    training = TrainingState(
         objective,
         options,
         steps_per_epoch,
@@ -222,7 +222,7 @@ def fit(
     return training.finish()
 
 
-def _loop(training: Training, streams: Streams, validate: Validate | None, label: str) -> None:
+def _loop(training: TrainingState, streams: Streams, validate: Validate | None, label: str) -> None:
     with _running(training, label) as after_step:
         while not training.is_done:
             while training.step < training.epoch_end:
@@ -232,12 +232,12 @@ def _loop(training: Training, streams: Streams, validate: Validate | None, label
             after_step(epoch_ended=True)
 
 
-def train_step(t: Training, streams: Streams) -> None:
+def train_step(t: TrainingState, streams: Streams) -> None:
     """One step: fetch a batch of each stream, forward, backward, change the weights.
 
     Parameters
     ----------
-    t : Training
+    t : TrainingState
         At the step to be taken; it is at the next one afterwards.
     streams : mapping of str to BatchStream
     """
@@ -260,7 +260,7 @@ def train_step(t: Training, streams: Streams) -> None:
 
 
 @contextmanager
-def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
+def _running(training: TrainingState, label: str) -> Iterator[Callable[..., None]]:
     """The surroundings of the loop; gives the function to call after every step.
 
     That function reads the losses now and then, shows progress, writes checkpoints and
@@ -302,7 +302,7 @@ def _running(training: Training, label: str) -> Iterator[Callable[..., None]]:
             training.freezing.release()
 
 
-def _show(progress: Any, training: Training, n_steps: int) -> None:
+def _show(progress: Any, training: TrainingState, n_steps: int) -> None:
     rate = training.optimizer.param_groups[0]["lr"]
     progress.set_postfix_str(f"loss {training.meter.latest:.4g}, lr {rate:.2g}", refresh=False)
     progress.update(n_steps)

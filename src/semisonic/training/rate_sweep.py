@@ -16,7 +16,7 @@ from semisonic.training.devices import World, choose_device, choose_plan, kept_r
 from semisonic.training.loop import train_step
 from semisonic.training.optimizer import Schedule
 from semisonic.training.options import FitOptions, SweepOptions
-from semisonic.training.state import NotFinite, Training
+from semisonic.training.state import NotFinite, TrainingState
 
 SMOOTHING = 0.9
 """Of the moving average of the loss, whose first values are corrected for their number."""
@@ -110,7 +110,7 @@ def sweep_rate(
     )
     tried = copy.deepcopy(objective).to(place)
     with kept_randomness(place):
-        training = Training(
+        training = TrainingState(
             tried,
             plain,
             1,
@@ -126,7 +126,7 @@ def sweep_rate(
         return _sweep(training, streams, sweep.sweep_steps, label)
 
 
-def _sweep(training: Training, streams: Streams, n_steps: int, label: str) -> RateSweep:
+def _sweep(training: TrainingState, streams: Streams, n_steps: int, label: str) -> RateSweep:
     rates: list[float] = []
     losses: list[float] = []
     smoothed: list[float] = []

@@ -204,7 +204,7 @@ class FitResult:
     stopped_early: bool
 
 
-class Training:
+class TrainingState:
     """The parts of one training. The loop in ``loop.py`` moves them."""
 
     def __init__(

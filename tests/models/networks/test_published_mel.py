@@ -12,9 +12,8 @@ from torch.nn import functional as F
 from semisonic.core.errors import ModelError
 from semisonic.features.options import MelOptions
 from semisonic.learning.contrastive import pooled
-from semisonic.models.autoencoder import build_autoencoder
 from semisonic.models.model_file import load, load_encoder, save, save_encoder
-from semisonic.models.pretrained import build_encoder, transfer
+from semisonic.models.pretrained import build_autoencoder, build_encoder, transfer
 from semisonic.models.registry import create
 from semisonic.models.sound_model import build
 

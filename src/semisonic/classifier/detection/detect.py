@@ -123,12 +123,12 @@ def detect(
     )
     if output is not None:
         refuse_url(Path(output))
-        return detect_with(opened, options, Path(output))
+        return _detect_with(opened, options, Path(output))
     with tempfile.TemporaryDirectory(prefix="semisonic-") as place:
-        return detect_with(opened, options, Path(place))
+        return _detect_with(opened, options, Path(place))
 
 
-def detect_with(model: SoundModel, options: DetectOptions, scores: Path) -> DetectResult:
+def _detect_with(model: SoundModel, options: DetectOptions, scores: Path) -> DetectResult:
     """The same with options; ``scores`` is the folder that scores are kept in."""
     with open_engine(options.where) as engine:
         return _detect(model, options, scores, engine)
@@ -318,15 +318,15 @@ def run_detect(options: DetectOptions) -> DetectResult:
 
 def _run(model: SoundModel, options: DetectOptions) -> DetectResult:
     with RunFolder(options.output, "detect", options, free=_FREE) as run:
-        result = detect_with(model, options, run.path("scores"))
+        result = _detect_with(model, options, run.path("scores"))
         if options.save_clips is not None:
-            result = dataclasses.replace(result, clips=save_clips(options.save_clips, result))
+            result = dataclasses.replace(result, clips=_save_clips(options.save_clips, result))
         run.path("bad_files.csv").unlink(missing_ok=True)  # of the run before this
         if result.failures:
             run.add_bad_files(result.failures)
-        files = [write_table(run.path(TABLE), result)] if CSV in options.format else []
+        files = [_write_events(run.path(TABLE), result)] if CSV in options.format else []
         hours = by_hour(result.events, result.durations, result.origins)
-        files += write_hours(run.path(HOURS), result, hours)
+        files += _write_hours(run.path(HOURS), result, hours)
         if options.save_clips is not None:
             files.append(options.save_clips / CLIPS)
         files += _write_others(run, result, options)
@@ -356,7 +356,7 @@ def _write_others(run: RunFolder, result: DetectResult, options: DetectOptions) 
     return written
 
 
-def write_table(path: Path, result: DetectResult) -> Path:
+def _write_events(path: Path, result: DetectResult) -> Path:
     """The events as CSV, a row each, in the order of recordings and time."""
     events = result.events
     rows = zip(
@@ -396,7 +396,7 @@ def _origin(result: DetectResult, file: str, start: float) -> tuple[str, str]:
     return ("" if moment is None else moment.isoformat(timespec="seconds"), origin.site)
 
 
-def write_hours(path: Path, result: DetectResult, hours: list[HourRow]) -> list[Path]:
+def _write_hours(path: Path, result: DetectResult, hours: list[HourRow]) -> list[Path]:
     """Events of each class by site and hour of the day; nothing where no time is known."""
     path.unlink(missing_ok=True)  # of the run before this
     if not hours:
@@ -414,7 +414,7 @@ def write_hours(path: Path, result: DetectResult, hours: list[HourRow]) -> list[
     return [path]
 
 
-def save_clips(folder: Path, result: DetectResult) -> tuple[str, ...]:
+def _save_clips(folder: Path, result: DetectResult) -> tuple[str, ...]:
     """Cut the sound of each event out of its recording; the names of the files."""
     if (folder / CLIPS).is_file():  # of the run before this
         with (folder / CLIPS).open(encoding="utf-8", newline="") as stream:

@@ -74,6 +74,16 @@ class Grid:
     def of(cls, sample_rate: int, n_window: int, hop: float, frames_per_hop: int = 1) -> Grid:
         """The grid whose hop is nearest to the one asked for.
 
+        Parameters
+        ----------
+        sample_rate : int
+            Hz.
+        n_window : int
+            Samples.
+        hop : float
+            Seconds.
+        frames_per_hop : int
+
         Raises
         ------
         OptionError

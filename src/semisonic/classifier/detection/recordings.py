@@ -73,6 +73,14 @@ def list_recordings(
 ) -> tuple[list[RecordingFile], Failures]:
     """The recordings that some paths stand for; headers are read, nothing is decoded.
 
+    Parameters
+    ----------
+    files : iterable of path
+        Recordings, folders of them, or a table that names whole recordings.
+    workers : int, optional
+    engine : Engine
+        What reads the headers.
+
     Returns
     -------
     recordings : list of Recording
@@ -197,7 +205,7 @@ def by_hour(
         key = site or UNNAMED, moment.hour
         return rows.setdefault(key, HourRow(*key, 0.0, {}))
 
-    seconds: dict[tuple[str, int], float] = {}
+    of_hour: dict[tuple[str, int], float] = {}
     for file, seconds in durations.items():
         origin = origins.get(file, RecordingOrigin())
         at = 0.0
@@ -205,7 +213,7 @@ def by_hour(
             to_next = 3600 - (moment.minute * 60 + moment.second + moment.microsecond / 1e6)
             part = min(to_next, seconds - at)
             one = row(origin.site, moment)
-            seconds[one.site, one.hour] = seconds.get((one.site, one.hour), 0.0) + part
+            of_hour[one.site, one.hour] = of_hour.get((one.site, one.hour), 0.0) + part
             at += part
     for file, start, label in zip(events.file, events.start_time, events.label, strict=True):
         origin = origins.get(str(file), RecordingOrigin())
@@ -213,7 +221,7 @@ def by_hour(
             counts = row(origin.site, moment).counts
             counts[str(label)] = counts.get(str(label), 0) + 1
     return [
-        HourRow(one.site, one.hour, seconds.get((one.site, one.hour), 0.0), one.counts)
+        HourRow(one.site, one.hour, of_hour.get((one.site, one.hour), 0.0), one.counts)
         for _, one in sorted(rows.items())
     ]
 

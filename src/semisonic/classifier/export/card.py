@@ -62,16 +62,16 @@ def facts_of(
         "sample_rate": str(mel.sample_rate),
         "clip_length": f"{mel.duration:g}",
         "n_samples": str(mel.n_samples),
-        "windows": rule(model, kind, fixed),
+        "windows": _window_rule(model, kind, fixed),
         "features": json.dumps(to_dict(mel)),
         "standardize": model.frontend.standardize.kind,
         "quantized": quantized,
         "licence": told,
-        "provenance": json.dumps(provenance(about), ensure_ascii=False, default=str),
+        "provenance": json.dumps(_provenance(about), ensure_ascii=False, default=str),
     }
 
 
-def rule(model: SoundModel, kind: str, fixed: str) -> str:
+def _window_rule(model: SoundModel, kind: str, fixed: str) -> str:
     """What to do with recordings shorter and longer than the model's clip."""
     mel = model.mel
     n = mel.n_samples
@@ -94,7 +94,7 @@ def rule(model: SoundModel, kind: str, fixed: str) -> str:
     return " ".join(lines)
 
 
-def provenance(about: Mapping[str, Any]) -> dict[str, Any]:
+def _provenance(about: Mapping[str, Any]) -> dict[str, Any]:
     """When and of what the model was made, without paths and without hashes of recordings."""
     kept = {key: about[key] for key in _KEPT if key in about}
     for role in ROLES:
@@ -115,17 +115,17 @@ def card_of(
     model: SoundModel, facts: Mapping[str, str], about: Mapping[str, Any], parity: Parity | None
 ) -> str:
     """The model card as Markdown: that of the model, and how this file is used."""
-    lines = [write_card(model, provenance(about)).rstrip(), "", "## This file", ""]
+    lines = [write_card(model, _provenance(about)).rstrip(), "", "## This file", ""]
     lines += [f"- Input: {facts['input']}, shape {' x '.join(json.loads(facts['input_shape']))}"]
     lines += [f"- {facts['windows']}"]
     lines += [f"- Output: scores, 0 to 1, one column per class; {EMBEDDINGS} where it has them"]
     lines += [f"- Quantised: {facts['quantized']}", f"- Licence: {facts['licence']}"]
     if parity is not None:
-        lines += [f"- Compared with the model: {line}" for line in parity_lines(parity, model)]
+        lines += [f"- Compared with the model: {line}" for line in _parity_lines(parity, model)]
     return "\n".join(lines) + "\n"
 
 
-def parity_lines(parity: Parity, model: SoundModel) -> list[str]:
+def _parity_lines(parity: Parity, model: SoundModel) -> list[str]:
     """The comparison in words, a line each."""
     lines = [
         f"on {parity.n_sounds} sounds, scores differ by at most {parity.scores:.1g}, on average by "
@@ -210,5 +210,5 @@ class ExportResult(Result):
         if self.parity is None:
             lines.append("not compared with the model")
         else:
-            lines += [f"compared: {line}" for line in parity_lines(self.parity, self.model)]
+            lines += [f"compared: {line}" for line in _parity_lines(self.parity, self.model)]
         return "\n".join(lines)

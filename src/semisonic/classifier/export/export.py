@@ -39,7 +39,7 @@ LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 """What ONNX files need, and nothing else here."""
 
 
-def require_onnx() -> None:
+def _require_onnx() -> None:
     """Raise OptionError unless ONNX files can be written and run here."""
     for name in LIBRARIES:
         try:
@@ -76,7 +76,7 @@ def write_export(
         When the network cannot be written, or the file says something else than the model. No
         file is left then.
     """
-    target = target_of(options)
+    target = _target(options)
     card = target.with_name(f"{target.name}.md")
     check_file(target, VERB, {target.suffix.lower()})
     check_file(card, VERB, {".md"})
@@ -109,7 +109,7 @@ def write_export(
         if options.check:
             recordings = trial or ranges
             sounds = recordings.sounds("compare") if recordings else synthetic_sounds(model.mel)
-            parity = compared(model, kind, exported, exported.open(part), sounds, options)
+            parity = _compare(model, kind, exported, exported.open(part), sounds, options)
     with writing(card, VERB) as part:
         write_text(part, card_of(model, facts, about, parity))
     failed = [failure for one in (ranges, trial) if one for failure in one.failures]
@@ -125,7 +125,7 @@ def write_export(
     )
 
 
-def target_of(options: ExportOptions) -> Path:
+def _target(options: ExportOptions) -> Path:
     """The file to write, after a look at options that contradict each other."""
     suffix = SUFFIXES[options.to]
     target = options.output if options.output is not None else Path(f"model{suffix}")
@@ -136,7 +136,7 @@ def target_of(options: ExportOptions) -> Path:
             f"option 'output': found '{target}', expected a name that ends in '{suffix}'{advice}"
         )
     if options.to == "onnx":
-        require_onnx()
+        _require_onnx()
     if options.quantize == INT8 and options.to != "onnx":
         raise OptionError("option 'quantize': int8 is written as ONNX only; leave out '--to torch'")
     if options.quantize == INT8 and options.calibrate_on is None:
@@ -151,7 +151,7 @@ def target_of(options: ExportOptions) -> Path:
     return target
 
 
-def compared(
+def _compare(
     model: SoundModel,
     kind: str,
     exported: ExportFormat,
@@ -228,6 +228,6 @@ def export(
 def export_file(options: ExportOptions) -> ExportResult:
     """The same for a model's file, with all options in one object."""
     check(options)
-    target_of(options)
+    _target(options)
     file = find_file(options.model, MODEL)
     return write_export(open_model(file), read_about(file)["about"], options)

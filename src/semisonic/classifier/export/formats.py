@@ -36,7 +36,7 @@ from semisonic.features.frontend import make_extractor
 from semisonic.models.sound_model import SoundModel
 
 
-def trace(module: Exportable, *, any_length: bool) -> ExportedProgram:
+def _trace(module: Exportable, *, any_length: bool) -> ExportedProgram:
     """The graph, for any number of clips, of one length or of any.
 
     Raises
@@ -47,16 +47,16 @@ def trace(module: Exportable, *, any_length: bool) -> ExportedProgram:
     dims: dict[int, object] = {0: Dim.DYNAMIC}
     if any_length:
         dims[1 if module.kind == AUDIO else 3] = Dim.AUTO
-    with quietly(), torch.inference_mode(False):
+    with _quietly(), torch.inference_mode(False):
         try:
             return torch.export.export(
                 module, (module.example(),), dynamic_shapes=(dims,), strict=False
             )
         except Exception as error:  # torch has no type of its own for what it cannot trace
-            raise cannot(module, error) from error
+            raise _cannot(module, error) from error
 
 
-def cannot(module: Exportable, error: Exception) -> ModelError:
+def _cannot(module: Exportable, error: Exception) -> ModelError:
     """The error of a network that cannot be written."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [""]
     return ModelError(
@@ -65,7 +65,7 @@ def cannot(module: Exportable, error: Exception) -> ModelError:
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def _quietly() -> Iterator[None]:
     """Within the block the exporters keep their warnings to themselves."""
     loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "torch.export", "root")]
     levels = [logger.level for logger in loggers]
@@ -84,7 +84,7 @@ EXTRA = "semisonic.json"
 """What the facts are called inside the file (``extra_files`` of ``torch.export.load``)."""
 
 
-def save_program(path: Path, program: ExportedProgram, facts: Mapping[str, str]) -> None:
+def _save_program(path: Path, program: ExportedProgram, facts: Mapping[str, str]) -> None:
     """Write a program and facts about it."""
     import json
 
@@ -100,7 +100,7 @@ MOST_FOLDED = 8192
 front end are larger, and are computed where the file is loaded."""
 
 
-def to_onnx(module: Exportable, *, any_length: bool) -> Any:
+def _to_onnx(module: Exportable, *, any_length: bool) -> Any:
     """The module as an ONNX model (``onnx.ModelProto``), with all outputs it has.
 
     Raises
@@ -110,8 +110,8 @@ def to_onnx(module: Exportable, *, any_length: bool) -> Any:
     """
     from onnxscript import optimizer
 
-    program = trace(module, any_length=any_length)
-    with quietly():
+    program = _trace(module, any_length=any_length)
+    with _quietly():
         try:
             written: Any = torch.onnx.export(
                 program,
@@ -126,13 +126,13 @@ def to_onnx(module: Exportable, *, any_length: bool) -> Any:
             )
             optimizer.optimize(written.model, output_size_limit=MOST_FOLDED)
         except Exception as error:  # as above: one of many types
-            raise cannot(module, error) from error
+            raise _cannot(module, error) from error
     proto = written.model_proto
-    tidy(proto, module.kind, any_length=any_length)
+    _tidy(proto, module.kind, any_length=any_length)
     return proto
 
 
-def tidy(proto: Any, kind: str, *, any_length: bool) -> None:
+def _tidy(proto: Any, kind: str, *, any_length: bool) -> None:
     """Name the open dimensions; remove what tells of the machine that wrote the file."""
     graph = proto.graph
     del graph.value_info[:], graph.metadata_props[:], proto.metadata_props[:]
@@ -148,7 +148,7 @@ def tidy(proto: Any, kind: str, *, any_length: bool) -> None:
         graph.input[0].type.tensor_type.shape.dim[place].dim_param = name
 
 
-def keep_outputs(proto: Any, names: Collection[str]) -> Any:
+def _keep_outputs(proto: Any, names: Collection[str]) -> Any:
     """A copy with some of the outputs, and the nodes that lead to them."""
     from onnx import ModelProto
 
@@ -157,14 +157,14 @@ def keep_outputs(proto: Any, names: Collection[str]) -> Any:
     outputs = [value for value in proto.graph.output if value.name in names]
     del copy.graph.output[:]
     copy.graph.output.extend(outputs)
-    wanted = nodes_before(proto, names)
+    wanted = _nodes_before(proto, names)
     nodes = [node for node in proto.graph.node if node.name in wanted]
     del copy.graph.node[:]
     copy.graph.node.extend(nodes)
     return copy
 
 
-def nodes_before(proto: Any, names: Collection[str]) -> set[str]:
+def _nodes_before(proto: Any, names: Collection[str]) -> set[str]:
     """Names of the nodes that some values are computed by."""
     maker = {output: node for node in proto.graph.node for output in node.output}
     found: set[str] = set()
@@ -177,7 +177,7 @@ def nodes_before(proto: Any, names: Collection[str]) -> set[str]:
     return found
 
 
-def write_metadata(proto: Any, facts: Mapping[str, str], card: str) -> None:
+def _write_metadata(proto: Any, facts: Mapping[str, str], card: str) -> None:
     """Write facts into the file, where any reader of ONNX finds them."""
     from onnx.helper import set_model_props
 
@@ -218,11 +218,11 @@ def to_int8(
     kind = proto.graph.input[0].name
     whole, ready, done = (folder / f"{name}.onnx" for name in ("whole", "ready", "done"))
     levels = {value.name for value in proto.graph.output} & {LEVELS}
-    onnx.save(keep_outputs(proto, {*outputs, EMBEDDINGS, *levels}), whole)
-    with quietly():
+    onnx.save(_keep_outputs(proto, {*outputs, EMBEDDINGS, *levels}), whole)
+    with _quietly():
         quant_pre_process(whole, ready, skip_optimization=True, skip_symbolic_shape=True)
         graph = onnx.load(ready)
-        network = nodes_before(graph, {EMBEDDINGS}) - nodes_before(graph, levels)
+        network = _nodes_before(graph, {EMBEDDINGS}) - _nodes_before(graph, levels)
         others = [node.name for node in graph.graph.node if node.name not in network]
         quantize_static(
             ready,
@@ -235,7 +235,7 @@ def to_int8(
             op_types_to_quantize=list(OPERATORS),
             nodes_to_exclude=others,
         )
-    result = keep_outputs(onnx.load(done), outputs)
+    result = _keep_outputs(onnx.load(done), outputs)
     del result.graph.value_info[:]
     return result
 
@@ -256,7 +256,7 @@ T = TypeVar("T")
 NOT_WRITTEN = "this network could be written for one length only"
 
 
-def build(
+def _build(
     module: Exportable, write: Callable[[bool], T], run: Callable[[T], Runner]
 ) -> tuple[T, str]:
     """The graph, and why it takes clips of one length; empty if it takes longer ones as well.
@@ -278,7 +278,7 @@ def build(
     if not fixed:
         try:
             graph = write(True)
-            if holds(module, run(graph)):
+            if _holds(module, run(graph)):
                 return graph, ""
         except ModelError:
             pass  # for one length it may do
@@ -286,7 +286,7 @@ def build(
     return write(False), fixed
 
 
-def holds(module: Exportable, file: Runner) -> bool:
+def _holds(module: Exportable, file: Runner) -> bool:
     """Whether a graph agrees with its module on clips that are longer than the model's."""
     ours = module_runner(module, module.outputs)
     rng = generator(0, "clips of other lengths")
@@ -338,22 +338,22 @@ class OnnxFormat:
     def __init__(
         self, model: SoundModel, kind: str, options: ExportOptions, inputs: Inputs, folder: Path
     ) -> None:
-        outputs = outputs_of(options)
+        outputs = _outputs_of(options)
         levels = (LEVELS,) if kind == AUDIO else ()
         module = Exportable(model, kind, (SCORES, EMBEDDINGS, *levels))
 
         def write(any_length: bool) -> Any:
-            return to_onnx(module, any_length=any_length)
+            return _to_onnx(module, any_length=any_length)
 
-        proto, self.fixed = build(module, write, lambda found: onnx_runner(_bytes(found)))
-        self.levels = onnx_runner(_bytes(keep_outputs(proto, levels))) if levels else None
-        self.proto = keep_outputs(proto, outputs)
+        proto, self.fixed = _build(module, write, lambda found: onnx_runner(_bytes(found)))
+        self.levels = onnx_runner(_bytes(_keep_outputs(proto, levels))) if levels else None
+        self.proto = _keep_outputs(proto, outputs)
         if options.quantize == INT8:
             self.proto = to_int8(proto, outputs, inputs, folder)
 
     def save(self, path: Path, facts: Mapping[str, str], card: str) -> None:
         """Write the file."""
-        write_metadata(self.proto, facts, card)
+        _write_metadata(self.proto, facts, card)
         path.write_bytes(_bytes(self.proto))
 
     def open(self, path: Path) -> Runner:
@@ -365,11 +365,11 @@ class TorchFormat:
     """A program of torch. See :class:`ExportFormat`."""
 
     def __init__(self, model: SoundModel, kind: str, options: ExportOptions) -> None:
-        self.outputs = outputs_of(options)
+        self.outputs = _outputs_of(options)
         module = Exportable(model, kind, self.outputs)
-        self.program, self.fixed = build(
+        self.program, self.fixed = _build(
             module,
-            lambda any_length: trace(module, any_length=any_length),
+            lambda any_length: _trace(module, any_length=any_length),
             lambda found: module_runner(found.module(), self.outputs),
         )
         mel = Exportable(model, kind, (LEVELS,))
@@ -377,14 +377,14 @@ class TorchFormat:
 
     def save(self, path: Path, facts: Mapping[str, str], card: str) -> None:
         """Write the file."""
-        save_program(path, self.program, {**facts, "card": card})
+        _save_program(path, self.program, {**facts, "card": card})
 
     def open(self, path: Path) -> Runner:
         """Read a file that was written."""
         return torch_runner(path, self.outputs)
 
 
-def outputs_of(options: ExportOptions) -> tuple[str, ...]:
+def _outputs_of(options: ExportOptions) -> tuple[str, ...]:
     """What the file gives, in order."""
     return (SCORES, EMBEDDINGS) if options.embeddings else (SCORES,)
 

@@ -239,7 +239,7 @@ class ParityCheck:
                     apart.append(self._apart(wave, level))
         if not ours:
             raise ModelError("found no sound to compare the file on; give --check-on other ones")
-        return summed_up(
+        return _summary(
             np.stack(ours),
             np.stack(theirs),
             labels,
@@ -257,11 +257,11 @@ class ParityCheck:
         exact = self.extractor(as_stored(wave, scale))
         difference = np.abs(found - exact)
         if self.model.mel.input != WAVE:
-            difference = difference[audible(exact)]
+            difference = difference[_audible(exact)]
         return float(difference.max(initial=0.0))
 
 
-def audible(level: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _audible(level: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Cells of (channel, mel, frame) that hold sound; deltas where all that they look at does."""
     heard: NDArray[np.bool_] = level[:1] >= level[:1].max(axis=1, keepdims=True) - AUDIBLE_DB
     if len(level) == 1:
@@ -270,7 +270,7 @@ def audible(level: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.concatenate((heard, around.astype(bool)))
 
 
-def summed_up(
+def _summary(
     ours: NDArray[np.float64],
     theirs: NDArray[np.float64],
     labels: list[tuple[int, ...]],

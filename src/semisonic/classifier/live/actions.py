@@ -54,6 +54,18 @@ def write_clip(
 
     A file that is there is never written over.
 
+    Parameters
+    ----------
+    folder : Path
+    number : int
+        Of the event.
+    label : str
+    moment : datetime, optional
+        When the event began.
+    sound : ndarray of float32, shape (n,)
+    sample_rate : int
+        Hz.
+
     Raises
     ------
     OSError, AudioError

@@ -47,7 +47,7 @@ from semisonic.models.sound_model import SoundModel
 STANDARD_INPUT = Path("-")
 
 
-def open_source(options: ListenOptions) -> LiveSource:
+def _open_source(options: ListenOptions) -> LiveSource:
     """The microphone, standard input or a file; a microphone is asked again when it is lost.
 
     Raises
@@ -86,7 +86,7 @@ def open_source(options: ListenOptions) -> LiveSource:
     return Playback(options.input, options.speed)
 
 
-def began_at(options: ListenOptions) -> datetime | None:
+def _began_at(options: ListenOptions) -> datetime | None:
     """The date of the first sample, None if not given; without a zone it is local.
 
     Raises
@@ -396,13 +396,13 @@ def listen_to(options: ListenOptions, write: Write, note: Write) -> ListenResult
     check(options)
     if options.model is None:
         raise OptionError("MODEL is missing: a model file, or the run folder it lies in")
-    began = began_at(options)
-    source = open_source(options)
+    began = _began_at(options)
+    source = _open_source(options)
     model = open_model(options.model)
     command = EventCommand(options.on_event, options.on_event_timeout) if options.on_event else None
 
     def write_scores(window: WindowScores, at: datetime) -> None:
-        write(json.dumps(scores_line(model.classes, window, at), ensure_ascii=False))
+        write(json.dumps(_scores_line(model.classes, window, at), ensure_ascii=False))
 
     listening = listen(
         model,
@@ -439,7 +439,7 @@ def listen_to(options: ListenOptions, write: Write, note: Write) -> ListenResult
     return ListenResult(was_stopped, failed)
 
 
-def scores_line(classes: tuple[str, ...], window: WindowScores, at: datetime) -> dict[str, object]:
+def _scores_line(classes: tuple[str, ...], window: WindowScores, at: datetime) -> dict[str, object]:
     """The line of ``--scores`` for a window, as plain values."""
     return {
         "event": "scores",

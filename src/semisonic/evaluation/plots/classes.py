@@ -17,25 +17,24 @@ from semisonic.evaluation.plots.style import (
     ARM_COLOURS,
     ARM_MARKERS,
     CONTROL,
+    DASHED,
     INK,
     LINE,
     MUTED,
     PAPER,
     SEQUENTIAL,
     TREATED,
+    cell_grid,
+    named_rows,
     new_figure,
     percent_axis,
     short,
     styled,
 )
 
-# How many clips of each class are found, by both arms.
-
 
 @styled
-def class_recall(
-    recalls: Mapping[str, ArrayLike], classes: Sequence[str], title: str = ""
-) -> Figure:
+def class_recall(recalls: Mapping[str, ArrayLike], classes: Sequence[str]) -> Figure:
     """One row per class, the best found (by the last arm) at the top.
 
     Two arms are two dots joined by a line; one arm is bars.
@@ -74,22 +73,15 @@ def class_recall(
                 color=ARM_COLOURS[index % 2],
                 marker=ARM_MARKERS[index % 2],
             )
-    axes.set_yticks(rows, [short(classes)[i] for i in order], fontsize=9 if n <= 20 else 7.5)
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.set_ylim(n - 0.4, -0.6)
+    named_rows(axes, [short(classes)[i] for i in order], fontsize=9 if n <= 20 else 7.5)
     lowest = float(np.nanmin(np.stack(list(table.values()))))
     left = 0.0 if len(table) == 1 else max(0.0, np.floor(10 * (lowest - 0.05)) / 10)
     axes.set_xlim(left - 0.02 * (1 - left), 1 + 0.02 * (1 - left))
-    axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
     percent_axis(axes.xaxis)
     axes.set_xlabel("clips of the class that were found (recall)")
-    axes.set_title(title)
     figure.legend(loc="outside upper right", ncols=len(table), handletextpad=0.3)
     return figure
-
-
-# Which classes are taken for which.
 
 
 _LARGEST_WITH_NUMBERS = 16
@@ -122,13 +114,7 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str = "")
             label.set_horizontalalignment("right")
             label.set_rotation_mode("anchor")
     axes.set_yticks(range(n), names, fontsize=size)
-    axes.tick_params(length=0, colors=INK)
-    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=PAPER, linewidth=1.5 if numbered else 0.5)
-    axes.tick_params(which="minor", length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    cell_grid(axes, n, n, 1.5 if numbered else 0.5)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.set_title(title)
@@ -140,11 +126,8 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str], title: str = "")
     return figure
 
 
-# Whether probabilities mean what they say, as a picture.
-
-
 @styled
-def reliability_diagram(found: Mapping[str, Reliability], title: str = "") -> Figure:
+def reliability_diagram(found: Mapping[str, Reliability]) -> Figure:
     """How often clips are right, by how sure the model is, and below it how many clips those are.
 
     Paper: DeGroot and Fienberg, "The comparison and evaluation of forecasters", 1983.
@@ -158,7 +141,7 @@ def reliability_diagram(found: Mapping[str, Reliability], title: str = "") -> Fi
         raise DataError(f"reliability diagram: found {len(found)} curves, expected 1 or 2")
     figure = new_figure(4.8, 5.0)
     axes, below = figure.subplots(2, sharex=True, height_ratios=(3.4, 1))
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=DASHED)
     axes.annotate(
         "as right as sure",
         (0.1, 0.02),
@@ -195,12 +178,8 @@ def reliability_diagram(found: Mapping[str, Reliability], title: str = "") -> Fi
     below.axhline(0, color=LINE, linewidth=0.8)
     percent_axis(axes.yaxis)
     percent_axis(below.xaxis)
-    axes.set_title(title)
     figure.legend(loc="outside upper right", ncols=1, handletextpad=0.5)
     return figure
-
-
-# Precision and recall of each class, and where its threshold lies.
 
 
 MOST_CLASSES = 24
@@ -241,7 +220,7 @@ def precision_recall(
         precision, recall, _ = precision_recall_curve(truth[:, c], table[:, c])
         axes.step(recall, precision, where="post", color=TREATED, linewidth=1.5)
         if wanted:
-            axes.axhline(wanted, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+            axes.axhline(wanted, color=MUTED, linewidth=1, linestyle=DASHED)
         found = thresholds[c]
         axes.vlines(found.recall, found.low, found.precision, color=CONTROL, linewidth=1.5)
         axes.plot(

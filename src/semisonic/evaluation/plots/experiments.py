@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
@@ -16,6 +17,7 @@ from semisonic.evaluation.plots.style import (
     ARM_COLOURS,
     ARM_MARKERS,
     CONTROL,
+    DASHED,
     GRID,
     INK,
     LINE,
@@ -24,16 +26,15 @@ from semisonic.evaluation.plots.style import (
     PAPER,
     SEQUENTIAL,
     TREATED,
+    cell_grid,
     in_lines,
+    named_rows,
     new_figure,
     percent_axis,
     points_axis,
     short,
     styled,
 )
-
-# The gain in each setting with its interval: which leave out zero?
-
 
 _COLOURS = {
     "better": TREATED,
@@ -45,9 +46,7 @@ _COLOURS = {
 
 
 @styled
-def comparison_plot(
-    comparisons: Sequence[Comparison], title: str = "", *, measured: str = ""
-) -> Figure:
+def comparison_plot(comparisons: Sequence[Comparison], *, measured: str = "") -> Figure:
     """Difference in accuracy (percentage points) with its intervals, one row a setting.
 
     The thick line is the interval over recordings and draws, the thin one allows for other
@@ -85,20 +84,13 @@ def comparison_plot(
             fontsize=9,
             color=INK if one.outcome != "open" else MUTED,
         )
-    axes.set_yticks(range(n), names)
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.set_ylim(n - 0.4, -0.6)
-    axes.spines["left"].set_visible(False)
+    named_rows(axes, names)
     axes.grid(axis="x")
     points_axis(axes.xaxis)
     first = comparisons[0]
     what = measured or f"{first.b.name} minus {first.a.name}"
     axes.set_xlabel(f"{what}, percentage points")
-    axes.set_title(title)
     return figure
-
-
-# Several classifiers side by side: the accuracy of each in every fold, and its mean.
 
 
 _SPREAD = 0.26  # of the folds' dots around their row, so that none hides another
@@ -111,7 +103,6 @@ def contest(
     published: Mapping[str, float] | None = None,
     human: float | None = None,
     chance: float | None = None,
-    title: str = "",
 ) -> Figure:
     """One row per classifier, a numbered dot per fold, a bar at the mean over folds.
 
@@ -175,24 +166,21 @@ def contest(
                 zorder=5,
                 label="published mean" if first else "",
             )
-    _lines(axes, len(names), human, chance)
-    axes.set_yticks(range(len(names)), [in_lines(name, 34) for name in names], fontsize=9)
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    _add_lines(axes, human, chance)
+    named_rows(axes, [in_lines(name, 34) for name in names], fontsize=9)
     axes.set_ylim(len(names) - 0.45, -0.75)
-    axes.spines["left"].set_visible(False)
     percent_axis(axes.xaxis)
     axes.set_xlabel("accuracy")
-    axes.set_title(title)
     figure.legend(loc="outside upper right", ncols=3, handletextpad=0.4)
     return figure
 
 
-def _lines(axes: object, n: int, human: float | None, chance: float | None) -> None:
+def _add_lines(axes: Axes, human: float | None, chance: float | None) -> None:
     for value, name in ((human, "listeners"), (chance, "chance")):
         if value is None:
             continue
-        axes.axvline(value, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)  # type: ignore[attr-defined]
-        axes.text(  # type: ignore[attr-defined]
+        axes.axvline(value, color=MUTED, linewidth=1, linestyle=DASHED, zorder=1)
+        axes.text(
             value,
             -0.62,
             f" {name} {100 * value:.1f} %",
@@ -205,9 +193,7 @@ def _lines(axes: object, n: int, human: float | None, chance: float | None) -> N
 
 
 @styled
-def recall_table(
-    recalls: Mapping[str, Sequence[float]], classes: Sequence[str], title: str = ""
-) -> Figure:
+def recall_table(recalls: Mapping[str, Sequence[float]], classes: Sequence[str]) -> Figure:
     """A grid of recalls: a row per class, the best found at the top, a column per classifier.
 
     Parameters
@@ -245,25 +231,15 @@ def recall_table(
     )
     axes.xaxis.tick_top()
     axes.set_yticks(range(n), [short(classes)[i] for i in order], fontsize=9 if n <= 20 else 7.5)
-    axes.tick_params(length=0, labelcolor=INK)
-    axes.set_xticks(np.arange(len(recalls) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=PAPER, linewidth=1.5)
-    axes.tick_params(which="minor", length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_title(title)
+    cell_grid(axes, n, len(recalls))
     return figure
-
-
-# Both arms in each fold and draw, joined in pairs: does the gain hold everywhere?
 
 
 _HALF = 0.17
 
 
 @styled
-def fold_values(comparison: Comparison, title: str = "") -> Figure:
+def fold_values(comparison: Comparison) -> Figure:
     """One line per fold and draw from the control's accuracy to the other arm's.
 
     Short bars are the means of a fold; the last column joins the means over all folds.
@@ -300,15 +276,14 @@ def fold_values(comparison: Comparison, title: str = "") -> Figure:
     axes.set_ylabel("accuracy")
     axes.grid(axis="y")
     percent_axis(axes.yaxis)
-    axes.set_title(title)
     figure.legend(loc="outside upper right", ncols=2, handletextpad=0.3)
     return figure
 
 
 def _dots(
-    axes: object, x: float, values: list[float], index: int, *, small: bool, label: str = ""
+    axes: Axes, x: float, values: list[float], index: int, *, small: bool, label: str = ""
 ) -> None:
-    axes.scatter(  # type: ignore[attr-defined]
+    axes.scatter(
         [x] * len(values),
         values,
         s=26 if small else 70,
@@ -322,13 +297,8 @@ def _dots(
     )
 
 
-# Accuracy against labels per class, with and without the pool.
-
-
 @styled
-def label_curve(
-    curves: Sequence[LearningCurve], title: str = "", human: float | None = None
-) -> Figure:
+def label_curve(curves: Sequence[LearningCurve], *, human: float | None = None) -> Figure:
     """Means over draws with 95 % intervals over test clips as bands; small dots are draws.
 
     Parameters
@@ -363,7 +333,7 @@ def label_curve(
             at = np.full(len(point.draws), point.labels_per_class * aside)
             axes.scatter(at, point.draws, s=9, color=colour, alpha=0.45, linewidth=0, zorder=3)
     if human is not None:
-        axes.axhline(human, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.axhline(human, color=MUTED, linewidth=1, linestyle=DASHED)
         axes.annotate(
             "listeners",
             (1, human),
@@ -383,6 +353,5 @@ def label_curve(
     axes.set_ylabel("accuracy")
     axes.grid(axis="y")
     percent_axis(axes.yaxis)
-    axes.set_title(title)
     figure.legend(loc="outside upper right", ncols=2, handletextpad=0.5)
     return figure

@@ -24,37 +24,17 @@ from semisonic.evaluation.plots.style import (
     PAPER,
     SEQUENTIAL,
     TREATED,
+    colour_bar,
+    named_rows,
     new_figure,
     short,
     styled,
 )
 
-# When each sound was heard in a recording: a row per class, a bar per event.
-
-
 _LEAST_WIDTH = 1 / 500  # of the axis, so that a short event can be seen
 _HOUR, _MOST_TICKS = 3600.0, 12
-_STEPS = (
-    0.1,
-    0.2,
-    0.5,
-    1,
-    2,
-    5,
-    10,
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1800,
-    3600,
-    7200,
-    14400,
-    86400,
-)
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30)  # s
+_STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 240, 1440)
 
 
 @styled
@@ -84,13 +64,12 @@ def timeline(events: Events, labels: Sequence[str], duration: float) -> Figure:
             height=0.72,
             color=[(CLASS_COLOURS[row % len(CLASS_COLOURS)], a) for a in surety],
         )
-    axes.set_yticks(range(len(labels)), short(labels))
+    named_rows(axes, short(labels))
     axes.set_ylim(rows - 0.4, -0.6)
     axes.set_xlim(0, duration)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
     axes.hlines(np.arange(rows) + 0.5, 0, duration, color=GRID, linewidth=0.8, zorder=0)
-    step = next((step for step in _STEPS if duration / step <= _MOST_TICKS), _STEPS[-1])
+    steps = (*_STEPS, *(60 * step for step in _STEPS_MIN))
+    step = next((step for step in steps if duration / step <= _MOST_TICKS), steps[-1])
     axes.xaxis.set_major_locator(MultipleLocator(step))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
     axes.set_xlabel("time, h:min:s" if duration >= _HOUR else "time, min:s")
@@ -107,9 +86,6 @@ def clock(seconds: float) -> str:
     return f"{text}.{tenth}" if tenth else text
 
 
-# By hour of the day: when was recorded, day by day, and when events began, class by class.
-
-
 MOST_ROWS = 92
 """Days that have a row each; more are put together."""
 
@@ -117,7 +93,7 @@ _N_LABELS = 16
 
 
 @styled
-def recording_hours(days: Sequence[date], hours: ArrayLike, title: str = "") -> Figure:
+def recording_hours(days: Sequence[date], hours: ArrayLike) -> Figure:
     """Days from top to bottom, hours of the day from left to right; the darker, the more.
 
     Days without a recording between the first and the last have an empty row, so that gaps are
@@ -145,13 +121,11 @@ def recording_hours(days: Sequence[date], hours: ArrayLike, title: str = "") -> 
         rows, unit = 60 * rows, "minutes"
     shown = range(0, n_rows, max(1, -(-n_rows // _N_LABELS)))
     names = {row: date.fromordinal(first + row * step).isoformat() for row in shown}
-    return _by_hour(
-        rows, names, f"{unit} of sound" + (f" in {step} days" if step > 1 else ""), title
-    )
+    return _by_hour(rows, names, f"{unit} of sound" + (f" in {step} days" if step > 1 else ""))
 
 
 @styled
-def hour_counts(labels: Sequence[str], counts: ArrayLike, title: str = "") -> Figure:
+def hour_counts(labels: Sequence[str], counts: ArrayLike) -> Figure:
     """Classes from top to bottom, hours of the day from left to right; the darker, the more.
 
     Parameters
@@ -163,10 +137,10 @@ def hour_counts(labels: Sequence[str], counts: ArrayLike, title: str = "") -> Fi
     table = np.asarray(counts, np.float64)
     if table.shape != (len(labels), 24) or not len(labels):
         raise DataError(f"hour counts: {len(labels)} labels and a table of shape {table.shape}")
-    return _by_hour(table, dict(enumerate(short(labels))), "events", title)
+    return _by_hour(table, dict(enumerate(short(labels))), "events")
 
 
-def _by_hour(rows: NDArray[np.float64], names: Mapping[int, str], what: str, title: str) -> Figure:
+def _by_hour(rows: NDArray[np.float64], names: Mapping[int, str], what: str) -> Figure:
     """A field for each row and hour; ``names`` are those of some rows."""
     n_rows = len(rows)
     figure = new_figure(7.6, 1.3 + max(0.8, min(0.2 * n_rows, 9.0)))
@@ -189,15 +163,8 @@ def _by_hour(rows: NDArray[np.float64], names: Mapping[int, str], what: str, tit
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     axes.set_xlabel("hour of the day")
-    axes.set_title(title)
-    bar = figure.colorbar(image, ax=axes, pad=0.015, aspect=18)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelsize=8)
-    bar.set_label(what, fontsize=8.5)
+    colour_bar(figure, image, axes, what)
     return figure
-
-
-# How often each value occurs.
 
 
 _MOST_BARS = 40
@@ -205,7 +172,7 @@ _WIDE = 20.0  # from this ratio of the largest to the smallest value on, the axi
 
 
 @styled
-def histogram(values: ArrayLike, label: str, *, counted: str = "files", title: str = "") -> Figure:
+def histogram(values: ArrayLike, label: str, *, counted: str = "files") -> Figure:
     """Bars of equal width; on a logarithmic axis when positive values differ widely.
 
     Parameters
@@ -243,11 +210,7 @@ def histogram(values: ArrayLike, label: str, *, counted: str = "files", title: s
     axes.grid(axis="y")
     axes.set_xlabel(label)
     axes.set_ylabel(counted)
-    axes.set_title(title)
     return figure
-
-
-# Clips as points, near each other when the network finds them alike.
 
 
 _MOST_NAMED = 24
@@ -255,7 +218,7 @@ _MOST_NAMED = 24
 
 @styled
 def embedding_map(
-    maps: Mapping[str, tuple[ArrayLike, ArrayLike]], classes: Sequence[str], title: str = ""
+    maps: Mapping[str, tuple[ArrayLike, ArrayLike]], classes: Sequence[str]
 ) -> Figure:
     """One panel an arm; the class is colour and shape of a point.
 
@@ -280,9 +243,7 @@ def embedding_map(
             axes.scatter(*where[inside].T, s=24, alpha=0.85, linewidth=0.5, **_look(int(number)))
         axes.set_xticks([])
         axes.set_yticks([])
-        for spine in axes.spines.values():
-            spine.set_visible(True)
-            spine.set_color(LINE)
+        axes.spines[:].set(visible=True, color=LINE)
         axes.margins(0.06)
         axes.set_title(arm, fontsize=9.5, fontweight="normal")
     if named:
@@ -297,8 +258,6 @@ def embedding_map(
             handletextpad=0.1,
             columnspacing=1.2,
         )
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
 
 

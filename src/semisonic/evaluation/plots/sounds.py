@@ -1,4 +1,4 @@
-"""Figures of sounds: spectrograms alone, beside each other, and as patches."""
+"""Sounds as pictures, for looking at; models use the front end of the `features` room."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from semisonic.core.errors import DataError
@@ -16,15 +15,11 @@ from semisonic.evaluation.plots.style import (
     MUTED,
     SOUND,
     bare,
+    colour_bar,
     new_figure,
     short,
     styled,
 )
-
-# A sound as a picture, for looking at; models use the front end of the `features` room.
-
-
-_TICKS_HZ = (100, 300, 1000, 3000, 10000)
 
 
 def _to_mel(hz: NDArray[np.float64] | float) -> NDArray[np.float64]:
@@ -77,52 +72,13 @@ def _bands(power: NDArray[np.float64], sample_rate: int, n_bands: int) -> NDArra
 
 
 @styled
-def spectrogram(samples: ArrayLike, sample_rate: int, title: str = "") -> Figure:
-    """Time against frequency, with a colour bar in dB below the loudest point."""
-    values = picture(samples, sample_rate, n_bands=96, n_frames=480)
-    seconds = max(len(np.ravel(np.asarray(samples))), 1) / sample_rate
-    top, bottom = float(_to_mel(sample_rate / 2)), float(_to_mel(40.0))
-    figure = new_figure(6.0, 2.6)
-    axes = figure.add_subplot()
-    image = axes.imshow(
-        values,
-        origin="lower",
-        aspect="auto",
-        cmap=SOUND,
-        vmin=-70,
-        vmax=0,
-        extent=(0, seconds, bottom, top),
-        interpolation="bilinear",
-    )
-    shown = [hz for hz in _TICKS_HZ if hz < sample_rate / 2]
-    marks = {float(_to_mel(float(hz))): hz for hz in shown}
-    axes.yaxis.set_major_locator(FixedLocator(list(marks)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda mel, _: f"{min(marks.items(), key=lambda m: abs(m[0] - mel))[1]:g}")
-    )
-    axes.set_xlabel("time, s")
-    axes.set_ylabel("frequency, Hz")
-    axes.set_title(title)
-    bar = figure.colorbar(image, ax=axes, pad=0.015, aspect=18)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelsize=8)
-    bar.set_label("dB", fontsize=8.5)
-    return figure
-
-
-# Spectrograms in rows and columns, all on the colour scale of the first row.
-
-
-@styled
 def patches(
     rows: Mapping[str, ArrayLike],
     names: Sequence[str] = (),
     *,
     unit: str = "",
-    title: str = "",
 ) -> Figure:
-    """Spectrograms with low bands at the bottom.
+    """Spectrograms in rows and columns, low bands at the bottom, on the first row's colour scale.
 
     Parameters
     ----------
@@ -162,16 +118,8 @@ def patches(
         )
     for axes, name in zip(grid[0], short(names, 14), strict=False):
         axes.set_title(name, fontsize=8.5, fontweight="normal", color=MUTED, loc="center", pad=4)
-    bar = figure.colorbar(image, ax=grid, shrink=0.6, aspect=22, pad=0.015)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, labelsize=8)
-    bar.set_label(unit, fontsize=8.5)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    colour_bar(figure, image, grid, unit, shrink=0.6, aspect=22)
     return figure
-
-
-# What an auto-encoder gives back: the truth above, each decoder below.
 
 
 def reconstructions(
@@ -181,7 +129,6 @@ def reconstructions(
     *,
     errors: Mapping[str, float] | None = None,
     unit: str = "",
-    title: str = "",
 ) -> Figure:
     """Spectrograms with low bands at the bottom, all on one colour scale.
 
@@ -205,4 +152,4 @@ def reconstructions(
             raise DataError(
                 f"reconstructions: '{name}' has shape {np.shape(values)}, truth {shape}"
             )
-    return patches(rows, names, unit=unit, title=title)
+    return patches(rows, names, unit=unit)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -52,6 +53,8 @@ SEQUENTIAL = LinearSegmentedColormap.from_list(
 SOUND = LinearSegmentedColormap.from_list(
     "semisonic-sound", ["#0c1826", "#123a56", "#1d6a86", "#4aa19f", "#a9d1ab", "#fbf3cf"]
 )
+DASHED = (0, (4, 3))
+
 DIVERGING = LinearSegmentedColormap.from_list(
     "semisonic-diverging", ["#8f4d12", CONTROL, "#e9c79f", "#f7f7f5", "#9fc3da", TREATED, "#0d3553"]
 )
@@ -155,8 +158,7 @@ def bare(axes: Axes) -> None:
     """Take ticks and frame away, for pictures."""
     axes.set_xticks([])
     axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 def in_lines(name: str, width: int = 30) -> str:
@@ -169,3 +171,29 @@ def short(names: Sequence[str], length: int = 18) -> list[str]:
     """Class names for tick labels: underscores become spaces, long ones are cut."""
     plain = [name.replace("_", " ") for name in names]
     return [name if len(name) <= length else name[: length - 1].rstrip() + "…" for name in plain]
+
+
+def named_rows(axes: Axes, names: Sequence[str], **text: Any) -> None:
+    """Give each row a name, the first at the top, without a line at the side."""
+    axes.set_yticks(range(len(names)), names, **text)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.spines["left"].set_visible(False)
+
+
+def cell_grid(axes: Axes, n_rows: int, n_columns: int, linewidth: float = 1.5) -> None:
+    """Part the cells of a matrix by thin gaps instead of a frame."""
+    axes.tick_params(length=0, colors=INK)
+    axes.set_xticks(np.arange(n_columns + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n_rows + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=PAPER, linewidth=linewidth)
+    axes.tick_params(which="minor", length=0)
+    axes.spines[:].set_visible(False)
+
+
+def colour_bar(figure: Figure, image: Any, axes: Any, label: str, **place: Any) -> None:
+    """A plain colour bar beside the axes."""
+    bar = figure.colorbar(image, ax=axes, **{"pad": 0.015, "aspect": 18, **place})
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, labelsize=8)
+    bar.set_label(label, fontsize=8.5)

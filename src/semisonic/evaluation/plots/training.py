@@ -27,8 +27,6 @@ from semisonic.evaluation.plots.style import (
     styled,
 )
 
-# How the arms learn, epoch by epoch.
-
 
 @styled
 def training_curves(
@@ -93,9 +91,6 @@ def _stacked(jobs: Sequence[ArrayLike]) -> NDArray[np.float64]:
     return table
 
 
-# The loss while the learning rate rises, and the rate that is suggested.
-
-
 HEADROOM = 0.5
 """How far above the first loss is still looked at, in the height of the fall."""
 
@@ -146,11 +141,8 @@ def rate_sweep(
     return figure
 
 
-# What mattered in a search: the share of the scores' variance that each option explains.
-
-
 @styled
-def option_importance(shares: Mapping[str, float], title: str = "") -> Figure:
+def option_importance(shares: Mapping[str, float]) -> Figure:
     """A bar an option, the most important at the top.
 
     Parameters
@@ -171,11 +163,7 @@ def option_importance(shares: Mapping[str, float], title: str = "") -> Figure:
     percent_axis(axes.xaxis)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
-    axes.set_title(title)
     return figure
-
-
-# How a search over settings went: every trial, and the best so far.
 
 
 @styled
@@ -187,7 +175,6 @@ def search_course(
     default: float | None = None,
     label: str = "trial",
     whole: bool = True,
-    title: str = "",
 ) -> Figure:
     """Scores as dots, hollow where a trial was given up early; the best complete one as steps.
 
@@ -229,12 +216,8 @@ def search_course(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     percent_axis(axes.yaxis)
     axes.grid(axis="y")
-    axes.set_title(title)
     figure.legend(loc="outside lower center", ncols=2, handletextpad=0.5)
     return figure
-
-
-# The scores of a search against each option: where the good values lie.
 
 
 _SLICE_COLUMNS = 3
@@ -265,14 +248,12 @@ class SearchSlice:
 
 
 @styled
-def search_slices(
-    slices: Sequence[SearchSlice], scores: ArrayLike, complete: ArrayLike, title: str = ""
-) -> Figure:
+def search_slices(slices: Sequence[SearchSlice], scores: ArrayLike, complete: ArrayLike) -> Figure:
     """A small plot an option, every trial a dot; an upright line is the value without a search.
 
     Parameters
     ----------
-    slices : sequence of Slice
+    slices : sequence of SearchSlice
     scores : array, shape (n_trials,)
         0 to 1; NaN is not drawn.
     complete : array of bool, shape (n_trials,)
@@ -292,7 +273,6 @@ def search_slices(
     for axes in grid[:, 0]:
         axes.set_ylabel("inner accuracy")
         percent_axis(axes.yaxis)
-    figure.suptitle(title)
     return figure
 
 
@@ -325,15 +305,12 @@ def _draw(axes: Axes, one: SearchSlice, y: NDArray[np.float64], done: NDArray[np
     axes.set_title(one.name, fontsize=9.5)
 
 
-# What the first layer looks for: its kernels, as one mosaic an arm.
-
-
 _PER_ROW = 8
 _MOST = 64
 
 
 @styled
-def filters(weights: Mapping[str, ArrayLike], title: str = "") -> Figure:
+def filters(weights: Mapping[str, ArrayLike]) -> Figure:
     """Kernels of the first input channel, each scaled to its own largest weight.
 
     Parameters
@@ -352,8 +329,6 @@ def filters(weights: Mapping[str, ArrayLike], title: str = "") -> Figure:
         axes.imshow(_mosaic(table), cmap=DIVERGING, vmin=-1, vmax=1, origin="lower")
         bare(axes)
         axes.set_title(arm, color=MUTED, fontweight="normal", fontsize=9.5)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
 
 
