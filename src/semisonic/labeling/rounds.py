@@ -229,15 +229,15 @@ class HistoryRow:
     @classmethod
     def from_cells(cls, cells: Mapping[str, str]) -> HistoryRow:
         """Read what :meth:`cells` gave; an error of any kind when it is something else."""
-        estimates = {
-            name: AccuracyEstimate(
-                int(cells[f"{prefix}n_right"]),
-                int(cells[f"{prefix}n"]),
-                *(float(cells[prefix + key]) for key in ("accuracy", "low", "high")),
-                n_recordings=int(cells[f"{prefix}n_recordings"]),
+        estimates = {}
+        for name, prefix in _ESTIMATES.items():
+            n_right, n, n_recordings = (
+                int(cells[prefix + key]) for key in ("n_right", "n", "n_recordings")
             )
-            for name, prefix in _ESTIMATES.items()
-        }
+            accuracy, low, high = (
+                float(cells[prefix + key]) for key in ("accuracy", "low", "high")
+            )
+            estimates[name] = AccuracyEstimate(n_right, n, accuracy, low, high, n_recordings)
         return cls(
             time=cells["time"],
             n_answers=int(cells["n_answers"]),
