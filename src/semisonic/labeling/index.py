@@ -517,26 +517,26 @@ class EmbeddingIndex:
         ModelError
             When it is gone, or not the same.
         """
-        told = self.about["model"]
-        if told["features"] is None:
+        model_about = self.about["model"]
+        if model_about["features"] is None:
             raise ModelError(
-                f"{self.folder}: its vectors were made elsewhere ({told['network']}), so that "
-                "sounds cannot be embedded for it here; search by a row, or by a vector of the "
-                "same encoder"
+                f"{self.folder}: its vectors were made elsewhere ({model_about['network']}), so "
+                "that sounds cannot be embedded for it here; search by a row, or by a vector of "
+                "the same encoder"
             )
         if model is None and self._embedder is not None:
             return self._embedder
-        file = told["file"] if model is None else model
+        file = model_about["file"] if model is None else model
         if file is None or not Path(file).exists():
             raise ModelError(
                 f"{self.folder}: the model it was made with is not at {file}; name the file "
                 "(model=..., on the command line --model)"
             )
         found = open_embedder(file)
-        if found.hash != told["hash"]:
+        if found.hash != model_about["hash"]:
             raise ModelError(
                 f"{file}: not the model that {self.folder} was made with (hash {found.hash}, "
-                f"expected {told['hash']}): a search compares vectors of one model"
+                f"expected {model_about['hash']}): a search compares vectors of one model"
             )
         self._embedder = found
         return found

@@ -451,10 +451,10 @@ def _save(
     clips = index.clips[known.labelled.rows]
     parts: dict[str, Any] = {"training": DataPart.of(clips, recording_hashes(clips)).to_dict()}
     if encoder.file is not None:
-        said = read_about(encoder.file)["about"]
-        parts = chained(parts, said)
-        if published_in(said):
-            parts[PUBLISHED_WEIGHTS] = dict(published_in(said))
+        encoder_about = read_about(encoder.file)["about"]
+        parts = chained(parts, encoder_about)
+        if published_in(encoder_about):
+            parts[PUBLISHED_WEIGHTS] = dict(published_in(encoder_about))
     about = {
         **stamp("project learn"),
         "seed": seed,
