@@ -156,6 +156,15 @@ def problems(x: NDArray[np.float32], sample_rate: int) -> list[str]:
         One channel, full scale ±1.
     sample_rate : int
         Hz.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> problems(np.zeros(22050, np.float32), 22050)
+    ['silent: peak -inf dBFS']
     """
     levels = LevelMeter()
     levels.add(x)
@@ -163,7 +172,18 @@ def problems(x: NDArray[np.float32], sample_rate: int) -> list[str]:
 
 
 def problems_of(levels: LevelMeter, sample_rate: int) -> list[str]:
-    """As :func:`problems`, for a recording of which only the levels were kept."""
+    """As :func:`problems`, for a recording of which only the levels were kept.
+
+    Parameters
+    ----------
+    levels : LevelMeter
+    sample_rate : int
+        Hz.
+
+    Returns
+    -------
+    list of str
+    """
     if not levels.n:
         return ["empty: no samples"]
     if levels.n_bad:
@@ -194,6 +214,19 @@ def is_silent(x: NDArray[np.float32]) -> bool:
     """Whether there is nothing to hear: the peak around the mean is below -80 dB of full scale.
 
     True for no samples at all.
+
+    Parameters
+    ----------
+    x : ndarray of float32, shape (n,)
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_silent(np.full(100, 0.5, np.float32))
+    True
     """
     levels = LevelMeter()
     levels.add(x)

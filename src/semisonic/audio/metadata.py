@@ -20,6 +20,14 @@ def wave_texts(file: str | os.PathLike[str]) -> dict[str, str]:
     ``guan`` is GUANO metadata; ``ICMT`` (comment), ``IART`` (artist), ``ICRD`` (date) and others
     are those of the ``INFO`` list. A file that is damaged or torn gives what stands before that.
 
+    Parameters
+    ----------
+    file : path
+
+    Returns
+    -------
+    dict of str to str
+
     Raises
     ------
     OSError
@@ -39,6 +47,15 @@ def wave_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """The chunks of a WAV file, as name and size; none for anything else.
 
     The stream stands at the content of each when it is yielded.
+
+    Parameters
+    ----------
+    stream : binary file
+
+    Yields
+    ------
+    name : bytes
+    size : int
     """
     start = stream.read(12)
     if start[:4] not in (b"RIFF", b"RF64") or start[8:12] != b"WAVE":

@@ -85,6 +85,14 @@ class AudioInfo:
 def probe(file: str | os.PathLike[str]) -> AudioInfo:
     """What the header says; nothing is decoded.
 
+    Parameters
+    ----------
+    file : path
+
+    Returns
+    -------
+    AudioInfo
+
     Raises
     ------
     AudioError
@@ -135,7 +143,22 @@ class AudioReader:
     def samples(
         self, start_time: float = 0.0, end_time: float | None = None
     ) -> NDArray[np.float32]:
-        """A part of the recording as one array, mono, at its own rate."""
+        """A part of the recording as one array, mono, at its own rate.
+
+        Parameters
+        ----------
+        start_time, end_time : float
+            As for :func:`read`.
+
+        Returns
+        -------
+        ndarray of float32, shape (n,)
+
+        Raises
+        ------
+        AudioError
+            As :func:`read`.
+        """
         first, last = self._range(start_time, end_time)
         result = np.empty(last - first, np.float32)
         n = self._fill(result, first)
@@ -145,7 +168,23 @@ class AudioReader:
     def blocks(
         self, start_time: float, end_time: float | None, n_block: int
     ) -> Iterator[NDArray[np.float32]]:
-        """A part of the recording in pieces of at most ``n_block`` samples."""
+        """A part of the recording in pieces of at most ``n_block`` samples.
+
+        Parameters
+        ----------
+        start_time, end_time : float
+            As for :func:`read`.
+        n_block : int
+
+        Yields
+        ------
+        ndarray of float32, shape (n,)
+
+        Raises
+        ------
+        AudioError
+            As :func:`read`, when the iteration comes to it.
+        """
         first, last = self._range(start_time, end_time)
         at = first
         while at < last:
@@ -305,7 +344,14 @@ class AudioReader:
 
 
 def mix(x: NDArray[Any], result: NDArray[np.float32]) -> None:
-    """Write the mean of the channels of ``x`` (frames, channels), full scale ±1."""
+    """Write the mean of the channels of ``x`` (frames, channels), full scale ±1.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n, channel)
+        Floats, or 16-bit integers.
+    result : ndarray of float32, shape (n,)
+    """
     scale = np.float32(1.0 / x.shape[1] / (32768.0 if x.dtype == np.int16 else 1.0))
     if x.shape[1] == 1:
         np.multiply(x[:, 0], scale, out=result)
@@ -399,7 +445,20 @@ def read_start(
 def resample_part(
     file: object, x: NDArray[np.float32], rate_in: int, rate_out: int
 ) -> NDArray[np.float32]:
-    """The samples at another rate; AudioError if none is left."""
+    """The samples at another rate; AudioError if none is left.
+
+    Parameters
+    ----------
+    file : path
+        Named in the error.
+    x : ndarray of float32, shape (n,)
+    rate_in, rate_out : int
+        Hz.
+
+    Returns
+    -------
+    ndarray of float32
+    """
     y = resample(x, rate_in, rate_out)
     if not len(y):
         raise AudioError(file, too_short(len(x), rate_in))

@@ -32,6 +32,14 @@ def url_of(path: str | os.PathLike[str]) -> str | None:
     's3://bucket/owl.wav'
     >>> url_of("data/owl.wav") is None
     True
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    str or None
     """
     text = os.fspath(path)
     if ":" not in text:
@@ -51,6 +59,14 @@ def path_text(path: Path) -> str:
 
 def files_at(url: str) -> list[str]:
     """The URLs of all recordings at a URL: itself, or what lies below it; sorted.
+
+    Parameters
+    ----------
+    url : str
+
+    Returns
+    -------
+    list of str
 
     Raises
     ------
@@ -81,6 +97,14 @@ def files_at(url: str) -> list[str]:
 
 def stamp_of(path: Path) -> tuple[int, int]:
     """Size in bytes and time of change in ns of a file; of a URL what the storage knows.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    size, time : int
 
     Raises
     ------
@@ -134,6 +158,14 @@ _fetched = lru_cache(maxsize=COPIES)(LocalCopy.of_url)
 def local_copy(path: Path) -> LocalCopy:
     """The file itself, or a copy of what its URL names.
 
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    LocalCopy
+
     Raises
     ------
     AudioError
@@ -145,6 +177,15 @@ def local_copy(path: Path) -> LocalCopy:
 
 def storage(url: str) -> tuple[Any, str]:
     """The file system of a URL, and what it calls the place.
+
+    Parameters
+    ----------
+    url : str
+
+    Returns
+    -------
+    files : fsspec file system
+    place : str
 
     Raises
     ------

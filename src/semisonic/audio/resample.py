@@ -26,6 +26,16 @@ def resample(x: NDArray[np.float32], rate_in: int, rate_out: int) -> NDArray[np.
     Returns
     -------
     ndarray of float32, shape (about n · rate_out / rate_in,)
+
+    Raises
+    ------
+    OptionError
+        For a rate that is none.
+
+    Examples
+    --------
+    >>> resample(np.zeros(44100, np.float32), 44100, 22050).shape
+    (22050,)
     """
     check_rate(rate_in)
     check_rate(rate_out)
@@ -65,6 +75,15 @@ def fit_length(
         The length wanted.
     mode : {"zero", "repeat"}
         What stands behind the end of a shorter sound.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+
+    Examples
+    --------
+    >>> fit_length(np.array([1, 2, 3]), 5, "repeat")
+    array([1, 2, 3, 1, 2])
     """
     if mode not in ("zero", "repeat"):
         raise OptionError(f"mode of fit_length: found {mode!r}, expected 'zero' or 'repeat'")

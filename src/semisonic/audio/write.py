@@ -44,10 +44,19 @@ def encode(
         What to do with samples beyond ±1, which a file would clip: refuse, or make the
         whole sound quieter so that its peak is 1.
 
+    Returns
+    -------
+    bytes
+
     Raises
     ------
     AudioError
         For an unknown format, NaN, or samples beyond ±1 with ``overload="error"``.
+
+    Examples
+    --------
+    >>> encode(np.zeros(800, np.float32), 8000, "wav")[:4]
+    b'RIFF'
     """
     stream = io.BytesIO()
     _encode("encoded sound", stream, x, sample_rate, format, overload)
@@ -64,6 +73,20 @@ def write(
     """Write one channel to a file, whole or not at all; the suffix names the format.
 
     See :func:`encode` for the formats and ``overload``.
+
+    Parameters
+    ----------
+    file : path
+    x : ndarray of float32, shape (n,)
+    sample_rate : int
+        Hz.
+    overload : {"error", "scale"}
+        As for :func:`encode`.
+
+    Raises
+    ------
+    AudioError
+        As for :func:`encode`.
     """
     path = Path(file)
     with replacing(path) as part, open(part, "wb") as stream:

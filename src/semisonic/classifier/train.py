@@ -256,7 +256,8 @@ class TrainResult(Result):
         probed = self.method in SOLVED
         how = f"best of {count_text(len(o.history), 'epoch')} is {o.best_epoch}"
         if probed:
-            how = f"a linear layer in {count_text(len(o.history), 'round')}, the encoder stays as it is"
+            rounds = count_text(len(o.history), "round")
+            how = f"a linear layer in {rounds}, the encoder stays as it is"
         if self.method == PROTOTYPE:
             how = "the mean of each class, the encoder stays as it is"
         if self.method == FITTED:

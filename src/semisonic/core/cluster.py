@@ -272,6 +272,15 @@ def ray_engine(address: str | None) -> Iterator[RayEngine]:
 
     A program that is connected to Ray already stays so, whatever the address.
 
+    Parameters
+    ----------
+    address : str or None
+        As ``EngineOptions.address``.
+
+    Yields
+    ------
+    RayEngine
+
     Raises
     ------
     OptionError

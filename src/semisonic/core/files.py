@@ -26,6 +26,30 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary name beside ``path``; move it there when the block succeeds.
 
     What the system refuses, such as more bytes on a full disk, is told of ``path``.
+
+    Parameters
+    ----------
+    path : path
+        The file that is written; its folder is made.
+
+    Yields
+    ------
+    Path
+        Where to write.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; the error names ``path``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp()) / "a.txt"
+    >>> with replacing(place) as part:
+    ...     _ = part.write_text("whole")
+    >>> place.read_text()
+    'whole'
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,13 +73,25 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
     What is no Unicode in a file's name (see :func:`to_bytes`) is written as ``\\udcff``, which
     JSON reads back.
+
+    Parameters
+    ----------
+    path : path
+    text : str
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write a JSON file atomically, readable by people."""
+    """Write a JSON file atomically, readable by people.
+
+    Parameters
+    ----------
+    path : path
+    value : object
+        What JSON does not know is written as its text.
+    """
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
@@ -70,6 +106,15 @@ def write_csv(
 
     What is no Unicode in a file's name is written as ``\\udcff``; with ``errors=
     "surrogateescape"`` it keeps its bytes. A name that ends in .gz is zipped.
+
+    Parameters
+    ----------
+    path : path
+    headers : sequence of str
+    rows : iterable of iterables
+        Cells of any type, written as their text.
+    errors : str
+        What is done with names that are no Unicode, as for :func:`open`.
     """
     lines = itertools.chain([csv_line(headers)], map(csv_line, rows))
     with replacing(path) as part:
@@ -89,6 +134,19 @@ def csv_line(cells: Iterable[object]) -> str:
 
     A text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return gets a ``'`` in
     front, as a spreadsheet's own mark of a text. Numbers stay as they are.
+
+    Parameters
+    ----------
+    cells : iterable
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> csv_line(["rain", 0.5, "=1+1"])
+    "rain,0.5,'=1+1\\n"
     """
     line = io.StringIO()
     # So that a cell with a carriage return is quoted, too.
@@ -109,7 +167,16 @@ def unguarded(cell: str) -> str:
 
 
 def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """The rows of a file of :func:`write_csv`, by column; a short row has empty cells."""
+    """The rows of a file of :func:`write_csv`, by column; a short row has empty cells.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    list of dict
+    """
     opened = gzip.open if _is_zipped(path) else open
     with opened(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         rows = csv.DictReader(stream, restval="")
@@ -127,10 +194,24 @@ def digest(*parts: object) -> str:
     Options count with every field they have. What is no plain value has no hash: its text might
     leave something out.
 
+    Parameters
+    ----------
+    *parts : object
+        Texts, numbers, paths, options, and lists and mappings of them.
+
+    Returns
+    -------
+    str
+
     Raises
     ------
     TypeError
         For anything but texts, numbers, paths, options, and lists and mappings of them.
+
+    Examples
+    --------
+    >>> digest("small", 3) == digest("small", 3)
+    True
     """
     text = "\x1f".join(
         part if isinstance(part, str) else json.dumps(part, default=_plain) for part in parts
@@ -156,7 +237,17 @@ def to_bytes(text: str) -> bytes:
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of the bytes of a file."""
+    """The SHA-256 of the bytes of a file.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    str
+        64 hex digits.
+    """
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -166,7 +257,17 @@ _position = threading.Lock()
 
 
 def read_at(descriptor: int, n_bytes: int, offset: int) -> bytes:
-    """The bytes at a place of an open file; fewer where the file ends. Threads may share it."""
+    """The bytes at a place of an open file; fewer where the file ends. Threads may share it.
+
+    Parameters
+    ----------
+    descriptor : int
+    n_bytes, offset : int
+
+    Returns
+    -------
+    bytes
+    """
     data = bytearray()
     while len(data) < n_bytes:
         more = _pread(descriptor, n_bytes - len(data), offset + len(data))
@@ -177,7 +278,14 @@ def read_at(descriptor: int, n_bytes: int, offset: int) -> bytes:
 
 
 def write_at(descriptor: int, view: memoryview, offset: int) -> None:
-    """Write bytes to a place of an open file. Threads may share it."""
+    """Write bytes to a place of an open file. Threads may share it.
+
+    Parameters
+    ----------
+    descriptor : int
+    view : memoryview
+    offset : int
+    """
     while view:
         n = _pwrite(descriptor, view, offset)
         view, offset = view[n:], offset + n

@@ -54,7 +54,23 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
 ) -> Any:
-    """A dataclass field with what a user must know about it."""
+    """A dataclass field with what a user must know about it.
+
+    Parameters
+    ----------
+    default : object
+        ``dataclasses.MISSING`` for a value that must be given.
+    help : str
+        What ``--help`` and the reference say.
+    unit : str
+    choices : iterable of str, optional
+    minimum, maximum : float, optional
+        Both included.
+
+    Returns
+    -------
+    dataclasses.Field
+    """
     metadata = {
         "help": help,
         "unit": unit,
@@ -66,7 +82,24 @@ def option(
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A phrase that suggests the closest of ``names``, or lists them all."""
+    """A phrase that suggests the closest of ``names``, or lists them all.
+
+    Parameters
+    ----------
+    name : str
+        What was found.
+    names : iterable of str
+        What is known.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> nearest("loging", ["logging", "json"])
+    "did you mean 'logging'?"
+    """
     known = list(names)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
@@ -81,6 +114,17 @@ def field_types(cls: type) -> dict[str, Any]:
 
 def check(options: T, where: str = "") -> T:
     """Return the options if every value has its type, choice and range.
+
+    Parameters
+    ----------
+    options : dataclass
+    where : str
+        Put before names in errors.
+
+    Returns
+    -------
+    dataclass
+        The same.
 
     Raises
     ------
@@ -100,6 +144,23 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     Nested options classes take nested mappings, in which what is left out is as the outer class
     has it by default. What the mapping names counts as given, see :func:`given`. ``where`` is put
     before names in errors: what ends with ``": "``, such as a file, before the whole sentence.
+
+    Parameters
+    ----------
+    cls : type
+        A class of options.
+    values : mapping
+    where : str
+        Put before names in errors.
+
+    Returns
+    -------
+    object of ``cls``
+
+    Raises
+    ------
+    OptionError
+        For an unknown key, or a value of another type or out of range.
     """
     return _from_mapping(cls, None, values, where)
 
@@ -109,6 +170,14 @@ def given(options: Any, default: Any) -> frozenset[str]:
 
     Of options that were read from a command line or a file these are the fields that stood there,
     whatever their value; of any options those that are other than in ``default``.
+
+    Parameters
+    ----------
+    options, default : dataclass
+
+    Returns
+    -------
+    frozenset of str
     """
     fields = (field.name for field in dataclasses.fields(options))
     other = {name for name in fields if getattr(options, name) != getattr(default, name)}
@@ -128,14 +197,37 @@ def given_names(options: Any, wanted: Iterable[str]) -> Iterator[str]:
 
 
 def mark_given(options: T, names: Iterable[str]) -> T:
-    """The same options with these fields, and no others, known as given."""
+    """The same options with these fields, and no others, known as given.
+
+    Parameters
+    ----------
+    options : dataclass
+    names : iterable of str
+
+    Returns
+    -------
+    dataclass
+        A copy.
+    """
     marked = copy.copy(options)
     object.__setattr__(marked, _GIVEN, frozenset(names))
     return marked
 
 
 def changed(options: T, **values: Any) -> T:
-    """The options with other values, which count as given as well as what was given before."""
+    """The options with other values, which count as given as well as what was given before.
+
+    Parameters
+    ----------
+    options : dataclass
+    **values
+        New values by name of the field.
+
+    Returns
+    -------
+    dataclass
+        A copy.
+    """
     before: frozenset[str] = getattr(options, _GIVEN, frozenset())
     return mark_given(dataclasses.replace(options, **values), before | values.keys())  # type: ignore[type-var]
 
@@ -190,7 +282,16 @@ def _taken(value: Any, hint: Any) -> Any:
 
 
 def to_dict(options: Any) -> dict[str, Any]:
-    """The options as plain values, as JSON and TOML hold them (tuples become lists)."""
+    """The options as plain values, as JSON and TOML hold them (tuples become lists).
+
+    Parameters
+    ----------
+    options : dataclass
+
+    Returns
+    -------
+    dict
+    """
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -317,6 +418,24 @@ def toml_tables(values: Mapping[str, Any], where: str = "") -> str:
     """A mapping as TOML: its values first, then its mappings and lists of mappings as tables.
 
     ``where`` is the dotted name of the table that the mapping is.
+
+    Parameters
+    ----------
+    values : mapping
+    where : str
+        Dotted name of the table that the mapping is.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(toml_tables({"n": 2, "mel": {"n_mels": 64}}), end="")
+    n = 2
+    <BLANKLINE>
+    [mel]
+    n_mels = 64
     """
     inner = {key: value for key, value in values.items() if _is_table(value)}
     lines = [f"{_key(k)} = {toml_value(v)}\n" for k, v in values.items() if k not in inner]

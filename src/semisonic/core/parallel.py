@@ -136,6 +136,17 @@ def in_any_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
     """Yield the results as they are finished. The first error is raised; nothing is begun then.
 
     What was finished together with the one that failed is yielded before the error is raised.
+
+    Parameters
+    ----------
+    calls : Calls
+    tasks : iterable
+        Taken only when there is capacity.
+
+    Yields
+    ------
+    object
+        What each call gave.
     """
     source, running = iter(tasks), set[Any]()
     while True:
@@ -159,6 +170,23 @@ def in_order(calls: Calls[T, R], tasks: Iterable[T]) -> Iterator[R]:
     """Yield the results in the order of the tasks. The first error is raised.
 
     Of results that wait for an earlier one there are at most as many as there is room for.
+
+    Parameters
+    ----------
+    calls : Calls
+    tasks : iterable
+        Taken only when there is capacity.
+
+    Yields
+    ------
+    object
+        What each call gave.
+
+    Examples
+    --------
+    >>> with LOCAL_ENGINE.calls(lambda: abs, workers=2) as calls:
+    ...     list(in_order(calls, [-1, 2, -3]))
+    [1, 2, 3]
     """
     source, waiting = iter(tasks), deque[Any]()
     while True:
@@ -263,7 +291,21 @@ TASKS_PER_WORKER = 2
 
 
 def count_workers(workers: int | None) -> int:
-    """The number asked for, or that of the processors this process may use."""
+    """The number asked for, or that of the processors this process may use.
+
+    Parameters
+    ----------
+    workers : int or None
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    OptionError
+        For less than one.
+    """
     if workers is None:
         return n_processors()
     if workers < 1:
@@ -578,6 +620,14 @@ def in_threads(
 @contextmanager
 def open_engine(options: EngineOptions) -> Iterator[Engine]:
     """The engine that options name, for a block.
+
+    Parameters
+    ----------
+    options : EngineOptions
+
+    Yields
+    ------
+    Engine
 
     Raises
     ------

@@ -25,6 +25,11 @@ def load(name: str) -> None:
 
     Modules are looked for in the current folder first, as ``python -m`` does.
 
+    Parameters
+    ----------
+    name : str
+        A file, or a module's name.
+
     Raises
     ------
     OptionError

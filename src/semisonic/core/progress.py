@@ -55,10 +55,16 @@ def is_shown() -> bool:
     return _shown
 
 
-def listen(told: Callable[[Progress], None] | None) -> None:
-    """Tell a function how far bars of this process are, in place of the terminal; None ends it."""
+def listen(callback: Callable[[Progress], None] | None) -> None:
+    """Tell a function how far bars of this process are, in place of the terminal; None ends it.
+
+    Parameters
+    ----------
+    callback : callable or None
+        Called with a :class:`Progress`, a few times a second.
+    """
     global _listener
-    _listener = told
+    _listener = callback
 
 
 class _ListenedBar(tqdm):  # type: ignore[type-arg]
@@ -82,6 +88,20 @@ def bar(
 
     ``initial`` counts what an earlier, interrupted run already did. ``scaled`` shows large numbers
     as 3.1k and 4.5M, as for bytes.
+
+    Parameters
+    ----------
+    total : int or None
+        None where nobody knows.
+    label, unit : str
+    initial : int
+        What an earlier, interrupted run already did.
+    scaled : bool
+        Show large numbers as 3.1k and 4.5M, as for bytes.
+
+    Returns
+    -------
+    tqdm
     """
     if _listener is not None:
         return _ListenedBar(
@@ -111,7 +131,20 @@ def say(text: str) -> None:
 def track(
     items: Iterable[T], label: str, unit: str = "it", total: int | None = None
 ) -> Iterator[T]:
-    """Yield the items while a bar counts them."""
+    """Yield the items while a bar counts them.
+
+    Parameters
+    ----------
+    items : iterable
+    label, unit : str
+    total : int, optional
+        Where the items do not know how many they are.
+
+    Examples
+    --------
+    >>> sum(track(range(4), "add"))
+    6
+    """
     if total is None and isinstance(items, Sized):
         total = len(items)
     with bar(total, label, unit) as shown:

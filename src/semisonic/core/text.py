@@ -17,17 +17,67 @@ MISSING = "–"
 
 
 def count_text(n: int, one: str, many: str = "") -> str:
-    """A number of things, as "1 recording", "2 recordings" or, with ``many``, "2 copies"."""
+    """A number of things, as "1 recording", "2 recordings" or, with ``many``, "2 copies".
+
+    Parameters
+    ----------
+    n : int
+    one, many : str
+        The word for one thing, and for several if it does not end in "s".
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> count_text(2, "copy", "copies")
+    '2 copies'
+    """
     return f"{n} {one}" if n == 1 else f"{n} {many or one + 's'}"
 
 
 def percent_text(share: float, digits: int = 1) -> str:
-    """A share of 0 to 1 as "74.3 %"; a dash when there is none."""
+    """A share of 0 to 1 as "74.3 %"; a dash when there is none.
+
+    Parameters
+    ----------
+    share : float
+        0 to 1.
+    digits : int
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> percent_text(0.7426)
+    '74.3 %'
+    """
     return f"{_rounded(100 * share, digits)} %" if math.isfinite(share) else MISSING
 
 
 def points_text(share: float, digits: int = 1, *, signed: bool = False) -> str:
-    """A difference of shares in percentage points, as "+3.1" (signed) or "-0.4"."""
+    """A difference of shares in percentage points, as "+3.1" (signed) or "-0.4".
+
+    Parameters
+    ----------
+    share : float
+        -1 to 1.
+    digits : int
+    signed : bool
+        Whether a gain gets a plus.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> points_text(0.031, signed=True)
+    '+3.1'
+    """
     if not math.isfinite(share):
         return MISSING
     text = _rounded(100 * share, digits)
@@ -40,7 +90,23 @@ def p_text(p: float) -> str:
 
 
 def p_value(p: float, *, equals: bool = False) -> str:
-    """A p-value as "0.012" or "< 0.001"; a dash when there is none."""
+    """A p-value as "0.012" or "< 0.001"; a dash when there is none.
+
+    Parameters
+    ----------
+    p : float
+    equals : bool
+        Whether "=" stands before a number that is given.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> p_value(0.012), p_value(0.0001)
+    ('0.012', '< 0.001')
+    """
     if not math.isfinite(p):
         return MISSING
     if p < 0.001:
@@ -50,7 +116,21 @@ def p_value(p: float, *, equals: bool = False) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """A time as "0.8 s", "42 s", "6 min 5 s" or "3 h 20 min"."""
+    """A time as "0.8 s", "42 s", "6 min 5 s" or "3 h 20 min".
+
+    Parameters
+    ----------
+    seconds : float
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> duration_text(365)
+    '6 min 5 s'
+    """
     if not math.isfinite(seconds):
         return MISSING
     if seconds < 9.95:

@@ -15,14 +15,37 @@ _LOG_STEP = np.log(6.4) / 27.0  # above it: 27 mel from 1 to 6.4 kHz
 
 
 def hz_to_mel(hz: ArrayLike) -> NDArray[np.float64]:
-    """Frequencies in Hz on Slaney's mel scale."""
+    """Frequencies in Hz on Slaney's mel scale.
+
+    Parameters
+    ----------
+    hz : array_like
+
+    Returns
+    -------
+    ndarray of float64
+
+    Examples
+    --------
+    >>> round(float(hz_to_mel(1000.0)), 6)
+    15.0
+    """
     f = np.asarray(hz, np.float64)
     above = _CORNER_MEL + np.log(np.maximum(f, _CORNER_HZ) / _CORNER_HZ) / _LOG_STEP
     return np.where(f < _CORNER_HZ, f / _HZ_PER_MEL, above)
 
 
 def mel_to_hz(mel: ArrayLike) -> NDArray[np.float64]:
-    """The inverse of :func:`hz_to_mel`."""
+    """The inverse of :func:`hz_to_mel`.
+
+    Parameters
+    ----------
+    mel : array_like
+
+    Returns
+    -------
+    ndarray of float64
+    """
     m = np.asarray(mel, np.float64)
     above = _CORNER_HZ * np.exp((np.maximum(m, _CORNER_MEL) - _CORNER_MEL) * _LOG_STEP)
     return np.where(m < _CORNER_MEL, m * _HZ_PER_MEL, above)
@@ -39,7 +62,16 @@ def htk_to_hz(mel: ArrayLike) -> NDArray[np.float64]:
 
 
 def band_edges_hz(options: MelOptions) -> NDArray[np.float64]:
-    """Where the triangles of the bands begin, peak and end, in Hz, shape (n_mels + 2,)."""
+    """Where the triangles of the bands begin, peak and end, in Hz, shape (n_mels + 2,).
+
+    Parameters
+    ----------
+    options : MelOptions
+
+    Returns
+    -------
+    ndarray of float64, shape (n_mels + 2,)
+    """
     top = options.sample_rate / 2 if options.fmax_hz is None else options.fmax_hz
     there, back = (hz_to_mel, mel_to_hz) if options.has_unit_areas else (hz_to_htk, htk_to_hz)
     return back(np.linspace(there(options.fmin_hz), there(top), options.n_mels + 2))
@@ -47,6 +79,14 @@ def band_edges_hz(options: MelOptions) -> NDArray[np.float64]:
 
 def filters_of(options: MelOptions) -> NDArray[np.float64]:
     """The filter bank that the options ask for, shape (n_mels, n_fft // 2 + 1).
+
+    Parameters
+    ----------
+    options : MelOptions
+
+    Returns
+    -------
+    ndarray of float64, shape (n_mels, n_fft // 2 + 1)
 
     Raises
     ------

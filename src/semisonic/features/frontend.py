@@ -225,7 +225,17 @@ class WaveExtractor:
 
 
 def make_extractor(options: MelOptions) -> Extractor:
-    """What computes the features of single clips on the CPU; one object for each thread."""
+    """What computes the features of single clips on the CPU; one object for each thread.
+
+    Parameters
+    ----------
+    options : MelOptions
+
+    Returns
+    -------
+    callable
+        Samples, (n,), to features, (channel, mel, frame).
+    """
     return WaveExtractor(options) if options.input == WAVE else MelExtractor(options)
 
 

@@ -106,7 +106,17 @@ def window_of(options: MelOptions) -> Tensor:
 
 
 def preemphasise(wave: Tensor, share: float) -> Tensor:
-    """Each sample less a share of the one before: one sample fewer than (..., time)."""
+    """Each sample less a share of the one before: one sample fewer than (..., time).
+
+    Parameters
+    ----------
+    wave : Tensor, shape (..., time)
+    share : float
+
+    Returns
+    -------
+    Tensor, shape (..., time - 1)
+    """
     return wave[..., 1:] - share * wave[..., :-1]
 
 

@@ -344,10 +344,24 @@ PRESETS = {
 def preset(name: str, mel: MelOptions) -> AugmentOptions:
     """The named set as far as it has a meaning for a front end (see :func:`suited`).
 
+    Parameters
+    ----------
+    name : str
+    mel : MelOptions
+
+    Returns
+    -------
+    AugmentOptions
+
     Raises
     ------
     OptionError
         For an unknown name.
+
+    Examples
+    --------
+    >>> preset("weak", MelOptions()).gain_db
+    3.0
     """
     if name not in PRESETS:
         raise OptionError(f"augmentation: found {name!r}; {nearest(name, PRESETS)}")
@@ -360,6 +374,15 @@ def adapted_to(options: AugmentOptions, mel: MelOptions) -> AugmentOptions:
     Where the front end takes the level of a clip away there is no level change. A band mask
     covers at most an eighth of the bands and a time mask at least a frame, crops take at most
     half of the time and a quarter of the bands, and a gain has no more points than bands.
+
+    Parameters
+    ----------
+    options : AugmentOptions
+    mel : MelOptions
+
+    Returns
+    -------
+    AugmentOptions
     """
     has_levels = not (mel.reference == "max" or mel.peak_normalize)
     changes: dict[str, float] = {}
@@ -411,7 +434,7 @@ def register_augmentation(name: str) -> Callable[[F], F]:
     >>> @semisonic.register_augmentation("louder")
     ... def louder(x):
     ...     return x + 6 * torch.rand(len(x), 1, 1, 1, device=x.device)
-    >>> clf = semisonic.SoundClassifier(how={"augment": "louder"})
+    >>> clf = semisonic.SoundClassifier(method_params={"augment": "louder"})
     """
     if name in PRESETS or name == "mixed":
         raise OptionError(f"augmentation: the name '{name}' is taken; choose another")
@@ -424,7 +447,16 @@ def register_augmentation(name: str) -> Callable[[F], F]:
 
 
 def name_of_augmentation(change: Change) -> str:
-    """Make an augmentation known that is given as an object, and say under which name."""
+    """Make an augmentation known that is given as an object, and say under which name.
+
+    Parameters
+    ----------
+    change : callable
+
+    Returns
+    -------
+    str
+    """
     name = next((known for known, one in REGISTERED.items() if one is change), "")
     if not name:
         kind = getattr(change, "__name__", type(change).__name__)

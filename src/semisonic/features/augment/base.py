@@ -99,6 +99,14 @@ def band_widths(mel: MelOptions) -> Tensor:
     times half the triangle's base is the power between the first and the last centre. The
     first and the last band also stand for what is beyond their centres. Where a band is a sum
     under a triangle of height one, its weight is one.
+
+    Parameters
+    ----------
+    mel : MelOptions
+
+    Returns
+    -------
+    Tensor, shape (n_mels,)
     """
     edges = band_edges_hz(mel)
     widths = (edges[2:] - edges[:-2]) / 2
@@ -133,6 +141,10 @@ def loudness_db(x: Tensor, levels: PowerScale) -> Tensor:
     ----------
     x : Tensor, shape (batch, 1, mel, frame)
         Levels in dB.
+
+    Returns
+    -------
+    Tensor, shape (batch,)
     """
     mel = levels.mel
     weights = band_widths(mel) * torch.from_numpy(a_weights(band_edges_hz(mel)[1:-1])).float()
@@ -356,12 +368,36 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
 
 
 def uniform(x: Tensor, low: float, high: float, *size: int) -> Tensor:
-    """Numbers from ``low`` to ``high``, shape (batch, *size), where ``x`` lives."""
+    """Numbers from ``low`` to ``high``, shape (batch, *size), where ``x`` lives.
+
+    Parameters
+    ----------
+    x : Tensor
+        A batch.
+    low, high : float
+    *size : int
+
+    Returns
+    -------
+    Tensor, shape (batch, *size)
+    """
     return torch.rand(len(x), *size, device=x.device) * (high - low) + low
 
 
 def random_integers(x: Tensor, low: int, high: int, *size: int) -> Tensor:
-    """Whole numbers from ``low`` to ``high``, both included, shape (batch, *size)."""
+    """Whole numbers from ``low`` to ``high``, both included, shape (batch, *size).
+
+    Parameters
+    ----------
+    x : Tensor
+        A batch.
+    low, high : int
+    *size : int
+
+    Returns
+    -------
+    Tensor of int, shape (batch, *size)
+    """
     return torch.randint(low, high + 1, (len(x), *size), device=x.device)
 
 

@@ -94,6 +94,11 @@ def augmenter(options: AugmentOptions, mel: MelOptions) -> nn.Module:
     The order is that of the world: first the sound itself (speed, pitch, when), then the way
     to the microphone (filter, level), then what else is heard there, and masks at the end.
 
+    Parameters
+    ----------
+    options : AugmentOptions
+    mel : MelOptions
+
     Returns
     -------
     nn.Module

@@ -234,6 +234,10 @@ def fill_mask(x: Tensor, mask: Tensor, filled: Tensor, fill: str, levels: PowerS
         piece of it would look like a sound.
     fill : {"mean", "silence"}
         The clip's mean level (over the filled frames), or silence.
+
+    Returns
+    -------
+    Tensor, same shape
     """
     if fill == "silence":
         value = levels.silence(x)

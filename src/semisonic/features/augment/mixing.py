@@ -85,12 +85,38 @@ class PairMixing(nn.Module):
 
 
 def mix_targets(y: Tensor, other: Tensor, share: Tensor) -> Tensor:
-    """``share`` of one target and the rest of the other, (batch, class)."""
+    """``share`` of one target and the rest of the other, (batch, class).
+
+    Parameters
+    ----------
+    y, other : Tensor, shape (batch, class)
+    share : Tensor, shape (batch,)
+
+    Returns
+    -------
+    Tensor, shape (batch, class)
+
+    Examples
+    --------
+    >>> mix_targets(torch.eye(2), torch.eye(2)[[1, 0]], torch.tensor([1.0, 0.5]))
+    tensor([[1.0000, 0.0000],
+            [0.5000, 0.5000]])
+    """
     return torch.lerp(other, y, share[:, None].to(y.dtype))
 
 
 def other_rows(n: int, device: torch.device) -> Tensor:
-    """For each row another one, each used once, (n,); a single row gets itself."""
+    """For each row another one, each used once, (n,); a single row gets itself.
+
+    Parameters
+    ----------
+    n : int
+    device : torch.device
+
+    Returns
+    -------
+    Tensor of int, shape (n,)
+    """
     order = torch.randperm(n, device=device)
     other = torch.empty_like(order)
     other[order] = order.roll(1)
@@ -170,6 +196,18 @@ def blend(
     """``share`` (batch,) of ``x`` and the rest of ``other``, both (batch, 1, mel, frame).
 
     Without ``levels`` the values themselves are blended: samples of waveforms.
+
+    Parameters
+    ----------
+    x, other : Tensor, shape (batch, 1, mel, frame)
+    share : Tensor, shape (batch,)
+    domain : {"db", "power"}
+    levels : PowerScale or None
+        None for waveforms.
+
+    Returns
+    -------
+    Tensor, same shape
     """
     part = share[:, None, None, None].to(x.dtype)
     if domain == "db" or levels is None:
@@ -218,6 +256,16 @@ def mix_by_loudness(x: Tensor, other: Tensor, share: Tensor, levels: PowerScale)
     """Sounds added so that ``share`` (batch,) of what is heard is ``x``.
 
     Both sounds are levels in dB, (batch, 1, mel, frame).
+
+    Parameters
+    ----------
+    x, other : Tensor, shape (batch, 1, mel, frame)
+    share : Tensor, shape (batch,)
+    levels : PowerScale
+
+    Returns
+    -------
+    Tensor, same shape
     """
     weight = loudness_weight(loudness_db(x, levels), loudness_db(other, levels), share)
     weight = weight.masked_fill(silent_rows(other), 1.0).masked_fill(silent_rows(x), 0.0)

@@ -142,6 +142,10 @@ def coloured_noise(
     colour : {"white", "pink"}
     generator : torch.Generator, optional
         Torch's global one of the device by default.
+
+    Returns
+    -------
+    Tensor, shape (n_rows, n_samples)
     """
     white = torch.randn(n_rows, n_samples, device=device, generator=generator)
     slope = SLOPES[colour]
@@ -158,6 +162,21 @@ def add_at_snr(x: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     """Sums, (batch, time), in which signal and noise have exactly the ratio asked for.
 
     Where either is silent, the signal comes back as it is.
+
+    Parameters
+    ----------
+    x, noise : Tensor, shape (batch, time)
+    snr_db : Tensor, shape (batch,)
+
+    Returns
+    -------
+    Tensor, same shape
+
+    Examples
+    --------
+    >>> x = torch.ones(1, 4)
+    >>> add_at_snr(x, -x, torch.tensor([20.0]))
+    tensor([[0.9000, 0.9000, 0.9000, 0.9000]])
     """
     signal = x.square().mean(1)
     level = noise.square().mean(1)
@@ -301,7 +320,17 @@ class PinkNoise(_Noise):
 
 
 def noise_energies(mel: MelOptions, colour: str) -> Tensor:
-    """Energies (mel, frame) of noise of mean square one; the same at each call."""
+    """Energies (mel, frame) of noise of mean square one; the same at each call.
+
+    Parameters
+    ----------
+    mel : MelOptions
+    colour : {"white", "pink"}
+
+    Returns
+    -------
+    Tensor, shape (mel, frame)
+    """
     duration = max(BANK_DURATION, 4 * mel.duration)
     neutral = dataclasses.replace(
         mel, duration=duration, reference="one", top_db=None, peak_normalize=False, deltas=False

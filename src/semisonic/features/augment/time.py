@@ -95,7 +95,18 @@ class TimeShift(Augmentation):
 
 
 def shift_wave(x: Tensor, shift: Tensor, mode: str) -> Tensor:
-    """Each wave (batch, time) later by ``shift`` samples, (batch,)."""
+    """Each wave (batch, time) later by ``shift`` samples, (batch,).
+
+    Parameters
+    ----------
+    x : Tensor, shape (batch, time)
+    shift : Tensor of int, shape (batch,)
+    mode : {"wrap", "delay"}
+
+    Returns
+    -------
+    Tensor, same shape
+    """
     place = _places_before(x, shift)
     moved = x.gather(1, place.remainder(x.shape[1]))
     return moved * (place >= 0) if mode == "delay" else moved

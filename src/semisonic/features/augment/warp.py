@@ -109,7 +109,17 @@ def interpolate_bands(x: Tensor, position: Tensor) -> Tensor:
 
 
 def take_frames(x: Tensor, index: Tensor) -> Tensor:
-    """Frames by their numbers, shape (batch, 1, mel, n) for an index (batch, n)."""
+    """Frames by their numbers, shape (batch, 1, mel, n) for an index (batch, n).
+
+    Parameters
+    ----------
+    x : Tensor, shape (batch, 1, mel, frame)
+    index : Tensor of int, shape (batch, n)
+
+    Returns
+    -------
+    Tensor, shape (batch, 1, mel, n)
+    """
     return x.gather(3, index[:, None, None].expand(-1, 1, x.shape[2], -1))
 
 
@@ -187,6 +197,16 @@ def stft(x: Tensor, ends: Tensor | None = None) -> Tensor:
 
     Frame k has its middle at sample k times :data:`HOP`; there is one more than fit into the
     wave. Beyond its ends is silence, or the wave goes round where ``ends`` (batch,) is False.
+
+    Parameters
+    ----------
+    x : Tensor, shape (batch, time)
+    ends : Tensor of bool, shape (batch,), optional
+        Whether a wave ends at its ends; else it goes round. All end by default.
+
+    Returns
+    -------
+    Tensor of complex, shape (batch, bin, frame)
     """
     if ends is None:
         padded = functional.pad(x, (N_FFT // 2, N_FFT // 2 + HOP))
@@ -198,7 +218,17 @@ def stft(x: Tensor, ends: Tensor | None = None) -> Tensor:
 
 
 def istft(spectrum: Tensor, n_samples: int) -> Tensor:
-    """Waves (batch, n_samples) of spectra (batch, bin, frame)."""
+    """Waves (batch, n_samples) of spectra (batch, bin, frame).
+
+    Parameters
+    ----------
+    spectrum : Tensor of complex, shape (batch, bin, frame)
+    n_samples : int
+
+    Returns
+    -------
+    Tensor, shape (batch, n_samples)
+    """
     window = _window(spectrum.real)
     wave: Tensor = torch.istft(spectrum, N_FFT, HOP, window=window, center=True, length=n_samples)
     return wave
@@ -251,6 +281,17 @@ def row_by_row(change: Callable[..., Tensor], *rows: Tensor) -> Tensor:
 
     One clip's spectra stay in the cache; those of a batch fall on fresh memory, which costs
     more than the transforms.
+
+    Parameters
+    ----------
+    change : callable
+        Takes batches, gives a batch.
+    *rows : Tensor
+        Batches of one length.
+
+    Returns
+    -------
+    Tensor
     """
     if rows[0].device.type != "cpu" or len(rows[0]) < 2:
         return change(*rows)
