@@ -16,13 +16,12 @@ from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.scoring import score_owners
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import write_json
+from semisonic.core.files import json_ready, write_json
 from semisonic.core.options import to_dict
 from semisonic.core.text import duration_text, p_value, percent_text, points_text
 from semisonic.data.clips import Clips
 from semisonic.data.synth.dataset import load_synth, make_in_cache
 from semisonic.evaluation.comparison import ArmAccuracy, Comparison
-from semisonic.evaluation.plain import plain
 from semisonic.evaluation.plots.experiments import comparison_plot
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.plots.training import training_curves
@@ -431,7 +430,7 @@ def write_stages_report(
     add_study(report, recipe.published, material.labelled.name, ours, protocol)
     _add_filters(report, recipe, outcome)
     _add_curves(report, outcome)
-    result = plain(
+    result = json_ready(
         {
             **known,
             "recipe": to_dict(recipe),
