@@ -11,19 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from semisonic.audio.checks import decibel
 from semisonic.audio.read import read
 from semisonic.audio.resample import resample
-from semisonic.classifier.run_files import plain
 from semisonic.classifier.use_options import ScanOptions
 from semisonic.core.errors import AudioError, OptionError
-from semisonic.core.files import write_json
+from semisonic.core.files import json_ready, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import MISSING, Result, count_text, duration_text, percent_text
-from semisonic.data.scan.recordings import COLUMNS, REMARKS, ScannedRecording, calendar
+from semisonic.data.scan.recordings import COLUMNS, ScannedRecording, calendar
 from semisonic.data.scan.scan import (
     Scan,
     by_group,
@@ -41,11 +39,8 @@ from semisonic.training.run_folder import RunFolder
 if TYPE_CHECKING:
     import pandas as pd
 
-# The contact sheet of a scan: a few recordings to look at and listen to.
-
-
 SHOWN = 10.0
-"""Seconds of a recording that are shown: from its middle, which no hand has touched."""
+"""Seconds of a recording that are shown: from its middle, where no hand is at the recorder."""
 
 HIGHEST_RATE = 32000
 """Hz up to which sounds are put into the page; the picture shows all there is."""
@@ -73,33 +68,19 @@ def _players(root: Path, chosen: Sequence[ScannedRecording]) -> Iterator[Player]
             )
         except AudioError:
             continue
-        yield Player(x, rate, one.file.rpartition("/")[2], _said(one), _meta(one), _heard(x, rate))
-
-
-def _heard(x: NDArray[np.float32], rate: int) -> tuple[NDArray[np.float32], int]:
-    """The samples at a rate that players know and that keeps the page small."""
-    if rate <= HIGHEST_RATE:
-        return x, rate
-    y = resample(x, rate, HIGHEST_RATE)
-    return (y, HIGHEST_RATE) if len(y) else (x, rate)
-
-
-def _said(one: ScannedRecording) -> str:
-    group = one.group if one.group != one.file else ""
-    return ", ".join(filter(None, [";".join(one.labels), group]))
-
-
-def _meta(one: ScannedRecording) -> str:
-    m = one.measured
-    parts = [_time_of(one).replace("T", " "), duration_text(m.duration), f"{m.sample_rate} Hz"]
-    return ", ".join(filter(None, [*parts, *sorted(one.remarks)]))
+        sound = x, rate
+        if rate > HIGHEST_RATE and len(y := resample(x, rate, HIGHEST_RATE)):
+            sound = y, HIGHEST_RATE
+        group = one.group if one.group != one.file else ""
+        about = ", ".join(filter(None, [";".join(one.labels), group]))
+        m, time = one.measured, _time_of(one).replace("T", " ")
+        facts = [time, duration_text(m.duration), f"{m.sample_rate} Hz", *sorted(one.remarks)]
+        details = ", ".join(filter(None, facts))
+        yield Player(x, rate, one.file.rpartition("/")[2], about, details, sound)
 
 
 def _time_of(one: ScannedRecording) -> str:
     return one.recorded_at.replace(tzinfo=None).isoformat() if one.recorded_at else ""
-
-
-# The page of ``scan``.
 
 
 _MOST_ROWS = 100
@@ -127,8 +108,7 @@ def _write_page(folder: Path, scan: Scan, options: ScanOptions) -> Path:
         whole=whole,
         seconds_shown=SHOWN,
         highest_rate=HIGHEST_RATE,
-        captions={},
-        remarks=[],
+        most_rows=_MOST_ROWS,
     )
     report.verdict = Verdict(
         f"{count_text(whole.n_files, 'recording')}, {_long(whole.duration)} of sound",
@@ -151,28 +131,27 @@ def _write_page(folder: Path, scan: Scan, options: ScanOptions) -> Path:
         _add_labels_and_groups(report, scan)
         report.players("sheet", _players(scan.root, _choose(scan.recordings, options.thumbnails)))
     _add_faults(report, scan)
-    _add_copies(report, scan)
     return report.write(folder, "scan", values=False)
 
 
 def _add_times(report: Report, scan: Scan) -> None:
-    found = calendar(scan.recordings)
-    if not found.days:
+    days = calendar(scan.recordings)
+    if not days.days:
         return
     timed = [one for one in scan.recordings if one.recorded_at]
     sources = shares_by(timed, lambda one: (one.time_source,))
-    told = {
+    names = {
         "guano": "GUANO metadata in the file",
         "comment": "comment in the file",
         "name": "name of the file",
     }
-    report.figure("hours", recording_hours(found.days, found.hours))
+    report.figure("hours", recording_hours(days.days, days.hours))
     report.values |= {
         "n_timed": len(timed),
         "n_zone": sum(
             one.recorded_at is not None and one.recorded_at.tzinfo is not None for one in timed
         ),
-        "sources": {f"times from the {told[key]}": s.n_files for key, s in sources.items()},
+        "sources": {f"times from the {names[key]}": s.n_files for key, s in sources.items()},
     }
 
 
@@ -182,16 +161,12 @@ def _add_sizes(report: Report, scan: Scan) -> None:
     levels = [decibel(m.rms) for m in measured]
     if np.isfinite(levels).any():
         report.figure("levels", histogram(levels, "RMS level, dBFS"))
-    kinds = shares_by(
-        scan.recordings,
-        lambda one: (
-            (
-                one.measured.sample_rate,
-                one.measured.n_channels,
-                f"{one.measured.format} {one.measured.subtype}",
-            ),
-        ),
-    )
+
+    def kind(one: ScannedRecording) -> tuple[tuple[int, int, str]]:
+        m = one.measured
+        return ((m.sample_rate, m.n_channels, f"{m.format} {m.subtype}"),)
+
+    kinds = shares_by(scan.recordings, kind)
     ordered = sorted(kinds.items(), key=lambda item: -item[1].n_files)
     report.table(
         "formats",
@@ -234,69 +209,48 @@ def _add_labels_and_groups(report: Report, scan: Scan) -> None:
 
 
 def _add_faults(report: Report, scan: Scan) -> None:
-    """Files that cannot be used, and recordings of each kind of remark."""
-    captions = report.values["captions"]
-    shown = scan.bad_files[:_MOST_ROWS]
-    report.table("bad-files", ["file", "reason"], shown)
-    captions["bad-files"] = _caption(
-        "Cannot be used, or not as a whole", len(shown), len(scan.bad_files)
+    """Files that cannot be used, recordings with remarks, and copies."""
+    report.table("bad-files", ["file", "reason"], scan.bad_files[:_MOST_ROWS])
+    odd = [one for one in scan.recordings if one.remarks]
+    odd.sort(key=lambda one: (sorted(one.remarks), -one.measured.clipped_share, one.file))
+    columns = ["file", "what", "length", "peak, dBFS", "RMS, dBFS", "clipped", "silent"]
+    report.table(
+        "odd",
+        columns,
+        [
+            (
+                one.file,
+                ", ".join(sorted(one.remarks)),
+                one.measured.duration,
+                decibel(one.measured.peak),
+                decibel(one.measured.rms),
+                one.measured.clipped_share,
+                one.measured.silent_share,
+            )
+            for one in odd[:_MOST_ROWS]
+        ],
+        formats=dict(
+            zip(
+                columns[2:],
+                [duration_text, _level, _level, percent_text, percent_text],
+                strict=True,
+            )
+        ),
     )
-    for keyword in REMARKS:
-        found = [one for one in scan.recordings if keyword in one.remarks]
-        if not found:
-            continue
-        name = keyword.replace(" ", "-")
-        rows = sorted(found, key=lambda one: (-one.measured.clipped_share, one.file))[:_MOST_ROWS]
-        report.values["remarks"].append(name)
-        captions[name] = _caption(
-            f"{keyword.capitalize()}: {_MEANINGS[keyword]}", len(rows), len(found)
-        )
-        report.table(
-            name,
-            ["file", "length", "peak, dBFS", "RMS, dBFS", "clipped", "silent"],
-            [
-                (
-                    one.file,
-                    one.measured.duration,
-                    decibel(one.measured.peak),
-                    decibel(one.measured.rms),
-                    one.measured.clipped_share,
-                    one.measured.silent_share,
-                )
-                for one in rows
-            ],
-            formats={
-                "length": duration_text,
-                "peak, dBFS": _level,
-                "RMS, dBFS": _level,
-                "clipped": percent_text,
-                "silent": percent_text,
-            },
-        )
-
-
-def _add_copies(report: Report, scan: Scan) -> None:
+    report.values |= {"n_odd": len(odd), "meanings": _MEANINGS}
     shown = scan.duplicates[:_MOST_ROWS]
-    rows: list[tuple[object, ...]] = [
-        (pair.first, pair.second, pair.kind, pair.score) for pair in shown
-    ]
-    headers = ["first", "second", "what", "alike"]
-    if scan.summary.classes:
-        headers.append("labels")
-        same = ("same" if pair.same_labels else "different" for pair in shown)
-        rows = [(*row, label) for row, label in zip(rows, same, strict=True)]
+    labels = [("same" if pair.same_labels else "different",) for pair in shown]
+    with_labels = bool(scan.summary.classes)
     report.table(
         "copies",
-        headers,
-        rows,
+        ["first", "second", "what", "alike", *(["labels"] if with_labels else [])],
+        [
+            (pair.first, pair.second, pair.kind, pair.score, *(label if with_labels else ()))
+            for pair, label in zip(shown, labels, strict=True)
+        ],
         formats={"alike": "{:.2f}".format},
         styles={i: "strong" for i, pair in enumerate(shown) if not pair.same_labels},
     )
-    report.values["captions"]["copies"] = _caption("Pairs", len(shown), len(scan.duplicates))
-
-
-def _caption(text: str, n_shown: int, n: int) -> str:
-    return f"{text} ({n})" if n_shown == n else f"{text} ({n_shown} of {n})"
 
 
 def _minute(time: datetime | None) -> str | None:
@@ -331,7 +285,7 @@ a file not to be decoded again."""
 
 @dataclass(frozen=True)
 class ScanResult(Result):
-    """What ``scan`` found.
+    """The result of ``scan``.
 
     Attributes
     ----------
@@ -362,38 +316,32 @@ class ScanResult(Result):
 
     def summary(self) -> str:
         """What ``data info`` does not say, for a terminal."""
-        return "\n".join(self._lines())
-
-    def _lines(self) -> Iterator[str]:
-        found = self.counts
-        if found["n_with_time"]:
-            first, last = found["first_recorded_at"][:16], found["last_recorded_at"][:16]
-            n_timed = count_text(found["n_with_time"], "recording")
-            yield f"times: {n_timed}, {first} to {last}".replace("T", " ")
-        if found["sites"]:
-            names = ", ".join(found["sites"][:6]) + (", ..." if len(found["sites"]) > 6 else "")
-            yield f"sites: {len(found['sites'])} ({names})"
-        odd = ", ".join(f"{name} {n}" for name, n in found["remarks"].items() if n)
-        yield f"odd: {odd or 'none'}"
-        near = found["n_near_identical_pairs"]
-        compared = (
-            f", {near} of the same sound"
-            if self.scan.near_compared
-            else ("; copies cut or encoded anew were not looked for")
-        )
-        pairs = count_text(found["n_identical_pairs"], "pair")
-        yield f"copies: {pairs} of the same bytes{compared}"
-        if found["n_different_labels"]:
-            yield f"copies with different labels: {count_text(found['n_different_labels'], 'pair')}"
+        counts, lines = self.counts, []
+        if counts["n_with_time"]:
+            first, last = counts["first_recorded_at"][:16], counts["last_recorded_at"][:16]
+            timed = count_text(counts["n_with_time"], "recording")
+            lines.append(f"times: {timed}, {first} to {last}".replace("T", " "))
+        if counts["sites"]:
+            names = ", ".join(counts["sites"][:6]) + (", ..." if len(counts["sites"]) > 6 else "")
+            lines.append(f"sites: {len(counts['sites'])} ({names})")
+        odd = ", ".join(f"{name} {n}" for name, n in counts["remarks"].items() if n)
+        lines.append(f"odd: {odd or 'none'}")
+        near = f", {counts['n_near_identical_pairs']} of the same sound"
+        if not self.scan.near_compared:
+            near = "; copies cut or encoded anew were not looked for"
+        identical = count_text(counts["n_identical_pairs"], "pair")
+        lines.append(f"copies: {identical} of the same bytes{near}")
+        if counts["n_different_labels"]:
+            different = count_text(counts["n_different_labels"], "pair")
+            lines.append(f"copies with different labels: {different}")
+        decoded = f"none, all {self.scan.n_reused} were known"
         if self.scan.n_decoded:
             speed = self.scan.decoded_duration / max(self.scan.seconds, 1e-9)
-            yield (
-                f"decoded: {count_text(self.scan.n_decoded, 'file')} in {self.scan.seconds:.1f} s, "
+            decoded = (
+                f"{count_text(self.scan.n_decoded, 'file')} in {self.scan.seconds:.1f} s, "
                 f"{speed:.0f} times as fast as they play; {self.scan.n_reused} were known"
             )
-        else:
-            yield f"decoded: none, all {self.scan.n_reused} were known"
-        yield f"page: {self.page}"
+        return "\n".join([*lines, f"decoded: {decoded}", f"page: {self.page}"])
 
 
 def scan(options: ScanOptions) -> ScanResult:
@@ -422,7 +370,7 @@ def scan(options: ScanOptions) -> ScanResult:
             workers=options.workers,
         )
         write_tables(run.folder, found)
-        numbers = plain(counts(found))
+        numbers = json_ready(counts(found))
         write_json(run.path(COUNTS), numbers)
         page = _write_page(run.folder, found, options)
         seconds = time.perf_counter() - started

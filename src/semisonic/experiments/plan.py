@@ -48,6 +48,11 @@ class ExperimentPlan:
     cells: tuple[tuple[str, TrainJob], ...]
     """The rows of the result: a setting's name in tables and the job that gives it."""
 
+    @property
+    def jobs(self) -> tuple[PretrainJob | TrainJob, ...]:
+        """Pre-trainings, then trainings."""
+        return (*self.pretrain, *self.train)
+
 
 def make_plan(
     recipe: Recipe,
@@ -251,7 +256,7 @@ def _resolved(setting: Setting, data: DataSummary) -> Setting:
         return setting
     objective = setting.objective if setting.pretraining else AUTO
     data = replace(data, start=GIVEN if setting.start == TRAINED else setting.start)
-    resolved = resolve_auto(replace(setting, objective=objective), data)
+    resolved = resolve_auto(changed(setting, objective=objective), data)
     config, start = resolved.config, resolved.start
     pretrains = config.objective != NO_OBJECTIVE
     return replace(
