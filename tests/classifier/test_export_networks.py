@@ -31,7 +31,6 @@ QUICK = (
 )
 SLOW = (
     "piczak-small",
-    "frequency-norm",
     "transformer",
     "yamnet",
     "mn04",

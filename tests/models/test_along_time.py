@@ -18,7 +18,7 @@ def features(n: int = 3) -> torch.Tensor:
 
 
 def test_with_a_mean_the_logits_of_frames_average_to_those_of_the_clip() -> None:
-    model = build("mean", MEL, CLASSES).eval()
+    model = build("mn04", MEL, CLASSES).eval()
     x = features()
     with torch.no_grad():
         clip, frames = model.embed_along_time(x)
