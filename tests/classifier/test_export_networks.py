@@ -28,13 +28,9 @@ QUICK = (
     "cnn2",
     "crnn-lstm",
     "m5",
-    "fold",
 )
 SLOW = (
     "piczak-small",
-    "frequency-norm",
-    "attention",
-    "salient",
     "transformer",
     "yamnet",
     "mn04",
