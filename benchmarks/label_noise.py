@@ -34,7 +34,7 @@ from semisonic.evaluation.label_errors import RANKINGS, RULES, find_suspects, la
 from semisonic.evaluation.metrics import average_precision
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.significance import holm
-from semisonic.experiments.run import run_tasks
+from semisonic.experiments.runner import run_tasks
 
 
 def jobs_of(data: DataSet, args: argparse.Namespace) -> list[Job]:

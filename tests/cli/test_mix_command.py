@@ -46,7 +46,7 @@ def test_made_up_backgrounds_are_said(
     birds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(quick(birds, tmp_path / "windows")[:-1]) == 0
-    assert "the background is made up" in capsys.readouterr().err
+    assert "the background is synthetic" in capsys.readouterr().err
 
 
 def test_bad_files_are_listed(

@@ -204,7 +204,7 @@ def test_labels_that_nobody_checked_stay_so(clips: Clips, quiet: Path, tmp_path:
 
 def test_the_same_seed_gives_the_same_bytes(clips: Clips, tmp_path: Path) -> None:
     done = mix(clips, tmp_path / "a", SMALL)
-    assert "made up" in done.notes[-1]
+    assert "synthetic" in done.notes[-1]
     mix(clips, tmp_path / "b", replace(SMALL, workers=1))
     mix(clips, tmp_path / "c", replace(SMALL, seed=6))
     assert contents(tmp_path / "a") == contents(tmp_path / "b")

@@ -18,11 +18,8 @@ from semisonic.evaluation.plots.experiments import comparison_plot, fold_values
 from semisonic.evaluation.plots.recordings import embedding_map
 from semisonic.evaluation.plots.sounds import patches, picture, reconstructions
 from semisonic.evaluation.plots.training import (
-    SearchSlice,
     filters,
-    option_importance,
     search_course,
-    search_slices,
     training_curves,
 )
 from semisonic.evaluation.predictions import Predictions
@@ -70,15 +67,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         [0, 1, 2], [0.4, np.nan, 0.6], [True, False, True], default=0.5
     ),
     "course, all given up": lambda: search_course([1.5], [0.4], [False], whole=False),
-    "slices": lambda: search_slices(
-        [
-            SearchSlice("rate", [1e-3, 1e-2], log=True, default=1e-3),
-            SearchSlice("network", ["small", "cnn3"], ("small", "cnn3", "m5"), default="m5"),
-        ],
-        [0.4, 0.5],
-        [True, False],
-    ),
-    "importance": lambda: option_importance({"dropout": 0.0, "rate": 0.7}),
 }
 
 
@@ -156,8 +144,6 @@ def test_a_tone_is_where_it_should_be_in_the_picture() -> None:
         (lambda: embedding_map({"a": (np.ones((3, 3)), [0, 1, 2])}, CLASSES), "'a'"),
         (lambda: class_recall({"a": [1.0]}, CLASSES), "'a'"),
         (lambda: search_course([], [], []), "0 places"),
-        (lambda: search_slices([], [], []), "a value of each option"),
-        (lambda: option_importance({}), "nothing to draw"),
         (lambda: comparison_plot([]), "nothing"),
         (lambda: picture(np.ones(9), 0), "sample rate"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from semisonic.core.errors import SemisonicError
 from semisonic.core.parallel import Task
-from semisonic.experiments.run import run_tasks
+from semisonic.experiments.runner import run_tasks
 from waiting import LONG, until
 
 

@@ -105,8 +105,7 @@ def test_numbers_of_results_page_and_python_agree(
     assert ("No trial beat the recipe: keep its values" in page) == beaten
     assert "optimistic" in page
     assert "best.toml" in page
-    for name in ("course", "options"):
-        assert (chosen.output / "figures" / f"{name}.png").is_file()
+    assert (chosen.output / "figures" / "course.png").is_file()
 
 
 def test_where_no_trial_beats_the_recipe_its_values_are_kept_in_file_page_and_terminal(
@@ -342,7 +341,6 @@ def test_a_grid_tries_every_combination_once(recipe: Path, tiny_set: Path, tmp_p
     points = [tuple(one.point.values()) for one in result.outcome.trials]
     assert points == [(4, "(2)3c-4fc"), (4, "(4)3c-4fc"), (8, "(2)3c-4fc"), (8, "(4)3c-4fc")]
     assert {one.state for one in result.outcome.trials} == {"complete"}
-    assert sum(result.outcome.importance.values()) <= 1 + 1e-6
 
 
 def test_a_trial_that_cannot_be_trained_fails_alone(
@@ -380,16 +378,15 @@ def test_front_ends_are_searched_too(recipe: Path, tiny_set: Path, tmp_path: Pat
     assert result.outcome.trials[1].accuracies == result.outcome.default.accuracies
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_a_hopeless_trial_is_given_up_after_its_first_fold(
-    recipe: Path, tiny_set: Path, tmp_path: Path, pruner: str
+    recipe: Path, tiny_set: Path, tmp_path: Path
 ) -> None:
     chosen = options(
         recipe,
         tiny_set / "labelled.csv",
         tmp_path / "p",
         trials=12,
-        pruner=pruner,
+        pruner="median",
         search=("setting.fit.learning_rate=1e-7..1e-1 log",),
         sampler="random",
         change=("setting.fit.epochs=4",),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,7 +61,7 @@ def test_what_is_given_on_the_command_line(text: str, name: str, spec: object) -
 
 
 def test_tables_within_tables_are_dotted_names() -> None:
-    table = {"setting": {"train": {"epochs": "1..3"}}, "setting.dropout": [0.0, 0.1]}
+    table = {"setting": {"fit": {"epochs": "1..3"}}, "setting.dropout": [0.0, 0.1]}
     assert flat(table) == {"setting.fit.epochs": "1..3", "setting.dropout": [0.0, 0.1]}
 
 
@@ -84,18 +82,11 @@ def test_batch_size_is_that_of_both_trainings() -> None:
     assert value_of(target.base, "setting.batch_size") == 32
 
 
-def test_what_the_command_line_gives_is_the_whole_space(tmp_path: Path) -> None:
-    file = tmp_path / "space.toml"
-    file.write_text('[tune]\nsetting.dropout = "0..0.3"\nsetting.fit.batch_size = [8, 16]\n')
-    given_by = {"recipe": "tune-demo", "search": ("setting.dropout=0..0.5 step 0.25",)}
-    only = read_target(TuneOptions(**given_by)).space  # type: ignore[arg-type]
+def test_what_the_command_line_gives_is_the_whole_space() -> None:
+    search = ("setting.dropout=0..0.5 step 0.25",)
+    only = read_target(TuneOptions(recipe="tune-demo", search=search)).space
     assert only == (Range("setting.dropout", 0.0, 0.5, step=0.25),)
-    both = read_target(TuneOptions(**given_by, space=file)).space  # type: ignore[arg-type]
-    assert [one.name for one in both] == ["setting.dropout", "setting.fit.batch_size"]
-    assert str(both[0]) == "0..0.5 step 0.25"
-    file.write_text('[setting]\ndropout = "0..0.3"\n')
-    with pytest.raises(OptionError, match=r"expected one table, \[tune\]"):
-        read_target(TuneOptions(recipe="tune-demo", space=file))
+    assert str(only[0]) == "0..0.5 step 0.25"
 
 
 def test_a_recipe_without_a_space_asks_for_one() -> None:

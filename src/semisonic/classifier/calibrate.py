@@ -23,7 +23,6 @@ from semisonic.classifier.prepare import Failures
 from semisonic.classifier.provenance import DataPart, overlaps
 from semisonic.classifier.run_files import (
     open_run,
-    plain,
     prepare_in,
     record_data,
     recordings_in,
@@ -33,7 +32,7 @@ from semisonic.classifier.run_files import (
 from semisonic.classifier.selection import as_classes_of, in_fold, load_data
 from semisonic.classifier.unknown import NoiseRow, check_noise
 from semisonic.core.errors import DataError
-from semisonic.core.files import content_hash, write_csv, write_json
+from semisonic.core.files import content_hash, json_ready, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.text import Result, count_text, percent_text
 from semisonic.data.clips import Clips, verified_labels
@@ -345,7 +344,7 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
         )
         write_thresholds(run.path("thresholds.csv"), model, fitted)
         numbers = numbers_of(result)
-        write_json(run.path("metrics.json"), plain(numbers))
+        write_json(run.path("metrics.json"), json_ready(numbers))
         write_calibrate_page(run.folder, result, model, options, file)
         run.note(**{k: v for k, v in numbers.items() if isinstance(v, (int, float))})
     return result

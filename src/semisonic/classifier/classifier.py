@@ -210,8 +210,8 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
 
     Notes
     -----
-    ``mel``, ``method_params``, ``loss``, ``training``, ``pretraining`` and ``pretext`` are groups of
-    options: a dict names those that differ from the default, as in ``training={"epochs": 20}``.
+    ``mel``, ``method_params``, ``loss``, ``training``, ``pretraining`` and ``pretext`` are groups
+    of options: a dict names those that differ from the default, as in ``training={"epochs": 20}``.
     Options inside can be searched over by name, as in ``set_params(mel__n_mels=40)``. All
     parameters are looked at in ``fit``, as scikit-learn's are.
 
@@ -470,7 +470,7 @@ class SoundClassifier(NestedParams, ClassifierMixin, BaseEstimator):  # type: ig
     ) -> DetectResult:
         """Find the classes in recordings of any length: from when to when.
 
-        See :func:`semisonic.classifier.detection.detect.detect` for recordings, settings and errors.
+        See :func:`semisonic.classifier.detection.detect.detect` for recordings and settings.
         """
         self._check_fitted()
         own = {"device": self.device, "workers": self.workers}

@@ -17,12 +17,12 @@ from semisonic.classifier.model_file import MODEL, find_file, open_model
 from semisonic.classifier.options import EvaluateOptions
 from semisonic.classifier.prepare import Failures
 from semisonic.classifier.provenance import ROLES, WITH_LABELS, DataPart, Overlap, overlaps
-from semisonic.classifier.run_files import open_run, plain, record_data, recordings_in, unreadable
+from semisonic.classifier.run_files import open_run, record_data, recordings_in, unreadable
 from semisonic.classifier.scoring import score_clips
 from semisonic.classifier.selection import as_classes_of, in_fold, load_data
 from semisonic.classifier.starting_encoder import PublishedOrigin
 from semisonic.core.errors import DataError
-from semisonic.core.files import content_hash, write_csv, write_json
+from semisonic.core.files import content_hash, json_ready, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text, duration_text, percent_text, text_table
@@ -225,7 +225,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
         }
         if published := published_in(about):
             metrics["published_weights"] = published
-        metrics = plain(metrics)
+        metrics = json_ready(metrics)
         write_json(run.path("metrics.json"), metrics)
         result = EvaluateResult(
             measurement,

@@ -88,8 +88,8 @@ class TrainPlan:
         return [
             f"method: {self.because}",
             *(f"  {i}. {text}: {_about(s)}" for i, (text, s) in enumerate(self.stages, 1)),
-            f"all of it: {_about(whole)} where nothing is done yet, and about {bytes_text(self.n_bytes)} "
-            f"in '{self.cache}', which may be deleted afterwards",
+            f"all of it: {_about(whole)} where nothing is done yet, and about "
+            f"{bytes_text(self.n_bytes)} in '{self.cache}', which may be deleted afterwards",
         ]
 
 

@@ -64,7 +64,7 @@ WORTH_SAYING = 1 << 30
 """Bytes from which on it is said before what will lie on the disk."""
 
 SILENT = ("silent", "constant")
-"""How remarks about clips begin that hold nothing to hear; see :func:`semisonic.audio.checks.problems`."""
+"""How remarks about silent clips begin; see :func:`semisonic.audio.checks.problems`."""
 ALL_SILENT = (
     "the unlabelled recordings: all {} clips are silent; look at how they were recorded, or leave "
     "them out"

@@ -26,7 +26,6 @@ from semisonic.classifier.run_files import (
     cache_of,
     in_processes,
     open_run,
-    plain,
     prepare_in,
     record_data,
     recordings_in,
@@ -42,6 +41,7 @@ from semisonic.classifier.starting_encoder import (
 )
 from semisonic.classifier.strategy import check_network, network_of
 from semisonic.core.errors import DataError, OptionError
+from semisonic.core.files import json_ready
 from semisonic.core.options import check
 from semisonic.core.parallel import open_engine
 from semisonic.core.seeds import generator
@@ -225,7 +225,7 @@ def numbers_of(outcome: PretrainOutcome) -> dict[str, object]:
         "collapsed": outcome.spread.is_collapsed,
         "never_active": {unit.layer: [unit.n_dead, unit.n_units] for unit in outcome.dead_units},
     }
-    return {name: plain(value) for name, value in numbers.items()}
+    return {name: json_ready(value) for name, value in numbers.items()}
 
 
 def _how(outcome: PretrainOutcome) -> str:

@@ -15,7 +15,7 @@ import torch
 
 from semisonic.classifier.prepare import Failures, Prepared, prepare
 from semisonic.classifier.provenance import data_hash, recording_hashes
-from semisonic.core.files import replacing, write_csv
+from semisonic.core.files import json_ready, replacing, write_csv
 from semisonic.core.options import GIVEN, given_names, to_dict
 from semisonic.core.parallel import LOCAL_ENGINE, Engine, TrainEngineOptions
 from semisonic.data.clips import Clips
@@ -146,7 +146,7 @@ def record_data(
 
 def about(command: str, options: Any, **more: Any) -> dict[str, Any]:
     """The provenance that a model file carries."""
-    return {**stamp(command, options), "seed": options.seed, **plain(more)}
+    return {**stamp(command, options), "seed": options.seed, **json_ready(more)}
 
 
 def stamp(command: str, options: Any = None) -> dict[str, Any]:
@@ -156,19 +156,8 @@ def stamp(command: str, options: Any = None) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "commit": commit(),
-        "options": {} if options is None else plain(to_dict(options)),
+        "options": {} if options is None else json_ready(to_dict(options)),
     }
-
-
-def plain(value: Any) -> Any:
-    """Values as JSON holds them; a number that is not finite becomes None."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 # Figures that the verbs put into their run folders.

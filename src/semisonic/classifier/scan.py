@@ -15,10 +15,9 @@ import numpy as np
 from semisonic.audio.checks import decibel
 from semisonic.audio.read import read
 from semisonic.audio.resample import resample
-from semisonic.classifier.run_files import plain
 from semisonic.classifier.use_options import ScanOptions
 from semisonic.core.errors import AudioError, OptionError
-from semisonic.core.files import write_json
+from semisonic.core.files import json_ready, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import MISSING, Result, count_text, duration_text, percent_text
@@ -371,7 +370,7 @@ def scan(options: ScanOptions) -> ScanResult:
             workers=options.workers,
         )
         write_tables(run.folder, found)
-        numbers = plain(counts(found))
+        numbers = json_ready(counts(found))
         write_json(run.path(COUNTS), numbers)
         page = _write_page(run.folder, found, options)
         seconds = time.perf_counter() - started

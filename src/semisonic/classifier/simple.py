@@ -1,4 +1,4 @@
-"""Simple classifiers on statistics of a clip: k-NN, forests, linear models. No network is trained."""
+"""Simple classifiers on statistics of a clip: k-NN, forests, linear models; no network."""
 
 from __future__ import annotations
 

@@ -38,7 +38,6 @@ from semisonic.classifier.run_files import (
     cache_of,
     in_processes,
     open_run,
-    plain,
     prepare_in,
     record_data,
     unreadable,
@@ -59,7 +58,7 @@ from semisonic.classifier.starting_encoder import (
 from semisonic.classifier.strategy import check_network
 from semisonic.classifier.training import TrainedModel
 from semisonic.core.errors import OptionError
-from semisonic.core.files import write_csv, write_json
+from semisonic.core.files import json_ready, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.parallel import Engine, open_engine
 from semisonic.core.progress import say
@@ -256,7 +255,8 @@ class TrainResult(Result):
         probed = self.method in SOLVED
         how = f"best of {count_text(len(o.history), 'epoch')} is {o.best_epoch}"
         if probed:
-            how = f"a linear layer in {count_text(len(o.history), 'round')}, the encoder stays as it is"
+            rounds = count_text(len(o.history), "round")
+            how = f"a linear layer in {rounds}, the encoder stays as it is"
         if self.method == PROTOTYPE:
             how = "the mean of each class, the encoder stays as it is"
         if self.method == FITTED:
@@ -377,7 +377,7 @@ def validate(
     if not outcome.model.multi_label:
         right = scores.argmax(axis=1) == target
         metrics["accuracy_interval"] = list(wilson_by_group(right, clips.group))
-    write_json(run.path("metrics.json"), {"validation": plain(metrics)})
+    write_json(run.path("metrics.json"), {"validation": json_ready(metrics)})
     best = scores.argmax(axis=1)
     write_csv(
         run.path("validation.csv"),

@@ -408,7 +408,7 @@ def train_model(
     ModelError
         When ``start`` was trained for another front end or network.
     """
-    training = Training.of(
+    training = ClassifierTraining.of(
         config,
         data,
         seed=seed,
@@ -477,14 +477,14 @@ def sweep_model(
     """
     check_has_rate(config.method)
     data = replace(data, validation=NO_ROWS)
-    training = Training.of(config, data, seed=seed, device=device, start=start)
+    training = ClassifierTraining.of(config, data, seed=seed, device=device, start=start)
     model = training.fresh_model(seed)
     objective, streams, options = training.parts(model, data.target, data.labelled, seed)
     return sweep_rate(objective, streams, options, sweep, seed=seed, device=training.device)
 
 
 @dataclass(frozen=True)
-class Training:
+class ClassifierTraining:
     """All that the fits of one training share: the data, the model at first, its streams."""
 
     config: TrainConfig
@@ -507,7 +507,7 @@ class Training:
         start: PretrainedEncoder | SoundModel | None = None,
         standardize: Standardize | None = None,
         label: str = "train",
-    ) -> Training:
+    ) -> ClassifierTraining:
         """The training, if it can be done; with generated patches where they are asked for."""
         target, n_classes = data.target, len(data.classes)
         check_rows(target, data.labelled, data.validation, n_classes)

@@ -9,10 +9,11 @@ import hashlib
 import io
 import itertools
 import json
+import math
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,41 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
 def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a UTF-8 JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def json_ready(value: Any) -> Any:
+    """Turn a value into what JSON can hold.
+
+    Parameters
+    ----------
+    value : object
+        Numbers, texts, paths, arrays, dataclasses, named tuples, and collections of them.
+
+    Returns
+    -------
+    object
+        Dataclasses and named tuples as mappings, arrays, sets and tuples as lists, paths as texts,
+        and None for a number that is not finite.
+
+    Examples
+    --------
+    >>> json_ready({"rate": float("nan"), "files": (Path("a.wav"),)})
+    {'rate': None, 'files': ['a.wav']}
+    """
+    if hasattr(value, "tolist"):  # numpy's arrays and scalars
+        return json_ready(value.tolist())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: json_ready(getattr(value, field.name)) for field in fields}
+    if hasattr(value, "_asdict"):
+        return json_ready(value._asdict())
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [json_ready(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 def digest(*parts: object) -> str:

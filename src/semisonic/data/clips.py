@@ -99,7 +99,7 @@ class Clips:
             )
 
     def _check_times(self) -> None:
-        """See that every clip is a stretch of time, and every fold a number from 0."""
+        """See that every clip has a length, and every fold a number from 0."""
         start, end, fold = (np.asarray(c) for c in (self.start_time, self.end_time, self.fold))
         with np.errstate(invalid="ignore"):
             bad = ~(np.isfinite(start) & (start >= 0)) | (end <= start) | (end == math.inf)

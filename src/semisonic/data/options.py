@@ -135,7 +135,7 @@ OUTSIDE: tuple[str, ...] = ("babble", "melody", "crow", "vacuum", "shower", "cla
 """Sounds that are never a class: they occur in the unlabelled pool and in backgrounds."""
 
 
-# What a made-up data set consists of.
+# What the synthetic data set consists of.
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class MixOptions:
 
     background: Path | None = option(
         None,
-        "folder of recordings of the place in which nothing is to be heard; made-up quiet "
+        "folder of recordings of the place without any sound to find; quiet synthetic "
         "backgrounds if not given",
     )
     window: float = option(2.0, "length of a window", unit="s", minimum=0.1, maximum=60)

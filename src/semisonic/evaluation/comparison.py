@@ -31,10 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisonic.core.errors import DataError
+from semisonic.core.files import json_ready
 from semisonic.core.seeds import generator
 from semisonic.core.text import p_text, points_text
 from semisonic.evaluation.intervals import Interval, bootstrap_interval, paired_bootstrap
-from semisonic.evaluation.plain import plain
 from semisonic.evaluation.predictions import Predictions
 from semisonic.evaluation.significance import (
     McNemar,
@@ -193,7 +193,7 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a value that could not be computed is None."""
         extra = {"p": self.p, "outcome": self.outcome, "verdict": self.verdict()}
-        result: dict[str, Any] = plain(self) | plain(extra)
+        result: dict[str, Any] = json_ready(self) | json_ready(extra)
         return result
 
 

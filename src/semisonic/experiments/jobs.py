@@ -54,6 +54,11 @@ class PretrainJob:
     held_out: Rows
     show: Rows
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """No job comes before it."""
+        return ()
+
 
 @dataclass(frozen=True, eq=False)
 class TrainJob:
@@ -71,6 +76,11 @@ class TrainJob:
     test: Rows
     pool: Rows
     start: PretrainJob | None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The pre-training that it starts from."""
+        return (self.start.name,) if self.start else ()
 
 
 def named_pretraining(job: PretrainJob, source: str) -> PretrainJob:

@@ -136,7 +136,7 @@ class CurveOptions(RecordingOptions, JobOptions):
 
 
 TPE, RANDOM, GRID = SAMPLERS = ("tpe", "random", "grid")
-AUTO_PRUNER, MEDIAN, HYPERBAND, NO_PRUNER = PRUNERS = ("auto", "median", "hyperband", "none")
+AUTO_PRUNER, MEDIAN, NO_PRUNER = PRUNERS = ("auto", "median", "none")
 TRIALS = 20
 """How many points are tried where neither the user nor a grid says so."""
 
@@ -159,9 +159,6 @@ class TuneOptions(ExperimentOptions):
         "what to search, as in 'setting.fit.learning_rate=1e-4..1e-2 log' or "
         "'setting.model=small,cnn3'; may be repeated, and takes the place of the recipe's [tune]",
     )
-    space: Path | None = option(
-        None, "TOML file with a [tune] table, which takes the place of the recipe's"
-    )
     trials: int | None = option(
         None, f"points to try; if not given {TRIALS}, or the whole grid", minimum=1
     )
@@ -173,7 +170,7 @@ class TuneOptions(ExperimentOptions):
     pruner: str = option(
         AUTO_PRUNER,
         "when a trial is given up after some of its inner folds: below the median of the "
-        "others, by successive halving, or never; auto: median, and never in a grid",
+        "others, or never; auto: median, and never in a grid",
         choices=PRUNERS,
     )
     inner_folds: int = option(

@@ -48,6 +48,11 @@ class ExperimentPlan:
     cells: tuple[tuple[str, TrainJob], ...]
     """The rows of the result: a setting's name in tables and the job that gives it."""
 
+    @property
+    def jobs(self) -> tuple[PretrainJob | TrainJob, ...]:
+        """Pre-trainings, then trainings."""
+        return (*self.pretrain, *self.train)
+
 
 def make_plan(
     recipe: Recipe,

@@ -1,11 +1,9 @@
-"""``semisonic run``: from a recipe and recordings to a report, resumable at every step."""
+"""``semisonic run``: settings compared in two arms, from a recipe and recordings to a report."""
 
 from __future__ import annotations
 
-import dataclasses
-import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,32 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from semisonic.classifier.config import SegmentOptions
-from semisonic.classifier.prepare import FrontOptions, in_batch_device
-from semisonic.classifier.provenance import data_hash, recording_hashes
-from semisonic.classifier.run_files import write_remarks
 from semisonic.classifier.starting_encoder import synthetic_file
-from semisonic.core.errors import DataError
 from semisonic.core.files import replacing, write_csv
 from semisonic.core.options import to_dict
-from semisonic.core.parallel import (
-    LOCAL_ENGINE,
-    Engine,
-    Task,
-    count_workers,
-    open_engine,
-    run_graph,
-)
-from semisonic.core.progress import bar
 from semisonic.core.text import Result
 from semisonic.data.categories import categories_of
 from semisonic.data.clips import Clips
-from semisonic.data.datasets.load import load_clips
-from semisonic.data.options import SynthOptions
 from semisonic.evaluation.comparison import Comparison
-from semisonic.experiments.jobs import MODEL, PretrainJob, Rows, TrainJob, is_done, read_job
-from semisonic.experiments.material import Material, gather
-from semisonic.experiments.options import SYNTH, RunOptions
+from semisonic.experiments.jobs import MODEL, PretrainJob, Rows, TrainJob
+from semisonic.experiments.material import Material
+from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import ExperimentPlan, make_plan
 from semisonic.experiments.recipe import Recipe, read_recipe
 from semisonic.experiments.report import write_report
@@ -49,69 +31,21 @@ from semisonic.experiments.results import (
     comparison_rows,
     short_trainings,
 )
+from semisonic.experiments.runner import load_data, open_experiment, plans_of, warned
 from semisonic.experiments.source import load_source, measured, network_key, trained_files
-from semisonic.experiments.worker import WorkerContext, run_pretrain, run_train, start
+from semisonic.experiments.worker import WorkerContext, run_pretrain, run_train
 from semisonic.recipes import find
-from semisonic.training.devices import choose_device, choose_plan, with_plan
-from semisonic.training.options import FitOptions
+from semisonic.training.devices import with_plan
 from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# The jobs of an experiment, each after those it needs, wherever the engine does them.
-#
-# On a GPU of this machine they run one after the other in this process.
-
-
-def run_tasks(
-    tasks: Sequence[Task],
-    *,
-    workers: int,
-    label: str,
-    done: int = 0,
-    initializer: Callable[..., None],
-    context: tuple[Any, ...],
-    engine: Engine = LOCAL_ENGINE,
-    device: str = "cpu",
-) -> None:
-    """Run all tasks, each after those it names; the first error stops the rest.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        ``after`` may name tasks that are not in the list: they count as done.
-    workers : int
-        Tasks at once; 0 or 1 runs everything in this process, on the local engine. On a cluster
-        0 is as many as it has room for.
-    label : str
-        Text of the progress bar.
-    done : int
-        Tasks that an earlier run has finished, for the bar.
-    initializer, context
-        Called once in each process before its first task.
-    engine : Engine
-    device : str
-        What each task computes on.
-
-    Raises
-    ------
-    SemisonicError
-        When a worker process was killed, most often for memory.
-    """
-    with (
-        bar(len(tasks) + done, label, "job", initial=done) as shown,
-        engine.tasks(initializer, context, workers=workers, device=device) as calls,
-    ):
-        run_graph(calls, tasks, shown.update)
-
-
 # ``semisonic run``: from a recipe and recordings to a report, resumable at every step.
 
 
-_log = logging.getLogger(__name__)
 EXAMPLES = 3
-FREE = ("workers", "device", "in_batch", "cache", "output", "where")
+WORK: dict[type, Callable[[Any], None]] = {PretrainJob: run_pretrain, TrainJob: run_train}
 
 
 @dataclass(frozen=True)
@@ -212,21 +146,16 @@ def conduct(
     fitted : callable, optional
         From the recipe and the data to the recipe that these allow, and what to say of it.
     """
-    device = choose_device(options.device)
     if asked is None:
         asked = {**to_dict(options), "contents": to_dict(recipe)}
-    recipe = with_number_format(recipe, device)
-    with (
-        RunFolder(options.output, command, asked, seeds=options.seed, free=FREE) as run,
-        open_engine(options.where) as engine,
-    ):
-        cache = options.cache or run.folder / "cache"
+    with open_experiment(command, options, asked) as opened:
+        run, device = opened.run, opened.device
+        recipe = with_number_format(recipe, torch.device(device))
         inputs = [(one.front, one.segments) for one in (*recipe.settings, *recipe.controls)]
-        material, hashes = material_of(run, options, recipe.synth, inputs, cache, engine)
+        material, hashes = opened.gather(load_data(options, recipe.synth), inputs)
         if fitted is not None:
             recipe, said = fitted(recipe, material)
             material = replace(material, notes=(*material.notes, *said))
-        jobs = run.folder / "jobs"
         categories = categories_of(material.labelled.classes, dict(recipe.categories))
         source = load_source(options, recipe, material.labelled)
         plan = make_plan(
@@ -242,24 +171,24 @@ def conduct(
         _write_budgets(plan, material, run.folder)
         fits = [job.setting.fit for job in plan.train if not job.setting.classifier]
         run.note(precision=plans_of([*fits, *(job.setting.pretrain for job in plan.pretrain)]))
-        starts = synthetic_starts(plan, cache, str(device), options.workers)
+        starts = synthetic_starts(plan, opened.cache, device, options.workers)
         if source is not None:
             run.add_data("source", source.key)
             trained = trained_files(
                 source,
-                [job.setting for job in all_jobs(plan)],
+                [job.setting for job in plan.jobs],
                 recipe,
-                cache,
+                opened.cache,
                 seed=options.seed,
-                device=str(device),
+                device=device,
                 workers=options.workers,
             )
             starts |= trained
             notes = (*material.notes, *source.notes, *measured(trained.values()))
             material = replace(material, notes=notes)
-        context = WorkerContext(jobs, material, str(device), hashes, starts, categories or {})
-        seconds = _run_jobs(plan, context, options.workers, engine)
-        outcome = collect(recipe, plan, jobs)
+        context = WorkerContext(opened.jobs, material, device, hashes, starts, categories or {})
+        seconds = opened.do(plan.jobs, WORK, context)
+        outcome = collect(recipe, plan, opened.jobs)
         yield Finished(run, recipe, plan, material, outcome, seconds)
 
 
@@ -279,148 +208,6 @@ def with_number_format(recipe: Recipe, device: torch.device) -> Recipe:
     return replace(recipe, settings=settings, controls=controls)
 
 
-def plans_of(fits: Iterable[FitOptions]) -> list[str]:
-    """Number format and layout of trainings whose options name both, each once."""
-    return sorted({str(choose_plan(fit, torch.device("cpu"))) for fit in fits})
-
-
-def warned(material: Material, warnings: Sequence[str]) -> Material:
-    """The material with warnings before its own notes, told now and in the report's first lines."""
-    for warning in warnings:
-        _log.warning("%s", warning)
-    return replace(material, notes=(*warnings, *material.notes))
-
-
-def material_of(
-    run: RunFolder,
-    options: RunOptions,
-    synth: SynthOptions,
-    inputs: Iterable[tuple[FrontOptions, SegmentOptions]],
-    cache: Path,
-    engine: Engine,
-    *,
-    several: bool = False,
-) -> tuple[Material, dict[str, dict[str, str]]]:
-    """The data of a run with their features, and hashes of recordings; both go into its record.
-
-    ``several`` lets clips carry several labels.
-    """
-    data = load_data(options, synth)
-    return material_from(run, options, data, inputs, cache, engine, several=several)
-
-
-def material_from(
-    run: RunFolder,
-    options: RunOptions,
-    data: tuple[Clips, Clips | None],
-    inputs: Iterable[tuple[FrontOptions, SegmentOptions]],
-    cache: Path,
-    engine: Engine,
-    *,
-    several: bool = False,
-    inner_folds: int = 0,
-) -> tuple[Material, dict[str, dict[str, str]]]:
-    """As :func:`material_of`, of labelled clips and a pool that were loaded before.
-
-    ``inner_folds`` divides labelled clips without folds into so many.
-    """
-    labelled, pool = data
-    material = gather(
-        labelled,
-        pool,
-        inputs,
-        cache,
-        seed=options.seed,
-        workers=options.workers,
-        engine=engine,
-        several=several,
-        group=options.group,
-        near_copies=listens_for_copies(options),
-        inner_folds=inner_folds,
-        in_batch=in_batch_device(options.in_batch, options.device),
-    )
-    hashes = {
-        name: recording_hashes(table, workers=options.workers, cache=cache)
-        for name, table in (("labelled", material.labelled), ("pool", material.pool))
-    }
-    for name, found in hashes.items():
-        run.add_data(name, data_hash(found.values()))
-    run.add_bad_files(material.failures)
-    write_remarks(run, material.remarks)
-    return material, hashes
-
-
-def listens_for_copies(options: RunOptions) -> bool:
-    """Whether clips are compared by their sound; the embedded set holds no copies."""
-    return options.near_copies and str(options.data) != SYNTH
-
-
-def load_data(options: RunOptions, synth_options: SynthOptions) -> tuple[Clips, Clips | None]:
-    """The labelled clips and the pool that the options name."""
-    if str(options.data) == SYNTH:
-        from semisonic.data.synth.dataset import load_synth, make_in_cache
-
-        labelled, pool = load_synth(make_in_cache(synth_options))
-    else:
-        how = dataclasses.asdict(options.table)
-        labelled, pool = load_clips(options.data, group=options.group, **how), None
-        if not labelled.is_labelled.any():
-            raise DataError(
-                f"{options.data}: found recordings without labels, expected labelled ones, such "
-                "as a folder of class folders; give the unlabelled ones with --unlabelled"
-            )
-    if options.unlabelled is not None:
-        pool = load_clips(options.unlabelled, labels="none", **dataclasses.asdict(options.table))
-    return labelled, pool
-
-
-def _run_jobs(
-    plan: ExperimentPlan, context: WorkerContext, workers: int | None, engine: Engine
-) -> float:
-    """Run what is not done yet; the seconds of training that all jobs took together."""
-    folder = context.folder
-    jobs = all_jobs(plan)
-    todo = [job for job in jobs if not is_done(folder, job)]
-    # A job that others wait for goes first, the rest follow fold by fold.
-    todo.sort(key=lambda job: (job.draw, job.fold))
-    train_all([_task(job) for job in todo], len(jobs) - len(todo), context, workers, engine)
-    return float(sum(read_job(folder, job)["seconds"] for job in jobs))
-
-
-def train_all(
-    tasks: Sequence[Task], n_done: int, context: WorkerContext, workers: int | None, engine: Engine
-) -> None:
-    """Run jobs, each after those it waits for."""
-    at_once = tasks_at_once(workers, context.device, engine)
-    n_all = len(tasks) + n_done
-    _log.info("%d jobs, %d of them done, %d at once", n_all, n_done, at_once)
-    if tasks:
-        run_tasks(
-            tasks,
-            workers=min(at_once, len(tasks)),
-            label="train",
-            done=n_done,
-            initializer=start,
-            context=(context,),
-            engine=engine,
-            device=context.device,
-        )
-
-
-def tasks_at_once(workers: int | None, device: str, engine: Engine) -> int:
-    """How many: as was asked for, else one per core, one on a GPU, and 0, all there is room for, on
-    a cluster.
-    """
-    if workers or not engine.is_local:
-        return workers or 0
-    return count_workers(None) if device == "cpu" else 1
-
-
-def all_jobs(plan: ExperimentPlan) -> list[PretrainJob | TrainJob]:
-    """Pre-trainings, then trainings."""
-    return [*plan.pretrain, *plan.train]
-
-
 def synthetic_starts(
     plan: ExperimentPlan, cache: Path, device: str, workers: int | None
 ) -> dict[tuple[str, ...], Path]:
@@ -430,7 +217,7 @@ def synthetic_starts(
     """
     settings = [
         job.setting
-        for job in all_jobs(plan)
+        for job in plan.jobs
         if job.setting.start == "synthetic" and job.setting.has_encoder
     ]
     starts = {}
@@ -447,13 +234,6 @@ def synthetic_starts(
             with replacing(starts[key]) as part:
                 shutil.copyfile(made, part)
     return starts
-
-
-def _task(job: PretrainJob | TrainJob) -> Task:
-    if isinstance(job, PretrainJob):
-        return Task(job.name, run_pretrain, (job,))
-    after = (job.start.name,) if job.start else ()
-    return Task(job.name, run_train, (job,), after)
 
 
 def _write_budgets(plan: ExperimentPlan, material: Material, folder: Path) -> None:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.scoring import score_owners
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import write_json
+from semisonic.core.files import json_ready, write_json
 from semisonic.core.options import to_dict
-from semisonic.core.parallel import Task, open_engine
 from semisonic.core.text import duration_text, p_value, percent_text, points_text
 from semisonic.data.clips import Clips
 from semisonic.data.synth.dataset import load_synth, make_in_cache
 from semisonic.evaluation.comparison import ArmAccuracy, Comparison
-from semisonic.evaluation.plain import plain
 from semisonic.evaluation.plots.experiments import comparison_plot
 from semisonic.evaluation.plots.style import CLASS_COLOURS
 from semisonic.evaluation.plots.training import training_curves
@@ -30,20 +29,13 @@ from semisonic.evaluation.report.document import IntervalEstimate, Number, Repor
 from semisonic.evaluation.report.experiment import add_study
 from semisonic.evaluation.significance import holm
 from semisonic.evaluation.tagging import TagScores, compare_tags, tag_arm
-from semisonic.experiments.jobs import DONE, MODEL, course_of, is_done, peak_memory, read_job, tidy
+from semisonic.experiments.jobs import DONE, MODEL, course_of, peak_memory, read_job, tidy
 from semisonic.experiments.material import WHOLE, FeatureTable, Material
 from semisonic.experiments.options import SYNTH, RunOptions
 from semisonic.experiments.report import QUICK, provenance_of, without_history
 from semisonic.experiments.results import ResultTable, too_few_steps
-from semisonic.experiments.run import (
-    EXAMPLES,
-    FREE,
-    ExperimentResult,
-    material_of,
-    plans_of,
-    train_all,
-    warned,
-)
+from semisonic.experiments.run import EXAMPLES, ExperimentResult
+from semisonic.experiments.runner import load_data, open_experiment, plans_of, warned
 from semisonic.experiments.stages_plan import (
     FilterJob,
     LabelDecision,
@@ -63,7 +55,7 @@ from semisonic.models.inspection import count_parameters
 from semisonic.models.model_file import load, save
 from semisonic.models.sound_model import SoundModel
 from semisonic.recipes import find
-from semisonic.training.devices import choose_device, with_plan
+from semisonic.training.devices import with_plan
 from semisonic.training.run_folder import RunFolder
 
 # What one process does: train a stage and score its test clips, or filter labels by a stage.
@@ -438,7 +430,7 @@ def write_stages_report(
     add_study(report, recipe.published, material.labelled.name, ours, protocol)
     _add_filters(report, recipe, outcome)
     _add_curves(report, outcome)
-    result = plain(
+    result = json_ready(
         {
             **known,
             "recipe": to_dict(recipe),
@@ -627,6 +619,9 @@ def _plain_stage(one: StageResult) -> dict[str, Any]:
 _HEADERS = ("stage", "lwlrap", "mAP", "compared with", "gain", "p", "earns its place")
 
 
+WORK: dict[type, Callable[[Any], None]] = {StageJob: run_stage, FilterJob: run_filter}
+
+
 def run_stages(options: RunOptions) -> ExperimentResult:
     """Run, or go on with, an experiment in stages.
 
@@ -645,28 +640,20 @@ def run_stages(options: RunOptions) -> ExperimentResult:
             "option 'source': a stage starts from random weights or from another stage; leave it "
             "out"
         )
-    place = choose_device(options.device)
-    device = str(place)
     asked = {**to_dict(options), "contents": to_dict(recipe)}
-    stages = (
-        replace(stage, fit=with_plan(stage.fit, place, recipe.precision)) for stage in recipe.stages
-    )
-    recipe = replace(recipe, stages=tuple(stages))
-    with (
-        RunFolder(options.output, "run", asked, seeds=options.seed, free=FREE) as run,
-        open_engine(options.where) as engine,
-    ):
-        cache, jobs = options.cache or run.folder / "cache", run.folder / "jobs"
-        inputs = [(recipe.stages[0].mel, WHOLE)]
-        material, hashes = material_of(
-            run, options, recipe.synth, inputs, cache, engine, several=True
+    with open_experiment("run", options, asked) as opened:
+        run, jobs, place = opened.run, opened.jobs, torch.device(opened.device)
+        stages = tuple(
+            replace(stage, fit=with_plan(stage.fit, place, recipe.precision))
+            for stage in recipe.stages
         )
+        recipe = replace(recipe, stages=stages)
+        inputs = [(recipe.stages[0].mel, WHOLE)]
+        material, hashes = opened.gather(load_data(options, recipe.synth), inputs, several=True)
         plan = make_stages_plan(recipe, material.labelled, material.pool, seed=options.seed)
         run.note(precision=plans_of(stage.fit for stage in recipe.stages))
         material = warned(material, _short_stages(plan))
-        todo = [_task(job) for job in plan.jobs if not is_done(jobs, job)]
-        context = WorkerContext(jobs, material, device, hashes)
-        train_all(todo, len(plan.jobs) - len(todo), context, options.workers, engine)
+        opened.do(plan.jobs, WORK, WorkerContext(jobs, material, opened.device, hashes))
         outcome = collect_stages(recipe, plan, jobs, _truth(options, recipe))
         report = write_stages_report(run, options, recipe, material, outcome)
         shown = _shown_job(recipe, plan)
@@ -689,13 +676,6 @@ def _short_stages(plan: StagesPlan) -> list[str]:
         (name, job.stage.whole_fit, len(job.curated) + len(job.noisy)) for name, job in plan.cells
     )
     return too_few_steps("the stage", "stage.fit.steps", stages)
-
-
-def _task(job: StageJob | FilterJob) -> Task:
-    if isinstance(job, FilterJob):
-        return Task(job.name, run_filter, (job,), (job.of.name,))
-    before = tuple(one.name for one in (job.start, job.filter) if one is not None)
-    return Task(job.name, run_stage, (job,), before)
 
 
 def _truth(options: RunOptions, recipe: StagesRecipe) -> Mapping[str, tuple[str, ...]] | None:

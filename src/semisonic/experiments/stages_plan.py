@@ -309,7 +309,7 @@ class StagesRecipe:
 def read_stages(
     path: str | Path, *, quick: bool = False, changes: Mapping[str, Any] | None = None
 ) -> StagesRecipe:
-    """Read a recipe file of the kind "stages"; see :func:`semisonic.experiments.recipe.read_recipe`.
+    """Read a recipe file of the kind "stages".
 
     Raises
     ------
@@ -402,6 +402,11 @@ class StageJob:
     filter: FilterJob | None
     pooling: str
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The stage that it goes on from, and the filter of its labels."""
+        return tuple(one.name for one in (self.start, self.filter) if one is not None)
+
 
 @dataclass(frozen=True, eq=False)
 class FilterJob:
@@ -413,6 +418,11 @@ class FilterJob:
     draw: int
     of: StageJob
     rows: Rows
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The stage whose model filters."""
+        return (self.of.name,)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from semisonic.core.errors import ModelError, OptionError, TrainingError
 from semisonic.core.files import read_json, write_csv, write_json
 from semisonic.core.locks import LOCK, exclusive
+from semisonic.core.seeds import derive
 from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import AUTO, COPIES, KnownRecordings, copies_together
@@ -30,25 +30,11 @@ from semisonic.experiments.jobs import (
     read_job,
     read_predictions,
 )
+from semisonic.experiments.options import MEDIAN, TPE
 from semisonic.experiments.plan import ExperimentPlan, make_plan
 from semisonic.experiments.recipe import TRAINED, Setting
-from semisonic.experiments.run import all_jobs, synthetic_starts
-from semisonic.experiments.search_space import (
-    ACCURACIES,
-    REASON,
-    SECONDS,
-    Choices,
-    Dimension,
-    Space,
-    Target,
-    label_of,
-    open_study,
-    optuna,
-    point_of,
-    seed_of,
-    suggest,
-    take,
-)
+from semisonic.experiments.run import synthetic_starts
+from semisonic.experiments.search_space import Choices, Dimension, Point, Space, Target, label_of
 from semisonic.experiments.source import SourceModel, trained_files
 
 # The clips that a search may hear: those of the test folds are set apart first.
@@ -176,11 +162,131 @@ def _write(clips: Clips, path: Path) -> None:
     write_csv(path, [str(name) for name in table], table.itertuples(index=False))
 
 
-# What one process of a search does: trials, each all inner folds with one setting.
-#
-# The jobs of a trial are those of ``semisonic run``, under the same names, in folders of their own.
-# So what two trials have in common is done once, and a trial that was cut off goes on from the last
-# checkpoint of its job.
+# The study is Optuna's record of all trials, a file in the run folder that survives kill -9. Every
+# trial waits there under its number from the beginning; one that a dead process had begun is taken
+# up again with the values that it had.
+
+
+JOURNAL = "study.log"
+NAME = "tune"
+ACCURACIES, SECONDS, REASON = "accuracies", "seconds", "reason"
+"""What we write of a trial beside what Optuna does."""
+
+
+def optuna() -> Any:
+    """The package, told to be quiet.
+
+    Raises
+    ------
+    OptionError
+        When it is not there.
+    """
+    try:
+        import optuna as package
+    except ImportError as error:
+        raise OptionError(
+            "'semisonic tune' needs the package optuna: pip install 'semisonic[tune]'"
+        ) from error
+    package.logging.set_verbosity(package.logging.WARNING)
+    return package
+
+
+def mend(folder: Path) -> None:
+    """Undo what a killed process may have left half done; only while no other is at work."""
+    file = folder / JOURNAL
+    file.with_name(f"{JOURNAL}.lock").unlink(missing_ok=True)
+    if file.is_file():
+        content = file.read_bytes()
+        if not content.endswith(b"\n"):
+            with file.open("r+b") as stream:
+                stream.truncate(content.rfind(b"\n") + 1)
+
+
+def open_study(folder: Path, *, sampler: str = TPE, pruner: str = MEDIAN, seed: int = 0) -> Any:
+    """The study in a run folder, made if there is none; ``seed`` is that of the next trial.
+
+    Returns
+    -------
+    optuna.Study
+    """
+    package = optuna()
+    samplers, pruners = package.samplers, package.pruners
+    kind = samplers.TPESampler if sampler == TPE else samplers.RandomSampler
+    return package.create_study(
+        storage=_storage(folder),
+        study_name=NAME,
+        direction="maximize",
+        load_if_exists=True,
+        sampler=kind(seed=seed % (1 << 31)),
+        pruner=pruners.MedianPruner() if pruner == MEDIAN else pruners.NopPruner(),
+    )
+
+
+def _storage(folder: Path) -> Any:
+    storages = optuna().storages
+    folder.mkdir(parents=True, exist_ok=True)
+    file = str(folder / JOURNAL)
+    # The kind of lock that Windows and network drives have, too.
+    lock = storages.journal.JournalFileOpenLock(file)
+    return storages.JournalStorage(storages.journal.JournalFileBackend(file, lock))
+
+
+def seed_of(seed: int, number: int) -> int:
+    """The seed of a trial's own random stream."""
+    return derive(seed, "trial", number)
+
+
+def add_trials(study: Any, n_trials: int, points: list[dict[str, Any]]) -> None:
+    """Let a study have at least so many trials; those of a grid have their values from here on."""
+    for number in range(len(study.get_trials(deepcopy=False)), n_trials):
+        fixed = points[number] if points else {}
+        study.enqueue_trial({name: label_of(value) for name, value in fixed.items()})
+
+
+def unfinished(study: Any) -> list[int]:
+    """Numbers of the trials that wait, or that a dead process left."""
+    trials = study.get_trials(deepcopy=False)
+    return [trial.number for trial in trials if not trial.state.is_finished()]
+
+
+def take(study: Any, folder: Path, number: int) -> Any | None:
+    """Begin a trial of the study in ``folder``, or take it up again; None if it is finished."""
+    package = optuna()
+    states = package.trial.TrialState
+    found = study.get_trials(deepcopy=False)[number]
+    if found.state.is_finished():
+        return None
+    storage = _storage(folder)
+    study_id = storage.get_study_id_from_name(NAME)
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+    if found.state == states.WAITING:
+        storage.set_trial_state_values(trial_id, states.RUNNING)
+    return package.trial.Trial(study, trial_id)
+
+
+def suggest(trial: Any, space: Space) -> dict[str, Any]:
+    """The trial's values, chosen now or found as they were chosen."""
+    return {one.name: _suggest(trial, one) for one in space}
+
+
+def point_of(params: Point, space: Space) -> dict[str, Any]:
+    """The values of a stored trial."""
+    return {one.name: _value(one, params[one.name]) for one in space if one.name in params}
+
+
+def _suggest(trial: Any, one: Dimension) -> Any:
+    if isinstance(one, Choices):
+        return _value(one, trial.suggest_categorical(one.name, one.labels))
+    low, high = one.ends
+    if one.whole:
+        step = int(one.step) or 1
+        return trial.suggest_int(one.name, low, high, step=step, log=one.log)
+    return trial.suggest_float(one.name, low, high, step=one.step or None, log=one.log)
+
+
+def _value(one: Dimension, stored: Any) -> Any:
+    """Choices are stored as text, since Optuna knows no lists."""
+    return one.values[one.labels.index(stored)] if isinstance(one, Choices) else stored
 
 
 DEFAULT = "default.json"
@@ -227,7 +333,6 @@ def run_trial(number: int) -> None:
         search.folder,
         sampler=search.sampler,
         pruner=search.pruner,
-        n_steps=search.n_steps,
         seed=seed_of(search.seed, number),
     )
     trial = take(study, search.folder, number)
@@ -316,7 +421,7 @@ def _done(search: SearchContext, job: PretrainJob | TrainJob) -> dict[str, Any]:
 
 def _starts(search: SearchContext, plan: ExperimentPlan) -> dict[tuple[str, ...], Path]:
     """Files of encoders that learned elsewhere, for the settings that begin from one."""
-    settings = [job.setting for job in all_jobs(plan) if job.setting.start != "fresh"]
+    settings = [job.setting for job in plan.jobs if job.setting.start != "fresh"]
     if not settings:
         return {}
     device = search.jobs.device
@@ -346,7 +451,6 @@ def _here() -> SearchContext:
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 _STATES = {"COMPLETE": COMPLETE, "PRUNED": PRUNED, "FAIL": FAILED}
-LEAST_FOR_IMPORTANCE = 4
 
 
 @dataclass(frozen=True)
@@ -390,9 +494,6 @@ class SearchOutcome:
         The recipe's own values.
     best : Trial or None
         The complete trial with the highest score, the first of equal ones.
-    importance : mapping of str to float
-        The share of the scores' variance that each option explains alone (functional ANOVA);
-        empty where there are too few complete trials, or one option.
     chosen : ChosenBest or None
         What the best would reach without the luck of being chosen, from the same answers.
     """
@@ -400,7 +501,6 @@ class SearchOutcome:
     trials: tuple[Trial, ...]
     default: Trial
     best: Trial | None
-    importance: Mapping[str, float]
     chosen: ChosenBest | None
 
     @property
@@ -437,7 +537,6 @@ def read_outcome(study: Any, search: SearchContext) -> SearchOutcome:
         tuple(found),
         default,
         best,
-        _importance(complete, space, search.seed),
         _without_luck(search, complete, default),
     )
 
@@ -455,41 +554,6 @@ def _read(one: Any, space: Space) -> Trial:
         float(one.user_attrs.get(SECONDS, 0.0)),
         one.user_attrs.get(REASON, ""),
     )
-
-
-def _importance(complete: list[Trial], space: Space, seed: int) -> dict[str, float]:
-    """Functional ANOVA (Hutter, Hoos and Leyton-Brown, ICML 2014) of the complete trials.
-
-    Optuna weighs all values of a range alike. So that of a logarithmic one all ratios count
-    alike, it is given their logarithms.
-    """
-    if len(space) < 2 or len(complete) < LEAST_FOR_IMPORTANCE:
-        return {}
-    if len({trial.score for trial in complete}) == 1:
-        return {}
-    package = optuna()
-    study = package.create_study(direction="maximize")
-    kinds = {one.name: _distribution(one) for one in space}
-    for trial in complete:
-        params = {one.name: _on_its_scale(one, trial.point[one.name]) for one in space}
-        study.add_trial(
-            package.trial.create_trial(params=params, distributions=kinds, value=trial.score)
-        )
-    evaluator = package.importance.FanovaImportanceEvaluator(seed=seed % (1 << 31))
-    return {name: float(share) for name, share in evaluator.evaluate(study).items()}
-
-
-def _distribution(one: Dimension) -> Any:
-    kinds = optuna().distributions
-    if isinstance(one, Choices):
-        return kinds.CategoricalDistribution(one.labels)
-    return kinds.FloatDistribution(*(_on_its_scale(one, end) for end in one.ends))
-
-
-def _on_its_scale(one: Dimension, value: Any) -> Any:
-    if isinstance(one, Choices):
-        return label_of(value)
-    return math.log10(value) if one.log else float(value)
 
 
 def _without_luck(

@@ -16,15 +16,10 @@ import torch
 from semisonic.core.errors import OptionError
 from semisonic.core.files import write_json, write_text
 from semisonic.core.options import check, to_dict, toml_tables
-from semisonic.core.parallel import Engine, Task, open_engine
+from semisonic.core.parallel import Engine, Task
 from semisonic.core.text import Result, count_text, duration_text, percent_text, points_text
 from semisonic.data.categories import categories_of
-from semisonic.evaluation.plots.training import (
-    SearchSlice,
-    option_importance,
-    search_course,
-    search_slices,
-)
+from semisonic.evaluation.plots.training import search_course
 from semisonic.evaluation.report.document import Number, Report, Verdict
 from semisonic.experiments.material import Material
 from semisonic.experiments.options import (
@@ -33,20 +28,18 @@ from semisonic.experiments.options import (
     MEDIAN,
     NO_PRUNER,
     TRIALS,
-    ExperimentOptions,
-    RunOptions,
     TuneOptions,
 )
 from semisonic.experiments.recipe import Budget, Recipe, Setting, SourceTraining, put
 from semisonic.experiments.results import ResultTable
-from semisonic.experiments.run import (
-    FREE,
+from semisonic.experiments.run import with_number_format
+from semisonic.experiments.runner import (
+    OpenExperiment,
     listens_for_copies,
     load_data,
-    material_from,
+    open_experiment,
     run_tasks,
     tasks_at_once,
-    with_number_format,
 )
 from semisonic.experiments.search_space import (
     BATCH,
@@ -55,14 +48,9 @@ from semisonic.experiments.search_space import (
     Point,
     Space,
     Target,
-    add_trials,
     grid_points,
     label_of,
-    mend,
-    open_study,
-    optuna,
     read_target,
-    unfinished,
     value_of,
 )
 from semisonic.experiments.source import SourceModel, load_source
@@ -75,14 +63,18 @@ from semisonic.experiments.trials import (
     SearchOutcome,
     SearchSplit,
     Trial,
+    add_trials,
+    mend,
+    open_study,
+    optuna,
     read_outcome,
     run_default,
     run_trial,
     set_apart,
     start,
+    unfinished,
 )
 from semisonic.experiments.worker import WorkerContext
-from semisonic.training.devices import choose_device
 from semisonic.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -211,7 +203,6 @@ def values_of(target: Target, outcome: SearchOutcome) -> dict[str, Any]:
         "best": _trial(outcome.best) if outcome.best else None,
         "keeps_recipe": outcome.keeps_recipe,
         "without_luck": asdict(chosen) if chosen else None,
-        "importance": dict(outcome.importance),
         "trials": [_trial(one) for one in outcome.trials],
     }
 
@@ -278,8 +269,6 @@ ONCE = (
     "clips. Only the test folds, scored once, say what the search brought."
 )
 KEEP = "no trial beat the recipe: keep its values"
-FEW = 15
-"""With fewer complete trials, what mattered is a guess, and the page says so."""
 
 
 def write_page(
@@ -317,8 +306,6 @@ def write_page(
         best=best,
         keep=KEEP.capitalize(),
         command=command,
-        few=FEW,
-        n_complete=len(outcome.of(COMPLETE)),
         n_close=_n_close(outcome, best) if best else 0,
         searched={short(one.name): str(one) for one in target.space},
         made={key: str(record[key]) for key in ("commit", "machine", "started")} | _plain(options),
@@ -328,14 +315,15 @@ def write_page(
     report.warnings += notes
     if best is not None:
         report.table("best", ["option", *columns_of(outcome)], best_rows(target, best))
-    if outcome.importance:
-        shares = {short(name): share for name, share in outcome.importance.items()}
-        report.figure("importance", option_importance(shares))
-        report.table(
-            "importance", ["option", "share"], list(shares.items()), formats={"share": percent_text}
-        )
-    _add_course(report, outcome)
-    report.figure("options", _slices(outcome, target))
+    report.figure(
+        "course",
+        search_course(
+            [one.number for one in outcome.trials],
+            [one.score for one in outcome.trials],
+            [one.state == COMPLETE for one in outcome.trials],
+            default=outcome.default.score,
+        ),
+    )
     _add_trials(report, outcome, target.space)
     report.data = values_of(target, outcome)
     write_json(
@@ -422,43 +410,6 @@ def _n_close(outcome: SearchOutcome, best: Trial) -> int:
     return sum(best.score - one.score <= error for one in runners)
 
 
-def _add_course(report: Report, outcome: SearchOutcome) -> None:
-    trials = outcome.trials
-    scores = [one.score for one in trials]
-    done = [one.state == COMPLETE for one in trials]
-    default = outcome.default.score
-    report.figure(
-        "course", search_course([one.number for one in trials], scores, done, default=default)
-    )
-    spent = np.cumsum([one.seconds for one in trials]) / 60
-    report.figure(
-        "course-time",
-        search_course(
-            spent, scores, done, default=default, label="minutes of training", whole=False
-        ),
-    )
-
-
-def _slices(outcome: SearchOutcome, target: Target) -> Any:
-    trials = [one for one in outcome.trials if one.point]
-    slices = []
-    for one in target.space:
-        values = [trial.point[one.name] for trial in trials]
-        default = value_of(target.base, one.name)
-        if isinstance(one, Choices):
-            texts, text = [label_of(v) for v in values], _label(default, one)
-            slices.append(SearchSlice(short(one.name), texts, one.labels, default=text))
-        else:
-            slices.append(
-                SearchSlice(
-                    short(one.name), [float(v) for v in values], log=one.log, default=float(default)
-                )
-            )
-    return search_slices(
-        slices, [one.score for one in trials], [one.state == COMPLETE for one in trials]
-    )
-
-
 def _add_trials(report: Report, outcome: SearchOutcome, space: Space) -> None:
     n_steps = max((len(one.accuracies) for one in (outcome.default, *outcome.trials)), default=0)
     names = [short(one.name) for one in space]
@@ -503,11 +454,6 @@ def _plain(options: TuneOptions) -> dict[str, Any]:
         for name, value in values.items()
         if name not in ("output", "cache", "where") and value not in (None, "", [])
     }
-
-
-def _label(value: Any, one: Choices) -> str | None:
-    text = label_of(list(value) if isinstance(value, tuple) else value)
-    return text if text in one.labels else None
 
 
 def _folds(folds: Sequence[int]) -> str:
@@ -590,19 +536,15 @@ def tune(options: TuneOptions) -> TuneResult:
     check(options)
     target = read_target(options)
     n_trials, points = plan_trials(options, target)
-    free = (*FREE, "trials")
     asked = {
         **to_dict(options),
         "contents": to_dict(target.recipe),
         "searched": {one.name: str(one) for one in target.space},
     }
-    device = str(choose_device(options.device))
-    with (
-        RunFolder(options.output, "tune", asked, seeds=options.seed, free=free) as run,
-        open_engine(options.where) as engine,
-    ):
-        search, apart = _prepare(run, options, target, device, engine)
-        _run_trials(search, n_trials, points, options.workers, engine)
+    with open_experiment("tune", options, asked, free=("trials",)) as opened:
+        run = opened.run
+        search, apart = _prepare(opened, options, target)
+        _run_trials(search, n_trials, points, options.workers, opened.engine)
         outcome = read_outcome(open_study(run.folder), search)
         return _report(run, options, search, apart, outcome)
 
@@ -628,52 +570,45 @@ def plan_trials(options: TuneOptions, target: Target) -> tuple[int, list[dict[st
 
 
 def _prepare(
-    run: RunFolder, options: TuneOptions, target: Target, device: str, engine: Engine
+    opened: OpenExperiment, options: TuneOptions, target: Target
 ) -> tuple[SearchContext, SearchSplit]:
     """Set the test folds apart, cut the inner folds and compute the features of all fronts."""
-    cache, jobs = options.cache or run.folder / "cache", run.folder / "jobs"
-    as_run = _as_run(options)
-    labelled, pool = load_data(as_run, target.recipe.synth)
+    run, device = opened.run, opened.device
+    labelled, pool = load_data(options, target.recipe.synth)
     apart = set_apart(
         labelled,
         pool,
         options.test_folds,
         run.folder,
         seed=options.seed,
-        near_copies=listens_for_copies(as_run),
+        near_copies=listens_for_copies(options),
         group=options.group,
         workers=options.workers,
     )
     inputs = [(one.front, one.segments) for one in target.fronts()]
-    material, hashes = material_from(
-        run,
-        as_run,
-        (apart.clips, apart.pool),
-        inputs,
-        cache,
-        engine,
-        inner_folds=options.inner_folds,
+    material, hashes = opened.gather(
+        (apart.clips, apart.pool), inputs, inner_folds=options.inner_folds
     )
     material = replace(material, notes=(*apart.notes, *material.notes))
     categories = categories_of(material.labelled.classes, dict(target.recipe.categories)) or {}
     # One number format for the whole search.
     recipe = with_number_format(target.recipe, torch.device(device))
     target = replace(target, recipe=recipe)
-    source = _source(as_run, target, material)
+    source = _source(options, target, material)
     if source is not None:
         run.add_data("source", source.key)
         material = replace(material, notes=(*material.notes, *source.notes))
-    context = WorkerContext(jobs, material, device, hashes, {}, categories)
+    context = WorkerContext(opened.jobs, material, device, hashes, {}, categories)
     pruner = options.pruner
     if pruner == AUTO_PRUNER:
         pruner = NO_PRUNER if options.sampler == GRID else MEDIAN
     search = SearchContext(
-        run.folder, target, context, cache, options.sampler, pruner, options.seed, source
+        run.folder, target, context, opened.cache, options.sampler, pruner, options.seed, source
     )
     return search, apart
 
 
-def _source(options: RunOptions, target: Target, material: Material) -> SourceModel | None:
+def _source(options: TuneOptions, target: Target, material: Material) -> SourceModel | None:
     """The set that some setting of the search begins from a classifier of."""
     starts = {target.base.start}
     for one in target.space:
@@ -787,8 +722,3 @@ def _answers(outcome: SearchOutcome, score: float, luck: float) -> tuple[str, ..
     if failed:
         said.append(f"{count_text(len(failed), 'trial')} failed, the first: {failed[0].reason}")
     return (*said, ONCE)
-
-
-def _as_run(options: TuneOptions) -> RunOptions:
-    """What both verbs read alike."""
-    return RunOptions(**{one.name: getattr(options, one.name) for one in fields(ExperimentOptions)})

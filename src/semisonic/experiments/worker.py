@@ -16,11 +16,10 @@ from semisonic.classifier.config import MAJORITY, MEAN
 from semisonic.classifier.model_file import open_encoder
 from semisonic.classifier.pretraining import PretrainOutcome, pretrain_encoder
 from semisonic.classifier.provenance import DataPart, chained
-from semisonic.classifier.run_files import plain
 from semisonic.classifier.scoring import embed_rows, evaluating, mean_by, score_rows
 from semisonic.classifier.simple import Scores, fit_scores, vectors
 from semisonic.classifier.training import TrainedModel, TrainingData, train_model
-from semisonic.core.files import write_json
+from semisonic.core.files import json_ready, write_json
 from semisonic.experiments.jobs import (
     DONE,
     ENCODER,
@@ -286,8 +285,8 @@ def run_pretrain(job: PretrainJob) -> None:
             "seed": job.seed,
             "n_clips": len(job.rows),
             "n_held_out": len(job.held_out),
-            "error": plain(outcome.error),
-            "error_db2": plain(outcome.error_db2),
+            "error": json_ready(outcome.error),
+            "error_db2": json_ready(outcome.error_db2),
             "dead_units": [asdict(layer) for layer in outcome.dead_units],
             "spread": asdict(outcome.spread),
             "n_parameters": count_parameters(outcome.network),

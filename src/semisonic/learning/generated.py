@@ -1,5 +1,38 @@
-"""Learning to make patches of a class: a conditional generative adversarial network and a
-variational auto-encoder.
+"""Learning to make patches of a class: a conditional GAN and a variational auto-encoder.
+
+Both read labelled clips and, if wished, unlabelled ones. An unlabelled clip has the condition
+"class unknown", a row of zeros: it teaches what sounds look like, and nothing about a class.
+
+**The adversarial network.** Papers: Goodfellow et al. 2014, "Generative adversarial nets"; the
+hinge loss of Lim and Ye 2017, "Geometric GAN"; critic and classes as in Miyato and Koyama 2018,
+"cGANs with projection discriminator"; both kinds of clips are changed before the critic sees them
+as in Zhao et al. 2020, "Differentiable augmentation for data-efficient GAN training".
+
+What it changes: nobody says what a cell should be. A critic learns to tell generated patches from
+clips, and the generator learns to make patches that it takes for clips.
+
+Where we differ: both take a step at once, from one loss. The training loop has one optimiser and
+one step, and both losses can be added: the generator's patches are cut off from its weights where
+the critic learns, and the critic's weights are cut off where the generator learns. So each
+weight gets the very gradient that alternate steps would give it at the same weights; only the
+generator does not see the critic's newest step, and both have one learning rate. Nor does the
+critic take several steps for one of the generator's.
+
+**The variational auto-encoder.** Papers: Kingma and Welling 2014, "Auto-encoding variational
+Bayes"; Sohn et al. 2015, "Learning structured output representation using deep conditional
+generative models"; the weight of the divergence is that of Higgins et al. 2017, "beta-VAE". Where
+new patches come from: Tomczak and Welling 2018, "VAE with a VampPrior" (a mixture of what clips
+could have been made from), and DeVries and Taylor 2017, "Dataset augmentation in feature space"
+(between two clips of a class).
+
+What it changes: an encoder says which random vectors could have made a clip of a class, and the
+generator makes the clip again from one of them. The vectors are kept close to standard normal
+ones, so that what lies between two clips means something, too.
+
+Where we differ: the generator also says how far each cell may be off, at most as far as the
+cells of a noise are from their mean, and a sample is drawn with that spread. Without it patches
+are smooth where sounds are rough. A patch is made from a vector between those of two labelled
+clips of its class, since a few clips leave most of the normal distribution without meaning.
 """
 
 from __future__ import annotations
@@ -18,12 +51,6 @@ from semisonic.features.frontend import Standardize
 from semisonic.learning.objective import BatchLike, Objective, full_precision, targets_of
 from semisonic.learning.supervised import shares
 from semisonic.models.generator import PatchCritic, PatchEncoder, PatchGenerator
-
-# What objectives have in common that learn to make patches of a class.
-#
-# They read labelled clips and, if wished, unlabelled ones. An unlabelled clip has the condition
-# "class unknown", a row of zeros: it teaches what sounds look like, and nothing about a class.
-
 
 _AT_ONCE = 64
 
@@ -118,24 +145,6 @@ class Generative(Objective):
         return torch.cat(parts)
 
 
-# A conditional generative adversarial network of patches.
-#
-# Papers: Goodfellow et al. 2014, "Generative adversarial nets"; the hinge loss of Lim and Ye 2017,
-# "Geometric GAN"; critic and classes as in Miyato and Koyama 2018, "cGANs with projection
-# discriminator"; both kinds of clips are changed before the critic sees them as in Zhao et al.
-# 2020, "Differentiable augmentation for data-efficient GAN training".
-#
-# What it changes: nobody says what a cell should be. A critic learns to tell made patches from
-# clips, and the generator learns to make patches that it takes for clips.
-#
-# Where we differ: both take a step at once, from one loss. The training loop has one optimiser and
-# one step, and both losses can be added: the generator's patches are cut off from its weights where
-# the critic learns, and the critic's weights are cut off where the generator learns. So each
-# weight gets the very gradient that alternate steps would give it at the same weights; only the
-# generator does not see the critic's newest step, and both have one learning rate. Nor does the
-# critic take several steps for one of the generator's.
-
-
 BOUND = 4.0
 """Standardised cells of patches lie between this and minus this: nearly all of clips do."""
 
@@ -213,24 +222,6 @@ def _held(module: nn.Module) -> Iterator[None]:
     finally:
         for weight in held:
             weight.requires_grad_(True)
-
-
-# A conditional variational auto-encoder of patches.
-#
-# Papers: Kingma and Welling 2014, "Auto-encoding variational Bayes"; Sohn et al. 2015, "Learning
-# structured output representation using deep conditional generative models"; the weight of the
-# divergence is that of Higgins et al. 2017, "beta-VAE". Where new patches come from: Tomczak and
-# Welling 2018, "VAE with a VampPrior" (a mixture of what clips could have been made from), and
-# DeVries and Taylor 2017, "Dataset augmentation in feature space" (between two clips of a class).
-#
-# What it changes: an encoder says which random vectors could have made a clip of a class, and the
-# generator makes the clip again from one of them. The vectors are kept close to standard normal
-# ones, so that what lies between two clips means something, too.
-#
-# Where we differ: the generator also says how far each cell may be off, at most as far as the
-# cells of a noise are from their mean, and a sample is drawn with that spread. Without it patches
-# are smooth where sounds are rough. A patch is made from a vector between those of two labelled
-# clips of its class, since a few clips leave most of the normal distribution without meaning.
 
 
 LEAST_DB, MOST_DB = 1.0, 5.6

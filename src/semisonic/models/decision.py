@@ -118,12 +118,12 @@ def numbers_of(values: Any, what: str, n: int | None = None) -> tuple[float, ...
     if n is not None and len(values) != n:
         raise ModelError(f"{what}: found {len(values)} numbers, expected {n}")
     try:
-        found = tuple(float(value) for value in values)
+        numbers = tuple(float(value) for value in values)
     except OverflowError:
-        found = (float("inf"),)
-    if not np.isfinite(found).all():
+        numbers = (float("inf"),)
+    if not np.isfinite(numbers).all():
         raise ModelError(f"{what} holds a number that is not finite")
-    return found
+    return numbers
 
 
 def _knots(pair: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -253,17 +253,17 @@ class OodRules:
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """The tables by name, for the model file."""
-        found: dict[str, NDArray[np.float32]] = {}
+        tables: dict[str, NDArray[np.float32]] = {}
         for part in self.parts:
             if isinstance(part, DistanceRule):
-                found["distance.means"] = part.means
-                found["distance.directions"] = part.directions
-                found["distance.weights"] = part.weights
+                tables["distance.means"] = part.means
+                tables["distance.directions"] = part.directions
+                tables["distance.weights"] = part.weights
             elif isinstance(part, NoiseRule):
-                found["noise.widths"] = part.widths
-                found["noise.centres"] = part.centres
-                found["noise.weights"] = part.weights
-        return found
+                tables["noise.widths"] = part.widths
+                tables["noise.centres"] = part.centres
+                tables["noise.weights"] = part.weights
+        return tables
 
     @classmethod
     def from_dict(
@@ -297,10 +297,10 @@ class OodRules:
                 parts.append(_noise_rule(limit, rule, tensors, n_statistics))
             else:
                 parts.append(_distance_rule(limit, tensors, n_classes, dim))
-        found = cls(tuple(parts), kept)
-        if left := set(tensors) - set(found.tensors()):
+        rules_read = cls(tuple(parts), kept)
+        if left := set(tensors) - set(rules_read.tensors()):
             raise ModelError(f"unknown: the table '{sorted(left)[0]}' belongs to no rule")
-        return found
+        return rules_read
 
 
 def _distance_rule(
@@ -339,14 +339,14 @@ def _noise_rule(
 def _tensor(
     tensors: Mapping[str, NDArray[np.float32]], name: str, shape: tuple[int, ...] | None
 ) -> NDArray[np.float32]:
-    found = tensors.get(name)
-    if found is None:
+    table = tensors.get(name)
+    if table is None:
         raise ModelError(f"unknown: the table '{name}' is missing")
-    if found.dtype != np.float32 or not np.isfinite(found).all():
+    if table.dtype != np.float32 or not np.isfinite(table).all():
         raise ModelError(f"unknown: the table '{name}' does not hold finite float32")
-    if shape is not None and found.shape != shape:
-        raise ModelError(f"unknown: '{name}' has shape {found.shape}, expected {shape}")
-    return found
+    if shape is not None and table.shape != shape:
+        raise ModelError(f"unknown: '{name}' has shape {table.shape}, expected {shape}")
+    return table
 
 
 KNOWN_THRESHOLD = 0.5

@@ -202,13 +202,13 @@ class _DistanceScore(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         means, weights = self.get_buffer("means"), self.get_buffer("weights")
-        found: list[Tensor] = []
+        distances: list[Tensor] = []
         for mean in means:
             step = embedding - mean
             along = (step @ self.get_buffer("directions")).square()
             rest = torch.relu(step.square().sum(dim=1) - along.sum(dim=1))
-            found.append(along @ weights[:-1] + weights[-1] * rest)
-        nearest = torch.stack(found).amin(dim=0)
+            distances.append(along @ weights[:-1] + weights[-1] * rest)
+        nearest = torch.stack(distances).amin(dim=0)
         return (nearest / means.shape[1]).sqrt()
 
 

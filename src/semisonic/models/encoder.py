@@ -287,13 +287,13 @@ class Encoder(nn.Module):
 
         Lists of modules and encoders within are opened; blocks and stages are not.
         """
-        found: list[nn.Module] = []
+        layers: list[nn.Module] = []
         for child in self.children():
             if isinstance(child, Encoder):
-                found += child.weight_layers()
+                layers += child.weight_layers()
             else:
-                found += child if isinstance(child, (nn.ModuleList, nn.Sequential)) else [child]
-        return tuple(layer for layer in found if any(True for _ in layer.parameters()))
+                layers += child if isinstance(child, (nn.ModuleList, nn.Sequential)) else [child]
+        return tuple(layer for layer in layers if any(True for _ in layer.parameters()))
 
     @property
     def part_plans(self) -> tuple[tuple[Step, ...], ...]:

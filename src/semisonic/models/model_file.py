@@ -147,10 +147,10 @@ def _opened(file: Path) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         _damaged(file, str(error))
-    found = sorted(archive.namelist())
-    if found != sorted(_LIMITS):
+    names = sorted(archive.namelist())
+    if names != sorted(_LIMITS):
         archive.close()
-        shown = ", ".join(repr(name) for name in found[:5]) or "nothing"
+        shown = ", ".join(repr(name) for name in names[:5]) or "nothing"
         _damaged(file, f"found {shown}, expected exactly {', '.join(_LIMITS)}")
     return archive
 
@@ -489,8 +489,8 @@ def load_encoder(
 
 def published_in(about: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a provenance says of published weights at the beginning; empty if there were none."""
-    found = about.get(PUBLISHED_WEIGHTS)
-    return found if isinstance(found, Mapping) else {}
+    origin = about.get(PUBLISHED_WEIGHTS)
+    return origin if isinstance(origin, Mapping) else {}
 
 
 def read_about(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -551,11 +551,11 @@ _TYPES: dict[str, dict[str, type | tuple[type, ...]]] = {
 
 def _checked(path: object, settings: dict[str, Any], kind: str) -> dict[str, Any]:
     """The settings, if they are of this kind and every value has its type."""
-    found = settings.get("kind")
-    if found != kind:
-        if isinstance(found, str) and found in _OTHER_KINDS:
-            raise ModelError(f"{path}: {_OTHER_KINDS[found].format(path)}")
-        raise ModelError(f"{path}: found a model of unknown kind {found!r}")
+    found_kind = settings.get("kind")
+    if found_kind != kind:
+        if isinstance(found_kind, str) and found_kind in _OTHER_KINDS:
+            raise ModelError(f"{path}: {_OTHER_KINDS[found_kind].format(path)}")
+        raise ModelError(f"{path}: found a model of unknown kind {found_kind!r}")
     expected = {"model": str, "features": dict, "standardize": str, "about": dict, **_TYPES[kind]}
     for name, types in expected.items():
         if not isinstance(settings.get(name), types):
@@ -613,13 +613,13 @@ def _filled(path: object, model: M, weights: dict[str, Tensor]) -> M:
             raise ModelError(f"{path}: the weight '{name}' is missing")
         if name not in expected:
             raise ModelError(f"{path}: holds a weight '{name}' that the model does not have")
-        found, needed = weights[name], expected[name]
-        if found.shape != needed.shape or found.dtype != needed.dtype:
+        value, needed = weights[name], expected[name]
+        if value.shape != needed.shape or value.dtype != needed.dtype:
             raise ModelError(
-                f"{path}: the weight '{name}' has shape {tuple(found.shape)} ({found.dtype}), "
+                f"{path}: the weight '{name}' has shape {tuple(value.shape)} ({value.dtype}), "
                 f"expected {tuple(needed.shape)} ({needed.dtype})"
             )
-        if name.endswith("standardize.std") and not (found > 0).all():
+        if name.endswith("standardize.std") and not (value > 0).all():
             raise ModelError(f"{path}: '{name}' holds deviations that are not positive")
     model.load_state_dict(weights, assign=True)
     return model.eval()

@@ -347,7 +347,7 @@ def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
         When they are not the same classes.
     """
     if set(model.classes) != set(classes):
-        found = [
+        differences = [
             f"{text} {', '.join(names[:5])}{', ...' * (len(names) > 5)}"
             for text, names in (
                 ("without", sorted(set(classes) - set(model.classes))),
@@ -357,7 +357,7 @@ def in_order(model: SoundModel, classes: Sequence[str]) -> SoundModel:
         ]
         raise ModelError(
             "a class layer can be kept for the same classes only: that of the earlier model is "
-            f"{' and '.join(found)}; leave keep_head out, so that a new one is made"
+            f"{' and '.join(differences)}; leave keep_head out, so that a new one is made"
         )
     order = torch.tensor([model.classes.index(name) for name in classes])
     head = {name: tensor[order] for name, tensor in model.head.state_dict().items()}

@@ -46,7 +46,7 @@ def read_yamnet(path: Path) -> Mapping[str, Tensor]:
     """
     if path.suffix.lower() in (".onnx", ".zip", ".whl"):
         return _from_graph(path)
-    found = WeightTensors(path, open_checkpoint(path))
+    weights = WeightTensors(path, open_checkpoint(path))
     width, tensors = yamnet.STEM, dict[str, Tensor]()
     pairs = [("layer1.fused", (width, 1, 3, 3))]
     for number, (channels, _) in enumerate(yamnet.LAYERS, 2):
@@ -54,24 +54,24 @@ def read_yamnet(path: Path) -> Mapping[str, Tensor]:
         pairs.append((f"layer{number}.pointwise_conv", (channels, width, 1, 1)))
         width = channels
     for number, (name, shape) in enumerate(pairs):
-        weight, bias = folded(found, name, shape, YAMNET_EPS)
+        weight, bias = folded(weights, name, shape, YAMNET_EPS)
         tensors |= {f"convs.{number}.weight": weight, f"convs.{number}.bias": bias}
     for part, size in (("weight", (521, width)), ("bias", (521,))):
-        tensors[f"classifier.{part}"] = found.take(f"classifier.{part}", size)
-    found.finish()
+        tensors[f"classifier.{part}"] = weights.take(f"classifier.{part}", size)
+    weights.finish()
     return tensors
 
 
 def folded(
-    found: WeightTensors, name: str, shape: tuple[int, ...], eps: float
+    weights: WeightTensors, name: str, shape: tuple[int, ...], eps: float
 ) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution with the normalisation behind it (in use) in one."""
-    weight = found.take(f"{name}.conv.weight", shape)
+    weight = weights.take(f"{name}.conv.weight", shape)
     gain, shift, mean, variance = (
-        found.take(f"{name}.bn.{part}", shape[:1])
+        weights.take(f"{name}.bn.{part}", shape[:1])
         for part in ("weight", "bias", "running_mean", "running_var")
     )
-    found.count(f"{name}.bn.{COUNTER}")
+    weights.count(f"{name}.bn.{COUNTER}")
     scale = gain / (variance + eps).sqrt()
     return weight * scale[:, None, None, None], shift - mean * scale
 
@@ -100,83 +100,85 @@ def turned(x: Tensor) -> Tensor:
 
 
 def _take_all(
-    found: WeightTensors, wanted: Shapes, rename: Callable[[str], str], *, turn: bool
+    weights: WeightTensors, wanted: Shapes, rename: Callable[[str], str], *, turn: bool
 ) -> dict[str, Tensor]:
     """What is found under other names, for each of ours."""
     taken = {}
     for ours, shape in wanted.items():
         theirs = rename(ours)
         if theirs.endswith(COUNTER):
-            taken[ours] = found.count(theirs)
+            taken[ours] = weights.count(theirs)
             continue
         before = (*shape[:2], *shape[:1:-1]) if turn and len(shape) == 4 else shape
-        tensor = found.take(theirs, before)
+        tensor = weights.take(theirs, before)
         taken[ours] = turned(tensor) if turn else tensor
     return taken
 
 
-def _yamnet_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _yamnet_layout(weights: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Convolutions over (time, mel), in their order."""
-    return _take_all(found, wanted, lambda name: name.removeprefix("encoder."), turn=True)
+    return _take_all(weights, wanted, lambda name: name.removeprefix("encoder."), turn=True)
 
 
 CNN14_LAYERS = {"0": "conv1", "1": "bn1", "3": "conv2", "4": "bn2"}
 
 
-def _cnn14_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _cnn14_layout(weights: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Blocks that are counted from one, with two convolutions and two norms."""
 
-    def rename(found: re.Match[str]) -> str:
-        return f"conv_block{int(found[1]) + 1}.{CNN14_LAYERS[found[2]]}."
+    def rename(match: re.Match[str]) -> str:
+        return f"conv_block{int(match[1]) + 1}.{CNN14_LAYERS[match[2]]}."
 
-    return _panns(found, wanted, lambda name: _PART.sub(rename, name))
+    return _panns(weights, wanted, lambda name: _PART.sub(rename, name))
 
 
-def _panns_mobilenet_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _panns_mobilenet_layout(weights: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Layers by their number in a block, as ours."""
-    return _panns(found, wanted, lambda name: _PART.sub(r"features.\1.\2.", name))
+    return _panns(weights, wanted, lambda name: _PART.sub(r"features.\1.\2.", name))
 
 
 _PART = re.compile(r"^encoder\.parts\.(\d+)\.layers\.(\d+)\.")
 
 
-def _panns(found: WeightTensors, wanted: Shapes, rename: Callable[[str], str]) -> dict[str, Tensor]:
+def _panns(
+    weights: WeightTensors, wanted: Shapes, rename: Callable[[str], str]
+) -> dict[str, Tensor]:
     """Kernels over (time, mel); the norm of the bands becomes our mean and deviation."""
-    _check_frontend(found, panns.MEL)
+    _check_frontend(weights, panns.MEL)
     taken = _take_all(
-        found, wanted, lambda name: rename(name).replace("neck.dense.0.", "fc1."), turn=True
+        weights, wanted, lambda name: rename(name).replace("neck.dense.0.", "fc1."), turn=True
     )
     n = (panns.MEL.n_mels,)
     gain, shift, mean, variance = (
-        found.take(f"bn0.{part}", n) for part in ("weight", "bias", "running_mean", "running_var")
+        weights.take(f"bn0.{part}", n) for part in ("weight", "bias", "running_mean", "running_var")
     )
-    found.count(f"bn0.{COUNTER}")
+    weights.count(f"bn0.{COUNTER}")
     if not (gain > 0).all():
         raise ModelError(
-            f"{found.path}: 'bn0.weight' turns a band upside down, which a mean and a deviation "
+            f"{weights.path}: 'bn0.weight' turns a band upside down, which a mean and a deviation "
             "cannot; is it the published file?"
         )
     deviation = (variance + 1e-5).sqrt() / gain
     return taken | {"mean": mean - shift * deviation, "std": deviation}
 
 
-def _check_frontend(found: WeightTensors, mel: MelOptions) -> None:
+def _check_frontend(weights: WeightTensors, mel: MelOptions) -> None:
     """The constants of the front end in the file, if there are any, against ours."""
     n_bins = mel.n_fft // 2 + 1
     for part in ("real", "imag"):
         name = f"spectrogram_extractor.stft.conv_{part}.weight"
-        if name in found:
-            found.take(name, (n_bins, 1, mel.n_fft))
-    if "logmel_extractor.melW" in found:
-        theirs = found.take("logmel_extractor.melW", (n_bins, mel.n_mels))
+        if name in weights:
+            weights.take(name, (n_bins, 1, mel.n_fft))
+    if "logmel_extractor.melW" in weights:
+        theirs = weights.take("logmel_extractor.melW", (n_bins, mel.n_mels))
         if not torch.allclose(theirs.T.double(), torch.from_numpy(filters_of(mel)), atol=1e-5):
             raise ModelError(
-                f"{found.path}: its mel bands are other ones than those of the published network "
+                f"{weights.path}: its mel bands are other ones than those of the published network "
                 f"at {mel.sample_rate} Hz; take the file of that sample rate"
             )
 
 
-def _efficientat_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
+def _efficientat_layout(weights: WeightTensors, wanted: Shapes) -> dict[str, Tensor]:
     """Blocks over (mel, time) as ours; those between the first and the last have a name more."""
     last = max(int(name.split(".")[2]) for name in wanted)
 
@@ -186,7 +188,7 @@ def _efficientat_layout(found: WeightTensors, wanted: Shapes) -> dict[str, Tenso
         rest = re.sub(r"^(\d+)\.fc", r"\1.conc_se_layers.0.fc", rest)
         return f"features.{number}.{inner}{rest}"
 
-    return _take_all(found, wanted, rename, turn=False)
+    return _take_all(weights, wanted, rename, turn=False)
 
 
 AUDIOSET = "AudioSet: about 2 million clips of 10 s from YouTube, labelled by people"
@@ -355,11 +357,11 @@ def convert_published(
         for key, value in encoder.state_dict().items()
         if not key.startswith("frontend.")
     }
-    found = WeightTensors(file, one.read(file))
-    state = one.layout(found, wanted)
+    weights = WeightTensors(file, one.read(file))
+    state = one.layout(weights, wanted)
     for key, shape in one.class_layers.items():
-        found.take(key, shape)
-    found.finish()
+        weights.take(key, shape)
+    weights.finish()
     _set_statistics(encoder, one, state)
     encoder.load_state_dict(state, strict=False)
     _check_finite(file, state)

@@ -67,14 +67,14 @@ _GIVEN: set[str] = set()
 @cache
 def _package_networks() -> dict[str, RegisteredNetwork]:
     """The networks of this package by name."""
-    found = dict(_BUILT_IN)
+    networks_by_name = dict(_BUILT_IN)
     for module in _MODULES:
         networks = importlib.import_module(f"semisonic.models.networks.{module}").NETWORKS
-        found |= {
+        networks_by_name |= {
             name: one if isinstance(one, RegisteredNetwork) else RegisteredNetwork(one)
             for name, one in networks.items()
         }
-    return found
+    return networks_by_name
 
 
 def _look_up(name: str) -> RegisteredNetwork | None:
@@ -238,9 +238,9 @@ def create(name_or_notation: str, shape: Shape, n_classes: int = 0) -> Backbone:
         from semisonic.models.simple import simple_body  # they pull in scipy
 
         return simple_body(name, shape)
-    found = _find(name)
-    if found is not None:
-        return _as_backbone(name, _make(name, *found, shape), shape)
+    known = _find(name)
+    if known is not None:
+        return _as_backbone(name, _make(name, *known, shape), shape)
     if looks_like_notation(name):
         return _from_notation(name, shape, n_classes)
     raise ModelError(
@@ -271,16 +271,16 @@ def _find(name: str) -> tuple[RegisteredNetwork, float] | None:
 
 def _make(name: str, one: RegisteredNetwork, width: float, shape: Shape) -> object:
     """The network, after a look at the features."""
-    found = " x ".join(map(str, shape))
+    size = " x ".join(map(str, shape))
     if one.waves and shape[:2] != (1, 1):
         raise ModelError(
             f"model '{name}' reads samples, expected the shape 1 x 1 x samples, found "
-            f"features of {found} (channel x mel x frame); take the input 'wave', or a network "
+            f"features of {size} (channel x mel x frame); take the input 'wave', or a network "
             "for log-mel such as 'small'"
         )
     if not one.waves and shape[1] == 1:
         raise ModelError(
-            f"model '{name}' reads log-mel features, found {found} (channel x mel x frame): "
+            f"model '{name}' reads log-mel features, found {size} (channel x mel x frame): "
             "one row, as waves have; take more mel bands, or a network that reads waves: "
             + ", ".join(names(waves=True))
         )
@@ -380,13 +380,13 @@ class OwnEncoder(Encoder):
         """Shape (channel, mel, frame) of the map of an input of that size, by a trial."""
         given = (2, self.in_channels, n_mels, n_frames)
         try:
-            found = self._tried(given)
+            output = self._tried(given)
         except Exception as error:
             raise ModelError(
                 f"the network '{self.name}' fails on features of shape {given} (batch, channel, "
                 f"mel, frame): {type(error).__name__}: {error}. Expected: {CONTRACT}"
             ) from error
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         if not isinstance(shape, tuple) or len(shape) not in (2, 4) or shape[0] != given[0]:
             raise ModelError(
                 f"the network '{self.name}' gives {shape} for features of shape {given}. "

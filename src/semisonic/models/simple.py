@@ -205,9 +205,9 @@ class SimpleHead(nn.Module):
                 if name in expected
             }
         )
-        found = {name: tuple(table.shape) for name, table in self.state_dict().items()}
-        if not self.fits(found):
-            self.refuse(f"tables of the shapes {found} do not go together")
+        shapes_now = {name: tuple(table.shape) for name, table in self.state_dict().items()}
+        if not self.fits(shapes_now):
+            self.refuse(f"tables of the shapes {shapes_now} do not go together")
 
     def fits(self, shapes: Mapping[str, Shape]) -> bool:
         """Whether tables of these shapes go together."""

@@ -98,10 +98,10 @@ def read_graph(data: bytes, beside: Callable[[str], bytes]) -> OnnxGraph:
 def _bring_inside(tensor: Any, beside: Callable[[str], bytes]) -> None:
     """Give a tensor the numbers that lie in another file, and see that none is missing."""
     if tensor.data_location == tensor.EXTERNAL:
-        found = {entry.key: entry.value for entry in tensor.external_data}
-        name = found.get("location", "")
-        whole, start = beside(name), int(found.get("offset", "0"))
-        size = int(found.get("length", str(len(whole) - start)))
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        name = entries.get("location", "")
+        whole, start = beside(name), int(entries.get("offset", "0"))
+        size = int(entries.get("length", str(len(whole) - start)))
         if min(start, size) < 0 or start + size > len(whole):
             raise ValueError(f"'{tensor.name}' lies outside '{name}'")
         tensor.raw_data = whole[start : start + size]
@@ -197,23 +197,23 @@ def open_onnx(path: Path) -> OnnxGraph:
 
 def _in_zip(path: Path, archive: zipfile.ZipFile, *, deeper: bool) -> OnnxGraph:
     names = [info.filename for info in archive.infolist() if info.file_size <= MOST_BYTES]
-    found = [name for name in names if name.endswith(ONNX)]
+    onnx_files = [name for name in names if name.endswith(ONNX)]
     inner = [name for name in names if name.endswith(".zip")]
-    if deeper and not found and len(inner) == 1:
+    if deeper and not onnx_files and len(inner) == 1:
         with zipfile.ZipFile(io.BytesIO(archive.read(inner[0]))) as nested:
             return _in_zip(path, nested, deeper=False)
-    if len(found) != 1:
-        raise ModelError(f"found {len(found)} files *{ONNX} in it, expected one")
+    if len(onnx_files) != 1:
+        raise ModelError(f"found {len(onnx_files)} files *{ONNX} in it, expected one")
 
     @cache
     def beside(name: str) -> bytes:
-        place = found[0].rpartition("/")[0]
+        place = onnx_files[0].rpartition("/")[0]
         full = f"{place}/{_plain(name)}" if place else _plain(name)
         if full not in names:
             raise ModelError(f"the weights are in '{full}', which is missing")
         return archive.read(full)
 
-    return read_graph(archive.read(found[0]), beside)
+    return read_graph(archive.read(onnx_files[0]), beside)
 
 
 def _plain(name: str) -> str:

@@ -66,7 +66,7 @@ def load_checkpoint(folder: Path, identity: Identity) -> dict[str, Any] | None:
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        found, version = content["identity"], content["format"]
+        recorded, version = content["identity"], content["format"]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise ModelError(
             f"{path}: not a readable checkpoint ({error}); delete it to train from the start"
@@ -75,7 +75,7 @@ def load_checkpoint(folder: Path, identity: Identity) -> dict[str, Any] | None:
         raise ModelError(
             f"{path}: format {version}, expected {FORMAT}; delete it to train from the start"
         )
-    changed = differences(found, identity)
+    changed = differences(recorded, identity)
     if changed:
         raise OptionError(
             f"{path}: the checkpoint belongs to another training: {'; '.join(changed)}. "
@@ -192,10 +192,10 @@ def check_streams(objective: Objective, streams: Streams, device_type: str) -> N
     for name, stream in streams.items():
         if stream.steps_per_epoch < 1:
             raise OptionError(f"the stream '{name}' is empty, expected at least one batch")
-        found = stream.at(0).x.device.type
-        if found != device_type:
+        kind = stream.at(0).x.device.type
+        if kind != device_type:
             raise OptionError(
-                f"the stream '{name}' gives batches on '{found}', but the training is on "
+                f"the stream '{name}' gives batches on '{kind}', but the training is on "
                 f"'{device_type}': make both with the same device"
             )
 

@@ -292,10 +292,10 @@ def check_plan(plan: str, options: FitOptions) -> None:
     OptionError
         When the options ask for something else.
     """
-    found = PrecisionPlan.parse(plan)
+    recorded = PrecisionPlan.parse(plan)
     formats = {"fp32": [False], "bf16": [True]}.get(options.precision, [False, True])
     layouts = {"off": [False], "on": [True]}.get(options.channels_last, [False, True])
-    if found.bf16 not in formats or found.channels_last not in layouts:
+    if recorded.bf16 not in formats or recorded.channels_last not in layouts:
         raise OptionError(
             f"the checkpoint was computed in {plan}, but precision is '{options.precision}' and "
             f"channels_last '{options.channels_last}' now: set both as they were, or to 'auto'"

@@ -190,17 +190,17 @@ def fit(
     steps_per_epoch = options.steps_an_epoch(streams[objective.streams[0]].steps_per_epoch)
     options = replace(options, epochs=options.n_epochs(steps_per_epoch))
     world = join(place)
-    identity, found = {}, None
+    identity, checkpoint = {}, None
     if folder is not None:
         identity = identity_of(objective, streams, options, seed, validate is not None)
-        found = load_checkpoint(folder, identity)
+        checkpoint = load_checkpoint(folder, identity)
     objective.to(place)
-    if found is not None:
-        check_plan(found["plan"], options)
-        if found["finished"]:
-            put_weights(objective, found["weights"])
+    if checkpoint is not None:
+        check_plan(checkpoint["plan"], options)
+        if checkpoint["finished"]:
+            put_weights(objective, checkpoint["weights"])
             objective.eval()
-            return result_of(found)
+            return result_of(checkpoint)
     training = TrainingState(
         objective,
         options,
@@ -208,13 +208,13 @@ def fit(
         seed=seed,
         device=place,
         world=world,
-        plan=_plan(options, place, world, found),
+        plan=_plan(options, place, world, checkpoint),
         validated=validate is not None,
         folder=folder,
         identity=identity,
     )
-    if found is not None:
-        training.load(found)
+    if checkpoint is not None:
+        training.load(checkpoint)
     try:
         _loop(training, streams, validate, label)
     except NotFinite as error:
@@ -309,9 +309,9 @@ def _show(progress: Any, training: TrainingState, n_steps: int) -> None:
 
 
 def _plan(
-    options: FitOptions, device: torch.device, world: World, found: Identity | None
+    options: FitOptions, device: torch.device, world: World, checkpoint: Identity | None
 ) -> PrecisionPlan:
     """Number format and layout: the checkpoint's, else what the options and the device say."""
-    if found is not None:
-        return PrecisionPlan.parse(found["plan"])
+    if checkpoint is not None:
+        return PrecisionPlan.parse(checkpoint["plan"])
     return PrecisionPlan.parse(world.tell(str(choose_plan(options, device))))

@@ -76,13 +76,13 @@ _PACKAGES = ("semisonic", "torch", "numpy", "soundfile", "soxr", "scikit-learn",
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that numbers depend on."""
-    found = {"python": platform.python_version()}
+    by_package = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            by_package[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return by_package
 
 
 def machine() -> dict[str, Any]:
@@ -103,11 +103,11 @@ def commit() -> str | None:
     """
     here = Path(__file__).resolve().parent
     tracked = _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
-    found = _git(here, "rev-parse", "HEAD") if tracked else None
-    if not found:
+    revision = _git(here, "rev-parse", "HEAD") if tracked else None
+    if not revision:
         return None
     changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", "..")
-    return found + ("+" if changed else "")
+    return revision + ("+" if changed else "")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
@@ -321,13 +321,13 @@ class RunFolder:
             return None
         try:
             earlier = read_json(path)
-            found = {name: earlier[name] for name in ("command", "options", "seeds")}
+            recorded = {name: earlier[name] for name in ("command", "options", "seeds")}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OptionError(
                 f"{path}: not a readable run record ({error}); choose another folder"
             ) from error
         wanted = {"command": self.command, "options": self.options, "seeds": self.seeds}
-        changed = differences(_without(found, self.free), _without(wanted, self.free))
+        changed = differences(_without(recorded, self.free), _without(wanted, self.free))
         if changed and self._is_given_back(earlier):
             return None
         if changed:
@@ -384,7 +384,7 @@ def _plain(options: Any) -> dict[str, Any]:
     return plain
 
 
-def _without(found: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
+def _without(record: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
     """A record without the options that may differ."""
 
     def prune(values: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -394,7 +394,7 @@ def _without(found: Mapping[str, Any], free: frozenset[str]) -> dict[str, Any]:
             if f"{where}{key}" not in free
         }
 
-    return {**found, "options": prune(found["options"], "")}
+    return {**record, "options": prune(record["options"], "")}
 
 
 def _text(value: str) -> str:

@@ -17,9 +17,9 @@ import numpy as np
 
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError, SemisonicError
+from semisonic.core.files import json_ready
 from semisonic.data.events import POSITIVE, SegmentKey, segment_key
 from semisonic.data.label_log import LabelEntry
-from semisonic.evaluation.plain import plain
 from semisonic.labeling.answers import LabelIssue
 from semisonic.labeling.label_log import CORRECTS, LabelLog
 from semisonic.labeling.options import MIX
@@ -504,4 +504,4 @@ class Learning:
 def _row(step: HistoryRow) -> dict[str, Any]:
     """A step for the page: its numbers, and both accuracies in words with what they are of."""
     said = {name: str(getattr(step, name)) for name in ("by_random", "left_out")}
-    return {**plain(step), "said": said}
+    return {**json_ready(step), "said": said}

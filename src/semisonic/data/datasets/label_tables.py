@@ -1,5 +1,5 @@
 """Own data with tables of labels: a CSV table, label files of other tools, or a label log; each
-marked stretch is a clip.
+labelled segment is a clip.
 
 Several labels of a clip are joined with ';' (or another separator), or stand in several rows
 with the same file and times. An empty label means an unlabelled clip. Other tools' column names
@@ -293,7 +293,7 @@ def _hints(entries: list[_Entry], separator: str) -> list[str]:
 CSV = Layout("csv", "a table of files and labels", _recognise_csv, _read_csv)
 
 
-# Label files of other tools, alone or beside their recordings: each marked stretch is a clip.
+# Label files of other tools, alone or beside their recordings: each labelled segment is a clip.
 
 
 _SHOWN = 5
@@ -416,7 +416,7 @@ def _recognise_log(dataset: DatasetPath) -> str | None:
 
 
 def _read_log(dataset: DatasetPath, options: ReadOptions) -> Clips:
-    """What holds now: each answered stretch as a clip.
+    """The labels that hold: each answered segment as a clip.
 
     Raises
     ------

@@ -403,9 +403,9 @@ def _wide(clips: Clips, background: str | None) -> Iterator[dict[str, object]]:
         if not labels:
             yield row | {"label": ""}
             continue
-        heard = UNCERTAIN if clips.label_type[i] == UNCHECKED else POSITIVE
+        presence = UNCERTAIN if clips.label_type[i] == UNCHECKED else POSITIVE
         for name in classes:
-            yield row | {"label": name, "presence": heard if name in labels else NEGATIVE}
+            yield row | {"label": name, "presence": presence if name in labels else NEGATIVE}
 
 
 def _write_failures(failures: list[tuple[str, str]], output: Path) -> Path | None:

@@ -87,9 +87,9 @@ def pack(signs: NDArray[np.int8]) -> str:
     """A fingerprint, shape (frame, band), as text; empty for one without frames."""
     if not len(signs):
         return ""
-    heard = np.packbits(signs[:, 0] != 0)
+    active = np.packbits(signs[:, 0] != 0)
     rising = np.packbits(signs > 0)
-    return f"{len(signs)}:" + b64encode(heard.tobytes() + rising.tobytes()).decode("ascii")
+    return f"{len(signs)}:" + b64encode(active.tobytes() + rising.tobytes()).decode("ascii")
 
 
 def unpack(text: str) -> NDArray[np.int8]:
@@ -99,18 +99,18 @@ def unpack(text: str) -> NDArray[np.int8]:
     length, _, content = text.partition(":")
     n = int(length)
     bits = np.frombuffer(b64decode(content), np.uint8)
-    n_heard = -(-n // 8)
-    heard = np.unpackbits(bits[:n_heard], count=n)
-    rising = np.unpackbits(bits[n_heard:], count=n * N_BANDS).reshape(n, N_BANDS)
+    n_active = -(-n // 8)
+    active = np.unpackbits(bits[:n_active], count=n)
+    rising = np.unpackbits(bits[n_active:], count=n * N_BANDS).reshape(n, N_BANDS)
     signs = 2 * rising.astype(np.int8) - 1
-    signs[heard == 0] = 0
+    signs[active == 0] = 0
     return signs
 
 
 # One recording, decoded once from start to end: what it is, and how it sounds in numbers.
 
 
-STRETCH = 0.1
+FRAME_DURATION = 0.1
 """Seconds over which silence is judged."""
 
 
@@ -128,7 +128,7 @@ class RecordingMeasures:
     peak, rms : float
         Over all channels; full scale is 1.
     clipped_share, silent_share : float
-        Share of the samples in flat tops at full scale, and of the time in stretches of 0.1 s
+        Share of the samples in flat tops at full scale, and of the time in frames of 0.1 s
         that are silent; 0 to 1.
     dc_offset : float
         The mean of the channel whose mean is furthest from 0.
@@ -189,7 +189,7 @@ def measure(
     ----------
     path : Path
     silence_db : float
-        RMS level, in dB of full scale, below which a stretch of 0.1 s is silent.
+        RMS level, in dB of full scale, below which a frame of 0.1 s is silent.
     with_print : bool
         Make a fingerprint, to find near-identical recordings by.
     stopped : callable
@@ -246,8 +246,8 @@ class _Meter:
         self, rate: int, n_channels: int, n_samples: int, silence_db: float, with_print: bool
     ) -> None:
         self._rate = rate
-        self._n_stretch = max(1, round(STRETCH * rate))
-        self.n_block = self._n_stretch * max(1, BLOCK // self._n_stretch)
+        self._n_frame = max(1, round(FRAME_DURATION * rate))
+        self.n_block = self._n_frame * max(1, BLOCK // self._n_frame)
         self.levels = [LevelMeter() for _ in range(n_channels)]
         self._silence = 10.0 ** (silence_db / 10)
         self._n_silent = 0
@@ -288,12 +288,12 @@ class _Meter:
         return list(_by_channel(found))
 
     def _silent_samples(self, block: NDArray[np.float32]) -> int:
-        """Samples in silent stretches; a shorter one at the end counts as what it is."""
-        n_whole = block.shape[1] // self._n_stretch
-        split = n_whole * self._n_stretch
+        """Samples in silent frames; a shorter one at the end counts as what it is."""
+        n_whole = block.shape[1] // self._n_frame
+        split = n_whole * self._n_frame
         n_silent = 0
         for part, n in (
-            (block[:, :split].reshape(len(block), n_whole, self._n_stretch), self._n_stretch),
+            (block[:, :split].reshape(len(block), n_whole, self._n_frame), self._n_frame),
             (block[:, None, split:], block.shape[1] - split),
         ):
             if part.size:

@@ -89,7 +89,7 @@ class ScannedRecording:
     labels: tuple[str, ...]
 
     @property
-    def is_heard(self) -> bool:
+    def is_audible(self) -> bool:
         """Whether it holds anything but silence or an offset."""
         return self.remarks.isdisjoint(REMARKS[:2])
 

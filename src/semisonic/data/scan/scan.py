@@ -233,7 +233,7 @@ def scan(
     labels, group
         As for ``load_clips``; see :func:`~semisonic.data.scan.scan.label_files` for "auto".
     silence_db : float
-        RMS level, in dB of full scale, below which a stretch of 0.1 s is silent.
+        RMS level, in dB of full scale, below which a frame of 0.1 s is silent.
     near_copies : bool
         Look for copies of the same sound, besides copies of the same bytes.
     near_most : int
@@ -293,23 +293,23 @@ def scan(
             f"--near-most {len(prints)} does it"
         )
     found = search(clips, near=near, prints=prints, workers=workers).duplicates
-    heard = [pair for pair in found if recordings[pair.first_row].is_heard]
-    duplicates = [pair for pair in heard if pair.score >= LEAST_SCORE]
+    audible = [pair for pair in found if recordings[pair.first_row].is_audible]
+    duplicates = [pair for pair in audible if pair.score >= LEAST_SCORE]
     if group == COPIES:
         clips = group_duplicates(clips, duplicates)
         recordings = [
             replace(one, group=name)
             for one, name in zip(recordings, clips.group.tolist(), strict=True)
         ]
-    if len(heard) < len(found):
+    if len(audible) < len(found):
         notes.append(
             f"recordings with nothing to hear that have the same bytes as another: "
-            f"{len(found) - len(heard)}; they are not called copies"
+            f"{len(found) - len(audible)}; they are not called copies"
         )
-    if len(duplicates) < len(heard):
+    if len(duplicates) < len(audible):
         notes.append(
             f"pairs of recordings that share a second of sound and nothing else: "
-            f"{len(heard) - len(duplicates)}; 'semisonic data check' names them"
+            f"{len(audible) - len(duplicates)}; 'semisonic data check' names them"
         )
     return Scan(
         root=root,
@@ -352,7 +352,7 @@ def _bad_files(
 def _clips(root: Path, recordings: list[ScannedRecording], labelled: Labelled) -> Clips:
     """The recordings as a clip table, a row each, in their order."""
     n = len(recordings)
-    heard = {label for one in recordings for label in one.labels}
+    present = {label for one in recordings for label in one.labels}
     return Clips(
         root=root,
         file=np.array([one.file for one in recordings], np.str_),
@@ -361,7 +361,7 @@ def _clips(root: Path, recordings: list[ScannedRecording], labelled: Labelled) -
         labels=tuple(one.labels for one in recordings),
         group=np.array([one.group for one in recordings], np.str_),
         fold=np.zeros(n, np.int64),
-        classes=tuple(name for name in labelled.classes if name in heard),
+        classes=tuple(name for name in labelled.classes if name in present),
         name=root.resolve().name,
         notes=labelled.read_notes,
     )

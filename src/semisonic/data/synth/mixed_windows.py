@@ -31,11 +31,11 @@ from semisonic.data.synth.mixing import (
     BackgroundSource,
     Wave,
     add_sound,
-    made_up_places,
     own_recordings,
     place_sound,
     read_sound,
     rms,
+    synthetic_places,
 )
 
 COLUMNS = (
@@ -291,10 +291,10 @@ def mix(clips: Clips, folder: str | os.PathLike[str], options: MixOptions | None
     clips, notes = _divided(require_labels(clips, "mixing"), options)
     rows = _rows(clips, options, notes)
     if options.background is None:
-        sources = made_up_places(options.seed, options.sample_rate)
+        sources = synthetic_places(options.seed, options.sample_rate)
         failures = list[tuple[str, str]]()
         notes.append(
-            "the background is made up, as no recordings of the place were given (--background)"
+            "the background is synthetic, as no recordings of the place were given (--background)"
         )
     else:
         sources, failures = own_recordings(options.background, options.sample_rate)
@@ -394,7 +394,7 @@ def _work(
     unit: str,
 ) -> dict[str, MixedClip]:
     """Do what is not done yet, in threads; what cannot be read is added to the failures."""
-    made = {name: one for name, _, _ in tasks if (one := _finished(done, root, name))}
+    made = {name: clip for name, _, _ in tasks if (clip := _finished(done, root, name))}
     missing = [task for task in tasks if task[0] not in made]
 
     def one(task: Task) -> tuple[str, MixedClip | None]:

@@ -85,11 +85,11 @@ def add_sound(
         return None
     n, fade = len(sound), max(1, round(_FADE * sample_rate))
     ramp = np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)) / fade
-    heard = (sound * np.minimum(1.0, ramp))[first - at : end - at]
-    loudness = rms(heard)
+    part = (sound * np.minimum(1.0, ramp))[first - at : end - at]
+    loudness = rms(part)
     if loudness <= 1e-9:
         return None
-    wave[first:end] += (heard * (level * 10 ** (snr_db / 20) / loudness)).astype(np.float32)
+    wave[first:end] += (part * (level * 10 ** (snr_db / 20) / loudness)).astype(np.float32)
     return first, end
 
 
@@ -193,14 +193,14 @@ def cut_sounds(
     return sounds, passed_over
 
 
-# What windows are mixed into: a user's own quiet recordings, or made-up ones.
+# What windows are mixed into: a user's own quiet recordings, or synthetic ones.
 
 
 LEVEL = 0.01
-"""Root mean square of made-up backgrounds, full scale 1: -40 dB."""
+"""Root mean square of synthetic backgrounds, full scale 1: -40 dB."""
 
 PLACES, PLACE_SECONDS = 8, 60.0
-"""How many made-up backgrounds there are, and how long they are."""
+"""How many synthetic backgrounds there are, and how long they are."""
 
 BLOCK = 10.0
 """Seconds of background whose windows count as one recording."""
@@ -346,13 +346,13 @@ def own_recordings(
     return sources, failures
 
 
-def made_up_places(seed: int, sample_rate: int) -> list[BackgroundSource]:
+def synthetic_places(seed: int, sample_rate: int) -> list[BackgroundSource]:
     """Quiet backgrounds of several places that do not exist."""
     sources = []
     for i in track(range(PLACES), "make backgrounds", "place"):
         wave = synthetic_backgrounds(seed, PLACE_SECONDS, sample_rate, place=f"place {i}")
         take = partial(_part_of, wave, sample_rate)
-        sources.append(BackgroundSource(f"made-up place {i}", PLACE_SECONDS, take))
+        sources.append(BackgroundSource(f"synthetic place {i}", PLACE_SECONDS, take))
     return sources
 
 
@@ -447,11 +447,11 @@ def compose(
             f"sound, and {-free / sample_rate:.1f} s more for {len(sounds)} sounds"
         )
     pauses = np.sort(rng.integers(0, free + 1, len(sounds)))
-    rows, heard = [], 0
+    rows, n_placed = [], 0
     for pause, i in zip(pauses.tolist(), rng.permutation(len(sounds)).tolist(), strict=True):
         sound = sounds[i]
-        at = margin + pause + heard
-        heard += len(sound.wave)
+        at = margin + pause + n_placed
+        n_placed += len(sound.wave)
         snr = float(rng.uniform(*snr_db))
         if add_sound(wave, sound.wave, at, snr, level, sample_rate) is None:
             continue  # silence is no event

@@ -277,7 +277,7 @@ def render(take: Take) -> Wave:
     out = np.zeros(n, np.float32)
     for i, name in enumerate(take.sounds):
         down_db = 0.0 if i == 0 else uniform(details, -7.0, 0.0)
-        part = _heard(take, name, n, here)
+        part = _rendered(take, name, n, here)
         out += part * np.float32(decibel(down_db) / loudest(part, rate))
     out += _surroundings(take, details, n, here)
     out = out[:wanted]
@@ -308,7 +308,7 @@ def _conditions(seed: int, recording: str, n: int, rate: int, snr_db: float) -> 
     return _Conditions(place, spectrum_of(place.room, n) * microphone, microphone)
 
 
-def _heard(take: Take, name: str, n: int, here: _Conditions) -> Wave:
+def _rendered(take: Take, name: str, n: int, here: _Conditions) -> Wave:
     """A sound as it is recorded at that place."""
     own = generator(take.seed, "synth sound", take.recording, name)
     details = generator(take.seed, "synth details", take.recording, name, take.number)
@@ -326,6 +326,6 @@ def _surroundings(take: Take, details: Generator, n: int, here: _Conditions) -> 
         name = _BYSTANDERS[pick(own, len(_BYSTANDERS))]
         far_db = min(uniform(own, -4.0, 4.0) - snr_db, -12.0)
         if name not in take.sounds:
-            far = _heard(take, name, n, here)
+            far = _rendered(take, name, n, here)
             out = out + far * np.float32(decibel(far_db) / loudest(far, rate))
     return out

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 
 from semisonic.audio.read import read_start
 from semisonic.core.errors import AudioError, DataError
-from semisonic.core.files import csv_line, replacing, write_json, write_text
+from semisonic.core.files import csv_line, json_ready, replacing, write_json, write_text
 from semisonic.core.text import (
     MISSING,
     count_text,
@@ -35,7 +35,6 @@ from semisonic.core.text import (
     percent_text,
     points_text,
 )
-from semisonic.evaluation.plain import plain
 from semisonic.evaluation.report.media import (
     LONGEST_SOUND,
     EncodedImage,
@@ -398,7 +397,7 @@ class Report:
             },
             "data": self.data,
         }
-        result: dict[str, Any] = plain(whole)
+        result: dict[str, Any] = json_ready(whole)
         return result
 
     def write(self, folder: str | Path, name: str = "report", *, values: bool = True) -> Path:

@@ -1,0 +1,283 @@
+"""The runner of experiments: what ``run``, ``curve`` and ``tune`` have in common.
+
+An experiment opens its run folder, gathers clips and features, and does its jobs, each after those
+that it needs. A job that is done is not done again, so the same command goes on where it was cut
+off. From what the jobs leave, one table of scored test clips, everything is compared and reported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from semisonic.classifier.config import SegmentOptions
+from semisonic.classifier.prepare import FrontOptions, in_batch_device
+from semisonic.classifier.provenance import data_hash, recording_hashes
+from semisonic.classifier.run_files import write_remarks
+from semisonic.core.errors import DataError
+from semisonic.core.parallel import (
+    LOCAL_ENGINE,
+    Engine,
+    Task,
+    count_workers,
+    open_engine,
+    run_graph,
+)
+from semisonic.core.progress import bar
+from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import load_clips
+from semisonic.data.options import SynthOptions
+from semisonic.experiments.jobs import is_done, read_job
+from semisonic.experiments.material import Material, gather
+from semisonic.experiments.options import SYNTH, ExperimentOptions
+from semisonic.experiments.worker import start
+from semisonic.training.devices import choose_device, choose_plan
+from semisonic.training.options import FitOptions
+from semisonic.training.run_folder import RunFolder
+
+_log = logging.getLogger(__name__)
+FREE = ("workers", "device", "in_batch", "cache", "output", "where")
+"""Options that no result depends on: a run goes on when they differ."""
+
+
+class Job(Protocol):
+    """A part of an experiment, in a folder of its own."""
+
+    @property
+    def name(self) -> str:
+        """Of the folder: a hash of everything that the result depends on."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the jobs that come before it."""
+
+    @property
+    def draw(self) -> int:
+        """Which draw of labels, split and weights it is of."""
+
+    @property
+    def fold(self) -> int:
+        """Which fold it is tested on."""
+
+
+@dataclass(frozen=True)
+class OpenExperiment:
+    """An experiment whose run folder is open.
+
+    Attributes
+    ----------
+    run : RunFolder
+    engine : Engine
+    options : ExperimentOptions
+    device : str
+    """
+
+    run: RunFolder
+    engine: Engine
+    options: ExperimentOptions
+    device: str
+
+    @property
+    def cache(self) -> Path:
+        """Where decoded clips and features lie."""
+        return self.options.cache or self.run.folder / "cache"
+
+    @property
+    def jobs(self) -> Path:
+        """Where the jobs have their folders."""
+        return self.run.folder / "jobs"
+
+    def gather(
+        self,
+        data: tuple[Clips, Clips | None],
+        inputs: Iterable[tuple[FrontOptions, SegmentOptions]],
+        *,
+        several: bool = False,
+        inner_folds: int = 0,
+    ) -> tuple[Material, dict[str, dict[str, str]]]:
+        """Clips with their features, and hashes of recordings; both go into the run's record.
+
+        Parameters
+        ----------
+        data : (Clips, Clips or None)
+            Labelled clips and a pool.
+        inputs : iterable of (MelOptions or CepstrumOptions, SegmentOptions)
+        several : bool
+            Let clips carry several labels.
+        inner_folds : int
+            Divide labelled clips without folds into so many.
+        """
+        options, run = self.options, self.run
+        material = gather(
+            *data,
+            inputs,
+            self.cache,
+            seed=options.seed,
+            workers=options.workers,
+            engine=self.engine,
+            several=several,
+            group=options.group,
+            near_copies=listens_for_copies(options),
+            inner_folds=inner_folds,
+            in_batch=in_batch_device(options.in_batch, options.device),
+        )
+        hashes = {
+            name: recording_hashes(table, workers=options.workers, cache=self.cache)
+            for name, table in (("labelled", material.labelled), ("pool", material.pool))
+        }
+        for name, of_files in hashes.items():
+            run.add_data(name, data_hash(of_files.values()))
+        run.add_bad_files(material.failures)
+        write_remarks(run, material.remarks)
+        return material, hashes
+
+    def do(
+        self, jobs: Sequence[Job], work: Mapping[type, Callable[[Any], None]], context: Any
+    ) -> float:
+        """Do the jobs that are not done yet; the seconds of training that all took together.
+
+        Parameters
+        ----------
+        jobs : sequence of Job
+        work : mapping of type to callable
+            What does a job of each kind, in a process of its own.
+        context : WorkerContext
+            What all jobs share.
+        """
+        todo = [job for job in jobs if not is_done(self.jobs, job)]
+        # A job that others wait for goes first, the rest follow fold by fold.
+        todo.sort(key=lambda job: (job.draw, job.fold))
+        at_once = tasks_at_once(self.options.workers, self.device, self.engine)
+        n_done = len(jobs) - len(todo)
+        _log.info("%d jobs, %d of them done, %d at once", len(jobs), n_done, at_once)
+        if todo:
+            run_tasks(
+                [Task(job.name, work[type(job)], (job,), job.needs) for job in todo],
+                workers=min(at_once, len(todo)),
+                label="train",
+                done=n_done,
+                initializer=start,
+                context=(context,),
+                engine=self.engine,
+                device=self.device,
+            )
+        return float(sum(read_job(self.jobs, job)["seconds"] for job in jobs))
+
+
+@contextmanager
+def open_experiment(
+    command: str, options: ExperimentOptions, asked: Any, *, free: Iterable[str] = ()
+) -> Iterator[OpenExperiment]:
+    """Open, or go on with, an experiment.
+
+    Parameters
+    ----------
+    command : str
+    options : ExperimentOptions
+    asked : options or mapping
+        What the run's record holds and a second call must repeat.
+    free : iterable of str
+        More options that may differ when the run goes on.
+    """
+    device = str(choose_device(options.device))
+    with (
+        RunFolder(options.output, command, asked, seeds=options.seed, free=(*FREE, *free)) as run,
+        open_engine(options.where) as engine,
+    ):
+        yield OpenExperiment(run, engine, options, device)
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    *,
+    workers: int,
+    label: str,
+    done: int = 0,
+    initializer: Callable[..., None],
+    context: tuple[Any, ...],
+    engine: Engine = LOCAL_ENGINE,
+    device: str = "cpu",
+) -> None:
+    """Run all tasks, each after those it names; the first error stops the rest.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        ``after`` may name tasks that are not in the list: they count as done.
+    workers : int
+        Tasks at once; 0 or 1 runs everything in this process, on the local engine. On a cluster
+        0 is as many as it has room for.
+    label : str
+        Text of the progress bar.
+    done : int
+        Tasks that an earlier run has finished, for the bar.
+    initializer, context
+        Called once in each process before its first task.
+    engine : Engine
+    device : str
+        What each task computes on.
+
+    Raises
+    ------
+    SemisonicError
+        When a worker process was killed, most often for memory.
+    """
+    with (
+        bar(len(tasks) + done, label, "job", initial=done) as shown,
+        engine.tasks(initializer, context, workers=workers, device=device) as calls,
+    ):
+        run_graph(calls, tasks, shown.update)
+
+
+def tasks_at_once(workers: int | None, device: str, engine: Engine) -> int:
+    """How many: as was asked for, else one per core, one on a GPU, and 0, all there is room for, on
+    a cluster.
+    """
+    if workers or not engine.is_local:
+        return workers or 0
+    return count_workers(None) if device == "cpu" else 1
+
+
+def plans_of(fits: Iterable[FitOptions]) -> list[str]:
+    """Number format and layout of trainings whose options name both, each once."""
+    return sorted({str(choose_plan(fit, torch.device("cpu"))) for fit in fits})
+
+
+def warned(material: Material, warnings: Sequence[str]) -> Material:
+    """The material with warnings before its own notes, told now and in the report's first lines."""
+    for warning in warnings:
+        _log.warning("%s", warning)
+    return replace(material, notes=(*warnings, *material.notes))
+
+
+def listens_for_copies(options: ExperimentOptions) -> bool:
+    """Whether clips are compared by their sound; the embedded set holds no copies."""
+    return options.near_copies and str(options.data) != SYNTH
+
+
+def load_data(
+    options: ExperimentOptions, synth_options: SynthOptions
+) -> tuple[Clips, Clips | None]:
+    """The labelled clips and the pool that the options name."""
+    if str(options.data) == SYNTH:
+        from semisonic.data.synth.dataset import load_synth, make_in_cache
+
+        labelled, pool = load_synth(make_in_cache(synth_options))
+    else:
+        how = dataclasses.asdict(options.table)
+        labelled, pool = load_clips(options.data, group=options.group, **how), None
+        if not labelled.is_labelled.any():
+            raise DataError(
+                f"{options.data}: found recordings without labels, expected labelled ones, such "
+                "as a folder of class folders; give the unlabelled ones with --unlabelled"
+            )
+    if options.unlabelled is not None:
+        pool = load_clips(options.unlabelled, labels="none", **dataclasses.asdict(options.table))
+    return labelled, pool
