@@ -148,5 +148,5 @@ def test_the_choices_of_the_command_line_are_the_layouts_and_formats_there_are()
     from semisonic.data.formats.read import BY_NAME
     from semisonic.data.options import FORMATS
 
-    assert LABEL_CHOICES == ("auto", "none", *(one.kind for one in (*LAYOUTS, *PARTS)))
+    assert ("auto", "none", *(one.kind for one in (*LAYOUTS, *PARTS))) == LABEL_CHOICES
     assert tuple(BY_NAME) == FORMATS
