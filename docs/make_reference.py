@@ -14,9 +14,9 @@ from semisonic.cli.parser import COMMON, Verb, group_of, repeated_groups
 TARGET = Path(__file__).parent / "reference.md"
 HEAD = """# All options
 
-Made from the program by `make docs`; do not edit by hand. `semisonic VERB --help` shows the same.
-An option may be written with hyphens or underscores (`--n-mels`, `--n_mels`). In a file for
-`--config` it is written with underscores, without the dashes at the front.
+Made from the program by `make docs`; do not edit by hand. `semisonic VERB --help-all` shows
+the same. An option may be written with hyphens or underscores (`--n-mels`, `--n_mels`). In a
+file for `--config` it is written with underscores, without the dashes at the front.
 """
 
 
@@ -68,7 +68,7 @@ def _tables(verb: Verb) -> dict[str, list[str]]:
     common: list[str] = []
     flags = {flag.name: flag for flag in verb.flags}
     for parameter in verb.params:
-        if not isinstance(parameter, click.Option):
+        if not isinstance(parameter, click.Option) or parameter.hidden:
             continue
         flag = flags.get(parameter.name or "")
         cells = [_names(parameter, flag), parameter.help or "", "", ""]

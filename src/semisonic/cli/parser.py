@@ -418,9 +418,9 @@ def _common(plans: bool, hides: bool) -> list[click.Parameter]:
                 "-v all) and what would be done",
             ),
         )
-    if hides:
-        options.append(ending_option("help-all", "show all options", _show_all))
-    return options
+    help_all = ending_option("help-all", "show all options", _show_all)
+    help_all.hidden = not hides
+    return [*options, help_all]
 
 
 def _hyphens(name: str) -> str:
