@@ -45,6 +45,11 @@ def open_recording(path: Path, copy: Path) -> tuple[sf.SoundFile, int]:
     copy : Path
         The file with its bytes.
 
+    Returns
+    -------
+    handle : SoundFile
+    n_samples : int
+
     Raises
     ------
     AudioError
@@ -85,6 +90,9 @@ class _PaddedFile(io.FileIO):
     def __init__(self, file: Path, times: int) -> None:
         super().__init__(file)
         self._size = times * os.fstat(self.fileno()).st_size
+
+    def __del__(self) -> None:  # soundfile closes only what it opened
+        self.close()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a place; the end is that of the zeros."""
