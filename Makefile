@@ -48,7 +48,7 @@ run: install
 	$(BIN)/semisonic run $(RECIPE) --data "$(DATA)" $(if $(UNLABELLED),--unlabelled "$(UNLABELLED)") -o "$(RUN)" $(FLAGS)
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

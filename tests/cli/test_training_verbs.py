@@ -227,7 +227,7 @@ def test_what_is_going_to_be_done_is_said_before_it_is(
     def work(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ready, "start_of", work)
+    monkeypatch.setattr(ready, "whole_of", work)
     labels, run = str(sounds / "labels.csv"), str(tmp_path / "run")
     assert main(["train", labels, "-o", run, *SMALL, "--epochs", "3"]) == 130
     said = capsys.readouterr().err

@@ -81,7 +81,7 @@ def test_it_says_what_was_found_and_how_to_measure_it(
     run = tmp_path / "run"
     assert main([*arguments(sounds, run), "-q"]) == 0
     said = capsys.readouterr().out
-    assert "train.learning_rate" in said
+    assert "fit.learning_rate" in said
     assert "optimistic" in said
     assert f"report: {run / 'report.html'}" in said
     command = said.splitlines()[-1].strip()

@@ -239,7 +239,10 @@ def test_an_impossible_answer_is_refused(page: Any, project: Path, change: dict[
     item = asked(page)
     said = {"labels": ["hum"], "presence": "positive", "source": item["source"]}
     said |= {key: item[key] for key in ("file", "start_time", "end_time")} | {"annotator": "ann"}
-    for path, body in (("answers", {**said, **change}), ("together", {"answers": [said | change]})):
+    for path, body in (
+        ("answers", {**said, **change}),
+        ("answers/batch", {"answers": [said | change]}),
+    ):
         text = json.dumps(body)  # as it is sent: a lone surrogate too
         headers = {"Content-Type": "application/json"}
         answer = page.post(f"/api/label/{path}", content=text, headers=headers)
@@ -279,7 +282,7 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
         assert page.get("/api/label/groups").status_code == 200
         page.post("/api/label/learn")
         assert _learned(page)["reason"] == ""
-        assert page.get("/api/label/doubted").status_code == 200
+        assert page.get("/api/label/issues").status_code == 200
         undone = page.post("/api/label/undo", json={"annotator": "ann"})
         assert undone.status_code == 200
         assert page.get("/api/projects").status_code == 200

@@ -86,7 +86,7 @@ def name_groups(page: Any) -> list[dict[str, Any]]:
             }
             for one in group["sounds"]
         ]
-        assert page.post("/api/label/together", json={"answers": answers}).status_code == 200
+        assert page.post("/api/label/answers/batch", json={"answers": answers}).status_code == 200
         told += answers
     return told
 

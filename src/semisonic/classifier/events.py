@@ -62,7 +62,7 @@ def has_thresholds(model: SoundModel) -> bool:
     return bool(model.decision.thresholds)
 
 
-def settled(model: SoundModel, option: str | float) -> str:
+def resolve_threshold(model: SoundModel, option: str | float) -> str:
     """An option ``threshold`` with what "auto" stands for, where the model has no thresholds.
 
     For callers that warn people themselves, in place of :func:`thresholds_for`.

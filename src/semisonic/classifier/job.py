@@ -56,6 +56,7 @@ from semisonic.classifier.strategy import (
 )
 from semisonic.classifier.training import NO_ROWS, Rows, TrainedModel, TrainingData, train_model
 from semisonic.core.errors import DataError
+from semisonic.core.options import changed
 from semisonic.data.checks import clean_pool
 from semisonic.data.clips import Clips
 from semisonic.data.recordings import COPIES, known_recordings
@@ -317,7 +318,7 @@ def select_job(
     OptionError
         When something is asked for that would do nothing.
     """
-    config = replace(config, method=asked_method(config.model, config.method))
+    config = changed(config, method=asked_method(config.model, config.method))
     if validation is not None:
         share = 0.0
     how = (labels_per_class, test_fold, seed)

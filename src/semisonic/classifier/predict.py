@@ -183,7 +183,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class PredictResult(Result):
-    """The answer of ``predict``.
+    """The result of ``predict``.
 
     Attributes
     ----------
@@ -223,14 +223,14 @@ class PredictResult(Result):
             reasons = "reason" in self.columns
             rows = [row.values(reasons=reasons) for row in self.rows]
             return pd.DataFrame(rows, columns=list(self.columns))
-        found = pd.read_csv(
+        frame = pd.read_csv(
             self.output,
             keep_default_na=False,
             dtype=dict.fromkeys(texts, object),
             na_values={name: [""] for name in self.columns if name not in texts},
             encoding_errors="surrogateescape",
         )
-        return found.assign(**{name: list(map(unguarded, found[name])) for name in texts})
+        return frame.assign(**{name: list(map(unguarded, frame[name])) for name in texts})
 
     def summary(self) -> str:
         """The table and what went wrong, for a terminal."""
@@ -327,8 +327,8 @@ def predict_files(
     clips, missing = (files, ()) if isinstance(files, Clips) else gather(files)
     ids = clips.ids
     failures = list(missing)
-    kept: list[Prediction] = []
-    n_rows, n_clips, heard = 0, 0, 0.0
+    shown: list[Prediction] = []
+    n_rows, n_clips, scored_seconds = 0, 0, 0.0
     columns = _columns(min(top, len(model.classes)), rule.is_asked)
     with ExitStack() as stack:
         writer = journal = None
@@ -372,7 +372,7 @@ def predict_files(
                     clip.n_windows,
                     clip.reason,
                 )
-                heard += float(np.diff(clip.times).sum())
+                scored_seconds += float(np.diff(clip.times).sum())
                 if journal:
                     journal.put(row, answer)
             if answer.reason:
@@ -383,11 +383,11 @@ def predict_files(
                 n_rows += 1
                 if writer is not None:
                     writer.write(csv_line(prediction.cells(reasons=rule.is_asked)))
-                if writer is None or len(kept) < SHOWN:
-                    kept.append(prediction)
+                if writer is None or len(shown) < SHOWN:
+                    shown.append(prediction)
     seconds = time.perf_counter() - began
     return PredictResult(
-        tuple(kept), n_rows, n_clips, tuple(failures), output, seconds, heard, columns
+        tuple(shown), n_rows, n_clips, tuple(failures), output, seconds, scored_seconds, columns
     )
 
 
@@ -421,10 +421,10 @@ class _Journal:
         self.first = 0
         blocks = BlockEnds()
         for row in range(len(clips) if known else 0):
-            found = known.get(self._identity(row))
-            if found is None:
+            record = known.get(self._identity(row))
+            if record is None:
                 break
-            reason, n_windows, rows = found
+            reason, n_windows, rows = record
             file = str(clips.file[row])
             predictions = (Prediction(file, *map(_tuples, cells)) for cells in rows)
             self._answers.append(_JournalRow(tuple(predictions), n_windows, reason))
@@ -506,7 +506,7 @@ def predictions_of(
     ):
         best = rule.order(scores, multi_label=several)[:top]
         labels, values = [model.classes[i] for i in best], scores[best].tolist()
-        if nothing:  # no class is heard, whatever a network that must choose one would say
+        if nothing:  # a network that must choose a class would name one all the same
             blank = len(labels) - 1
             names, missing = (SILENCE, *[""] * blank), (float("nan"),) * (blank + 1)
             yield Prediction(file, start, end, names, missing, sure, NOTHING)

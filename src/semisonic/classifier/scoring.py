@@ -258,6 +258,13 @@ def audible_windows(silent: NDArray[np.bool_]) -> NDArray[np.bool_]:
     Parameters
     ----------
     silent : ndarray of bool, shape (n_windows,)
+
+    Examples
+    --------
+    >>> audible_windows(np.array([True, False])).tolist()
+    [False, True]
+    >>> audible_windows(np.array([True, True])).tolist()
+    [True, True]
     """
     return np.ones_like(silent) if silent.all() else ~silent
 
@@ -277,6 +284,12 @@ def mean_by(
     owners : ndarray of int64, shape (n_owners,)
         Each once, in rising order.
     means : ndarray, shape (n_owners, n_classes)
+
+    Examples
+    --------
+    >>> owners, means = mean_by([3, 7, 3], np.array([[0.2], [1.0], [0.4]]))
+    >>> owners.tolist(), means.round(1).tolist()
+    ([3, 7], [[0.3], [1.0]])
     """
     owners, inverse = np.unique(np.asarray(owner, np.int64), return_inverse=True)
     total = np.zeros((len(owners), scores.shape[1]))

@@ -75,8 +75,8 @@ def window_starts(
     n_whole = 1 + int((length - window) / hop + 1e-9)
     starts = np.arange(n_whole, dtype=np.float64) * hop
     # With a hop longer than the window, what lies between two windows is skipped on purpose.
-    unheard = length - (starts[-1] + window) - max(hop - window, 0.0)
-    return np.append(starts, length - window) if rest and unheard > slack else starts
+    uncovered = length - (starts[-1] + window) - max(hop - window, 0.0)
+    return np.append(starts, length - window) if rest and uncovered > slack else starts
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,12 @@ def cut_stream(
     start : int
         Number of the window's first sample.
     wave : ndarray of float32, shape (n_window,), or shorter for a short recording
+
+    Examples
+    --------
+    >>> blocks = [np.zeros(3, np.float32), np.zeros(4, np.float32)]
+    >>> [(start, len(wave)) for start, wave in cut_stream(blocks, n_window=3, n_hop=3)]
+    [(0, 3), (3, 3), (4, 3)]
     """
     cutter = WindowCutter(n_window, n_hop)
     for block in blocks:
@@ -188,7 +194,7 @@ class WindowCutter:
         self._n_window, self._n_hop = n_window, n_hop
         self._buffer = np.zeros(0, np.float32)
         # Sample numbers: of the buffer's first, of the next window, of the end of the last one.
-        self._first = self._start = self._heard = 0
+        self._first = self._start = self._covered = 0
 
     def push(self, block: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """The windows that end within these samples; take all of them before the next push."""
@@ -197,7 +203,7 @@ class WindowCutter:
         while self._start + self._n_window <= n_seen:
             begin = self._start - self._first
             yield self._start, self._buffer[begin : begin + self._n_window]
-            self._heard = self._start + self._n_window
+            self._covered = self._start + self._n_window
             self._start += self._n_hop
         keep = max(self._first, min(self._start, n_seen - self._n_window))
         self._buffer, self._first = self._buffer[keep - self._first :], keep
@@ -205,13 +211,13 @@ class WindowCutter:
     def finish(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """The last window, if what is left deserves one; what comes next is a new recording."""
         total = self._first + len(self._buffer)
-        left_out = max(self._n_hop - self._n_window, 0) if self._heard else 0
-        unheard = total - self._heard - left_out
-        if total and (not self._heard or unheard > TOLERANCE * self._n_window):
+        left_out = max(self._n_hop - self._n_window, 0) if self._covered else 0
+        uncovered = total - self._covered - left_out
+        if total and (not self._covered or uncovered > TOLERANCE * self._n_window):
             last = max(0, total - self._n_window)
             yield last, self._buffer[last - self._first :]
         self._buffer = np.zeros(0, np.float32)
-        self._first = self._start = self._heard = 0
+        self._first = self._start = self._covered = 0
 
 
 def _lengths(

@@ -169,6 +169,7 @@ class KeyTable:
 
     def __init__(self, path: Path, before: Callable[[], None] = _nothing) -> None:
         self._journal = Journal(path, before)
+        self._keeps = True
         self._values: dict[Key, tuple[Version, Any]] = {}
         for line in self._journal.records():
             for record in line:
@@ -197,13 +198,18 @@ class KeyTable:
     def add(self, *records: tuple[Key, Version, Any]) -> None:
         """Add values; after a kill all of them are there, or none."""
         if records:
-            self._values.update((key, (version, value)) for key, version, value in records)
             self._journal.append(list(records))
+        if self._keeps:
+            self._values.update((key, (version, value)) for key, version, value in records)
 
     def forget(self, keys: Iterable[Key]) -> None:
         """Leave keys out until the file is opened again."""
         for key in keys:
             del self._values[key]
+
+    def release(self) -> None:
+        """Free the memory: what was there is not found any more, and what is added only written."""
+        self._values, self._keeps = {}, False
 
     def flush(self) -> None:
         """Bring everything to the disk now."""
@@ -288,7 +294,7 @@ class ArrayCache:
         with ExitStack() as stack:
             told = f"waiting for another process that works on '{path}'"
             try:
-                stack.enter_context(exclusive(path / LOCK, told=told))
+                stack.enter_context(exclusive(path / LOCK, message=told))
             except OSError as error:
                 raise DataError(f"'{path}' cannot be written to ({error.strerror})") from error
             wanted = {"kind": kind, "version": VERSION, "options": dict(options)}
@@ -387,6 +393,10 @@ class ArrayCache:
             self.flush()
         write_json(self.path / _HEADER, header)
         _remove_leftovers(self.path, header["generation"])
+
+    def release(self) -> None:
+        """Free the memory of all keys, which a build of many rows does not need any more."""
+        self._table.release()
 
     def flush(self) -> None:
         """Bring everything to the disk now."""

@@ -215,6 +215,7 @@ class _FeatureBuild:
             cache.move(good, rows)
         there = np.zeros(len(self.keys), np.bool_)
         there[rows] = True
+        cache.release()
         return there
 
     def _is_good(self, key: Key, stamp: tuple[Any, ...], row_of: Mapping[Key, int]) -> bool:

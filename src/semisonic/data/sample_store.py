@@ -444,6 +444,7 @@ class _SampleBuild:
 
     def _decode(self, rest: list[int], engine: Engine, cache: ArrayCache) -> None:
         writer = cache.writer(shared=engine.is_local and not engine.in_threads)
+        cache.release()
         root, n = self.clips.root, len(self.clips)
         work: Callable[[list[Job]], tuple[Found, NDArray[np.int16] | None]]
         work = partial(decode_clips, root, self.sample_rate)

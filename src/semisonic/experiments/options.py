@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,13 @@ class ExperimentOptions(RecordingOptions, JobOptions):
     change: tuple[str, ...] = option(
         (), "change a key of the recipe, as in setting.fit.epochs=20; may be repeated"
     )
-    seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     in_batch: str = option("auto", IN_BATCH, choices=IN_BATCH_CHOICES)
+    where: EngineOptions = option(EngineOptions(), "engine")
+    _: KW_ONLY
+    seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     workers: int | None = option(
         None, "trainings at once; if not given one per core, or one on a GPU", minimum=1
     )
-    where: EngineOptions = option(EngineOptions(), "engine")
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -124,12 +125,13 @@ class CurveOptions(RecordingOptions, JobOptions):
         minimum=0,
     )
     near_copies: bool = option(True, COPIES)
+    mel: MelOptions = option(MelOptions(), "front end")
+    where: EngineOptions = option(EngineOptions(), "engine")
+    _: KW_ONLY
     seed: int = option(0, "seed of draws, splits and first weights", minimum=0)
     workers: int | None = option(
         None, "trainings at once; if not given one per core, or one on a GPU", minimum=1
     )
-    mel: MelOptions = option(MelOptions(), "front end")
-    where: EngineOptions = option(EngineOptions(), "engine")
 
 
 # The options of ``semisonic tune``.
@@ -147,13 +149,6 @@ class TuneOptions(ExperimentOptions):
 
     recipe: str = option("tune-demo", "recipe file, or the name of one that comes with the package")
     output: Path = option(Path("runs/tune"), "run folder; an interrupted search goes on")
-    seed: int = option(0, "seed of the search, draws, splits and first weights", minimum=0)
-    workers: int | None = option(
-        None,
-        "trials at once; if not given one per core, or one on a GPU. With 1 the same seed "
-        "gives the same search",
-        minimum=1,
-    )
     search: tuple[str, ...] = option(
         (),
         "what to search, as in 'setting.fit.learning_rate=1e-4..1e-2 log' or "
@@ -180,3 +175,11 @@ class TuneOptions(ExperimentOptions):
         (1,), "folds that the search never hears, to measure the result on", minimum=1
     )
     setting: str = option("", "the setting to search around, in a recipe that has several")
+    _: KW_ONLY
+    seed: int = option(0, "seed of the search, draws, splits and first weights", minimum=0)
+    workers: int | None = option(
+        None,
+        "trials at once; if not given one per core, or one on a GPU. With 1 the same seed "
+        "gives the same search",
+        minimum=1,
+    )

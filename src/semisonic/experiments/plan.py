@@ -256,7 +256,7 @@ def _resolved(setting: Setting, data: DataSummary) -> Setting:
         return setting
     objective = setting.objective if setting.pretraining else AUTO
     data = replace(data, start=GIVEN if setting.start == TRAINED else setting.start)
-    resolved = resolve_auto(replace(setting, objective=objective), data)
+    resolved = resolve_auto(changed(setting, objective=objective), data)
     config, start = resolved.config, resolved.start
     pretrains = config.objective != NO_OBJECTIVE
     return replace(

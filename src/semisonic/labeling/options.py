@@ -233,6 +233,7 @@ class ProjectOptions(JobOptions):
         minimum=-200,
         maximum=0,
     )
+    _: dataclasses.KW_ONLY
     cache: Path | None = option(
         None, "folder for decoded clips; 'cache' in the project's if not given"
     )

@@ -19,7 +19,7 @@ from semisonic.classifier.detection.frame_scores import (
     unpacked,
 )
 from semisonic.classifier.detection.recordings import RecordingFile, list_recordings
-from semisonic.classifier.events import EventRules, settled
+from semisonic.classifier.events import EventRules, resolve_threshold
 from semisonic.classifier.predict import NOTHING, predict_files
 from semisonic.classifier.use_options import AUTO, EventOptions
 from semisonic.core.errors import AudioError, DataError
@@ -132,7 +132,7 @@ class Analysis:
         OptionError
             When one is wrong.
         """
-        threshold = settled(self._model, settings.get("threshold", AUTO))
+        threshold = resolve_threshold(self._model, settings.get("threshold", AUTO))
         options = from_mapping(EventOptions, {**settings, "threshold": threshold})
         rules = EventRules.of(self._scorer, options)
         recording = self._recording

@@ -9,17 +9,18 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError, SemisonicError
 from semisonic.core.files import json_ready
 from semisonic.data.events import POSITIVE, SegmentKey, segment_key
-from semisonic.data.label_log import LabelEntry
+from semisonic.data.label_log import MOST_LABELS, LabelEntry
 from semisonic.labeling.answers import LabelIssue
 from semisonic.labeling.label_log import CORRECTS, LabelLog
 from semisonic.labeling.options import MIX
@@ -29,39 +30,51 @@ from semisonic.labeling.queue import Suggestion
 from semisonic.labeling.rounds import HistoryRow
 from semisonic.labeling.suggest import AllAnswered
 from semisonic.web.background import in_words
+from semisonic.web.wire import FileName, RequestBody
 
 # An answer as it comes from the page.
 
 
-@dataclass(frozen=True)
-class AnswerRequest:
-    """An answer as it comes from the page.
+Name = Annotated[str, Field(max_length=100)]
+Annotator = Annotated[str, Field(min_length=1, max_length=100)]
+"""A name, or what the browser of somebody without one calls itself: else two are one."""
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class SegmentRequest(RequestBody):
+    """A stretch of a recording, as the log names it."""
+
+    file: FileName
+    start_time: Seconds
+    end_time: Seconds
+
+
+class AnswerRequest(SegmentRequest):
+    """What somebody says of a stretch.
 
     Attributes
     ----------
-    file : str
-        As the log names it.
-    start_time, end_time : float
-        Seconds.
-    labels : tuple of str
-    presence : str
-    annotator, note, source : str
-    guess : str
+    guess, guess_score : str, float
         The model's best guess when the question was asked; empty without a model.
-    guess_score : float
+    asked : (float, float), optional
+        The stretch that was asked about, where the answer is about a part of it.
+    review : {"", "kept", "changed"}
+        What became of an answer that looked wrong.
     """
 
-    file: str
-    start_time: float
-    end_time: float
-    labels: tuple[str, ...]
-    presence: str
-    annotator: str
-    note: str = ""
-    source: str = ""
-    guess: str = ""
-    guess_score: float = 0.0
-    review: str = ""
+    labels: Annotated[tuple[Name, ...], Field(max_length=MOST_LABELS)]
+    presence: Literal["positive", "negative", "uncertain"]
+    annotator: Annotator
+    note: Annotated[str, Field(max_length=2000)] = ""
+    source: Name = ""
+    guess: Name = ""
+    guess_score: Annotated[float, Field(ge=0, le=1)] = 0.0
+    asked: tuple[float, float] | None = None
+    review: Literal["", "kept", "changed"] = ""
+
+    def row(self) -> dict[str, Any]:
+        """What the log takes of it."""
+        return self.model_dump(exclude={"guess", "guess_score", "asked", "review"})
 
 
 # Answers that look wrong: which they are, and what became of them.
@@ -72,37 +85,19 @@ REVIEW = "review"
 KEPT, CHANGED = "kept", "changed"
 
 
-def doubted(project: Project, tell: Tell | None = None) -> list[LabelIssue]:
+def label_issues(project: Project, tell: Tell | None = None) -> list[LabelIssue]:
     """Answers that look wrong and that nobody has looked at since, the most suspicious first."""
     seen = {one.key for one in project.log.answers() if REVIEW in one.more}
     return [one for one in project.label_issues(tell=tell) if one.key not in seen]
 
 
-def review(log: LabelLog, said: AnswerRequest) -> LabelEntry:
-    """Write down what became of a doubt; a change stands in place of what others said."""
-    more = {REVIEW: said.review}
-    if said.review == CHANGED:
-        return log.correct(
-            said.file,
-            said.start_time,
-            said.end_time,
-            said.labels,
-            note=said.note,
-            annotator=said.annotator,
-            presence=said.presence,
-            more=more,
-        )
-    return log.append(
-        said.file,
-        said.start_time,
-        said.end_time,
-        said.labels,
-        note=said.note,
-        annotator=said.annotator,
-        presence=said.presence,
-        source=said.source,
-        more=more,
-    )
+def review(log: LabelLog, answer: AnswerRequest) -> LabelEntry:
+    """Write down what became of an issue; a change stands in place of what others said."""
+    row = {**answer.row(), "more": {REVIEW: answer.review}}
+    if answer.review == CHANGED:
+        del row["source"]
+        return log.correct(**row)
+    return log.append(**row)
 
 
 # Where people listen and answer: whose turn is which stretch, and what they said.
@@ -115,7 +110,7 @@ _CLOSE = 1e-3
 SIMILAR = "similar"
 TYPICAL_SHOWN = 4
 """Sounds of a group that are listened to."""
-TOGETHER = "together"
+BATCH = "batch"
 """In an entry: what answers that were given at once have in common."""
 
 
@@ -222,25 +217,17 @@ class LabelingSession:
         if said.review:
             return review(self.project.log, said)
         more = {"guess": said.guess, "guess_score": said.guess_score} if said.guess else {}
-        entry = self.project.log.append(
-            said.file,
-            said.start_time,
-            said.end_time,
-            said.labels,
-            annotator=said.annotator,
-            presence=said.presence,
-            note=said.note,
-            source=said.source,
-            more=more,
-        )
+        entry = self.project.log.append(**said.row(), more=more)
         self.done(said.file, said.start_time, said.end_time)
+        if said.asked is not None:  # a part was chosen: the question is answered all the same
+            self.done(said.file, *said.asked)
         return entry
 
-    def doubted(self) -> list[LabelIssue]:
+    def label_issues(self) -> list[LabelIssue]:
         """Answers that look wrong and that nobody has looked at since."""
         self.judging = 0.0
         try:
-            return doubted(self.project, self._judged)
+            return label_issues(self.project, self._judged)
         finally:
             self.judging = None
 
@@ -317,7 +304,7 @@ class LabelingSession:
             for found in self.project.clusters(n_typical)
         ]
 
-    def answer_together(self, several: Sequence[AnswerRequest]) -> tuple[LabelEntry, ...]:
+    def answer_all(self, several: Sequence[AnswerRequest]) -> tuple[LabelEntry, ...]:
         """Write several answers down, all or none; one undo takes them back.
 
         Raises
@@ -329,18 +316,7 @@ class LabelingSession:
             self.require_fit(said)
         batch = uuid.uuid4().hex
         entries = self.project.log.extend(
-            {
-                "file": said.file,
-                "start_time": said.start_time,
-                "end_time": said.end_time,
-                "labels": said.labels,
-                "annotator": said.annotator,
-                "presence": said.presence,
-                "note": said.note,
-                "source": said.source,
-                "more": {TOGETHER: batch},
-            }
-            for said in several
+            {**said.row(), "more": {BATCH: batch}} for said in several
         )
         for said in several:
             self.done(said.file, said.start_time, said.end_time)
@@ -423,10 +399,10 @@ class LabelingSession:
 
 def _with(last: LabelEntry, mine: Sequence[LabelEntry]) -> list[str]:
     """The ids of an answer and of those that were given with it, the newest first."""
-    batch = last.more.get(TOGETHER)
+    batch = last.more.get(BATCH)
     if not isinstance(batch, str):
         return [last.id]
-    return [one.id for one in reversed(mine) if one.more.get(TOGETHER) == batch]
+    return [one.id for one in reversed(mine) if one.more.get(BATCH) == batch]
 
 
 def _guess_of(entry: LabelEntry) -> tuple[tuple[str, float], ...]:

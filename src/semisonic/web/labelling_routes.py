@@ -3,64 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field
 
 from semisonic.core.errors import DataError
-from semisonic.data.label_log import MOST_LABELS, LabelEntry
+from semisonic.data.label_log import LabelEntry
 from semisonic.labeling.options import MIX, STRATEGIES
 from semisonic.labeling.queue import Suggestion
-from semisonic.web.labelling import AnswerRequest, LabelingSession, Learning
+from semisonic.web.labelling import (
+    Annotator,
+    AnswerRequest,
+    LabelingSession,
+    Learning,
+    SegmentRequest,
+)
 from semisonic.web.state import AppState
-from semisonic.web.wire import FileName, RequestBody, to_page
-
-Name = Annotated[str, Field(max_length=100)]
-Who = Annotated[str, Field(min_length=1, max_length=100)]
-"""A name, or what the browser of somebody without one calls itself: else two are one."""
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from semisonic.web.wire import RequestBody, to_page
 
 
-class LabelPlace(RequestBody):
-    """A stretch of a recording."""
-
-    file: FileName
-    start_time: Seconds
-    end_time: Seconds
-
-
-class Answer(LabelPlace):
-    """What somebody says of a stretch."""
-
-    labels: Annotated[list[Name], Field(max_length=MOST_LABELS)]
-    presence: Literal["positive", "negative", "uncertain"]
-    annotator: Who
-    note: Annotated[str, Field(max_length=2000)] = ""
-    source: Name = ""
-    guess: Name = ""
-    guess_score: Annotated[float, Field(ge=0, le=1)] = 0.0
-    asked: tuple[float, float] | None = None
-    review: Literal["", "kept", "changed"] = ""
-
-
-class Answers(RequestBody):
+class AnswersRequest(RequestBody):
     """Answers that are given at once."""
 
-    answers: Annotated[list[Answer], Field(min_length=1, max_length=100)]
+    answers: Annotated[list[AnswerRequest], Field(min_length=1, max_length=100)]
 
 
-class Somebody(RequestBody):
+class AnnotatorRequest(RequestBody):
     """Who asks."""
 
-    annotator: Who
+    annotator: Annotator
 
 
-class Skipped(LabelPlace, Somebody):
+class SkipRequest(SegmentRequest, AnnotatorRequest):
     """What somebody skips."""
 
 
-class PerClip(RequestBody):
+class SeveralLabelsRequest(RequestBody):
     """Whether a clip of the project may carry several labels."""
 
     several: bool
@@ -125,13 +104,9 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return found
 
     @router.post("/answers")
-    def post_answer(answer: Answer) -> dict[str, Any]:
+    def post_answer(answer: AnswerRequest) -> dict[str, Any]:
         at = session()
-        entry = at.answer(_asked(answer))
-        if (
-            answer.asked is not None
-        ):  # a part of it was chosen: the question is answered all the same
-            at.done(answer.file, *answer.asked)
+        entry = at.answer(answer)
         return {"entry": _entry(entry), "answers": len(at.project.log.current())}
 
     @router.get("/groups")
@@ -142,43 +117,43 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             group["sounds"] = [_named(sound) for sound in group["sounds"]]
         return {"groups": groups, "classes": at.classes()}
 
-    @router.post("/together")
-    def post_answers(said: Answers) -> dict[str, Any]:
+    @router.post("/answers/batch")
+    def post_answers(batch: AnswersRequest) -> dict[str, Any]:
         at = session()
-        at.answer_together([_asked(answer) for answer in said.answers])
+        at.answer_all(batch.answers)
         return {"answers": len(at.project.log.current()), "classes": at.classes()}
 
     @router.post("/undo")
-    def undo(who: Somebody) -> dict[str, Any]:
+    def undo(who: AnnotatorRequest) -> dict[str, Any]:
         return {"entry": _entry(session().undo(who.annotator))}
 
     @router.post("/skip")
-    def skip(what: Skipped) -> dict[str, Any]:
+    def skip(what: SkipRequest) -> dict[str, Any]:
         at = session()
         at.require(what.file)
         at.skip(what.annotator, what.file, what.start_time, what.end_time)
         return {}
 
     @router.post("/several")
-    def set_several(wanted: PerClip) -> dict[str, Any]:
+    def set_several(wanted: SeveralLabelsRequest) -> dict[str, Any]:
         at = session()
         at.project.set_several_labels(wanted.several)
         return {"several_labels": at.project.several_labels}
 
     @router.post("/similar")
-    def similar(place: LabelPlace) -> dict[str, Any]:
+    def similar(place: SegmentRequest) -> dict[str, Any]:
         return {"n": session().ask_similar(place.file, place.start_time, place.end_time)}
 
     @router.get("/wrong")
     def get_wrong() -> dict[str, Any]:
         return {"rows": [_named(row) for row in session().wrong()]}
 
-    @router.get("/doubted")
-    def get_doubted() -> dict[str, Any]:
-        return {"rows": [_named(asdict(one)) for one in session().doubted()]}
+    @router.get("/issues")
+    def get_issues() -> dict[str, Any]:
+        return {"rows": [_named(asdict(one)) for one in session().label_issues()]}
 
     @router.post("/open")
-    def open_recording(place: LabelPlace) -> dict[str, Any]:
+    def open_recording(place: SegmentRequest) -> dict[str, Any]:
         return shown(Suggestion(place.file, place.start_time, place.end_time, "again"))
 
     @router.post("/learn")
@@ -187,11 +162,6 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         return learning().facts()
 
     return router
-
-
-def _asked(answer: Answer) -> AnswerRequest:
-    values = answer.model_dump(exclude={"asked"})
-    return AnswerRequest(**{**values, "labels": tuple(answer.labels)})
 
 
 def _entry(entry: LabelEntry) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from semisonic.audio.live import LiveBlock, LiveGap
-from semisonic.classifier.events import settled
+from semisonic.classifier.events import resolve_threshold
 from semisonic.classifier.live.listen import listen
 from semisonic.classifier.live.scorer import WindowScores
 from semisonic.classifier.use_options import AUTO, EventOptions
@@ -119,7 +119,7 @@ class LiveSession:
     ) -> None:
         rate = _within("rate", hello.get("rate"), RATES)
         events = {name: hello[name] for name in RULES if name in hello}
-        events["threshold"] = settled(model, events.get("threshold", AUTO))
+        events["threshold"] = resolve_threshold(model, events.get("threshold", AUTO))
         if "hop" in hello:
             events["hop"] = _within("hop", hello["hop"], HOPS)
         options = from_mapping(EventOptions, events)

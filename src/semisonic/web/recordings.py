@@ -166,7 +166,7 @@ class OpenRecordings:
         return Path(self._folder.name) / f"{sound.id}.made"
 
     def add(self, sound: OpenRecording) -> OpenRecording:
-        """Put a recording on the recordings; the one that was there under its id, if any, stays."""
+        """Add a recording; the one that is open under its id, if any, stays."""
         with self._lock:
             return self._used(self._sounds.setdefault(sound.id, sound))
 

@@ -122,7 +122,7 @@ class AppState:
             return self.making
 
     def open(self, sound: OpenRecording) -> OpenRecording:
-        """Put a recording on the recordings; check it, then look at it and listen, in the background."""
+        """Open a recording: check it, then look at it and listen, in the background."""
         kept = self.recordings.add(sound)
         for old in self.recordings.too_many(kept):
             self.forget(old)

@@ -288,7 +288,13 @@ class ScoreStore:
 
 
 def packed(scores: NDArray[np.float64]) -> Scores:
-    """Scores from 0 to 1 as they are stored."""
+    """Scores from 0 to 1 as they are stored.
+
+    Examples
+    --------
+    >>> packed(np.array([0.0, 0.5, 1.0])).tolist()
+    [0, 32768, 65535]
+    """
     return np.rint(np.clip(scores, 0.0, 1.0) * FULL).astype(np.uint16)
 
 

@@ -20,7 +20,7 @@ export class Doubts {
     this.list.replaceChildren(h("p", { class: "small soft", role: "status" }, "Judging each answer by the others …"), bar);
     const timer = setInterval(() => get("label").then(({ judging }) => { bar.value = judging ?? bar.value; }).catch(() => {}), POLL);
     try {
-      this.rows = (await get("label/doubted")).rows;
+      this.rows = (await get("label/issues")).rows;
       this.draw();
     } catch (error) { this.list.replaceChildren(h("p", { class: "small soft" }, error.message)); }
     clearInterval(timer);

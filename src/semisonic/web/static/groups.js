@@ -133,7 +133,7 @@ class Naming {
     this.skipped = null;
     this.body.inert = true;
     try {
-      await post("label/together", { answers });
+      await post("label/answers/batch", { answers });
       say(text);
       await this.refresh(this.number + 1);
     } catch (error) { say(`Not saved: ${error.message}`); this.body.inert = false; }
