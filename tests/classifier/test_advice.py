@@ -124,9 +124,9 @@ def test_auto_keeps_an_encoder_and_an_objective_that_were_given() -> None:
     assert (drawn.method, drawn.objective) == ("supervised", "none")
     assert resolved(asked(), DataSummary(40, 400), start=GIVEN).method == "supervised"
     assert resolved(asked(objective="denoising"), DataSummary(4, 40, 280)).method == "supervised"
-    objective = resolved(asked(objective="layer-wise"), DataSummary(4, 40, 280))
+    objective = resolved(asked(objective="simclr"), DataSummary(4, 40, 280))
     assert objective.method == "probe"
-    assert (objective.objective, objective.start) == ("layer-wise", "fresh")
+    assert (objective.objective, objective.start) == ("simclr", "fresh")
 
 
 def test_made_up_sounds_that_were_asked_for_are_the_start_auto_would_take() -> None:

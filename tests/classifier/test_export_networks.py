@@ -77,7 +77,7 @@ def test_a_rule_against_noise_takes_clips_of_any_length(tmp_path: Path) -> None:
 
 
 def test_every_network_was_written_and_says_what_it_says_here() -> None:
-    """The committed result is of all networks that there are (and were), and the page speaks of it."""
+    """The committed result is of all networks that there are (and were), and the page tells it."""
     found = read_json(ROOT / "benchmarks/results/export_networks.json")
     assert set(found["networks"]) >= {*names(), *SIMPLE}
     assert found["not_exported"] == []

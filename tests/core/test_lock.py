@@ -23,7 +23,7 @@ from pathlib import Path
 from semisonic.core.locks import exclusive
 file = Path(sys.argv[1]) / "number"
 for _ in range(int(sys.argv[2])):
-    with alone(file.with_name(".lock")):
+    with exclusive(file.with_name(".lock")):
         file.write_text(str(int(file.read_text()) + 1))
 """
 WITHOUT_POSIX = """

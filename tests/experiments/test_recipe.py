@@ -69,7 +69,7 @@ def test_quick_and_changes_are_put_over_the_file(tmp_path: Path) -> None:
         ("[setting]\nmel = {n_mel = 3}", "n_mels"),
         ("[setting]\ndecoder = 'unpol'", "unpool"),
         ("[[budgets]]\ndraws = 0", "draws"),
-        ("[setting]\ntrain = {epochs = 'many'}", "epochs"),
+        ("[setting]\nfit = {epochs = 'many'}", "epochs"),
         ("title = ", "cannot be read"),
         ("[[settings]]\nname = 'a'\n[[settings]]\nname = 'a'", "two settings"),
         ("budgets = 3", r"r\.toml: 'budgets': found 3, expected one or more \[\[budgets\]\]"),

@@ -65,7 +65,7 @@ def test_the_surest_mistakes_can_be_heard(finished: tuple[RunOptions, Path]) -> 
     _, folder = finished
     assert min(accuracies(folder)) < 1
     text = (folder / "report.html").read_text()
-    assert "Worst mistakes" in text
+    assert "Most confident errors" in text
     assert "<audio" in text
 
 

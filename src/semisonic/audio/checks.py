@@ -188,21 +188,21 @@ def problems_of(levels: LevelMeter, sample_rate: int) -> list[str]:
         return ["empty: no samples"]
     if levels.n_bad:
         return [f"non-finite: {levels.n_bad} of {levels.n} samples are NaN or infinite"]
-    found = []
+    reasons = []
     if levels.n < MIN_DURATION * sample_rate:
-        found.append(too_short(levels.n, sample_rate))
+        reasons.append(too_short(levels.n, sample_rate))
     if decibel(levels.swing) < SILENCE_DB:
         if decibel(abs(levels.mean)) < SILENCE_DB:
-            found.append(f"silent: peak {decibel(levels.peak):.1f} dBFS")
+            reasons.append(f"silent: peak {decibel(levels.peak):.1f} dBFS")
         else:
-            found.append(f"constant: nothing but an offset of {levels.mean:.3g}")
-        return found
+            reasons.append(f"constant: nothing but an offset of {levels.mean:.3g}")
+        return reasons
     if decibel(levels.peak) > LOUD_DB:
-        found.append(f"over full scale: peak +{decibel(levels.peak):.1f} dBFS")
+        reasons.append(f"over full scale: peak +{decibel(levels.peak):.1f} dBFS")
     share = levels.clipped_share
     if share >= CLIPPED_SHARE:
-        found.append(f"clipped: {100 * share:.1f} % of the samples are in flat tops")
-    return found
+        reasons.append(f"clipped: {100 * share:.1f} % of the samples are in flat tops")
+    return reasons
 
 
 def too_short(n_samples: int, sample_rate: int) -> str:

@@ -150,29 +150,29 @@ def decoder_messages() -> Iterator[list[str]]:
 
     What else is printed meanwhile comes out at the end of the block.
     """
-    heard: list[str] = []
+    messages: list[str] = []
     with _LOCK:
         try:
             terminal = os.dup(_STDERR)
         except OSError:  # a program without standard error
-            yield heard
+            yield messages
             return
-        told = _message_file(os.getpid())
-        os.dup2(told.fileno(), _STDERR)
+        file = _message_file(os.getpid())
+        os.dup2(file.fileno(), _STDERR)
         try:
-            yield heard
+            yield messages
         finally:
             os.dup2(terminal, _STDERR)
             os.close(terminal)
-            if os.fstat(told.fileno()).st_size:
-                told.seek(0)
-                for line in told.read().splitlines(keepends=True):
+            if os.fstat(file.fileno()).st_size:
+                file.seek(0)
+                for line in file.read().splitlines(keepends=True):
                     if _MARK in line or line.startswith(_NOTE):
-                        heard.append(_message_text(line.decode("utf-8", "replace")))
+                        messages.append(_message_text(line.decode("utf-8", "replace")))
                     else:
                         os.write(_STDERR, line)
-                told.seek(0)
-                told.truncate()
+                file.seek(0)
+                file.truncate()
 
 
 @cache
@@ -219,14 +219,14 @@ def missing_share(path: Path, handle: sf.SoundFile) -> float:
     """
     if handle.format == "OGG":
         return 0.0 if is_closed_ogg(path) else math.nan
-    found = _LOG_RF64.search(handle.extra_info)
-    if found:
-        there, promised = map(int, found.groups())
+    match = _LOG_RF64.search(handle.extra_info)
+    if match:
+        there, promised = map(int, match.groups())
     else:
-        found = _LOG_SIZE.search(handle.extra_info)
-        if not found or _is_unknown(int(found[1])):
+        match = _LOG_SIZE.search(handle.extra_info)
+        if not match or _is_unknown(int(match[1])):
             return 0.0
-        promised, there = map(int, found.groups())
+        promised, there = map(int, match.groups())
     return max(0.0, 1.0 - there / max(promised, 1))
 
 

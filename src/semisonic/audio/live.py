@@ -134,13 +134,13 @@ def list_devices() -> list[InputDevice]:
     return [
         InputDevice(
             number,
-            str(found["name"]),
-            int(found["max_input_channels"]),
-            round(found["default_samplerate"]),
+            str(device["name"]),
+            int(device["max_input_channels"]),
+            round(device["default_samplerate"]),
             number == default,
         )
-        for number, found in enumerate(sd.query_devices())
-        if found["max_input_channels"] > 0
+        for number, device in enumerate(sd.query_devices())
+        if device["max_input_channels"] > 0
     ]
 
 

@@ -33,14 +33,14 @@ def wave_texts(file: str | os.PathLike[str]) -> dict[str, str]:
     OSError
         If the file cannot be read.
     """
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     with open(file, "rb") as stream:
         for name, size in wave_chunks(stream):
             if name == b"guan" and size <= _LONGEST:
-                found["guan"] = _text(stream.read(size))
+                texts["guan"] = _text(stream.read(size))
             elif name == b"LIST" and 4 <= size <= _LONGEST:
-                found.update(_info_texts(stream.read(size)))
-    return found
+                texts.update(_info_texts(stream.read(size)))
+    return texts
 
 
 def wave_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
@@ -75,13 +75,13 @@ def wave_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 def _info_texts(content: bytes) -> dict[str, str]:
     """The texts of an INFO list."""
-    found = {}
+    texts = {}
     at = 4 if content[:4] == b"INFO" else len(content)
     while at + 8 <= len(content):
         name, size = struct.unpack("<4sI", content[at : at + 8])
-        found[name.decode("latin-1")] = _text(content[at + 8 : at + 8 + size])
+        texts[name.decode("latin-1")] = _text(content[at + 8 : at + 8 + size])
         at += 8 + size + size % 2
-    return found
+    return texts
 
 
 def _text(content: bytes) -> str:

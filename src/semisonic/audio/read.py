@@ -319,10 +319,10 @@ class AudioReader:
         try:
             if not self.info.subtype.startswith("MPEG"):
                 return function(*arguments, **options)
-            with decoder_messages() as heard:
-                found = function(*arguments, **options)
-            self._warn(heard, at)
-            return found
+            with decoder_messages() as messages:
+                result = function(*arguments, **options)
+            self._warn(messages, at)
+            return result
         except sf.SoundFileError as error:
             rate, text = self.info.sample_rate, str(error).strip().rstrip(".")
             raise AudioError(
@@ -331,15 +331,15 @@ class AudioReader:
                 f"{self.info.duration:.2f} s" + (f" ({text})" if text else ""),
             ) from None
 
-    def _warn(self, heard: Sequence[str], at: int) -> None:
+    def _warn(self, messages: Sequence[str], at: int) -> None:
         """Say once of a file what its decoder finds wrong with it."""
-        if heard and not self._is_warned:
+        if messages and not self._is_warned:
             self._is_warned = True
             _log.warning(
                 "%s: damaged: after %.2f s the decoder found '%s'; what it makes of it is used",
                 self.path,
                 at / self.info.sample_rate,
-                heard[0],
+                messages[0],
             )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 import weakref
 from functools import lru_cache
@@ -84,15 +85,15 @@ def files_at(url: str) -> list[str]:
         raise DataError(f"{url}: cannot be listed ({_reason(error)})") from error
     base = place.rstrip("/")
     below = sorted(name[len(base) :].lstrip("/") for name in names)
-    found = [
+    recordings = [
         f"{url.rstrip('/')}/{name}"
         for name in below
         if Path(name).suffix.lower() in AUDIO_SUFFIXES
         and not any(part.startswith(".") for part in name.split("/"))
     ]
-    if not found:
+    if not recordings:
         raise DataError(f"{url}: found no recordings")
-    return found
+    return recordings
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
@@ -140,12 +141,12 @@ class LocalCopy:
     def of_url(cls, url: str) -> LocalCopy:
         """Fetch what a URL names."""
         files, place = storage(url)
-        handle, name = tempfile.mkstemp(Path(url).suffix, f"semisonic-{os.getpid()}-")
-        os.close(handle)
-        copy = cls(Path(name))
-        weakref.finalize(copy, copy.path.unlink, missing_ok=True)
+        # In a folder of its own, since whoever reads a table looks at what lies beside it.
+        folder = tempfile.mkdtemp(prefix=f"semisonic-{os.getpid()}-")
+        copy = cls(Path(folder, f"copy{Path(url).suffix}"))
+        weakref.finalize(copy, shutil.rmtree, folder, ignore_errors=True)
         try:
-            files.get_file(place, name)
+            files.get_file(place, os.fspath(copy.path))
         except Exception as error:
             reason = "no such file" if isinstance(error, FileNotFoundError) else _reason(error)
             raise AudioError(url, f"cannot be fetched ({reason})") from error

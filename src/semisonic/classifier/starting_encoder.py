@@ -146,7 +146,7 @@ def synthetic_file(
         return file
     cache_part(file.parent.name)
     waiting = "another process makes the start from made-up sounds; waiting for it"
-    with exclusive(file.with_name(f".{file.stem}.lock"), told=waiting):
+    with exclusive(file.with_name(f".{file.stem}.lock"), message=waiting):
         if not file.is_file():  # another process may have made it while this one waited
             working = file.with_name(file.stem.replace("encoder", "making"))
             _make(file, working, model, mel, sounds, standardize, seed, device, workers)

@@ -139,7 +139,7 @@ def curve(options: CurveOptions, session: Session) -> Status:
         "semisonic tune tune-demo -o runs/tune",
         "semisonic tune tune-demo --data path/to/esc10 --trials 40 --test-folds 1",
         "semisonic tune cae-pretraining --data path/to/esc10 --sampler grid",
-        "semisonic tune my-recipe.toml --search 'setting.train.learning_rate=1e-4..1e-2 log'",
+        "semisonic tune my-recipe.toml --search 'setting.fit.learning_rate=1e-4..1e-2 log'",
     ],
     resumes=True,
     plans=True,

@@ -25,8 +25,6 @@ from semisonic.core.options import (
     toml_value,
 )
 
-# From an options dataclass to the flat list of what stands on a command line.
-#
 # A field of a nested options class becomes a flag like any other, in a group of its own.
 # When two classes have a field of the same name, the outer one keeps the plain name and
 # the inner one gets the name of its field in front: ``duration`` and ``mel_duration``.

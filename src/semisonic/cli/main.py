@@ -18,8 +18,6 @@ from semisonic.cli.session import Session, Status
 from semisonic.core.errors import SemisonicError
 from semisonic.core.options import nearest
 
-# The command itself: which verbs there are, and how every call ends.
-#
 # A verb's module is imported when the verb is called, so that ``semisonic --help`` is there
 # at once.
 
@@ -274,15 +272,9 @@ def _bug(session: Session, error: Exception) -> Status:
     return _failed(session, text, Status.OUR_BUG)
 
 
-# ``semisonic data``: the verbs about recordings.
-
-
 data_command = Verbs(
     DATA_VERBS, name="data", help="Look at recordings, check, decode, make or fetch them."
 )
-
-
-# ``semisonic project``: from a folder without a label to a first classifier.
 
 
 project_command = Verbs(

@@ -69,14 +69,14 @@ def _taken(file: Path, timeout: float) -> BaseFileLock | None:
 
 
 @contextmanager
-def exclusive(file: Path, *, told: str = "") -> Iterator[None]:
+def exclusive(file: Path, *, message: str = "") -> Iterator[None]:
     """Wait until no other process is within a block for the same file.
 
     Parameters
     ----------
     file : Path
         The file of the lock.
-    told : str
+    message : str
         A warning to log when one has to wait; none if empty.
 
     Raises
@@ -85,8 +85,8 @@ def exclusive(file: Path, *, told: str = "") -> Iterator[None]:
         When the file cannot be made.
     """
     with ExitStack() as stack:
-        if not stack.enter_context(locked(file, wait=not told)):
-            log.warning(told)
+        if not stack.enter_context(locked(file, wait=not message)):
+            log.warning(message)
             stack.enter_context(locked(file, wait=True))
         yield
 

@@ -248,17 +248,17 @@ def run_graph(calls: Calls[Task, Any], tasks: Sequence[Task], update: Callable[[
 
 def ordered(tasks: Sequence[Task]) -> list[Task]:
     """The tasks with every one behind those it waits for, first come first served."""
-    waiting, found = list(tasks), list[Task]()
+    waiting, result = list(tasks), list[Task]()
     names = {task.name for task in tasks}
     while waiting:
         ready = [task for task in waiting if not names.intersection(task.after)]
         if not ready:
             raise ValueError(f"tasks wait for each other: {[task.name for task in waiting]}")
         task = ready[0]
-        found.append(task)
+        result.append(task)
         waiting.remove(task)
         names.discard(task.name)
-    return found
+    return result
 
 
 class TaskMaker:

@@ -90,10 +90,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _watch(parent: int, stop: Any) -> None:
     """Interrupt the task under way when told to stop; end soon after a parent that was killed."""
-    told = False
+    is_interrupted = False
     while os.getppid() == parent:
-        if not told and stop.value and _busy:
-            told = True
+        if not is_interrupted and stop.value and _busy:
+            is_interrupted = True
             if os.name == "nt":  # where os.kill would end the process at once
                 _thread.interrupt_main()
             else:

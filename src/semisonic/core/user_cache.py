@@ -82,12 +82,12 @@ def cache_entries() -> list[CacheEntry]:
     if not (folder / MARK).is_file():
         return []
     things = (one for part in folder.iterdir() if part.is_dir() for one in part.iterdir())
-    found = [
+    entries = [
         CacheEntry(one.relative_to(folder).as_posix(), disk_size(one))
         for one in things
         if not one.name.startswith(".")
     ]
-    return sorted(found, key=lambda one: (-one.size, one.name))
+    return sorted(entries, key=lambda one: (-one.size, one.name))
 
 
 def clear_cache() -> int:

@@ -294,7 +294,7 @@ class ArrayCache:
         with ExitStack() as stack:
             told = f"waiting for another process that works on '{path}'"
             try:
-                stack.enter_context(exclusive(path / LOCK, told=told))
+                stack.enter_context(exclusive(path / LOCK, message=told))
             except OSError as error:
                 raise DataError(f"'{path}' cannot be written to ({error.strerror})") from error
             wanted = {"kind": kind, "version": VERSION, "options": dict(options)}

@@ -178,6 +178,13 @@ def label_index(
     the classes is heard the row is of the class "background", or with several labels per clip of
     no class. Where a clip carries one label, rows of which answers name several label nothing.
 
+    Parameters
+    ----------
+    log : LabelLog
+    index : EmbeddingIndex
+    several_labels : bool
+        Whether a clip may carry several labels at once.
+
     Raises
     ------
     DataError

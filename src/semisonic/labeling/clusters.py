@@ -92,7 +92,17 @@ def find_clusters(vectors: NDArray[np.float32], how: str, *, seed: int = 0) -> C
 def nearest_to_centres(
     vectors: NDArray[np.float32], number: NDArray[np.int64], group: NDArray[np.str_], k: int
 ) -> list[list[int]]:
-    """For each cluster the ``k`` rows nearest to its mean, of different recordings if there are."""
+    """For each cluster the ``k`` rows nearest to its mean, of different recordings if there are.
+
+    Parameters
+    ----------
+    vectors : ndarray of float32, shape (n, dim)
+    number : ndarray of int64, shape (n,)
+        The cluster of each row; -1 for an outlier.
+    group : ndarray of str, shape (n,)
+        The recording of each row.
+    k : int
+    """
     n_clusters = int(number.max(initial=-1)) + 1
     centres = np.zeros((n_clusters, vectors.shape[1]), np.float64)
     size = max(1, BLOCK_BYTES // (4 * vectors.shape[1]))
@@ -137,7 +147,15 @@ class Agreement:
 
 
 def agreement(clusters: NDArray[np.int64], clips: Clips) -> Agreement | None:
-    """How clusters agree with labels; None when there are none to compare with."""
+    """How clusters agree with labels; None when there are none to compare with.
+
+    Parameters
+    ----------
+    clusters : ndarray of int64, shape (n,)
+        The cluster of each row; -1 for an outlier.
+    clips : Clips
+        The rows with their labels.
+    """
     from sklearn.metrics import adjusted_mutual_info_score
 
     usable = clips.is_verified & np.array([len(row) == 1 for row in clips.labels], np.bool_)

@@ -482,17 +482,17 @@ def _write_scores(
             scores.flush()
             del scores
     owner = np.repeat(np.arange(len(items)), np.array([rows.n for _, _, rows in items], np.int64))
-    told = [rows.about for _, _, rows in items]
-    labels = [tuple(about["labels"]) for about in told]
+    abouts = [rows.about for _, _, rows in items]
+    labels = [tuple(about["labels"]) for about in abouts]
     clips = Clips(
         root=folder.resolve(),
         file=np.array([key[0] for key, _, _ in items], np.str_)[owner],
         start_time=times[:, 0],
         end_time=times[:, 1],
         labels=tuple(labels[i] for i in owner),
-        group=np.array([about["group"] for about in told], np.str_)[owner],
-        fold=np.array([about["fold"] for about in told], np.int64)[owner],
-        label_type=np.array([about["label_type"] for about in told], np.str_)[owner],
+        group=np.array([about["group"] for about in abouts], np.str_)[owner],
+        fold=np.array([about["fold"] for about in abouts], np.int64)[owner],
+        label_type=np.array([about["label_type"] for about in abouts], np.str_)[owner],
         classes=tuple(sorted({label for names in labels for label in names})),
         name="recordings",
     )

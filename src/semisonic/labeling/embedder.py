@@ -266,7 +266,7 @@ def _embed_batch(
     vectors, scores = embedder(np.concatenate([one.features for one in batch]), device)
     ends = np.cumsum([len(one.times) for one in batch])[:-1]
     parts = zip(batch, np.split(vectors, ends), np.split(scores, ends), strict=True)
-    return [EmbeddedClip(one.row, one.times, one.is_silent, x, said) for one, x, said in parts]
+    return [EmbeddedClip(one.row, one.times, one.is_silent, x, y) for one, x, y in parts]
 
 
 def _joined(embedder: Embedder, done: list[EmbeddedClip], row: int, reason: str) -> EmbeddedClip:

@@ -89,6 +89,13 @@ def named_from(folder: Path, tables: Iterable[Clips]) -> Clips:
 
     A group that is called after a file gets that file's new name, whichever row it stands in, so
     that clips of one group stay together.
+
+    Parameters
+    ----------
+    folder : Path
+        The new root.
+    tables : iterable of Clips
+        Each with its own root.
     """
     root = folder.resolve()
     rows: dict[tuple[str, float, float | None], dict[str, object]] = {}
@@ -126,7 +133,17 @@ def shown_names(files: Iterable[str]) -> dict[str, str]:
 
 
 def name_from(root: Path, file: Path) -> str:
-    """A file as it is called from a folder; a URL stays as it is."""
+    """A file as it is called from a folder; a URL stays as it is.
+
+    Parameters
+    ----------
+    root, file : Path
+
+    Examples
+    --------
+    >>> name_from(Path("runs/index"), Path("sounds/a.wav"))
+    '../../sounds/a.wav'
+    """
     url = url_of(file)
     if url is not None:
         return url
@@ -202,7 +219,15 @@ class IndexTable:
 
     @classmethod
     def read(cls, path: Path, root: Path, name: str) -> IndexTable:
-        """Read what was written; files are named from ``root``.
+        """Read what was written.
+
+        Parameters
+        ----------
+        path : Path
+        root : Path
+            What files are named from.
+        name : str
+            Of the clips.
 
         Raises
         ------
@@ -373,7 +398,7 @@ class EmbeddingIndex:
         ----------
         vectors : array of float, shape (n, dim)
         clips : Clips, frame or paths
-            The stretch that each vector is of, in the same order; see
+            The segment that each vector is of, in the same order; see
             :meth:`semisonic.SoundClassifier.fit` for the columns of a frame. Without times a
             vector is of a whole recording.
         folder : path
@@ -492,26 +517,26 @@ class EmbeddingIndex:
         ModelError
             When it is gone, or not the same.
         """
-        told = self.about["model"]
-        if told["features"] is None:
+        model_about = self.about["model"]
+        if model_about["features"] is None:
             raise ModelError(
-                f"{self.folder}: its vectors were made elsewhere ({told['network']}), so that "
-                "sounds cannot be embedded for it here; search by a row, or by a vector of the "
-                "same encoder"
+                f"{self.folder}: its vectors were made elsewhere ({model_about['network']}), so "
+                "that sounds cannot be embedded for it here; search by a row, or by a vector of "
+                "the same encoder"
             )
         if model is None and self._embedder is not None:
             return self._embedder
-        file = told["file"] if model is None else model
+        file = model_about["file"] if model is None else model
         if file is None or not Path(file).exists():
             raise ModelError(
                 f"{self.folder}: the model it was made with is not at {file}; name the file "
                 "(model=..., on the command line --model)"
             )
         found = open_embedder(file)
-        if found.hash != told["hash"]:
+        if found.hash != model_about["hash"]:
             raise ModelError(
                 f"{file}: not the model that {self.folder} was made with (hash {found.hash}, "
-                f"expected {told['hash']}): a search compares vectors of one model"
+                f"expected {model_about['hash']}): a search compares vectors of one model"
             )
         self._embedder = found
         return found

@@ -141,12 +141,18 @@ class LabelLog:
         return self._write([*back, anew])[-1]
 
     def uncorrect(self, entry: LabelEntry, *, annotator: str = "") -> None:
-        """Take a correction back; what it took back holds again."""
+        """Take a correction of :meth:`correct` back; what it took back holds again."""
         ids = [entry.id, *entry.more.get(CORRECTS, ())]
         self._write([_undo(one, annotator) for one in ids])
 
     def undo(self, entry_id: str, *, annotator: str = "", note: str = "") -> LabelEntry:
         """Take an entry back; taking back what took something back restores that.
+
+        Parameters
+        ----------
+        entry_id : str
+        annotator, note : str
+            Who takes it back, and why.
 
         Raises
         ------

@@ -67,7 +67,19 @@ class ColourMeaning:
 
 
 def draw_rows(n: int, most: int, seed: int) -> NDArray[np.int64]:
-    """Which rows are drawn: all, or so many at random, in order."""
+    """Which rows are drawn: all, or so many at random, in order.
+
+    Parameters
+    ----------
+    n, most : int
+        Rows that there are, and rows that are drawn at most.
+    seed : int
+
+    Examples
+    --------
+    >>> draw_rows(3, 10, 0).tolist()
+    [0, 1, 2]
+    """
     if n <= most:
         return np.arange(n)
     return np.sort(generator(seed, "map").choice(n, most, replace=False))
@@ -79,6 +91,12 @@ def project(vectors: NDArray[np.float32], how: str, seed: int) -> NDArray[np.flo
     Each axis fills the frame: neither has a unit, and a page may be wide or tall.
 
     Before t-SNE the vectors are turned to their 50 principal directions, as usual.
+
+    Parameters
+    ----------
+    vectors : ndarray of float32, shape (n, dim)
+    how : {"tsne", "pca"}
+    seed : int
 
     Raises
     ------
@@ -103,7 +121,13 @@ def project(vectors: NDArray[np.float32], how: str, seed: int) -> NDArray[np.flo
 
 
 def meanings(index: EmbeddingIndex, rows: NDArray[np.int64]) -> dict[str, ColourMeaning]:
-    """What the colours of some rows can mean, by the names of ``--colour``."""
+    """What the colours of some rows can mean, by the names of ``--colour``.
+
+    Parameters
+    ----------
+    index : EmbeddingIndex
+    rows : ndarray of int64, shape (n,)
+    """
     clips = index.clips
     files = shown_names(clips.file.tolist())
     found = {

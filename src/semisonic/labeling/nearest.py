@@ -82,6 +82,12 @@ def nearness(
     """How near rows (n, dim) are to queries (n_queries, dim), shape (n_queries, n).
 
     Cosine similarity, or the Euclidean distance with a minus: more is nearer.
+
+    Parameters
+    ----------
+    block : ndarray of float32, shape (n, dim)
+    queries : ndarray of float32, shape (n_queries, dim)
+    by : {"cosine", "euclidean"}
     """
     if by == COSINE:
         length = np.sqrt(np.einsum("ij,ij->i", block, block))
@@ -104,6 +110,11 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def checked(queries: ArrayLike, dim: int) -> NDArray[np.float32]:
     """Queries as (n_queries, dim) of float32.
+
+    Parameters
+    ----------
+    queries : array of float, shape (n_queries, dim) or (dim,)
+    dim : int
 
     Raises
     ------
@@ -130,19 +141,19 @@ def _first(rows: NDArray[np.int64], near: NDArray[np.float32], k: int) -> Neares
 # Rows that were found as hits: windows of a recording that follow each other are one.
 
 
-_TOUCHING = 0.01  # seconds between windows that count as one stretch
+_TOUCHING = 0.01  # seconds between windows that count as one segment
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A stretch of a recording that was found.
+    """A segment of a recording that was found.
 
     Attributes
     ----------
     file : str
         As the index names it.
     start_time, end_time : float
-        Of the whole stretch, seconds.
+        Of the whole segment, seconds.
     row : int
         Its row that is nearest to the query.
     value : float
@@ -179,7 +190,7 @@ def find_hits(
     left_out : ndarray of bool, shape (n,)
         Rows that are no hits, such as the query itself.
     merge : bool
-        Put windows of one file together that touch each other. A stretch holds only windows
+        Put windows of one file together that touch each other. A segment holds only windows
         that are nearer than the last hit, so it does not grow over other sounds.
     """
     n_out = int(left_out.sum())

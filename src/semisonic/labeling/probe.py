@@ -212,7 +212,16 @@ def classifier_from(
 
 
 def require_probe_fits(name: str, dim: int, shape: Sequence[int]) -> None:
-    """See that a classifier of a network sees the vectors that its encoder was kept by.
+    """See that a classifier of a network sees the vectors that its encoder makes.
+
+    Parameters
+    ----------
+    name : str
+        Of the network.
+    dim : int
+        Numbers in a vector of the encoder.
+    shape : (channel, mel, frame)
+        Of the features of a clip.
 
     Raises
     ------

@@ -81,7 +81,7 @@ class ProjectCluster:
     typical : tuple of Suggestion
         Those in its middle, of different recordings if there are, to listen to.
     answers : mapping of str to int
-        How often each label was given to a stretch of it.
+        How often each label was given to a segment of it.
     """
 
     number: int
@@ -182,7 +182,10 @@ class Project:
         random_share: float = RANDOM_SHARE,
         apart: float = SPREAD,
     ) -> Queue:
-        """What to listen to next; files are named as the log names them."""
+        """What to listen to next; files are named as the log names them.
+
+        The parameters are those of :func:`semisonic.suggest`.
+        """
         queue = choose(self.pool(), n, strategy, self.seed, self.log, random_share, apart)
         return self._named(queue)
 
@@ -230,8 +233,8 @@ class Project:
     def clusters(self, n_typical: int = 3) -> tuple[ProjectCluster, ...]:
         """Groups of stretches that sound alike, the largest first; for naming by listening.
 
-        An answer about a typical stretch is appended to the log as any other, and labels that
-        stretch only.
+        An answer about a typical segment is appended to the log as any other, and labels that
+        segment only.
         """
         index = self.index
         number = index.cluster

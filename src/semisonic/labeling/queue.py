@@ -259,6 +259,13 @@ class Queue:
 def check_table(output: Path, *, inputs: Iterable[Path | str] = ()) -> None:
     """Refuse a place where no queue can be written; called before the work.
 
+    Parameters
+    ----------
+    output : Path
+        The table.
+    inputs : iterable of path
+        What must not be written over.
+
     Raises
     ------
     OptionError

@@ -42,7 +42,7 @@ from semisonic.labeling.probe import (
     score_out_of_fold,
 )
 from semisonic.labeling.queue import RANDOM, SOURCE
-from semisonic.labeling.sampling import chance_key
+from semisonic.labeling.sampling import random_key
 from semisonic.labeling.suggest import INDEX_OF
 from semisonic.models.decision import TEMPERATURE, Decision
 from semisonic.models.model_file import PUBLISHED_WEIGHTS, published_in, read_about, save
@@ -57,7 +57,7 @@ FEWEST_CALIBRATED = 20
 #
 # Answers that a strategy chose are the hard ones, so accuracy on them says little. The random parts
 # of all queues together are one sample of the pool, taken in one order of chance
-# (:func:`semisonic.labeling.sampling.chance_key`). A clip of that sample that a strategy had asked
+# (:func:`semisonic.labeling.sampling.random_key`). A clip of that sample that a strategy had asked
 # about before belongs to it all the same: else the sample would be short of hard clips.
 
 
@@ -128,7 +128,7 @@ def random_sample(
 
 def _chance(base: str, one: LabelEntry, seed: int) -> int:
     path = os.path.normpath(os.path.join(base, one.file))
-    return chance_key(path, one.start_time, one.end_time, seed)
+    return random_key(path, one.start_time, one.end_time, seed)
 
 
 def accuracy_by_random(
@@ -229,15 +229,15 @@ class HistoryRow:
     @classmethod
     def from_cells(cls, cells: Mapping[str, str]) -> HistoryRow:
         """Read what :meth:`cells` gave; an error of any kind when it is something else."""
-        estimates = {
-            name: AccuracyEstimate(
-                int(cells[f"{prefix}n_right"]),
-                int(cells[f"{prefix}n"]),
-                *(float(cells[prefix + key]) for key in ("accuracy", "low", "high")),
-                n_recordings=int(cells[f"{prefix}n_recordings"]),
+        estimates = {}
+        for name, prefix in _ESTIMATES.items():
+            n_right, n, n_recordings = (
+                int(cells[prefix + key]) for key in ("n_right", "n", "n_recordings")
             )
-            for name, prefix in _ESTIMATES.items()
-        }
+            accuracy, low, high = (
+                float(cells[prefix + key]) for key in ("accuracy", "low", "high")
+            )
+            estimates[name] = AccuracyEstimate(n_right, n, accuracy, low, high, n_recordings)
         return cls(
             time=cells["time"],
             n_answers=int(cells["n_answers"]),
@@ -451,10 +451,10 @@ def _save(
     clips = index.clips[known.labelled.rows]
     parts: dict[str, Any] = {"training": DataPart.of(clips, recording_hashes(clips)).to_dict()}
     if encoder.file is not None:
-        said = read_about(encoder.file)["about"]
-        parts = chained(parts, said)
-        if published_in(said):
-            parts[PUBLISHED_WEIGHTS] = dict(published_in(said))
+        encoder_about = read_about(encoder.file)["about"]
+        parts = chained(parts, encoder_about)
+        if published_in(encoder_about):
+            parts[PUBLISHED_WEIGHTS] = dict(published_in(encoder_about))
     about = {
         **stamp("project learn"),
         "seed": seed,

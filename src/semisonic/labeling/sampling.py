@@ -91,7 +91,7 @@ def _checked(scores: Scores) -> Scores:
 # who calls says which rows are labelled.
 #
 # * ``uncertain``: what the classifier is least sure of first (Lewis and Gale 1994).
-# * ``doubtful_centres``: of the most uncertain clips the middles of as many groups as are asked for
+# * ``uncertain_centres``: of the most uncertain clips the middles of as many groups as are wanted
 #   (Zhdanov 2019, "Diverse mini-batch active learning"), so that not the same one is asked many
 #   times.
 # * ``typical``: the clips in the middle of dense groups in which nothing is labelled yet
@@ -111,40 +111,40 @@ MOST_CLUSTERS = 500
 NEIGHBOURS = 20
 """By whose mean distance a clip is typical of its group, as in the paper."""
 WIDER = 10
-"""Of how many times as many doubtful clips ``doubtful_centres`` chooses."""
+"""Of how many times as many uncertain clips ``uncertain_centres`` chooses."""
 
 
-def uncertain(doubt: NDArray[np.float64], n: int) -> Rows:
-    """The rows of the largest doubts; of equal ones the first.
+def uncertain(uncertainties: NDArray[np.float64], n: int) -> Rows:
+    """The rows of the largest uncertainty; of equal ones the first.
 
     Parameters
     ----------
-    doubt : ndarray, shape (n_rows,)
+    uncertainties : ndarray, shape (n_rows,)
         As :func:`semisonic.labeling.sampling.uncertainty` gives.
     """
-    return np.argsort(-np.asarray(doubt), kind="stable")[:n].astype(np.int64)
+    return np.argsort(-np.asarray(uncertainties), kind="stable")[:n].astype(np.int64)
 
 
-def doubtful_centres(
-    vectors: Vectors, doubt: NDArray[np.float64], n: int, *, seed: int = 0
+def uncertain_centres(
+    vectors: Vectors, uncertainties: NDArray[np.float64], n: int, *, seed: int = 0
 ) -> Rows:
-    """Doubtful rows that differ from each other, the most doubtful first.
+    """Uncertain rows that differ from each other, the most uncertain first.
 
-    K-means with the doubts as weights makes ``n`` groups of the ``10 n`` most doubtful rows;
+    K-means weighted by uncertainty makes ``n`` groups of the ``10 n`` most uncertain rows;
     of each the row nearest to its mean is asked.
 
     Parameters
     ----------
     vectors : ndarray, shape (n_rows, dim)
-    doubt : ndarray, shape (n_rows,)
+    uncertainties : ndarray, shape (n_rows,)
     """
     from sklearn.cluster import KMeans
 
-    wide = uncertain(doubt, WIDER * n)
+    wide = uncertain(uncertainties, WIDER * n)
     if len(wide) <= n:
         return wide
     points = unit(_table(vectors)[wide]).astype(np.float64)
-    weights = np.maximum(np.asarray(doubt)[wide], 1e-6)
+    weights = np.maximum(np.asarray(uncertainties)[wide], 1e-6)
     means = _quietly(KMeans(n, n_init=3, random_state=_state(seed, "doubtful")), points, weights)
     found = []
     for number in range(n):
@@ -154,7 +154,7 @@ def doubtful_centres(
             found.append(own[gap.argmin()])
     chosen = wide[np.array(found, np.int64)]
     rest = wide[~np.isin(wide, chosen)]  # groups of rows that are all the same may be empty
-    return np.concatenate([chosen[uncertain(doubt[chosen], n)], rest])[:n]
+    return np.concatenate([chosen[uncertain(uncertainties[chosen], n)], rest])[:n]
 
 
 def typical(vectors: Vectors, labelled: Rows, n: int, *, seed: int = 0) -> Rows:
@@ -250,7 +250,7 @@ def _state(seed: int, name: str) -> int:
 
 # A queue that does not ask the same thing twice in a row: rows spread over recordings.
 #
-# Windows of one short stretch sound alike, so a second answer about it teaches little; and who
+# Windows close to each other sound alike, so a second answer about it teaches little; and who
 # listens to one recording ten times in a row gets careless.
 
 
@@ -258,12 +258,12 @@ APART = 30.0
 """Seconds that rows of one recording are apart in a queue, as far as there are others."""
 
 
-def thinned(
+def spread_out(
     order: Rows, clips: Clips, n: int, *, apart: float = APART, beside: Sequence[int] = ()
 ) -> Rows:
     """The first ``n`` rows of an order that are not close to each other in a recording.
 
-    Fewer than ``n`` where the order has no more; see :func:`filled`.
+    Fewer than ``n`` where the order has no more; see :func:`fill_up`.
 
     Parameters
     ----------
@@ -292,8 +292,14 @@ def thinned(
     return np.array(chosen, np.int64)
 
 
-def filled(chosen: Rows, order: Rows, n: int) -> Rows:
-    """The chosen rows and, where they are fewer than ``n``, the first others of an order."""
+def fill_up(chosen: Rows, order: Rows, n: int) -> Rows:
+    """The chosen rows and, where they are fewer than ``n``, the first others of an order.
+
+    Examples
+    --------
+    >>> fill_up(np.array([4, 2]), np.array([1, 2, 3]), 3).tolist()
+    [4, 2, 1]
+    """
     rest = order[~np.isin(order, chosen)]
     return np.concatenate([chosen, rest])[:n]
 
@@ -311,7 +317,13 @@ def alternating(rows: Sequence[int], clips: Clips) -> list[int]:
 
 
 def interleaved(main: Sequence[int], other: Sequence[int]) -> list[int]:
-    """Two orders as one, the second spread evenly over the first."""
+    """Two orders as one, the second spread evenly over the first.
+
+    Examples
+    --------
+    >>> interleaved([0, 1, 2, 3], [7, 8])
+    [0, 7, 1, 2, 8, 3]
+    """
     n = len(main) + len(other)
     step = n / max(len(other), 1)
     places = {int((k + 0.5) * step) for k in range(len(other))}
@@ -319,8 +331,8 @@ def interleaved(main: Sequence[int], other: Sequence[int]) -> list[int]:
     return [next(second) if place in places else next(first) for place in range(n)]
 
 
-def chance_key(path: str, start_time: float, end_time: float, seed: int = 0) -> int:
-    """A number that puts stretches into an order of chance, the same wherever it is asked for.
+def random_key(path: str, start_time: float, end_time: float, seed: int = 0) -> int:
+    """A number that puts segments into a random order, the same wherever it is asked for.
 
     The random part of every queue is taken in this order, so all of its answers together are one
     sample drawn from the pool without looking. The recording's name and that of its folder
@@ -335,13 +347,13 @@ def chance_key(path: str, start_time: float, end_time: float, seed: int = 0) -> 
     return derive(seed, "chance", name, f"{start_time:.3f}", f"{end_time:.3f}")
 
 
-def by_chance(clips: Clips, rows: Rows, seed: int = 0) -> Rows:
+def random_order(clips: Clips, rows: Rows, seed: int = 0) -> Rows:
     """The rows in their order of chance."""
     root = os.path.abspath(clips.root)
     paths = [os.path.normpath(os.path.join(root, file)) for file in clips.file[rows].tolist()]
     keys = np.array(
         [
-            chance_key(path, *_times(clips, row), seed)
+            random_key(path, *_times(clips, row), seed)
             for path, row in zip(paths, rows.tolist(), strict=True)
         ],
         np.int64,

@@ -30,6 +30,13 @@ def examples_of(
 ) -> Clips:
     """The examples in files, named as the index names recordings.
 
+    Parameters
+    ----------
+    index : EmbeddingIndex
+    files : sequence of Path
+    start, end : float
+        Seconds in each file; without an end, to its end.
+
     Raises
     ------
     DataError
@@ -54,6 +61,14 @@ def embed_examples(
 ) -> NDArray[np.float32]:
     """The mean vector of each example's windows, shape (n, dim).
 
+    Parameters
+    ----------
+    index : EmbeddingIndex
+    embedder : Embedder
+        Of the model that the index was made with.
+    examples : Clips
+    device : str
+
     Raises
     ------
     AudioError
@@ -71,6 +86,11 @@ def mean_query(vectors: NDArray[np.float32], by: str) -> NDArray[np.float32]:
     """One vector for several examples, shape (dim,).
 
     For the cosine each example counts the same, however long its vector is.
+
+    Examples
+    --------
+    >>> mean_query(np.array([[2.0, 0.0], [0.0, 1.0]], np.float32), "cosine").tolist()
+    [0.5, 0.5]
     """
     table = unit(vectors) if by == COSINE else vectors
     return np.asarray(table.mean(axis=0), np.float32)

@@ -56,13 +56,13 @@ from semisonic.labeling.queue import (
 )
 from semisonic.labeling.sampling import (
     alternating,
-    by_chance,
-    doubtful_centres,
-    filled,
+    fill_up,
     interleaved,
-    thinned,
+    random_order,
+    spread_out,
     typical,
     uncertain,
+    uncertain_centres,
     uncertainty,
 )
 from semisonic.models.model_file import read_about
@@ -193,6 +193,11 @@ def candidate_pool(
 def score_vectors(model: SoundModel, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     """What a classifier says of vectors that its encoder made, shape (n, n_classes).
 
+    Parameters
+    ----------
+    model : SoundModel
+    vectors : ndarray of float32, shape (n, dim)
+
     Raises
     ------
     ModelError
@@ -303,7 +308,7 @@ def choose(
     random_share: float = RANDOM_SHARE,
     apart: float = SPREAD,
 ) -> Queue:
-    """As :func:`suggest`, from a pool at hand."""
+    """As :func:`suggest`, with the same parameters, from a pool at hand."""
     if strategy in WITH_SCORES and pool.scores is None:
         raise OptionError(
             f"option 'strategy': '{strategy}' needs the scores of a classifier, and there is "
@@ -317,16 +322,16 @@ def choose(
     if not len(free):
         raise AllAnswered(len(pool))
     n = min(n, len(free))
-    doubt = np.full(len(pool), np.nan)
+    uncertainties = np.full(len(pool), np.nan)
     if pool.scores is not None:
-        doubt = uncertainty(pool.scores, multi_label=pool.multi_label)
+        uncertainties = uncertainty(pool.scores, multi_label=pool.multi_label)
     main = strategy
     if strategy == MIX:
         main = UNCERTAIN_REASON if pool.scores is not None else TYPICAL
     # Before there is a classifier there is nothing to measure.
     measures = strategy == MIX and pool.scores is not None
     n_random = n if main == RANDOM else round(random_share * n) if measures else 0
-    drawn = by_chance(pool.clips, free, seed)[:n_random]
+    drawn = random_order(pool.clips, free, seed)[:n_random]
     rest = np.setdiff1d(free, drawn)
     if len(rest) > MOST_LOOKED_AT:
         looked_at = generator(seed, "looked at").choice(rest, MOST_LOOKED_AT, replace=False)
@@ -338,9 +343,9 @@ def choose(
             both, own = np.r_[labelled, rest], np.arange(len(labelled))
             return np.asarray(both[typical(np.asarray(pool.vectors[both]), own, most, seed=seed)])
         if strategy != MIX:
-            return np.asarray(rest[uncertain(doubt[rest], most)])
+            return np.asarray(rest[uncertain(uncertainties[rest], most)])
         vectors = np.asarray(pool.vectors[rest])
-        return np.asarray(rest[doubtful_centres(vectors, doubt[rest], most, seed=seed)])
+        return np.asarray(rest[uncertain_centres(vectors, uncertainties[rest], most, seed=seed)])
 
     rows = _spread(ordered, rest, n - n_random, pool.clips, apart, drawn)
     order = interleaved(rows.tolist(), drawn.tolist())
@@ -353,7 +358,7 @@ def choose(
                 row,
                 RANDOM if row in by_luck else main,
                 guesses=pool.guesses(row),
-                uncertainty=float(doubt[row]),
+                uncertainty=float(uncertainties[row]),
                 cluster=int(pool.cluster[row]),
             )
             for row in alternating(order, pool.clips)
@@ -369,9 +374,9 @@ def _spread(
     n = asked = min(n, len(free))
     while n:
         order = ordered(min(asked, len(free)))
-        kept = thinned(order, clips, n, apart=apart, beside=beside.tolist())
+        kept = spread_out(order, clips, n, apart=apart, beside=beside.tolist())
         if len(kept) == n or asked >= len(free):
-            return filled(kept, order, n)
+            return fill_up(kept, order, n)
         asked *= 2
     return np.zeros(0, np.int64)
 

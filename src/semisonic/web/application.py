@@ -43,9 +43,6 @@ def theme() -> str:
     )
 
 
-# The app as a whole: routes, the static page, and the guard before both.
-
-
 STATIC = Path(__file__).parent / "static"
 UPLOADS = "/api/uploads"
 _SMALL = 1_000_000

@@ -39,7 +39,7 @@ _STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 240, 1440)
 
 @styled
 def timeline(events: Events, labels: Sequence[str], duration: float) -> Figure:
-    """Events of one recording along its time; the surer, the darker.
+    """Events of one recording along its time; the higher the score, the darker.
 
     Parameters
     ----------

@@ -148,9 +148,9 @@ def loudness_db(x: Tensor, levels: PowerScale) -> Tensor:
     """
     mel = levels.mel
     weights = band_widths(mel) * torch.from_numpy(a_weights(band_edges_hz(mel)[1:-1])).float()
-    heard = frame_power(levels.power(x), weights.to(x.device))
-    n = min(max(1, round(WINDOW * mel.sample_rate / mel.hop_length)), heard.shape[1])
-    windows = functional.avg_pool1d(heard[:, None], n, stride=1)[:, 0]
+    power = frame_power(levels.power(x), weights.to(x.device))
+    n = min(max(1, round(WINDOW * mel.sample_rate / mel.hop_length)), power.shape[1])
+    windows = functional.avg_pool1d(power[:, None], n, stride=1)[:, 0]
     return windows.amax(1).clamp(min=1e-30).log10() * 10
 
 
@@ -363,8 +363,8 @@ def require_loudness(mel: MelOptions, name: str) -> None:
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
     """A context in which nothing is computed in half precision where ``x`` lives."""
     kind = x.device.type
-    known = torch.amp.is_autocast_available(kind)
-    return torch.autocast(kind, enabled=False) if known else nullcontext()
+    has_autocast = torch.amp.is_autocast_available(kind)
+    return torch.autocast(kind, enabled=False) if has_autocast else nullcontext()
 
 
 def uniform(x: Tensor, low: float, high: float, *size: int) -> Tensor:

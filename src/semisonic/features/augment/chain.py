@@ -74,14 +74,14 @@ class RegisteredAugmentation(nn.Module):
         if not self.training:
             return x
         with torch.no_grad(), full_precision(x):
-            found: object = self.change(x.float())
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        if not isinstance(found, Tensor) or shape != tuple(x.shape):
+            changed: object = self.change(x.float())
+        shape = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
+        if not isinstance(changed, Tensor) or shape != tuple(x.shape):
             raise DataError(
                 f"the augmentation '{self.name}' gives {shape} for features of shape "
                 f"{tuple(x.shape)} (batch, channel, mel, frame), expected the same shape"
             )
-        return found.to(x.dtype)
+        return changed.to(x.dtype)
 
     def extra_repr(self) -> str:
         """What torch prints of it beside its modules."""

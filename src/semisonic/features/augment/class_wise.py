@@ -54,13 +54,13 @@ def piczak_limits(classes: Sequence[str]) -> dict[str, ShiftLimits]:
     The names may be those of the table of ESC-50 (``crying_baby``) or of the folders of its old
     release (``Baby cry``).
     """
-    found = {}
+    result = {}
     for name in classes:
         plain = name.lower().replace(" ", "_")
         plain = _OLD_NAMES.get(plain, plain)
         if plain in PICZAK_ESC10:
-            found[name] = PICZAK_ESC10[plain]
-    return found
+            result[name] = PICZAK_ESC10[plain]
+    return result
 
 
 class ClassWise(nn.Module):

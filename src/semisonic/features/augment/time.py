@@ -179,8 +179,8 @@ class TimeCrop(Augmentation):
             sounding, step = sounding_frames(x, self.quiet_db), 1
         before = torch.nn.functional.pad(sounding.cumsum(1), (1, 0))
         starts = torch.arange(0, x.shape[-1] - n + 1, step, device=x.device)
-        held = before[:, starts + n] - before[:, starts]  # (batch, start)
-        enough = held >= self.min_share * held.amax(1, keepdim=True)
+        n_sounding = before[:, starts + n] - before[:, starts]  # (batch, start)
+        enough = n_sounding >= self.min_share * n_sounding.amax(1, keepdim=True)
         chance = uniform(x, 0.0, 1.0, len(starts)).masked_fill(~enough, -1.0)
         return {"start": starts[chance.argmax(1)]}
 

@@ -271,9 +271,9 @@ def phase_vocoder(spectrum: Tensor, place: Tensor) -> Tensor:
 
 def _phases(spectrum: Tensor, power: Tensor) -> Tensor:
     """Complex numbers of size one; nothing counts as phase zero."""
-    heard = power > 0
-    unit = spectrum * torch.where(heard, power, 1.0).rsqrt()
-    return torch.where(heard, unit, torch.ones_like(unit))
+    sounds = power > 0
+    unit = spectrum * torch.where(sounds, power, 1.0).rsqrt()
+    return torch.where(sounds, unit, torch.ones_like(unit))
 
 
 def row_by_row(change: Callable[..., Tensor], *rows: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from semisonic.data.clips import Clips
 from semisonic.data.events import SegmentKey, segment_key
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.rounds import AccuracyEstimate, accuracy_by_random, random_sample
-from semisonic.labeling.sampling import by_chance
+from semisonic.labeling.sampling import random_order
 
 
 def pool_of_files(root: Path, n: int) -> Clips:
@@ -42,7 +42,7 @@ def test_the_interval_is_that_of_scipy(n: int, data: st.DataObject) -> None:
 def test_the_sample_is_the_first_of_the_order_of_chance(tmp_path: Path) -> None:
     pool = pool_of_files(tmp_path, 40)
     log = LabelLog(tmp_path / "log" / "labels.jsonl", tmp_path)
-    order = by_chance(pool, np.arange(40)).tolist()
+    order = random_order(pool, np.arange(40)).tolist()
     # A strategy asked the rows that come third and last by chance; then five by chance.
     answer(log, pool, [order[2], order[-1]], "uncertain")
     answer(log, pool, [r for r in order if r not in (order[2], order[-1])][:5], "random")
@@ -64,17 +64,17 @@ def test_hard_clips_that_were_asked_for_that_reason_do_not_spoil_the_number(tmp_
     hard = np.flatnonzero(~right)[:40].tolist()
     answer(log, pool, hard, "uncertain")
     free = np.setdiff1d(np.arange(300), hard)
-    answer(log, pool, by_chance(pool, free)[:100].tolist(), "random")
+    answer(log, pool, random_order(pool, free)[:100].tolist(), "random")
     found = accuracy_by_random(log, predicted)
     assert found.low < right.mean() < found.high
-    naive = np.mean([*right[hard], *right[by_chance(pool, free)[:100]]])
+    naive = np.mean([*right[hard], *right[random_order(pool, free)[:100]]])
     assert abs(found.accuracy - right.mean()) < abs(naive - right.mean())
 
 
 def test_answers_that_are_unsure_or_undone_do_not_count(tmp_path: Path) -> None:
     pool = pool_of_files(tmp_path, 10)
     log = LabelLog(tmp_path / "labels.jsonl", tmp_path)
-    answer(log, pool, by_chance(pool, np.arange(10))[:4].tolist(), "random")
+    answer(log, pool, random_order(pool, np.arange(10))[:4].tolist(), "random")
     predicted = {segment_key(str(f), 0.0, 1.0): ("dog",) for f in pool.file}
     assert accuracy_by_random(log, predicted) == AccuracyEstimate.of([True] * 4, list("abcd"))
     log.undo(log.entries()[0].id)

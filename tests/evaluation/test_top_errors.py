@@ -1,4 +1,4 @@
-"""The clips about which a classifier was most surely wrong."""
+"""The most confident errors of a classifier."""
 
 from __future__ import annotations
 

@@ -17,14 +17,14 @@ from semisonic.labeling.nearest import unit
 from semisonic.labeling.sampling import (
     alternating,
     binary_entropy,
-    by_chance,
-    doubtful_centres,
-    filled,
+    fill_up,
     interleaved,
     margin,
-    thinned,
+    random_order,
+    spread_out,
     typical,
     uncertain,
+    uncertain_centres,
     uncertainty,
 )
 
@@ -89,8 +89,8 @@ def test_the_largest_doubt_comes_first_and_of_equal_ones_the_first_row() -> None
 def test_rows_that_are_all_the_same_are_chosen_once_each() -> None:
     points = np.ones((5, 2), np.float32)
     assert sorted(typical(points, np.zeros(0, np.int64), 5).tolist()) == [0, 1, 2, 3, 4]
-    assert sorted(doubtful_centres(points, np.ones(5), 3).tolist())[:1] == [0]
-    assert len(set(doubtful_centres(points, np.ones(5), 3).tolist())) == 3
+    assert sorted(uncertain_centres(points, np.ones(5), 3).tolist())[:1] == [0]
+    assert len(set(uncertain_centres(points, np.ones(5), 3).tolist())) == 3
 
 
 def test_typical_asks_in_each_group_once_and_the_largest_first() -> None:
@@ -111,18 +111,18 @@ def test_typical_leaves_groups_alone_that_have_a_label() -> None:
 def test_doubtful_centres_asks_about_different_doubts() -> None:
     points = around([(1, 0), (0, 1), (-1, 0)], [6, 6, 6])
     doubt = np.r_[np.full(6, 0.9), np.full(6, 0.8), np.full(6, 0.0)]
-    found = doubtful_centres(points, doubt, 2)
+    found = uncertain_centres(points, doubt, 2)
     assert uncertain(doubt, 2).tolist() == [0, 1]  # the same doubt twice
     assert (found // 6).tolist() == [0, 1]
-    assert (doubtful_centres(points, doubt, 2) == found).all()
+    assert (uncertain_centres(points, doubt, 2) == found).all()
 
 
 def test_rows_of_one_recording_are_apart_as_far_as_there_are_others() -> None:
     clips = table(["a"] * 4 + ["b"], [0, 5, 40, 45, 0])
     order = np.arange(5)
-    assert thinned(order, clips, 5, apart=30).tolist() == [0, 2, 4]
-    assert thinned(order, clips, 5, apart=30, beside=[4]).tolist() == [0, 2]
-    assert filled(np.array([0, 2, 4]), order, 4).tolist() == [0, 2, 4, 1]
+    assert spread_out(order, clips, 5, apart=30).tolist() == [0, 2, 4]
+    assert spread_out(order, clips, 5, apart=30, beside=[4]).tolist() == [0, 2]
+    assert fill_up(np.array([0, 2, 4]), order, 4).tolist() == [0, 2, 4, 1]
 
 
 @settings(max_examples=60, deadline=None)
@@ -150,13 +150,13 @@ def test_two_orders_become_one_evenly(n: int, m: int) -> None:
 
 def test_the_order_of_chance_is_the_same_in_any_table_and_favours_nothing() -> None:
     clips = table([f"site/{k}.wav" for k in range(400)], [0.0] * 400)
-    order = by_chance(clips, np.arange(400), seed=3)
+    order = random_order(clips, np.arange(400), seed=3)
     assert sorted(order.tolist()) == list(range(400))
-    assert by_chance(clips, np.arange(399, -1, -1), seed=3).tolist() == order.tolist()
-    assert by_chance(clips, np.arange(400), seed=4).tolist() != order.tolist()
+    assert random_order(clips, np.arange(399, -1, -1), seed=3).tolist() == order.tolist()
+    assert random_order(clips, np.arange(400), seed=4).tolist() != order.tolist()
     # A part keeps its order, so what is drawn later goes on where this ended.
     part = np.arange(0, 400, 3)
-    assert by_chance(clips, part, seed=3).tolist() == [r for r in order.tolist() if r % 3 == 0]
+    assert random_order(clips, part, seed=3).tolist() == [r for r in order.tolist() if r % 3 == 0]
     elsewhere = clips.with_columns(root="/other", file=np.char.add("../pool/", clips.file))
-    assert by_chance(elsewhere, np.arange(400), seed=3).tolist() == order.tolist()
+    assert random_order(elsewhere, np.arange(400), seed=3).tolist() == order.tolist()
     assert abs(np.mean(order[:200]) - 199.5) < 25
