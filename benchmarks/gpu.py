@@ -7,8 +7,9 @@
 ``steps``: training steps a second of ``fit`` on noise, for the network of the paper (28 x 36) and
 for ``small`` (64 x 216): features kept beforehand (``kept``) and computed in the batch
 (``in batch``). The second of two epochs is timed, and the first stands beside; rounds are
-interleaved, medians count. ``auto``: seconds of ``train --method auto`` for each fold, from files to a model, and the accuracy on the fold.
-``table``: seconds of the recipe ``cae-pretraining`` on all folds.
+interleaved, medians count. ``auto``: seconds of ``train --method auto`` for each fold, from files
+to a model, and the accuracy on the fold. ``table``: seconds of the recipe
+``cae-pretraining`` on all folds.
 
 Without a card, or with ``--device cpu``, all three run on the processor.
 """

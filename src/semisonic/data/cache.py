@@ -459,8 +459,9 @@ class DataFile:
         return os.fstat(self._descriptor).st_size
 
     def resize(self, n_bytes: int) -> None:
-        """Cut the file, or let it grow by zeros that take no room."""
-        os.ftruncate(self._descriptor, n_bytes)
+        """Cut the file, or let it grow by zeros that take no room; its time changes only then."""
+        if self.size() != n_bytes:
+            os.ftruncate(self._descriptor, n_bytes)
 
     def grow(self, n_bytes: int) -> int:
         """Let the file grow; where it ended before. No other process does it at the same time."""
