@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -499,7 +499,7 @@ class ClassifierTraining:
         start: PretrainedEncoder | SoundModel | None = None,
         standardize: Standardize | None = None,
         label: str = "train",
-    ) -> Self:
+    ) -> ClassifierTraining:
         """The training, if it can be done."""
         target, n_classes = data.target, len(data.classes)
         check_rows(target, data.labelled, data.validation, n_classes)

@@ -138,7 +138,7 @@ def train_with_patches(
             "option 'generator': found clips whose labels nobody checked beside others; generated "
             "patches would take their place: leave out one of them"
         )
-    training = _TrainingWithPatches.of(
+    training = ClassifierTraining.of(
         config, data, seed=seed, device=device, folder=folder, start=start
     )
     patches = generate(
@@ -152,21 +152,20 @@ def train_with_patches(
         device=training.device,
         folder=None if folder is None else folder / GENERATOR,
     )
-    training = replace(training, patches=patches, ratio=options.generated_ratio)
-    return training.fit(data.target, data.labelled, seed, folder), patches
+    beside = _TrainingWithPatches(**vars(training), patches=patches, ratio=options.generated_ratio)
+    return beside.fit(data.target, data.labelled, seed, folder), patches
 
 
 @dataclass(frozen=True)
 class _TrainingWithPatches(ClassifierTraining):
     """A training that reads patches where others read clips with unverified labels."""
 
-    patches: Generated | None = None
-    ratio: float = 1.0
+    patches: Generated
+    ratio: float
 
     def streams(self, target: NDArray[Any], rows: Rows, seed: int) -> dict[str, Stream]:
         """Those of the method, and the patches."""
         streams, patches = super().streams(target, rows, seed), self.patches
-        assert patches is not None, "given before the fit"
         n_labelled = min(self.config.fit.batch_size, len(rows))
         streams[NOISY] = Stream(
             patches.features,
