@@ -419,8 +419,8 @@ def _add_network(report: Report, content: ExperimentContent) -> None:
     seen = content.reconstructions
     if seen:
         rows = {"truth": seen.truth}
-        for name, made in seen.decoders.items():
-            rows[f"{name}\n{seen.errors[name]:.3g}" if name in seen.errors else name] = made
+        for name, values in seen.decoders.items():
+            rows[f"{name}\n{seen.errors[name]:.3g}" if name in seen.errors else name] = values
         report.figure("reconstructions", patches(rows, seen.names, unit=seen.unit))
     for arm, (points, targets) in content.embeddings.items():
         figure = embedding_map(points, targets, content.predictions.classes, arm)
