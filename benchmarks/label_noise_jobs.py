@@ -12,7 +12,7 @@ from planted_noise import LabelNoise, plant_label_noise
 from semisonic.classifier.config import MethodOptions, TrainConfig
 from semisonic.classifier.prepare import prepare
 from semisonic.classifier.scoring import mean_by, score_rows
-from semisonic.classifier.simple import learn_and_score
+from semisonic.classifier.simple import JUDGE, fit_scores
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError
 from semisonic.core.files import replacing
@@ -126,7 +126,8 @@ def run(job: Job) -> None:
     features = data.table.open()
     if job.arm == STATISTICS:
         x = _statistics_of(data)
-        scores = learn_and_score(
+        scores = fit_scores(
+            JUDGE,
             x[train],
             target[train],
             x[test],

@@ -21,8 +21,8 @@ from semisonic.classifier.export import formats as quantizing
 from semisonic.classifier.export.export import export
 from semisonic.classifier.export.parity import Parity
 from semisonic.classifier.scoring import score_clips
-from semisonic.classifier.selection import gather
 from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.data.datasets.load import gather
 from waiting import LONG
 
 ROOT = Path(__file__).parents[2]

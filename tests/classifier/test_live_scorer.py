@@ -16,10 +16,10 @@ from semisonic.audio.read import read
 from semisonic.classifier.live.listen import listen
 from semisonic.classifier.live.scorer import LiveScorer, WindowScores
 from semisonic.classifier.scoring import score_clips
-from semisonic.classifier.selection import gather
 from semisonic.classifier.use_options import EventOptions
 from semisonic.classifier.windows import features_of_wave
 from semisonic.core.errors import AudioError, OptionError
+from semisonic.data.datasets.load import gather
 from semisonic.features.frontend import make_extractor
 from semisonic.models.sound_model import SoundModel, build
 

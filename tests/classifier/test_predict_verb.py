@@ -12,9 +12,8 @@ from tiny_sounds import KINDS, RATE, sound
 from semisonic.classifier.model_file import open_model
 from semisonic.classifier.options import PredictOptions
 from semisonic.classifier.predict import predict, predict_files
-from semisonic.classifier.selection import gather
 from semisonic.core.errors import DataError, ModelError
-from semisonic.data.datasets.load import load_clips
+from semisonic.data.datasets.load import gather, load_clips
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_the_same_again_gives_the_same_and_judges_nothing_anew(
     options = options_for(wrong, tmp_path / "run", repeats=2)
     first = suspects(options)
     text = first.table.read_text()
-    monkeypatch.setattr("semisonic.classifier.out_of_fold.learn_and_score", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("semisonic.classifier.out_of_fold.fit_scores", lambda *_, **__: 1 / 0)
     assert suspects(options).table.read_text() == text
 
 

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from labeling_sounds import RATE, sound
 
 from semisonic.core.errors import DataError
-from semisonic.data.datasets.load import describe_layout, load_clips
+from semisonic.data.datasets.load import describe_layout, gather, load_clips
 from semisonic.data.formats.read import read_labels
 from semisonic.data.label_log import label_fault
-from semisonic.labeling.index import gather
 from semisonic.labeling.label_log import LabelLog
 
 
@@ -173,7 +172,7 @@ def test_what_can_be_no_label_is_refused(log: LabelLog, labels: list[str], told:
 def test_a_log_names_its_recordings_to_an_index(log: LabelLog, tmp_path: Path) -> None:
     log.append("a.wav", 0, 0.5, "hum")
     log.append("b.wav", 0.25, 0.5, "hiss")
-    clips, failures = gather([log.path], tmp_path / "index")
+    clips, failures = gather([log.path], tmp_path / "index", labels="auto")
     assert failures == ()
     assert [Path(file).name for file in clips.file.tolist()] == ["a.wav", "b.wav"]
     assert clips.labels == (("hum",), ("hiss",))

@@ -29,14 +29,11 @@ from semisonic.classifier.run_files import (
     stamp,
     unreadable,
 )
-from semisonic.classifier.selection import as_classes_of, in_fold, load_data
+from semisonic.classifier.selection import clips_for_model
 from semisonic.classifier.unknown import NoiseRow, check_noise
-from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash, json_ready, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.text import Result, count_text, percent_text
-from semisonic.data.clips import Clips, verified_labels
-from semisonic.data.datasets.load import require_labels
 from semisonic.evaluation.calibration import (
     SHOWN,
     Reliability,
@@ -296,7 +293,7 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
     check(options)
     file = find_file(options.model, MODEL)
     model, made = open_model(file), read_about(file)["about"]
-    clips, unknown = _clips(options, model)
+    clips, unknown = clips_for_model(options, model, "calibrate", "a calibration")
     with open_run("calibrate", options) as run:
         run.add_data("model", content_hash(file)[:16])
         hashes = record_data(run, clips, options.workers)
@@ -348,21 +345,6 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
         write_calibrate_page(run.folder, result, model, options, file)
         run.note(**{k: v for k, v in numbers.items() if isinstance(v, (int, float))})
     return result
-
-
-def _clips(options: CalibrateOptions, model: SoundModel) -> tuple[Clips, list[str]]:
-    clips = load_data(options.data, options.labels, options.group, "calibrate", options.table)
-    require_labels(clips, "a calibration")
-    if options.fold:
-        clips = clips[in_fold(clips, options.fold)]
-    clips = verified_labels(clips, "a calibration")
-    clips, unknown = as_classes_of(clips, model.classes, allow_unknown=options.allow_unknown)
-    if clips.is_multi_label and not model.multi_label:
-        raise DataError(
-            f"'{clips.name}': some clips carry several labels, but the model chooses one; keep one "
-            "label per clip"
-        )
-    return clips, unknown
 
 
 def write_thresholds(path: Path, model: SoundModel, fitted: DecisionFit) -> None:

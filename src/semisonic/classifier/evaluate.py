@@ -16,18 +16,23 @@ from semisonic.classifier.measuring import Measurement, ScoredPart, by_part, mea
 from semisonic.classifier.model_file import MODEL, find_file, open_model
 from semisonic.classifier.options import EvaluateOptions
 from semisonic.classifier.prepare import Failures
-from semisonic.classifier.provenance import ROLES, WITH_LABELS, DataPart, Overlap, overlaps
+from semisonic.classifier.provenance import (
+    ROLES,
+    WITH_LABELS,
+    DataPart,
+    Overlap,
+    PublishedOrigin,
+    overlaps,
+)
 from semisonic.classifier.run_files import open_run, record_data, recordings_in, unreadable
 from semisonic.classifier.scoring import score_clips
-from semisonic.classifier.selection import as_classes_of, in_fold, load_data
-from semisonic.classifier.starting_encoder import PublishedOrigin
+from semisonic.classifier.selection import clips_for_model
 from semisonic.core.errors import DataError
 from semisonic.core.files import content_hash, json_ready, write_csv, write_json
 from semisonic.core.options import check
 from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text, duration_text, percent_text, text_table
-from semisonic.data.clips import Clips, verified_labels
-from semisonic.data.datasets.load import require_labels
+from semisonic.data.clips import Clips
 from semisonic.evaluation.calibration import (
     expected_calibration_error,
     reliability,
@@ -177,20 +182,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     check(options)
     file = find_file(options.model, MODEL)
     model, about = open_model(file), read_about(file)["about"]
-    clips = load_data(options.data, options.labels, options.group, "evaluate", options.table)
-    require_labels(clips, "an evaluation")
-    if options.fold:
-        clips = clips[in_fold(clips, options.fold)]
-    n_all = len(clips)
-    clips = verified_labels(clips, "an evaluation")
-    if len(clips) < n_all:
-        _log.warning("%d clips left out: nobody checked their labels", n_all - len(clips))
-    clips, unknown = as_classes_of(clips, model.classes, allow_unknown=options.allow_unknown)
-    if clips.is_multi_label and not model.multi_label:
-        raise DataError(
-            f"'{clips.name}': some clips carry several labels, but the model chooses one; train "
-            "on such a data set, or keep one label per clip"
-        )
+    clips, unknown = clips_for_model(options, model, "evaluate", "an evaluation")
     with open_run("evaluate", options, free=REPORTED) as run:
         run.add_data("model", content_hash(file)[:16])
         hashes = record_data(run, clips, options.workers)

@@ -10,8 +10,7 @@ from typing import Any
 from torch import nn
 
 from semisonic.classifier.model_file import ENCODER, MODEL
-from semisonic.classifier.provenance import ROLES, DataPart
-from semisonic.classifier.starting_encoder import PublishedOrigin
+from semisonic.classifier.provenance import ROLES, DataPart, PublishedOrigin
 from semisonic.core.errors import ModelError
 from semisonic.core.files import read_json
 from semisonic.core.options import check, to_dict

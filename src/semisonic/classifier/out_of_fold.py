@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from semisonic.classifier.config import TrainConfig
 from semisonic.classifier.prepare import Prepared
 from semisonic.classifier.scoring import score_rows
-from semisonic.classifier.simple import learn_and_score
+from semisonic.classifier.simple import JUDGE, fit_scores
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError
 from semisonic.core.files import replacing
@@ -133,8 +133,8 @@ def statistics_judge(
     x = mel_statistics(features.array if isinstance(features, FeatureStore) else features[:])
 
     def judge(train: Rows, _held: Rows, test: Rows, seed: int, _name: str) -> Scores:
-        return learn_and_score(
-            x[train], target[train], x[test], n_classes=n_classes, seed=seed, workers=workers
+        return fit_scores(
+            JUDGE, x[train], target[train], x[test], n_classes=n_classes, seed=seed, workers=workers
         )
 
     return judge

@@ -18,7 +18,6 @@ from semisonic.classifier.model_file import model_key, open_model
 from semisonic.classifier.options import PredictOptions
 from semisonic.classifier.prepare import Failures
 from semisonic.classifier.scoring import BATCH_SIZE, BlockEnds, ClipScores, score_clips
-from semisonic.classifier.selection import gather
 from semisonic.core.errors import ModelError, OptionError
 from semisonic.core.files import csv_line, digest, unguarded
 from semisonic.core.options import check
@@ -26,6 +25,7 @@ from semisonic.core.progress import track
 from semisonic.core.text import Result, count_text, text_table
 from semisonic.data.cache import Journal
 from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import gather
 from semisonic.data.outputs import check_file, writing
 from semisonic.models.decision import KNOWN_THRESHOLD
 from semisonic.models.sound_model import SoundModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from semisonic.core.files import content_hash, digest
 from semisonic.core.text import count_text
 from semisonic.data.cache import file_facts
 from semisonic.data.clips import Clips
+from semisonic.models.model_file import published_in
 
 HASH_DIGITS = 12
 """Hex digits kept of a SHA-256. Packed, a quarter of a million recordings take 2 MB; that one
@@ -199,6 +200,50 @@ def chained(parts: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, A
         if told:
             found[name] = reduce(DataPart.joined, told).to_dict()
     return found
+
+
+# What a model that starts from published weights must say of itself, wherever it is shown.
+#
+# Such a network has learned from other people's labels, often millions. Its results are never
+# "from scratch", nor "from a few labels" alone, and stand apart from those that are.
+
+
+@dataclass(frozen=True)
+class PublishedOrigin:
+    """Published weights that a model starts from, as its file tells."""
+
+    name: str = ""
+    title: str = ""
+    trained_on: str = ""
+    source: str = ""
+    licence: str = ""
+
+    @classmethod
+    def of(cls, about: Mapping[str, Any]) -> PublishedOrigin | None:
+        """What a provenance says; None for a model that starts from none."""
+        found = published_in(about)
+        return cls.told(found) if found else None
+
+    @classmethod
+    def told(cls, table: Mapping[str, Any]) -> PublishedOrigin:
+        """Read what an encoder or its file tells."""
+        return cls(**{field.name: str(table.get(field.name, "")) for field in fields(cls)})
+
+    def text(self) -> str:
+        """One sentence for people."""
+        return (
+            f"starts from the published weights of {self.title}, trained on {self.trained_on}: "
+            "not from scratch, so report it apart"
+        )
+
+    def facts(self) -> list[str]:
+        """A line each: what it was trained on, where it is from, its licence."""
+        return [
+            f"trained on: {self.trained_on}",
+            f"source: {self.source}",
+            f"licence: {self.licence}",
+            "models that start from it are not from scratch: their files say so, report them apart",
+        ]
 
 
 def _packed(hashes: Iterable[str]) -> str:

@@ -1,88 +1,28 @@
-"""Which clips a training learns from, which choose the epoch, and which recordings are its pool."""
+"""The labelled clips of a verb: which are learned from, which choose the epoch, which test."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.audio.remote import path_text, url_of
 from semisonic.classifier.config import TrainConfig
+from semisonic.classifier.options import CalibrateOptions, EvaluateOptions
 from semisonic.core.errors import DataError, OptionError
 from semisonic.data.budgets import label_budget
-from semisonic.data.clips import Clips
-from semisonic.data.datasets.load import clips_at, load_clips, require_labels
+from semisonic.data.clips import Clips, verified_labels
+from semisonic.data.datasets.load import load_clips, require_labels
 from semisonic.data.options import TableOptions
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.splits import hold_out
+from semisonic.models.sound_model import SoundModel
 
-# What a user names for prediction: files, folders and tables as one list of clips.
-
-
-TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
-
-
-def gather(
-    paths: Iterable[str | PathLike[str]],
-) -> tuple[Clips, tuple[tuple[str, str], ...]]:
-    """List the clips that some paths stand for; nothing is opened.
-
-    Parameters
-    ----------
-    paths : iterable of path
-        A recording, a folder (all recordings below it), or a CSV of clips with or without times.
-
-    Returns
-    -------
-    clips : Clips
-        Without labels, sorted; files are named by the path given, so that they can be opened
-        from here. What is named twice stands once.
-    failures : tuple of (str, str)
-        Paths that do not exist or hold nothing, with the reason.
-
-    Raises
-    ------
-    DataError
-        When nothing at all is found.
-    """
-    rows: dict[tuple[str, float, float | None], dict[str, object]] = {}
-    failures: list[tuple[str, str]] = []
-    for path in map(Path, paths):
-        try:
-            found = _clips_of(path)
-        except DataError as error:
-            name = url_of(path) or str(path)
-            failures.append((name, str(error).removeprefix(f"{name}: ")))
-            continue
-        for file, start, end in zip(found.file, found.start_time, found.end_time, strict=True):
-            name = path_text(found.root / str(file))
-            stop = None if np.isnan(end) else float(end)
-            row = {"file": name, "start_time": float(start), "end_time": stop}
-            rows[name, float(start), stop] = row
-    if not rows:
-        raise DataError(
-            "nothing to hear: " + ("; ".join(map(": ".join, failures[:3])) or "no file was named")
-        )
-    return Clips.from_rows(Path(), rows.values(), name="files"), tuple(failures)
-
-
-def _clips_of(path: Path) -> Clips:
-    url = url_of(path)
-    if url is not None:
-        return clips_at(url, labels="none")
-    if path.is_dir():
-        return load_clips(path, labels="files")
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
-    if path.suffix.lower() in TABLE_SUFFIXES:
-        return load_clips(path, labels="none", allow_missing=True)
-    return Clips.from_rows(path.parent, [{"file": path.name}])
-
+_log = logging.getLogger(__name__)
 
 # The clips that a verb works on, as its options say.
 
@@ -164,6 +104,46 @@ def as_classes_of(
     if not len(kept):
         raise DataError(f"'{clips.name}': no clip carries a label that the model knows")
     return kept, unknown
+
+
+def clips_for_model(
+    options: EvaluateOptions | CalibrateOptions, model: SoundModel, verb: str, purpose: str
+) -> tuple[Clips, list[str]]:
+    """The labelled clips that a model is measured or calibrated by, as the options say.
+
+    Parameters
+    ----------
+    verb : str
+    purpose : str
+        Such as "an evaluation", for messages.
+
+    Returns
+    -------
+    clips : Clips
+        With verified labels, and the model's classes in the model's order.
+    unknown : list of str
+        Labels left out because the model does not know them.
+
+    Raises
+    ------
+    DataError
+        When there are no such labels, labels the model does not know (unless allowed), or several
+        a clip while the model chooses one.
+    """
+    clips = load_data(options.data, options.labels, options.group, verb, options.table)
+    require_labels(clips, purpose)
+    if options.fold:
+        clips = clips[in_fold(clips, options.fold)]
+    verified = verified_labels(clips, purpose)
+    if len(verified) < len(clips):
+        _log.warning("%d clips left out: nobody checked their labels", len(clips) - len(verified))
+    clips, unknown = as_classes_of(verified, model.classes, allow_unknown=options.allow_unknown)
+    if clips.is_multi_label and not model.multi_label:
+        raise DataError(
+            f"'{clips.name}': some clips carry several labels, but the model chooses one; train "
+            "on such a data set, or keep one label per clip"
+        )
+    return clips, unknown
 
 
 # Which labelled clips are learnt from and which choose the epoch, by recording.

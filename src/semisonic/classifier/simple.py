@@ -1,4 +1,7 @@
-"""Simple classifiers on statistics of a clip: k-NN, forests, linear models; no network."""
+"""Simple classifiers on statistics of a clip: k-NN, forests, linear models; no network.
+
+scikit-learn and torch are imported where they are used: recipes read the names.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
-from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from semisonic.core.errors import DataError, OptionError
 from semisonic.core.options import nearest
@@ -21,115 +19,6 @@ from semisonic.features.options import CepstrumOptions, MelOptions
 
 if TYPE_CHECKING:
     from semisonic.models.pretrained import PretrainedEncoder
-
-# Models of scikit-learn fitted to the same clips; their scores are averaged.
-
-
-Scores = NDArray[np.float64]
-
-
-def mean_scores(
-    models: Sequence[Any],
-    learn_from: NDArray[Any],
-    target: NDArray[np.int64],
-    to_score: NDArray[Any],
-    n_classes: int,
-) -> Scores:
-    """Fit each model to the same clips; the mean of their scores, shape (m, n_classes)."""
-    if not len(target):
-        raise DataError("classifier: found no labelled clips to learn from")
-    scores = np.zeros((len(to_score), n_classes))
-    known = np.unique(target)
-    if len(known) == 1:
-        scores[:, known] = 1.0
-        return scores
-    for model in models:
-        with warnings.catch_warnings():
-            # A perceptron that still improves after its last epoch is fine.
-            warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
-            model.fit(learn_from, target)
-        scores[:, known] += _probabilities(model, to_score) / len(models)
-    return scores
-
-
-def _probabilities(model: Any, x: NDArray[Any]) -> Scores:
-    """Scores that sum to one; where a model has none, the softmax of its decision function."""
-    if hasattr(model, "predict_proba"):
-        return np.asarray(model.predict_proba(x), np.float64)
-    decision = np.asarray(model.decision_function(x), np.float64)
-    if decision.ndim == 1:
-        decision = np.stack([np.zeros_like(decision), decision], axis=1)
-    return np.asarray(softmax(decision, axis=1))
-
-
-# A classifier that learns in seconds: statistics of spectrograms, two simple models, their mean.
-#
-# A linear model (logistic regression, strongly regularised) and a forest of extremely randomised
-# trees (Geurts, Ernst and Wehenkel 2006) make different mistakes, so the mean of their scores is
-# better than either, and neither can learn single wrong labels by heart in a way that would show
-# in the scores of other recordings. It is for judging labels, not for a model to keep.
-
-
-N_TREES = 300
-STRENGTH = 0.01
-"""Inverse of the linear model's regularisation, for standardised statistics."""
-
-
-def learn_and_score(
-    learn_from: NDArray[np.float32],
-    target: NDArray[Any],
-    to_score: NDArray[np.float32],
-    *,
-    n_classes: int,
-    seed: int,
-    workers: int | None = None,
-) -> Scores:
-    """Learn from some clips' statistics and score others'.
-
-    Parameters
-    ----------
-    learn_from : ndarray, shape (n, d)
-    target : ndarray
-        Class numbers (n,), or for several labels per clip 0 and 1, (n, n_classes).
-    to_score : ndarray, shape (m, d)
-    n_classes : int
-    seed : int
-        Of the trees.
-    workers : int, optional
-        Threads that grow trees; one per core by default.
-
-    Returns
-    -------
-    ndarray of float64, shape (m, n_classes)
-        Probabilities; 0 for a class that no clip to learn from has.
-    """
-    if target.ndim == 1:
-        return _one_label(learn_from, target, to_score, n_classes, seed, workers)
-    columns = [
-        _one_label(learn_from, answers.astype(np.int64), to_score, 2, seed, workers)[:, 1]
-        for answers in target.T
-    ]
-    return np.stack(columns, axis=1)
-
-
-def _one_label(
-    learn_from: NDArray[np.float32],
-    target: NDArray[np.int64],
-    to_score: NDArray[np.float32],
-    n_classes: int,
-    seed: int,
-    workers: int | None,
-) -> Scores:
-    return mean_scores(models(seed, workers), learn_from, target, to_score, n_classes)
-
-
-def models(seed: int, workers: int | None) -> list[Any]:
-    """The linear model and the forest, to be fitted."""
-    return [
-        make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=2000)),
-        ExtraTreesClassifier(N_TREES, random_state=seed % 2**32, n_jobs=workers or -1),
-    ]
-
 
 # The simple classifiers by name, each with its hyper-parameters.
 #
@@ -139,10 +28,17 @@ def models(seed: int, workers: int | None) -> list[Any]:
 # they are standardised by the clips that are learned from.
 
 
+Scores = NDArray[np.float64]
 NEIGHBOURS = 8
 """Of training folds, with inputs as they are: 3 to 10 are alike, standardised ones are worse."""
-
 TREES = 500
+N_TREES = 300
+"""Of the forest that judges labels."""
+JUDGE = "pair"
+"""Judges labels in ``suspects``. A strongly regularised linear model and a forest of extremely
+randomised trees (Geurts, Ernst and Wehenkel 2006) make different mistakes, so the mean of their
+scores is better than either, and neither can learn single wrong labels by heart in a way that
+would show in the scores of other recordings."""
 
 
 @dataclass(frozen=True)
@@ -165,45 +61,6 @@ class Classifier:
     text: str
     is_random: bool
     make: Callable[[int, int], Sequence[Any]]
-
-
-def fit_scores(
-    name: str,
-    learn_from: NDArray[Any],
-    target: NDArray[np.int64],
-    to_score: NDArray[Any],
-    *,
-    n_classes: int,
-    seed: int,
-) -> Scores:
-    """Learn from some clips' numbers and score others.
-
-    Parameters
-    ----------
-    name : str
-        One of :data:`CLASSIFIERS`.
-    learn_from : ndarray, shape (n, d)
-    target : ndarray of int64, shape (n,)
-    to_score : ndarray, shape (m, d)
-    n_classes : int
-    seed : int
-
-    Returns
-    -------
-    ndarray of float64, shape (m, n_classes)
-        Probabilities; 0 for a class that no clip to learn from has.
-
-    Raises
-    ------
-    OptionError
-        For an unknown name.
-    DataError
-        Without clips to learn from.
-    """
-    if name not in CLASSIFIERS:
-        raise OptionError(f"classifier '{name}': {nearest(name, CLASSIFIERS)}")
-    models = CLASSIFIERS[name].make(seed % 2**32, len(target))
-    return mean_scores(models, learn_from, target, to_score, n_classes)
 
 
 def _standardised(model: Any) -> Any:
@@ -259,8 +116,13 @@ def _mlp(seed: int, n: int) -> list[Any]:
 
 
 def _pair(seed: int, n: int) -> list[Any]:
+    from sklearn.ensemble import ExtraTreesClassifier
+    from sklearn.linear_model import LogisticRegression
 
-    return models(seed, 1)
+    return [
+        _standardised(LogisticRegression(C=0.01, max_iter=2000)),
+        ExtraTreesClassifier(N_TREES, random_state=seed),
+    ]
 
 
 CLASSIFIERS = {
@@ -294,7 +156,7 @@ CLASSIFIERS = {
         True,
         _mlp,
     ),
-    "pair": Classifier(
+    JUDGE: Classifier(
         "linear model and trees",
         "mean of logistic regression (C 0.01, inputs standardised) and 300 extremely randomised "
         "trees: what judges labels in 'suspects'",
@@ -305,9 +167,90 @@ CLASSIFIERS = {
 """By the name that recipes give them."""
 
 
+def fit_scores(
+    name: str,
+    learn_from: NDArray[Any],
+    target: NDArray[Any],
+    to_score: NDArray[Any],
+    *,
+    n_classes: int,
+    seed: int,
+    workers: int | None = 1,
+) -> Scores:
+    """Learn from some clips' numbers and score others.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`CLASSIFIERS`.
+    learn_from : ndarray, shape (n, d)
+    target : ndarray
+        Class numbers (n,), or for several labels per clip 0 and 1, (n, n_classes).
+    to_score : ndarray, shape (m, d)
+    n_classes : int
+    seed : int
+    workers : int, optional
+        Threads that grow trees; None is one per core.
+
+    Returns
+    -------
+    ndarray of float64, shape (m, n_classes)
+        Probabilities; 0 for a class that no clip to learn from has.
+
+    Raises
+    ------
+    OptionError
+        For an unknown name.
+    DataError
+        Without clips to learn from.
+
+    Examples
+    --------
+    >>> x = np.array([[0.0], [0.1], [5.0], [5.1]])
+    >>> fit_scores("knn", x, np.array([0, 0, 1, 1]), x[:1], n_classes=3, seed=0).tolist()
+    [[1.0, 0.0, 0.0]]
+    """
+    if name not in CLASSIFIERS:
+        raise OptionError(f"classifier '{name}': {nearest(name, CLASSIFIERS)}")
+    if not len(target):
+        raise DataError("classifier: found no labelled clips to learn from")
+    if target.ndim == 2:
+        answers = target.astype(np.int64).T
+        of_yes = [
+            fit_scores(name, learn_from, a, to_score, n_classes=2, seed=seed, workers=workers)[:, 1]
+            for a in answers
+        ]
+        return np.stack(of_yes, axis=1)
+    scores = np.zeros((len(to_score), n_classes))
+    known = np.unique(target)
+    if len(known) == 1:
+        scores[:, known] = 1.0
+        return scores
+    models = CLASSIFIERS[name].make(seed % 2**32, len(target))
+    with warnings.catch_warnings():
+        # A perceptron that still improves after its last epoch is fine.
+        warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum iterations")
+        for model in models:
+            if "n_jobs" in model.get_params():
+                model.set_params(n_jobs=workers or -1)
+            model.fit(learn_from, target)
+            scores[:, known] += _probabilities(model, to_score) / len(models)
+    return scores
+
+
+def _probabilities(model: Any, x: NDArray[Any]) -> Scores:
+    """Scores that sum to one; where a model has none, the softmax of its decision function."""
+    from scipy.special import softmax
+
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(x), np.float64)
+    decision = np.asarray(model.decision_function(x), np.float64)
+    if decision.ndim == 1:
+        decision = np.stack([np.zeros_like(decision), decision], axis=1)
+    return np.asarray(softmax(decision, axis=1))
+
+
 # What simple classifiers see of a clip: statistics of cepstra, of a spectrogram, or an embedding.
-#
-# No sklearn and no torch at import: recipes read the names.
 
 
 CEPSTRUM, MEL, EMBEDDING = "mfcc-zcr", "mel", "embedding"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from semisonic.classifier.model_file import encoder_file, open_encoder
 from semisonic.classifier.options import ConvertOptions, PretrainOptions, TrainOptions
 from semisonic.classifier.prepare import prepare
 from semisonic.classifier.pretraining import frontend_of
-from semisonic.classifier.provenance import chained
+from semisonic.classifier.provenance import PublishedOrigin, chained
 from semisonic.classifier.run_files import stamp
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import OptionError
@@ -213,55 +213,6 @@ def sounds_for(mel: MelOptions) -> SynthOptions:
     )
 
 
-# What a model that starts from published weights must say of itself, wherever it is shown.
-#
-# Such a network has learned from other people's labels, often millions. Its results are never
-# "from scratch", nor "from a few labels" alone, and stand apart from those that are.
-
-
-@dataclass(frozen=True)
-class PublishedOrigin:
-    """Published weights that a model starts from, as its file tells."""
-
-    name: str = ""
-    title: str = ""
-    trained_on: str = ""
-    source: str = ""
-    licence: str = ""
-
-    @classmethod
-    def of(cls, about: Mapping[str, Any]) -> PublishedOrigin | None:
-        """What a provenance says; None for a model that starts from none."""
-        found = published_in(about)
-        return cls.told(found) if found else None
-
-    @classmethod
-    def told(cls, table: Mapping[str, Any]) -> PublishedOrigin:
-        """Read what an encoder or its file tells."""
-        return cls(**{field.name: str(table.get(field.name, "")) for field in fields(cls)})
-
-    def text(self) -> str:
-        """One sentence for people."""
-        return (
-            f"starts from the published weights of {self.title}, trained on {self.trained_on}: "
-            "not from scratch, so report it apart"
-        )
-
-    def facts(self) -> list[str]:
-        """A line each: what it was trained on, where it is from, its licence."""
-        return [
-            f"trained on: {self.trained_on}",
-            f"source: {self.source}",
-            f"licence: {self.licence}",
-            "models that start from it are not from scratch: their files say so, report them apart",
-        ]
-
-
-def origin_of(encoder: Path) -> PublishedOrigin | None:
-    """The published weights behind an encoder's file or run folder, if there are any."""
-    return PublishedOrigin.of(read_about(encoder_file(encoder))["about"])
-
-
 # What ``pretrain`` and ``train`` start from: an encoder's file, or made-up sounds.
 
 
@@ -289,7 +240,7 @@ def starting_note(encoder: Path | None) -> tuple[str, ...]:
     """What a summary must say of the start: published weights are other people's labels."""
     if encoder is None or is_synth(encoder):
         return ()
-    origin = origin_of(encoder)
+    origin = PublishedOrigin.of(read_about(encoder_file(encoder))["about"])
     return () if origin is None else (f"note: {origin.text()}",)
 
 

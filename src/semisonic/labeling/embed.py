@@ -37,6 +37,7 @@ from semisonic.core.progress import bar
 from semisonic.core.text import count_text, duration_text
 from semisonic.data.cache import ArrayCache, CachedRows, Key
 from semisonic.data.clips import Clips
+from semisonic.data.datasets.load import Failures, gather, named_from
 from semisonic.data.outputs import check_folder, placed, refuse_url
 from semisonic.data.sample_store import Stamp, clip_keys, file_stamps
 from semisonic.labeling.embedder import Embedder, Vectors, embed_windows, open_embedder
@@ -48,10 +49,7 @@ from semisonic.labeling.index import (
     TABLE,
     VECTORS,
     EmbeddingIndex,
-    Failures,
     IndexTable,
-    gather,
-    named_from,
     write_about,
 )
 from semisonic.labeling.options import BATCH_SIZE, CLIP, WINDOW, EmbedOptions
@@ -235,7 +233,9 @@ def make_index(
     if isinstance(files, Clips):
         clips = named_from(folder, [files])
     else:
-        clips, missing = gather(files, folder, labels=options.labels, group=options.group)
+        clips, missing = gather(
+            files, folder, labels=options.labels, group=options.group, purpose="embed"
+        )
     identity = {
         "model": embedder.hash,
         "dim": embedder.dim,

@@ -18,10 +18,11 @@ from semisonic.classifier.run_files import stamp
 from semisonic.core.errors import DataError
 from semisonic.core.files import read_json, write_json
 from semisonic.core.options import check
+from semisonic.data.datasets.load import name_from
 from semisonic.labeling.answers import LabelIssue, find_label_issues, match
 from semisonic.labeling.clusters import nearest_to_centres
 from semisonic.labeling.embedder import open_embedder
-from semisonic.labeling.index import EmbeddingIndex, name_from
+from semisonic.labeling.index import EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import (
     MIX,

@@ -19,12 +19,13 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.core.files import write_csv, write_text
 from semisonic.core.text import count_text
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.datasets.load import name_from
 from semisonic.data.events import NEGATIVE, POSITIVE, UNCERTAIN
 from semisonic.data.label_log import NONE_HEARD, PASSED_OVER, LabelEntry, Segment
 from semisonic.data.outputs import check_file, is_own, writing
 from semisonic.data.tables import TableRow, number, read_table, to_float
 from semisonic.evaluation.report.document import Player, Report
-from semisonic.labeling.index import name_from, shown_names
+from semisonic.labeling.index import shown_names
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.search import player_of
 

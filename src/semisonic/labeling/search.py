@@ -15,9 +15,10 @@ from semisonic.core.files import write_csv
 from semisonic.core.options import check
 from semisonic.core.text import count_text, text_table
 from semisonic.data.clips import LABEL_SEPARATOR, Clips
+from semisonic.data.datasets.load import named_from
 from semisonic.evaluation.report.document import Player, Report, Verdict, clip_player
 from semisonic.labeling.embedder import Embedder, embed_windows
-from semisonic.labeling.index import EmbeddingIndex, named_from, shown_names
+from semisonic.labeling.index import EmbeddingIndex, shown_names
 from semisonic.labeling.nearest import Hit, unit
 from semisonic.labeling.options import COSINE, SearchOptions
 from semisonic.training.run_folder import RunFolder

@@ -24,7 +24,7 @@ from semisonic.core.options import check, to_dict
 from semisonic.core.seeds import generator
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.datasets.load import load_clips
+from semisonic.data.datasets.load import Failures, load_clips, name_from
 from semisonic.data.duplicates import group_duplicates
 from semisonic.data.outputs import check_folder
 from semisonic.data.scan import Scan
@@ -33,7 +33,7 @@ from semisonic.features.options import MelOptions
 from semisonic.labeling.clusters import find_clusters
 from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
-from semisonic.labeling.index import NO_CLUSTER, Failures, name_from
+from semisonic.labeling.index import NO_CLUSTER
 from semisonic.labeling.options import EmbedOptions, ProjectOptions
 from semisonic.labeling.probe import require_probe_fits
 from semisonic.labeling.project import ENCODER, INDEX, Project, write_project

@@ -23,13 +23,13 @@ from semisonic.core.options import check, nearest
 from semisonic.core.seeds import generator
 from semisonic.core.text import count_text
 from semisonic.data.clips import Clips
-from semisonic.data.datasets.load import load_clips
+from semisonic.data.datasets.load import Failures, load_clips
 from semisonic.data.label_log import is_log
 from semisonic.features.options import MelOptions
 from semisonic.labeling.answers import match
 from semisonic.labeling.embed import make_index
 from semisonic.labeling.embedder import open_embedder
-from semisonic.labeling.index import ABOUT, EmbeddingIndex, Failures
+from semisonic.labeling.index import ABOUT, EmbeddingIndex
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import (
     CLIP,

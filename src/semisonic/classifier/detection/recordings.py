@@ -19,10 +19,10 @@ import numpy as np
 from semisonic.audio.metadata import wave_texts
 from semisonic.audio.remote import stamp_of, url_of
 from semisonic.classifier.prepare import Failures
-from semisonic.classifier.selection import gather
 from semisonic.core.errors import OptionError
 from semisonic.core.files import digest
 from semisonic.core.parallel import LOCAL_ENGINE, Engine
+from semisonic.data.datasets.load import gather
 from semisonic.data.events import Events
 from semisonic.data.recording_names import RecorderInfo, read_names, read_texts, site_of
 from semisonic.data.windows import read_headers

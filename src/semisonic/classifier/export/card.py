@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from semisonic.classifier.export.module import EMBEDDINGS
 from semisonic.classifier.export.parity import AUDIBLE_DB, Parity
-from semisonic.classifier.provenance import ROLES
-from semisonic.classifier.starting_encoder import PublishedOrigin
+from semisonic.classifier.provenance import ROLES, PublishedOrigin
 from semisonic.classifier.use_options import AUDIO
 from semisonic.classifier.windows import TOLERANCE
 from semisonic.core.options import to_dict

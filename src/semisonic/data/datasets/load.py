@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from semisonic.audio.remote import files_at, local_copy, url_of
+from semisonic.audio.remote import files_at, local_copy, path_text, url_of
 from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.options import nearest
 from semisonic.core.text import count_text
@@ -272,3 +272,136 @@ def clips_at(url: str, *, labels: str = "none", group: str = "auto") -> Clips:
     return found.with_columns(
         root=Path(), file=np.array(files, np.str_), group=np.array(groups, np.str_), name=url
     )
+
+
+# What a user names: files, folders, tables and URLs as one list of clips.
+
+
+Failures = tuple[tuple[str, str], ...]
+
+
+def gather(
+    paths: Iterable[str | os.PathLike[str]],
+    folder: Path | None = None,
+    *,
+    labels: str = "files",
+    group: str = "auto",
+    purpose: str = "hear",
+) -> tuple[Clips, Failures]:
+    """The clips that some paths stand for; nothing is opened.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Recordings, folders, URLs, tables of clips, files of labels, logs of answers.
+    folder : Path, optional
+        What files are named from; without it they keep the paths that were given, so that they
+        can be opened from here.
+    labels, group : str
+        How folders and tables are read: see :func:`load_clips`. With "files" nothing has labels
+        and a folder is all recordings below it.
+    purpose : str
+        A verb for the error's message.
+
+    Returns
+    -------
+    clips : Clips
+        Sorted; what is named twice stands once.
+    failures : tuple of (str, str)
+        Paths that do not exist or hold nothing, with the reason.
+
+    Raises
+    ------
+    DataError
+        When nothing at all is found.
+    """
+    tables: list[Clips] = []
+    failures: list[tuple[str, str]] = []
+    for path in map(Path, paths):
+        try:
+            tables.append(_clips_of(path, labels, group))
+        except DataError as error:
+            name = url_of(path) or str(path)
+            failures.append((name, str(error).removeprefix(f"{name}: ")))
+    if not tables:
+        text = "; ".join(map(": ".join, failures[:3])) or "no file was named"
+        raise DataError(f"nothing to {purpose}: {text}")
+    return named_from(folder, tables), tuple(failures)
+
+
+def _clips_of(path: Path, labels: str, group: str) -> Clips:
+    url, of_tables = url_of(path), "none" if labels == "files" else labels
+    if url is not None:
+        return clips_at(url, labels=of_tables, group=group)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    place = DatasetPath(path)
+    if place.is_text or place.is_log:
+        return load_clips(path, labels=of_tables, group=group, allow_missing=True)
+    if place.is_folder:
+        return load_clips(path, labels=labels, group=group, allow_missing=True)
+    if labels == "files" and group == "auto":  # whatever its name is
+        return Clips.from_rows(path.parent, [{"file": path.name}])
+    return load_clips(path, labels="files", group=group)
+
+
+def named_from(folder: Path | None, tables: Iterable[Clips]) -> Clips:
+    """Clips of several tables as one, named from a folder and sorted; each clip once.
+
+    A group that is called after a file gets that file's new name, whichever row it stands in, so
+    that clips of one group stay together.
+
+    Parameters
+    ----------
+    folder : Path or None
+        The new root; None keeps the paths as they were given.
+    tables : iterable of Clips
+        Each with its own root.
+    """
+    root = Path() if folder is None else folder.resolve()
+
+    def rename(path: Path) -> str:
+        return path_text(path) if folder is None else name_from(root, path)
+
+    rows: dict[tuple[str, float, float | None], dict[str, object]] = {}
+    classes: dict[str, None] = {}
+    for clips in tables:
+        classes |= dict.fromkeys(clips.classes)
+        files = clips.file.tolist()
+        new_name = {file: rename(clips.root / file) for file in dict.fromkeys(files)}
+        for i, (file, group) in enumerate(zip(files, clips.group.tolist(), strict=True)):
+            name = new_name[file]
+            end = None if np.isnan(clips.end_time[i]) else float(clips.end_time[i])
+            start = float(clips.start_time[i])
+            rows[name, start, end] = {
+                "file": name,
+                "start_time": start,
+                "end_time": end,
+                "labels": clips.labels[i],
+                "group": new_name.get(group, group),
+                "fold": int(clips.fold[i]),
+                "label_type": str(clips.label_type[i]),
+            }
+    return Clips.from_rows(root, rows.values(), classes=tuple(classes), name="recordings")
+
+
+def name_from(root: Path, file: Path) -> str:
+    """A file as it is called from a folder; a URL stays as it is.
+
+    Parameters
+    ----------
+    root, file : Path
+
+    Examples
+    --------
+    >>> name_from(Path("runs/index"), Path("sounds/a.wav"))
+    '../../sounds/a.wav'
+    """
+    url = url_of(file)
+    if url is not None:
+        return url
+    path = os.path.abspath(file)
+    try:
+        return Path(os.path.relpath(path, root)).as_posix()
+    except ValueError:  # another drive
+        return Path(path).as_posix()
