@@ -16,7 +16,7 @@ from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.scoring import score_owners
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import json_ready, write_json
+from semisonic.core.files import write_json
 from semisonic.core.options import to_dict
 from semisonic.core.text import duration_text, p_value, percent_text, points_text
 from semisonic.data.clips import Clips
@@ -32,10 +32,18 @@ from semisonic.evaluation.tagging import TagScores, compare_tags, tag_arm
 from semisonic.experiments.jobs import DONE, MODEL, course_of, peak_memory, read_job, tidy
 from semisonic.experiments.material import WHOLE, FeatureTable, Material
 from semisonic.experiments.options import SYNTH, RunOptions
-from semisonic.experiments.report import QUICK, provenance_of, without_history
+from semisonic.experiments.report import QUICK, without_history
 from semisonic.experiments.results import ResultTable, too_few_steps
-from semisonic.experiments.run import EXAMPLES, ExperimentResult
-from semisonic.experiments.runner import load_data, open_experiment, plans_of, warned
+from semisonic.experiments.run import EXAMPLES, RunResult
+from semisonic.experiments.runner import (
+    command_line,
+    load_data,
+    open_experiment,
+    plans_of,
+    provenance,
+    warned,
+    write_results,
+)
 from semisonic.experiments.stages_plan import (
     FilterJob,
     LabelDecision,
@@ -402,7 +410,7 @@ def write_stages_report(
     outcome: StagesOutcome,
 ) -> Path:
     """Write ``report.html`` with its tables and figures, and ``results.json``; return the page."""
-    known = provenance_of(run, options)
+    command = command_line("run", options)
     report = Report(
         "stages.j2",
         recipe.title,
@@ -410,8 +418,8 @@ def write_stages_report(
         recipe=recipe,
         outcome=outcome,
         pooled={"scores": "probabilities", "logits": "logits"}[recipe.pooling],
-        command=str(known["command"]),
-        provenance={k: str(v) for k, v in known.items() if k != "command"},
+        command=command,
+        provenance={k: str(v) for k, v in provenance(run, command).items() if k != "command"},
     )
     headline = outcome.of(recipe.headline.name)
     for c in headline.comparisons[:1]:
@@ -430,18 +438,13 @@ def write_stages_report(
     add_study(report, recipe.published, material.labelled.name, ours, protocol)
     _add_filters(report, recipe, outcome)
     _add_curves(report, outcome)
-    result = json_ready(
-        {
-            **known,
-            "recipe": to_dict(recipe),
-            "stages": [_plain_stage(one) for one in outcome.stages],
-            "filters": outcome.filters,
-            "filters_by_class": outcome.by_class,
-            "seconds": outcome.seconds,
-        }
-    )
-    report.data |= result
-    write_json(run.folder / "results.json", result)
+    report.data = {
+        "stages": [_plain_stage(one) for one in outcome.stages],
+        "filters": outcome.filters,
+        "filters_by_class": outcome.by_class,
+        "seconds": outcome.seconds,
+    }
+    write_results(run, command, recipe, report.data)
     return report.write(run.folder)
 
 
@@ -622,7 +625,7 @@ _HEADERS = ("stage", "lwlrap", "mAP", "compared with", "gain", "p", "earns its p
 WORK: dict[type, Callable[[Any], None]] = {StageJob: run_stage, FilterJob: run_filter}
 
 
-def run_stages(options: RunOptions) -> ExperimentResult:
+def run_stages(options: RunOptions) -> RunResult:
     """Run, or go on with, an experiment in stages.
 
     Raises
@@ -659,9 +662,9 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         shown = _shown_job(recipe, plan)
         _leave_models(plan, jobs)
     test = material.labelled[shown.test]
-    return ExperimentResult(
+    return RunResult(
         table=_table(outcome),
-        verdicts=tuple(f"{c.setting}: {c.verdict()}" for c in outcome.comparisons),
+        answers=tuple(f"{c.setting}: {c.verdict()}" for c in outcome.comparisons),
         report=report,
         model=jobs / shown.name / MODEL,
         examples=test[:: max(1, len(test) // EXAMPLES)][:EXAMPLES],

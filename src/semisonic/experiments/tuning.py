@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from semisonic.core.errors import OptionError
-from semisonic.core.files import write_json, write_text
+from semisonic.core.files import write_text
 from semisonic.core.options import check, to_dict, toml_tables
 from semisonic.core.parallel import Engine, Task
-from semisonic.core.text import Result, count_text, duration_text, percent_text, points_text
+from semisonic.core.text import count_text, duration_text, percent_text, points_text
 from semisonic.data.categories import categories_of
 from semisonic.evaluation.plots.training import search_course
 from semisonic.evaluation.report.document import Number, Report, Verdict
@@ -28,18 +27,22 @@ from semisonic.experiments.options import (
     MEDIAN,
     NO_PRUNER,
     TRIALS,
+    ExperimentOptions,
+    RunOptions,
     TuneOptions,
 )
 from semisonic.experiments.recipe import PLAIN, Budget, Recipe, Setting, SourceTraining, put
-from semisonic.experiments.results import ResultTable
+from semisonic.experiments.results import ExperimentResult, ResultTable
 from semisonic.experiments.run import with_number_format
 from semisonic.experiments.runner import (
     OpenExperiment,
+    command_line,
     listens_for_copies,
     load_data,
     open_experiment,
     run_tasks,
     tasks_at_once,
+    write_results,
 )
 from semisonic.experiments.search_space import (
     BATCH,
@@ -76,9 +79,6 @@ from semisonic.experiments.trials import (
 )
 from semisonic.experiments.worker import WorkerContext
 from semisonic.training.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # The best settings as a recipe: the recipe's own values against the tuned ones, on the test folds.
 #
@@ -128,35 +128,6 @@ def best_recipe(target: Target, point: Point, test_folds: Sequence[int]) -> str:
     return "# Written by a search over settings: [control] holds the recipe's own values.\n" + (
         toml_tables(head)
     )
-
-
-def measuring_command(
-    options: TuneOptions, recipe_file: Path, folds_file: Path | None, output: Path
-) -> str:
-    """The command that scores the test folds, once.
-
-    Parameters
-    ----------
-    recipe_file : Path
-        What :func:`best_recipe` was written to.
-    folds_file : Path, optional
-        The clips with their folds, where the data had none.
-    output : Path
-        The run folder of the measurement.
-    """
-    parts = ["semisonic", "run", recipe_file, "--data", folds_file or options.data]
-    for name in ("unlabelled", "source"):
-        if getattr(options, name) is not None:
-            parts += [f"--{name}", getattr(options, name)]
-    if folds_file is None and options.group != "auto":
-        parts += ["--group", options.group]
-    if options.table.separator != ";":
-        parts += ["--separator", options.table.separator]
-    parts += ["--no-merge-parts"] * (not options.table.merge_parts)
-    parts += ["--allow-missing"] * options.table.allow_missing
-    parts += ["--no-near-copies"] * (not options.near_copies)
-    parts += ["--seed", options.seed] if options.seed else []
-    return shlex.join(str(part) for part in [*parts, "-o", output])
 
 
 def _of_recipe(recipe: Recipe) -> dict[str, Any]:
@@ -224,27 +195,6 @@ def _trial(one: Trial) -> dict[str, Any]:
         "seconds": one.seconds,
         "reason": one.reason,
     }
-
-
-def command_of(options: TuneOptions) -> str:
-    """The command that repeats the search; the places of data are named, not given."""
-    parts = ["semisonic", "tune", Path(options.recipe).stem]
-    plain = TuneOptions()
-    for field in fields(options):
-        value = getattr(options, field.name)
-        name = f"--{field.name.replace('_', '-')}"
-        skipped = field.name in ("recipe", "output", "cache", "device", "where")
-        if skipped or value == getattr(plain, field.name):
-            continue
-        if isinstance(value, bool):
-            parts.append(name if value else f"--no-{name[2:]}")
-        elif field.name in ("change", "search"):
-            parts += [part for one in value for part in (name, one)]
-        elif isinstance(value, tuple):
-            parts += [name, ",".join(map(str, value))]
-        else:
-            parts += [name, value.name if isinstance(value, Path) else str(value)]
-    return shlex.join(parts)
 
 
 def short(name: str) -> str:
@@ -324,16 +274,7 @@ def write_page(
     )
     _add_trials(report, outcome, target.space)
     report.data = values_of(target, outcome)
-    write_json(
-        run.folder / "results.json",
-        {
-            **{key: record[key] for key in ("commit", "machine", "versions", "data", "started")},
-            "command": command_of(options),
-            "seed": options.seed,
-            "recipe": to_dict(recipe),
-            **report.data,
-        },
-    )
+    write_results(run, command_line("tune", options), recipe, report.data)
     return report.write(run.folder)
 
 
@@ -464,8 +405,8 @@ def _folds(folds: Sequence[int]) -> str:
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TuneResult(Result):
+@dataclass(frozen=True, kw_only=True)
+class TuneResult(ExperimentResult):
     """What a search leaves.
 
     Attributes
@@ -485,13 +426,6 @@ class TuneResult(Result):
         The best settings as a recipe, against the recipe's own.
     command : str
         What measures them on the test folds.
-    table : Table
-        The best values for a terminal.
-    answers : tuple of str
-        What was found, in words.
-    report : Path
-    failures : tuple of (clip, reason)
-    notes : tuple of str
     """
 
     best: Mapping[str, Any]
@@ -501,22 +435,12 @@ class TuneResult(Result):
     outcome: SearchOutcome
     recipe: Path
     command: str
-    table: ResultTable
-    answers: tuple[str, ...]
-    report: Path
-    failures: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
 
     def summary(self) -> str:
         """For a terminal."""
-        lines = [str(self.table), *self.answers, *self.notes, f"report: {self.report}"]
-        if not self.outcome.keeps_recipe:
-            lines.append(f"To measure it on the test folds, once:\n  {self.command}")
-        return "\n".join(lines)
-
-    def to_frame(self) -> pd.DataFrame:
-        """The main table: a row an option, with its best value."""
-        return self.table.to_frame()
+        if self.outcome.keeps_recipe:
+            return super().summary()
+        return f"{super().summary()}\nTo measure it on the test folds, once:\n  {self.command}"
 
 
 def tune(options: TuneOptions) -> TuneResult:
@@ -669,12 +593,14 @@ def _report(
         point = {one.name: value_of(target.base, one.name) for one in target.space}
     write_text(file, best_recipe(plain, point, options.test_folds))
     folder = options.output
-    command = measuring_command(
-        options,
-        folder / FILE,
-        folder / apart.folds_file.name if apart.folds_file else None,
-        folder.with_name(f"{folder.name}-test"),
+    same = {field.name for field in fields(ExperimentOptions)} - {"quick", "change"}
+    measuring = RunOptions(**{name: getattr(options, name) for name in same})
+    measuring = replace(
+        measuring, recipe=str(folder / FILE), output=folder.with_name(f"{folder.name}-test")
     )
+    if apart.folds_file:
+        measuring = replace(measuring, data=folder / apart.folds_file.name, group="auto")
+    command = command_line("run", measuring, exact=True)
     notes = search.jobs.material.notes
     report = write_page(
         run,
