@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -46,7 +47,6 @@ from semisonic.experiments.runner import (
 )
 from semisonic.experiments.stages_plan import (
     FilterJob,
-    LabelDecision,
     Rows,
     StageJob,
     StagesPlan,
@@ -162,7 +162,7 @@ def run_filter(job: FilterJob) -> None:
             "draw": job.draw,
             "n_clips": len(clips),
             "n_labels": len(decisions),
-            "n_kept": sum(one.kept for one in decisions),
+            "n_kept": int(decisions["kept"].sum()),
             "n_unlabelled": sum(not labels for labels in left),
             "seconds": 0.0,
         },
@@ -288,14 +288,15 @@ class FilterQuality:
 
     @classmethod
     def of(
-        cls, decisions: list[LabelDecision], truth: Mapping[str, tuple[str, ...]] | None
+        cls, decisions: pd.DataFrame, truth: Mapping[str, tuple[str, ...]] | None
     ) -> FilterQuality:
         """The quality of some decisions; ``truth`` holds the true labels by clip."""
-        kept = np.array([one.kept for one in decisions], np.bool_)
+        kept = decisions["kept"].to_numpy(np.bool_)
         nan = float("nan")
         if truth is None:
             return cls(len(kept), int(kept.sum()), nan, nan, nan)
-        right = np.array([one.label in truth[one.clip] for one in decisions], np.bool_)
+        named = zip(decisions["clip"], decisions["label"], strict=True)
+        right = np.array([label in truth[clip] for clip, label in named], np.bool_)
         return cls(
             len(kept), int(kept.sum()), _share(right), _share(right[kept]), _share(kept[right])
         )
@@ -347,12 +348,12 @@ def collect_stages(
     """
     tables: dict[str, list[TagScores]] = defaultdict(list)
     jobs: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    decisions: dict[str, list[LabelDecision]] = defaultdict(list)
+    decisions: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for name, job in plan.cells:
         tables[name].append(read_scores(folder, job))
         jobs[name].append({**read_job(folder, job), "stage": name, "name": job.name})
         if job.filter is not None:
-            decisions[name] += read_decisions(folder / job.filter.name / DECISIONS)
+            decisions[name].append(read_decisions(folder / job.filter.name / DECISIONS))
     stages = []
     for stage in recipe.stages:
         held = tuple(
@@ -374,15 +375,13 @@ def collect_stages(
                 tuple(jobs[stage.name]),
             )
         )
+    filtered = {name: pd.concat(found) for name, found in decisions.items()}
     by_class = {
-        name: {
-            label: FilterQuality.of([one for one in found if one.label == label], truth)
-            for label in sorted({one.label for one in found})
-        }
-        for name, found in decisions.items()
+        name: {str(label): FilterQuality.of(rows, truth) for label, rows in found.groupby("label")}
+        for name, found in filtered.items()
     }
     seconds = sum(read_job(folder, job)["seconds"] for job in plan.jobs)
-    filters = {name: FilterQuality.of(found, truth) for name, found in decisions.items()}
+    filters = {name: FilterQuality.of(found, truth) for name, found in filtered.items()}
     return StagesOutcome(tuple(stages), filters, by_class, float(seconds))
 
 

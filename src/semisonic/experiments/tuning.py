@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from semisonic.experiments.runner import (
     listens_for_copies,
     load_data,
     open_experiment,
+    provenance,
     run_tasks,
     tasks_at_once,
     write_results,
@@ -165,36 +166,26 @@ def _plain_values(value: Any) -> Any:
 
 def values_of(target: Target, outcome: SearchOutcome) -> dict[str, Any]:
     """The numbers of a search as plain values."""
-    chosen = outcome.chosen
     return {
         "space": {one.name: str(one) for one in target.space},
-        "default": _trial(outcome.default),
-        "best": _trial(outcome.best) if outcome.best else None,
+        "default": outcome.default,
+        "best": outcome.best,
         "keeps_recipe": outcome.keeps_recipe,
-        "without_luck": asdict(chosen) if chosen else None,
-        "trials": [_trial(one) for one in outcome.trials],
+        "without_luck": outcome.chosen,
+        "trials": outcome.trials,
     }
 
 
 def best_rows(target: Target, best: Trial) -> list[tuple[str, str, str]]:
     """Name, the recipe's value and the best one of each option that was searched."""
     return [
-        (short(one.name), text_of(value_of(target.base, one.name)), text_of(best.point[one.name]))
+        (
+            short(one.name),
+            text_of(value_of(target.base, one.name)),
+            text_of(best.settings[one.name]),
+        )
         for one in target.space
     ]
-
-
-def _trial(one: Trial) -> dict[str, Any]:
-    score = None if np.isnan(one.score) else one.score
-    return {
-        "number": one.number,
-        "state": one.state,
-        "score": score,
-        "accuracies": list(one.accuracies),
-        "settings": dict(one.point),
-        "seconds": one.seconds,
-        "reason": one.reason,
-    }
 
 
 def short(name: str) -> str:
@@ -243,7 +234,7 @@ def write_page(
     """
     labelled = material.labelled
     recipe = target.recipe
-    record, best = run.record, outcome.best
+    repeating, best = command_line("tune", options), outcome.best
     report = Report(
         "tuning.j2",
         f"Search over settings: {recipe.title}",
@@ -253,10 +244,11 @@ def write_page(
         outcome=outcome,
         best=best,
         keep=KEEP.capitalize(),
-        command=command,
+        measuring=command,
         n_close=_n_close(outcome, best) if best else 0,
         searched={short(one.name): str(one) for one in target.space},
-        made={key: str(record[key]) for key in ("commit", "machine", "started")} | _plain(options),
+        command=repeating,
+        provenance={k: str(v) for k, v in provenance(run, repeating).items() if k != "command"},
     )
     report.verdict = Verdict(_claim(outcome), " ".join((*gain_in_words(outcome), ONCE)))
     report.numbers = _numbers(outcome)
@@ -274,7 +266,7 @@ def write_page(
     )
     _add_trials(report, outcome, target.space)
     report.data = values_of(target, outcome)
-    write_results(run, command_line("tune", options), recipe, report.data)
+    write_results(run, repeating, recipe, report.data)
     return report.write(run.folder)
 
 
@@ -366,7 +358,7 @@ def _add_trials(report: Report, outcome: SearchOutcome, space: Space) -> None:
             one.number,
             one.state,
             one.score,
-            *(text_of(one.point[d.name]) if d.name in one.point else None for d in space),
+            *(text_of(one.settings[d.name]) if d.name in one.settings else None for d in space),
             *one.accuracies,
             *[None] * (n_steps - len(one.accuracies)),
             round(one.seconds, 1),
@@ -383,16 +375,6 @@ def _add_trials(report: Report, outcome: SearchOutcome, space: Space) -> None:
         formats=dict.fromkeys(shares, percent_text),
         styles={i: "strong" for i, one in enumerate(outcome.trials) if one is best},
     )
-
-
-def _plain(options: TuneOptions) -> dict[str, Any]:
-    """Options, with the places of data named and not given."""
-    values = to_dict(options)
-    return {
-        name: value.name if isinstance(value, Path) else str(value)
-        for name, value in values.items()
-        if name not in ("output", "cache", "where") and value not in (None, "", [])
-    }
 
 
 def _folds(folds: Sequence[int]) -> str:
@@ -588,7 +570,7 @@ def _report(
     file = run.folder / FILE
     # As the recipe says, and not as it was settled on this machine.
     plain = replace(target, recipe=read_target(options).recipe)
-    point = best.point
+    point = best.settings
     if outcome.keeps_recipe:
         point = {one.name: value_of(target.base, one.name) for one in target.space}
     write_text(file, best_recipe(plain, point, options.test_folds))
