@@ -207,7 +207,7 @@ def table(arguments: argparse.Namespace) -> dict[str, Any]:
         )
         seconds = time.perf_counter() - begun
     print(result.table)
-    return {"recipe": arguments.recipe, "seconds": round(seconds, 1), "verdicts": result.verdicts}
+    return {"recipe": arguments.recipe, "seconds": round(seconds, 1), "verdicts": result.answers}
 
 
 def main() -> None:

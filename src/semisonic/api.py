@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from semisonic.classifier.train import TrainResult
     from semisonic.data.clips import Clips
     from semisonic.experiments.curve import CurveResult
-    from semisonic.experiments.run import ExperimentResult
+    from semisonic.experiments.run import RunResult
     from semisonic.experiments.tuning import TuneResult
     from semisonic.models.sound_model import SoundModel
 
@@ -405,7 +405,7 @@ def curve(data: AnyPath, output: AnyPath | None = None, **options: Any) -> Curve
     return learning_curve(_options(CurveOptions, {"data": data}, options, output))
 
 
-def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> ExperimentResult:
+def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -> RunResult:
     """Run a recipe, a whole experiment with its report; an interrupted run goes on.
 
     Parameters
@@ -419,7 +419,7 @@ def run_recipe(recipe: AnyPath, output: AnyPath | None = None, **options: Any) -
 
     Returns
     -------
-    ExperimentResult
+    RunResult
         ``verdicts`` are sentences, ``to_frame()`` is the table.
 
     Raises

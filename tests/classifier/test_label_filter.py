@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from semisonic.core.errors import DataError, OptionError
@@ -36,23 +37,23 @@ def test_a_label_is_kept_when_it_is_among_the_best(k: int) -> None:
     for clip, names, row in zip(clips, labels, scores, strict=True):
         best = {CLASSES[i] for i in np.argsort(-row)[:k]}
         assert set(left[clip]) == set(names) & best
-    assert (k == 8) == all(one.kept for one in found)
+    assert (k == 8) == found["kept"].all()
 
 
 def test_the_threshold_keeps_fewer_labels_the_higher_it_is() -> None:
     kept = []
     for threshold in (0.01, 0.3, 0.6, 0.9, 1.0):
         _, _, _, found = decide(FilterOptions(top_k=0, threshold=threshold))
-        kept.append({(one.clip, one.label) for one in found if one.kept})
-        assert all(one.kept == (one.score >= threshold) for one in found)
+        kept.append({(one.clip, one.label) for one in found.itertuples() if one.kept})
+        assert (found["kept"] == (found["score"] >= threshold)).all()
     for more, fewer in itertools.pairwise(kept):
         assert more > fewer
 
 
 def test_both_rules_must_agree() -> None:
     _, _, _, found = decide(FilterOptions(top_k=3, threshold=0.8))
-    assert {one.kept for one in found} == {True, False}
-    assert all(one.kept == (one.rank <= 3 and one.score >= 0.8) for one in found)
+    assert set(found["kept"]) == {True, False}
+    assert (found["kept"] == ((found["rank"] <= 3) & (found["score"] >= 0.8))).all()
 
 
 def test_every_decision_is_in_the_table_with_its_reason_and_reads_back_equal(
@@ -60,14 +61,14 @@ def test_every_decision_is_in_the_table_with_its_reason_and_reads_back_equal(
 ) -> None:
     _, labels, _, found = decide(FilterOptions(top_k=2, threshold=0.5))
     assert len(found) == sum(map(len, labels))
-    assert all(one.reason for one in found)
+    assert found["reason"].all()
     write_decisions(tmp_path / "decisions.csv", found)
-    assert read_decisions(tmp_path / "decisions.csv") == found
+    pd.testing.assert_frame_equal(read_decisions(tmp_path / "decisions.csv"), found)
 
 
 def test_equal_scores_are_ranked_by_class_number() -> None:
     found = filter_labels(["x"], [("a", "h")], np.full((1, 8), 0.5), CLASSES, FilterOptions(1))
-    assert [one.kept for one in found] == [True, False]
+    assert found["kept"].tolist() == [True, False]
 
 
 def test_a_clip_without_a_label_left_is_there_still() -> None:

@@ -207,7 +207,7 @@ def test_a_method_is_tried_against_its_own_control_under_other_names(
     result = run_recipe(chosen)
     assert "without" in str(result.table)
     assert "Pre-training" not in result.report.read_text(encoding="utf-8")
-    assert all("Pre-training" not in verdict for verdict in result.verdicts)
+    assert all("Pre-training" not in verdict for verdict in result.answers)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["comparisons"][0]["b"]["name"] == "with"
     jobs = [job for job in results["jobs"] if job["kind"] == "train"]

@@ -154,12 +154,12 @@ def test_the_filter_leaves_a_larger_share_of_right_labels(finished: Path, folder
     truth = json.loads((folder / "truth.json").read_text())
     for place, job in jobs(finished, "filter"):
         found = read_decisions(place / "decisions.csv")
-        right = np.array([one.label in truth[one.clip] for one in found])
-        kept = np.array([one.kept for one in found])
-        assert len({one.clip for one in found}) == job["n_clips"] == 40, "all noisy clips"
+        right = np.array([one.label in truth[one.clip] for one in found.itertuples()])
+        kept = found["kept"].to_numpy()
+        assert found["clip"].nunique() == job["n_clips"] == 40, "all noisy clips"
         assert right[kept].mean() > right.mean() + 0.05
         assert 0 < kept.sum() < len(kept)
-        assert all(one.reason for one in found)
+        assert found["reason"].all()
         left = kept_labels(found)
         assert sum(not labels for labels in left.values()) == job["n_unlabelled"] > 0
 

@@ -338,7 +338,7 @@ def test_a_grid_tries_every_combination_once(recipe: Path, tiny_set: Path, tmp_p
         change=("setting.fit.epochs=1",),
     )
     result = tune(chosen)
-    points = [tuple(one.point.values()) for one in result.outcome.trials]
+    points = [tuple(one.settings.values()) for one in result.outcome.trials]
     assert points == [(4, "(2)3c-4fc"), (4, "(4)3c-4fc"), (8, "(2)3c-4fc"), (8, "(4)3c-4fc")]
     assert {one.state for one in result.outcome.trials} == {"complete"}
 
@@ -374,7 +374,7 @@ def test_front_ends_are_searched_too(recipe: Path, tiny_set: Path, tmp_path: Pat
             trials=None,
         )
     )
-    assert [one.point["setting.mel.n_mels"] for one in result.outcome.trials] == [8, 16]
+    assert [one.settings["setting.mel.n_mels"] for one in result.outcome.trials] == [8, 16]
     assert result.outcome.trials[1].accuracies == result.outcome.default.accuracies
 
 

@@ -15,7 +15,7 @@ from semisonic.core.text import count_text, text_table
 from semisonic.experiments.options import CurveOptions, RunOptions, TuneOptions
 
 if TYPE_CHECKING:
-    from semisonic.experiments.run import ExperimentResult
+    from semisonic.experiments.run import RunResult
 
 STAGES = "stages"
 """The kind of recipe that is run by stages."""
@@ -67,7 +67,7 @@ def run(options: RunOptions, session: Session) -> Status:
     return session.failed(result.failures, options.output / "bad_files.csv")
 
 
-def _predict(result: ExperimentResult, model: Path, session: Session) -> None:
+def _predict(result: RunResult, model: Path, session: Session) -> None:
     """Let the trained model hear a few clips of its test fold."""
     from semisonic.classifier.model_file import open_model
     from semisonic.classifier.predict import predict_files

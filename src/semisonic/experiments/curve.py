@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from semisonic.classifier.config import (
     AUTO,
@@ -19,9 +18,8 @@ from semisonic.classifier.config import (
     MethodOptions,
 )
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import write_json
 from semisonic.core.options import check, to_dict
-from semisonic.core.text import Result, percent_text
+from semisonic.core.text import percent_text
 from semisonic.data.options import SynthOptions
 from semisonic.evaluation.comparison import ArmAccuracy, Comparison
 from semisonic.evaluation.learning_curve import (
@@ -38,46 +36,24 @@ from semisonic.experiments.material import Material
 from semisonic.experiments.options import CurveOptions, RunOptions
 from semisonic.experiments.plan import labels_there
 from semisonic.experiments.recipe import Budget, Recipe, Setting
-from semisonic.experiments.results import ResultTable, comparison_rows
+from semisonic.experiments.results import ExperimentResult, ResultTable, comparison_rows
 from semisonic.experiments.run import Finished, conduct
-
-if TYPE_CHECKING:
-    import pandas as pd
+from semisonic.experiments.runner import command_line, write_results
 
 ARMS = ("labels alone", "labels and pool")
 
 
-@dataclass(frozen=True)
-class CurveResult(Result):
-    """What ``curve`` found.
+@dataclass(frozen=True, kw_only=True)
+class CurveResult(ExperimentResult):
+    """What ``curve`` found: how many labels are needed, and what the pool is worth.
 
     Attributes
     ----------
     curves : tuple of LearningCurve
         Labels alone, and labels with the pool.
-    table : Table
-        For a terminal.
-    answers : tuple of str
-        How many labels are needed, and what the pool is worth, in words.
-    report : Path
-    failures : tuple of (clip, reason)
-    notes : tuple of str
     """
 
     curves: tuple[LearningCurve, LearningCurve]
-    table: ResultTable
-    answers: tuple[str, ...]
-    report: Path
-    failures: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
-
-    def summary(self) -> str:
-        """For a terminal."""
-        return "\n".join([str(self.table), *self.answers, *self.notes, f"report: {self.report}"])
-
-    def to_frame(self) -> pd.DataFrame:
-        """The main table: a row per number of labels."""
-        return self.table.to_frame()
 
 
 def learning_curve(options: CurveOptions) -> CurveResult:
@@ -102,12 +78,12 @@ def learning_curve(options: CurveOptions) -> CurveResult:
         headers, rows = comparison_rows(done.outcome)
         page = _page(options, done, curves, answers, measured, headers, rows)
         return CurveResult(
-            curves,
-            ResultTable(headers, rows),
-            tuple(answers),
-            page,
-            done.material.failures,
-            done.material.notes,
+            curves=curves,
+            table=ResultTable(headers, rows),
+            answers=tuple(answers),
+            report=page,
+            failures=done.material.failures,
+            notes=done.material.notes,
         )
 
 
@@ -289,16 +265,9 @@ def _page(
         "comparisons": [one.to_dict() for one in done.outcome.comparisons],
         "options": to_dict(options),
     }
-    record = done.run.record
-    write_json(
-        done.run.folder / "results.json",
-        {
-            **{key: record[key] for key in ("commit", "machine", "versions", "data", "started")},
-            "recipe": to_dict(done.recipe),
-            **report.data,
-            "training_seconds": done.seconds,
-        },
-    )
+    command = command_line("curve", options, argument="data")
+    results = {**report.data, "training_seconds": done.seconds}
+    write_results(done.run, command, done.recipe, results)
     return report.write(done.run.folder)
 
 

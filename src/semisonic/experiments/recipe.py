@@ -233,12 +233,33 @@ class Ensemble:
     of: tuple[str, ...] = option((), "names of two or more settings")
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """An experiment: settings x budgets x draws x folds x arms."""
+@dataclass(frozen=True, kw_only=True)
+class ExperimentRecipe:
+    """What recipes of both kinds say."""
 
     title: str = option("Experiment", "headline of the report")
     question: str = option("", "what is asked, in a sentence")
+    validation: float = option(
+        0.15,
+        "share of the training clips with certain labels that is held out, by recording, to "
+        "choose the epoch",
+        minimum=0.0,
+        maximum=0.5,
+    )
+    folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
+    precision: str = option(
+        "auto",
+        "number format of all trainings that do not name their own; auto: bf16 where the "
+        "device has instructions for it, so another machine may compute otherwise",
+        choices=PRECISIONS,
+    )
+    synth: SynthOptions = option(SynthOptions(), "synthetic sounds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(ExperimentRecipe):
+    """An experiment: settings x budgets x draws x folds x arms."""
+
     published: str = option(
         "", "published tables put beside ours", choices=("", "cae", "esc", *STUDIES)
     )
@@ -248,9 +269,6 @@ class Recipe:
     )
     ensembles: tuple[Ensemble, ...] = option(
         (), "settings that answer together; from [[ensembles]]"
-    )
-    validation: float = option(
-        0.15, "share of the training folds held out, by recording", minimum=0.0, maximum=0.5
     )
     pretrain_draws: int = option(
         0,
@@ -263,13 +281,6 @@ class Recipe:
         "the validation part: cut from the training folds, or the whole fold before the "
         "tested one, cyclic, as Piczak has it",
         choices=VALIDATION_FOLDS,
-    )
-    folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
-    precision: str = option(
-        "auto",
-        "number format of all trainings that do not name their own; auto: bf16 where the "
-        "device has instructions for it, so another machine may compute otherwise",
-        choices=PRECISIONS,
     )
     arms: tuple[str, ...] = option(
         ("supervised", "pre-trained"), "names of the two arms: the control and what is tried"
@@ -284,7 +295,6 @@ class Recipe:
     controls: tuple[Setting, ...] = option(
         (), "what each setting is compared with; made from [control]"
     )
-    synth: SynthOptions = field(default_factory=SynthOptions)
     source: SourceTraining = field(default_factory=SourceTraining)
     categories: tuple[tuple[str, str], ...] = option(
         (),

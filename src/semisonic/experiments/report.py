@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from semisonic.classifier.config import WITHOUT_DECODER
 from semisonic.classifier.simple import CEPSTRUM, CLASSIFIERS, EMBEDDING, vectors
-from semisonic.core.files import write_json
 from semisonic.core.options import to_dict
 from semisonic.core.text import percent_text
 from semisonic.data.categories import categories_of
@@ -36,6 +34,7 @@ from semisonic.experiments.options import RunOptions
 from semisonic.experiments.plan import ExperimentPlan, cell_name, pretraining_way
 from semisonic.experiments.recipe import Budget, Recipe, Setting
 from semisonic.experiments.results import ExperimentOutcome, method_notes, timing_rows
+from semisonic.experiments.runner import command_line, provenance, write_results
 from semisonic.features.inversion import mel_to_wave
 from semisonic.features.options import MelOptions
 from semisonic.training.run_folder import RunFolder
@@ -254,6 +253,7 @@ def write_report(
     Path
         The page.
     """
+    command = command_line("run", options)
     main = _main_setting(outcome, plan, recipe.main)
     shown = _shown_jobs(plan, main)
     tried = shown[recipe.treated]
@@ -293,17 +293,17 @@ def write_report(
         mistakes=[_player(wrong, material) for wrong in top_errors(surest, N_MISTAKES)],
         dead_units=_dead_units(outcome),
         timing=timing_rows(outcome, seconds),
-        provenance=provenance_of(run, options),
+        provenance=provenance(run, command),
         options={"run": to_dict(options), "recipe": to_dict(recipe)},
         warnings=_warnings(options, material),
         notes=(recipe.question, *method_notes(recipe, plan)),
     )
     page = write_experiment_report(run.folder, content, list(outcome.comparisons))
-    write_json(
-        run.folder / "results.json",
+    write_results(
+        run,
+        command,
+        recipe,
         {
-            **provenance_of(run, options),
-            "recipe": to_dict(recipe),
             "comparisons": [one.to_dict() for one in outcome.comparisons],
             "setting_pairs": [one.to_dict() for one in outcome.pairs],
             "timing": [list(row) for row in content.timing],
@@ -461,36 +461,6 @@ def _dead_units(outcome: ExperimentOutcome) -> list[tuple[str, str, int, float]]
         (setting, layer, counts[0][1], float(np.mean([dead / units for dead, units in counts])))
         for (setting, layer), counts in shares.items()
     ]
-
-
-def provenance_of(run: RunFolder, options: RunOptions) -> dict[str, Any]:
-    """What repeats the run, and what it ran with."""
-    record = run.record
-    return {
-        "command": _command(options),
-        "commit": record["commit"],
-        "seed": options.seed,
-        "machine": record["machine"],
-        "precision": record["notes"]["precision"],
-        "versions": record["versions"],
-        "data": record["data"],
-        "started": record["started"],
-    }
-
-
-def _command(options: RunOptions) -> str:
-    """The command that repeats the run; the places of data are named, not given."""
-    parts = ["semisonic", "run", Path(options.recipe).stem, "--data", options.data.name]
-    if options.source is not None:
-        parts += ["--source", options.source.name]
-    if options.unlabelled is not None:
-        parts += ["--unlabelled", options.unlabelled.name]
-    parts += ["--quick"] * options.quick + ["--transductive"] * options.transductive
-    for change in options.change:
-        parts += ["--change", change]
-    if options.seed:
-        parts += ["--seed", str(options.seed)]
-    return shlex.join(parts)
 
 
 def _warnings(options: RunOptions, material: Material) -> list[str]:

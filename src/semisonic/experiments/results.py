@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semisonic.classifier.config import AUTO, PROBE, PROTOTYPE, SOLVED, WITHOUT_POOL
-from semisonic.core.text import count_text
+from semisonic.core.text import Result, count_text
 from semisonic.evaluation.comparison import Comparison, compare_setting_pairs, compare_settings
 from semisonic.evaluation.predictions import Predictions, ensemble
 from semisonic.experiments.jobs import read_job, read_predictions
@@ -133,6 +133,37 @@ class ResultTable:
         import pandas as pd
 
         return pd.DataFrame([list(row) for row in self.rows], columns=list(self.headers))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentResult(Result):
+    """What every verb that runs a recipe leaves.
+
+    Attributes
+    ----------
+    table : ResultTable
+        The main table for a terminal.
+    answers : tuple of str
+        What was found, in words.
+    report : Path
+        The HTML file.
+    failures : tuple of (clip, reason)
+    notes : tuple of str
+    """
+
+    table: ResultTable
+    answers: tuple[str, ...]
+    report: Path
+    failures: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+    def summary(self) -> str:
+        """For a terminal."""
+        return "\n".join([str(self.table), *self.answers, *self.notes, f"report: {self.report}"])
+
+    def to_frame(self) -> pd.DataFrame:
+        """The main table."""
+        return self.table.to_frame()
 
 
 def _arm(arm: Any) -> str:

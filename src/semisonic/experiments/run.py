@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from semisonic.classifier.starting_encoder import synthetic_file
 from semisonic.core.files import replacing, write_csv
 from semisonic.core.options import to_dict
-from semisonic.core.text import Result
 from semisonic.data.categories import categories_of
 from semisonic.data.clips import Clips
 from semisonic.evaluation.comparison import Comparison
@@ -26,6 +25,7 @@ from semisonic.experiments.recipe import Recipe, read_recipe
 from semisonic.experiments.report import write_report
 from semisonic.experiments.results import (
     ExperimentOutcome,
+    ExperimentResult,
     ResultTable,
     collect,
     comparison_rows,
@@ -38,9 +38,6 @@ from semisonic.recipes import find
 from semisonic.training.devices import with_plan
 from semisonic.training.run_folder import RunFolder
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 # ``semisonic run``: from a recipe and recordings to a report, resumable at every step.
 
 
@@ -48,42 +45,21 @@ EXAMPLES = 3
 WORK: dict[type, Callable[[Any], None]] = {PretrainJob: run_pretrain, TrainJob: run_train}
 
 
-@dataclass(frozen=True)
-class ExperimentResult(Result):
-    """What an experiment leaves.
+@dataclass(frozen=True, kw_only=True)
+class RunResult(ExperimentResult):
+    """What ``run`` leaves; its answers are one honest sentence a setting.
 
     Attributes
     ----------
-    table : Table
-        The main table for a terminal.
-    verdicts : tuple of str
-        One honest sentence a setting.
-    report : Path
-        The HTML file.
     model : Path or None
         A trained model of the last setting that is a network, to predict with: the arm that is
         tried, first fold.
     examples : Clips
         A few clips of the test fold, of different classes, that this model has not heard.
-    failures : tuple of (clip, reason)
-    notes : tuple of str
     """
 
-    table: ResultTable
-    verdicts: tuple[str, ...]
-    report: Path
     model: Path | None
     examples: Clips
-    failures: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
-
-    def summary(self) -> str:
-        """For a terminal."""
-        return "\n".join([str(self.table), *self.verdicts, *self.notes, f"report: {self.report}"])
-
-    def to_frame(self) -> pd.DataFrame:
-        """The main table: what was compared."""
-        return self.table.to_frame()
 
 
 @dataclass(frozen=True)
@@ -98,7 +74,7 @@ class Finished:
     seconds: float
 
 
-def run_recipe(options: RunOptions) -> ExperimentResult:
+def run_recipe(options: RunOptions) -> RunResult:
     """Run, or go on with, an experiment.
 
     Raises
@@ -258,7 +234,7 @@ def _result(
     outcome: ExperimentOutcome,
     report: Path,
     folder: Path,
-) -> ExperimentResult:
+) -> RunResult:
     headers, rows = comparison_rows(outcome)
     networks = [
         job
@@ -266,9 +242,9 @@ def _result(
         if job.arm == recipe.treated and job.draw == 0 and not job.setting.classifier
     ]
     shown = networks[-1] if networks else plan.cells[0][1]
-    return ExperimentResult(
+    return RunResult(
         table=ResultTable(headers, rows),
-        verdicts=tuple(_verdict(c, recipe) for c in outcome.comparisons),
+        answers=tuple(_verdict(c, recipe) for c in outcome.comparisons),
         report=report,
         model=folder / shown.name / MODEL if networks else None,
         examples=_examples(material.labelled, shown.test),

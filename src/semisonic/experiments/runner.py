@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from semisonic.classifier.prepare import FrontOptions, in_batch_device
 from semisonic.classifier.provenance import data_hash, recording_hashes
 from semisonic.classifier.run_files import write_remarks
 from semisonic.core.errors import DataError
+from semisonic.core.files import json_ready, write_json
+from semisonic.core.options import to_dict
 from semisonic.core.parallel import (
     LOCAL_ENGINE,
     Engine,
@@ -36,7 +39,7 @@ from semisonic.data.datasets.load import load_clips
 from semisonic.data.options import SynthOptions
 from semisonic.experiments.jobs import is_done, read_job
 from semisonic.experiments.material import Material, gather
-from semisonic.experiments.options import SYNTH, ExperimentOptions
+from semisonic.experiments.options import SYNTH, CurveOptions, ExperimentOptions
 from semisonic.experiments.worker import start
 from semisonic.training.devices import choose_device, choose_plan
 from semisonic.training.options import FitOptions
@@ -45,6 +48,8 @@ from semisonic.training.run_folder import RunFolder
 _log = logging.getLogger(__name__)
 FREE = ("workers", "device", "in_batch", "cache", "output", "where")
 """Options that no result depends on: a run goes on when they differ."""
+REPEATED = ("change", "search")
+"""Options that are given once for each of their values."""
 
 
 class Job(Protocol):
@@ -281,3 +286,69 @@ def load_data(
     if options.unlabelled is not None:
         pool = load_clips(options.unlabelled, labels="none", **dataclasses.asdict(options.table))
     return labelled, pool
+
+
+def command_line(
+    verb: str,
+    options: ExperimentOptions | CurveOptions,
+    *,
+    argument: str = "recipe",
+    exact: bool = False,
+) -> str:
+    """The command that repeats an experiment.
+
+    Parameters
+    ----------
+    verb : str
+    options : ExperimentOptions
+    argument : str
+        The option that stands without its name.
+    exact : bool
+        Give places in full, and where the results go; otherwise places are named, not given.
+
+    Examples
+    --------
+    >>> from semisonic.experiments.options import RunOptions
+    >>> command_line("run", RunOptions(recipe="demo.toml", seed=3, near_copies=False))
+    'semisonic run demo --seed 3 --no-near-copies'
+    """
+
+    def text(value: Any) -> str:
+        return value.name if isinstance(value, Path) and not exact else str(value)
+
+    def flags(group: Any, plain: Any) -> Iterator[str]:
+        for field in dataclasses.fields(group):
+            value, default = getattr(group, field.name), getattr(plain, field.name)
+            name = field.name.replace("_", "-")
+            if value == default or field.name in (argument, *FREE):
+                continue
+            if dataclasses.is_dataclass(value):
+                yield from flags(value, default)
+            elif isinstance(value, bool):
+                yield f"--{name}" if value else f"--no-{name}"
+            elif field.name in REPEATED:
+                yield from (part for one in value for part in (f"--{name}", one))
+            else:
+                joined = ",".join(map(str, value)) if isinstance(value, tuple) else text(value)
+                yield from (f"--{name}", joined)
+
+    first = getattr(options, argument)
+    if argument == "recipe" and not exact:
+        first = Path(first).stem
+    parts = ["semisonic", verb, text(first), *flags(options, type(options)())]
+    return shlex.join([*parts, "-o", str(options.output)] if exact else parts)
+
+
+def write_results(run: RunFolder, command: str, recipe: Any, values: Mapping[str, Any]) -> Path:
+    """Write ``results.json``: what repeats the run, the recipe, and the numbers."""
+    file = run.folder / "results.json"
+    write_json(file, json_ready({**provenance(run, command), "recipe": to_dict(recipe), **values}))
+    return file
+
+
+def provenance(run: RunFolder, command: str) -> dict[str, Any]:
+    """What repeats the run, and what it ran with."""
+    record = run.record
+    names = ("commit", "seed", "machine", "precision", "versions", "data", "started")
+    known = {**record, **record["notes"], "seed": record["seeds"]}
+    return {"command": command} | {name: known[name] for name in names if name in known}

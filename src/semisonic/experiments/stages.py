@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -16,7 +17,7 @@ from semisonic.classifier.provenance import DataPart
 from semisonic.classifier.scoring import score_owners
 from semisonic.classifier.training import TrainingData, train_model
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import json_ready, write_json
+from semisonic.core.files import write_json
 from semisonic.core.options import to_dict
 from semisonic.core.text import duration_text, p_value, percent_text, points_text
 from semisonic.data.clips import Clips
@@ -32,13 +33,20 @@ from semisonic.evaluation.tagging import TagScores, compare_tags, tag_arm
 from semisonic.experiments.jobs import DONE, MODEL, course_of, peak_memory, read_job, tidy
 from semisonic.experiments.material import WHOLE, FeatureTable, Material
 from semisonic.experiments.options import SYNTH, RunOptions
-from semisonic.experiments.report import QUICK, provenance_of, without_history
+from semisonic.experiments.report import QUICK, without_history
 from semisonic.experiments.results import ResultTable, too_few_steps
-from semisonic.experiments.run import EXAMPLES, ExperimentResult
-from semisonic.experiments.runner import load_data, open_experiment, plans_of, warned
+from semisonic.experiments.run import EXAMPLES, RunResult
+from semisonic.experiments.runner import (
+    command_line,
+    load_data,
+    open_experiment,
+    plans_of,
+    provenance,
+    warned,
+    write_results,
+)
 from semisonic.experiments.stages_plan import (
     FilterJob,
-    LabelDecision,
     Rows,
     StageJob,
     StagesPlan,
@@ -154,7 +162,7 @@ def run_filter(job: FilterJob) -> None:
             "draw": job.draw,
             "n_clips": len(clips),
             "n_labels": len(decisions),
-            "n_kept": sum(one.kept for one in decisions),
+            "n_kept": int(decisions["kept"].sum()),
             "n_unlabelled": sum(not labels for labels in left),
             "seconds": 0.0,
         },
@@ -280,14 +288,15 @@ class FilterQuality:
 
     @classmethod
     def of(
-        cls, decisions: list[LabelDecision], truth: Mapping[str, tuple[str, ...]] | None
+        cls, decisions: pd.DataFrame, truth: Mapping[str, tuple[str, ...]] | None
     ) -> FilterQuality:
         """The quality of some decisions; ``truth`` holds the true labels by clip."""
-        kept = np.array([one.kept for one in decisions], np.bool_)
+        kept = decisions["kept"].to_numpy(np.bool_)
         nan = float("nan")
         if truth is None:
             return cls(len(kept), int(kept.sum()), nan, nan, nan)
-        right = np.array([one.label in truth[one.clip] for one in decisions], np.bool_)
+        named = zip(decisions["clip"], decisions["label"], strict=True)
+        right = np.array([label in truth[clip] for clip, label in named], np.bool_)
         return cls(
             len(kept), int(kept.sum()), _share(right), _share(right[kept]), _share(kept[right])
         )
@@ -339,12 +348,12 @@ def collect_stages(
     """
     tables: dict[str, list[TagScores]] = defaultdict(list)
     jobs: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    decisions: dict[str, list[LabelDecision]] = defaultdict(list)
+    decisions: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for name, job in plan.cells:
         tables[name].append(read_scores(folder, job))
         jobs[name].append({**read_job(folder, job), "stage": name, "name": job.name})
         if job.filter is not None:
-            decisions[name] += read_decisions(folder / job.filter.name / DECISIONS)
+            decisions[name].append(read_decisions(folder / job.filter.name / DECISIONS))
     stages = []
     for stage in recipe.stages:
         held = tuple(
@@ -366,15 +375,13 @@ def collect_stages(
                 tuple(jobs[stage.name]),
             )
         )
+    filtered = {name: pd.concat(found) for name, found in decisions.items()}
     by_class = {
-        name: {
-            label: FilterQuality.of([one for one in found if one.label == label], truth)
-            for label in sorted({one.label for one in found})
-        }
-        for name, found in decisions.items()
+        name: {str(label): FilterQuality.of(rows, truth) for label, rows in found.groupby("label")}
+        for name, found in filtered.items()
     }
     seconds = sum(read_job(folder, job)["seconds"] for job in plan.jobs)
-    filters = {name: FilterQuality.of(found, truth) for name, found in decisions.items()}
+    filters = {name: FilterQuality.of(found, truth) for name, found in filtered.items()}
     return StagesOutcome(tuple(stages), filters, by_class, float(seconds))
 
 
@@ -402,7 +409,7 @@ def write_stages_report(
     outcome: StagesOutcome,
 ) -> Path:
     """Write ``report.html`` with its tables and figures, and ``results.json``; return the page."""
-    known = provenance_of(run, options)
+    command = command_line("run", options)
     report = Report(
         "stages.j2",
         recipe.title,
@@ -410,8 +417,8 @@ def write_stages_report(
         recipe=recipe,
         outcome=outcome,
         pooled={"scores": "probabilities", "logits": "logits"}[recipe.pooling],
-        command=str(known["command"]),
-        provenance={k: str(v) for k, v in known.items() if k != "command"},
+        command=command,
+        provenance={k: str(v) for k, v in provenance(run, command).items() if k != "command"},
     )
     headline = outcome.of(recipe.headline.name)
     for c in headline.comparisons[:1]:
@@ -430,18 +437,13 @@ def write_stages_report(
     add_study(report, recipe.published, material.labelled.name, ours, protocol)
     _add_filters(report, recipe, outcome)
     _add_curves(report, outcome)
-    result = json_ready(
-        {
-            **known,
-            "recipe": to_dict(recipe),
-            "stages": [_plain_stage(one) for one in outcome.stages],
-            "filters": outcome.filters,
-            "filters_by_class": outcome.by_class,
-            "seconds": outcome.seconds,
-        }
-    )
-    report.data |= result
-    write_json(run.folder / "results.json", result)
+    report.data = {
+        "stages": [_plain_stage(one) for one in outcome.stages],
+        "filters": outcome.filters,
+        "filters_by_class": outcome.by_class,
+        "seconds": outcome.seconds,
+    }
+    write_results(run, command, recipe, report.data)
     return report.write(run.folder)
 
 
@@ -622,7 +624,7 @@ _HEADERS = ("stage", "lwlrap", "mAP", "compared with", "gain", "p", "earns its p
 WORK: dict[type, Callable[[Any], None]] = {StageJob: run_stage, FilterJob: run_filter}
 
 
-def run_stages(options: RunOptions) -> ExperimentResult:
+def run_stages(options: RunOptions) -> RunResult:
     """Run, or go on with, an experiment in stages.
 
     Raises
@@ -659,9 +661,9 @@ def run_stages(options: RunOptions) -> ExperimentResult:
         shown = _shown_job(recipe, plan)
         _leave_models(plan, jobs)
     test = material.labelled[shown.test]
-    return ExperimentResult(
+    return RunResult(
         table=_table(outcome),
-        verdicts=tuple(f"{c.setting}: {c.verdict()}" for c in outcome.comparisons),
+        answers=tuple(f"{c.setting}: {c.verdict()}" for c in outcome.comparisons),
         report=report,
         model=jobs / shown.name / MODEL,
         examples=test[:: max(1, len(test) // EXAMPLES)][:EXAMPLES],

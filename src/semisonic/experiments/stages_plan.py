@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from semisonic.classifier.config import METHODS, SOLVED, NoisyOptions, TrainConfig, check_noisy
 from semisonic.classifier.training import reads_pool
 from semisonic.core.errors import DataError, OptionError
-from semisonic.core.files import digest, unguarded, write_csv
+from semisonic.core.files import digest, read_csv, write_csv
 from semisonic.core.options import from_mapping, nearest, option
 from semisonic.core.seeds import derive
 from semisonic.data.clips import Clips
-from semisonic.data.options import SynthOptions
 from semisonic.data.splits import Split, fold_splits
 from semisonic.evaluation.published import STUDIES
-from semisonic.experiments.recipe import STAGES, load_table, merged
-from semisonic.training.options import PRECISIONS, FitOptions
+from semisonic.experiments.recipe import STAGES, ExperimentRecipe, load_table, merged
+from semisonic.training.options import FitOptions
 
 # Which labels of clips that nobody checked are kept: those a model trained on others agrees with.
 #
@@ -50,35 +49,13 @@ class FilterOptions:
     )
 
 
-@dataclass(frozen=True)
-class LabelDecision:
-    """What became of one label of one clip.
-
-    Attributes
-    ----------
-    clip, label : str
-    kept : bool
-    reason : str
-    rank : int
-        Of the class among all, from 1; equal scores are ranked by class number.
-    score : float
-    """
-
-    clip: str
-    label: str
-    kept: bool
-    reason: str
-    rank: int
-    score: float
-
-
 def filter_labels(
     clips: Sequence[str],
     labels: Sequence[Sequence[str]],
     scores: NDArray[np.float64],
     classes: Sequence[str],
     options: FilterOptions,
-) -> list[LabelDecision]:
+) -> pd.DataFrame:
     """Decide about each label of each clip.
 
     Parameters
@@ -92,8 +69,10 @@ def filter_labels(
 
     Returns
     -------
-    list of Decision
-        In the order of clips and their labels.
+    DataFrame
+        A row for each label of each clip, in their order: ``clip``, ``label``, ``kept``,
+        ``reason``, ``rank`` (of the class among all, from 1; equal scores are ranked by class
+        number) and ``score``.
 
     Raises
     ------
@@ -118,8 +97,8 @@ def filter_labels(
         for name in names:
             place, score = int(rank[row, column[name]]), float(scores[row, column[name]])
             kept, reason = _judged(place, score, options)
-            found.append(LabelDecision(clip, name, kept, reason, place, score))
-    return found
+            found.append((clip, name, kept, reason, place, score))
+    return pd.DataFrame(found, columns=list(_COLUMNS))
 
 
 def _judged(rank: int, score: float, options: FilterOptions) -> tuple[bool, str]:
@@ -133,46 +112,37 @@ def _judged(rank: int, score: float, options: FilterOptions) -> tuple[bool, str]
     return True, ", ".join(said)
 
 
-def kept_labels(decisions: Sequence[LabelDecision]) -> dict[str, tuple[str, ...]]:
+def kept_labels(decisions: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """The labels that each clip is left with; none for one that becomes unlabelled."""
-    found: dict[str, tuple[str, ...]] = {one.clip: () for one in decisions}
-    for one in decisions:
-        if one.kept:
-            found[one.clip] += (one.label,)
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(decisions["clip"], ())
+    for clip, names in decisions[decisions["kept"]].groupby("clip", sort=False)["label"]:
+        found[str(clip)] = tuple(names)
     return found
 
 
-def write_decisions(path: Path, decisions: Sequence[LabelDecision]) -> None:
+def write_decisions(path: Path, decisions: pd.DataFrame) -> None:
     """Write a CSV file with a row per label; :func:`read_decisions` gives the same back."""
-    rows = (
-        [one.clip, one.label, _YES[one.kept], one.reason, one.rank, repr(one.score)]
-        for one in decisions
-    )
-    write_csv(path, _COLUMNS, rows)
+    rows = decisions.assign(kept=decisions["kept"].map(_YES), score=decisions["score"].map(repr))
+    write_csv(path, _COLUMNS, rows.itertuples(index=False))
 
 
-def read_decisions(path: Path) -> list[LabelDecision]:
+def read_decisions(path: Path) -> pd.DataFrame:
     """Read what :func:`write_decisions` wrote.
 
     Raises
     ------
     DataError
-        With the row, for a file that is something else.
+        For a file that is something else.
     """
-    with open(path, encoding="utf-8", newline="") as stream:
-        header, *rows = [list(map(unguarded, row)) for row in csv.reader(stream)] or [[]]
-    if tuple(header) != _COLUMNS:
-        raise DataError(f"{path}: found columns {header}, expected {', '.join(_COLUMNS)}")
-    return [_decision(path, number, row) for number, row in enumerate(rows, start=2)]
-
-
-def _decision(path: Path, number: int, row: list[str]) -> LabelDecision:
+    rows = pd.DataFrame(read_csv(path), columns=list(_COLUMNS))
+    kept = rows["kept"].map({text: value for value, text in _YES.items()})
     try:
-        clip, label, kept, reason, rank, score = row
-        answers: dict[str, Any] = {text: value for value, text in _YES.items()}
-        return LabelDecision(clip, label, answers[kept], reason, int(rank), float(score))
-    except (ValueError, KeyError) as error:
-        raise DataError(f"{path}, row {number}: not a decision about a label: {row}") from error
+        types = {"kept": bool, "rank": int, "score": float}
+        if kept.isna().any():
+            raise ValueError(f"row {2 + int(kept.isna().argmax())}: expected yes or no in 'kept'")
+        return rows.assign(kept=kept).astype(types)
+    except ValueError as error:
+        raise DataError(f"{path}: no table of decisions about labels: {error}") from error
 
 
 # A recipe in stages: what is trained on which labels, from what, and held against what.
@@ -251,35 +221,19 @@ class TrainingStage(TrainConfig):
         return CURATED in self.data and len(self.data) > 1
 
 
-@dataclass(frozen=True)
-class StagesRecipe:
+@dataclass(frozen=True, kw_only=True)
+class StagesRecipe(ExperimentRecipe):
     """An experiment: stages x draws x folds."""
 
-    title: str = option("Experiment in stages", "headline of the report")
-    question: str = option("", "what is asked, in a sentence")
     published: str = option("", "published study put beside ours", choices=("", *STUDIES))
     main: str = option("", "stage that the report opens with; the last if empty")
-    validation: float = option(
-        0.15,
-        "share of the curated training clips held out to choose the epoch, by recording",
-        minimum=0.0,
-        maximum=0.5,
-    )
     draws: int = option(3, "how often the held-out part and first weights are drawn", minimum=1)
-    folds: tuple[int, ...] = option((), "test folds to run; all if empty", minimum=1)
-    precision: str = option(
-        "auto",
-        "number format of all trainings that do not name their own; auto: bf16 where the "
-        "device has instructions for it, so another machine may compute otherwise",
-        choices=PRECISIONS,
-    )
     pooling: str = option(
         "scores",
         "answer for a clip: mean of its windows' probabilities, or of their logits",
         choices=POOLINGS,
     )
     stages: tuple[TrainingStage, ...] = option((), "the trainings, one a [[stages]] table")
-    synth: SynthOptions = option(SynthOptions(), "synthetic sounds")
 
     def __post_init__(self) -> None:
         known: list[str] = []

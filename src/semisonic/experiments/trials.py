@@ -467,7 +467,7 @@ class Trial:
         Mean accuracy of the inner folds that were scored, 0 to 1; NaN for a failed trial.
     accuracies : tuple of float
         Of each inner fold.
-    point : mapping of str to value
+    settings : mapping of str to value
     seconds : float
         Of training.
     reason : str
@@ -478,7 +478,7 @@ class Trial:
     state: str
     score: float
     accuracies: tuple[float, ...]
-    point: Mapping[str, Any]
+    settings: Mapping[str, Any]
     seconds: float
     reason: str = ""
 
@@ -562,7 +562,7 @@ def _without_luck(
     """The score of the best as if it were chosen on other clips than it is scored on."""
     if len(complete) < 2:
         return None
-    settings = [search.target.at(trial.point) for trial in complete]
+    settings = [search.target.at(trial.settings) for trial in complete]
     answers = [right_answers(search, setting) for setting in settings]
     own = right_answers(search, search.target.base)[0] if default.state == COMPLETE else None
     right = np.stack([one for one, _ in answers])

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from semisonic.core.errors import OptionError
-from semisonic.core.files import write_json, write_text
+from semisonic.core.files import write_text
 from semisonic.core.options import check, to_dict, toml_tables
 from semisonic.core.parallel import Engine, Task
-from semisonic.core.text import Result, count_text, duration_text, percent_text, points_text
+from semisonic.core.text import count_text, duration_text, percent_text, points_text
 from semisonic.data.categories import categories_of
 from semisonic.evaluation.plots.training import search_course
 from semisonic.evaluation.report.document import Number, Report, Verdict
@@ -28,18 +27,23 @@ from semisonic.experiments.options import (
     MEDIAN,
     NO_PRUNER,
     TRIALS,
+    ExperimentOptions,
+    RunOptions,
     TuneOptions,
 )
 from semisonic.experiments.recipe import PLAIN, Budget, Recipe, Setting, SourceTraining, put
-from semisonic.experiments.results import ResultTable
+from semisonic.experiments.results import ExperimentResult, ResultTable
 from semisonic.experiments.run import with_number_format
 from semisonic.experiments.runner import (
     OpenExperiment,
+    command_line,
     listens_for_copies,
     load_data,
     open_experiment,
+    provenance,
     run_tasks,
     tasks_at_once,
+    write_results,
 )
 from semisonic.experiments.search_space import (
     BATCH,
@@ -76,9 +80,6 @@ from semisonic.experiments.trials import (
 )
 from semisonic.experiments.worker import WorkerContext
 from semisonic.training.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # The best settings as a recipe: the recipe's own values against the tuned ones, on the test folds.
 #
@@ -130,35 +131,6 @@ def best_recipe(target: Target, point: Point, test_folds: Sequence[int]) -> str:
     )
 
 
-def measuring_command(
-    options: TuneOptions, recipe_file: Path, folds_file: Path | None, output: Path
-) -> str:
-    """The command that scores the test folds, once.
-
-    Parameters
-    ----------
-    recipe_file : Path
-        What :func:`best_recipe` was written to.
-    folds_file : Path, optional
-        The clips with their folds, where the data had none.
-    output : Path
-        The run folder of the measurement.
-    """
-    parts = ["semisonic", "run", recipe_file, "--data", folds_file or options.data]
-    for name in ("unlabelled", "source"):
-        if getattr(options, name) is not None:
-            parts += [f"--{name}", getattr(options, name)]
-    if folds_file is None and options.group != "auto":
-        parts += ["--group", options.group]
-    if options.table.separator != ";":
-        parts += ["--separator", options.table.separator]
-    parts += ["--no-merge-parts"] * (not options.table.merge_parts)
-    parts += ["--allow-missing"] * options.table.allow_missing
-    parts += ["--no-near-copies"] * (not options.near_copies)
-    parts += ["--seed", options.seed] if options.seed else []
-    return shlex.join(str(part) for part in [*parts, "-o", output])
-
-
 def _of_recipe(recipe: Recipe) -> dict[str, Any]:
     """What the experiment takes over from the recipe as it is."""
     kept: dict[str, Any] = {
@@ -194,57 +166,26 @@ def _plain_values(value: Any) -> Any:
 
 def values_of(target: Target, outcome: SearchOutcome) -> dict[str, Any]:
     """The numbers of a search as plain values."""
-    chosen = outcome.chosen
     return {
         "space": {one.name: str(one) for one in target.space},
-        "default": _trial(outcome.default),
-        "best": _trial(outcome.best) if outcome.best else None,
+        "default": outcome.default,
+        "best": outcome.best,
         "keeps_recipe": outcome.keeps_recipe,
-        "without_luck": asdict(chosen) if chosen else None,
-        "trials": [_trial(one) for one in outcome.trials],
+        "without_luck": outcome.chosen,
+        "trials": outcome.trials,
     }
 
 
 def best_rows(target: Target, best: Trial) -> list[tuple[str, str, str]]:
     """Name, the recipe's value and the best one of each option that was searched."""
     return [
-        (short(one.name), text_of(value_of(target.base, one.name)), text_of(best.point[one.name]))
+        (
+            short(one.name),
+            text_of(value_of(target.base, one.name)),
+            text_of(best.settings[one.name]),
+        )
         for one in target.space
     ]
-
-
-def _trial(one: Trial) -> dict[str, Any]:
-    score = None if np.isnan(one.score) else one.score
-    return {
-        "number": one.number,
-        "state": one.state,
-        "score": score,
-        "accuracies": list(one.accuracies),
-        "settings": dict(one.point),
-        "seconds": one.seconds,
-        "reason": one.reason,
-    }
-
-
-def command_of(options: TuneOptions) -> str:
-    """The command that repeats the search; the places of data are named, not given."""
-    parts = ["semisonic", "tune", Path(options.recipe).stem]
-    plain = TuneOptions()
-    for field in fields(options):
-        value = getattr(options, field.name)
-        name = f"--{field.name.replace('_', '-')}"
-        skipped = field.name in ("recipe", "output", "cache", "device", "where")
-        if skipped or value == getattr(plain, field.name):
-            continue
-        if isinstance(value, bool):
-            parts.append(name if value else f"--no-{name[2:]}")
-        elif field.name in ("change", "search"):
-            parts += [part for one in value for part in (name, one)]
-        elif isinstance(value, tuple):
-            parts += [name, ",".join(map(str, value))]
-        else:
-            parts += [name, value.name if isinstance(value, Path) else str(value)]
-    return shlex.join(parts)
 
 
 def short(name: str) -> str:
@@ -293,7 +234,7 @@ def write_page(
     """
     labelled = material.labelled
     recipe = target.recipe
-    record, best = run.record, outcome.best
+    repeating, best = command_line("tune", options), outcome.best
     report = Report(
         "tuning.j2",
         f"Search over settings: {recipe.title}",
@@ -303,10 +244,11 @@ def write_page(
         outcome=outcome,
         best=best,
         keep=KEEP.capitalize(),
-        command=command,
+        measuring=command,
         n_close=_n_close(outcome, best) if best else 0,
         searched={short(one.name): str(one) for one in target.space},
-        made={key: str(record[key]) for key in ("commit", "machine", "started")} | _plain(options),
+        command=repeating,
+        provenance={k: str(v) for k, v in provenance(run, repeating).items() if k != "command"},
     )
     report.verdict = Verdict(_claim(outcome), " ".join((*gain_in_words(outcome), ONCE)))
     report.numbers = _numbers(outcome)
@@ -324,16 +266,7 @@ def write_page(
     )
     _add_trials(report, outcome, target.space)
     report.data = values_of(target, outcome)
-    write_json(
-        run.folder / "results.json",
-        {
-            **{key: record[key] for key in ("commit", "machine", "versions", "data", "started")},
-            "command": command_of(options),
-            "seed": options.seed,
-            "recipe": to_dict(recipe),
-            **report.data,
-        },
-    )
+    write_results(run, repeating, recipe, report.data)
     return report.write(run.folder)
 
 
@@ -425,7 +358,7 @@ def _add_trials(report: Report, outcome: SearchOutcome, space: Space) -> None:
             one.number,
             one.state,
             one.score,
-            *(text_of(one.point[d.name]) if d.name in one.point else None for d in space),
+            *(text_of(one.settings[d.name]) if d.name in one.settings else None for d in space),
             *one.accuracies,
             *[None] * (n_steps - len(one.accuracies)),
             round(one.seconds, 1),
@@ -444,16 +377,6 @@ def _add_trials(report: Report, outcome: SearchOutcome, space: Space) -> None:
     )
 
 
-def _plain(options: TuneOptions) -> dict[str, Any]:
-    """Options, with the places of data named and not given."""
-    values = to_dict(options)
-    return {
-        name: value.name if isinstance(value, Path) else str(value)
-        for name, value in values.items()
-        if name not in ("output", "cache", "where") and value not in (None, "", [])
-    }
-
-
 def _folds(folds: Sequence[int]) -> str:
     return f"fold {folds[0]}" if len(folds) == 1 else f"folds {', '.join(map(str, folds))}"
 
@@ -464,8 +387,8 @@ def _folds(folds: Sequence[int]) -> str:
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TuneResult(Result):
+@dataclass(frozen=True, kw_only=True)
+class TuneResult(ExperimentResult):
     """What a search leaves.
 
     Attributes
@@ -485,13 +408,6 @@ class TuneResult(Result):
         The best settings as a recipe, against the recipe's own.
     command : str
         What measures them on the test folds.
-    table : Table
-        The best values for a terminal.
-    answers : tuple of str
-        What was found, in words.
-    report : Path
-    failures : tuple of (clip, reason)
-    notes : tuple of str
     """
 
     best: Mapping[str, Any]
@@ -501,22 +417,12 @@ class TuneResult(Result):
     outcome: SearchOutcome
     recipe: Path
     command: str
-    table: ResultTable
-    answers: tuple[str, ...]
-    report: Path
-    failures: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
 
     def summary(self) -> str:
         """For a terminal."""
-        lines = [str(self.table), *self.answers, *self.notes, f"report: {self.report}"]
-        if not self.outcome.keeps_recipe:
-            lines.append(f"To measure it on the test folds, once:\n  {self.command}")
-        return "\n".join(lines)
-
-    def to_frame(self) -> pd.DataFrame:
-        """The main table: a row an option, with its best value."""
-        return self.table.to_frame()
+        if self.outcome.keeps_recipe:
+            return super().summary()
+        return f"{super().summary()}\nTo measure it on the test folds, once:\n  {self.command}"
 
 
 def tune(options: TuneOptions) -> TuneResult:
@@ -664,17 +570,19 @@ def _report(
     file = run.folder / FILE
     # As the recipe says, and not as it was settled on this machine.
     plain = replace(target, recipe=read_target(options).recipe)
-    point = best.point
+    point = best.settings
     if outcome.keeps_recipe:
         point = {one.name: value_of(target.base, one.name) for one in target.space}
     write_text(file, best_recipe(plain, point, options.test_folds))
     folder = options.output
-    command = measuring_command(
-        options,
-        folder / FILE,
-        folder / apart.folds_file.name if apart.folds_file else None,
-        folder.with_name(f"{folder.name}-test"),
+    same = {field.name for field in fields(ExperimentOptions)} - {"quick", "change"}
+    measuring = RunOptions(**{name: getattr(options, name) for name in same})
+    measuring = replace(
+        measuring, recipe=str(folder / FILE), output=folder.with_name(f"{folder.name}-test")
     )
+    if apart.folds_file:
+        measuring = replace(measuring, data=folder / apart.folds_file.name, group="auto")
+    command = command_line("run", measuring, exact=True)
     notes = search.jobs.material.notes
     report = write_page(
         run,
