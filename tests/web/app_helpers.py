@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -39,6 +40,12 @@ def browsing(app_state: Any, token: str = "", **options: Any) -> Iterator[Any]:
     options = {"base_url": ADDRESS, "headers": {"Origin": ADDRESS}, **options}
     with TestClient(app, raise_server_exceptions=False, **options) as found:
         yield found
+
+
+def sent(client: Any, path: str, body: Any) -> Any:
+    """The answer to a body that is written as a browser writes it: lone surrogates as escapes."""
+    headers = {"Content-Type": "application/json"}
+    return client.post(f"/api/{path}", content=json.dumps(body), headers=headers)
 
 
 def wait_for(client: Any, identity: str, what: str = "heard") -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import RATE, browsing, running, wait_for
+from app_helpers import RATE, browsing, running, sent, wait_for
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -296,22 +296,20 @@ def test_a_name_that_is_no_utf8_stops_nothing(tmp_path: Path) -> None:
     app_state = AppState(AppOptions(folder=(folder,), runs=tmp_path, device="cpu"))
     for page in browsing(app_state):
         names = page.get("/api/folders/0").json()["files"]
-        assert sorted(names) == ["///bad%FF%FE.wav", "good.wav"]
-        found = page.post(
-            "/api/folders/open", json={"folder": 0, "name": "///bad%FF%FE.wav"}
-        ).json()
-        assert found["name"] == "bad\ufffd\ufffd.wav"
+        assert sorted(names) == ["bad\udcff\udcfe.wav", "good.wav"]
+        body = {"folder": 0, "name": "bad\udcff\udcfe.wav"}
+        found = sent(page, "folders/open", body).json()
+        assert found["name"] == "bad\udcff\udcfe.wav"
         assert wait_for(page, found["id"], "picture")["state"] == "ready"
         played = page.get(f"/api/sounds/{found['id']}/audio.wav", headers={"Range": "bytes=0-9"})
         assert played.status_code == 206
 
 
 def test_a_text_that_is_no_unicode_is_refused(client: Any) -> None:
-    headers = {"Content-Type": "application/json"}
-    for name in ("\\ud800.wav", "///bad%GG"):
-        body = f'{{"folder": 0, "name": "{name}"}}'
-        answer = client.post("/api/folders/open", content=body, headers=headers)
-        assert answer.status_code in (400, 422)
+    bodies = {"folders/open": {"folder": 0, "name": "\ud800.wav"}, "model": {"name": "\udcff"}}
+    for path, body in bodies.items():
+        answer = sent(client, path, body)
+        assert answer.status_code == 422
         assert answer.json()["error"]
 
 

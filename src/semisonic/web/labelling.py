@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError, SemisonicError
@@ -30,7 +30,7 @@ from semisonic.labeling.queue import Suggestion
 from semisonic.labeling.rounds import HistoryRow
 from semisonic.labeling.suggest import AllAnswered
 from semisonic.web.background import in_words
-from semisonic.web.wire import FileName, RequestBody
+from semisonic.web.wire import FileName
 
 # An answer as it comes from the page.
 
@@ -41,7 +41,7 @@ Annotator = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class SegmentRequest(RequestBody):
+class SegmentRequest(BaseModel):
     """A stretch of a recording, as the log names it."""
 
     file: FileName

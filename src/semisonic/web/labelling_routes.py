@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from semisonic.core.errors import DataError
 from semisonic.data.label_log import LabelEntry
@@ -20,16 +20,15 @@ from semisonic.web.labelling import (
     SegmentRequest,
 )
 from semisonic.web.state import AppState
-from semisonic.web.wire import RequestBody, to_page
 
 
-class AnswersRequest(RequestBody):
+class AnswersRequest(BaseModel):
     """Answers that are given at once."""
 
     answers: Annotated[list[AnswerRequest], Field(min_length=1, max_length=100)]
 
 
-class AnnotatorRequest(RequestBody):
+class AnnotatorRequest(BaseModel):
     """Who asks."""
 
     annotator: Annotator
@@ -39,7 +38,7 @@ class SkipRequest(SegmentRequest, AnnotatorRequest):
     """What somebody skips."""
 
 
-class SeveralLabelsRequest(RequestBody):
+class SeveralLabelsRequest(BaseModel):
     """Whether a clip of the project may carry several labels."""
 
     several: bool
@@ -70,7 +69,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
         session().require(found.file)
         sound = app_state.open_recording(session().project.log.root / found.file, found.file)
         item = {
-            "file": to_page(found.file),
+            "file": found.file,
             "start_time": found.start_time,
             "end_time": found.end_time,
             "why": found.why,
@@ -112,10 +111,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
     @router.get("/groups")
     def get_groups() -> dict[str, Any]:
         at = session()
-        groups = at.groups()
-        for group in groups:
-            group["sounds"] = [_named(sound) for sound in group["sounds"]]
-        return {"groups": groups, "classes": at.classes()}
+        return {"groups": at.groups(), "classes": at.classes()}
 
     @router.post("/answers/batch")
     def post_answers(batch: AnswersRequest) -> dict[str, Any]:
@@ -146,11 +142,11 @@ def labelling_routes(app_state: AppState) -> APIRouter:
 
     @router.get("/wrong")
     def get_wrong() -> dict[str, Any]:
-        return {"rows": [_named(row) for row in session().wrong()]}
+        return {"rows": session().wrong()}
 
     @router.get("/issues")
     def get_issues() -> dict[str, Any]:
-        return {"rows": [_named(asdict(one)) for one in session().label_issues()]}
+        return {"rows": [asdict(one) for one in session().label_issues()]}
 
     @router.post("/open")
     def open_recording(place: SegmentRequest) -> dict[str, Any]:
@@ -165,9 +161,4 @@ def labelling_routes(app_state: AppState) -> APIRouter:
 
 
 def _entry(entry: LabelEntry) -> dict[str, Any]:
-    return _named({**asdict(entry), "labels": list(entry.labels), "more": dict(entry.more)})
-
-
-def _named(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with its file as the page calls it."""
-    return {**row, "file": to_page(row["file"])}
+    return {**asdict(entry), "more": dict(entry.more)}

@@ -161,10 +161,6 @@ class OpenRecordings:
         """Bytes of the files given to us."""
         return sum(f.stat().st_size for f in Path(self._folder.name).iterdir() if f.is_file())
 
-    def folder_of(self, sound: OpenRecording) -> Path:
-        """A folder for what is made from a recording."""
-        return Path(self._folder.name) / f"{sound.id}.made"
-
     def add(self, sound: OpenRecording) -> OpenRecording:
         """Add a recording; the one that is open under its id, if any, stays."""
         with self._lock:
@@ -354,21 +350,7 @@ class PlayedFile:
         return (first, last) if first < last else None
 
     def _header(self) -> bytes:
-        n = 2 * self._n
-        rate = self._rate
-        return struct.pack(
-            "<4sI4s4sIHHIIHH4sI",
-            b"RIFF",
-            n + 36,
-            b"WAVE",
-            b"fmt ",
-            16,
-            1,
-            1,
-            rate,
-            2 * rate,
-            2,
-            16,
-            b"data",
-            n,
-        )
+        n, rate = 2 * self._n, self._rate
+        form = (b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+        parts = (b"RIFF", n + 36, b"WAVE", *form, b"data", n)
+        return struct.pack("<4sI4s4sIHHIIHH4sI", *parts)

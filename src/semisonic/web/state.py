@@ -161,7 +161,7 @@ class AppState:
                 return found[1]
             if found is not None:
                 found[1].close()
-            analysis = Analysis(model, sound, self._folder_of(sound, model), self.device)
+            analysis = Analysis(model, sound, self.device)
             self._analyses[sound.id] = model, analysis
 
         def failed(error: BaseException) -> None:
@@ -189,9 +189,6 @@ class AppState:
         for _, analysis in list(self._analyses.values()):
             analysis.close()
         self.recordings.close()
-
-    def _folder_of(self, sound: OpenRecording, model: SoundModel) -> Path:
-        return self.recordings.folder_of(sound) / f"scores-{id(model)}"
 
     def _learned(self, path: Path) -> None:
         """Use a project's new classifier, unless another model was chosen."""

@@ -1,7 +1,7 @@
 // Label: listen to what is asked, answer with a key; take back, look for more, learn again.
 
 import { annotator, nameField } from "./annotator.js";
-import { get, post, shownName } from "./api.js";
+import { get, post } from "./api.js";
 import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
@@ -109,7 +109,7 @@ class Labelling {
       this.panel.ask([]);
       return;
     }
-    this.title.textContent = shownName(item.file);
+    this.title.textContent = item.file;
     const why = doubt ? `Labelled ${doubt.labels.join(", ")}; the other answers say otherwise` : WHY[item.why] ?? item.why;
     this.why.textContent = `${why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
     this.panel.ask(item.guesses, Boolean(doubt));
