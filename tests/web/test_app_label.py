@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import RATE, browsing, sent, wait_for
+from app_helpers import RATE, app_of, browsing, sent, wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
@@ -21,8 +21,6 @@ from semisonic.classifier.model_file import open_model
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.start import start_project
-from semisonic.web.options import AppOptions
-from semisonic.web.state import AppState
 from waiting import until
 
 
@@ -35,8 +33,7 @@ def project(app_project: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(project: Path) -> Iterator[Any]:
-    options = AppOptions(project=project, runs=project.parent, device="cpu")
-    for found in browsing(AppState(options)):
+    for found in browsing(app_of(project=project, runs=project.parent)):
         found.folder = project.parent / "recordings"
         yield found
 
@@ -263,7 +260,7 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
         device="cpu",
     )
     started = start_project(options)
-    app_state = AppState(AppOptions(project=tmp_path / "project", runs=tmp_path, device="cpu"))
+    app_state = app_of(project=tmp_path / "project", runs=tmp_path)
     odd = {}
     for page in browsing(app_state):
         n_asked = 0

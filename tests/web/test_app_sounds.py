@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import RATE, browsing, running, sent, wait_for
+from app_helpers import RATE, app_of, browsing, running, sent, wait_for
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,9 +27,7 @@ from semisonic.audio.spectrogram import N_BANDS
 from semisonic.cli.main import main
 from semisonic.core.errors import AudioError
 from semisonic.web.checking import Checker
-from semisonic.web.options import AppOptions
 from semisonic.web.recordings import COLUMNS, OpenRecording, OpenRecordings, Tiles
-from semisonic.web.state import AppState
 
 
 def opened(client: Any, name: str = "site/hum.wav") -> str:
@@ -293,7 +291,7 @@ def test_a_name_that_is_no_utf8_stops_nothing(tmp_path: Path) -> None:
     sf.write(folder / "good.wav", wave, RATE)
     os.rename(folder / "good.wav", os.fsencode(folder) + b"/bad\xff\xfe.wav")
     sf.write(folder / "good.wav", wave, RATE)
-    app_state = AppState(AppOptions(folder=(folder,), runs=tmp_path, device="cpu"))
+    app_state = app_of(folder=(folder,), runs=tmp_path)
     for page in browsing(app_state):
         names = page.get("/api/folders/0").json()["files"]
         assert sorted(names) == ["bad\udcff\udcfe.wav", "good.wav"]

@@ -267,7 +267,7 @@ class LabelingSession:
             for one in _with(last, mine):
                 self.project.log.undo(one, annotator=annotator)
         if REVIEW in last.more:
-            return last  # it is not asked about again, but doubted again
+            return last  # it is not asked about again, but is suspicious again
         again = Suggestion(
             last.file,
             last.start_time,
