@@ -72,8 +72,7 @@ def serving(app_state: Any, token: str = "") -> Iterator[str]:
     """The address of a running app."""
     import uvicorn
 
-    from semisonic.web.application import create_app
-    from semisonic.web.stopping import Server
+    from semisonic.web.application import Server, create_app
 
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))

@@ -177,6 +177,8 @@ def test_a_model_is_put_to_use(page: Any) -> None:
     page.get_by_role("link", name="Models", exact=True).click()
     page.get_by_role("button", name="Card").first.click()
     page.get_by_text("3: hiss, hum, sweep").wait_for()
+    page.get_by_role("link", name="Live").click()  # it can be left
+    page.get_by_role("button", name="Start listening").wait_for()
 
 
 def test_light_and_dark_is_kept(page: Any) -> None:

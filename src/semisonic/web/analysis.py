@@ -76,6 +76,7 @@ class Analysis:
 
     Attributes
     ----------
+    model : SoundModel
     top : tuple of (str, float)
         The best classes over the whole recording; empty for a long or a silent one.
     is_silent : bool
@@ -88,7 +89,7 @@ class Analysis:
     """
 
     def __init__(self, model: SoundModel, sound: OpenRecording, device: str) -> None:
-        self._model, self._sound, self._device = model, sound, device
+        self.model, self._sound, self._device = model, sound, device
         self.top: tuple[tuple[str, float], ...] = ()
         self.is_done, self.is_silent, self.reason = False, False, ""
         self._scorer = FrameScorer(model, device=device)
@@ -147,7 +148,7 @@ class Analysis:
 
         Stretches that were not heard yet are NaN.
         """
-        result = np.full((n, len(self._model.classes)), np.nan)
+        result = np.full((n, len(self.model.classes)), np.nan)
         edges = np.linspace(start, end, n + 1) / self.frame
         low, high = np.floor(edges[:-1]).astype(int), np.ceil(edges[1:]).astype(int)
         number = int(low[0])
@@ -162,7 +163,7 @@ class Analysis:
     def parts(self, first: int = 0, last: int | None = None) -> Iterator[NDArray[np.float64]]:
         """Scores of the frames that were heard, part by part, shape (n_frames, n_classes) each."""
         last = self._n_heard if last is None else min(last, self._n_heard)
-        step, width = self._scorer.grid.frames_of_span, len(self._model.classes)
+        step, width = self._scorer.grid.frames_of_span, len(self.model.classes)
         for start in range(first, last, step):
             with self._lock:
                 if self._store.closed:
@@ -172,9 +173,9 @@ class Analysis:
             yield unpacked(np.frombuffer(content, "<u2").reshape(-1, width))
 
     def _whole(self) -> tuple[tuple[str, float], ...]:
-        top = min(TOP, len(self._model.classes))
+        top = min(TOP, len(self.model.classes))
         result = predict_files(
-            self._model, [self._sound.path], top=top, device=self._device, workers=1
+            self.model, [self._sound.path], top=top, device=self._device, workers=1
         )
         if result.failures:
             raise AudioError(self._sound.name, result.failures[0][1])

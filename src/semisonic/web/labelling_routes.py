@@ -16,8 +16,8 @@ from semisonic.web.labelling import (
     Annotator,
     AnswerRequest,
     LabelingSession,
-    Learning,
     SegmentRequest,
+    place_of,
 )
 from semisonic.web.state import AppState
 
@@ -55,27 +55,13 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             )
         return app_state.session
 
-    def learning() -> Learning:
-        session()
-        if app_state.learning is None:
-            raise DataError(
-                "no project is open: start one under Label, or start the app with --project"
-            )
-        return app_state.learning
-
     def shown(found: Suggestion | None) -> dict[str, Any]:
         if found is None:
             return {"item": None}
         session().require(found.file)
         sound = app_state.open_recording(session().project.log.root / found.file, found.file)
-        item = {
-            "file": found.file,
-            "start_time": found.start_time,
-            "end_time": found.end_time,
-            "why": found.why,
-            "source": found.source,
-            "guesses": found.guesses,
-        }
+        names = ("why", "source", "guesses")
+        item = {**place_of(found), **{name: getattr(found, name) for name in names}}
         return {"item": item, "sound": sound.id}
 
     @router.get("")
@@ -85,7 +71,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             **at.project.describe(),
             "classes": at.classes(),
             "strategies": STRATEGIES,
-            "learning": learning().facts(),
+            "learning": at.learning.facts(),
             "judging": at.judging,
         }
 
@@ -154,8 +140,9 @@ def labelling_routes(app_state: AppState) -> APIRouter:
 
     @router.post("/learn")
     def learn() -> dict[str, Any]:
-        learning().start()
-        return learning().facts()
+        learning = session().learning
+        learning.start()
+        return learning.facts()
 
     return router
 

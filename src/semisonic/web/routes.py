@@ -196,28 +196,21 @@ def recording_routes(app_state: AppState) -> APIRouter:
     def get_sound(identity: str) -> dict[str, Any]:
         sound = app_state.recordings.get(identity)
         facts = sound.facts()
-        tiles = app_state.tiles(sound)
-        if sound.state == READY and tiles is not None and sound.info is not None:
+        if sound.state == READY and sound.tiles is not None and sound.info is not None:
             facts["picture"] = {
-                "progress": tiles.progress,
-                "loudest": tiles.loudest,
+                "progress": sound.tiles.progress,
+                "loudest": sound.tiles.loudest,
                 "bands_hz": [round(hz, 1) for hz in band_edges(sound.info.sample_rate)],
             }
         analysis = app_state.analysis(sound)
         if analysis is not None:
-            facts["heard"] = {
-                "progress": analysis.progress,
-                "is_done": analysis.is_done,
-                "reason": analysis.reason,
-                "top": analysis.top,
-                "is_silent": analysis.is_silent,
-                "frame": analysis.frame,
-            }
+            names = ("progress", "is_done", "reason", "top", "is_silent", "frame")
+            facts["heard"] = {name: getattr(analysis, name) for name in names}
         return facts
 
     @router.delete("/sounds/{identity}")
     def close_sound(identity: str) -> dict[str, Any]:
-        app_state.forget(app_state.recordings.get(identity))
+        app_state.recordings.remove(app_state.recordings.get(identity).id)
         return {}
 
     @router.get("/sounds/{identity}/tile")
@@ -226,7 +219,7 @@ def recording_routes(app_state: AppState) -> APIRouter:
         level: Annotated[int, Query(ge=FINEST, le=WIDEST)],
         number: Annotated[int, Query(ge=0, le=10_000_000)],
     ) -> Response:
-        tiles = app_state.tiles(ready(identity))
+        tiles = ready(identity).tiles
         if tiles is None:
             raise DataError("this recording is not open any more")
         return Response(tiles.tile(level, number), media_type="application/octet-stream")

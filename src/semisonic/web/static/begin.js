@@ -108,7 +108,7 @@ function form(folders, encoders, projects, begin) {
   async function fill() {
     below.replaceChildren(h("option", { value: "" }, "All of it"));
     name.value = proposed(folders[Number(folder.value)]);
-    try { below.append(...(await get("projects/parts", { folder: folder.value })).parts.map((part) => h("option", { value: part }(part)))); } catch (error) { say(error.message); }
+    try { below.append(...(await get("projects/parts", { folder: folder.value })).parts.map((part) => h("option", { value: part }, part))); } catch (error) { say(error.message); }
   }
   below.addEventListener("change", () => { name.value = proposed(below.value || folders[Number(folder.value)]); });
   fill();

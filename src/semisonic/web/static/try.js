@@ -95,7 +95,7 @@ function folder(name, number, open) {
     const fill = () => {
       const found = files.filter((file) => file.toLowerCase().includes(filter.value.toLowerCase()));
       list.replaceChildren(...found.slice(0, MOST_ROWS).map((file) =>
-        h("button", { type: "button", onclick: () => open(() => post("folders/open", { folder: number, name: file })) }(file))));
+        h("button", { type: "button", onclick: () => open(() => post("folders/open", { folder: number, name: file })) }, file)));
       if (found.length > MOST_ROWS) list.append(h("span", { class: "soft small" }, `and ${found.length - MOST_ROWS} more`));
     };
     if (files.length > 12) list.before(filter);
