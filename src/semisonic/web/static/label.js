@@ -6,7 +6,7 @@ import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
 import { LabelIssues } from "./issues.js";
-import { clock, h, percent, say } from "./dom.js";
+import { clock, h, readable, percent, say } from "./dom.js";
 import { groupsPage } from "./groups.js";
 import { Viewer } from "./viewer.js";
 
@@ -109,7 +109,7 @@ class Labelling {
       this.panel.ask([]);
       return;
     }
-    this.title.textContent = item.file;
+    this.title.textContent = readable(item.file);
     const why = issue ? `Labelled ${issue.labels.join(", ")}; the other answers say otherwise` : WHY[item.why] ?? item.why;
     this.why.textContent = `${why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
     this.panel.ask(item.guesses, Boolean(issue));

@@ -1,7 +1,7 @@
 // Try it: open a sound, look at it, hear what the model hears.
 
 import { address, get, post, remove, upload } from "./api.js";
-import { clock, h, percent, say, waited } from "./dom.js";
+import { clock, h, readable, percent, say, waited } from "./dom.js";
 import { record } from "./recorder.js";
 import { rulesForm, thresholdNote } from "./rules.js";
 import { Viewer } from "./viewer.js";
@@ -157,7 +157,7 @@ function showSound(work, id, appState) {
       return;
     }
     if (stopped) return;
-    title.textContent = sound.name;
+    title.textContent = readable(sound.name);
     if (sound.state === "failed") {
       bar.hidden = true;
       about.textContent = "";
