@@ -25,10 +25,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.start import start_project
-from semisonic.web.application import create_app
+from semisonic.web.application import Server, create_app
 from semisonic.web.options import AppOptions
 from semisonic.web.state import AppState
-from semisonic.web.stopping import Server
 
 N_EACH = 10
 PATIENCE = 300_000

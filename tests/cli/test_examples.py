@@ -276,7 +276,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, small_budgets: pytest.Monkey
 def stopped_once_it_serves(patch: pytest.MonkeyPatch) -> None:
     """The app serves at a free port and is stopped as soon as it does."""
     from semisonic.web import serving
-    from semisonic.web.stopping import Server
+    from semisonic.web.application import Server
 
     bind, startup = serving._bind, Server.startup
 

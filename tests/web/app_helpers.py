@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -28,6 +29,15 @@ ANSWERED = "() => !document.documentElement.matches('.working')"
 LIVE = "ws://127.0.0.1:8765/api/live"
 
 
+def app_of(**options: Any) -> Any:
+    """What stands behind a page with these options of ``app``, on the CPU."""
+    pytest.importorskip("fastapi")
+    from semisonic.web.options import AppOptions
+    from semisonic.web.state import AppState
+
+    return AppState(AppOptions(**options, device="cpu"))
+
+
 def browsing(app_state: Any, token: str = "", **options: Any) -> Iterator[Any]:
     """A client of a app_state; it says where it comes from, as a browser does."""
     pytest.importorskip("httpx")
@@ -39,6 +49,12 @@ def browsing(app_state: Any, token: str = "", **options: Any) -> Iterator[Any]:
     options = {"base_url": ADDRESS, "headers": {"Origin": ADDRESS}, **options}
     with TestClient(app, raise_server_exceptions=False, **options) as found:
         yield found
+
+
+def sent(client: Any, path: str, body: Any) -> Any:
+    """The answer to a body that is written as a browser writes it: lone surrogates as escapes."""
+    headers = {"Content-Type": "application/json"}
+    return client.post(f"/api/{path}", content=json.dumps(body), headers=headers)
 
 
 def wait_for(client: Any, identity: str, what: str = "heard") -> Any:
@@ -56,8 +72,7 @@ def serving(app_state: Any, token: str = "") -> Iterator[str]:
     """The address of a running app."""
     import uvicorn
 
-    from semisonic.web.application import create_app
-    from semisonic.web.stopping import Server
+    from semisonic.web.application import Server, create_app
 
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import RATE, browsing, serving
+from app_helpers import RATE, app_of, browsing, serving
 
 
 @pytest.fixture(scope="session")
@@ -46,18 +46,12 @@ def app_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def app_state(app_model: Path, app_folder: Path) -> Iterator[Any]:
     """What stands behind the page."""
     pytest.importorskip("fastapi")
-    from semisonic.web.options import AppOptions
-    from semisonic.web.state import AppState
-
-    made = AppState(
-        AppOptions(
-            model=app_model,
-            folder=(app_folder,),
-            runs=app_model.parent,
-            device="cpu",
-            max_megabytes=1.0,
-            max_hours=0.01,
-        )
+    made = app_of(
+        model=app_model,
+        folder=(app_folder,),
+        runs=app_model.parent,
+        max_megabytes=1.0,
+        max_hours=0.01,
     )
     yield made
     made.close()
@@ -107,19 +101,13 @@ def app_address(
     """A running app with a project."""
     pytest.importorskip("uvicorn")
     pytest.importorskip("fastapi")
-    from semisonic.web.options import AppOptions
-    from semisonic.web.state import AppState
-
     copy = tmp_path_factory.mktemp("browser") / "labelling"
     shutil.copytree(app_project.parent, copy)
-    app_state = AppState(
-        AppOptions(
-            model=app_model,
-            folder=(app_folder,),
-            project=copy / app_project.name,
-            runs=app_model.parent,
-            device="cpu",
-        )
+    app_state = app_of(
+        model=app_model,
+        folder=(app_folder,),
+        project=copy / app_project.name,
+        runs=app_model.parent,
     )
     yield from serving(app_state)
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from app_helpers import ANSWERED, DESK, PHONE, PRESSED, opened, serving
+from app_helpers import ANSWERED, DESK, PHONE, PRESSED, app_of, opened, serving
 
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("fastapi")
@@ -123,13 +123,10 @@ def test_leaving_the_page_turns_the_microphone_off_and_keeps_the_take(
 def test_the_link_with_the_token_opens_from_another_site(
     app_browser: Any, app_model: Path, tmp_path: Path
 ) -> None:
-    from semisonic.web.options import AppOptions
-    from semisonic.web.state import AppState
-
     token = "sixteen letters!"
     link = tmp_path / "mail.html"
     served = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    app_state = AppState(AppOptions(model=app_model, runs=tmp_path, device="cpu"))
+    app_state = app_of(model=app_model, runs=tmp_path)
     with ThreadingHTTPServer(("127.0.0.1", 0), served) as mail:
         threading.Thread(target=mail.serve_forever, daemon=True).start()
         for address in serving(app_state, token):
@@ -181,6 +178,8 @@ def test_a_model_is_put_to_use(page: Any) -> None:
     page.get_by_role("link", name="Models", exact=True).click()
     page.get_by_role("button", name="Card").first.click()
     page.get_by_text("3: hiss, hum, sweep").wait_for()
+    page.get_by_role("link", name="Live").click()  # it can be left
+    page.get_by_role("button", name="Start listening").wait_for()
 
 
 def test_light_and_dark_is_kept(page: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_helpers import ANSWERED, DESK, PHONE, PRESSED, SETTLED, opened, serving
+from app_helpers import ANSWERED, DESK, PHONE, PRESSED, SETTLED, app_of, opened, serving
 
 from semisonic.labeling.project import Project
 from waiting import LONG, until
@@ -116,12 +116,9 @@ def test_answers_with_keys_undo_and_reload(page: Any, app_address: str) -> None:
 def test_two_browsers_without_a_name_are_two_people(
     app_browser: Any, app_project: Path, tmp_path: Path
 ) -> None:
-    from semisonic.web.options import AppOptions
-    from semisonic.web.state import AppState
-
     shutil.copytree(app_project.parent, tmp_path / "all")
     project = Project.open(tmp_path / "all" / app_project.name)
-    for address in serving(AppState(AppOptions(project=project.folder, device="cpu"))):
+    for address in serving(app_of(project=project.folder)):
         for one in opened(app_browser, f"{address}#/label", DESK):
             for other in opened(app_browser, f"{address}#/label", DESK):
                 names = [asked(place) for place in (one, other)]
@@ -234,20 +231,14 @@ def doubtful(app_project: Path, tmp_path: Path) -> Project:
 
 @pytest.fixture
 def doubting(app_browser: Any, doubtful: Project) -> Iterator[Any]:
-    from semisonic.web.options import AppOptions
-    from semisonic.web.state import AppState
-
-    for address in serving(AppState(AppOptions(project=doubtful.folder, device="cpu"))):
+    for address in serving(app_of(project=doubtful.folder)):
         yield from opened(app_browser, f"{address}#/label", DESK)
 
 
 def test_labels_are_at_hand_on_a_phone_and_nothing_lies_on_them(
     app_browser: Any, doubtful: Project
 ) -> None:
-    from semisonic.web.options import AppOptions
-    from semisonic.web.state import AppState
-
-    for address in serving(AppState(AppOptions(project=doubtful.folder, device="cpu"))):
+    for address in serving(app_of(project=doubtful.folder)):
         for page in opened(app_browser, f"{address}#/label", PHONE, has_touch=True):
             before = asked(page)
             label = page.locator(".answers button").first
@@ -306,11 +297,8 @@ def test_the_end_is_told_and_the_last_answer_can_be_taken_back(doubting: Any) ->
 def test_what_needs_a_classifier_is_offered_once_there_is_one(
     app_browser: Any, app_project: Path, doubting: Any, tmp_path: Path
 ) -> None:
-    from semisonic.web.options import AppOptions
-    from semisonic.web.state import AppState
-
     shutil.copytree(app_project.parent, tmp_path / "new")
-    app_state = AppState(AppOptions(project=tmp_path / "new" / app_project.name, device="cpu"))
+    app_state = app_of(project=tmp_path / "new" / app_project.name)
     for address in serving(app_state):
         for new in opened(app_browser, f"{address}#/label", DESK):
             for place, is_off in ((new, True), (doubting, False)):

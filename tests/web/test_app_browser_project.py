@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_helpers import DESK, PHONE, opened, serving
+from app_helpers import DESK, PHONE, app_of, opened, serving
 
 from semisonic.labeling.label_log import LabelLog
 
@@ -26,18 +26,12 @@ return all.length && all.every((one) => !one.disabled); }"""
 def address(app_project: Path, app_model: Path, tmp_path: Path) -> Iterator[str]:
     """An app with an opened folder, an encoder and no project."""
     pytest.importorskip("uvicorn")
-    from semisonic.web.options import AppOptions
-    from semisonic.web.state import AppState
-
     shutil.copytree(app_project.parent / "recordings", tmp_path / "recordings")
     yield from serving(
-        AppState(
-            AppOptions(
-                folder=(tmp_path / "recordings",),
-                runs=tmp_path / "runs",
-                encoder=app_model,
-                device="cpu",
-            )
+        app_of(
+            folder=(tmp_path / "recordings",),
+            runs=tmp_path / "runs",
+            encoder=app_model,
         )
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import RATE, browsing, wait_for
+from app_helpers import RATE, app_of, browsing, sent, wait_for
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
@@ -22,8 +21,6 @@ from semisonic.classifier.model_file import open_model
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.options import ProjectOptions
 from semisonic.labeling.start import start_project
-from semisonic.web.options import AppOptions
-from semisonic.web.state import AppState
 from waiting import until
 
 
@@ -36,8 +33,7 @@ def project(app_project: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(project: Path) -> Iterator[Any]:
-    options = AppOptions(project=project, runs=project.parent, device="cpu")
-    for found in browsing(AppState(options)):
+    for found in browsing(app_of(project=project, runs=project.parent)):
         found.folder = project.parent / "recordings"
         yield found
 
@@ -52,7 +48,7 @@ def asked(page: Any, name: str = "ann", **more: str) -> dict[str, Any]:
 def say(page: Any, item: dict[str, Any], labels: list[str], name: str = "ann", **more: Any) -> Any:
     place = {key: item[key] for key in ("file", "start_time", "end_time", "source")}
     said = {"labels": labels, "presence": "positive", "annotator": name, **place, **more}
-    answer = page.post("/api/label/answers", json=said)
+    answer = sent(page, "label/answers", said)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -232,7 +228,6 @@ def test_no_recording_outside_the_project_is_opened(page: Any, project: Path, na
         {"note": "\ud800"},
         {"labels": ["\ud800"]},
         {"file": "\ud800.wav"},
-        {"file": "///x"},
     ],
 )
 def test_an_impossible_answer_is_refused(page: Any, project: Path, change: dict[str, Any]) -> None:
@@ -243,9 +238,7 @@ def test_an_impossible_answer_is_refused(page: Any, project: Path, change: dict[
         ("answers", {**said, **change}),
         ("answers/batch", {"answers": [said | change]}),
     ):
-        text = json.dumps(body)  # as it is sent: a lone surrogate too
-        headers = {"Content-Type": "application/json"}
-        answer = page.post(f"/api/label/{path}", content=text, headers=headers)
+        answer = sent(page, f"label/{path}", body)
         assert answer.status_code in (400, 422), answer.text
         assert answer.json()["error"]
     assert not (project / "labels.jsonl").exists()
@@ -267,17 +260,17 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
         device="cpu",
     )
     started = start_project(options)
-    app_state = AppState(AppOptions(project=tmp_path / "project", runs=tmp_path, device="cpu"))
+    app_state = app_of(project=tmp_path / "project", runs=tmp_path)
     odd = {}
     for page in browsing(app_state):
         n_asked = 0
         while (answer := page.get("/api/label/next", params={"annotator": "ann"}).json())["item"]:
             item, n_asked = answer["item"], n_asked + 1
-            if item["file"].startswith("///"):
+            if not item["file"].isprintable():
                 facts = wait_for(page, answer["sound"], "picture")
                 odd[item["file"]] = facts["name"]
                 assert facts["state"] == "ready"
-            say(page, item, ["hum" if item["file"].startswith("///") else kind(item)])
+            say(page, item, ["hum" if not item["file"].isprintable() else kind(item)])
         assert n_asked == len(started.project.index) == 24
         assert page.get("/api/label/groups").status_code == 200
         page.post("/api/label/learn")
@@ -287,8 +280,8 @@ def test_a_name_that_is_no_utf8_is_asked_heard_and_answered(
         assert undone.status_code == 200
         assert page.get("/api/projects").status_code == 200
     assert odd == {
-        "///bad%FF%FE.wav": "bad\ufffd\ufffd.wav",
-        "///%E9t%E9.wav": "\ufffdt\ufffd.wav",
+        "bad\udcff\udcfe.wav": "bad\udcff\udcfe.wav",
+        "\udce9t\udce9.wav": "\udce9t\udce9.wav",
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import browsing
+from app_helpers import app_of, browsing
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
@@ -24,8 +24,6 @@ from semisonic.cli.main import main
 from semisonic.labeling.label_log import LabelLog
 from semisonic.labeling.project import Project
 from semisonic.labeling.queue import Queue
-from semisonic.web.options import AppOptions
-from semisonic.web.state import AppState
 from waiting import until
 
 
@@ -44,8 +42,8 @@ def page(place: Path) -> Iterator[Any]:
     yield from browsing(state_of(place))
 
 
-def state_of(place: Path) -> AppState:
-    return AppState(AppOptions(folder=(place / "open",), runs=place / "runs", device="cpu"))
+def state_of(place: Path) -> Any:
+    return app_of(folder=(place / "open",), runs=place / "runs")
 
 
 NEW = {"folder": 0, "below": "site", "name": "mine", "encoder": "run:small", "clusters": "3"}
@@ -209,8 +207,7 @@ def test_a_relative_folder_is_the_same_when_it_goes_on(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)
-    named = AppOptions(folder=(Path("open"),), runs=Path("runs"), device="cpu")
-    for page in browsing(AppState(named)):
+    for page in browsing(app_of(folder=(Path("open"),), runs=Path("runs"))):
         page.post("/api/projects", json=NEW)
         assert made(page)["state"] == "done"
     (place / "runs" / "mine" / "project.json").unlink()  # as if it had not come to its end

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_helpers import browsing
+from app_helpers import app_of, browsing
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
-
-from semisonic.web.options import AppOptions
-from semisonic.web.state import AppState
 
 
 @pytest.fixture
@@ -34,7 +31,7 @@ def runs(tmp_path: Path, app_model: Path) -> Path:
 
 @pytest.fixture
 def browser(runs: Path) -> Iterator[Any]:
-    app_state = AppState(AppOptions(runs=runs, device="cpu"))
+    app_state = app_of(runs=runs)
     yield from browsing(app_state)
 
 

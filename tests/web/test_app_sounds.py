@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from app_helpers import RATE, browsing, running, wait_for
+from app_helpers import RATE, app_of, browsing, running, sent, wait_for
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,9 +27,7 @@ from semisonic.audio.spectrogram import N_BANDS
 from semisonic.cli.main import main
 from semisonic.core.errors import AudioError
 from semisonic.web.checking import Checker
-from semisonic.web.options import AppOptions
 from semisonic.web.recordings import COLUMNS, OpenRecording, OpenRecordings, Tiles
-from semisonic.web.state import AppState
 
 
 def opened(client: Any, name: str = "site/hum.wav") -> str:
@@ -293,25 +291,23 @@ def test_a_name_that_is_no_utf8_stops_nothing(tmp_path: Path) -> None:
     sf.write(folder / "good.wav", wave, RATE)
     os.rename(folder / "good.wav", os.fsencode(folder) + b"/bad\xff\xfe.wav")
     sf.write(folder / "good.wav", wave, RATE)
-    app_state = AppState(AppOptions(folder=(folder,), runs=tmp_path, device="cpu"))
+    app_state = app_of(folder=(folder,), runs=tmp_path)
     for page in browsing(app_state):
         names = page.get("/api/folders/0").json()["files"]
-        assert sorted(names) == ["///bad%FF%FE.wav", "good.wav"]
-        found = page.post(
-            "/api/folders/open", json={"folder": 0, "name": "///bad%FF%FE.wav"}
-        ).json()
-        assert found["name"] == "bad\ufffd\ufffd.wav"
+        assert sorted(names) == ["bad\udcff\udcfe.wav", "good.wav"]
+        body = {"folder": 0, "name": "bad\udcff\udcfe.wav"}
+        found = sent(page, "folders/open", body).json()
+        assert found["name"] == "bad\udcff\udcfe.wav"
         assert wait_for(page, found["id"], "picture")["state"] == "ready"
         played = page.get(f"/api/sounds/{found['id']}/audio.wav", headers={"Range": "bytes=0-9"})
         assert played.status_code == 206
 
 
 def test_a_text_that_is_no_unicode_is_refused(client: Any) -> None:
-    headers = {"Content-Type": "application/json"}
-    for name in ("\\ud800.wav", "///bad%GG"):
-        body = f'{{"folder": 0, "name": "{name}"}}'
-        answer = client.post("/api/folders/open", content=body, headers=headers)
-        assert answer.status_code in (400, 422)
+    bodies = {"folders/open": {"folder": 0, "name": "\ud800.wav"}, "model": {"name": "\udcff"}}
+    for path, body in bodies.items():
+        answer = sent(client, path, body)
+        assert answer.status_code == 422
         assert answer.json()["error"]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from app_helpers import ADDRESS, LIVE, RATE, browsing, wait_for
+from app_helpers import ADDRESS, LIVE, RATE, app_of, browsing, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,13 +79,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def client(folder: Path) -> Iterator[Any]:
     pytest.importorskip("fastapi")
-    from semisonic.web.options import AppOptions
-    from semisonic.web.state import AppState
-
     sounds = folder / "sounds"
-    app_state = AppState(
-        AppOptions(model=folder / "model.zip", folder=(sounds,), runs=folder, device="cpu")
-    )
+    app_state = app_of(model=folder / "model.zip", folder=(sounds,), runs=folder)
     yield from browsing(app_state)
     app_state.close()
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from app_helpers import ADDRESS, LIVE, RATE, browsing, wait_for
+from app_helpers import ADDRESS, LIVE, RATE, app_of, browsing, wait_for
 
 import semisonic
 from semisonic.audio.read import read
@@ -229,11 +229,8 @@ def test_every_way_gives_the_same_scores(case: Case, way: Any) -> None:
 @pytest.fixture
 def client(case: Case) -> Iterator[Any]:
     pytest.importorskip("fastapi")
-    from semisonic.web.options import AppOptions
-    from semisonic.web.state import AppState
-
     folder = case.sound.parent
-    app_state = AppState(AppOptions(model=case.file, folder=(folder,), runs=folder, device="cpu"))
+    app_state = app_of(model=case.file, folder=(folder,), runs=folder)
     yield from browsing(app_state)
     app_state.close()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
@@ -10,21 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semisonic.classifier.detection.frame_scores import (
-    FrameScorer,
-    FrameSpan,
-    Scores,
-    ScoreStore,
-    score_spans,
-    unpacked,
-)
-from semisonic.classifier.detection.recordings import RecordingFile, list_recordings
+from semisonic.classifier.detection.frame_scores import FrameScorer, score_spans, unpacked
+from semisonic.classifier.detection.recordings import list_recordings
 from semisonic.classifier.events import EventRules, resolve_threshold
 from semisonic.classifier.predict import NOTHING, predict_files
 from semisonic.classifier.use_options import AUTO, EventOptions
-from semisonic.core.errors import AudioError, DataError
+from semisonic.core.errors import AudioError, DataError, OptionError
 from semisonic.core.files import csv_line
-from semisonic.core.options import from_mapping
+from semisonic.core.options import from_mapping, nearest
 from semisonic.data.events import Events
 from semisonic.data.formats.convert import write_labels
 from semisonic.models.sound_model import SoundModel
@@ -43,11 +38,45 @@ RULES = ("threshold", "merge_gap", "min_duration", "edge")
 """Options that the page may set."""
 
 
+def event_options(model: SoundModel, values: Mapping[str, Any], **more: float) -> EventOptions:
+    """Options from the rules that the page sets, as numbers or texts; what is empty stays usual.
+
+    Parameters
+    ----------
+    model : SoundModel
+    values : mapping
+        Some of ``RULES``.
+    **more : float
+        Other options of :class:`EventOptions`.
+
+    Raises
+    ------
+    OptionError
+        For another name, or a value that is wrong; a threshold names no file here.
+    """
+    settings: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in RULES:
+            raise OptionError(f"unknown option '{name}': {nearest(name, RULES)}")
+        if value is None or value == "" or (name == "threshold" and value == AUTO):
+            continue
+        try:
+            settings[name] = float(str(value))
+        except ValueError:
+            wanted = "auto or a number from 0 to 1" if name == "threshold" else "a number"
+            raise OptionError(f"option '{name}': found '{value}', expected {wanted}") from None
+    threshold = resolve_threshold(
+        model, str(values["threshold"]) if "threshold" in settings else AUTO
+    )
+    return from_mapping(EventOptions, {**settings, **more, "threshold": threshold})
+
+
 class Analysis:
     """A model on a recording.
 
     Attributes
     ----------
+    model : SoundModel
     top : tuple of (str, float)
         The best classes over the whole recording; empty for a long or a silent one.
     is_silent : bool
@@ -59,22 +88,19 @@ class Analysis:
         Why it ended early.
     """
 
-    def __init__(self, model: SoundModel, sound: OpenRecording, folder: Path, device: str) -> None:
-        self._model, self._sound, self._folder, self._device = model, sound, folder, device
+    def __init__(self, model: SoundModel, sound: OpenRecording, device: str) -> None:
+        self.model, self._sound, self._device = model, sound, device
         self.top: tuple[tuple[str, float], ...] = ()
         self.is_done, self.is_silent, self.reason = False, False, ""
         self._scorer = FrameScorer(model, device=device)
         self._lock = threading.Lock()
-        self._recording: RecordingFile | None = None
-        self._parts: list[FrameSpan] = []
-        self._store: ScoreStore | None = None
-        self._n_heard, self._is_closed = 0, False
-        self._rest: Scores | None = None  # of a part that breaks off
+        self._store = tempfile.TemporaryFile(prefix="semisonic-scores-")  # noqa: SIM115
+        self._duration, self._n_frames, self._n_heard = 0.0, 1, 0
 
     @property
     def progress(self) -> float:
         """Share that was heard."""
-        return 1.0 if self.is_done else self._n_heard / max(1, len(self._parts))
+        return 1.0 if self.is_done else self._n_heard / self._n_frames
 
     @property
     def frame(self) -> float:
@@ -83,30 +109,25 @@ class Analysis:
 
     def work(self) -> Generator[None, None, None]:
         """Hear the recording, a part a step."""
-        duration = self._sound.open().duration
-        if duration <= WHOLE_SECONDS:
+        if self._sound.open().duration <= WHOLE_SECONDS:
             self.top = self._whole()
             yield
-        recordings, failures = list_recordings([self._sound.path], 1)
+        (recording,), failures = list_recordings([self._sound.path], 1)
         if failures:
             raise AudioError(self._sound.name, failures[0][1])
-        recording = recordings[0]
         grid = self._scorer.grid
-        with self._lock:
-            self._recording = recording
-            self._parts = grid.spans(recording.n_samples(grid.sample_rate))
-            store = ScoreStore(self._folder, self._sound.id, len(self._model.classes))
-            self._store = store
-        found = score_spans(self._scorer, [(recording, part) for part in self._parts], workers=1)
-        for part, (scores, reason) in zip(self._parts, found, strict=True):
+        spans = grid.spans(recording.n_samples(grid.sample_rate))
+        self._duration, self._n_frames = recording.duration, max(1, spans[-1].last if spans else 0)
+        for scores, reason in score_spans(self._scorer, [(recording, s) for s in spans], workers=1):
             with self._lock:
-                if self._is_closed:
+                if self._store.closed:
                     return
-                if reason:
-                    self._rest, self.reason = scores, reason
-                    break
-                store.put(self._sound.id, part.number, scores)
-                self._n_heard += 1
+                self._store.seek(0, os.SEEK_END)
+                self._store.write(scores.astype("<u2").tobytes())
+                self._n_heard += len(scores)
+            if reason:  # it breaks off
+                self.reason = reason
+                break
             yield
         self.reason = self.reason or recording.damage
         self.is_done = True
@@ -114,31 +135,12 @@ class Analysis:
     def close(self) -> None:
         """Forget the scores."""
         with self._lock:
-            if self._store is not None:
-                self._store.close()
-                self._store = None
-            self._is_closed = True
+            self._store.close()
 
-    def events(self, settings: Mapping[str, Any]) -> Events:
-        """The events so far.
-
-        Parameters
-        ----------
-        settings : mapping
-            Some of ``RULES``, as :class:`EventOptions` takes them.
-
-        Raises
-        ------
-        OptionError
-            When one is wrong.
-        """
-        threshold = resolve_threshold(self._model, settings.get("threshold", AUTO))
-        options = from_mapping(EventOptions, {**settings, "threshold": threshold})
+    def events(self, options: EventOptions) -> Events:
+        """The events so far."""
         rules = EventRules.of(self._scorer, options)
-        recording = self._recording
-        if recording is None:
-            return Events.from_rows([])
-        rows = rules.rows(self._heard(), self._sound.name, recording.duration)
+        rows = rules.rows(self.parts(), self._sound.name, self._duration)
         return Events.from_rows([row for row, _ in rows])
 
     def scores(self, start: float, end: float, n: int) -> NDArray[np.float64]:
@@ -146,44 +148,34 @@ class Analysis:
 
         Stretches that were not heard yet are NaN.
         """
-        frame = self.frame
-        result = np.full((n, len(self._model.classes)), np.nan)
-        edges = np.linspace(start, end, n + 1) / frame
-        first = 0
-        for part in self._heard(int(edges[0]), int(edges[-1]) + 1):
-            low, high = np.floor(edges[:-1]).astype(int), np.ceil(edges[1:]).astype(int)
-            number = first
-            first += len(part)
-            if first <= low[0] or number >= high[-1]:
-                continue
-            for column in np.flatnonzero((high > number) & (low < first)):
-                inside = part[max(low[column] - number, 0) : max(high[column] - number, 1)]
+        result = np.full((n, len(self.model.classes)), np.nan)
+        edges = np.linspace(start, end, n + 1) / self.frame
+        low, high = np.floor(edges[:-1]).astype(int), np.ceil(edges[1:]).astype(int)
+        number = int(low[0])
+        for part in self.parts(number, int(high[-1])):
+            for column in np.flatnonzero((high > number) & (low < number + len(part))):
+                inside = part[max(low[column] - number, 0) : high[column] - number]
                 if len(inside):
                     result[column] = np.fmax(result[column], inside.max(axis=0))
+            number += len(part)
         return result
 
-    def parts(self) -> Iterator[NDArray[np.float64]]:
-        """Scores part by part, shape (n_frames, n_classes) each."""
-        return self._heard()
-
-    def _heard(self, first: int = 0, last: int | None = None) -> Iterator[NDArray[np.float64]]:
-        """Scores part by part; those wholly outside some frames may be empty-valued."""
-        for part in self._parts[: self._n_heard]:
-            if part.last <= first or (last is not None and part.first >= last):
-                yield np.zeros((part.last - part.first, 0))
-                continue
+    def parts(self, first: int = 0, last: int | None = None) -> Iterator[NDArray[np.float64]]:
+        """Scores of the frames that were heard, part by part, shape (n_frames, n_classes) each."""
+        last = self._n_heard if last is None else min(last, self._n_heard)
+        step, width = self._scorer.grid.frames_of_span, len(self.model.classes)
+        for start in range(first, last, step):
             with self._lock:
-                if self._store is None:
+                if self._store.closed:
                     return
-                found = self._store.get(self._sound.id, part.number)
-            yield unpacked(found)
-        if self._rest is not None:
-            yield unpacked(self._rest)
+                self._store.seek(2 * width * start)
+                content = self._store.read(2 * width * (min(start + step, last) - start))
+            yield unpacked(np.frombuffer(content, "<u2").reshape(-1, width))
 
     def _whole(self) -> tuple[tuple[str, float], ...]:
-        top = min(TOP, len(self._model.classes))
+        top = min(TOP, len(self.model.classes))
         result = predict_files(
-            self._model, [self._sound.path], top=top, device=self._device, workers=1
+            self.model, [self._sound.path], top=top, device=self._device, workers=1
         )
         if result.failures:
             raise AudioError(self._sound.name, result.failures[0][1])

@@ -1,14 +1,17 @@
-"""The app as a whole: routes, the static page, and the guard before both."""
+"""The app as a whole: routes, the static page, the guard before both, and the server."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
+import threading
+from collections.abc import AsyncIterator, Generator
 from importlib.resources import files
 from pathlib import Path
 
+import uvicorn
 from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -61,7 +64,7 @@ def create_app(app_state: AppState, host: str, port: int, token: str = "") -> AS
         What a browser must know; empty for nothing.
     """
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def closing(_: FastAPI) -> AsyncIterator[None]:
         yield
         app_state.close()
@@ -74,10 +77,8 @@ def create_app(app_state: AppState, host: str, port: int, token: str = "") -> AS
         default_response_class=Json,
     )
     speak_plainly(app)
-    for routes in (
-        *(state_routes, recording_routes, run_routes),
-        *(labelling_routes, project_routes, live_routes),
-    ):
+    sound_routes = state_routes, recording_routes, run_routes
+    for routes in (*sound_routes, labelling_routes, project_routes, live_routes):
         app.include_router(routes(app_state))
 
     @app.get(f"/{NAME}")
@@ -90,3 +91,23 @@ def create_app(app_state: AppState, host: str, port: int, token: str = "") -> AS
         return app_state.max_bytes if path == UPLOADS else _SMALL
 
     return Guard(app, Rules(host, port, token, limit))
+
+
+class Server(uvicorn.Server):
+    """As uvicorn's, but Ctrl-C and ``kill`` end it and are not raised again behind it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Within the block, both signals end the server."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

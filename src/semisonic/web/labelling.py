@@ -14,23 +14,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from semisonic.audio.read import probe
 from semisonic.core.errors import AudioError, DataError, SemisonicError
 from semisonic.core.files import json_ready
 from semisonic.data.events import POSITIVE, SegmentKey, segment_key
-from semisonic.data.label_log import MOST_LABELS, LabelEntry
+from semisonic.data.label_log import MOST_LABELS, LabelEntry, Segment
 from semisonic.labeling.answers import LabelIssue
-from semisonic.labeling.label_log import CORRECTS, LabelLog
+from semisonic.labeling.label_log import CORRECTS
 from semisonic.labeling.options import MIX
-from semisonic.labeling.probe import Tell
 from semisonic.labeling.project import Project
 from semisonic.labeling.queue import Suggestion
 from semisonic.labeling.rounds import HistoryRow
 from semisonic.labeling.suggest import AllAnswered
 from semisonic.web.background import in_words
-from semisonic.web.wire import FileName, RequestBody
+from semisonic.web.wire import FileName
 
 # An answer as it comes from the page.
 
@@ -41,7 +40,7 @@ Annotator = Annotated[str, Field(min_length=1, max_length=100)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class SegmentRequest(RequestBody):
+class SegmentRequest(BaseModel):
     """A stretch of a recording, as the log names it."""
 
     file: FileName
@@ -77,29 +76,6 @@ class AnswerRequest(SegmentRequest):
         return self.model_dump(exclude={"guess", "guess_score", "asked", "review"})
 
 
-# Answers that look wrong: which they are, and what became of them.
-
-
-REVIEW = "review"
-"""In an entry: what became of an answer that looked wrong."""
-KEPT, CHANGED = "kept", "changed"
-
-
-def label_issues(project: Project, tell: Tell | None = None) -> list[LabelIssue]:
-    """Answers that look wrong and that nobody has looked at since, the most suspicious first."""
-    seen = {one.key for one in project.log.answers() if REVIEW in one.more}
-    return [one for one in project.label_issues(tell=tell) if one.key not in seen]
-
-
-def review(log: LabelLog, answer: AnswerRequest) -> LabelEntry:
-    """Write down what became of an issue; a change stands in place of what others said."""
-    row = {**answer.row(), "more": {REVIEW: answer.review}}
-    if answer.review == CHANGED:
-        del row["source"]
-        return log.correct(**row)
-    return log.append(**row)
-
-
 # Where people listen and answer: whose turn is which stretch, and what they said.
 
 
@@ -110,15 +86,24 @@ _CLOSE = 1e-3
 SIMILAR = "similar"
 TYPICAL_SHOWN = 4
 """Sounds of a group that are listened to."""
+REVIEW = "review"
+"""In an entry: what became of an answer that looked wrong, "kept" or "changed"."""
 BATCH = "batch"
 """In an entry: what answers that were given at once have in common."""
 
 
 class LabelingSession:
-    """The questions and answers of a project; several people may sit at it at once."""
+    """The questions and answers of a project; several people may sit at it at once.
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
+    Parameters
+    ----------
+    project : Project
+    learned : callable
+        Is given each new classifier's file.
+    """
+
+    def __init__(self, project: Project, learned: Callable[[Path], None]) -> None:
+        self.project, self.learning = project, Learning(project, learned)
         self._lock = threading.RLock()
         self._queue: list[Suggestion] = []
         self._held: dict[SegmentKey, tuple[str, float]] = {}
@@ -214,20 +199,26 @@ class LabelingSession:
             When it does not fit: see :meth:`require_fit`.
         """
         self.require_fit(said)
+        log, row = self.project.log, said.row()
+        if said.review == "changed":  # it stands in place of what others said
+            del row["source"]
+            return log.correct(**row, more={REVIEW: said.review})
         if said.review:
-            return review(self.project.log, said)
+            return log.append(**row, more={REVIEW: said.review})
         more = {"guess": said.guess, "guess_score": said.guess_score} if said.guess else {}
-        entry = self.project.log.append(**said.row(), more=more)
+        entry = log.append(**row, more=more)
         self.done(said.file, said.start_time, said.end_time)
         if said.asked is not None:  # a part was chosen: the question is answered all the same
             self.done(said.file, *said.asked)
         return entry
 
     def label_issues(self) -> list[LabelIssue]:
-        """Answers that look wrong and that nobody has looked at since."""
+        """Answers that look wrong and that nobody has looked at since, the worst first."""
         self.judging = 0.0
         try:
-            return label_issues(self.project, self._judged)
+            found = self.project.label_issues(tell=self._judged)
+            seen = {one.key for one in self.project.log.answers() if REVIEW in one.more}
+            return [one for one in found if one.key not in seen]
         finally:
             self.judging = None
 
@@ -267,7 +258,7 @@ class LabelingSession:
             for one in _with(last, mine):
                 self.project.log.undo(one, annotator=annotator)
         if REVIEW in last.more:
-            return last  # it is not asked about again, but doubted again
+            return last  # it is not asked about again, but is suspicious again
         again = Suggestion(
             last.file,
             last.start_time,
@@ -290,13 +281,9 @@ class LabelingSession:
                 "answers": found.answers,
                 "sounds": [
                     {
-                        "file": one.file,
-                        "start_time": one.start_time,
-                        "end_time": one.end_time,
+                        **place_of(one),
                         "source": one.source,
-                        "said": None
-                        if (entry := said.get(one.key)) is None
-                        else list(entry.labels),
+                        "said": said[one.key].labels if one.key in said else None,
                     }
                     for one in found.typical
                 ],
@@ -336,10 +323,8 @@ class LabelingSession:
         """Answers that the model had guessed otherwise before it learned them, the surest first."""
         found = [
             {
-                "file": one.file,
-                "start_time": one.start_time,
-                "end_time": one.end_time,
-                "labels": list(one.labels),
+                **place_of(one),
+                "labels": one.labels,
                 "guess": label,
                 "score": score,
                 "annotator": one.annotator,
@@ -348,7 +333,7 @@ class LabelingSession:
             for label, score in _guess_of(one)
             if one.presence == POSITIVE and label not in one.labels
         ]
-        return sorted(found, key=lambda row: -float(str(row["score"])))
+        return sorted(found, key=lambda row: row["score"], reverse=True)
 
     def _free(self, annotator: str, *, is_again: bool = False) -> Suggestion | None:
         """What somebody may be given; of what they skipped only if ``is_again``."""
@@ -389,12 +374,8 @@ class LabelingSession:
         rows = np.flatnonzero(np.array(names) == file)
         if not len(rows):
             raise DataError(f"'{file}' is not among the recordings of the project")
-        ends = np.array([self._end(row) for row in rows.tolist()])
-        shared = np.minimum(ends, end) - np.maximum(clips.start_time[rows], start)
+        shared = np.minimum(clips.end_time[rows], end) - np.maximum(clips.start_time[rows], start)
         return int(rows[int(shared.argmax())])
-
-    def _end(self, row: int) -> float:
-        return float(self.project.index.clips.end_time[row])
 
 
 def _with(last: LabelEntry, mine: Sequence[LabelEntry]) -> list[str]:
@@ -409,6 +390,11 @@ def _guess_of(entry: LabelEntry) -> tuple[tuple[str, float], ...]:
     guess, score = entry.more.get("guess"), entry.more.get("guess_score")
     is_known = isinstance(guess, str) and isinstance(score, int | float)
     return ((str(guess), float(str(score))),) if is_known else ()
+
+
+def place_of(segment: Segment) -> dict[str, Any]:
+    """Which stretch it is, as the page names it."""
+    return {name: getattr(segment, name) for name in ("file", "start_time", "end_time")}
 
 
 # Learning from the answers, in the background, one round at a time.

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from semisonic.core.errors import DataError
 from semisonic.data.label_log import LabelEntry
@@ -16,20 +16,19 @@ from semisonic.web.labelling import (
     Annotator,
     AnswerRequest,
     LabelingSession,
-    Learning,
     SegmentRequest,
+    place_of,
 )
 from semisonic.web.state import AppState
-from semisonic.web.wire import RequestBody, to_page
 
 
-class AnswersRequest(RequestBody):
+class AnswersRequest(BaseModel):
     """Answers that are given at once."""
 
     answers: Annotated[list[AnswerRequest], Field(min_length=1, max_length=100)]
 
 
-class AnnotatorRequest(RequestBody):
+class AnnotatorRequest(BaseModel):
     """Who asks."""
 
     annotator: Annotator
@@ -39,7 +38,7 @@ class SkipRequest(SegmentRequest, AnnotatorRequest):
     """What somebody skips."""
 
 
-class SeveralLabelsRequest(RequestBody):
+class SeveralLabelsRequest(BaseModel):
     """Whether a clip of the project may carry several labels."""
 
     several: bool
@@ -56,27 +55,13 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             )
         return app_state.session
 
-    def learning() -> Learning:
-        session()
-        if app_state.learning is None:
-            raise DataError(
-                "no project is open: start one under Label, or start the app with --project"
-            )
-        return app_state.learning
-
     def shown(found: Suggestion | None) -> dict[str, Any]:
         if found is None:
             return {"item": None}
         session().require(found.file)
         sound = app_state.open_recording(session().project.log.root / found.file, found.file)
-        item = {
-            "file": to_page(found.file),
-            "start_time": found.start_time,
-            "end_time": found.end_time,
-            "why": found.why,
-            "source": found.source,
-            "guesses": found.guesses,
-        }
+        names = ("why", "source", "guesses")
+        item = {**place_of(found), **{name: getattr(found, name) for name in names}}
         return {"item": item, "sound": sound.id}
 
     @router.get("")
@@ -86,7 +71,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
             **at.project.describe(),
             "classes": at.classes(),
             "strategies": STRATEGIES,
-            "learning": learning().facts(),
+            "learning": at.learning.facts(),
             "judging": at.judging,
         }
 
@@ -112,10 +97,7 @@ def labelling_routes(app_state: AppState) -> APIRouter:
     @router.get("/groups")
     def get_groups() -> dict[str, Any]:
         at = session()
-        groups = at.groups()
-        for group in groups:
-            group["sounds"] = [_named(sound) for sound in group["sounds"]]
-        return {"groups": groups, "classes": at.classes()}
+        return {"groups": at.groups(), "classes": at.classes()}
 
     @router.post("/answers/batch")
     def post_answers(batch: AnswersRequest) -> dict[str, Any]:
@@ -146,11 +128,11 @@ def labelling_routes(app_state: AppState) -> APIRouter:
 
     @router.get("/wrong")
     def get_wrong() -> dict[str, Any]:
-        return {"rows": [_named(row) for row in session().wrong()]}
+        return {"rows": session().wrong()}
 
     @router.get("/issues")
     def get_issues() -> dict[str, Any]:
-        return {"rows": [_named(asdict(one)) for one in session().label_issues()]}
+        return {"rows": [asdict(one) for one in session().label_issues()]}
 
     @router.post("/open")
     def open_recording(place: SegmentRequest) -> dict[str, Any]:
@@ -158,16 +140,12 @@ def labelling_routes(app_state: AppState) -> APIRouter:
 
     @router.post("/learn")
     def learn() -> dict[str, Any]:
-        learning().start()
-        return learning().facts()
+        learning = session().learning
+        learning.start()
+        return learning.facts()
 
     return router
 
 
 def _entry(entry: LabelEntry) -> dict[str, Any]:
-    return _named({**asdict(entry), "labels": list(entry.labels), "more": dict(entry.more)})
-
-
-def _named(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with its file as the page calls it."""
-    return {**row, "file": to_page(row["file"])}
+    return {**asdict(entry), "more": dict(entry.more)}

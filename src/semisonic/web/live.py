@@ -13,14 +13,11 @@ from typing import Any
 import numpy as np
 
 from semisonic.audio.live import LiveBlock, LiveGap
-from semisonic.classifier.events import resolve_threshold
 from semisonic.classifier.live.listen import listen
 from semisonic.classifier.live.scorer import WindowScores
-from semisonic.classifier.use_options import AUTO, EventOptions
 from semisonic.core.errors import AudioError, OptionError, SemisonicError
-from semisonic.core.options import from_mapping
 from semisonic.models.sound_model import SoundModel
-from semisonic.web.analysis import RULES
+from semisonic.web.analysis import RULES, event_options
 
 # Sound that a browser sends, as a live source like a microphone.
 
@@ -118,11 +115,9 @@ class LiveSession:
         self, model: SoundModel, hello: Mapping[str, Any], tell: Tell, device: str = "cpu"
     ) -> None:
         rate = _within("rate", hello.get("rate"), RATES)
-        events = {name: hello[name] for name in RULES if name in hello}
-        events["threshold"] = resolve_threshold(model, events.get("threshold", AUTO))
-        if "hop" in hello:
-            events["hop"] = _within("hop", hello["hop"], HOPS)
-        options = from_mapping(EventOptions, events)
+        hop = {"hop": _within("hop", hello["hop"], HOPS)} if "hop" in hello else {}
+        rules = {name: hello[name] for name in RULES if name in hello}
+        options = event_options(model, rules, **hop)
         self._model, self._tell = model, tell
         self._source = BrowserSource(round(rate))
         self._listening = listen(

@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Generator
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from semisonic.audio.read import AudioInfo, AudioReader
 from semisonic.audio.spectrogram import N_BANDS, SpectrogramImage, draw_spectrogram
 from semisonic.core.errors import AudioError, DataError
 from semisonic.core.locks import LOCK, FolderLock, locked
+
+if TYPE_CHECKING:
+    from semisonic.web.analysis import Analysis
 
 # One recording that the page has open: where it lies, and its samples piece by piece.
 
@@ -48,6 +51,10 @@ class OpenRecording:
         Why it failed.
     info : AudioInfo or None
         None until it is ready.
+    tiles : Tiles or None
+        Its picture, once it has been checked.
+    analysis : Analysis or None
+        What the model in use hears in it.
     """
 
     def __init__(
@@ -57,6 +64,8 @@ class OpenRecording:
         self.is_own, self.is_listed = is_own, is_listed
         self.state, self.reason = CHECKING, ""
         self.info: AudioInfo | None = None
+        self.tiles: Tiles | None = None
+        self.analysis: Analysis | None = None
         self._source: AudioReader | None = None
         self._lock = threading.Lock()
         self._is_closed = False
@@ -85,15 +94,11 @@ class OpenRecording:
         """Samples between two seconds, mono; fewer where the recording ends or breaks off."""
         info = self.open()
         end = min(end, info.duration)
-        if not 0 <= start < end or round(end * info.sample_rate) <= round(start * info.sample_rate):
-            return np.zeros(0, np.float32)
-        with self._lock:
-            if self._source is None:
-                return np.zeros(0, np.float32)
-            try:
+        n = round(end * info.sample_rate) - round(start * info.sample_rate)
+        with self._lock, contextlib.suppress(AudioError):
+            if self._source is not None and 0 <= start < end and n > 0:
                 return self._source.samples(start, end)
-            except AudioError:
-                return np.zeros(0, np.float32)
+        return np.zeros(0, np.float32)
 
     def close(self) -> None:
         """Close the file; a copy of ours is removed."""
@@ -102,22 +107,18 @@ class OpenRecording:
             if self._source is not None:
                 self._source.close()
                 self._source = None
+        if self.analysis is not None:
+            self.analysis.close()
         if self.is_own:
             self.path.unlink(missing_ok=True)
 
     def facts(self) -> dict[str, Any]:
         """What the page shows of it."""
-        facts: dict[str, Any] = {
-            "id": self.id,
-            "name": self.name,
-            "state": self.state,
-            "reason": self.reason,
-        }
-        if self.info is not None:
-            facts["duration"] = self.info.duration
-            facts["sample_rate"] = self.info.sample_rate
-            facts["channels"] = self.info.n_channels
-            facts["damage"] = self.info.damage
+        names = ("id", "name", "state", "reason")
+        facts: dict[str, Any] = {name: getattr(self, name) for name in names}
+        if (info := self.info) is not None:
+            facts |= {"duration": info.duration, "sample_rate": info.sample_rate}
+            facts |= {"channels": info.n_channels, "damage": info.damage}
         return facts
 
 
@@ -160,10 +161,6 @@ class OpenRecordings:
     def used(self) -> int:
         """Bytes of the files given to us."""
         return sum(f.stat().st_size for f in Path(self._folder.name).iterdir() if f.is_file())
-
-    def folder_of(self, sound: OpenRecording) -> Path:
-        """A folder for what is made from a recording."""
-        return Path(self._folder.name) / f"{sound.id}.made"
 
     def add(self, sound: OpenRecording) -> OpenRecording:
         """Add a recording; the one that is open under its id, if any, stays."""
@@ -354,21 +351,7 @@ class PlayedFile:
         return (first, last) if first < last else None
 
     def _header(self) -> bytes:
-        n = 2 * self._n
-        rate = self._rate
-        return struct.pack(
-            "<4sI4s4sIHHIIHH4sI",
-            b"RIFF",
-            n + 36,
-            b"WAVE",
-            b"fmt ",
-            16,
-            1,
-            1,
-            rate,
-            2 * rate,
-            2,
-            16,
-            b"data",
-            n,
-        )
+        n, rate = 2 * self._n, self._rate
+        form = (b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+        parts = (b"RIFF", n + 36, b"WAVE", *form, b"data", n)
+        return struct.pack("<4sI4s4sIHHIIHH4sI", *parts)

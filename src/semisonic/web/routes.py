@@ -6,23 +6,22 @@ import dataclasses
 import json
 import math
 import tempfile
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from semisonic.audio.spectrogram import band_edges
 from semisonic.audio.write import write
 from semisonic.classifier.info import info
 from semisonic.classifier.use_options import EventOptions
-from semisonic.core.errors import DataError, ModelError, OptionError
+from semisonic.core.errors import DataError, ModelError
 from semisonic.core.options import nearest
-from semisonic.web.analysis import RULES, TABLES, Analysis, event_table, score_table
+from semisonic.web.analysis import RULES, TABLES, Analysis, event_options, event_table, score_table
 from semisonic.web.recordings import (
     FINEST,
     READY,
@@ -32,64 +31,19 @@ from semisonic.web.recordings import (
     PlayedFile,
 )
 from semisonic.web.state import AppState
-from semisonic.web.wire import FileName, RequestBody, shown, to_page
+from semisonic.web.wire import FileName, Text
 
-# Fields of an options class as the page shows them, so that page and command line agree.
+_ABOUT = ("help", "unit", "minimum", "maximum")
 
 
-def fields_of(options_class: type, names: Iterable[str]) -> list[dict[str, Any]]:
-    """Name, help, unit, range and default of some options."""
-    known = {field.name: field for field in dataclasses.fields(options_class)}
+def rule_fields() -> list[dict[str, Any]]:
+    """Name, help, unit, range and default of the rules, so that page and command line agree."""
+    known = {field.name: field for field in dataclasses.fields(EventOptions)}
     return [
-        {
-            "name": name,
-            "help": known[name].metadata["help"],
-            "unit": known[name].metadata["unit"],
-            "minimum": known[name].metadata["minimum"],
-            "maximum": known[name].metadata["maximum"],
-            "default": known[name].default,
-        }
-        for name in names
+        {"name": name, **{key: known[name].metadata[key] for key in _ABOUT}}
+        | {"default": known[name].default}
+        for name in RULES
     ]
-
-
-def settings_of(values: Mapping[str, str], names: Iterable[str]) -> dict[str, Any]:
-    """Settings from the texts of a form; what is empty keeps its default.
-
-    Everything is a number but ``threshold``, which options take as a text.
-
-    Raises
-    ------
-    OptionError
-        For a name that is not among them, or no number.
-    """
-    wanted = tuple(names)
-    settings: dict[str, Any] = {}
-    for name, text in values.items():
-        if name not in wanted:
-            raise OptionError(f"unknown option '{name}': {nearest(name, wanted)}")
-        if text == "":
-            continue
-        if name == "threshold":
-            settings[name] = _without_path(text)
-            continue
-        try:
-            settings[name] = float(text)
-        except ValueError:
-            raise OptionError(f"option '{name}': found '{text}', expected a number") from None
-    return settings
-
-
-def _without_path(text: str) -> str:
-    """A threshold that is a word or a number; on the command line it may name a file."""
-    if text != "auto":
-        try:
-            float(text)
-        except ValueError:
-            raise OptionError(
-                f"option 'threshold': found '{text}', expected auto or a number from 0 to 1"
-            ) from None
-    return text
 
 
 # Sounds to try the page with, made by the package itself.
@@ -99,60 +53,42 @@ RATE = 22050
 _SECONDS = 5.0
 _FADE = 0.5
 _SNR_DB = 24.0
-_SINGLE = {
+EXAMPLES = {
     "dog_bark": "Dog bark",
     "bird": "Bird",
     "rain": "Rain",
     "siren": "Siren",
     "clock_tick": "Clock tick",
     "footsteps": "Footsteps",
+    "walk": "A walk, 40 s",
 }
 _WALK = ("wind", "bird", "dog_bark", "footsteps", "engine", "bell", "crow", "rain", "thunder")
-WALK = "walk"
-
-
-def examples() -> list[dict[str, str]]:
-    """Name and title of each."""
-    single = [{"name": name, "title": title} for name, title in _SINGLE.items()]
-    return [*single, {"name": WALK, "title": "A walk, 40 s"}]
 
 
 def make_example(name: str) -> NDArray[np.float32]:
-    """The samples of an example at ``RATE``; the same each time.
+    """The samples of an example at ``RATE``, the same each time; those of a walk fade over.
 
     Raises
     ------
     DataError
         When there is none of that name.
     """
-    if name == WALK:
-        return _joined([_sound(one, number) for number, one in enumerate(_WALK)])
-    if name not in _SINGLE:
-        raise DataError(f"no example '{name}'; {nearest(name, [*_SINGLE, WALK])}")
-    return _sound(name, 0)
-
-
-def _sound(name: str, number: int) -> NDArray[np.float32]:
     from semisonic.data.synth.plan import Take
     from semisonic.data.synth.render import render
 
-    recording = f"example-{name}"
-    return render(Take(1, recording, number, (name,), _SECONDS, RATE, _SNR_DB))
-
-
-def _joined(waves: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """One after the other, each fading into the next."""
+    if name not in EXAMPLES:
+        raise DataError(f"no example '{name}'; {nearest(name, EXAMPLES)}")
+    waves = [
+        render(Take(1, f"example-{one}", number, (one,), _SECONDS, RATE, _SNR_DB))
+        for number, one in enumerate(_WALK if name == "walk" else (name,))
+    ]
     n = round(_FADE * RATE)
     rise = np.sin(np.linspace(0, np.pi / 2, n)).astype(np.float32)
-    step = len(waves[0]) - n
-    result = np.zeros(step * len(waves) + n, np.float32)
-    for number, wave in enumerate(waves):
-        faded = wave.copy()
-        faded[:n] *= rise
-        faded[-n:] *= rise[::-1]
-        result[number * step : number * step + len(wave)] += faded
-    peak = float(np.abs(result).max())
-    return result / np.float32(max(peak, 1.0))
+    result = waves[0]
+    for wave in waves[1:]:
+        result[-n:] = result[-n:] * rise[::-1] + wave[:n] * rise
+        result = np.concatenate([result, wave[n:]])
+    return result / np.float32(max(float(np.abs(result).max()), 1.0))
 
 
 # A file that comes over the wire, into the temporary folder, within its limits.
@@ -188,7 +124,7 @@ async def receive(request: Request, recordings: OpenRecordings, name: str) -> Op
 # Routes of what there is to open: the model, folders, examples, runs.
 
 
-class FolderRequest(RequestBody):
+class FolderRequest(BaseModel):
     """A recording of an opened folder."""
 
     folder: int
@@ -203,15 +139,15 @@ def state_routes(app_state: AppState) -> APIRouter:
     def get_state() -> dict[str, Any]:
         return {
             **app_state.facts(),
-            "examples": examples(),
-            "rules": fields_of(EventOptions, RULES),
+            "examples": [{"name": name, "title": title} for name, title in EXAMPLES.items()],
+            "rules": rule_fields(),
             "open": [sound.facts() for sound in app_state.recordings.all() if sound.is_listed],
         }
 
     @router.get("/folders/{number}")
     def get_folder(number: int) -> dict[str, Any]:
         files, n_files = app_state.folders.listing(number)
-        return {"files": [to_page(file) for file in files], "n_files": n_files}
+        return {"files": files, "n_files": n_files}
 
     @router.post("/folders/open")
     def open_in_folder(place: FolderRequest) -> dict[str, Any]:
@@ -260,28 +196,21 @@ def recording_routes(app_state: AppState) -> APIRouter:
     def get_sound(identity: str) -> dict[str, Any]:
         sound = app_state.recordings.get(identity)
         facts = sound.facts()
-        tiles = app_state.tiles(sound)
-        if sound.state == READY and tiles is not None and sound.info is not None:
+        if sound.state == READY and sound.tiles is not None and sound.info is not None:
             facts["picture"] = {
-                "progress": tiles.progress,
-                "loudest": tiles.loudest,
+                "progress": sound.tiles.progress,
+                "loudest": sound.tiles.loudest,
                 "bands_hz": [round(hz, 1) for hz in band_edges(sound.info.sample_rate)],
             }
         analysis = app_state.analysis(sound)
         if analysis is not None:
-            facts["heard"] = {
-                "progress": analysis.progress,
-                "is_done": analysis.is_done,
-                "reason": analysis.reason,
-                "top": analysis.top,
-                "is_silent": analysis.is_silent,
-                "frame": analysis.frame,
-            }
+            names = ("progress", "is_done", "reason", "top", "is_silent", "frame")
+            facts["heard"] = {name: getattr(analysis, name) for name in names}
         return facts
 
     @router.delete("/sounds/{identity}")
     def close_sound(identity: str) -> dict[str, Any]:
-        app_state.forget(app_state.recordings.get(identity))
+        app_state.recordings.remove(app_state.recordings.get(identity).id)
         return {}
 
     @router.get("/sounds/{identity}/tile")
@@ -290,7 +219,7 @@ def recording_routes(app_state: AppState) -> APIRouter:
         level: Annotated[int, Query(ge=FINEST, le=WIDEST)],
         number: Annotated[int, Query(ge=0, le=10_000_000)],
     ) -> Response:
-        tiles = app_state.tiles(ready(identity))
+        tiles = ready(identity).tiles
         if tiles is None:
             raise DataError("this recording is not open any more")
         return Response(tiles.tile(level, number), media_type="application/octet-stream")
@@ -334,7 +263,8 @@ def recording_routes(app_state: AppState) -> APIRouter:
 
     @router.get("/sounds/{identity}/events")
     def get_events(identity: str, request: Request) -> dict[str, Any]:
-        events = heard(identity).events(settings_of(request.query_params, RULES)).sorted()
+        options = event_options(app_state.model, request.query_params)
+        events = heard(identity).events(options).sorted()
         columns = (events.start_time, events.end_time, events.label, events.score)
         rows = [list(row) for row in zip(*(c[:MOST_EVENTS].tolist() for c in columns), strict=True)]
         return {"n_events": len(events), "events": rows}
@@ -347,12 +277,12 @@ def recording_routes(app_state: AppState) -> APIRouter:
         if not analysis.is_done:
             raise DataError("the recording is still being listened to")
         stem = Path(sound.name).stem
-        settings = settings_of(request.query_params, RULES)
+        options = event_options(app_state.model, request.query_params)
         if kind == "scores":
             lines = score_table(analysis, app_state.model.classes)
             return _file(f"{stem}.scores.csv", "".join(lines), "text/csv")
         with tempfile.TemporaryDirectory(prefix="semisonic-") as folder:
-            suffix, text = event_table(analysis.events(settings), kind, Path(folder))
+            suffix, text = event_table(analysis.events(options), kind, Path(folder))
         return _file(f"{stem}{suffix}", text, "text/csv" if kind == "csv" else "text/plain")
 
     return router
@@ -367,9 +297,8 @@ def _file(name: str, text: str, kind: str) -> Response:
     from urllib.parse import quote
 
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
-    disposition = (
-        f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(shown(name), safe='')}"
-    )
+    quoted = quote(name, safe="", errors="replace")
+    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}"
     headers = {"Content-Disposition": disposition}
     return Response(text.encode("utf-8", "surrogateescape"), headers=headers, media_type=kind)
 
@@ -383,10 +312,10 @@ _POLICY = (
 )
 
 
-class RunRequest(RequestBody):
+class RunRequest(BaseModel):
     """A run."""
 
-    name: str
+    name: Text
 
 
 def run_routes(app_state: AppState) -> APIRouter:
@@ -441,10 +370,7 @@ def _card(path: str) -> dict[str, Any]:
 # Routes of projects: start one from an opened folder, go on with it, open it.
 
 
-Text = Annotated[str, Field(max_length=500)]
-
-
-class NewProjectRequest(RequestBody):
+class NewProjectRequest(BaseModel):
     """What a project is to be made of."""
 
     folder: int
@@ -455,7 +381,7 @@ class NewProjectRequest(RequestBody):
     several_labels: bool = False
 
 
-class ProjectRequest(RequestBody):
+class ProjectRequest(BaseModel):
     """A project."""
 
     name: Text
@@ -481,7 +407,7 @@ def project_routes(app_state: AppState) -> APIRouter:
 
     @router.get("/parts")
     def get_parts(folder: int) -> dict[str, Any]:
-        return {"parts": [to_page(part) for part in app_state.folders.parts(folder)]}
+        return {"parts": app_state.folders.parts(folder)}
 
     @router.post("")
     def start(new: NewProjectRequest) -> dict[str, Any]:

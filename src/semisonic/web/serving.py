@@ -33,8 +33,7 @@ def serve(options: AppOptions, say: Say) -> None:
     try:
         import uvicorn
 
-        from semisonic.web.application import create_app
-        from semisonic.web.stopping import Server
+        from semisonic.web.application import Server, create_app
     except ModuleNotFoundError as error:
         if error.name not in ("uvicorn", "fastapi", "starlette"):
             raise

@@ -19,10 +19,10 @@ from semisonic.training.devices import choose_device
 from semisonic.web.analysis import Analysis
 from semisonic.web.background import BackgroundWorker, in_words
 from semisonic.web.checking import Checker
-from semisonic.web.labelling import LabelingSession, Learning
+from semisonic.web.labelling import LabelingSession
 from semisonic.web.options import AppOptions
 from semisonic.web.projects import Making, Projects
-from semisonic.web.recordings import FAILED, READY, OpenRecording, OpenRecordings, Tiles
+from semisonic.web.recordings import READY, OpenRecording, OpenRecordings, Tiles
 from semisonic.web.runs import AllowedFolders, Runs
 
 _ROOM = 4
@@ -56,11 +56,8 @@ class AppState:
         if options.model is not None:
             self.take_model(options.model)
         self.session: LabelingSession | None = None
-        self.learning: Learning | None = None
         if options.project is not None:
             self.take_project(Project.open(options.project))
-        self._tiles: dict[str, Tiles] = {}
-        self._analyses: dict[str, tuple[SoundModel, Analysis]] = {}
         self._lock = threading.Lock()
         self._checker = Checker()
         self._looking, self._listening = BackgroundWorker("looking"), BackgroundWorker("listening")
@@ -98,7 +95,7 @@ class AppState:
 
     def take_project(self, project: Project) -> None:
         """Label in another project from now on; its classifier is used if no model was chosen."""
-        self.session, self.learning = LabelingSession(project), Learning(project, self._learned)
+        self.session = LabelingSession(project, self._learned)
         if self._gives_way and project.model is not None:
             self.take_model(project.model, of_project=True)
 
@@ -125,9 +122,9 @@ class AppState:
         """Open a recording: check it, then look at it and listen, in the background."""
         kept = self.recordings.add(sound)
         for old in self.recordings.too_many(kept):
-            self.forget(old)
+            self.recordings.remove(old.id)
         if kept is sound:
-            self._looking.add(self._prepare(sound), lambda error: self._failed(sound, error))
+            self._looking.add(self._prepare(sound), lambda error: sound.fail(in_words(error)))
         return kept
 
     def open_in_folder(self, folder: int, name: str) -> OpenRecording:
@@ -146,38 +143,24 @@ class AppState:
         identity = digest("label", path, *made)
         return self.open(OpenRecording(name, path, identity, is_own=False, is_listed=False))
 
-    def tiles(self, sound: OpenRecording) -> Tiles | None:
-        """The picture of a recording, once it has been checked."""
-        return self._tiles.get(sound.id)
-
     def analysis(self, sound: OpenRecording) -> Analysis | None:
         """What the model hears in a recording; begun when it is first asked for."""
-        if sound.state != READY or self._model is None or not sound.is_listed:
-            return None
         model = self._model
+        if sound.state != READY or model is None or not sound.is_listed:
+            return None
         with self._lock:
-            found = self._analyses.get(sound.id)
-            if found is not None and found[0] is model:
-                return found[1]
+            found = sound.analysis
+            if found is not None and found.model is model:
+                return found
             if found is not None:
-                found[1].close()
-            analysis = Analysis(model, sound, self._folder_of(sound, model), self.device)
-            self._analyses[sound.id] = model, analysis
+                found.close()
+            analysis = sound.analysis = Analysis(model, sound, self.device)
 
         def failed(error: BaseException) -> None:
             analysis.reason, analysis.is_done = in_words(error), True
 
         self._listening.add(analysis.work(), failed)
         return analysis
-
-    def forget(self, sound: OpenRecording) -> None:
-        """Close a recording, and remove what was given to us."""
-        with self._lock:
-            found = self._analyses.pop(sound.id, None)
-            self._tiles.pop(sound.id, None)
-        if found is not None:
-            found[1].close()
-        self.recordings.remove(sound.id)
 
     def close(self) -> None:
         """End the work and remove what was given to us."""
@@ -186,12 +169,7 @@ class AppState:
         self._checker.close()
         self._looking.stop()
         self._listening.stop()
-        for _, analysis in list(self._analyses.values()):
-            analysis.close()
         self.recordings.close()
-
-    def _folder_of(self, sound: OpenRecording, model: SoundModel) -> Path:
-        return self.recordings.folder_of(sound) / f"scores-{id(model)}"
 
     def _learned(self, path: Path) -> None:
         """Use a project's new classifier, unless another model was chosen."""
@@ -205,16 +183,10 @@ class AppState:
     def _prepare(self, sound: OpenRecording) -> Generator[None, None, None]:
         self._checker.check(sound.path, sound.name, self.max_seconds)
         info = sound.open()
-        tiles = Tiles(sound, info.duration, info.sample_rate)
-        with self._lock:
-            self._tiles[sound.id] = tiles
+        sound.tiles = tiles = Tiles(sound, info.duration, info.sample_rate)
         sound.state = READY
         self.analysis(sound)
         yield from tiles.make_overview()
-
-    def _failed(self, sound: OpenRecording, error: BaseException) -> None:
-        if sound.state != FAILED:
-            sound.fail(in_words(error))
 
     def facts(self) -> dict[str, Any]:
         """What the page shows at the top."""

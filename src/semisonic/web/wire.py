@@ -1,4 +1,4 @@
-"""What goes between the page and the server: texts, names of files, and errors in plain words."""
+"""What goes between the page and the server: names of files, and errors in plain words."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import json
 import logging
 import os
 from typing import Annotated, Any
-from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import Field, PlainValidator
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
@@ -19,79 +18,31 @@ from starlette.responses import JSONResponse, Response
 from semisonic.core.errors import SemisonicError
 from semisonic.web.background import in_words
 
-# What goes between the page and the server: texts that are Unicode, and names of files that need
-# not be.
-#
-# A file's name is bytes. Python holds those that are no UTF-8 as lone surrogates, which JSON in
-# UTF-8 cannot carry, so such a name goes to the page as ``///`` and its bytes, percent-encoded; no
-# other name begins so, as a path never begins with three slashes. The page shows it with
-# replacement
-# characters (``shownName`` in ``static/api.js``). In all other texts that leave the server a lone
-# surrogate becomes the replacement character; none comes in.
+# A file's name is bytes. Python and JavaScript hold those that are no UTF-8 as lone surrogates, and
+# JSON in ASCII carries them both ways. All other texts that come in are Unicode: pydantic sees to
+# that wherever a text has a greatest length.
 
 
-_BYTES = "///"
-
-
-def is_unicode(text: str) -> bool:
-    """Whether UTF-8 can hold a text."""
+def _file_name(found: Any) -> str:
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        if len(os.fsencode(found)) <= _LONGEST_NAME:
+            return str(found)
+    except (TypeError, UnicodeEncodeError):
+        pass
+    raise ValueError("not the name of a file")
 
 
-def shown(text: str) -> str:
-    """A text for people: what UTF-8 cannot hold becomes the replacement character."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def to_page(name: str) -> str:
-    """What the page calls a file."""
-    return name if is_unicode(name) else _BYTES + quote_from_bytes(os.fsencode(name))
-
-
-def from_page(text: str) -> str:
-    """The file that the page means.
-
-    Raises
-    ------
-    ValueError
-        When :func:`to_page` never said so.
-    """
-    if not text.startswith(_BYTES):
-        return text
-    name = os.fsdecode(unquote_to_bytes(text.removeprefix(_BYTES)))
-    if to_page(name) != text:
-        raise ValueError("not the name of a file of this page")
-    return name
-
-
-FileName = Annotated[str, Field(max_length=12_000), AfterValidator(from_page)]
-
-
-class RequestBody(BaseModel):
-    """What the page sends; its texts are Unicode."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_unicode(cls, found: Any) -> Any:
-        if isinstance(found, dict):
-            for name, value in found.items():
-                texts = value if isinstance(value, list) else [value]
-                if not all(is_unicode(text) for text in texts if isinstance(text, str)):
-                    raise ValueError(f"'{name}' is not Unicode")
-        return found
+_LONGEST_NAME = 4096
+FileName = Annotated[str, PlainValidator(_file_name)]
+Text = Annotated[str, Field(max_length=500)]
 
 
 class Json(JSONResponse):
-    """JSON of whatever texts there are."""
+    """JSON in ASCII, of whatever texts there are."""
 
     def render(self, content: Any) -> bytes:
         """The bytes of the answer."""
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return (text if is_unicode(text) else shown(text)).encode()
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 # Errors as answers with plain words; the app goes on after each.

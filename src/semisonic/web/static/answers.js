@@ -5,7 +5,7 @@ import { h, percent } from "./dom.js";
 const KEYS = 9;
 
 export function answerPanel({ answer, undo, skip, similar, keep, setSeveral }) {
-  let classes = [], guesses = [], picked = new Set(), several = false, waits = true, doubted = false, mayBeSeveral = false, element;
+  let classes = [], guesses = [], picked = new Set(), several = false, waits = true, isIssue = false, mayBeSeveral = false, element;
   const guessed = h("div", { class: "guesses" }), buttons = h("div", { class: "answers", role: "group", "aria-label": "Labels" });
   const fresh = h("input", { type: "text", placeholder: "New label", "aria-label": "New label", maxlength: "60", autocomplete: "off" });
   const note = h("input", { type: "text", placeholder: "Note", "aria-label": "Note", maxlength: "500", autocomplete: "off" });
@@ -16,7 +16,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral }) {
   const save = h("button", { type: "button", class: "main", hidden: true, onclick: () => give([...picked]) }, "Save");
   const hint = (key) => h("kbd", { "aria-hidden": "true" }, key);
   const act = (text, key, work) => h("button", { type: "button", onclick: work, "aria-keyshortcuts": key }, text, hint(key));
-  const keeps = act("Keep", "K", () => doubted && !waits && keep());
+  const keeps = act("Keep", "K", () => isIssue && !waits && keep());
   const back = act("Undo", "Z", undo);  // also when nothing is asked
   const actions = h("div", { class: "row actions" }, keeps,
     act("Yes", "Y", () => yes()), act("No", "N", () => no()), act("Unsure", "U", () => give([], "uncertain")),
@@ -79,7 +79,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral }) {
       "aria-keyshortcuts": number < KEYS ? String(number + 1) : undefined, onclick: () => pick(name),
     }, name, number < KEYS ? hint(String(number + 1)) : null)));
     if (focused) [...buttons.children].find((one) => one.dataset.label === focused)?.focus();
-    keeps.hidden = !doubted;
+    keeps.hidden = !isIssue;
     [...actions.children].forEach((one) => { one.disabled = (waits && one !== back) || ("YN".includes(one.getAttribute("aria-keyshortcuts")) && !guesses.length); });
     element?.classList.toggle("waits", waits);
     save.disabled = waits || !picked.size;
@@ -88,7 +88,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral }) {
   return {
     element,
     setClasses(names) { classes = [...new Set([...names, ...classes.filter((name) => names.includes(name))])]; draw(); },
-    ask(found, isDoubted = false) { guesses = found ?? []; doubted = isDoubted; picked = new Set(); draw(); },
+    ask(found, looksWrong = false) { guesses = found ?? []; isIssue = looksWrong; picked = new Set(); draw(); },
     setSeveral(on) {
       if (on === mayBeSeveral) return;
       mayBeSeveral = on;
@@ -98,7 +98,7 @@ export function answerPanel({ answer, undo, skip, similar, keep, setSeveral }) {
     wait(on) { waits = on; draw(); },
     key(key) {
       const number = Number(key), name = key >= "1" && key <= "9" ? known()[number - 1] : undefined;
-      const keys = { k: () => doubted && !waits && keep(), y: yes, n: no, u: () => give([], "uncertain"), 0: () => give([], "negative"), z: undo, s: skip, f: similar, m: toggleMany, Enter: () => several && give([...picked]), "/": () => fresh.focus(), e: () => note.focus() };
+      const keys = { k: () => isIssue && !waits && keep(), y: yes, n: no, u: () => give([], "uncertain"), 0: () => give([], "negative"), z: undo, s: skip, f: similar, m: toggleMany, Enter: () => several && give([...picked]), "/": () => fresh.focus(), e: () => note.focus() };
       const work = name ? () => pick(name) : keys[key.length === 1 ? key.toLowerCase() : key];
       if (!work) return false;
       work();

@@ -8,16 +8,6 @@ export const post = (path, body = {}) => worked(fetch(`/api/${path}`, {
   method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
 }));
 
-// A file's name for people: bytes that are no UTF-8 are sent as "///" and percent signs.
-export function shownName(name) {
-  if (!name.startsWith("///")) return name;
-  const found = [];
-  for (let at = 3; at < name.length; at += 1) {
-    if (name[at] === "%") { found.push(parseInt(name.slice(at + 1, at + 3), 16)); at += 2; } else found.push(name.charCodeAt(at));
-  }
-  return new TextDecoder().decode(new Uint8Array(found));
-}
-
 export const remove = (path) => worked(fetch(`/api/${path}`, { method: "DELETE" }));
 
 // Shows that something was asked for until it is answered.

@@ -1,6 +1,6 @@
 // Starting a project from an opened folder, watching it being made, or opening one that is there.
 
-import { get, post, shownName } from "./api.js";
+import { get, post } from "./api.js";
 import { h, say } from "./dom.js";
 
 const STEPS = {
@@ -108,9 +108,9 @@ function form(folders, encoders, projects, begin) {
   async function fill() {
     below.replaceChildren(h("option", { value: "" }, "All of it"));
     name.value = proposed(folders[Number(folder.value)]);
-    try { below.append(...(await get("projects/parts", { folder: folder.value })).parts.map((part) => h("option", { value: part }, shownName(part)))); } catch (error) { say(error.message); }
+    try { below.append(...(await get("projects/parts", { folder: folder.value })).parts.map((part) => h("option", { value: part }, part))); } catch (error) { say(error.message); }
   }
-  below.addEventListener("change", () => { name.value = proposed(shownName(below.value) || folders[Number(folder.value)]); });
+  below.addEventListener("change", () => { name.value = proposed(below.value || folders[Number(folder.value)]); });
   fill();
   const field = (text, input) => { input.setAttribute("aria-label", text); return h("label", {}, h("span", {}, text), input); };
   return h("form", { class: "card start", onsubmit: (event) => {

@@ -13,7 +13,10 @@ export function h(name, attributes = {}, ...children) {
   return element;
 }
 
-const there = (children) => children.flat().filter((child) => child !== null && child !== undefined);
+// A text as a browser draws it: a file's name may hold bytes that are no UTF-8, as lone surrogates.
+export const readable = (text) => text.replace(/\p{Surrogate}/gu, "\ufffd");
+
+const there = (children) => children.flat().filter((child) => child !== null && child !== undefined).map((child) => typeof child === "string" ? readable(child) : child);
 
 // Puts these into an element in place of what it holds; nothing for null.
 export const fill = (element, ...children) => element.replaceChildren(...there(children));

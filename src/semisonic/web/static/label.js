@@ -1,12 +1,12 @@
 // Label: listen to what is asked, answer with a key; take back, look for more, learn again.
 
 import { annotator, nameField } from "./annotator.js";
-import { get, post, shownName } from "./api.js";
+import { get, post } from "./api.js";
 import { answerPanel } from "./answers.js";
 import { beginPage } from "./begin.js";
 import { curve } from "./curve.js";
-import { Doubts } from "./doubts.js";
-import { clock, h, percent, say } from "./dom.js";
+import { LabelIssues } from "./issues.js";
+import { clock, h, readable, percent, say } from "./dom.js";
 import { groupsPage } from "./groups.js";
 import { Viewer } from "./viewer.js";
 
@@ -43,8 +43,8 @@ class Labelling {
     this.place = h("div", { class: "asked" });
     this.side = h("section", {});
     this.hint = h("p", { class: "note", hidden: true }, "Nothing is named yet. The quickest start: ", h("a", { href: "#/label/groups" }, "name the groups"), " that were found.");
-    this.doubts = new Doubts((found, doubt) => this.choose(found, doubt));
-    this.panel = answerPanel({ keep: () => this.answer({ labels: this.doubt.labels, presence: "positive", note: "" }),  answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar(), setSeveral: (on) => this.setSeveral(on) });
+    this.issues = new LabelIssues((found, issue) => this.choose(found, issue));
+    this.panel = answerPanel({ keep: () => this.answer({ labels: this.issue.labels, presence: "positive", note: "" }),  answer: (said) => this.answer(said), undo: () => this.undo(), skip: () => this.skip(), similar: () => this.similar(), setSeveral: (on) => this.setSeveral(on) });
     main.append(h("div", { class: "row toolbar" }, this.name, this.order, h("label", { class: "small soft" }, this.plays, " play at once"), this.count, h("a", { class: "small", href: "#/label/groups" }, "Groups"), h("a", { class: "small", href: "#/label/projects" }, "Projects")), this.hint,
       h("div", { class: "labelling" }, h("section", {}, this.title, this.why, this.place, this.panel.element), this.side));
     this.keys = (event) => this.key(event);
@@ -91,13 +91,13 @@ class Labelling {
   }
 
   // What somebody chose to listen to, in place of what is being asked for.
-  choose(found, doubt = null) {
+  choose(found, issue = null) {
     this.turn += 1;
-    return this.show(found, doubt);
+    return this.show(found, issue);
   }
 
-  async show({ item, sound }, doubt = null) {
-    this.doubt = doubt;
+  async show({ item, sound }, issue = null) {
+    this.issue = issue;
     clearTimeout(this.waits);
     this.viewer?.close();
     this.viewer = null;
@@ -109,10 +109,10 @@ class Labelling {
       this.panel.ask([]);
       return;
     }
-    this.title.textContent = shownName(item.file);
-    const why = doubt ? `Labelled ${doubt.labels.join(", ")}; the other answers say otherwise` : WHY[item.why] ?? item.why;
+    this.title.textContent = readable(item.file);
+    const why = issue ? `Labelled ${issue.labels.join(", ")}; the other answers say otherwise` : WHY[item.why] ?? item.why;
     this.why.textContent = `${why} · ${clock(item.start_time, 1)} – ${clock(item.end_time, 1)}`;
-    this.panel.ask(item.guesses, Boolean(doubt));
+    this.panel.ask(item.guesses, Boolean(issue));
     await this.open(item, sound, this.turn);
   }
 
@@ -140,9 +140,9 @@ class Labelling {
   }
 
   async answer({ labels, presence, note }) {
-    const { item, viewer, doubt } = this;
+    const { item, viewer, issue } = this;
     if (!item) return;
-    if (doubt) { this.settle(doubt, labels, presence, note); return; }
+    if (issue) { this.settle(issue, labels, presence, note); return; }
     this.skipped = null;
     const chosen = viewer?.chosen ?? this.whole ?? [item.start_time, item.end_time];
     const isWhole = chosen === this.whole || (Math.abs(chosen[0] - this.whole[0]) < 0.02 && Math.abs(chosen[1] - this.whole[1]) < 0.02);
@@ -160,19 +160,19 @@ class Labelling {
   }
 
   // What becomes of an answer that looked wrong. "No" to what it sounds like keeps the answer.
-  async settle({ file, start_time, end_time, ...doubt }, labels, presence, note) {
-    if (labels.length === 1 && labels[0] === doubt.suggested.join(", ")) labels = doubt.suggested;
+  async settle({ file, start_time, end_time, ...issue }, labels, presence, note) {
+    if (labels.length === 1 && labels[0] === issue.suggested.join(", ")) labels = issue.suggested;
     const isKept = presence === "negative" && labels.length > 0;
-    const kept = isKept || (presence === "positive" && sameLabels(labels, doubt.labels));
+    const kept = isKept || (presence === "positive" && sameLabels(labels, issue.labels));
     this.turn += 1;
-    const said = kept ? { labels: doubt.labels, presence: "positive", review: "kept" } : { labels, presence, review: "changed" };
+    const said = kept ? { labels: issue.labels, presence: "positive", review: "kept" } : { labels, presence, review: "changed" };
     this.panel.wait(true);
     this.viewer?.player.pause();
     try {
       await post("label/answers", { file, start_time, end_time, note, annotator: this.who, ...said });
-      say(kept ? `Kept: ${doubt.labels.join(", ")}` : `Changed to ${labels.join(", ") || (presence === "negative" ? "none of them" : "unsure")}`);
+      say(kept ? `Kept: ${issue.labels.join(", ")}` : `Changed to ${labels.join(", ") || (presence === "negative" ? "none of them" : "unsure")}`);
       this.state();
-      if (!this.doubts.drop(this.doubt)) await this.next();
+      if (!this.issues.drop(this.issue)) await this.next();
     } catch (error) { say(`Not saved: ${error.message}`); this.panel.wait(false); }
   }
 
@@ -188,7 +188,7 @@ class Labelling {
       const { entry } = await post("label/undo", { annotator: this.who });
       say(`Taken back: ${entry.labels.join(", ") || entry.presence}`);
       this.state();
-      if (entry.more.review) { await this.doubts.load(); return; }
+      if (entry.more.review) { await this.issues.load(); return; }
       await this.next();
     } catch (error) { say(error.message); }
   }
@@ -196,7 +196,7 @@ class Labelling {
   // No answer: nothing is written down, and it is asked again when nothing else is left.
   async skip() {
     const { item } = this;
-    if (this.doubt || !item) { this.next(); return; }
+    if (this.issue || !item) { this.next(); return; }
     this.turn += 1;
     this.panel.wait(true);
     this.viewer?.player.pause();
@@ -249,7 +249,7 @@ class Labelling {
       if (last.left_out.n) parts.push(h("p", { class: "small" }, "Right of all answers, each left out in turn: ", last.said.left_out));
       if (last.notes.length) parts.push(h("ul", { class: "small soft notes" }, last.notes.map((note) => h("li", {}, note))));
       parts.push(curve(learning.history.filter((step) => step.several_labels === last.several_labels)));
-      parts.push(this.wrongButton(), this.doubts.element);
+      parts.push(this.wrongButton(), this.issues.element);
     } else parts.push(h("p", { class: "small soft" }, "Two classes are enough to begin. Learn again whenever you like; each time adds a point to the curve."));
     if (state.disagreements) parts.push(h("p", { class: "small" }, `${state.disagreements} stretches on which people differ`));
     this.side.replaceChildren(...parts);

@@ -9,6 +9,7 @@ export async function modelsPage(main, changed) {
   if (appState.model) main.append(current(appState.model));
   if (!runs.length) main.append(h("p", {}, "No run was found there. Train a model first, such as ", h("code", {}, "semisonic train path/to/labelled -o runs/model"), ", or start the app with ", h("code", {}, "--runs"), "."));
   main.append(h("h2", { class: "only-heard" }, "Runs"), h("div", { class: "runs" }, runs.map((run) => card(run, appState, changed))));
+  return () => {};  // nothing to stop when it is left
 }
 
 function current(model) {

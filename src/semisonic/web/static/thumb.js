@@ -1,6 +1,6 @@
 // A short sound as a small picture that plays when it is pressed.
 
-import { get, post, shownName } from "./api.js";
+import { get, post } from "./api.js";
 import { clock, h } from "./dom.js";
 import { drawPicture, sized } from "./drawing.js";
 import { Player } from "./player.js";
@@ -17,8 +17,8 @@ export class Thumb {
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.state = h("span", { class: "state" }, "…");
     this.head = h("div", { class: "head", hidden: true });
-    this.name = `${shownName(file).split("/").pop()}, ${clock(start_time, 1)} – ${clock(end_time, 1)}`;
-    this.button = h("button", { type: "button", class: "thumb", disabled: true, "aria-label": `Play ${this.name}`, title: shownName(file), onclick: () => this.toggle() }, this.canvas, this.head, this.state);
+    this.name = `${file.split("/").pop()}, ${clock(start_time, 1)} – ${clock(end_time, 1)}`;
+    this.button = h("button", { type: "button", class: "thumb", disabled: true, "aria-label": `Play ${this.name}`, title: file, onclick: () => this.toggle() }, this.canvas, this.head, this.state);
     this.recolour = () => this.draw();
     document.addEventListener("themechange", this.recolour);
     this.resized = new ResizeObserver(() => this.draw());

@@ -1,7 +1,7 @@
 // Try it: open a sound, look at it, hear what the model hears.
 
-import { address, get, post, remove, shownName, upload } from "./api.js";
-import { clock, h, percent, say, waited } from "./dom.js";
+import { address, get, post, remove, upload } from "./api.js";
+import { clock, h, readable, percent, say, waited } from "./dom.js";
 import { record } from "./recorder.js";
 import { rulesForm, thresholdNote } from "./rules.js";
 import { Viewer } from "./viewer.js";
@@ -93,9 +93,9 @@ function folder(name, number, open) {
     head.textContent = `${name} (${n_files})`;
     const filter = h("input", { type: "search", placeholder: "Find", "aria-label": `Find in ${name}`, oninput: () => fill() });
     const fill = () => {
-      const found = files.filter((file) => shownName(file).toLowerCase().includes(filter.value.toLowerCase()));
+      const found = files.filter((file) => file.toLowerCase().includes(filter.value.toLowerCase()));
       list.replaceChildren(...found.slice(0, MOST_ROWS).map((file) =>
-        h("button", { type: "button", onclick: () => open(() => post("folders/open", { folder: number, name: file })) }, shownName(file))));
+        h("button", { type: "button", onclick: () => open(() => post("folders/open", { folder: number, name: file })) }, file)));
       if (found.length > MOST_ROWS) list.append(h("span", { class: "soft small" }, `and ${found.length - MOST_ROWS} more`));
     };
     if (files.length > 12) list.before(filter);
@@ -157,7 +157,7 @@ function showSound(work, id, appState) {
       return;
     }
     if (stopped) return;
-    title.textContent = sound.name;
+    title.textContent = readable(sound.name);
     if (sound.state === "failed") {
       bar.hidden = true;
       about.textContent = "";

@@ -5,9 +5,9 @@ import { h, percent, say } from "./dom.js";
 
 const POLL = 500;
 
-export class Doubts {
+export class LabelIssues {
   constructor(show) {
-    this.show = show;  // is given what to show and the doubt
+    this.show = show;  // is given what to show and the answer
     this.rows = [];
     this.list = h("div", { class: "list" });
     this.button = h("button", { type: "button", onclick: () => this.load() }, "Suspicious labels");
@@ -38,7 +38,7 @@ export class Doubts {
     try {
       const found = await post("label/open", row);
       found.item.guesses = row.suggested.length ? [[row.suggested.join(", "), row.suggested_score]] : [];
-      found.item.why = "doubted";
+      found.item.why = "issue";
       await this.show(found, row);
     } catch (error) { say(error.message); }
   }
