@@ -16,14 +16,14 @@ from semisonic.audio.write import write
 from semisonic.core.seeds import generator
 from semisonic.data.clips import Clips
 from semisonic.data.events import Events
-from semisonic.data.options import CutOptions, MixOptions
+from semisonic.data.options import MixOptions
 from semisonic.data.synth.mixed_windows import mix
 from semisonic.data.synth.mixing import CutSound, compose, synthetic_backgrounds
 
 RATE = 16_000
 WINDOW = 2.0
 QUIET_SECONDS = 300.0
-RULES = CutOptions(depth_db=25.0, gap=0.4, shortest=0.3, longest=4.0)
+RULES = MixOptions(depth_db=25.0, gap=0.4, shortest=0.3, longest=4.0)
 
 
 def write_recording(

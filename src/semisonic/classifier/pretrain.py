@@ -159,7 +159,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
             folder=run.path("training"),
             start=start,
         )
-        outcome = in_processes(training, options.where, engine, options.device)
+        outcome = in_processes(training, options.processes, engine, options.device)
         heard = {"pretraining": DataPart.of(pool, hashes).to_dict()}
         parts = with_start(heard, options.encoder, run)
         file = save_pretrained(run.path(ENCODER), outcome, about("pretrain", options, **parts))

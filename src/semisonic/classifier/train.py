@@ -166,7 +166,7 @@ def asked_options(options: TrainOptions, job: TrainingJob) -> TrainOptions:
 
 def _check_processes(options: TrainOptions) -> None:
     """Refuse several processes where more than one fit, or none, makes the classifier."""
-    n, several = options.where.processes, (*SOLVED, "noisy-student")
+    n, several = options.processes, (*SOLVED, "noisy-student")
     if n > 1 and (options.method in several or options.generated.is_used):
         what = f"the method '{options.method}'" if options.method in several else "a generator"
         raise OptionError(
@@ -311,7 +311,7 @@ def train(options: TrainOptions) -> TrainResult:
         options, ready = training.options, training.ready
         table, rows_held = training.job.labelled.clips, ready.data.validation
         work = partial(ready.train, training.start, seed=options.seed, folder=run.path("training"))
-        outcome = in_processes(work, options.where, engine, options.device)
+        outcome = in_processes(work, options.processes, engine, options.device)
         options = replace(options, method=outcome.method)
         notes = training.notes + ((outcome.because,) if outcome.because else ())
         if options.calibration == AUTO:

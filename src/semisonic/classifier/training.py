@@ -60,7 +60,7 @@ from semisonic.models.registry import create
 from semisonic.models.sound_model import SoundModel, build
 from semisonic.training.devices import choose_device
 from semisonic.training.loop import fit
-from semisonic.training.options import FitOptions, SweepOptions
+from semisonic.training.options import FitOptions
 from semisonic.training.rate_sweep import RateSweep, sweep_rate
 from semisonic.training.state import FitResult
 
@@ -460,8 +460,10 @@ def check_has_rate(method: str) -> None:
 def sweep_model(
     config: TrainConfig,
     data: TrainingData,
-    sweep: SweepOptions,
     *,
+    lowest: float,
+    highest: float,
+    steps: int,
     seed: int,
     device: str | torch.device = "cpu",
     start: PretrainedEncoder | SoundModel | None = None,
@@ -480,7 +482,16 @@ def sweep_model(
     training = ClassifierTraining.of(config, data, seed=seed, device=device, start=start)
     model = training.fresh_model(seed)
     objective, streams, options = training.parts(model, data.target, data.labelled, seed)
-    return sweep_rate(objective, streams, options, sweep, seed=seed, device=training.device)
+    return sweep_rate(
+        objective,
+        streams,
+        options,
+        lowest=lowest,
+        highest=highest,
+        steps=steps,
+        seed=seed,
+        device=training.device,
+    )
 
 
 @dataclass(frozen=True)

@@ -210,29 +210,6 @@ def checked_synth(options: SynthOptions) -> SynthOptions:
 
 
 @dataclass(frozen=True)
-class CutOptions:
-    """What of a clip is mixed: its longest stretch of sound, or all of it."""
-
-    cut: bool = option(True, "cut the longest stretch of sound out of each clip; off: all of it")
-    depth_db: float = option(
-        25.0,
-        "sound is what is at most so far below the loudest 10 ms of the clip",
-        unit="dB",
-        minimum=1,
-        maximum=100,
-    )
-    gap: float = option(
-        0.4, "a quieter pause up to this does not end a stretch", unit="s", minimum=0
-    )
-    shortest: float = option(
-        0.3, "clips without a stretch at least so long are left out", unit="s", minimum=0.02
-    )
-    longest: float = option(
-        4.0, "clips whose longest stretch is longer are left out", unit="s", minimum=0.02
-    )
-
-
-@dataclass(frozen=True)
 class MixOptions:
     """How windows are made of clips and background."""
 
@@ -268,7 +245,23 @@ class MixOptions:
     )
     seed: int = option(0, "seed; the same seed gives the same windows", minimum=0)
     workers: int | None = option(None, "threads; one per core if not given", minimum=1)
-    cutting: CutOptions = option(CutOptions(), "what of a clip is mixed")
+    cut: bool = option(True, "cut the longest stretch of sound out of each clip; off: all of it")
+    depth_db: float = option(
+        25.0,
+        "sound is what is at most so far below the loudest 10 ms of the clip",
+        unit="dB",
+        minimum=1,
+        maximum=100,
+    )
+    gap: float = option(
+        0.4, "a quieter pause up to this does not end a stretch", unit="s", minimum=0
+    )
+    shortest: float = option(
+        0.3, "clips without a stretch at least so long are left out", unit="s", minimum=0.02
+    )
+    longest: float = option(
+        4.0, "clips whose longest stretch is longer are left out", unit="s", minimum=0.02
+    )
 
 
 def checked_mix(options: MixOptions) -> MixOptions:
@@ -285,10 +278,10 @@ def checked_mix(options: MixOptions) -> MixOptions:
         raise OptionError(
             f"snr_db: found {found}, expected the lowest and the highest level in dB, such as 0,25"
         )
-    if options.cutting.shortest > options.cutting.longest:
+    if options.shortest > options.longest:
         raise OptionError(
-            f"shortest: found {options.cutting.shortest:g} s, expected at most longest "
-            f"({options.cutting.longest:g} s)"
+            f"shortest: found {options.shortest:g} s, expected at most longest "
+            f"({options.longest:g} s)"
         )
     if options.n_folds == 1:
         raise OptionError("n_folds: found 1, expected 0 for none, or at least 2")
