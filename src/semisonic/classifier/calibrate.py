@@ -351,7 +351,7 @@ def calibrate(options: CalibrateOptions) -> CalibrateResult:
 
 
 def _clips(options: CalibrateOptions, model: SoundModel) -> tuple[Clips, list[str]]:
-    clips = load_data(options.data, options.labels, options.group, "calibrate", options.table)
+    clips = load_data(options.data, options.labels, "calibrate", options)
     require_labels(clips, "a calibration")
     if options.fold:
         clips = clips[in_fold(clips, options.fold)]

@@ -177,7 +177,7 @@ def evaluate(options: EvaluateOptions) -> EvaluateResult:
     check(options)
     file = find_file(options.model, MODEL)
     model, about = open_model(file), read_about(file)["about"]
-    clips = load_data(options.data, options.labels, options.group, "evaluate", options.table)
+    clips = load_data(options.data, options.labels, "evaluate", options)
     require_labels(clips, "an evaluation")
     if options.fold:
         clips = clips[in_fold(clips, options.fold)]

@@ -25,7 +25,7 @@ from semisonic.classifier.config import (
 from semisonic.core.errors import OptionError
 from semisonic.core.options import DeviceOptions, JobOptions, changed, option
 from semisonic.core.parallel import EngineOptions
-from semisonic.data.options import LabelledOptions, RecordingOptions
+from semisonic.data.options import LabelledOptions, ReadOptions
 from semisonic.features.options import MelOptions
 from semisonic.models.notation import SIMPLE
 from semisonic.training.options import FitOptions
@@ -58,7 +58,7 @@ PUBLISHED_NAMES = ("yamnet", "cnn14", "panns-mobilenet", "mn04", "mn10")
 
 
 @dataclass(frozen=True)
-class PretrainOptions(RecordingOptions, JobOptions):
+class PretrainOptions(ReadOptions, JobOptions):
     """Pre-train an encoder on recordings without labels."""
 
     data: Path | None = option(None, "recordings without labels: a folder, a CSV or a data set")

@@ -106,7 +106,7 @@ def job_of(
         start = SYNTH if is_synth(options.encoder) else open_encoder(options.encoder)
     pool = None
     if options.unlabelled is not None:
-        pool = load_data(options.unlabelled, "none", options.group, "train", options.table)
+        pool = load_data(options.unlabelled, "none", "train", options)
     job = select_job(
         options,
         Sounds(clips),
@@ -143,7 +143,7 @@ def plan_training(options: TrainOptions) -> TrainPlan:
         As the verb itself would, before any work.
     """
     check(options)
-    clips = load_data(options.data, options.labels, options.group, "train", options.table)
+    clips = load_data(options.data, options.labels, "train", options)
     job, start = job_of(options, clips, search_copies=False)
     return plan_of(options, job, start)
 

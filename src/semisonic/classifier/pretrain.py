@@ -125,9 +125,7 @@ def pretrain(options: PretrainOptions) -> PretrainResult:
     check_objective(options)
     if options.encoder is None:
         check_network(options.model, options.mel, learns=True)
-    pool = load_data(
-        options.data, "none", options.group, "pretrain", options.table
-    ).without_labels()
+    pool = load_data(options.data, "none", "pretrain", options).without_labels()
     with open_run("pretrain", options) as run, open_engine(options.where) as engine:
         if options.group == COPIES:
             pool = recordings_in(run, pool, options).clips

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -17,7 +16,7 @@ from semisonic.core.errors import DataError, OptionError
 from semisonic.data.budgets import label_budget
 from semisonic.data.clips import Clips
 from semisonic.data.datasets.load import clips_at, load_clips, require_labels
-from semisonic.data.options import TableOptions
+from semisonic.data.options import ReadOptions
 from semisonic.data.recordings import AUTO, COPIES
 from semisonic.data.splits import hold_out
 
@@ -90,7 +89,7 @@ def _clips_of(path: Path) -> Clips:
 Rows = NDArray[np.int64]
 
 
-def load_data(path: Path | None, labels: str, group: str, verb: str, table: TableOptions) -> Clips:
+def load_data(path: Path | None, labels: str, verb: str, options: ReadOptions) -> Clips:
     """Read the data set that the option ``data`` of a verb names.
 
     Before clips are split, :func:`semisonic.classifier.run_files.recordings_in` keeps copies
@@ -107,8 +106,9 @@ def load_data(path: Path | None, labels: str, group: str, verb: str, table: Tabl
             f"option 'data' is missing: name a folder or a CSV, as in 'semisonic {verb} "
             f"{before}FOLDER'"
         )
-    rule = AUTO if group == COPIES else group  # known_recordings looks for them, with a cache
-    return load_clips(path, labels=labels, group=rule, **dataclasses.asdict(table))
+    # known_recordings looks for copies, with a cache
+    group = AUTO if options.group == COPIES else options.group
+    return load_clips(path, labels=labels, group=group, **options.of_tables())
 
 
 def in_fold(clips: Clips, fold: int) -> Rows:

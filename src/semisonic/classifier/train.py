@@ -110,7 +110,7 @@ def data_of(options: TrainOptions, command: str) -> Clips:
         check_objective(options)
     if options.encoder is None:
         check_network(options.model, options.mel)
-    return load_data(options.data, options.labels, options.group, command, options.table)
+    return load_data(options.data, options.labels, command, options)
 
 
 def ready_training(

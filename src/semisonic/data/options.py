@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from semisonic.core.errors import OptionError
 from semisonic.core.options import check, option
@@ -50,27 +51,28 @@ GROUP = (
 LABELS = "where labels come from; auto looks at the layout"
 
 
-@dataclass(frozen=True)
-class TableOptions:
-    """How tables and folders of clips are read, by every verb that reads labelled ones."""
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How recordings are read; a base of the options of verbs that read a data set."""
 
+    group: str = option("auto", GROUP)
     separator: str = option(";", "what joins several labels in a cell of a table")
     merge_parts: bool = option(True, "read folders such as Cat-Part1 and Cat-Part2 as one class")
     allow_missing: bool = option(
         False, "accept a table that names files which are not there; their clips are left out"
     )
 
+    def of_tables(self) -> dict[str, Any]:
+        """What :func:`semisonic.data.datasets.load.load_clips` takes of it beside ``group``."""
+        return {
+            "separator": self.separator,
+            "merge_parts": self.merge_parts,
+            "allow_missing": self.allow_missing,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
-class RecordingOptions:
-    """How recordings are read; a base of the options of verbs that read a data set."""
-
-    group: str = option("auto", GROUP)
-    table: TableOptions = option(TableOptions(), "tables and folders")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledOptions(RecordingOptions):
+class LabelledOptions(ReadOptions):
     """How labelled recordings are read; a base of the options of verbs that need labels."""
 
     labels: str = option("auto", LABELS, choices=LABEL_CHOICES)

@@ -12,7 +12,7 @@ from semisonic.classifier.options import IN_BATCH, IN_BATCH_CHOICES, NEAR_COPIES
 from semisonic.core.errors import OptionError
 from semisonic.core.options import JobOptions, option
 from semisonic.core.parallel import EngineOptions
-from semisonic.data.options import RecordingOptions
+from semisonic.data.options import ReadOptions
 from semisonic.features.options import MelOptions
 
 # The options of ``semisonic run``.
@@ -25,7 +25,7 @@ SYNTH = "synth"
 
 
 @dataclass(frozen=True)
-class ExperimentOptions(RecordingOptions, JobOptions):
+class ExperimentOptions(ReadOptions, JobOptions):
     """What every verb that runs a recipe reads."""
 
     recipe: str = option(
@@ -93,7 +93,7 @@ def parse_change(text: str) -> tuple[str, Any]:
 
 
 @dataclass(frozen=True)
-class CurveOptions(RecordingOptions, JobOptions):
+class CurveOptions(ReadOptions, JobOptions):
     """Accuracy against labels per class: how many labels do I need, and does my pool help?"""
 
     data: Path = option(Path("synth"), "labelled clips: a folder, a CSV, a data set, or 'synth'")

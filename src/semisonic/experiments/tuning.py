@@ -152,10 +152,10 @@ def measuring_command(
             parts += [f"--{name}", getattr(options, name)]
     if folds_file is None and options.group != "auto":
         parts += ["--group", options.group]
-    if options.table.separator != ";":
-        parts += ["--separator", options.table.separator]
-    parts += ["--no-merge-parts"] * (not options.table.merge_parts)
-    parts += ["--allow-missing"] * options.table.allow_missing
+    if options.separator != ";":
+        parts += ["--separator", options.separator]
+    parts += ["--no-merge-parts"] * (not options.merge_parts)
+    parts += ["--allow-missing"] * options.allow_missing
     parts += ["--no-near-copies"] * (not options.near_copies)
     parts += ["--seed", options.seed] if options.seed else []
     return shlex.join(str(part) for part in [*parts, "-o", output])
