@@ -222,7 +222,7 @@ def test_an_export_that_finds_a_full_disk_names_its_file(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(makers, "save_program", full)
+    monkeypatch.setattr(makers, "_save_program", full)
     assert main(["export", "model.zip", "--to", "torch", "-o", "out.pt2", "-q"]) == 2
     said = capsys.readouterr().err
     assert "out.pt2: No space left on device. Make room on the disk" in said

@@ -26,6 +26,7 @@ class Linear(nn.Module):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             nn.init.normal_(self.layer.weight)
+            nn.init.uniform_(self.layer.bias, -0.4, 0.4)
 
     def from_features(self, x):
         return self.layer(self.norm(x.flatten(1))).to(self.dtype)

@@ -163,7 +163,7 @@ def test_adaptive_thresholds_are_lower_for_classes_it_is_less_sure_of():
 
 def test_several_labels_are_guessed_class_by_class():
     model = Linear(multi_label=True)
-    u = features(5) * 3
+    u = features(5)
     objective = FixMatch(model, weak=Plus(), strong=Plus(0.3), threshold=0.8)
     shares = torch.eye(4)
     terms = objective({"labelled": Clips(features(4, 1), shares), "unlabelled": Clips(u)})
