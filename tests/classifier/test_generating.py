@@ -18,7 +18,6 @@ from semisonic.classifier.config import (
     WITH_NOISY,
     GeneratedOptions,
     MethodOptions,
-    NoisyOptions,
     TrainConfig,
 )
 from semisonic.classifier.generated import Generated, generate
@@ -193,7 +192,6 @@ def test_what_cannot_be_generated_is_refused(features: np.ndarray) -> None:
                 NOTATION,
                 fit=FIT,
                 generated=VAE,
-                noisy=NoisyOptions(),
                 method_params=MethodOptions(),
             ),
         )

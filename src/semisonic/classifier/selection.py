@@ -278,7 +278,7 @@ def unverified_apart(config: TrainConfig, clips: Clips, selection: Selection) ->
     DataError
         When they are told apart, and one of them is not there.
     """
-    if not config.noisy.are_apart:
+    if not config.has_noisy_part:
         return selection.train, selection.train[:0]
     certain = clips.is_verified[selection.train]
     if certain.all() or not certain.any():

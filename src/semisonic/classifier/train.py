@@ -123,7 +123,7 @@ def ready_training(
         say(line)
     options = asked_options(options, job)
     check_objective(options)
-    if job.config.noisy.are_apart:
+    if job.config.has_noisy_part:
         check_noisy(options.method)
     options.generated.check_for(options.method)
     _check_processes(options)

@@ -288,8 +288,8 @@ class TrainingData:
         Rows to learn from without labels. Rows of labelled clips may be among them.
     noisy : ndarray of int64
         Rows with unverified labels, to learn from beside ``labelled``: by a loss and a weight of
-        their own (``config.noisy``), a share of each batch as large as theirs of all rows. An
-        epoch is one pass over both.
+        their own (``config.noisy_weight``), a share of each batch as large as theirs of all rows.
+        An epoch is one pass over both.
     groups : ndarray of str, optional
         The recording of each row, for a method that leaves recordings out; each row its own if
         not given.
@@ -582,7 +582,7 @@ class ClassifierTraining:
                 steps_per_epoch=options.steps_an_epoch(streams["labelled"].steps_per_epoch),
             )
 
-        beside, weight = config.noisy.loss_beside(config.loss), config.noisy.noisy_weight
+        beside, weight = config.loss_of_noisy, config.noisy_weight
         if self.patches is not None:
             # A patch is one more clip whose label nobody checked.
             beside, weight = config.loss, config.generated.generated_weight
