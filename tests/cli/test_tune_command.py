@@ -22,7 +22,7 @@ title = "tiny"
 validation = 0.0
 [setting]
 model = "(2)3c-4fc"
-pretraining = false
+objective = "none"
 pool = false
 [setting.mel]
 sample_rate = 8000

@@ -36,7 +36,7 @@ tones = ["low"]
 whistles = ["high"]
 [setting]
 model = "(4)3c-2p-(4)3c-2p-8fc"
-pretraining = false
+objective = "none"
 [setting.mel]
 sample_rate = 8000
 duration = 0.5
@@ -63,7 +63,7 @@ group_first = true
 name = "embedded"
 classifier = "svm"
 inputs = "embedding"
-pretraining = true
+objective = "reconstruction"
 [[settings]]
 name = "network"
 """
@@ -169,12 +169,12 @@ def test_a_run_goes_on_without_training_again(finished: Path, tiny_set: Path) ->
 
 
 def simple(**values: object) -> ExperimentPlan:
-    setting = Setting(name="s", pretraining=False, **values)  # type: ignore[arg-type]
+    setting = Setting(name="s", objective="none", **values)  # type: ignore[arg-type]
     recipe = Recipe(
         validation=0.0,
         budgets=(Budget(0, 2), Budget(2, 2)),
         settings=(setting,),
-        controls=(Setting(pretraining=False, classifier="knn"),),
+        controls=(Setting(objective="none", classifier="knn"),),
     )
     return make_plan(recipe, table(), POOL, seed=1, categories={"a": "x", "b": "x"})
 

@@ -197,7 +197,7 @@ def test_a_method_hears_the_pool_and_its_control_does_not() -> None:
     recipe = Recipe(
         validation=0.0,
         arms=("labels alone", "fixmatch"),
-        settings=(Setting(name="x", pretraining=False, method="fixmatch", method_params=how),),
+        settings=(Setting(name="x", objective="none", method="fixmatch", method_params=how),),
     )
     plan = make_plan(recipe, table(), POOL, seed=1)
     groups = np.concatenate([table().group, POOL.group])
@@ -218,7 +218,7 @@ def test_a_method_hears_the_pool_and_its_control_does_not() -> None:
 def test_the_control_does_not_depend_on_how_the_pool_is_used() -> None:
     def controls(threshold: float) -> set[str]:
         how = MethodOptions(threshold=threshold)
-        setting = Setting(pretraining=False, method="fixmatch", method_params=how)
+        setting = Setting(objective="none", method="fixmatch", method_params=how)
         plan = make_plan(Recipe(settings=(setting,)), table(), POOL)
         return {job.name for _, job in plan.cells if job.arm == CONTROL}
 
@@ -236,8 +236,8 @@ def test_auto_is_settled_for_each_budget() -> None:
         validation=0.0,
         arms=("labels alone", "labels and pool"),
         budgets=(Budget(0, 1), Budget(2, 1)),
-        settings=(Setting(pretraining=False, method="auto"),),
-        controls=(Setting(pretraining=False, method="auto", pool=False),),
+        settings=(Setting(objective="none", method="auto"),),
+        controls=(Setting(objective="none", method="auto", pool=False),),
     )
     big = table(80, pool=True).with_columns(group=np.array([f"q{i}" for i in range(320)]))
     labelled = table(40)
@@ -257,7 +257,7 @@ def test_auto_is_settled_for_each_budget() -> None:
 
 
 def test_arms_that_are_the_same_work_are_trained_once() -> None:
-    one = Setting(pretraining=False)
+    one = Setting(objective="none")
     recipe = Recipe(
         validation=0.0,
         arms=("this", "that"),

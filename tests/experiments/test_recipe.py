@@ -93,13 +93,13 @@ def test_the_control_is_the_same_without_pool_unless_told_otherwise(tmp_path: Pa
     recipe = read_recipe(write(tmp_path, BASE))
     assert recipe.arms == (recipe.control, recipe.treated) == ("supervised", "pre-trained")
     for control, setting in zip(recipe.controls, recipe.settings, strict=True):
-        assert not control.pretraining
-        assert setting.pretraining
+        assert not control.pretrains
+        assert setting.pretrains
         assert (control.name, control.mel) == (setting.name, setting.mel)
 
 
 def test_a_control_of_ones_own(tmp_path: Path) -> None:
-    own = '[control]\npretraining = true\n[control.method_params]\naugment = "none"\n'
+    own = '[control]\nobjective = "reconstruction"\n[control.method_params]\naugment = "none"\n'
     how = '[setting.method_params]\naugment = "strong"\nmixup = 0.4\n'
     text = BASE.replace("[setting]", own + "[setting]").replace(
         "[setting.mel]", how + "[setting.mel]"
@@ -108,7 +108,7 @@ def test_a_control_of_ones_own(tmp_path: Path) -> None:
     for control, setting in zip(recipe.controls, recipe.settings, strict=True):
         assert (control.method_params.augment, setting.method_params.augment) == ("none", "strong")
         assert control.method_params.mixup == setting.method_params.mixup == 0.4
-        assert control.pretraining
+        assert control.pretrains
         assert control.fit.batch_size == setting.fit.batch_size
 
 

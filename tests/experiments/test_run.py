@@ -199,7 +199,7 @@ def test_a_method_is_tried_against_its_own_control_under_other_names(
     text = (tiny_set / "tiny.toml").read_text()
     text = text.replace('title = "tiny"', 'title = "tiny"\narms = ["without", "with"]')
     text = text[: text.index("[[settings]]")] + (
-        '[[settings]]\nname = "pool"\npretraining = false\nmethod = "fixmatch"\n'
+        '[[settings]]\nname = "pool"\nobjective = "none"\nmethod = "fixmatch"\n'
         "[settings.method_params]\nthreshold = 0.5\n[settings.control.method_params]\nmixup = 0.2\n"
     )
     (tmp_path / "arms.toml").write_text(text)
@@ -228,7 +228,7 @@ def test_both_arms_take_the_same_steps_in_a_number_format_that_the_record_names(
     text = (
         tiny_recipe.read_text()
         .partition("[[settings]]")[0]
-        .replace("[setting]\n", "[setting]\npretraining = false\npool = false\n")
+        .replace("[setting]\n", "[setting]\nobjective = 'none'\npool = false\n")
     )
     text += (
         '[[settings]]\nname = "copies"\nsegments.copies = ["white"]\n'

@@ -34,7 +34,7 @@ labels_per_class = 2
 draws = 2
 [setting]
 model = "(4)3c-2p-(4)3c-2p-8fc"
-pretraining = false
+objective = "none"
 pool = false
 start = "trained"
 [setting.mel]
@@ -219,7 +219,7 @@ def names_of(setting: Setting, source: str = "s") -> set[str]:
 
 
 def test_jobs_are_told_apart_by_source_freezing_and_decay() -> None:
-    trained = Setting(start=TRAINED, pretraining=False)
+    trained = Setting(start=TRAINED, objective="none")
     changed = [
         replace(trained, fit=FitOptions(freeze_epochs=1.0)),
         replace(trained, fit=FitOptions(layer_decay=0.5)),
@@ -231,7 +231,7 @@ def test_jobs_are_told_apart_by_source_freezing_and_decay() -> None:
 
 
 def test_auto_takes_a_trained_start_as_one_that_was_given() -> None:
-    setting = Setting(start=TRAINED, pretraining=False, method="auto")
+    setting = Setting(start=TRAINED, objective="none", method="auto")
     rows = [
         {"file": f"{n}{i}.wav", "labels": n, "group": f"{n}{i}", "fold": i % 3 + 1}
         for n in "ab"

@@ -32,7 +32,7 @@ title = "tiny"
 validation = 0.0
 [setting]
 model = "(4)3c-2p-8fc"
-pretraining = false
+objective = "none"
 pool = false
 [setting.mel]
 sample_rate = 8000
@@ -439,7 +439,7 @@ def test_the_pool_holds_nothing_of_the_test_fold(
         unlabelled=tiny_set / "clips",
         trials=1,
         change=(
-            "setting.pretraining=true",
+            "setting.objective=reconstruction",
             "setting.pool=true",
             "setting.pretrain.epochs=1",
             "setting.fit.epochs=1",

@@ -11,6 +11,7 @@ from semisonic.classifier.config import (
     AUTO,
     DROPOUT,
     FIT,
+    NO_OBJECTIVE,
     PRETRAIN,
     PROBE,
     SIMCLR,
@@ -118,13 +119,15 @@ def recipe_of(options: CurveOptions) -> Recipe:
             "once"
         )
     if options.method == AUTO:
-        with_pool = Setting(model=options.model, pretraining=False, method=AUTO, mel=options.mel)
+        with_pool = Setting(
+            model=options.model, objective=NO_OBJECTIVE, method=AUTO, mel=options.mel
+        )
         alone = replace(with_pool, pool=False)
     else:
         params = MethodOptions(augment="mixed", mixup=0.4)
         with_pool = Setting(
             model=options.model,
-            pretraining=False,
+            objective=NO_OBJECTIVE,
             method=options.method,
             method_params=params,
             start="synthetic",
@@ -137,7 +140,6 @@ def recipe_of(options: CurveOptions) -> Recipe:
             guess = MethodOptions(threshold=0.7) if options.method == PROBE else MethodOptions()
             with_pool = replace(
                 with_pool,
-                pretraining=True,
                 objective=SIMCLR,
                 pretrain=PRETRAIN,
                 method_params=guess,

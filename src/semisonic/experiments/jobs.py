@@ -15,8 +15,8 @@ from semisonic.classifier.config import (
     LEFT_OUT,
     MAJORITY,
     MEAN,
+    NO_OBJECTIVE,
     PROTOTYPE,
-    RECONSTRUCTION,
     SOLVED,
     MethodOptions,
     PretextOptions,
@@ -149,7 +149,7 @@ def named_training(
         segments=replace(setting.segments, voting=plain.segments.voting),  # both are written
     )
     if job.start is None:
-        reads = replace(reads, decoder="unpool", objective=RECONSTRUCTION, pretext=PretextOptions())
+        reads = replace(reads, decoder="unpool", objective=NO_OBJECTIVE, pretext=PretextOptions())
     if not setting.generated.is_used:
         reads = replace(reads, generated=plain.generated)
     if setting.method in SOLVED:

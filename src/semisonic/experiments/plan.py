@@ -112,7 +112,7 @@ def make_plan(
                 summary = DataSummary(len(labels) / len(labelled.classes), len(labels), n_pool)
                 settled = _resolved(_under(setting, budget), summary)
                 start = None
-                if settled.pretraining and settled.has_encoder:
+                if settled.pretrains and settled.has_encoder:
                     parts = (rows, held_out) if setting.pool else (labels, labels[:0])
                     shown = one_of_each_class(labelled, split.test)
                     start = PretrainJob("", settled, split.fold, turn, seed_of_turn, *parts, shown)
@@ -156,7 +156,7 @@ def pretraining_way(setting: Setting) -> str:
     """What tells one way of pre-training from another in pictures and tables."""
     if setting.objective == RECONSTRUCTION:
         return setting.decoder
-    if setting.objective in WITHOUT_DECODER:
+    if setting.objective in (NO_OBJECTIVE, *WITHOUT_DECODER):
         return setting.objective
     return f"{setting.objective}, {setting.decoder}"
 
@@ -243,10 +243,10 @@ def check_simple(setting: Setting, categories: Mapping[str, str] | None) -> None
             "mel.input = 'wave'"
         )
     embeds = setting.classifier and setting.inputs == EMBEDDING
-    if embeds and not setting.pretraining and setting.start == "fresh":
+    if embeds and not setting.pretrains and setting.start == "fresh":
         raise OptionError(
             f"setting '{setting.name}': inputs 'embedding' need an encoder that has learned "
-            "something: pretraining = true, or start = 'synthetic'"
+            "something: an objective, or start = 'synthetic'"
         )
 
 
@@ -254,19 +254,17 @@ def _resolved(setting: Setting, data: DataSummary) -> Setting:
     """The setting with the method, the start and their options that ``auto`` chooses."""
     if setting.method != AUTO or setting.classifier:
         return setting
-    objective = setting.objective if setting.pretraining else AUTO
+    objective = setting.objective if setting.pretrains else AUTO
     data = replace(data, start=GIVEN if setting.start == TRAINED else setting.start)
     resolved = resolve_auto(changed(setting, objective=objective), data)
     config, start = resolved.config, resolved.start
-    pretrains = config.objective != NO_OBJECTIVE
     return replace(
         setting,
         method=config.method,
         method_params=config.method_params,
         fit=config.fit,
         dropout=config.dropout,
-        pretraining=pretrains,
         pretrain=config.pretrain,
-        objective=config.objective if pretrains else setting.objective,
+        objective=config.objective,
         start=setting.start if start == GIVEN else start,
     )

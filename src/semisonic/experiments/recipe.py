@@ -82,6 +82,8 @@ from semisonic.training.options import PRECISIONS, FitOptions
 
 TRAINED = "trained"
 """A start from a classifier of another labelled set."""
+PLAIN: dict[str, Any] = {"objective": NO_OBJECTIVE, "method": "supervised", "pool": False}
+"""What a control leaves out unless the recipe says otherwise."""
 DECODERS = ("unpool", "upsample", "subpixel", "unet")
 
 
@@ -114,11 +116,14 @@ class Setting(TrainConfig):
     name: str = option("default", "what the setting is called in tables")
     model: str = option("small", "registered name or architecture notation")
     filters: int = option(64, "number that {filters} in the notation stands for", minimum=1)
-    objective: str = option(RECONSTRUCTION, OBJECTIVE_HELP, choices=(NO_OBJECTIVE, *OBJECTIVES))
+    objective: str = option(
+        RECONSTRUCTION,
+        f"{OBJECTIVE_HELP}; none: no pre-training, unless the method auto chooses one",
+        choices=(NO_OBJECTIVE, *OBJECTIVES),
+    )
     decoder: str = option(
         "unpool", "the auto-encoder's way back up, for objectives that have one", choices=DECODERS
     )
-    pretraining: bool = option(True, "pre-train the encoder on the pool")
     start: str = option(
         "fresh",
         "what the encoder starts from, in pre-training if there is any: random weights, "
@@ -161,6 +166,11 @@ class Setting(TrainConfig):
     def front(self) -> MelOptions | CepstrumOptions:
         """The front end whose features the setting reads."""
         return front_of(self.inputs, self.mel) if self.classifier else self.mel
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether the encoder is pre-trained on the pool."""
+        return self.objective != NO_OBJECTIVE
 
     @property
     def has_encoder(self) -> bool:
@@ -260,10 +270,7 @@ class Recipe:
                 f"recipe key 'arms': found {list(self.arms)}, expected two different names"
             )
         if not self.controls:
-            plain = tuple(
-                replace(setting, pretraining=False, method="supervised", pool=False)
-                for setting in self.settings
-            )
+            plain = tuple(replace(setting, **PLAIN) for setting in self.settings)
             object.__setattr__(self, "controls", plain)
 
     @property
@@ -407,8 +414,7 @@ def expand(table: dict[str, Any], where: str) -> Recipe:
         for values in itertools.product(*grid.values()):
             point = dict(zip(grid, values, strict=True))
             settings.append(_setting(shared, changes, point, where))
-            plain = {"pretraining": False, "method": "supervised", "pool": False}
-            without = merged(merged(plain, control), apart)
+            without = merged(merged({**PLAIN}, control), apart)
             controls.append(_setting(merged(deepcopy(shared), changes), without, point, where))
     names = [setting.name for setting in settings]
     for name in names:

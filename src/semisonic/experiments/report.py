@@ -361,7 +361,7 @@ def _subtitle(material: Material, options: RunOptions, recipe: Recipe) -> str:
         f"{len(labelled.folds)} folds"
     )
     networks = [one for one in (*recipe.settings, *recipe.controls) if one.has_encoder]
-    if not any(one.pretraining or one.method != "supervised" for one in networks):
+    if not any(one.pretrains or one.method != "supervised" for one in networks):
         return text  # nobody hears clips without their labels
     return f"{text}; unlabelled: {heard}" + (
         " and on the test clips" if options.transductive else ""

@@ -264,7 +264,7 @@ def _differences(recipe: Recipe) -> list[str]:
         notes.append(SIMPLE)
     pairs = [(c, t) for c, t in pairs if c.has_encoder or t.has_encoder]
     if any(
-        treated.pretraining and treated.has_encoder and not control.pretraining
+        treated.pretrains and treated.has_encoder and not control.pretrains
         for control, treated in pairs
     ):
         notes.append(

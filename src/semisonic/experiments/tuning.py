@@ -30,7 +30,7 @@ from semisonic.experiments.options import (
     TRIALS,
     TuneOptions,
 )
-from semisonic.experiments.recipe import Budget, Recipe, Setting, SourceTraining, put
+from semisonic.experiments.recipe import PLAIN, Budget, Recipe, Setting, SourceTraining, put
 from semisonic.experiments.results import ResultTable
 from semisonic.experiments.run import with_number_format
 from semisonic.experiments.runner import (
@@ -89,8 +89,6 @@ if TYPE_CHECKING:
 
 FILE = "best.toml"
 ARMS = ("as the recipe has it", "tuned")
-_PLAIN = ("pretraining", "method", "pool")
-"""What a control leaves out unless it says otherwise."""
 
 
 def best_recipe(target: Target, point: Point, test_folds: Sequence[int]) -> str:
@@ -108,7 +106,7 @@ def best_recipe(target: Target, point: Point, test_folds: Sequence[int]) -> str:
     tuned = target.at(point)
     setting = _changed(tuned, Setting())
     setting["name"] = ARMS[1]
-    control: dict[str, Any] = {name: getattr(base, name) for name in _PLAIN}
+    control: dict[str, Any] = {name: getattr(base, name) for name in PLAIN}
     for name in point:
         short = name.removeprefix(SETTING)
         for place in (f"pretrain.{BATCH}", f"fit.{BATCH}") if short == BATCH else (short,):
