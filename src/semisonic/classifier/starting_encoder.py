@@ -417,8 +417,10 @@ def convert(
     ModelError
         When the file is missing, damaged, needs code to be run, or is that of another network.
     OptionError
-        When there is a file of the output's name.
+        For a duration out of range, or when there is a file of the output's name.
     """
+    if not 0.5 <= duration <= 60:
+        raise OptionError(f"option 'duration': found {duration:g} s, expected 0.5 to 60 s")
     source, target = Path(weights), Path(output)
     check_file(target, "convert", (".encoder", ".zip"), inputs=[source], again=False)
     found = convert_published(network, source, duration=duration)
