@@ -8,6 +8,7 @@ from one place, and so do the minutes of background that a training may hear, at
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,8 @@ def write_training(
     if kind == "placed+background":
         place = folder.with_name("background")
         write(place / "quiet.wav", quiet, RATE)
-        options = MixOptions(
+        options = replace(
+            RULES,
             background=place,
             window=WINDOW,
             copies=2,
@@ -69,7 +71,6 @@ def write_training(
             sample_rate=RATE,
             seed=draw,
             workers=1,
-            cutting=RULES,
         )
         mix(clips[[sound.row for sound in sounds]], folder, options)
         return folder
