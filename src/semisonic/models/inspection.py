@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from semisonic.core.errors import ModelError
-from semisonic.models.pretrained import PretrainedEncoder
 from semisonic.models.sound_model import SoundModel
 
 
@@ -132,8 +131,6 @@ def _observe(
     """Run batches with a hook on some layers, in evaluation mode; how many there were."""
     if run is None:
         run = module.from_features if isinstance(module, SoundModel) else module
-        if type(module) is PretrainedEncoder:
-            run = module.encode
     modes = [(m, m.training) for m in module.modules()]
     handles = [layer.register_forward_hook(hook) for layer in layers]
     n = 0
