@@ -180,7 +180,8 @@ def _file(path: Path) -> InfoResult:
 
 def _size(network: nn.Module, encoder: nn.Module, mel: MelOptions) -> dict[str, Any]:
     sizes = {"network": count_parameters(network), "encoder": count_parameters(encoder)}
-    work = count_macs(network, mel.shape)
+    called = encoder if type(network) is PretrainedEncoder else network  # it has no decoder
+    work = count_macs(called, mel.shape)
     return {
         "parameters": Fact(sizes, f"{sizes['network']:,} ({sizes['encoder']:,} encoder)"),
         "multiply-adds": Fact(work, f"{work / 1e6:.1f} million per window"),
