@@ -202,7 +202,7 @@ def plan_of(options: TrainOptions, job: TrainingJob, start: Start) -> TrainPlan:
             )
         )
     if isinstance(options, FindRateOptions):
-        steps = options.sweep.sweep_steps
+        steps = options.sweep_steps
         stages.append((f"try {steps} learning rates", steps * config.fit.batch_size * per_clip))
     elif config.method in SOLVED:
         stages.append((f"{config.method}: solve for the class layer", 2.0))
